@@ -1,0 +1,198 @@
+"""What comes of one reconcile: `Synced` or `Failed`, and the closed set of reasons; decides nothing itself.
+
+A reason is one word that serves as the Ready condition's reason, the event's reason, a metric's label and a log field.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import assert_never
+
+
+class Retry(StrEnum):
+    """When a failed reconcile is tried again by itself."""
+
+    SOON = "soon"
+    """With backoff, from a second to minutes: the trouble may pass by itself."""
+
+    LATER = "later"
+    """At the refresh interval: somebody has to change something first, in the vault or in the manifest."""
+
+
+class Reason(StrEnum):
+    """Why a VaultSecret is, or is not, in sync."""
+
+    SYNCED = "Synced"
+    SUSPENDED = "Suspended"
+    INVALID_SPEC = "InvalidSpec"
+    SECRET_NOT_FOUND = "SecretNotFound"
+    SECRET_SOFT_DELETED = "SecretSoftDeleted"
+    SECRET_DISABLED = "SecretDisabled"
+    ACCESS_DENIED = "AccessDenied"
+    FIREWALL_DENIED = "FirewallDenied"
+    LOGIN_FAILED = "LoginFailed"
+    VAULT_NOT_FOUND = "VaultNotFound"
+    VAULT_UNREACHABLE = "VaultUnreachable"
+    VAULT_THROTTLED = "VaultThrottled"
+    VAULT_FAILED = "VaultFailed"
+    ENCODING_INVALID = "EncodingInvalid"
+    TARGET_CONFLICT = "TargetConflict"
+    TARGET_INVALID = "TargetInvalid"
+    TARGET_TOO_LARGE = "TargetTooLarge"
+    CLUSTER_UNAVAILABLE = "ClusterUnavailable"
+    INTERNAL_ERROR = "InternalError"
+
+    @property
+    def sentence(self) -> str:
+        """What the word means, for people."""
+        return _SENTENCES[self]
+
+    @property
+    def retry(self) -> Retry:
+        """Whether it is tried again soon or waits for the user."""
+        return Retry.SOON if self in _PASSES_BY_ITSELF else Retry.LATER
+
+
+_SENTENCES = {
+    Reason.SYNCED: "The target holds what the vault holds.",
+    Reason.SUSPENDED: "The VaultSecret is suspended: nothing is read or written.",
+    Reason.INVALID_SPEC: "The VaultSecret asks for something that cannot be.",
+    Reason.SECRET_NOT_FOUND: "The vault has no such secret, or no such version of it.",
+    Reason.SECRET_SOFT_DELETED: "The secret was deleted in the vault and can still be recovered.",
+    Reason.SECRET_DISABLED: "The secret is disabled in the vault.",
+    Reason.ACCESS_DENIED: "The vault refuses: the operator's identity lacks a permission.",
+    Reason.FIREWALL_DENIED: "The vault's firewall does not let the operator in.",
+    Reason.LOGIN_FAILED: "The identity provider did not let the operator log in.",
+    Reason.VAULT_NOT_FOUND: "No vault has this name: it does not resolve.",
+    Reason.VAULT_UNREACHABLE: "The vault does not answer.",
+    Reason.VAULT_THROTTLED: "The vault says that it is asked too often.",
+    Reason.VAULT_FAILED: "The vault answered with an error of its own, or with nonsense.",
+    Reason.ENCODING_INVALID: "The value is not what the entry's encoding promises.",
+    Reason.TARGET_CONFLICT: "A Secret of that name belongs to somebody else.",
+    Reason.TARGET_INVALID: "The cluster refuses the Secret as it would be.",
+    Reason.TARGET_TOO_LARGE: "The Secret would be larger than the 1 MiB that Kubernetes allows.",
+    Reason.CLUSTER_UNAVAILABLE: "The Kubernetes API does not answer, or refuses the operator.",
+    Reason.INTERNAL_ERROR: "vaultsync itself failed; this is a bug.",
+}
+
+_PASSES_BY_ITSELF = frozenset({
+    Reason.LOGIN_FAILED,
+    Reason.VAULT_NOT_FOUND,
+    Reason.VAULT_UNREACHABLE,
+    Reason.VAULT_THROTTLED,
+    Reason.VAULT_FAILED,
+    Reason.CLUSTER_UNAVAILABLE,
+    Reason.INTERNAL_ERROR,
+})
+
+
+class SyncError(Exception):
+    """Why a reconcile cannot go on; raised by rules and adapters, turned into `Failed` in one place.
+
+    The message names vault, secret and key, never content. `retry_after` is a wait in seconds that the vault or the
+    cluster asked for.
+    """
+
+    def __init__(self, reason: Reason, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.retry_after = retry_after
+
+
+@dataclass(frozen=True, slots=True)
+class EntryState:
+    """What is known of one entry's secret as it was last read: versions and dates, never the value.
+
+    `version` is None for an optional entry that is absent. `read_at` is the vault's clock at that reading.
+    """
+
+    key: str
+    secret_name: str
+    version: str | None
+    updated: datetime | None
+    expires: datetime | None
+    read_at: datetime
+
+
+class Change(StrEnum):
+    """What a successful reconcile did to the target."""
+
+    NONE = "none"
+    CREATED = "created"
+    UPDATED = "updated"
+    """The manifest asked for something else."""
+    ROTATED = "rotated"
+    """The vault holds other versions than before."""
+    HEALED = "healed"
+    """Somebody else had changed or deleted the target."""
+
+
+@dataclass(frozen=True, slots=True)
+class Synced:
+    """The target is as it should be; `detail` tells what was done, for the event, and is empty if nothing was."""
+
+    entries: tuple[EntryState, ...]
+    change: Change = Change.NONE
+    detail: str = ""
+
+    @property
+    def reason(self) -> Reason:
+        """The word for condition, event, metric and log."""
+        return Reason.SYNCED
+
+    @property
+    def message(self) -> str:
+        """The sentence for the condition: stable while nothing changes."""
+        count = sum(entry.version is not None for entry in self.entries)
+        return f"{count} {'key is' if count == 1 else 'keys are'} in sync."
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The target was left as it was, and why."""
+
+    reason: Reason
+    message: str
+    retry_after: float | None = None
+
+    @property
+    def retry(self) -> Retry:
+        """Whether it is tried again soon or waits for the user."""
+        return self.reason.retry
+
+
+@dataclass(frozen=True, slots=True)
+class Suspended:
+    """Nothing was looked at, since the user said so."""
+
+    @property
+    def reason(self) -> Reason:
+        """The word for condition, event, metric and log."""
+        return Reason.SUSPENDED
+
+    @property
+    def message(self) -> str:
+        """The sentence for the condition."""
+        return Reason.SUSPENDED.sentence
+
+
+Outcome = Synced | Failed | Suspended
+
+
+def failed(error: SyncError) -> Failed:
+    """Turn the exception that travelled up into the outcome that is reported."""
+    return Failed(error.reason, error.message, error.retry_after)
+
+
+def ready_status(outcome: Outcome) -> str:
+    """The Ready condition's status: `True`, `False`, or `Unknown` while nobody looks."""
+    match outcome:
+        case Synced():
+            return "True"
+        case Failed():
+            return "False"
+        case Suspended():
+            return "Unknown"
+        case _:
+            assert_never(outcome)
