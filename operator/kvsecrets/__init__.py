@@ -1,1 +1,65 @@
 """A client library for Azure Key Vault secrets, sync and async; this module holds the public names and nothing else."""
+
+from kvsecrets._credentials import AsyncSupportsTokenInfo, AsyncTokenCredential, SupportsTokenInfo, TokenCredential
+from kvsecrets._operations import CLEAR, Clear
+from kvsecrets._retry import RetryPolicy
+from kvsecrets.client import AsyncSecretClient, SecretClient
+from kvsecrets.errors import (
+    AccessDenied,
+    BadRequest,
+    Conflict,
+    ConnectionFailed,
+    ConnectionProblem,
+    FirewallDenied,
+    KeyVaultError,
+    LoginFailed,
+    NotAuthenticated,
+    PurgeProtected,
+    ResponseError,
+    SecretDisabled,
+    SecretNotFound,
+    ServerFailed,
+    Throttled,
+    UnexpectedAnswer,
+    UntrustedChallenge,
+)
+from kvsecrets.models import DeletedSecret, KeyVaultSecret, ResponseInfo, SecretId, SecretProperties, SecretValue
+from kvsecrets.paging import AsyncPaged, Page, Paged
+
+__all__ = [
+    "CLEAR",
+    "AccessDenied",
+    "AsyncPaged",
+    "AsyncSecretClient",
+    "AsyncSupportsTokenInfo",
+    "AsyncTokenCredential",
+    "BadRequest",
+    "Clear",
+    "Conflict",
+    "ConnectionFailed",
+    "ConnectionProblem",
+    "DeletedSecret",
+    "FirewallDenied",
+    "KeyVaultError",
+    "KeyVaultSecret",
+    "LoginFailed",
+    "NotAuthenticated",
+    "Page",
+    "Paged",
+    "PurgeProtected",
+    "ResponseError",
+    "ResponseInfo",
+    "RetryPolicy",
+    "SecretClient",
+    "SecretDisabled",
+    "SecretId",
+    "SecretNotFound",
+    "SecretProperties",
+    "SecretValue",
+    "ServerFailed",
+    "SupportsTokenInfo",
+    "Throttled",
+    "TokenCredential",
+    "UnexpectedAnswer",
+    "UntrustedChallenge",
+]

@@ -1,0 +1,225 @@
+"""What can be asked of a vault, one flow for each operation: input checked, request made, answer read.
+
+https://learn.microsoft.com/rest/api/keyvault/secrets/operation-groups
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import Any, Generic, Literal, TypeAlias, TypeVar
+
+from kvsecrets import _answers, _limits
+from kvsecrets._auth import Access, authorized
+from kvsecrets._flow import Flow
+from kvsecrets._wire import Request, Response
+from kvsecrets.models import DeletedSecret, KeyVaultSecret, ResponseInfo, SecretProperties, SecretValue
+
+BACKUP_LIMIT = 64 * 1024 * 1024
+"""Bytes of a backup that we are willing to read: 500 versions of 25 KB, encrypted and encoded, are some 25 MB."""
+
+
+class Clear(Enum):
+    """The type of `CLEAR`, for annotations."""
+
+    CLEAR = "CLEAR"
+
+
+CLEAR: Literal[Clear.CLEAR] = Clear.CLEAR
+"""Says that a field is to be emptied, where None says that it stays as it is."""
+
+Item_co = TypeVar("Item_co", covariant=True)
+T = TypeVar("T")
+PageReader: TypeAlias = Callable[[Response], tuple[tuple[T, ...], str | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Vault:
+    """The vault that a client talks to, with everything that its flows need."""
+
+    url: str
+    api_version: str
+    access: Access
+
+    def address(self, path: str, more: str = "") -> str:
+        """Return the URL of a path in the vault."""
+        return f"{self.url}/{path}?api-version={self.api_version}{more}"
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Item_co]):
+    """One page of a list. It may be short or empty although more pages follow: Key Vault counts rows that it skips."""
+
+    items: tuple[Item_co, ...]
+    continuation_token: str | None
+    """Where the next page is; None after the last. Keep it to go on later, even with another client."""
+    response: ResponseInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Listing(Generic[Item_co]):
+    """A list that can be read page by page: where it starts and how its pages are read."""
+
+    path: str
+    read: PageReader[Item_co]
+
+
+def get_secret(vault: Vault, name: str, version: str | None) -> Flow[KeyVaultSecret]:
+    """Read one secret."""
+    request = Request("GET", vault.address(_secret_path(name, version)))
+    return _answers.secret((yield from authorized(request, vault.access)))
+
+
+def set_secret(
+    vault: Vault,
+    name: str,
+    value: SecretValue | str,
+    *,
+    content_type: str | None,
+    tags: Mapping[str, str] | None,
+    enabled: bool | None,
+    not_before: datetime | None,
+    expires_on: datetime | None,
+) -> Flow[KeyVaultSecret]:
+    """Write a new version of a secret."""
+    text = _limits.value(value.reveal() if isinstance(value, SecretValue) else value)
+    fields = _fields(content_type, tags, enabled, not_before, expires_on)
+    request = _json("PUT", vault.address(_secret_path(name)), {"value": text, **fields})
+    response = yield from authorized(request, vault.access)
+    if response.status >= 400:  # noqa: PLR2004 - the boundary that HTTP draws
+        raise _answers.failure(response, secret_text=text)
+    return _answers.secret(response)
+
+
+def update_secret_properties(
+    vault: Vault,
+    name: str,
+    version: str | None,
+    *,
+    content_type: str | Clear | None,
+    tags: Mapping[str, str] | Clear | None,
+    enabled: bool | None,
+    not_before: datetime | Clear | None,
+    expires_on: datetime | Clear | None,
+) -> Flow[SecretProperties]:
+    """Change the properties that are given."""
+    fields = _fields(content_type, tags, enabled, not_before, expires_on)
+    request = _json("PATCH", vault.address(_secret_path(name, version)), fields)
+    return _answers.properties((yield from authorized(request, vault.access)))
+
+
+def get_deleted_secret(vault: Vault, name: str) -> Flow[DeletedSecret]:
+    """Read what is known of a deleted secret."""
+    request = Request("GET", vault.address(_deleted_path(name)))
+    return _answers.deleted((yield from authorized(request, vault.access)))
+
+
+def delete_secret(vault: Vault, name: str) -> Flow[DeletedSecret]:
+    """Start to delete a secret with all its versions."""
+    request = Request("DELETE", vault.address(_secret_path(name)))
+    return _answers.deleted((yield from authorized(request, vault.access)))
+
+
+def recover_deleted_secret(vault: Vault, name: str) -> Flow[SecretProperties]:
+    """Start to recover a deleted secret."""
+    request = Request("POST", vault.address(f"{_deleted_path(name)}/recover"))
+    return _answers.properties((yield from authorized(request, vault.access, repeatable=False)))
+
+
+def purge_deleted_secret(vault: Vault, name: str) -> Flow[None]:
+    """Destroy a deleted secret for good."""
+    request = Request("DELETE", vault.address(_deleted_path(name)))
+    _answers.nothing((yield from authorized(request, vault.access)))
+
+
+def backup_secret(vault: Vault, name: str) -> Flow[bytes]:
+    """Read a backup of all versions, encrypted for Key Vault."""
+    request = Request("POST", vault.address(f"{_secret_path(name)}/backup"))
+    return _answers.backup((yield from authorized(request, vault.access, limit=BACKUP_LIMIT)))
+
+
+def restore_secret_backup(vault: Vault, backup: bytes) -> Flow[SecretProperties]:
+    """Bring back all versions from a backup."""
+    try:
+        text = backup.decode("ascii")
+    except UnicodeDecodeError:
+        raise ValueError("backup: it is not what backup_secret returned, which is ASCII text") from None
+    request = _json("POST", vault.address("secrets/restore"), {"value": text})
+    return _answers.properties((yield from authorized(request, vault.access, repeatable=False)))
+
+
+def secrets_listing() -> Listing[SecretProperties]:
+    """Return the list of all secrets."""
+    return Listing("secrets", _answers.properties_page)
+
+
+def versions_listing(name: str) -> Listing[SecretProperties]:
+    """Return the list of a secret's versions."""
+    return Listing(f"{_secret_path(name)}/versions", _answers.properties_page)
+
+
+def deleted_listing() -> Listing[DeletedSecret]:
+    """Return the list of deleted secrets."""
+    return Listing("deletedsecrets", _answers.deleted_page)
+
+
+def list_page(vault: Vault, listing: Listing[T], continuation_token: str | None, size: int | None) -> Flow[Page[T]]:
+    """Read one page: the first, or the one that a continuation token names."""
+    if continuation_token is not None and not vault_has(vault, continuation_token):
+        raise ValueError(f"continuation_token: it does not come from a list of {vault.url}")
+    url = continuation_token or vault.address(
+        listing.path, f"&maxresults={_limits.page_size(size)}" if size is not None else ""
+    )
+    response = yield from authorized(Request("GET", url), vault.access)
+    items, following = listing.read(response)
+    if following is not None and (following == continuation_token or not vault_has(vault, following)):
+        raise _answers.odd(response, "the link to its next page does not lead on within the vault")
+    return Page(items, following, _answers.info(response))
+
+
+def vault_has(vault: Vault, url: str) -> bool:
+    """Whether a URL lies in the vault; Key Vault's own links name port 443, other URLs don't."""
+    origin, slash, _ = url.removeprefix("https://").partition("/")
+    return url.startswith("https://") and bool(slash) and origin.lower().removesuffix(":443") == vault.url[8:]
+
+
+def _secret_path(name: str, version: str | None = None) -> str:
+    path = f"secrets/{_limits.name(name)}"
+    return path if version is None else f"{path}/{_limits.version(version)}"
+
+
+def _deleted_path(name: str) -> str:
+    return f"deletedsecrets/{_limits.name(name)}"
+
+
+def _json(method: str, url: str, fields: Mapping[str, Any]) -> Request:
+    body = json.dumps(fields, separators=(",", ":")).encode("ascii")
+    return Request(method, url, {"content-type": "application/json"}, body)
+
+
+def _fields(
+    content_type: str | Clear | None,
+    tags: Mapping[str, str] | Clear | None,
+    enabled: bool | None,  # noqa: FBT001 - a field of the secret, passed on as it is
+    not_before: datetime | Clear | None,
+    expires_on: datetime | Clear | None,
+) -> dict[str, Any]:
+    """Return the properties as the vault takes them: what is None is left out, what is CLEAR becomes null.
+
+    The REST documentation does not say how to empty a field. Null is what the service's users report to work
+    (https://github.com/Azure/azure-sdk-for-net/issues/5267) and what the vendor's Go client is able to send. Tags are
+    always written as a whole map, so that an empty one clears them.
+    """
+    attributes: dict[str, Any] = {}
+    if enabled is not None:
+        attributes["enabled"] = enabled
+    for key, what, when in (("nbf", "not_before", not_before), ("exp", "expires_on", expires_on)):
+        if when is not None:
+            attributes[key] = None if isinstance(when, Clear) else _limits.moment(what, when)
+    fields: dict[str, Any] = {"attributes": attributes} if attributes else {}
+    if content_type is not None:
+        fields["contentType"] = None if isinstance(content_type, Clear) else _limits.content_type(content_type)
+    if tags is not None:
+        fields["tags"] = {} if isinstance(tags, Clear) else _limits.tags(tags)
+    return fields
