@@ -1,0 +1,5 @@
+"""A real Kubernetes control plane on this machine: etcd, kube-apiserver, kube-controller-manager and kubectl.
+
+There is no kubelet: pods are stored, not run. Everything listens on loopback, lives in one folder and ends with the
+program that started it.
+"""

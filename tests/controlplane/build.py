@@ -1,0 +1,135 @@
+"""Builds the control plane's programs from source, once per user and version; starts none of them.
+
+Their versions stand in `tools/*/go.mod` alone. A built program is kept under `$XDG_CACHE_HOME/vaultsync`, in a folder
+named by the content of its go.mod and go.sum, so a new version is a new folder and an old checkout keeps its own.
+"""
+
+import hashlib
+import re
+import subprocess
+import sysconfig
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TextIO
+
+from tests.controlplane.golang import find_go
+from tests.controlplane.locks import locked
+from tests.controlplane.progress import Progress
+
+_MODULES: Final = Path(__file__).parent / "tools"
+_FLAGS: Final = ("-trimpath", "-buildvcs=false")
+_LOG_LINES_SHOWN: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A program: the folder of its go.mod, its Go package, and how long a first build takes on two cores."""
+
+    name: str
+    module: str
+    package: str
+    seconds: int
+
+
+TOOLS: Final = (
+    Tool("etcd", "etcd", "go.etcd.io/etcd/server/v3", 50),
+    Tool("kube-apiserver", "kubernetes", "k8s.io/kubernetes/cmd/kube-apiserver", 210),
+    Tool("kube-controller-manager", "kubernetes", "k8s.io/kubernetes/cmd/kube-controller-manager", 50),
+    Tool("kubectl", "kubernetes", "k8s.io/kubernetes/cmd/kubectl", 20),
+)
+
+
+class BuildFailed(Exception):
+    """A program could not be built; the message ends with the compiler's own last words."""
+
+
+def ensure_tools(environ: Mapping[str, str], out: TextIO, tools: tuple[Tool, ...] = TOOLS) -> dict[str, Path]:
+    """Where each program is, after building those that are missing; progress goes to `out`.
+
+    Programs found in the folder `KUBEBUILDER_ASSETS` are taken from there.
+
+    Raises:
+        GoMissing: Something must be built and there is no Go compiler.
+        BuildFailed: The compiler refused, or could not fetch a module.
+    """
+    places = {tool.name: _place(tool, environ) for tool in tools}
+    if all(place.exists() for place in places.values()):
+        return places
+    progress = Progress(out)
+    cache = _cache(environ)
+    cache.mkdir(parents=True, exist_ok=True)
+    with locked(cache / "lock", lambda: progress.say("Another build is running: waiting for it.")):
+        missing = [tool for tool in tools if not places[tool.name].exists()]
+        for number, tool in enumerate(missing, start=1):
+            title = f"building the control plane's programs (once), {number} of {len(missing)}: {tool.name}"
+            _build(tool, places[tool.name], environ, progress, title)
+    return places
+
+
+def _place(tool: Tool, environ: Mapping[str, str]) -> Path:
+    if assets := environ.get("KUBEBUILDER_ASSETS"):
+        given = Path(assets) / tool.name
+        if given.exists():
+            return given
+    return _cache(environ) / f"{tool.module}-{_key(tool)}" / tool.name
+
+
+def _cache(environ: Mapping[str, str]) -> Path:
+    root = environ.get("XDG_CACHE_HOME") or Path(environ.get("HOME", "~")).expanduser() / ".cache"
+    return Path(root) / "vaultsync" / "controlplane"
+
+
+def _key(tool: Tool) -> str:
+    digest = hashlib.sha256(f"{sysconfig.get_platform()} {_FLAGS}".encode())
+    for name in ("go.mod", "go.sum"):
+        digest.update((_MODULES / tool.module / name).read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _build(tool: Tool, place: Path, environ: Mapping[str, str], progress: Progress, title: str) -> None:
+    module = _MODULES / tool.module
+    go_mod = (module / "go.mod").read_text()
+    go = find_go(_required(r"^go (\S+)$", go_mod), environ)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    partial, log = place.with_suffix(".partial"), place.with_suffix(".log")
+    with log.open("w") as words:
+        compiler = subprocess.Popen(
+            [str(go), "build", *_FLAGS, "-ldflags", _linker_flags(tool, go_mod), "-o", str(partial), tool.package],
+            cwd=module,
+            # GOWORK: a workspace file above this checkout must not change what is built.
+            env={**environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off"},
+            stdout=words,
+            stderr=words,
+            start_new_session=True,
+        )
+        status = progress.wait(compiler, title, tool.seconds)
+    if status != 0:
+        partial.unlink(missing_ok=True)
+        raise BuildFailed(_complaint(tool, log))
+    log.unlink()
+    partial.rename(place)
+
+
+def _linker_flags(tool: Tool, go_mod: str) -> str:
+    if tool.module != "kubernetes":
+        return "-s -w"
+    # Kubernetes' own build stamps its version in; without it the API server says v0.0.0-master.
+    version = _required(r"^\s*k8s\.io/kubernetes (v\S+)", go_mod)
+    major, minor = version.removeprefix("v").split(".")[:2]
+    stamps = {"gitVersion": version, "gitMajor": major, "gitMinor": minor}
+    return " ".join(["-s -w", *(f"-X k8s.io/component-base/version.{name}={text}" for name, text in stamps.items())])
+
+
+def _required(pattern: str, text: str) -> str:
+    found = re.search(pattern, text, re.MULTILINE)
+    assert found, f"go.mod has no line like {pattern}"
+    return found[1]
+
+
+def _complaint(tool: Tool, log: Path) -> str:
+    tail = "\n  ".join(log.read_text(errors="replace").splitlines()[-_LOG_LINES_SHOWN:])
+    return (
+        f"{tool.name} could not be built. It needs a Go module proxy, 5 GB of disk for Go's cache and 3 GB of memory; "
+        f"what was built so far is kept, so running it again goes on from here. The compiler's log is {log}:\n  {tail}"
+    )

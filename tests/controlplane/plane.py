@@ -1,0 +1,166 @@
+"""Starts and stops the control plane: which flags its parts run with, and in which order; builds none of them."""
+
+import secrets
+import ssl
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import httpx
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from tests.controlplane.cluster import Cluster, write_kubeconfig, write_private
+from tests.controlplane.parts import Part, free_ports
+
+_CONTROLLERS: Final = ("garbage-collector-controller", "namespace-controller", "serviceaccount-controller")
+
+
+class ControlPlane(Cluster):
+    """etcd, kube-apiserver and kube-controller-manager in one folder; a context manager around their life.
+
+    Its parts can be taken away one by one: `plane.apiserver.stop()`, `plane.etcd.restart()`.
+
+    Args:
+        tools: Where the programs are, as `build.ensure_tools` returns it.
+        folder: Data, certificates, kubeconfigs and logs; data found there is taken up again.
+    """
+
+    etcd: Part
+    apiserver: Part
+    controllers: Part
+
+    def __init__(self, tools: Mapping[str, Path], folder: Path) -> None:
+        super().__init__(tools["kubectl"], folder / "kubeconfig")
+        self.logs = folder / "logs"
+        self._folder = folder
+        self._token = secrets.token_urlsafe()
+        self._etcd_port, self._peer_port, self._port, self._controllers_port = free_ports(4)
+        self.url = f"https://127.0.0.1:{self._port}"
+        self.etcd = self._etcd(tools["etcd"])
+        self.apiserver = self._apiserver(tools["kube-apiserver"])
+        self.controllers = self._controllers(tools["kube-controller-manager"])
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """Every port that is listened on while all parts run."""
+        return self._etcd_port, self._peer_port, self._port, self._controllers_port
+
+    def start(self) -> None:
+        """Starts all parts and returns when they are ready; takes some four seconds.
+
+        Raises:
+            PartFailed: One of them is not; none is left running.
+        """
+        self.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_private(self._folder / "tokens.csv", f'{self._token},admin,admin,"system:masters"\n')
+        write_kubeconfig(self.kubeconfig, url=self.url, ca=self._certificate, token=self._token)
+        if not self._signing_key.exists():
+            write_private(self._signing_key, _new_key())
+        try:
+            for part in (self.etcd, self.apiserver, self.controllers):
+                part.start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Ends all parts; the data stays."""
+        for part in (self.controllers, self.apiserver, self.etcd):
+            part.stop()
+
+    def install(self, crds: Path) -> None:
+        """Applies CustomResourceDefinitions (a file or a folder); returns when they are in use."""
+        self.kubectl("apply", "-f", crds)
+        self.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", crds)
+        # The garbage collector looks for new kinds every 30 seconds, and when it starts.
+        self.controllers.restart()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def _certificate(self) -> Path:
+        return self._folder / "certificates" / "apiserver.crt"
+
+    @property
+    def _signing_key(self) -> Path:
+        return self._folder / "service-accounts.key"
+
+    def _etcd(self, program: Path) -> Part:
+        client, peer = (f"http://127.0.0.1:{port}" for port in (self._etcd_port, self._peer_port))
+        flags = {
+            "data-dir": self._folder / "etcd",
+            "listen-client-urls": client,
+            "advertise-client-urls": client,
+            "listen-peer-urls": peer,
+            "initial-advertise-peer-urls": peer,
+            "initial-cluster": f"default={peer}",
+            # A power cut may lose this data; nobody needs it afterwards.
+            "unsafe-no-fsync": "true",
+            # The only member has nobody to wait for before it elects itself.
+            "heartbeat-interval": 10,
+            "election-timeout": 100,
+        }
+        return self._part("etcd", program, flags, ready=lambda: _answers(f"{client}/health"))
+
+    def _apiserver(self, program: Path) -> Part:
+        flags = {
+            "etcd-servers": f"http://127.0.0.1:{self._etcd_port}",
+            "bind-address": "127.0.0.1",
+            "advertise-address": "127.0.0.1",
+            "secure-port": self._port,
+            "cert-dir": self._certificate.parent,
+            "authorization-mode": "RBAC",
+            "token-auth-file": self._folder / "tokens.csv",
+            "service-account-issuer": "https://kubernetes.default.svc",
+            "service-account-key-file": self._signing_key,
+            "service-account-signing-key-file": self._signing_key,
+            "service-cluster-ip-range": "10.0.0.0/24",
+            # There is no network behind the `kubernetes` service, so nobody keeps its endpoints.
+            "endpoint-reconciler-type": "none",
+        }
+        return self._part("kube-apiserver", program, flags, ready=self._apiserver_answers)
+
+    def _controllers(self, program: Path) -> Part:
+        flags = {
+            "kubeconfig": self.kubeconfig,
+            "authentication-kubeconfig": self.kubeconfig,
+            "authorization-kubeconfig": self.kubeconfig,
+            "controllers": ",".join(_CONTROLLERS),
+            "leader-elect": "false",
+            "bind-address": "127.0.0.1",
+            "secure-port": self._controllers_port,
+        }
+        # Its certificate lives in its memory alone; /healthz says no more than that it is up.
+        ready = f"https://127.0.0.1:{self._controllers_port}/healthz"
+        return self._part("kube-controller-manager", program, flags, ready=lambda: _answers(ready, verify=False))
+
+    def _part(self, name: str, program: Path, flags: Mapping[str, object], *, ready: Callable[[], bool]) -> Part:
+        arguments = [f"--{flag}={value}" for flag, value in flags.items()]
+        return Part(name, [program, *arguments], log=self.logs / f"{name}.log", ready=ready)
+
+    def _apiserver_answers(self) -> bool:
+        # On the first start the API server makes its own certificate.
+        if not self._certificate.exists():
+            return False
+        return _answers(f"{self.url}/readyz", verify=ssl.create_default_context(cafile=self._certificate))
+
+
+def _answers(url: str, *, verify: ssl.SSLContext | bool = True) -> bool:
+    try:
+        return httpx.get(url, verify=verify, trust_env=False).is_success
+    except httpx.TransportError:
+        return False
+
+
+def _new_key() -> str:
+    key = ec.generate_private_key(ec.SECP256R1())
+    return key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()).decode()
