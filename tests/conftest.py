@@ -1,0 +1,69 @@
+"""Fixtures that every test may use: one control plane for the whole run, a namespace for each test."""
+
+import os
+import shutil
+import sys
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+from hypothesis import settings
+
+from tests.controlplane.build import BuildFailed, ensure_tools
+from tests.controlplane.golang import GoMissing
+from tests.controlplane.plane import ControlPlane
+
+_ROOT: Final = Path(__file__).parents[1]
+_ENVIRON: Final = os.environ  # noqa: TID251 - where the built programs are kept is the caller's choice
+_NEEDS_CLUSTER: Final = "controlplane"
+
+# A deadline measures this machine's mood. Without --hypothesis-profile=ci examples are new in each run.
+settings.register_profile("local", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True, database=None, print_blob=True)
+settings.load_profile("local")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks each test that uses the control plane: `-m "not cluster"` leaves them out."""
+    for item in items:
+        if _NEEDS_CLUSTER in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.cluster)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Builds what the chosen tests will start: here a minutes-long first build runs into no test's time limit."""
+    if session.config.option.collectonly or not any(item.get_closest_marker("cluster") for item in session.items):
+        return
+    capture = session.config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():
+        try:
+            ensure_tools(_ENVIRON, sys.stderr)
+        except (BuildFailed, GoMissing) as trouble:
+            pytest.exit(f"{trouble}\n`make tools` tries again; -m 'not cluster' leaves these tests out.", returncode=1)
+
+
+@pytest.fixture(scope="session")
+def controlplane(request: pytest.FixtureRequest) -> Iterator[ControlPlane]:
+    """The control plane that all tests of this run share, with our CRDs; its logs are kept when a test failed."""
+    folder = Path(tempfile.mkdtemp(prefix="vaultsync-tests-"))
+    with ControlPlane(ensure_tools(_ENVIRON, sys.stderr), folder) as plane:
+        if any((_ROOT / "crds").glob("*.yaml")):
+            plane.install(_ROOT / "crds")
+        yield plane
+    if request.session.testsfailed:
+        terminal = request.config.pluginmanager.getplugin("terminalreporter")
+        terminal.write_line(f"\nThe control plane's logs: {plane.logs}")
+    else:
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+def namespace(controlplane: ControlPlane) -> Iterator[str]:
+    """A namespace of the test's own, deleted after it."""
+    name = f"test-{uuid.uuid4().hex[:8]}"
+    controlplane.kubectl("create", "namespace", name)
+    yield name
+    controlplane.kubectl("delete", "namespace", name, "--wait=false")
