@@ -1,0 +1,286 @@
+"""The VaultSecret, version v1alpha1: frozen models, which are the truth about the custom resource.
+
+The CRD is made from them (`schema.py`); the docstrings of fields are what `kubectl explain` shows. Fields of tomorrow
+are read over, so that an older operator survives a newer CRD; the rules of today are checked again.
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated, Any, Final, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    computed_field,
+)
+from pydantic.alias_generators import to_camel
+from pydantic_core import ErrorDetails
+
+from vaultsync.api import ObjectKey
+from vaultsync.api.checks import VALIDATIONS
+from vaultsync.api.fields import (
+    Annotations,
+    DataKey,
+    Labels,
+    Moment,
+    ObjectName,
+    RefreshInterval,
+    SecretName,
+    SecretVersion,
+    VaultUrl,
+)
+from vaultsync.api.secret_types import KEY_CHECKS, TYPE_STAYS, SecretType
+
+MOST_ENTRIES: Final = 256
+"""So many entries of the longest names still fit into the target's annotation, and their values rarely into 1 MiB."""
+
+
+class InvalidSpec(Exception):
+    """An object breaks the API's rules; the text names the fields and the rules, and shows nothing that they hold."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(
+        frozen=True,
+        extra="ignore",
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        use_attribute_docstrings=True,
+        hide_input_in_errors=True,
+    )
+
+    @classmethod
+    def parse(cls, body: Mapping[str, Any]) -> Self:
+        """Read it as the API server gives it; fields that we don't know are ignored.
+
+        Raises:
+            InvalidSpec: It breaks a rule, since an older or newer CRD has let it through.
+        """
+        try:
+            return cls.model_validate(body, by_alias=True, by_name=False)
+        except ValidationError as error:
+            problems = [f"{_path(problem['loc'])} {_rule(problem)}" for problem in error.errors()]
+        # Not inside the handler: pydantic's error would come along as context, and it knows what the fields hold.
+        raise InvalidSpec("; ".join(problems))
+
+
+def _path(place: tuple[int | str, ...]) -> str:
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).removeprefix(".")
+
+
+def _rule(problem: ErrorDetails) -> str:
+    text = problem["msg"].removeprefix("Value error, ")
+    return text if problem["type"] in {"check", "value_error"} else f"is refused: {text}"
+
+
+class ObjectMeta(_Model):
+    """What the API server keeps about the object itself."""
+
+    name: str
+    namespace: str
+    uid: str
+    generation: int
+    resource_version: str
+    creation_timestamp: Moment
+    deletion_timestamp: Moment | None = None
+    labels: Mapping[str, str] = Field(default_factory=dict)
+    annotations: Mapping[str, str] = Field(default_factory=dict)
+
+
+class Encoding(StrEnum):
+    """How the vault's text becomes the bytes of the key."""
+
+    UTF8 = "Utf8"
+    BASE64 = "Base64"
+
+
+class OnDelete(StrEnum):
+    """What becomes of the target when the VaultSecret goes."""
+
+    DELETE = "Delete"
+    RETAIN = "Retain"
+
+
+class Entry(_Model):
+    """One line of `data`: a key of the Secret, and the secret in the vault that fills it."""
+
+    key: DataKey
+    """The key in the Kubernetes Secret, unique in this list."""
+    secret_name: SecretName
+    """The secret's name in the vault."""
+    version: SecretVersion | None = None
+    """Pins one version of the secret: 32 digits and letters a to f, the last part of its identifier in the vault.
+    Left out, the newest version is followed."""
+    encoding: Encoding = Encoding.UTF8
+    """Utf8 (what holds when this is left out): the key holds the vault's text as it is. Base64: the vault's text is the
+    base64 of the bytes wanted; the key holds those bytes."""
+    optional: StrictBool = False
+    """If true, a secret that is absent from the vault is no failure: its key is left out of the Secret until it is
+    there. False when this is left out."""
+
+
+def _well_formed(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
+    # The list's type and bounds say the same to the API server. pydantic's own bounds would not count wrong entries.
+    if not 1 <= len(entries) <= MOST_ENTRIES:
+        raise ValueError(f"must have 1 to {MOST_ENTRIES} entries")
+    if len({entry.key for entry in entries}) < len(entries):
+        raise ValueError("must not have two entries with the same key")
+    return entries
+
+
+class TargetSpec(_Model):
+    """The Kubernetes Secret that is made and kept."""
+
+    name: ObjectName | None = None
+    """The Secret's name, in the VaultSecret's namespace. Left out, it is the VaultSecret's name."""
+    type: SecretType = "Opaque"
+    """The Secret's type. It cannot change once the Secret is there: Kubernetes does not allow it."""
+    labels: Labels = Field(default_factory=dict)
+    """Labels to put on the Secret, beside vaultsync's own."""
+    annotations: Annotations = Field(default_factory=dict)
+    """Annotations to put on the Secret, beside vaultsync's own."""
+    adopt: StrictBool = False
+    """If true, a Secret of that name that vaultsync did not make is taken over, and what it held is replaced. If false,
+    such a Secret is left alone and the VaultSecret is not ready, with the reason TargetConflict."""
+
+
+class VaultSecretSpec(_Model):
+    """What is wanted: which secrets of which vault, in which Kubernetes Secret."""
+
+    vault_url: VaultUrl
+    """The vault's URI, as the Azure portal shows it: https://shop.vault.azure.net for the vault named shop."""
+    data: Annotated[
+        tuple[Entry, ...],
+        Field(
+            json_schema_extra={
+                "minItems": 1,
+                "maxItems": MOST_ENTRIES,
+                "x-kubernetes-list-type": "map",
+                "x-kubernetes-list-map-keys": ["key"],
+            }
+        ),
+        AfterValidator(_well_formed),
+    ]
+    """The keys of the Secret, and where each comes from. All are written together, from one look at the vault."""
+    target: TargetSpec = TargetSpec()
+    """The Kubernetes Secret that is made and kept."""
+    refresh_interval: RefreshInterval = timedelta(minutes=2)
+    """How often the vault is asked for changes, from 10s to 24h, written like 30s, 2m or 1h30m. VaultSecrets of one
+    vault share their polls: the shortest interval holds for all of them."""
+    on_delete: OnDelete = OnDelete.DELETE
+    """What becomes of the Secret when this VaultSecret is deleted. Delete: it goes too. Retain: it stays as it is, and
+    nobody keeps it in sync any more."""
+    suspend: StrictBool = False
+    """If true, the vault is not asked and the Secret is left as it is, until this is false again."""
+
+
+class Condition(_Model):
+    """One thing that is so, or is not, or is not known."""
+
+    type: str
+    """What it is about: Ready."""
+    status: Annotated[str, Field(json_schema_extra={"enum": ["True", "False", "Unknown"]})]
+    """True, False or Unknown."""
+    reason: str
+    """Why, in one word: Synced, or the name of the failure."""
+    message: str
+    """Why, in a sentence that names vault and secret, and never a value."""
+    last_transition_time: Moment
+    """When the status last changed."""
+    observed_generation: int | None = None
+    """The generation of the VaultSecret that this was said about."""
+
+
+class StatusTarget(_Model):
+    """The Secret that was written."""
+
+    name: str
+    """Its name."""
+
+
+class StatusEntry(_Model):
+    """What is known about one key: versions and dates, never its value."""
+
+    key: str
+    """The key in the Kubernetes Secret."""
+    secret_name: str
+    """The secret's name in the vault."""
+    version: str | None = None
+    """The version that the key holds; none while an optional secret is absent."""
+    updated: Moment | None = None
+    """When that version was last changed in the vault."""
+    expires: Moment | None = None
+    """When the secret expires, if the vault has a date for it. It is kept in sync after that all the same."""
+    read_at: Moment
+    """When it was last read, by the vault's clock."""
+
+
+class VaultSecretStatus(_Model):
+    """What vaultsync says about it; nobody else writes here."""
+
+    observed_generation: int | None = None
+    """The generation of the VaultSecret that was last looked at."""
+    conditions: Annotated[
+        tuple[Condition, ...],
+        Field(json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}),
+    ] = ()
+    """Ready is True while the Secret holds what the vault holds; otherwise its reason and message say why not."""
+    target: StatusTarget | None = None
+    """The Secret that was written."""
+    entries: Annotated[
+        tuple[StatusEntry, ...],
+        Field(json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["key"]}),
+    ] = ()
+    """What each key holds: versions and dates, never values."""
+    last_change_time: Moment | None = None
+    """When the Secret was last written."""
+
+    @computed_field  # type: ignore[prop-decorator]  # mypy knows no decorated property; pydantic does
+    @property
+    def expires(self) -> Moment | None:
+        """When the first of the secrets expires, if any has a date."""
+        return min((entry.expires for entry in self.entries if entry.expires is not None), default=None)
+
+    def to_wire(self) -> dict[str, Any]:
+        """Write it as the API server takes it: camelCase, times as text, nothing that is None."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def _status_or_none_yet(value: object, read: ValidatorFunctionWrapHandler) -> VaultSecretStatus:
+    """Take a status that cannot be read for none: it is ours, and is written anew."""
+    try:
+        status = read(value)
+    except ValidationError:
+        return VaultSecretStatus()
+    assert isinstance(status, VaultSecretStatus)
+    return status
+
+
+class VaultSecret(_Model):
+    """Keeps secrets of an Azure Key Vault in a Kubernetes Secret."""
+
+    model_config = ConfigDict(json_schema_extra={VALIDATIONS: [TYPE_STAYS]})
+
+    metadata: ObjectMeta
+    spec: Annotated[VaultSecretSpec, *KEY_CHECKS]
+    """What is wanted: which secrets of which vault, in which Kubernetes Secret."""
+    status: Annotated[VaultSecretStatus, WrapValidator(_status_or_none_yet)] = VaultSecretStatus()
+    """What vaultsync says about it; nobody else writes here."""
+
+    @property
+    def key(self) -> ObjectKey:
+        """Its namespace and name."""
+        return ObjectKey(self.metadata.namespace, self.metadata.name)
+
+    @property
+    def target_key(self) -> ObjectKey:
+        """Namespace and name of the Secret that it asks for."""
+        return ObjectKey(self.metadata.namespace, self.spec.target.name or self.metadata.name)
