@@ -1,0 +1,137 @@
+"""What holds for the repository as a whole: pins, names, sizes, and text that means the same to every reader."""
+
+import ast
+import re
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+from packaging.requirements import Requirement
+
+ROOT: Final = Path(__file__).parents[2]
+CODE: Final = ("operator", "tests", "demo", "bench")
+
+BANNED_WORDS: Final = {"process", "manage", "do", "util", "utils", "helper", "helpers", "common", "misc", "base"}
+"""Words that fit every thing, and so name none."""
+
+FOREIGN_TEXT: Final = {
+    # Written so that they do not match themselves.
+    "a path of one machine": r"/(?:[w]ork/(?:main|shared)|[r]oot/|[h]ome/\w)",
+    "a thing left for later": r"\b(?:T[O]DO|F[I]XME|X[X]X)\b",
+    "a reference that only a tracker resolves": r"(?i)\b[i]ssue #?\d",
+}
+
+
+def tracked_files() -> list[Path]:
+    """Every text file that git tracks, but for lists of pins."""
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    return [ROOT / name for name in listed if not name.endswith((".lock", ".sum")) and (ROOT / name).exists()]
+
+
+def modules() -> list[Path]:
+    """Every Python file of this repository."""
+    return sorted(path for folder in CODE for path in (ROOT / folder).rglob("*.py"))
+
+
+def defined_names(module: Path) -> Iterator[str]:
+    """The names that a module brings into the world; not those it takes from elsewhere, nor a test's sentence."""
+    yield module.stem
+    for node in ast.walk(ast.parse(module.read_text())):
+        match node:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                if not name.startswith("test_"):
+                    yield name
+            case ast.arg(arg=name) | ast.Name(id=name, ctx=ast.Store()) | ast.Attribute(attr=name, ctx=ast.Store()):
+                yield name
+
+
+def words(name: str) -> set[str]:
+    """The words of a name: `read_allItems` has read, all and items."""
+    return {word.lower() for word in re.findall(r"[A-Z]?[a-z0-9]+|[A-Z0-9]+", name)}
+
+
+def length_beside_docstrings(text: str) -> int:
+    """The lines of a module without those of its docstrings: explaining more must never cost anything."""
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    docstrings = (
+        ast.get_docstring(node, clean=False) or "" for node in ast.walk(ast.parse(text)) if isinstance(node, documented)
+    )
+    return len(text.splitlines()) - sum(len(docstring.splitlines()) for docstring in docstrings)
+
+
+def locked_requirements() -> list[Requirement]:
+    """What requirements.lock pins, one for each platform where they differ."""
+    text = (ROOT / "requirements.lock").read_text()
+    return [
+        Requirement(line.removesuffix("\\")) for line in text.splitlines() if line and not line.startswith((" ", "#"))
+    ]
+
+
+def wanted_requirements() -> list[Requirement]:
+    """What pyproject.toml asks for, extras and development tools included."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    extras = project["project"]["optional-dependencies"].values()
+    groups = project["dependency-groups"].values()
+    return [Requirement(text) for part in (project["project"]["dependencies"], *extras, *groups) for text in part]
+
+
+@pytest.mark.parametrize("what", FOREIGN_TEXT)
+def test_no_tracked_file_holds(what: str) -> None:
+    found = [
+        f"{path.relative_to(ROOT)}: {hit[0]}"
+        for path in tracked_files()
+        for hit in re.finditer(FOREIGN_TEXT[what], path.read_text(errors="replace"))
+    ]
+
+    assert found == []
+
+
+def test_no_name_is_made_of_a_word_that_fits_everything() -> None:
+    found = {
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in modules()
+        for name in defined_names(path)
+        if words(name) & BANNED_WORDS
+    }
+
+    assert found == set()
+
+
+def test_no_module_is_longer_than_300_lines_and_its_docstrings() -> None:
+    lengths = {str(path.relative_to(ROOT)): length_beside_docstrings(path.read_text()) for path in modules()}
+
+    assert {name: length for name, length in lengths.items() if length > 300} == {}
+
+
+def test_every_pin_carries_hashes() -> None:
+    blocks = re.split(r"\n(?=\S)", (ROOT / "requirements.lock").read_text().strip())
+
+    assert [block.splitlines()[0] for block in blocks if "--hash=sha256:" not in block] == []
+
+
+def test_the_pins_name_no_place_to_load_from() -> None:
+    assert re.findall(r"\S*(?:://|--index|--find-links)\S*", (ROOT / "requirements.lock").read_text()) == []
+
+
+def test_every_wanted_package_is_pinned_to_a_version_that_is_wanted() -> None:
+    pins: dict[str, list[str]] = {}
+    for pin in locked_requirements():
+        pins.setdefault(pin.name, []).extend(specifier.version for specifier in pin.specifier)
+
+    unmet = [
+        str(wanted)
+        for wanted in wanted_requirements()
+        if not any(wanted.specifier.contains(version) for version in pins.get(wanted.name.lower(), []))
+    ]
+
+    assert unmet == []
+
+
+def test_the_guide_for_contributors_names_every_verb_of_the_makefile() -> None:
+    verbs = re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    guide = (ROOT / "CONTRIBUTING.md").read_text()
+
+    assert [verb for verb in verbs if f"`make {verb}" not in guide] == []
