@@ -1,4 +1,4 @@
-"""What we last wrote to a target, as its annotation tells: a spec fingerprint and versions; never values or hashes of them."""
+"""What we last wrote to a target, as its annotation tells: which spec and versions; never values or their hashes."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -27,7 +27,8 @@ class Applied:
 def fingerprint(vault_secret: VaultSecret) -> str:
     """Tell apart two specs that make different targets; how often we look, or whether, is no part of it."""
     spec = vault_secret.spec.model_dump(mode="json", include={"vault_url", "data", "target", "on_delete"})
-    return sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:16]
+    identity = [vault_secret.metadata.uid, spec]
+    return sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def to_annotation(vault_secret: VaultSecret, entries: Iterable[EntryState]) -> str:

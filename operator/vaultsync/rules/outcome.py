@@ -75,15 +75,17 @@ _SENTENCES = {
     Reason.INTERNAL_ERROR: "vaultsync itself failed; this is a bug.",
 }
 
-_PASSES_BY_ITSELF = frozenset({
-    Reason.LOGIN_FAILED,
-    Reason.VAULT_NOT_FOUND,
-    Reason.VAULT_UNREACHABLE,
-    Reason.VAULT_THROTTLED,
-    Reason.VAULT_FAILED,
-    Reason.CLUSTER_UNAVAILABLE,
-    Reason.INTERNAL_ERROR,
-})
+_PASSES_BY_ITSELF = frozenset(
+    {
+        Reason.LOGIN_FAILED,
+        Reason.VAULT_NOT_FOUND,
+        Reason.VAULT_UNREACHABLE,
+        Reason.VAULT_THROTTLED,
+        Reason.VAULT_FAILED,
+        Reason.CLUSTER_UNAVAILABLE,
+        Reason.INTERNAL_ERROR,
+    }
+)
 
 
 class SyncError(Exception):
@@ -98,6 +100,10 @@ class SyncError(Exception):
         self.reason = reason
         self.message = message
         self.retry_after = retry_after
+
+
+class GoingAway(SyncError):
+    """The namespace is being deleted, or is gone: nothing is to be written any more, and nobody is there to be told."""
 
 
 @dataclass(frozen=True, slots=True)

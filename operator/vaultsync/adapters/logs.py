@@ -1,0 +1,61 @@
+"""How log lines look: text for people or JSON for machines, a fixed message with fields; says nothing itself."""
+
+import json
+import logging
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+"""What every record has; the rest are fields that the caller gave."""
+
+OURS = ("vaultsync", "kvsecrets")
+
+QUIET = ("aiohttp", "azure", "httpcore", "httpx", "kopf", "kubernetes", "msal", "urllib3")
+"""Loggers that speak for each request, with whole URLs, headers or bodies: never below WARNING, whatever the level."""
+
+
+def set_up_logs(stream: TextIO, *, level: str, as_json: bool) -> None:
+    """Send the log of the whole process to that stream."""
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(JsonLines() if as_json else TextLines())
+    logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+    for name in QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+class TextLines(logging.Formatter):
+    """`2026-01-31T12:00:00Z INFO vaultsync: wrote target reason=Synced vaultsecret=shop/db`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write one record as one line; line breaks in fields are escaped."""
+        fields = "".join(f" {name}={_quoted(value)}" for name, value in sorted(_fields(record).items()))
+        return f"{_moment(record)} {record.levelname} {record.name}: {record.getMessage()}{fields}"
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write one record as one line."""
+        head = {"time": _moment(record), "level": record.levelname, "logger": record.name}
+        return json.dumps({**head, "message": record.getMessage(), **_fields(record)}, default=str)
+
+
+def _fields(record: logging.LogRecord) -> Mapping[str, Any]:
+    """Our own loggers' fields; those of others are their own objects, written for nobody."""
+    if record.name.split(".")[0] not in OURS:
+        return {}
+    fields = {name: value for name, value in vars(record).items() if name not in _STANDARD}
+    if record.exc_info:
+        fields["exception"] = logging.Formatter().formatException(record.exc_info)
+    return fields
+
+
+def _moment(record: logging.LogRecord) -> str:
+    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _quoted(value: object) -> str:
+    text = str(value)
+    return text if text and all(c.isprintable() and c not in ' "=' for c in text) else json.dumps(text)

@@ -1,0 +1,132 @@
+"""What administrators watch: Prometheus metrics and one log line per outcome; decides nothing, and sees no value.
+
+Labels are bounded: vaults, operations, reasons, statuses; never the name of a VaultSecret or of a secret.
+"""
+
+import logging
+import traceback
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from vaultsync.api.v1alpha1 import VaultSecret
+
+from vaultsync.rules.outcome import Change, Failed, Outcome, Suspended, Synced, SyncError
+
+logger = logging.getLogger("vaultsync")
+
+_FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+"""Buckets in seconds: from a call on the same machine to one that times out."""
+
+
+class Telemetry:
+    """Counts and logs what happens; one per process, on the registry given."""
+
+    def __init__(self, registry: CollectorRegistry, *, version: str) -> None:
+        """Register the metrics; the registry must not have them yet."""
+        self.registry = registry
+        build = Info("vaultsync_build", "The version that runs.", registry=registry)
+        build.info({"version": version})
+        self._reconciles = Counter(
+            "vaultsync_reconciles", "Reconciles of VaultSecrets, by reason.", ["reason"], registry=registry
+        )
+        self._reconcile_seconds = Histogram(
+            "vaultsync_reconcile_duration_seconds", "How long a reconcile took.", buckets=_FAST, registry=registry
+        )
+        self._targets = Counter(
+            "vaultsync_targets_written",
+            "Target Secrets written, by why: created, updated, rotated, healed.",
+            ["change"],
+            registry=registry,
+        )
+        self._calls = Counter(
+            "vaultsync_vault_requests",
+            "Calls to vaults, by vault, operation and HTTP status or kind of failure.",
+            ["vault", "operation", "status"],
+            registry=registry,
+        )
+        self._call_seconds = Histogram(
+            "vaultsync_vault_request_duration_seconds",
+            "How long a call to a vault took.",
+            ["operation"],
+            buckets=_FAST,
+            registry=registry,
+        )
+        self._polls = Counter(
+            "vaultsync_polls",
+            "Polls of vaults, by vault, mode and result.",
+            ["vault", "mode", "result"],
+            registry=registry,
+        )
+        self._poll_calls = Gauge(
+            "vaultsync_poll_requests", "How many calls the last poll of a vault took.", ["vault"], registry=registry
+        )
+        self._waits = Histogram(
+            "vaultsync_queue_wait_seconds", "How long a key waited for its turn.", buckets=_FAST, registry=registry
+        )
+        self._depth = Gauge("vaultsync_queue_depth", "How many keys wait for their turn.", registry=registry)
+        self._oldest = Gauge(
+            "vaultsync_queue_oldest_seconds", "How long the longest waiting key has waited.", registry=registry
+        )
+        self._vault_secrets = Gauge("vaultsync_vaultsecrets", "How many VaultSecrets there are.", registry=registry)
+
+    def gauge(
+        self, *, depth: Callable[[], float], oldest: Callable[[], float], vault_secrets: Callable[[], float]
+    ) -> None:
+        """Say where gauges are read from when somebody scrapes."""
+        self._depth.set_function(depth)
+        self._oldest.set_function(oldest)
+        self._vault_secrets.set_function(vault_secrets)
+
+    def outcome(self, vault_secret: VaultSecret, outcome: Outcome, *, seconds: float) -> None:
+        """Count a reconcile, and log it if it did something or failed."""
+        self._reconciles.labels(outcome.reason).inc()
+        self._reconcile_seconds.observe(seconds)
+        fields = {"vaultsecret": str(vault_secret.key), "reason": outcome.reason.value, "seconds": round(seconds, 3)}
+        match outcome:
+            case Synced(change=Change.NONE):
+                logger.debug("in sync", extra=fields)
+            case Synced():
+                self._targets.labels(outcome.change).inc()
+                logger.info("wrote target", extra={**fields, "change": outcome.change.value, "detail": outcome.detail})
+            case Failed():
+                logger.warning("not in sync", extra={**fields, "detail": outcome.message})
+            case Suspended():
+                logger.debug("suspended", extra=fields)
+
+    def bug(self, vault_secret: VaultSecret, error: Exception) -> None:
+        """Log an unforeseen error of a reconcile."""
+        _log_bug("reconcile broke", {"vaultsecret": str(vault_secret.key)}, error)
+
+    def untold(self, vault_secret: VaultSecret, error: SyncError) -> None:
+        """Log that status or event could not be written."""
+        logger.warning("could not tell", extra={"vaultsecret": str(vault_secret.key), "detail": error.message})
+
+    def vault_call(self, vault_url: str, *, operation: str, status: str, seconds: float) -> None:
+        """Count one call to a vault."""
+        self._calls.labels(vault_url, operation, status).inc()
+        self._call_seconds.labels(operation).observe(seconds)
+
+    def poll(self, vault_url: str, *, mode: str, calls: int, seconds: float, failure: SyncError | None) -> None:
+        """Count one poll of a vault."""
+        result = failure.reason.value if failure else "Synced"
+        self._polls.labels(vault_url, mode, result).inc()
+        self._poll_calls.labels(vault_url).set(calls)
+        fields = {"vault": vault_url, "mode": mode, "calls": calls, "seconds": round(seconds, 3), "reason": result}
+        if failure is None:
+            logger.debug("polled", extra=fields)
+        else:
+            logger.warning("poll failed", extra={**fields, "detail": failure.message})
+
+    def broken(self, vault_url: str, error: Exception) -> None:
+        """Log an unforeseen error of a poll."""
+        _log_bug("poll broke", {"vault": vault_url}, error)
+
+    def waited(self, seconds: float) -> None:
+        """Count how long a key waited for its turn."""
+        self._waits.observe(seconds)
+
+
+def _log_bug(message: str, fields: dict[str, str], error: Exception) -> None:
+    """Log where it happened and of which type it is, but not its text, which may hold anything."""
+    where = "".join(traceback.format_tb(error.__traceback__))
+    logger.error(message, extra={**fields, "error": type(error).__name__, "where": where})

@@ -1,0 +1,160 @@
+"""The composition root: settings become clients, adapters, rules' inputs and kopf's handlers; decides nothing."""
+
+import asyncio
+import logging
+import random
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import httpx
+import kopf
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+
+from vaultsync import __version__
+from vaultsync.adapters.cluster import Cluster
+from vaultsync.adapters.endpoints import serve
+from vaultsync.adapters.identities import own_identity
+from vaultsync.adapters.logs import set_up_logs
+from vaultsync.adapters.telemetry import Telemetry
+from vaultsync.adapters.vaults import Budget, Vaults
+from vaultsync.api import ObjectKey
+from vaultsync.inventory import Inventory
+from vaultsync.reconcile import Limits, Reconciler
+from vaultsync.settings import LogFormat, Settings, SettingsError
+from vaultsync.triggers.handlers import VaultSecretEvents, register
+from vaultsync.triggers.polls import Poller, Polls, Trigger
+from vaultsync.triggers.queue import Priority, Width, WorkQueue
+from vaultsync.triggers.targets import Targets
+
+logger = logging.getLogger("vaultsync")
+
+CONNECTIONS = httpx.Limits(max_connections=128, max_keepalive_connections=64)
+VAULT_TIMEOUT = httpx.Timeout(10.0)
+"""Within how many seconds a vault must answer."""
+
+STOP_WITHIN = 6.0
+"""Seconds that reconciles which have begun may take to finish when the operator stops."""
+
+
+def main(environ: Mapping[str, str]) -> int:
+    """Run the operator until it is told to stop; gives the process's exit code."""
+    try:
+        settings = Settings.from_env(environ)
+    except SettingsError as error:
+        print(error, file=sys.stderr)  # noqa: T201  the log's form is not known yet
+        return 2
+    set_up_logs(sys.stderr, level=settings.log_level, as_json=settings.log_format is LogFormat.JSON)
+    return asyncio.run(run(settings))
+
+
+async def run(settings: Settings, *, stop: asyncio.Event | None = None) -> int:
+    """Run the operator within a loop, until a signal or `stop`; gives the process's exit code."""
+    async with AsyncExitStack() as stack:
+        operator = await build(settings, stack)
+        registry = kopf.OperatorRegistry()
+        register(registry, operator.events, start=operator.start, stop=operator.stop)
+        await kopf.operator(
+            registry=registry,
+            standalone=True,
+            clusterwide=not settings.watch_namespaces,
+            namespaces=settings.watch_namespaces,
+            stop_flag=stop,
+        )
+    return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """The parts that have to be started and stopped, in their order."""
+
+    events: VaultSecretEvents
+    targets: Targets
+    queue: WorkQueue
+    polls: Polls
+    started: asyncio.Event
+
+    async def start(self) -> None:
+        """Know our targets before any VaultSecret is looked at: what is in place is not read again."""
+        self.targets.start()
+        await self.targets.synced.wait()
+        self.queue.open()
+        self.started.set()
+
+    async def stop(self) -> None:
+        """Begin nothing more; let what has begun finish, so that nothing is left half done."""
+        self.started.clear()
+        await self.polls.stop()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_WITHIN):
+                await self.queue.close()
+        await self.targets.stop()
+
+
+async def build(settings: Settings, stack: AsyncExitStack) -> Operator:
+    """Construct everything; `stack` closes what has to be closed."""
+    metrics = CollectorRegistry()
+    for collector in (ProcessCollector, PlatformCollector, GCCollector):
+        collector(registry=metrics)
+    telemetry = Telemetry(metrics, version=__version__)
+    inventory = Inventory()
+    cluster = await stack.enter_async_context(await Cluster.connect())
+    vaults = Vaults(
+        await stack.enter_async_context(own_identity()),
+        http=await stack.enter_async_context(httpx.AsyncClient(limits=CONNECTIONS, timeout=VAULT_TIMEOUT)),
+        budget=Budget(calls=settings.vault_calls_per_10s),
+        record=telemetry,
+        now=now,
+        clock=time.monotonic,
+    )
+    stack.push_async_callback(vaults.aclose)
+
+    def target_changed(target: ObjectKey) -> None:
+        for key in inventory.claimants(target):
+            queue.add(key, Priority.URGENT)
+
+    targets = Targets(cluster, namespaces=settings.watch_namespaces, on_change=target_changed, jitter=random.uniform)
+    reconciler = Reconciler(
+        inventory=inventory,
+        vaults=vaults,
+        cluster=cluster,
+        targets=targets,
+        seen=lambda vault_url: polls.seen(vault_url),  # noqa: PLW0108  the pollers come to be below
+        record=telemetry,
+        limits=Limits(settings.vault_dns_suffixes, settings.recheck_interval),
+        now=now,
+        jitter=random.uniform,
+    )
+    queue = WorkQueue(
+        reconciler.work,
+        lane_of=inventory.vault_of,
+        width=Width(total=4 * settings.concurrency, lane=settings.concurrency),
+        clock=time.monotonic,
+        waited=telemetry.waited,
+    )
+    polls = Polls(
+        lambda vault_url: Poller(
+            vault_url,
+            vaults=vaults,
+            inventory=inventory,
+            trigger=Trigger(queue.add, reconciler.is_due),
+            record=telemetry,
+            clock=time.monotonic,
+            jitter=random.uniform,
+        ),
+        inventory,
+    )
+    telemetry.gauge(depth=lambda: queue.depth, oldest=lambda: queue.oldest, vault_secrets=lambda: len(inventory))
+    started = asyncio.Event()
+    host, port = settings.listen
+    port = await stack.enter_async_context(serve(host, port, registry=metrics, is_ready=started.is_set))
+    logger.info("serving metrics and probes", extra={"port": port})
+    return Operator(VaultSecretEvents(inventory, queue, polls), targets, queue, polls, started)
+
+
+def now() -> datetime:
+    """The operator's own clock."""
+    return datetime.now(UTC)

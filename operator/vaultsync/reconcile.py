@@ -1,0 +1,230 @@
+"""The story of one VaultSecret, top to bottom: look at the target, decide, read, write, tell.
+
+It never sees *what* changed, only how things are, so that every trigger may call it at any time. What it needs of the
+world it names here as Protocols; the adapters fit them by shape.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal, Protocol
+
+from vaultsync.api import ObjectKey
+from vaultsync.api.v1alpha1 import Entry, VaultSecret
+from vaultsync.inventory import Inventory
+from vaultsync.rules.access import check_target, check_type, check_vault
+from vaultsync.rules.changes import Seen
+from vaultsync.rules.desired import Absent, Desired, Reading, Readings, desired_secret, strange_keys
+from vaultsync.rules.events import event_for
+from vaultsync.rules.observed import Observed
+from vaultsync.rules.outcome import Change, Failed, Outcome, Reason, Suspended, Synced, SyncError, failed
+from vaultsync.rules.plan import Plan, change_for, detail_of, plan_for
+from vaultsync.rules.schedule import Jitter, Next, next_look, recheck_interval
+from vaultsync.rules.status import status_after
+
+
+class Vaults(Protocol):
+    """Where values come from."""
+
+    async def read(self, vault_url: str, entry: Entry, *, newer_than: datetime | None) -> Reading:
+        """Read one secret; a remembered answer will do if it is newer than that moment. Raises `SyncError`."""
+        ...
+
+
+class Cluster(Protocol):
+    """Where targets live, and where we tell what came of it."""
+
+    async def observe(self, key: ObjectKey) -> Observed | None:
+        """Look at a Secret's metadata; None if there is none."""
+        ...
+
+    async def apply(self, key: ObjectKey, manifest: Mapping[str, Any], *, force: bool) -> Observed:
+        """Apply a manifest; without `force`, refuse to take fields from others."""
+        ...
+
+    async def withdraw(self, key: ObjectKey) -> None:
+        """Give up every field of ours; others' fields stay."""
+        ...
+
+    async def drop_keys(self, key: ObjectKey, names: Iterable[str], *, observed: Observed) -> Observed:
+        """Remove keys that others own."""
+        ...
+
+    async def write_status(self, vault_secret: VaultSecret, status: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Write the status; the object as it is now, or None if it is gone."""
+        ...
+
+    async def post_event(
+        self, vault_secret: VaultSecret, *, kind: Literal["Normal", "Warning"], reason: str, message: str
+    ) -> None:
+        """Post an event about a VaultSecret."""
+        ...
+
+
+class Targets(Protocol):
+    """What the watch of our targets last saw."""
+
+    def get(self, key: ObjectKey) -> Observed | None:
+        """The target as last seen; None if it is not there, or not ours."""
+        ...
+
+    def remember(self, key: ObjectKey, observed: Observed) -> None:
+        """Take what we wrote ourselves as seen."""
+        ...
+
+
+class Record(Protocol):
+    """Where outcomes are counted and logged."""
+
+    def outcome(self, vault_secret: VaultSecret, outcome: Outcome, *, seconds: float) -> None:
+        """Count and log how a reconcile ended."""
+        ...
+
+    def bug(self, vault_secret: VaultSecret, error: Exception) -> None:
+        """Log an unforeseen error."""
+        ...
+
+    def untold(self, vault_secret: VaultSecret, error: SyncError) -> None:
+        """Log that status or event could not be written."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the operator's settings say about every VaultSecret."""
+
+    dns_suffixes: tuple[str, ...]
+    recheck: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciler:
+    """Makes targets what their VaultSecrets ask for; `seen` tells what polls know of a vault."""
+
+    inventory: Inventory
+    vaults: Vaults
+    cluster: Cluster
+    targets: Targets
+    seen: Callable[[str], Seen]
+    record: Record
+    limits: Limits
+    now: Callable[[], datetime]
+    jitter: Jitter
+
+    async def work(self, key: ObjectKey, failures: int) -> Next:
+        """Reconcile the VaultSecret of that key, after so many failures in a row; tell when to come back."""
+        vault_secret = self.inventory.get(key)
+        if vault_secret is None:
+            return Next(None)
+        outcome = await self.reconcile(vault_secret)
+        return next_look(
+            vault_secret,
+            outcome,
+            failures=failures + 1,
+            now=self.now(),
+            recheck=self._recheck(vault_secret),
+            jitter=self.jitter,
+        )
+
+    async def reconcile(self, vault_secret: VaultSecret) -> Outcome:
+        """Make the target what the VaultSecret asks for, or say why not; a failure leaves the target as it was."""
+        started = self.now()
+        try:
+            outcome: Outcome = Suspended() if vault_secret.spec.suspend else await self._sync(vault_secret)
+        except SyncError as error:
+            outcome = failed(error)
+        except Exception as error:  # noqa: BLE001  whatever breaks for one VaultSecret must not stop the others
+            self.record.bug(vault_secret, error)
+            outcome = Failed(Reason.INTERNAL_ERROR, Reason.INTERNAL_ERROR.sentence)
+        self.record.outcome(vault_secret, outcome, seconds=(self.now() - started).total_seconds())
+        await self._tell(vault_secret, outcome)
+        return outcome
+
+    def is_due(self, key: ObjectKey) -> bool:
+        """Tell, from what watches and polls know already, whether a reconcile would read or write."""
+        vault_secret = self.inventory.get(key)
+        if vault_secret is None or vault_secret.spec.suspend:
+            return False
+        return self._plan(vault_secret, self.targets.get(vault_secret.target_key)).why_read is not None
+
+    async def _sync(self, vault_secret: VaultSecret) -> Synced:
+        check_vault(vault_secret.spec.vault_url, self.limits.dns_suffixes)
+        check_type(vault_secret)
+        target = vault_secret.target_key
+        observed = self.targets.get(target) or await self.cluster.observe(target)
+        check_target(vault_secret, observed, self.inventory.rivals(vault_secret))
+        plan = self._plan(vault_secret, observed)
+        if plan.why_read is None:
+            return self._in_place(vault_secret, plan)
+        desired = desired_secret(vault_secret, await self._read(vault_secret))
+        change = change_for(vault_secret, observed, plan, desired)
+        if change is not Change.NONE:
+            self.targets.remember(target, await self._write(vault_secret, observed, desired))
+        return Synced(desired.entries, change, detail_of(change, observed, plan, desired))
+
+    def _plan(self, vault_secret: VaultSecret, observed: Observed | None) -> Plan:
+        seen = self.seen(vault_secret.spec.vault_url)
+        return plan_for(vault_secret, observed, seen, now=self.now(), recheck=self._recheck(vault_secret))
+
+    def _recheck(self, vault_secret: VaultSecret) -> timedelta:
+        return recheck_interval(vault_secret.metadata.uid, self.limits.recheck)
+
+    def _in_place(self, vault_secret: VaultSecret, plan: Plan) -> Synced:
+        """Nothing to do, as far as we know: while the vault can't be asked, that is a failure too."""
+        failure = self.seen(vault_secret.spec.vault_url).failure
+        if failure is not None:
+            raise failure
+        return Synced(tuple(plan.known[entry.key] for entry in vault_secret.spec.data))
+
+    async def _read(self, vault_secret: VaultSecret) -> Readings:
+        """Read every entry; of several failures the one of the first entry is told, so that it is always the same."""
+        entries = vault_secret.spec.data
+        answers = await asyncio.gather(
+            *(self._read_entry(vault_secret.spec.vault_url, entry) for entry in entries), return_exceptions=True
+        )
+        readings: dict[str, Reading | Absent] = {}
+        for entry, answer in zip(entries, answers, strict=True):
+            if isinstance(answer, BaseException):
+                raise answer
+            readings[entry.key] = answer
+        return readings
+
+    async def _read_entry(self, vault_url: str, entry: Entry) -> Reading | Absent:
+        sighting = self.seen(vault_url).sightings.get(entry.secret_name.lower())
+        try:
+            return await self.vaults.read(vault_url, entry, newer_than=sighting.seen_at if sighting else None)
+        except SyncError as error:
+            if entry.optional and error.reason in {Reason.SECRET_NOT_FOUND, Reason.SECRET_SOFT_DELETED}:
+                return Absent(read_at=self.now())
+            raise
+
+    async def _write(self, vault_secret: VaultSecret, observed: Observed | None, desired: Desired) -> Observed:
+        target = vault_secret.target_key
+        written = await self.cluster.apply(target, desired.manifest, force=observed is not None)
+        if observed is None and written.managers:
+            await self.cluster.withdraw(target)
+            raise SyncError(Reason.TARGET_CONFLICT, f"Secret {target} was made by somebody else in the same moment.")
+        strangers = strange_keys(written, desired)
+        return await self.cluster.drop_keys(target, strangers, observed=written) if strangers else written
+
+    async def _tell(self, vault_secret: VaultSecret, outcome: Outcome) -> None:
+        """Write status and event, each only if it says something new; their failure is not the outcome's."""
+        status = status_after(vault_secret, outcome, now=self.now())
+        event = event_for(vault_secret.status, outcome)
+        try:
+            if status != vault_secret.status:
+                body = await self.cluster.write_status(vault_secret, status.to_wire())
+                if body is None:
+                    return
+                self._remember(VaultSecret.parse(body))
+            if event is not None:
+                await self.cluster.post_event(vault_secret, kind=event.kind, reason=event.reason, message=event.message)
+        except SyncError as error:
+            self.record.untold(vault_secret, error)
+
+    def _remember(self, written: VaultSecret) -> None:
+        """Take our own status as known at once; a spec that changed meanwhile comes by the watch."""
+        known = self.inventory.get(written.key)
+        if known is not None and known.metadata.uid == written.metadata.uid:
+            self.inventory.put(known.model_copy(update={"status": written.status}))

@@ -1,0 +1,89 @@
+"""What must be read: what a poll saw of the vault against what was last read of an entry; decides on no write.
+
+All moments but `now` are the vault's own clock, from its `Date` header. The vault stamps `updated` in whole seconds and
+may stamp a second ahead, so two writes within one second look the same to a listing: an entry read that soon after its
+`updated` is *unsettled* and is read once more when that second is safely past.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from vaultsync.api.v1alpha1 import Entry
+from vaultsync.rules.outcome import EntryState, SyncError
+
+SETTLING = timedelta(seconds=3)
+"""How long after `updated` a second write could still look the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What a poll saw of one secret: the attributes of its newest version. A listing tells no `version`.
+
+    `readable` is false while that version is disabled, or reading it was refused.
+    """
+
+    readable: bool
+    updated: datetime | None
+    expires: datetime | None
+    seen_at: datetime
+    version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One page of a vault's listing: sightings by secret name in lower case, and the vault's clock."""
+
+    sightings: Mapping[str, Sighting]
+    seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What polls know of one vault: sightings by secret name in lower case.
+
+    `complete_at` is when the last whole listing began: a name that it lacked did not exist then. `failure` is why
+    the vault cannot be polled at present.
+    """
+
+    sightings: Mapping[str, Sighting] = field(default_factory=dict)
+    complete_at: datetime | None = None
+    failure: SyncError | None = None
+
+
+def due(entry: Entry, state: EntryState | None, seen: Seen, *, now: datetime, recheck: timedelta) -> str | None:
+    """Say why the entry must be read, or None when what we know of it still holds."""
+    if state is None or state.secret_name != entry.secret_name:
+        return "never read"
+    if now - state.read_at >= recheck:
+        return "time for a recheck"
+    if entry.version is not None:
+        return None if state.version == entry.version else "another version is wanted"
+    sighting = seen.sightings.get(entry.secret_name.lower())
+    if sighting is None:
+        vanished = state.version is not None and seen.complete_at is not None and seen.complete_at > state.read_at
+        return "gone from the vault's listing" if vanished else None
+    return _difference(state, sighting)
+
+
+def _difference(state: EntryState, sighting: Sighting) -> str | None:
+    """Compare a reading with a sighting that may be older; the same second counts as newer, to be safe."""
+    if sighting.seen_at < state.read_at:
+        return None
+    if not sighting.readable:
+        return "cannot be read"
+    if (sighting.updated, sighting.expires) != (state.updated, state.expires):
+        return "changed in the vault"
+    if sighting.version is not None:
+        return None if sighting.version == state.version else "changed in the vault"
+    return "unsettled" if unsettled(state) and has_settled(state, sighting.seen_at) else None
+
+
+def unsettled(state: EntryState) -> bool:
+    """Tell whether a second write could hide behind the `updated` that was read."""
+    return state.updated is not None and state.updated > state.read_at - SETTLING
+
+
+def has_settled(state: EntryState, moment: datetime) -> bool:
+    """Tell whether a reading at that moment would settle it."""
+    return state.updated is not None and moment > state.updated + SETTLING

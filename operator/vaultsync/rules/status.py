@@ -1,0 +1,61 @@
+"""The status that people see of a VaultSecret, from the one before and an outcome; whether to write it is not ours."""
+
+from datetime import datetime
+
+from vaultsync.api.v1alpha1 import Condition, StatusEntry, StatusTarget, VaultSecret, VaultSecretStatus
+from vaultsync.rules.outcome import Change, EntryState, Failed, Outcome, Suspended, Synced, ready_status
+
+READY = "Ready"
+
+
+def status_after(vault_secret: VaultSecret, outcome: Outcome, *, now: datetime) -> VaultSecretStatus:
+    """Build the next status; what a failure tells nothing about stays as it was."""
+    before = vault_secret.status
+    status = VaultSecretStatus(
+        observed_generation=vault_secret.metadata.generation,
+        conditions=(_ready(vault_secret, outcome, now=now),),
+        target=before.target,
+        entries=before.entries,
+        last_change_time=before.last_change_time,
+    )
+    match outcome:
+        case Synced():
+            return status.model_copy(
+                update={
+                    "target": StatusTarget(name=vault_secret.target_key.name),
+                    "entries": tuple(_entry(entry) for entry in outcome.entries),
+                    "last_change_time": before.last_change_time if outcome.change is Change.NONE else now,
+                }
+            )
+        case Failed() | Suspended():
+            return status
+
+
+def condition(status: VaultSecretStatus, kind: str) -> Condition | None:
+    """Find a condition by its type."""
+    return next((one for one in status.conditions if one.type == kind), None)
+
+
+def _ready(vault_secret: VaultSecret, outcome: Outcome, *, now: datetime) -> Condition:
+    before = condition(vault_secret.status, READY)
+    status = ready_status(outcome)
+    unchanged = before is not None and before.status == status
+    return Condition(
+        type=READY,
+        status=status,
+        reason=outcome.reason.value,
+        message=outcome.message,
+        last_transition_time=before.last_transition_time if before is not None and unchanged else now,
+        observed_generation=vault_secret.metadata.generation,
+    )
+
+
+def _entry(entry: EntryState) -> StatusEntry:
+    return StatusEntry(
+        key=entry.key,
+        secret_name=entry.secret_name,
+        version=entry.version,
+        updated=entry.updated,
+        expires=entry.expires,
+        read_at=entry.read_at,
+    )

@@ -1,0 +1,104 @@
+"""The kopf edge: events of VaultSecrets become entries of the inventory and keys in the queue; nothing clever here.
+
+Only `on.event` is used, on a registry of our own: kopf's other handlers write annotations or finalizers to the objects.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import kopf
+from vaultsync.api.v1alpha1 import InvalidSpec, VaultSecret
+
+from vaultsync.api import GROUP, PLURAL, VERSION, ObjectKey
+from vaultsync.inventory import Inventory
+from vaultsync.triggers.polls import Polls
+from vaultsync.triggers.queue import Priority, WorkQueue
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class VaultSecretEvents:
+    """Takes in what the watch of VaultSecrets says."""
+
+    inventory: Inventory
+    queue: WorkQueue
+    polls: Polls
+
+    def changed(self, body: Mapping[str, Any]) -> None:
+        """Remember a VaultSecret, and let it be reconciled if more than its status has changed."""
+        key = key_of(body)
+        try:
+            vault_secret = VaultSecret.parse(body)
+        except InvalidSpec as error:
+            # The schema refuses such objects; one that comes all the same was let through by another version of it.
+            logger.warning("unreadable VaultSecret", extra={"vaultsecret": str(key), "detail": str(error)})
+            self.deleted(body)
+            return
+        known = self.inventory.get(key)
+        self.inventory.put(vault_secret)
+        if known is not None and _asks_the_same(known, vault_secret):
+            return
+        self._adapt(known, vault_secret)
+        self.queue.add(key, Priority.URGENT)
+
+    def deleted(self, body: Mapping[str, Any]) -> None:
+        """Forget a VaultSecret; whoever wanted the same target gets their turn."""
+        key = key_of(body)
+        known = self.inventory.get(key)
+        if known is None:
+            return
+        self.inventory.drop(key)
+        self.queue.forget(key)
+        self._adapt(known, None)
+
+    def _adapt(self, before: VaultSecret | None, after: VaultSecret | None) -> None:
+        self.polls.adapt()
+        if after is not None:
+            self.polls.hurry(after.spec.vault_url)
+        if before is not None and (after is None or before.target_key != after.target_key):
+            for rival in self.inventory.claimants(before.target_key):
+                self.queue.add(rival, Priority.URGENT)
+
+
+def _asks_the_same(before: VaultSecret, after: VaultSecret) -> bool:
+    return (before.metadata.uid, before.metadata.generation) == (after.metadata.uid, after.metadata.generation)
+
+
+def key_of(body: Mapping[str, Any]) -> ObjectKey:
+    """The key of any namespaced object."""
+    return ObjectKey(body["metadata"]["namespace"], body["metadata"]["name"])
+
+
+def register(
+    registry: kopf.OperatorRegistry,
+    events: VaultSecretEvents,
+    *,
+    start: Callable[[], Awaitable[None]],
+    stop: Callable[[], Awaitable[None]],
+) -> None:
+    """Hang our handlers into kopf; `start` and `stop` are awaited before the watch begins and after it ends."""
+
+    @kopf.on.startup(registry=registry)
+    async def begin(settings: kopf.OperatorSettings, **_: object) -> None:
+        settings.posting.enabled = False
+        settings.scanning.disabled = True
+        settings.networking.request_timeout = 60.0
+        await start()
+
+    @kopf.on.cleanup(registry=registry)
+    async def end(**_: object) -> None:
+        await stop()
+
+    @kopf.on.login(registry=registry)
+    def login(**arguments: Any) -> kopf.ConnectionInfo | None:  # noqa: ANN401  kopf's, handed back to kopf
+        return kopf.login_with_service_account(**arguments) or kopf.login_with_kubeconfig(**arguments)
+
+    @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
+    async def watch(type: str | None, body: kopf.Body, **_: object) -> None:  # noqa: A002  the name is kopf's
+        if type == "DELETED":
+            events.deleted(body)
+        else:
+            events.changed(body)

@@ -1,0 +1,265 @@
+"""One poller per vault: what changed there, for everybody who asks it; reads no value that it can avoid.
+
+A poll lists the vault page by page (some 25 secrets a call, no values) and lets those VaultSecrets be reconciled whose
+entries are due. Where listing is denied, or would cost more calls than reading, it reads the secrets one by one.
+"""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Protocol
+
+from vaultsync.api import ObjectKey
+from vaultsync.inventory import Inventory
+from vaultsync.rules.changes import Listed, Seen, Sighting
+from vaultsync.rules.outcome import Reason, SyncError
+from vaultsync.rules.schedule import Jitter, backoff, poll_period
+from vaultsync.triggers.queue import Priority
+
+LIST_AGAIN_AFTER = 3600.0
+"""Seconds after which a poller that reads one by one tries the listing again: permissions and prices change."""
+
+READS_AT_ONCE = 16
+"""How many secrets are read at the same time where reading one by one is the way."""
+
+FAILURES_BEFORE_NEWS = 2
+"""A single failed poll may be a blip; after so many in a row everybody who asks the vault is told."""
+
+
+class Mode(StrEnum):
+    """How a poll asks."""
+
+    LIST = "list"
+    GET = "get"
+
+
+class Vaults(Protocol):
+    """How the vault is asked."""
+
+    def pages(self, vault_url: str) -> AsyncIterator[Listed]:
+        """List all secrets of the vault, a call a page. Raises `SyncError`."""
+        ...
+
+    async def sight(self, vault_url: str, name: str) -> Sighting | None:
+        """Look at one secret by reading it, and drop the value; None if there is none. Raises `SyncError`."""
+        ...
+
+
+class Polled(Protocol):
+    """Where polls are counted."""
+
+    def poll(self, vault_url: str, *, mode: Mode, calls: int, seconds: float, failure: SyncError | None) -> None:
+        """Count one poll."""
+        ...
+
+    def broken(self, vault_url: str, error: Exception) -> None:
+        """Log an unforeseen error."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """How a poller lets VaultSecrets be reconciled: `is_due` asks whether one would read or write."""
+
+    add: Callable[[ObjectKey, Priority], None]
+    is_due: Callable[[ObjectKey], bool]
+
+
+@dataclass(slots=True)
+class _Memory:
+    """What one poller knows."""
+
+    sightings: dict[str, Sighting] = field(default_factory=dict)
+    complete_at: datetime | None = None
+    failure: SyncError | None = None
+    failures: int = 0
+    polls: int = 0
+    get_until: float = 0.0
+    """On the poller's clock: until then secrets are read one by one."""
+    get_below: int = 0
+    """Secrets are read one by one only while fewer are wanted."""
+
+
+class Poller:
+    """Polls one vault for as long as somebody asks it."""
+
+    def __init__(
+        self,
+        vault_url: str,
+        *,
+        vaults: Vaults,
+        inventory: Inventory,
+        trigger: Trigger,
+        record: Polled,
+        clock: Callable[[], float],
+        jitter: Jitter,
+    ) -> None:
+        """`clock` counts seconds from anywhere."""
+        self._vault_url = vault_url
+        self._vaults = vaults
+        self._inventory = inventory
+        self._trigger = trigger
+        self._record = record
+        self._clock = clock
+        self._jitter = jitter
+        self._memory = _Memory()
+        self._sooner = asyncio.Event()
+
+    @property
+    def seen(self) -> Seen:
+        """What polls have seen so far."""
+        memory = self._memory
+        failure = memory.failure if memory.failures >= FAILURES_BEFORE_NEWS else None
+        return Seen(memory.sightings, memory.complete_at, failure)
+
+    def hurry(self) -> None:
+        """Reckon the time of the next poll again: somebody new may want it sooner."""
+        self._sooner.set()
+
+    async def run(self) -> None:
+        """Poll again and again, until cancelled. Periods count from start to start."""
+        share = self._jitter(0.0, 1.0)
+        while True:
+            started = self._clock()
+            await self.poll()
+            while (wait := started + self._period(share) - self._clock()) > 0:
+                self._sooner.clear()
+                try:
+                    await asyncio.wait_for(self._sooner.wait(), wait)
+                except TimeoutError:
+                    break
+
+    def _period(self, share: float) -> float:
+        interval = self._inventory.refresh_interval(self._vault_url) or timedelta(hours=24)
+        period = poll_period(interval, jitter=lambda low, high: low + share * (high - low))
+        if self._memory.failures:
+            return min(period, backoff(self._memory.failures, jitter=self._jitter))
+        return period
+
+    async def poll(self) -> None:
+        """Ask the vault once, and let everybody be reconciled for whom something has changed."""
+        started = self._clock()
+        mode, calls, failure = self._mode(started), 0, None
+        try:
+            if mode is Mode.LIST:
+                mode, calls = await self._list()
+            if mode is Mode.GET and self._memory.polls > 0:
+                # Not in the first poll: a restart must not read all over again what is in place.
+                calls += await self._get()
+        except SyncError as error:
+            failure = error
+        except Exception as error:  # noqa: BLE001  a poller that dies would leave its vault unwatched in silence
+            self._record.broken(self._vault_url, error)
+            failure = SyncError(Reason.INTERNAL_ERROR, Reason.INTERNAL_ERROR.sentence)
+        self._memory.polls += 1
+        self._settle(failure)
+        self._record.poll(self._vault_url, mode=mode, calls=calls, seconds=self._clock() - started, failure=failure)
+
+    def _mode(self, now: float) -> Mode:
+        few = len(self._inventory.names(self._vault_url)) < self._memory.get_below
+        return Mode.GET if few and now < self._memory.get_until else Mode.LIST
+
+    async def _list(self) -> tuple[Mode, int]:
+        """List the vault; turn to reading one by one when that is denied, or turns out to be cheaper."""
+        calls, first = 0, None
+        listed: set[str] = set()
+        try:
+            async for page in self._vaults.pages(self._vault_url):
+                calls += 1
+                first = first or page.seen_at
+                wanted = self._inventory.names(self._vault_url)
+                if calls > max(len(wanted), 1):
+                    return self._read_one_by_one(below=2 * calls), calls
+                names = page.sightings.keys() & wanted.keys()
+                listed |= names
+                self._memory.sightings.update((name, page.sightings[name]) for name in names)
+                self._reconcile_users(names)
+        except SyncError as error:
+            if error.reason is not Reason.ACCESS_DENIED:
+                raise
+            return self._read_one_by_one(below=sys.maxsize), calls + 1
+        self._memory.complete_at = first
+        gone = self._inventory.names(self._vault_url).keys() - listed
+        for name in self._memory.sightings.keys() - listed:
+            del self._memory.sightings[name]
+        self._reconcile_users(gone)
+        return Mode.LIST, calls
+
+    def _read_one_by_one(self, *, below: int) -> Mode:
+        self._memory.get_until = self._clock() + LIST_AGAIN_AFTER
+        self._memory.get_below = below
+        self._memory.complete_at = None
+        return Mode.GET
+
+    async def _get(self) -> int:
+        names = list(self._inventory.names(self._vault_url))
+        for start in range(0, len(names), READS_AT_ONCE):
+            batch = names[start : start + READS_AT_ONCE]
+            for name, sighting in zip(batch, await asyncio.gather(*map(self._sight, batch)), strict=True):
+                if sighting is None:
+                    self._memory.sightings.pop(name, None)
+                else:
+                    self._memory.sightings[name] = sighting
+            self._reconcile_users(batch)
+        return len(names)
+
+    async def _sight(self, name: str) -> Sighting | None:
+        return await self._vaults.sight(self._vault_url, name)
+
+    def _settle(self, failure: SyncError | None) -> None:
+        """Tell everybody once when the vault has become unreachable, and once when it is back."""
+        memory = self._memory
+        was_known = memory.failures >= FAILURES_BEFORE_NEWS
+        memory.failure = failure
+        memory.failures = memory.failures + 1 if failure else 0
+        if (memory.failures >= FAILURES_BEFORE_NEWS) != was_known:
+            for key in tuple(self._inventory.users(self._vault_url)):
+                self._trigger.add(key, Priority.ROUTINE)
+
+    def _reconcile_users(self, names: Iterable[str]) -> None:
+        users = self._inventory.names(self._vault_url)
+        for key in {key for name in names for key in users.get(name, ())}:
+            if self._trigger.is_due(key):
+                self._trigger.add(key, Priority.ROUTINE)
+
+
+class Polls:
+    """The pollers of all vaults that anybody asks."""
+
+    def __init__(self, start: Callable[[str], Poller], inventory: Inventory) -> None:
+        """`start` makes a poller for a vault."""
+        self._make = start
+        self._inventory = inventory
+        self._pollers: dict[str, Poller] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def seen(self, vault_url: str) -> Seen:
+        """What is known of that vault."""
+        poller = self._pollers.get(vault_url)
+        return Seen() if poller is None else poller.seen
+
+    def adapt(self) -> None:
+        """Start pollers for vaults that are newly asked, end those that nobody asks any more."""
+        wanted = set(self._inventory.vaults())
+        for vault_url in self._tasks.keys() - wanted:
+            self._tasks.pop(vault_url).cancel()
+            del self._pollers[vault_url]
+        for vault_url in wanted - self._tasks.keys():
+            poller = self._pollers[vault_url] = self._make(vault_url)
+            self._tasks[vault_url] = asyncio.create_task(poller.run(), name=f"poller {vault_url}")
+
+    def hurry(self, vault_url: str) -> None:
+        """Let that vault's poller reckon its next poll again."""
+        poller = self._pollers.get(vault_url)
+        if poller is not None:
+            poller.hurry()
+
+    async def stop(self) -> None:
+        """End all pollers."""
+        tasks = tuple(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,73 @@
+"""Settings, read from mappings."""
+
+from datetime import timedelta
+
+import pytest
+
+from vaultsync.settings import LogFormat, LogLevel, Settings, SettingsError
+
+
+def test_without_variables_everything_has_its_default() -> None:
+    assert Settings.from_env({"PATH": "/bin"}) == Settings()
+
+
+def test_every_variable_is_read() -> None:
+    settings = Settings.from_env(
+        {
+            "VAULTSYNC_WATCH_NAMESPACES": "shop, web",
+            "VAULTSYNC_VAULT_DNS_SUFFIXES": ".example.net,localhost",
+            "VAULTSYNC_LISTEN": "[::1]:9090",
+            "VAULTSYNC_CONCURRENCY": "8",
+            "VAULTSYNC_VAULT_CALLS_PER_10S": "100",
+            "VAULTSYNC_RECHECK_INTERVAL": "1h30m",
+            "VAULTSYNC_LOG_LEVEL": "debug",
+            "VAULTSYNC_LOG_FORMAT": "json",
+        }
+    )
+
+    assert settings.model_dump() == {
+        "watch_namespaces": ("shop", "web"),
+        "vault_dns_suffixes": (".example.net", "localhost"),
+        "listen": ("::1", 9090),
+        "concurrency": 8,
+        "vault_calls_per_10s": 100,
+        "recheck_interval": timedelta(minutes=90),
+        "log_level": LogLevel.DEBUG,
+        "log_format": LogFormat.JSON,
+    }
+
+
+def test_an_empty_variable_is_no_setting() -> None:
+    assert Settings.from_env({"VAULTSYNC_CONCURRENCY": ""}) == Settings()
+
+
+def test_all_problems_are_told_at_once_by_name_and_without_content() -> None:
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_env(
+            {
+                "VAULTSYNC_CONCURRENCY": "s3cr3t",
+                "VAULTSYNC_LISTEN": "s3cr3t",
+                "VAULTSYNC_RECHECK_INTERVAL": "s3cr3t",
+                "VAULTSYNC_LOG_LEVEL": "s3cr3t",
+                "VAULTSYNC_CONCURENCY": "s3cr3t",
+            }
+        )
+
+    text = str(caught.value)
+    for name in ("CONCURRENCY", "LISTEN", "RECHECK_INTERVAL", "LOG_LEVEL"):
+        assert f"VAULTSYNC_{name}: " in text
+    assert "VAULTSYNC_CONCURENCY: there is no such setting" in text
+    assert "s3cr3t" not in text
+
+
+@pytest.mark.parametrize(
+    "name", ["SERVICE_HOST", "SERVICE_PORT_METRICS", "PORT", "PORT_8080_TCP", "METRICS_PORT_80_TCP"]
+)
+def test_what_kubernetes_says_of_a_service_of_our_name_is_no_setting(name: str) -> None:
+    assert Settings.from_env({f"VAULTSYNC_{name}": "10.0.0.1"}) == Settings()
+
+
+@pytest.mark.parametrize("interval", ["59s", "721h"])
+def test_a_recheck_interval_out_of_bounds_is_refused(interval: str) -> None:
+    with pytest.raises(SettingsError, match="RECHECK_INTERVAL"):
+        Settings.from_env({"VAULTSYNC_RECHECK_INTERVAL": interval})
