@@ -5,7 +5,7 @@ world it names here as Protocols; the adapters fit them by shape.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
@@ -157,7 +157,7 @@ class Reconciler:
         plan = self._plan(vault_secret, observed)
         if plan.why_read is None:
             return self._in_place(vault_secret, plan)
-        desired = desired_secret(vault_secret, await self._read(vault_secret))
+        desired = desired_secret(vault_secret, await self._read(vault_secret, plan))
         change = change_for(vault_secret, observed, plan, desired)
         if change is not Change.NONE:
             self.targets.remember(target, await self._write(vault_secret, observed, desired))
@@ -177,11 +177,18 @@ class Reconciler:
             raise failure
         return Synced(tuple(plan.known[entry.key] for entry in vault_secret.spec.data))
 
-    async def _read(self, vault_secret: VaultSecret) -> Readings:
-        """Read every entry; of several failures the one of the first entry is told, so that it is always the same."""
-        entries = vault_secret.spec.data
+    async def _read(self, vault_secret: VaultSecret, plan: Plan) -> Readings:
+        """Read every entry, those that are due before the others, which are not read in vain if one of them fails."""
+        vault_url, entries = vault_secret.spec.vault_url, vault_secret.spec.data
+        readings = await self._read_entries(vault_url, [entry for entry in entries if entry.key in plan.first])
+        return readings | await self._read_entries(
+            vault_url, [entry for entry in entries if entry.key not in plan.first]
+        )
+
+    async def _read_entries(self, vault_url: str, entries: Sequence[Entry]) -> dict[str, Reading | Absent]:
+        """Read some entries at once; of several failures the first entry's is told, so that it is always the same."""
         answers = await asyncio.gather(
-            *(self._read_entry(vault_secret.spec.vault_url, entry) for entry in entries), return_exceptions=True
+            *(self._read_entry(vault_url, entry) for entry in entries), return_exceptions=True
         )
         readings: dict[str, Reading | Absent] = {}
         for entry, answer in zip(entries, answers, strict=True):

@@ -42,6 +42,8 @@ class Plan:
 
     known: Mapping[str, EntryState]
     why_read: str | None
+    first: frozenset[str] = frozenset()
+    """Keys of the entries that are due themselves: where one of them cannot be read, the others need not be."""
     spec_changed: bool = False
     tampering: Tampering | None = None
 
@@ -61,11 +63,12 @@ def plan_for(
     tampering = tampering_with(vault_secret, observed)
     if tampering is not None:
         return Plan(known, "the Secret was tampered with", tampering=tampering)
-    for entry in vault_secret.spec.data:
-        reason = due(entry, known.get(entry.key), seen, now=now, recheck=recheck)
-        if reason is not None:
-            return Plan(known, f"{entry.secret_name}: {reason}")
-    return Plan(known, None)
+    reasons = {
+        entry.key: reason
+        for entry in vault_secret.spec.data
+        if (reason := due(entry, known.get(entry.key), seen, now=now, recheck=recheck)) is not None
+    }
+    return Plan(known, next(iter(reasons.values()), None), first=frozenset(reasons))
 
 
 def evidence(vault_secret: VaultSecret, observed: Observed | None) -> dict[str, EntryState]:
