@@ -39,12 +39,8 @@ class Cluster(Protocol):
         """Look at a Secret's metadata; None if there is none."""
         ...
 
-    async def apply(self, key: ObjectKey, manifest: Mapping[str, Any], *, force: bool) -> Observed:
-        """Apply a manifest; without `force`, refuse to take fields from others."""
-        ...
-
-    async def withdraw(self, key: ObjectKey) -> None:
-        """Give up every field of ours; others' fields stay."""
+    async def apply(self, key: ObjectKey, manifest: Mapping[str, Any], *, onto: Observed | None) -> Observed:
+        """Apply a manifest by force to that very Secret; None makes a new one, and refuses to meet another."""
         ...
 
     async def drop_keys(self, key: ObjectKey, names: Iterable[str], *, observed: Observed) -> Observed:
@@ -208,10 +204,7 @@ class Reconciler:
 
     async def _write(self, vault_secret: VaultSecret, observed: Observed | None, desired: Desired) -> Observed:
         target = vault_secret.target_key
-        written = await self.cluster.apply(target, desired.manifest, force=observed is not None)
-        if observed is None and written.managers:
-            await self.cluster.withdraw(target)
-            raise SyncError(Reason.TARGET_CONFLICT, f"Secret {target} was made by somebody else in the same moment.")
+        written = await self.cluster.apply(target, desired.manifest, onto=observed)
         strangers = strange_keys(written, desired)
         return await self.cluster.drop_keys(target, strangers, observed=written) if strangers else written
 
