@@ -1,0 +1,84 @@
+"""The wheel as a user of the client library gets it: without the extra `operator`, in an environment of its own."""
+
+import subprocess
+import sys
+import venv
+import zipfile
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+ROOT: Final = Path(__file__).parents[2]
+
+USES_THE_LIBRARY: Final = """
+from kvsecrets import SecretClient
+from kvsecrets.testing import FakeCredential, FakeVault
+
+vault = FakeVault()
+with SecretClient(vault.url, FakeCredential(), transport=vault.transport()) as client:
+    client.set_secret("db-password", "first")
+    client.set_secret("db-password", "second")
+    print(client.get_secret("db-password").value.reveal())
+"""
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built as `make build` builds it."""
+    folder = tmp_path_factory.mktemp("dist")
+    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = folder.iterdir()
+    return wheel
+
+
+@pytest.fixture(scope="module")
+def programs(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of programs of an environment that has the wheel and what it asks for."""
+    folder = tmp_path_factory.mktemp("user")
+    venv.create(folder, with_pip=True)
+    install = ["pip", "install", "--disable-pip-version-check", "--prefer-binary", str(wheel)]
+    done = subprocess.run([folder / "bin" / "python", "-m", *install], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return folder / "bin"
+
+
+def installed(programs: Path) -> set[str]:
+    """The distributions in that environment."""
+    listed = subprocess.run([programs / "pip", "list", "--format=freeze"], capture_output=True, text=True, check=True)
+    return {line.partition("=")[0] for line in listed.stdout.splitlines()}
+
+
+def test_the_wheel_holds_the_two_packages_and_their_type_markers(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+
+    assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"kvsecrets", "vaultsync"}
+    assert {"kvsecrets/py.typed", "vaultsync/py.typed"} <= set(names)
+
+
+def test_the_library_works_from_the_wheel_alone(programs: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [programs / "python", "-W", "error", "-c", USES_THE_LIBRARY],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.stdout, done.stderr) == ("second\n", "")
+
+
+def test_the_library_brings_httpx_and_nothing_of_the_operators(programs: Path) -> None:
+    assert "httpx" in installed(programs)
+    assert installed(programs).isdisjoint({"aiohttp", "azure-identity", "kopf", "kubernetes", "pydantic", "PyYAML"})
+
+
+def test_the_operator_says_which_extra_it_needs(programs: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [programs / "vaultsync", "run"], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=30
+    )
+
+    assert done.returncode != 0
+    assert "vaultsync[operator]" in done.stderr
+    assert "Traceback" not in done.stderr
