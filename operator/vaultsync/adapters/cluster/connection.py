@@ -1,0 +1,178 @@
+"""How requests travel to the Kubernetes API: address, login, time limits, JSON in and out; knows no resource.
+
+The client's generated classes are passed by: they cannot ask for metadata alone, and building their models costs more
+than the request. Its configuration, token renewal and HTTP session are what we use.
+"""
+
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlencode
+
+import aiohttp
+from kubernetes.aio.client import ApiClient, Configuration
+from kubernetes.aio.config import ConfigException, load_kube_config
+from kubernetes.aio.config.incluster_config import (
+    SERVICE_CERT_FILENAME,
+    SERVICE_HOST_ENV_NAME,
+    SERVICE_TOKEN_FILENAME,
+    InClusterConfigLoader,
+)
+
+from vaultsync.adapters.cluster.refusals import refusal
+from vaultsync.adapters.cluster.wire import Request
+from vaultsync.rules.outcome import Reason, SyncError
+
+_ANSWER_WITHIN = aiohttp.ClientTimeout(total=30, sock_connect=10)
+_NEWS_WITHIN = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=150)
+"""For a watch. Bookmarks come about once a minute, so that a longer silence means a dead connection."""
+
+
+class NoCluster(Exception):
+    """Nothing tells where the Kubernetes API is, or what tells it is broken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back: `status` is 201 when the request made the object."""
+
+    status: int
+    document: Mapping[str, Any]
+
+
+async def configuration_from(environ: Mapping[str, str]) -> Configuration:
+    """Find the cluster: the files that `KUBECONFIG` names if it is set, otherwise the pod's own service account.
+
+    The service account's token is read again every minute, since Kubernetes renews it. Raises `NoCluster`.
+    """
+    configuration = Configuration()
+    # The chain and the host name are checked all the same; Python 3.13's strict mode refuses cluster authorities
+    # that lack an extension which no other Kubernetes client asks for.
+    configuration.disable_strict_ssl_verification = True
+    # The environment's proxies are for the vaults. The session would ask for them, and for ~/.netrc, in a thread at
+    # every request; a kubeconfig's proxy-url is obeyed.
+    configuration.client_session_kwargs = {"trust_env": False}
+    try:
+        if environ.get("KUBECONFIG"):
+            await load_kube_config(
+                config_file=environ["KUBECONFIG"], client_configuration=configuration, persist_config=False
+            )
+        elif environ.get(SERVICE_HOST_ENV_NAME):
+            InClusterConfigLoader(
+                token_filename=SERVICE_TOKEN_FILENAME, cert_filename=SERVICE_CERT_FILENAME, environ=environ
+            ).load_and_set(configuration)
+        else:
+            raise NoCluster("Neither KUBECONFIG is set nor is this a pod: no Kubernetes API to talk to.")
+    except ConfigException as error:
+        raise NoCluster(f"The Kubernetes configuration cannot be used: {error}") from error
+    return configuration
+
+
+class Connection:
+    """Sends requests; every failure comes out as a `SyncError` that holds no part of a body."""
+
+    def __init__(self, configuration: Configuration, *, user_agent: str, connections: int) -> None:
+        """Open nothing yet.
+
+        Args:
+            configuration: Where the API is, and how to log in.
+            user_agent: What the API server's audit log calls us.
+            connections: How many requests may be under way at once; watches come on top.
+        """
+        self._configuration = configuration
+        self._user_agent = user_agent
+        configuration.connection_pool_maxsize = connections
+        self._client = ApiClient(configuration)
+        configuration.connection_pool_maxsize = 0
+        self._watches = ApiClient(configuration)
+
+    async def close(self) -> None:
+        """Drop all connections."""
+        await self._client.close()
+        await self._watches.close()
+
+    async def send(self, request: Request) -> Answer:
+        """Send a request and read its answer.
+
+        Raises:
+            SyncError: The server refused, or did not answer in 30 s.
+        """
+        async with self._answered(self._client, request, _ANSWER_WITHIN) as response:
+            return Answer(response.status, _document(await response.read(), request.about))
+
+    async def lines(self, request: Request) -> AsyncGenerator[bytes, None]:
+        """Follow an answer that goes on, line by line, until the server ends it.
+
+        Raises:
+            SyncError: The server refused, or the connection broke.
+        """
+        async with self._answered(self._watches, request, _NEWS_WITHIN) as response:
+            async for line in response.content:
+                yield line
+
+    @asynccontextmanager
+    async def _answered(
+        self, client: ApiClient, request: Request, limits: aiohttp.ClientTimeout
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Hold the response while it is read. The causes are cut off: they carry headers and bodies along."""
+        url = f"{self._configuration.host}{request.path}"
+        if request.query:
+            url = f"{url}?{urlencode(request.query)}"
+        headers = await self._headers(request)
+        try:
+            answer = await client.call_api(
+                request.method, url, header_params=headers, body=request.body, _request_timeout=limits
+            )
+            async with answer.response as response:
+                if response.status >= HTTPStatus.BAD_REQUEST:
+                    raise refusal(
+                        response.status, _status(await response.read()), request.about, retry_after=_wait(response)
+                    )
+                yield response
+        except TimeoutError:
+            raise _unreachable(request, "does not answer in time") from None
+        except aiohttp.ClientConnectorError as error:
+            raise _unreachable(request, f"cannot be reached: {error}") from None
+        except aiohttp.ClientError as error:
+            raise _unreachable(request, f"broke off the connection ({type(error).__name__})") from None
+
+    async def _headers(self, request: Request) -> dict[str, str]:
+        headers = {"Accept": request.accept, "Content-Type": request.content_type, "User-Agent": self._user_agent}
+        try:
+            token = await self._configuration.get_api_key_with_prefix("BearerToken")
+        except (ConfigException, OSError) as error:
+            raise SyncError(
+                Reason.CLUSTER_UNAVAILABLE, f"{request.about}: the service account's token cannot be read: {error}."
+            ) from None
+        return {**headers, "Authorization": token} if token else headers
+
+
+def _unreachable(request: Request, what: str) -> SyncError:
+    return SyncError(Reason.CLUSTER_UNAVAILABLE, f"{request.about}: the Kubernetes API {what}.")
+
+
+def _document(body: bytes, about: str) -> dict[str, Any]:
+    try:
+        document = json.loads(body)
+    except ValueError:
+        document = None
+    if not isinstance(document, dict):
+        raise SyncError(Reason.CLUSTER_UNAVAILABLE, f"{about}: the Kubernetes API does not answer in JSON.")
+    return document
+
+
+def _status(body: bytes) -> dict[str, Any]:
+    """Read a refusal's document; an overloaded server, or a proxy before it, may send plain text instead."""
+    try:
+        document = json.loads(body)
+    except ValueError:
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _wait(response: aiohttp.ClientResponse) -> float | None:
+    text = response.headers.get("Retry-After", "")
+    return float(text) if text.isascii() and text.isdigit() else None

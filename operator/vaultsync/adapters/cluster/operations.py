@@ -1,0 +1,169 @@
+"""What vaultsync asks of the Kubernetes API: look at targets, write them, tell how a VaultSecret fares."""
+
+import json
+import logging
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any, Literal, Self
+
+from vaultsync import __version__
+from vaultsync.adapters.cluster import wire
+from vaultsync.adapters.cluster.connection import Answer, Connection, configuration_from
+from vaultsync.adapters.cluster.refusals import OutOfDate
+from vaultsync.api import FIELD_MANAGER, ObjectKey
+from vaultsync.api.v1alpha1 import VaultSecret
+from vaultsync.rules.observed import Observed, observed_from
+from vaultsync.rules.outcome import GoingAway, Reason, SyncError
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """All targets with our label, and the moment from which a watch goes on."""
+
+    targets: Mapping[ObjectKey, Observed]
+    resource_version: str
+
+
+class Cluster:
+    """The Kubernetes API; every failure is a `SyncError` that holds no value. Calls may overlap as they like."""
+
+    def __init__(self, connection: Connection, *, now: Callable[[], datetime]) -> None:
+        self._connection = connection
+        self._now = now
+
+    @classmethod
+    async def connect(cls, environ: Mapping[str, str], *, now: Callable[[], datetime], connections: int = 32) -> Self:
+        """Find the cluster; nothing is sent yet.
+
+        Args:
+            environ: `KUBECONFIG` decides if it is set, otherwise what Kubernetes gives to a pod.
+            now: The clock that dates events.
+            connections: How many requests may be under way at once; watches come on top.
+
+        Raises:
+            NoCluster: Nothing tells where the API is.
+        """
+        configuration = await configuration_from(environ)
+        return cls(Connection(configuration, user_agent=f"vaultsync/{__version__}", connections=connections), now=now)
+
+    async def aclose(self) -> None:
+        """Drop all connections."""
+        await self._connection.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.aclose()
+
+    async def observe(self, key: ObjectKey) -> Observed | None:
+        """Look at a Secret's metadata; None if there is no such Secret."""
+        try:
+            return _observed(await self._connection.send(wire.look(key)))
+        except OutOfDate:
+            return None
+
+    async def apply(self, key: ObjectKey, manifest: Mapping[str, Any], *, onto: Observed | None) -> Observed:
+        """Make the Secret hold what the manifest says, by server-side apply; what others own beside it stays.
+
+        Args:
+            key: Where.
+            manifest: All that we want to own of it; what we owned before and don't name any more goes.
+            onto: The Secret as it was seen. Its fields are taken over by force, whoever owns them, but only of that
+                very object, never of one that somebody else has made since. None makes a new Secret; should one have
+                appeared meanwhile, it is left, or put back, as it was.
+
+        Raises:
+            SyncError: TargetConflict when a new Secret met another, TargetInvalid, TargetTooLarge, ClusterUnavailable.
+            GoingAway: The namespace is being deleted.
+        """
+        answer = await self._connection.send(wire.apply(key, manifest, onto=None if onto is None else onto.uid))
+        observed = _observed(answer)
+        if onto is not None or answer.status == HTTPStatus.CREATED:
+            return observed
+        # It was there already: apply cannot say "only if absent", and merges with a stranger's other keys in silence.
+        # If nobody else ever wrote to it, it is ours, made by a request whose answer got lost.
+        strangers = [manager for manager in observed.managers if manager != FIELD_MANAGER]
+        if not strangers:
+            return observed
+        await self.withdraw(key, onto=observed)
+        raise SyncError(
+            Reason.TARGET_CONFLICT, f"Secret {key} belongs to somebody else: {', '.join(strangers)} made it."
+        )
+
+    async def withdraw(self, key: ObjectKey, *, onto: Observed) -> None:
+        """Give up all that we own of that very Secret; what others own too stays. Fine if it is gone.
+
+        Raises:
+            SyncError: ClusterUnavailable.
+        """
+        with suppress(OutOfDate):
+            await self._connection.send(wire.give_up(key, uid=onto.uid))
+
+    async def drop_keys(self, key: ObjectKey, names: Iterable[str], *, observed: Observed) -> Observed:
+        """Remove keys of the Secret's data, whoever owns them, provided that it is still as observed.
+
+        Raises:
+            SyncError: ClusterUnavailable; of the kind OutOfDate if it has changed meanwhile, and nothing was removed.
+        """
+        request = wire.drop(key, names, resource_version=observed.resource_version)
+        return _observed(await self._connection.send(request))
+
+    async def write_status(self, vault_secret: VaultSecret, status: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Write the status of that very VaultSecret, and return the whole object; None if it is gone meanwhile.
+
+        Raises:
+            SyncError: ClusterUnavailable.
+        """
+        try:
+            return (await self._connection.send(wire.status(vault_secret, status))).document
+        except OutOfDate:
+            return None
+
+    async def post_event(
+        self, vault_secret: VaultSecret, *, kind: Literal["Normal", "Warning"], reason: str, message: str
+    ) -> None:
+        """Tell people, so that `kubectl describe` shows it; a long message is cut. Failure is logged, never raised."""
+        request = wire.event(vault_secret, kind=kind, reason=reason, message=message, now=self._now())
+        try:
+            await self._connection.send(request)
+        except GoingAway:
+            return
+        except SyncError as error:
+            logger.warning("event not posted", extra={"vaultsecret": str(vault_secret.key), "why": error.message})
+
+    async def list_targets(self, namespace: str | None) -> Listing:
+        """List what carries our label, in one namespace or in all: page by page, but as of one moment.
+
+        Raises:
+            SyncError: ClusterUnavailable; of the kind HistoryExpired if the server forgets that moment meanwhile.
+        """
+        targets: dict[ObjectKey, Observed] = {}
+        position: str | None = None
+        while True:
+            document = (await self._connection.send(wire.page(namespace, position))).document
+            for item in document["items"]:
+                targets[wire.key_of(item["metadata"])] = observed_from(item["metadata"])
+            position = document["metadata"].get("continue")
+            if not position:
+                return Listing(targets, document["metadata"]["resourceVersion"])
+
+    async def watch_targets(self, namespace: str | None, resource_version: str) -> AsyncIterator[wire.TargetEvent]:
+        """Follow what happens to what carries our label, from a moment on, until the server ends it after minutes.
+
+        Raises:
+            SyncError: ClusterUnavailable when the connection breaks; of the kind HistoryExpired when that moment is
+                too long ago.
+        """
+        async with aclosing(self._connection.lines(wire.watch(namespace, resource_version))) as lines:
+            async for line in lines:
+                yield wire.target_event(json.loads(line))
+
+
+def _observed(answer: Answer) -> Observed:
+    return observed_from(answer.document["metadata"])
