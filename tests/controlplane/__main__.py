@@ -41,6 +41,8 @@ def main() -> int:
     except _TROUBLE as trouble:
         print(trouble, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
     return 0
 
 
@@ -69,12 +71,20 @@ def _run(given: Path | None, crds: Path | None, command: list[str]) -> int:
     with detached.occupied(folder), _plane(folder) as plane:
         if crds:
             plane.install(crds)
-        status = subprocess.call(command, env={**_ENVIRON, **plane.environ(_ENVIRON.get("PATH", os.defpath))})
+        status = _status(command, {**_ENVIRON, **plane.environ(_ENVIRON.get("PATH", os.defpath))})
     if status != 0:
         print(f"{command[0]} ended with status {status}; the control plane's logs are in {plane.logs}", file=sys.stderr)
     elif given is None:
         shutil.rmtree(folder)
     return status
+
+
+def _status(command: list[str], environ: dict[str, str]) -> int:
+    try:
+        return subprocess.call(command, env=environ)
+    except OSError as trouble:
+        print(trouble, file=sys.stderr)
+        return 127  # what a shell says of a command that it cannot run
 
 
 def _up(folder: Path, crds: Path | None) -> None:
