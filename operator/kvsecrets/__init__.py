@@ -1,9 +1,10 @@
 """A client library for Azure Key Vault secrets, sync and async; this module holds the public names and nothing else."""
 
+from kvsecrets._changes import CLEAR, Clear
 from kvsecrets._credentials import AsyncSupportsTokenInfo, AsyncTokenCredential, SupportsTokenInfo, TokenCredential
-from kvsecrets._operations import CLEAR, Clear
 from kvsecrets._retry import RetryPolicy
-from kvsecrets.client import AsyncSecretClient, SecretClient
+from kvsecrets.aio import AsyncSecretClient
+from kvsecrets.client import SecretClient
 from kvsecrets.errors import (
     AccessDenied,
     BadRequest,
@@ -24,12 +25,20 @@ from kvsecrets.errors import (
     UntrustedChallenge,
 )
 from kvsecrets.models import DeletedSecret, KeyVaultSecret, ResponseInfo, SecretId, SecretProperties, SecretValue
+from kvsecrets.operations import (
+    AsyncDeleteSecretOperation,
+    AsyncRecoverDeletedSecretOperation,
+    DeleteSecretOperation,
+    RecoverDeletedSecretOperation,
+)
 from kvsecrets.paging import AsyncPaged, Page, Paged
 
 __all__ = [
     "CLEAR",
     "AccessDenied",
+    "AsyncDeleteSecretOperation",
     "AsyncPaged",
+    "AsyncRecoverDeletedSecretOperation",
     "AsyncSecretClient",
     "AsyncSupportsTokenInfo",
     "AsyncTokenCredential",
@@ -38,6 +47,7 @@ __all__ = [
     "Conflict",
     "ConnectionFailed",
     "ConnectionProblem",
+    "DeleteSecretOperation",
     "DeletedSecret",
     "FirewallDenied",
     "KeyVaultError",
@@ -47,6 +57,7 @@ __all__ = [
     "Page",
     "Paged",
     "PurgeProtected",
+    "RecoverDeletedSecretOperation",
     "ResponseError",
     "ResponseInfo",
     "RetryPolicy",

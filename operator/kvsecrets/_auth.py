@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
-from kvsecrets._answers import failure
+from kvsecrets._failures import failure
 from kvsecrets._flow import ANSWER_LIMIT, Flow, Login, Token, login
 from kvsecrets._retry import RetryPolicy, attempted
 from kvsecrets._wire import Request, Response

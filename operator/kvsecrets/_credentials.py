@@ -1,23 +1,15 @@
-"""Asks credentials for tokens and remembers the answer, one login for all who wait; knows no challenge and no HTTP.
+"""What a credential is, and how it is asked for a token; remembers nothing and knows no HTTP.
 
 A credential is whatever has azure-core's `get_token` or `get_token_info`: all of azure-identity, or a class of yours.
 """
 
-import asyncio
 import inspect
-import threading
-from collections.abc import Awaitable, Callable
-from concurrent.futures import Future
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias, TypedDict, runtime_checkable
 
 from kvsecrets._flow import Login, Token
 from kvsecrets.errors import LoginFailed
 
-RENEW_SECONDS = 300
-"""A token with less than this left is renewed before it is used, as the vendor's clients do."""
-SPARE_SECONDS = 30
-"""After a renewal that failed, a token that still has this much left is used, and for as long no new login is tried."""
 _REASON_CHARACTERS = 500
 
 
@@ -131,141 +123,3 @@ def failed(error: Exception) -> LoginFailed:
     if isinstance(error, LoginFailed):
         return LoginFailed(*error.args)
     return LoginFailed(f"{type(error).__name__}: {' '.join(str(error).split())[:_REASON_CHARACTERS]}")
-
-
-@dataclass(slots=True)
-class Memory:
-    """The token that a client holds, and whether it will do; no lock in here, the owners below take care."""
-
-    token: Token | None = None
-    scope: str = ""
-    tenant: str | None = None
-    quiet_until: float = 0.0
-
-    def usable(self, login: Login, now: float) -> Token | None:
-        """Return the token if it is for this login, was not refused and need not be renewed yet."""
-        token = self._matching(login)
-        if token is None:
-            return None
-        renew_at = token.expires_on - RENEW_SECONDS
-        if token.refresh_on is not None:
-            renew_at = min(renew_at, token.refresh_on)
-        return token if now < max(renew_at, self.quiet_until) else None
-
-    def keep(self, login: Login, token: Token) -> Token:
-        """Remember a new token."""
-        self.token, self.scope, self.tenant, self.quiet_until = token, login.scope, login.tenant, 0.0
-        return token
-
-    def spare(self, login: Login, now: float) -> Token | None:
-        """After a login that failed: return the old token if it will still do for a while."""
-        token = self._matching(login)
-        if token is None or now >= token.expires_on - SPARE_SECONDS:
-            return None
-        self.quiet_until = min(now + SPARE_SECONDS, token.expires_on - SPARE_SECONDS)
-        return token
-
-    def _matching(self, login: Login) -> Token | None:
-        same = self.scope == login.scope and self.tenant == login.tenant and self.token != login.refused
-        return self.token if same else None
-
-
-class Logins:
-    """Tokens for threads: while one thread logs in, the others that need the same token wait for its result."""
-
-    def __init__(self, credential: SyncCredential, clock: Callable[[], float]) -> None:
-        self._credential = credential
-        self._clock = clock
-        self._memory = Memory()
-        self._lock = threading.Lock()
-        self._under_way: dict[Login, Future[Token]] = {}
-
-    def token(self, login: Login) -> Token:
-        """Return a token that will do.
-
-        Raises:
-            LoginFailed: The credential gave none.
-        """
-        if (token := self._memory.usable(login, self._clock())) is not None:
-            return token
-        with self._lock:
-            if (token := self._memory.usable(login, self._clock())) is not None:
-                return token
-            future = self._under_way.get(login)
-            mine = future is None
-            if future is None:
-                future = self._under_way[login] = Future()
-        if mine:
-            self._settle(login, future)
-        try:
-            return future.result()
-        except Exception as error:  # noqa: BLE001 - a credential may raise whatever it likes
-            raise failed(error) from (error.__cause__ or error)
-
-    def _settle(self, login: Login, future: "Future[Token]") -> None:
-        try:
-            token = read(question(self._credential, login)())
-        except BaseException as error:
-            with self._lock:
-                del self._under_way[login]
-                spare = self._memory.spare(login, self._clock()) if isinstance(error, Exception) else None
-            if spare is None:
-                future.set_exception(error)
-            else:
-                future.set_result(spare)
-            if not isinstance(error, Exception):
-                raise
-        else:
-            with self._lock:
-                del self._under_way[login]
-                self._memory.keep(login, token)
-            future.set_result(token)
-
-
-class AsyncLogins:
-    """Tokens for tasks: while one login is under way, all tasks that need the same token wait for its result."""
-
-    def __init__(self, credential: AnyCredential, clock: Callable[[], float]) -> None:
-        self._credential = credential
-        self._clock = clock
-        self._memory = Memory()
-        self._under_way: dict[Login, asyncio.Task[Token]] = {}
-
-    async def token(self, login: Login) -> Token:
-        """Return a token that will do.
-
-        Raises:
-            LoginFailed: The credential gave none.
-        """
-        if (token := self._memory.usable(login, self._clock())) is not None:
-            return token
-        task = self._under_way.get(login)
-        if task is None:
-            task = self._under_way[login] = asyncio.create_task(self._settle(login))
-        try:
-            # The login belongs to all who wait: one of them being cancelled does not end it for the others.
-            return await asyncio.shield(task)
-        except Exception as error:  # noqa: BLE001 - a credential may raise whatever it likes
-            raise failed(error) from (error.__cause__ or error)
-
-    async def close(self) -> None:
-        """End a login that is under way."""
-        tasks = list(self._under_way.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _settle(self, login: Login) -> Token:
-        try:
-            return self._memory.keep(login, read(await self._ask(login)))
-        except Exception:
-            if (spare := self._memory.spare(login, self._clock())) is None:
-                raise
-            return spare
-        finally:
-            del self._under_way[login]
-
-    async def _ask(self, login: Login) -> object:
-        ask = question(self._credential, login)
-        answer = ask() if is_async(self._credential) else await asyncio.to_thread(ask)
-        return await answer if isinstance(answer, Awaitable) else answer

@@ -4,24 +4,28 @@ The two drivers say the same in two worlds. What they share and what a flow may 
 tokens) is here and nowhere else; every rule about requests and answers is in the flows.
 """
 
+import random
+import time
 import uuid
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, TypeAlias, TypeVar, assert_never
+from typing import Any, Self, TypeAlias, TypeVar, assert_never
 
 import httpx
 
-from kvsecrets._credentials import AsyncLogins, Logins
 from kvsecrets._exchange import exchange, exchange_async
 from kvsecrets._flow import Answer, Effect, Flow, Login, Now, Pause, Send
 from kvsecrets._log import log_exchange, log_pause
-from kvsecrets._tracing import Span, Tracer, note, traced
+from kvsecrets._logins import AsyncLogins, Logins
+from kvsecrets._tracing import Span, Tracer, find_tracer, note, traced
 from kvsecrets._wire import Response
 from kvsecrets.errors import KeyVaultError
 from kvsecrets.models import ResponseInfo
 
 T = TypeVar("T")
+TIMEOUT = 30.0
+"""Seconds that one attempt may take, unless told otherwise."""
 HEADERS = {"accept": "application/json", "accept-encoding": "identity", "user-agent": "kvsecrets"}
 """Sent along with each request. Answers are small, and compressing secrets tells their size apart from their text."""
 ResponseHook: TypeAlias = Callable[[ResponseInfo], None]
@@ -37,6 +41,16 @@ class Surroundings:
     monotonic: Callable[[], float]
     uniform: Callable[[float, float], float]
     tracer: Tracer | None = None
+
+    @classmethod
+    def real(cls, host: str, timeout: float) -> Self:
+        """Return those of this machine."""
+        return cls(host, timeout, time.monotonic, random.uniform, find_tracer())
+
+
+def wall_clock() -> float:
+    """Return the seconds since 1970, by which tokens end."""
+    return time.time()  # noqa: TID251 - this is the one place where the library gets it from
 
 
 class _Run:
@@ -64,9 +78,13 @@ class Driver:
     """Runs flows in the calling thread; any number of threads may use one driver."""
 
     def __init__(
-        self, http: httpx.Client, logins: Logins, surroundings: Surroundings, sleep: Callable[[float], None]
+        self,
+        lane: Callable[[], AbstractContextManager[httpx.Client]],
+        logins: Logins,
+        surroundings: Surroundings,
+        sleep: Callable[[float], None],
     ) -> None:
-        self._http = http
+        self._lane = lane
         self._logins = logins
         self._around = surroundings
         self._sleep = sleep
@@ -106,7 +124,8 @@ class Driver:
         around = self._around
         start = around.monotonic()
         try:
-            response = exchange(self._http, effect, run.headers, around.timeout, around.monotonic)
+            with self._lane() as http:
+                response = exchange(http, effect, run.headers, around.timeout, around.monotonic)
         except KeyVaultError as error:
             run.saw(effect, error, around.monotonic() - start)
             raise
@@ -119,12 +138,12 @@ class AsyncDriver:
 
     def __init__(
         self,
-        http: httpx.AsyncClient,
+        lane: Callable[[], AbstractAsyncContextManager[httpx.AsyncClient]],
         logins: AsyncLogins,
         surroundings: Surroundings,
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
-        self._http = http
+        self._lane = lane
         self._logins = logins
         self._around = surroundings
         self._sleep = sleep
@@ -164,7 +183,8 @@ class AsyncDriver:
         around = self._around
         start = around.monotonic()
         try:
-            response = await exchange_async(self._http, effect, run.headers, around.timeout)
+            async with self._lane() as http:
+                response = await exchange_async(http, effect, run.headers, around.timeout)
         except KeyVaultError as error:
             run.saw(effect, error, around.monotonic() - start)
             raise

@@ -6,28 +6,21 @@ https://learn.microsoft.com/rest/api/keyvault/secrets/operation-groups
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from enum import Enum
-from typing import Any, Generic, Literal, TypeAlias, TypeVar
+from typing import Any, Generic, Self, TypeAlias, TypeVar
+from urllib.parse import urlsplit
 
 from kvsecrets import _answers, _limits
 from kvsecrets._auth import Access, authorized
+from kvsecrets._changes import Changes
+from kvsecrets._failures import failure, odd
 from kvsecrets._flow import Flow
+from kvsecrets._retry import RetryPolicy
 from kvsecrets._wire import Request, Response
 from kvsecrets.models import DeletedSecret, KeyVaultSecret, ResponseInfo, SecretProperties, SecretValue
 
 BACKUP_LIMIT = 64 * 1024 * 1024
 """Bytes of a backup that we are willing to read: 500 versions of 25 KB, encrypted and encoded, are some 25 MB."""
 
-
-class Clear(Enum):
-    """The type of `CLEAR`, for annotations."""
-
-    CLEAR = "CLEAR"
-
-
-CLEAR: Literal[Clear.CLEAR] = Clear.CLEAR
-"""Says that a field is to be emptied, where None says that it stays as it is."""
 
 Item_co = TypeVar("Item_co", covariant=True)
 T = TypeVar("T")
@@ -41,6 +34,13 @@ class Vault:
     url: str
     api_version: str
     access: Access
+
+    @classmethod
+    def at(cls, url: str, api_version: str, retry: RetryPolicy, *, verify_resource: bool) -> Self:
+        """Return the vault at a URL, after a look at what was given."""
+        url = _limits.vault_url(url)
+        access = Access(urlsplit(url).hostname or "", retry, verify_resource=verify_resource)
+        return cls(url, _limits.api_version(api_version), access)
 
     def address(self, path: str, more: str = "") -> str:
         """Return the URL of a path in the vault."""
@@ -71,41 +71,19 @@ def get_secret(vault: Vault, name: str, version: str | None) -> Flow[KeyVaultSec
     return _answers.secret((yield from authorized(request, vault.access)))
 
 
-def set_secret(
-    vault: Vault,
-    name: str,
-    value: SecretValue | str,
-    *,
-    content_type: str | None,
-    tags: Mapping[str, str] | None,
-    enabled: bool | None,
-    not_before: datetime | None,
-    expires_on: datetime | None,
-) -> Flow[KeyVaultSecret]:
+def set_secret(vault: Vault, name: str, value: SecretValue | str, properties: Changes) -> Flow[KeyVaultSecret]:
     """Write a new version of a secret."""
     text = _limits.value(value.reveal() if isinstance(value, SecretValue) else value)
-    fields = _fields(content_type, tags, enabled, not_before, expires_on)
-    request = _json("PUT", vault.address(_secret_path(name)), {"value": text, **fields})
+    request = _json("PUT", vault.address(_secret_path(name)), {"value": text, **properties.fields()})
     response = yield from authorized(request, vault.access)
     if response.status >= 400:  # noqa: PLR2004 - the boundary that HTTP draws
-        raise _answers.failure(response, secret_text=text)
+        raise failure(response, secret_text=text)
     return _answers.secret(response)
 
 
-def update_secret_properties(
-    vault: Vault,
-    name: str,
-    version: str | None,
-    *,
-    content_type: str | Clear | None,
-    tags: Mapping[str, str] | Clear | None,
-    enabled: bool | None,
-    not_before: datetime | Clear | None,
-    expires_on: datetime | Clear | None,
-) -> Flow[SecretProperties]:
+def update_secret_properties(vault: Vault, name: str, version: str | None, changes: Changes) -> Flow[SecretProperties]:
     """Change the properties that are given."""
-    fields = _fields(content_type, tags, enabled, not_before, expires_on)
-    request = _json("PATCH", vault.address(_secret_path(name, version)), fields)
+    request = _json("PATCH", vault.address(_secret_path(name, version)), changes.fields())
     return _answers.properties((yield from authorized(request, vault.access)))
 
 
@@ -174,7 +152,7 @@ def list_page(vault: Vault, listing: Listing[T], continuation_token: str | None,
     response = yield from authorized(Request("GET", url), vault.access)
     items, following = listing.read(response)
     if following is not None and (following == continuation_token or not vault_has(vault, following)):
-        raise _answers.odd(response, "the link to its next page does not lead on within the vault")
+        raise odd(response, "the link to its next page does not lead on within the vault")
     return Page(items, following, _answers.info(response))
 
 
@@ -196,30 +174,3 @@ def _deleted_path(name: str) -> str:
 def _json(method: str, url: str, fields: Mapping[str, Any]) -> Request:
     body = json.dumps(fields, separators=(",", ":")).encode("ascii")
     return Request(method, url, {"content-type": "application/json"}, body)
-
-
-def _fields(
-    content_type: str | Clear | None,
-    tags: Mapping[str, str] | Clear | None,
-    enabled: bool | None,  # noqa: FBT001 - a field of the secret, passed on as it is
-    not_before: datetime | Clear | None,
-    expires_on: datetime | Clear | None,
-) -> dict[str, Any]:
-    """Return the properties as the vault takes them: what is None is left out, what is CLEAR becomes null.
-
-    The REST documentation does not say how to empty a field. Null is what the service's users report to work
-    (https://github.com/Azure/azure-sdk-for-net/issues/5267) and what the vendor's Go client is able to send. Tags are
-    always written as a whole map, so that an empty one clears them.
-    """
-    attributes: dict[str, Any] = {}
-    if enabled is not None:
-        attributes["enabled"] = enabled
-    for key, what, when in (("nbf", "not_before", not_before), ("exp", "expires_on", expires_on)):
-        if when is not None:
-            attributes[key] = None if isinstance(when, Clear) else _limits.moment(what, when)
-    fields: dict[str, Any] = {"attributes": attributes} if attributes else {}
-    if content_type is not None:
-        fields["contentType"] = None if isinstance(content_type, Clear) else _limits.content_type(content_type)
-    if tags is not None:
-        fields["tags"] = {} if isinstance(tags, Clear) else _limits.tags(tags)
-    return fields

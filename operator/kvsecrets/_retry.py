@@ -6,7 +6,7 @@ Draws no random number and waits for nothing itself: the driver does, between th
 
 from dataclasses import dataclass
 
-from kvsecrets._answers import retry_after
+from kvsecrets._failures import retry_after
 from kvsecrets._flow import ANSWER_LIMIT, Flow, pause, send
 from kvsecrets._wire import Request, Response
 from kvsecrets.errors import ConnectionFailed, ConnectionProblem
