@@ -50,8 +50,7 @@ def controlplane(request: pytest.FixtureRequest) -> Iterator[ControlPlane]:
     """The control plane that all tests of this run share, with our CRDs; its logs are kept when a test failed."""
     folder = Path(tempfile.mkdtemp(prefix="vaultsync-tests-"))
     with ControlPlane(ensure_tools(_ENVIRON, sys.stderr), folder) as plane:
-        if any((_ROOT / "crds").glob("*.yaml")):
-            plane.install(_ROOT / "crds")
+        plane.install(_ROOT / "crds")
         yield plane
     if request.session.testsfailed:
         terminal = request.config.pluginmanager.getplugin("terminalreporter")
