@@ -33,7 +33,7 @@ check: install ## everything that reads the code without running it, and that ge
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/mypy
 	$(BIN)/pyright
-	$(BIN)/vaultsync crds --check
+	$(BIN)/vaultsync crds --check crds
 
 test: install ## all tests (they build the tools they need); some of them: make test ARGS='tests/unit -k paging'
 	$(BIN)/pytest $(if $(CI),--hypothesis-profile=ci) $(ARGS)
@@ -48,7 +48,7 @@ bench: install tools ## measure what bench/README.md claims
 	$(BIN)/python -m bench
 
 generate: install ## write the files that are made from the code: crds/
-	$(BIN)/vaultsync crds
+	$(BIN)/vaultsync crds --write crds
 
 build: install ## make the wheel and the source distribution in dist/
 	$(BIN)/hatchling build

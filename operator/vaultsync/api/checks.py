@@ -13,6 +13,9 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 from pydantic_core.core_schema import no_info_after_validator_function
 
+RULE = "rule"
+"""The type of the errors that pydantic reports for broken rules."""
+
 VALIDATIONS = "x-kubernetes-validations"
 """https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#validation-rules"""
 
@@ -37,8 +40,13 @@ class Check:
 
     def _enforce(self, value: Any) -> Any:  # noqa: ANN401  it hands on whatever the field holds
         if not self.holds(value):
-            raise PydanticCustomError("check", "{message}", {"message": self.message})
+            raise refusal(self.message)
         return value
+
+
+def refusal(message: str) -> PydanticCustomError:
+    """Make the error that a validator raises, so that pydantic reports the sentence and nothing else."""
+    return PydanticCustomError(RULE, "{message}", {"message": message})
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,14 @@ _PART = re.compile(r"([0-9]+)([hms])", re.ASCII)
 _UNITS = {"h": timedelta(hours=1), "m": timedelta(minutes=1), "s": timedelta(seconds=1)}
 
 
-def parse_duration(text: str) -> timedelta | None:
-    """Read a duration: one to three numbers, each followed by h, m or s; None if it is anything else."""
+def parse_duration(text: str) -> timedelta:
+    """Read a duration: one to three numbers, each followed by h, m or s.
+
+    Raises:
+        ValueError: It is anything else.
+    """
     if not DURATION(text):
-        return None
+        raise ValueError("a duration is written like 30s, 2m or 1h30m")
     return sum((int(number) * _UNITS[unit] for number, unit in _PART.findall(text)), timedelta())
 
 

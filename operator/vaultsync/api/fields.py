@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, PlainSerializer, Strict, WithJsonSchema
 
 from vaultsync.api import GROUP, MANAGED_BY_LABEL
-from vaultsync.api.checks import Check, Pattern, matching
+from vaultsync.api.checks import Check, Pattern, matching, refusal
 from vaultsync.api.durations import DURATION, format_duration, parse_duration
 
 _NAME_PART = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
@@ -131,12 +131,10 @@ _INTERVAL_RULE = "must be a duration between 10s and 24h, written like 30s, 2m o
 
 
 def _read_interval(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    duration = parse_duration(value)
-    if duration is None:
-        raise ValueError(_INTERVAL_RULE)
-    return duration
+    try:
+        return parse_duration(value) if isinstance(value, str) else value
+    except ValueError:
+        raise refusal(_INTERVAL_RULE) from None
 
 
 def _is_interval(interval: timedelta) -> bool:

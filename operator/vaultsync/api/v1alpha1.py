@@ -21,10 +21,9 @@ from pydantic import (
     computed_field,
 )
 from pydantic.alias_generators import to_camel
-from pydantic_core import ErrorDetails
 
 from vaultsync.api import ObjectKey
-from vaultsync.api.checks import VALIDATIONS
+from vaultsync.api.checks import VALIDATIONS, refusal
 from vaultsync.api.fields import (
     Annotations,
     DataKey,
@@ -67,18 +66,13 @@ class _Model(BaseModel):
         try:
             return cls.model_validate(body, by_alias=True, by_name=False)
         except ValidationError as error:
-            problems = [f"{_path(problem['loc'])} {_rule(problem)}" for problem in error.errors()]
+            problems = [f"{_path(problem['loc'])}: {problem['msg']}" for problem in error.errors()]
         # Not inside the handler: pydantic's error would come along as context, and it knows what the fields hold.
         raise InvalidSpec("; ".join(problems))
 
 
 def _path(place: tuple[int | str, ...]) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).removeprefix(".")
-
-
-def _rule(problem: ErrorDetails) -> str:
-    text = problem["msg"].removeprefix("Value error, ")
-    return text if problem["type"] in {"check", "value_error"} else f"is refused: {text}"
 
 
 class ObjectMeta(_Model):
@@ -110,7 +104,7 @@ class OnDelete(StrEnum):
 
 
 class Entry(_Model):
-    """One line of `data`: a key of the Secret, and the secret in the vault that fills it."""
+    """One line of data: a key of the Secret, and the secret in the vault that fills it."""
 
     key: DataKey
     """The key in the Kubernetes Secret, unique in this list."""
@@ -130,9 +124,9 @@ class Entry(_Model):
 def _well_formed(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
     # The list's type and bounds say the same to the API server. pydantic's own bounds would not count wrong entries.
     if not 1 <= len(entries) <= MOST_ENTRIES:
-        raise ValueError(f"must have 1 to {MOST_ENTRIES} entries")
+        raise refusal(f"must have 1 to {MOST_ENTRIES} entries")
     if len({entry.key for entry in entries}) < len(entries):
-        raise ValueError("must not have two entries with the same key")
+        raise refusal("must not have two entries with the same key")
     return entries
 
 
