@@ -1,0 +1,109 @@
+"""How the demo looks: numbered steps, the commands as a user types them, their real output; tells no story."""
+
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TextIO
+
+
+class StepFailed(Exception):
+    """A step of the demo did not hold within its time."""
+
+
+@dataclass(slots=True)
+class Terminal:
+    """Prints steps and runs commands in a shell, with the environment that the demo has set up."""
+
+    environ: Mapping[str, str]
+    out: TextIO = field(default_factory=lambda: sys.stdout)
+    step: int = 0
+
+    def title(self, text: str) -> None:
+        """Begin the next step."""
+        self.step += 1
+        self._print(f"\n{self._bold(f'{self.step}. {text}')}")
+
+    def say(self, text: str) -> None:
+        """Print a remark."""
+        self._print(f"   {text}")
+
+    def run(self, command: str) -> str:
+        """Type a command, run it, print what it prints, and give that back.
+
+        Raises:
+            StepFailed: It ended with an error.
+        """
+        self._print(f"   {self._dim('$')} {command}")
+        done = subprocess.run(
+            ["sh", "-c", command], env=dict(self.environ), capture_output=True, text=True, check=False
+        )
+        for line in (done.stdout + done.stderr).rstrip().splitlines():
+            self._print(f"   {line}")
+        if done.returncode != 0:
+            raise StepFailed(f"`{command}` ended with status {done.returncode}")
+        return done.stdout
+
+    def ask(self, *command: str) -> str:
+        """Run a command without showing it; empty if it fails, as it may while the demo waits for something."""
+        done = subprocess.run(command, env=dict(self.environ), capture_output=True, text=True, check=False)
+        return done.stdout if done.returncode == 0 else ""
+
+    def wait_until(self, what: str, holds: Callable[[], bool], *, within: float) -> float:
+        """Wait for something to become true, and tell how long it took in seconds.
+
+        Raises:
+            StepFailed: It did not, within that many seconds.
+        """
+        started = time.monotonic()
+        while not holds():
+            if time.monotonic() - started > within:
+                raise StepFailed(f"{what}: not within {within:g} s")
+            time.sleep(0.05)
+        took = time.monotonic() - started
+        self._print(f"   {self._good('✓')} {what} ({took:.1f} s)")
+        return took
+
+    def check(self, what: str, *, holds: bool) -> None:
+        """Print that something holds.
+
+        Raises:
+            StepFailed: It does not.
+        """
+        if not holds:
+            raise StepFailed(f"{what}: does not hold")
+        self._print(f"   {self._good('✓')} {what}")
+
+    def table(self, rows: Mapping[str, str]) -> None:
+        """Print two columns."""
+        width = max(map(len, rows))
+        for left, right in rows.items():
+            self._print(f"   {left:<{width}}  {right}")
+
+    def _print(self, text: str) -> None:
+        print(text, file=self.out, flush=True)
+
+    def _bold(self, text: str) -> str:
+        return self._styled(text, "1")
+
+    def _dim(self, text: str) -> str:
+        return self._styled(text, "2")
+
+    def _good(self, text: str) -> str:
+        return self._styled(text, "32")
+
+    def _styled(self, text: str, code: str) -> str:
+        return f"\x1b[{code}m{text}\x1b[0m" if self.out.isatty() else text
+
+
+def export(variables: Mapping[str, str]) -> str:
+    """Write variables as a shell takes them."""
+    return "export " + " ".join(f"{name}={shlex.quote(value)}" for name, value in sorted(variables.items()))
+
+
+def search_path(environ: Mapping[str, str]) -> str:
+    """Where programs are looked for."""
+    return environ.get("PATH", os.defpath)
