@@ -1,0 +1,68 @@
+"""Issues access tokens and reads them again: signed, dated, for one audience; knows no clients and no HTTP."""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import jwt
+from jwt.types import Options
+
+from kvsecrets.testing import Caller, CheckToken, TokenRefused
+
+_ALGORITHM = "HS256"
+_CHECKED_APART: Options = {"verify_aud": False, "verify_exp": False, "verify_nbf": False, "verify_iat": False}
+
+
+@dataclass(slots=True)
+class Tokens:
+    """One issuer's tokens. The real ones are signed with RSA keys; nobody but the vault may read either."""
+
+    clock: Callable[[], datetime]
+    lifetime: timedelta = timedelta(hours=1)
+    _key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
+
+    def issue(self, *, tenant_id: str, client_id: str, audience: str) -> str:
+        """Make a token for one client and one audience; no two are the same."""
+        now = self.clock()
+        claims = {
+            "aud": audience,
+            "iss": _issuer(tenant_id),
+            "iat": int(now.timestamp()),
+            "exp": int((now + self.lifetime).timestamp()),
+            "appid": client_id,
+            "oid": client_id,
+            "tid": tenant_id,
+            "uti": uuid4().hex,
+        }
+        return jwt.encode(claims, self._key, algorithm=_ALGORITHM)
+
+    def check_for(self, *, tenant_id: str, resource: str) -> CheckToken:
+        """Make the check of a vault in that tenant which takes tokens for that resource."""
+
+        def check(token: str) -> Caller:
+            claims = self._read(token)
+            if claims["exp"] <= self.clock().timestamp():
+                raise TokenRefused("[TokenExpired] Error validating token: 'S2S12086'.")
+            if claims["aud"] != resource:
+                raise TokenRefused(f"AKV10022: Invalid audience. Expected {resource}, found: {claims['aud']}.")
+            if claims["iss"] != _issuer(tenant_id):
+                expected = _issuer(tenant_id)
+                raise TokenRefused(
+                    f"AKV10032: Invalid issuer. Expected one of {expected}, found {claims['iss']}.",
+                )
+            return Caller(client_id=claims["appid"], object_id=claims["oid"], issuer=claims["iss"])
+
+        return check
+
+    def _read(self, token: str) -> dict[str, Any]:
+        try:
+            return jwt.decode(token, self._key, algorithms=[_ALGORITHM], options=_CHECKED_APART)
+        except jwt.InvalidTokenError:
+            raise TokenRefused("[AggregatedAuthenticationFailure] Error validating token: 'S2S17001'.") from None
+
+
+def _issuer(tenant_id: str) -> str:
+    return f"https://sts.windows.net/{tenant_id}/"

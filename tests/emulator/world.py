@@ -1,0 +1,93 @@
+"""Everything that one emulator process holds: vaults, the login endpoint, the clock they share, and their doors."""
+
+import ssl
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Self, Unpack
+
+import trustme
+
+from kvsecrets.testing import FakeVault
+from tests.emulator.doors import Door
+from tests.emulator.login import LoginEndpoint, Registration
+from tests.emulator.options import VaultOptions
+from tests.emulator.tokens import Tokens
+
+TENANT_ID = "7e0a1a52-0000-4000-8000-000000000001"
+CLIENT_ID = "c11e0000-0000-4000-8000-000000000001"
+CLIENT_SECRET = "emulated-client-secret"
+RESOURCE = "https://localhost"
+"""What tokens are for. It is the vaults' own host, so that a client's check of the challenge passes."""
+
+
+@dataclass(slots=True)
+class Clock:
+    """The machine's time in UTC, shifted."""
+
+    offset: timedelta = timedelta(0)
+
+    def __call__(self) -> datetime:
+        """Tell the time."""
+        return datetime.now(UTC) + self.offset
+
+
+@dataclass(frozen=True, slots=True)
+class ServedVault:
+    """A vault and the door to it."""
+
+    vault: FakeVault
+    door: Door
+
+
+class World:
+    """The parts of the emulator, reachable once they are opened."""
+
+    def __init__(self, ca_file: Path, *, login_port: int = 0) -> None:
+        """Make a certificate authority, write its certificate to the given file, and take the login's port."""
+        self.ca_file = ca_file
+        self.clock = Clock()
+        self.tokens = Tokens(self.clock)
+        self.vaults: dict[str, ServedVault] = {}
+        self._tls = _tls(ca_file)
+        self._login_door = Door(tls=self._tls, port=login_port)
+        self.login = LoginEndpoint(self._login_door.url, self.tokens)
+        self.login.registrations[CLIENT_ID] = Registration(TENANT_ID, CLIENT_SECRET)
+        self._login_door.serve(self.login.respond)
+
+    async def add_vault(self, name: str, *, port: int = 0, **options: Unpack[VaultOptions]) -> str:
+        """Set a vault up, open its door and return its URL."""
+        door = Door(tls=self._tls, port=port)
+        vault = FakeVault(
+            door.url,
+            clock=self.clock,
+            soft_delete=options.get("soft_delete", True),
+            recoverable_days=options.get("recoverable_days", 90),
+            purge_protection=options.get("purge_protection", False),
+            deletion_delay=timedelta(seconds=options.get("deletion_delay", 0.0)),
+            rbac=options.get("rbac", False),
+            tenant_id=TENANT_ID,
+            authority=self.login.url,
+            check_token=self.tokens.check_for(tenant_id=TENANT_ID, resource=RESOURCE),
+        )
+        door.serve(vault.respond)
+        await door.open()
+        self.vaults[name] = ServedVault(vault, door)
+        return vault.url
+
+    async def __aenter__(self) -> Self:
+        """Open the door of the login."""
+        await self._login_door.open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for door in [self._login_door, *(served.door for served in self.vaults.values())]:
+            await door.release()
+
+
+def _tls(ca_file: Path) -> ssl.SSLContext:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(ca_file))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost", "127.0.0.1").configure_cert(context)
+    return context
