@@ -9,6 +9,7 @@ another tenant (a new challenge) or because the session was revoked (a "claims" 
 logging in again. https://learn.microsoft.com/azure/key-vault/general/authentication-requests-and-responses
 """
 
+import base64
 import re
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
@@ -65,8 +66,9 @@ def authorized(
             return response
         access.refused = token
         parameters = bearer_parameters(response.headers.get("www-authenticate", ""))
-        if parameters.get("claims") and claims is None:
-            claims = parameters["claims"]
+        demanded = claims_of(parameters)
+        if demanded is not None and claims is None:
+            claims = demanded
             continue
         fresh = challenge_of(parameters)
         if fresh is None or discovered or claims is not None:
@@ -108,6 +110,19 @@ def challenge_of(parameters: dict[str, str]) -> Challenge | None:
         tenant = ""
     known = bool(_TENANT.fullmatch(tenant)) and tenant.lower() != "adfs"
     return Challenge(scope or f"{resource}/.default", tenant if known else None)
+
+
+def claims_of(parameters: dict[str, str]) -> str | None:
+    """Return the claims that a challenge demands, as the JSON text that credentials take; None if it demands none.
+
+    They come in base64, of either alphabet, often without padding.
+    https://learn.microsoft.com/entra/identity-platform/claims-challenge
+    """
+    encoded = parameters.get("claims", "").replace("+", "-").replace("/", "_")
+    try:
+        return base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode() or None
+    except ValueError:
+        return None
 
 
 def belongs(scope: str, host: str) -> bool:

@@ -4,6 +4,7 @@ A credential is whatever has azure-core's `get_token` or `get_token_info`: all o
 """
 
 import inspect
+import re
 from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias, TypedDict, runtime_checkable
 
@@ -11,6 +12,8 @@ from kvsecrets._flow import Login, Token
 from kvsecrets.errors import LoginFailed
 
 _REASON_CHARACTERS = 500
+_TOKEN = re.compile(r"[!-~]+")
+"""What can go into a header; anything else would end in an error that holds the token."""
 
 
 class AccessToken(Protocol):
@@ -113,7 +116,7 @@ def read(answer: object) -> Token:
     """Read what a credential returned."""
     text, expires_on = getattr(answer, "token", None), getattr(answer, "expires_on", None)
     refresh_on = getattr(answer, "refresh_on", None)
-    if not isinstance(text, str) or not isinstance(expires_on, int | float):
+    if not isinstance(text, str) or not _TOKEN.fullmatch(text) or not isinstance(expires_on, int | float):
         raise LoginFailed(f"the credential returned a {type(answer).__name__}, which is no access token")
     return Token(text, expires_on, refresh_on if isinstance(refresh_on, int | float) else None)
 

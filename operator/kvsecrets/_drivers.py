@@ -14,8 +14,9 @@ from typing import Any, Self, TypeAlias, TypeVar, assert_never
 
 import httpx
 
+from kvsecrets import _limits
 from kvsecrets._exchange import exchange, exchange_async
-from kvsecrets._flow import Answer, Effect, Flow, Login, Now, Pause, Send
+from kvsecrets._flow import Answer, Done, Effect, Flow, Login, Now, Pause, Send, advance
 from kvsecrets._log import log_exchange, log_pause
 from kvsecrets._logins import AsyncLogins, Logins
 from kvsecrets._tracing import Span, Tracer, find_tracer, note, traced
@@ -45,7 +46,7 @@ class Surroundings:
     @classmethod
     def real(cls, host: str, timeout: float) -> Self:
         """Return those of this machine."""
-        return cls(host, timeout, time.monotonic, random.uniform, find_tracer())
+        return cls(host, _limits.timeout(timeout), time.monotonic, random.uniform, find_tracer())
 
 
 def wall_clock() -> float:
@@ -94,21 +95,21 @@ class Driver:
         with _span(self._around, flow) as span:
             run = _Run(hook, span)
             try:
-                effect = next(flow)
-                while True:
-                    try:
-                        answer = self._answer(effect, run)
-                    except KeyVaultError as error:
-                        effect = flow.throw(error)
-                    else:
-                        effect = flow.send(answer)
-            except StopIteration as end:
-                result: T = end.value
-                return result
+                step = advance(flow, None)
+                while not isinstance(step, Done):
+                    step = advance(flow, self._answer(step, run))
+                return step.result
             finally:
                 flow.close()
 
-    def _answer(self, effect: Effect, run: _Run) -> Answer:
+    def _answer(self, effect: Effect, run: _Run) -> Answer | KeyVaultError:
+        """Return what came of an effect; a failure is for the flow to judge."""
+        try:
+            return self._outcome(effect, run)
+        except KeyVaultError as error:
+            return error
+
+    def _outcome(self, effect: Effect, run: _Run) -> Answer:
         if isinstance(effect, Send):
             return self._exchange(effect, run)
         if isinstance(effect, Login):
@@ -153,21 +154,21 @@ class AsyncDriver:
         with _span(self._around, flow) as span:
             run = _Run(hook, span)
             try:
-                effect = next(flow)
-                while True:
-                    try:
-                        answer = await self._answer(effect, run)
-                    except KeyVaultError as error:
-                        effect = flow.throw(error)
-                    else:
-                        effect = flow.send(answer)
-            except StopIteration as end:
-                result: T = end.value
-                return result
+                step = advance(flow, None)
+                while not isinstance(step, Done):
+                    step = advance(flow, await self._answer(step, run))
+                return step.result
             finally:
                 flow.close()
 
-    async def _answer(self, effect: Effect, run: _Run) -> Answer:
+    async def _answer(self, effect: Effect, run: _Run) -> Answer | KeyVaultError:
+        """Return what came of an effect; a failure is for the flow to judge."""
+        try:
+            return await self._outcome(effect, run)
+        except KeyVaultError as error:
+            return error
+
+    async def _outcome(self, effect: Effect, run: _Run) -> Answer:
         if isinstance(effect, Send):
             return await self._exchange(effect, run)
         if isinstance(effect, Login):

@@ -110,19 +110,25 @@ def _translated(effect: Send, timeout: float) -> Iterator[None]:
 
 
 def _problem(error: Exception, timeout: float) -> tuple[ConnectionProblem, str]:
-    for cause in _causes(error):
-        if isinstance(cause, socket.gaierror):
-            if cause.errno in _NO_SUCH_NAME:
-                return ConnectionProblem.UNRESOLVED, "the host name does not exist"
-            return ConnectionProblem.UNREACHABLE, "the host name could not be looked up"
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return ConnectionProblem.UNTRUSTED, f"the server's certificate is refused: {cause.verify_message}"
-    if isinstance(error, httpx.TimeoutException | TimeoutError):
-        late = ConnectionProblem.UNREACHABLE if isinstance(error, _UNSENT) else ConnectionProblem.TIMED_OUT
-        return late, f"no {'connection' if isinstance(error, _UNSENT) else 'answer'} within {timeout:g} s"
-    if isinstance(error, _UNSENT):
-        return ConnectionProblem.UNREACHABLE, "no connection"
+    if known := next(filter(None, map(_known_cause, _causes(error))), None):
+        return known
+    late, unsent = isinstance(error, httpx.TimeoutException | TimeoutError), isinstance(error, _UNSENT)
+    if unsent:
+        return ConnectionProblem.UNREACHABLE, "no connection in time" if late else "no connection"
+    if late:
+        return ConnectionProblem.TIMED_OUT, f"no whole answer within {timeout:g} s"
     return ConnectionProblem.BROKEN, "the connection broke before the answer was complete"
+
+
+def _known_cause(cause: BaseException) -> tuple[ConnectionProblem, str] | None:
+    """Tell what an error of the system or of TLS means, which httpx wraps without saying."""
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return ConnectionProblem.UNTRUSTED, f"the server's certificate is refused: {cause.verify_message}"
+    if isinstance(cause, socket.gaierror):
+        if cause.errno in _NO_SUCH_NAME:
+            return ConnectionProblem.UNRESOLVED, "the host name does not exist"
+        return ConnectionProblem.UNREACHABLE, "the host name could not be looked up"
+    return None
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -14,9 +14,10 @@ other with `yield from`, and yield only by way of the four functions at the end,
 
 from collections.abc import Generator
 from dataclasses import dataclass, field
-from typing import TypeAlias, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 from kvsecrets._wire import Request, Response
+from kvsecrets.errors import KeyVaultError
 
 ANSWER_LIMIT = 4 * 1024 * 1024
 """Bytes of an answer that we are willing to read. The largest honest one is a page of 25 secrets with 15 tags each of
@@ -67,6 +68,21 @@ T = TypeVar("T")
 Effect: TypeAlias = Send | Login | Pause | Now
 Answer: TypeAlias = Response | Token | float | None
 Flow: TypeAlias = Generator[Effect, Answer, T]
+
+
+@dataclass(frozen=True, slots=True)
+class Done(Generic[T]):
+    """A flow has ended, with this result."""
+
+    result: T
+
+
+def advance(flow: Flow[T], answer: Answer | KeyVaultError) -> Effect | Done[T]:
+    """Give a flow what it asked for, or None to begin with; return what it wants next, or that it has ended."""
+    try:
+        return flow.throw(answer) if isinstance(answer, KeyVaultError) else flow.send(answer)
+    except StopIteration as end:
+        return Done(end.value)
 
 
 def send(request: Request, limit: int = ANSWER_LIMIT) -> Flow[Response]:

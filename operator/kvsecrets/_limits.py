@@ -15,6 +15,7 @@ CONTENT_TYPE_CHARACTERS = 255
 TAGS = 15
 TAG_CHARACTERS = 256
 PAGE_SIZE = 25
+_HOST = re.compile(r"[0-9a-z._-]{1,253}|[0-9a-f:.]{2,45}", re.ASCII)
 _NAME = re.compile(r"[0-9a-zA-Z-]{1,127}", re.ASCII)
 _VERSION = re.compile(r"[0-9a-fA-F]{32}", re.ASCII)
 _API_VERSION = re.compile(r"[0-9a-zA-Z.-]{1,64}", re.ASCII)
@@ -27,7 +28,7 @@ def vault_url(url: str) -> str:
         host, port = parts.hostname, parts.port
     except ValueError:
         raise ValueError(f"vault URL {url!r}: it is no URL") from None
-    if not host or re.search(r"[\s\\]", url) or parts.scheme.lower() != "https":
+    if not host or not _HOST.fullmatch(host) or parts.scheme.lower() != "https":
         raise ValueError(f"vault URL {url!r}: it must be https://, a host and nothing more")
     if "@" in parts.netloc or parts.path.strip("/") or parts.query or parts.fragment:
         raise ValueError(f"vault URL of host {host!r}: no user, path, query or fragment may be in it")
@@ -83,6 +84,13 @@ def moment(what: str, when: datetime) -> int:
     seconds = int(when.timestamp())
     if seconds < 0:
         raise ValueError(f"{what} {when.isoformat()}: it must not lie before 1970")
+    return seconds
+
+
+def timeout(seconds: float) -> float:
+    """Return the timeout in seconds."""
+    if not seconds > 0:
+        raise ValueError(f"timeout {seconds}: it must be above 0 seconds")
     return seconds
 
 

@@ -4,6 +4,7 @@ https://learn.microsoft.com/rest/api/keyvault/secrets/operation-groups
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Self, TypeAlias, TypeVar
@@ -25,6 +26,9 @@ BACKUP_LIMIT = 64 * 1024 * 1024
 Item_co = TypeVar("Item_co", covariant=True)
 T = TypeVar("T")
 PageReader: TypeAlias = Callable[[Response], tuple[tuple[T, ...], str | None]]
+
+
+_LINK = re.compile(r"https://([^/?#\\@]+)/[!-~]{1,8000}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +162,8 @@ def list_page(vault: Vault, listing: Listing[T], continuation_token: str | None,
 
 def vault_has(vault: Vault, url: str) -> bool:
     """Whether a URL lies in the vault; Key Vault's own links name port 443, other URLs don't."""
-    origin, slash, _ = url.removeprefix("https://").partition("/")
-    return url.startswith("https://") and bool(slash) and origin.lower().removesuffix(":443") == vault.url[8:]
+    match = _LINK.fullmatch(url)
+    return match is not None and match[1].lower().removesuffix(":443") == vault.url.removeprefix("https://")
 
 
 def _secret_path(name: str, version: str | None = None) -> str:

@@ -66,8 +66,8 @@ class AsyncSecretClient:
         self._vault = Vault.at(
             vault_url, api_version, retry or RetryPolicy(), verify_resource=verify_challenge_resource
         )
-        lane, self._close = async_connections(http_client, transport, timeout)
         surroundings = Surroundings.real(self._vault.access.host, timeout)
+        lane, self._close = async_connections(http_client, transport, timeout)
         self._logins = AsyncLogins(credential, wall_clock)
         self._driver = AsyncDriver(lane, self._logins, surroundings, asyncio.sleep)
 

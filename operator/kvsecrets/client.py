@@ -69,8 +69,8 @@ class SecretClient:
         self._vault = Vault.at(
             vault_url, api_version, retry or RetryPolicy(), verify_resource=verify_challenge_resource
         )
-        lane, self._close = connections(http_client, transport, timeout)
         surroundings = Surroundings.real(self._vault.access.host, timeout)
+        lane, self._close = connections(http_client, transport, timeout)
         self._driver = Driver(lane, Logins(credential, wall_clock), surroundings, time.sleep)
 
     @property

@@ -119,7 +119,7 @@ class ResponseError(KeyVaultError):
         client_request_id: str | None = None,
         retry_after: float | None = None,
     ) -> None:
-        super().__init__(status, code, message)
+        super().__init__(status)
         self.status = status
         self.code = code
         self.inner_code = inner_code
