@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -153,7 +153,9 @@ class Cluster:
             if not position:
                 return Listing(targets, document["metadata"]["resourceVersion"])
 
-    async def watch_targets(self, namespace: str | None, resource_version: str) -> AsyncIterator[wire.TargetEvent]:
+    async def watch_targets(
+        self, namespace: str | None, resource_version: str
+    ) -> AsyncGenerator[wire.TargetEvent, None]:
         """Follow what happens to what carries our label, from a moment on, until the server ends it after minutes.
 
         Raises:

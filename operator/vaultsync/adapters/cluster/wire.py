@@ -52,6 +52,11 @@ class Sighted:
     key: ObjectKey
     observed: Observed
 
+    @property
+    def resource_version(self) -> str:
+        """The moment of it."""
+        return self.observed.resource_version
+
 
 @dataclass(frozen=True, slots=True)
 class Gone:
