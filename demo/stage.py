@@ -71,7 +71,7 @@ class Stage:
         """
         self.down()
         self.folder.mkdir(parents=True)
-        detached.up(self.folder / "controlplane", ROOT / "crds")
+        detached.up(self.folder / "controlplane")
         arguments = ("-m", "tests.emulator", "--dir", str(self.folder / "emulator"), "--vault", VAULT)
         self._spawn("emulator", *arguments, environ=self._environ)
         _await((self.folder / "emulator" / "urls.json").exists, f"the emulator (log: {self.log('emulator')})")

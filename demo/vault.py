@@ -17,7 +17,9 @@ def main() -> int:
     parser.add_argument("name", help="the secret's name")
     arguments = parser.parse_args()
     vault_url = os.environ["VAULT_URL"]  # noqa: TID251  a command starts from its environment
-    with EnvironmentCredential() as credential, SecretClient(vault_url, credential) as client:
+    # Only for the demo: the login is an emulator's, which the vendor's directory of logins does not know.
+    login = EnvironmentCredential(disable_instance_discovery=True)
+    with login as credential, SecretClient(vault_url, credential) as client:
         try:
             print(_act(client, arguments.verb, arguments.name))
         except KeyVaultError as error:
