@@ -15,7 +15,7 @@ import kopf
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
 from vaultsync import __version__
-from vaultsync.adapters.cluster import Cluster
+from vaultsync.adapters.cluster import Cluster, NoCluster
 from vaultsync.adapters.endpoints import serve
 from vaultsync.adapters.identities import own_identity
 from vaultsync.adapters.logs import set_up_logs
@@ -32,7 +32,8 @@ from vaultsync.triggers.targets import Targets
 
 logger = logging.getLogger("vaultsync")
 
-CONNECTIONS = httpx.Limits(max_connections=128, max_keepalive_connections=64)
+CLUSTER_CONNECTIONS = 32
+VAULT_CONNECTIONS = httpx.Limits(max_connections=128, max_keepalive_connections=64)
 VAULT_TIMEOUT = httpx.Timeout(10.0)
 """Within how many seconds a vault must answer."""
 
@@ -48,13 +49,23 @@ def main(environ: Mapping[str, str]) -> int:
         print(error, file=sys.stderr)  # noqa: T201  the log's form is not known yet
         return 2
     set_up_logs(sys.stderr, level=settings.log_level, as_json=settings.log_format is LogFormat.JSON)
-    return asyncio.run(run(settings))
+    try:
+        asyncio.run(run(settings, environ))
+    except (NoCluster, OSError) as error:
+        logger.error("cannot start", extra={"detail": str(error)})  # noqa: TRY400  it needs no traceback
+        return 1
+    return 0
 
 
-async def run(settings: Settings, *, stop: asyncio.Event | None = None) -> int:
-    """Run the operator within a loop, until a signal or `stop`; gives the process's exit code."""
+async def run(settings: Settings, environ: Mapping[str, str], *, stop: asyncio.Event | None = None) -> None:
+    """Run the operator within a loop, until a signal or `stop`.
+
+    Raises:
+        NoCluster: Nothing tells where the Kubernetes API is.
+        OSError: The port for metrics is taken.
+    """
     async with AsyncExitStack() as stack:
-        operator = await build(settings, stack)
+        operator = await build(settings, environ, stack)
         registry = kopf.OperatorRegistry()
         register(registry, operator.events, start=operator.start, stop=operator.stop)
         await kopf.operator(
@@ -64,7 +75,6 @@ async def run(settings: Settings, *, stop: asyncio.Event | None = None) -> int:
             namespaces=settings.watch_namespaces,
             stop_flag=stop,
         )
-    return 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,17 +104,17 @@ class Operator:
         await self.targets.stop()
 
 
-async def build(settings: Settings, stack: AsyncExitStack) -> Operator:
+async def build(settings: Settings, environ: Mapping[str, str], stack: AsyncExitStack) -> Operator:
     """Construct everything; `stack` closes what has to be closed."""
     metrics = CollectorRegistry()
     for collector in (ProcessCollector, PlatformCollector, GCCollector):
         collector(registry=metrics)
     telemetry = Telemetry(metrics, version=__version__)
     inventory = Inventory()
-    cluster = await stack.enter_async_context(await Cluster.connect())
+    cluster = await stack.enter_async_context(await Cluster.connect(environ, connections=CLUSTER_CONNECTIONS, now=now))
     vaults = Vaults(
         await stack.enter_async_context(own_identity()),
-        http=await stack.enter_async_context(httpx.AsyncClient(limits=CONNECTIONS, timeout=VAULT_TIMEOUT)),
+        http=await stack.enter_async_context(httpx.AsyncClient(limits=VAULT_CONNECTIONS, timeout=VAULT_TIMEOUT)),
         budget=Budget(calls=settings.vault_calls_per_10s),
         record=telemetry,
         now=now,
