@@ -1,0 +1,311 @@
+"""The served emulator: azure-identity logs in there, its controls act, and it stops when it should."""
+
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import azure.identity
+import azure.identity.aio
+import httpx
+import jwt
+import pytest
+from azure.core.exceptions import ClientAuthenticationError
+
+from tests.emulator.client import ROOT, EmulatedVault, Emulator, EmulatorFailed
+from tests.emulator.login import ASSERTION_AUDIENCE
+
+SCOPE = "https://localhost/.default"
+SUBJECT = "system:serviceaccount:shop:reader"
+OTHER_CLIENT = "c11e0000-0000-4000-8000-000000000002"
+
+
+@pytest.fixture(scope="module")
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    with Emulator.start(tmp_path_factory.mktemp("emulator")) as running:
+        yield running
+
+
+@pytest.fixture
+def vault(emulator: Emulator, request: pytest.FixtureRequest) -> EmulatedVault:
+    """A vault of the test's own, so that one test's trouble is not another's."""
+    return emulator.add_vault(request.node.name)
+
+
+@pytest.fixture
+def credential(emulator: Emulator) -> Iterator[azure.identity.ClientSecretCredential]:
+    with secret_credential(emulator) as credential:
+        yield credential
+
+
+@pytest.fixture
+def http(emulator: Emulator, credential: azure.identity.ClientSecretCredential) -> Iterator[httpx.Client]:
+    """Calls with a good token."""
+    token = credential.get_token(SCOPE).token
+    with client(emulator, token) as client_:
+        yield client_
+
+
+def client(emulator: Emulator, token: str) -> httpx.Client:
+    context = ssl.create_default_context(cafile=emulator.ca_file)
+    headers = {"Authorization": f"Bearer {token}"}
+    return httpx.Client(verify=context, headers=headers, trust_env=False)
+
+
+def get(http: httpx.Client, vault: EmulatedVault | str, path: str = "/secrets") -> httpx.Response:
+    return http.get(f"{vault if isinstance(vault, str) else vault.url}{path}?api-version=7.4")
+
+
+def secret_credential(emulator: Emulator, **changes: str) -> azure.identity.ClientSecretCredential:
+    arguments: dict[str, Any] = {
+        "tenant_id": emulator.tenant_id,
+        "client_id": emulator.client_id,
+        "client_secret": emulator.client_secret,
+        "authority": emulator.login_url,
+        "connection_verify": str(emulator.ca_file),
+        "disable_instance_discovery": True,
+    }
+    return azure.identity.ClientSecretCredential(**(arguments | changes))
+
+
+def assertion(folder: Path, **claims: str) -> Path:
+    """A service account's token, as the kubelet would mount it."""
+    file = folder / "token"
+    file.write_text(jwt.encode({"sub": SUBJECT, "aud": ASSERTION_AUDIENCE} | claims, "k" * 32, algorithm="HS256"))
+    return file
+
+
+class TestLogin:
+    @pytest.mark.parametrize("flavour", ["azure.identity", "azure.identity.aio"])
+    def test_the_default_credential_logs_in_by_the_environment_alone(self, emulator: Emulator, flavour: str) -> None:
+        script = f"""
+            import asyncio, inspect
+            from {flavour} import DefaultAzureCredential
+            async def main():
+                credential = DefaultAzureCredential(disable_instance_discovery=True)
+                for step in (credential.get_token("{SCOPE}"), credential.close()):
+                    result = await step if inspect.isawaitable(step) else step
+                    print(getattr(result, "token", ""))
+            asyncio.run(main())
+        """
+        done = subprocess.run(
+            [sys.executable, "-c", f"if True:{script}"],
+            env=emulator.environment(),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+
+        assert jwt.decode(done.stdout.strip(), options={"verify_signature": False})["aud"] == "https://localhost"
+
+    def test_a_workload_logs_in_with_its_service_accounts_token(self, emulator: Emulator, tmp_path: Path) -> None:
+        emulator.register(OTHER_CLIENT, subjects=[SUBJECT])
+
+        with azure.identity.WorkloadIdentityCredential(
+            tenant_id=emulator.tenant_id,
+            client_id=OTHER_CLIENT,
+            token_file_path=str(assertion(tmp_path)),
+            authority=emulator.login_url,
+            connection_verify=str(emulator.ca_file),
+            disable_instance_discovery=True,
+        ) as credential:
+            token = credential.get_token(SCOPE).token
+
+        assert jwt.decode(token, options={"verify_signature": False})["appid"] == OTHER_CLIENT
+
+    async def test_a_workload_under_asyncio_logs_in_with_one_request(self, emulator: Emulator, tmp_path: Path) -> None:
+        emulator.register(OTHER_CLIENT, subjects=[SUBJECT])
+        before = emulator.logins()
+
+        async with azure.identity.aio.WorkloadIdentityCredential(
+            tenant_id=emulator.tenant_id,
+            client_id=OTHER_CLIENT,
+            token_file_path=str(assertion(tmp_path)),
+            authority=emulator.login_url,
+            connection_verify=str(emulator.ca_file),
+        ) as credential:
+            await credential.get_token(SCOPE)
+
+        assert emulator.logins() - before == {"token": 1}
+
+    @pytest.mark.parametrize("wrong", [{"sub": "system:serviceaccount:shop:other"}, {"aud": "https://kubernetes"}])
+    async def test_an_assertion_about_somebody_else_or_for_somebody_else_is_refused(
+        self, emulator: Emulator, tmp_path: Path, wrong: dict[str, str]
+    ) -> None:
+        emulator.register(OTHER_CLIENT, subjects=[SUBJECT])
+
+        async with azure.identity.aio.WorkloadIdentityCredential(
+            tenant_id=emulator.tenant_id,
+            client_id=OTHER_CLIENT,
+            token_file_path=str(assertion(tmp_path, **wrong)),
+            authority=emulator.login_url,
+            connection_verify=str(emulator.ca_file),
+        ) as credential:
+            with pytest.raises(ClientAuthenticationError, match="AADSTS700213"):
+                await credential.get_token(SCOPE)
+
+    @pytest.mark.parametrize(
+        ("wrong", "text"),
+        [
+            pytest.param({"client_secret": "guess"}, "AADSTS7000215", id="a wrong secret"),
+            pytest.param({"client_id": "nobody"}, "AADSTS700016", id="an unknown client"),
+        ],
+    )
+    def test_who_is_not_registered_gets_no_token(self, emulator: Emulator, wrong: dict[str, str], text: str) -> None:
+        with secret_credential(emulator, **wrong) as credential, pytest.raises(ClientAuthenticationError, match=text):
+            credential.get_token(SCOPE)
+
+    def test_a_failing_login_can_be_ordered(self, emulator: Emulator) -> None:
+        emulator.fail_login(status=400)
+
+        with secret_credential(emulator) as credential, pytest.raises(ClientAuthenticationError):
+            credential.get_token(SCOPE)
+
+
+class TestTokens:
+    def test_one_token_opens_every_vault(self, emulator: Emulator, http: httpx.Client) -> None:
+        urls = [emulator.add_vault(name).url for name in ("one", "two")]
+
+        assert [get(http, url).status_code for url in urls] == [200, 200]
+
+    @pytest.mark.parametrize(
+        ("scope", "text"),
+        [
+            pytest.param("https://graph.example/.default", "AKV10022: Invalid audience", id="for another audience"),
+            pytest.param(SCOPE, "[TokenExpired]", id="expired"),
+        ],
+    )
+    def test_a_token_that_does_not_count_is_refused_with_the_reason(
+        self, emulator: Emulator, vault: EmulatedVault, scope: str, text: str
+    ) -> None:
+        emulator.token_lifetime(3600 if text.startswith("AKV") else 0)
+        with secret_credential(emulator) as credential:
+            token = credential.get_token(scope).token
+        emulator.token_lifetime(3600)
+
+        with client(emulator, token) as http:
+            answer = get(http, vault)
+
+        assert answer.status_code == 401
+        assert text in answer.json()["error"]["message"]
+
+    def test_a_token_of_another_tenant_is_refused(self, emulator: Emulator, vault: EmulatedVault) -> None:
+        emulator.register(OTHER_CLIENT, secret="s", tenant_id="elsewhere")
+        with secret_credential(emulator, tenant_id="elsewhere", client_id=OTHER_CLIENT, client_secret="s") as other:
+            token = other.get_token(SCOPE).token
+
+        with client(emulator, token) as http:
+            answer = get(http, vault)
+
+        assert "AKV10032" in answer.json()["error"]["message"]
+
+    def test_what_is_no_token_is_refused(self, emulator: Emulator, vault: EmulatedVault) -> None:
+        with client(emulator, "garbage") as http:
+            answer = get(http, vault)
+
+        assert "AggregatedAuthenticationFailure" in answer.json()["error"]["message"]
+
+    def test_a_permission_can_be_denied_to_one_client_alone(
+        self, emulator: Emulator, vault: EmulatedVault, http: httpx.Client
+    ) -> None:
+        emulator.register(OTHER_CLIENT, secret="s")
+        vault.deny("list", client_id=OTHER_CLIENT)
+        with secret_credential(emulator, client_id=OTHER_CLIENT, client_secret="s") as other:
+            token = other.get_token(SCOPE).token
+
+        with client(emulator, token) as others_http:
+            denied = get(others_http, vault)
+
+        assert denied.json()["error"]["innererror"]["code"] == "ForbiddenByPolicy"
+        assert OTHER_CLIENT in denied.json()["error"]["message"]
+        assert get(http, vault).status_code == 200
+
+
+class TestControls:
+    def test_a_closed_door_refuses_connections_and_opens_on_the_same_port(
+        self, emulator: Emulator, vault: EmulatedVault, http: httpx.Client
+    ) -> None:
+        assert get(http, vault).status_code == 200
+        vault.close_door()
+        with pytest.raises(httpx.ConnectError, match="refused"):
+            get(http, vault)
+        vault.open_door()
+
+        assert get(http, vault).status_code == 200
+
+    def test_latency_delays_every_call(self, vault: EmulatedVault, http: httpx.Client) -> None:
+        vault.latency(0.05)
+
+        began = time.monotonic()
+        get(http, vault)
+
+        assert time.monotonic() - began >= 0.05
+
+    def test_failures_and_throttling_meet_the_next_calls_only(self, vault: EmulatedVault, http: httpx.Client) -> None:
+        vault.fail(2, status=500)
+        vault.throttle(1, retry_after=7)
+
+        answers = [get(http, vault) for _ in range(4)]
+
+        assert [answer.status_code for answer in answers] == [500, 500, 429, 200]
+        assert answers[2].headers["retry-after"] == "7"
+
+    def test_calls_are_counted_by_kind_until_forgotten(self, vault: EmulatedVault, http: httpx.Client) -> None:
+        get(http, vault)
+        get(http, vault, "/secrets/none")
+        counted = vault.calls()
+        vault.forget_calls()
+
+        assert (counted, vault.calls()) == ({"list": 1, "get": 1}, {})
+
+    def test_many_secrets_are_set_at_once_as_old_as_wanted(self, vault: EmulatedVault, http: httpx.Client) -> None:
+        age = datetime(2020, 1, 1, tzinfo=UTC)
+        vault.set_many({"name": f"secret-{number:04}", "value": "v", "updated_on": age} for number in range(1000))
+
+        url, updated, pages = f"{vault.url}/secrets?api-version=7.4", set[int](), 0
+        while url:
+            page = http.get(url).json()
+            updated |= {item["attributes"]["updated"] for item in page["value"]}
+            url, pages = page["nextLink"], pages + 1
+
+        assert (pages, updated) == (40, {int(age.timestamp())})
+
+    def test_secrets_change_behind_the_clients_backs(self, vault: EmulatedVault, http: httpx.Client) -> None:
+        vault.set("db", "old")
+        vault.set("db", "new", tags={"tier": "web"})
+        vault.disable("db")
+
+        answer = get(http, vault, "/secrets/db")
+
+        assert answer.json()["error"]["innererror"]["code"] == "SecretDisabled"
+        assert vault.value("db") == "new"
+        assert vault.calls() == {"get": 1}
+
+    def test_a_command_that_cannot_be_followed_is_an_error(self, vault: EmulatedVault) -> None:
+        with pytest.raises(EmulatorFailed, match="404 SecretNotFound"):
+            vault.delete("none")
+
+
+def test_it_stops_and_frees_its_ports_when_its_block_ends(tmp_path: Path) -> None:
+    with Emulator.start(tmp_path) as running:
+        url = running.vault_url("shop")
+
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", urlsplit(url).port or 0))
+
+
+def test_it_stops_by_itself_when_whoever_started_it_is_gone(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.emulator", "--with-parent", "--dir", str(tmp_path)]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.stdin.close()
+
+        assert process.wait(10) == 0
