@@ -1,4 +1,4 @@
-"""Fixtures that every test may use: one control plane for the whole run, a namespace for each test."""
+"""Fixtures for every test: one control plane and one emulator for the whole run; a namespace and a vault for each."""
 
 import os
 import shutil
@@ -15,6 +15,7 @@ from hypothesis import settings
 from tests.controlplane.build import BuildFailed, ensure_tools
 from tests.controlplane.golang import GoMissing
 from tests.controlplane.plane import ControlPlane
+from tests.emulator.client import EmulatedVault, Emulator
 
 _ROOT: Final = Path(__file__).parents[1]
 _ENVIRON: Final = os.environ  # noqa: TID251 - where the built programs are kept is the caller's choice
@@ -66,3 +67,16 @@ def namespace(controlplane: ControlPlane) -> Iterator[str]:
     controlplane.kubectl("create", "namespace", name)
     yield name
     controlplane.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture(scope="session")
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    """The Key Vault emulator that all tests of this run share."""
+    with Emulator.start(tmp_path_factory.mktemp("emulator")) as running:
+        yield running
+
+
+@pytest.fixture
+def vault(emulator: Emulator) -> EmulatedVault:
+    """A vault of the test's own: its calls, refusals and closed doors are no other test's."""
+    return emulator.add_vault(f"test-{uuid.uuid4().hex[:8]}")
