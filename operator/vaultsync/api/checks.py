@@ -62,7 +62,7 @@ class Pattern:
     def cel(self, operand: str = "self") -> str:
         """Write the same question in CEL; the pattern stands there without escapes."""
         assert "'" not in self.text
-        return f"{operand}.matches(r'^{self.text}$')"
+        return f"{operand}.matches(r'^({self.text})$')"
 
 
 def matching(pattern: Pattern, message: str) -> Check:

@@ -48,8 +48,8 @@ SecretVersion = Annotated[
     Field(max_length=32),
     matching(
         Pattern("[0-9a-f]{32}"),
-        "must be a version id, 32 digits and letters a to f, as it ends the secret's identifier in the vault; "
-        "leave it out to follow the newest version",
+        "must be a version id, 32 digits and letters a to f, as it ends the secret's identifier in the vault, "
+        "or be left out to follow the newest version",
     ),
 ]
 
@@ -110,8 +110,8 @@ Labels = Annotated[
     Check(
         f"self.all(key, {_LABEL_VALUE.cel('self[key]')})",
         lambda labels: all(map(_LABEL_VALUE, labels.values())),
-        "each value must be letters, digits, '-', '_' and '.', beginning and ending with a letter or digit; "
-        "other text belongs into annotations",
+        "each value must be letters, digits, '-', '_' and '.', beginning and ending with a letter or digit "
+        "(other text belongs into annotations)",
     ),
 ]
 
@@ -158,7 +158,7 @@ RefreshInterval = Annotated[
 Moment = Annotated[
     AwareDatetime,
     AfterValidator(lambda moment: moment.astimezone(UTC).replace(microsecond=0)),
-    PlainSerializer(lambda moment: f"{moment:%Y-%m-%dT%H:%M:%SZ}", return_type=str, when_used="json"),
+    PlainSerializer(lambda moment: moment.isoformat().replace("+00:00", "Z"), return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
 """A moment as Kubernetes writes them: UTC, to the second."""

@@ -69,7 +69,9 @@ class Translation:
 
     def _children(self, schema: Schema, path: str, *, defaults: bool) -> dict[str, Any]:
         children: dict[str, Any] = {}
-        properties = {name: self._resolved(child, path) for name, child in schema.get("properties", {}).items()}
+        properties = {
+            name: self._resolved(child, f"{path}.{name}") for name, child in schema.get("properties", {}).items()
+        }
         if required := [name for name in schema.get("required", ()) if not properties[name][1]]:
             children["required"] = required
         if properties:

@@ -1,0 +1,120 @@
+"""The CRD says what the models say, and its bytes depend on nothing else."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+from hypothesis import given
+from pydantic import ValidationError
+
+from tests.manifests import RIGHT, WRONG, Wrong, as_stored, manifest, specs
+from vaultsync.api.checks import RULE, VALIDATIONS
+from vaultsync.api.schema import crd_files, vault_secret_crd, vault_secret_schema
+from vaultsync.api.v1alpha1 import InvalidSpec, VaultSecret
+
+SCHEMA = jsonschema.Draft202012Validator(vault_secret_schema())
+
+
+def nodes(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every node of a structural schema, with its place."""
+    yield path, schema
+    for name, child in schema.get("properties", {}).items():
+        yield from nodes(child, f"{path}.{name}")
+    for keyword in ("items", "additionalProperties"):
+        if keyword in schema:
+            yield from nodes(schema[keyword], f"{path}[]")
+
+
+def broken_rules(document: dict[str, Any]) -> set[str]:
+    """The types of the errors that the model reports."""
+    try:
+        VaultSecret.model_validate(document, by_alias=True, by_name=False)
+    except ValidationError as error:
+        return {problem["type"] for problem in error.errors()}
+    return set()
+
+
+@given(specs())
+def test_what_the_model_accepts_the_schema_accepts(spec: object) -> None:
+    document = as_stored(manifest(spec))
+
+    if not broken_rules(document):
+        SCHEMA.validate(document)
+
+
+@given(specs())
+def test_what_the_schema_accepts_breaks_at_most_our_own_rules(spec: object) -> None:
+    document = as_stored(manifest(spec))
+
+    if SCHEMA.is_valid(document):
+        assert broken_rules(document) <= {RULE}
+
+
+@pytest.mark.parametrize("spec", RIGHT.values(), ids=RIGHT)
+def test_the_schema_accepts_what_is_right(spec: object) -> None:
+    SCHEMA.validate(manifest(spec))
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=str)
+def test_what_is_wrong_breaks_either_the_structure_or_a_rule_with_a_sentence(wrong: Wrong) -> None:
+    document = as_stored(manifest(wrong.spec))
+    unique = wrong.what != "one key twice"  # JSON Schema has no lists that are maps
+
+    assert SCHEMA.is_valid(document) is not (wrong.structural and unique)
+    with pytest.raises(InvalidSpec):
+        VaultSecret.parse(document)
+
+
+def test_every_field_is_described() -> None:
+    silent = {
+        path
+        for path, node in nodes(vault_secret_schema())
+        if "description" not in node and path != ".metadata" and not path.endswith(("labels[]", "annotations[]"))
+    }
+
+    assert silent == set()
+
+
+def test_every_rule_has_a_sentence() -> None:
+    rules = [rule for _, node in nodes(vault_secret_schema()) for rule in node.get(VALIDATIONS, ())]
+
+    assert len(rules) > 15
+    assert all(rule["rule"] and rule["message"] for rule in rules)
+
+
+def test_defaults_are_filled_in_for_the_spec_alone_and_never_inside_lists() -> None:
+    defaults = {path: node["default"] for path, node in nodes(vault_secret_schema()) if "default" in node}
+
+    assert defaults == {
+        ".spec.target": {},
+        ".spec.target.type": "Opaque",
+        ".spec.target.adopt": False,
+        ".spec.refreshInterval": "2m",
+        ".spec.onDelete": "Delete",
+        ".spec.suspend": False,
+    }
+
+
+def test_the_columns_are_those_that_people_look_for() -> None:
+    columns = vault_secret_crd()["spec"]["versions"][0]["additionalPrinterColumns"]
+
+    assert [column["name"] for column in columns] == ["Ready", "Reason", "Target", "Vault", "Expires", "Age"]
+
+
+def test_no_column_shows_a_moment_that_lies_ahead_as_an_age() -> None:
+    columns = vault_secret_crd()["spec"]["versions"][0]["additionalPrinterColumns"]
+
+    assert [column["name"] for column in columns if column["type"] == "date"] == ["Age"]
+
+
+def test_the_file_says_where_it_comes_from_and_holds_the_crd() -> None:
+    (content,) = crd_files().values()
+
+    assert content.startswith(b"# Generated from operator/vaultsync/api/v1alpha1.py by `vaultsync crds")
+    assert yaml.safe_load(content) == vault_secret_crd()
+
+
+def test_rendering_twice_gives_the_same_bytes() -> None:
+    assert crd_files() == crd_files()

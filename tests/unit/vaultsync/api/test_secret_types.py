@@ -1,0 +1,43 @@
+"""Types of Secrets and the keys that they cannot do without."""
+
+import pytest
+
+from tests.manifests import as_stored, manifest, spec
+from vaultsync.api.v1alpha1 import InvalidSpec, VaultSecret
+
+
+def vault_secret(kind: str, keys: list[str]) -> VaultSecret:
+    data = [{"key": key, "secretName": "db"} for key in keys]
+    return VaultSecret.parse(as_stored(manifest(spec(data=data, target={"type": kind}))))
+
+
+@pytest.mark.parametrize(
+    ("kind", "keys"),
+    [
+        ("kubernetes.io/tls", ["tls.crt", "tls.key", "ca.crt"]),
+        ("kubernetes.io/dockerconfigjson", [".dockerconfigjson"]),
+        ("kubernetes.io/dockercfg", [".dockercfg"]),
+        ("kubernetes.io/ssh-auth", ["ssh-privatekey"]),
+        ("kubernetes.io/basic-auth", ["username"]),
+        ("kubernetes.io/basic-auth", ["password"]),
+        ("helm.sh/release.v1", ["anything"]),
+    ],
+)
+def test_a_type_with_the_keys_that_it_needs_is_accepted(kind: str, keys: list[str]) -> None:
+    assert vault_secret(kind, keys).spec.target.type == kind
+
+
+@pytest.mark.parametrize(
+    ("kind", "keys"),
+    [
+        ("kubernetes.io/tls", ["tls.crt"]),
+        ("kubernetes.io/tls", ["tls.key", "ca.crt"]),
+        ("kubernetes.io/dockerconfigjson", [".dockercfg"]),
+        ("kubernetes.io/dockercfg", ["dockercfg"]),
+        ("kubernetes.io/ssh-auth", ["id_rsa"]),
+        ("kubernetes.io/basic-auth", ["user"]),
+    ],
+)
+def test_a_type_without_a_key_that_it_needs_is_refused(kind: str, keys: list[str]) -> None:
+    with pytest.raises(InvalidSpec, match=f"^spec: a Secret of type {kind} needs the key"):
+        vault_secret(kind, keys)

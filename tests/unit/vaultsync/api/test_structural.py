@@ -1,0 +1,97 @@
+"""From pydantic's JSON Schema to the dialect of CRDs, and what stops the translation."""
+
+from typing import Annotated, Any, Literal
+
+import pytest
+from pydantic import BaseModel, Field
+
+from vaultsync.api.structural import NotStructural, Translation
+
+
+class Crate(BaseModel):
+    """What holds bottles."""
+
+    size: int = 6
+    owner: str | None = None
+    tags: dict[str, str] = Field(default_factory=dict)
+
+
+class Cellar(BaseModel):
+    crate: Crate = Crate()
+    """Not seen: attribute docstrings count only where a model says so."""
+    crates: tuple[Crate, ...] = ()
+    spare: Annotated[Crate | None, Field(description="In\n    case.")] = None
+
+
+def translated(model: type[BaseModel], *, defaults: bool = True) -> dict[str, Any]:
+    schema = model.model_json_schema(mode="serialization")
+    definitions = schema.pop("$defs", {})
+    return Translation(definitions).node(schema, "cellar", defaults=defaults)
+
+
+def test_references_are_replaced_by_what_they_mean() -> None:
+    assert translated(Cellar)["properties"]["crates"]["items"]["description"] == "What holds bottles."
+
+
+def test_what_may_be_null_may_be_left_out() -> None:
+    owner = translated(Crate)["properties"]["owner"]
+
+    assert owner == {"type": "string"}
+    assert "required" not in translated(Crate)
+
+
+def test_a_description_beside_a_reference_wins_and_its_lines_are_joined() -> None:
+    assert translated(Cellar)["properties"]["spare"]["description"] == "In case."
+
+
+def test_an_objects_default_is_empty_so_that_its_fields_defaults_act() -> None:
+    crate = translated(Cellar)["properties"]["crate"]
+
+    assert crate["default"] == {}
+    assert crate["properties"]["size"]["default"] == 6
+
+
+def test_there_are_no_defaults_inside_lists() -> None:
+    crates = translated(Cellar)["properties"]["crates"]
+
+    assert "default" not in crates
+    assert crates["items"]["properties"]["size"] == {"type": "integer"}
+
+
+def test_there_are_no_defaults_where_none_are_wanted() -> None:
+    assert "default" not in str(translated(Cellar, defaults=False))
+
+
+class Several(BaseModel):
+    value: int | str
+
+
+class Unbounded(BaseModel):
+    value: Any
+
+
+class Patterned(BaseModel):
+    value: Annotated[str, Field(pattern="^a$")]
+
+
+class Fixed(BaseModel):
+    value: Literal["only"]
+
+
+class Strangely(BaseModel):
+    crate: Crate = Crate(size=12)
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        (Several, "cellar.value: a value cannot be of several types"),
+        (Unbounded, "cellar.value: every value must have one type"),
+        (Patterned, "cellar.value: no translation for pattern"),
+        (Fixed, "cellar.value: no translation for const"),
+        (Strangely, "cellar.crate: its default differs from the defaults of its fields"),
+    ],
+)
+def test_what_a_crd_cannot_say_stops_the_translation(model: type[BaseModel], told: str) -> None:
+    with pytest.raises(NotStructural, match=told):
+        translated(model)
