@@ -24,6 +24,7 @@ UNAUTHORIZED = 401
 _HEADER_CHARACTERS = 16_384
 _BEARER = re.compile(r"(?:^|,)\s*Bearer\s+", re.IGNORECASE)
 _PARAMETER = re.compile(r'\s*,?\s*([A-Za-z_]+)\s*=\s*(?:"([^"]*)"|([^\s,"]*))')
+_SCOPE = re.compile(r"https://([0-9a-z.-]+)(?::443)?(?:/[!-~]*)?", re.ASCII | re.IGNORECASE)
 _TENANT = re.compile(r"[0-9a-zA-Z.-]{1,253}", re.ASCII)
 
 
@@ -131,13 +132,10 @@ def belongs(scope: str, host: str) -> bool:
     The vendor's client wants the second; the first adds nothing that an attacker could use, and lets a vault stand in
     for itself in tests. A bare top-level domain is nobody's.
     """
-    try:
-        parts = urlsplit(scope)
-        domain, port = (parts.hostname or "").lower(), parts.port
-    except ValueError:
+    match = _SCOPE.fullmatch(scope)
+    if match is None:
         return False
-    if parts.scheme != "https" or not domain or "@" in parts.netloc or "\\" in scope or port not in (None, 443):
-        return False
+    domain = match[1].lower()
     return domain == host or ("." in domain.strip(".") and host.endswith(f".{domain}"))
 
 
