@@ -53,10 +53,10 @@ def up(folder: Path, crds: Path | None = None) -> None:
 
 def hold(plane: ControlPlane, crds: Path | None) -> None:
     """Runs `plane` until SIGTERM; says that it is ready, and nothing more after that."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     with plane:
         if crds:
             plane.install(crds)
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         sys.stdout.write(_READY)
         sys.stdout.flush()
         _fall_silent()
