@@ -1,15 +1,21 @@
 """VaultSecret manifests for tests: right ones, wrong ones with what people are told, and any at random."""
 
 import copy
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
+import yaml
 from hypothesis import strategies as st
 
 from vaultsync.api import API_VERSION, KIND
 
 Spec = dict[str, Any]
+
+_ROOT: Final = Path(__file__).parents[1]
+_YAML: Final = re.compile(r"^```ya?ml\n(?P<content>.*?)^```", re.MULTILINE | re.DOTALL)
 
 URL: Final = "https://shop.vault.azure.net"
 ENTRY: Final = {"key": "password", "secretName": "db-password"}
@@ -247,3 +253,15 @@ def _holder(made: Any, place: tuple[str, ...]) -> Any:  # noqa: ANN401 - the sam
             return made["data"][0]
         case _:
             return made
+
+
+def documented() -> dict[str, dict[str, Any]]:
+    """Every VaultSecret that the documentation shows, by the place where it stands."""
+    return {
+        f"{page.relative_to(_ROOT)}:{text.count(chr(10), 0, block.start()) + 1}": document
+        for page in sorted([_ROOT / "README.md", *(_ROOT / "docs").rglob("*.md")])
+        for text in [page.read_text()]
+        for block in _YAML.finditer(text)
+        for document in yaml.safe_load_all(block["content"])
+        if isinstance(document, dict) and document.get("kind") == KIND
+    }

@@ -1,0 +1,64 @@
+"""The CRDs in crds/, the documentation and Kubernetes' own limits agree with the models."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from tests.manifests import as_stored, documented, manifest, spec
+from vaultsync.api import APPLIED_ANNOTATION
+from vaultsync.api.schema import crd_files, vault_secret_schema
+from vaultsync.api.v1alpha1 import MOST_ENTRIES, VaultSecret
+from vaultsync.rules.applied import to_annotation
+from vaultsync.rules.outcome import EntryState
+
+CRDS = Path(__file__).parents[2] / "crds"
+ANNOTATIONS_LIMIT = 256 * 1024
+"""https://kubernetes.io/docs/concepts/overview/working-with-objects/annotations/#syntax-and-character-set"""
+
+
+def test_the_files_are_what_the_models_say() -> None:
+    assert {path.name: path.read_bytes() for path in CRDS.iterdir()} == crd_files(), "run `make generate`"
+
+
+@pytest.mark.parametrize("example", documented().values(), ids=documented())
+def test_an_example_in_the_documentation_is_right(example: dict[str, Any]) -> None:
+    jsonschema.validate(example, vault_secret_schema())
+    VaultSecret.parse(as_stored(example))
+
+
+@pytest.mark.parametrize("example", documented().values(), ids=documented())
+def test_an_example_in_the_documentation_holds_no_field_that_would_be_dropped(example: dict[str, Any]) -> None:
+    assert strangers(example["spec"], vault_secret_schema()["properties"]["spec"]) == set()
+
+
+def strangers(value: object, schema: dict[str, Any]) -> set[str]:
+    """The names of fields that a schema does not know."""
+    match value:
+        case dict() if "properties" in schema:
+            known = schema["properties"]
+            nested = [strangers(child, known[name]) for name, child in value.items() if name in known]
+            return set(value.keys() - known.keys()).union(*nested)
+        case list():
+            return set().union(*(strangers(child, schema["items"]) for child in value))
+        case _:
+            return set()
+
+
+def test_the_readme_has_examples() -> None:
+    assert any(place.startswith("README.md") for place in documented())
+
+
+def test_the_most_and_longest_names_fit_into_the_annotations_of_one_secret() -> None:
+    keys = [f"{number:0253}" for number in range(MOST_ENTRIES)]
+    annotations = {f"{'a' * 253}/{number:063}": "x" * 2048 for number in range(32)}
+    data = [{"key": key, "secretName": "a" * 127} for key in keys]
+    vault_secret = VaultSecret.parse(as_stored(manifest(spec(data=data, target={"annotations": annotations}))))
+    moment = datetime(2100, 1, 1, tzinfo=UTC)
+    states = [EntryState(key, "a" * 127, "f" * 32, moment, moment, moment) for key in keys]
+
+    written = {**vault_secret.spec.target.annotations, APPLIED_ANNOTATION: to_annotation(vault_secret, states)}
+
+    assert sum(len(name) + len(text.encode()) for name, text in written.items()) <= ANNOTATIONS_LIMIT
