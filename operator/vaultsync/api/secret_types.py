@@ -55,7 +55,7 @@ TYPE_STAYS: Final[JsonDict] = {
     "(has(self.spec.target.name) ? self.spec.target.name : self.metadata.name) || "
     "self.spec.target.type == oldSelf.spec.target.type",
     "message": "the type of a Secret that exists cannot change: give it another target.name as well, "
-    "or delete this VaultSecret and apply it again",
+    "or delete this VaultSecret and its Secret and apply it again",
 }
 """Of a whole VaultSecret, as it changes: Kubernetes does not let a Secret's type change, so we say it before it fails.
 

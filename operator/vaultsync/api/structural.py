@@ -80,8 +80,10 @@ class Translation:
             }
         if "items" in schema:
             children["items"] = self.node(schema["items"], f"{path}[]", defaults=False)
-        if "additionalProperties" in schema:
-            children["additionalProperties"] = self.node(schema["additionalProperties"], f"{path}{{}}", defaults=False)
+        if (others := schema.get("additionalProperties")) is not None:
+            if not isinstance(others, Mapping):
+                raise NotStructural(f"{path}: unknown fields are dropped, neither kept nor refused")
+            children["additionalProperties"] = self.node(others, f"{path}{{}}", defaults=False)
         return children
 
     def _resolved(self, schema: Schema, path: str) -> tuple[Schema, bool]:
@@ -111,5 +113,7 @@ def _default(schema: Schema, translated: Schema, path: str) -> dict[str, Any]:
             if filled != {name: value for name, value in default.items() if value not in (None, {}, [])}:
                 raise NotStructural(f"{path}: its default differs from the defaults of its fields")
             return {"default": {}}
-        case _:
+        case str() | bool() | int() | float():
             return {"default": default}
+        case _:
+            raise NotStructural(f"{path}: only single values and objects have defaults")

@@ -82,6 +82,14 @@ class Strangely(BaseModel):
     crate: Crate = Crate(size=12)
 
 
+class Closed(BaseModel, extra="forbid"):
+    value: str
+
+
+class Listed(BaseModel):
+    sizes: tuple[int, ...] = (6, 12)
+
+
 @pytest.mark.parametrize(
     ("model", "told"),
     [
@@ -89,6 +97,8 @@ class Strangely(BaseModel):
         (Unbounded, "cellar.value: every value must have one type"),
         (Patterned, "cellar.value: no translation for pattern"),
         (Fixed, "cellar.value: no translation for const"),
+        (Closed, "cellar: unknown fields are dropped, neither kept nor refused"),
+        (Listed, "cellar.sizes: only single values and objects have defaults"),
         (Strangely, "cellar.crate: its default differs from the defaults of its fields"),
     ],
 )
