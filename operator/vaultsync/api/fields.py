@@ -1,7 +1,7 @@
 """The texts, maps and times of a VaultSecret: each with its rule, and a sentence for those who break it."""
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -130,6 +130,11 @@ LONGEST_INTERVAL = timedelta(hours=24)
 _INTERVAL_RULE = "must be a duration between 10s and 24h, written like 30s, 2m or 1h30m"
 
 
+def _write_moment(moment: datetime) -> str:
+    # `model_copy` checks nothing, so that a moment may come here as it was given.
+    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
 def _read_interval(value: object) -> object:
     try:
         return parse_duration(value) if isinstance(value, str) else value
@@ -158,7 +163,7 @@ RefreshInterval = Annotated[
 Moment = Annotated[
     AwareDatetime,
     AfterValidator(lambda moment: moment.astimezone(UTC).replace(microsecond=0)),
-    PlainSerializer(lambda moment: moment.isoformat().replace("+00:00", "Z"), return_type=str, when_used="json"),
+    PlainSerializer(_write_moment, return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
 """A moment as Kubernetes writes them: UTC, to the second."""

@@ -225,6 +225,12 @@ def test_a_status_is_written_in_the_words_of_the_api() -> None:
     }
 
 
+def test_a_moment_is_written_to_the_second_however_it_came_into_the_status() -> None:
+    status = VaultSecretStatus().model_copy(update={"last_change_time": NOON.replace(microsecond=7)})
+
+    assert status.to_wire()["lastChangeTime"] == "2026-03-01T12:00:00Z"
+
+
 def test_a_vault_secret_expires_with_the_first_of_its_secrets() -> None:
     entries = tuple(status_entry(f"key-{days}", NOON + timedelta(days=days)) for days in (30, 7, 90))
 
