@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from typing import Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from kvsecrets._auth import Access, Challenge
 from kvsecrets._flow import Answer, Done, Effect, Flow, Login, Pause, Send, Token, advance
@@ -19,7 +19,7 @@ TOKEN = Token("first-token", expires_on=9_999_999_999)
 KNOWN = Challenge("https://vault.azure.net/.default", "tenant-1")
 CHALLENGE = 'Bearer authorization="https://login.microsoftonline.com/tenant-1", resource="https://vault.azure.net"'
 MOVED = 'Bearer authorization="https://login.microsoftonline.com/tenant-2", resource="https://vault.azure.net"'
-SECRET = {
+SECRET: dict[str, Any] = {
     "value": "hunter2",
     "id": f"{URL}/secrets/db/{VERSION}",
     "attributes": {
