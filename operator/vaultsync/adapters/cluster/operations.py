@@ -147,7 +147,7 @@ class Cluster:
         position: str | None = None
         while True:
             document = (await self._connection.send(wire.page(namespace, position))).document
-            for item in document["items"]:
+            for item in document["items"] or ():  # an empty list comes as null
                 targets[wire.key_of(item["metadata"])] = observed_from(item["metadata"])
             position = document["metadata"].get("continue")
             if not position:

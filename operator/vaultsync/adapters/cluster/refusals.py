@@ -56,7 +56,7 @@ def refusal(status: int, document: Mapping[str, Any], about: str, *, retry_after
         return HistoryExpired(Reason.CLUSTER_UNAVAILABLE, f"{about}: the Kubernetes API no longer knows that moment.")
     if "FieldManagerConflict" in reasons:
         return SyncError(Reason.TARGET_CONFLICT, f"{about} belongs to somebody else: {_listed(causes, _owner)}.")
-    if _is_stale(status, causes):
+    if _is_stale(status, details, causes):
         text = f"{about} is gone, or somebody else changed it in the same moment."
         return OutOfDate(Reason.CLUSTER_UNAVAILABLE, text, retry_after=_MOMENT)
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE or "FieldValueTooLong" in reasons or _TOO_LARGE.search(message):
@@ -65,10 +65,16 @@ def refusal(status: int, document: Mapping[str, Any], about: str, *, retry_after
     return _refused(message, causes, about) if refused else _unavailable(status, message, about, retry_after)
 
 
-def _is_stale(status: int, causes: Iterable[Mapping[str, Any]]) -> bool:
-    """A uid that is not the object's is a conflict if there is no object, and an invalid change if there is one."""
-    moved = status in {HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT}
-    return moved or any(cause.get("field") == "metadata.uid" for cause in causes)
+def _is_stale(status: int, details: Mapping[str, Any], causes: Iterable[Mapping[str, Any]]) -> bool:
+    """Tell whether the object is not the one that was meant.
+
+    A uid that is not the object's is a conflict if there is no object, an invalid change to an apply onto another one,
+    and to a patch that tests it, invalid without any details.
+    """
+    if status in {HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT}:
+        return True
+    failed_test = status == HTTPStatus.UNPROCESSABLE_ENTITY and not details
+    return failed_test or any(cause.get("field") == "metadata.uid" for cause in causes)
 
 
 def _refused(message: str, causes: Sequence[Mapping[str, Any]], about: str) -> SyncError:

@@ -4,7 +4,7 @@ Secrets are asked for as metadata alone, in every answer and every watch: their 
 https://kubernetes.io/docs/reference/using-api/api-concepts/#metadata-only-fetches
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -14,14 +14,12 @@ from vaultsync.api import API_VERSION, FIELD_MANAGER, KIND, MANAGED_BY, MANAGED_
 from vaultsync.api.v1alpha1 import VaultSecret
 from vaultsync.rules.observed import Observed, observed_from
 
-STATUS_FIELD_MANAGER = "vaultsync-status"
-"""Owns the status of VaultSecrets, apart from what we own of targets."""
-
 JSON = "application/json"
 METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
 
 _PAGE = "500"
 _WATCH_SECONDS = "300"
@@ -42,7 +40,7 @@ class Request:
     query: Mapping[str, str] = field(default_factory=dict)
     accept: str = JSON
     content_type: str = JSON
-    body: Mapping[str, Any] | None = field(default=None, repr=False)
+    body: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,16 +99,21 @@ def drop(key: ObjectKey, names: Iterable[str], *, resource_version: str) -> Requ
 
 
 def status(vault_secret: VaultSecret, document: Mapping[str, Any]) -> Request:
-    """Apply the status of that very VaultSecret."""
+    """Replace the status of that very VaultSecret.
+
+    An apply would not do: the status of a custom resource is written whatever uid the apply names.
+    """
     key = vault_secret.key
-    metadata = {"name": key.name, "namespace": key.namespace, "uid": vault_secret.metadata.uid}
     return Request(
         "PATCH",
         f"/apis/{API_VERSION}/namespaces/{key.namespace}/{PLURAL}/{key.name}/status",
         about=f"The status of VaultSecret {key}",
-        query={"fieldManager": STATUS_FIELD_MANAGER, "force": "true"},
-        content_type=APPLY,
-        body={"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "status": document},
+        query={"fieldManager": FIELD_MANAGER},
+        content_type=JSON_PATCH,
+        body=[
+            {"op": "test", "path": "/metadata/uid", "value": vault_secret.metadata.uid},
+            {"op": "add", "path": "/status", "value": document},
+        ],
     )
 
 

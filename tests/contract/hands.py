@@ -1,0 +1,122 @@
+"""What everybody but vaultsync does to a cluster, and sees of it: a face that FakeCluster has, and kubectl fills."""
+
+import base64
+import json
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from tests.controlplane.cluster import Cluster, KubectlFailed
+from vaultsync.api import KIND, ObjectKey
+from vaultsync.api.v1alpha1 import VaultSecret
+
+
+class Hands(Protocol):
+    """Other people's hands on the cluster; `FakeCluster` has them itself."""
+
+    def create(
+        self, key: ObjectKey, manager: str, data: Mapping[str, str], *, labels: Mapping[str, str] | None = None
+    ) -> None: ...
+
+    def edit(
+        self,
+        key: ObjectKey,
+        manager: str,
+        *,
+        data: Mapping[str, str | None] | None = None,
+        labels: Mapping[str, str | None] | None = None,
+        annotations: Mapping[str, str | None] | None = None,
+    ) -> None: ...
+
+    def apply_as(self, key: ObjectKey, manager: str, data: Mapping[str, str]) -> None: ...
+
+    def delete(self, key: ObjectKey) -> None: ...
+
+    def values(self, key: ObjectKey) -> dict[str, str] | None: ...
+
+    def put_vault_secret(self, manifest: Mapping[str, Any]) -> VaultSecret: ...
+
+    def vault_secret(self, key: ObjectKey) -> VaultSecret: ...
+
+    def delete_vault_secret(self, key: ObjectKey) -> None: ...
+
+    def begin_deleting_namespace(self, namespace: str) -> None: ...
+
+    def posted(self, key: ObjectKey) -> list[tuple[str, str, str]]: ...
+
+
+class Kubectl:
+    """Other people's hands on a real cluster."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+
+    def create(
+        self, key: ObjectKey, manager: str, data: Mapping[str, str], *, labels: Mapping[str, str] | None = None
+    ) -> None:
+        manifest = _secret(key, data)
+        manifest["metadata"]["labels"] = labels or {}
+        self._cluster.kubectl("create", f"--field-manager={manager}", "-f", "-", stdin=json.dumps(manifest))
+
+    def edit(
+        self,
+        key: ObjectKey,
+        manager: str,
+        *,
+        data: Mapping[str, str | None] | None = None,
+        labels: Mapping[str, str | None] | None = None,
+        annotations: Mapping[str, str | None] | None = None,
+    ) -> None:
+        metadata = {"labels": labels or {}, "annotations": annotations or {}}
+        patch = json.dumps({"metadata": metadata, "data": _encoded(data or {})})
+        self._kubectl(key, "patch", f"--field-manager={manager}", "--type=merge", f"--patch={patch}")
+
+    def apply_as(self, key: ObjectKey, manager: str, data: Mapping[str, str]) -> None:
+        manifest = _secret(key, data)
+        del manifest["type"]
+        how = ("--server-side", "--force-conflicts", f"--field-manager={manager}", "-f", "-")
+        self._cluster.kubectl("apply", *how, stdin=json.dumps(manifest))
+
+    def delete(self, key: ObjectKey) -> None:
+        self._kubectl(key, "delete")
+
+    def values(self, key: ObjectKey) -> dict[str, str] | None:
+        try:
+            secret = json.loads(self._kubectl(key, "get", "-o", "json"))
+        except KubectlFailed:
+            return None
+        return {name: base64.b64decode(value).decode() for name, value in secret.get("data", {}).items()}
+
+    def put_vault_secret(self, manifest: Mapping[str, Any]) -> VaultSecret:
+        self._cluster.apply(manifest)
+        return self.vault_secret(ObjectKey(manifest["metadata"]["namespace"], manifest["metadata"]["name"]))
+
+    def vault_secret(self, key: ObjectKey) -> VaultSecret:
+        return VaultSecret.parse(json.loads(self._kubectl(key, "get", "-o", "json", kind="vaultsecret")))
+
+    def delete_vault_secret(self, key: ObjectKey) -> None:
+        self._kubectl(key, "delete", kind="vaultsecret")
+
+    def begin_deleting_namespace(self, namespace: str) -> None:
+        self._cluster.kubectl("delete", "namespace", namespace, "--wait=false")
+
+    def posted(self, key: ObjectKey) -> list[tuple[str, str, str]]:
+        about = f"--field-selector=involvedObject.kind={KIND},involvedObject.name={key.name}"
+        events = json.loads(self._cluster.kubectl("get", "events", "-n", key.namespace, about, "-o", "json"))["items"]
+        return [(event["type"], event["reason"], event["message"]) for event in events]
+
+    def _kubectl(self, key: ObjectKey, verb: str, *arguments: str, kind: str = "secret") -> str:
+        return self._cluster.kubectl(verb, kind, key.name, f"--namespace={key.namespace}", *arguments)
+
+
+def _secret(key: ObjectKey, data: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": key.name, "namespace": key.namespace},
+        "type": "Opaque",
+        "data": _encoded(data),
+    }
+
+
+def _encoded(data: Mapping[str, str | None]) -> dict[str, str | None]:
+    return {name: None if value is None else base64.b64encode(value.encode()).decode() for name, value in data.items()}
