@@ -26,18 +26,6 @@ SUBJECT = "system:serviceaccount:shop:reader"
 OTHER_CLIENT = "c11e0000-0000-4000-8000-000000000002"
 
 
-@pytest.fixture(scope="module")
-def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    with Emulator.start(tmp_path_factory.mktemp("emulator")) as running:
-        yield running
-
-
-@pytest.fixture
-def vault(emulator: Emulator, request: pytest.FixtureRequest) -> EmulatedVault:
-    """A vault of the test's own, so that one test's trouble is not another's."""
-    return emulator.add_vault(request.node.name)
-
-
 @pytest.fixture
 def credential(emulator: Emulator) -> Iterator[azure.identity.ClientSecretCredential]:
     with secret_credential(emulator) as credential:

@@ -1,74 +1,13 @@
 """FakeVault answers as the recordings of the real service do; the clients are tested elsewhere."""
 
-import itertools
-import json
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import Any
+import threading
+from datetime import timedelta
 
 import httpx
 import pytest
 
-from kvsecrets._wire import Request, Response
-from kvsecrets.testing import FakeVault, VaultRefused
-
-START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-
-
-@dataclass
-class Clock:
-    """A clock that stands still until it is moved."""
-
-    now: datetime = START
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def advance(self, **step: float) -> None:
-        self.now += timedelta(**step)
-
-
-@dataclass
-class Wire:
-    """Speaks to a vault as a client does: with a token and an API version."""
-
-    vault: FakeVault
-    headers: dict[str, str] = field(default_factory=lambda: {"Authorization": "Bearer token"})
-
-    def __call__(self, method: str, path: str, body: object = None, *, api_version: str = "7.4") -> Response:
-        url = path if path.startswith("https://") else f"{self.vault.url}{path}"
-        if "api-version" not in url:
-            url += f"{'&' if '?' in url else '?'}api-version={api_version}"
-        return self.vault.respond(
-            Request(method, url, self.headers, b"" if body is None else json.dumps(body).encode())
-        )
-
-
-def document(response: Response) -> Any:  # noqa: ANN401 - JSON has any shape, and the tests say which
-    return json.loads(response.body)
-
-
-def error(response: Response) -> tuple[int, str, str | None]:
-    """The three words that clients classify by."""
-    told = document(response)["error"]
-    return response.status, told["code"], told.get("innererror", {}).get("code")
-
-
-def names(page: Response) -> list[str]:
-    return [item["id"].rpartition("/")[2] for item in document(page)["value"]]
-
-
-def all_pages(wire: Wire, path: str) -> list[Response]:
-    pages = [wire("GET", path)]
-    while link := document(pages[-1])["nextLink"]:
-        pages.append(wire("GET", link))
-    return pages
-
-
-def versions_in_order() -> Callable[[], str]:
-    numbers = itertools.count(1)
-    return lambda: f"{next(numbers):032x}"
+from kvsecrets.testing import Caller, FakeVault, TokenRefused, VaultRefused
+from tests.unit.kvsecrets.fake.builders import STAMP, Clock, Wire, all_pages, document, error, names, versions_in_order
 
 
 @pytest.fixture
@@ -231,3 +170,120 @@ def test_controls_by_hand_raise_what_a_client_would_be_answered(vault: FakeVault
         vault.delete("none")
 
     assert refused.value.status == 404
+
+
+class TestOrderOfRefusals:
+    def test_an_unknown_api_version_is_refused_before_rights_and_names(self, vault: FakeVault, wire: Wire) -> None:
+        vault.deny("get")
+
+        answers = [wire("GET", "/secrets/a_b", api_version=version) for version in ("1.0", "")]
+
+        assert [document(answer)["error"]["code"] for answer in answers] == ["BadParameter", "BadParameter"]
+        assert "The specified version (1.0) is not recognized." in document(answers[0])["error"]["message"]
+
+    def test_rights_are_checked_before_the_secret_is_looked_for(self, vault: FakeVault, wire: Wire) -> None:
+        vault.deny("get")
+
+        assert error(wire("GET", "/secrets/none")) == (403, "Forbidden", "ForbiddenByPolicy")
+
+    def test_who_may_not_read_deleted_secrets_learns_that_once_the_deletion_is_done(self, clock: Clock) -> None:
+        vault = FakeVault(clock=clock, deletion_delay=timedelta(seconds=5))
+        vault.set("db", "v")
+        vault.deny("get")
+        vault.delete("db")
+
+        before = Wire(vault)("GET", "/deletedsecrets/db").status
+        clock.advance(seconds=5)
+
+        assert (before, Wire(vault)("GET", "/deletedsecrets/db").status) == (404, 403)
+
+
+class TestTrouble:
+    def test_a_closed_firewall_lets_nobody_in_until_it_is_opened(self, vault: FakeVault, wire: Wire) -> None:
+        vault.set("db", "v")
+        vault.close_firewall()
+        closed = error(wire("GET", "/secrets/db"))
+        vault.open_firewall()
+
+        assert closed == (403, "Forbidden", "ForbiddenByFirewall")
+        assert wire("GET", "/secrets/db").status == 200
+
+    def test_failing_and_throttling_end_by_themselves(self, vault: FakeVault, wire: Wire) -> None:
+        vault.fail(status=500, kind="list")
+        vault.throttle(2, retry_after=1)
+
+        answers = [wire("GET", "/secrets/none").status for _ in range(3)]
+
+        assert answers == [429, 429, 404]
+        assert wire("GET", "/secrets").status == 500
+
+    @pytest.mark.parametrize("word", ["read", "List", ""])
+    def test_a_permission_that_no_vault_knows_is_an_error_of_the_test(self, vault: FakeVault, word: str) -> None:
+        with pytest.raises(ValueError, match="is not a valid Permission"):
+            vault.deny(word)
+
+    def test_tokens_can_be_checked(self) -> None:
+        def check(token: str) -> Caller:
+            if token != "good":
+                raise TokenRefused("[TokenExpired]")
+            return Caller(client_id="app")
+
+        vault = FakeVault(check_token=check)
+
+        answers = [
+            Wire(vault, {"Authorization": f"Bearer {token}"})("GET", "/secrets").status for token in ("good", "bad")
+        ]
+
+        assert answers == [200, 401]
+
+
+class TestByHand:
+    def test_a_secret_can_be_as_old_as_wanted(self, vault: FakeVault, wire: Wire, clock: Clock) -> None:
+        vault.set("db", "v", created_on=clock() - timedelta(days=2), updated_on=clock() - timedelta(days=1))
+
+        attributes = document(wire("GET", "/secrets/db"))["attributes"]
+
+        assert (attributes["created"], attributes["updated"]) == (STAMP - 2 * 86400, STAMP - 86400)
+
+    def test_disabling_and_enabling_move_updated(self, vault: FakeVault, wire: Wire, clock: Clock) -> None:
+        version = vault.set("db", "v")
+        clock.advance(seconds=1)
+        vault.disable("db", version)
+        assert wire("GET", "/secrets/db").status == 403
+
+        clock.advance(seconds=1)
+        vault.enable("db")
+
+        assert document(wire("GET", "/secrets/db"))["attributes"]["updated"] == STAMP + 2
+
+    def test_a_secret_lives_dies_and_comes_back(self, vault: FakeVault, wire: Wire) -> None:
+        vault.set("db", "v")
+        seen = []
+        for step in (vault.delete, vault.recover, vault.delete, vault.purge):
+            step("db")
+            seen.append((wire("GET", "/secrets/db").status, wire("GET", "/deletedsecrets/db").status))
+
+        assert seen == [(404, 200), (200, 404), (404, 200), (404, 404)]
+
+    def test_calls_by_hand_are_not_counted_and_counts_can_be_forgotten(self, vault: FakeVault, wire: Wire) -> None:
+        vault.set("db", "v")
+        wire("GET", "/secrets/db")
+        counted = vault.calls
+        vault.forget_calls()
+
+        assert (counted, vault.calls) == ({"get": 1}, {})
+
+
+def test_threads_may_share_a_vault(vault: FakeVault) -> None:
+    def write(thread: int) -> None:
+        for number in range(50):
+            Wire(vault)("PUT", f"/secrets/secret-{thread}-{number:02}", {"value": "v"})
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert vault.calls == {"set": 400}
+    assert sum(len(names(page)) for page in all_pages(Wire(vault), "/secrets")) == 400
