@@ -25,8 +25,12 @@ class Applied:
 
 
 def fingerprint(vault_secret: VaultSecret) -> str:
-    """Tell apart two specs that make different targets; how often we look, or whether, is no part of it."""
-    spec = vault_secret.spec.model_dump(mode="json", include={"vault_url", "data", "target", "on_delete"})
+    """Tell apart two specs that make different targets; how often we look, or whether, is no part of it.
+
+    Defaults are left out, so that a field that comes with a later version changes no fingerprint.
+    """
+    wanted = {"vault_url", "data", "target", "on_delete"}
+    spec = vault_secret.spec.model_dump(mode="json", include=wanted, exclude_defaults=True)
     identity = [vault_secret.metadata.uid, spec]
     return sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
