@@ -54,10 +54,11 @@ def controlplane(request: pytest.FixtureRequest) -> Iterator[ControlPlane]:
         plane.install(_ROOT / "crds")
         yield plane
     if request.session.testsfailed:
+        kept = Path(tempfile.mkdtemp(prefix="vaultsync-logs-"))
+        shutil.copytree(plane.logs, kept, dirs_exist_ok=True)
         terminal = request.config.pluginmanager.getplugin("terminalreporter")
-        terminal.write_line(f"\nThe control plane's logs: {plane.logs}")
-    else:
-        shutil.rmtree(folder)
+        terminal.write_line(f"\nThe control plane's logs are kept in {kept}")
+    shutil.rmtree(folder)
 
 
 @pytest.fixture
