@@ -6,8 +6,9 @@ import sys
 import tempfile
 import uuid
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from hypothesis import settings
@@ -27,6 +28,13 @@ settings.register_profile("ci", deadline=None, derandomize=True, database=None, 
 settings.load_profile("local")
 
 
+def aloud(config: pytest.Config) -> AbstractContextManager[None]:
+    """Lets what is printed meanwhile reach the terminal."""
+    capture: Any = config.pluginmanager.getplugin("capturemanager")
+    uncaptured: AbstractContextManager[None] = capture.global_and_fixture_disabled()
+    return uncaptured
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks each test that uses the control plane: `-m "not cluster"` leaves them out."""
     for item in items:
@@ -38,8 +46,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """Builds what the chosen tests will start: here a minutes-long first build runs into no test's time limit."""
     if session.config.option.collectonly or not any(item.get_closest_marker("cluster") for item in session.items):
         return
-    capture = session.config.pluginmanager.getplugin("capturemanager")
-    with capture.global_and_fixture_disabled():
+    with aloud(session.config):
         try:
             ensure_tools(_ENVIRON, sys.stderr)
         except (BuildFailed, GoMissing) as trouble:
@@ -56,8 +63,8 @@ def controlplane(request: pytest.FixtureRequest) -> Iterator[ControlPlane]:
     if request.session.testsfailed:
         kept = Path(tempfile.mkdtemp(prefix="vaultsync-logs-"))
         shutil.copytree(plane.logs, kept, dirs_exist_ok=True)
-        terminal = request.config.pluginmanager.getplugin("terminalreporter")
-        terminal.write_line(f"\nThe control plane's logs are kept in {kept}")
+        with aloud(request.config):
+            sys.stderr.write(f"\nThe control plane's logs are kept in {kept}\n")
     shutil.rmtree(folder)
 
 
