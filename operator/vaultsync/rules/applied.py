@@ -61,7 +61,7 @@ def from_annotation(text: str | None) -> Applied | None:
     try:
         document = json.loads(text)
         return Applied(str(document["spec"]), tuple(_entry(item) for item in document["entries"]))
-    except (ValueError, KeyError, TypeError, OverflowError, OSError):
+    except (ValueError, KeyError, TypeError, OverflowError, OSError, RecursionError):
         return None
 
 

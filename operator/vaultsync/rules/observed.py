@@ -5,7 +5,7 @@ its ownership away from us, so tampering shows without reading the Secret.
 https://kubernetes.io/docs/reference/using-api/server-side-apply/#field-management
 """
 
-import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 from vaultsync.api import APPLIED_ANNOTATION, FIELD_MANAGER, MANAGED_BY, MANAGED_BY_LABEL, OWNER_UID_LABEL
 from vaultsync.rules.applied import Applied, from_annotation
+
+_OWNER = re.compile(r'k:\{"uid":"([^"\\]+)"\}')
 
 
 class Field(NamedTuple):
@@ -59,7 +61,7 @@ def observed_from(metadata: Mapping[str, Any]) -> Observed:
     others: dict[Field, str] = {}
     managers: list[str] = []
     for record in metadata.get("managedFields") or ():
-        fields = _fields(record.get("fieldsV1") or {})
+        fields = _fields(record.get("fieldsV1"))
         if record.get("manager") == FIELD_MANAGER and record.get("operation") == "Apply":
             ours.update(fields)
         else:
@@ -79,15 +81,23 @@ def observed_from(metadata: Mapping[str, Any]) -> Observed:
     )
 
 
-def _fields(fields: Mapping[str, Any]) -> Iterator[Field]:
-    """Walk a FieldsV1 tree: `f:name` is a field, `k:{…}` a list item by its key, `.` the container itself."""
-    metadata = fields.get("f:metadata") or {}
-    for area, tree in (
-        ("data", fields.get("f:data")),
-        ("labels", metadata.get("f:labels")),
-        ("annotations", metadata.get("f:annotations")),
+def _fields(tree: object) -> Iterator[Field]:
+    """Walk a FieldsV1 tree: `f:name` is a field, `k:{…}` a list item by its key, `.` the container itself.
+
+    Users may write `managedFields` too, and the API server keeps odd ones: what is no field is passed over.
+    """
+    metadata = _branch(tree, "f:metadata")
+    for area, branch in (
+        ("data", _branch(tree, "f:data")),
+        ("labels", _branch(metadata, "f:labels")),
+        ("annotations", _branch(metadata, "f:annotations")),
     ):
-        yield from (Field(area, path.removeprefix("f:")) for path in tree or () if path.startswith("f:"))
-    for path in metadata.get("f:ownerReferences") or ():
-        if path.startswith("k:"):
-            yield Field("ownerReferences", json.loads(path.removeprefix("k:"))["uid"])
+        yield from (Field(area, path.removeprefix("f:")) for path in branch if path.startswith("f:"))
+    for path in _branch(metadata, "f:ownerReferences"):
+        if match := _OWNER.fullmatch(path):
+            yield Field("ownerReferences", match[1])
+
+
+def _branch(tree: object, name: str) -> Mapping[str, Any]:
+    branch = tree.get(name) if isinstance(tree, dict) else None
+    return branch if isinstance(branch, dict) else {}

@@ -4,7 +4,6 @@ The client's generated classes are passed by: they cannot ask for metadata alone
 than the request. Its configuration, token renewal and HTTP session are what we use.
 """
 
-import json
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from kubernetes.aio.config.incluster_config import (
     InClusterConfigLoader,
 )
 
+from vaultsync.adapters.cluster.documents import parsed
 from vaultsync.adapters.cluster.refusals import refusal
 from vaultsync.adapters.cluster.wire import Request
 from vaultsync.rules.outcome import Reason, SyncError
@@ -103,15 +103,15 @@ class Connection:
         async with self._answered(self._client, request, _ANSWER_WITHIN) as response:
             return Answer(response.status, _document(await response.read(), request.about))
 
-    async def lines(self, request: Request) -> AsyncGenerator[bytes, None]:
-        """Follow an answer that goes on, line by line, until the server ends it.
+    async def documents(self, request: Request) -> AsyncGenerator[Mapping[str, Any], None]:
+        """Follow an answer that goes on, a document a line, until the server ends it.
 
         Raises:
             SyncError: The server refused, or the connection broke.
         """
         async with self._answered(self._watches, request, _NEWS_WITHIN) as response:
             async for line in response.content:
-                yield line
+                yield _document(line, request.about)
 
     @asynccontextmanager
     async def _answered(
@@ -128,9 +128,9 @@ class Connection:
             )
             async with answer.response as response:
                 if response.status >= HTTPStatus.BAD_REQUEST:
-                    raise refusal(
-                        response.status, _status(await response.read()), request.about, retry_after=_wait(response)
-                    )
+                    # An overloaded server, or a proxy before it, may send plain text instead of a document.
+                    status = parsed(await response.read()) or {}
+                    raise refusal(response.status, status, request.about, retry_after=_wait(response))
                 yield response
         except TimeoutError:
             raise _unreachable(request, "does not answer in time") from None
@@ -155,22 +155,10 @@ def _unreachable(request: Request, what: str) -> SyncError:
 
 
 def _document(body: bytes, about: str) -> dict[str, Any]:
-    try:
-        document = json.loads(body)
-    except ValueError:
-        document = None
-    if not isinstance(document, dict):
+    document = parsed(body)
+    if document is None:
         raise SyncError(Reason.CLUSTER_UNAVAILABLE, f"{about}: the Kubernetes API does not answer in JSON.")
     return document
-
-
-def _status(body: bytes) -> dict[str, Any]:
-    """Read a refusal's document; an overloaded server, or a proxy before it, may send plain text instead."""
-    try:
-        document = json.loads(body)
-    except ValueError:
-        return {}
-    return document if isinstance(document, dict) else {}
 
 
 def _wait(response: aiohttp.ClientResponse) -> float | None:

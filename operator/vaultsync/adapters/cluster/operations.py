@@ -1,6 +1,5 @@
 """What vaultsync asks of the Kubernetes API: look at targets, write them, tell how a VaultSecret fares."""
 
-import json
 import logging
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing, suppress
@@ -162,9 +161,9 @@ class Cluster:
             SyncError: ClusterUnavailable when the connection breaks; of the kind HistoryExpired when that moment is
                 too long ago.
         """
-        async with aclosing(self._connection.lines(wire.watch(namespace, resource_version))) as lines:
-            async for line in lines:
-                yield wire.target_event(json.loads(line))
+        async with aclosing(self._connection.documents(wire.watch(namespace, resource_version))) as documents:
+            async for document in documents:
+                yield wire.target_event(document)
 
 
 def _observed(answer: Answer) -> Observed:
