@@ -25,7 +25,7 @@ class AccessToken(Protocol):
         ...
 
     @property
-    def expires_on(self) -> int:
+    def expires_on(self) -> float:
         """When it ends, in seconds since 1970."""
         ...
 

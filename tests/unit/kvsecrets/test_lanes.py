@@ -1,0 +1,211 @@
+"""Connections are lent out, the last used first, a limited number at once, and none after the end."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, ExitStack
+
+import httpx
+import pytest
+
+from kvsecrets._lanes import KEPT, LANES, AsyncLanes, Lanes, async_connections, connections
+from kvsecrets.errors import ConnectionFailed
+
+
+def made() -> Iterator[httpx.Client]:
+    while True:
+        yield httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(200)))
+
+
+def made_async() -> Iterator[httpx.AsyncClient]:
+    while True:
+        yield httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200)))
+
+
+def lanes(timeout: float = 10) -> Lanes:
+    return Lanes(made().__next__, timeout)
+
+
+def async_lanes(timeout: float = 10) -> AsyncLanes:
+    return AsyncLanes(made_async().__next__, timeout)
+
+
+def test_the_connection_that_was_used_last_is_used_next() -> None:
+    lend = lanes()
+    with lend() as first, lend() as second:
+        pass
+
+    with lend() as third:
+        assert third is first
+    assert first is not second
+
+
+async def test_the_connection_that_was_used_last_is_used_next_async() -> None:
+    lend = async_lanes()
+    async with lend() as first, lend() as second:
+        pass
+
+    async with lend() as third:
+        assert third is first
+    assert first is not second
+
+
+def test_more_idle_connections_than_are_kept_are_closed() -> None:
+    lend = lanes()
+    with ExitStack() as stack:
+        lent = [stack.enter_context(lend()) for _ in range(KEPT + 3)]
+
+    assert sum(http.is_closed for http in lent) == 3
+
+
+async def test_more_idle_connections_than_are_kept_are_closed_async() -> None:
+    lend = async_lanes()
+    async with AsyncExitStack() as stack:
+        lent = [await stack.enter_async_context(lend()) for _ in range(KEPT + 3)]
+
+    assert sum(http.is_closed for http in lent) == 3
+
+
+def test_who_gets_no_connection_in_time_hears_that_the_request_never_left() -> None:
+    lend = lanes(timeout=0.01)
+    with ExitStack() as stack:
+        for _ in range(LANES):
+            stack.enter_context(lend())
+
+        with pytest.raises(ConnectionFailed, match="100 requests are under way") as caught, lend():
+            pass
+
+    assert caught.value.unsent
+
+
+async def test_who_gets_no_connection_in_time_hears_that_the_request_never_left_async() -> None:
+    lend = async_lanes(timeout=0.01)
+    async with AsyncExitStack() as stack:
+        for _ in range(LANES):
+            await stack.enter_async_context(lend())
+
+        with pytest.raises(ConnectionFailed, match="100 requests are under way") as caught:
+            await stack.enter_async_context(lend())
+
+    assert caught.value.unsent
+
+
+def test_who_waits_gets_the_connection_that_comes_back() -> None:
+    lend = lanes()
+    got = threading.Event()
+
+    def wait() -> None:
+        with lend():
+            got.set()
+
+    with ExitStack() as stack:
+        for _ in range(LANES):
+            stack.enter_context(lend())
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+    waiting.join(10)
+
+    assert got.is_set()
+
+
+async def test_who_waits_gets_the_connection_that_comes_back_async() -> None:
+    lend = async_lanes()
+
+    async def wait() -> bool:
+        async with lend():
+            return True
+
+    async with AsyncExitStack() as stack:
+        for _ in range(LANES):
+            await stack.enter_async_context(lend())
+        waiting = asyncio.create_task(wait())
+        await asyncio.sleep(0)
+
+    assert await waiting
+
+
+def test_a_failure_does_not_cost_a_place() -> None:
+    lend = lanes(timeout=0.01)
+    for _ in range(LANES + 1):
+        with pytest.raises(KeyError), lend():
+            raise KeyError
+
+    with lend() as http:
+        assert not http.is_closed
+
+
+def test_closing_ends_idle_connections_now_and_lent_ones_when_they_come_back() -> None:
+    lend = lanes()
+    with lend() as lent:
+        with lend() as idle:
+            pass
+        lend.close()
+        states = (idle.is_closed, lent.is_closed)
+    lend.close()
+
+    assert states == (True, False)
+    assert lent.is_closed
+
+
+async def test_closing_ends_idle_connections_now_and_lent_ones_when_they_come_back_async() -> None:
+    lend = async_lanes()
+    async with lend() as lent:
+        async with lend() as idle:
+            pass
+        await lend.close()
+        states = (idle.is_closed, lent.is_closed)
+    await lend.close()
+
+    assert states == (True, False)
+    assert lent.is_closed
+
+
+def test_after_the_end_no_connection_is_lent() -> None:
+    lend = lanes()
+    lend.close()
+
+    with pytest.raises(RuntimeError, match="closed"), lend():
+        pass
+
+
+async def test_after_the_end_no_connection_is_lent_async() -> None:
+    lend = async_lanes()
+    await lend.close()
+
+    with pytest.raises(RuntimeError, match="closed"):
+        await lend().__aenter__()
+
+
+def test_a_client_that_was_given_is_used_and_not_closed() -> None:
+    with next(made()) as theirs:
+        lend, close = connections(theirs, None, 10)
+        with lend() as http:
+            assert http is theirs
+        close()
+
+        assert not theirs.is_closed
+
+
+async def test_a_client_that_was_given_is_used_and_not_closed_async() -> None:
+    async with next(made_async()) as theirs:
+        lend, close = async_connections(theirs, None, 10)
+        async with lend() as http:
+            assert http is theirs
+        await close()
+
+        assert not theirs.is_closed
+
+
+def test_a_transport_that_was_given_is_used_and_closed_with_the_client() -> None:
+    lend, close = connections(None, httpx.MockTransport(lambda _: httpx.Response(204)), 10)
+
+    with lend() as http:
+        assert http.get("https://shop.vault.azure.net").status_code == 204
+    close()
+
+    assert http.is_closed
+
+
+def test_a_client_and_a_transport_are_too_much() -> None:
+    with next(made()) as theirs, pytest.raises(ValueError, match="one of them"):
+        connections(theirs, httpx.MockTransport(lambda _: httpx.Response(204)), 10)
