@@ -27,7 +27,7 @@ def main(arguments: list[str]) -> int:
     if arguments:
         print("usage: python -m demo [down]", file=sys.stderr)
         return 2
-    return _show(stage, keep=bool(_ENVIRON.get("KEEP")))
+    return _show(stage, keep=_ENVIRON.get("KEEP", "0") not in {"", "0"})
 
 
 def _show(stage: Stage, *, keep: bool) -> int:
