@@ -123,7 +123,8 @@ def _problem(error: Exception, timeout: float) -> tuple[ConnectionProblem, str]:
 def _known_cause(cause: BaseException) -> tuple[ConnectionProblem, str] | None:
     """Tell what an error of the system or of TLS means, which httpx wraps without saying."""
     if isinstance(cause, ssl.SSLCertVerificationError):
-        return ConnectionProblem.UNTRUSTED, f"the server's certificate is refused: {cause.verify_message}"
+        why = getattr(cause, "verify_message", "it cannot be verified")
+        return ConnectionProblem.UNTRUSTED, f"the server's certificate is refused: {why}"
     if isinstance(cause, socket.gaierror):
         if cause.errno in _NO_SUCH_NAME:
             return ConnectionProblem.UNRESOLVED, "the host name does not exist"
