@@ -18,7 +18,7 @@ from vaultsync.rules.changes import Seen
 from vaultsync.rules.desired import Absent, Desired, Reading, Readings, desired_secret, strange_keys
 from vaultsync.rules.events import event_for
 from vaultsync.rules.observed import Observed
-from vaultsync.rules.outcome import Change, Failed, Outcome, Reason, Suspended, Synced, SyncError, failed
+from vaultsync.rules.outcome import Change, Failed, NotThere, Outcome, Reason, Suspended, Synced, SyncError, failed
 from vaultsync.rules.plan import Plan, change_for, detail_of, plan_for
 from vaultsync.rules.schedule import Jitter, Next, next_look, recheck_interval
 from vaultsync.rules.status import status_after
@@ -27,8 +27,8 @@ from vaultsync.rules.status import status_after
 class Vaults(Protocol):
     """Where values come from."""
 
-    async def read(self, vault_url: str, entry: Entry, *, newer_than: datetime | None) -> Reading:
-        """Read one secret; a remembered answer will do if it is newer than that moment. Raises `SyncError`."""
+    async def read(self, vault_url: str, entry: Entry) -> Reading:
+        """Read one secret; the answer is newer than what polls have seen of it by now. Raises `SyncError`."""
         ...
 
 
@@ -194,12 +194,11 @@ class Reconciler:
         return readings
 
     async def _read_entry(self, vault_url: str, entry: Entry) -> Reading | Absent:
-        sighting = self.seen(vault_url).sightings.get(entry.secret_name.lower())
         try:
-            return await self.vaults.read(vault_url, entry, newer_than=sighting.seen_at if sighting else None)
-        except SyncError as error:
-            if entry.optional and error.reason in {Reason.SECRET_NOT_FOUND, Reason.SECRET_SOFT_DELETED}:
-                return Absent(read_at=self.now())
+            return await self.vaults.read(vault_url, entry)
+        except NotThere as error:
+            if entry.optional:
+                return Absent(read_at=error.looked_at)
             raise
 
     async def _write(self, vault_secret: VaultSecret, observed: Observed | None, desired: Desired) -> Observed:

@@ -8,8 +8,8 @@ import traceback
 from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
-from vaultsync.api.v1alpha1 import VaultSecret
 
+from vaultsync.api.v1alpha1 import VaultSecret
 from vaultsync.rules.outcome import Change, Failed, Outcome, Suspended, Synced, SyncError
 
 logger = logging.getLogger("vaultsync")

@@ -31,6 +31,13 @@ class Sighting:
 
 
 @dataclass(frozen=True, slots=True)
+class Missing:
+    """A poll looked for a secret, and the vault had none of that name."""
+
+    seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Listed:
     """One page of a vault's listing: sightings by secret name in lower case, and the vault's clock."""
 
@@ -40,14 +47,12 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What polls know of one vault: sightings by secret name in lower case.
+    """What polls know of one vault: sightings by secret name in lower case; nothing is known of a name without one.
 
-    `complete_at` is when the last whole listing began: a name that it lacked did not exist then. `failure` is why
-    the vault cannot be polled at present.
+    `failure` is why the vault cannot be polled at present.
     """
 
-    sightings: Mapping[str, Sighting] = field(default_factory=dict)
-    complete_at: datetime | None = None
+    sightings: Mapping[str, Sighting | Missing] = field(default_factory=dict)
     failure: SyncError | None = None
 
 
@@ -58,18 +63,20 @@ def due(entry: Entry, state: EntryState | None, seen: Seen, *, now: datetime, re
     if now - state.read_at >= recheck:
         return "time for a recheck"
     if entry.version is not None:
-        return None if state.version == entry.version else "another version is wanted"
+        # Polls follow the newest versions alone: a pinned one that is optional and absent waits for the recheck.
+        return None if state.version in {entry.version, None} else "another version is wanted"
     sighting = seen.sightings.get(entry.secret_name.lower())
-    if sighting is None:
-        vanished = state.version is not None and seen.complete_at is not None and seen.complete_at > state.read_at
-        return "gone from the vault's listing" if vanished else None
+    if sighting is None or sighting.seen_at < state.read_at:
+        return None
+    if isinstance(sighting, Missing):
+        return None if state.version is None else "gone from the vault"
     return _difference(state, sighting)
 
 
 def _difference(state: EntryState, sighting: Sighting) -> str | None:
-    """Compare a reading with a sighting that may be older; the same second counts as newer, to be safe."""
-    if sighting.seen_at < state.read_at:
-        return None
+    """Compare a reading with a sighting that is newer; the same second counts as newer, to be safe."""
+    if state.version is None:
+        return "appeared in the vault"
     if not sighting.readable:
         return "cannot be read"
     if (sighting.updated, sighting.expires) != (state.updated, state.expires):

@@ -1,7 +1,6 @@
 """The target as it should be: a Secret's manifest from a VaultSecret and the values read for it; writes nothing."""
 
 import base64
-import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -152,15 +151,23 @@ def _owners(vault_secret: VaultSecret) -> list[dict[str, Any]]:
 
 
 def _content(vault_secret: VaultSecret, entry: Entry, reading: Reading) -> bytes:
-    text = reading.value.reveal()
-    if entry.encoding is not Encoding.BASE64:
-        return text.encode()
+    content = _decoded(reading.value.reveal(), entry.encoding)
+    if content is not None:
+        return content
+    if entry.encoding is Encoding.BASE64:
+        remedy = "base64, as the entry promises; store base64 in the vault, or set encoding: Utf8"
+    else:
+        remedy = "text, since it holds half a character; set it anew in the vault"
+    # Not inside the handler: the codec's error would come along as context, and it knows the text.
+    raise SyncError(
+        Reason.ENCODING_INVALID,
+        f"Secret {entry.secret_name} of vault {vault_secret.spec.vault_url}, for key {entry.key}, is not valid "
+        f"{remedy}.",
+    )
+
+
+def _decoded(text: str, encoding: Encoding) -> bytes | None:
     try:
-        return base64.b64decode("".join(text.split()), validate=True)
-    except (binascii.Error, ValueError):
-        # The cause would carry the text along into tracebacks.
-        raise SyncError(
-            Reason.ENCODING_INVALID,
-            f"Secret {entry.secret_name} of {vault_secret.spec.vault_url} is not valid base64, as the entry for key "
-            f"{entry.key} promises; store base64 in the vault, or set encoding: Utf8.",
-        ) from None
+        return base64.b64decode("".join(text.split()), validate=True) if encoding is Encoding.BASE64 else text.encode()
+    except ValueError:
+        return None

@@ -102,6 +102,14 @@ class SyncError(Exception):
         self.retry_after = retry_after
 
 
+class NotThere(SyncError):
+    """The vault has no such secret, deleted or never set; `looked_at` is the vault's clock at that look."""
+
+    def __init__(self, reason: Reason, message: str, *, looked_at: datetime) -> None:
+        super().__init__(reason, message)
+        self.looked_at = looked_at
+
+
 class GoingAway(SyncError):
     """The namespace is being deleted, or is gone: nothing is to be written any more, and nobody is there to be told."""
 

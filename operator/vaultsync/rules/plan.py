@@ -114,7 +114,8 @@ def tampering_with(vault_secret: VaultSecret, observed: Observed) -> Tampering |
 def change_for(vault_secret: VaultSecret, observed: Observed | None, plan: Plan, desired: Desired) -> Change:
     """Say what writing the desired target would be, `NONE` if it is there already."""
     if observed is None:
-        return Change.CREATED if vault_secret.status.last_change_time is None else Change.HEALED
+        written = vault_secret.status.target
+        return Change.HEALED if written and written.name == vault_secret.target_key.name else Change.CREATED
     if plan.spec_changed:
         return Change.UPDATED
     if plan.tampering is not None:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import kopf
-from vaultsync.api.v1alpha1 import InvalidSpec, VaultSecret
 
 from vaultsync.api import GROUP, PLURAL, VERSION, ObjectKey
+from vaultsync.api.v1alpha1 import InvalidSpec, VaultSecret
 from vaultsync.inventory import Inventory
 from vaultsync.triggers.polls import Polls
 from vaultsync.triggers.queue import Priority, WorkQueue

@@ -6,7 +6,8 @@ entries are due. Where listing is denied, or would cost more calls than reading,
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -14,7 +15,7 @@ from typing import Protocol
 
 from vaultsync.api import ObjectKey
 from vaultsync.inventory import Inventory
-from vaultsync.rules.changes import Listed, Seen, Sighting
+from vaultsync.rules.changes import Listed, Missing, Seen, Sighting
 from vaultsync.rules.outcome import Reason, SyncError
 from vaultsync.rules.schedule import Jitter, backoff, poll_period
 from vaultsync.triggers.queue import Priority
@@ -39,12 +40,12 @@ class Mode(StrEnum):
 class Vaults(Protocol):
     """How the vault is asked."""
 
-    def pages(self, vault_url: str) -> AsyncIterator[Listed]:
+    def pages(self, vault_url: str) -> AsyncGenerator[Listed, None]:
         """List all secrets of the vault, a call a page. Raises `SyncError`."""
         ...
 
-    async def sight(self, vault_url: str, name: str) -> Sighting | None:
-        """Look at one secret by reading it, and drop the value; None if there is none. Raises `SyncError`."""
+    async def sight(self, vault_url: str, name: str) -> Sighting | Missing:
+        """Look at one secret by reading it, and drop the value. Raises `SyncError`."""
         ...
 
 
@@ -72,8 +73,7 @@ class Trigger:
 class _Memory:
     """What one poller knows."""
 
-    sightings: dict[str, Sighting] = field(default_factory=dict)
-    complete_at: datetime | None = None
+    sightings: dict[str, Sighting | Missing] = field(default_factory=dict)
     failure: SyncError | None = None
     failures: int = 0
     polls: int = 0
@@ -113,7 +113,7 @@ class Poller:
         """What polls have seen so far."""
         memory = self._memory
         failure = memory.failure if memory.failures >= FAILURES_BEFORE_NEWS else None
-        return Seen(memory.sightings, memory.complete_at, failure)
+        return Seen(memory.sightings, failure)
 
     def hurry(self) -> None:
         """Reckon the time of the next poll again: somebody new may want it sooner."""
@@ -164,49 +164,52 @@ class Poller:
 
     async def _list(self) -> tuple[Mode, int]:
         """List the vault; turn to reading one by one when that is denied, or turns out to be cheaper."""
-        calls, first = 0, None
-        listed: set[str] = set()
+        calls, began = 0, None
+        awaited = set(self._inventory.names(self._vault_url))
         try:
-            async for page in self._vaults.pages(self._vault_url):
-                calls += 1
-                first = first or page.seen_at
-                wanted = self._inventory.names(self._vault_url)
-                if calls > max(len(wanted), 1):
-                    return self._read_one_by_one(below=2 * calls), calls
-                names = page.sightings.keys() & wanted.keys()
-                listed |= names
-                self._memory.sightings.update((name, page.sightings[name]) for name in names)
-                self._reconcile_users(names)
+            async with aclosing(self._vaults.pages(self._vault_url)) as pages:
+                async for page in pages:
+                    calls += 1
+                    began = began or page.seen_at
+                    wanted = self._inventory.names(self._vault_url)
+                    if calls > max(len(wanted), 1):
+                        return self._read_one_by_one(below=2 * calls), calls
+                    names = page.sightings.keys() & wanted.keys()
+                    awaited -= names
+                    self._memory.sightings.update((name, page.sightings[name]) for name in names)
+                    self._reconcile_users(names)
         except SyncError as error:
             if error.reason is not Reason.ACCESS_DENIED:
                 raise
             return self._read_one_by_one(below=sys.maxsize), calls + 1
-        self._memory.complete_at = first
-        gone = self._inventory.names(self._vault_url).keys() - listed
-        for name in self._memory.sightings.keys() - listed:
-            del self._memory.sightings[name]
-        self._reconcile_users(gone)
+        if began is not None:
+            self._miss(awaited, began)
         return Mode.LIST, calls
+
+    def _miss(self, names: Iterable[str], began: datetime) -> None:
+        """Note what was wanted when a listing began and is not in the whole of it; forget what nobody wants."""
+        wanted = self._inventory.names(self._vault_url).keys()
+        for name in self._memory.sightings.keys() - wanted:
+            del self._memory.sightings[name]
+        missing = wanted & names
+        self._memory.sightings.update((name, Missing(began)) for name in missing)
+        self._reconcile_users(missing)
 
     def _read_one_by_one(self, *, below: int) -> Mode:
         self._memory.get_until = self._clock() + LIST_AGAIN_AFTER
         self._memory.get_below = below
-        self._memory.complete_at = None
         return Mode.GET
 
     async def _get(self) -> int:
         names = list(self._inventory.names(self._vault_url))
         for start in range(0, len(names), READS_AT_ONCE):
             batch = names[start : start + READS_AT_ONCE]
-            for name, sighting in zip(batch, await asyncio.gather(*map(self._sight, batch)), strict=True):
-                if sighting is None:
-                    self._memory.sightings.pop(name, None)
-                else:
-                    self._memory.sightings[name] = sighting
+            sightings = await asyncio.gather(*map(self._sight, batch))
+            self._memory.sightings.update(zip(batch, sightings, strict=True))
             self._reconcile_users(batch)
         return len(names)
 
-    async def _sight(self, name: str) -> Sighting | None:
+    async def _sight(self, name: str) -> Sighting | Missing:
         return await self._vaults.sight(self._vault_url, name)
 
     def _settle(self, failure: SyncError | None) -> None:

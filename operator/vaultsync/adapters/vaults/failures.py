@@ -21,6 +21,9 @@ from kvsecrets import (
 )
 from vaultsync.rules.outcome import Reason, SyncError
 
+LONGEST_WAIT = 300.0
+"""Seconds that a vault may ask us to wait; a proxy between that asks for years is not believed."""
+
 
 class _Meaning(NamedTuple):
     """A reason, and the sentence around the vault or secret that it is about."""
@@ -81,5 +84,6 @@ def sync_error(error: KeyVaultError, *, vault_url: str, secret: str | None) -> S
     else:
         meaning = next(meaning for kind, meaning in _MEANINGS if isinstance(error, kind))
     subject = f"vault {vault_url}" if secret is None else f"secret {secret} of vault {vault_url}"
-    retry_after = error.retry_after if isinstance(error, ResponseError) else None
+    asked = error.retry_after if isinstance(error, ResponseError) else None
+    retry_after = None if asked is None else min(asked, LONGEST_WAIT)
     return SyncError(meaning.reason, f"{meaning.before} {subject}{meaning.after}", retry_after=retry_after)

@@ -1,18 +1,18 @@
 """Reads and lists vaults through kvsecrets: one client per vault, one call in flight per secret; decides nothing.
 
 The same secret asked by many at once is read once. Its answer is remembered for two seconds, so that a fan-out to many
-VaultSecrets costs one call, and never longer: values are not kept.
+VaultSecrets costs one call, and never longer: values are not kept. A poll's look at the secret ends that memory, since
+what it saw may be newer.
 """
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol, TypeVar
 
 import httpx
-from vaultsync.api.v1alpha1 import Entry
 
 from kvsecrets import (
     AsyncSecretClient,
@@ -20,14 +20,16 @@ from kvsecrets import (
     KeyVaultError,
     KeyVaultSecret,
     ResponseError,
+    ResponseInfo,
     RetryPolicy,
     SecretProperties,
 )
 from vaultsync.adapters.vaults.failures import sync_error
 from vaultsync.adapters.vaults.governor import Budget, Governor
-from vaultsync.rules.changes import Listed, Sighting
+from vaultsync.api.v1alpha1 import Entry
+from vaultsync.rules.changes import Listed, Missing, Sighting
 from vaultsync.rules.desired import Reading
-from vaultsync.rules.outcome import Reason, SyncError
+from vaultsync.rules.outcome import NotThere, Reason, SyncError
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +37,9 @@ _Result = TypeVar("_Result")
 
 MEMORY = 2.0
 """Seconds for which an answer is remembered."""
+
+TIMEOUT = 10.0
+"""Seconds within which a vault must answer."""
 
 _NO_RETRIES = RetryPolicy(attempts=1)
 """The work queue tries again, for all calls of a VaultSecret together and without holding up others."""
@@ -49,15 +54,36 @@ class Counted(Protocol):
 
 
 class _Question(NamedTuple):
-    vault_url: str
+    """What is read once for many: a secret by its name in lower case, the newest version if none is given."""
+
     name: str
     version: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Vault:
+    """One vault: `ahead` is by how much its clock is ahead of ours, as far as its last answer told."""
+
+    url: str
     client: AsyncSecretClient
     governor: Governor
+    now: Callable[[], datetime]
+    flights: dict[_Question, asyncio.Task[Reading]] = field(default_factory=dict)
+    ahead: timedelta = timedelta(0)
+
+    def time(self) -> datetime:
+        """Tell the time by the vault's clock."""
+        return self.now() + self.ahead
+
+    def hear(self, answer: ResponseInfo) -> None:
+        """Learn the vault's clock from any answer, a refusal too."""
+        if answer.date is not None:
+            self.ahead = answer.date - self.now()
+
+    def outdate(self, names: Iterable[str]) -> None:
+        """Let nobody get an answer any more that was asked for before a poll looked at these secrets."""
+        for name in names:
+            self.flights.pop(_Question(name, None), None)
 
 
 class Vaults:
@@ -81,43 +107,48 @@ class Vaults:
         self._now = now
         self._clock = clock
         self._vaults: dict[str, _Vault] = {}
-        self._flights: dict[_Question, asyncio.Task[Reading]] = {}
 
-    async def read(self, vault_url: str, entry: Entry, *, newer_than: datetime | None) -> Reading:
-        """Read the secret that an entry names; a remembered answer will do if it is newer than that moment.
+    async def read(self, vault_url: str, entry: Entry) -> Reading:
+        """Read the secret that an entry names; the answer is newer than what polls have seen of it by now.
 
-        Raises `SyncError` with the reason of the failure.
+        Raises `SyncError` with the reason of the failure, of the kind `NotThere` if there is no such secret.
         """
-        question = _Question(vault_url, entry.secret_name, entry.version)
-        flight = self._flights.get(question)
-        if flight is not None:
-            reading = await asyncio.shield(flight)
-            if newer_than is None or reading.read_at > newer_than:
-                return reading
-        return await asyncio.shield(self._depart(question))
+        vault, question = self._vault(vault_url), _Question(entry.secret_name.lower(), entry.version)
+        flight = vault.flights.get(question) or self._depart(vault, question, entry.secret_name)
+        return await asyncio.shield(flight)
 
-    async def pages(self, vault_url: str) -> AsyncIterator[Listed]:
+    async def pages(self, vault_url: str) -> AsyncGenerator[Listed, None]:
         """List all secrets of the vault, a call a page; no values. Raises `SyncError`."""
-        pages = self._vault(vault_url).client.list_properties_of_secrets().by_page()
-        while True:
-            try:
-                page = await self._call(vault_url, None, "list_secrets", lambda: anext(pages))
-            except StopAsyncIteration:
-                return
-            seen_at = page.response.date or self._now()
-            yield Listed({item.name.lower(): _sighting(item, seen_at) for item in page.items}, seen_at)
+        vault = self._vault(vault_url)
+        pages = vault.client.list_properties_of_secrets(raw_response_hook=vault.hear).by_page()
+        more = True
+        while more:
+            page = await self._call(vault, None, "list_secrets", lambda: anext(pages))
+            more = page.continuation_token is not None
+            seen_at = page.response.date or vault.time()
+            sightings = {item.name.lower(): _sighting(item, seen_at) for item in page.items}
+            if more:
+                vault.outdate(sightings)
+            else:
+                vault.flights.clear()  # the last page tells what is missing, too
+            yield Listed(sightings, seen_at)
 
-    async def sight(self, vault_url: str, name: str) -> Sighting | None:
-        """Look at one secret by reading it, and drop the value; None if there is none. Raises `SyncError`."""
+    async def sight(self, vault_url: str, name: str) -> Sighting | Missing:
+        """Look at one secret by reading it, and drop the value. Raises `SyncError`."""
+        vault = self._vault(vault_url)
         try:
-            secret = await self._get(_Question(vault_url, name, None))
+            secret = await self._get(vault, name, None)
         except SyncError as error:
-            if error.reason is Reason.SECRET_NOT_FOUND:
-                return None
-            if error.reason in {Reason.SECRET_DISABLED, Reason.ACCESS_DENIED}:
-                return Sighting(readable=False, updated=None, expires=None, seen_at=self._now())
+            seen_at = vault.time()
+            match error.reason:
+                case Reason.SECRET_NOT_FOUND:
+                    return Missing(seen_at)
+                case Reason.SECRET_DISABLED | Reason.ACCESS_DENIED:
+                    return Sighting(readable=False, updated=None, expires=None, seen_at=seen_at)
             raise
-        return _sighting(secret.properties, secret.response.date or self._now())
+        finally:
+            vault.outdate({name})
+        return _sighting(secret.properties, secret.response.date or vault.time())
 
     async def aclose(self) -> None:
         """Close the connections to all vaults."""
@@ -125,79 +156,92 @@ class Vaults:
             await vault.client.aclose()
         self._vaults.clear()
 
-    def _depart(self, question: _Question) -> asyncio.Task[Reading]:
-        flight = self._flights[question] = asyncio.create_task(self._fly(question))
-        flight.add_done_callback(lambda _: self._land(question, flight))
+    def _depart(self, vault: _Vault, question: _Question, name: str) -> asyncio.Task[Reading]:
+        flight = vault.flights[question] = asyncio.create_task(self._fly(vault, name, question.version))
+        flight.add_done_callback(lambda _: self._land(vault, question, flight))
         return flight
 
-    def _land(self, question: _Question, flight: asyncio.Task[Reading]) -> None:
+    def _land(self, vault: _Vault, question: _Question, flight: asyncio.Task[Reading]) -> None:
         """Forget a failure at once, an answer after a short while."""
-        failed = flight.cancelled() or flight.exception() is not None
-        asyncio.get_running_loop().call_later(0.0 if failed else MEMORY, self._forget, question, flight)
 
-    def _forget(self, question: _Question, flight: asyncio.Task[Reading]) -> None:
-        if self._flights.get(question) is flight:
-            del self._flights[question]
+        def forget() -> None:
+            if vault.flights.get(question) is flight:
+                del vault.flights[question]
 
-    async def _fly(self, question: _Question) -> Reading:
+        if flight.cancelled() or flight.exception() is not None:
+            forget()
+        else:
+            asyncio.get_running_loop().call_later(MEMORY, forget)
+
+    async def _fly(self, vault: _Vault, name: str, version: str | None) -> Reading:
         try:
-            secret = await self._get(question)
+            secret = await self._get(vault, name, version)
         except SyncError as error:
             if error.reason is not Reason.SECRET_NOT_FOUND:
                 raise
-            raise (await self._soft_deleted(question) or error) from None
+            raise await self._not_there(vault, name, error) from None
         properties = secret.properties
         return Reading(
             value=secret.value,
             version=properties.version or "",
             updated=properties.updated_on,
             expires=properties.expires_on,
-            read_at=secret.response.date or self._now(),
+            read_at=secret.response.date or vault.time(),
         )
 
-    async def _soft_deleted(self, question: _Question) -> SyncError | None:
-        """Say that the secret was deleted and can be recovered; None if it was not, or if we may not look."""
-        vault_url, name, _ = question
-        client = self._vault(vault_url).client
+    async def _not_there(self, vault: _Vault, name: str, error: SyncError) -> NotThere:
+        """Tell a secret that was deleted and can be recovered from one that never was, as far as we may look."""
+        looked_at = vault.time()
+        client = vault.client
         try:
-            deleted = await self._call(vault_url, name, "get_deleted_secret", lambda: client.get_deleted_secret(name))
+            deleted = await self._call(
+                vault, name, "get_deleted_secret", lambda: client.get_deleted_secret(name, raw_response_hook=vault.hear)
+            )
         except SyncError:
-            return None
+            return NotThere(error.reason, error.message, looked_at=looked_at)
         until = f" until {deleted.scheduled_purge_on:%Y-%m-%d}" if deleted.scheduled_purge_on else ""
-        return SyncError(
+        return NotThere(
             Reason.SECRET_SOFT_DELETED,
-            f"Secret {name} of vault {vault_url} was deleted; recover it there{until}, or remove the entry.",
+            f"Secret {name} of vault {vault.url} was deleted; recover it there{until}, or remove the entry.",
+            looked_at=looked_at,
         )
 
-    async def _get(self, question: _Question) -> KeyVaultSecret:
-        vault_url, name, version = question
-        client = self._vault(vault_url).client
-        return await self._call(vault_url, name, "get_secret", lambda: client.get_secret(name, version))
+    async def _get(self, vault: _Vault, name: str, version: str | None) -> KeyVaultSecret:
+        client = vault.client
+        return await self._call(
+            vault, name, "get_secret", lambda: client.get_secret(name, version, raw_response_hook=vault.hear)
+        )
 
     async def _call(
-        self, vault_url: str, name: str | None, operation: str, call: Callable[[], Awaitable[_Result]]
+        self, vault: _Vault, name: str | None, operation: str, call: Callable[[], Awaitable[_Result]]
     ) -> _Result:
         """Make one call when its turn comes; count it, and turn its failure into a reason."""
-        async with self._vault(vault_url).governor.turn():
-            started, status = self._clock(), "200"
+        async with vault.governor.turn():
+            started, status = self._clock(), "interrupted"
             try:
-                return await call()
+                result = await call()
             except KeyVaultError as error:
                 status = _status_of(error)
-                failure = sync_error(error, vault_url=vault_url, secret=name)
+                failure = sync_error(error, vault_url=vault.url, secret=name)
                 logger.info(
-                    "vault call failed", extra={"vault": vault_url, "operation": operation, "error": str(error)}
+                    "vault call failed", extra={"vault": vault.url, "operation": operation, "error": str(error)}
                 )
                 # The cause is dropped: what people may see of it is in the message, the rest in the log line above.
                 raise failure from None
+            else:
+                status = "200"
+                return result
             finally:
-                self._record.vault_call(vault_url, operation=operation, status=status, seconds=self._clock() - started)
+                self._record.vault_call(vault.url, operation=operation, status=status, seconds=self._clock() - started)
 
     def _vault(self, vault_url: str) -> _Vault:
         vault = self._vaults.get(vault_url)
         if vault is None:
-            client = AsyncSecretClient(vault_url, self._credential, retry=_NO_RETRIES, http_client=self._http)
-            vault = self._vaults[vault_url] = _Vault(client, Governor(self._budget, clock=self._clock))
+            client = AsyncSecretClient(
+                vault_url, self._credential, retry=_NO_RETRIES, timeout=TIMEOUT, http_client=self._http
+            )
+            governor = Governor(self._budget, clock=self._clock)
+            vault = self._vaults[vault_url] = _Vault(vault_url, client, governor, self._now)
         return vault
 
 
