@@ -102,6 +102,10 @@ class EmulatedVault:
         """Let every call wait before it is answered."""
         self._command("latency", seconds=seconds)
 
+    def advance(self, seconds: float) -> None:
+        """Move the vault's clock forward; by the login's clock, and so for tokens, no time passes."""
+        self._command("advance", seconds=seconds)
+
     def demand_claims(self) -> None:
         """Turn down the next token that comes, until a call brings another."""
         self._command("demand_claims")
@@ -209,7 +213,7 @@ class Emulator:
         self._command("token_lifetime", seconds=seconds)
 
     def advance(self, seconds: float) -> None:
-        """Move the emulator's clock forward."""
+        """Move the login's clock forward, by which tokens expire."""
         self._command("advance", seconds=seconds)
 
     def _command(self, command: str, **arguments: object) -> Any:  # noqa: ANN401 - each command has its own result

@@ -67,7 +67,11 @@ class Controls:
             for secret in secrets:
                 vault.set(**_with_dates(secret))
 
+        def advance(seconds: float) -> None:
+            served.clock.offset += timedelta(seconds=seconds)
+
         own: dict[str, Command] = {
+            "advance": advance,
             "latency": latency,
             "set_many": set_many,
             "calls": lambda: dict(vault.calls),

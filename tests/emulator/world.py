@@ -1,4 +1,4 @@
-"""Everything that one emulator process holds: vaults, the login endpoint, the clock they share, and their doors."""
+"""Everything that one emulator process holds: vaults, the login endpoint, their clocks and their doors."""
 
 import ssl
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ import trustme
 from kvsecrets.testing import FakeVault
 from tests.emulator.doors import Door
 from tests.emulator.login import LoginEndpoint, Registration
-from tests.emulator.options import VaultOptions
+from tests.emulator.options import VaultOptions, arguments_of
 from tests.emulator.tokens import Tokens
 
 TENANT_ID = "7e0a1a52-0000-4000-8000-000000000001"
@@ -34,9 +34,10 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class ServedVault:
-    """A vault and the door to it."""
+    """A vault, its own clock and the door to it."""
 
     vault: FakeVault
+    clock: Clock
     door: Door
 
 
@@ -47,6 +48,8 @@ class World:
         """Make a certificate authority, write its certificate to the given file, and take the login's port."""
         self.ca_file = ca_file
         self.clock = Clock()
+        """The clock by which tokens are issued and expire."""
+
         self.tokens = Tokens(self.clock)
         self.vaults: dict[str, ServedVault] = {}
         self._tls = _tls(ca_file)
@@ -58,21 +61,18 @@ class World:
     async def add_vault(self, name: str, *, port: int = 0, **options: Unpack[VaultOptions]) -> str:
         """Set a vault up, open its door and return its URL."""
         door = Door(tls=self._tls, port=port)
+        clock = Clock()
         vault = FakeVault(
             door.url,
-            clock=self.clock,
-            soft_delete=options.get("soft_delete", True),
-            recoverable_days=options.get("recoverable_days", 90),
-            purge_protection=options.get("purge_protection", False),
-            deletion_delay=timedelta(seconds=options.get("deletion_delay", 0.0)),
-            rbac=options.get("rbac", False),
+            clock=clock,
             tenant_id=TENANT_ID,
             authority=self.login.url,
             check_token=self.tokens.check_for(tenant_id=TENANT_ID, resource=RESOURCE),
+            **arguments_of(options),
         )
         door.serve(vault.respond)
         await door.open()
-        self.vaults[name] = ServedVault(vault, door)
+        self.vaults[name] = ServedVault(vault, clock, door)
         return vault.url
 
     async def __aenter__(self) -> Self:
