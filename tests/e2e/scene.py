@@ -1,0 +1,195 @@
+"""A scene: a namespace and a vault of a story's own, what people do there, and what they see. Judges nothing."""
+
+import base64
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+from tests.e2e.kubernetes import KubernetesApi, Object
+from tests.emulator.client import EmulatedVault, Emulator
+from tests.manifests import manifest
+from vaultsync.api import API_VERSION, PLURAL
+
+SOON: Final = 15.0
+"""Seconds within which something must happen that waits for nothing; all stories are played at the same time."""
+
+POLL: Final = 10.0
+"""The shortest `refreshInterval` that there is: every story uses it."""
+
+NEXT_POLL: Final = POLL + SOON
+
+MARK: Final = "n0t-to-be-s33n"
+"""Part of every value in every vault, so that it can be searched for."""
+
+_LOOK_EVERY: Final = 0.2
+
+
+class Ready(NamedTuple):
+    """The Ready condition."""
+
+    status: str
+    reason: str
+    message: str
+
+
+class Event(NamedTuple):
+    """An event about a VaultSecret."""
+
+    type: str
+    reason: str
+    message: str
+
+
+def entry(key: str = "password", source: str = "db-password", **fields: object) -> dict[str, object]:
+    """One entry of `spec.data`; `source` is the secret's name in the vault."""
+    return {"key": key, "secretName": source, **fields}
+
+
+def eventually(holds: Callable[[], bool], what: str, *, within: float = SOON) -> None:
+    """Return as soon as something is true; fail after that many seconds."""
+    deadline = time.monotonic() + within
+    while not holds():
+        assert time.monotonic() < deadline, f"not within {within:g} s: {what}"
+        time.sleep(_LOOK_EVERY)
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """The namespace, the vault and the hands of one story."""
+
+    api: KubernetesApi
+    emulator: Emulator
+    namespace: str
+    vault: EmulatedVault
+    values: set[str] = field(default_factory=set)
+    """Every value that was ever put into a vault here."""
+
+    @classmethod
+    def new(cls, api: KubernetesApi, emulator: Emulator) -> "Scene":
+        """Set a scene."""
+        namespace = f"story-{uuid.uuid4().hex[:8]}"
+        api.create("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+        return cls(api, emulator, namespace, emulator.add_vault(namespace))
+
+    # in the vault
+
+    def value(self) -> str:
+        """Think of a value that nobody has had."""
+        value = f"{MARK}-{uuid.uuid4().hex}"
+        self.values.add(value)
+        return value
+
+    def put(self, name: str = "db-password", *, vault: EmulatedVault | None = None) -> str:
+        """Set a secret in the vault to a new value, and return that."""
+        value = self.value()
+        (vault or self.vault).set(name, value)
+        return value
+
+    def calls(self, kind: str) -> int:
+        """How many calls of a kind, such as `get`, the vault has seen."""
+        return self.vault.calls()[kind]
+
+    # in the cluster
+
+    def path(self, kind: str, name: str = "") -> str:
+        """Where objects of a kind are, or one of them."""
+        group = f"/apis/{API_VERSION}" if kind == PLURAL else "/api/v1"
+        return f"{group}/namespaces/{self.namespace}/{kind}" + (f"/{name}" if name else "")
+
+    def apply(self, *entries: Mapping[str, object], name: str = "db", **spec: object) -> Object:
+        """Apply a VaultSecret; one entry, `password` from `db-password`, unless others are given."""
+        fields = {"vaultUrl": self.vault.url, "refreshInterval": f"{POLL:g}s", "data": entries or [entry()], **spec}
+        return self.api.apply(self.path(PLURAL, name), manifest(fields, name=name, namespace=self.namespace))
+
+    def change(self, name: str = "db", **spec: object) -> None:
+        """Change parts of a VaultSecret's spec."""
+        self.api.patch(self.path(PLURAL, name), {"spec": spec})
+
+    def delete(self, name: str = "db", *, propagation: str = "Background") -> None:
+        """Delete a VaultSecret."""
+        self.api.delete(self.path(PLURAL, name), propagation=propagation)
+
+    def vault_secret(self, name: str = "db") -> Object | None:
+        """The VaultSecret."""
+        return self.api.get(self.path(PLURAL, name))
+
+    def ready(self, name: str = "db") -> Ready | None:
+        """What its Ready condition says about the spec as it is now."""
+        found = self.vault_secret(name) or {"metadata": {"generation": 0}}
+        for condition in found.get("status", {}).get("conditions", ()):
+            if condition["type"] == "Ready" and condition["observedGeneration"] == found["metadata"]["generation"]:
+                return Ready(condition["status"], condition["reason"], condition["message"])
+        return None
+
+    def events(self, name: str = "db") -> list[Event]:
+        """The events about it, the oldest first."""
+        events = [event for event in self.api.list(self.path("events")) if event["involvedObject"]["name"] == name]
+        events.sort(key=lambda event: int(event["metadata"]["resourceVersion"]))
+        return [Event(event["type"], event["reason"], event["message"]) for event in events]
+
+    def told(self, name: str = "db") -> Counter[str]:
+        """How often each reason was an event about it."""
+        return Counter(event.reason for event in self.events(name))
+
+    def secret(self, name: str = "db") -> Object | None:
+        """The Secret."""
+        return self.api.get(self.path("secrets", name))
+
+    def content(self, name: str = "db") -> dict[str, bytes] | None:
+        """What the Secret holds; None if there is none."""
+        secret = self.secret(name)
+        if secret is None:
+            return None
+        return {key: base64.b64decode(text) for key, text in (secret.get("data") or {}).items()}
+
+    def tamper(self, name: str = "db", **patch: object) -> None:
+        """Change the Secret behind the operator's back."""
+        self.api.patch(self.path("secrets", name), patch)
+
+    # what is waited for
+
+    def await_content(self, name: str = "db", *, within: float = SOON, **values: str) -> Object:
+        """Return the Secret as soon as it holds these texts under these keys, and nothing else."""
+        wanted = {key: value.encode() for key, value in values.items()}
+        eventually(lambda: self.content(name) == wanted, f"{self.namespace}/{name} holds {values}", within=within)
+        secret = self.secret(name)
+        assert secret is not None
+        return secret
+
+    def await_reason(self, reason: str, name: str = "db", *, within: float = SOON) -> Ready:
+        """Return the Ready condition as soon as it has that reason."""
+        seen: list[Ready | None] = []
+
+        def holds() -> bool:
+            seen.append(self.ready(name))
+            return seen[-1] is not None and seen[-1].reason == reason
+
+        try:
+            eventually(holds, reason, within=within)
+        except AssertionError:
+            raise AssertionError(f"{self.namespace}/{name} is not {reason} within {within:g} s: {seen[-1]}") from None
+        assert seen[-1] is not None
+        return seen[-1]
+
+    def await_synced(self, name: str = "db", *, within: float = SOON) -> Object:
+        """Return the Secret as soon as the VaultSecret says that it is in sync."""
+        self.await_reason("Synced", name, within=within)
+        target = ((self.vault_secret(name) or {}).get("status") or {})["target"]["name"]
+        secret = self.secret(target)
+        assert secret is not None
+        return secret
+
+    def await_calls(self, kind: str, *, more: int, within: float = NEXT_POLL) -> None:
+        """Return when the vault has seen so many more calls of a kind."""
+        enough = self.calls(kind) + more
+        eventually(lambda: self.calls(kind) >= enough, f"{more} more calls of the kind {kind}", within=within)
+
+
+def resource_version(thing: Mapping[str, Any] | None) -> str:
+    """The version of an object, which each write of it changes."""
+    assert thing is not None
+    version: str = thing["metadata"]["resourceVersion"]
+    return version
