@@ -33,7 +33,8 @@ class Tampering:
         changed = [field.name if field.area == "data" else f"{field.area}/{field.name}" for field in self.fields]
         deeds = [f"changed or removed {', '.join(changed)}"] if changed else []
         deeds += [f"added {', '.join(self.added)}"] if self.added else []
-        return f"{', '.join(self.managers) or 'somebody'} {' and '.join(deeds)}"
+        who = f"field manager {', '.join(self.managers)}" if self.managers else "somebody"
+        return f"{who} {' and '.join(deeds)}"
 
 
 @dataclass(frozen=True, slots=True)
