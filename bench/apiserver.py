@@ -1,0 +1,143 @@
+"""The API server as the benchmark uses it: many objects at once, what Secrets come to hold and when, its counters."""
+
+import asyncio
+import base64
+import json
+import re
+import ssl
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Self
+
+import aiohttp
+
+from tests.controlplane.cluster import KubectlFailed
+
+_AT_ONCE = 16
+_WRITES = frozenset({"APPLY", "PATCH", "POST"})
+"""What the operator has the right to; others are the benchmark's own, or the garbage collector's."""
+_OF_INTEREST = frozenset({"secrets", "vaultsecrets", "events"})
+_REQUESTS = re.compile(r"^apiserver_request_total\{(?P<labels>.*)\} (?P<count>\S+)$", re.MULTILINE)
+_LABEL = re.compile(r'(\w+)="([^"]*)"')
+
+Data = Mapping[str, str]
+"""What a Secret holds, decoded."""
+
+
+class ApiServer:
+    """The API server, with its administrator's rights."""
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self._session = session
+
+    @classmethod
+    @asynccontextmanager
+    async def connect(cls, config: Mapping[str, Any]) -> AsyncIterator[Self]:
+        """Go by what stands in a kubeconfig of the local control plane."""
+        cluster = config["clusters"][0]["cluster"]
+        trusted = ssl.create_default_context(cafile=cluster["certificate-authority"])
+        token = config["users"][0]["user"]["token"]
+        async with aiohttp.ClientSession(
+            cluster["server"],
+            connector=aiohttp.TCPConnector(ssl=trusted),
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=10),
+        ) as session:
+            yield cls(session)
+
+    async def request(self, method: str, path: str, document: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401  JSON
+        """Send a request and read the answer.
+
+        Raises:
+            KubectlFailed: The server refused.
+        """
+        async with self._session.request(method, path, json=document) as response:
+            answer = await response.json()
+            if not response.ok:
+                raise KubectlFailed(f"{method} {path}: {answer.get('message')}")
+            return answer
+
+    async def create_all(self, path: str, documents: Iterable[Mapping[str, Any]]) -> None:
+        """Create many objects of one kind, as fast as the server takes them."""
+        left = iter(documents)
+
+        async def work() -> None:
+            for document in left:
+                await self.request("POST", path, document)
+
+        await asyncio.gather(*(work() for _ in range(_AT_ONCE)))
+
+    async def clear(self, path: str) -> None:
+        """Delete all objects of one kind, and wait until they are gone."""
+        while (await self.request("GET", f"{path}?limit=1"))["items"]:
+            await self.request("DELETE", path)
+
+    async def lines(self, path: str) -> AsyncIterator[bytes]:
+        """Follow an answer that goes on."""
+        async with self._session.get(path) as response:
+            async for line in response.content:
+                yield line
+
+    async def writes(self) -> Counter[str]:
+        """How many requests to write there were so far, such as `APPLY secrets`, whoever sent them.
+
+        https://kubernetes.io/docs/reference/instrumentation/metrics/
+        """
+        async with self._session.get("/metrics") as response:
+            text = await response.text()
+        counts: Counter[str] = Counter()
+        for match in _REQUESTS.finditer(text):
+            labels = dict(_LABEL.findall(match["labels"]))
+            if labels["verb"] in _WRITES and labels["resource"] in _OF_INTEREST:
+                part = f"/{labels['subresource']}" if labels["subresource"] else ""
+                counts[f"{labels['verb']} {labels['resource']}{part}"] += int(float(match["count"]))
+        return counts
+
+
+class Arrivals:
+    """Tells at which moment of the loop's clock a Secret of one namespace came to hold what somebody waits for."""
+
+    def __init__(self, api: ApiServer, namespace: str) -> None:
+        self._api = api
+        self._path = f"/api/v1/namespaces/{namespace}/secrets"
+        self._awaited: dict[str, tuple[Data, asyncio.Future[float]]] = {}
+
+    def of(self, name: str, data: Data) -> asyncio.Future[float]:
+        """Promise the next moment at which that Secret is written with exactly that data."""
+        moment: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+        self._awaited[name] = (data, moment)
+        return moment
+
+    @classmethod
+    @asynccontextmanager
+    async def watch(cls, api: ApiServer, namespace: str) -> AsyncIterator[Self]:
+        """Watch while the context lasts, from now on."""
+        arrivals = cls(api, namespace)
+        position = (await api.request("GET", f"{arrivals._path}?limit=1"))["metadata"]["resourceVersion"]
+        following = asyncio.create_task(arrivals._follow(position))
+        try:
+            yield arrivals
+        finally:
+            following.cancel()
+
+    async def _follow(self, position: str) -> None:
+        while True:
+            query = f"watch=true&allowWatchBookmarks=true&timeoutSeconds=3600&resourceVersion={position}"
+            async for line in self._api.lines(f"{self._path}?{query}"):
+                event = json.loads(line)
+                position = event["object"]["metadata"]["resourceVersion"]
+                if event["type"] in {"ADDED", "MODIFIED"}:
+                    self._see(event["object"])
+
+    def _see(self, secret: Mapping[str, Any]) -> None:
+        name = secret["metadata"]["name"]
+        awaited, moment = self._awaited.get(name, (None, None))
+        if moment is None or awaited != _decoded(secret):
+            return
+        del self._awaited[name]
+        moment.set_result(asyncio.get_running_loop().time())
+
+
+def _decoded(secret: Mapping[str, Any]) -> Data:
+    return {key: base64.b64decode(content).decode() for key, content in (secret.get("data") or {}).items()}

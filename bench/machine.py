@@ -1,0 +1,47 @@
+"""What the figures depend on: the machine that they were taken on, and what a program took of it, by /proc."""
+
+import os
+import platform
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a program has taken so far: processor time in seconds, and its memory at present in MB."""
+
+    cpu: float
+    memory: float
+
+
+def usage_of(pid: int) -> Usage:
+    """Look at a running program; its children are not counted.
+
+    https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
+    """
+    # The second field is the program's name, which may hold anything.
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    user, system, pages = (int(fields[index]) for index in (11, 12, 21))
+    return Usage(cpu=(user + system) / _TICKS, memory=pages * _PAGE / 1e6)
+
+
+def peak_memory(pid: int) -> float:
+    """The most memory that a running program has had so far, in MB."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    found = re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)
+    assert found is not None
+    return int(found[1]) * 1024 / 1e6
+
+
+def description() -> str:
+    """Say in a line which machine this is."""
+    model = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    memory = os.sysconf("SC_PHYS_PAGES") * _PAGE / 2**30
+    return (
+        f"{os.cpu_count()} cores of {model[1] if model else platform.machine()}, {memory:.0f} GiB, "
+        f"Linux {platform.release().split('-')[0]}, Python {platform.python_version()}"
+    )

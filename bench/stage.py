@@ -1,0 +1,123 @@
+"""What the operator is measured on: a control plane and a Key Vault, filled; how much of everything is a `Size`."""
+
+import json
+import math
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from bench.apiserver import ApiServer, Arrivals
+from bench.subject import RULES, Operator
+from tests.controlplane.build import ensure_tools
+from tests.controlplane.parts import free_ports
+from tests.controlplane.plane import ControlPlane
+from tests.emulator.client import EmulatedVault, Emulator
+
+LATENCY: Final = 0.03
+"""Seconds that the vault takes for each call."""
+
+NAMESPACE: Final = "bench"
+VAULT_SECRETS: Final = f"/apis/vaultsync.dev/v1alpha1/namespaces/{NAMESPACE}/vaultsecrets"
+SECRETS: Final = f"/api/v1/namespaces/{NAMESPACE}/secrets"
+
+_PAGE: Final = 25
+_CRDS: Final = Path(__file__).parents[1] / "crds"
+_ENVIRON: Final = os.environ  # noqa: TID251  what starts programs passes its environment on
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much of everything; `refresh` is in seconds."""
+
+    name: str
+    objects: int
+    refresh: int
+    polls: int = 5
+    rotations: int = 20
+    samples: int = 10
+
+    @property
+    def pages(self) -> int:
+        """Calls that a listing of the vault takes."""
+        return math.ceil(self.objects / _PAGE)
+
+
+@dataclass(slots=True)
+class Stage:
+    """All parts; only the operator does not run yet."""
+
+    api: ApiServer
+    arrivals: Arrivals
+    emulator: Emulator
+    vault: EmulatedVault
+    size: Size
+    operator: Operator
+
+    def manifest(self, secret: str, name: str | None = None) -> Mapping[str, Any]:
+        """A VaultSecret for one secret of the vault, of the same name unless another is given."""
+        return {
+            "apiVersion": "vaultsync.dev/v1alpha1",
+            "kind": "VaultSecret",
+            "metadata": {"name": name or secret},
+            "spec": {
+                "vaultUrl": self.vault.url,
+                "refreshInterval": f"{self.size.refresh}s",
+                "data": [{"key": "password", "secretName": secret}],
+            },
+        }
+
+    @property
+    def secrets(self) -> list[str]:
+        """The names of the vault's secrets."""
+        return [f"secret-{index:05}" for index in range(self.size.objects)]
+
+
+def value_of(secret: str, version: int = 0) -> str:
+    """What a secret of the vault holds after so many rotations."""
+    return f"{secret} version {version}"
+
+
+def data_of(secret: str, version: int = 0) -> Mapping[str, str]:
+    """What the target of a secret has to hold after so many rotations."""
+    return {"password": value_of(secret, version)}
+
+
+@asynccontextmanager
+async def stage(size: Size) -> AsyncIterator[Stage]:
+    """Set everything up while the context lasts; the logs are kept if it ends with an error."""
+    folder = Path(tempfile.mkdtemp(prefix="vaultsync-bench-"))
+    print(f"Starting a control plane and a Key Vault with {size.objects:,} secrets; logs are in {folder} …", flush=True)
+    with ControlPlane(ensure_tools(_ENVIRON, sys.stderr), folder / "controlplane") as plane:
+        plane.install(_CRDS)
+        plane.kubectl("create", "namespace", NAMESPACE)
+        with Emulator.start(folder / "emulator") as emulator:
+            environ = {**_ENVIRON, **emulator.environment()}
+            environ["KUBECONFIG"] = str(plane.user("vaultsync", RULES))
+            environ["VAULTSYNC_VAULT_DNS_SUFFIXES"] = "localhost"
+            vault = emulator.vault("shop")
+            (port,) = free_ports(1)
+            admin = json.loads(plane.kubeconfig.read_text())
+            async with ApiServer.connect(admin) as api, Arrivals.watch(api, NAMESPACE) as arrivals:
+                operator = Operator(environ, port, folder / "operator.log")
+                ready = Stage(api, arrivals, emulator, vault, size, operator)
+                vault.set_many(_seed(ready.secrets))
+                vault.latency(LATENCY)
+                with closing(operator):
+                    yield ready
+    shutil.rmtree(folder)
+
+
+def _seed(secrets: Iterable[str]) -> Iterable[Mapping[str, object]]:
+    """Secrets that have rested for long, as most do."""
+    long_ago = datetime.now(UTC) - timedelta(days=100)
+    return [
+        {"name": secret, "value": value_of(secret), "created_on": long_ago, "updated_on": long_ago}
+        for secret in secrets
+    ]

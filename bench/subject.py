@@ -1,0 +1,130 @@
+"""The operator that is measured: a program of its own, with a service account that may do what it needs and no more."""
+
+import http.client
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Final
+
+from tests.controlplane.cluster import Rule
+
+RULES: Final[list[Rule]] = [
+    {"apiGroups": ["vaultsync.dev"], "resources": ["vaultsecrets"], "verbs": ["list", "watch"]},
+    {"apiGroups": ["vaultsync.dev"], "resources": ["vaultsecrets/status"], "verbs": ["patch"]},
+    {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list", "watch", "create", "patch"]},
+    {"apiGroups": [""], "resources": ["events"], "verbs": ["create"]},
+]
+"""All that the operator asks of the Kubernetes API."""
+
+_SOON = 60.0
+_PROBE_SECONDS = 0.1
+_SAMPLE = re.compile(r"^(\w+)(?:\{.*\})? (\S+)$", re.MULTILINE)
+
+
+class OperatorFailed(Exception):
+    """The operator ended, or did not become ready."""
+
+
+class Operator:
+    """`vaultsync run`, started and ended as often as needed.
+
+    Args:
+        environ: All that it finds in its environment, without where it listens.
+        port: Where it serves metrics and probes.
+        log: Where its output goes; each start adds to it.
+    """
+
+    def __init__(self, environ: Mapping[str, str], port: int, log: Path) -> None:
+        self._environ = {**environ, "VAULTSYNC_LISTEN": f"127.0.0.1:{port}"}
+        self._port = port
+        self._log = log
+        self._program: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it."""
+        assert self._program is None, "it runs already"
+        command = [sys.executable, "-m", "vaultsync", "run"]
+        with self._log.open("ab") as log:
+            self._program = subprocess.Popen(
+                command, env=self._environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+
+    def close(self) -> None:
+        """Let it end, and wait for that."""
+        if self._program is not None:
+            self._program.terminate()
+            self._program.wait()
+            self._program = None
+
+    @property
+    def pid(self) -> int:
+        """By which /proc knows it."""
+        assert self._program is not None, "it does not run"
+        return self._program.pid
+
+    def wait_until_ready(self) -> None:
+        """Wait until it says that it is ready.
+
+        Raises:
+            OperatorFailed: It ended, or took too long.
+        """
+        self._await("ready", lambda: self._status("/readyz") == http.client.OK)
+
+    def wait_until_polled(self) -> None:
+        """Wait until its first poll of the vault is over.
+
+        Raises:
+            OperatorFailed: It ended, or took too long.
+        """
+        self._await("done with its first poll", lambda: self._metric("vaultsync_polls_total") > 0)
+
+    @contextmanager
+    def probed(self) -> Iterator[list[float]]:
+        """Ask it ten times a second how it is, and note how many seconds each answer took: its loop's stalls show."""
+        waits: list[float] = [0.0]
+        over = threading.Event()
+
+        def probe() -> None:
+            while not over.wait(_PROBE_SECONDS):
+                asked = time.monotonic()
+                if self._status("/healthz") == http.client.OK:
+                    waits.append(time.monotonic() - asked)
+
+        thread = threading.Thread(target=probe)
+        thread.start()
+        try:
+            yield waits
+        finally:
+            over.set()
+            thread.join()
+
+    def _await(self, what: str, holds: Callable[[], bool]) -> None:
+        assert self._program is not None, "it does not run"
+        deadline = time.monotonic() + _SOON
+        while not holds():
+            if self._program.poll() is not None or time.monotonic() > deadline:
+                raise OperatorFailed(f"the operator is not {what}; its log is {self._log}")
+            time.sleep(0.02)
+
+    def _metric(self, name: str) -> float:
+        """The sum of a metric over its labels."""
+        with closing(self._connection()) as connection:
+            connection.request("GET", "/metrics")
+            text = connection.getresponse().read().decode()
+        return sum(float(match[2]) for match in _SAMPLE.finditer(text) if match[1] == name)
+
+    def _status(self, path: str) -> int:
+        with closing(self._connection()) as connection:
+            try:
+                connection.request("GET", path)
+                return connection.getresponse().status
+            except OSError:
+                return 0
+
+    def _connection(self) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection("127.0.0.1", self._port, timeout=_SOON)
