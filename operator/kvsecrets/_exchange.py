@@ -18,7 +18,8 @@ from kvsecrets.errors import ConnectionFailed, ConnectionProblem, UnexpectedAnsw
 
 _NO_SUCH_NAME = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
 CONNECT_SECONDS = 10.0
-"""The most that is waited for a connection; the rest of an attempt's time is for the answer."""
+"""The most that is waited for a connection, or half of an attempt's time if that is less: a connection that is given up
+by httpx itself is closed properly, one that is cancelled in its handshake from outside is not."""
 _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 
 
@@ -89,7 +90,7 @@ def _built(
         request.url,
         headers={**headers, **request.headers},
         content=request.body,
-        timeout=httpx.Timeout(timeout, connect=min(timeout, CONNECT_SECONDS)),
+        timeout=httpx.Timeout(timeout, connect=min(timeout / 2, CONNECT_SECONDS)),
     )
 
 

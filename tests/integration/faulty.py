@@ -1,0 +1,117 @@
+"""A server of real TLS sockets that misbehaves after the login: what it does then is a script, given as a function."""
+
+import contextlib
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Self
+
+Script = Callable[["Peer"], None]
+REQUEST_BYTES = 65_536
+
+
+class Peer:
+    """One connection of a client, from the server's side."""
+
+    def __init__(self, connection: socket.socket, stopped: threading.Event) -> None:
+        self._connection = connection
+        self._stopped = stopped
+
+    def write(self, *parts: bytes | str) -> None:
+        """Send bytes as they are; a client that has gone away is no trouble."""
+        with contextlib.suppress(OSError):
+            self._connection.sendall(b"".join(part if isinstance(part, bytes) else part.encode() for part in parts))
+
+    def answer(self, status: str, body: bytes = b"", **headers: str) -> None:
+        """Send a whole answer that keeps the connection; header names are given with underscores."""
+        named = {"content-length": str(len(body)), **{name.replace("_", "-"): text for name, text in headers.items()}}
+        lines = "".join(f"{name}: {text}\r\n" for name, text in named.items())
+        self.write(f"HTTP/1.1 {status}\r\n{lines}\r\n", body)
+
+    def drip(self, text: bytes, seconds: float = 0.05) -> None:
+        """Send byte by byte, endlessly slow, until the server stops."""
+        for number in range(len(text)):
+            if self._stopped.wait(seconds):
+                return
+            self.write(text[number : number + 1])
+
+    def hang(self) -> None:
+        """Do nothing until the server stops."""
+        self._stopped.wait(60)
+
+    def reset(self) -> None:
+        """Break the connection at once."""
+        self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
+        self._connection.close()
+
+    def request(self) -> bytes:
+        """Read one request; empty when the client has gone."""
+        text = b""
+        with contextlib.suppress(OSError):
+            while b"\r\n\r\n" not in text:
+                part = self._connection.recv(REQUEST_BYTES)
+                if not part:
+                    return b""
+                text += part
+        return text
+
+
+class FaultyVault:
+    """Listens on a free port; each authorized request is answered by the script, the others by a challenge."""
+
+    def __init__(self, script: Script, tls: ssl.SSLContext | None) -> None:
+        self._script = script
+        self._tls = tls
+        self._stopped = threading.Event()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self.url = f"https://127.0.0.1:{self.port}"
+        self.requests: list[bytes] = []
+        self._threads = [threading.Thread(target=self._listen, daemon=True)]
+
+    def __enter__(self) -> Self:
+        self._threads[0].start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._stopped.set()
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for thread in self._threads:
+            thread.join(10)
+
+    def _listen(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            thread = threading.Thread(target=self._serve, args=(connection,), daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        connection.settimeout(10)
+        with contextlib.suppress(OSError), self._secured(connection) as secured:
+            peer = Peer(secured, self._stopped)
+            while request := peer.request():
+                self.requests.append(request)
+                if b"\r\nauthorization:" in request.lower():
+                    self._script(peer)
+                    return
+                peer.answer(
+                    "401 Unauthorized",
+                    www_authenticate='Bearer authorization="https://login.example/t", resource="https://127.0.0.1"',
+                )
+
+    @contextlib.contextmanager
+    def _secured(self, connection: socket.socket) -> Iterator[socket.socket]:
+        with connection:
+            if self._tls is None:
+                yield connection
+            else:
+                with self._tls.wrap_socket(connection, server_side=True) as secured:
+                    yield secured
