@@ -26,9 +26,11 @@ from vaultsync.adapters.cluster.refusals import refusal
 from vaultsync.adapters.cluster.wire import Request
 from vaultsync.rules.outcome import Reason, SyncError
 
-_ANSWER_WITHIN = aiohttp.ClientTimeout(total=30, sock_connect=10)
-_NEWS_WITHIN = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=150)
-"""For a watch. Bookmarks come about once a minute, so that a longer silence means a dead connection."""
+ANSWER_WITHIN = 30.0
+"""Seconds for a request, its answer, and the wait for a free connection."""
+
+NEWS_WITHIN = 150.0
+"""Seconds for the next word of a watch. Bookmarks come about once a minute: a longer silence is a dead connection."""
 
 
 class NoCluster(Exception):
@@ -74,16 +76,28 @@ async def configuration_from(environ: Mapping[str, str]) -> Configuration:
 class Connection:
     """Sends requests; every failure comes out as a `SyncError` that holds no part of a body."""
 
-    def __init__(self, configuration: Configuration, *, user_agent: str, connections: int) -> None:
+    def __init__(
+        self,
+        configuration: Configuration,
+        *,
+        user_agent: str,
+        connections: int,
+        answer_within: float = ANSWER_WITHIN,
+        news_within: float = NEWS_WITHIN,
+    ) -> None:
         """Open nothing yet.
 
         Args:
             configuration: Where the API is, and how to log in.
             user_agent: What the API server's audit log calls us.
             connections: How many requests may be under way at once; watches come on top.
+            answer_within: Seconds that a request may take.
+            news_within: Seconds that a watch may be silent.
         """
         self._configuration = configuration
         self._user_agent = user_agent
+        self._answer_within = aiohttp.ClientTimeout(total=answer_within)
+        self._news_within = aiohttp.ClientTimeout(total=None, sock_connect=answer_within, sock_read=news_within)
         configuration.connection_pool_maxsize = connections
         self._client = ApiClient(configuration)
         configuration.connection_pool_maxsize = 0
@@ -98,9 +112,9 @@ class Connection:
         """Send a request and read its answer.
 
         Raises:
-            SyncError: The server refused, or did not answer in 30 s.
+            SyncError: The server refused, or did not answer in time.
         """
-        async with self._answered(self._client, request, _ANSWER_WITHIN) as response:
+        async with self._answered(self._client, request, self._answer_within) as response:
             return Answer(response.status, _document(await response.read(), request.about))
 
     async def documents(self, request: Request) -> AsyncGenerator[Mapping[str, Any], None]:
@@ -109,7 +123,7 @@ class Connection:
         Raises:
             SyncError: The server refused, or the connection broke.
         """
-        async with self._answered(self._watches, request, _NEWS_WITHIN) as response:
+        async with self._answered(self._watches, request, self._news_within) as response:
             async for line in response.content:
                 yield _document(line, request.about)
 
@@ -117,7 +131,7 @@ class Connection:
     async def _answered(
         self, client: ApiClient, request: Request, limits: aiohttp.ClientTimeout
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Hold the response while it is read. The causes are cut off: they carry headers and bodies along."""
+        """Hold the response while it is read."""
         url = f"{self._configuration.host}{request.path}"
         if request.query:
             url = f"{url}?{urlencode(request.query)}"
@@ -133,11 +147,15 @@ class Connection:
                     raise refusal(response.status, status, request.about, retry_after=_wait(response))
                 yield response
         except TimeoutError:
-            raise _unreachable(request, "does not answer in time") from None
+            trouble = "does not answer in time"
         except aiohttp.ClientConnectorError as error:
-            raise _unreachable(request, f"cannot be reached: {error}") from None
+            trouble = f"cannot be reached: {error}"
         except aiohttp.ClientError as error:
-            raise _unreachable(request, f"broke off the connection ({type(error).__name__})") from None
+            trouble = f"broke off the connection ({type(error).__name__})"
+        else:
+            return
+        # Not inside the handlers: the errors would come along as context, and they carry headers with our token.
+        raise SyncError(Reason.CLUSTER_UNAVAILABLE, f"{request.about}: the Kubernetes API {trouble}.")
 
     async def _headers(self, request: Request) -> dict[str, str]:
         headers = {"Accept": request.accept, "Content-Type": request.content_type, "User-Agent": self._user_agent}
@@ -148,10 +166,6 @@ class Connection:
                 Reason.CLUSTER_UNAVAILABLE, f"{request.about}: the service account's token cannot be read: {error}."
             ) from None
         return {**headers, "Authorization": token} if token else headers
-
-
-def _unreachable(request: Request, what: str) -> SyncError:
-    return SyncError(Reason.CLUSTER_UNAVAILABLE, f"{request.about}: the Kubernetes API {what}.")
 
 
 def _document(body: bytes, about: str) -> dict[str, Any]:

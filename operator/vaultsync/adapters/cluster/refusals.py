@@ -47,7 +47,8 @@ def refusal(status: int, document: Mapping[str, Any], about: str, *, retry_after
     """Translate an answer of 4xx or 5xx; `about` names the object, such as `Secret shop/db`."""
     details = document.get("details")
     details = details if isinstance(details, dict) else {}
-    causes = [cause for cause in details.get("causes") or () if isinstance(cause, dict)]
+    causes = details.get("causes")
+    causes = [cause for cause in causes if isinstance(cause, dict)] if isinstance(causes, list) else []
     message = str(document.get("message") or "")
     reasons = {str(cause.get("reason")) for cause in causes}
     if "NamespaceTerminating" in reasons or (status == HTTPStatus.NOT_FOUND and details.get("kind") == "namespaces"):
