@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from vaultsync.api.v1alpha1 import Condition, StatusEntry, StatusTarget, VaultSecret, VaultSecretStatus
-from vaultsync.rules.outcome import Change, EntryState, Failed, Outcome, Suspended, Synced, ready_status
+from vaultsync.rules.outcome import Change, EntryState, Outcome, Synced, ready_status
 
 READY = "Ready"
 
@@ -11,24 +11,18 @@ READY = "Ready"
 def status_after(vault_secret: VaultSecret, outcome: Outcome, *, now: datetime) -> VaultSecretStatus:
     """Build the next status; what a failure tells nothing about stays as it was."""
     before = vault_secret.status
-    status = VaultSecretStatus(
+    target, entries, last_change_time = before.target, before.entries, before.last_change_time
+    if isinstance(outcome, Synced):
+        target = StatusTarget(name=vault_secret.target_key.name)
+        entries = tuple(_entry(entry) for entry in outcome.entries)
+        last_change_time = before.last_change_time if outcome.change is Change.NONE else now
+    return VaultSecretStatus(
         observed_generation=vault_secret.metadata.generation,
         conditions=(_ready(vault_secret, outcome, now=now),),
-        target=before.target,
-        entries=before.entries,
-        last_change_time=before.last_change_time,
+        target=target,
+        entries=entries,
+        last_change_time=last_change_time,
     )
-    match outcome:
-        case Synced():
-            return status.model_copy(
-                update={
-                    "target": StatusTarget(name=vault_secret.target_key.name),
-                    "entries": tuple(_entry(entry) for entry in outcome.entries),
-                    "last_change_time": before.last_change_time if outcome.change is Change.NONE else now,
-                }
-            )
-        case Failed() | Suspended():
-            return status
 
 
 def condition(status: VaultSecretStatus, kind: str) -> Condition | None:

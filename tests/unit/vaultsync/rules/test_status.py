@@ -1,0 +1,167 @@
+"""The status that people see: what changes it, what leaves it alone, and its way through the API server and back."""
+
+from datetime import datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.builders import READ_AT, SECOND, START, a_state, a_vault_secret
+from vaultsync.api.v1alpha1 import VaultSecretStatus
+from vaultsync.rules.outcome import Change, EntryState, Failed, Outcome, Reason, Suspended, Synced
+from vaultsync.rules.status import READY, condition, status_after
+
+NOW = READ_AT
+LATER = NOW + timedelta(minutes=5)
+CREATED = Synced((a_state(),), Change.CREATED, "Created.")
+AWAY = Failed(Reason.VAULT_UNREACHABLE, "No answer.")
+
+
+def status_of(*outcomes: Outcome) -> VaultSecretStatus:
+    """The status after these outcomes, each a minute after the one before."""
+    status = VaultSecretStatus()
+    for minute, outcome in enumerate(outcomes):
+        status = status_after(a_vault_secret(status=status), outcome, now=NOW + minute * timedelta(minutes=1))
+    return status
+
+
+def ready_of(status: VaultSecretStatus) -> tuple[str, str, str]:
+    ready = condition(status, READY)
+    assert ready is not None
+    return ready.status, ready.reason, ready.message
+
+
+def test_a_success_tells_the_target_its_entries_and_when_it_was_written() -> None:
+    status = status_of(CREATED)
+
+    assert status.to_wire() == {
+        "observedGeneration": 1,
+        "conditions": [
+            {
+                "type": "Ready",
+                "status": "True",
+                "reason": "Synced",
+                "message": "1 key is in sync.",
+                "lastTransitionTime": "2026-03-01T12:30:00Z",
+                "observedGeneration": 1,
+            }
+        ],
+        "target": {"name": "db"},
+        "entries": [
+            {
+                "key": "password",
+                "secretName": "db-password",
+                "version": a_state().version,
+                "updated": "2026-03-01T12:00:00Z",
+                "readAt": "2026-03-01T12:30:00Z",
+            }
+        ],
+        "lastChangeTime": "2026-03-01T12:30:00Z",
+    }
+
+
+@pytest.mark.parametrize(
+    ("outcome", "ready"),
+    [
+        (AWAY, ("False", "VaultUnreachable", "No answer.")),
+        (Suspended(), ("Unknown", "Suspended", Reason.SUSPENDED.sentence)),
+    ],
+    ids=["a failure", "a suspension"],
+)
+def test_the_ready_condition_alone_tells_of(outcome: Outcome, ready: tuple[str, str, str]) -> None:
+    before, after = status_of(CREATED), status_of(CREATED, outcome)
+
+    assert ready_of(after) == ready
+    assert after.model_copy(update={"conditions": before.conditions}) == before
+
+
+@pytest.mark.parametrize(
+    ("outcome", "moved"),
+    [
+        (Synced((a_state(),)), False),
+        (Synced((a_state(version=SECOND),), Change.ROTATED, "Rotated."), False),
+        (AWAY, True),
+        (Suspended(), True),
+    ],
+    ids=["still in sync", "rotated", "failed", "suspended"],
+)
+def test_the_transition_time_moves_with_the_status_and_with_nothing_else(outcome: Outcome, moved: bool) -> None:
+    ready = condition(status_after(a_vault_secret(status=status_of(CREATED)), outcome, now=LATER), READY)
+
+    assert ready is not None
+    assert ready.last_transition_time == (LATER if moved else NOW)
+
+
+def test_another_reason_for_the_same_status_keeps_the_transition_time() -> None:
+    ready = condition(status_of(AWAY, Failed(Reason.LOGIN_FAILED, "Cannot log in.")), READY)
+
+    assert ready is not None
+    assert (ready.reason, ready.last_transition_time) == ("LoginFailed", NOW)
+
+
+@pytest.mark.parametrize(
+    ("change", "written"),
+    [(change, change is not Change.NONE) for change in Change],
+    ids=[f"{change}" for change in Change],
+)
+def test_the_change_time_is_that_of_the_last_write(change: Change, written: bool) -> None:
+    after = status_after(a_vault_secret(status=status_of(CREATED)), Synced((a_state(),), change, "x"), now=LATER)
+
+    assert after.last_change_time == (LATER if written else NOW)
+
+
+def test_the_generation_that_was_looked_at_is_told() -> None:
+    vault_secret = a_vault_secret(metadata={"generation": 7}, status=status_of(CREATED))
+
+    after = status_after(vault_secret, Synced((a_state(),)), now=LATER)
+
+    ready = condition(after, READY)
+    assert ready is not None
+    assert (after.observed_generation, ready.observed_generation) == (7, 7)
+
+
+def test_a_condition_that_is_not_there_is_none() -> None:
+    assert condition(VaultSecretStatus(), READY) is None
+
+
+MOMENTS = st.datetimes(
+    min_value=START.replace(tzinfo=None), max_value=(START + timedelta(days=3650)).replace(tzinfo=None)
+).map(lambda moment: moment.replace(tzinfo=START.tzinfo))
+ENTRIES = st.builds(
+    EntryState,
+    key=st.text("abc.-", min_size=1),
+    secret_name=st.text("abc-", min_size=1),
+    version=st.none() | st.just(SECOND),
+    updated=st.none() | MOMENTS,
+    expires=st.none() | MOMENTS,
+    read_at=MOMENTS,
+)
+OUTCOMES = st.one_of(
+    st.builds(
+        Synced,
+        st.lists(ENTRIES, max_size=3, unique_by=lambda entry: entry.key).map(tuple),
+        st.sampled_from(Change),
+        st.text(max_size=5),
+    ),
+    st.builds(Failed, st.sampled_from([reason for reason in Reason if reason is not Reason.SYNCED]), st.text()),
+    st.just(Suspended()),
+)
+
+
+@given(outcomes=st.lists(OUTCOMES, min_size=1, max_size=4), now=MOMENTS)
+def test_every_status_comes_back_from_the_api_server_as_it_went(outcomes: list[Outcome], now: datetime) -> None:
+    status = VaultSecretStatus()
+    for outcome in outcomes:
+        status = status_after(a_vault_secret(status=status), outcome, now=now)
+
+    assert VaultSecretStatus.parse(status.to_wire()) == status
+
+
+@given(outcome=OUTCOMES, again=st.integers(0, 10**6), now=MOMENTS)
+def test_the_same_outcome_again_without_a_deed_changes_nothing(outcome: Outcome, again: int, now: datetime) -> None:
+    first = status_after(a_vault_secret(), outcome, now=now)
+    stored = a_vault_secret(status=VaultSecretStatus.parse(first.to_wire()))
+    if isinstance(outcome, Synced):
+        outcome = Synced(outcome.entries)
+
+    assert status_after(stored, outcome, now=now + timedelta(seconds=again)) == stored.status
