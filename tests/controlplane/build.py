@@ -37,6 +37,7 @@ TOOLS: Final = (
     Tool("kube-apiserver", "kubernetes", "k8s.io/kubernetes/cmd/kube-apiserver", 210),
     Tool("kube-controller-manager", "kubernetes", "k8s.io/kubernetes/cmd/kube-controller-manager", 50),
     Tool("kubectl", "kubernetes", "k8s.io/kubernetes/cmd/kubectl", 20),
+    Tool("helm", "helm", "helm.sh/helm/v3/cmd/helm", 60),
 )
 
 

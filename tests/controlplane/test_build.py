@@ -50,7 +50,7 @@ def test_every_program_is_built_and_announced(tmp_path: Path) -> None:
 
     assert set(tools) == NAMES
     assert all(place.read_text() == "program\n" for place in tools.values())
-    assert all(f"{number} of 4: {tool.name}" in out.getvalue() for number, tool in enumerate(TOOLS, start=1))
+    assert all(f"{number} of {len(TOOLS)}: {tool.name}" in out.getvalue() for number, tool in enumerate(TOOLS, start=1))
 
 
 def test_what_is_built_is_not_built_again(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_programs_of_another_origin_are_taken_and_only_the_rest_is_built(tmp_pat
     tools = ensure_tools(environ, io.StringIO())
 
     assert {name: tools[name] for name in given} == given
-    assert build_count(environ) == 1
+    assert build_count(environ) == len(TOOLS) - len(given)
 
 
 def test_a_refused_build_says_why_and_leaves_nothing_that_looks_built(tmp_path: Path) -> None:
