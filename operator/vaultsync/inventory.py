@@ -1,7 +1,8 @@
 """Which VaultSecrets there are: by key, by target, and by the vault that they ask; in memory, reads nothing itself."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, MutableMapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TypeVar
 
@@ -11,14 +12,35 @@ from vaultsync.api.v1alpha1 import VaultSecret
 _Name = TypeVar("_Name")
 
 
+@dataclass(slots=True)
+class _Demand:
+    """What is asked of one vault, and by whom."""
+
+    users: set[ObjectKey] = field(default_factory=set)
+    names: defaultdict[str, set[ObjectKey]] = field(default_factory=lambda: defaultdict(set))
+    intervals: Counter[timedelta] = field(default_factory=Counter)
+
+    def add(self, vault_secret: VaultSecret) -> None:
+        self.users.add(vault_secret.key)
+        self.intervals[vault_secret.spec.refresh_interval] += 1
+        for name in unpinned_names(vault_secret):
+            self.names[name].add(vault_secret.key)
+
+    def remove(self, vault_secret: VaultSecret) -> None:
+        self.users.remove(vault_secret.key)
+        self.intervals.subtract([vault_secret.spec.refresh_interval])
+        self.intervals += Counter()  # which drops what counts zero
+        for name in unpinned_names(vault_secret):
+            _discard(self.names, name, vault_secret.key)
+
+
 class Inventory:
     """The VaultSecrets as last seen, with the indexes that keep every look-up independent of how many there are."""
 
     def __init__(self) -> None:
         self._by_key: dict[ObjectKey, VaultSecret] = {}
         self._by_target: defaultdict[ObjectKey, set[ObjectKey]] = defaultdict(set)
-        self._by_vault: defaultdict[str, set[ObjectKey]] = defaultdict(set)
-        self._by_name: defaultdict[str, defaultdict[str, set[ObjectKey]]] = defaultdict(lambda: defaultdict(set))
+        self._by_vault: defaultdict[str, _Demand] = defaultdict(_Demand)
 
     def __len__(self) -> int:
         return len(self._by_key)
@@ -32,30 +54,21 @@ class Inventory:
         self.drop(vault_secret.key)
         self._by_key[vault_secret.key] = vault_secret
         self._by_target[vault_secret.target_key].add(vault_secret.key)
-        if vault_secret.spec.suspend:
-            return
-        vault = vault_secret.spec.vault_url
-        self._by_vault[vault].add(vault_secret.key)
-        for name in unpinned_names(vault_secret):
-            self._by_name[vault][name].add(vault_secret.key)
+        if not vault_secret.spec.suspend:
+            self._by_vault[vault_secret.spec.vault_url].add(vault_secret)
 
     def drop(self, key: ObjectKey) -> None:
         """Forget it; unknown keys are fine."""
         vault_secret = self._by_key.pop(key, None)
         if vault_secret is None:
             return
-        vault = vault_secret.spec.vault_url
         _discard(self._by_target, vault_secret.target_key, key)
-        _discard(self._by_vault, vault, key)
-        for name in unpinned_names(vault_secret):
-            if vault in self._by_name:
-                _discard(self._by_name[vault], name, key)
-        if not self._by_name.get(vault, True):
-            del self._by_name[vault]
-
-    def keys(self) -> Collection[ObjectKey]:
-        """All of them."""
-        return self._by_key.keys()
+        if vault_secret.spec.suspend:
+            return
+        demand = self._by_vault[vault_secret.spec.vault_url]
+        demand.remove(vault_secret)
+        if not demand.users:
+            del self._by_vault[vault_secret.spec.vault_url]
 
     def rivals(self, vault_secret: VaultSecret) -> Iterable[VaultSecret]:
         """Everybody else who wants the same target."""
@@ -77,16 +90,18 @@ class Inventory:
 
     def users(self, vault_url: str) -> Collection[ObjectKey]:
         """Who asks that vault."""
-        return self._by_vault.get(vault_url, ())
+        demand = self._by_vault.get(vault_url)
+        return demand.users if demand else ()
 
     def names(self, vault_url: str) -> Mapping[str, Collection[ObjectKey]]:
         """Who asks that vault for the newest version of which secret, by its name in lower case."""
-        return self._by_name.get(vault_url, {})
+        demand = self._by_vault.get(vault_url)
+        return demand.names if demand else {}
 
     def refresh_interval(self, vault_url: str) -> timedelta | None:
         """The shortest interval that anybody wants for that vault."""
-        users = self._by_vault.get(vault_url, ())
-        return min((self._by_key[key].spec.refresh_interval for key in users), default=None)
+        demand = self._by_vault.get(vault_url)
+        return min(demand.intervals) if demand else None
 
 
 def unpinned_names(vault_secret: VaultSecret) -> Iterable[str]:
