@@ -1,0 +1,174 @@
+"""Measures kvsecrets against the vendor's azure-keyvault-secrets, side by side: one emulator, one run, in turns.
+
+Every measurement is a process of its own (`client_worker`), so that import and memory are of one library alone. Both
+are asked as their documents show it; nothing is tuned for either.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import azure.identity
+
+from bench import machine
+from bench.figures import HERE, rewrite
+from tests.emulator.client import ROOT, Emulator
+
+LIBRARIES = ("kvsecrets", "azure")
+TWINS = ("threads", "asyncio")
+SCOPE = "https://localhost/.default"
+OUT = HERE / "out" / "clients.json"
+
+Sample = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much is measured."""
+
+    gets: int = 2000
+    at_once: int = 50
+    secrets: int = 1000
+    rounds: int = 5
+
+
+QUICK = Size(gets=300, secrets=200, rounds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table: which figure, in which unit, and whether it is the processor's or the clock's."""
+
+    what: str
+    unit: str
+    path: Sequence[str]
+
+    def of(self, samples: Sequence[Sample]) -> float:
+        """Give the median of all rounds."""
+        return statistics.median(self._read(sample) for sample in samples)
+
+    def _read(self, sample: Sample) -> float:
+        figure: Any = sample
+        for key in self.path:
+            figure = figure[key]
+        return float(figure)
+
+
+def rows(size: Size) -> list[Row]:
+    """Say what is shown, in order."""
+    return [
+        Row("a get, one by one", "ms", ("one_by_one", "wall")),
+        Row("… of which processor time of the client", "ms", ("one_by_one", "cpu")),
+        Row(f"a get, {size.at_once} at once", "ms", ("at_once", "wall")),
+        Row("… of which processor time of the client", "ms", ("at_once", "cpu")),
+        Row(f"listing {size.secrets:,} secrets", "ms", ("listing", "wall")),
+        Row("… of which processor time of the client", "ms", ("listing", "cpu")),
+        Row("import and make a client", "ms", ("start",)),
+        Row("memory after that", "MB", ("memory",)),
+        Row("memory at most", "MB", ("peak",)),
+    ]
+
+
+def run(arguments: list[str]) -> int:
+    """Measure and show; the exit code is always 0, since no figure here is a promise."""
+    parser = argparse.ArgumentParser(prog="python -m bench clients", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="less of everything: to try it, not to cite it")
+    parser.add_argument("--write", action="store_true", help="put the figures into bench/README.md")
+    options = parser.parse_args(arguments)
+    size = QUICK if options.quick else Size()
+    samples: dict[tuple[str, str], list[Sample]] = {(library, twin): [] for twin in TWINS for library in LIBRARIES}
+    for library, twin, sample in _measure(size):
+        samples[library, twin].append(sample)
+        print(f"  {library} {twin}: {sample['one_by_one']['wall']:.2f} ms a get", flush=True)
+    table = _table(size, samples)
+    print(f"\n{table}")
+    _write_json(size, samples)
+    if options.write:
+        rewrite("CLIENTS", table)
+    return 0
+
+
+def _measure(size: Size) -> Iterator[tuple[str, str, Sample]]:
+    names = [f"secret-{number:04}" for number in range(size.secrets)]
+    with tempfile.TemporaryDirectory() as folder, Emulator.start(Path(folder)) as emulator:
+        emulator.vault("shop").set_many({"name": name, "value": "correct horse battery staple"} for name in names)
+        task = {
+            "url": emulator.vault_url("shop"),
+            "names": names,
+            "gets": size.gets,
+            "at_once": size.at_once,
+            **_token(emulator),
+        }
+        # The first round only warms the disk's cache and the compiled files.
+        for round_ in range(size.rounds + 1):
+            for twin in TWINS:
+                for library in LIBRARIES if round_ % 2 else LIBRARIES[::-1]:
+                    sample = _sample(emulator, {**task, "library": library, "twin": twin})
+                    if round_ > 0:
+                        yield library, twin, sample
+
+
+def _token(emulator: Emulator) -> dict[str, object]:
+    with azure.identity.ClientSecretCredential(
+        emulator.tenant_id,
+        emulator.client_id,
+        emulator.client_secret,
+        authority=emulator.login_url,
+        connection_verify=str(emulator.ca_file),
+        disable_instance_discovery=True,
+    ) as credential:
+        token = credential.get_token(SCOPE)
+    return {"token": token.token, "expires_on": token.expires_on}
+
+
+def _sample(emulator: Emulator, task: dict[str, object]) -> Sample:
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.client_worker"],
+        cwd=ROOT,
+        env=emulator.environment(),
+        input=json.dumps(task),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    sample: Sample = json.loads(done.stdout)
+    return sample
+
+
+def _table(size: Size, samples: dict[tuple[str, str], list[Sample]]) -> str:
+    lines = ["| | kvsecrets | azure-keyvault-secrets | ratio |", "|---|---|---|---|"]
+    for twin in TWINS:
+        lines.append(f"| **{twin}** | | | |")
+        for row in rows(size):
+            ours, theirs = (row.of(samples[library, twin]) for library in LIBRARIES)
+            lines.append(f"| {row.what} | {ours:.3g} {row.unit} | {theirs:.3g} {row.unit} | {theirs / ours:.2f} |")
+    return "\n".join(lines)
+
+
+def _write_json(size: Size, samples: dict[tuple[str, str], list[Sample]]) -> None:
+    OUT.parent.mkdir(exist_ok=True)
+    document = {
+        "taken": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": machine.description(),
+        "gets": size.gets,
+        "at_once": size.at_once,
+        "secrets": size.secrets,
+        "versions": {name: version(name) for name in ("httpx", "azure-keyvault-secrets", "azure-core")},
+        "samples": [
+            {"library": library, "twin": twin, "rounds": rounds} for (library, twin), rounds in samples.items()
+        ],
+    }
+    OUT.write_text(json.dumps(document, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(run(sys.argv[1:]))
