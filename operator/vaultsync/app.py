@@ -23,6 +23,7 @@ from vaultsync.adapters.telemetry import Telemetry
 from vaultsync.adapters.vaults import Budget, Vaults
 from vaultsync.api import ObjectKey
 from vaultsync.inventory import Inventory
+from vaultsync.rules.access import is_known_vault
 from vaultsync.reconcile import Limits, Reconciler
 from vaultsync.settings import LogFormat, Settings, SettingsError
 from vaultsync.triggers.handlers import VaultSecretEvents, register
@@ -151,6 +152,7 @@ async def build(settings: Settings, environ: Mapping[str, str], stack: AsyncExit
             vaults=vaults,
             inventory=inventory,
             trigger=Trigger(queue.add, reconciler.is_due),
+        may_ask=lambda vault_url: is_known_vault(vault_url, settings.vault_dns_suffixes),
             record=telemetry,
             clock=time.monotonic,
             jitter=random.uniform,

@@ -1,6 +1,6 @@
 """Who may do what: which vaults are spoken to, and which Secrets are ours to write; reads nothing itself."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from urllib.parse import urlsplit
 
 from vaultsync.api import ObjectKey
@@ -12,18 +12,23 @@ REFUSED_TYPES = frozenset({"kubernetes.io/service-account-token", "bootstrap.kub
 """Secret types that Kubernetes itself turns into credentials: never written, whoever asks."""
 
 
-def check_vault(vault_url: str, dns_suffixes: Iterable[str]) -> None:
-    """Refuse a vault outside the known domains, since the operator's token would go there.
+def is_known_vault(vault_url: str, dns_suffixes: Iterable[str]) -> bool:
+    """Tell whether a vault is in a known domain, since the operator's token would go there.
 
     A suffix with a leading dot admits every host below it; one without admits that very host.
     """
     host = (urlsplit(vault_url).hostname or "").lower()
-    suffixes = tuple(suffix.lower() for suffix in dns_suffixes)
-    if any(host.endswith(suffix) if suffix.startswith(".") else host == suffix for suffix in suffixes):
+    suffixes = (suffix.lower() for suffix in dns_suffixes)
+    return any(host.endswith(suffix) if suffix.startswith(".") else host == suffix for suffix in suffixes)
+
+
+def check_vault(vault_url: str, dns_suffixes: Collection[str]) -> None:
+    """Refuse a vault outside the known domains."""
+    if is_known_vault(vault_url, dns_suffixes):
         return
     raise SyncError(
         Reason.INVALID_SPEC,
-        f"vaultUrl {vault_url} is not in a domain that this operator speaks to ({', '.join(suffixes)}); "
+        f"vaultUrl {vault_url} is not in a domain that this operator speaks to ({', '.join(dns_suffixes)}); "
         "correct it, or add its domain to the operator's setting VAULTSYNC_VAULT_DNS_SUFFIXES.",
     )
 

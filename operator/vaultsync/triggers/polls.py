@@ -232,10 +232,11 @@ class Poller:
 class Polls:
     """The pollers of all vaults that anybody asks."""
 
-    def __init__(self, start: Callable[[str], Poller], inventory: Inventory) -> None:
-        """`start` makes a poller for a vault."""
+    def __init__(self, start: Callable[[str], Poller], inventory: Inventory, *, may_ask: Callable[[str], bool]) -> None:
+        """`start` makes a poller for a vault; vaults that `may_ask` refuses are never spoken to."""
         self._make = start
         self._inventory = inventory
+        self._may_ask = may_ask
         self._pollers: dict[str, Poller] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
@@ -250,7 +251,7 @@ class Polls:
         for vault_url in self._tasks.keys() - wanted:
             self._tasks.pop(vault_url).cancel()
             del self._pollers[vault_url]
-        for vault_url in wanted - self._tasks.keys():
+        for vault_url in filter(self._may_ask, wanted - self._tasks.keys()):
             poller = self._pollers[vault_url] = self._make(vault_url)
             self._tasks[vault_url] = asyncio.create_task(poller.run(), name=f"poller {vault_url}")
 
