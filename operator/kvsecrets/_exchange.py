@@ -95,7 +95,12 @@ def _built(
 
 
 def _read(response: httpx.Response, body: _Body) -> Response:
-    return Response(response.status_code, dict(response.headers), body.whole())
+    # Read from the raw list: httpx's own mapping walks through all headers anew for each that is looked up.
+    headers: dict[str, str] = {}
+    for raw_name, raw_text in response.headers.raw:
+        name, text = raw_name.decode("latin-1").lower(), raw_text.decode("latin-1")
+        headers[name] = f"{headers[name]}, {text}" if name in headers else text
+    return Response(response.status_code, headers, body.whole())
 
 
 @contextlib.contextmanager

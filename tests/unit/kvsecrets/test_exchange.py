@@ -85,6 +85,13 @@ async def test_an_answer_is_read_with_its_headers_in_lower_case(twin: Exchange) 
 
 
 @both
+async def test_a_header_that_is_given_twice_is_read_as_one(twin: Exchange) -> None:
+    answer = await twin(lambda _: httpx.Response(401, headers=[("WWW-Authenticate", "a"), ("www-authenticate", "b")]))
+
+    assert answer.headers["www-authenticate"] == "a, b"
+
+
+@both
 async def test_a_body_in_parts_is_put_together(twin: Exchange) -> None:
     assert (await twin(lambda _: httpx.Response(200, stream=Chunks(3)))).body == b"0123456789" * 3
 
