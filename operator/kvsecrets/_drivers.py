@@ -80,12 +80,12 @@ class Driver:
 
     def __init__(
         self,
-        lane: Callable[[], AbstractContextManager[httpx.Client]],
+        connection: Callable[[], AbstractContextManager[httpx.Client]],
         logins: Logins,
         surroundings: Surroundings,
         sleep: Callable[[float], None],
     ) -> None:
-        self._lane = lane
+        self._connection = connection
         self._logins = logins
         self._around = surroundings
         self._sleep = sleep
@@ -125,7 +125,7 @@ class Driver:
         around = self._around
         start = around.monotonic()
         try:
-            with self._lane() as http:
+            with self._connection() as http:
                 response = exchange(http, effect, run.headers, around.timeout, around.monotonic)
         except KeyVaultError as error:
             run.saw(effect, error, around.monotonic() - start)
@@ -139,12 +139,12 @@ class AsyncDriver:
 
     def __init__(
         self,
-        lane: Callable[[], AbstractAsyncContextManager[httpx.AsyncClient]],
+        connection: Callable[[], AbstractAsyncContextManager[httpx.AsyncClient]],
         logins: AsyncLogins,
         surroundings: Surroundings,
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
-        self._lane = lane
+        self._connection = connection
         self._logins = logins
         self._around = surroundings
         self._sleep = sleep
@@ -184,7 +184,7 @@ class AsyncDriver:
         around = self._around
         start = around.monotonic()
         try:
-            async with self._lane() as http:
+            async with self._connection() as http:
                 response = await exchange_async(http, effect, run.headers, around.timeout)
         except KeyVaultError as error:
             run.saw(effect, error, around.monotonic() - start)

@@ -14,10 +14,10 @@ import httpx
 
 from kvsecrets import _operations as ask
 from kvsecrets._changes import Changes, Clear
+from kvsecrets._connections import async_connections
 from kvsecrets._credentials import AnyCredential
 from kvsecrets._drivers import TIMEOUT, AsyncDriver, ResponseHook, Surroundings, wall_clock
 from kvsecrets._flow import Flow
-from kvsecrets._lanes import async_connections
 from kvsecrets._logins import AsyncLogins
 from kvsecrets._operations import Listing, Page, Vault
 from kvsecrets._retry import RetryPolicy
@@ -67,9 +67,9 @@ class AsyncSecretClient:
             vault_url, api_version, retry or RetryPolicy(), verify_resource=verify_challenge_resource
         )
         surroundings = Surroundings.real(self._vault.access.host, timeout)
-        lane, self._close = async_connections(http_client, transport, timeout)
+        connection, self._close = async_connections(http_client, transport, timeout)
         self._logins = AsyncLogins(credential, wall_clock)
-        self._driver = AsyncDriver(lane, self._logins, surroundings, asyncio.sleep)
+        self._driver = AsyncDriver(connection, self._logins, surroundings, asyncio.sleep)
 
     @property
     def vault_url(self) -> str:

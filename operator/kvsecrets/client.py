@@ -14,10 +14,10 @@ import httpx
 
 from kvsecrets import _operations as ask
 from kvsecrets._changes import Changes, Clear
+from kvsecrets._connections import sync_connections
 from kvsecrets._credentials import SyncCredential, is_async
 from kvsecrets._drivers import TIMEOUT, Driver, ResponseHook, Surroundings, wall_clock
 from kvsecrets._flow import Flow
-from kvsecrets._lanes import connections
 from kvsecrets._logins import Logins
 from kvsecrets._operations import Listing, Page, Vault
 from kvsecrets._retry import RetryPolicy
@@ -70,8 +70,8 @@ class SecretClient:
             vault_url, api_version, retry or RetryPolicy(), verify_resource=verify_challenge_resource
         )
         surroundings = Surroundings.real(self._vault.access.host, timeout)
-        lane, self._close = connections(http_client, transport, timeout)
-        self._driver = Driver(lane, Logins(credential, wall_clock), surroundings, time.sleep)
+        connection, self._close = sync_connections(http_client, transport, timeout)
+        self._driver = Driver(connection, Logins(credential, wall_clock), surroundings, time.sleep)
 
     @property
     def vault_url(self) -> str:

@@ -16,8 +16,8 @@ from kvsecrets import (
     RecoverDeletedSecretOperation,
     SecretClient,
 )
+from kvsecrets._connections import AsyncConnections, Connections
 from kvsecrets._drivers import AsyncDriver, Driver
-from kvsecrets._lanes import AsyncLanes, Lanes
 from kvsecrets._logins import AsyncLogins, Logins
 
 PUBLIC = [
@@ -26,7 +26,7 @@ PUBLIC = [
     (RecoverDeletedSecretOperation, AsyncRecoverDeletedSecretOperation),
     (Paged, AsyncPaged),
 ]
-PRIVATE = [(Driver, AsyncDriver), (Logins, AsyncLogins), (Lanes, AsyncLanes)]
+PRIVATE = [(Driver, AsyncDriver), (Logins, AsyncLogins), (Connections, AsyncConnections)]
 OTHER_NAMES = {"close": "aclose"}
 """Where Python's own habit gives the twin another name."""
 LISTS = {name for name in vars(SecretClient) if name.startswith("list_")}

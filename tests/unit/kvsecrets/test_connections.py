@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, ExitStack
 import httpx
 import pytest
 
-from kvsecrets._lanes import KEPT, LANES, AsyncLanes, Lanes, async_connections, connections
+from kvsecrets._connections import KEPT, MOST, AsyncConnections, Connections, async_connections, sync_connections
 from kvsecrets.errors import ConnectionFailed
 
 
@@ -22,16 +22,16 @@ def made_async() -> Iterator[httpx.AsyncClient]:
         yield httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200)))
 
 
-def lanes(timeout: float = 10) -> Lanes:
-    return Lanes(made().__next__, timeout)
+def many(timeout: float = 10) -> Connections:
+    return Connections(made().__next__, timeout)
 
 
-def async_lanes(timeout: float = 10) -> AsyncLanes:
-    return AsyncLanes(made_async().__next__, timeout)
+def many_async(timeout: float = 10) -> AsyncConnections:
+    return AsyncConnections(made_async().__next__, timeout)
 
 
 def test_the_connection_that_was_used_last_is_used_next() -> None:
-    lend = lanes()
+    lend = many()
     with lend() as first, lend() as second:
         pass
 
@@ -41,7 +41,7 @@ def test_the_connection_that_was_used_last_is_used_next() -> None:
 
 
 async def test_the_connection_that_was_used_last_is_used_next_async() -> None:
-    lend = async_lanes()
+    lend = many_async()
     async with lend() as first, lend() as second:
         pass
 
@@ -51,7 +51,7 @@ async def test_the_connection_that_was_used_last_is_used_next_async() -> None:
 
 
 def test_more_idle_connections_than_are_kept_are_closed() -> None:
-    lend = lanes()
+    lend = many()
     with ExitStack() as stack:
         lent = [stack.enter_context(lend()) for _ in range(KEPT + 3)]
 
@@ -59,7 +59,7 @@ def test_more_idle_connections_than_are_kept_are_closed() -> None:
 
 
 async def test_more_idle_connections_than_are_kept_are_closed_async() -> None:
-    lend = async_lanes()
+    lend = many_async()
     async with AsyncExitStack() as stack:
         lent = [await stack.enter_async_context(lend()) for _ in range(KEPT + 3)]
 
@@ -67,9 +67,9 @@ async def test_more_idle_connections_than_are_kept_are_closed_async() -> None:
 
 
 def test_who_gets_no_connection_in_time_hears_that_the_request_never_left() -> None:
-    lend = lanes(timeout=0.01)
+    lend = many(timeout=0.01)
     with ExitStack() as stack:
-        for _ in range(LANES):
+        for _ in range(MOST):
             stack.enter_context(lend())
 
         with pytest.raises(ConnectionFailed, match="100 requests are under way") as caught, lend():
@@ -79,9 +79,9 @@ def test_who_gets_no_connection_in_time_hears_that_the_request_never_left() -> N
 
 
 async def test_who_gets_no_connection_in_time_hears_that_the_request_never_left_async() -> None:
-    lend = async_lanes(timeout=0.01)
+    lend = many_async(timeout=0.01)
     async with AsyncExitStack() as stack:
-        for _ in range(LANES):
+        for _ in range(MOST):
             await stack.enter_async_context(lend())
 
         with pytest.raises(ConnectionFailed, match="100 requests are under way") as caught:
@@ -91,7 +91,7 @@ async def test_who_gets_no_connection_in_time_hears_that_the_request_never_left_
 
 
 def test_who_waits_gets_the_connection_that_comes_back() -> None:
-    lend = lanes()
+    lend = many()
     got = threading.Event()
 
     def wait() -> None:
@@ -99,7 +99,7 @@ def test_who_waits_gets_the_connection_that_comes_back() -> None:
             got.set()
 
     with ExitStack() as stack:
-        for _ in range(LANES):
+        for _ in range(MOST):
             stack.enter_context(lend())
         waiting = threading.Thread(target=wait)
         waiting.start()
@@ -109,14 +109,14 @@ def test_who_waits_gets_the_connection_that_comes_back() -> None:
 
 
 async def test_who_waits_gets_the_connection_that_comes_back_async() -> None:
-    lend = async_lanes()
+    lend = many_async()
 
     async def wait() -> bool:
         async with lend():
             return True
 
     async with AsyncExitStack() as stack:
-        for _ in range(LANES):
+        for _ in range(MOST):
             await stack.enter_async_context(lend())
         waiting = asyncio.create_task(wait())
         await asyncio.sleep(0)
@@ -125,8 +125,8 @@ async def test_who_waits_gets_the_connection_that_comes_back_async() -> None:
 
 
 def test_a_failure_does_not_cost_a_place() -> None:
-    lend = lanes(timeout=0.01)
-    for _ in range(LANES + 1):
+    lend = many(timeout=0.01)
+    for _ in range(MOST + 1):
         with pytest.raises(KeyError), lend():
             raise KeyError
 
@@ -135,7 +135,7 @@ def test_a_failure_does_not_cost_a_place() -> None:
 
 
 def test_closing_ends_idle_connections_now_and_lent_ones_when_they_come_back() -> None:
-    lend = lanes()
+    lend = many()
     with lend() as lent:
         with lend() as idle:
             pass
@@ -148,7 +148,7 @@ def test_closing_ends_idle_connections_now_and_lent_ones_when_they_come_back() -
 
 
 async def test_closing_ends_idle_connections_now_and_lent_ones_when_they_come_back_async() -> None:
-    lend = async_lanes()
+    lend = many_async()
     async with lend() as lent:
         async with lend() as idle:
             pass
@@ -161,7 +161,7 @@ async def test_closing_ends_idle_connections_now_and_lent_ones_when_they_come_ba
 
 
 def test_after_the_end_no_connection_is_lent() -> None:
-    lend = lanes()
+    lend = many()
     lend.close()
 
     with pytest.raises(RuntimeError, match="closed"), lend():
@@ -169,7 +169,7 @@ def test_after_the_end_no_connection_is_lent() -> None:
 
 
 async def test_after_the_end_no_connection_is_lent_async() -> None:
-    lend = async_lanes()
+    lend = many_async()
     await lend.close()
 
     with pytest.raises(RuntimeError, match="closed"):
@@ -178,7 +178,7 @@ async def test_after_the_end_no_connection_is_lent_async() -> None:
 
 def test_a_client_that_was_given_is_used_and_not_closed() -> None:
     with next(made()) as theirs:
-        lend, close = connections(theirs, None, 10)
+        lend, close = sync_connections(theirs, None, 10)
         with lend() as http:
             assert http is theirs
         close()
@@ -197,7 +197,7 @@ async def test_a_client_that_was_given_is_used_and_not_closed_async() -> None:
 
 
 def test_a_transport_that_was_given_is_used_and_closed_with_the_client() -> None:
-    lend, close = connections(None, httpx.MockTransport(lambda _: httpx.Response(204)), 10)
+    lend, close = sync_connections(None, httpx.MockTransport(lambda _: httpx.Response(204)), 10)
 
     with lend() as http:
         assert http.get("https://shop.vault.azure.net").status_code == 204
@@ -208,4 +208,4 @@ def test_a_transport_that_was_given_is_used_and_closed_with_the_client() -> None
 
 def test_a_client_and_a_transport_are_too_much() -> None:
     with next(made()) as theirs, pytest.raises(ValueError, match="one of them"):
-        connections(theirs, httpx.MockTransport(lambda _: httpx.Response(204)), 10)
+        sync_connections(theirs, httpx.MockTransport(lambda _: httpx.Response(204)), 10)

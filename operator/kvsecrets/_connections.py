@@ -21,7 +21,7 @@ import httpx
 
 from kvsecrets.errors import ConnectionFailed
 
-LANES = 100
+MOST = 100
 """Exchanges that one client has under way at once, at most; the others wait."""
 KEPT = 25
 """Connections that stay open when nobody uses them."""
@@ -61,13 +61,13 @@ class _Stack(Generic[H]):
         return idle
 
 
-class Lanes:
+class Connections:
     """Connections for threads."""
 
     def __init__(self, make: Callable[[], httpx.Client], timeout: float) -> None:
         self._stack = _Stack(make)
         self._timeout = timeout
-        self._places = threading.Semaphore(LANES)
+        self._places = threading.Semaphore(MOST)
 
     @contextmanager
     def __call__(self) -> Iterator[httpx.Client]:
@@ -90,13 +90,13 @@ class Lanes:
             http.close()
 
 
-class AsyncLanes:
+class AsyncConnections:
     """Connections for tasks."""
 
     def __init__(self, make: Callable[[], httpx.AsyncClient], timeout: float) -> None:
         self._stack = _Stack(make)
         self._timeout = timeout
-        self._places = asyncio.Semaphore(LANES)
+        self._places = asyncio.Semaphore(MOST)
 
     @asynccontextmanager
     async def __call__(self) -> AsyncIterator[httpx.AsyncClient]:
@@ -128,7 +128,7 @@ class AsyncLanes:
             raise ConnectionFailed(_crowded(self._timeout)) from None
 
 
-def connections(
+def sync_connections(
     http_client: httpx.Client | None, transport: httpx.BaseTransport | None, timeout: float
 ) -> tuple[Callable[[], AbstractContextManager[httpx.Client]], Callable[[], None]]:
     """Return where each exchange gets its httpx client from, and how to close those that are ours."""
@@ -140,8 +140,8 @@ def connections(
         single = httpx.Client(transport=transport)
         return lambda: nullcontext(single), single.close
     trusted = httpx.create_ssl_context()
-    lanes = Lanes(lambda: httpx.Client(verify=trusted, limits=ONE_CONNECTION), timeout)
-    return lanes, lanes.close
+    lent = Connections(lambda: httpx.Client(verify=trusted, limits=ONE_CONNECTION), timeout)
+    return lent, lent.close
 
 
 def async_connections(
@@ -156,8 +156,8 @@ def async_connections(
         single = httpx.AsyncClient(transport=transport)
         return lambda: nullcontext(single), single.aclose
     trusted = httpx.create_ssl_context()
-    lanes = AsyncLanes(lambda: httpx.AsyncClient(verify=trusted, limits=ONE_CONNECTION), timeout)
-    return lanes, lanes.close
+    lent = AsyncConnections(lambda: httpx.AsyncClient(verify=trusted, limits=ONE_CONNECTION), timeout)
+    return lent, lent.close
 
 
 async def _nothing() -> None:
@@ -165,4 +165,4 @@ async def _nothing() -> None:
 
 
 def _crowded(timeout: float) -> str:
-    return f"{LANES} requests are under way already, and none has ended within {timeout:g} s"
+    return f"{MOST} requests are under way already, and none has ended within {timeout:g} s"
