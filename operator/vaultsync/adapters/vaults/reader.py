@@ -93,13 +93,16 @@ class Vaults:
         self,
         credential: AsyncTokenCredential,
         *,
-        http: httpx.AsyncClient,
         budget: Budget,
         record: Counted,
         now: Callable[[], datetime],
         clock: Callable[[], float],
+        http: httpx.AsyncClient | None = None,
     ) -> None:
-        """`now` tells the time where a vault's answer does not; `clock` counts seconds from anywhere."""
+        """`now` tells the time where a vault's answer does not; `clock` counts seconds from anywhere.
+
+        Without `http` each vault has connections of its own, which kvsecrets handles at half the price of httpx's pool.
+        """
         self._credential = credential
         self._http = http
         self._budget = budget
