@@ -1,0 +1,440 @@
+"""Vaults read and listed, against FakeVault: what is called, how often, and what is told when it fails."""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+
+from kvsecrets.testing import AsyncFakeCredential, FakeVault
+from tests.builders import START, an_entry
+from tests.clocks import Clock, settle, skip
+from vaultsync.adapters.vaults.governor import Budget
+from vaultsync.adapters.vaults.reader import MEMORY, TIMEOUT, Vaults
+from vaultsync.api.v1alpha1 import Entry
+from vaultsync.rules.changes import Listed, Missing, Sighting
+from vaultsync.rules.desired import Reading
+from vaultsync.rules.outcome import NotThere, Reason, SyncError
+
+SKEW = timedelta(minutes=7)
+"""The vault's clock is ahead of ours."""
+
+VALUE = "MARKED-s3cret"
+
+
+class Doors(httpx.AsyncBaseTransport):
+    """The way to several vaults; one that is held up answers only when it is let go."""
+
+    def __init__(self, *vaults: FakeVault) -> None:
+        self._ways = {httpx.URL(vault.url).host: vault.async_transport() for vault in vaults}
+        self._held: dict[str, asyncio.Event] = {}
+
+    def hold_up(self, vault: FakeVault) -> None:
+        self._held[httpx.URL(vault.url).host] = asyncio.Event()
+
+    def let_go(self, vault: FakeVault) -> None:
+        self._held.pop(httpx.URL(vault.url).host).set()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        answer = await self._ways[request.url.host].handle_async_request(request)
+        if request.url.host in self._held:
+            await self._held[request.url.host].wait()
+        return answer
+
+
+class Scene:
+    """Two vaults whose clock is ahead, a reader of them, and what it counted."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.vault = FakeVault("https://shop.vault.azure.net", clock=self.vault_time)
+        self.other = FakeVault("https://other.vault.azure.net", clock=self.vault_time)
+        self.doors = Doors(self.vault, self.other)
+        self.counted: Counter[tuple[str, str]] = Counter()
+        self.http = httpx.AsyncClient(transport=self.doors)
+        self.reader = Vaults(
+            AsyncFakeCredential(),
+            http=self.http,
+            budget=Budget(),
+            record=self,
+            now=self.clock,
+            clock=self.clock.seconds,
+        )
+        for vault in (self.vault, self.other):
+            vault.set("db-password", VALUE)
+
+    def vault_time(self) -> datetime:
+        return self.clock() + SKEW
+
+    def vault_call(self, vault_url: str, *, operation: str, status: str, seconds: float) -> None:
+        self.counted[operation, status] += 1
+
+    async def read(self, entry: Entry | None = None, *, vault: FakeVault | None = None) -> Reading:
+        return await self.reader.read((vault or self.vault).url, entry or an_entry())
+
+    async def list_all(self) -> list[Listed]:
+        return [page async for page in self.reader.pages(self.vault.url)]
+
+    async def refusal(self, entry: Entry | None = None) -> SyncError:
+        with pytest.raises(SyncError) as refused:
+            await self.read(entry)
+        return refused.value
+
+
+@pytest.fixture
+async def scene() -> AsyncIterator[Scene]:
+    scene = Scene()
+    yield scene
+    await scene.reader.aclose()
+    await scene.http.aclose()
+
+
+async def test_a_reading_is_the_newest_version_dated_by_the_vaults_clock(scene: Scene) -> None:
+    expires = datetime(2030, 1, 1, tzinfo=UTC)
+    version = scene.vault.set("db-password", "newer", expires_on=expires)
+
+    reading = await scene.read()
+
+    assert reading.value.reveal() == "newer"
+    assert (reading.version, reading.expires) == (version, expires)
+    assert reading.updated == reading.read_at == START + SKEW
+
+
+async def test_a_pinned_entry_is_read_at_its_version(scene: Scene) -> None:
+    pinned = scene.vault.set("db-password", "older")
+    scene.vault.set("db-password", "newer")
+
+    reading = await scene.read(an_entry(version=pinned))
+
+    assert (reading.value.reveal(), reading.version) == ("older", pinned)
+
+
+async def test_many_who_ask_at_once_cost_one_call(scene: Scene) -> None:
+    names = ["db-password", "DB-Password"] * 25
+
+    readings = await asyncio.gather(*(scene.read(an_entry(secret_name=name)) for name in names))
+
+    assert scene.vault.calls["get"] == 1
+    assert {reading.value.reveal() for reading in readings} == {VALUE}
+
+
+async def test_an_answer_is_remembered_for_two_seconds_and_then_nowhere(scene: Scene) -> None:
+    await scene.read()
+    await skip(MEMORY - 0.5)
+    await scene.read()
+    assert scene.vault.calls["get"] == 1
+
+    await skip(0.6)
+
+    assert scene.reader._vaults[scene.vault.url].flights == {}
+    await scene.read()
+    assert scene.vault.calls["get"] == 2
+
+
+async def test_an_answer_is_remembered_as_long_as_the_one_that_it_replaced_was(scene: Scene) -> None:
+    await scene.read()
+    await skip(MEMORY - 0.5)
+    await scene.list_all()
+    await scene.read()
+
+    await skip(MEMORY - 0.5)
+    await scene.read()
+
+    assert scene.vault.calls["get"] == 2
+
+
+async def test_versions_and_vaults_are_told_apart(scene: Scene) -> None:
+    version = scene.vault.set("db-password", VALUE)
+
+    await scene.read()
+    await scene.read(an_entry(version=version))
+    await scene.read(vault=scene.other)
+
+    assert (scene.vault.calls["get"], scene.other.calls["get"]) == (2, 1)
+
+
+async def look_at_all(scene: Scene) -> None:
+    await scene.list_all()
+
+
+async def look_at_it(scene: Scene) -> None:
+    await scene.reader.sight(scene.vault.url, "db-password")
+
+
+LOOKS = pytest.mark.parametrize("look", [look_at_all, look_at_it], ids=["a listing", "a reading"])
+
+
+@LOOKS
+async def test_what_was_remembered_before_a_polls_look_is_given_to_nobody(
+    scene: Scene, look: Callable[[Scene], Awaitable[None]]
+) -> None:
+    await scene.read()
+    scene.vault.set("db-password", "newer")
+    await look(scene)
+
+    readings = await asyncio.gather(*(scene.read() for _ in range(50)))
+
+    assert {reading.value.reveal() for reading in readings} == {"newer"}
+
+
+async def test_each_page_of_a_listing_counts_as_soon_as_it_is_there(scene: Scene) -> None:
+    for number in range(30):
+        scene.vault.set(f"x-{number}", VALUE)
+    await scene.read()
+    scene.vault.set("db-password", "newer")
+
+    async with aclosing(scene.reader.pages(scene.vault.url)) as pages:
+        assert "db-password" in (await anext(pages)).sightings
+        assert (await scene.read()).value.reveal() == "newer"
+
+
+async def test_after_a_poll_all_readers_share_one_call_even_within_its_second(scene: Scene) -> None:
+    await scene.read()
+    await scene.list_all()
+    scene.vault.forget_calls()
+
+    await asyncio.gather(*(scene.read() for _ in range(50)))
+
+    assert scene.vault.calls["get"] == 1
+
+
+async def test_an_answer_that_is_still_under_way_when_a_poll_looks_is_for_those_who_asked_before(scene: Scene) -> None:
+    await scene.read(vault=scene.other)  # it is logged in by now
+    await skip(MEMORY)
+    scene.doors.hold_up(scene.other)
+    early = asyncio.create_task(scene.read(vault=scene.other))
+    await settle()
+    version = scene.other.set("db-password", "newer")
+    scene.reader._vaults[scene.other.url].outdate(["db-password"])
+
+    late = asyncio.create_task(scene.read(vault=scene.other))
+    await settle()
+    scene.doors.let_go(scene.other)
+
+    assert (await early).version != version
+    assert (await late).version == version
+
+
+async def test_the_last_page_of_a_listing_tells_of_secrets_that_are_gone(scene: Scene) -> None:
+    await scene.read()
+    scene.vault.delete("db-password")
+    await scene.list_all()
+
+    assert (await scene.refusal()).reason is Reason.SECRET_SOFT_DELETED
+
+
+async def test_a_failure_is_not_remembered(scene: Scene) -> None:
+    scene.vault.fail(kind="get")
+
+    assert (await scene.refusal()).reason is Reason.VAULT_FAILED
+    await scene.read()
+
+    assert scene.counted == {("get_secret", "503"): 1, ("get_secret", "200"): 1}
+
+
+async def test_a_cancelled_reader_does_not_cancel_the_others(scene: Scene) -> None:
+    scene.doors.hold_up(scene.vault)
+    first, second = (asyncio.create_task(scene.read()) for _ in range(2))
+    await settle()
+
+    first.cancel()
+    await settle()
+    scene.doors.let_go(scene.vault)
+
+    assert (await second).value.reveal() == VALUE
+    assert first.cancelled()
+
+
+async def test_a_failure_that_nobody_waits_for_any_more_is_dropped_in_silence(scene: Scene) -> None:
+    complaints: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    scene.vault.fail(kind="get")
+    scene.doors.hold_up(scene.vault)
+    reader = asyncio.create_task(scene.read())
+    await settle()
+
+    reader.cancel()
+    scene.doors.let_go(scene.vault)
+    await settle()
+
+    assert scene.counted == {("get_secret", "503"): 1}
+    assert complaints == []
+
+
+async def test_a_secret_that_was_deleted_is_told_from_one_that_never_was(scene: Scene) -> None:
+    scene.vault.delete("db-password")
+
+    deleted, unknown = await scene.refusal(), await scene.refusal(an_entry(secret_name="nobody"))
+
+    assert isinstance(deleted, NotThere)
+    assert deleted.looked_at == START + SKEW
+    assert deleted.message == (
+        "Secret db-password of vault https://shop.vault.azure.net was deleted; "
+        "recover it there until 2026-05-30, or remove the entry."
+    )
+    assert isinstance(unknown, NotThere)
+    assert (unknown.reason, unknown.looked_at) == (Reason.SECRET_NOT_FOUND, START + SKEW)
+
+
+async def test_where_deleted_secrets_cannot_be_looked_at_it_is_simply_not_there(scene: Scene) -> None:
+    scene.vault.delete("db-password")
+    scene.vault.fail(kind="get_deleted")
+
+    assert (await scene.refusal()).reason is Reason.SECRET_NOT_FOUND
+
+
+@pytest.mark.parametrize(
+    ("trouble", "reason"),
+    [
+        (lambda vault: vault.disable("db-password"), Reason.SECRET_DISABLED),
+        (lambda vault: vault.deny("get"), Reason.ACCESS_DENIED),
+        (lambda vault: vault.close_firewall(), Reason.FIREWALL_DENIED),
+        (lambda vault: vault.close_door(), Reason.VAULT_UNREACHABLE),
+        (lambda vault: vault.throttle(retry_after=30), Reason.VAULT_THROTTLED),
+    ],
+    ids=["disabled", "denied", "kept out by the firewall", "unreachable", "throttled"],
+)
+async def test_every_trouble_has_its_reason_and_is_met_once(
+    scene: Scene, trouble: Callable[[FakeVault], None], reason: Reason
+) -> None:
+    trouble(scene.vault)
+
+    error = await scene.refusal()
+
+    assert error.reason is reason
+    assert error.__suppress_context__
+    assert sum(scene.counted.values()) == 1
+
+
+async def test_a_vault_that_does_not_answer_is_given_up_on_in_time(scene: Scene) -> None:
+    scene.doors.hold_up(scene.vault)
+    refused = asyncio.create_task(scene.refusal())
+    await settle()
+
+    await skip(TIMEOUT)
+
+    assert refused.done()
+    assert (await refused).reason is Reason.VAULT_UNREACHABLE
+
+
+async def test_a_throttled_vault_is_not_asked_again_before_its_time_and_others_are(scene: Scene) -> None:
+    scene.vault.throttle(retry_after=30)
+    await scene.refusal()
+
+    again = await scene.refusal()
+
+    assert (again.reason, again.retry_after) == (Reason.VAULT_THROTTLED, 30.0)
+    assert scene.vault.calls["get"] == 1
+    await scene.read(vault=scene.other)
+    scene.clock.turn(30)
+    await scene.read()
+
+
+async def test_a_vault_that_is_slow_holds_up_no_other(scene: Scene) -> None:
+    scene.doors.hold_up(scene.vault)
+    slow = asyncio.create_task(scene.read())
+    await settle()
+
+    assert (await scene.read(vault=scene.other)).value.reveal() == VALUE
+
+    scene.doors.let_go(scene.vault)
+    await slow
+
+
+async def test_a_listing_comes_page_by_page_without_values_and_costs_a_call_a_page(scene: Scene) -> None:
+    for number in range(59):
+        scene.vault.set(f"Secret-{number:02}", VALUE)
+
+    pages = await scene.list_all()
+
+    assert [len(page.sightings) for page in pages] == [25, 25, 10]
+    assert {page.seen_at for page in pages} == {START + SKEW}
+    assert pages[1].sightings["secret-30"] == Sighting(
+        readable=True, updated=START + SKEW, expires=None, seen_at=START + SKEW
+    )
+    assert (scene.vault.calls["list"], scene.vault.calls["get"]) == (3, 0)
+    assert scene.counted == {("list_secrets", "200"): 3}
+
+
+async def test_a_listing_shows_what_is_disabled_and_goes_on_after_an_empty_page(scene: Scene) -> None:
+    scene.vault.disable("db-password")
+    for _ in range(60):
+        scene.vault.set("a-much-rotated", VALUE)
+
+    pages = await scene.list_all()
+
+    assert [len(page.sightings) for page in pages] == [1, 0, 1]
+    assert not pages[2].sightings["db-password"].readable
+
+
+async def test_a_listing_that_is_denied_says_so(scene: Scene) -> None:
+    scene.vault.deny("list")
+
+    with pytest.raises(SyncError) as refused:
+        await scene.list_all()
+
+    assert refused.value.reason is Reason.ACCESS_DENIED
+    assert scene.counted == {("list_secrets", "403"): 1}
+
+
+async def test_a_look_at_one_secret_tells_its_version_and_no_value(scene: Scene) -> None:
+    version = scene.vault.set("db-password", VALUE)
+
+    assert await scene.reader.sight(scene.vault.url, "db-password") == Sighting(
+        readable=True, updated=START + SKEW, expires=None, seen_at=START + SKEW, version=version
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "seen"),
+    [
+        (lambda vault: vault.disable("db-password"), Sighting(False, None, None, START + SKEW)),
+        (lambda vault: vault.deny("get"), Sighting(False, None, None, START + SKEW)),
+        (lambda vault: vault.delete("db-password"), Missing(START + SKEW)),
+    ],
+    ids=["disabled", "denied", "deleted"],
+)
+async def test_a_look_at_what_cannot_be_read_is_dated_by_the_vaults_clock_too(
+    scene: Scene, change: Callable[[FakeVault], None], seen: Sighting | Missing
+) -> None:
+    change(scene.vault)
+
+    assert await scene.reader.sight(scene.vault.url, "db-password") == seen
+
+
+async def test_a_look_that_fails_says_why(scene: Scene) -> None:
+    scene.vault.close_door()
+
+    with pytest.raises(SyncError) as refused:
+        await scene.reader.sight(scene.vault.url, "db-password")
+
+    assert refused.value.reason is Reason.VAULT_UNREACHABLE
+
+
+async def test_a_call_that_is_given_up_is_counted_as_interrupted(scene: Scene) -> None:
+    scene.doors.hold_up(scene.vault)
+    look = asyncio.create_task(scene.reader.sight(scene.vault.url, "db-password"))
+    await settle()
+
+    look.cancel()
+    await settle()
+
+    assert scene.counted == {("get_secret", "interrupted"): 1}
+
+
+async def test_no_log_line_holds_a_value_and_a_failure_has_its_request_id(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    await scene.read()
+    scene.vault.delete("db-password")
+    await skip(MEMORY)
+    await scene.refusal()
+
+    lines = [f"{record.getMessage()} {vars(record)}" for record in caplog.records]
+    assert any("vault call failed" in line and "client request id" in line for line in lines)
+    assert not any("MARKED" in line for line in lines)
