@@ -10,7 +10,6 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-import httpx
 import kopf
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
@@ -23,8 +22,8 @@ from vaultsync.adapters.telemetry import Telemetry
 from vaultsync.adapters.vaults import Budget, Vaults
 from vaultsync.api import ObjectKey
 from vaultsync.inventory import Inventory
-from vaultsync.rules.access import is_known_vault
 from vaultsync.reconcile import Limits, Reconciler
+from vaultsync.rules.access import is_known_vault
 from vaultsync.settings import LogFormat, Settings, SettingsError
 from vaultsync.triggers.handlers import VaultSecretEvents, register
 from vaultsync.triggers.polls import Poller, Polls, Trigger
@@ -34,9 +33,6 @@ from vaultsync.triggers.targets import Targets
 logger = logging.getLogger("vaultsync")
 
 CLUSTER_CONNECTIONS = 32
-VAULT_CONNECTIONS = httpx.Limits(max_connections=128, max_keepalive_connections=64)
-VAULT_TIMEOUT = httpx.Timeout(10.0)
-"""Within how many seconds a vault must answer."""
 
 STOP_WITHIN = 6.0
 """Seconds that reconciles which have begun may take to finish when the operator stops."""
@@ -115,7 +111,6 @@ async def build(settings: Settings, environ: Mapping[str, str], stack: AsyncExit
     cluster = await stack.enter_async_context(await Cluster.connect(environ, connections=CLUSTER_CONNECTIONS, now=now))
     vaults = Vaults(
         await stack.enter_async_context(own_identity()),
-        http=await stack.enter_async_context(httpx.AsyncClient(limits=VAULT_CONNECTIONS, timeout=VAULT_TIMEOUT)),
         budget=Budget(calls=settings.vault_calls_per_10s),
         record=telemetry,
         now=now,
@@ -134,6 +129,7 @@ async def build(settings: Settings, environ: Mapping[str, str], stack: AsyncExit
         cluster=cluster,
         targets=targets,
         seen=lambda vault_url: polls.seen(vault_url),  # noqa: PLW0108  the pollers come to be below
+        forget=lambda vault_secret: events.gone(vault_secret.key, vault_secret.metadata.uid),
         record=telemetry,
         limits=Limits(settings.vault_dns_suffixes, settings.recheck_interval),
         now=now,
@@ -152,19 +148,20 @@ async def build(settings: Settings, environ: Mapping[str, str], stack: AsyncExit
             vaults=vaults,
             inventory=inventory,
             trigger=Trigger(queue.add, reconciler.is_due),
-        may_ask=lambda vault_url: is_known_vault(vault_url, settings.vault_dns_suffixes),
             record=telemetry,
             clock=time.monotonic,
             jitter=random.uniform,
         ),
         inventory,
+        may_ask=lambda vault_url: is_known_vault(vault_url, settings.vault_dns_suffixes),
     )
+    events = VaultSecretEvents(inventory, queue, polls)
     telemetry.gauge(depth=lambda: queue.depth, oldest=lambda: queue.oldest, vault_secrets=lambda: len(inventory))
     started = asyncio.Event()
     host, port = settings.listen
     port = await stack.enter_async_context(serve(host, port, registry=metrics, is_ready=started.is_set))
     logger.info("serving metrics and probes", extra={"port": port})
-    return Operator(VaultSecretEvents(inventory, queue, polls), targets, queue, polls, started)
+    return Operator(events, targets, queue, polls, started)
 
 
 def now() -> datetime:

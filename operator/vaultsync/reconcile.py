@@ -18,7 +18,18 @@ from vaultsync.rules.changes import Seen
 from vaultsync.rules.desired import Absent, Desired, Reading, Readings, desired_secret, strange_keys
 from vaultsync.rules.events import event_for
 from vaultsync.rules.observed import Observed
-from vaultsync.rules.outcome import Change, Failed, NotThere, Outcome, Reason, Suspended, Synced, SyncError, failed
+from vaultsync.rules.outcome import (
+    Change,
+    Failed,
+    GoingAway,
+    NotThere,
+    Outcome,
+    Reason,
+    Suspended,
+    Synced,
+    SyncError,
+    failed,
+)
 from vaultsync.rules.plan import Plan, change_for, detail_of, plan_for
 from vaultsync.rules.schedule import Jitter, Next, next_look, recheck_interval
 from vaultsync.rules.status import status_after
@@ -45,6 +56,10 @@ class Cluster(Protocol):
 
     async def drop_keys(self, key: ObjectKey, names: Iterable[str], *, observed: Observed) -> Observed:
         """Remove keys that others own."""
+        ...
+
+    async def confirm(self, vault_secret: VaultSecret) -> None:
+        """Make sure that it is still there, and there to stay; raises `GoingAway` if not."""
         ...
 
     async def write_status(self, vault_secret: VaultSecret, status: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -96,13 +111,18 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Reconciler:
-    """Makes targets what their VaultSecrets ask for; `seen` tells what polls know of a vault."""
+    """Makes targets what their VaultSecrets ask for.
+
+    `seen` tells what polls know of a vault; `forget` is called with each VaultSecret that turns out to be going, since
+    there may be no other word of it.
+    """
 
     inventory: Inventory
     vaults: Vaults
     cluster: Cluster
     targets: Targets
     seen: Callable[[str], Seen]
+    forget: Callable[[VaultSecret], None]
     record: Record
     limits: Limits
     now: Callable[[], datetime]
@@ -113,7 +133,11 @@ class Reconciler:
         vault_secret = self.inventory.get(key)
         if vault_secret is None:
             return Next(None)
-        outcome = await self.reconcile(vault_secret)
+        try:
+            outcome = await self.reconcile(vault_secret)
+        except GoingAway:
+            self.forget(vault_secret)
+            return Next(None)
         return next_look(
             vault_secret,
             outcome,
@@ -124,10 +148,15 @@ class Reconciler:
         )
 
     async def reconcile(self, vault_secret: VaultSecret) -> Outcome:
-        """Make the target what the VaultSecret asks for, or say why not; a failure leaves the target as it was."""
+        """Make the target what the VaultSecret asks for, or say why not; a failure leaves the target as it was.
+
+        Raises `GoingAway` when there is nothing left to be done for it.
+        """
         started = self.now()
         try:
             outcome: Outcome = Suspended() if vault_secret.spec.suspend else await self._sync(vault_secret)
+        except GoingAway:
+            raise
         except SyncError as error:
             outcome = failed(error)
         except Exception as error:  # noqa: BLE001  whatever breaks for one VaultSecret must not stop the others
@@ -153,6 +182,9 @@ class Reconciler:
         plan = self._plan(vault_secret, observed)
         if plan.why_read is None:
             return self._in_place(vault_secret, plan)
+        if observed is None and vault_secret.status.target is not None:
+            # The garbage collector may be quicker than our watch of VaultSecrets: what it took must not come back.
+            await self.cluster.confirm(vault_secret)
         desired = desired_secret(vault_secret, await self._read(vault_secret, plan))
         change = change_for(vault_secret, observed, plan, desired)
         if change is not Change.NONE:
@@ -215,15 +247,22 @@ class Reconciler:
             if status != vault_secret.status:
                 body = await self.cluster.write_status(vault_secret, status.to_wire())
                 if body is None:
+                    self.forget(vault_secret)
                     return
                 self._remember(VaultSecret.parse(body))
             if event is not None:
                 await self.cluster.post_event(vault_secret, kind=event.kind, reason=event.reason, message=event.message)
+        except GoingAway:
+            raise
         except SyncError as error:
             self.record.untold(vault_secret, error)
 
     def _remember(self, written: VaultSecret) -> None:
         """Take our own status as known at once; a spec that changed meanwhile comes by the watch."""
         known = self.inventory.get(written.key)
-        if known is not None and known.metadata.uid == written.metadata.uid:
+        if known is None or known.metadata.uid != written.metadata.uid:
+            return
+        if known.metadata.generation == written.metadata.generation:
+            self.inventory.put(written)
+        else:
             self.inventory.put(known.model_copy(update={"status": written.status}))

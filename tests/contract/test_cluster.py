@@ -385,6 +385,27 @@ async def test_the_status_of_a_vault_secret_made_anew_is_not_written_by_its_pred
     assert world.hands.vault_secret(world.key).status.conditions == ()
 
 
+async def test_a_vault_secret_that_is_there_is_confirmed(world: World) -> None:
+    await world.edge.confirm(a_vault_secret(world))
+
+
+async def test_a_vault_secret_that_is_gone_is_not_confirmed(world: World) -> None:
+    vault_secret = a_vault_secret(world)
+    world.hands.delete_vault_secret(world.key)
+
+    with pytest.raises(GoingAway):
+        await world.edge.confirm(vault_secret)
+
+
+async def test_a_vault_secret_is_not_confirmed_by_one_that_was_made_in_its_place(world: World) -> None:
+    vault_secret = a_vault_secret(world)
+    world.hands.delete_vault_secret(world.key)
+    a_vault_secret(world)
+
+    with pytest.raises(GoingAway):
+        await world.edge.confirm(vault_secret)
+
+
 async def test_an_event_is_posted_about_the_vault_secret(world: World) -> None:
     vault_secret = a_vault_secret(world)
 

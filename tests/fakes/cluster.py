@@ -14,7 +14,7 @@ from vaultsync.adapters.cluster import Bookmark, Gone, HistoryExpired, Listing, 
 from vaultsync.api import FIELD_MANAGER, ObjectKey
 from vaultsync.api.v1alpha1 import VaultSecret
 from vaultsync.rules.observed import Observed
-from vaultsync.rules.outcome import Reason, SyncError
+from vaultsync.rules.outcome import GoingAway, Reason, SyncError
 
 
 class Posted(NamedTuple):
@@ -81,6 +81,12 @@ class FakeCluster(Store):
         fields = there.fields.copy()
         fields.edit(FIELD_MANAGER, dict.fromkeys(Path("data", name) for name in names))
         return self._written("drop_keys", key, fields).observed()
+
+    async def confirm(self, vault_secret: VaultSecret) -> None:
+        self._called("confirm")
+        body = self._vault_secrets.get(vault_secret.key)
+        if body is None or body["metadata"]["uid"] != vault_secret.metadata.uid:
+            raise GoingAway(Reason.CLUSTER_UNAVAILABLE, f"VaultSecret {vault_secret.key} is gone, or being deleted.")
 
     async def write_status(self, vault_secret: VaultSecret, status: Mapping[str, Any]) -> Mapping[str, Any] | None:
         self._called("write_status")

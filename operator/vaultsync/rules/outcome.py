@@ -111,7 +111,7 @@ class NotThere(SyncError):
 
 
 class GoingAway(SyncError):
-    """The namespace is being deleted, or is gone: nothing is to be written any more, and nobody is there to be told."""
+    """The VaultSecret or its namespace is gone, or being deleted: nothing is to be written, and nobody to be told."""
 
 
 @dataclass(frozen=True, slots=True)

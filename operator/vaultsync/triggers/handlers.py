@@ -30,25 +30,33 @@ class VaultSecretEvents:
     def changed(self, body: Mapping[str, Any]) -> None:
         """Remember a VaultSecret, and let it be reconciled if more than its status has changed."""
         key = key_of(body)
+        if "deletionTimestamp" in body["metadata"]:
+            # It waits for its dependents, or for somebody's finalizer: a target that is deleted now must stay away.
+            self.gone(key, body["metadata"]["uid"])
+            return
+        known = self.inventory.get(key)
+        if known is not None and not _is_newer(body, known):
+            return
         try:
             vault_secret = VaultSecret.parse(body)
         except InvalidSpec as error:
             # The schema refuses such objects; one that comes all the same was let through by another version of it.
             logger.warning("unreadable VaultSecret", extra={"vaultsecret": str(key), "detail": str(error)})
-            self.deleted(body)
+            self.gone(key, body["metadata"]["uid"])
             return
-        known = self.inventory.get(key)
         self.inventory.put(vault_secret)
         if known is not None and _asks_the_same(known, vault_secret):
             return
         self._adapt(known, vault_secret)
-        self.queue.add(key, Priority.URGENT)
+        self.queue.add(key, _priority(known, vault_secret))
 
-    def deleted(self, body: Mapping[str, Any]) -> None:
-        """Forget a VaultSecret; whoever wanted the same target gets their turn."""
-        key = key_of(body)
+    def gone(self, key: ObjectKey, uid: str) -> None:
+        """Forget a VaultSecret, but not the one that was made in its place; who wants the same target gets their turn.
+
+        kopf keeps the order of one object's events, not that between an object and its successor of the same name.
+        """
         known = self.inventory.get(key)
-        if known is None:
+        if known is None or known.metadata.uid != uid:
             return
         self.inventory.drop(key)
         self.queue.forget(key)
@@ -65,6 +73,20 @@ class VaultSecretEvents:
 
 def _asks_the_same(before: VaultSecret, after: VaultSecret) -> bool:
     return (before.metadata.uid, before.metadata.generation) == (after.metadata.uid, after.metadata.generation)
+
+
+def _priority(before: VaultSecret | None, after: VaultSecret) -> Priority:
+    """Let those stand back that were served before a restart: most are in place, and somebody may be waiting."""
+    served = before is None and after.status.observed_generation == after.metadata.generation
+    return Priority.ROUTINE if served else Priority.URGENT
+
+
+def _is_newer(body: Mapping[str, Any], known: VaultSecret) -> bool:
+    """Tell whether the watch says something new: it brings back our own writes, and what they have overtaken.
+
+    https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions
+    """
+    return int(body["metadata"]["resourceVersion"]) > int(known.metadata.resource_version)
 
 
 def key_of(body: Mapping[str, Any]) -> ObjectKey:
@@ -86,6 +108,8 @@ def register(
         settings.posting.enabled = False
         settings.scanning.disabled = True
         settings.networking.request_timeout = 60.0
+        # The objects of a chunk are taken in without a break: this bounds how long, and the memory that they take.
+        settings.watching.chunk_size = 500
         await start()
 
     @kopf.on.cleanup(registry=registry)
@@ -99,6 +123,6 @@ def register(
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
     async def watch(type: str | None, body: kopf.Body, **_: object) -> None:  # noqa: A002  the name is kopf's
         if type == "DELETED":
-            events.deleted(body)
+            events.gone(key_of(body), body["metadata"]["uid"])
         else:
             events.changed(body)

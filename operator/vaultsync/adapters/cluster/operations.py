@@ -113,6 +113,19 @@ class Cluster:
         request = wire.drop(key, names, resource_version=observed.resource_version)
         return _observed(await self._connection.send(request))
 
+    async def confirm(self, vault_secret: VaultSecret) -> None:
+        """Make sure that this very VaultSecret is still there, and there to stay.
+
+        Raises:
+            SyncError: ClusterUnavailable.
+            GoingAway: It is gone, or being deleted.
+        """
+        with suppress(OutOfDate):
+            metadata = (await self._connection.send(wire.look_at_vault_secret(vault_secret.key))).document["metadata"]
+            if metadata["uid"] == vault_secret.metadata.uid and "deletionTimestamp" not in metadata:
+                return
+        raise GoingAway(Reason.CLUSTER_UNAVAILABLE, f"VaultSecret {vault_secret.key} is gone, or being deleted.")
+
     async def write_status(self, vault_secret: VaultSecret, status: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """Write the status of that very VaultSecret, and return the whole object; None if it is gone meanwhile.
 

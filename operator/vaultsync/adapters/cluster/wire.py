@@ -98,6 +98,11 @@ def drop(key: ObjectKey, names: Iterable[str], *, resource_version: str) -> Requ
     return _patch(key, body, MERGE, {})
 
 
+def look_at_vault_secret(key: ObjectKey) -> Request:
+    """Ask for a VaultSecret's metadata."""
+    return Request("GET", _vault_secret(key), about=f"VaultSecret {key}", accept=METADATA)
+
+
 def status(vault_secret: VaultSecret, document: Mapping[str, Any]) -> Request:
     """Replace the status of that very VaultSecret.
 
@@ -106,7 +111,7 @@ def status(vault_secret: VaultSecret, document: Mapping[str, Any]) -> Request:
     key = vault_secret.key
     return Request(
         "PATCH",
-        f"/apis/{API_VERSION}/namespaces/{key.namespace}/{PLURAL}/{key.name}/status",
+        f"{_vault_secret(key)}/status",
         about=f"The status of VaultSecret {key}",
         query={"fieldManager": FIELD_MANAGER},
         content_type=JSON_PATCH,
@@ -200,6 +205,10 @@ def cut(message: str) -> str:
 
 def _secret(key: ObjectKey) -> str:
     return f"/api/v1/namespaces/{key.namespace}/secrets/{key.name}"
+
+
+def _vault_secret(key: ObjectKey) -> str:
+    return f"/apis/{API_VERSION}/namespaces/{key.namespace}/{PLURAL}/{key.name}"
 
 
 def _patch(key: ObjectKey, body: Mapping[str, Any], content_type: str, query: Mapping[str, str]) -> Request:
