@@ -36,6 +36,9 @@ class Reason(StrEnum):
     VAULT_THROTTLED = "VaultThrottled"
     VAULT_FAILED = "VaultFailed"
     ENCODING_INVALID = "EncodingInvalid"
+    PROPERTY_MISSING = "PropertyMissing"
+    CERTIFICATE_INVALID = "CertificateInvalid"
+    TEMPLATE_INVALID = "TemplateInvalid"
     TARGET_CONFLICT = "TargetConflict"
     TARGET_INVALID = "TargetInvalid"
     TARGET_TOO_LARGE = "TargetTooLarge"
@@ -68,6 +71,9 @@ _SENTENCES = {
     Reason.VAULT_THROTTLED: "The vault says that it is asked too often.",
     Reason.VAULT_FAILED: "The vault answered with an error of its own, or with nonsense.",
     Reason.ENCODING_INVALID: "The value is not what the entry's encoding promises.",
+    Reason.PROPERTY_MISSING: "The value is no JSON, or does not hold what is asked of it.",
+    Reason.CERTIFICATE_INVALID: "The value is no certificate that a server could use.",
+    Reason.TEMPLATE_INVALID: "A template cannot be rendered.",
     Reason.TARGET_CONFLICT: "A Secret of that name belongs to somebody else.",
     Reason.TARGET_INVALID: "The cluster refuses the Secret as it would be.",
     Reason.TARGET_TOO_LARGE: "The Secret would be larger than the 1 MiB that Kubernetes allows.",
