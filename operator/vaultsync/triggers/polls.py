@@ -77,6 +77,8 @@ class _Memory:
     failure: SyncError | None = None
     failures: int = 0
     polls: int = 0
+    calls: int = 0
+    """Answers that the present poll has got."""
     get_until: float = 0.0
     """On the poller's clock: until then secrets are read one by one."""
     get_below: int = 0
@@ -141,50 +143,53 @@ class Poller:
 
     async def poll(self) -> None:
         """Ask the vault once, and let everybody be reconciled for whom something has changed."""
-        started = self._clock()
-        mode, calls, failure = self._mode(started), 0, None
+        started, memory = self._clock(), self._memory
+        mode, failure = self._mode(started), None
+        memory.calls = 0
         try:
             if mode is Mode.LIST:
-                mode, calls = await self._list()
-            if mode is Mode.GET and self._memory.polls > 0:
+                mode = await self._list()
+            if mode is Mode.GET and memory.polls > 0:
                 # Not in the first poll: a restart must not read all over again what is in place.
-                calls += await self._get()
+                await self._get()
         except SyncError as error:
             failure = error
         except Exception as error:  # noqa: BLE001  a poller that dies would leave its vault unwatched in silence
             self._record.broken(self._vault_url, error)
             failure = SyncError(Reason.INTERNAL_ERROR, Reason.INTERNAL_ERROR.sentence)
-        self._memory.polls += 1
+        memory.polls += 1
         self._settle(failure)
-        self._record.poll(self._vault_url, mode=mode, calls=calls, seconds=self._clock() - started, failure=failure)
+        seconds = self._clock() - started
+        self._record.poll(self._vault_url, mode=mode, calls=memory.calls, seconds=seconds, failure=failure)
 
     def _mode(self, now: float) -> Mode:
         few = len(self._inventory.names(self._vault_url)) < self._memory.get_below
         return Mode.GET if few and now < self._memory.get_until else Mode.LIST
 
-    async def _list(self) -> tuple[Mode, int]:
+    async def _list(self) -> Mode:
         """List the vault; turn to reading one by one when that is denied, or turns out to be cheaper."""
-        calls, began = 0, None
+        memory, began = self._memory, None
         awaited = set(self._inventory.names(self._vault_url))
         try:
             async with aclosing(self._vaults.pages(self._vault_url)) as pages:
                 async for page in pages:
-                    calls += 1
+                    memory.calls += 1
                     began = began or page.seen_at
                     wanted = self._inventory.names(self._vault_url)
-                    if calls > max(len(wanted), 1):
-                        return self._read_one_by_one(below=2 * calls), calls
+                    if memory.calls > max(len(wanted), 1):
+                        return self._read_one_by_one(below=2 * memory.calls)
                     names = page.sightings.keys() & wanted.keys()
                     awaited -= names
-                    self._memory.sightings.update((name, page.sightings[name]) for name in names)
+                    memory.sightings.update((name, page.sightings[name]) for name in names)
                     self._reconcile_users(names)
         except SyncError as error:
             if error.reason is not Reason.ACCESS_DENIED:
                 raise
-            return self._read_one_by_one(below=sys.maxsize), calls + 1
+            memory.calls += 1
+            return self._read_one_by_one(below=sys.maxsize)
         if began is not None:
             self._miss(awaited, began)
-        return Mode.LIST, calls
+        return Mode.LIST
 
     def _miss(self, names: Iterable[str], began: datetime) -> None:
         """Note what was wanted when a listing began and is not in the whole of it; forget what nobody wants."""
@@ -200,14 +205,14 @@ class Poller:
         self._memory.get_below = below
         return Mode.GET
 
-    async def _get(self) -> int:
+    async def _get(self) -> None:
         names = list(self._inventory.names(self._vault_url))
         for start in range(0, len(names), READS_AT_ONCE):
             batch = names[start : start + READS_AT_ONCE]
             sightings = await asyncio.gather(*map(self._sight, batch))
+            self._memory.calls += len(batch)
             self._memory.sightings.update(zip(batch, sightings, strict=True))
             self._reconcile_users(batch)
-        return len(names)
 
     async def _sight(self, name: str) -> Sighting | Missing:
         return await self._vaults.sight(self._vault_url, name)

@@ -1,0 +1,492 @@
+"""Pollers of a FakeVault, driven poll by poll: what they ask, whom they let be reconciled, and what they know after."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime, timedelta
+
+import httpx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kvsecrets.testing import AsyncFakeCredential, FakeVault
+from tests.builders import START, a_vault_secret, an_entry
+from tests.clocks import Clock, settle, skip
+from vaultsync.adapters.vaults import Budget, Vaults
+from vaultsync.api import ObjectKey
+from vaultsync.inventory import Inventory
+from vaultsync.rules.changes import Missing, Sighting
+from vaultsync.rules.outcome import Reason, SyncError
+from vaultsync.triggers.polls import LIST_AGAIN_AFTER, Mode, Poller, Polls, Trigger
+from vaultsync.triggers.queue import Priority
+
+SKEW = timedelta(minutes=7)
+"""The vault's clock is ahead of ours."""
+
+
+class Scene:
+    """A vault, its poller, and the VaultSecrets that ask it; `added` are the keys that were let be reconciled."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.vault = FakeVault("https://shop.vault.azure.net", clock=self.vault_time)
+        self.inventory = Inventory()
+        self.is_due: Callable[[ObjectKey], bool] = lambda _: True
+        self.added: list[str] = []
+        self.polls: list[tuple[Mode, int, Reason | None]] = []
+        self.bugs: list[Exception] = []
+        self.started: list[datetime] = []
+        self.http = httpx.AsyncClient(transport=self.vault.async_transport())
+        self.poller = Poller(
+            self.vault.url,
+            vaults=Vaults(
+                AsyncFakeCredential(),
+                http=self.http,
+                budget=Budget(),
+                record=self,
+                now=self.clock,
+                clock=self.clock.seconds,
+            ),
+            inventory=self.inventory,
+            trigger=Trigger(self.add, self.asked),
+            record=self,
+            clock=self.clock.seconds,
+            jitter=lambda _, high: high,
+        )
+
+    def vault_time(self) -> datetime:
+        return self.clock() + SKEW
+
+    def add(self, key: ObjectKey, priority: Priority) -> None:
+        assert priority is Priority.ROUTINE
+        self.added.append(key.name)
+
+    def asked(self, key: ObjectKey) -> bool:
+        return self.is_due(key)
+
+    def vault_call(self, vault_url: str, *, operation: str, status: str, seconds: float) -> None:
+        """Nobody asks for single calls here."""
+
+    def poll(self, vault_url: str, *, mode: Mode, calls: int, seconds: float, failure: SyncError | None) -> None:
+        self.started.append(self.clock())
+        self.polls.append((mode, calls, failure.reason if failure else None))
+
+    def broken(self, vault_url: str, error: Exception) -> None:
+        self.bugs.append(error)
+
+    def wants(self, name: str, *secrets: str, interval: int = 120, version: str | None = None) -> None:
+        """Let a VaultSecret of that name ask for these secrets."""
+        entries = [an_entry(key=secret, secret_name=secret, version=version) for secret in secrets]
+        self.inventory.put(
+            a_vault_secret(*entries, metadata={"name": name, "uid": name}, refresh_interval=timedelta(seconds=interval))
+        )
+
+    def fill(self, count: int) -> None:
+        """Put so many secrets into the vault that nobody asks for; 25 make a page."""
+        for number in range(count):
+            self.vault.set(f"filler-{number:03}", "x")
+
+    async def polled(self) -> list[str]:
+        """Poll once, a minute after the last time; the names of those that were let be reconciled."""
+        self.clock.turn(60)
+        self.added.clear()
+        await self.poller.poll()
+        return sorted(self.added)
+
+    @property
+    def calls(self) -> tuple[int, int]:
+        """How many pages were listed and how many secrets read since the last time."""
+        calls = self.vault.calls["list"], self.vault.calls["get"]
+        self.vault.forget_calls()
+        return calls
+
+    def sighting(self, name: str) -> Sighting | Missing | None:
+        return self.poller.seen.sightings.get(name)
+
+
+def nobody(_: ObjectKey) -> bool:
+    return False
+
+
+@pytest.fixture
+async def scene() -> AsyncIterator[Scene]:
+    scene = Scene()
+    yield scene
+    await scene.http.aclose()
+
+
+async def test_a_poll_lists_and_lets_those_be_reconciled_who_are_due(scene: Scene) -> None:
+    for name in ("one", "two", "unasked"):
+        scene.vault.set(name, "x")
+    scene.wants("changed", "one")
+    scene.wants("same", "two")
+    scene.wants("both", "one", "TWO")
+    scene.is_due = lambda key: key.name in {"changed", "both"}
+
+    assert await scene.polled() == ["both", "changed"]
+
+    assert scene.polls == [(Mode.LIST, 1, None)]
+    assert scene.calls == (1, 0)
+    assert scene.poller.seen.sightings.keys() == {"one", "two"}
+    seen = Sighting(readable=True, updated=START + SKEW, expires=None, seen_at=START + SKEW + timedelta(minutes=1))
+    assert scene.sighting("one") == seen
+
+
+async def test_who_is_due_by_two_of_its_secrets_is_added_once(scene: Scene) -> None:
+    scene.vault.set("one", "x")
+    scene.vault.set("two", "x")
+    scene.wants("both", "one", "two")
+
+    assert await scene.polled() == ["both"]
+
+
+async def test_each_page_is_acted_on_before_the_next_is_asked_for(scene: Scene) -> None:
+    scene.vault.set("a-first", "x")
+    scene.fill(30)
+    scene.wants("early", "a-first", "filler-029")
+    pages_at: list[int] = []
+
+    def note(_: ObjectKey) -> bool:
+        pages_at.append(scene.vault.calls["list"])
+        return True
+
+    scene.is_due = note
+    await scene.polled()
+
+    assert pages_at == [1, 2]
+
+
+async def test_a_secret_that_a_whole_listing_lacks_is_missing_since_its_beginning(scene: Scene) -> None:
+    scene.vault.set("one", "x")
+    scene.wants("user", "one", "never")
+    await scene.polled()
+    scene.vault.delete("one")
+
+    assert await scene.polled() == ["user"]
+
+    assert scene.sighting("one") == scene.sighting("never") == Missing(START + SKEW + timedelta(minutes=2))
+
+
+async def test_who_comes_while_a_listing_is_under_way_is_not_told_that_passed_pages_lack_its_secret(
+    scene: Scene,
+) -> None:
+    scene.vault.set("a-first", "x")
+    scene.fill(30)
+    scene.wants("watched", "a-first", "filler-000")
+
+    def arrive(_: ObjectKey) -> bool:
+        scene.wants("newcomer", "filler-001")
+        return False
+
+    scene.is_due = arrive
+    await scene.polled()
+
+    assert scene.sighting("filler-001") is None
+
+
+async def test_what_nobody_asks_for_any_more_is_forgotten(scene: Scene) -> None:
+    scene.vault.set("one", "x")
+    scene.vault.set("two", "x")
+    scene.wants("user", "one", "two")
+    await scene.polled()
+
+    scene.wants("user", "two")
+    await scene.polled()
+
+    assert scene.poller.seen.sightings.keys() == {"two"}
+
+
+async def test_pinned_versions_are_not_looked_for(scene: Scene) -> None:
+    version = scene.vault.set("one", "x")
+    scene.wants("pinner", "one", version=version)
+
+    assert await scene.polled() == []
+    assert scene.poller.seen.sightings == {}
+
+
+async def test_without_permission_to_list_secrets_are_read_one_by_one_but_not_in_the_first_poll(scene: Scene) -> None:
+    version = scene.vault.set("one", "x")
+    scene.wants("user", "one", "absent")
+    scene.vault.deny("list")
+
+    assert await scene.polled() == []
+    assert (scene.calls, scene.polls[-1]) == ((1, 0), (Mode.GET, 1, None))
+
+    assert await scene.polled() == ["user"]
+    assert (scene.calls, scene.polls[-1]) == ((0, 2), (Mode.GET, 2, None))
+    sighting = scene.sighting("one")
+    assert isinstance(sighting, Sighting)
+    assert sighting.version == version
+    assert isinstance(scene.sighting("absent"), Missing)
+
+
+async def test_reading_one_by_one_notices_a_deletion(scene: Scene) -> None:
+    scene.vault.set("one", "x")
+    scene.wants("user", "one")
+    scene.vault.deny("list")
+    await scene.polled()
+    await scene.polled()
+
+    scene.vault.delete("one")
+    await scene.polled()
+
+    assert scene.sighting("one") == Missing(scene.vault_time())
+
+
+async def test_the_listing_is_tried_again_after_an_hour(scene: Scene) -> None:
+    scene.vault.set("one", "x")
+    scene.wants("user", "one")
+    scene.vault.deny("list")
+    await scene.polled()
+    scene.vault.allow("list")
+
+    scene.clock.turn(LIST_AGAIN_AFTER - 120)
+    await scene.polled()
+    assert scene.polls[-1] == (Mode.GET, 1, None)
+    await scene.polled()
+
+    assert scene.polls[-1] == (Mode.LIST, 1, None)
+
+
+async def test_secrets_are_read_one_by_one_where_a_listing_would_cost_more(scene: Scene) -> None:
+    scene.fill(100)
+    scene.wants("user", "filler-000", "filler-001")
+    await scene.polled()
+    assert (scene.calls, scene.polls[-1]) == ((3, 0), (Mode.GET, 3, None))
+
+    await scene.polled()
+
+    assert (scene.calls, scene.polls[-1]) == ((0, 2), (Mode.GET, 2, None))
+
+
+async def test_the_listing_is_taken_up_again_when_more_secrets_are_wanted(scene: Scene) -> None:
+    scene.fill(100)
+    scene.wants("user", "filler-000", "filler-001")
+    await scene.polled()
+
+    scene.wants("another", *(f"filler-{number:03}" for number in range(10, 20)))
+    await scene.polled()
+
+    assert scene.polls[-1] == (Mode.LIST, 4, None)
+
+
+async def test_empty_pages_are_no_end(scene: Scene) -> None:
+    for _ in range(100):
+        scene.vault.set("a-much-rotated", "x")
+    names = [f"wanted-{number}" for number in range(6)]
+    for name in names:
+        scene.vault.set(name, "x")
+    scene.wants("user", *names)
+
+    await scene.polled()
+
+    assert scene.polls == [(Mode.LIST, 5, None)]
+    assert all(isinstance(scene.sighting(name), Sighting) for name in names)
+
+
+async def test_a_single_failed_poll_is_no_news(scene: Scene) -> None:
+    scene.vault.set("one", "x")
+    scene.wants("user", "one")
+    scene.is_due = nobody
+    scene.vault.close_door()
+
+    assert await scene.polled() == []
+    assert scene.poller.seen.failure is None
+    assert scene.polls == [(Mode.LIST, 0, Reason.VAULT_UNREACHABLE)]
+
+    scene.vault.open_door()
+    assert await scene.polled() == []
+
+
+async def test_two_in_a_row_are_told_to_everybody_once_and_so_is_the_recovery(scene: Scene) -> None:
+    version = scene.vault.set("one", "x")
+    scene.wants("user", "one")
+    scene.wants("pinner", "one", version=version)
+    scene.is_due = nobody
+    scene.vault.close_door()
+    await scene.polled()
+
+    assert await scene.polled() == ["pinner", "user"]
+    failure = scene.poller.seen.failure
+    assert failure is not None
+    assert failure.reason is Reason.VAULT_UNREACHABLE
+    assert await scene.polled() == []
+
+    scene.vault.open_door()
+    assert await scene.polled() == ["pinner", "user"]
+    assert scene.poller.seen.failure is None
+    assert await scene.polled() == []
+
+
+async def test_a_listing_that_breaks_half_way_keeps_what_was_seen_and_misses_nothing(scene: Scene) -> None:
+    scene.vault.set("a-first", "x")
+    scene.fill(30)
+    scene.wants("user", "a-first", "filler-029")
+    await scene.polled()
+    scene.vault.delete("filler-029")
+
+    def break_down(_: ObjectKey) -> bool:
+        scene.vault.fail(kind="list")
+        return True
+
+    scene.is_due = break_down
+    assert await scene.polled() == ["user"]
+
+    assert scene.polls[-1] == (Mode.LIST, 1, Reason.VAULT_FAILED)
+    assert isinstance(scene.sighting("filler-029"), Sighting)
+
+
+async def test_a_bug_is_logged_and_told_and_the_poller_goes_on(scene: Scene) -> None:
+    scene.vault.set("one", "x")
+    scene.wants("user", "one")
+    scene.is_due = lambda _: 1 // 0 == 0
+
+    await scene.polled()
+
+    assert [type(bug) for bug in scene.bugs] == [ZeroDivisionError]
+    assert scene.polls == [(Mode.LIST, 1, Reason.INTERNAL_ERROR)]
+    scene.is_due = lambda _: True
+    assert await scene.polled() == ["user"]
+
+
+@settings(max_examples=30)
+@given(
+    wanted=st.sets(st.integers(0, 30), min_size=1, max_size=8),
+    there=st.sets(st.integers(0, 30)),
+    others=st.sampled_from([0, 20, 60, 300]),
+    listing=st.booleans(),
+)
+def test_after_two_polls_it_is_known_of_every_wanted_secret_whether_it_is_there_at_the_lower_price(
+    wanted: set[int], there: set[int], others: int, listing: bool
+) -> None:
+    async def story() -> Scene:
+        scene = Scene()
+        scene.fill(others)
+        for number in there:
+            scene.vault.set(f"secret-{number}", "x")
+        if not listing:
+            scene.vault.deny("list")
+        for number in wanted:
+            scene.wants(f"user-{number}", f"Secret-{number}")
+        await scene.polled()
+        await scene.polled()
+        await scene.http.aclose()
+        return scene
+
+    scene = asyncio.run(story())
+
+    pages = -(-(others + len(there)) // 25) or 1
+    assert {name for name, seen in scene.poller.seen.sightings.items() if isinstance(seen, Sighting)} == {
+        f"secret-{number}" for number in wanted & there
+    }
+    assert scene.poller.seen.sightings.keys() == {f"secret-{number}" for number in wanted}
+    assert scene.polls[-1][1] <= (min(pages, len(wanted)) if listing else len(wanted))
+
+
+async def run_for(scene: Scene, seconds: float) -> None:
+    """Let the poller run, second by second."""
+    for _ in range(round(seconds)):
+        scene.clock.turn(1)
+        await skip(1)
+
+
+@pytest.fixture
+async def running(scene: Scene) -> AsyncIterator[Scene]:
+    scene.vault.set("one", "x")
+    scene.is_due = nobody
+    scene.wants("user", "one", interval=20)
+    task = asyncio.create_task(scene.poller.run())
+    await settle()
+    yield scene
+    task.cancel()
+
+
+def times(scene: Scene) -> list[float]:
+    return [(moment - START).total_seconds() for moment in scene.started]
+
+
+async def test_a_poller_polls_at_once_and_then_at_the_interval(running: Scene) -> None:
+    await run_for(running, 50)
+
+    assert times(running) == [0.0, 20.0, 40.0]
+
+
+async def test_somebody_new_who_wants_it_sooner_is_heard(running: Scene) -> None:
+    await run_for(running, 5)
+    running.wants("hasty", "one", interval=10)
+    running.poller.hurry()
+    await run_for(running, 20)
+
+    assert times(running) == [0.0, 10.0, 20.0]
+
+
+async def test_somebody_new_who_wants_it_later_changes_nothing(running: Scene) -> None:
+    await run_for(running, 5)
+    running.wants("lazy", "one", interval=3600)
+    running.poller.hurry()
+    await run_for(running, 20)
+
+    assert times(running) == [0.0, 20.0]
+
+
+async def test_after_a_failure_the_next_poll_comes_sooner_but_never_later_than_the_interval(running: Scene) -> None:
+    running.vault.fail(calls=100, kind="list")
+    await run_for(running, 60)
+
+    assert times(running) == [0.0, 20.0, 22.0, 26.0, 34.0, 50.0]
+
+
+class Pollers:
+    """Pollers that are started and ended by `Polls`."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+        self.made: list[str] = []
+        self.polls = Polls(self.make, scene.inventory, may_ask=lambda vault_url: "evil" not in vault_url)
+
+    def make(self, vault_url: str) -> Poller:
+        self.made.append(vault_url)
+        return self.scene.poller
+
+
+async def test_a_vault_is_polled_while_somebody_asks_it(scene: Scene) -> None:
+    pollers = Pollers(scene)
+    scene.vault.set("one", "x")
+    scene.wants("user", "one")
+
+    pollers.polls.adapt()
+    pollers.polls.adapt()
+    await settle()
+
+    assert pollers.made == [scene.vault.url]
+    assert pollers.polls.seen(scene.vault.url).sightings.keys() == {"one"}
+
+    scene.inventory.drop(a_vault_secret(metadata={"name": "user"}).key)
+    pollers.polls.adapt()
+    await run_for(scene, 300)
+
+    assert len(scene.started) == 1
+    assert pollers.polls.seen(scene.vault.url).sightings == {}
+
+
+async def test_a_vault_outside_the_known_domains_is_never_spoken_to(scene: Scene) -> None:
+    pollers = Pollers(scene)
+    scene.inventory.put(a_vault_secret(vault_url="https://evil.example"))
+
+    pollers.polls.adapt()
+    pollers.polls.hurry("https://evil.example")
+    await settle()
+
+    assert pollers.made == []
+
+
+async def test_stopping_ends_all_pollers(scene: Scene) -> None:
+    pollers = Pollers(scene)
+    scene.wants("user", "one")
+    pollers.polls.adapt()
+    await settle()
+
+    await pollers.polls.stop()
+    await run_for(scene, 300)
+
+    assert len(scene.started) == 1
