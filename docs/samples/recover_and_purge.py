@@ -1,0 +1,51 @@
+"""Recover a deleted secret, take up an operation again later, and destroy a secret for good.
+
+    python recover_and_purge.py https://shop.vault.azure.net
+
+runs it against a vault of yours, with a login that azure-identity finds; it touches secrets named `sample-…` alone.
+"""
+
+import sys
+
+from azure.identity import DefaultAzureCredential
+
+from kvsecrets import Conflict, PurgeProtected, SecretClient, SecretNotFound
+
+
+def run(client: SecretClient) -> None:
+    """Delete, recover, delete again and purge."""
+    client.set_secret("sample-password", "correct horse")
+
+    deletion = client.begin_delete_secret("sample-password")
+    print(f"deleting {deletion.value.name}; its name stays taken")
+    note = deletion.id  # could be written down here and taken up by another program
+
+    deletion = client.resume_delete_secret(note)
+    deletion.wait(timeout=60)
+    try:
+        client.set_secret("sample-password", "battery staple")
+    except Conflict as error:
+        print(f"cannot set it while it is deleted: {error.inner_code}")
+
+    recovery = client.begin_recover_deleted_secret("sample-password")
+    recovery.wait(timeout=60)
+    print(f"recovered it: {client.get_secret('sample-password').value.reveal()}")
+
+    client.begin_delete_secret("sample-password").wait(timeout=60)
+    try:
+        client.purge_deleted_secret("sample-password")
+        client.get_deleted_secret("sample-password")
+    except PurgeProtected:
+        print("this vault lets nobody purge: it goes when its retention period ends")
+    except SecretNotFound:
+        print("purged it for good")
+
+
+def main() -> None:
+    """Run it against the vault whose URL is given."""
+    with DefaultAzureCredential() as credential, SecretClient(sys.argv[1], credential) as client:
+        run(client)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,166 @@
+"""The samples of the client library run, against a fake vault, and print what they promise."""
+
+import ast
+import importlib.util
+import inspect
+import logging
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from kvsecrets import AsyncSecretClient, RetryPolicy, SecretClient, errors
+from kvsecrets._drivers import TIMEOUT
+from kvsecrets._wire import API_VERSION
+from kvsecrets.testing import AsyncFakeCredential, FakeCredential, FakeVault
+
+SAMPLES = Path(__file__).parents[2] / "docs" / "samples"
+GUIDE = SAMPLES.parent / "kvsecrets.md"
+
+
+@pytest.fixture
+def vault() -> FakeVault:
+    return FakeVault()
+
+
+@pytest.fixture
+def client(vault: FakeVault) -> Iterator[SecretClient]:
+    with SecretClient(vault.url, FakeCredential(), transport=vault.transport()) as client:
+        yield client
+
+
+def sample(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"sample_{name}", SAMPLES / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_hello_world(client: SecretClient, vault: FakeVault, capsys: pytest.CaptureFixture[str]) -> None:
+    sample("hello_world").run(client)
+
+    printed = capsys.readouterr().out
+    assert "its value prints as **********, and is 13 characters long" in printed
+    assert "tags {'team': 'shop'}" in printed
+    assert "cleared  its expiry: None" in printed
+    assert "there are 2 now" in printed
+    assert vault.calls["delete"] == 1
+
+
+def test_list_operations(client: SecretClient, vault: FakeVault, capsys: pytest.CaptureFixture[str]) -> None:
+    sample("list_operations").run(client)
+
+    printed = capsys.readouterr().out
+    assert "sample-key is disabled\nsample-password is enabled and expires soon\n" in printed
+    assert "sample-password has 2 versions" in printed
+    assert "sample-key is deleted" in printed
+    assert vault.calls["get"] == 0
+
+
+def test_backup_and_restore(client: SecretClient, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sample("backup_and_restore").run(client, tmp_path)
+
+    assert "restored sample-password with 2 versions, the newest is 'battery staple'" in capsys.readouterr().out
+
+
+def test_recover_and_purge(client: SecretClient, capsys: pytest.CaptureFixture[str]) -> None:
+    sample("recover_and_purge").run(client)
+
+    printed = capsys.readouterr().out
+    assert "cannot set it while it is deleted: ObjectIsDeletedButRecoverable" in printed
+    assert "recovered it: correct horse" in printed
+    assert "purged it for good" in printed
+
+
+def test_recover_and_purge_under_purge_protection(capsys: pytest.CaptureFixture[str]) -> None:
+    vault = FakeVault(purge_protection=True)
+    with SecretClient(vault.url, FakeCredential(), transport=vault.transport()) as client:
+        sample("recover_and_purge").run(client)
+
+    assert "this vault lets nobody purge" in capsys.readouterr().out
+
+
+async def test_async_client(vault: FakeVault, capsys: pytest.CaptureFixture[str]) -> None:
+    vault.set("db", "somebody else's")
+    credential = AsyncFakeCredential()
+    async with AsyncSecretClient(vault.url, credential, transport=vault.async_transport()) as client:
+        await sample("async_client").run(client)
+
+    printed = capsys.readouterr().out
+    assert "read 5 secrets at once" in printed
+    assert "0 are left" in printed
+    assert vault.value("db") == "somebody else's"
+    assert len(credential.logins) == 1
+
+
+def test_the_sample_of_a_test_passes_as_a_test(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(SAMPLES / "test_with_fake_vault.py")]
+    run = subprocess.run(
+        [*command, "--rootdir", str(tmp_path), "-c", "/dev/null"],
+        check=False,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert "3 passed" in run.stdout, run.stdout + run.stderr
+
+
+@pytest.fixture
+def logging_untouched() -> Iterator[None]:
+    """Take back what an example does to the loggers of this process."""
+    root, ours = logging.getLogger(), logging.getLogger("kvsecrets")
+    handlers, level = list(root.handlers), ours.level
+    yield
+    root.handlers[:] = handlers
+    ours.setLevel(level)
+
+
+@pytest.mark.usefixtures("logging_untouched")
+async def test_every_example_of_the_guide_runs_in_its_order(client: SecretClient, vault: FakeVault) -> None:
+    examples = re.findall(r"^```python\n(.*?)^```", GUIDE.read_text(), flags=re.MULTILINE | re.DOTALL)
+    async with AsyncSecretClient(vault.url, AsyncFakeCredential(), transport=vault.async_transport()) as aclient:
+        names: dict[str, object] = {"aclient": aclient}
+        for number, example in enumerate(examples):
+            code = compile(example, f"{GUIDE.name}, example {number}", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+            outcome = eval(code, names)  # noqa: S307 - our own guide
+            if code.co_flags & inspect.CO_COROUTINE:
+                await outcome
+            names["client"] = client  # the real vault of the first example does not exist
+
+    assert len(examples) > 10
+
+
+def test_the_guide_tells_of_every_error_and_no_other() -> None:
+    table = GUIDE.read_text().partition("| class |")[2].partition("\n\n")[0]
+
+    told = set(re.findall(r"^\| `(\w+)` \|", table, flags=re.MULTILINE))
+
+    assert told == set(errors.__all__) - {"ConnectionProblem"}
+
+
+def test_the_guide_tells_of_every_option_and_its_default() -> None:
+    table = GUIDE.read_text().partition("| option |")[2].partition("\n\n")[0]
+    options = [
+        name
+        for name, it in inspect.signature(SecretClient).parameters.items()
+        if it.kind is inspect.Parameter.KEYWORD_ONLY
+    ]
+
+    assert re.findall(r"^\| `(\w+)` \|", table, flags=re.MULTILINE) == options
+    assert f"| `api_version` | `{API_VERSION}` |" in table
+    assert f"| `timeout` | {TIMEOUT:g} s |" in table
+    assert f"`attempts` ({RetryPolicy().attempts})" in table
+
+
+def test_every_sample_is_named_in_the_guide() -> None:
+    guide = GUIDE.read_text()
+
+    assert [path.name for path in SAMPLES.glob("*.py") if f"samples/{path.name}" not in guide] == []
