@@ -34,6 +34,7 @@ check: install ## everything that reads the code without running it, and that ge
 	$(BIN)/mypy
 	$(BIN)/pyright
 	$(BIN)/vaultsync crds --check crds
+	$(BIN)/vaultsync crds --check charts/vaultsync/files/crds
 
 test: install ## all tests (they build the tools they need); some of them: make test ARGS='tests/unit -k paging'
 	$(BIN)/pytest $(if $(CI),--hypothesis-profile=ci) $(ARGS)
@@ -47,8 +48,10 @@ demo-down: install ## end what `make demo KEEP=1` left running
 bench: install tools ## measure what bench/README.md claims
 	$(BIN)/python -m bench
 
-generate: install ## write the files that are made from the code: crds/
+generate: install ## write the files that are made from others: CRDs, the chart's table of values, its golden renders
 	$(BIN)/vaultsync crds --write crds
+	$(BIN)/vaultsync crds --write charts/vaultsync/files/crds
+	$(BIN)/python -m tests.chart
 
 build: install ## make the wheel and the source distribution in dist/
 	$(BIN)/hatchling build

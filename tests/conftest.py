@@ -15,12 +15,13 @@ from hypothesis import settings
 
 from tests.controlplane.build import BuildFailed, ensure_tools
 from tests.controlplane.golang import GoMissing
+from tests.controlplane.helm import Helm
 from tests.controlplane.plane import ControlPlane
 from tests.emulator.client import EmulatedVault, Emulator
 
 _ROOT: Final = Path(__file__).parents[1]
 _ENVIRON: Final = os.environ  # noqa: TID251 - where the built programs are kept is the caller's choice
-_NEEDS_CLUSTER: Final = "controlplane"
+_NEED_PROGRAMS: Final = frozenset({"controlplane", "helm"})
 
 # A deadline measures this machine's mood. Without --hypothesis-profile=ci examples are new in each run.
 settings.register_profile("local", deadline=None)
@@ -36,9 +37,9 @@ def aloud(config: pytest.Config) -> AbstractContextManager[None]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks each test that uses the control plane: `-m "not cluster"` leaves them out."""
+    """Marks each test that uses the control plane or its programs: `-m "not cluster"` leaves them out."""
     for item in items:
-        if _NEEDS_CLUSTER in getattr(item, "fixturenames", ()):
+        if not _NEED_PROGRAMS.isdisjoint(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.cluster)
 
 
@@ -66,6 +67,12 @@ def controlplane(request: pytest.FixtureRequest) -> Iterator[ControlPlane]:
         with aloud(request.config):
             sys.stderr.write(f"\nThe control plane's logs are kept in {kept}\n")
     shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def helm(tmp_path_factory: pytest.TempPathFactory) -> Helm:
+    """The program helm, without a cluster."""
+    return Helm(ensure_tools(_ENVIRON, sys.stderr)["helm"], tmp_path_factory.mktemp("helm"))
 
 
 @pytest.fixture

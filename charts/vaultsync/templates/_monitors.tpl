@@ -1,0 +1,27 @@
+{{- /* vaultsync.demandMonitors: stops with a readable error where the Prometheus operator's API is not served.
+Takes a dict: `root`, the top context, and `value`, the name of what was turned on. */ -}}
+{{- define "vaultsync.demandMonitors" -}}
+{{- if not (.root.Capabilities.APIVersions.Has "monitoring.coreos.com/v1") -}}
+{{- fail (printf "%s.enabled is true, but this cluster does not serve monitoring.coreos.com/v1: install the Prometheus operator first, or set %s.enabled to false. (For `helm template`, add --api-versions monitoring.coreos.com/v1.)" .value .value) -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* vaultsync.endpoint: how to scrape the metrics port. Takes the values of a monitor. */ -}}
+{{- define "vaultsync.endpoint" -}}
+port: metrics
+path: /metrics
+{{- with .interval }}
+interval: {{ . }}
+{{- end }}
+{{- with .scrapeTimeout }}
+scrapeTimeout: {{ . }}
+{{- end }}
+{{- with .relabelings }}
+relabelings:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .metricRelabelings }}
+metricRelabelings:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}

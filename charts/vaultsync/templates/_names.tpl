@@ -1,0 +1,65 @@
+{{- /* How things are called and labelled. Every helper says what it takes. */ -}}
+
+{{- /* vaultsync.name: the application's name. Takes the top context. */ -}}
+{{- define "vaultsync.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- /* vaultsync.fullname: the name of all objects: release and chart, or the release's alone where it says both.
+Takes the top context. */ -}}
+{{- define "vaultsync.fullname" -}}
+{{- $name := include "vaultsync.name" . -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" -}}
+{{- else if contains $name .Release.Name -}}
+{{- .Release.Name | trunc 63 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* vaultsync.namespace: where the operator lives. Takes the top context. */ -}}
+{{- define "vaultsync.namespace" -}}
+{{- default .Release.Namespace .Values.namespaceOverride -}}
+{{- end -}}
+
+{{- /* vaultsync.serviceAccountName: as whom the pod acts. Takes the top context. */ -}}
+{{- define "vaultsync.serviceAccountName" -}}
+{{- $made := ternary (include "vaultsync.fullname" .) "default" .Values.serviceAccount.create -}}
+{{- default $made .Values.serviceAccount.name -}}
+{{- end -}}
+
+{{- /* vaultsync.selectorLabels: what tells our pods from others'. A Deployment can never change its own, so nothing
+that changes belongs here. Takes the top context. */ -}}
+{{- define "vaultsync.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "vaultsync.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- /* vaultsync.labels: the labels of every object. Takes the top context. */ -}}
+{{- define "vaultsync.labels" -}}
+{{- $standard := dict
+  "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-")
+  "app.kubernetes.io/version" (.Chart.AppVersion | replace "+" "_" | trunc 63)
+  "app.kubernetes.io/managed-by" .Release.Service
+-}}
+{{- $selector := include "vaultsync.selectorLabels" . | fromYaml -}}
+{{- mergeOverwrite (dict) .Values.commonLabels $standard $selector | toYaml -}}
+{{- end -}}
+
+{{- /* vaultsync.metadata: what stands under `metadata:` of every object.
+Takes a dict: `root`, the top context; and as needed `name`, in place of the full name; `namespace`, empty for what lies
+in none; `labels` and `annotations`, dicts of the object's own. */ -}}
+{{- define "vaultsync.metadata" -}}
+{{- $root := .root -}}
+name: {{ default (include "vaultsync.fullname" $root) .name }}
+{{- with hasKey . "namespace" | ternary .namespace (include "vaultsync.namespace" $root) }}
+namespace: {{ . }}
+{{- end }}
+labels:
+  {{- mergeOverwrite (dict) (default (dict) .labels) (include "vaultsync.labels" $root | fromYaml) | toYaml | nindent 2 }}
+{{- with mergeOverwrite (dict) $root.Values.commonAnnotations (default (dict) .annotations) }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}

@@ -1,0 +1,78 @@
+"""Renders the chart with each of its value sets, and where the golden renders are; judges nothing."""
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from tests.controlplane.helm import Helm
+
+ROOT: Final = Path(__file__).parents[2]
+CHART: Final = ROOT / "charts" / "vaultsync"
+VALUES: Final = CHART / "values.yaml"
+README: Final = CHART / "README.md"
+GOLDEN: Final = ROOT / "tests" / "contract" / "golden"
+TABLE_BEGINS: Final = "<!-- made from values.yaml by `make generate` -->\n"
+
+VALUE_SETS: Final = {path.name.removesuffix("-values.yaml"): path for path in sorted((CHART / "ci").glob("*.yaml"))}
+"""Values to render the chart with, by what they show."""
+
+RELEASE: Final = "vaultsync"
+NAMESPACE: Final = "vaultsync-system"
+
+_OLDEST_KUBERNETES: Final = yaml.safe_load((CHART / "Chart.yaml").read_text())["kubeVersion"].removeprefix(">=")
+_MONITORS: Final = "monitoring.coreos.com/v1"
+
+Manifest = dict[str, Any]
+
+
+def render(helm: Helm, *arguments: str | Path, values: Manifest | None = None) -> str:
+    """What the chart is with these arguments and values on the oldest Kubernetes that it is for.
+
+    Raises:
+        HelmFailed: It is nothing.
+    """
+    command = ("template", RELEASE, CHART, "--namespace", NAMESPACE, "--kube-version", _OLDEST_KUBERNETES)
+    return helm(*command, *arguments, "--values", "-", stdin=json.dumps(values or {}))
+
+
+def render_set(helm: Helm, name: str) -> str:
+    """The render of a value set, on a cluster that has the Prometheus operator."""
+    return render(helm, "--values", VALUE_SETS[name], "--api-versions", _MONITORS)
+
+
+def manifests(rendered: str) -> list[Manifest]:
+    """The objects of a render."""
+    return [document for document in yaml.safe_load_all(rendered) if document]
+
+
+def the(kind: str, rendered: str) -> Manifest:
+    """The one object of a kind in a render."""
+    (found,) = [manifest for manifest in manifests(rendered) if manifest["kind"] == kind]
+    return found
+
+
+def container(rendered: str) -> Manifest:
+    """The operator's container in a render."""
+    (found,) = the("Deployment", rendered)["spec"]["template"]["spec"]["containers"]
+    assert isinstance(found, dict)
+    return found
+
+
+def golden(name: str) -> Path:
+    """The golden render of a value set."""
+    return GOLDEN / f"{name}.yaml"
+
+
+def without_crds(rendered: str) -> str:
+    """A render without its CustomResourceDefinitions, which have a place of their own."""
+    parts = rendered.split("---\n# Source: ")
+    return "".join(f"---\n# Source: {part}" for part in parts[1:] if "\nkind: CustomResourceDefinition\n" not in part)
+
+
+def readme_with(values_table: str) -> str:
+    """The chart's README with this table in it."""
+    before, marker, _ = README.read_text().partition(TABLE_BEGINS)
+    assert marker, f"{README} does not say where the table begins"
+    return f"{before}{marker}{values_table}\n"

@@ -1,0 +1,165 @@
+"""The Helm chart agrees with the operator that it installs, and with its own papers."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from tests.chart.commented import CommentedValue, commented_values, table
+from tests.chart.renders import CHART, README, VALUES, Manifest, container, readme_with, render
+from tests.controlplane.helm import Helm
+from vaultsync import __version__
+from vaultsync.__main__ import main
+from vaultsync.api.schema import crd_files
+from vaultsync.settings import PREFIX, Settings
+
+
+def documented() -> list[CommentedValue]:
+    """The values that values.yaml explains."""
+    return commented_values(VALUES.read_text())
+
+
+def defaults() -> Manifest:
+    """The values as they come."""
+    values: Manifest = yaml.safe_load(VALUES.read_text())
+    return values
+
+
+def schema() -> Manifest:
+    """What the chart accepts."""
+    document: Manifest = yaml.safe_load((CHART / "values.schema.json").read_text())
+    return document
+
+
+def chart() -> Manifest:
+    """What the chart says about itself."""
+    document: Manifest = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    return document
+
+
+def environment(rendered: str) -> dict[str, str]:
+    """The settings that the operator's container gets."""
+    return {each["name"]: each["value"] for each in container(rendered)["env"] if each["name"].startswith(PREFIX)}
+
+
+def as_variable(value: str) -> str:
+    """The variable of a value under `settings:`: VAULTSYNC_VAULT_CALLS_PER_10S of vaultCallsPer10s."""
+    return PREFIX + re.sub(r"(?<=[a-z])(?=[A-Z0-9])", "_", value).upper()
+
+
+def closed_paths(node: Manifest, document: Manifest, prefix: str = "") -> Iterator[str]:
+    """The paths of values that a schema knows, down to where anything goes."""
+    if "$ref" in node:
+        node = document["definitions"][node["$ref"].removeprefix("#/definitions/")]
+    if "properties" not in node:
+        yield prefix
+    for name, child in node.get("properties", {}).items():
+        yield from closed_paths(child, document, f"{prefix}.{name}" if prefix else name)
+
+
+# The chart and the operator
+
+
+def test_the_chart_installs_the_version_that_it_lies_beside() -> None:
+    assert chart()["appVersion"] == __version__
+
+
+def test_the_charts_crds_are_the_operators_byte_by_byte() -> None:
+    copies = {path.name: path.read_bytes() for path in (CHART / "files" / "crds").iterdir()}
+
+    assert copies == crd_files(), "run `make generate`"
+
+
+def test_each_setting_has_one_value(helm: Helm) -> None:
+    assert {as_variable(value) for value in defaults()["settings"]} == {
+        f"{PREFIX}{field.upper()}" for field in Settings.model_fields
+    }
+
+
+def test_without_values_the_operator_gets_the_settings_that_it_has_by_itself(helm: Helm) -> None:
+    assert Settings.from_env(environment(render(helm))) == Settings()
+
+
+def test_each_setting_reaches_the_operator(helm: Helm) -> None:
+    values = {
+        "watchNamespaces": ["shop", "web"],
+        "vaultDnsSuffixes": [".example.net"],
+        "listen": "[::]:9090",
+        "concurrency": 8,
+        "vaultCallsPer10s": 100,
+        "recheckInterval": "1h30m",
+        "logLevel": "debug",
+        "logFormat": "json",
+    }
+    assert values.keys() == defaults()["settings"].keys()
+
+    rendered = render(helm, values={"settings": values})
+
+    assert environment(rendered) == {
+        as_variable(name): ",".join(value) if isinstance(value, list) else str(value) for name, value in values.items()
+    }
+    Settings.from_env(environment(rendered))
+
+
+def test_the_settings_bounds_are_those_of_the_operator() -> None:
+    ours = schema()["properties"]["settings"]["properties"]
+    theirs = Settings.model_json_schema()
+    camel = {field: re.sub(r"_(\w)", lambda letter: letter[1].upper(), field) for field in Settings.model_fields}
+
+    for field, rule in theirs["properties"].items():
+        word = theirs["$defs"][rule["$ref"].rpartition("/")[2]] if "$ref" in rule else {}
+        for bound in ("enum", "minimum", "maximum"):
+            assert ours[camel[field]].get(bound) == (rule | word).get(bound), f"{field}: {bound}"
+
+
+def test_the_arguments_are_ones_that_the_command_line_knows(helm: Helm, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main([*container(render(helm))["args"], "--help"])
+
+    assert end.value.code == 0
+
+
+def test_the_port_follows_the_address_that_is_listened_on(helm: Helm) -> None:
+    rendered = render(helm, values={"settings": {"listen": "[::]:9090"}})
+
+    assert container(rendered)["ports"] == [{"name": "metrics", "containerPort": 9090}]
+
+
+# The chart and its own papers
+
+
+def test_every_value_is_explained() -> None:
+    assert [value.path for value in documented() if not value.comment] == []
+
+
+def test_the_schema_knows_the_values_that_the_chart_has_and_no_others() -> None:
+    known = {path for path in closed_paths(schema(), schema()) if path != "global"}
+    explained = [value.path for value in documented()]
+
+    assert [path for path in explained if not any(f"{each}.".startswith(f"{path}.") for each in known)] == []
+    assert [path for path in known if not any(f"{path}.".startswith(f"{each}.") for each in explained)] == []
+
+
+def test_the_schema_leaves_no_object_of_ours_open() -> None:
+    objects = [node for node in _nodes(schema()) if "properties" in node]
+
+    assert [sorted(node["properties"]) for node in objects if node.get("additionalProperties") is not False] == []
+
+
+def _nodes(node: Any) -> Iterator[Manifest]:  # noqa: ANN401 - a schema holds anything
+    if isinstance(node, dict):
+        if "type" in node:
+            yield node
+        for child in node.values():
+            yield from _nodes(child)
+
+
+def test_the_schema_is_one() -> None:
+    jsonschema.Draft7Validator.check_schema(schema())
+
+
+def test_the_readmes_table_is_what_the_values_say() -> None:
+    assert README.read_text() == readme_with(table(documented())), "run `make generate`"

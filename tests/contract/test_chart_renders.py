@@ -1,0 +1,173 @@
+"""What helm makes of the chart: golden renders, refusals, and what a real API server says to each value set."""
+
+import shutil
+from pathlib import Path
+from typing import Final
+
+import pytest
+import yaml
+
+from tests.chart.renders import (
+    CHART,
+    NAMESPACE,
+    VALUE_SETS,
+    Manifest,
+    container,
+    golden,
+    manifests,
+    render,
+    render_set,
+    the,
+    without_crds,
+)
+from tests.controlplane.cluster import KubectlFailed
+from tests.controlplane.helm import Helm, HelmFailed
+from tests.controlplane.plane import ControlPlane
+from vaultsync.api.schema import crd_files
+
+REFUSED: Final[dict[str, tuple[Manifest, str]]] = {
+    "a setting with a slip of the pen": (
+        {"settings": {"concurency": 4}},
+        "at '/settings': additional properties 'concurency' not allowed",
+    ),
+    "a value that there is not": ({"replicaCount": 2}, "additional properties 'replicaCount' not allowed"),
+    "a number in words": (
+        {"settings": {"concurrency": "many"}},
+        "at '/settings/concurrency': got string, want integer",
+    ),
+    "a number beyond its bounds": (
+        {"settings": {"concurrency": 0}},
+        "at '/settings/concurrency': minimum: got 0, want 1",
+    ),
+    "one name for a list": ({"settings": {"watchNamespaces": "shop"}}, "got string, want array"),
+    "no vault domain at all": ({"settings": {"vaultDnsSuffixes": []}}, "'/settings/vaultDnsSuffixes': minItems"),
+    "an unknown log level": ({"settings": {"logLevel": "loud"}}, "value must be one of 'debug', 'info', 'warning'"),
+    "an address without a port": ({"settings": {"listen": "0.0.0.0"}}, "at '/settings/listen': '0.0.0.0' does not"),
+    "a tag that YAML takes for a number": ({"image": {"tag": 1.5}}, "at '/image/tag': got number, want string"),
+    "a digest that is none": ({"image": {"digest": "latest"}}, "at '/image/digest': 'latest' does not match pattern"),
+    "a label that YAML takes for a truth": (
+        {"commonLabels": {"on": True}},
+        "'/commonLabels/on': got boolean, want string",
+    ),
+    "less time to stop than the operator takes": (
+        {"terminationGracePeriodSeconds": 5},
+        "at '/terminationGracePeriodSeconds': minimum: got 5, want 10",
+    ),
+    "a ServiceMonitor where nobody serves them": (
+        {"serviceMonitor": {"enabled": True}},
+        "this cluster does not serve monitoring.coreos.com/v1: install the Prometheus operator first",
+    ),
+    "a PodMonitor where nobody serves them": (
+        {"podMonitor": {"enabled": True}},
+        "or set podMonitor.enabled to false",
+    ),
+}
+"""Values that must be refused, and part of what people are told."""
+
+
+# The chart and helm
+
+
+@pytest.mark.parametrize("name", VALUE_SETS)
+def test_helm_finds_no_fault_with(name: str, helm: Helm) -> None:
+    helm("lint", "--strict", "--kube-version", "1.36.0", CHART, "--values", VALUE_SETS[name])
+
+
+@pytest.mark.parametrize("name", VALUE_SETS)
+def test_the_render_is_the_golden_one(name: str, helm: Helm) -> None:
+    assert without_crds(render_set(helm, name)) == golden(name).read_text(), "read the difference; `make generate`"
+
+
+@pytest.mark.parametrize(("values", "told"), REFUSED.values(), ids=REFUSED)
+def test_helm_refuses_and_says_why(values: Manifest, told: str, helm: Helm) -> None:
+    with pytest.raises(HelmFailed) as caught:
+        render(helm, values=values)
+
+    assert told in str(caught.value)
+
+
+def test_a_service_monitor_without_a_service_is_refused(helm: Helm) -> None:
+    values = {"serviceMonitor": {"enabled": True}, "service": {"enabled": False}}
+
+    with pytest.raises(HelmFailed, match="needs service"):
+        render(helm, "--api-versions", "monitoring.coreos.com/v1", values=values)
+
+
+def test_a_kubernetes_that_is_too_old_is_refused(helm: Helm) -> None:
+    with pytest.raises(HelmFailed, match=r"incompatible with Kubernetes v1\.28\.0"):
+        render(helm, "--kube-version", "1.28.0")
+
+
+def test_the_chart_works_as_a_part_of_another(helm: Helm, tmp_path: Path) -> None:
+    shutil.copytree(CHART, tmp_path / "charts" / "vaultsync")
+    (tmp_path / "Chart.yaml").write_text("{apiVersion: v2, name: platform, version: 1.0.0}")
+    (tmp_path / "values.yaml").write_text("{global: {team: platform}, vaultsync: {settings: {concurrency: 8}}}")
+
+    rendered = helm("template", "platform", tmp_path, "--kube-version", "1.36.0")
+
+    assert {"name": "VAULTSYNC_CONCURRENCY", "value": "8"} in container(rendered)["env"]
+
+
+def test_a_rendered_crd_says_what_the_operator_says(helm: Helm) -> None:
+    (file,) = crd_files().values()
+
+    assert the("CustomResourceDefinition", render(helm))["spec"] == yaml.safe_load(file)["spec"]
+
+
+@pytest.mark.parametrize(("keep", "annotations"), [(True, {"helm.sh/resource-policy": "keep"}), (False, None)])
+def test_crds_are_kept_if_the_values_say_so(keep: bool, annotations: object, helm: Helm) -> None:
+    crd = the("CustomResourceDefinition", render(helm, values={"crds": {"keep": keep}}))
+
+    assert crd["metadata"].get("annotations") == annotations
+
+
+def test_workload_identity_is_told_to_its_webhook(helm: Helm) -> None:
+    rendered = render(helm, values={"workloadIdentity": {"clientId": "an-id"}})
+
+    account, template = the("ServiceAccount", rendered), the("Deployment", rendered)["spec"]["template"]
+    assert account["metadata"]["annotations"] == {"azure.workload.identity/client-id": "an-id"}
+    assert template["metadata"]["labels"]["azure.workload.identity/use"] == "true"
+
+
+def test_no_label_of_a_users_breaks_the_deployments_selector(helm: Helm) -> None:
+    strange = {"app.kubernetes.io/name": "mine", "app.kubernetes.io/instance": "mine"}
+
+    deployment = the("Deployment", render(helm, values={"podLabels": strange, "commonLabels": strange}))["spec"]
+
+    assert deployment["selector"]["matchLabels"].items() <= deployment["template"]["metadata"]["labels"].items()
+
+
+# The chart and Kubernetes
+
+
+@pytest.fixture(scope="module")
+def kubernetes(controlplane: ControlPlane) -> ControlPlane:
+    """A cluster with the namespaces of the value sets, and the Prometheus operator's API."""
+    controlplane.kubectl("apply", "-f", Path(__file__).with_name("monitoring-crds.yaml"))
+    controlplane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
+    namespaces = (NAMESPACE, "platform", "shop", "web")
+    controlplane.apply(*({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in namespaces))
+    return controlplane
+
+
+def accept(kubernetes: ControlPlane, rendered: str) -> str:
+    """What the API server says to a render, which it checks strictly and does not store."""
+    return kubernetes.kubectl(
+        "apply", "--dry-run=server", "--validate=strict", "--warnings-as-errors", "-f", "-", stdin=rendered
+    )
+
+
+@pytest.mark.parametrize("name", VALUE_SETS)
+def test_the_api_server_accepts(name: str, helm: Helm, kubernetes: ControlPlane) -> None:
+    rendered = render_set(helm, name)
+
+    answer = accept(kubernetes, without_crds(rendered))
+
+    assert len(answer.splitlines()) == len(manifests(without_crds(rendered)))
+
+
+def test_the_api_server_sees_a_slip_of_the_pen_in_what_is_passed_on(helm: Helm, kubernetes: ControlPlane) -> None:
+    rendered = render(helm, values={"securityContext": {"runAsNonRot": True}})
+
+    with pytest.raises(KubectlFailed, match=r'unknown field "spec\.template\.spec\.containers.*runAsNonRot"'):
+        accept(kubernetes, without_crds(rendered))
