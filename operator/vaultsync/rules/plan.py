@@ -30,11 +30,21 @@ class Tampering:
     @property
     def text(self) -> str:
         """Tell it in one sentence, by names alone."""
-        changed = [field.name if field.area == "data" else f"{field.area}/{field.name}" for field in self.fields]
+        changed = [_called(field) for field in self.fields]
         deeds = [f"changed or removed {', '.join(changed)}"] if changed else []
         deeds += [f"added {', '.join(self.added)}"] if self.added else []
         who = f"field manager {', '.join(self.managers)}" if self.managers else "somebody"
         return f"{who} {' and '.join(deeds)}"
+
+
+def _called(field: Field) -> str:
+    match field.area:
+        case "data":
+            return field.name
+        case "ownerReferences":
+            return "the owner reference"
+        case _:
+            return f"{field.area}/{field.name}"
 
 
 @dataclass(frozen=True, slots=True)

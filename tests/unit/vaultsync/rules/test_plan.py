@@ -108,7 +108,7 @@ def test_entries_that_have_changed_are_read_first() -> None:
         ),
         (
             an_observed(ours=without(Field("ownerReferences", UID))),
-            f"somebody changed or removed ownerReferences/{UID}",
+            "somebody changed or removed the owner reference",
         ),
         (
             an_observed(applied=None, managers=("kubectl-edit",)),
