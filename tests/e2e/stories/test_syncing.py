@@ -16,7 +16,7 @@ def test_a_vault_secret_becomes_a_secret_with_the_vaults_value(scene: Scene) -> 
 
     scene.await_content(password=value)
     assert scene.await_reason("Synced").message == "1 key is in sync."
-    assert scene.told() == {"Created": 1}
+    eventually(lambda: scene.told() == {"Created": 1}, "it is told once")
 
 
 @story

@@ -63,14 +63,29 @@ _MEANINGS: tuple[tuple[type[KeyVaultError], _Meaning], ...] = (
         UntrustedChallenge,
         _Meaning(Reason.LOGIN_FAILED, "Refused to log in for", ": it asks for a token of a foreign domain."),
     ),
-    (ConnectionFailed, _Meaning(Reason.VAULT_UNREACHABLE, "No answer for", ".")),
+    (ConnectionFailed, _Meaning(Reason.VAULT_UNREACHABLE, "No answer from", ".")),
     (
         ResponseError,
-        _Meaning(Reason.VAULT_FAILED, "The vault failed on", ", by its own fault; nothing to be done here."),
+        _Meaning(Reason.VAULT_FAILED, "A failure of", " itself; there is nothing to be done here."),
     ),
-    (KeyVaultError, _Meaning(Reason.VAULT_FAILED, "No Key Vault's answer on", "; check vaultUrl and proxies.")),
+    (KeyVaultError, _Meaning(Reason.VAULT_FAILED, "No Key Vault's answer from", "; check vaultUrl and proxies.")),
 )
 """In this order: the first class that fits."""
+
+_OF_THE_WHOLE_VAULT = frozenset(
+    {
+        Reason.FIREWALL_DENIED,
+        Reason.LOGIN_FAILED,
+        Reason.VAULT_FAILED,
+        Reason.VAULT_NOT_FOUND,
+        Reason.VAULT_THROTTLED,
+        Reason.VAULT_UNREACHABLE,
+    }
+)
+"""What everybody who asks the vault is told in the same words, whichever secret it showed with.
+
+While a vault is down, calls are refused with the last failure's message: it must be nobody's in particular.
+"""
 
 _NO_SUCH_HOST = _Meaning(
     Reason.VAULT_NOT_FOUND, "Cannot find the host of", "; correct vaultUrl, or check the cluster's DNS."
@@ -78,12 +93,13 @@ _NO_SUCH_HOST = _Meaning(
 
 
 def sync_error(error: KeyVaultError, *, vault_url: str, secret: str | None) -> SyncError:
-    """Name the failure of a call about one secret, or about the vault as a whole if `secret` is None."""
+    """Name the failure of a call; `secret` is what it was about, or None if it was about the vault as a whole."""
     if isinstance(error, ConnectionFailed) and error.unresolved:
         meaning = _NO_SUCH_HOST
     else:
         meaning = next(meaning for kind, meaning in _MEANINGS if isinstance(error, kind))
-    subject = f"vault {vault_url}" if secret is None else f"secret {secret} of vault {vault_url}"
+    whole = secret is None or meaning.reason in _OF_THE_WHOLE_VAULT
+    subject = f"vault {vault_url}" if whole else f"secret {secret} of vault {vault_url}"
     asked = error.retry_after if isinstance(error, ResponseError) else None
     retry_after = None if asked is None else min(asked, LONGEST_WAIT)
     return SyncError(meaning.reason, f"{meaning.before} {subject}{meaning.after}", retry_after=retry_after)

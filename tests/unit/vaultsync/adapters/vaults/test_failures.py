@@ -47,12 +47,36 @@ def test_every_kind_of_failure_has_its_reason(kind: type[KeyVaultError], reason:
 
 
 @pytest.mark.parametrize("kind", all_kinds())
-def test_the_sentence_names_vault_and_secret_and_is_the_same_at_the_next_try(kind: type[KeyVaultError]) -> None:
+def test_the_sentence_names_the_vault_and_is_the_same_at_the_next_try(kind: type[KeyVaultError]) -> None:
     first, second = told(made(kind, "1")), told(made(kind, "2"))
 
-    assert f"secret db-password of vault {VAULT}" in first.message
+    assert f"vault {VAULT}" in first.message
     assert first.message == second.message
     assert first.message.endswith(".")
+
+
+@pytest.mark.parametrize("kind", [kvsecrets.SecretNotFound, kvsecrets.SecretDisabled, kvsecrets.AccessDenied])
+def test_trouble_with_a_secret_names_it(kind: type[KeyVaultError]) -> None:
+    assert f"secret db-password of vault {VAULT}" in told(made(kind)).message
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        kvsecrets.FirewallDenied,
+        kvsecrets.Throttled,
+        kvsecrets.LoginFailed,
+        kvsecrets.ConnectionFailed,
+        kvsecrets.ServerFailed,
+        kvsecrets.UnexpectedAnswer,
+    ],
+)
+def test_trouble_with_the_whole_vault_is_told_to_all_in_the_same_words(kind: type[KeyVaultError]) -> None:
+    one = sync_error(made(kind), vault_url=VAULT, secret="db-password")
+    other = sync_error(made(kind), vault_url=VAULT, secret="api-token")
+
+    assert one.message == other.message
+    assert one.message == sync_error(made(kind), vault_url=VAULT, secret=None).message
 
 
 @pytest.mark.parametrize("kind", all_kinds())

@@ -1,0 +1,198 @@
+"""Whose a Secret is: strangers' Secrets, two VaultSecrets that want the same one, and what deletion leaves behind."""
+
+import base64
+
+from tests.e2e.scene import POLL, Scene, entry, eventually, resource_version
+from tests.e2e.together import story
+
+
+def make_by_hand(scene: Scene, **metadata: object) -> None:
+    """Create a Secret `db` that is none of the operator's business."""
+    scene.api.create(
+        scene.path("secrets"),
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "db", **metadata},
+            "data": {"theirs": base64.b64encode(b"by hand").decode()},
+        },
+    )
+
+
+@story
+def test_a_secret_that_somebody_else_made_is_left_alone(scene: Scene) -> None:
+    scene.put()
+    make_by_hand(scene)
+    before = resource_version(scene.secret())
+
+    scene.apply()
+
+    ready = scene.await_reason("TargetConflict")
+    assert ready.message == (
+        f"Secret {scene.namespace}/db exists already, written by kubectl-create; choose another target.name, "
+        "delete it, or set target.adopt: true to take it over."
+    )
+    scene.await_calls("list", more=2)
+    assert resource_version(scene.secret()) == before
+    assert scene.told() == {"TargetConflict": 1}
+    assert scene.calls("get") == 0
+
+
+@story
+def test_the_owner_of_a_foreign_secret_is_named(scene: Scene) -> None:
+    scene.put()
+    owner = scene.api.create(
+        scene.path("configmaps"), {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "their-app"}}
+    )
+    make_by_hand(
+        scene,
+        ownerReferences=[
+            {"apiVersion": "v1", "kind": "ConfigMap", "name": "their-app", "uid": owner["metadata"]["uid"]}
+        ],
+    )
+
+    scene.apply()
+
+    assert "is owned by ConfigMap their-app" in scene.await_reason("TargetConflict").message
+
+
+@story
+def test_a_foreign_secret_is_taken_over_when_the_manifest_says_so(scene: Scene) -> None:
+    value = scene.put()
+    make_by_hand(scene)
+    scene.apply()
+    scene.await_reason("TargetConflict")
+
+    scene.change(target={"adopt": True})
+
+    scene.await_content(password=value)
+    scene.await_reason("Synced")
+
+
+@story
+def test_a_foreign_secret_that_goes_makes_room(scene: Scene) -> None:
+    value = scene.put()
+    make_by_hand(scene)
+    scene.apply()
+    scene.await_reason("TargetConflict")
+
+    scene.api.delete(scene.path("secrets", "db"))
+
+    scene.await_content(password=value, within=2 * POLL)
+
+
+@story
+def test_of_two_that_want_the_same_secret_the_older_wins_and_then_the_younger_has_its_turn(scene: Scene) -> None:
+    older, younger = scene.put("older"), scene.put("younger")
+    scene.apply(entry(source="older"), name="older", target={"name": "db"})
+    scene.await_content(password=older)
+    eventually(lambda: scene.told("older") == {"Created": 1}, "the older is told of")
+    born = scene.vault_secret("older")
+    assert born is not None
+
+    def is_later() -> bool:
+        """Kubernetes dates to the second: make sure that there is an older one."""
+        scene.delete("younger")
+        made = scene.apply(entry(source="younger"), name="younger", target={"name": "db"})
+        return bool(made["metadata"]["creationTimestamp"] > born["metadata"]["creationTimestamp"])
+
+    eventually(is_later, "another second has begun")
+
+    assert "belongs to VaultSecret older, which is older" in scene.await_reason("TargetConflict", "younger").message
+    assert scene.content() == {"password": older.encode()}
+    scene.delete("older")
+    scene.await_content(password=younger)
+    scene.await_reason("Synced", "younger")
+
+
+@story
+def test_the_secret_goes_with_its_vault_secret(scene: Scene) -> None:
+    scene.put()
+    scene.apply()
+    scene.await_synced()
+
+    scene.delete()
+
+    eventually(lambda: scene.secret() is None, "the garbage collector has taken it")
+    calls = scene.calls("get")
+    other = scene.emulator.add_vault(f"{scene.namespace}-clock")
+    scene.apply(name="clock", vaultUrl=other.url)
+    eventually(lambda: other.calls()["list"] >= 2, "a poll of another vault later", within=3 * POLL)
+    assert scene.secret() is None
+    assert scene.calls("get") == calls
+
+
+@story
+def test_the_secret_goes_with_its_vault_secret_when_dependents_are_to_go_first(scene: Scene) -> None:
+    scene.put()
+    scene.apply()
+    scene.await_synced()
+
+    scene.delete(propagation="Foreground")
+
+    eventually(lambda: scene.secret() is None and scene.vault_secret() is None, "both are gone")
+
+
+@story
+def test_a_vault_secret_that_waits_for_somebodys_finalizer_is_served_no_more(scene: Scene) -> None:
+    scene.put()
+    scene.apply()
+    scene.await_synced()
+    held = scene.path("vaultsecrets", "db")
+    scene.api.patch(held, {"metadata": {"finalizers": ["example.com/wait"]}})
+    scene.delete()
+
+    scene.api.delete(scene.path("secrets", "db"))
+
+    scene.put("another")
+    scene.apply(entry(source="another"), name="another")
+    scene.await_synced("another")
+    assert scene.secret() is None
+    scene.api.patch(held, {"metadata": {"finalizers": None}})
+    eventually(lambda: scene.vault_secret() is None, "it is gone")
+
+
+@story
+def test_a_secret_that_is_to_be_retained_outlives_its_vault_secret_and_is_nobodys(scene: Scene) -> None:
+    value = scene.put()
+    scene.apply(onDelete="Retain")
+    scene.await_content(password=value)
+    scene.await_reason("Synced")
+
+    scene.delete()
+
+    eventually(lambda: scene.vault_secret() is None, "it is gone")
+    scene.put()
+    other = scene.emulator.add_vault(f"{scene.namespace}-clock")
+    scene.apply(name="clock", vaultUrl=other.url)
+    eventually(lambda: other.calls()["list"] >= 2, "a poll of another vault later", within=3 * POLL)
+    assert scene.content() == {"password": value.encode()}
+
+
+@story
+def test_a_retained_secret_is_taken_up_again_by_a_vault_secret_of_the_same_name(scene: Scene) -> None:
+    value = scene.put()
+    scene.apply(onDelete="Retain")
+    scene.await_content(password=value)
+    scene.await_reason("Synced")
+    scene.delete()
+    eventually(lambda: scene.vault_secret() is None, "it is gone")
+    following = scene.put()
+
+    scene.apply(onDelete="Retain")
+
+    scene.await_content(password=following)
+
+
+@story
+def test_a_deleted_namespace_goes_with_all_it_holds(scene: Scene) -> None:
+    scene.put()
+    for number in range(10):
+        scene.apply(name=f"db-{number}")
+    for number in range(10):
+        scene.await_synced(f"db-{number}")
+
+    scene.api.delete(f"/api/v1/namespaces/{scene.namespace}")
+
+    gone = f"/api/v1/namespaces/{scene.namespace}"
+    eventually(lambda: scene.api.get(gone) is None, "the namespace is gone", within=45)
