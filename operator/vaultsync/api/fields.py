@@ -54,13 +54,20 @@ SecretVersion = Annotated[
 ]
 
 _DATA_KEY = Pattern("[-._a-zA-Z0-9]+")
+_LONGEST_KEY = 253
+
+
+def is_data_key(key: str) -> bool:
+    """Tell whether a Kubernetes Secret may have this key."""
+    return len(key) <= _LONGEST_KEY and _DATA_KEY(key) and key != "." and not key.startswith("..")
+
 
 DataKey = Annotated[
     str,
-    Field(max_length=253),
+    Field(max_length=_LONGEST_KEY),
     Check(
         f"{_DATA_KEY.cel()} && self != '.' && !self.startsWith('..')",
-        lambda key: _DATA_KEY(key) and key != "." and not key.startswith(".."),
+        is_data_key,
         "must be a key that a Kubernetes Secret allows: letters, digits, '-', '_' and '.', "
         "neither '.' alone nor two dots at the start",
     ),

@@ -1,0 +1,29 @@
+"""What comes of a rule that may refuse, as one value; and a mark by which a leak is known."""
+
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from vaultsync.rules.outcome import SyncError
+
+MARK: Final = "m4rked-v4lue"
+"""A text that stands for a secret: no message may hold it."""
+
+Result = TypeVar("Result")
+
+
+def attempt(work: Callable[[], Result]) -> Result | SyncError:
+    """Gives what the rule gives, or its refusal; any other exception is the test's to fail of."""
+    try:
+        return work()
+    except SyncError as refusal:
+        return refusal
+
+
+def told_by(refusal: SyncError) -> str:
+    """All that whoever logs the refusal could see: its text, and what came along as cause or context."""
+    seen: list[str] = []
+    error: BaseException | None = refusal
+    while error is not None:
+        seen += [str(error), repr(error), repr(error.args)]
+        error = error.__cause__ or error.__context__
+    return "\n".join(seen)
