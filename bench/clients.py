@@ -6,7 +6,6 @@ are asked as their documents show it; nothing is tuned for either.
 
 import argparse
 import json
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -53,8 +52,8 @@ class Row:
     path: Sequence[str]
 
     def of(self, samples: Sequence[Sample]) -> float:
-        """Give the median of all rounds."""
-        return statistics.median(self._read(sample) for sample in samples)
+        """Give the least of all rounds: whatever else the machine has to run only ever adds."""
+        return min(self._read(sample) for sample in samples)
 
     def _read(self, sample: Sample) -> float:
         figure: Any = sample
@@ -93,7 +92,7 @@ def run(arguments: list[str]) -> int:
     print(f"\n{table}")
     _write_json(size, samples)
     if options.write:
-        rewrite("CLIENTS", table)
+        rewrite("clients", table)
     return 0
 
 

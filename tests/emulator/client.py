@@ -173,6 +173,11 @@ class Emulator:
         self._vaults[name] = EmulatedVault(name, url, self._control)
         return self._vaults[name]
 
+    def remove_vault(self, name: str) -> None:
+        """Take a vault away, with its port and its secrets."""
+        self._command("remove_vault", name=name)
+        del self._vaults[name]
+
     def environment(self) -> dict[str, str]:
         """Return the variables with which azure-identity logs in here with a secret, and TLS is trusted.
 

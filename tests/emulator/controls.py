@@ -46,8 +46,8 @@ class Controls:
     async def answer(self, asked: web.BaseRequest) -> web.StreamResponse:
         """Answer one command with `{"result": …}`, or with `{"error": …}` and status 400."""
         *where, command = asked.path.strip("/").split("/")
-        commands = self._commands_of_vault(where[0]) if where else self._commands_of_world()
         try:
+            commands = self._commands_of_vault(where[0]) if where else self._commands_of_world()
             arguments = _with_dates(json.loads(await asked.read() or b"{}"))
             result = commands[command](**arguments)
             if inspect.isawaitable(result):
@@ -83,6 +83,7 @@ class Controls:
     def _commands_of_world(self) -> Mapping[str, Command]:
         return {
             "add_vault": self.world.add_vault,
+            "remove_vault": self.world.remove_vault,
             "advance": self._advance,
             "token_lifetime": self._token_lifetime,
             "register": self._register,

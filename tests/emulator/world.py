@@ -75,6 +75,10 @@ class World:
         self.vaults[name] = ServedVault(vault, clock, door)
         return vault.url
 
+    async def remove_vault(self, name: str) -> None:
+        """Close a vault's door for good, and forget its secrets."""
+        await self.vaults.pop(name).door.release()
+
     async def __aenter__(self) -> Self:
         """Open the door of the login."""
         await self._login_door.open()

@@ -280,6 +280,14 @@ class TestControls:
             vault.delete("none")
 
 
+def test_a_vault_that_is_taken_away_is_gone(emulator: Emulator) -> None:
+    url = emulator.add_vault("passing").url
+    emulator.remove_vault("passing")
+
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", urlsplit(url).port or 0))
+
+
 def test_it_stops_and_frees_its_ports_when_its_block_ends(tmp_path: Path) -> None:
     with Emulator.start(tmp_path) as running:
         url = running.vault_url("shop")

@@ -7,15 +7,15 @@ from typing import Unpack
 
 import pytest
 
-from tests.contract.vault.stages import Open, Stage, in_process, served, vendors
+from tests.contract.vault.stages import Open, Stage, in_memory, served, vendors
 from tests.emulator.client import Emulator
 from tests.emulator.options import VaultOptions
 
 
 @pytest.fixture(
     params=[
-        pytest.param(partial(in_process, aio=False), id="kvsecrets in process"),
-        pytest.param(partial(in_process, aio=True), id="kvsecrets in process, asyncio"),
+        pytest.param(partial(in_memory, aio=False), id="kvsecrets in process"),
+        pytest.param(partial(in_memory, aio=True), id="kvsecrets in process, asyncio"),
         pytest.param(partial(served, aio=False), id="kvsecrets"),
         pytest.param(partial(served, aio=True), id="kvsecrets, asyncio"),
         pytest.param(partial(vendors, aio=False), id="azure-keyvault-secrets"),

@@ -3,8 +3,8 @@
 import ssl
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol, Unpack
@@ -18,7 +18,7 @@ from azure.keyvault.secrets.aio import SecretClient as VendorsAsyncClient
 from kvsecrets import AsyncSecretClient, SecretClient
 from kvsecrets.testing import AsyncFakeCredential, FakeCredential, FakeVault
 from tests.contract.vault.clients import Client, Kvsecrets, Vendors
-from tests.emulator.client import Emulator
+from tests.emulator.client import EmulatedVault, Emulator
 from tests.emulator.options import VaultOptions, arguments_of
 
 
@@ -83,7 +83,7 @@ class ShiftedClock:
 
 
 @asynccontextmanager
-async def in_process(_emulator: Emulator, *, aio: bool, **options: Unpack[VaultOptions]) -> AsyncIterator[Stage]:
+async def in_memory(_emulator: Emulator, *, aio: bool, **options: Unpack[VaultOptions]) -> AsyncIterator[Stage]:
     """Play kvsecrets before a `FakeVault`, without a network."""
     clock = ShiftedClock()
     vault = FakeVault(clock=clock, **arguments_of(options))
@@ -103,9 +103,9 @@ async def in_process(_emulator: Emulator, *, aio: bool, **options: Unpack[VaultO
 @asynccontextmanager
 async def served(emulator: Emulator, *, aio: bool, **options: Unpack[VaultOptions]) -> AsyncIterator[Stage]:
     """Play kvsecrets before a served vault, over TLS and with azure-identity's credential."""
-    vault = emulator.add_vault(f"stage-{uuid.uuid4().hex}", **options)
     trust = ssl.create_default_context(cafile=emulator.ca_file)
     async with AsyncExitStack() as stack:
+        vault = stack.enter_context(_vault_of_its_own(emulator, options))
         if aio:
             http = await stack.enter_async_context(httpx.AsyncClient(verify=trust, trust_env=False))
             credential = await stack.enter_async_context(azure.identity.aio.ClientSecretCredential(**_login(emulator)))
@@ -118,10 +118,10 @@ async def served(emulator: Emulator, *, aio: bool, **options: Unpack[VaultOption
 @asynccontextmanager
 async def vendors(emulator: Emulator, *, aio: bool, **options: Unpack[VaultOptions]) -> AsyncIterator[Stage]:
     """Play the vendor's client before a served vault, over TLS and with azure-identity's credential."""
-    vault = emulator.add_vault(f"stage-{uuid.uuid4().hex}", **options)
     # Its check of the challenge wants a host name below the named resource, which no port of localhost has.
     usual: dict[str, Any] = {"connection_verify": str(emulator.ca_file), "verify_challenge_resource": False}
     async with AsyncExitStack() as stack:
+        vault = stack.enter_context(_vault_of_its_own(emulator, options))
         if aio:
             asyncs = await stack.enter_async_context(azure.identity.aio.ClientSecretCredential(**_login(emulator)))
             own: Any = await stack.enter_async_context(VendorsAsyncClient(vault.url, asyncs, **usual))
@@ -129,6 +129,15 @@ async def vendors(emulator: Emulator, *, aio: bool, **options: Unpack[VaultOptio
             threads = stack.enter_context(azure.identity.ClientSecretCredential(**_login(emulator)))
             own = stack.enter_context(VendorsClient(vault.url, threads, **usual))
         yield Stage(Vendors(own), vault, vault.calls, vault.advance, lambda: emulator.logins()["token"])
+
+
+@contextmanager
+def _vault_of_its_own(emulator: Emulator, options: VaultOptions) -> Iterator[EmulatedVault]:
+    name = f"stage-{uuid.uuid4().hex}"
+    try:
+        yield emulator.add_vault(name, **options)
+    finally:
+        emulator.remove_vault(name)
 
 
 def _sync_client(emulator: Emulator, url: str, trust: ssl.SSLContext, stack: ExitStack) -> SecretClient:
