@@ -182,6 +182,10 @@ class Scene:
         assert secret is not None
         return secret
 
+    def await_told(self, name: str = "db", **times: int) -> None:
+        """Return as soon as there were events of these reasons, so many times each, and no others."""
+        eventually(lambda: self.told(name) == times, f"the events {times}: {self.told(name)}")
+
     def await_calls(self, kind: str, *, more: int, within: float = NEXT_POLL) -> None:
         """Return when the vault has seen so many more calls of a kind."""
         enough = self.calls(kind) + more

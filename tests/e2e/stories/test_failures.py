@@ -153,7 +153,7 @@ def test_a_throttled_vault_is_left_in_peace_for_as_long_as_it_asks_and_holds_up_
     scene.vault.throttle(2, retry_after=8)
     scene.apply()
     scene.await_reason("VaultThrottled")
-    eventually(lambda: scene.told() == {"VaultThrottled": 1}, "one event")
+    scene.await_told(VaultThrottled=1)
     calls = scene.vault.calls()
 
     other = scene.emulator.add_vault(f"{scene.namespace}-other")
@@ -172,7 +172,7 @@ def test_a_host_that_does_not_resolve_is_no_vault(scene: Scene) -> None:
 
     message = scene.await_reason("VaultNotFound").message
     assert message.startswith("Cannot find the host of vault https://no-such-vault.invalid; correct vaultUrl")
-    eventually(lambda: scene.told() == {"VaultNotFound": 1}, "one event")
+    scene.await_told(VaultNotFound=1)
     scene.change(vaultUrl=scene.vault.url)
 
     scene.await_content(password=value)

@@ -95,7 +95,7 @@ def test_a_deleted_target_comes_back(scene: Scene) -> None:
 
     second = scene.await_content(password=value)
     assert second["metadata"]["uid"] != first["metadata"]["uid"]
-    eventually(lambda: scene.told() == {"Created": 1, "Tampered": 1}, "it is told once")
+    scene.await_told(Created=1, Tampered=1)
 
 
 @story

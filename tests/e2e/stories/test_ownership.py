@@ -86,7 +86,7 @@ def test_of_two_that_want_the_same_secret_the_older_wins_and_then_the_younger_ha
     older, younger = scene.put("older"), scene.put("younger")
     scene.apply(entry(source="older"), name="older", target={"name": "db"})
     scene.await_content(password=older)
-    eventually(lambda: scene.told("older") == {"Created": 1}, "the older is told of")
+    scene.await_told("older", Created=1)
     born = scene.vault_secret("older")
     assert born is not None
 

@@ -16,7 +16,7 @@ def test_a_vault_secret_becomes_a_secret_with_the_vaults_value(scene: Scene) -> 
 
     scene.await_content(password=value)
     assert scene.await_reason("Synced").message == "1 key is in sync."
-    eventually(lambda: scene.told() == {"Created": 1}, "it is told once")
+    scene.await_told(Created=1)
 
 
 @story
@@ -95,7 +95,7 @@ def test_a_new_version_in_the_vault_is_there_after_the_next_poll(scene: Scene) -
     value = scene.put()
 
     scene.await_content(password=value, within=NEXT_POLL)
-    eventually(lambda: scene.told() == {"Created": 1, "Rotated": 1}, "one event for each deed")
+    scene.await_told(Created=1, Rotated=1)
 
 
 @story
