@@ -1,5 +1,6 @@
 """Starts and stops the control plane: which flags its parts run with, and in which order; builds none of them."""
 
+import json
 import secrets
 import ssl
 from collections.abc import Callable, Mapping
@@ -11,10 +12,16 @@ import httpx
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from tests.controlplane.audit import POLICY
 from tests.controlplane.cluster import Cluster, write_kubeconfig, write_private
 from tests.controlplane.parts import Part, free_ports
 
-_CONTROLLERS: Final = ("garbage-collector-controller", "namespace-controller", "serviceaccount-controller")
+_CONTROLLERS: Final = (
+    "clusterrole-aggregation-controller",
+    "garbage-collector-controller",
+    "namespace-controller",
+    "serviceaccount-controller",
+)
 
 
 class ControlPlane(Cluster):
@@ -25,15 +32,18 @@ class ControlPlane(Cluster):
     Args:
         tools: Where the programs are, as `build.ensure_tools` returns it.
         folder: Data, certificates, kubeconfigs and logs; data found there is taken up again.
+        audited: Whether the API server notes what service accounts ask of it, in `audit_log`.
     """
 
     etcd: Part
     apiserver: Part
     controllers: Part
 
-    def __init__(self, tools: Mapping[str, Path], folder: Path) -> None:
+    def __init__(self, tools: Mapping[str, Path], folder: Path, *, audited: bool = False) -> None:
         super().__init__(tools["kubectl"], folder / "kubeconfig")
         self.logs = folder / "logs"
+        self.audit_log = self.logs / "audit.log"
+        self._audited = audited
         self._folder = folder
         self._token = secrets.token_urlsafe()
         self._etcd_port, self._peer_port, self._port, self._controllers_port = free_ports(4)
@@ -56,6 +66,7 @@ class ControlPlane(Cluster):
         self.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_private(self._folder / "tokens.csv", f'{self._token},admin,admin,"system:masters"\n')
         write_kubeconfig(self.kubeconfig, url=self.url, ca=self._certificate, token=self._token)
+        self._audit_policy.write_text(json.dumps(POLICY))
         if not self._signing_key.exists():
             write_private(self._signing_key, _new_key())
         try:
@@ -89,6 +100,10 @@ class ControlPlane(Cluster):
     @property
     def _certificate(self) -> Path:
         return self._folder / "certificates" / "apiserver.crt"
+
+    @property
+    def _audit_policy(self) -> Path:
+        return self._folder / "audit-policy.json"
 
     @property
     def _signing_key(self) -> Path:
@@ -127,6 +142,8 @@ class ControlPlane(Cluster):
             # There is no network behind the `kubernetes` service, so nobody keeps its endpoints.
             "endpoint-reconciler-type": "none",
         }
+        if self._audited:
+            flags |= {"audit-policy-file": self._audit_policy, "audit-log-path": self.audit_log}
         return self._part("kube-apiserver", program, flags, ready=self._apiserver_answers)
 
     def _controllers(self, program: Path) -> Part:

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Self
@@ -35,7 +35,7 @@ class OperatorProcess:
 
     @classmethod
     @contextmanager
-    def start(cls, environ: Mapping[str, str], log: Path) -> Iterator[Self]:
+    def start(cls, environ: Mapping[str, str], log: Path, *, arguments: Sequence[str] = ("run",)) -> Iterator[Self]:
         """Start it with the emulator's domains, a free port and a detailed log; `environ` adds to that and overrides.
 
         The log goes on where that of an operator before it ended. At the end of the block it is gone in any case.
@@ -43,7 +43,7 @@ class OperatorProcess:
         with (
             log.open("ab") as output,
             subprocess.Popen(
-                [sys.executable, "-m", "vaultsync", "run"],
+                [sys.executable, "-m", "vaultsync", *arguments],
                 cwd=ROOT,
                 env={**_SETTINGS, **environ},
                 stdin=subprocess.DEVNULL,

@@ -1,0 +1,82 @@
+"""The chart as helm has installed it into a control plane, and what that makes of the operator; starts no operator."""
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any, Final
+
+from tests.chart.renders import CHART
+from tests.controlplane.helm import Helm
+from tests.controlplane.parts import free_ports
+from tests.controlplane.plane import ControlPlane
+
+Values = Mapping[str, Any]
+
+
+def settings_here(**more: object) -> dict[str, object]:
+    """The settings for this machine: the emulator's vaults, a free port of loopback, and logs that tests can read."""
+    (port,) = free_ports(1)
+    return {
+        # A domain that never resolves, too: https://www.rfc-editor.org/rfc/rfc6761#section-6.4
+        "vaultDnsSuffixes": ["localhost", ".invalid"],
+        "listen": f"127.0.0.1:{port}",
+        "logFormat": "json",
+        "logLevel": "debug",
+        **more,
+    }
+
+
+class Installation:
+    """One release of the chart, in a namespace that exists; nothing is installed until `install` is called.
+
+    Args:
+        helm: With the rights of the cluster's administrator.
+        plane: The cluster.
+        namespace: Where.
+        release: Its name, and that of its Deployment and ServiceAccount; "vaultsync" is part of it.
+    """
+
+    def __init__(self, helm: Helm, plane: ControlPlane, namespace: str, release: str = "vaultsync") -> None:
+        self.namespace: Final = namespace
+        self.user: Final = f"system:serviceaccount:{namespace}:{release}"
+        self._helm = helm
+        self._plane = plane
+        self._release = release
+
+    def install(self, values: Values) -> str:
+        """Install; gives what helm tells the user. Raises `HelmFailed`."""
+        return self._with_values("install", values)
+
+    def upgrade(self, values: Values) -> str:
+        """Upgrade to these values, whatever they were before. Raises `HelmFailed`."""
+        return self._with_values("upgrade", values)
+
+    def uninstall(self) -> str:
+        """Uninstall, and return when everything that goes is gone. Raises `HelmFailed`."""
+        return self._helm("uninstall", self._release, "--namespace", self.namespace, "--wait", "--timeout", "30s")
+
+    def deployment(self) -> dict[str, Any]:
+        """The Deployment, as the API server has stored it."""
+        stored = self._plane.kubectl("get", "deployment", self._release, "-n", self.namespace, "-o", "json")
+        deployment: dict[str, Any] = json.loads(stored)
+        return deployment
+
+    def arguments(self) -> list[str]:
+        """The arguments with which the Deployment starts the operator."""
+        arguments: list[str] = self._container()["args"]
+        return arguments
+
+    def environ(self) -> dict[str, str]:
+        """The variables that the Deployment gives the operator, and those that let it act as its ServiceAccount."""
+        account = self.deployment()["spec"]["template"]["spec"]["serviceAccountName"]
+        kubeconfig = self._plane.service_account(account, self.namespace)
+        given = {each["name"]: each["value"] for each in self._container()["env"]}
+        return {**self._plane.environ(os.defpath, kubeconfig), **given}
+
+    def _container(self) -> dict[str, Any]:
+        container: dict[str, Any] = self.deployment()["spec"]["template"]["spec"]["containers"][0]
+        return container
+
+    def _with_values(self, verb: str, values: Values) -> str:
+        arguments = (verb, self._release, CHART, "--namespace", self.namespace, "--values", "-")
+        return self._helm(*arguments, stdin=json.dumps(values))
