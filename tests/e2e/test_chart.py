@@ -129,6 +129,8 @@ def test_the_installed_operator_needs_just_the_rights_that_the_chart_gives_it(
         scene.await_content(password=made)
         scene.tamper(stringData={"password": "changed", "added": "too"})
         scene.await_content(password=made)
+        scene.api.delete(scene.path("secrets", "db"))
+        scene.await_content(password=made)
         scene.api.create(
             scene.path("secrets"), {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "of-somebody"}}
         )

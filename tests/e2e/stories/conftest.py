@@ -1,16 +1,14 @@
-"""One operator for all stories of this folder, with no more rights than it needs, over the whole cluster."""
+"""One operator for all stories of this folder: the one that the chart describes, with the rights that it gives."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from tests.controlplane.plane import ControlPlane
+from tests.e2e.installation import Installation
 from tests.e2e.kubernetes import KubernetesApi
 from tests.e2e.operators import OperatorProcess
-from tests.e2e.rbac import RULES
 from tests.e2e.scene import Scene
 from tests.e2e.together import Stories
 from tests.emulator.client import Emulator
@@ -20,13 +18,12 @@ _HERE: Final = Path(__file__).parent
 
 @pytest.fixture(scope="package")
 def operator(
-    controlplane: ControlPlane, emulator: Emulator, tmp_path_factory: pytest.TempPathFactory
+    installation: Installation, emulator: Emulator, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[OperatorProcess]:
     """The operator that all stories of this folder are about."""
-    environ = controlplane.environ(os.defpath, controlplane.user("vaultsync", RULES))
-    with OperatorProcess.start(
-        environ | emulator.environment(), tmp_path_factory.mktemp("operator") / "operator.log"
-    ) as running:
+    environ = installation.environ() | emulator.environment()
+    log = tmp_path_factory.mktemp("operator") / "operator.log"
+    with OperatorProcess.start(environ, log, arguments=installation.arguments()) as running:
         running.await_ready()
         yield running
 
