@@ -157,14 +157,22 @@ async def test_each_page_is_acted_on_before_the_next_is_asked_for(scene: Scene) 
 
 
 async def test_a_secret_that_a_whole_listing_lacks_is_missing_since_its_beginning(scene: Scene) -> None:
-    scene.vault.set("one", "x")
-    scene.wants("user", "one", "never")
+    scene.vault.set("a-first", "x")
+    scene.vault.set("gone", "x")
+    scene.fill(30)
+    scene.wants("user", "a-first", "gone", "never")
     await scene.polled()
-    scene.vault.delete("one")
+    scene.vault.delete("gone")
+    began = scene.vault_time() + timedelta(minutes=1)
 
-    assert await scene.polled() == ["user"]
+    def dawdle(_: ObjectKey) -> bool:
+        scene.clock.turn(30)
+        return True
 
-    assert scene.sighting("one") == scene.sighting("never") == Missing(START + SKEW + timedelta(minutes=2))
+    scene.is_due = dawdle
+    assert await scene.polled() == ["user", "user"]
+
+    assert scene.sighting("gone") == scene.sighting("never") == Missing(began)
 
 
 async def test_who_comes_while_a_listing_is_under_way_is_not_told_that_passed_pages_lack_its_secret(
