@@ -1,7 +1,7 @@
 """The Kubernetes API, as far as vaultsync needs it: targets by their metadata, server-side apply, status, events."""
 
 from vaultsync.adapters.cluster.connection import NoCluster
-from vaultsync.adapters.cluster.operations import Cluster, Listing
+from vaultsync.adapters.cluster.operations import Cluster, Listing, NotInstalled, Roll
 from vaultsync.adapters.cluster.refusals import HistoryExpired, OutOfDate
 from vaultsync.adapters.cluster.wire import Bookmark, Gone, Sighted, TargetEvent
 
@@ -12,7 +12,9 @@ __all__ = [
     "HistoryExpired",
     "Listing",
     "NoCluster",
+    "NotInstalled",
     "OutOfDate",
+    "Roll",
     "Sighted",
     "TargetEvent",
 ]

@@ -7,6 +7,7 @@ than the request. Its configuration, token renewal and HTTP session are what we 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
@@ -132,15 +133,8 @@ class Connection:
         self, client: ApiClient, request: Request, limits: aiohttp.ClientTimeout
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Hold the response while it is read."""
-        url = f"{self._configuration.host}{request.path}"
-        if request.query:
-            url = f"{url}?{urlencode(request.query)}"
-        headers = await self._headers(request)
         try:
-            answer = await client.call_api(
-                request.method, url, header_params=headers, body=request.body, _request_timeout=limits
-            )
-            async with answer.response as response:
+            async with await self._call(client, request, limits) as response:
                 if response.status >= HTTPStatus.BAD_REQUEST:
                     # An overloaded server, or a proxy before it, may send plain text instead of a document.
                     status = parsed(await response.read()) or {}
@@ -156,6 +150,29 @@ class Connection:
             return
         # Not inside the handlers: the errors would come along as context, and they carry headers with our token.
         raise SyncError(Reason.CLUSTER_UNAVAILABLE, f"{request.about}: the Kubernetes API {trouble}.")
+
+    async def _call(self, client: ApiClient, request: Request, limits: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
+        url = f"{self._configuration.host}{request.path}"
+        if request.query:
+            url = f"{url}?{urlencode(request.query)}"
+        call = partial(
+            client.call_api,
+            request.method,
+            url,
+            header_params=await self._headers(request),
+            body=request.body,
+            _request_timeout=limits,
+        )
+        try:
+            answer = await call()
+        except aiohttp.ServerDisconnectedError:
+            # The server closed an idle connection just as we took it up. Reads are repeated by the session itself; all
+            # our patches may be sent twice, since they say what is to be and not what is to change.
+            if request.method != "PATCH":
+                raise
+            answer = await call()
+        response: aiohttp.ClientResponse = answer.response
+        return response
 
     async def _headers(self, request: Request) -> dict[str, str]:
         headers = {"Accept": request.accept, "Content-Type": request.content_type, "User-Agent": self._user_agent}

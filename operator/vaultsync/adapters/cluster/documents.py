@@ -36,11 +36,12 @@ def _shallow(body: bytes) -> Iterator[bytes]:
     """Copy JSON, with null in place of every object and list that lies too deep."""
     depth, start = 0, 0
     for match in _STRINGS_AND_BRACKETS.finditer(body):
-        if match[0] in b"[{":
+        first = body[match.start()]
+        if first in b"[{":
             depth += 1
             if depth == _DEEPEST + 1:
                 yield body[start : match.start()] + b"null"
-        elif match[0] in b"]}":
+        elif first in b"]}":
             if depth == _DEEPEST + 1:
                 start = match.end()
             depth -= 1

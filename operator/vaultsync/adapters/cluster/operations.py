@@ -1,10 +1,11 @@
 """What vaultsync asks of the Kubernetes API: look at targets, write them, tell how a VaultSecret fares."""
 
 import logging
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
+from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Literal, Self
 
@@ -13,11 +14,23 @@ from vaultsync.adapters.cluster import wire
 from vaultsync.adapters.cluster.connection import Answer, Connection, configuration_from
 from vaultsync.adapters.cluster.refusals import OutOfDate
 from vaultsync.api import FIELD_MANAGER, ObjectKey
-from vaultsync.api.v1alpha1 import VaultSecret
+from vaultsync.api.v1alpha1 import VaultSecret, VaultSecretHead
 from vaultsync.rules.observed import Observed, observed_from
 from vaultsync.rules.outcome import GoingAway, Reason, SyncError
 
 logger = logging.getLogger(__name__)
+
+
+class NotInstalled(Exception):
+    """The cluster does not know our CustomResourceDefinitions; the text says how to install them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Roll:
+    """Which VaultSecrets there were at one moment."""
+
+    keys: frozenset[ObjectKey]
+    resource_version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +139,7 @@ class Cluster:
                 return
         raise GoingAway(Reason.CLUSTER_UNAVAILABLE, f"VaultSecret {vault_secret.key} is gone, or being deleted.")
 
-    async def write_status(self, vault_secret: VaultSecret, status: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    async def write_status(self, vault_secret: VaultSecretHead, status: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """Write the status of that very VaultSecret, and return the whole object; None if it is gone meanwhile.
 
         Raises:
@@ -138,7 +151,7 @@ class Cluster:
             return None
 
     async def post_event(
-        self, vault_secret: VaultSecret, *, kind: Literal["Normal", "Warning"], reason: str, message: str
+        self, vault_secret: VaultSecretHead, *, kind: Literal["Normal", "Warning"], reason: str, message: str
     ) -> None:
         """Tell people, so that `kubectl describe` shows it; a long message is cut. Failure is logged, never raised."""
         request = wire.event(vault_secret, kind=kind, reason=reason, message=message, now=self._now())
@@ -149,21 +162,36 @@ class Cluster:
         except SyncError as error:
             logger.warning("event not posted", extra={"vaultsecret": str(vault_secret.key), "why": error.message})
 
+    async def check_installed(self, namespace: str | None) -> None:
+        """Make sure that VaultSecrets are known and may be listed, in one namespace or in all.
+
+        Raises:
+            NotInstalled: The cluster knows no VaultSecrets.
+            SyncError: ClusterUnavailable.
+        """
+        with _known_kind():
+            await self._connection.send(wire.vault_secrets(namespace, None, limit=1))
+
+    async def list_vault_secrets(self, namespace: str | None) -> Roll:
+        """Say which VaultSecrets there are, in one namespace or in all: page by page, but as of one moment.
+
+        Raises:
+            NotInstalled: The cluster knows no VaultSecrets any more.
+            SyncError: ClusterUnavailable; of the kind HistoryExpired if the server forgets that moment meanwhile.
+        """
+        with _known_kind():
+            items, resource_version = await self._all(partial(wire.vault_secrets, namespace))
+        return Roll(frozenset(wire.key_of(item["metadata"]) for item in items), resource_version)
+
     async def list_targets(self, namespace: str | None) -> Listing:
         """List what carries our label, in one namespace or in all: page by page, but as of one moment.
 
         Raises:
             SyncError: ClusterUnavailable; of the kind HistoryExpired if the server forgets that moment meanwhile.
         """
-        targets: dict[ObjectKey, Observed] = {}
-        position: str | None = None
-        while True:
-            document = (await self._connection.send(wire.page(namespace, position))).document
-            for item in document["items"] or ():  # an empty list comes as null
-                targets[wire.key_of(item["metadata"])] = observed_from(item["metadata"])
-            position = document["metadata"].get("continue")
-            if not position:
-                return Listing(targets, document["metadata"]["resourceVersion"])
+        items, resource_version = await self._all(partial(wire.page, namespace))
+        targets = {wire.key_of(item["metadata"]): observed_from(item["metadata"]) for item in items}
+        return Listing(targets, resource_version)
 
     async def watch_targets(
         self, namespace: str | None, resource_version: str
@@ -177,6 +205,28 @@ class Cluster:
         async with aclosing(self._connection.documents(wire.watch(namespace, resource_version))) as documents:
             async for document in documents:
                 yield wire.target_event(document)
+
+    async def _all(self, page: Callable[[str | None], wire.Request]) -> tuple[list[Mapping[str, Any]], str]:
+        """List page by page; gives the items and their moment."""
+        items: list[Mapping[str, Any]] = []
+        position: str | None = None
+        while True:
+            document = (await self._connection.send(page(position))).document
+            items += document["items"] or ()  # an empty list comes as null
+            position = document["metadata"].get("continue")
+            if not position:
+                return items, document["metadata"]["resourceVersion"]
+
+
+@contextmanager
+def _known_kind() -> Iterator[None]:
+    try:
+        yield
+    except OutOfDate:
+        raise NotInstalled(
+            "The cluster knows no VaultSecrets: install their CustomResourceDefinition with `kubectl apply -f crds/` "
+            "or `vaultsync crds | kubectl apply -f -`."
+        ) from None
 
 
 def _observed(answer: Answer) -> Observed:

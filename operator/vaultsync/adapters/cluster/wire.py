@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from vaultsync.adapters.cluster.refusals import refusal
 from vaultsync.api import API_VERSION, FIELD_MANAGER, KIND, MANAGED_BY, MANAGED_BY_LABEL, PLURAL, ObjectKey
-from vaultsync.api.v1alpha1 import VaultSecret
+from vaultsync.api.v1alpha1 import VaultSecretHead
 from vaultsync.rules.observed import Observed, observed_from
 
 JSON = "application/json"
@@ -21,7 +21,7 @@ APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 
-_PAGE = "500"
+_PAGE = 500
 _WATCH_SECONDS = "300"
 _LONGEST_MESSAGE = 1024
 """Bytes of an event's message, by the newer of the two APIs that serve events.
@@ -103,7 +103,7 @@ def look_at_vault_secret(key: ObjectKey) -> Request:
     return Request("GET", _vault_secret(key), about=f"VaultSecret {key}", accept=METADATA)
 
 
-def status(vault_secret: VaultSecret, document: Mapping[str, Any]) -> Request:
+def status(vault_secret: VaultSecretHead, document: Mapping[str, Any]) -> Request:
     """Replace the status of that very VaultSecret.
 
     An apply would not do: the status of a custom resource is written whatever uid the apply names.
@@ -123,7 +123,7 @@ def status(vault_secret: VaultSecret, document: Mapping[str, Any]) -> Request:
 
 
 def event(
-    vault_secret: VaultSecret, *, kind: Literal["Normal", "Warning"], reason: str, message: str, now: datetime
+    vault_secret: VaultSecretHead, *, kind: Literal["Normal", "Warning"], reason: str, message: str, now: datetime
 ) -> Request:
     """Post an event about a VaultSecret; a long message is cut."""
     key, moment = vault_secret.key, now.strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -157,8 +157,7 @@ def event(
 
 def page(namespace: str | None, position: str | None) -> Request:
     """Ask for a page of the Secrets with our label, in one namespace or in all."""
-    query = {"limit": _PAGE} if position is None else {"limit": _PAGE, "continue": position}
-    return _targets(namespace, query, METADATA_LIST)
+    return _targets(namespace, _part(position), METADATA_LIST)
 
 
 def watch(namespace: str | None, resource_version: str) -> Request:
@@ -201,6 +200,22 @@ def cut(message: str) -> str:
     if len(content) <= _LONGEST_MESSAGE:
         return message
     return content[: _LONGEST_MESSAGE - 3].decode(errors="ignore") + "…"
+
+
+def vault_secrets(namespace: str | None, position: str | None, *, limit: int = _PAGE) -> Request:
+    """Ask for a page of the VaultSecrets' metadata, in one namespace or in all."""
+    where = "" if namespace is None else f"/namespaces/{namespace}"
+    return Request(
+        "GET",
+        f"/apis/{API_VERSION}{where}/{PLURAL}",
+        about="The VaultSecrets" + ("" if namespace is None else f" in namespace {namespace}"),
+        query=_part(position, limit),
+        accept=METADATA_LIST,
+    )
+
+
+def _part(position: str | None, limit: int = _PAGE) -> dict[str, str]:
+    return {"limit": str(limit)} if position is None else {"limit": str(limit), "continue": position}
 
 
 def _secret(key: ObjectKey) -> str:

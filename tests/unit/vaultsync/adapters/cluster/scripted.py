@@ -90,6 +90,13 @@ async def breaking_off(request: web.Request) -> web.StreamResponse:
     return response
 
 
+async def hanging_up(request: web.Request) -> web.StreamResponse:
+    """No answer, and the end of the connection, as when a server closes it for being idle."""
+    assert request.transport is not None
+    request.transport.abort()
+    return web.Response()
+
+
 @asynccontextmanager
 async def connected(*answers: Answer, patience: float = 10) -> AsyncIterator[tuple[Connection, Script]]:
     """A connection to a server that gives these answers, one after the other."""

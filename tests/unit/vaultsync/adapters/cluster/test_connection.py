@@ -2,6 +2,7 @@
 
 import asyncio
 import traceback
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from tests.unit.vaultsync.adapters.cluster.scripted import (
     breaking_off,
     connected,
     document,
+    hanging_up,
     lines,
     silence,
     text,
@@ -99,6 +101,28 @@ async def test_a_server_that_is_not_there_is_named() -> None:
 
     assert error.reason is Reason.CLUSTER_UNAVAILABLE
     assert "cannot be reached: Cannot connect to host 127.0.0.1" in error.message
+
+
+async def test_a_patch_that_meets_a_closing_connection_is_sent_once_more() -> None:
+    async with connected(hanging_up, document(200, {"kind": "Secret"})) as (connection, script):
+        await connection.send(WRITE)
+
+    assert [sent.body for sent in script.sent] == [WRITE.body, WRITE.body]
+
+
+async def test_a_server_that_hangs_up_again_and_again_is_unavailable() -> None:
+    async with connected(hanging_up, hanging_up) as (connection, _):
+        error = await failure_of(connection, WRITE)
+
+    assert error.reason is Reason.CLUSTER_UNAVAILABLE
+    assert "broke off the connection" in error.message
+
+
+async def test_what_makes_something_new_each_time_is_not_sent_twice() -> None:
+    async with connected(hanging_up) as (connection, script):
+        await failure_of(connection, replace(WRITE, method="POST"))
+
+    assert len(script.sent) == 1
 
 
 async def test_the_wait_that_an_overloaded_server_asks_for_is_passed_on() -> None:

@@ -1,0 +1,287 @@
+"""The Kubernetes adapter against a real API server: what crosses the wire, what refusals say, whose rights count."""
+
+import asyncio
+import base64
+import itertools
+import json
+import traceback
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.builders import a_vault_secret
+from tests.controlplane.plane import ControlPlane
+from tests.manifests import manifest, spec
+from vaultsync.adapters.cluster import Cluster, Gone, Sighted, wire
+from vaultsync.adapters.cluster.connection import Connection, configuration_from
+from vaultsync.api import MANAGED_BY, MANAGED_BY_LABEL, ObjectKey
+from vaultsync.api.v1alpha1 import VaultSecret
+from vaultsync.rules.outcome import GoingAway, Reason, SyncError
+
+MARK = "hunter2-correct-horse"
+"""A value that must be found nowhere."""
+
+
+@asynccontextmanager
+async def connected(kubeconfig: Path) -> AsyncIterator[Cluster]:
+    async with await Cluster.connect({"KUBECONFIG": str(kubeconfig)}, now=lambda: datetime.now(UTC)) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+async def cluster(controlplane: ControlPlane) -> AsyncIterator[Cluster]:
+    async with connected(controlplane.kubeconfig) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def key(namespace: str) -> ObjectKey:
+    return ObjectKey(namespace, "db")
+
+
+def secret(key: ObjectKey, data: Mapping[str, str], **fields: object) -> dict[str, Any]:
+    """What we apply."""
+    metadata = {"name": key.name, "labels": {MANAGED_BY_LABEL: MANAGED_BY}}
+    encoded = {name: base64.b64encode(value.encode()).decode() for name, value in data.items()}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": encoded, **fields}
+
+
+async def test_no_answer_of_the_api_server_brings_a_value(controlplane: ControlPlane, key: ObjectKey) -> None:
+    configuration = await configuration_from({"KUBECONFIG": str(controlplane.kubeconfig)})
+    connection = Connection(configuration, user_agent="vaultsync/1", connections=1)
+    made = (await connection.send(wire.apply(key, secret(key, {"password": MARK, "extra": MARK})))).document
+    uid, version = made["metadata"]["uid"], made["metadata"]["resourceVersion"]
+    requests = (
+        wire.look(key),
+        wire.page(key.namespace, None),
+        wire.drop(key, ["extra"], resource_version=version),
+        wire.apply(key, secret(key, {"password": MARK}), onto=uid),
+    )
+
+    answers = [made] + [(await connection.send(request)).document for request in requests]
+    watch = connection.documents(wire.watch(key.namespace, version))
+    answers.append(await anext(watch))
+    await watch.aclose()
+    await connection.close()
+
+    assert all("managedFields" in json.dumps(answer) for answer in answers)
+    assert base64.b64encode(MARK.encode()).decode() not in json.dumps(answers)
+
+
+@dataclass(frozen=True, slots=True)
+class Bad:
+    """A Secret that the API server refuses, and what people are told."""
+
+    data: Mapping[str, str]
+    told: str
+    type: str = "Opaque"
+    reason: Reason = Reason.TARGET_INVALID
+    more: Mapping[str, object] = field(default_factory=dict)
+
+
+BAD = {
+    "a docker config that is no JSON": Bad(
+        {".dockerconfigjson": MARK}, "data[.dockerconfigjson] is not valid", type="kubernetes.io/dockerconfigjson"
+    ),
+    "a certificate without its key": Bad({"tls.crt": MARK}, "data[tls.key] is required", type="kubernetes.io/tls"),
+    "a key that is none": Bad({"pass word": MARK}, "data[pass word] is not valid"),
+    "a value that is no text": Bad(
+        {"a": MARK},
+        "answers with status 500",
+        reason=Reason.CLUSTER_UNAVAILABLE,
+        more={"stringData": {"b": {MARK: MARK}}},
+    ),
+    "too much": Bad({"a": MARK * 60_000}, "larger than Kubernetes allows (data)", reason=Reason.TARGET_TOO_LARGE),
+    "far too much": Bad({"a": MARK * 120_000}, "larger than Kubernetes allows", reason=Reason.TARGET_TOO_LARGE),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")
+@pytest.mark.parametrize("bad", BAD.values(), ids=BAD.keys())
+async def test_a_refusal_says_what_is_wrong_and_repeats_no_value(cluster: Cluster, key: ObjectKey, bad: Bad) -> None:
+    with pytest.raises(SyncError) as caught:
+        await cluster.apply(key, secret(key, bad.data, type=bad.type, **bad.more), onto=None)
+
+    shown = "".join(traceback.format_exception(caught.value))
+    assert caught.value.reason is bad.reason
+    assert bad.told in shown
+    assert MARK not in shown
+    assert base64.b64encode(MARK.encode()).decode()[:20] not in shown
+
+
+@pytest.fixture
+def gossip(controlplane: ControlPlane, namespace: str) -> Iterator[None]:
+    """An admission policy that refuses Secrets of one namespace and shouts out why."""
+    group = "admissionregistration.k8s.io"
+    policy = {
+        "apiVersion": f"{group}/v1",
+        "kind": "ValidatingAdmissionPolicy",
+        "metadata": {"name": f"gossip-{namespace}"},
+        "spec": {
+            "matchConstraints": {
+                "resourceRules": [
+                    {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["*"], "resources": ["secrets"]}
+                ],
+                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
+            },
+            "validations": [
+                {"expression": "false", "messageExpression": "'too weak: ' + string(object.data['password'])"}
+            ],
+        },
+    }
+    binding = {
+        "apiVersion": f"{group}/v1",
+        "kind": "ValidatingAdmissionPolicyBinding",
+        "metadata": {"name": f"gossip-{namespace}"},
+        "spec": {"policyName": f"gossip-{namespace}", "validationActions": ["Deny"]},
+    }
+    controlplane.apply(policy, binding)
+    yield
+    controlplane.kubectl("delete", "validatingadmissionpolicybindings", f"gossip-{namespace}")
+    controlplane.kubectl("delete", "validatingadmissionpolicies", f"gossip-{namespace}")
+
+
+@pytest.mark.usefixtures("gossip")
+async def test_an_admission_policy_is_named_and_what_it_shouts_is_not_repeated(
+    cluster: Cluster, key: ObjectKey
+) -> None:
+    async with asyncio.timeout(20):
+        error = await _refused(cluster, key)
+
+    assert error.reason is Reason.TARGET_INVALID
+    assert error.message.endswith(f": the admission policy gossip-{key.namespace} denies it.")
+
+
+async def _refused(cluster: Cluster, key: ObjectKey) -> SyncError:
+    """Write until it is refused: the API server learns of policies and quotas a moment after they are stored."""
+    for number in itertools.count():
+        try:
+            another = ObjectKey(key.namespace, f"{key.name}-{number}")
+            await cluster.apply(another, secret(another, {"password": MARK}), onto=None)
+        except SyncError as error:
+            return error
+    raise AssertionError
+
+
+async def test_a_quota_is_named(controlplane: ControlPlane, cluster: Cluster, key: ObjectKey) -> None:
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "small", "namespace": key.namespace}}
+    controlplane.apply({**quota, "spec": {"hard": {"secrets": "0"}}})
+    # The controller that counts is not there to do it.
+    counted = '{"status":{"hard":{"secrets":"0"},"used":{"secrets":"0"}}}'
+    status = ("--subresource=status", "--type=merge", "--patch", counted)
+    controlplane.kubectl("patch", "resourcequota", "small", "-n", key.namespace, *status)
+
+    async with asyncio.timeout(20):
+        error = await _refused(cluster, key)
+
+    assert error.reason is Reason.TARGET_INVALID
+    assert error.message.endswith(": the quota small of its namespace allows no more.")
+
+
+async def test_a_namespace_that_is_not_there_is_going_away(cluster: Cluster) -> None:
+    key = ObjectKey("nowhere", "db")
+
+    with pytest.raises(GoingAway):
+        await cluster.apply(key, secret(key, {"password": MARK}), onto=None)
+
+
+async def test_an_event_for_a_namespace_that_is_not_there_stops_nobody(
+    cluster: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    vault_secret = a_vault_secret(metadata={"namespace": "nowhere"})
+
+    await cluster.post_event(vault_secret, kind="Normal", reason="Synced", message="Created the Secret.")
+
+    assert caplog.records == []
+
+
+async def test_a_right_that_the_operator_lacks_is_named(controlplane: ControlPlane, key: ObjectKey) -> None:
+    kubeconfig = controlplane.user(
+        "reader", [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}], key.namespace
+    )
+
+    async with connected(kubeconfig) as cluster:
+        with pytest.raises(SyncError) as caught:
+            await cluster.apply(key, secret(key, {"password": MARK}), onto=None)
+
+    assert caught.value.reason is Reason.CLUSTER_UNAVAILABLE
+    assert caught.value.message == f"Secret {key}: the operator's service account may not patch secrets."
+
+
+async def test_rights_in_one_namespace_are_enough_to_work_there(controlplane: ControlPlane, key: ObjectKey) -> None:
+    verbs = ["get", "list", "watch", "create", "patch"]
+    kubeconfig = controlplane.user(
+        "worker", [{"apiGroups": [""], "resources": ["secrets"], "verbs": verbs}], key.namespace
+    )
+
+    async with connected(kubeconfig) as cluster:
+        observed = await cluster.apply(key, secret(key, {"password": MARK, "extra": MARK}), onto=None)
+        observed = await cluster.drop_keys(key, ["extra"], observed=observed)
+        listing = await cluster.list_targets(key.namespace)
+
+        assert listing.targets == {key: observed}
+
+
+async def test_more_targets_than_one_page_holds_are_listed(cluster: Cluster, namespace: str) -> None:
+    keys = [ObjectKey(namespace, f"db-{number}") for number in range(501)]
+    await asyncio.gather(*(cluster.apply(key, secret(key, {"password": MARK}), onto=None) for key in keys))
+
+    listing = await cluster.list_targets(namespace)
+
+    assert listing.targets.keys() == set(keys)
+
+
+NESTED = '{"f:data":' + '{"f:a":' * 3000 + "{}" + "}" * 3001
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param(NESTED, id="nested deeper than Python reads"),
+        pytest.param('{"f:metadata":{"f:ownerReferences":{"k:{\\"foo\\":1}":{}}}}', id="an owner without a uid"),
+        pytest.param('{"f:metadata":{"f:ownerReferences":{"k:{\\"uid\\":[1]}":{}}}}', id="a uid that is a list"),
+    ],
+)
+async def test_no_user_can_blind_us_by_what_they_write_into_managed_fields(
+    controlplane: ControlPlane, cluster: Cluster, namespace: str, fields: str
+) -> None:
+    odd, plain = ObjectKey(namespace, "odd"), ObjectKey(namespace, "plain")
+    for key in (odd, plain):
+        await cluster.apply(key, secret(key, {"password": MARK}), onto=None)
+    before = await cluster.list_targets(namespace)
+    record = (
+        '{"manager":"mallory","operation":"Update","apiVersion":"v1","time":"2026-03-01T12:00:00Z",'
+        f'"fieldsType":"FieldsV1","fieldsV1":{fields}}}'
+    )
+    patch = f'{{"metadata":{{"managedFields":[{record}]}}}}'
+    controlplane.kubectl("patch", "secret", "odd", "-n", namespace, "--type=merge", "--patch", patch)
+    controlplane.kubectl("delete", "secret", "plain", "-n", namespace)
+
+    listing = await cluster.list_targets(namespace)
+    watch = cluster.watch_targets(namespace, before.resource_version)
+    events = [await anext(watch), await anext(watch)]
+    await watch.aclose()
+
+    assert listing.targets.keys() == {odd}
+    assert listing.targets[odd].managers == ("mallory",)
+    assert [type(event) for event in events] == [Sighted, Gone]
+
+
+async def test_people_read_our_events_where_kubectl_describes_the_object(
+    controlplane: ControlPlane, cluster: Cluster, key: ObjectKey
+) -> None:
+    controlplane.apply(manifest(spec(), name=key.name, namespace=key.namespace))
+    get = ("get", "vaultsecret", key.name, "-n", key.namespace, "-o", "json")
+    vault_secret = VaultSecret.parse(json.loads(controlplane.kubectl(*get)))
+
+    await cluster.post_event(vault_secret, kind="Warning", reason="VaultUnreachable", message="x" * 2000)
+
+    described = controlplane.kubectl("describe", "vaultsecret", key.name, "-n", key.namespace).splitlines()
+    line = next(line for line in described if "VaultUnreachable" in line)
+    assert line.split()[:2] == ["Warning", "VaultUnreachable"]
+    assert line.endswith("x…")
