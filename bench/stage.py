@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -107,17 +107,18 @@ async def stage(size: Size) -> AsyncIterator[Stage]:
             async with ApiServer.connect(admin) as api, Arrivals.watch(api, NAMESPACE) as arrivals:
                 operator = Operator(environ, port, folder / "operator.log")
                 ready = Stage(api, arrivals, emulator, vault, size, operator)
-                vault.set_many(_seed(ready.secrets))
+                _fill(vault, ready.secrets)
                 vault.latency(LATENCY)
                 with closing(operator):
                     yield ready
     shutil.rmtree(folder)
 
 
-def _seed(secrets: Iterable[str]) -> Iterable[Mapping[str, object]]:
-    """Secrets that have rested for long, as most do."""
+def _fill(vault: EmulatedVault, secrets: Sequence[str]) -> None:
+    """Set secrets that have rested for long, as most do."""
     long_ago = datetime.now(UTC) - timedelta(days=100)
-    return [
-        {"name": secret, "value": value_of(secret), "created_on": long_ago, "updated_on": long_ago}
-        for secret in secrets
-    ]
+    for start in range(0, len(secrets), 1000):
+        vault.set_many(
+            {"name": secret, "value": value_of(secret), "created_on": long_ago, "updated_on": long_ago}
+            for secret in secrets[start : start + 1000]
+        )

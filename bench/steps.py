@@ -36,7 +36,7 @@ class Steps:
         started = _now()
         await stage.api.create_all(VAULT_SECRETS, map(stage.manifest, stage.secrets))
         applied = _now()
-        moments = await _within(300, arrivals)
+        moments = await _within(60 + size.objects / 10, arrivals)
         self._add("first applied → all Secrets there", max(moments) - started, "s")
         self._add("of which the API server took for the VaultSecrets", applied - started, "s")
         await self._quiet()
@@ -58,7 +58,7 @@ class Steps:
         await asyncio.to_thread(operator.wait_until_ready)
         ready = _now() - started
         with operator.probed() as waits:
-            moments = await _within(300, arrivals)
+            moments = await _within(60 + size.objects / 10, arrivals)
             await self._quiet()
         self._add("start → all Secrets there", max(moments) - started, "s", peer="13.5 s")
         self._add("of which until it was ready", ready, "s")
