@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install tools check test demo demo-down bench generate build lock clean
+.PHONY: help install tools check test demo demo-down bench generate build image-test sbom lock clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -33,6 +33,7 @@ check: install ## everything that reads the code without running it, and that ge
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/mypy
 	$(BIN)/pyright
+	$(BIN)/hadolint Dockerfile
 	$(BIN)/vaultsync crds --check crds
 	$(BIN)/vaultsync crds --check charts/vaultsync/files/crds
 
@@ -56,9 +57,23 @@ generate: install ## write the files that are made from others: CRDs, the chart'
 build: install ## make the wheel and the source distribution in dist/
 	$(BIN)/hatchling build
 
+image-test: install tools ## build the image and run it, without a container engine; needs root, buildah and debootstrap
+	$(BIN)/pytest --timeout=1200 tests/e2e/image/built.py $(ARGS)
+
+sbom: install ## list what is in the image's Python environment, as CycloneDX, in dist/vaultsync.cdx.json
+	rm -rf build/sbom
+	mkdir -p dist
+	$(BIN)/uv venv --quiet build/sbom
+	$(BIN)/uv pip install --quiet --python build/sbom --constraint requirements-image.lock '.[operator]'
+	$(BIN)/cyclonedx-py environment --output-reproducible --validate --pyproject pyproject.toml \
+		--output-file dist/vaultsync.cdx.json build/sbom/bin/python
+
+LOCK = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate
+
 lock: install ## pin the newest versions that pyproject.toml allows, with hashes
-	$(BIN)/uv pip compile pyproject.toml --upgrade --all-extras --group dev --universal --python-version 3.11 \
-		--generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate -o requirements.lock
+	$(LOCK) --upgrade --all-extras --group dev -o requirements.lock
+	$(LOCK) --constraint requirements.lock --extra operator --group build -o requirements-image.lock
 
 clean: ## remove .venv, dist and the tools' caches in this checkout
-	rm -rf $(VENV) dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,0 +1,35 @@
+# The operator as an image: a Python with venv, the libraries that requirements-image.lock pins, and our wheel.
+#
+#   docker build -t registry.example.com/vaultsync:0.1.0 .
+#
+# Any base will do that has Python 3.11 or newer with its venv module, and certificate authorities.
+ARG BASE=docker.io/library/python:3.13-slim-trixie
+
+FROM ${BASE} AS build
+WORKDIR /build
+# What is downloaded is what the lock file has hashes of: first the tool that builds the wheel and all libraries, …
+COPY requirements-image.lock ./
+RUN python3 -m venv tools \
+ && tools/bin/pip download --no-cache-dir --require-hashes --only-binary :all: --dest wheels -r requirements-image.lock \
+ && tools/bin/pip install --no-cache-dir --no-index --find-links wheels hatchling
+# … then nothing more.
+COPY pyproject.toml README.md LICENSE ./
+COPY operator operator
+RUN tools/bin/hatchling build --target wheel --directory wheels \
+ && python3 -m venv --without-pip /opt/vaultsync \
+ && tools/bin/pip --python /opt/vaultsync/bin/python install --no-cache-dir --no-index --find-links wheels \
+        --compile 'vaultsync[operator]'
+
+FROM ${BASE}
+LABEL org.opencontainers.image.title="vaultsync" \
+      org.opencontainers.image.description="Keeps Azure Key Vault secrets in Kubernetes Secrets." \
+      org.opencontainers.image.licenses="Apache-2.0"
+COPY --from=build /opt/vaultsync /opt/vaultsync
+# The file system may be read-only: nothing is written, not even compiled modules, which are there already.
+ENV PATH=/opt/vaultsync/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1
+# A number, so that Kubernetes can tell that it is not root.
+USER 65532:65532
+EXPOSE 8080
+ENTRYPOINT ["vaultsync"]
+CMD ["run"]

@@ -1,0 +1,43 @@
+"""The Dockerfile, its lock file and the chart agree; what is built from them is tried by `make image-test`."""
+
+import re
+from pathlib import Path
+from typing import Final
+
+import yaml
+
+ROOT: Final = Path(__file__).parents[2]
+INSTRUCTIONS: Final = re.sub(r"\\\n", " ", (ROOT / "Dockerfile").read_text())
+
+
+def pins(lock: str) -> dict[str, str]:
+    """What a lock file pins, with hashes, by the package and the platform that it is for."""
+    blocks = re.split(r"\n(?=\S)", (ROOT / lock).read_text().strip())
+    return {block.splitlines()[0].removesuffix("\\").strip(): block for block in blocks}
+
+
+def test_the_image_gets_the_packages_that_were_tested() -> None:
+    assert pins("requirements-image.lock").items() <= pins("requirements.lock").items(), "run `make lock`"
+
+
+def test_the_builder_is_sent_what_the_dockerfile_copies() -> None:
+    sent = set(re.findall(r"^!(\S+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE))
+    copied = {
+        name for line in re.findall(r"^COPY (?!--from)(.*)$", INSTRUCTIONS, re.MULTILINE) for name in line.split()[:-1]
+    }
+
+    assert copied == sent
+
+
+def test_the_image_names_a_user_by_number_which_is_not_root() -> None:
+    assert re.findall(r"^USER (\d+):\d+$", INSTRUCTIONS, re.MULTILINE) == ["65532"]
+
+
+def test_the_image_does_by_itself_what_the_chart_tells_it_to() -> None:
+    golden = yaml.safe_load_all((ROOT / "tests" / "contract" / "golden" / "default.yaml").read_text())
+    (deployment,) = [document for document in golden if document["kind"] == "Deployment"]
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+
+    (command,) = re.findall(r"^CMD (\[.*\])$", INSTRUCTIONS, re.MULTILINE)
+
+    assert yaml.safe_load(command) == container["args"]
