@@ -14,7 +14,7 @@ import kopf
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
 from vaultsync import __version__
-from vaultsync.adapters.cluster import Cluster, NoCluster
+from vaultsync.adapters.cluster import Cluster, NoCluster, NotInstalled
 from vaultsync.adapters.endpoints import serve
 from vaultsync.adapters.identities import own_identity
 from vaultsync.adapters.logs import set_up_logs
@@ -25,6 +25,7 @@ from vaultsync.inventory import Inventory
 from vaultsync.reconcile import Limits, Reconciler
 from vaultsync.rules.access import is_known_vault
 from vaultsync.settings import LogFormat, Settings, SettingsError
+from vaultsync.triggers.census import Census
 from vaultsync.triggers.handlers import VaultSecretEvents, register
 from vaultsync.triggers.polls import Poller, Polls, Trigger
 from vaultsync.triggers.queue import Priority, Width, WorkQueue
@@ -48,7 +49,7 @@ def main(environ: Mapping[str, str]) -> int:
     set_up_logs(sys.stderr, level=settings.log_level, as_json=settings.log_format is LogFormat.JSON)
     try:
         asyncio.run(run(settings, environ))
-    except (NoCluster, OSError) as error:
+    except (NoCluster, NotInstalled, OSError) as error:
         logger.error("cannot start", extra={"detail": str(error)})  # noqa: TRY400  it needs no traceback
         return 1
     return 0
@@ -59,12 +60,24 @@ async def run(settings: Settings, environ: Mapping[str, str], *, stop: asyncio.E
 
     Raises:
         NoCluster: Nothing tells where the Kubernetes API is.
+        NotInstalled: It does not know our CustomResourceDefinitions.
         OSError: The port for metrics is taken.
     """
+    stop = stop or asyncio.Event()
+    trouble: list[NotInstalled] = []
     async with AsyncExitStack() as stack:
         operator = await build(settings, environ, stack)
+
+        async def start() -> None:
+            try:
+                await operator.start()
+            except NotInstalled as error:
+                # Raised from here, kopf would take it for something that passes.
+                trouble.append(error)
+                stop.set()
+
         registry = kopf.OperatorRegistry()
-        register(registry, operator.events, start=operator.start, stop=operator.stop)
+        register(registry, operator.events, start=start, stop=operator.stop)
         await kopf.operator(
             registry=registry,
             standalone=True,
@@ -72,6 +85,8 @@ async def run(settings: Settings, environ: Mapping[str, str], *, stop: asyncio.E
             namespaces=settings.watch_namespaces,
             stop_flag=stop,
         )
+    if trouble:
+        raise trouble[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +95,7 @@ class Operator:
 
     events: VaultSecretEvents
     targets: Targets
+    census: Census
     queue: WorkQueue
     polls: Polls
     started: asyncio.Event
@@ -88,12 +104,14 @@ class Operator:
         """Know our targets before any VaultSecret is looked at: what is in place is not read again."""
         self.targets.start()
         await self.targets.synced.wait()
+        await self.census.begin()
         self.queue.open()
         self.started.set()
 
     async def stop(self) -> None:
         """Begin nothing more; let what has begun finish, so that nothing is left half done."""
         self.started.clear()
+        await self.census.stop()
         await self.polls.stop()
         with suppress(TimeoutError):
             async with asyncio.timeout(STOP_WITHIN):
@@ -155,13 +173,16 @@ async def build(settings: Settings, environ: Mapping[str, str], stack: AsyncExit
         inventory,
         may_ask=lambda vault_url: is_known_vault(vault_url, settings.vault_dns_suffixes),
     )
-    events = VaultSecretEvents(inventory, queue, polls)
+    events = VaultSecretEvents(inventory, queue, polls, reconciler.refuse, lambda: census.doubt())  # noqa: PLW0108
+    census = Census(
+        cluster, namespaces=settings.watch_namespaces, inventory=inventory, gone=events.gone, jitter=random.uniform
+    )
     telemetry.gauge(depth=lambda: queue.depth, oldest=lambda: queue.oldest, vault_secrets=lambda: len(inventory))
     started = asyncio.Event()
     host, port = settings.listen
     port = await stack.enter_async_context(serve(host, port, registry=metrics, is_ready=started.is_set))
     logger.info("serving metrics and probes", extra={"port": port})
-    return Operator(events, targets, queue, polls, started)
+    return Operator(events, targets, census, queue, polls, started)
 
 
 def now() -> datetime:

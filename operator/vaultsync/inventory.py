@@ -49,6 +49,10 @@ class Inventory:
         """The VaultSecret of that key, if there is one."""
         return self._by_key.get(key)
 
+    def all(self) -> Collection[VaultSecret]:
+        """All of them, as they are now."""
+        return tuple(self._by_key.values())
+
     def put(self, vault_secret: VaultSecret) -> None:
         """Remember it in place of what was known of its key."""
         self.drop(vault_secret.key)

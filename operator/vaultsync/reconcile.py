@@ -6,17 +6,18 @@ world it names here as Protocols; the adapters fit them by shape.
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
 
 from vaultsync.api import ObjectKey
-from vaultsync.api.v1alpha1 import Entry, VaultSecret
+from vaultsync.api.v1alpha1 import Entry, VaultSecret, VaultSecretHead, VaultSecretStatus
 from vaultsync.inventory import Inventory
 from vaultsync.rules.access import check_target, check_type, check_vault
 from vaultsync.rules.changes import Seen
 from vaultsync.rules.desired import Absent, Desired, Reading, Readings, desired_secret, strange_keys
-from vaultsync.rules.events import event_for
+from vaultsync.rules.events import Event, event_for
 from vaultsync.rules.observed import Observed
 from vaultsync.rules.outcome import (
     Change,
@@ -32,7 +33,7 @@ from vaultsync.rules.outcome import (
 )
 from vaultsync.rules.plan import Plan, change_for, detail_of, plan_for
 from vaultsync.rules.schedule import Jitter, Next, next_look, recheck_interval
-from vaultsync.rules.status import status_after
+from vaultsync.rules.status import status_after, status_of_untouched
 
 
 class Vaults(Protocol):
@@ -62,12 +63,12 @@ class Cluster(Protocol):
         """Make sure that it is still there, and there to stay; raises `GoingAway` if not."""
         ...
 
-    async def write_status(self, vault_secret: VaultSecret, status: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    async def write_status(self, vault_secret: VaultSecretHead, status: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """Write the status; the object as it is now, or None if it is gone."""
         ...
 
     async def post_event(
-        self, vault_secret: VaultSecret, *, kind: Literal["Normal", "Warning"], reason: str, message: str
+        self, vault_secret: VaultSecretHead, *, kind: Literal["Normal", "Warning"], reason: str, message: str
     ) -> None:
         """Post an event about a VaultSecret."""
         ...
@@ -88,7 +89,7 @@ class Targets(Protocol):
 class Record(Protocol):
     """Where outcomes are counted and logged."""
 
-    def outcome(self, vault_secret: VaultSecret, outcome: Outcome, *, seconds: float) -> None:
+    def outcome(self, vault_secret: VaultSecretHead, outcome: Outcome, *, seconds: float) -> None:
         """Count and log how a reconcile ended."""
         ...
 
@@ -96,7 +97,7 @@ class Record(Protocol):
         """Log an unforeseen error."""
         ...
 
-    def untold(self, vault_secret: VaultSecret, error: SyncError) -> None:
+    def untold(self, vault_secret: VaultSecretHead, error: SyncError) -> None:
         """Log that status or event could not be written."""
         ...
 
@@ -122,7 +123,7 @@ class Reconciler:
     cluster: Cluster
     targets: Targets
     seen: Callable[[str], Seen]
-    forget: Callable[[VaultSecret], None]
+    forget: Callable[[VaultSecretHead], None]
     record: Record
     limits: Limits
     now: Callable[[], datetime]
@@ -163,8 +164,17 @@ class Reconciler:
             self.record.bug(vault_secret, error)
             outcome = Failed(Reason.INTERNAL_ERROR, Reason.INTERNAL_ERROR.sentence)
         self.record.outcome(vault_secret, outcome, seconds=(self.now() - started).total_seconds())
-        await self._tell(vault_secret, outcome)
+        status = status_after(vault_secret, outcome, now=self.now())
+        await self._tell(vault_secret, status, event_for(vault_secret.status, outcome))
         return outcome
+
+    async def refuse(self, head: VaultSecretHead, why: str) -> None:
+        """Tell people that a VaultSecret cannot be read, and why; its target stays as it is."""
+        outcome = Failed(Reason.INVALID_SPEC, f"This version of vaultsync does not accept it: {why}.")
+        self.record.outcome(head, outcome, seconds=0.0)
+        status = status_of_untouched(head, outcome, now=self.now())
+        with suppress(GoingAway):
+            await self._tell(head, status, event_for(head.status, outcome))
 
     def is_due(self, key: ObjectKey) -> bool:
         """Tell, from what watches and polls know already, whether a reconcile would read or write."""
@@ -239,17 +249,15 @@ class Reconciler:
         strangers = strange_keys(written, desired)
         return await self.cluster.drop_keys(target, strangers, observed=written) if strangers else written
 
-    async def _tell(self, vault_secret: VaultSecret, outcome: Outcome) -> None:
+    async def _tell(self, vault_secret: VaultSecretHead, status: VaultSecretStatus, event: Event | None) -> None:
         """Write status and event, each only if it says something new; their failure is not the outcome's."""
-        status = status_after(vault_secret, outcome, now=self.now())
-        event = event_for(vault_secret.status, outcome)
         try:
             if status != vault_secret.status:
                 body = await self.cluster.write_status(vault_secret, status.to_wire())
                 if body is None:
                     self.forget(vault_secret)
                     return
-                self._remember(VaultSecret.parse(body))
+                self._remember(VaultSecretHead.parse(body))
             if event is not None:
                 await self.cluster.post_event(vault_secret, kind=event.kind, reason=event.reason, message=event.message)
         except GoingAway:
@@ -257,12 +265,12 @@ class Reconciler:
         except SyncError as error:
             self.record.untold(vault_secret, error)
 
-    def _remember(self, written: VaultSecret) -> None:
+    def _remember(self, written: VaultSecretHead) -> None:
         """Take our own status as known at once; a spec that changed meanwhile comes by the watch."""
         known = self.inventory.get(written.key)
         if known is None or known.metadata.uid != written.metadata.uid:
             return
+        news: dict[str, object] = {"status": written.status}
         if known.metadata.generation == written.metadata.generation:
-            self.inventory.put(written)
-        else:
-            self.inventory.put(known.model_copy(update={"status": written.status}))
+            news["metadata"] = written.metadata
+        self.inventory.put(known.model_copy(update=news))

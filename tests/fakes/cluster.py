@@ -12,7 +12,7 @@ from tests.fakes.ownership import Fields, Path, fields_of
 from tests.fakes.store import TYPE, Change, Store, StoredSecret
 from vaultsync.adapters.cluster import Bookmark, Gone, HistoryExpired, Listing, OutOfDate, Sighted, TargetEvent
 from vaultsync.api import FIELD_MANAGER, ObjectKey
-from vaultsync.api.v1alpha1 import VaultSecret
+from vaultsync.api.v1alpha1 import VaultSecret, VaultSecretHead
 from vaultsync.rules.observed import Observed
 from vaultsync.rules.outcome import GoingAway, Reason, SyncError
 
@@ -88,7 +88,7 @@ class FakeCluster(Store):
         if body is None or body["metadata"]["uid"] != vault_secret.metadata.uid:
             raise GoingAway(Reason.CLUSTER_UNAVAILABLE, f"VaultSecret {vault_secret.key} is gone, or being deleted.")
 
-    async def write_status(self, vault_secret: VaultSecret, status: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    async def write_status(self, vault_secret: VaultSecretHead, status: Mapping[str, Any]) -> Mapping[str, Any] | None:
         self._called("write_status")
         key = vault_secret.key
         body = self._vault_secrets.get(key)
@@ -101,7 +101,7 @@ class FakeCluster(Store):
         return self._vault_secrets[key]
 
     async def post_event(
-        self, vault_secret: VaultSecret, *, kind: Literal["Normal", "Warning"], reason: str, message: str
+        self, vault_secret: VaultSecretHead, *, kind: Literal["Normal", "Warning"], reason: str, message: str
     ) -> None:
         self.calls["post_event"] += 1
         if self._failure is None and vault_secret.key.namespace not in self._going:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
-from vaultsync.api.v1alpha1 import VaultSecret
+from vaultsync.api.v1alpha1 import VaultSecretHead
 from vaultsync.rules.outcome import Change, Failed, Outcome, Suspended, Synced, SyncError
 
 logger = logging.getLogger("vaultsync")
@@ -77,7 +77,7 @@ class Telemetry:
         self._oldest.set_function(oldest)
         self._vault_secrets.set_function(vault_secrets)
 
-    def outcome(self, vault_secret: VaultSecret, outcome: Outcome, *, seconds: float) -> None:
+    def outcome(self, vault_secret: VaultSecretHead, outcome: Outcome, *, seconds: float) -> None:
         """Count a reconcile, and log it if it did something or failed."""
         self._reconciles.labels(outcome.reason).inc()
         self._reconcile_seconds.observe(seconds)
@@ -93,11 +93,11 @@ class Telemetry:
             case Suspended():
                 logger.debug("suspended", extra=fields)
 
-    def bug(self, vault_secret: VaultSecret, error: Exception) -> None:
+    def bug(self, vault_secret: VaultSecretHead, error: Exception) -> None:
         """Log an unforeseen error of a reconcile."""
         _log_bug("reconcile broke", {"vaultsecret": str(vault_secret.key)}, error)
 
-    def untold(self, vault_secret: VaultSecret, error: SyncError) -> None:
+    def untold(self, vault_secret: VaultSecretHead, error: SyncError) -> None:
         """Log that status or event could not be written."""
         logger.warning("could not tell", extra={"vaultsecret": str(vault_secret.key), "detail": error.message})
 

@@ -258,14 +258,10 @@ def _status_or_none_yet(value: object, read: ValidatorFunctionWrapHandler) -> Va
     return status
 
 
-class VaultSecret(_Model):
-    """Keeps secrets of an Azure Key Vault in a Kubernetes Secret."""
-
-    model_config = ConfigDict(json_schema_extra={VALIDATIONS: [TYPE_STAYS]})
+class VaultSecretHead(_Model):
+    """A VaultSecret but for its spec: enough to tell people how it fares, even if its spec cannot be read."""
 
     metadata: ObjectMeta
-    spec: Annotated[VaultSecretSpec, *KEY_CHECKS]
-    """What is wanted: which secrets of which vault, in which Kubernetes Secret."""
     status: Annotated[VaultSecretStatus, WrapValidator(_status_or_none_yet)] = VaultSecretStatus()
     """What vaultsync says about it; nobody else writes here."""
 
@@ -273,6 +269,15 @@ class VaultSecret(_Model):
     def key(self) -> ObjectKey:
         """Its namespace and name."""
         return ObjectKey(self.metadata.namespace, self.metadata.name)
+
+
+class VaultSecret(VaultSecretHead):
+    """Keeps secrets of an Azure Key Vault in a Kubernetes Secret."""
+
+    model_config = ConfigDict(json_schema_extra={VALIDATIONS: [TYPE_STAYS]})
+
+    spec: Annotated[VaultSecretSpec, *KEY_CHECKS]
+    """What is wanted: which secrets of which vault, in which Kubernetes Secret."""
 
     @property
     def target_key(self) -> ObjectKey:

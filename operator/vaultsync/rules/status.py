@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from vaultsync.api.v1alpha1 import Condition, StatusEntry, StatusTarget, VaultSecret, VaultSecretStatus
+from vaultsync.api.v1alpha1 import Condition, StatusEntry, StatusTarget, VaultSecret, VaultSecretHead, VaultSecretStatus
 from vaultsync.rules.outcome import Change, EntryState, Outcome, Synced, ready_status
 
 READY = "Ready"
@@ -10,18 +10,25 @@ READY = "Ready"
 
 def status_after(vault_secret: VaultSecret, outcome: Outcome, *, now: datetime) -> VaultSecretStatus:
     """Build the next status; what a failure tells nothing about stays as it was."""
-    before = vault_secret.status
-    target, entries, last_change_time = before.target, before.entries, before.last_change_time
-    if isinstance(outcome, Synced):
-        target = StatusTarget(name=vault_secret.target_key.name)
-        entries = tuple(_entry(entry) for entry in outcome.entries)
-        last_change_time = before.last_change_time if outcome.change is Change.NONE else now
+    if not isinstance(outcome, Synced):
+        return status_of_untouched(vault_secret, outcome, now=now)
     return VaultSecretStatus(
         observed_generation=vault_secret.metadata.generation,
         conditions=(_ready(vault_secret, outcome, now=now),),
-        target=target,
-        entries=entries,
-        last_change_time=last_change_time,
+        target=StatusTarget(name=vault_secret.target_key.name),
+        entries=tuple(_entry(entry) for entry in outcome.entries),
+        last_change_time=vault_secret.status.last_change_time if outcome.change is Change.NONE else now,
+    )
+
+
+def status_of_untouched(head: VaultSecretHead, outcome: Outcome, *, now: datetime) -> VaultSecretStatus:
+    """Build the next status of one whose target was left alone, for whose spec we need not know."""
+    return VaultSecretStatus(
+        observed_generation=head.metadata.generation,
+        conditions=(_ready(head, outcome, now=now),),
+        target=head.status.target,
+        entries=head.status.entries,
+        last_change_time=head.status.last_change_time,
     )
 
 
@@ -30,8 +37,8 @@ def condition(status: VaultSecretStatus, kind: str) -> Condition | None:
     return next((one for one in status.conditions if one.type == kind), None)
 
 
-def _ready(vault_secret: VaultSecret, outcome: Outcome, *, now: datetime) -> Condition:
-    before = condition(vault_secret.status, READY)
+def _ready(head: VaultSecretHead, outcome: Outcome, *, now: datetime) -> Condition:
+    before = condition(head.status, READY)
     status = ready_status(outcome)
     unchanged = before is not None and before.status == status
     return Condition(
@@ -40,7 +47,7 @@ def _ready(vault_secret: VaultSecret, outcome: Outcome, *, now: datetime) -> Con
         reason=outcome.reason.value,
         message=outcome.message,
         last_transition_time=before.last_transition_time if before is not None and unchanged else now,
-        observed_generation=vault_secret.metadata.generation,
+        observed_generation=head.metadata.generation,
     )
 
 

@@ -3,7 +3,6 @@
 Only `on.event` is used, on a registry of our own: kopf's other handlers write annotations or finalizers to the objects.
 """
 
-import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,23 +10,32 @@ from typing import Any
 import kopf
 
 from vaultsync.api import GROUP, PLURAL, VERSION, ObjectKey
-from vaultsync.api.v1alpha1 import InvalidSpec, VaultSecret
+from vaultsync.api.v1alpha1 import InvalidSpec, VaultSecret, VaultSecretHead
 from vaultsync.inventory import Inventory
 from vaultsync.triggers.polls import Polls
 from vaultsync.triggers.queue import Priority, WorkQueue
 
-logger = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True, slots=True)
 class VaultSecretEvents:
-    """Takes in what the watch of VaultSecrets says."""
+    """Takes in what the watch of VaultSecrets says.
+
+    `refuse` tells people that one cannot be read, and why; `doubt` is called when deletions may have been missed.
+    """
 
     inventory: Inventory
     queue: WorkQueue
     polls: Polls
+    refuse: Callable[[VaultSecretHead, str], Awaitable[None]]
+    doubt: Callable[[], None]
 
-    def changed(self, body: Mapping[str, Any]) -> None:
+    async def listed(self, body: Mapping[str, Any]) -> None:
+        """Take in what a listing says: one that brings what is known already means that the watch had to begin anew."""
+        if self.inventory.get(key_of(body)) is not None:
+            self.doubt()
+        await self.changed(body)
+
+    async def changed(self, body: Mapping[str, Any]) -> None:
         """Remember a VaultSecret, and let it be reconciled if more than its status has changed."""
         key = key_of(body)
         if "deletionTimestamp" in body["metadata"]:
@@ -41,8 +49,8 @@ class VaultSecretEvents:
             vault_secret = VaultSecret.parse(body)
         except InvalidSpec as error:
             # The schema refuses such objects; one that comes all the same was let through by another version of it.
-            logger.warning("unreadable VaultSecret", extra={"vaultsecret": str(key), "detail": str(error)})
             self.gone(key, body["metadata"]["uid"])
+            await self.refuse(VaultSecretHead.parse(body), str(error))
             return
         self.inventory.put(vault_secret)
         if known is not None and _asks_the_same(known, vault_secret):
@@ -122,7 +130,10 @@ def register(
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
     async def watch(type: str | None, body: kopf.Body, **_: object) -> None:  # noqa: A002  the name is kopf's
-        if type == "DELETED":
-            events.gone(key_of(body), body["metadata"]["uid"])
-        else:
-            events.changed(body)
+        match type:
+            case "DELETED":
+                events.gone(key_of(body), body["metadata"]["uid"])
+            case None:
+                await events.listed(body)
+            case _:
+                await events.changed(body)
