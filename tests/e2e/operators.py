@@ -29,9 +29,10 @@ _SETTINGS: Final = {
 class OperatorProcess:
     """A running operator."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    def __init__(self, process: "subprocess.Popen[bytes]", log: Path, log_begins: int) -> None:
         self.log = log
         self._process = process
+        self._log_begins = log_begins
 
     @classmethod
     @contextmanager
@@ -40,6 +41,7 @@ class OperatorProcess:
 
         The log goes on where that of an operator before it ended. At the end of the block it is gone in any case.
         """
+        begins = log.stat().st_size if log.exists() else 0
         with (
             log.open("ab") as output,
             subprocess.Popen(
@@ -52,7 +54,7 @@ class OperatorProcess:
             ) as process,
         ):
             try:
-                yield cls(process, log)
+                yield cls(process, log, begins)
             finally:
                 process.kill()
 
@@ -68,8 +70,8 @@ class OperatorProcess:
         return int(ports[-1]) if ports else None
 
     def lines(self) -> list[dict[str, Any]]:
-        """What it has logged; a line that is no JSON comes as a message alone."""
-        return [_parsed(line) for line in self.log.read_text().splitlines()]
+        """What it has logged itself; a line that is no JSON comes as a message alone."""
+        return [_parsed(line) for line in self.log.read_bytes()[self._log_begins :].decode().splitlines()]
 
     def says(self, path: str) -> httpx.Response:
         """Ask for `/metrics`, `/healthz` or `/readyz`."""

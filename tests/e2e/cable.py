@@ -1,0 +1,82 @@
+"""The line between an operator and the API server, which can be pulled out and put back; carries bytes, reads none."""
+
+import asyncio
+import threading
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, Final, Self
+
+from tests.controlplane.parts import free_ports
+
+_HOST: Final = "127.0.0.1"
+
+
+class Cable:
+    """A port that leads to another. Pulled out, all connections are cut and new ones refused."""
+
+    def __init__(self, to_port: int, loop: asyncio.AbstractEventLoop) -> None:
+        (self.port,) = free_ports(1)
+        self._to_port = to_port
+        self._loop = loop
+        self._server: asyncio.Server | None = None
+        self._ends: set[asyncio.StreamWriter] = set()
+
+    @classmethod
+    @contextmanager
+    def lay(cls, to_port: int) -> Iterator[Self]:
+        """Lay a cable to a port of this machine; it is plugged in."""
+        loop = asyncio.new_event_loop()
+        thread = threading.Thread(target=loop.run_forever, name=f"cable to {to_port}")
+        thread.start()
+        cable = cls(to_port, loop)
+        try:
+            cable.plug_in()
+            yield cable
+        finally:
+            cable.pull_out()
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+            loop.close()
+
+    def pull_out(self) -> None:
+        """Cut all connections and refuse new ones."""
+        self._run(self._close())
+
+    def plug_in(self) -> None:
+        """Let connections through again."""
+        self._run(self._open())
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    async def _open(self) -> None:
+        self._server = await asyncio.start_server(self._carry, _HOST, self.port)
+
+    async def _close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        for end in self._ends:
+            end.transport.abort()
+        # The pumps end with their connections; none must be left when the loop stops.
+        pumps = asyncio.all_tasks() - {asyncio.current_task()}
+        await asyncio.gather(*pumps, return_exceptions=True)
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            far_reader, far_writer = await asyncio.open_connection(_HOST, self._to_port)
+        except OSError:
+            writer.transport.abort()
+            return
+        ends = {writer, far_writer}
+        self._ends |= ends
+        await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
+        self._ends -= ends
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    writer.close()
