@@ -12,6 +12,9 @@ from datetime import datetime, timedelta
 from vaultsync.api.v1alpha1 import Entry
 from vaultsync.rules.outcome import EntryState, SyncError
 
+CLOCKS_APART = timedelta(hours=1)
+"""By how much the vault's clock may be ahead of ours."""
+
 SETTLING = timedelta(seconds=3)
 """How long after `updated` a second write could still look the same."""
 
@@ -60,7 +63,8 @@ def due(entry: Entry, state: EntryState | None, seen: Seen, *, now: datetime, re
     """Say why the entry must be read, or None when what we know of it still holds."""
     if state is None or state.secret_name != entry.secret_name:
         return "never read"
-    if now - state.read_at >= recheck:
+    if now - state.read_at >= recheck or state.read_at - now > CLOCKS_APART:
+        # A reading in the future is no reading: whoever may write annotations must not put off the recheck with one.
         return "time for a recheck"
     if entry.version is not None:
         # Polls follow the newest versions alone: a pinned one that is optional and absent waits for the recheck.

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from vaultsync.api.v1alpha1 import VaultSecret
+from vaultsync.rules.changes import CLOCKS_APART
 from vaultsync.rules.outcome import EntryState, Failed, Outcome, Retry, Suspended, Synced
 
 Jitter = Callable[[float, float], float]
@@ -63,8 +64,8 @@ def until_recheck(entries: tuple[EntryState, ...], *, now: datetime, recheck: ti
     """Seconds until the oldest reading has to be renewed whatever the listing says."""
     if not entries:
         return None
-    due = min(entry.read_at for entry in entries) + recheck
-    return max(FIRST_RETRY, (due - now).total_seconds())
+    left = recheck - (now - min(entry.read_at for entry in entries))
+    return max(FIRST_RETRY, min(left, recheck + CLOCKS_APART).total_seconds())
 
 
 def poll_period(refresh_interval: timedelta, *, jitter: Jitter) -> float:

@@ -273,3 +273,9 @@ def test_what_cannot_be_read_stays_due(steps: list[tuple[str, bool, float]]) -> 
         world.poll(by_reading=False)
         assert world.why() is not None
         world.read()
+
+
+def test_a_reading_that_claims_to_lie_in_the_future_does_not_put_off_the_recheck() -> None:
+    forged = a_state(read_at=READ_AT + timedelta(days=3000))
+
+    assert due(an_entry(), forged, Seen(), now=READ_AT, recheck=FAR) == "time for a recheck"
