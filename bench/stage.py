@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench.apiserver import ApiServer, Arrivals
-from bench.subject import RULES, Operator
+from bench.subject import Operator
 from tests.controlplane.build import ensure_tools
+from tests.controlplane.helm import Helm
 from tests.controlplane.parts import free_ports
 from tests.controlplane.plane import ControlPlane
+from tests.e2e.installation import Installation
 from tests.emulator.client import EmulatedVault, Emulator
 
 LATENCY: Final = 0.03
@@ -26,6 +28,9 @@ LATENCY: Final = 0.03
 NAMESPACE: Final = "bench"
 VAULT_SECRETS: Final = f"/apis/vaultsync.dev/v1alpha1/namespaces/{NAMESPACE}/vaultsecrets"
 SECRETS: Final = f"/api/v1/namespaces/{NAMESPACE}/secrets"
+
+_HOME: Final = "vaultsync"
+"""The operator's own namespace."""
 
 _PAGE: Final = 25
 _CRDS: Final = Path(__file__).parents[1] / "crds"
@@ -94,24 +99,31 @@ async def stage(size: Size) -> AsyncIterator[Stage]:
     """Set everything up while the context lasts; the logs are kept if it ends with an error."""
     folder = Path(tempfile.mkdtemp(prefix="vaultsync-bench-"))
     print(f"Starting a control plane and a Key Vault with {size.objects:,} secrets; logs are in {folder} …", flush=True)
-    with ControlPlane(ensure_tools(_ENVIRON, sys.stderr), folder / "controlplane") as plane:
+    tools = ensure_tools(_ENVIRON, sys.stderr)
+    with ControlPlane(tools, folder / "controlplane") as plane, Emulator.start(folder / "emulator") as emulator:
         plane.install(_CRDS)
-        plane.kubectl("create", "namespace", NAMESPACE)
-        with Emulator.start(folder / "emulator") as emulator:
-            environ = {**_ENVIRON, **emulator.environment()}
-            environ["KUBECONFIG"] = str(plane.user("vaultsync", RULES))
-            environ["VAULTSYNC_VAULT_DNS_SUFFIXES"] = "localhost"
-            vault = emulator.vault("shop")
-            (port,) = free_ports(1)
-            admin = json.loads(plane.kubeconfig.read_text())
-            async with ApiServer.connect(admin) as api, Arrivals.watch(api, NAMESPACE) as arrivals:
-                operator = Operator(environ, port, folder / "operator.log")
-                ready = Stage(api, arrivals, emulator, vault, size, operator)
-                _fill(vault, ready.secrets)
-                vault.latency(LATENCY)
-                with closing(operator):
-                    yield ready
+        for namespace in (NAMESPACE, _HOME):
+            plane.kubectl("create", "namespace", namespace)
+        vault = emulator.vault("shop")
+        (port,) = free_ports(1)
+        environ = _installed(Installation(Helm(tools["helm"], folder / "helm", plane.environ()), plane, _HOME), port)
+        admin = json.loads(plane.kubeconfig.read_text())
+        async with ApiServer.connect(admin) as api, Arrivals.watch(api, NAMESPACE) as arrivals:
+            operator = Operator({**environ, **emulator.environment()}, port, folder / "operator.log")
+            ready = Stage(api, arrivals, emulator, vault, size, operator)
+            _fill(vault, ready.secrets)
+            vault.latency(LATENCY)
+            with closing(operator):
+                yield ready
     shutil.rmtree(folder)
+
+
+def _installed(installation: Installation, port: int) -> Mapping[str, str]:
+    """Install the chart, and give the environment that it gives to the operator: its rights are the chart's."""
+    settings = {"vaultDnsSuffixes": ["localhost"], "listen": f"127.0.0.1:{port}"}
+    installation.install({"settings": settings, "crds": {"enabled": False}})
+    others = {name: text for name, text in _ENVIRON.items() if not name.startswith(("AZURE_", "VAULTSYNC_"))}
+    return {**others, **installation.environ()}
 
 
 def _fill(vault: EmulatedVault, secrets: Sequence[str]) -> None:

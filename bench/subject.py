@@ -1,4 +1,4 @@
-"""The operator that is measured: a program of its own, with a service account that may do what it needs and no more."""
+"""The operator that is measured: a program of its own, looked at from outside."""
 
 import http.client
 import re
@@ -9,17 +9,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Final
-
-from tests.controlplane.cluster import Rule
-
-RULES: Final[list[Rule]] = [
-    {"apiGroups": ["vaultsync.dev"], "resources": ["vaultsecrets"], "verbs": ["list", "watch"]},
-    {"apiGroups": ["vaultsync.dev"], "resources": ["vaultsecrets/status"], "verbs": ["patch"]},
-    {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list", "watch", "create", "patch"]},
-    {"apiGroups": [""], "resources": ["events"], "verbs": ["create"]},
-]
-"""All that the operator asks of the Kubernetes API."""
 
 _SOON = 60.0
 _PROBE_SECONDS = 0.1
@@ -34,13 +23,13 @@ class Operator:
     """`vaultsync run`, started and ended as often as needed.
 
     Args:
-        environ: All that it finds in its environment, without where it listens.
-        port: Where it serves metrics and probes.
+        environ: All that it finds in its environment.
+        port: Where that lets it serve metrics and probes.
         log: Where its output goes; each start adds to it.
     """
 
     def __init__(self, environ: Mapping[str, str], port: int, log: Path) -> None:
-        self._environ = {**environ, "VAULTSYNC_LISTEN": f"127.0.0.1:{port}"}
+        self._environ = environ
         self._port = port
         self._log = log
         self._program: subprocess.Popen[bytes] | None = None
