@@ -35,6 +35,10 @@ logger = logging.getLogger("vaultsync")
 
 CLUSTER_CONNECTIONS = 32
 
+DEEPEST_RECURSION = 100_000
+"""Python's own limit of 1,000 would let any user end the operator: the API server keeps JSON of 10,000 levels, in
+`managedFields` for one, and kopf parses all of it."""
+
 STOP_WITHIN = 6.0
 """Seconds that reconciles which have begun may take to finish when the operator stops."""
 
@@ -46,6 +50,7 @@ def main(environ: Mapping[str, str]) -> int:
     except SettingsError as error:
         print(error, file=sys.stderr)  # noqa: T201  the log's form is not known yet
         return 2
+    sys.setrecursionlimit(DEEPEST_RECURSION)
     set_up_logs(sys.stderr, level=settings.log_level, as_json=settings.log_format is LogFormat.JSON)
     try:
         asyncio.run(run(settings, environ))
