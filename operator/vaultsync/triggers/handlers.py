@@ -118,6 +118,8 @@ def register(
         settings.networking.request_timeout = 60.0
         # The objects of a chunk are taken in without a break: this bounds how long, and the memory that they take.
         settings.watching.chunk_size = 500
+        # Seconds for which kopf keeps a task for an object that it has heard of: thousands of tasks are much memory.
+        settings.queueing.idle_timeout = 1.0
         await start()
 
     @kopf.on.cleanup(registry=registry)
