@@ -59,12 +59,12 @@ class Cluster(Protocol):
         """Remove keys that others own."""
         ...
 
-    async def confirm(self, vault_secret: VaultSecret) -> None:
+    async def confirm(self, vault_secret: VaultSecretHead) -> None:
         """Make sure that it is still there, and there to stay; raises `GoingAway` if not."""
         ...
 
     async def write_status(self, vault_secret: VaultSecretHead, status: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        """Write the status; the object as it is now, or None if it is gone."""
+        """Write the status; the object as it is now, or None if it is gone or was changed in the same moment."""
         ...
 
     async def post_event(
@@ -165,8 +165,8 @@ class Reconciler:
             outcome = Failed(Reason.INTERNAL_ERROR, Reason.INTERNAL_ERROR.sentence)
         self.record.outcome(vault_secret, outcome, seconds=(self.now() - started).total_seconds())
         status = status_after(vault_secret, outcome, now=self.now())
-        await self._tell(vault_secret, status, event_for(vault_secret.status, outcome))
-        return outcome
+        untold = await self._tell(vault_secret, status, event_for(vault_secret.status, outcome))
+        return untold or outcome
 
     async def refuse(self, head: VaultSecretHead, why: str) -> None:
         """Tell people that a VaultSecret cannot be read, and why; its target stays as it is."""
@@ -212,7 +212,8 @@ class Reconciler:
         """Nothing to do, as far as we know: while the vault can't be asked, that is a failure too."""
         failure = self.seen(vault_secret.spec.vault_url).failure
         if failure is not None:
-            raise failure
+            # A new one: each raise of the same would add to its traceback, for as long as the vault is away.
+            raise SyncError(failure.reason, failure.message, retry_after=failure.retry_after)
         return Synced(tuple(plan.known[entry.key] for entry in vault_secret.spec.data))
 
     async def _read(self, vault_secret: VaultSecret, plan: Plan) -> Readings:
@@ -249,21 +250,28 @@ class Reconciler:
         strangers = strange_keys(written, desired)
         return await self.cluster.drop_keys(target, strangers, observed=written) if strangers else written
 
-    async def _tell(self, vault_secret: VaultSecretHead, status: VaultSecretStatus, event: Event | None) -> None:
-        """Write status and event, each only if it says something new; their failure is not the outcome's."""
+    async def _tell(
+        self, vault_secret: VaultSecretHead, status: VaultSecretStatus, event: Event | None
+    ) -> Failed | None:
+        """Write status and event, each only if it says something new; a failure makes us come back soon to tell it."""
         try:
             if status != vault_secret.status:
-                body = await self.cluster.write_status(vault_secret, status.to_wire())
-                if body is None:
-                    self.forget(vault_secret)
-                    return
-                self._remember(VaultSecretHead.parse(body))
+                await self._write_status(vault_secret, status)
             if event is not None:
                 await self.cluster.post_event(vault_secret, kind=event.kind, reason=event.reason, message=event.message)
         except GoingAway:
             raise
         except SyncError as error:
             self.record.untold(vault_secret, error)
+            return failed(error)
+        return None
+
+    async def _write_status(self, vault_secret: VaultSecretHead, status: VaultSecretStatus) -> None:
+        body = await self.cluster.write_status(vault_secret, status.to_wire())
+        if body is None:
+            await self.cluster.confirm(vault_secret)
+            raise SyncError(Reason.CLUSTER_UNAVAILABLE, f"VaultSecret {vault_secret.key} changed in the same moment.")
+        self._remember(VaultSecretHead.parse(body))
 
     def _remember(self, written: VaultSecretHead) -> None:
         """Take our own status as known at once; a spec that changed meanwhile comes by the watch."""

@@ -12,7 +12,7 @@ from tests.fakes.ownership import Fields, Path, fields_of
 from tests.fakes.store import TYPE, Change, Store, StoredSecret
 from vaultsync.adapters.cluster import Bookmark, Gone, HistoryExpired, Listing, OutOfDate, Sighted, TargetEvent
 from vaultsync.api import FIELD_MANAGER, ObjectKey
-from vaultsync.api.v1alpha1 import VaultSecret, VaultSecretHead
+from vaultsync.api.v1alpha1 import VaultSecretHead
 from vaultsync.rules.observed import Observed
 from vaultsync.rules.outcome import GoingAway, Reason, SyncError
 
@@ -82,7 +82,7 @@ class FakeCluster(Store):
         fields.edit(FIELD_MANAGER, dict.fromkeys(Path("data", name) for name in names))
         return self._written("drop_keys", key, fields).observed()
 
-    async def confirm(self, vault_secret: VaultSecret) -> None:
+    async def confirm(self, vault_secret: VaultSecretHead) -> None:
         self._called("confirm")
         body = self._vault_secrets.get(vault_secret.key)
         if body is None or body["metadata"]["uid"] != vault_secret.metadata.uid:

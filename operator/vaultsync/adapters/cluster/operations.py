@@ -14,7 +14,7 @@ from vaultsync.adapters.cluster import wire
 from vaultsync.adapters.cluster.connection import Answer, Connection, configuration_from
 from vaultsync.adapters.cluster.refusals import OutOfDate
 from vaultsync.api import FIELD_MANAGER, ObjectKey
-from vaultsync.api.v1alpha1 import VaultSecret, VaultSecretHead
+from vaultsync.api.v1alpha1 import VaultSecretHead
 from vaultsync.rules.observed import Observed, observed_from
 from vaultsync.rules.outcome import GoingAway, Reason, SyncError
 
@@ -126,7 +126,7 @@ class Cluster:
         request = wire.drop(key, names, resource_version=observed.resource_version)
         return _observed(await self._connection.send(request))
 
-    async def confirm(self, vault_secret: VaultSecret) -> None:
+    async def confirm(self, vault_secret: VaultSecretHead) -> None:
         """Make sure that this very VaultSecret is still there, and there to stay.
 
         Raises:
@@ -140,7 +140,9 @@ class Cluster:
         raise GoingAway(Reason.CLUSTER_UNAVAILABLE, f"VaultSecret {vault_secret.key} is gone, or being deleted.")
 
     async def write_status(self, vault_secret: VaultSecretHead, status: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        """Write the status of that very VaultSecret, and return the whole object; None if it is gone meanwhile.
+        """Write the status of that very VaultSecret, and return the whole object.
+
+        None means that it is gone meanwhile, or was changed in the same moment; `confirm` tells.
 
         Raises:
             SyncError: ClusterUnavailable.

@@ -1,0 +1,256 @@
+"""The operator without its queue, between a cluster in memory and a FakeVault, on a clock that the test turns.
+
+All its parts are the real ones but for kopf, whose part the test plays by `apply`. What would be queued is in `queued`.
+"""
+
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import httpx
+
+from kvsecrets.testing import AsyncFakeCredential, FakeVault
+from tests.builders import KEY, VAULT
+from tests.clocks import Clock, settle, skip
+from tests.fakes import FakeCluster
+from tests.manifests import manifest, spec
+from vaultsync.adapters.vaults import Budget, Vaults
+from vaultsync.api import ObjectKey
+from vaultsync.api.v1alpha1 import Condition, VaultSecretHead, VaultSecretStatus
+from vaultsync.inventory import Inventory
+from vaultsync.reconcile import Limits, Reconciler
+from vaultsync.rules.outcome import Outcome, SyncError
+from vaultsync.rules.schedule import Next
+from vaultsync.triggers.polls import Mode, Poller, Trigger
+from vaultsync.triggers.targets import Targets
+
+SKEW: Final = timedelta(minutes=7)
+"""The vault's clock is ahead of ours."""
+
+RECHECK: Final = timedelta(days=1)
+
+Line = dict[str, Any]
+
+
+def entry(key: str = "password", name: str = "db-password", **more: object) -> Line:
+    """A line of a VaultSecret's data, as a user writes it."""
+    return {"key": key, "secretName": name, **more}
+
+
+def key_of(name: str) -> ObjectKey:
+    """The key of a VaultSecret, or of a Secret, of that name."""
+    return ObjectKey(KEY.namespace, name)
+
+
+class Notes:
+    """What the operator would count and log."""
+
+    def __init__(self) -> None:
+        self.outcomes: list[Outcome] = []
+        self.bugs: list[Exception] = []
+        self.told_nobody: list[SyncError] = []
+
+    def outcome(self, vault_secret: VaultSecretHead, outcome: Outcome, *, seconds: float) -> None:
+        self.outcomes.append(outcome)
+
+    def bug(self, vault_secret: VaultSecretHead, error: Exception) -> None:
+        self.bugs.append(error)
+
+    def untold(self, vault_secret: VaultSecretHead, error: SyncError) -> None:
+        self.told_nobody.append(error)
+
+    def vault_call(self, vault_url: str, *, operation: str, status: str, seconds: float) -> None:
+        """The vault counts its calls itself."""
+
+    def poll(self, vault_url: str, *, mode: Mode, calls: int, seconds: float, failure: SyncError | None) -> None:
+        """What polls find is seen by what they queue."""
+
+    def broken(self, vault_url: str, error: Exception) -> None:
+        self.bugs.append(error)
+
+
+class World:
+    """Everything there is. `names` are those of the VaultSecrets."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.vault = FakeVault(VAULT, clock=self.vault_time)
+        self.cluster = FakeCluster(now=self.clock)
+        self.http = httpx.AsyncClient(transport=self.vault.async_transport())
+        self.names: list[str] = []
+        self.queued: set[ObjectKey] = set()
+        self.timers: dict[ObjectKey, datetime] = {}
+        self.forgotten: list[str] = []
+        self.vault.set("db-password", "first")
+        self._begin()
+
+    def _begin(self) -> None:
+        self.notes = Notes()
+        self.inventory = Inventory()
+        self.vaults = Vaults(
+            AsyncFakeCredential(),
+            http=self.http,
+            budget=Budget(),
+            record=self.notes,
+            now=self.clock,
+            clock=self.clock.seconds,
+        )
+        self.targets = Targets(self.cluster, namespaces=[], on_change=self._target_changed, jitter=lambda low, _: low)
+        self.poller = Poller(
+            VAULT,
+            vaults=self.vaults,
+            inventory=self.inventory,
+            trigger=Trigger(lambda key, _: self.queued.add(key), lambda key: self.reconciler.is_due(key)),  # noqa: PLW0108  it comes to be below
+            record=self.notes,
+            clock=self.clock.seconds,
+            jitter=lambda low, _: low,
+        )
+        self.reconciler = Reconciler(
+            inventory=self.inventory,
+            vaults=self.vaults,
+            cluster=self.cluster,
+            targets=self.targets,
+            seen=lambda _: self.poller.seen,
+            forget=self._forget,
+            record=self.notes,
+            limits=Limits((".vault.azure.net",), RECHECK),
+            now=self.clock,
+            jitter=lambda low, _: low,
+        )
+
+    async def start(self) -> None:
+        """Start an operator that knows nothing but what the cluster tells it."""
+        self.targets.start()
+        await settle()
+        for name in self.names:
+            self.inventory.put(self.cluster.vault_secret(key_of(name)))
+            self.queued.add(key_of(name))
+
+    async def stop(self) -> None:
+        await self.targets.stop()
+        await self.vaults.aclose()
+
+    async def restart(self) -> None:
+        await self.stop()
+        self.queued.clear()
+        self.timers.clear()
+        self._begin()
+        await self.start()
+
+    # what others do
+
+    def vault_time(self) -> datetime:
+        return self.clock() + SKEW
+
+    def apply(self, *lines: Line, name: str = "db", **changes: object) -> None:
+        """Apply a VaultSecret's manifest, as `kubectl apply` does."""
+        self.clock.turn(1)
+        wanted = spec(data=list(lines) or [entry()], **changes)
+        vault_secret = self.cluster.put_vault_secret(manifest(wanted, name=name))
+        if name not in self.names:
+            self.names.append(name)
+        self.inventory.put(vault_secret)
+        self.queued.add(vault_secret.key)
+
+    async def rotate(self, value: str = "second", name: str = "db-password") -> str:
+        """Set a secret anew, a minute later."""
+        await self.later()
+        return self.vault.set(name, value)
+
+    # what the operator does
+
+    async def later(self, seconds: float = 60) -> None:
+        """Let that time go by; who was to come back by then is queued."""
+        self.clock.turn(seconds)
+        await skip(seconds)
+        self.queued |= {key for key, due in self.timers.items() if due <= self.clock()}
+
+    async def work(self) -> list[Next]:
+        """Reconcile whatever is queued, as long as something is."""
+        await settle()
+        answers = []
+        while self.queued:
+            key = self.queued.pop()
+            self.timers.pop(key, None)
+            answers.append(await self.reconciler.work(key, 0))
+            if (seconds := answers[-1].seconds) is not None:
+                self.timers[key] = self.clock() + timedelta(seconds=seconds)
+            await settle()
+        return answers
+
+    async def poll(self, seconds: float = 60) -> None:
+        """Let that time go by, poll the vault and reconcile whatever is due."""
+        await self.later(seconds)
+        await self.poller.poll()
+        await self.work()
+
+    async def reconcile(self, name: str = "db") -> Next:
+        """Reconcile one VaultSecret, for whatever reason."""
+        self.queued.add(key_of(name))
+        (*_, after) = await self.work()
+        return after
+
+    def _target_changed(self, target: ObjectKey) -> None:
+        self.queued.update(self.inventory.claimants(target))
+
+    def _forget(self, head: VaultSecretHead) -> None:
+        self.forgotten.append(head.key.name)
+        self.inventory.drop(head.key)
+
+    # what can be seen
+
+    def values(self, name: str = "db") -> dict[str, str] | None:
+        """What pods read from the target."""
+        return self.cluster.values(key_of(name))
+
+    def status(self, name: str = "db") -> VaultSecretStatus:
+        return self.cluster.vault_secret(key_of(name)).status
+
+    def ready(self, name: str = "db") -> Condition:
+        (condition,) = self.status(name).conditions
+        return condition
+
+    @property
+    def events(self) -> list[tuple[str, str]]:
+        """Kind and reason of each event since the last count."""
+        return [(event.kind, event.reason) for event in self.cluster.events]
+
+    @property
+    def writes(self) -> dict[str, int]:
+        """What was written to the cluster since the last count."""
+        return dict(+Counter(self.cluster.writes))
+
+    @property
+    def reads(self) -> int:
+        """How often the vault was asked for secrets since the last count."""
+        return self.vault.calls["get"] + self.vault.calls["get_deleted"]
+
+    def count_anew(self) -> None:
+        self.vault.forget_calls()
+        self.cluster.writes.clear()
+        self.cluster.calls.clear()
+        self.cluster.events.clear()
+        self.notes.outcomes.clear()
+
+    async def rests(self) -> None:
+        """Assert that there is nothing left to be done: another poll and reconcile read, write and tell nothing."""
+        self.count_anew()
+        await self.poll()
+        for name in self.names:
+            await self.reconcile(name)
+        assert (self.reads, self.writes, self.events) == (0, {}, [])
+        assert self.notes.bugs == []
+
+
+@asynccontextmanager
+async def a_world() -> AsyncIterator[World]:
+    """A world whose operator runs; there is no VaultSecret yet."""
+    world = World()
+    await world.start()
+    try:
+        yield world
+    finally:
+        await world.stop()
+        await world.http.aclose()
