@@ -1,7 +1,10 @@
-"""What comes of a rule that may refuse, as one value; and a mark by which a leak is known."""
+"""What comes of a rule that may refuse, as one value; a mark by which a leak is known; programs that may be missing."""
 
+import shutil
 from collections.abc import Callable
 from typing import Final, TypeVar
+
+import pytest
 
 from vaultsync.rules.outcome import SyncError
 
@@ -27,3 +30,8 @@ def told_by(refusal: SyncError) -> str:
         seen += [str(error), repr(error), repr(error.args)]
         error = error.__cause__ or error.__context__
     return "\n".join(seen)
+
+
+def needs(program: str) -> pytest.MarkDecorator:
+    """Leaves a test out where the program that proves it is not installed."""
+    return pytest.mark.skipif(shutil.which(program) is None, reason=f"there is no {program} here")

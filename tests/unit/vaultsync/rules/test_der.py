@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.vaultsync.rules.attempts import needs
 from tests.unit.vaultsync.rules.authorities import a_line, in_pkcs12, key_in_pem
 from vaultsync.rules.der import Burden, burden_of
 
@@ -133,6 +134,7 @@ def test_rounds_are_found_in_pkcs12_as_this_library_writes_it() -> None:
     assert burden_of(store).rounds >= 2 * 1234
 
 
+@needs("openssl")
 @pytest.mark.parametrize(
     ("arguments", "rounds"),
     [

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.vaultsync.rules.attempts import needs
 from tests.unit.vaultsync.rules.authorities import (
     KINDS,
     a_bogus_rsa_key,
@@ -178,6 +179,7 @@ def test_pkcs12_is_opened(kind: str, password: str | None) -> None:
     assert set(certificates) == {leaf.certificate, root.certificate}
 
 
+@needs("openssl")
 @pytest.mark.parametrize(
     "arguments",
     [["-passout", "pass:"], ["-passout", "pass:", "-legacy"], ["-passout", "pass:", "-keypbe", "NONE", "-nomac"]],
@@ -244,6 +246,7 @@ def test_pkcs12_that_would_take_long_to_open_is_refused_at_once() -> None:
         open_pkcs12(store, PASSWORD.encode())
 
 
+@needs("openssl")
 def test_a_key_that_would_take_long_to_open_is_refused_at_once(tmp_path: Path) -> None:
     plain = tmp_path / "key.pem"
     plain.write_text(key_in_pem(the_key("ec", "somebody")))
