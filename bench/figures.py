@@ -3,7 +3,7 @@
 import json
 import re
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -47,6 +47,8 @@ class Report:
     """The figures of one run, in sections."""
 
     conditions: str
+    peer: str = ""
+    """The name of the other program; without one its figures are left out."""
     sections: dict[str, list[Figure]] = field(default_factory=dict)
     taken: datetime = field(default_factory=lambda: datetime.now(UTC))
 
@@ -66,13 +68,17 @@ class Report:
         """The figures that are not what they must be."""
         return [figure for figures in self.sections.values() for figure in figures if not figure.holds]
 
-    def table(self, peer: str) -> str:
-        """Write all figures as Markdown, beside those of the peer of that name."""
-        lines = [f"| | vaultsync | {peer} |", "|---|---|---|"]
+    def table(self) -> str:
+        """Write all figures as Markdown; in bold stands what must be so."""
+        return "\n".join(["| " + " | ".join(row[: 3 if self.peer else 2]) + " |" for row in self._rows()])
+
+    def _rows(self) -> Iterator[tuple[str, str, str]]:
+        yield "", "vaultsync", self.peer
+        yield "---", "---", "---"
         for title, figures in self.sections.items():
-            lines.append(f"| **{title}** | | |")
-            lines += [f"| {figure.what} | {figure.text} | {figure.peer} |" for figure in figures]
-        return "\n".join(lines)
+            yield f"_{title}_", "", ""
+            for figure in figures:
+                yield figure.what, figure.text if figure.must_be is None else f"**{figure.text}**", figure.peer
 
     def write_json(self, path: Path) -> None:
         """Keep everything for programs."""
@@ -95,11 +101,6 @@ def rewrite(section: str, text: str, readme: Path = README) -> None:
     if count != 1:
         raise ValueError(f"{readme} has no place for {section}")
     readme.write_text(after)
-
-
-def difference(after: Mapping[str, int], before: Mapping[str, int]) -> dict[str, int]:
-    """Tell by how much counters have grown; those that have not are left out."""
-    return {name: count - before.get(name, 0) for name, count in after.items() if count != before.get(name, 0)}
 
 
 def _short(value: float) -> str:

@@ -28,7 +28,7 @@ def run(arguments: list[str]) -> int:
     size: Size = options.size or FULL
     report = asyncio.run(_measure(size))
     report.write_json(HERE / "out" / f"{size.name}.json")
-    text = f"{report.conditions} {machine.description()}; {report.taken:%Y-%m-%d}.\n\n{report.table(PEER)}"
+    text = f"{report.conditions} {machine.description()}; {report.taken:%Y-%m-%d}.\n\n{report.table()}"
     print(f"\n{text}")
     if options.write and size is not QUICK:
         rewrite(size.name, text)
@@ -40,7 +40,8 @@ def run(arguments: list[str]) -> int:
 async def _measure(size: Size) -> Report:
     report = Report(
         f"{size.objects:,} VaultSecrets over one vault, a secret each; {1000 * LATENCY:.0f} ms per call to the vault; "
-        f"`refreshInterval: {size.refresh}s`; control plane, vault and operator together on"
+        f"`refreshInterval: {size.refresh}s`; control plane, vault and operator together on",
+        peer=PEER if size is FULL else "",
     )
     async with stage(size) as ready:
         steps = Steps(ready, report)
