@@ -1,12 +1,11 @@
 """The line between an operator and the API server, which can be pulled out and put back; carries bytes, reads none."""
 
 import asyncio
+import socket
 import threading
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Final, Self
-
-from tests.controlplane.parts import free_ports
 
 _HOST: Final = "127.0.0.1"
 
@@ -15,9 +14,10 @@ class Cable:
     """A port that leads to another. Pulled out, all connections are cut and new ones refused."""
 
     def __init__(self, to_port: int, loop: asyncio.AbstractEventLoop) -> None:
-        (self.port,) = free_ports(1)
         self._to_port = to_port
         self._loop = loop
+        self._socket = _bound(0)
+        self.port: Final[int] = self._socket.getsockname()[1]
         self._server: asyncio.Server | None = None
         self._ends: set[asyncio.StreamWriter] = set()
 
@@ -34,6 +34,7 @@ class Cable:
             yield cable
         finally:
             cable.pull_out()
+            cable._socket.close()
             loop.call_soon_threadsafe(loop.stop)
             thread.join()
             loop.close()
@@ -50,12 +51,15 @@ class Cable:
         asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     async def _open(self) -> None:
-        self._server = await asyncio.start_server(self._carry, _HOST, self.port)
+        self._server = await asyncio.start_server(self._carry, sock=self._socket)
 
     async def _close(self) -> None:
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        if self._server is None:
+            return
+        self._server.close()
+        self._server = None
+        # The port stays ours: nobody else may listen there meanwhile.
+        self._socket = _bound(self.port)
         for end in self._ends:
             end.transport.abort()
         # The pumps end with their connections; none must be left when the loop stops.
@@ -80,3 +84,11 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
             writer.write(data)
             await writer.drain()
     writer.close()
+
+
+def _bound(port: int) -> socket.socket:
+    """A port that is taken, where nobody listens."""
+    bound = socket.socket()
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.bind((_HOST, port))
+    return bound

@@ -36,7 +36,14 @@ class OperatorProcess:
 
     @classmethod
     @contextmanager
-    def start(cls, environ: Mapping[str, str], log: Path, *, arguments: Sequence[str] = ("run",)) -> Iterator[Self]:
+    def start(
+        cls,
+        environ: Mapping[str, str],
+        log: Path,
+        *,
+        program: Sequence[str | Path] = (sys.executable, "-m", "vaultsync"),
+        arguments: Sequence[str] = ("run",),
+    ) -> Iterator[Self]:
         """Start it with the emulator's domains, a free port and a detailed log; `environ` adds to that and overrides.
 
         The log goes on where that of an operator before it ended. At the end of the block it is gone in any case.
@@ -45,7 +52,7 @@ class OperatorProcess:
         with (
             log.open("ab") as output,
             subprocess.Popen(
-                [sys.executable, "-m", "vaultsync", *arguments],
+                [*program, *arguments],
                 cwd=ROOT,
                 env={**_SETTINGS, **environ},
                 stdin=subprocess.DEVNULL,
@@ -100,14 +107,14 @@ class OperatorProcess:
         """Send it a signal."""
         self._process.send_signal(number)
 
-    def wait(self, seconds: float = STOP_SECONDS) -> int:
-        """Its exit code, which must come in time."""
-        return self._process.wait(seconds)
+    def wait(self) -> int:
+        """The exit code of one that ends by itself."""
+        return self._process.wait(START_SECONDS)
 
     def stop(self) -> int:
         """Ask it to stop, as Kubernetes does; gives the exit code, which must come in the time that it promises."""
         self.signal(signal.SIGTERM)
-        return self.wait()
+        return self._process.wait(STOP_SECONDS)
 
 
 def _parsed(line: str) -> dict[str, Any]:

@@ -32,18 +32,21 @@ def story(play: Play) -> Play:
 
 
 class Stories:
-    """The stories that were chosen for this run, each played in a thread of its own from the beginning.
+    """The stories that were chosen for this run, each played in a thread of its own.
 
     Args:
         tests: All tests of this run; those that are no stories are passed by.
         set_scene: Makes the scene of one story.
+        at_once: So many are played at the same time; all of them, if None.
     """
 
-    def __init__(self, tests: Iterable[pytest.Item], set_scene: Callable[[], Scene]) -> None:
+    def __init__(
+        self, tests: Iterable[pytest.Item], set_scene: Callable[[], Scene], *, at_once: int | None = None
+    ) -> None:
         stories = [test for test in tests if isinstance(test, pytest.Function) and hasattr(test.obj, "__wrapped__")]
         self.scenes: list[Scene] = []
         self._set_scene = set_scene
-        self._pool = ThreadPoolExecutor(max_workers=max(len(stories), 1))
+        self._pool = ThreadPoolExecutor(max_workers=at_once or max(len(stories), 1))
         self._ends: dict[str, Future[None]] = {}
         for test in stories:
             case: dict[str, Any] = test.callspec.params if hasattr(test, "callspec") else {}

@@ -14,6 +14,8 @@ from tests.e2e.together import Stories
 from tests.emulator.client import Emulator
 
 _HERE: Final = Path(__file__).parent
+_AT_ONCE: Final = 8
+"""Starting an operator is two seconds of work for a processor."""
 
 
 @pytest.fixture(scope="package")
@@ -35,7 +37,7 @@ def stories(
 ) -> Iterator[Stories]:
     """The stories of this folder, being played."""
     tests = [test for test in request.session.items if test.path.is_relative_to(_HERE)]
-    with Stories(tests, set_scene) as stories:
+    with Stories(tests, set_scene, at_once=_AT_ONCE) as stories:
         yield stories
     for scene in stories.scenes:
         api.delete(f"/api/v1/namespaces/{scene.namespace}")

@@ -1,7 +1,7 @@
 """A scene with operators of its own: they serve that namespace alone, with rights in that namespace alone."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,14 +52,19 @@ class LifeScene(Scene):
 
     @contextmanager
     def operator(
-        self, kubeconfig: Path | None = None, *, through: Cable | None = None, wait: bool = True, **environ: str
+        self,
+        kubeconfig: Path | None = None,
+        *,
+        through: Cable | None = None,
+        wait: bool = True,
+        environ: Mapping[str, str] | None = None,
     ) -> Iterator[OperatorProcess]:
         """Start an operator, by default with the rights that it needs, and return when it is ready if `wait`."""
         kubeconfig = kubeconfig or self.user()
         if through is not None:
             kubeconfig = _rerouted(kubeconfig, through)
         ours = {"KUBECONFIG": str(kubeconfig), "VAULTSYNC_WATCH_NAMESPACES": self.namespace}
-        with OperatorProcess.start({**ours, **self.emulator.environment(), **environ}, self.log) as running:
+        with OperatorProcess.start({**ours, **self.emulator.environment(), **(environ or {})}, self.log) as running:
             if wait:
                 running.await_ready()
             yield running

@@ -110,6 +110,7 @@ class Vaults:
         self._now = now
         self._clock = clock
         self._vaults: dict[str, _Vault] = {}
+        self._airborne: set[asyncio.Task[Reading]] = set()
 
     async def read(self, vault_url: str, entry: Entry) -> Reading:
         """Read the secret that an entry names; the answer is newer than what polls have seen of it by now.
@@ -154,18 +155,23 @@ class Vaults:
         return _sighting(secret.properties, secret.response.date or vault.time())
 
     async def aclose(self) -> None:
-        """Close the connections to all vaults."""
+        """Break off what is still being read, and close the connections to all vaults."""
+        for flight in self._airborne:
+            flight.cancel()
+        await asyncio.gather(*self._airborne, return_exceptions=True)
         for vault in self._vaults.values():
             await vault.client.aclose()
         self._vaults.clear()
 
     def _depart(self, vault: _Vault, question: _Question, name: str) -> asyncio.Task[Reading]:
         flight = vault.flights[question] = asyncio.create_task(self._fly(vault, name, question.version))
+        self._airborne.add(flight)
         flight.add_done_callback(lambda _: self._land(vault, question, flight))
         return flight
 
     def _land(self, vault: _Vault, question: _Question, flight: asyncio.Task[Reading]) -> None:
         """Forget a failure at once, an answer after a short while."""
+        self._airborne.discard(flight)
 
         def forget() -> None:
             if vault.flights.get(question) is flight:
