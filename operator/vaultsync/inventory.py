@@ -41,6 +41,7 @@ class Inventory:
         self._by_key: dict[ObjectKey, VaultSecret] = {}
         self._by_target: defaultdict[ObjectKey, set[ObjectKey]] = defaultdict(set)
         self._by_vault: defaultdict[str, _Demand] = defaultdict(_Demand)
+        self._uids: set[str] = set()
 
     def __len__(self) -> int:
         return len(self._by_key)
@@ -48,6 +49,10 @@ class Inventory:
     def get(self, key: ObjectKey) -> VaultSecret | None:
         """The VaultSecret of that key, if there is one."""
         return self._by_key.get(key)
+
+    def has_uid(self, uid: str) -> bool:
+        """Tell whether there is a VaultSecret of that uid, as far as we have heard."""
+        return uid in self._uids
 
     def all(self) -> Collection[VaultSecret]:
         """All of them, as they are now."""
@@ -57,6 +62,7 @@ class Inventory:
         """Remember it in place of what was known of its key."""
         self.drop(vault_secret.key)
         self._by_key[vault_secret.key] = vault_secret
+        self._uids.add(vault_secret.metadata.uid)
         self._by_target[vault_secret.target_key].add(vault_secret.key)
         if not vault_secret.spec.suspend:
             self._by_vault[vault_secret.spec.vault_url].add(vault_secret)
@@ -66,6 +72,7 @@ class Inventory:
         vault_secret = self._by_key.pop(key, None)
         if vault_secret is None:
             return
+        self._uids.discard(vault_secret.metadata.uid)
         _discard(self._by_target, vault_secret.target_key, key)
         if vault_secret.spec.suspend:
             return

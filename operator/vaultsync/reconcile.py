@@ -63,6 +63,10 @@ class Cluster(Protocol):
         """Make sure that it is still there, and there to stay; raises `GoingAway` if not."""
         ...
 
+    async def find_vault_secret(self, namespace: str, *, uid: str) -> VaultSecretHead | None:
+        """Look for a VaultSecret by its uid; None if there is none."""
+        ...
+
     async def write_status(self, vault_secret: VaultSecretHead, status: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """Write the status; the object as it is now, or None if it is gone or was changed in the same moment."""
         ...
@@ -188,7 +192,7 @@ class Reconciler:
         check_type(vault_secret)
         target = vault_secret.target_key
         observed = self.targets.get(target) or await self.cluster.observe(target)
-        check_target(vault_secret, observed, self.inventory.rivals(vault_secret))
+        check_target(vault_secret, observed, await self._rivals(vault_secret, observed))
         plan = self._plan(vault_secret, observed)
         if plan.why_read is None:
             return self._in_place(vault_secret, plan)
@@ -200,6 +204,15 @@ class Reconciler:
         if change is not Change.NONE:
             self.targets.remember(target, await self._write(vault_secret, observed, desired))
         return Synced(desired.entries, change, detail_of(change, observed, plan, desired))
+
+    async def _rivals(self, vault_secret: VaultSecret, observed: Observed | None) -> list[VaultSecretHead]:
+        """Everybody else who wants the target, and who has it without our having heard of them, as after a restart."""
+        rivals: list[VaultSecretHead] = [*self.inventory.rivals(vault_secret)]
+        holder = None if observed is None else observed.owner_uid
+        if holder is None or holder == vault_secret.metadata.uid or self.inventory.has_uid(holder):
+            return rivals
+        unheard = await self.cluster.find_vault_secret(vault_secret.key.namespace, uid=holder)
+        return rivals if unheard is None else [*rivals, unheard]
 
     def _plan(self, vault_secret: VaultSecret, observed: Observed | None) -> Plan:
         seen = self.seen(vault_secret.spec.vault_url)

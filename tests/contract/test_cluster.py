@@ -406,6 +406,21 @@ async def test_a_vault_secret_is_not_confirmed_by_one_that_was_made_in_its_place
         await world.edge.confirm(vault_secret)
 
 
+async def test_a_vault_secret_is_found_by_its_uid(world: World) -> None:
+    there = a_vault_secret(world)
+
+    found = await world.edge.find_vault_secret(there.key.namespace, uid=there.metadata.uid)
+
+    assert found is not None
+    assert (found.key, found.metadata.creation_timestamp) == (there.key, there.metadata.creation_timestamp)
+
+
+async def test_a_vault_secret_is_not_found_by_anothers_uid(world: World) -> None:
+    there = a_vault_secret(world)
+
+    assert await world.edge.find_vault_secret(there.key.namespace, uid=OWNER) is None
+
+
 async def test_an_event_is_posted_about_the_vault_secret(world: World) -> None:
     vault_secret = a_vault_secret(world)
 

@@ -88,6 +88,11 @@ class FakeCluster(Store):
         if body is None or body["metadata"]["uid"] != vault_secret.metadata.uid:
             raise GoingAway(Reason.CLUSTER_UNAVAILABLE, f"VaultSecret {vault_secret.key} is gone, or being deleted.")
 
+    async def find_vault_secret(self, namespace: str, *, uid: str) -> VaultSecretHead | None:
+        self._called("find_vault_secret")
+        heads = [VaultSecretHead.parse(body) for body in self._vault_secrets.values()]
+        return next((head for head in heads if (head.key.namespace, head.metadata.uid) == (namespace, uid)), None)
+
     async def write_status(self, vault_secret: VaultSecretHead, status: Mapping[str, Any]) -> Mapping[str, Any] | None:
         self._called("write_status")
         key = vault_secret.key

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable
 from urllib.parse import urlsplit
 
 from vaultsync.api import ObjectKey
-from vaultsync.api.v1alpha1 import VaultSecret
+from vaultsync.api.v1alpha1 import VaultSecret, VaultSecretHead
 from vaultsync.rules.observed import Observed
 from vaultsync.rules.outcome import Reason, SyncError
 
@@ -42,7 +42,7 @@ def check_type(vault_secret: VaultSecret) -> None:
         )
 
 
-def check_target(vault_secret: VaultSecret, observed: Observed | None, rivals: Iterable[VaultSecret]) -> None:
+def check_target(vault_secret: VaultSecret, observed: Observed | None, rivals: Iterable[VaultSecretHead]) -> None:
     """Refuse a target that is somebody else's.
 
     `rivals` are the other VaultSecrets that want the same target: the oldest wins, so that the answer does not depend
@@ -68,7 +68,7 @@ def is_ours(observed: Observed) -> bool:
     return observed.managed or bool(observed.ours)
 
 
-def _age(vault_secret: VaultSecret) -> tuple[float, str]:
+def _age(vault_secret: VaultSecretHead) -> tuple[float, str]:
     return vault_secret.metadata.creation_timestamp.timestamp(), vault_secret.metadata.uid
 
 

@@ -47,10 +47,12 @@ def agrees(inventory: Inventory, known: Mapping[ObjectKey, VaultSecret]) -> None
     """Assert that every look-up gives what a walk through all VaultSecrets gives."""
     active = [one for one in known.values() if not one.spec.suspend]
     assert len(inventory) == len(known)
+    assert {one.key for one in inventory.all()} == known.keys()
     assert set(inventory.vaults()) == {one.spec.vault_url for one in active}
     for name in ("one", "two", "three"):
         key = ObjectKey(KEY.namespace, name)
         assert inventory.get(key) == known.get(key)
+        assert inventory.has_uid(f"uid-{name}") == (key in known)
         assert set(inventory.claimants(key)) == {one.key for one in known.values() if one.target_key == key}
         assert inventory.vault_of(key) == (known[key].spec.vault_url if key in known else "")
     for vault in VAULTS:

@@ -296,6 +296,38 @@ async def test_of_two_vaultsecrets_on_one_target_the_older_wins_whoever_comes_fi
     assert "VaultSecret db, which is older" in world.ready("younger").message
 
 
+@pytest.mark.parametrize("on_delete", ["Delete", "Retain"])
+async def test_a_restart_that_hears_of_the_younger_first_changes_nothing(world: World, on_delete: str) -> None:
+    world.vault.set("other", "other")
+    world.apply(onDelete=on_delete)
+    world.apply(entry("key", "other"), name="younger", target={"name": "db"})
+    await world.work()
+    await world.poll()
+    world.count_anew()
+
+    await world.restart(heard_of=["younger"])
+    await world.work()
+    world.hear_of("db")
+    await world.work()
+
+    assert world.values() == {"password": "first"}
+    assert (world.reads, world.writes) == (0, {})
+    await world.rests()
+
+
+async def test_a_target_that_its_older_owner_has_left_is_free_once_that_is_heard_of(world: World) -> None:
+    world.apply(target={"name": "shared"})
+    await world.work()
+    world.apply(target={"name": "elsewhere"})
+    world.apply(name="younger", target={"name": "shared"})
+
+    await world.work()
+
+    assert world.ready("younger").status == "True"
+    await world.poll()
+    await world.rests()
+
+
 async def test_the_younger_takes_over_when_the_older_goes(world: World) -> None:
     world.vault.set("other", "other")
     world.apply(onDelete="Retain")

@@ -4,7 +4,7 @@ All its parts are the real ones but for kopf, whose part the test plays by `appl
 """
 
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -120,24 +120,28 @@ class World:
             jitter=lambda low, _: low,
         )
 
-    async def start(self) -> None:
-        """Start an operator that knows nothing but what the cluster tells it."""
+    async def start(self, heard_of: Sequence[str]) -> None:
+        """Start an operator that knows nothing but what the cluster tells it, and has heard of these VaultSecrets."""
         self.targets.start()
         await settle()
-        for name in self.names:
-            self.inventory.put(self.cluster.vault_secret(key_of(name)))
-            self.queued.add(key_of(name))
+        for name in heard_of:
+            self.hear_of(name)
+
+    def hear_of(self, name: str) -> None:
+        self.inventory.put(self.cluster.vault_secret(key_of(name)))
+        self.queued.add(key_of(name))
 
     async def stop(self) -> None:
         await self.targets.stop()
         await self.vaults.aclose()
 
-    async def restart(self) -> None:
+    async def restart(self, heard_of: Sequence[str] | None = None) -> None:
+        """Restart the operator, which hears of all VaultSecrets at once, or of these alone at first."""
         await self.stop()
         self.queued.clear()
         self.timers.clear()
         self._begin()
-        await self.start()
+        await self.start(self.names if heard_of is None else heard_of)
 
     # what others do
 
@@ -248,7 +252,7 @@ class World:
 async def a_world() -> AsyncIterator[World]:
     """A world whose operator runs; there is no VaultSecret yet."""
     world = World()
-    await world.start()
+    await world.start([])
     try:
         yield world
     finally:

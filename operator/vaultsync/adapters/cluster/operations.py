@@ -185,6 +185,15 @@ class Cluster:
             items, resource_version = await self._all(partial(wire.vault_secrets, namespace))
         return Roll(frozenset(wire.key_of(item["metadata"]) for item in items), resource_version)
 
+    async def find_vault_secret(self, namespace: str, *, uid: str) -> VaultSecretHead | None:
+        """Look for a VaultSecret by its uid; None if there is none.
+
+        Raises:
+            SyncError: ClusterUnavailable.
+        """
+        items, _ = await self._all(partial(wire.vault_secrets, namespace))
+        return next((VaultSecretHead.parse(item) for item in items if item["metadata"]["uid"] == uid), None)
+
     async def list_targets(self, namespace: str | None) -> Listing:
         """List what carries our label, in one namespace or in all: page by page, but as of one moment.
 
