@@ -12,21 +12,26 @@ COPY requirements-image.lock ./
 RUN python3 -m venv tools \
  && tools/bin/pip download --no-cache-dir --require-hashes --only-binary :all: --dest wheels -r requirements-image.lock \
  && tools/bin/pip install --no-cache-dir --no-index --find-links wheels hatchling
-# … then nothing more.
+# … then nothing more. Modules are compiled now, since the image may never write; the Kubernetes client's thousand
+# generated ones, which the operator does not import, would only make the image larger.
 COPY pyproject.toml README.md LICENSE ./
 COPY operator operator
 RUN tools/bin/hatchling build --target wheel --directory wheels \
  && python3 -m venv --without-pip /opt/vaultsync \
  && tools/bin/pip --python /opt/vaultsync/bin/python install --no-cache-dir --no-index --find-links wheels \
-        --compile 'vaultsync[operator]'
+        --no-compile 'vaultsync[operator]' \
+ && /opt/vaultsync/bin/python -m compileall -q -x '/kubernetes/(aio/)?client/(api|models)/' /opt/vaultsync/lib
 
 FROM ${BASE}
 LABEL org.opencontainers.image.title="vaultsync" \
       org.opencontainers.image.description="Keeps Azure Key Vault secrets in Kubernetes Secrets." \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /opt/vaultsync /opt/vaultsync
-# The file system may be read-only: nothing is written, not even compiled modules, which are there already.
+# The file system may be read-only: nothing is written, not even compiled modules, which are there already. Whatever the
+# number of the user, who is in no list of users: libraries ask for a name and a home, and find them here.
 ENV PATH=/opt/vaultsync/bin:$PATH \
+    HOME=/ \
+    USER=vaultsync \
     PYTHONDONTWRITEBYTECODE=1
 # A number, so that Kubernetes can tell that it is not root.
 USER 65532:65532

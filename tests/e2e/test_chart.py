@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import sys
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -101,9 +102,14 @@ def uid(thing: Object | None) -> str:
     return identity
 
 
-def test_a_user_is_told_what_to_do_next(notes: str) -> None:
-    assert "rollout status deployment/vaultsync" in notes
-    assert "kubectl get vaultsecrets" in notes
+def test_a_user_is_told_how_to_see_the_operator_start(notes: str) -> None:
+    assert f"kubectl --namespace {NAMESPACE} rollout status deployment/{RELEASE}" in notes
+
+
+def test_the_vaultsecret_that_a_user_is_shown_is_accepted(notes: str, stage: Stage) -> None:
+    shown = textwrap.dedent(notes.partition("<<EOF\n")[2].partition("   EOF")[0])
+
+    stage.plane.kubectl("apply", "--dry-run=server", "--validate=strict", "-f", "-", stdin=shown)
 
 
 def test_pod_security_restricted_admits_the_operators_pod(installed: Installation, stage: Stage) -> None:

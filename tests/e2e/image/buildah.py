@@ -1,0 +1,101 @@
+"""Builds the image with buildah, and runs programs in it as Kubernetes would; judges nothing.
+
+No container engine is needed, but root, the Debian packages buildah and debootstrap, and util-linux.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+SERVICE_ACCOUNT: Final = "run/secrets/kubernetes.io/serviceaccount"
+_BASE: Final = "localhost/vaultsync-base"
+_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+# What the packages' downloads may need on this machine, and a base that is meant for all does not have.
+_MACHINES_OWN: Final = ("/etc/pip.conf", "/etc/ssl/certs/ca-certificates.crt")
+
+# It ends in an exec, so that signals reach the program itself.
+_ENTER: Final = """
+set -e
+root=$1 given=$2 hosts=$3 user=$4
+shift 4
+mount --bind "$root" "$root"
+mount --bind "$given" "$root/run/secrets/kubernetes.io/serviceaccount"
+mount --bind "$hosts" "$root/etc/hosts"
+mount --rbind /dev "$root/dev"
+mount --types proc proc "$root/proc"
+mount --options remount,bind,ro "$root"
+exec chroot --userspec="$user" "$root" "$@"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """What Kubernetes puts into a pod: a folder with what it has of its ServiceAccount, and its file of hosts."""
+
+    service_account: Path
+    hosts: Path
+
+
+class Image:
+    """A built image, unpacked into a folder."""
+
+    def __init__(self, root: Path, config: Mapping[str, Any]) -> None:
+        self.root: Final = root
+        self.entry_point: Final[list[str]] = config["Entrypoint"]
+        self.user: Final[str] = config["User"]
+        self.environ: Final[dict[str, str]] = dict(variable.split("=", 1) for variable in config["Env"])
+
+    def within(self, pod: Pod) -> Sequence[str | Path]:
+        """What to put before a program so that it runs in the image: as its user, with its root read-only.
+
+        It shares this machine's network.
+        """
+        (self.root / SERVICE_ACCOUNT).mkdir(parents=True, exist_ok=True)
+        (self.root / "etc" / "hosts").touch()
+        enter = ("/usr/bin/unshare", "--mount", "/bin/sh", "-c", _ENTER, "enter")
+        return (*enter, self.root, pod.service_account, pod.hosts, self.user)
+
+
+@contextmanager
+def built(folder: Path) -> Iterator[Image]:
+    """The image of this checkout while the block lasts, on a Debian that is made here once and kept."""
+    if not _buildah("images", "--quiet", "--filter", f"reference={_BASE}"):
+        _make_base(folder)
+    volumes = [f"--volume={path}:{path}:ro" for path in _MACHINES_OWN if Path(path).exists()]
+    image = folder / "image"
+    _buildah(
+        "bud", "--isolation=chroot", f"--build-arg=BASE={_BASE}", *volumes, f"--iidfile={image}", ".", show=True
+    )  # fmt: skip
+    container = _buildah("from", image.read_text())
+    try:
+        inspected = json.loads(_buildah("inspect", "--type=image", image.read_text()))
+        yield Image(Path(_buildah("mount", container)), inspected["OCIv1"]["config"])
+    finally:
+        _buildah("rm", container)
+        _buildah("rmi", image.read_text())
+
+
+def _make_base(folder: Path) -> None:
+    packages = "python3,python3-venv,ca-certificates"
+    command = ["debootstrap", "--variant=minbase", f"--include={packages}", "bookworm", str(folder / "debian")]
+    subprocess.run(command, check=True, stdout=sys.stderr)
+    container = _buildah("from", "scratch")
+    _buildah("add", container, str(folder / "debian"), "/")
+    _buildah("config", f"--env=PATH={_PATH}", container)
+    _buildah("commit", "--rm", container, _BASE)
+
+
+def _buildah(*arguments: str, show: bool = False) -> str:
+    root = Path(__file__).parents[3]
+    environ = {**os.environ, "STORAGE_DRIVER": "vfs"}  # noqa: TID251 - proxies and places of caches are the caller's
+    done = subprocess.run(
+        ["buildah", *arguments], cwd=root, env=environ, stdout=sys.stderr if show else subprocess.PIPE, check=True
+    )
+    return "" if show else done.stdout.decode().strip()

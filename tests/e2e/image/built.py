@@ -1,0 +1,143 @@
+"""The operator from its image, with the chart's ServiceAccount, arguments and variables, as a pod would start it.
+
+Its name keeps it out of `make test`: it takes minutes, needs root, and downloads packages. `make image-test` runs it.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.controlplane.plane import ControlPlane
+from tests.e2e.image import service
+from tests.e2e.image.buildah import SERVICE_ACCOUNT, Image, Pod, built
+from tests.e2e.installation import Installation
+from tests.e2e.kubernetes import KubernetesApi
+from tests.e2e.operators import OperatorProcess
+from tests.e2e.scene import Scene
+from tests.emulator.client import Emulator
+from vaultsync import __version__
+
+Environ = Mapping[str, str]
+
+LISTS_PACKAGES: Final = """
+from importlib.metadata import distributions
+for each in distributions(): print(f"{each.name.lower().replace('_', '-')}=={each.version}")
+"""
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
+    """The image of this checkout."""
+    with built(tmp_path_factory.mktemp("image")) as image:
+        yield image
+
+
+@pytest.fixture
+def pod() -> Iterator[Pod]:
+    """A pod that has nothing yet."""
+    # Not in tmp_path, whose folders are closed to the image's user.
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        pod = Pod(Path(folder) / "service-account", Path(folder) / "hosts")
+        pod.service_account.mkdir()
+        pod.hosts.touch()
+        yield pod
+
+
+def megabytes(folder: Path) -> int:
+    """How much a folder holds."""
+    return int(subprocess.run(["du", "-sm", folder], capture_output=True, check=True).stdout.split()[0])
+
+
+@pytest.fixture
+def scene(api: KubernetesApi, emulator: Emulator) -> Scene:
+    """A namespace and a vault."""
+    return Scene.new(api, emulator)
+
+
+def output(image: Image, pod: Pod, *command: str) -> str:
+    """What a program prints that is run in the image."""
+    done = subprocess.run([*image.within(pod), *command], env=image.environ, capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+@pytest.fixture
+def environ(pod: Pod, controlplane: ControlPlane, installation: Installation, emulator: Emulator) -> Iterator[Environ]:
+    """The variables that a pod of the installation has; it is given all that belongs to them."""
+    described = installation.environ()
+    config = json.loads(Path(described["KUBECONFIG"]).read_text())
+    (pod.service_account / "token").write_text(config["users"][0]["user"]["token"])
+    (pod.service_account / "namespace").write_text(installation.namespace)
+    shutil.copy(config["clusters"][0]["cluster"]["certificate-authority"], pod.service_account / "ca.crt")
+    shutil.copy(emulator.ca_file, pod.service_account / "vaults.crt")
+    pod.hosts.write_text(f"127.0.0.1 localhost\n{service.ADDRESS} {service.NAME}\n")
+    for path in (pod.hosts, *pod.service_account.iterdir()):
+        path.chmod(0o444)
+    address = urlsplit(controlplane.url)
+    assert address.port is not None
+    with service.in_front_of(address.port):
+        yield {
+            **{name: value for name, value in described.items() if name.startswith("VAULTSYNC_")},
+            **emulator.environment(),
+            "SSL_CERT_FILE": f"/{SERVICE_ACCOUNT}/vaults.crt",
+            "KUBERNETES_SERVICE_HOST": str(address.hostname),
+            "KUBERNETES_SERVICE_PORT": str(address.port),
+        }
+
+
+def test_the_entry_point_is_the_command_line(image: Image, pod: Pod) -> None:
+    assert output(image, pod, *image.entry_point, "version") == f"vaultsync {__version__}\n"
+
+
+def test_nothing_can_be_written(image: Image, pod: Pod) -> None:
+    with pytest.raises(subprocess.CalledProcessError) as caught:
+        output(image, pod, "touch", "/tmp/file", "/opt/vaultsync/file")  # noqa: S108 - the image's own
+
+    assert caught.value.stderr.count("Read-only file system") == 2
+
+
+def test_the_environment_holds_what_is_pinned_and_no_tool_of_the_build(image: Image, pod: Pod) -> None:
+    packages = set(output(image, pod, "/opt/vaultsync/bin/python", "-c", LISTS_PACKAGES).splitlines())
+
+    lock = (Path(__file__).parents[3] / "requirements-image.lock").read_text()
+    pins = {line.split(" ")[0] for line in lock.splitlines() if "==" in line}
+    assert packages - pins == {f"vaultsync=={__version__}"}
+    assert not any(package.startswith(("hatchling", "pip==")) for package in packages)
+
+
+def test_an_operator_started_from_the_image_syncs_a_secret_and_stops_when_told(
+    *,
+    image: Image,
+    pod: Pod,
+    environ: Environ,
+    installation: Installation,
+    scene: Scene,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    program = [*image.within(pod), *image.entry_point]
+    made = scene.put()
+    scene.apply()
+
+    began = time.monotonic()
+    with OperatorProcess.start(
+        {**image.environ, **environ}, tmp_path / "log", program=program, arguments=installation.arguments()
+    ) as operator:
+        operator.await_ready()
+        ready = time.monotonic() - began
+        scene.await_content(password=made)
+        status = operator.stop()
+
+    assert status == 0
+    with capsys.disabled():
+        sizes = f"{megabytes(image.root)} MB, {megabytes(image.root / 'opt')} of them beside the base"
+        sys.stderr.write(f"\nThe image holds {sizes}; the operator was ready after {ready:.1f} s.\n")
