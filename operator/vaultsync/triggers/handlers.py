@@ -74,9 +74,11 @@ class VaultSecretEvents:
         self.polls.adapt()
         if after is not None:
             self.polls.hurry(after.spec.vault_url)
-        if before is not None and (after is None or before.target_key != after.target_key):
-            for rival in self.inventory.claimants(before.target_key):
-                self.queue.add(rival, Priority.URGENT)
+        if before is None or (after is not None and before.target_key == after.target_key):
+            return
+        for target in {one.target_key for one in (before, after) if one is not None}:
+            for claimant in self.inventory.claimants(target):
+                self.queue.add(claimant, Priority.URGENT)
 
 
 def _asks_the_same(before: VaultSecret, after: VaultSecret) -> bool:
