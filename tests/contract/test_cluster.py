@@ -18,12 +18,12 @@ from vaultsync.api import API_VERSION, APPLIED_ANNOTATION, KIND, MANAGED_BY, MAN
 from vaultsync.api.v1alpha1 import VaultSecret
 from vaultsync.rules.observed import Field, Observed
 from vaultsync.rules.outcome import GoingAway, Reason, SyncError
-from vaultsync.triggers import targets
+from vaultsync.triggers import census, targets
 
 OWNER = "6f0c0c56-7d3a-4b54-9d0c-0d5b2f8f3b11"
 
 
-class Edge(reconcile.Cluster, targets.Cluster, Protocol):
+class Edge(reconcile.Cluster, targets.Cluster, census.Cluster, Protocol):
     """All that vaultsync asks of the cluster."""
 
     async def withdraw(self, key: ObjectKey, *, onto: Observed) -> None: ...
@@ -404,6 +404,24 @@ async def test_a_vault_secret_is_not_confirmed_by_one_that_was_made_in_its_place
 
     with pytest.raises(GoingAway):
         await world.edge.confirm(vault_secret)
+
+
+async def test_a_roll_has_the_vault_secrets_of_a_moment(world: World) -> None:
+    there = a_vault_secret(world)
+
+    with_it = await world.edge.list_vault_secrets(world.namespace)
+    world.hands.delete_vault_secret(world.key)
+    without = await world.edge.list_vault_secrets(world.namespace)
+
+    assert (with_it.keys, without.keys) == (frozenset({world.key}), frozenset())
+    assert int(there.metadata.resource_version) <= int(with_it.resource_version) < int(without.resource_version)
+
+
+async def test_a_roll_of_all_namespaces_has_this_ones_vault_secrets_too(world: World) -> None:
+    a_vault_secret(world)
+    await world.edge.check_installed(None)
+
+    assert world.key in (await world.edge.list_vault_secrets(None)).keys
 
 
 async def test_a_vault_secret_is_found_by_its_uid(world: World) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 from tests.fakes.ownership import Fields, Path, fields_of
 from tests.fakes.store import TYPE, Change, Store, StoredSecret
-from vaultsync.adapters.cluster import Bookmark, Gone, HistoryExpired, Listing, OutOfDate, Sighted, TargetEvent
+from vaultsync.adapters.cluster import Bookmark, Gone, HistoryExpired, Listing, OutOfDate, Roll, Sighted, TargetEvent
 from vaultsync.api import FIELD_MANAGER, ObjectKey
 from vaultsync.api.v1alpha1 import VaultSecretHead
 from vaultsync.rules.observed import Observed
@@ -87,6 +87,14 @@ class FakeCluster(Store):
         body = self._vault_secrets.get(vault_secret.key)
         if body is None or body["metadata"]["uid"] != vault_secret.metadata.uid:
             raise GoingAway(Reason.CLUSTER_UNAVAILABLE, f"VaultSecret {vault_secret.key} is gone, or being deleted.")
+
+    async def check_installed(self, namespace: str | None) -> None:
+        self._called("check_installed")
+
+    async def list_vault_secrets(self, namespace: str | None) -> Roll:
+        self._called("list_vault_secrets")
+        keys = frozenset(key for key in self._vault_secrets if namespace in {None, key.namespace})
+        return Roll(keys, str(self.resource_version))
 
     async def find_vault_secret(self, namespace: str, *, uid: str) -> VaultSecretHead | None:
         self._called("find_vault_secret")

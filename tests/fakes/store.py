@@ -136,6 +136,7 @@ class Store:
     def delete_vault_secret(self, key: ObjectKey) -> None:
         """Delete a VaultSecret, and with it, as the garbage collector does, the Secrets that only it owns."""
         owner = self._vault_secrets.pop(key)["metadata"]["uid"]
+        self.resource_version += 1
         for target, secret in list(self._secrets.items()):
             if secret.fields.of("ownerReferences").keys() == {owner}:
                 self.delete(target)
