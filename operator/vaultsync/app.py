@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import kopf
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
@@ -17,9 +17,9 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 from vaultsync import __version__
 from vaultsync.adapters.cluster import Cluster, NoCluster, NotInstalled
 from vaultsync.adapters.endpoints import serve
-from vaultsync.adapters.identities import own_identity
+from vaultsync.adapters.identities import CountedLogins, own_identity
 from vaultsync.adapters.logs import set_up_logs
-from vaultsync.adapters.telemetry import Telemetry
+from vaultsync.adapters.telemetry import Scrapes, State, Telemetry, VaultState, measure_lag
 from vaultsync.adapters.vaults import Budget, Vaults
 from vaultsync.api import ObjectKey
 from vaultsync.inventory import Inventory
@@ -58,6 +58,9 @@ def main(environ: Mapping[str, str]) -> int:
         asyncio.run(_until_told_to_stop(settings, environ))
     except (NoCluster, NotInstalled, OSError) as error:
         logger.error("cannot start", extra={"detail": str(error)})  # noqa: TRY400  it needs no traceback
+        return 1
+    except Exception:
+        logger.exception("ended by an error that nobody foresaw")
         return 1
     return 0
 
@@ -150,7 +153,7 @@ async def build(settings: Settings, environ: Mapping[str, str], stack: AsyncExit
     inventory = Inventory()
     cluster = await stack.enter_async_context(await Cluster.connect(environ, connections=CLUSTER_CONNECTIONS, now=now))
     vaults = Vaults(
-        await stack.enter_async_context(own_identity()),
+        CountedLogins(await stack.enter_async_context(own_identity()), count=telemetry.login),
         budget=Budget(calls=settings.vault_calls_per_10s),
         record=telemetry,
         now=now,
@@ -199,12 +202,33 @@ async def build(settings: Settings, environ: Mapping[str, str], stack: AsyncExit
     census = Census(
         cluster, namespaces=settings.watch_namespaces, inventory=inventory, gone=events.gone, jitter=random.uniform
     )
-    telemetry.gauge(depth=lambda: queue.depth, oldest=lambda: queue.oldest, vault_secrets=lambda: len(inventory))
+
+    def state() -> State:
+        of_vaults = {vault_url: _state_of(vault_url, polls, vaults) for vault_url in inventory.vaults()}
+        return State(now(), inventory.all(), of_vaults, queue.depth, queue.oldest)
+
+    scrapes = Scrapes(telemetry, state=state, per_vault_secret=settings.metrics_per_vaultsecret)
+    lag = asyncio.create_task(measure_lag(telemetry.lagged), name="lag")
+    stack.callback(lag.cancel)
     started = asyncio.Event()
     host, port = settings.listen
-    port = await stack.enter_async_context(serve(host, port, registry=metrics, is_ready=started.is_set))
+    port = await stack.enter_async_context(serve(host, port, metrics=scrapes.render, is_ready=started.is_set))
     logger.info("serving metrics and probes", extra={"port": port})
     return Operator(events, targets, census, queue, polls, started)
+
+
+def _state_of(vault_url: str, polls: Polls, vaults: Vaults) -> VaultState:
+    """How it is with one vault, as far as anybody knows."""
+    health, governor = polls.health(vault_url), vaults.governor(vault_url)
+    ago = None if health is None else health.looked_ago
+    return VaultState(
+        up=None if health is None else health.up,
+        looked_at=None if ago is None else now() - timedelta(seconds=ago),
+        listed=None if health is None else health.listed,
+        broken=governor is not None and governor.is_broken,
+        throttled_seconds=0.0 if governor is None else governor.throttled_seconds,
+        waited_seconds=0.0 if governor is None else governor.waited_seconds,
+    )
 
 
 def now() -> datetime:

@@ -13,7 +13,7 @@ from typing import Any, Final, Self
 import httpx
 
 ROOT: Final = Path(__file__).parents[2]
-START_SECONDS: Final = 30.0
+START_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 10.0
 """What the operator promises; Kubernetes waits for 30 before it kills."""
 

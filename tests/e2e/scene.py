@@ -13,8 +13,8 @@ from tests.emulator.client import EmulatedVault, Emulator
 from tests.manifests import manifest
 from vaultsync.api import API_VERSION, PLURAL
 
-SOON: Final = 15.0
-"""Seconds within which something must happen that waits for nothing; all stories are played at the same time."""
+SOON: Final = 30.0
+"""Seconds within which something must happen that waits for nothing, though all stories are played at the same time."""
 
 POLL: Final = 10.0
 """The shortest `refreshInterval` that there is: every story uses it."""

@@ -8,13 +8,16 @@ import inspect
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import pytest
 
 from tests.e2e.scene import Scene
 
 Play = Callable[..., None]
+
+_LONGEST: Final = 300
+"""Seconds for all stories of a folder."""
 
 
 def story(play: Play) -> Play:
@@ -27,6 +30,8 @@ def story(play: Play) -> Play:
     _scene, *case = inspect.signature(play).parameters.values()
     fixtures = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in ("stories", "request")]
     case = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in case]
+    # The first of them waits while all are played.
+    pytest.mark.timeout(_LONGEST)(told)
     told.__signature__ = inspect.Signature([*fixtures, *case])  # type: ignore[attr-defined]  # what pytest looks at
     return told
 

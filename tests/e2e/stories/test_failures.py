@@ -9,7 +9,7 @@ import pytest
 from tests.e2e.scene import NEXT_POLL, POLL, Scene, entry, eventually, resource_version
 from tests.e2e.together import story
 
-BACK: Final = 60.0
+BACK: Final = 90.0
 """Seconds within which a vault that was away is asked again: retries come further and further apart."""
 
 
