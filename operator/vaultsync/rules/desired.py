@@ -151,23 +151,16 @@ def _owners(vault_secret: VaultSecret) -> list[dict[str, Any]]:
 
 
 def _content(vault_secret: VaultSecret, entry: Entry, reading: Reading) -> bytes:
-    content = _decoded(reading.value.reveal(), entry.encoding)
-    if content is not None:
-        return content
-    if entry.encoding is Encoding.BASE64:
-        remedy = "base64, as the entry promises; store base64 in the vault, or set encoding: Utf8"
-    else:
-        remedy = "text, since it holds half a character; set it anew in the vault"
-    # Not inside the handler: the codec's error would come along as context, and it knows the text.
+    text = reading.value.reveal()
+    if entry.encoding is not Encoding.BASE64:
+        return text.encode()
+    try:
+        return base64.b64decode("".join(text.split()), validate=True)
+    except ValueError:
+        pass
+    # Not inside the handler: the decoder's error would come along as context.
     raise SyncError(
         Reason.ENCODING_INVALID,
-        f"Secret {entry.secret_name} of vault {vault_secret.spec.vault_url}, for key {entry.key}, is not valid "
-        f"{remedy}.",
+        f"Secret {entry.secret_name} of vault {vault_secret.spec.vault_url} is not valid base64, as the entry for key "
+        f"{entry.key} promises; store base64 in the vault, or set encoding: Utf8.",
     )
-
-
-def _decoded(text: str, encoding: Encoding) -> bytes | None:
-    try:
-        return base64.b64decode("".join(text.split()), validate=True) if encoding is Encoding.BASE64 else text.encode()
-    except ValueError:
-        return None

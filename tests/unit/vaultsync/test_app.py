@@ -18,7 +18,7 @@ from vaultsync.settings import Settings
 
 
 @pytest.fixture(autouse=True)
-def _restored_process() -> Iterator[None]:
+def _restored_globals() -> Iterator[None]:
     """Put back what `main` sets for the whole process."""
     root, recursion = logging.getLogger(), sys.getrecursionlimit()
     handlers, level = root.handlers[:], root.level
@@ -119,7 +119,6 @@ async def test_metrics_tell_of_process_version_and_queue(built: Built) -> None:
 
     for line in (
         f'vaultsync_build_info{{version="{__version__}"}} 1.0',
-        "vaultsync_vaultsecrets 0.0",
         "vaultsync_queue_depth 0.0",
         "vaultsync_queue_oldest_seconds 0.0",
     ):
