@@ -3,6 +3,7 @@
 Whatever JSON comes, the result is a model or `UnexpectedAnswer`: a field of the wrong kind is never passed on.
 """
 
+import base64
 from datetime import UTC, datetime
 from typing import Any, NoReturn, TypeAlias
 
@@ -77,12 +78,16 @@ def deleted_page(response: Response) -> tuple[tuple[DeletedSecret, ...], str | N
 
 
 def backup(response: Response) -> bytes:
-    """Read a backup, which is text that only Key Vault understands."""
+    """Read a backup: base64url of bytes that only Key Vault understands, as its other clients keep them in files."""
     fields = _success(response)
     try:
-        return (_text(fields, "value") or "").encode("ascii")
-    except (_Unreadable, UnicodeEncodeError):
-        _unexpected(response, "its backup is not a text")
+        text = (_text(fields, "value") or "").rstrip("=")
+        blob = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except (_Unreadable, ValueError):
+        blob = b""
+    if not blob:
+        _unexpected(response, "its backup is not base64url")
+    return blob
 
 
 def nothing(response: Response) -> None:
@@ -161,7 +166,10 @@ def _value(fields: Json) -> SecretValue:
     text = _text(fields, "value")
     if text is None:
         raise _Unreadable("it has no value")
-    return SecretValue(text)
+    try:
+        return SecretValue(text)
+    except ValueError:
+        raise _Unreadable("its value is not Unicode text") from None
 
 
 def _text(fields: Json, name: str) -> str | None:

@@ -50,7 +50,7 @@ class Changes:
         """
         attributes: dict[str, Any] = {}
         if self.enabled is not None:
-            attributes["enabled"] = self.enabled
+            attributes["enabled"] = _limits.enabled(self.enabled)
         for key, what, when in (("nbf", "not_before", self.not_before), ("exp", "expires_on", self.expires_on)):
             if when is not None:
                 attributes[key] = None if isinstance(when, Clear) else _limits.moment(what, when)

@@ -19,6 +19,7 @@ from typing import Generic, TypeVar
 
 import httpx
 
+from kvsecrets import _limits
 from kvsecrets.errors import ConnectionFailed
 
 MOST = 100
@@ -132,11 +133,12 @@ def sync_connections(
     http_client: httpx.Client | None, transport: httpx.BaseTransport | None, timeout: float
 ) -> tuple[Callable[[], AbstractContextManager[httpx.Client]], Callable[[], None]]:
     """Return where each exchange gets its httpx client from, and how to close those that are ours."""
-    if http_client is not None and transport is not None:
-        raise ValueError("http_client and transport: give one of them; a client has its transport already")
+    _check_one(http_client, transport)
     if http_client is not None:
+        _limits.kind("http_client", http_client, httpx.Client)
         return lambda: nullcontext(http_client), lambda: None
     if transport is not None:
+        _limits.kind("transport", transport, httpx.BaseTransport)
         single = httpx.Client(transport=transport)
         return lambda: nullcontext(single), single.close
     trusted = httpx.create_ssl_context()
@@ -148,16 +150,22 @@ def async_connections(
     http_client: httpx.AsyncClient | None, transport: httpx.AsyncBaseTransport | None, timeout: float
 ) -> tuple[Callable[[], AbstractAsyncContextManager[httpx.AsyncClient]], Callable[[], Awaitable[None]]]:
     """Return where each exchange gets its httpx client from, and how to close those that are ours."""
-    if http_client is not None and transport is not None:
-        raise ValueError("http_client and transport: give one of them; a client has its transport already")
+    _check_one(http_client, transport)
     if http_client is not None:
+        _limits.kind("http_client", http_client, httpx.AsyncClient)
         return lambda: nullcontext(http_client), _nothing
     if transport is not None:
+        _limits.kind("transport", transport, httpx.AsyncBaseTransport)
         single = httpx.AsyncClient(transport=transport)
         return lambda: nullcontext(single), single.aclose
     trusted = httpx.create_ssl_context()
     lent = AsyncConnections(lambda: httpx.AsyncClient(verify=trusted, limits=ONE_CONNECTION), timeout)
     return lent, lent.close
+
+
+def _check_one(http_client: object, transport: object) -> None:
+    if http_client is not None and transport is not None:
+        raise ValueError("http_client and transport: give one of them; a client has its transport already")
 
 
 async def _nothing() -> None:

@@ -90,6 +90,15 @@ SyncCredential: TypeAlias = TokenCredential | SupportsTokenInfo
 AnyCredential: TypeAlias = SyncCredential | AsyncTokenCredential | AsyncSupportsTokenInfo
 
 
+def check(credential: object) -> None:
+    """Raise a `TypeError` for what is no credential."""
+    if inspect.isclass(credential):
+        raise TypeError(f"credential: {credential.__name__} is a class; give an instance of it")
+    if not hasattr(credential, "get_token_info") and not hasattr(credential, "get_token"):
+        given = type(credential).__name__
+        raise TypeError(f"credential: it must have get_token or get_token_info, as azure-identity's have, not {given}")
+
+
 def is_async(credential: AnyCredential) -> bool:
     """Whether a credential is one for asyncio."""
     method = getattr(credential, "get_token_info", None) or getattr(credential, "get_token", None)
@@ -106,9 +115,7 @@ def question(credential: AnyCredential, login: Login) -> Callable[[], Any]:
     newer = getattr(credential, "get_token_info", None)
     if newer is not None:
         return lambda: newer(login.scope, options=options)
-    older = getattr(credential, "get_token", None)
-    if older is None:
-        raise TypeError(f"{type(credential).__name__} is no credential: it has neither get_token nor get_token_info")
+    older: Any = getattr(credential, "get_token", None)
     return lambda: older(login.scope, **options)
 
 
@@ -116,8 +123,11 @@ def read(answer: object) -> Token:
     """Read what a credential returned."""
     text, expires_on = getattr(answer, "token", None), getattr(answer, "expires_on", None)
     refresh_on = getattr(answer, "refresh_on", None)
-    if not isinstance(text, str) or not _TOKEN.fullmatch(text) or not isinstance(expires_on, int | float):
-        raise LoginFailed(f"the credential returned a {type(answer).__name__}, which is no access token")
+    if not isinstance(text, str) or not isinstance(expires_on, int | float):
+        given = type(answer).__name__
+        raise LoginFailed(f"the credential returned {given}: it must have a text as token, and seconds as expires_on")
+    if not _TOKEN.fullmatch(text):
+        raise LoginFailed("the credential's token is empty, or holds spaces or line ends, which no header can carry")
     return Token(text, expires_on, refresh_on if isinstance(refresh_on, int | float) else None)
 
 

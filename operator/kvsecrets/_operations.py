@@ -3,6 +3,7 @@
 https://learn.microsoft.com/rest/api/keyvault/secrets/operation-groups
 """
 
+import base64
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -28,7 +29,7 @@ T = TypeVar("T")
 PageReader: TypeAlias = Callable[[Response], tuple[tuple[T, ...], str | None]]
 
 
-_LINK = re.compile(r"https://([^/?#\\@]+)/[!-~]{1,8000}")
+_LINK = re.compile(r"https://([^/?#\\@]+)/([a-zA-Z]+)[/?][!-~]{1,8000}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +41,11 @@ class Vault:
     access: Access
 
     @classmethod
-    def at(cls, url: str, api_version: str, retry: RetryPolicy, *, verify_resource: bool) -> Self:
+    def at(cls, url: str, api_version: str, retry: RetryPolicy | None, *, verify_resource: bool) -> Self:
         """Return the vault at a URL, after a look at what was given."""
         url = _limits.vault_url(url)
+        retry = RetryPolicy() if retry is None else retry
+        _limits.kind("retry", retry, RetryPolicy)
         access = Access(urlsplit(url).hostname or "", retry, verify_resource=verify_resource)
         return cls(url, _limits.api_version(api_version), access)
 
@@ -77,7 +80,7 @@ def get_secret(vault: Vault, name: str, version: str | None) -> Flow[KeyVaultSec
 
 def set_secret(vault: Vault, name: str, value: SecretValue | str, properties: Changes) -> Flow[KeyVaultSecret]:
     """Write a new version of a secret."""
-    text = _limits.value(value.reveal() if isinstance(value, SecretValue) else value)
+    text = _limits.value(value)
     request = _json("PUT", vault.address(_secret_path(name)), {"value": text, **properties.fields()})
     response = yield from authorized(request, vault.access)
     if response.status >= 400:  # noqa: PLR2004 - the boundary that HTTP draws
@@ -123,10 +126,8 @@ def backup_secret(vault: Vault, name: str) -> Flow[bytes]:
 
 def restore_secret_backup(vault: Vault, backup: bytes) -> Flow[SecretProperties]:
     """Bring back all versions from a backup."""
-    try:
-        text = backup.decode("ascii")
-    except UnicodeDecodeError:
-        raise ValueError("backup: it is not what backup_secret returned, which is ASCII text") from None
+    _limits.kind("backup", backup, bytes, bytearray)
+    text = base64.urlsafe_b64encode(backup).rstrip(b"=").decode("ascii")
     request = _json("POST", vault.address("secrets/restore"), {"value": text})
     return _answers.properties((yield from authorized(request, vault.access, repeatable=False)))
 
@@ -148,22 +149,29 @@ def deleted_listing() -> Listing[DeletedSecret]:
 
 def list_page(vault: Vault, listing: Listing[T], continuation_token: str | None, size: int | None) -> Flow[Page[T]]:
     """Read one page: the first, or the one that a continuation token names."""
-    if continuation_token is not None and not vault_has(vault, continuation_token):
-        raise ValueError(f"continuation_token: it does not come from a list of {vault.url}")
+    if continuation_token is not None:
+        _limits.kind("continuation_token", continuation_token, str)
+        if not listing_goes_on(vault, listing, continuation_token):
+            raise ValueError(f"continuation_token: it does not come from this list of {vault.url}")
     url = continuation_token or vault.address(
         listing.path, f"&maxresults={_limits.page_size(size)}" if size is not None else ""
     )
     response = yield from authorized(Request("GET", url), vault.access)
     items, following = listing.read(response)
-    if following is not None and (following == continuation_token or not vault_has(vault, following)):
-        raise odd(response, "the link to its next page does not lead on within the vault")
+    if following is not None and (following == continuation_token or not listing_goes_on(vault, listing, following)):
+        raise odd(response, "the link to its next page does not lead on within the list")
     return Page(items, following, _answers.info(response))
 
 
-def vault_has(vault: Vault, url: str) -> bool:
-    """Whether a URL lies in the vault; Key Vault's own links name port 443, other URLs don't."""
+def listing_goes_on(vault: Vault, listing: Listing[T], url: str) -> bool:
+    """Whether a URL lies in the vault and among what is listed: secrets, or deleted ones.
+
+    Key Vault's own links name port 443, other URLs don't.
+    """
     match = _LINK.fullmatch(url)
-    return match is not None and match[1].lower().removesuffix(":443") == vault.url.removeprefix("https://")
+    if match is None or match[1].lower().removesuffix(":443") != vault.url.removeprefix("https://"):
+        return False
+    return match[2].lower() == listing.path.partition("/")[0]
 
 
 def _secret_path(name: str, version: str | None = None) -> str:

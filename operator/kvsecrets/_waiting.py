@@ -11,9 +11,11 @@ from kvsecrets import _limits
 from kvsecrets._flow import Flow, now, pause
 from kvsecrets._operations import Vault, get_deleted_secret, get_secret
 from kvsecrets.errors import ResponseError, SecretNotFound
-from kvsecrets.models import DeletedSecret, SecretProperties
+from kvsecrets.models import DeletedSecret, SecretId, SecretProperties
 
 FORBIDDEN = 403
+DELETED = "deletedsecrets"
+LIVE = "secrets"
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -70,13 +72,42 @@ def settled(look: Callable[[], Flow[Progress[T]]], interval: float, timeout: flo
     return progress
 
 
-def operation_name(vault: Vault, operation_id: str, folder: str) -> str:
-    """Return the secret's name in the id of a long-running operation.
+def deletion_id(vault: Vault, deleted: DeletedSecret) -> str:
+    """Return the id by which a deletion can be taken up again; it begins with the URL that the client has."""
+    return f"{vault.url}/{DELETED if deleted.recovery_id else LIVE}/{deleted.name}"
+
+
+def recovery_id(vault: Vault, properties: SecretProperties) -> str:
+    """Return the id by which a recovery can be taken up again; it begins with the URL that the client has."""
+    return f"{vault.url}/{LIVE}/{properties.name}"
+
+
+def resumed_deletion(vault: Vault, operation_id: str) -> tuple[str, Progress[DeletedSecret]]:
+    """Return the secret's name in the id of a deletion, and how far that is known to be.
+
+    On a vault without soft-delete the deletion was final when it was made: nothing is left to wait for.
 
     Raises:
-        ValueError: It is not an operation of this kind on this vault.
+        ValueError: It is not a deletion on this vault.
     """
-    kind, _, rest = operation_id.removeprefix(f"{vault.url}/").partition("/")
-    if not operation_id.startswith(f"{vault.url}/") or kind != folder:
-        raise ValueError(f"operation id {operation_id!r}: it must begin with {vault.url}/{folder}/")
-    return _limits.name(rest.partition("/")[0])
+    folder, name = _parts(vault, operation_id, DELETED, LIVE)
+    if folder == DELETED:
+        return name, Progress(done=False)
+    return name, Progress(done=True, value=DeletedSecret(properties=SecretProperties(id=SecretId(vault.url, name))))
+
+
+def resumed_recovery(vault: Vault, operation_id: str) -> str:
+    """Return the secret's name in the id of a recovery.
+
+    Raises:
+        ValueError: It is not a recovery on this vault.
+    """
+    return _parts(vault, operation_id, LIVE)[1]
+
+
+def _parts(vault: Vault, operation_id: str, *folders: str) -> tuple[str, str]:
+    _limits.kind("operation id", operation_id, str)
+    folder, _, rest = operation_id.removeprefix(f"{vault.url}/").partition("/")
+    if not operation_id.startswith(f"{vault.url}/") or folder not in folders:
+        raise ValueError(f"operation id {operation_id!r}: it must begin with {vault.url}/{folders[0]}/")
+    return folder, _limits.name(rest.partition("/")[0])

@@ -15,13 +15,21 @@ import httpx
 from kvsecrets import _operations as ask
 from kvsecrets._changes import Changes, Clear
 from kvsecrets._connections import async_connections
-from kvsecrets._credentials import AnyCredential
+from kvsecrets._credentials import AnyCredential, check
 from kvsecrets._drivers import TIMEOUT, AsyncDriver, ResponseHook, Surroundings, wall_clock
 from kvsecrets._flow import Flow
 from kvsecrets._logins import AsyncLogins
 from kvsecrets._operations import Listing, Page, Vault
 from kvsecrets._retry import RetryPolicy
-from kvsecrets._waiting import Progress, deletion_progress, operation_name, recovery_progress
+from kvsecrets._waiting import (
+    Progress,
+    deletion_id,
+    deletion_progress,
+    recovery_id,
+    recovery_progress,
+    resumed_deletion,
+    resumed_recovery,
+)
 from kvsecrets._wire import API_VERSION
 from kvsecrets.models import DeletedSecret, KeyVaultSecret, SecretProperties, SecretValue
 from kvsecrets.operations import AsyncDeleteSecretOperation, AsyncRecoverDeletedSecretOperation
@@ -48,7 +56,8 @@ class AsyncSecretClient:
             only for an emulator that you trust.
 
     Every call takes a `raw_response_hook`, which is called with each answer of that call, and raises `KeyVaultError`
-    when it fails. What breaks a rule of Key Vault raises `ValueError` before anything is sent.
+    when it fails. What breaks a rule of Key Vault raises `ValueError`, and what is of a wrong type `TypeError`, before
+    anything is sent.
     """
 
     def __init__(
@@ -63,9 +72,8 @@ class AsyncSecretClient:
         transport: httpx.AsyncBaseTransport | None = None,
         verify_challenge_resource: bool = True,
     ) -> None:
-        self._vault = Vault.at(
-            vault_url, api_version, retry or RetryPolicy(), verify_resource=verify_challenge_resource
-        )
+        check(credential)
+        self._vault = Vault.at(vault_url, api_version, retry, verify_resource=verify_challenge_resource)
         surroundings = Surroundings.real(self._vault.access.host, timeout)
         connection, self._close = async_connections(http_client, transport, timeout)
         self._logins = AsyncLogins(credential, wall_clock)
@@ -186,14 +194,14 @@ class AsyncSecretClient:
         """
         deleted = await self._driver.run(ask.delete_secret(self._vault, name), raw_response_hook)
         start = Progress(done=deleted.recovery_id is None, value=deleted)
-        return self._deletion(name, deleted.recovery_id or str(deleted.id), start, raw_response_hook)
+        return self._deletion(name, deletion_id(self._vault, deleted), start, raw_response_hook)
 
     def resume_delete_secret(
         self, operation_id: str, *, raw_response_hook: ResponseHook | None = None
     ) -> AsyncDeleteSecretOperation:
         """Take up a deletion again by its `id`; asks the vault for nothing yet."""
-        name = operation_name(self._vault, operation_id, "deletedsecrets")
-        return self._deletion(name, operation_id, Progress(done=False), raw_response_hook)
+        name, start = resumed_deletion(self._vault, operation_id)
+        return self._deletion(name, operation_id, start, raw_response_hook)
 
     async def begin_recover_deleted_secret(
         self, name: str, *, raw_response_hook: ResponseHook | None = None
@@ -207,13 +215,14 @@ class AsyncSecretClient:
             Conflict: Its deletion is still under way.
         """
         properties = await self._driver.run(ask.recover_deleted_secret(self._vault, name), raw_response_hook)
-        return self._recovery(name, str(properties.id), Progress(done=False, value=properties), raw_response_hook)
+        start = Progress(done=False, value=properties)
+        return self._recovery(name, recovery_id(self._vault, properties), start, raw_response_hook)
 
     def resume_recover_deleted_secret(
         self, operation_id: str, *, raw_response_hook: ResponseHook | None = None
     ) -> AsyncRecoverDeletedSecretOperation:
         """Take up a recovery again by its `id`; asks the vault for nothing yet."""
-        name = operation_name(self._vault, operation_id, "secrets")
+        name = resumed_recovery(self._vault, operation_id)
         return self._recovery(name, operation_id, Progress(done=False), raw_response_hook)
 
     async def purge_deleted_secret(self, name: str, *, raw_response_hook: ResponseHook | None = None) -> None:

@@ -11,6 +11,8 @@ from email.utils import parsedate_to_datetime
 from typing import NoReturn, Self
 
 HIDDEN = "**********"
+SURROGATE = re.compile("[\ud800-\udfff]")
+"""Half of a character of UTF-16. No encoding can write it alone, so it is refused before it is lost on its way."""
 _ID = re.compile(r"(https://[^/?#\\@\s]+)/secrets/([0-9a-zA-Z-]{1,127})(?:/([0-9a-zA-Z]{1,64}))?/?", re.ASCII)
 
 
@@ -27,6 +29,8 @@ class SecretValue:
     def __init__(self, text: str) -> None:
         if not isinstance(text, str):
             raise TypeError(f"a secret value is a str, not {type(text).__name__}")
+        if SURROGATE.search(text):
+            raise ValueError("a secret value is Unicode text: it must not hold lone surrogates")
         self._text = text
 
     def reveal(self) -> str:

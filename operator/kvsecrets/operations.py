@@ -58,10 +58,12 @@ class _Operation(Generic[T]):
         """What the vault said when the operation was started, or when it had ended.
 
         Raises:
-            LookupError: The operation was resumed and the vault has not shown it yet; `wait()` first.
+            LookupError: The operation was resumed and the vault has not shown it: `wait()` first. Nor does it to those
+                who may not read it (secrets/get).
         """
         if self._progress.value is None:
-            raise LookupError("the vault has not shown this operation's result: wait for its end first")
+            reason = "to read it is forbidden" if self._progress.done else "wait for its end first"
+            raise LookupError(f"the vault has not shown this operation's result: {reason}")
         return self._progress.value
 
     def _saw(self, progress: Progress[T]) -> bool:
@@ -91,6 +93,7 @@ class _SyncOperation(_Operation[T]):
 
         Raises:
             TimeoutError: It has not ended in that time; the vault goes on with it all the same.
+            LookupError: It has ended, but was resumed by somebody who may not read its result (secrets/get).
         """
         if not self.has_completed:
             self._saw(self._run(settled(self._look, poll_interval, timeout)))
@@ -120,6 +123,7 @@ class _AsyncOperation(_Operation[T]):
 
         Raises:
             TimeoutError: It has not ended in that time; the vault goes on with it all the same.
+            LookupError: It has ended, but was resumed by somebody who may not read its result (secrets/get).
         """
         if not self.has_completed:
             self._saw(await self._run(settled(self._look, poll_interval, timeout)))

@@ -29,6 +29,7 @@ from kvsecrets._fake.refusals import VaultRefused
 from kvsecrets._fake.store import Store
 from kvsecrets._fake.transport import FakeTransport
 from kvsecrets._wire import Request, Response
+from kvsecrets.models import SecretValue
 
 __all__ = [
     "API_VERSIONS",
@@ -191,7 +192,8 @@ class FakeVault:
             **{name: stamp for name, stamp in stamps.items() if stamp is not None},
         }
         with self._moment() as now:
-            return self._store.set(name, value, Changes(fields), now, managed=managed).newest.id
+            text = SecretValue(value).reveal()  # refuses what is no text
+            return self._store.set(name, text, Changes(fields), now, managed=managed).newest.id
 
     def value(self, name: str, version: str | None = None) -> str:
         """Read a value, of a disabled version too."""

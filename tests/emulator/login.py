@@ -1,7 +1,7 @@
 """The login endpoint: what azure-identity asks Microsoft Entra ID for, as a request → response function.
 
-It knows client secrets and federated credentials (workload identity). Of a client assertion it checks issuer, subject
-and audience, but not the signature: that would need the keys of whoever issued it.
+It knows client secrets and federated credentials (workload identity). Of a client assertion it checks subject and
+audience alone: not its issuer, its end or its signature, which would need the keys of whoever issued it.
 https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow
 """
 

@@ -273,6 +273,19 @@ async def test_a_closed_port_is_no_connection(read: Get, authority: trustme.CA) 
 
 
 @both
+async def test_a_proxy_of_the_environment_is_asked_and_one_that_refuses_is_no_connection(
+    read: Get, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with FaultyVault(silent, None) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
+        with pytest.raises(ConnectionFailed) as caught:
+            await read("https://shop.vault.azure.net")
+
+    assert caught.value.problem is ConnectionProblem.UNREACHABLE
+    assert [request.split(b"\r\n")[0] for request in proxy.requests] == [b"CONNECT shop.vault.azure.net:443 HTTP/1.1"]
+
+
+@both
 async def test_a_fault_that_passes_is_survived_by_trying_again(read: Get, authority: trustme.CA) -> None:
     scripts: list[Callable[[Peer], Any]] = [
         reset,

@@ -37,7 +37,8 @@ def read_object(body: bytes) -> dict[str, object]:
     """Read a JSON object."""
     try:
         document = json.loads(body)
-    except ValueError:
+        json.dumps(document, ensure_ascii=False).encode()  # a text with lone surrogates could not be answered
+    except (ValueError, RecursionError):
         raise refusals.bad_property() from None
     if not isinstance(document, dict):
         raise refusals.bad_property()

@@ -1,5 +1,6 @@
 """Hands httpx's requests to an answering function, sync and async; opens no connection."""
 
+import socket
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
@@ -30,7 +31,8 @@ class FakeTransport(httpx.BaseTransport, httpx.AsyncBaseTransport):
     def _answer(self, request: httpx.Request) -> httpx.Response:
         url = str(request.url)
         if _authority(url) != self._authority:
-            raise httpx.ConnectError("[Errno -2] Name or service not known", request=request)
+            unknown = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+            raise httpx.ConnectError(str(unknown), request=request) from unknown
         if not self._is_open():
             raise httpx.ConnectError("[Errno 111] Connection refused", request=request)
         answer = self._respond(Request(request.method, url, dict(request.headers), request.content))

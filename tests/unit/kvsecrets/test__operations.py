@@ -5,6 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kvsecrets import _operations as ask
 from kvsecrets._changes import CLEAR, Changes
@@ -102,7 +104,7 @@ def test_a_value_goes_into_the_body(value: str | SecretValue) -> None:
 
 
 def test_a_value_of_any_script_is_written_so_that_it_arrives() -> None:
-    text = 'p\u00e4ss \U0001f511 \ud800 "\\\n'
+    text = 'p\u00e4ss \U0001f511 "\\\n'
     request, _ = asked(ask.set_secret(vault(), "db", text, Changes()))
 
     assert json.loads(request.body)["value"] == text
@@ -129,23 +131,55 @@ def test_an_update_sends_only_what_changes() -> None:
         lambda: ask.get_secret(vault(), "db", "latest"),
         lambda: ask.set_secret(vault(), "db", "x" * 25_601, Changes()),
         lambda: ask.set_secret(vault(), "../db", "x", Changes()),
-        lambda: ask.restore_secret_backup(vault(), b"\xff"),
+        lambda: ask.set_secret(vault(), "db", "\ud800", Changes()),
         lambda: ask.list_page(vault(), ask.secrets_listing(), None, 26),
-        lambda: ask.list_page(vault(), ask.secrets_listing(), "https://evil.example/secrets", None),
+        lambda: ask.list_page(vault(), ask.secrets_listing(), "https://evil.example/secrets?a", None),
+        lambda: ask.list_page(vault(), ask.deleted_listing(), f"{URL}/secrets?a", None),
     ],
     ids=[
         "a wrong name",
         "a wrong version",
         "a long value",
         "a path in a name",
-        "a backup that is none",
+        "half a character in a value",
         "a large page",
         "a continuation from elsewhere",
+        "a continuation of another list",
     ],
 )
 def test_what_breaks_a_rule_is_refused_before_any_request(flow: Callable[[], Flow[Any]]) -> None:
     with pytest.raises(ValueError, match=r".+: .+"):
         Talk(flow())
+
+
+def wrong(thing: object) -> Any:  # noqa: ANN401 - hides from the type checker what is of a wrong type
+    return thing
+
+
+@pytest.mark.parametrize(
+    "flow",
+    [
+        lambda: ask.get_secret(vault(), wrong(None), None),
+        lambda: ask.set_secret(vault(), "db", wrong({"a": 1}), Changes()),
+        lambda: ask.update_secret_properties(vault(), "db", None, Changes(enabled=wrong("no"))),
+        lambda: ask.restore_secret_backup(vault(), wrong("text")),
+        lambda: ask.list_page(vault(), ask.secrets_listing(), wrong(5), None),
+    ],
+    ids=["no name", "a dictionary as value", "enabled as text", "a backup as text", "a continuation that is no text"],
+)
+def test_what_is_of_a_wrong_type_is_refused_before_any_request(flow: Callable[[], Flow[Any]]) -> None:
+    with pytest.raises(TypeError):
+        Talk(flow())
+
+
+@given(st.binary(min_size=1))
+def test_a_backup_is_sent_back_as_it_came(blob: bytes) -> None:
+    sent, _ = asked(ask.restore_secret_backup(vault(), blob))
+    text = json.loads(sent.body)["value"]
+    _, talk = asked(ask.backup_secret(vault(), "db"))
+
+    assert talk.answer(answer({"value": text})).result == blob
+    assert "=" not in text
 
 
 def test_a_backup_may_be_larger_than_other_answers() -> None:
@@ -170,11 +204,12 @@ def test_a_list_begins_at_its_address_and_is_read_page_by_page(
     listing: ask.Listing[Any], path: str, item: object
 ) -> None:
     request, talk = asked(ask.list_page(vault(), listing, None, None))
-    page = talk.answer(answer({"value": [item], "nextLink": NEXT}, x_ms_request_id="theirs")).result
+    link = f"{URL}:443/{path}?api-version=7.4&$skiptoken=abc"
+    page = talk.answer(answer({"value": [item], "nextLink": link}, x_ms_request_id="theirs")).result
 
     assert request.url == f"{URL}/{path}?api-version=7.4"
     assert [entry.name if hasattr(entry, "name") else entry for entry in page.items] == ["db"]
-    assert (page.continuation_token, page.response.request_id) == (NEXT, "theirs")
+    assert (page.continuation_token, page.response.request_id) == (link, "theirs")
 
 
 def test_a_page_size_is_asked_for_when_it_is_given() -> None:
@@ -202,6 +237,8 @@ def test_a_continuation_is_asked_for_as_the_vault_wrote_it() -> None:
         "//evil.example/secrets",
         "/secrets",
         f"{URL}/secrets?a b",
+        f"{URL}/deletedsecrets?a",
+        f"{URL}/secretsof?a",
         NEXT,
     ],
 )
@@ -220,8 +257,8 @@ def test_a_page_that_leads_elsewhere_or_round_in_circles_is_refused(link: str) -
         (URL, f"{URL}/secrets?x"),
     ],
 )
-def test_links_within_the_vault_are_recognized_with_and_without_port(vault_url: str, link: str) -> None:
-    assert ask.vault_has(Vault(vault_url, "7.4", access()), link)
+def test_links_within_the_list_are_recognized_with_and_without_port(vault_url: str, link: str) -> None:
+    assert ask.listing_goes_on(Vault(vault_url, "7.4", access()), ask.secrets_listing(), link)
 
 
 def test_a_vault_is_checked_when_a_client_is_made() -> None:

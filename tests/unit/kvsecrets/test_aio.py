@@ -116,8 +116,7 @@ async def test_a_deletion_without_soft_delete_is_final_and_done_at_once(credenti
 
         assert operation.has_completed
         assert (await operation.wait()).recovery_id is None
-        with pytest.raises(ValueError, match="operation id"):
-            client.resume_delete_secret(operation.id)
+        assert (await client.resume_delete_secret(operation.id).wait()).name == "db"
 
 
 async def test_a_hook_sees_the_challenge_and_the_answer_of_its_call(
@@ -235,6 +234,12 @@ async def test_a_closed_client_says_so(vault: FakeVault, credential: AsyncFakeCr
 
     with pytest.raises(RuntimeError, match="closed"):
         await client.get_secret("db")
+
+
+@pytest.mark.parametrize("credential", ["a-token", None, AsyncFakeCredential], ids=["a text", "nothing", "a class"])
+def test_what_is_no_credential_is_refused_at_once(credential: Any) -> None:  # noqa: ANN401 - of a wrong type
+    with pytest.raises(TypeError, match="credential"):
+        AsyncSecretClient("https://shop.vault.azure.net", credential)
 
 
 def test_a_vault_url_that_is_not_https_is_refused_at_once(credential: AsyncFakeCredential) -> None:

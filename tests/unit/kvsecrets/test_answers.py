@@ -113,8 +113,22 @@ def test_a_refusal_is_raised_as_what_it_means(read: Callable[[Response], object]
         read(refusal(404, "SecretNotFound"))
 
 
-def test_a_backup_is_read_as_bytes() -> None:
-    assert _answers.backup(answer({"value": "KUF6dXJl"})) == b"KUF6dXJl"
+@pytest.mark.parametrize("text", ["KUF6dXJlS2V5_w", "KUF6dXJlS2V5_w=="], ids=["as recorded", "padded"])
+def test_a_backup_is_the_bytes_that_its_text_stands_for(text: str) -> None:
+    assert _answers.backup(answer({"value": text})) == b")AzureKey\xff"
+
+
+@pytest.mark.parametrize("value", [None, "", 5, "A", "K U", "KUF6\u00e9", "\ud800"])
+def test_what_is_no_backup_is_unexpected(value: object) -> None:
+    with pytest.raises(UnexpectedAnswer, match="base64url"):
+        _answers.backup(answer({"value": value}))
+
+
+def test_a_value_that_is_no_text_is_unexpected_and_not_shown() -> None:
+    with pytest.raises(UnexpectedAnswer, match="not Unicode text") as caught:
+        _answers.secret(answer({**SECRET, "value": "hunter2\ud800"}))
+
+    assert "hunter2" not in str(caught.value)
 
 
 @pytest.mark.parametrize("status", [200, 204])

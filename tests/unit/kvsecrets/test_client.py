@@ -113,8 +113,7 @@ def test_a_deletion_without_soft_delete_is_final_and_done_at_once(credential: Fa
 
         assert operation.has_completed
         assert operation.wait().recovery_id is None
-        with pytest.raises(ValueError, match="operation id"):
-            client.resume_delete_secret(operation.id)
+        assert client.resume_delete_secret(operation.id).wait().name == "db"
 
 
 def test_a_response_tells_how_the_vault_answered(client: SecretClient) -> None:
@@ -245,6 +244,32 @@ def test_a_closed_client_says_so(vault: FakeVault, credential: FakeCredential) -
 def test_a_credential_for_asyncio_is_refused_at_once(vault: FakeVault) -> None:
     with pytest.raises(TypeError, match="AsyncSecretClient"):
         SecretClient(vault.url, AsyncFakeCredential())  # type: ignore[arg-type]  # the wrong kind is the point
+
+
+@pytest.mark.parametrize("credential", ["a-token", None, FakeCredential], ids=["a text", "nothing", "a class"])
+def test_what_is_no_credential_is_refused_at_once(credential: Any) -> None:  # noqa: ANN401 - of a wrong type
+    with pytest.raises(TypeError, match="credential"):
+        SecretClient("https://shop.vault.azure.net", credential)
+
+
+def test_a_retry_policy_that_is_none_is_refused_at_once(credential: FakeCredential) -> None:
+    with pytest.raises(TypeError, match="RetryPolicy"):
+        SecretClient("https://shop.vault.azure.net", credential, retry=3)  # type: ignore[arg-type]  # it is the point
+
+
+def test_an_operation_is_taken_up_again_by_a_client_that_knows_the_vault_by_another_url(vault: FakeVault) -> None:
+    vault.set("db", "x")
+
+    def forwarded(request: httpx.Request) -> httpx.Response:
+        request.url = request.url.copy_with(host="fake.vault.azure.net", port=None)
+        return transport.handle_request(request)
+
+    transport = vault.transport()
+    alias = "https://tunnel.vault.azure.net:8443"
+    with SecretClient(alias, FakeCredential(), transport=httpx.MockTransport(forwarded)) as client:
+        note = client.begin_delete_secret("db").id
+
+        assert client.resume_delete_secret(note).wait().name == "db"
 
 
 def test_a_vault_url_that_is_not_https_is_refused_at_once(credential: FakeCredential) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, ExitStack
+from typing import Any
 
 import httpx
 import pytest
@@ -204,6 +205,22 @@ def test_a_transport_that_was_given_is_used_and_closed_with_the_client() -> None
     close()
 
     assert http.is_closed
+
+
+@pytest.mark.parametrize("kind", ["http_client", "transport"])
+def test_the_other_twins_client_or_transport_is_refused(kind: str) -> None:
+    theirs: Any = {"http_client": httpx.AsyncClient(), "transport": httpx.ASGITransport(None)}[kind]  # type: ignore[arg-type]  # never called
+
+    with pytest.raises(TypeError, match=f"{kind}: .* not A"):
+        sync_connections(**{"http_client": None, "transport": None, kind: theirs}, timeout=10)
+
+
+@pytest.mark.parametrize("kind", ["http_client", "transport"])
+def test_the_other_twins_client_or_transport_is_refused_async(kind: str) -> None:
+    theirs: Any = {"http_client": httpx.Client(), "transport": httpx.HTTPTransport()}[kind]
+
+    with pytest.raises(TypeError, match=f"{kind}: .* of type Async"):
+        async_connections(**{"http_client": None, "transport": None, kind: theirs}, timeout=10)
 
 
 def test_a_client_and_a_transport_are_too_much() -> None:

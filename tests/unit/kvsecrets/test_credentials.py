@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import pytest
 
-from kvsecrets._credentials import AnyCredential, failed, is_async, question, read
+from kvsecrets._credentials import AnyCredential, check, failed, is_async, question, read
 from kvsecrets._flow import Login, Token
 from kvsecrets.errors import LoginFailed
 from kvsecrets.testing import AsyncFakeCredential, FakeCredential
@@ -49,9 +49,21 @@ def test_a_credential_is_not_told_what_there_is_not(credential: AnyCredential) -
     assert asked == "(('scope',), {'enable_cae': True})"
 
 
-def test_what_is_no_credential_is_refused() -> None:
-    with pytest.raises(TypeError, match="str is no credential"):
-        question("hunter2", LOGIN)  # type: ignore[arg-type]  # the wrong type is the point
+@pytest.mark.parametrize(
+    ("given", "rule"),
+    [("hunter2", "not str"), (None, "not NoneType"), (FakeCredential, "is a class")],
+    ids=["a text", "nothing", "a class"],
+)
+def test_what_is_no_credential_is_refused(given: object, rule: str) -> None:
+    with pytest.raises(TypeError, match=rule) as caught:
+        check(given)
+
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("credential", [Older(), Newer(), FakeCredential(), AsyncFakeCredential()])
+def test_what_has_either_method_is_a_credential(credential: object) -> None:
+    check(credential)
 
 
 def test_credentials_for_asyncio_are_told_from_those_for_threads() -> None:

@@ -1,7 +1,8 @@
 """What Key Vault would refuse is refused before any request, by an error that says the rule and never the value."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -83,6 +84,53 @@ def test_a_longer_value_is_refused_without_being_repeated() -> None:
     assert "xx" not in str(caught.value)
 
 
+def wrong(thing: object) -> Any:  # noqa: ANN401 - hides from the type checker what is of a wrong type
+    return thing
+
+
+WRONG_TYPES: dict[str, Callable[[], object]] = {
+    "vault URL": lambda: _limits.vault_url(wrong(None)),
+    "secret name": lambda: _limits.name(wrong(b"db")),
+    "secret version": lambda: _limits.version(wrong(5)),
+    "secret value": lambda: _limits.value(wrong(b"hunter2")),
+    "content type": lambda: _limits.content_type(wrong(5)),
+    "tags": lambda: _limits.tags(wrong(["a"])),
+    "name of a tag": lambda: _limits.tags(wrong({1: "a"})),
+    "value of a tag": lambda: _limits.tags(wrong({"a": None})),
+    "expires_on": lambda: _limits.moment("expires_on", wrong(date(2030, 1, 1))),
+    "enabled": lambda: _limits.enabled(wrong("no")),
+    "timeout": lambda: _limits.timeout(wrong("5")),
+    "max_page_size": lambda: _limits.page_size(wrong("5")),
+    "api_version": lambda: _limits.api_version(wrong(7.4)),
+}
+
+
+@pytest.mark.parametrize("what", WRONG_TYPES)
+def test_what_is_of_a_wrong_type_is_refused_by_its_name(what: str) -> None:
+    with pytest.raises(TypeError, match=f"{what}.* not ") as caught:
+        WRONG_TYPES[what]()
+
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        lambda: _limits.value("hunter2\ud800"),
+        lambda: _limits.content_type("hunter2\ud800"),
+        lambda: _limits.tags({"hunter2\ud800": ""}),
+        lambda: _limits.tags({"a": "hunter2\udfff"}),
+    ],
+    ids=["a value", "a content type", "a tag's name", "a tag's value"],
+)
+def test_half_a_character_is_refused_without_a_trace_of_its_text(check: Callable[[], object]) -> None:
+    with pytest.raises(ValueError, match="Unicode text") as caught:
+        check()
+
+    assert "hunter2" not in repr(caught.value)
+    assert (caught.value.__cause__, caught.value.__context__) == (None, None)
+
+
 @pytest.mark.parametrize(
     ("check", "rule"),
     [
@@ -98,6 +146,7 @@ def test_a_longer_value_is_refused_without_being_repeated() -> None:
         (lambda: _limits.api_version("7.4&x=1"), "look like"),
         (lambda: _limits.timeout(0), "above 0"),
         (lambda: _limits.timeout(float("nan")), "above 0"),
+        (lambda: _limits.timeout(float("inf")), "at most 86400 seconds"),
     ],
     ids=[
         "a long content type",
@@ -112,6 +161,7 @@ def test_a_longer_value_is_refused_without_being_repeated() -> None:
         "a version with a parameter in it",
         "no time at all",
         "a time that is no number",
+        "a time without end",
     ],
 )
 def test_what_breaks_a_rule_is_refused_with_the_rule(check: Callable[[], object], rule: str) -> None:

@@ -74,6 +74,13 @@ def test_a_secret_value_is_made_of_text_alone() -> None:
         SecretValue(b"hunter2")  # type: ignore[arg-type]  # the wrong type is the point
 
 
+def test_a_secret_value_holds_whole_characters_alone() -> None:
+    with pytest.raises(ValueError, match="lone surrogates"):
+        SecretValue("\ud83d")
+
+    assert SecretValue("\U0001f511").reveal().encode()
+
+
 def test_a_secret_prints_without_its_value() -> None:
     secret = KeyVaultSecret(properties=SecretProperties(id=ID), value=SecretValue("hunter2"))
 

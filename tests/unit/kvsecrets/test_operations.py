@@ -125,6 +125,12 @@ async def test_what_was_resumed_has_no_value_until_the_vault_shows_it(twin: Twin
 
 
 @both
+async def test_what_was_resumed_and_may_not_be_seen_says_so_at_its_end(twin: Twin) -> None:
+    with pytest.raises(LookupError, match="to read it is forbidden"):
+        await twin(GOING_ON, Vault(Progress(done=True))).wait()
+
+
+@both
 async def test_an_end_that_we_may_not_see_keeps_the_value_of_the_start(twin: Twin) -> None:
     assert await twin(STARTED, Vault(Progress(done=True))).wait() == DELETED
 

@@ -1,11 +1,23 @@
 """Long-running operations as flows: what counts as the end, and how the waiting goes, in no time at all."""
 
+from collections.abc import Callable
+
 import pytest
 
 from kvsecrets._flow import Flow, Now, Pause
-from kvsecrets._waiting import Progress, deletion_progress, operation_name, recovery_progress, settled
+from kvsecrets._operations import Vault
+from kvsecrets._waiting import (
+    Progress,
+    deletion_id,
+    deletion_progress,
+    recovery_id,
+    recovery_progress,
+    resumed_deletion,
+    resumed_recovery,
+    settled,
+)
 from kvsecrets.errors import ServerFailed
-from kvsecrets.models import DeletedSecret, SecretProperties
+from kvsecrets.models import DeletedSecret, SecretId, SecretProperties
 from tests.unit.kvsecrets.stepping import DELETED, SECRET, URL, VERSION, Talk, answer, asked, refusal, vault
 
 
@@ -81,15 +93,25 @@ def test_waiting_ends_before_a_pause_that_would_last_too_long() -> None:
         talk.answer(103.1)
 
 
-@pytest.mark.parametrize(
-    ("operation_id", "folder"),
-    [
-        (f"{URL}/deletedsecrets/db", "deletedsecrets"),
-        (f"{URL}/secrets/db/{VERSION}", "secrets"),
-    ],
-)
-def test_an_operations_id_tells_the_secret(operation_id: str, folder: str) -> None:
-    assert operation_name(vault(), operation_id, folder) == "db"
+PROPERTIES = SecretProperties(id=SecretId("https://vault-by-another-name", "db", VERSION))
+
+
+def test_a_deletion_is_found_again_by_its_id() -> None:
+    deleted = DeletedSecret(properties=PROPERTIES, recovery_id="https://vault-by-another-name/deletedsecrets/db")
+
+    assert resumed_deletion(vault(), deletion_id(vault(), deleted)) == ("db", Progress(done=False))
+
+
+def test_a_deletion_without_soft_delete_is_over_when_it_is_found_again() -> None:
+    name, progress = resumed_deletion(vault(), deletion_id(vault(), DeletedSecret(properties=PROPERTIES)))
+
+    assert (name, progress.done) == ("db", True)
+    assert progress.value is not None
+    assert (progress.value.name, progress.value.recovery_id) == ("db", None)
+
+
+def test_a_recovery_is_found_again_by_its_id() -> None:
+    assert resumed_recovery(vault(), recovery_id(vault(), PROPERTIES)) == "db"
 
 
 @pytest.mark.parametrize(
@@ -97,13 +119,16 @@ def test_an_operations_id_tells_the_secret(operation_id: str, folder: str) -> No
     [
         "",
         "db",
-        f"{URL}/secrets/db/{VERSION}",
+        f"{URL}/keys/db",
         "https://other.vault.azure.net/deletedsecrets/db",
         f"{URL}/deletedsecrets/",
         f"{URL}/deletedsecrets/a_b",
         f"{URL}/deletedsecrets/../db",
     ],
 )
-def test_the_id_of_another_operation_or_vault_is_refused(operation_id: str) -> None:
+@pytest.mark.parametrize("resumed", [resumed_deletion, resumed_recovery])
+def test_the_id_of_another_operation_or_vault_is_refused(
+    operation_id: str, resumed: Callable[[Vault, str], object]
+) -> None:
     with pytest.raises(ValueError, match=r"operation id|secret name"):
-        operation_name(vault(), operation_id, "deletedsecrets")
+        resumed(vault(), operation_id)

@@ -65,7 +65,7 @@ def test_what_breaks_a_rule_is_refused_without_saying_which(document: dict[str, 
     assert (refused.value.code, refused.value.message) == ("BadParameter", "Property  has invalid value\r\n")
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"{", b'"text"', b"\xff"])
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b'"text"', b"\xff", b"[" * 100_000, b'{"value":"\\ud800"}'])
 def test_a_body_that_is_no_json_object_is_refused(body: bytes) -> None:
     with pytest.raises(VaultRefused, match="400 BadParameter"):
         bodies.read_object(body)

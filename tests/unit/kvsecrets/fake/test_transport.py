@@ -1,5 +1,7 @@
 """httpx speaks to an answering function through the transport, sync and async."""
 
+import socket
+
 import httpx
 import pytest
 
@@ -36,6 +38,14 @@ async def test_the_same_under_asyncio() -> None:
 def test_no_other_host_and_no_other_port_exists(url: str) -> None:
     with httpx.Client(transport=transport()) as client, pytest.raises(httpx.ConnectError, match="not known"):
         client.get(url)
+
+
+def test_a_host_that_does_not_exist_is_told_as_the_system_tells_it() -> None:
+    with httpx.Client(transport=transport()) as client, pytest.raises(httpx.ConnectError) as caught:
+        client.get("https://other.vault.azure.net")
+
+    assert isinstance(caught.value.__cause__, socket.gaierror)
+    assert caught.value.__cause__.errno == socket.EAI_NONAME
 
 
 def test_the_default_port_may_be_written_out() -> None:
