@@ -11,7 +11,15 @@ from typing import Any, Final
 
 from kvsecrets import SecretValue
 from vaultsync.api import APPLIED_ANNOTATION, MANAGED_BY_LABEL, OWNER_UID_LABEL, ObjectKey
-from vaultsync.api.v1alpha1 import Entry, ObjectMeta, VaultSecret, VaultSecretSpec, VaultSecretStatus
+from vaultsync.api.v1alpha1 import (
+    Condition,
+    Entry,
+    ObjectMeta,
+    StatusEntry,
+    VaultSecret,
+    VaultSecretSpec,
+    VaultSecretStatus,
+)
 from vaultsync.rules.applied import Applied, fingerprint
 from vaultsync.rules.changes import Sighting
 from vaultsync.rules.desired import Reading
@@ -52,6 +60,19 @@ def a_vault_secret(
         spec=VaultSecretSpec.model_validate({"vault_url": VAULT, "data": entries or (an_entry(),)} | spec),
         status=status or VaultSecretStatus(),
     )
+
+
+def a_status_entry(**tweaks: Tweak) -> StatusEntry:
+    """What the status says of the default entry."""
+    known = {"key": "password", "secret_name": "db-password", "version": FIRST, "updated": START, "read_at": READ_AT}
+    return StatusEntry.model_validate(known | tweaks)
+
+
+def a_status(*entries: StatusEntry, reason: str = "Synced", since: datetime = READ_AT) -> VaultSecretStatus:
+    """What is said of the default VaultSecret: that it is in sync, or for which other reason it is not."""
+    truth = {"Synced": "True", "Suspended": "Unknown"}.get(reason, "False")
+    ready = Condition(type="Ready", status=truth, reason=reason, message="So it is.", last_transition_time=since)
+    return VaultSecretStatus(conditions=(ready,), entries=entries or (a_status_entry(),))
 
 
 def a_state(**tweaks: Tweak) -> EntryState:

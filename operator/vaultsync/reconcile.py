@@ -93,8 +93,10 @@ class Targets(Protocol):
 class Record(Protocol):
     """Where outcomes are counted and logged."""
 
-    def outcome(self, vault_secret: VaultSecretHead, outcome: Outcome, *, seconds: float) -> None:
-        """Count and log how a reconcile ended."""
+    def outcome(
+        self, vault_secret: VaultSecretHead, outcome: Outcome, *, after: VaultSecretStatus, seconds: float
+    ) -> None:
+        """Count and log how a reconcile ended; `after` is the status that comes of it."""
         ...
 
     def bug(self, vault_secret: VaultSecret, error: Exception) -> None:
@@ -167,16 +169,17 @@ class Reconciler:
         except Exception as error:  # noqa: BLE001  whatever breaks for one VaultSecret must not stop the others
             self.record.bug(vault_secret, error)
             outcome = Failed(Reason.INTERNAL_ERROR, Reason.INTERNAL_ERROR.sentence)
-        self.record.outcome(vault_secret, outcome, seconds=(self.now() - started).total_seconds())
         status = status_after(vault_secret, outcome, now=self.now())
+        seconds = (self.now() - started).total_seconds()
+        self.record.outcome(vault_secret, outcome, after=status, seconds=seconds)
         untold = await self._tell(vault_secret, status, event_for(vault_secret.status, outcome))
         return untold or outcome
 
     async def refuse(self, head: VaultSecretHead, why: str) -> None:
         """Tell people that a VaultSecret cannot be read, and why; its target stays as it is."""
         outcome = Failed(Reason.INVALID_SPEC, f"This version of vaultsync does not accept it: {why}.")
-        self.record.outcome(head, outcome, seconds=0.0)
         status = status_of_untouched(head, outcome, now=self.now())
+        self.record.outcome(head, outcome, after=status, seconds=0.0)
         with suppress(GoingAway):
             await self._tell(head, status, event_for(head.status, outcome))
 

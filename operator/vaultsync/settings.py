@@ -90,6 +90,9 @@ class Settings(BaseModel):
     ] = timedelta(hours=24)
     """Every secret is read again after this time at the latest, so that no mistake in telling changes lives longer."""
 
+    metrics_per_vaultsecret: bool = True
+    """Whether `/metrics` tells of each VaultSecret by its name; some four lines for each."""
+
     log_level: LogLevel = LogLevel.INFO
     """How much is logged."""
 

@@ -50,6 +50,17 @@ def as_variable(value: str) -> str:
     return PREFIX + re.sub(r"(?<=[a-z])(?=[A-Z0-9])", "_", value).upper()
 
 
+def as_text(value: object) -> str:
+    """What a variable says for a value."""
+    match value:
+        case list():
+            return ",".join(value)
+        case bool():
+            return str(value).lower()
+        case _:
+            return str(value)
+
+
 def closed_paths(node: Manifest, document: Manifest, prefix: str = "") -> Iterator[str]:
     """The paths of values that a schema knows, down to where anything goes."""
     if "$ref" in node:
@@ -91,6 +102,7 @@ def test_each_setting_reaches_the_operator(helm: Helm) -> None:
         "concurrency": 8,
         "vaultCallsPer10s": 100,
         "recheckInterval": "1h30m",
+        "metricsPerVaultsecret": False,
         "logLevel": "debug",
         "logFormat": "json",
     }
@@ -98,9 +110,7 @@ def test_each_setting_reaches_the_operator(helm: Helm) -> None:
 
     rendered = render(helm, values={"settings": values})
 
-    assert environment(rendered) == {
-        as_variable(name): ",".join(value) if isinstance(value, list) else str(value) for name, value in values.items()
-    }
+    assert environment(rendered) == {as_variable(name): as_text(value) for name, value in values.items()}
     Settings.from_env(environment(rendered))
 
 

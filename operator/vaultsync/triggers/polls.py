@@ -69,6 +69,18 @@ class Trigger:
     is_due: Callable[[ObjectKey], bool]
 
 
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How the polls of one vault go."""
+
+    up: bool
+    """Whether the last one went well."""
+    looked_ago: float | None
+    """Seconds since the last that went well began; None before the first."""
+    listed: int | None
+    """How many secrets the last whole listing has found; None before the first."""
+
+
 @dataclass(slots=True)
 class _Memory:
     """What one poller knows."""
@@ -79,6 +91,9 @@ class _Memory:
     polls: int = 0
     calls: int = 0
     """Answers that the present poll has got."""
+    looked_at: float | None = None
+    """On the poller's clock: when the last poll began that went well."""
+    listed: int | None = None
     get_until: float = 0.0
     """On the poller's clock: until then secrets are read one by one."""
     get_below: int = 0
@@ -116,6 +131,15 @@ class Poller:
         memory = self._memory
         failure = memory.failure if memory.failures >= FAILURES_BEFORE_NEWS else None
         return Seen(memory.sightings, failure)
+
+    @property
+    def health(self) -> Health | None:
+        """How its polls go; None before the first has ended."""
+        memory = self._memory
+        if memory.polls == 0:
+            return None
+        ago = None if memory.looked_at is None else self._clock() - memory.looked_at
+        return Health(memory.failure is None, ago, memory.listed)
 
     def hurry(self) -> None:
         """Reckon the time of the next poll again: somebody new may want it sooner."""
@@ -157,6 +181,8 @@ class Poller:
         except Exception as error:  # noqa: BLE001  a poller that dies would leave its vault unwatched in silence
             self._record.broken(self._vault_url, error)
             failure = SyncError(Reason.INTERNAL_ERROR, Reason.INTERNAL_ERROR.sentence)
+        if failure is None and (mode is Mode.LIST or memory.polls > 0):
+            memory.looked_at = started
         memory.polls += 1
         self._settle(failure)
         seconds = self._clock() - started
@@ -168,13 +194,14 @@ class Poller:
 
     async def _list(self) -> Mode:
         """List the vault; turn to reading one by one when that is denied, or turns out to be cheaper."""
-        memory, began = self._memory, None
+        memory, began, listed = self._memory, None, 0
         awaited = set(self._inventory.names(self._vault_url))
         try:
             async with aclosing(self._vaults.pages(self._vault_url)) as pages:
                 async for page in pages:
                     memory.calls += 1
                     began = began or page.seen_at
+                    listed += len(page.sightings)
                     wanted = self._inventory.names(self._vault_url)
                     if memory.calls > max(len(wanted), 1):
                         return self._read_one_by_one(below=2 * memory.calls)
@@ -187,6 +214,7 @@ class Poller:
                 raise
             memory.calls += 1
             return self._read_one_by_one(below=sys.maxsize)
+        memory.listed = listed
         if began is not None:
             self._miss(awaited, began)
         return Mode.LIST
@@ -249,6 +277,11 @@ class Polls:
         """What is known of that vault."""
         poller = self._pollers.get(vault_url)
         return Seen() if poller is None else poller.seen
+
+    def health(self, vault_url: str) -> Health | None:
+        """How the polls of that vault go; None before the first has ended."""
+        poller = self._pollers.get(vault_url)
+        return None if poller is None else poller.health
 
     def adapt(self) -> None:
         """Start pollers for vaults that are newly asked, end those that nobody asks any more."""

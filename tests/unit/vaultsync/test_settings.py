@@ -20,6 +20,7 @@ def test_every_variable_is_read() -> None:
             "VAULTSYNC_CONCURRENCY": "8",
             "VAULTSYNC_VAULT_CALLS_PER_10S": "100",
             "VAULTSYNC_RECHECK_INTERVAL": "1h30m",
+            "VAULTSYNC_METRICS_PER_VAULTSECRET": "false",
             "VAULTSYNC_LOG_LEVEL": "debug",
             "VAULTSYNC_LOG_FORMAT": "json",
         }
@@ -32,6 +33,7 @@ def test_every_variable_is_read() -> None:
         "concurrency": 8,
         "vault_calls_per_10s": 100,
         "recheck_interval": timedelta(minutes=90),
+        "metrics_per_vaultsecret": False,
         "log_level": LogLevel.DEBUG,
         "log_format": LogFormat.JSON,
     }

@@ -52,7 +52,9 @@ class Notes:
         self.bugs: list[Exception] = []
         self.told_nobody: list[SyncError] = []
 
-    def outcome(self, vault_secret: VaultSecretHead, outcome: Outcome, *, seconds: float) -> None:
+    def outcome(
+        self, vault_secret: VaultSecretHead, outcome: Outcome, *, after: VaultSecretStatus, seconds: float
+    ) -> None:
         self.outcomes.append(outcome)
 
     def bug(self, vault_secret: VaultSecretHead, error: Exception) -> None:

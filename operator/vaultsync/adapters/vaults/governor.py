@@ -44,6 +44,10 @@ class Governor:
         self._closed_by: SyncError | None = None
         self._failures = 0
         self._probing = False
+        self.throttled_seconds = 0.0
+        """For how long the vault has told us to wait, in all; time that it said twice counts once."""
+        self.waited_seconds = 0.0
+        """For how long calls have waited for room in our own budget, in all."""
 
     @property
     def is_broken(self) -> bool:
@@ -56,7 +60,9 @@ class Governor:
         self._refuse_while_closed()
         probe, self._probing = self.is_broken, self.is_broken
         try:
-            await self._sleep(self._wait_for_room())
+            wait = self._wait_for_room()
+            self.waited_seconds += wait
+            await self._sleep(wait)
             yield
         except SyncError as error:
             self._learn(error)
@@ -82,7 +88,9 @@ class Governor:
 
     def _learn(self, error: SyncError) -> None:
         if error.reason is Reason.VAULT_THROTTLED:
-            self._close(error, error.retry_after or DEFAULT_THROTTLE)
+            wait = error.retry_after or DEFAULT_THROTTLE
+            self.throttled_seconds += max(0.0, wait - max(0.0, self._closed_until - self._clock()))
+            self._close(error, wait)
         elif error.reason in _BREAKING:
             self._failures += 1
             if self.is_broken:

@@ -16,6 +16,7 @@ import httpx
 
 from kvsecrets import (
     AsyncSecretClient,
+    AsyncSupportsTokenInfo,
     AsyncTokenCredential,
     KeyVaultError,
     KeyVaultSecret,
@@ -91,7 +92,7 @@ class Vaults:
 
     def __init__(
         self,
-        credential: AsyncTokenCredential,
+        credential: AsyncTokenCredential | AsyncSupportsTokenInfo,
         *,
         budget: Budget,
         record: Counted,
@@ -153,6 +154,11 @@ class Vaults:
         finally:
             vault.outdate({name})
         return _sighting(secret.properties, secret.response.date or vault.time())
+
+    def governor(self, vault_url: str) -> Governor | None:
+        """Who stands before that vault; None if it was never called."""
+        vault = self._vaults.get(vault_url)
+        return None if vault is None else vault.governor
 
     async def aclose(self) -> None:
         """Break off what is still being read, and close the connections to all vaults."""

@@ -1,13 +1,15 @@
-"""What administrators watch: each happening as numbers and as one log line."""
+"""What happens: each thing as numbers and as one log line."""
 
 import logging
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
 
-from tests.builders import VAULT, a_state, a_vault_secret
+from tests.builders import READ_AT, SECOND, VAULT, a_state, a_status, a_status_entry, a_vault_secret
 from vaultsync.adapters.telemetry import Telemetry
+from vaultsync.api.v1alpha1 import VaultSecretStatus
 from vaultsync.rules.outcome import Change, Failed, Outcome, Reason, Suspended, Synced, SyncError
 
 IN_SYNC = Synced((a_state(),))
@@ -27,6 +29,11 @@ class Scene:
 
     def number(self, name: str, **labels: str) -> float | None:
         return self.registry.get_sample_value(name, labels)
+
+    def outcome(self, outcome: Outcome, *, after: VaultSecretStatus | None = None, seconds: float = 0.0) -> None:
+        """Tell of a reconcile of the default VaultSecret, which was in sync before."""
+        vault_secret = a_vault_secret(status=a_status())
+        self.telemetry.outcome(vault_secret, outcome, after=after or vault_secret.status, seconds=seconds)
 
     def lines(self) -> list[tuple[str, str, dict[str, Any]]]:
         """Level, message and our fields of each line."""
@@ -55,7 +62,7 @@ def scene(caplog: pytest.LogCaptureFixture) -> Scene:
 def test_an_outcome_is_one_line_and_one_count(
     scene: Scene, outcome: Outcome, level: str, message: str, fields: dict[str, str]
 ) -> None:
-    scene.telemetry.outcome(a_vault_secret(), outcome, seconds=0.1234)
+    scene.outcome(outcome, seconds=0.1234)
 
     always = {"vaultsecret": "shop/db", "reason": outcome.reason.value, "seconds": 0.123}
     assert scene.lines() == [(level, message, always | fields)]
@@ -65,10 +72,44 @@ def test_an_outcome_is_one_line_and_one_count(
 
 def test_written_targets_are_counted_by_why_and_others_are_not(scene: Scene) -> None:
     for outcome in (ROTATED, ROTATED, IN_SYNC, AWAY):
-        scene.telemetry.outcome(a_vault_secret(), outcome, seconds=0.0)
+        scene.outcome(outcome)
 
     assert scene.number("vaultsync_targets_written_total", change="rotated") == 2
     assert scene.number("vaultsync_targets_written_total", change="none") is None
+
+
+def test_what_has_never_happened_counts_zero(scene: Scene) -> None:
+    for reason in Reason:
+        assert scene.number("vaultsync_reconciles_total", reason=reason) == 0
+    for change in set(Change) - {Change.NONE}:
+        assert scene.number("vaultsync_targets_written_total", change=change) == 0
+    for result in ("issued", "refused"):
+        assert scene.number("vaultsync_logins_total", result=result) == 0
+
+
+def test_a_rotation_is_timed_from_the_change_in_the_vault_to_the_end_of_the_reconcile(scene: Scene) -> None:
+    rotated = a_status_entry(version=SECOND, updated=READ_AT, read_at=READ_AT + timedelta(seconds=40))
+
+    scene.outcome(ROTATED, after=a_status(rotated), seconds=2.0)
+
+    assert scene.number("vaultsync_rotation_latency_seconds_sum") == 42.0
+
+
+@pytest.mark.parametrize("change", sorted(set(Change) - {Change.ROTATED}))
+def test_no_other_change_is_timed_as_a_rotation(scene: Scene, change: Change) -> None:
+    rotated = a_status_entry(version=SECOND, updated=READ_AT, read_at=READ_AT + timedelta(seconds=40))
+
+    scene.outcome(Synced((a_state(),), change), after=a_status(rotated))
+
+    assert scene.number("vaultsync_rotation_latency_seconds_count") == 0
+
+
+def test_logins_are_counted_by_result(scene: Scene) -> None:
+    for issued in (True, True, False):
+        scene.telemetry.login(issued=issued)
+
+    assert scene.number("vaultsync_logins_total", result="issued") == 2
+    assert scene.number("vaultsync_logins_total", result="refused") == 1
 
 
 def test_calls_to_vaults_are_counted_and_timed(scene: Scene) -> None:
@@ -105,20 +146,22 @@ def test_polls_are_counted_by_how_they_went(
     assert scene.number("vaultsync_poll_requests", vault=VAULT) == 40
 
 
-def test_gauges_are_read_when_somebody_scrapes(scene: Scene) -> None:
-    depth = [3.0]
-    scene.telemetry.gauge(depth=lambda: depth[0], oldest=lambda: 1.5, vault_secrets=lambda: 7.0)
+def test_the_series_of_a_vault_that_nobody_asks_any_more_are_dropped(scene: Scene) -> None:
+    for vault in (VAULT, "https://gone.vault.azure.net"):
+        scene.telemetry.vault_call(vault, operation="get_secret", status="200", seconds=0.25)
+        scene.telemetry.poll(vault, mode="list", calls=1, seconds=1.0, failure=None)
 
-    depth[0] = 4.0
+    scene.telemetry.forget_vaults_but([VAULT])
 
-    assert scene.number("vaultsync_queue_depth") == 4.0
-    assert scene.number("vaultsync_queue_oldest_seconds") == 1.5
-    assert scene.number("vaultsync_vaultsecrets") == 7.0
+    samples = [sample for metric in scene.registry.collect() for sample in metric.samples]
+    assert {sample.labels["vault"] for sample in samples if "vault" in sample.labels} == {VAULT}
 
 
-def test_waits_and_the_version_are_told(scene: Scene) -> None:
+def test_waits_lags_and_the_version_are_told(scene: Scene) -> None:
     scene.telemetry.waited(0.5)
+    scene.telemetry.lagged(0.25)
 
+    assert scene.number("vaultsync_event_loop_lag_seconds_sum") == 0.25
     assert scene.number("vaultsync_queue_wait_seconds_sum") == 0.5
     assert scene.number("vaultsync_build_info", version="1.2.3") == 1.0
 
@@ -151,7 +194,7 @@ def test_what_could_not_be_told_is_logged(scene: Scene) -> None:
 
 def test_no_label_names_a_vaultsecret_or_a_secret(scene: Scene) -> None:
     for outcome in (IN_SYNC, ROTATED, AWAY, Suspended()):
-        scene.telemetry.outcome(a_vault_secret(), outcome, seconds=0.0)
+        scene.outcome(outcome)
     scene.telemetry.vault_call(VAULT, operation="get_secret", status="200", seconds=0.0)
     scene.telemetry.poll(VAULT, mode="list", calls=1, seconds=0.0, failure=None)
 

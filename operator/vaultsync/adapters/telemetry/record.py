@@ -1,21 +1,25 @@
-"""What administrators watch: Prometheus metrics and one log line per outcome; decides nothing, and sees no value.
+"""What happens, as Prometheus metrics and one log line per outcome; decides nothing, and sees no value.
 
 Labels are bounded: vaults, operations, reasons, statuses; never the name of a VaultSecret or of a secret.
 """
 
 import logging
 import traceback
-from collections.abc import Callable
+from collections.abc import Collection
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
-from vaultsync.api.v1alpha1 import VaultSecretHead
-from vaultsync.rules.outcome import Change, Failed, Outcome, Suspended, Synced, SyncError
+from vaultsync.api.v1alpha1 import VaultSecretHead, VaultSecretStatus
+from vaultsync.rules.freshness import rotation_delay
+from vaultsync.rules.outcome import Change, Failed, Outcome, Reason, Suspended, Synced, SyncError
 
 logger = logging.getLogger("vaultsync")
 
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """Buckets in seconds: from a call on the same machine to one that times out."""
+
+_SLOW = (1.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 14400.0, 86400.0)
+"""Buckets in seconds: from the shortest refresh interval's smallest part to the longest."""
 
 
 class Telemetry:
@@ -24,8 +28,26 @@ class Telemetry:
     def __init__(self, registry: CollectorRegistry, *, version: str) -> None:
         """Register the metrics; the registry must not have them yet."""
         self.registry = registry
+        self._vaults: set[str] = set()
         build = Info("vaultsync_build", "The version that runs.", registry=registry)
         build.info({"version": version})
+        self._count_reconciles()
+        self._count_calls()
+        self._waits = Histogram(
+            "vaultsync_queue_wait_seconds",
+            "How long a VaultSecret has waited for its turn.",
+            buckets=_FAST,
+            registry=registry,
+        )
+        self._lag = Histogram(
+            "vaultsync_event_loop_lag_seconds",
+            "How late the event loop is, measured twice a second.",
+            buckets=_FAST,
+            registry=registry,
+        )
+
+    def _count_reconciles(self) -> None:
+        registry = self.registry
         self._reconciles = Counter(
             "vaultsync_reconciles", "Reconciles of VaultSecrets, by reason.", ["reason"], registry=registry
         )
@@ -38,6 +60,21 @@ class Telemetry:
             ["change"],
             registry=registry,
         )
+        self._rotation_seconds = Histogram(
+            "vaultsync_rotation_latency_seconds",
+            "From a new version in the vault to the target Secret that holds it.",
+            buckets=_SLOW,
+            registry=registry,
+        )
+        # What has never happened counts zero: Prometheus takes no first appearance for an increase.
+        for reason in Reason:
+            self._reconciles.labels(reason)
+        for change in Change:
+            if change is not Change.NONE:
+                self._targets.labels(change)
+
+    def _count_calls(self) -> None:
+        registry = self.registry
         self._calls = Counter(
             "vaultsync_vault_requests",
             "Calls to vaults, by vault, operation and HTTP status or kind of failure.",
@@ -60,25 +97,19 @@ class Telemetry:
         self._poll_calls = Gauge(
             "vaultsync_poll_requests", "How many calls the last poll of a vault took.", ["vault"], registry=registry
         )
-        self._waits = Histogram(
-            "vaultsync_queue_wait_seconds", "How long a key waited for its turn.", buckets=_FAST, registry=registry
+        self._logins = Counter(
+            "vaultsync_logins",
+            "Tokens asked of the identity provider or of azure-identity's memory, by result: issued, refused.",
+            ["result"],
+            registry=registry,
         )
-        self._depth = Gauge("vaultsync_queue_depth", "How many keys wait for their turn.", registry=registry)
-        self._oldest = Gauge(
-            "vaultsync_queue_oldest_seconds", "How long the longest waiting key has waited.", registry=registry
-        )
-        self._vault_secrets = Gauge("vaultsync_vaultsecrets", "How many VaultSecrets there are.", registry=registry)
+        for result in ("issued", "refused"):
+            self._logins.labels(result)
 
-    def gauge(
-        self, *, depth: Callable[[], float], oldest: Callable[[], float], vault_secrets: Callable[[], float]
+    def outcome(
+        self, vault_secret: VaultSecretHead, outcome: Outcome, *, after: VaultSecretStatus, seconds: float
     ) -> None:
-        """Say where gauges are read from when somebody scrapes."""
-        self._depth.set_function(depth)
-        self._oldest.set_function(oldest)
-        self._vault_secrets.set_function(vault_secrets)
-
-    def outcome(self, vault_secret: VaultSecretHead, outcome: Outcome, *, seconds: float) -> None:
-        """Count a reconcile, and log it if it did something or failed."""
+        """Count a reconcile, and log it if it did something or failed; `after` is the status that comes of it."""
         self._reconciles.labels(outcome.reason).inc()
         self._reconcile_seconds.observe(seconds)
         fields = {"vaultsecret": str(vault_secret.key), "reason": outcome.reason.value, "seconds": round(seconds, 3)}
@@ -87,11 +118,19 @@ class Telemetry:
                 logger.debug("in sync", extra=fields)
             case Synced():
                 self._targets.labels(outcome.change).inc()
+                if outcome.change is Change.ROTATED:
+                    self._rotated(vault_secret.status, after, seconds)
                 logger.info("wrote target", extra={**fields, "change": outcome.change.value, "detail": outcome.detail})
             case Failed():
                 logger.warning("not in sync", extra={**fields, "detail": outcome.message})
             case Suspended():
                 logger.debug("suspended", extra=fields)
+
+    def _rotated(self, before: VaultSecretStatus, after: VaultSecretStatus, seconds: float) -> None:
+        """Time a rotation: by the vault's clock until it was read, and as long as the reconcile took on top."""
+        delay = rotation_delay(before, after)
+        if delay is not None:
+            self._rotation_seconds.observe(delay.total_seconds() + seconds)
 
     def bug(self, vault_secret: VaultSecretHead, error: Exception) -> None:
         """Log an unforeseen error of a reconcile."""
@@ -103,11 +142,13 @@ class Telemetry:
 
     def vault_call(self, vault_url: str, *, operation: str, status: str, seconds: float) -> None:
         """Count one call to a vault."""
+        self._vaults.add(vault_url)
         self._calls.labels(vault_url, operation, status).inc()
         self._call_seconds.labels(operation).observe(seconds)
 
     def poll(self, vault_url: str, *, mode: str, calls: int, seconds: float, failure: SyncError | None) -> None:
         """Count one poll of a vault."""
+        self._vaults.add(vault_url)
         result = failure.reason.value if failure else "Synced"
         self._polls.labels(vault_url, mode, result).inc()
         self._poll_calls.labels(vault_url).set(calls)
@@ -121,9 +162,24 @@ class Telemetry:
         """Log an unforeseen error of a poll."""
         _log_bug("poll broke", {"vault": vault_url}, error)
 
+    def login(self, *, issued: bool) -> None:
+        """Count one login."""
+        self._logins.labels("issued" if issued else "refused").inc()
+
     def waited(self, seconds: float) -> None:
         """Count how long a key waited for its turn."""
         self._waits.observe(seconds)
+
+    def lagged(self, seconds: float) -> None:
+        """Count by how much the event loop was late."""
+        self._lag.observe(seconds)
+
+    def forget_vaults_but(self, asked: Collection[str]) -> None:
+        """Drop the series of vaults that nobody asks any more: otherwise they would be there until the end."""
+        for vault in self._vaults.difference(asked):
+            self._vaults.remove(vault)
+            for metric in (self._calls, self._polls, self._poll_calls):
+                metric.remove_by_labels({"vault": vault})
 
 
 def _log_bug(message: str, fields: dict[str, str], error: Exception) -> None:

@@ -1,0 +1,50 @@
+"""Renders metrics for whoever scrapes, beside the event loop: happenings from a registry, states as they are now."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from vaultsync.adapters.telemetry.record import Telemetry
+from vaultsync.adapters.telemetry.states import State, families
+
+
+class Scrapes:
+    """Answers scrapes, one at a time.
+
+    Ten thousand VaultSecrets are half a second of rendering. So the state is taken within the loop, where it cannot
+    change meanwhile, and rendered in a thread, beside which the loop goes on.
+    """
+
+    def __init__(self, telemetry: Telemetry, *, state: Callable[[], State], per_vault_secret: bool) -> None:
+        """`state` is called within the loop, and must be quick."""
+        self._telemetry = telemetry
+        self._state = state
+        self._per_vault_secret = per_vault_secret
+        self._turn = asyncio.Lock()
+
+    async def render(self, accept: str) -> tuple[bytes, str]:
+        """Render everything in the format that an Accept header asks for; gives the text and its content type."""
+        encode, content_type = choose_encoder(accept)
+        async with self._turn:
+            state = self._state()
+            self._telemetry.forget_vaults_but(state.vaults)
+            page = _Page(self._telemetry.registry, state, self._per_vault_secret)
+            text = await asyncio.to_thread(encode, page)
+        return text, content_type
+
+
+class _Page(Collector):
+    """All metrics of one scrape."""
+
+    def __init__(self, registry: CollectorRegistry, state: State, per_vault_secret: bool) -> None:  # noqa: FBT001  a private class with one caller
+        self._registry = registry
+        self._state = state
+        self._per_vault_secret = per_vault_secret
+
+    def collect(self) -> Iterator[Metric]:
+        yield from self._registry.collect()
+        yield from families(self._state, per_vault_secret=self._per_vault_secret)

@@ -1,0 +1,155 @@
+"""How things are at one moment, as Prometheus metrics; counts nothing over time and keeps nothing.
+
+Whatever is deleted is gone from the next scrape, since nobody remembers it here. The names of VaultSecrets are labels
+only of the metrics that `per_vault_secret` turns off.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from vaultsync.api.v1alpha1 import Condition, VaultSecret
+from vaultsync.rules.freshness import is_stale, last_success
+from vaultsync.rules.outcome import Reason
+from vaultsync.rules.status import READY, condition
+
+PENDING = "Pending"
+"""In the place of a reason: not looked at yet."""
+
+_WHO = ("namespace", "name")
+
+
+@dataclass(frozen=True, slots=True)
+class VaultState:
+    """How it is with one vault; seconds are sums since the start."""
+
+    up: bool | None = None
+    """Whether the last poll went well; None before the first."""
+    looked_at: datetime | None = None
+    """When the last poll began that went well."""
+    listed: int | None = None
+    """How many secrets the last whole listing has found."""
+    broken: bool = False
+    """Whether only a probe is let through to it."""
+    throttled_seconds: float = 0.0
+    waited_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """How things are; nothing in it ever changes, so that another thread may read it."""
+
+    now: datetime
+    vault_secrets: Collection[VaultSecret] = ()
+    vaults: Mapping[str, VaultState] = field(default_factory=dict)
+    queue_depth: int = 0
+    queue_oldest: float = 0.0
+    """Seconds."""
+
+
+def families(state: State, *, per_vault_secret: bool) -> Iterator[Metric]:
+    """Write the state as metrics."""
+    yield GaugeMetricFamily("vaultsync_queue_depth", "VaultSecrets that wait for their turn.", state.queue_depth)
+    yield GaugeMetricFamily(
+        "vaultsync_queue_oldest_seconds", "How long the longest waiting VaultSecret has waited.", state.queue_oldest
+    )
+    yield _by_reason(state.vault_secrets)
+    yield from _of_vaults(state.vaults)
+    if per_vault_secret:
+        yield from _of_vault_secrets(state)
+
+
+def _by_reason(vault_secrets: Iterable[VaultSecret]) -> Metric:
+    counts = Counter(_reason(vault_secret) for vault_secret in vault_secrets)
+    metric = GaugeMetricFamily(
+        "vaultsync_vaultsecrets", "VaultSecrets, by the reason of their Ready condition.", labels=["reason"]
+    )
+    for reason in (*Reason, PENDING):
+        metric.add_metric([str(reason)], counts[reason])
+    return metric
+
+
+def _of_vaults(vaults: Mapping[str, VaultState]) -> Iterable[Metric]:
+    up = GaugeMetricFamily("vaultsync_vault_up", "Whether the last poll of the vault went well.", labels=["vault"])
+    looked_at = GaugeMetricFamily(
+        "vaultsync_vault_last_poll_timestamp_seconds",
+        "When the last poll of the vault began that went well.",
+        labels=["vault"],
+    )
+    listed = GaugeMetricFamily(
+        "vaultsync_vault_listed_secrets",
+        "Secrets that the last whole listing of the vault has found.",
+        labels=["vault"],
+    )
+    broken = GaugeMetricFamily(
+        "vaultsync_vault_breaker_open",
+        "Whether the vault has failed so often that only a probe is let through now and then.",
+        labels=["vault"],
+    )
+    throttled = CounterMetricFamily(
+        "vaultsync_vault_throttled_seconds", "Time for which the vault has told us to wait.", labels=["vault"]
+    )
+    waited = CounterMetricFamily(
+        "vaultsync_vault_budget_wait_seconds",
+        "Time that calls to the vault have waited for room in vaultsync's own budget.",
+        labels=["vault"],
+    )
+    for vault, state in vaults.items():
+        if state.up is not None:
+            up.add_metric([vault], state.up)
+        if state.looked_at is not None:
+            looked_at.add_metric([vault], state.looked_at.timestamp())
+        if state.listed is not None:
+            listed.add_metric([vault], state.listed)
+        broken.add_metric([vault], state.broken)
+        throttled.add_metric([vault], state.throttled_seconds)
+        waited.add_metric([vault], state.waited_seconds)
+    return up, looked_at, listed, broken, throttled, waited
+
+
+def _of_vault_secrets(state: State) -> Iterable[Metric]:
+    ready = GaugeMetricFamily(
+        "vaultsync_vaultsecret_ready", "Whether the VaultSecret is in sync; none while it is suspended.", labels=_WHO
+    )
+    failing = GaugeMetricFamily(
+        "vaultsync_vaultsecret_failing",
+        "Why the VaultSecret is not in sync; none while it is.",
+        labels=(*_WHO, "vault", "reason"),
+    )
+    success = GaugeMetricFamily(
+        "vaultsync_vaultsecret_last_success_timestamp_seconds",
+        "When the target was last known to hold what the vault holds.",
+        labels=_WHO,
+    )
+    stale = GaugeMetricFamily(
+        "vaultsync_vaultsecret_stale", "Whether that is longer ago than three refresh intervals.", labels=_WHO
+    )
+    expiry = GaugeMetricFamily(
+        "vaultsync_vaultsecret_expiry_timestamp_seconds",
+        "When the secret behind a key expires, if the vault has a date for it.",
+        labels=(*_WHO, "key"),
+    )
+    for vault_secret in state.vault_secrets:
+        who = [*vault_secret.key]
+        vault = state.vaults.get(vault_secret.spec.vault_url)
+        last = last_success(vault_secret, None if vault is None else vault.looked_at)
+        if not vault_secret.spec.suspend:
+            reason = _reason(vault_secret)
+            ready.add_metric(who, reason == Reason.SYNCED)
+            if reason not in {Reason.SYNCED, PENDING}:
+                failing.add_metric([*who, vault_secret.spec.vault_url, reason], 1)
+            stale.add_metric(who, is_stale(vault_secret, last, now=state.now))
+        if last is not None:
+            success.add_metric(who, last.timestamp())
+        for entry in vault_secret.status.entries:
+            if entry.expires is not None:
+                expiry.add_metric([*who, entry.key], entry.expires.timestamp())
+    return ready, failing, success, stale, expiry
+
+
+def _reason(vault_secret: VaultSecret) -> str:
+    ready: Condition | None = condition(vault_secret.status, READY)
+    return PENDING if ready is None else ready.reason
