@@ -13,15 +13,16 @@ from typing import Any, Final
 import pytest
 from hypothesis import settings
 
-from tests.controlplane.build import BuildFailed, ensure_tools
+from tests.controlplane.build import MONITORING, TOOLS, BuildFailed, Tool, ensure_tools
 from tests.controlplane.golang import GoMissing
 from tests.controlplane.helm import Helm
 from tests.controlplane.plane import ControlPlane
+from tests.controlplane.promtool import Promtool
 from tests.emulator.client import EmulatedVault, Emulator
 
 _ROOT: Final = Path(__file__).parents[1]
 _ENVIRON: Final = os.environ  # noqa: TID251 - where the built programs are kept is the caller's choice
-_NEED_PROGRAMS: Final = frozenset({"controlplane", "helm"})
+_NEED_PROGRAMS: Final = {"controlplane": TOOLS, "helm": TOOLS, "promtool": MONITORING, "prometheus": MONITORING}
 
 # A deadline measures this machine's mood. Without --hypothesis-profile=ci examples are new in each run.
 settings.register_profile("local", deadline=None)
@@ -37,19 +38,28 @@ def aloud(config: pytest.Config) -> AbstractContextManager[None]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks each test that uses the control plane or its programs: `-m "not cluster"` leaves them out."""
+    """Marks each test that needs programs which have to be built: `-m "not cluster"` leaves them out."""
     for item in items:
-        if not _NEED_PROGRAMS.isdisjoint(getattr(item, "fixturenames", ())):
+        if not _NEED_PROGRAMS.keys().isdisjoint(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.cluster)
+
+
+def _needed_by(item: pytest.Item) -> tuple[Tool, ...]:
+    """The programs that a test needs: its fixtures say so, or else its mark."""
+    used = _NEED_PROGRAMS.keys() & set(getattr(item, "fixturenames", ()))
+    if used:
+        return tuple(tool for name in sorted(used) for tool in _NEED_PROGRAMS[name])
+    return TOOLS if item.get_closest_marker("cluster") else ()
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Builds what the chosen tests will start: here a minutes-long first build runs into no test's time limit."""
-    if session.config.option.collectonly or not any(item.get_closest_marker("cluster") for item in session.items):
+    needed = {tool: None for item in session.items for tool in _needed_by(item)}
+    if session.config.option.collectonly or not needed:
         return
     with aloud(session.config):
         try:
-            ensure_tools(_ENVIRON, sys.stderr)
+            ensure_tools(_ENVIRON, sys.stderr, tuple(needed))
         except (BuildFailed, GoMissing) as trouble:
             pytest.exit(f"{trouble}\n`make tools` tries again; -m 'not cluster' leaves these tests out.", returncode=1)
 
@@ -73,6 +83,12 @@ def controlplane(request: pytest.FixtureRequest) -> Iterator[ControlPlane]:
 def helm(tmp_path_factory: pytest.TempPathFactory) -> Helm:
     """The program helm, without a cluster."""
     return Helm(ensure_tools(_ENVIRON, sys.stderr)["helm"], tmp_path_factory.mktemp("helm"))
+
+
+@pytest.fixture(scope="session")
+def promtool() -> Promtool:
+    """The program that judges metrics, queries and rules."""
+    return Promtool(ensure_tools(_ENVIRON, sys.stderr, MONITORING)["promtool"])
 
 
 @pytest.fixture

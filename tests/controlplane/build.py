@@ -1,4 +1,4 @@
-"""Builds the control plane's programs from source, once per user and version; starts none of them.
+"""Builds the programs that tests and demo start, from source, once per user and version; starts none of them.
 
 Their versions stand in `tools/*/go.mod` alone. A built program is kept under `$XDG_CACHE_HOME/vaultsync`, in a folder
 named by the content of its go.mod and go.sum, so a new version is a new folder and an old checkout keeps its own.
@@ -24,12 +24,16 @@ _LOG_LINES_SHOWN: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A program: the folder of its go.mod, its Go package, and how long a first build takes on two cores."""
+    """A program: the folder of its go.mod, its Go package, and how long a first build takes on two cores.
+
+    `tags` choose among what its source offers.
+    """
 
     name: str
     module: str
     package: str
     seconds: int
+    tags: str = ""
 
 
 TOOLS: Final = (
@@ -39,6 +43,16 @@ TOOLS: Final = (
     Tool("kubectl", "kubernetes", "k8s.io/kubernetes/cmd/kubectl", 20),
     Tool("helm", "helm", "helm.sh/helm/v3/cmd/helm", 60),
 )
+"""The control plane, and what speaks to it."""
+
+# Without the clouds' service discoveries, none of which anybody here needs, half as much has to be compiled.
+_NO_CLOUDS: Final = "remove_all_sd"
+
+MONITORING: Final = (
+    Tool("promtool", "prometheus", "github.com/prometheus/prometheus/cmd/promtool", 150, _NO_CLOUDS),
+    Tool("prometheus", "prometheus", "github.com/prometheus/prometheus/cmd/prometheus", 60, _NO_CLOUDS),
+)
+"""What reads metrics and rules."""
 
 
 class BuildFailed(Exception):
@@ -63,7 +77,7 @@ def ensure_tools(environ: Mapping[str, str], out: TextIO, tools: tuple[Tool, ...
     with locked(cache / "lock", lambda: progress.say("Another build is running: waiting for it.")):
         missing = [tool for tool in tools if not places[tool.name].exists()]
         for number, tool in enumerate(missing, start=1):
-            title = f"building the control plane's programs (once), {number} of {len(missing)}: {tool.name}"
+            title = f"building programs for tests and demo (once), {number} of {len(missing)}: {tool.name}"
             _build(tool, places[tool.name], environ, progress, title)
     return places
 
@@ -82,7 +96,7 @@ def _cache(environ: Mapping[str, str]) -> Path:
 
 
 def _key(tool: Tool) -> str:
-    digest = hashlib.sha256(f"{sysconfig.get_platform()} {_FLAGS}".encode())
+    digest = hashlib.sha256(f"{sysconfig.get_platform()} {_FLAGS}{tool.tags}".encode())
     for name in ("go.mod", "go.sum"):
         digest.update((_MODULES / tool.module / name).read_bytes())
     return digest.hexdigest()[:12]
@@ -96,7 +110,7 @@ def _build(tool: Tool, place: Path, environ: Mapping[str, str], progress: Progre
     partial, log = place.with_suffix(".partial"), place.with_suffix(".log")
     with log.open("w") as words:
         compiler = subprocess.Popen(
-            [str(go), "build", *_FLAGS, "-ldflags", _linker_flags(tool, go_mod), "-o", str(partial), tool.package],
+            [str(go), "build", *_flags(tool, go_mod), "-o", str(partial), tool.package],
             cwd=module,
             # GOWORK: a workspace file above this checkout must not change what is built.
             env={**environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off"},
@@ -110,6 +124,10 @@ def _build(tool: Tool, place: Path, environ: Mapping[str, str], progress: Progre
         raise BuildFailed(_complaint(tool, log))
     log.unlink()
     partial.rename(place)
+
+
+def _flags(tool: Tool, go_mod: str) -> tuple[str, ...]:
+    return (*_FLAGS, "-tags", tool.tags, "-ldflags", _linker_flags(tool, go_mod))
 
 
 def _linker_flags(tool: Tool, go_mod: str) -> str:
