@@ -17,7 +17,7 @@ from vaultsync.api import ObjectKey
 from vaultsync.inventory import Inventory
 from vaultsync.rules.changes import Missing, Sighting
 from vaultsync.rules.outcome import Reason, SyncError
-from vaultsync.triggers.polls import LIST_AGAIN_AFTER, Mode, Poller, Polls, Trigger
+from vaultsync.triggers.polls import LIST_AGAIN_AFTER, Health, Mode, Poller, Polls, Trigger
 from vaultsync.triggers.queue import Priority
 
 SKEW = timedelta(minutes=7)
@@ -326,6 +326,35 @@ async def test_two_in_a_row_are_told_to_everybody_once_and_so_is_the_recovery(sc
     assert await scene.polled() == []
 
 
+async def test_before_its_first_poll_nobody_knows_how_a_poller_fares(scene: Scene) -> None:
+    assert scene.poller.health is None
+
+
+async def test_a_pollers_health_tells_when_it_last_looked_in_vain_or_not_and_how_much_it_found(scene: Scene) -> None:
+    scene.fill(30)
+    scene.wants("user", "filler-000", "filler-001")
+    await scene.polled()
+    scene.clock.turn(5)
+    assert scene.poller.health == Health(up=True, looked_ago=5.0, listed=30)
+
+    scene.vault.close_door()
+    await scene.polled()
+
+    assert scene.poller.health == Health(up=False, looked_ago=65.0, listed=30)
+
+
+async def test_a_first_poll_that_may_not_list_has_looked_at_nothing(scene: Scene) -> None:
+    scene.vault.set("one", "x")
+    scene.wants("user", "one")
+    scene.vault.deny("list")
+
+    await scene.polled()
+    assert scene.poller.health == Health(up=True, looked_ago=None, listed=None)
+    await scene.polled()
+
+    assert scene.poller.health == Health(up=True, looked_ago=0.0, listed=None)
+
+
 async def test_a_listing_that_breaks_half_way_keeps_what_was_seen_and_misses_nothing(scene: Scene) -> None:
     scene.vault.set("a-first", "x")
     scene.fill(30)
@@ -468,6 +497,7 @@ async def test_a_vault_is_polled_while_somebody_asks_it(scene: Scene) -> None:
 
     assert pollers.made == [scene.vault.url]
     assert pollers.polls.seen(scene.vault.url).sightings.keys() == {"one"}
+    assert pollers.polls.health(scene.vault.url) == scene.poller.health is not None
 
     scene.inventory.drop(a_vault_secret(metadata={"name": "user"}).key)
     pollers.polls.adapt()
@@ -475,6 +505,7 @@ async def test_a_vault_is_polled_while_somebody_asks_it(scene: Scene) -> None:
 
     assert len(scene.started) == 1
     assert pollers.polls.seen(scene.vault.url).sightings == {}
+    assert pollers.polls.health(scene.vault.url) is None
 
 
 async def test_a_vault_outside_the_known_domains_is_never_spoken_to(scene: Scene) -> None:

@@ -108,3 +108,28 @@ async def test_the_budget_may_be_spent_at_once_and_then_flows_back() -> None:
     for _ in range(11):
         await bench.call()
     assert bench.waits[12:] == [0.0] * 10 + [1.0]
+
+
+async def test_the_time_for_which_a_vault_had_us_wait_is_summed_and_what_it_said_twice_counts_once() -> None:
+    bench = Bench()
+    turns = [bench.governor.turn() for _ in range(2)]
+    for turn in turns:
+        await turn.__aenter__()
+    for turn in turns:
+        throttled = SyncError(Reason.VAULT_THROTTLED, "no", retry_after=30.0)
+        await turn.__aexit__(SyncError, throttled, None)
+    assert bench.governor.throttled_seconds == 30.0
+
+    bench.time += 100.0
+    await bench.fail(Reason.VAULT_THROTTLED, retry_after=5.0)
+
+    assert bench.governor.throttled_seconds == 35.0
+
+
+async def test_the_time_for_which_calls_waited_for_the_budget_is_summed() -> None:
+    bench = Bench(Budget(calls=10, seconds=10.0))
+
+    for _ in range(12):
+        await bench.call()
+
+    assert bench.governor.waited_seconds == 3.0
