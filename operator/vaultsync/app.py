@@ -6,7 +6,7 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,7 @@ import kopf
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
 from vaultsync import __version__
-from vaultsync.adapters.cluster import Cluster, NoCluster, NotInstalled
+from vaultsync.adapters.cluster import Access, Cluster, NoCluster, NotInstalled
 from vaultsync.adapters.endpoints import serve
 from vaultsync.adapters.identities import CountedLogins, own_identity
 from vaultsync.adapters.logs import set_up_logs
@@ -102,7 +102,7 @@ async def run(settings: Settings, environ: Mapping[str, str], *, stop: asyncio.E
             await stack.aclose()
 
         registry = kopf.OperatorRegistry()
-        register(registry, operator.events, start=begin, stop=end)
+        register(registry, operator.events, access=operator.access, start=begin, stop=end)
         await kopf.operator(
             registry=registry,
             standalone=True,
@@ -118,6 +118,7 @@ async def run(settings: Settings, environ: Mapping[str, str], *, stop: asyncio.E
 class Operator:
     """The parts that have to be started and stopped, in their order."""
 
+    access: Callable[[], Awaitable[Access]]
     events: VaultSecretEvents
     targets: Targets
     census: Census
@@ -209,12 +210,12 @@ async def build(settings: Settings, environ: Mapping[str, str], stack: AsyncExit
 
     scrapes = Scrapes(telemetry, state=state, per_vault_secret=settings.metrics_per_vaultsecret)
     lag = asyncio.create_task(measure_lag(telemetry.lagged), name="lag")
-    stack.callback(lag.cancel)
+    stack.push_async_callback(_end, lag)
     started = asyncio.Event()
     host, port = settings.listen
     port = await stack.enter_async_context(serve(host, port, metrics=scrapes.render, is_ready=started.is_set))
     logger.info("serving metrics and probes", extra={"port": port})
-    return Operator(events, targets, census, queue, polls, started)
+    return Operator(cluster.access, events, targets, census, queue, polls, started)
 
 
 def _state_of(vault_url: str, polls: Polls, vaults: Vaults) -> VaultState:
@@ -229,6 +230,11 @@ def _state_of(vault_url: str, polls: Polls, vaults: Vaults) -> VaultState:
         throttled_seconds=0.0 if governor is None else governor.throttled_seconds,
         waited_seconds=0.0 if governor is None else governor.waited_seconds,
     )
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 def now() -> datetime:

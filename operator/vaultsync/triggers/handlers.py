@@ -9,6 +9,7 @@ from typing import Any
 
 import kopf
 
+from vaultsync.adapters.cluster import Access
 from vaultsync.api import GROUP, PLURAL, VERSION, ObjectKey
 from vaultsync.api.v1alpha1 import InvalidSpec, VaultSecret, VaultSecretHead
 from vaultsync.inventory import Inventory
@@ -104,14 +105,38 @@ def key_of(body: Mapping[str, Any]) -> ObjectKey:
     return ObjectKey(body["metadata"]["namespace"], body["metadata"]["name"])
 
 
+def connection_info(access: Access) -> kopf.ConnectionInfo:
+    """Put it in kopf's words."""
+    return kopf.ConnectionInfo(
+        server=access.server,
+        insecure=not access.verify,
+        ca_path=access.ca_file,
+        certificate_path=access.certificate_file,
+        private_key_path=access.key_file,
+        scheme="Bearer",
+        token=access.token,
+        proxy_url=access.proxy,
+    )
+
+
 def register(
     registry: kopf.OperatorRegistry,
     events: VaultSecretEvents,
     *,
+    access: Callable[[], Awaitable[Access]],
     start: Callable[[], Awaitable[None]],
     stop: Callable[[], Awaitable[None]],
 ) -> None:
-    """Hang our handlers into kopf; `start` and `stop` are awaited before the watch begins and after it ends."""
+    """Hang our handlers into kopf.
+
+    Args:
+        registry: Where to hang them.
+        events: Takes in what the watch says.
+        access: How to get to the cluster, asked again when the login has run out. kopf's own search could find another
+            cluster than ours.
+        start: Awaited before the watch begins.
+        stop: Awaited after it has ended.
+    """
 
     @kopf.on.startup(registry=registry)
     async def begin(settings: kopf.OperatorSettings, **_: object) -> None:
@@ -129,8 +154,8 @@ def register(
         await stop()
 
     @kopf.on.login(registry=registry)
-    def login(**arguments: Any) -> kopf.ConnectionInfo | None:  # noqa: ANN401  kopf's, handed back to kopf
-        return kopf.login_with_service_account(**arguments) or kopf.login_with_kubeconfig(**arguments)
+    async def login(**_: object) -> kopf.ConnectionInfo:
+        return connection_info(await access())
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
     async def watch(type: str | None, body: kopf.Body, **_: object) -> None:  # noqa: A002  the name is kopf's

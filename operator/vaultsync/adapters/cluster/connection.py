@@ -6,7 +6,7 @@ than the request. Its configuration, token renewal and HTTP session are what we 
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -36,6 +36,19 @@ NEWS_WITHIN = 150.0
 
 class NoCluster(Exception):
     """Nothing tells where the Kubernetes API is, or what tells it is broken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Where the API is and how to log in, for those who speak to it by themselves; `token` is good for a while."""
+
+    server: str
+    verify: bool
+    ca_file: str | None
+    certificate_file: str | None
+    key_file: str | None
+    proxy: str | None
+    token: str | None = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +122,24 @@ class Connection:
         await self._client.close()
         await self._watches.close()
 
+    async def access(self) -> Access:
+        """Tell how to get to the same API as the same user.
+
+        Raises:
+            SyncError: The service account's token cannot be read.
+        """
+        configuration = self._configuration
+        authorization = await self._authorization("The watch of VaultSecrets")
+        return Access(
+            server=configuration.host,
+            verify=configuration.verify_ssl,
+            ca_file=configuration.ssl_ca_cert,
+            certificate_file=configuration.cert_file,
+            key_file=configuration.key_file,
+            proxy=configuration.proxy,
+            token=authorization.removeprefix("Bearer ") if authorization else None,
+        )
+
     async def send(self, request: Request) -> Answer:
         """Send a request and read its answer.
 
@@ -176,13 +207,17 @@ class Connection:
 
     async def _headers(self, request: Request) -> dict[str, str]:
         headers = {"Accept": request.accept, "Content-Type": request.content_type, "User-Agent": self._user_agent}
+        authorization = await self._authorization(request.about)
+        return {**headers, "Authorization": authorization} if authorization else headers
+
+    async def _authorization(self, about: str) -> str | None:
         try:
-            token = await self._configuration.get_api_key_with_prefix("BearerToken")
+            authorization: str | None = await self._configuration.get_api_key_with_prefix("BearerToken")
         except (ConfigException, OSError) as error:
             raise SyncError(
-                Reason.CLUSTER_UNAVAILABLE, f"{request.about}: the service account's token cannot be read: {error}."
+                Reason.CLUSTER_UNAVAILABLE, f"{about}: the service account's token cannot be read: {error}."
             ) from None
-        return {**headers, "Authorization": token} if token else headers
+        return authorization
 
 
 def _document(body: bytes, about: str) -> dict[str, Any]:

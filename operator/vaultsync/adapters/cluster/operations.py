@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 
 from vaultsync import __version__
 from vaultsync.adapters.cluster import wire
-from vaultsync.adapters.cluster.connection import Answer, Connection, configuration_from
+from vaultsync.adapters.cluster.connection import Access, Answer, Connection, configuration_from
 from vaultsync.adapters.cluster.refusals import OutOfDate
 from vaultsync.api import FIELD_MANAGER, ObjectKey
 from vaultsync.api.v1alpha1 import VaultSecretHead
@@ -62,6 +62,10 @@ class Cluster:
         """
         configuration = await configuration_from(environ)
         return cls(Connection(configuration, user_agent=f"vaultsync/{__version__}", connections=connections), now=now)
+
+    async def access(self) -> Access:
+        """Tell how to get to the same API as the same user. Raises `SyncError` if the token cannot be read."""
+        return await self._connection.access()
 
     async def aclose(self) -> None:
         """Drop all connections."""

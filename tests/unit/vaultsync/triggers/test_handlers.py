@@ -7,6 +7,7 @@ import kopf
 import pytest
 
 from tests.manifests import as_stored, manifest, spec
+from vaultsync.adapters.cluster import Access
 from vaultsync.api import ObjectKey
 from vaultsync.api.v1alpha1 import VaultSecretHead
 from vaultsync.inventory import Inventory
@@ -17,6 +18,15 @@ from vaultsync.triggers.queue import Priority, Width, WorkQueue
 
 SHOP = "https://shop.vault.azure.net"
 OTHER = "https://other.vault.azure.net"
+ACCESS = Access(
+    server="https://10.0.0.1",
+    verify=True,
+    ca_file="ca.crt",
+    certificate_file="client.crt",
+    key_file="client.key",
+    proxy="http://proxy:3128",
+    token="token",
+)
 Body = dict[str, Any]
 
 
@@ -264,13 +274,21 @@ class Hung:
     def __init__(self, scene: Scene) -> None:
         self.registry = kopf.OperatorRegistry()
         self.calls: list[str] = []
-        register(self.registry, scene.events, start=self.start, stop=self.stop)
+        register(self.registry, scene.events, access=self.access, start=self.start, stop=self.stop)
+
+    async def access(self) -> Access:
+        return ACCESS
 
     async def start(self) -> None:
         self.calls.append("start")
 
     async def stop(self) -> None:
         self.calls.append("stop")
+
+    @property
+    def activities(self) -> dict[str, Any]:
+        handlers = self.registry._activities.get_all_handlers()
+        return {str(one.activity and one.activity.value): one.fn for one in handlers}
 
     async def tell(self, kind: str | None, told: Body) -> None:
         (handler,) = self.registry._watching.get_all_handlers()
@@ -293,9 +311,7 @@ def test_nothing_is_hung_into_kopf_that_writes_to_objects(hung: Hung) -> None:
 
 async def test_kopf_posts_no_events_of_its_own_and_starts_us_before_it_watches(hung: Hung) -> None:
     settings = kopf.OperatorSettings()
-    calls: dict[str, Any] = {
-        str(one.activity and one.activity.value): one.fn for one in hung.registry._activities.get_all_handlers()
-    }
+    calls = hung.activities
 
     await calls["startup"](settings=settings)
     assert hung.calls == ["start"]
@@ -304,6 +320,14 @@ async def test_kopf_posts_no_events_of_its_own_and_starts_us_before_it_watches(h
     assert hung.calls == ["start", "stop"]
     assert not settings.posting.enabled
     assert settings.scanning.disabled
+
+
+async def test_kopf_goes_to_the_cluster_that_we_go_to_as_the_same_user(hung: Hung) -> None:
+    info = await hung.activities["authentication"]()
+
+    assert (info.server, info.insecure, info.proxy_url) == (ACCESS.server, False, ACCESS.proxy)
+    assert (info.ca_path, info.certificate_path, info.private_key_path) == ("ca.crt", "client.crt", "client.key")
+    assert info.as_http_headers() == {"Authorization": "Bearer token"}
 
 
 @pytest.mark.parametrize("kind", [None, "ADDED", "MODIFIED"])
