@@ -17,25 +17,29 @@ FAREWELL: Final = 0.25
 def running(environ: Mapping[str, str]) -> Iterator[None]:
     """Run the operator with these variables while the block lasts, then stop it; raises what ended it before."""
     stop = asyncio.Event()
-    loop = asyncio.new_event_loop()
     failures: list[BaseException] = []
+    with asyncio.Runner() as runner:
+        loop = runner.get_loop()
 
-    def run() -> None:
+        def run() -> None:
+            try:
+                runner.run(_live(environ, stop))
+            except BaseException as error:  # noqa: BLE001  it is raised again where the test sees it
+                failures.append(error)
+
+        thread = threading.Thread(target=run, name="operator")
+        thread.start()
         try:
-            loop.run_until_complete(app.run(Settings.from_env(environ), environ, stop=stop))
-        except BaseException as error:  # noqa: BLE001  it is raised again where the test sees it
-            failures.append(error)
-
-    thread = threading.Thread(target=run, name="operator")
-    thread.start()
-    try:
-        yield
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join()
-        left = asyncio.all_tasks(loop)
-        loop.run_until_complete(asyncio.sleep(FAREWELL))
-        loop.close()
+            yield
+        finally:
+            loop.call_soon_threadsafe(stop.set)
+            thread.join()
     if failures:
         raise failures[0]
+
+
+async def _live(environ: Mapping[str, str], stop: asyncio.Event) -> None:
+    await app.run(Settings.from_env(environ), environ, stop=stop)
+    left = asyncio.all_tasks() - {asyncio.current_task()}
     assert left == set(), "an operator that has ended leaves no task behind"
+    await asyncio.sleep(FAREWELL)
