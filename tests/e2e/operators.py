@@ -26,7 +26,7 @@ _SETTINGS: Final = {
 }
 
 
-class OperatorProcess:
+class RunningOperator:
     """A running operator."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", log: Path, log_begins: int) -> None:

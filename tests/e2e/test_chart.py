@@ -23,7 +23,7 @@ from tests.controlplane.helm import Helm
 from tests.controlplane.plane import ControlPlane
 from tests.e2e.installation import Installation, settings_here
 from tests.e2e.kubernetes import KubernetesApi, Object
-from tests.e2e.operators import OperatorProcess
+from tests.e2e.operators import RunningOperator
 from tests.e2e.scene import Scene, eventually
 from tests.emulator.client import Emulator
 
@@ -49,10 +49,10 @@ class Stage:
         return Scene.new(self.api, self.emulator)
 
     @contextmanager
-    def operator(self, installation: Installation) -> Iterator[OperatorProcess]:
+    def operator(self, installation: Installation) -> Iterator[RunningOperator]:
         """The operator that an installation describes."""
         environ = installation.environ() | self.emulator.environment()
-        with OperatorProcess.start(environ, next(self._logs), arguments=installation.arguments()) as running:
+        with RunningOperator.start(environ, next(self._logs), arguments=installation.arguments()) as running:
             running.await_ready()
             yield running
 

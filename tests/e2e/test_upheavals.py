@@ -14,7 +14,7 @@ from tests.controlplane.build import ensure_tools
 from tests.controlplane.plane import ControlPlane
 from tests.e2e.cable import Cable
 from tests.e2e.kubernetes import KubernetesApi
-from tests.e2e.operators import OperatorProcess
+from tests.e2e.operators import RunningOperator
 from tests.e2e.scene import Scene, entry, eventually
 from tests.emulator.client import ROOT, Emulator
 
@@ -57,7 +57,7 @@ def test_without_our_crd_the_operator_says_how_to_install_it_and_ends(
 ) -> None:
     api.delete(_CRD)
 
-    with OperatorProcess.start(environ, tmp_path / "operator.log") as running:
+    with RunningOperator.start(environ, tmp_path / "operator.log") as running:
         assert running.wait() == 1
 
     (line,) = [line for line in running.lines() if line["message"] == "cannot start"]
@@ -70,7 +70,7 @@ def test_a_deletion_that_nobody_could_tell_of_is_found_out(
     older, younger = scene.put("older"), scene.put("younger")
     with (
         Cable.lay(plane.ports[2]) as cable,
-        OperatorProcess.start(environ | rerouted(plane, cable, tmp_path), tmp_path / "operator.log") as running,
+        RunningOperator.start(environ | rerouted(plane, cable, tmp_path), tmp_path / "operator.log") as running,
     ):
         scene.apply(entry(source="older"), name="older", target={"name": "db"}, onDelete="Retain")
         scene.await_content(password=older)
@@ -105,7 +105,7 @@ def test_a_vault_secret_that_cannot_be_read_is_told_so(
     scene: Scene, api: KubernetesApi, environ: dict[str, str], tmp_path: Path
 ) -> None:
     value = scene.put()
-    with OperatorProcess.start(environ, tmp_path / "operator.log") as running:
+    with RunningOperator.start(environ, tmp_path / "operator.log") as running:
         running.await_ready()
         scene.apply()
         scene.await_content(password=value)
@@ -140,7 +140,7 @@ def test_an_operator_whose_kind_is_taken_away_does_not_go_on_as_if_nothing_had_b
     scene: Scene, api: KubernetesApi, environ: dict[str, str], tmp_path: Path
 ) -> None:
     scene.put()
-    with OperatorProcess.start(environ, tmp_path / "operator.log") as running:
+    with RunningOperator.start(environ, tmp_path / "operator.log") as running:
         running.await_ready()
         scene.apply()
         scene.await_synced()

@@ -67,7 +67,7 @@ class Image:
 def built(folder: Path) -> Iterator[Image]:
     """The image of this checkout while the block lasts, on a Debian that is made here once and kept."""
     if not _buildah("images", "--quiet", "--filter", f"reference={_BASE}"):
-        _make_base(folder)
+        _keep_debian(folder)
     volumes = [f"--volume={path}:{path}:ro" for path in _MACHINES_OWN if Path(path).exists()]
     image = folder / "image"
     _buildah(
@@ -82,7 +82,7 @@ def built(folder: Path) -> Iterator[Image]:
         _buildah("rmi", image.read_text())
 
 
-def _make_base(folder: Path) -> None:
+def _keep_debian(folder: Path) -> None:
     packages = "python3,python3-venv,ca-certificates"
     command = ["debootstrap", "--variant=minbase", f"--include={packages}", "bookworm", str(folder / "debian")]
     subprocess.run(command, check=True, stdout=sys.stderr)

@@ -21,7 +21,7 @@ from tests.e2e.image import service
 from tests.e2e.image.buildah import SERVICE_ACCOUNT, Image, Pod, built
 from tests.e2e.installation import Installation
 from tests.e2e.kubernetes import KubernetesApi
-from tests.e2e.operators import OperatorProcess
+from tests.e2e.operators import RunningOperator
 from tests.e2e.scene import Scene
 from tests.emulator.client import Emulator
 from vaultsync import __version__
@@ -129,7 +129,7 @@ def test_an_operator_started_from_the_image_syncs_a_secret_and_stops_when_told(
     scene.apply()
 
     began = time.monotonic()
-    with OperatorProcess.start(
+    with RunningOperator.start(
         {**image.environ, **environ}, tmp_path / "log", program=program, arguments=installation.arguments()
     ) as operator:
         operator.await_ready()

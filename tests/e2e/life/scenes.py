@@ -10,7 +10,7 @@ from tests.controlplane.cluster import Rule
 from tests.controlplane.plane import ControlPlane
 from tests.e2e.cable import Cable
 from tests.e2e.kubernetes import KubernetesApi
-from tests.e2e.operators import OperatorProcess
+from tests.e2e.operators import RunningOperator
 from tests.e2e.scene import Scene
 from tests.emulator.client import Emulator
 
@@ -58,13 +58,13 @@ class LifeScene(Scene):
         through: Cable | None = None,
         wait: bool = True,
         environ: Mapping[str, str] | None = None,
-    ) -> Iterator[OperatorProcess]:
+    ) -> Iterator[RunningOperator]:
         """Start an operator, by default with the rights that it needs, and return when it is ready if `wait`."""
         kubeconfig = kubeconfig or self.user()
         if through is not None:
             kubeconfig = _rerouted(kubeconfig, through)
         ours = {"KUBECONFIG": str(kubeconfig), "VAULTSYNC_WATCH_NAMESPACES": self.namespace}
-        with OperatorProcess.start({**ours, **self.emulator.environment(), **(environ or {})}, self.log) as running:
+        with RunningOperator.start({**ours, **self.emulator.environment(), **(environ or {})}, self.log) as running:
             if wait:
                 running.await_ready()
             yield running

@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 
 from tests.e2e.life.scenes import LifeScene
-from tests.e2e.operators import START_SECONDS, OperatorProcess
+from tests.e2e.operators import START_SECONDS, RunningOperator
 from tests.e2e.scene import MARK, eventually
 from tests.e2e.together import story
 
@@ -82,7 +82,7 @@ def test_a_taken_port_is_named(scene: LifeScene) -> None:
     assert "Traceback" not in scene.log.read_text()
 
 
-def await_log(running: OperatorProcess, why: str) -> None:
+def await_log(running: RunningOperator, why: str) -> None:
     """Return as soon as the operator gives that reason for waiting."""
     eventually(lambda: any(why in line.get("why", "") for line in running.lines()), why, within=START_SECONDS)
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e.installation import Installation
 from tests.e2e.kubernetes import KubernetesApi
-from tests.e2e.operators import OperatorProcess
+from tests.e2e.operators import RunningOperator
 from tests.e2e.scene import Scene
 from tests.e2e.together import Stories
 from tests.emulator.client import Emulator
@@ -19,18 +19,18 @@ _HERE: Final = Path(__file__).parent
 @pytest.fixture(scope="package")
 def operator(
     installation: Installation, emulator: Emulator, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[OperatorProcess]:
+) -> Iterator[RunningOperator]:
     """The operator that all stories of this folder are about."""
     environ = installation.environ() | emulator.environment()
     log = tmp_path_factory.mktemp("operator") / "operator.log"
-    with OperatorProcess.start(environ, log, arguments=installation.arguments()) as running:
+    with RunningOperator.start(environ, log, arguments=installation.arguments()) as running:
         running.await_ready()
         yield running
 
 
 @pytest.fixture(scope="package")
 def stories(
-    request: pytest.FixtureRequest, operator: OperatorProcess, api: KubernetesApi, emulator: Emulator
+    request: pytest.FixtureRequest, operator: RunningOperator, api: KubernetesApi, emulator: Emulator
 ) -> Iterator[Stories]:
     """The stories of this folder, being played."""
     tests = [test for test in request.session.items if test.path.is_relative_to(_HERE)]

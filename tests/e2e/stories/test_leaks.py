@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 import pytest
 
 from tests.e2e.kubernetes import KubernetesApi
-from tests.e2e.operators import OperatorProcess
+from tests.e2e.operators import RunningOperator
 from tests.e2e.scene import MARK, Scene, entry
 from tests.e2e.together import Stories, story
 from vaultsync.api import API_VERSION, PLURAL
@@ -35,7 +35,7 @@ def test_a_value_in_trouble_is_not_repeated(scene: Scene) -> None:
 
 
 def test_no_value_is_anywhere_but_in_the_data_of_secrets(
-    stories: Stories, operator: OperatorProcess, api: KubernetesApi
+    stories: Stories, operator: RunningOperator, api: KubernetesApi
 ) -> None:
     stories.await_all()
     values = [value for scene in stories.scenes for value in scene.values]
