@@ -57,6 +57,14 @@ REFUSED: Final[dict[str, tuple[Manifest, str]]] = {
         {"serviceMonitor": {"enabled": True}},
         "this cluster does not serve monitoring.coreos.com/v1: install the Prometheus operator first",
     ),
+    "alerts where nobody serves them": (
+        {"prometheusRule": {"enabled": True}},
+        "or set prometheusRule.enabled to false",
+    ),
+    "an alert that there is not": (
+        {"prometheusRule": {"alerts": {"notSynched": {"enabled": False}}}},
+        "additional properties 'notSynched' not allowed",
+    ),
     "a PodMonitor where nobody serves them": (
         {"podMonitor": {"enabled": True}},
         "or set podMonitor.enabled to false",

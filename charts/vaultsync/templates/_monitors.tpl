@@ -10,6 +10,8 @@ Takes a dict: `root`, the top context, and `value`, the name of what was turned 
 {{- define "vaultsync.endpoint" -}}
 port: metrics
 path: /metrics
+{{- /* The namespace of a sample is that of its VaultSecret, not the operator's. */}}
+honorLabels: true
 {{- with .interval }}
 interval: {{ . }}
 {{- end }}

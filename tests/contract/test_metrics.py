@@ -1,0 +1,118 @@
+"""The page about metrics tells of those that there are, and Prometheus finds no fault with them."""
+
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import Metric
+
+from tests.builders import READ_AT, VAULT, a_status, a_status_entry, a_vault_secret
+from tests.controlplane.promtool import Promtool, PromtoolFailed
+from vaultsync.adapters.telemetry import Scrapes, State, Telemetry, VaultState
+from vaultsync.adapters.telemetry.states import PENDING, families
+from vaultsync.rules.outcome import Change, Reason
+
+DOCS: Final = Path(__file__).parents[2] / "docs"
+PAGE: Final = DOCS / "metrics.md"
+
+SUFFIXES: Final = {"counter": "_total", "info": "_info"}
+"""What the text format adds to the names of some types."""
+
+
+class Row(NamedTuple):
+    """What is said of one metric."""
+
+    name: str
+    type: str
+    labels: frozenset[str]
+    meaning: str
+
+
+STATE: Final = State(
+    READ_AT,
+    [
+        a_vault_secret(status=a_status(a_status_entry(expires=READ_AT + timedelta(days=3)))),
+        a_vault_secret(metadata={"name": "api"}, status=a_status(reason="AccessDenied")),
+    ],
+    {VAULT: VaultState(up=True, looked_at=READ_AT, listed=40)},
+)
+"""Something of everything."""
+
+
+def telemetry() -> Telemetry:
+    """Telemetry to which everything has happened once."""
+    ours = Telemetry(CollectorRegistry(), version="1.2.3")
+    ours.vault_call(VAULT, operation="get_secret", status="200", seconds=0.1)
+    ours.poll(VAULT, mode="list", calls=1, seconds=0.1, failure=None)
+    return ours
+
+
+def of_code() -> set[Row]:
+    """The metrics that the operator has."""
+    return {_row(metric) for metric in [*telemetry().registry.collect(), *families(STATE, per_vault_secret=True)]}
+
+
+def _row(metric: Metric) -> Row:
+    labels = {name for sample in metric.samples for name in sample.labels} - {"le"}
+    name = metric.name + SUFFIXES.get(metric.type, "")
+    return Row(name, metric.type.replace("info", "gauge"), frozenset(labels), metric.documentation)
+
+
+def of_page() -> set[Row]:
+    """The metrics that the page tells of."""
+    lines = [line for line in PAGE.read_text().splitlines() if line.startswith("| `vaultsync_")]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return {
+        Row(name.strip("`"), kind, frozenset(re.findall(r"`(\w+)`", labels)), meaning)
+        for name, kind, labels, meaning, _advice in rows
+    }
+
+
+def labels_of_page() -> dict[str, str]:
+    """The labels that the page explains, and what it says."""
+    return {
+        label: text
+        for names, text in re.findall(r"^\| ((?:`\w+`(?:, )?)+) \| ([^|]+) \|$", PAGE.read_text(), re.MULTILINE)
+        for label in re.findall(r"`(\w+)`", names)
+    }
+
+
+def test_the_page_tells_of_the_metrics_that_there_are_and_of_no_others() -> None:
+    assert of_page() == of_code()
+
+
+def test_the_page_explains_every_label() -> None:
+    used = {label for row in of_code() for label in row.labels} - {"version"}
+
+    assert labels_of_page().keys() == used
+
+
+def test_the_page_names_every_change_and_what_stands_in_the_place_of_a_reason() -> None:
+    explained = labels_of_page()
+
+    assert [change for change in Change if change is not Change.NONE and f"`{change}`" not in explained["change"]] == []
+    assert f"`{PENDING}`" in explained["reason"]
+    assert PENDING not in set(Reason)
+
+
+def test_every_link_of_the_page_leads_somewhere() -> None:
+    links = re.findall(r"\]\((?!https)([^)#]+)\)", PAGE.read_text())
+
+    assert links
+    assert [link for link in links if not (DOCS / link).exists()] == []
+
+
+async def test_prometheus_finds_no_fault_with_a_scrape(promtool: Promtool) -> None:
+    scrapes = Scrapes(telemetry(), state=lambda: STATE, per_vault_secret=True)
+
+    text, _ = await scrapes.render("text/plain")
+
+    assert promtool("check", "metrics", stdin=text.decode()) == ""
+
+
+def test_prometheus_would_find_fault(promtool: Promtool) -> None:
+    with pytest.raises(PromtoolFailed, match="no help text"):
+        promtool("check", "metrics", stdin="vaultsync_apples 3\n")
