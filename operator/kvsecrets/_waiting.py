@@ -58,7 +58,9 @@ def recovery_progress(vault: Vault, name: str) -> Flow[Progress[SecretProperties
     return Progress(done=True, value=secret.properties)
 
 
-def settled(look: Callable[[], Flow[Progress[T]]], interval: float, timeout: float | None) -> Flow[Progress[T]]:
+def wait_for_completion(
+    look: Callable[[], Flow[Progress[T]]], interval: float, timeout: float | None
+) -> Flow[Progress[T]]:
     """Look again and again until an operation is done.
 
     Raises:

@@ -13,7 +13,9 @@ from typing import NoReturn, Self
 HIDDEN = "**********"
 SURROGATE = re.compile("[\ud800-\udfff]")
 """Half of a character of UTF-16. No encoding can write it alone, so it is refused before it is lost on its way."""
-_ID = re.compile(r"(https://[^/?#\\@\s]+)/secrets/([0-9a-zA-Z-]{1,127})(?:/([0-9a-zA-Z]{1,64}))?/?", re.ASCII)
+_ID = re.compile(
+    r"(https://[^/?#\\@\s]+)/(?:deleted)?secrets/([0-9a-zA-Z-]{1,127})(?:/([0-9a-zA-Z]{1,64}))?/?", re.ASCII
+)
 
 
 class SecretValue:
@@ -70,11 +72,13 @@ class SecretId:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read an id URL.
+        """Read an id URL; that of a deleted secret (`recovery_id`, with `deletedsecrets`) names the secret that it was.
 
         Raises:
             ValueError: The text is not `https://{vault}/secrets/{name}` with an optional `/{version}`.
         """
+        if not isinstance(text, str):
+            raise TypeError(f"a secret's id is a str, not {type(text).__name__}")
         match = _ID.fullmatch(text)
         if match is None:
             raise ValueError("a secret's id is https://{vault}/secrets/{name}, with an optional /{version}")

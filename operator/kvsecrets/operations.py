@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Generic, Protocol, TypeVar
 
 from kvsecrets._flow import Flow
-from kvsecrets._waiting import Progress, settled
+from kvsecrets._waiting import Progress, wait_for_completion
 from kvsecrets.models import DeletedSecret, SecretProperties
 
 __all__ = [
@@ -96,7 +96,7 @@ class _SyncOperation(_Operation[T]):
             LookupError: It has ended, but was resumed by somebody who may not read its result (secrets/get).
         """
         if not self.has_completed:
-            self._saw(self._run(settled(self._look, poll_interval, timeout)))
+            self._saw(self._run(wait_for_completion(self._look, poll_interval, timeout)))
         return self.value
 
 
@@ -126,7 +126,7 @@ class _AsyncOperation(_Operation[T]):
             LookupError: It has ended, but was resumed by somebody who may not read its result (secrets/get).
         """
         if not self.has_completed:
-            self._saw(await self._run(settled(self._look, poll_interval, timeout)))
+            self._saw(await self._run(wait_for_completion(self._look, poll_interval, timeout)))
         return self.value
 
 

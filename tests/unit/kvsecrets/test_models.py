@@ -95,14 +95,23 @@ def test_an_id_survives_being_written_as_a_url_and_read_again(host: str, name: s
     assert SecretId.parse(str(whole)) == whole
 
 
-@given(st.text() | st.from_regex(r"https://[^/]*/secrets/.*"))
+@given(st.text() | st.from_regex(r"https://[^/]*/(deleted)?secrets/.*"))
 def test_any_text_is_read_as_an_id_or_refused(text: str) -> None:
     try:
         parsed = SecretId.parse(text)
     except ValueError:
         return
 
-    assert str(parsed) == text.removesuffix("/")
+    assert str(parsed) == text.removesuffix("/").replace("/deletedsecrets/", "/secrets/")
+
+
+def test_a_deleted_secrets_url_names_the_secret_that_it_was() -> None:
+    assert SecretId.parse("https://shop.vault.azure.net/deletedsecrets/db") == replace(ID, version=None)
+
+
+def test_an_id_that_is_no_text_is_refused_by_its_type() -> None:
+    with pytest.raises(TypeError, match="NoneType"):
+        SecretId.parse(None)  # type: ignore[arg-type]  # the wrong type is the point
 
 
 @pytest.mark.parametrize(

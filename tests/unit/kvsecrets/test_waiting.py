@@ -14,7 +14,7 @@ from kvsecrets._waiting import (
     recovery_progress,
     resumed_deletion,
     resumed_recovery,
-    settled,
+    wait_for_completion,
 )
 from kvsecrets.errors import ServerFailed
 from kvsecrets.models import DeletedSecret, SecretId, SecretProperties
@@ -74,7 +74,7 @@ class Looks:
 
 
 def test_waiting_looks_until_it_is_done_and_pauses_in_between() -> None:
-    talk = Talk(settled(Looks(2), interval=2, timeout=None)).answer(0.0).answer(0.0)
+    talk = Talk(wait_for_completion(Looks(2), interval=2, timeout=None)).answer(0.0).answer(0.0)
     pause = talk.wants
 
     assert pause == Pause(2, 2)
@@ -82,11 +82,11 @@ def test_waiting_looks_until_it_is_done_and_pauses_in_between() -> None:
 
 
 def test_waiting_for_what_is_done_does_not_pause() -> None:
-    assert Talk(settled(Looks(1), interval=2, timeout=0)).answer(0.0).answer(0.0).result.done
+    assert Talk(wait_for_completion(Looks(1), interval=2, timeout=0)).answer(0.0).answer(0.0).result.done
 
 
 def test_waiting_ends_before_a_pause_that_would_last_too_long() -> None:
-    talk = Talk(settled(Looks(9), interval=2, timeout=5)).answer(100.0).answer(0.0)
+    talk = Talk(wait_for_completion(Looks(9), interval=2, timeout=5)).answer(100.0).answer(0.0)
     talk.answer(102.9).answer(None).answer(0.0)
 
     with pytest.raises(TimeoutError, match="within 5 s"):
