@@ -1,4 +1,4 @@
-"""Measures one client library in a process of its own, so that import and memory are its own too; prints JSON.
+"""Measures the client library that is installed where it runs, so that import and memory are its own; prints JSON.
 
 The two libraries name things alike, so what is measured is the same code for both. It imports nothing before the
 library that the library would have to import itself.
@@ -8,6 +8,7 @@ import json
 import re
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -151,14 +152,13 @@ SUBJECTS = {
     ("azure", "threads"): (azure_threads, measure_threads),
     ("azure", "asyncio"): (azure_asyncio, measure_asyncio),
 }
+"""Which library is installed here decides between the two."""
 
 
 def main() -> None:
     """Read the task from standard input, measure, and print the figures."""
     task = json.loads(sys.stdin.read())
-    build, measure = SUBJECTS[task["library"], task["twin"]]
-    # httpx loads a command line of its own where rich happens to be installed, as among our development tools.
-    sys.modules["rich"] = None  # type: ignore[assignment]  # this is how Python says that there is no such module
+    build, measure = SUBJECTS["kvsecrets" if find_spec("kvsecrets") else "azure", task["twin"]]
     began = time.perf_counter()
     client = build(task["url"], AccessToken(task["token"], task["expires_on"]))
     start = {"start": (time.perf_counter() - began) * 1000, "memory": _memory("VmRSS")}

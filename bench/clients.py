@@ -1,7 +1,8 @@
 """Measures kvsecrets against the vendor's azure-keyvault-secrets, side by side: one emulator, one run, in turns.
 
-Every measurement is a process of its own (`client_worker`), so that import and memory are of one library alone. Both
-are asked as their documents show it; nothing is tuned for either.
+Each library is in an environment of its own, with what it asks for and nothing else; each measurement is a process of
+its own (`client_worker`), so that import and memory are of one library alone. Both are asked as their documents show
+it; nothing is tuned for either.
 """
 
 import argparse
@@ -12,22 +13,32 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import azure.identity
 
 from bench import machine
+from bench.environments import Environment
 from bench.figures import HERE, rewrite
-from tests.emulator.client import ROOT, Emulator
+from tests.emulator.client import Emulator
 
-LIBRARIES = ("kvsecrets", "azure")
-TWINS = ("threads", "asyncio")
+OURS, WITH_SNIFFIO, THEIRS = "kvsecrets", "kvsecrets with sniffio", "azure-keyvault-secrets"
+PACKAGES = {OURS: ["."], WITH_SNIFFIO: [".", "sniffio"], THEIRS: ["azure-keyvault-secrets", "aiohttp"]}
+"""What is installed for each; the vendor's client for asyncio says that it needs aiohttp."""
+BLOCKS = (
+    ("threads", "threads", OURS),
+    ("asyncio", "asyncio", OURS),
+    ("asyncio, with sniffio", "asyncio", WITH_SNIFFIO),
+)
+"""The parts of the table: title, twin, and which installation of ours stands beside the vendor's client."""
+SUBJECTS = ((OURS, "threads"), (THEIRS, "threads"), (OURS, "asyncio"), (WITH_SNIFFIO, "asyncio"), (THEIRS, "asyncio"))
 SCOPE = "https://localhost/.default"
 OUT = HERE / "out" / "clients.json"
 
 Sample = dict[str, Any]
+Samples = dict[tuple[str, str], list[Sample]]
+"""By installation and twin, one for each round."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,21 +95,26 @@ def run(arguments: list[str]) -> int:
     parser.add_argument("--write", action="store_true", help="put the figures into bench/README.md")
     options = parser.parse_args(arguments)
     size = QUICK if options.quick else Size()
-    samples: dict[tuple[str, str], list[Sample]] = {(library, twin): [] for twin in TWINS for library in LIBRARIES}
-    for library, twin, sample in _measure(size):
-        samples[library, twin].append(sample)
-        print(f"  {library} {twin}: {sample['one_by_one']['wall']:.2f} ms a get", flush=True)
-    table = _table(size, samples)
-    print(f"\n{table}")
-    _write_json(size, samples)
+    with tempfile.TemporaryDirectory() as folder:
+        environments = {name: Environment.make(Path(folder) / name, wanted) for name, wanted in PACKAGES.items()}
+        samples: Samples = {subject: [] for subject in SUBJECTS}
+        for subject, sample in _measure(size, environments, Path(folder)):
+            samples[subject].append(sample)
+            print(f"  {', '.join(subject)}: {sample['one_by_one']['wall']:.2f} ms a get", flush=True)
+        installed = {name: environment.installed() for name, environment in environments.items()}
+    text = f"{_table(size, samples)}\n\n{_conditions(installed)}"
+    print(f"\n{text}")
+    _write_json(size, samples, installed)
     if options.write:
-        rewrite("clients", table)
+        rewrite("clients", text)
     return 0
 
 
-def _measure(size: Size) -> Iterator[tuple[str, str, Sample]]:
+def _measure(
+    size: Size, environments: dict[str, Environment], folder: Path
+) -> Iterator[tuple[tuple[str, str], Sample]]:
     names = [f"secret-{number:04}" for number in range(size.secrets)]
-    with tempfile.TemporaryDirectory() as folder, Emulator.start(Path(folder)) as emulator:
+    with Emulator.start(folder) as emulator:
         emulator.vault("shop").set_many({"name": name, "value": "correct horse battery staple"} for name in names)
         task = {
             "url": emulator.vault_url("shop"),
@@ -109,11 +125,10 @@ def _measure(size: Size) -> Iterator[tuple[str, str, Sample]]:
         }
         # The first round only warms the disk's cache and the compiled files.
         for round_ in range(size.rounds + 1):
-            for twin in TWINS:
-                for library in LIBRARIES if round_ % 2 else LIBRARIES[::-1]:
-                    sample = _sample(emulator, {**task, "library": library, "twin": twin})
-                    if round_ > 0:
-                        yield library, twin, sample
+            for subject in SUBJECTS if round_ % 2 else SUBJECTS[::-1]:
+                sample = _sample(emulator, environments[subject[0]], {**task, "twin": subject[1]})
+                if round_ > 0:
+                    yield subject, sample
 
 
 def _token(emulator: Emulator) -> dict[str, object]:
@@ -129,10 +144,9 @@ def _token(emulator: Emulator) -> dict[str, object]:
     return {"token": token.token, "expires_on": token.expires_on}
 
 
-def _sample(emulator: Emulator, task: dict[str, object]) -> Sample:
+def _sample(emulator: Emulator, environment: Environment, task: dict[str, object]) -> Sample:
     done = subprocess.run(
-        [sys.executable, "-m", "bench.client_worker"],
-        cwd=ROOT,
+        [environment.python, "-P", HERE / "client_worker.py"],
         env=emulator.environment(),
         input=json.dumps(task),
         stdout=subprocess.PIPE,
@@ -143,17 +157,22 @@ def _sample(emulator: Emulator, task: dict[str, object]) -> Sample:
     return sample
 
 
-def _table(size: Size, samples: dict[tuple[str, str], list[Sample]]) -> str:
-    lines = ["| | kvsecrets | azure-keyvault-secrets | ratio |", "|---|---|---|---|"]
-    for twin in TWINS:
-        lines.append(f"| **{twin}** | | | |")
+def _table(size: Size, samples: Samples) -> str:
+    lines = [f"| | {OURS} | {THEIRS} | ratio |", "|---|---|---|---|"]
+    for title, twin, installation in BLOCKS:
+        lines.append(f"| **{title}** | | | |")
         for row in rows(size):
-            ours, theirs = (row.of(samples[library, twin]) for library in LIBRARIES)
+            ours, theirs = (row.of(samples[name, twin]) for name in (installation, THEIRS))
             lines.append(f"| {row.what} | {ours:.3g} {row.unit} | {theirs:.3g} {row.unit} | {theirs / ours:.2f} |")
     return "\n".join(lines)
 
 
-def _write_json(size: Size, samples: dict[tuple[str, str], list[Sample]]) -> None:
+def _conditions(installed: dict[str, list[str]]) -> str:
+    lines = [f"Taken on {datetime.now(UTC):%Y-%m-%d}, on {machine.description()}. Installed were:", ""]
+    return "\n".join([*lines, *(f"- {name}: {', '.join(pins)}" for name, pins in installed.items())])
+
+
+def _write_json(size: Size, samples: Samples, installed: dict[str, list[str]]) -> None:
     OUT.parent.mkdir(exist_ok=True)
     document = {
         "taken": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -161,10 +180,8 @@ def _write_json(size: Size, samples: dict[tuple[str, str], list[Sample]]) -> Non
         "gets": size.gets,
         "at_once": size.at_once,
         "secrets": size.secrets,
-        "versions": {name: version(name) for name in ("httpx", "azure-keyvault-secrets", "azure-core")},
-        "samples": [
-            {"library": library, "twin": twin, "rounds": rounds} for (library, twin), rounds in samples.items()
-        ],
+        "installed": installed,
+        "samples": [{"installation": name, "twin": twin, "rounds": rounds} for (name, twin), rounds in samples.items()],
     }
     OUT.write_text(json.dumps(document, indent=2) + "\n")
 
