@@ -99,7 +99,10 @@ async def test_async_client(vault: FakeVault, capsys: pytest.CaptureFixture[str]
     assert len(credential.logins) == 1
 
 
-def test_the_sample_of_a_test_passes_as_a_test(tmp_path: Path) -> None:
+def test_the_sample_of_a_test_passes_as_a_test_with_pytest_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(SAMPLES / "test_with_fake_vault.py")]
     run = subprocess.run(
         [*command, "--rootdir", str(tmp_path), "-c", "/dev/null"],

@@ -1,21 +1,20 @@
 """Where the suite of scenarios plays: each client, before a vault in process or one that is served over TLS."""
 
-import ssl
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol, Unpack
 
 import azure.identity
 import azure.identity.aio
-import httpx
+import pytest
 from azure.keyvault.secrets import SecretClient as VendorsClient
 from azure.keyvault.secrets.aio import SecretClient as VendorsAsyncClient
 
-from kvsecrets import AsyncSecretClient, SecretClient
+from kvsecrets import AsyncSecretClient, RetryPolicy, SecretClient
 from kvsecrets.testing import AsyncFakeCredential, FakeCredential, FakeVault
 from tests.contract.vault.clients import Client, Kvsecrets, Vendors
 from tests.emulator.client import EmulatedVault, Emulator
@@ -65,6 +64,8 @@ class Stage:
 Open = Callable[..., Awaitable[Stage]]
 """Opens a stage whose vault is set up with the given `VaultOptions`."""
 
+IMPATIENT = RetryPolicy(base_delay=0.01)
+"""For whoever asks again, since it is not the waiting that is looked at here."""
 SLOW = 60.0
 """Seconds that deletions take where a scenario looks at them half done; it moves the clock, and waits for nothing."""
 
@@ -92,26 +93,26 @@ async def in_memory(_emulator: Emulator, *, aio: bool, **options: Unpack[VaultOp
         if aio:
             credential = AsyncFakeCredential()
             own: Any = await stack.enter_async_context(
-                AsyncSecretClient(vault.url, credential, transport=vault.async_transport())
+                AsyncSecretClient(vault.url, credential, transport=vault.async_transport(), retry=IMPATIENT)
             )
         else:
             credential = FakeCredential()
-            own = stack.enter_context(SecretClient(vault.url, credential, transport=vault.transport()))
+            own = stack.enter_context(SecretClient(vault.url, credential, transport=vault.transport(), retry=IMPATIENT))
         yield Stage(Kvsecrets(own), vault, lambda: vault.calls, clock.advance, lambda: len(credential.logins))
 
 
 @asynccontextmanager
 async def served(emulator: Emulator, *, aio: bool, **options: Unpack[VaultOptions]) -> AsyncIterator[Stage]:
     """Play kvsecrets before a served vault, over TLS and with azure-identity's credential."""
-    trust = ssl.create_default_context(cafile=emulator.ca_file)
     async with AsyncExitStack() as stack:
         vault = stack.enter_context(_vault_of_its_own(emulator, options))
+        stack.enter_context(_trusted(emulator))
         if aio:
-            http = await stack.enter_async_context(httpx.AsyncClient(verify=trust, trust_env=False))
-            credential = await stack.enter_async_context(azure.identity.aio.ClientSecretCredential(**_login(emulator)))
-            own: Any = await stack.enter_async_context(AsyncSecretClient(vault.url, credential, http_client=http))
+            asyncs = await stack.enter_async_context(azure.identity.aio.ClientSecretCredential(**_login(emulator)))
+            own: Any = await stack.enter_async_context(AsyncSecretClient(vault.url, asyncs, retry=IMPATIENT))
         else:
-            own = _sync_client(emulator, vault.url, trust, stack.enter_context(ExitStack()))
+            threads = stack.enter_context(azure.identity.ClientSecretCredential(**_login(emulator)))
+            own = stack.enter_context(SecretClient(vault.url, threads, retry=IMPATIENT))
         yield Stage(Kvsecrets(own), vault, vault.calls, vault.advance, lambda: emulator.logins()["token"])
 
 
@@ -119,7 +120,11 @@ async def served(emulator: Emulator, *, aio: bool, **options: Unpack[VaultOption
 async def vendors(emulator: Emulator, *, aio: bool, **options: Unpack[VaultOptions]) -> AsyncIterator[Stage]:
     """Play the vendor's client before a served vault, over TLS and with azure-identity's credential."""
     # Its check of the challenge wants a host name below the named resource, which no port of localhost has.
-    usual: dict[str, Any] = {"connection_verify": str(emulator.ca_file), "verify_challenge_resource": False}
+    usual: dict[str, Any] = {
+        "connection_verify": str(emulator.ca_file),
+        "verify_challenge_resource": False,
+        "retry_backoff_factor": IMPATIENT.base_delay,
+    }
     async with AsyncExitStack() as stack:
         vault = stack.enter_context(_vault_of_its_own(emulator, options))
         if aio:
@@ -140,10 +145,12 @@ def _vault_of_its_own(emulator: Emulator, options: VaultOptions) -> Iterator[Emu
         emulator.remove_vault(name)
 
 
-def _sync_client(emulator: Emulator, url: str, trust: ssl.SSLContext, stack: ExitStack) -> SecretClient:
-    http = stack.enter_context(httpx.Client(verify=trust, trust_env=False))
-    credential = stack.enter_context(azure.identity.ClientSecretCredential(**_login(emulator)))
-    return stack.enter_context(SecretClient(url, credential, http_client=http))
+@contextmanager
+def _trusted(emulator: Emulator) -> Iterator[None]:
+    """Make kvsecrets trust the emulator by httpx's own means."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("SSL_CERT_FILE", str(emulator.ca_file))
+        yield
 
 
 def _login(emulator: Emulator) -> dict[str, Any]:

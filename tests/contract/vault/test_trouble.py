@@ -6,7 +6,7 @@ from tests.contract.vault.stages import Stage
 
 async def test_a_throttled_or_failing_vault_is_asked_again(stage: Stage) -> None:
     stage.vault.set("db", "v")
-    stage.vault.throttle(1, retry_after=1)
+    stage.vault.throttle(1, retry_after=0)
     first = await stage.client.get("db")
     stage.vault.fail(1, status=503)
     second = await stage.client.get("db")
