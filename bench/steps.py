@@ -2,9 +2,9 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from typing import Any
 
 from bench.figures import Figure, Report
 from bench.machine import peak_memory, usage_of
@@ -12,6 +12,9 @@ from bench.stage import SECRETS, VAULT_SECRETS, Stage, data_of, value_of
 
 _QUIET = 1.0
 """Seconds without a call to the vault that end a poll."""
+
+_FORGOTTEN = 3.0
+"""Seconds after which the operator remembers no value that it has read."""
 
 
 class Overdue(Exception):
@@ -122,14 +125,14 @@ class Steps:
         """Change targets, and delete some."""
         stage, size = self.stage, self.stage.size
         self.report.section("Targets changed and deleted by another's hand")
+        healed = []
         secrets = stage.secrets[-size.samples :]
-        healed, restored = [], []
         for secret in secrets:
-            target = f"{SECRETS}/{secret}"
-            document = await stage.api.request("GET", target)
+            document = await stage.api.request("GET", f"{SECRETS}/{secret}")
             document["data"] = {"password": "Z3Vlc3NlZA==", "backdoor": "b3Blbg=="}
-            healed.append(await self._time_of(secret, partial(stage.api.request, "PUT", target, document)))
-            restored.append(await self._time_of(secret, partial(stage.api.request, "DELETE", target)))
+            healed.append(await self._time_of(secret, "PUT", document))
+        await asyncio.sleep(_FORGOTTEN)
+        restored = [await self._time_of(secret, "DELETE") for secret in secrets]
         self._add_times("Secret changed → healed", healed, peer="0.08 s")
         self._add_times("Secret deleted → back", restored)
 
@@ -169,10 +172,10 @@ class Steps:
         self.stage.vault.set(secret, value_of(secret, 2))
         return await asyncio.wait_for(arrival, 2 * self.stage.size.refresh) - started
 
-    async def _time_of(self, secret: str, deed: Callable[[], Awaitable[object]]) -> float:
+    async def _time_of(self, secret: str, method: str, document: Mapping[str, Any] | None = None) -> float:
         """Do something to a target, and give the seconds until it is as it was."""
         arrival, started = self.stage.arrivals.of(secret, data_of(secret)), _now()
-        await deed()
+        await self.stage.api.request(method, f"{SECRETS}/{secret}", document)
         return await asyncio.wait_for(arrival, 60) - started
 
     def _all_targets(self) -> Sequence[asyncio.Future[float]]:
