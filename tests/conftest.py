@@ -91,6 +91,12 @@ def promtool() -> Promtool:
     return Promtool(ensure_tools(_ENVIRON, sys.stderr, MONITORING)["promtool"])
 
 
+@pytest.fixture(scope="session")
+def prometheus() -> Path:
+    """Where the program prometheus is."""
+    return ensure_tools(_ENVIRON, sys.stderr, MONITORING)["prometheus"]
+
+
 @pytest.fixture
 def namespace(controlplane: ControlPlane) -> Iterator[str]:
     """A namespace of the test's own, deleted after it."""
