@@ -173,6 +173,7 @@ async def build(settings: Settings, environ: Mapping[str, str], stack: AsyncExit
         cluster=cluster,
         targets=targets,
         seen=lambda vault_url: polls.seen(vault_url),  # noqa: PLW0108  the pollers come to be below
+        answered=lambda vault_url: polls.answered(vault_url),  # noqa: PLW0108  the same
         forget=lambda vault_secret: events.gone(vault_secret.key, vault_secret.metadata.uid),
         record=telemetry,
         limits=Limits(settings.vault_dns_suffixes, settings.recheck_interval),

@@ -120,8 +120,8 @@ class Limits:
 class Reconciler:
     """Makes targets what their VaultSecrets ask for.
 
-    `seen` tells what polls know of a vault; `forget` is called with each VaultSecret that turns out to be going, since
-    there may be no other word of it.
+    `seen` tells what polls know of a vault; `answered` tells them that it has given a value. `forget` is called with a
+    VaultSecret that turns out to be going, since there may be no other word of it.
     """
 
     inventory: Inventory
@@ -129,6 +129,7 @@ class Reconciler:
     cluster: Cluster
     targets: Targets
     seen: Callable[[str], Seen]
+    answered: Callable[[str], None]
     forget: Callable[[VaultSecretHead], None]
     record: Record
     limits: Limits
@@ -202,7 +203,9 @@ class Reconciler:
         if observed is None and vault_secret.status.target is not None:
             # The garbage collector may be quicker than our watch of VaultSecrets: what it took must not come back.
             await self.cluster.confirm(vault_secret)
-        desired = desired_secret(vault_secret, await self._read(vault_secret, plan))
+        readings = await self._read(vault_secret, plan)
+        self.answered(vault_secret.spec.vault_url)
+        desired = desired_secret(vault_secret, readings)
         change = change_for(vault_secret, observed, plan, desired)
         if change is not Change.NONE:
             self.targets.remember(target, await self._write(vault_secret, observed, desired))

@@ -141,6 +141,11 @@ class Poller:
         ago = None if memory.looked_at is None else self._clock() - memory.looked_at
         return Health(memory.failure is None, ago, memory.listed)
 
+    def answered(self) -> None:
+        """Take note that the vault has answered a reading: what kept polls from it is over."""
+        if self._memory.failures:
+            self._settle(None)
+
     def hurry(self) -> None:
         """Reckon the time of the next poll again: somebody new may want it sooner."""
         self._sooner.set()
@@ -282,6 +287,12 @@ class Polls:
         """How the polls of that vault go; None before the first has ended."""
         poller = self._pollers.get(vault_url)
         return None if poller is None else poller.health
+
+    def answered(self, vault_url: str) -> None:
+        """Let that vault's poller know that a reading has succeeded."""
+        poller = self._pollers.get(vault_url)
+        if poller is not None:
+            poller.answered()
 
     def adapt(self) -> None:
         """Start pollers for vaults that are newly asked, end those that nobody asks any more."""

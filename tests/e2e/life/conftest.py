@@ -14,7 +14,7 @@ from tests.e2e.together import Stories
 from tests.emulator.client import Emulator
 
 _HERE: Final = Path(__file__).parent
-_AT_ONCE: Final = 8
+_AT_ONCE: Final = 5
 """Starting an operator is two seconds of work for a processor."""
 
 

@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 import pytest
 
 from tests.e2e.kubernetes import Object
-from tests.e2e.scene import Event, Scene, eventually, resource_version
+from tests.e2e.scene import NEXT_POLL, POLL, Event, Scene, eventually, resource_version
 from tests.e2e.together import story
 from vaultsync.api import APPLIED_ANNOTATION, MANAGED_BY_LABEL, OWNER_UID_LABEL
 
@@ -115,19 +115,19 @@ def test_what_others_add_beside_the_data_is_left_alone(scene: Scene) -> None:
 
 
 @story
-def test_tampering_while_the_vault_is_away_stays_until_the_vault_is_back(scene: Scene) -> None:
+def test_tampering_while_the_vault_is_away_is_healed_when_it_is_back(scene: Scene) -> None:
     value = scene.put()
     scene.apply()
     scene.await_content(password=value)
     scene.vault.close_door()
+    scene.await_reason("VaultUnreachable", within=NEXT_POLL + POLL)
 
     scene.tamper(stringData={"password": "guessed"})
-
-    scene.await_reason("VaultUnreachable")
-    assert scene.content() == {"password": b"guessed"}
     scene.vault.open_door()
-    scene.await_content(password=value, within=60)
+
+    scene.await_content(password=value, within=90)
     scene.await_reason("Synced")
+    scene.await_told(Created=1, VaultUnreachable=1, Tampered=1)
 
 
 @story

@@ -115,6 +115,7 @@ class World:
             cluster=self.cluster,
             targets=self.targets,
             seen=lambda _: self.poller.seen,
+            answered=lambda _: self.poller.answered(),
             forget=self._forget,
             record=self.notes,
             limits=Limits((".vault.azure.net",), RECHECK),

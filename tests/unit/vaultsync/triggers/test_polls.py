@@ -326,6 +326,33 @@ async def test_two_in_a_row_are_told_to_everybody_once_and_so_is_the_recovery(sc
     assert await scene.polled() == []
 
 
+async def test_a_reading_that_the_vault_has_answered_is_the_recovery_too(scene: Scene) -> None:
+    scene.wants("db", "db-password")
+    scene.wants("api", "api-token")
+    scene.is_due = nobody
+    scene.vault.close_door()
+    await scene.polled()
+    await scene.polled()
+    before = scene.poller.seen
+    scene.added.clear()
+
+    scene.poller.answered()
+
+    assert before.failure is not None
+    assert scene.poller.seen.failure is None
+    assert sorted(scene.added) == ["api", "db"]
+
+
+async def test_an_answered_reading_is_no_news_while_polls_go_well(scene: Scene) -> None:
+    scene.wants("db", "db-password")
+    scene.is_due = nobody
+    await scene.polled()
+
+    scene.poller.answered()
+
+    assert scene.added == []
+
+
 async def test_before_its_first_poll_nobody_knows_how_a_poller_fares(scene: Scene) -> None:
     assert scene.poller.health is None
 
