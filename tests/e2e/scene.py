@@ -24,7 +24,7 @@ NEXT_POLL: Final = POLL + SOON
 MARK: Final = "n0t-to-be-s33n"
 """Part of every value in every vault, so that it can be searched for."""
 
-_LOOK_EVERY: Final = 0.2
+_LOOK_EVERY: Final = 0.3
 
 
 class Ready(NamedTuple):

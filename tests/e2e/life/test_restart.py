@@ -3,7 +3,7 @@
 import signal
 
 from tests.e2e.life.scenes import LifeScene
-from tests.e2e.scene import MARK, eventually, resource_version
+from tests.e2e.scene import MARK, NEXT_POLL, eventually, resource_version
 from tests.e2e.together import story
 from vaultsync.api import PLURAL
 
@@ -63,6 +63,25 @@ def test_what_changed_while_no_operator_ran_is_put_right_at_the_start(scene: Lif
         scene.await_content("deleted", password=scene.vault.value("deleted"))
         scene.await_content("retargeted", other=scene.vault.value("retargeted"))
         scene.await_content("fresh", password=fresh)
+
+
+@story
+def test_two_operators_at_once_as_in_an_update_do_not_fight(scene: LifeScene) -> None:
+    scene.put()
+    with scene.operator() as old, scene.operator():
+        scene.apply()
+        scene.await_synced()
+        value = scene.put()
+        scene.await_content(password=value, within=NEXT_POLL)
+        scene.await_calls("list", more=4)  # both have settled it
+        before = resource_version(scene.secret()), resource_version(scene.vault_secret())
+
+        scene.await_calls("list", more=2)
+
+        assert (resource_version(scene.secret()), resource_version(scene.vault_secret())) == before
+        assert old.stop() == 0
+        value = scene.put()
+        scene.await_content(password=value, within=NEXT_POLL)
 
 
 @story

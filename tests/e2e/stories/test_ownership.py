@@ -2,7 +2,7 @@
 
 import base64
 
-from tests.e2e.scene import POLL, Scene, entry, eventually, resource_version
+from tests.e2e.scene import NEXT_POLL, POLL, Scene, entry, eventually, resource_version
 from tests.e2e.together import story
 
 
@@ -67,6 +67,50 @@ def test_a_foreign_secret_is_taken_over_when_the_manifest_says_so(scene: Scene) 
 
     scene.await_content(password=value)
     scene.await_reason("Synced")
+
+
+@story
+def test_a_foreign_secret_of_another_type_cannot_be_taken_over_and_that_is_told(scene: Scene) -> None:
+    user, password = scene.put("db-user"), scene.put()
+    make_by_hand(scene)
+    before = resource_version(scene.secret())
+
+    target = {"type": "kubernetes.io/basic-auth", "adopt": True}
+    scene.apply(entry("username", "db-user"), entry(), target=target)
+
+    assert "delete the Secret" in scene.await_reason("TargetInvalid").message
+    assert resource_version(scene.secret()) == before
+    scene.api.delete(scene.path("secrets", "db"))
+    scene.await_content(username=user, password=password, within=NEXT_POLL)
+
+
+@story
+def test_a_secret_that_somebody_made_in_place_of_ours_is_theirs(scene: Scene) -> None:
+    scene.put()
+    scene.apply()
+    scene.await_synced()
+    scene.change(suspend=True)
+    scene.await_reason("Suspended")
+    scene.api.delete(scene.path("secrets", "db"))
+    make_by_hand(scene)
+
+    scene.change(suspend=False)
+
+    scene.await_reason("TargetConflict")
+    assert scene.content() == {"theirs": b"by hand"}
+
+
+@story
+def test_a_vault_secret_made_anew_under_its_old_name_is_served_like_any_other(scene: Scene) -> None:
+    value = scene.put()
+    for _ in range(5):
+        scene.apply()
+        scene.delete()
+    made = scene.apply()
+
+    scene.await_reason("Synced")
+    secret = scene.await_content(password=value)
+    assert [owner["uid"] for owner in secret["metadata"]["ownerReferences"]] == [made["metadata"]["uid"]]
 
 
 @story
@@ -167,6 +211,19 @@ def test_a_secret_that_is_to_be_retained_outlives_its_vault_secret_and_is_nobody
     scene.apply(name="clock", vaultUrl=other.url)
     eventually(lambda: other.calls()["list"] >= 2, "a poll of another vault later", within=3 * POLL)
     assert scene.content() == {"password": value.encode()}
+
+
+@story
+def test_what_becomes_of_the_secret_may_be_decided_later(scene: Scene) -> None:
+    scene.put()
+    scene.apply(onDelete="Retain")
+    assert not scene.await_synced()["metadata"].get("ownerReferences")
+
+    scene.change(onDelete="Delete")
+    eventually(lambda: bool((scene.secret() or {"metadata": {}})["metadata"].get("ownerReferences")), "it has an owner")
+    scene.delete()
+
+    eventually(lambda: scene.secret() is None, "the garbage collector has taken it")
 
 
 @story
