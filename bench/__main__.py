@@ -6,7 +6,7 @@ import signal
 import sys
 from typing import Final, Protocol, cast
 
-PARTS: Final = {"operator": "bench.operator", "clients": "bench.clients"}
+PARTS: Final = {"operator": "bench.operator", "scrapes": "bench.scrapes", "clients": "bench.clients"}
 
 
 class Part(Protocol):

@@ -12,7 +12,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import kopf
-from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client import (
+    CollectorRegistry,
+    GCCollector,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+)
 
 from vaultsync import __version__
 from vaultsync.adapters.cluster import Access, Cluster, NoCluster, NotInstalled
@@ -53,6 +59,8 @@ def main(environ: Mapping[str, str]) -> int:
         print(error, file=sys.stderr)  # noqa: T201  the log's form is not known yet
         return 2
     sys.setrecursionlimit(DEEPEST_RECURSION)
+    # Otherwise each counter is scraped twice, the second time with the moment of its birth.
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has not annotated it
     set_up_logs(sys.stderr, level=settings.log_level, as_json=settings.log_format is LogFormat.JSON)
     try:
         asyncio.run(_until_told_to_stop(settings, environ))

@@ -8,11 +8,13 @@ from typing import Final, NamedTuple
 import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.builders import READ_AT, VAULT, a_status, a_status_entry, a_vault_secret
 from tests.controlplane.promtool import Promtool, PromtoolFailed
 from vaultsync.adapters.telemetry import Scrapes, State, Telemetry, VaultState
 from vaultsync.adapters.telemetry.states import PENDING, families
+from vaultsync.adapters.telemetry.vault_secrets import exposition
 from vaultsync.rules.outcome import Change, Reason
 
 DOCS: Final = Path(__file__).parents[2] / "docs"
@@ -52,7 +54,8 @@ def telemetry() -> Telemetry:
 
 def of_code() -> set[Row]:
     """The metrics that the operator has."""
-    return {_row(metric) for metric in [*telemetry().registry.collect(), *families(STATE, per_vault_secret=True)]}
+    of_each = text_string_to_metric_families(exposition(STATE))
+    return {_row(metric) for metric in [*telemetry().registry.collect(), *families(STATE), *of_each]}
 
 
 def _row(metric: Metric) -> Row:

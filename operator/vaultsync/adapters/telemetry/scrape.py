@@ -10,13 +10,17 @@ from prometheus_client.registry import Collector
 
 from vaultsync.adapters.telemetry.record import Telemetry
 from vaultsync.adapters.telemetry.states import State, families
+from vaultsync.adapters.telemetry.vault_secrets import exposition
+
+_END = b"# EOF\n"
+"""How OpenMetrics ends; Prometheus' text just stops."""
 
 
 class Scrapes:
     """Answers scrapes, one at a time.
 
-    Ten thousand VaultSecrets are half a second of rendering. So the state is taken within the loop, where it cannot
-    change meanwhile, and rendered in a thread, beside which the loop goes on.
+    Ten thousand VaultSecrets are four megabytes. So the state is taken within the loop, where it cannot change
+    meanwhile, and rendered in a thread, beside which the loop goes on.
     """
 
     def __init__(self, telemetry: Telemetry, *, state: Callable[[], State], per_vault_secret: bool) -> None:
@@ -28,23 +32,32 @@ class Scrapes:
 
     async def render(self, accept: str) -> tuple[bytes, str]:
         """Render everything in the format that an Accept header asks for; gives the text and its content type."""
-        encode, content_type = choose_encoder(accept)
+        try:
+            encode, content_type = choose_encoder(accept)
+        except (TypeError, ValueError):
+            # It asks for a version that is no number.
+            encode, content_type = choose_encoder("")
         async with self._turn:
             state = self._state()
             self._telemetry.forget_vaults_but(state.vaults)
-            page = _Page(self._telemetry.registry, state, self._per_vault_secret)
-            text = await asyncio.to_thread(encode, page)
+            text = await asyncio.to_thread(self._rendered, encode, state)
         return text, content_type
+
+    def _rendered(self, encode: Callable[[Collector], bytes], state: State) -> bytes:
+        text = encode(_Page(self._telemetry.registry, state))
+        if not self._per_vault_secret:
+            return text
+        body = text.removesuffix(_END)
+        return b"".join((body, exposition(state).encode(), text[len(body) :]))
 
 
 class _Page(Collector):
-    """All metrics of one scrape."""
+    """The metrics of one scrape but for those of each VaultSecret."""
 
-    def __init__(self, registry: CollectorRegistry, state: State, per_vault_secret: bool) -> None:  # noqa: FBT001  a private class with one caller
+    def __init__(self, registry: CollectorRegistry, state: State) -> None:
         self._registry = registry
         self._state = state
-        self._per_vault_secret = per_vault_secret
 
     def collect(self) -> Iterator[Metric]:
         yield from self._registry.collect()
-        yield from families(self._state, per_vault_secret=self._per_vault_secret)
+        yield from families(self._state)

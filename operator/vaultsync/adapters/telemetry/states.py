@@ -1,7 +1,6 @@
-"""How things are at one moment, as Prometheus metrics; counts nothing over time and keeps nothing.
+"""How things are at one moment, as Prometheus metrics; counts nothing over time, keeps nothing, names no VaultSecret.
 
-Whatever is deleted is gone from the next scrape, since nobody remembers it here. The names of VaultSecrets are labels
-only of the metrics that `per_vault_secret` turns off.
+Whatever is deleted is gone from the next scrape, since nobody remembers it here.
 """
 
 from collections import Counter
@@ -12,14 +11,11 @@ from datetime import datetime
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from vaultsync.api.v1alpha1 import Condition, VaultSecret
-from vaultsync.rules.freshness import is_stale, last_success
 from vaultsync.rules.outcome import Reason
 from vaultsync.rules.status import READY, condition
 
 PENDING = "Pending"
 """In the place of a reason: not looked at yet."""
-
-_WHO = ("namespace", "name")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +46,7 @@ class State:
     """Seconds."""
 
 
-def families(state: State, *, per_vault_secret: bool) -> Iterator[Metric]:
+def families(state: State) -> Iterator[Metric]:
     """Write the state as metrics."""
     yield GaugeMetricFamily("vaultsync_queue_depth", "VaultSecrets that wait for their turn.", state.queue_depth)
     yield GaugeMetricFamily(
@@ -58,12 +54,10 @@ def families(state: State, *, per_vault_secret: bool) -> Iterator[Metric]:
     )
     yield _by_reason(state.vault_secrets)
     yield from _of_vaults(state.vaults)
-    if per_vault_secret:
-        yield from _of_vault_secrets(state)
 
 
 def _by_reason(vault_secrets: Iterable[VaultSecret]) -> Metric:
-    counts = Counter(_reason(vault_secret) for vault_secret in vault_secrets)
+    counts = Counter(reason_of(vault_secret) for vault_secret in vault_secrets)
     metric = GaugeMetricFamily(
         "vaultsync_vaultsecrets", "VaultSecrets, by the reason of their Ready condition.", labels=["reason"]
     )
@@ -110,46 +104,7 @@ def _of_vaults(vaults: Mapping[str, VaultState]) -> Iterable[Metric]:
     return up, looked_at, listed, broken, throttled, waited
 
 
-def _of_vault_secrets(state: State) -> Iterable[Metric]:
-    ready = GaugeMetricFamily(
-        "vaultsync_vaultsecret_ready", "Whether the VaultSecret is in sync; none while it is suspended.", labels=_WHO
-    )
-    failing = GaugeMetricFamily(
-        "vaultsync_vaultsecret_failing",
-        "Why the VaultSecret is not in sync; none while it is.",
-        labels=(*_WHO, "vault", "reason"),
-    )
-    success = GaugeMetricFamily(
-        "vaultsync_vaultsecret_last_success_timestamp_seconds",
-        "When the target was last known to hold what the vault holds.",
-        labels=_WHO,
-    )
-    stale = GaugeMetricFamily(
-        "vaultsync_vaultsecret_stale", "Whether that is longer ago than three refresh intervals.", labels=_WHO
-    )
-    expiry = GaugeMetricFamily(
-        "vaultsync_vaultsecret_expiry_timestamp_seconds",
-        "When the secret behind a key expires, if the vault has a date for it.",
-        labels=(*_WHO, "key"),
-    )
-    for vault_secret in state.vault_secrets:
-        who = [*vault_secret.key]
-        vault = state.vaults.get(vault_secret.spec.vault_url)
-        last = last_success(vault_secret, None if vault is None else vault.looked_at)
-        if not vault_secret.spec.suspend:
-            reason = _reason(vault_secret)
-            ready.add_metric(who, reason == Reason.SYNCED)
-            if reason not in {Reason.SYNCED, PENDING}:
-                failing.add_metric([*who, vault_secret.spec.vault_url, reason], 1)
-            stale.add_metric(who, is_stale(vault_secret, last, now=state.now))
-        if last is not None:
-            success.add_metric(who, last.timestamp())
-        for entry in vault_secret.status.entries:
-            if entry.expires is not None:
-                expiry.add_metric([*who, entry.key], entry.expires.timestamp())
-    return ready, failing, success, stale, expiry
-
-
-def _reason(vault_secret: VaultSecret) -> str:
+def reason_of(vault_secret: VaultSecret) -> str:
+    """Give the reason of its Ready condition."""
     ready: Condition | None = condition(vault_secret.status, READY)
     return PENDING if ready is None else ready.reason

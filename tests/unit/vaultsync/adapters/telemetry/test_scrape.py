@@ -34,7 +34,7 @@ async def test_a_scrape_tells_what_happened_and_how_things_are() -> None:
     text = await Scene().text()
 
     assert 'vaultsync_build_info{version="1.2.3"} 1.0\n' in text
-    assert 'vaultsync_vaultsecret_ready{name="db",namespace="shop"} 1.0\n' in text
+    assert 'vaultsync_vaultsecret_ready{name="db",namespace="shop"} 1\n' in text
 
 
 async def test_names_of_vault_secrets_are_left_out_when_the_settings_say_so() -> None:
@@ -51,6 +51,18 @@ async def test_the_format_is_the_one_that_was_asked_for(accept: str, content_typ
 
     assert kind.startswith(content_type)
     assert body.decode().endswith(end)
+    assert body.count(b"# EOF") == end.count("# EOF")
+
+
+@pytest.mark.parametrize(
+    "accept",
+    ["application/openmetrics-text; version=abc", "text/plain; version=x", "image/png"],
+    ids=["OpenMetrics of no version", "text of no version", "a picture"],
+)
+async def test_who_asks_for_what_there_is_not_gets_prometheus_text(accept: str) -> None:
+    _, kind = await Scene().scrapes.render(accept)
+
+    assert kind.startswith("text/plain; version=0.0.4")
 
 
 async def test_the_state_is_taken_within_the_loop() -> None:

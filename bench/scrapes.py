@@ -1,0 +1,88 @@
+"""`python -m bench scrapes`: what a scrape of `/metrics` takes, and for how long it holds up the event loop."""
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from prometheus_client import CollectorRegistry
+
+from bench import machine
+from bench.figures import HERE, Figure, Report, rewrite
+from vaultsync.adapters.endpoints import serve
+from vaultsync.adapters.telemetry import Scrapes, State, Telemetry, VaultState, measure_lag
+from vaultsync.api.v1alpha1 import VaultSecret
+
+VAULT: Final = "https://shop.vault.azure.net"
+FORMATS: Final = {
+    "OpenMetrics, which Prometheus asks for": "application/openmetrics-text;version=1.0.0,text/plain;q=0.5",
+    "Prometheus' text": "text/plain",
+}
+_PROBE_SECONDS: Final = 0.005
+
+
+def run(arguments: list[str]) -> int:
+    """Measure; there is nothing that must be just so."""
+    parser = argparse.ArgumentParser(prog="python -m bench scrapes", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="few scrapes: to try it, not to cite it")
+    parser.add_argument("--write", action="store_true", help="put the figures into bench/README.md")
+    options = parser.parse_args(arguments)
+    report = Report("A scrape by another program, compressed; scraper and operator together on")
+    for objects in (1000, 10_000):
+        asyncio.run(_measure(objects, report, times=3 if options.quick else 20))
+    report.write_json(HERE / "out" / "scrapes.json")
+    text = f"{report.conditions} {machine.description()}; {report.taken:%Y-%m-%d}.\n\n{report.table()}"
+    print(f"\n{text}")
+    if options.write and not options.quick:
+        rewrite("scrapes", text)
+    return 0
+
+
+async def _measure(objects: int, report: Report, *, times: int) -> None:
+    now = datetime.now(UTC)
+    vault_secrets = tuple(_vault_secret(number, now) for number in range(objects))
+    state = State(now, vault_secrets, {VAULT: VaultState(up=True, looked_at=now, listed=objects)})
+    telemetry = Telemetry(CollectorRegistry(), version="0")
+    scrapes = Scrapes(telemetry, state=lambda: state, per_vault_secret=True)
+    report.section(f"{objects:,} VaultSecrets, a key with an expiry date each")
+    async with serve("127.0.0.1", 0, metrics=scrapes.render, is_ready=lambda: True) as port:
+        for name, accept in FORMATS.items():
+            taken, lags = await _scraped(port, times, accept)
+            report.add(Figure(f"scrape: {name}", taken["seconds"], "s"))
+            report.add(Figure("longest stall of the event loop meanwhile", [max(lags)], "s"))
+            report.add(Figure("size", [taken["size"] / 1e6], "MB"))
+            report.add(Figure("of which travels", [taken["sent"] / 1e6], "MB"))
+
+
+async def _scraped(port: int, times: int, accept: str) -> tuple[Mapping[str, Any], list[float]]:
+    """Let another program scrape; gives what it tells, and how late the event loop was meanwhile."""
+    pipe = asyncio.subprocess.PIPE
+    command = (sys.executable, "-m", "bench.scraper", str(port), str(times), accept)
+    scraper = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe)
+    lags: list[float] = []
+    probe = asyncio.create_task(measure_lag(lags.append, every=_PROBE_SECONDS))
+    printed, _ = await scraper.communicate(b"")
+    probe.cancel()
+    return json.loads(printed), lags
+
+
+def _vault_secret(number: int, now: datetime) -> VaultSecret:
+    """One as the API server gives it: nine of ten are in sync."""
+    synced = number % 10 > 0
+    moment, expiry = now.isoformat(), (now + timedelta(days=90)).isoformat()
+    ready = {"type": "Ready", "status": str(synced), "reason": "Synced" if synced else "SecretNotFound"}
+    metadata = {"name": f"secret-{number:05}", "namespace": f"team-{number % 100:02}", "uid": f"uid-{number}"}
+    entry = {"key": "password", "secretName": f"secret-{number:05}", "version": "0" * 32}
+    return VaultSecret.parse(
+        {
+            "metadata": metadata | {"generation": 1, "resourceVersion": "1", "creationTimestamp": moment},
+            "spec": {"vaultUrl": VAULT, "data": [{"key": "password", "secretName": f"secret-{number:05}"}]},
+            "status": {
+                "conditions": [ready | {"message": "So it is.", "lastTransitionTime": moment}],
+                "entries": [entry | {"expires": expiry, "readAt": moment}],
+            },
+        }
+    )
