@@ -58,7 +58,7 @@ class Peer:
         return text
 
 
-class FaultyVault:
+class FaultyServer:
     """Listens on a free port; each authorized request is answered by the script, the others by a challenge."""
 
     def __init__(self, script: Script, tls: ssl.SSLContext | None) -> None:

@@ -23,7 +23,7 @@ from kvsecrets import (
     SecretClient,
     UnexpectedAnswer,
 )
-from tests.integration.faulty import FaultyVault, Peer, Script
+from tests.integration.faulty import FaultyServer, Peer, Script
 
 SHORT = 0.5
 """Seconds of timeout where it is the timeout that ends a call."""
@@ -185,7 +185,7 @@ async def test_each_fault_is_a_clear_error_in_time_and_tells_nothing_secret(
     script, kind, problem = fault
     timeout = SHORT if problem is LATE else LONG
     caplog.set_level(logging.DEBUG)
-    with FaultyVault(script, tls(authority)) as vault:
+    with FaultyServer(script, tls(authority)) as vault:
         start = time.monotonic()
         with pytest.raises(kind) as caught:
             await read(vault.url, timeout)
@@ -201,7 +201,7 @@ async def test_headers_that_drip_end_with_the_timeout_of_a_task(authority: trust
     def drip(peer: Peer) -> None:
         peer.drip(b"HTTP/1.1 200 OK\r\nx-slow: " + b"x" * 10_000)
 
-    with FaultyVault(drip, tls(authority)) as vault:
+    with FaultyServer(drip, tls(authority)) as vault:
         start = time.monotonic()
         with pytest.raises(ConnectionFailed) as caught:
             await get_async(vault.url, SHORT)
@@ -215,19 +215,19 @@ async def test_a_compressed_answer_is_read(read: Get, authority: trustme.CA) -> 
     def packed(peer: Peer) -> None:
         peer.answer("200 OK", gzip.compress(SECRET), content_encoding="gzip")
 
-    with FaultyVault(packed, tls(authority)) as vault:
+    with FaultyServer(packed, tls(authority)) as vault:
         assert (await read(vault.url)).value.reveal() == VALUE
 
 
 @both
 @pytest.mark.parametrize("status", ["301 Moved", "302 Found", "307 Temporary", "308 Permanent"])
 async def test_a_redirect_is_not_followed(read: Get, status: str, authority: trustme.CA) -> None:
-    with FaultyVault(silent, tls(authority)) as elsewhere:
+    with FaultyServer(silent, tls(authority)) as elsewhere:
 
         def redirect(peer: Peer) -> None:
             peer.answer(status, location=f"{elsewhere.url}/secrets/db")
 
-        with FaultyVault(redirect, tls(authority)) as vault, pytest.raises(UnexpectedAnswer, match="redirects"):
+        with FaultyServer(redirect, tls(authority)) as vault, pytest.raises(UnexpectedAnswer, match="redirects"):
             await read(vault.url)
 
         assert elsewhere.requests == []
@@ -237,7 +237,7 @@ async def test_a_redirect_is_not_followed(read: Get, status: str, authority: tru
 async def test_a_certificate_for_another_name_is_refused_before_anything_is_sent(
     read: Get, authority: trustme.CA
 ) -> None:
-    with FaultyVault(silent, tls(authority, "shop.vault.azure.net")) as vault:
+    with FaultyServer(silent, tls(authority, "shop.vault.azure.net")) as vault:
         with pytest.raises(ConnectionFailed, match="certificate is refused") as caught:
             await read(vault.url)
 
@@ -247,7 +247,7 @@ async def test_a_certificate_for_another_name_is_refused_before_anything_is_sent
 
 @both
 async def test_a_certificate_of_an_unknown_authority_is_refused(read: Get) -> None:
-    with FaultyVault(silent, tls(trustme.CA())) as vault, pytest.raises(ConnectionFailed) as caught:
+    with FaultyServer(silent, tls(trustme.CA())) as vault, pytest.raises(ConnectionFailed) as caught:
         await read(vault.url)
 
     assert caught.value.problem is ConnectionProblem.UNTRUSTED
@@ -255,7 +255,7 @@ async def test_a_certificate_of_an_unknown_authority_is_refused(read: Get) -> No
 
 @both
 async def test_a_server_without_tls_gets_nothing(read: Get) -> None:
-    with FaultyVault(silent, None) as vault:
+    with FaultyServer(silent, None) as vault:
         with pytest.raises(ConnectionFailed):
             await read(vault.url, SHORT)
 
@@ -264,7 +264,7 @@ async def test_a_server_without_tls_gets_nothing(read: Get) -> None:
 
 @both
 async def test_a_closed_port_is_no_connection(read: Get, authority: trustme.CA) -> None:
-    with FaultyVault(silent, tls(authority)) as vault:
+    with FaultyServer(silent, tls(authority)) as vault:
         pass
 
     with pytest.raises(ConnectionFailed) as caught:
@@ -276,7 +276,7 @@ async def test_a_closed_port_is_no_connection(read: Get, authority: trustme.CA) 
 async def test_a_proxy_of_the_environment_is_asked_and_one_that_refuses_is_no_connection(
     read: Get, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with FaultyVault(silent, None) as proxy:
+    with FaultyServer(silent, None) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
         with pytest.raises(ConnectionFailed) as caught:
             await read("https://shop.vault.azure.net")
@@ -297,7 +297,7 @@ async def test_a_fault_that_passes_is_survived_by_trying_again(read: Get, author
     def misbehave_less_and_less(peer: Peer) -> None:
         scripts.pop(0)(peer)
 
-    with FaultyVault(misbehave_less_and_less, tls(authority)) as vault:
+    with FaultyServer(misbehave_less_and_less, tls(authority)) as vault:
         secret = await read(vault.url, retry=RetryPolicy(attempts=4, base_delay=0))
 
     assert secret.value.reveal() == VALUE

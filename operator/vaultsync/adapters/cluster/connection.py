@@ -68,9 +68,6 @@ async def configuration_from(environ: Mapping[str, str]) -> Configuration:
     # The chain and the host name are checked all the same; Python 3.13's strict mode refuses cluster authorities
     # that lack an extension which no other Kubernetes client asks for.
     configuration.disable_strict_ssl_verification = True
-    # The environment's proxies are for the vaults. The session would ask for them, and for ~/.netrc, in a thread at
-    # every request; a kubeconfig's proxy-url is obeyed.
-    configuration.client_session_kwargs = {"trust_env": False}
     try:
         if environ.get("KUBECONFIG"):
             await load_kube_config(
@@ -85,6 +82,26 @@ async def configuration_from(environ: Mapping[str, str]) -> Configuration:
     except ConfigException as error:
         raise NoCluster(f"The Kubernetes configuration cannot be used: {error}") from error
     return configuration
+
+
+class _Response(aiohttp.ClientResponse):
+    """An answer that drops its connection at once if nobody reads it to its end: a watch that is left, a time limit.
+
+    aiohttp would say farewell in TLS and keep the socket until the server has said it too: half a minute, out of our
+    sight, if the server is gone.
+    """
+
+    def close(self) -> None:
+        self._drop()
+        super().close()
+
+    def release(self) -> object:
+        self._drop()
+        return super().release()
+
+    def _drop(self) -> None:
+        if self.connection is not None and self.connection.transport is not None:
+            self.connection.transport.abort()
 
 
 class Connection:
@@ -112,6 +129,9 @@ class Connection:
         self._user_agent = user_agent
         self._answer_within = aiohttp.ClientTimeout(total=answer_within)
         self._news_within = aiohttp.ClientTimeout(total=None, sock_connect=answer_within, sock_read=news_within)
+        # The environment's proxies are for the vaults. The session would ask for them, and for ~/.netrc, in a thread at
+        # every request; a kubeconfig's proxy-url is obeyed.
+        configuration.client_session_kwargs = {"trust_env": False, "response_class": _Response}
         configuration.connection_pool_maxsize = connections
         self._client = ApiClient(configuration)
         configuration.connection_pool_maxsize = 0
