@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from traceback import walk_tb
 from typing import Any, TextIO
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -30,7 +31,7 @@ class TextLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Write one record as one line; line breaks in fields are escaped."""
         fields = "".join(f" {name}={_quoted(value)}" for name, value in sorted(_fields(record).items()))
-        return f"{_moment(record)} {record.levelname} {record.name}: {record.getMessage()}{fields}"
+        return f"{_moment(record)} {record.levelname} {record.name}: {_one_line(record.getMessage())}{fields}"
 
 
 class JsonLines(logging.Formatter):
@@ -43,17 +44,32 @@ class JsonLines(logging.Formatter):
 
 
 def _fields(record: logging.LogRecord) -> Mapping[str, Any]:
-    """Our own loggers' fields; those of others are their own objects, written for nobody."""
+    """Our own loggers' fields; those of others are their own objects, written for nobody.
+
+    Of an error that others log its type and place are told: its text may hold anything.
+    """
     if record.name.split(".")[0] not in OURS:
-        return {}
+        return _error_of(record)
     fields = {name: value for name, value in vars(record).items() if name not in _STANDARD}
     if record.exc_info:
         fields["exception"] = logging.Formatter().formatException(record.exc_info)
     return fields
 
 
+def _error_of(record: logging.LogRecord) -> Mapping[str, Any]:
+    if record.exc_info is None or record.exc_info[0] is None:
+        return {}
+    kind, _, traceback = record.exc_info
+    places = [f"{frame.f_code.co_filename}:{line}" for frame, line in walk_tb(traceback)]
+    return {"error": kind.__name__, "where": places[-1] if places else ""}
+
+
 def _moment(record: logging.LogRecord) -> str:
     return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _one_line(text: str) -> str:
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def _quoted(value: object) -> str:

@@ -129,7 +129,7 @@ class Census:
         self._doubt.clear()
 
     async def _lament(self, error: Exception, failures: int) -> None:
-        logger.warning("VaultSecrets cannot be listed", extra={"why": str(error)})
+        logger.warning("VaultSecrets cannot be listed", extra={"detail": str(error)})
         await self._sleep(backoff(min(failures, _MOST_DOUBLINGS), jitter=self._jitter))
 
 

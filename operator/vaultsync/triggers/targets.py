@@ -160,7 +160,7 @@ class Targets:
             if not heard:
                 # A watch lasts for minutes and brings a bookmark a minute: silence is a failure too.
                 failures += 1
-                logger.warning("targets are out of sight", extra={"namespace": namespace, "why": trouble})
+                logger.warning("targets are out of sight", extra={"namespace": namespace, "detail": trouble})
                 await self._sleep(backoff(min(failures, _MOST_DOUBLINGS), jitter=self._jitter))
 
     async def _list(self, namespace: str | None, view: _View) -> str:

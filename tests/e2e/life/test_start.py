@@ -84,7 +84,7 @@ def test_a_taken_port_is_named(scene: LifeScene) -> None:
 
 def await_log(running: RunningOperator, why: str) -> None:
     """Return as soon as the operator gives that reason for waiting."""
-    eventually(lambda: any(why in line.get("why", "") for line in running.lines()), why, within=START_SECONDS)
+    eventually(lambda: any(why in line.get("detail", "") for line in running.lines()), why, within=START_SECONDS)
 
 
 @story

@@ -166,7 +166,7 @@ class Cluster:
         except GoingAway:
             return
         except SyncError as error:
-            logger.warning("event not posted", extra={"vaultsecret": str(vault_secret.key), "why": error.message})
+            logger.warning("event not posted", extra={"vaultsecret": str(vault_secret.key), "detail": error.message})
 
     async def check_installed(self, namespace: str | None) -> None:
         """Make sure that VaultSecrets are known and may be listed, in one namespace or in all.

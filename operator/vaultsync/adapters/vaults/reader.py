@@ -238,9 +238,8 @@ class Vaults:
             except KeyVaultError as error:
                 status = _status_of(error)
                 failure = sync_error(error, vault_url=vault.url, secret=name)
-                logger.info(
-                    "vault call failed", extra={"vault": vault.url, "operation": operation, "error": str(error)}
-                )
+                fields = {"vault": vault.url, "operation": operation, "detail": str(error), **_request_ids(error)}
+                logger.info("vault call failed", extra=fields)
                 # The cause is dropped: what people may see of it is in the message, the rest in the log line above.
                 raise failure from None
             else:
@@ -268,6 +267,12 @@ def _sighting(properties: SecretProperties, seen_at: datetime) -> Sighting:
         seen_at=seen_at,
         version=properties.version,
     )
+
+
+def _request_ids(error: KeyVaultError) -> dict[str, str]:
+    """By what the vault's support, and our own debug log, find the call."""
+    ids = {name: getattr(error, name, None) for name in ("request_id", "client_request_id")}
+    return {name: text for name, text in ids.items() if text}
 
 
 def _status_of(error: KeyVaultError) -> str:

@@ -61,6 +61,30 @@ def test_an_exception_stays_within_its_line(as_json: bool) -> None:
     assert "ValueError" in stream.getvalue()
 
 
+def test_a_message_of_several_lines_becomes_one_and_no_escape_sequence_gets_through() -> None:
+    stream = logged(as_json=False)
+
+    logging.getLogger("azure.identity").warning("refused:\n\tEnvironmentCredential: \x1b[31munavailable")
+
+    assert stream.getvalue().endswith("WARNING azure.identity: refused: EnvironmentCredential: [31munavailable\n")
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_of_an_error_that_another_library_logs_its_type_and_place_are_told_and_not_its_text(as_json: bool) -> None:
+    stream = logged(as_json=as_json)
+
+    try:
+        int("a password")
+    except ValueError:
+        logging.getLogger("kopf.objects").exception("broke")
+
+    line = stream.getvalue()
+    assert line.count("\n") == 1
+    assert "ValueError" in line
+    assert "test_logs.py:" in line
+    assert "a password" not in line
+
+
 def test_loggers_that_print_requests_stay_quiet_at_debug() -> None:
     stream = logged(as_json=False, level="debug")
 
