@@ -1,6 +1,7 @@
 """The operator within this process, in a thread and an event loop of its own: started and stopped, and nothing else."""
 
 import asyncio
+import selectors
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,21 +10,22 @@ from typing import Final
 from vaultsync import app
 from vaultsync.settings import Settings
 
-FAREWELL: Final = 0.25
-"""Seconds that closed TLS connections take to be gone: https://docs.aiohttp.org/en/stable/client_advanced.html#graceful-shutdown"""
+FAREWELL: Final = 60.0
+"""Seconds that the API server may take to say farewell in TLS; kopf's connections wait for it when they are closed."""
 
 
 @contextmanager
 def running(environ: Mapping[str, str]) -> Iterator[None]:
     """Run the operator with these variables while the block lasts, then stop it; raises what ended it before."""
     stop = asyncio.Event()
+    selector = selectors.DefaultSelector()
     failures: list[BaseException] = []
-    with asyncio.Runner() as runner:
+    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selector)) as runner:
         loop = runner.get_loop()
 
         def run() -> None:
             try:
-                runner.run(_live(environ, stop))
+                runner.run(_live(environ, stop, selector))
             except BaseException as error:  # noqa: BLE001  it is raised again where the test sees it
                 failures.append(error)
 
@@ -38,8 +40,11 @@ def running(environ: Mapping[str, str]) -> Iterator[None]:
         raise failures[0]
 
 
-async def _live(environ: Mapping[str, str], stop: asyncio.Event) -> None:
+async def _live(environ: Mapping[str, str], stop: asyncio.Event, selector: selectors.BaseSelector) -> None:
+    ours = len(selector.get_map())
     await app.run(Settings.from_env(environ), environ, stop=stop)
     left = asyncio.all_tasks() - {asyncio.current_task()}
     assert left == set(), "an operator that has ended leaves no task behind"
-    await asyncio.sleep(FAREWELL)
+    async with asyncio.timeout(FAREWELL):
+        while len(selector.get_map()) > ours:  # noqa: ASYNC110 - nothing tells of the end of a closed connection
+            await asyncio.sleep(0.01)
