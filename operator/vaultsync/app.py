@@ -6,10 +6,12 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import kopf
 from prometheus_client import (
@@ -22,10 +24,11 @@ from prometheus_client import (
 
 from vaultsync import __version__
 from vaultsync.adapters.cluster import Access, Cluster, NoCluster, NotInstalled
-from vaultsync.adapters.endpoints import serve
+from vaultsync.adapters.endpoints import Gatekeeper, Render, serve
 from vaultsync.adapters.identities import CountedLogins, own_identity
 from vaultsync.adapters.logs import set_up_logs
 from vaultsync.adapters.telemetry import Scrapes, State, Telemetry, VaultState, measure_lag
+from vaultsync.adapters.tls import ServerCertificate
 from vaultsync.adapters.vaults import Budget, Vaults
 from vaultsync.api import ObjectKey
 from vaultsync.inventory import Inventory
@@ -218,13 +221,31 @@ async def build(settings: Settings, environ: Mapping[str, str], stack: AsyncExit
         return State(now(), inventory.all(), of_vaults, queue.depth, queue.oldest)
 
     scrapes = Scrapes(telemetry, state=state, per_vault_secret=settings.metrics_per_vaultsecret)
-    lag = asyncio.create_task(measure_lag(telemetry.lagged), name="lag")
-    stack.push_async_callback(_end, lag)
+    _beside(stack, measure_lag(telemetry.lagged))
     started = asyncio.Event()
-    host, port = settings.listen
-    port = await stack.enter_async_context(serve(host, port, metrics=scrapes.render, is_ready=started.is_set))
-    logger.info("serving metrics and probes", extra={"port": port})
+    gatekeeper = cluster.reviews if settings.metrics_authorization else None
+    await _serve(settings, stack, metrics=scrapes.render, is_ready=started.is_set, gatekeeper=gatekeeper)
     return Operator(cluster.access, events, targets, census, queue, polls, started)
+
+
+async def _serve(
+    settings: Settings,
+    stack: AsyncExitStack,
+    *,
+    metrics: Render,
+    is_ready: Callable[[], bool],
+    gatekeeper: Gatekeeper | None,
+) -> None:
+    """Serve metrics and probes until `stack` is closed. Raises `OSError` if port or certificate cannot be used."""
+    tls = None
+    if settings.tls_cert_file:
+        certificate = ServerCertificate(Path(settings.tls_cert_file), Path(settings.tls_key_file))
+        _beside(stack, certificate.follow())
+        tls = certificate.context
+    host, port = settings.listen
+    serving = serve(host, port, metrics=metrics, is_ready=is_ready, tls=tls, gatekeeper=gatekeeper)
+    port = await stack.enter_async_context(serving)
+    logger.info("serving metrics and probes", extra={"port": port, "version": __version__})
 
 
 def _state_of(vault_url: str, polls: Polls, vaults: Vaults) -> VaultState:
@@ -241,9 +262,15 @@ def _state_of(vault_url: str, polls: Polls, vaults: Vaults) -> VaultState:
     )
 
 
-async def _end(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+def _beside(stack: AsyncExitStack, work: Coroutine[Any, Any, None]) -> None:
+    """Let something run until `stack` is closed."""
+    task = asyncio.create_task(work)
+
+    async def end() -> None:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    stack.push_async_callback(end)
 
 
 def now() -> datetime:

@@ -6,7 +6,15 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from vaultsync.api.durations import parse_duration
 
@@ -79,6 +87,15 @@ class Settings(BaseModel):
     listen: Annotated[tuple[str, Annotated[int, Field(ge=0, le=65535)]], BeforeValidator(_listen)] = ("0.0.0.0", 8080)  # noqa: S104  Prometheus and the kubelet's probes come from outside the pod
     """Address and port of metrics and probes; port 0 takes a free one."""
 
+    tls_cert_file: str = ""
+    """Certificate with its chain, as PEM, with which that port is served; empty: no TLS. The file may be renewed."""
+
+    tls_key_file: Annotated[str, Field(validate_default=True)] = ""
+    """The certificate's key, as PEM."""
+
+    metrics_authorization: bool = False
+    """Whether `/metrics` is only for those who may get the path `/metrics` by the cluster's roles."""
+
     concurrency: Annotated[int, Field(ge=1, le=256)] = 32
     """How many VaultSecrets of one vault are reconciled at once; four times as many over all vaults."""
 
@@ -98,6 +115,13 @@ class Settings(BaseModel):
 
     log_format: LogFormat = LogFormat.TEXT
     """Lines for people or for machines."""
+
+    @field_validator("tls_key_file")
+    @classmethod
+    def _both_or_neither(cls, key_file: str, others: ValidationInfo) -> str:
+        if bool(key_file) != bool(others.data.get("tls_cert_file")):
+            raise ValueError(f"give it together with {PREFIX}TLS_CERT_FILE")
+        return key_file
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:

@@ -6,23 +6,35 @@ Takes a dict: `root`, the top context, and `value`, the name of what was turned 
 {{- end -}}
 {{- end -}}
 
-{{- /* vaultsync.endpoint: how to scrape the metrics port. Takes the values of a monitor. */ -}}
+{{- /* vaultsync.endpoint: how to scrape the metrics port. Takes a dict: `root`, the top context, and `is`, the values of
+a monitor. */ -}}
 {{- define "vaultsync.endpoint" -}}
 port: metrics
 path: /metrics
 {{- /* The namespace of a sample is that of its VaultSecret, not the operator's. */}}
 honorLabels: true
-{{- with .interval }}
+{{- if .root.Values.settings.tlsCertFile }}
+scheme: https
+{{- end }}
+{{- with .is.tlsConfig }}
+tlsConfig:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .is.authorization }}
+authorization:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .is.interval }}
 interval: {{ . }}
 {{- end }}
-{{- with .scrapeTimeout }}
+{{- with .is.scrapeTimeout }}
 scrapeTimeout: {{ . }}
 {{- end }}
-{{- with .relabelings }}
+{{- with .is.relabelings }}
 relabelings:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with .metricRelabelings }}
+{{- with .is.metricRelabelings }}
 metricRelabelings:
   {{- toYaml . | nindent 2 }}
 {{- end }}

@@ -17,6 +17,9 @@ def test_every_variable_is_read() -> None:
             "VAULTSYNC_WATCH_NAMESPACES": "shop, web",
             "VAULTSYNC_VAULT_DNS_SUFFIXES": ".example.net,localhost",
             "VAULTSYNC_LISTEN": "[::1]:9090",
+            "VAULTSYNC_TLS_CERT_FILE": "/tls/tls.crt",
+            "VAULTSYNC_TLS_KEY_FILE": "/tls/tls.key",
+            "VAULTSYNC_METRICS_AUTHORIZATION": "true",
             "VAULTSYNC_CONCURRENCY": "8",
             "VAULTSYNC_VAULT_CALLS_PER_10S": "100",
             "VAULTSYNC_RECHECK_INTERVAL": "1h30m",
@@ -30,6 +33,9 @@ def test_every_variable_is_read() -> None:
         "watch_namespaces": ("shop", "web"),
         "vault_dns_suffixes": (".example.net", "localhost"),
         "listen": ("::1", 9090),
+        "tls_cert_file": "/tls/tls.crt",
+        "tls_key_file": "/tls/tls.key",
+        "metrics_authorization": True,
         "concurrency": 8,
         "vault_calls_per_10s": 100,
         "recheck_interval": timedelta(minutes=90),
@@ -37,6 +43,12 @@ def test_every_variable_is_read() -> None:
         "log_level": LogLevel.DEBUG,
         "log_format": LogFormat.JSON,
     }
+
+
+@pytest.mark.parametrize("name", ["TLS_CERT_FILE", "TLS_KEY_FILE"])
+def test_a_certificate_needs_its_key_and_a_key_its_certificate(name: str) -> None:
+    with pytest.raises(SettingsError, match="VAULTSYNC_TLS_KEY_FILE: give it together with VAULTSYNC_TLS_CERT_FILE"):
+        Settings.from_env({f"VAULTSYNC_{name}": "/tls/file"})
 
 
 def test_an_empty_variable_is_no_setting() -> None:

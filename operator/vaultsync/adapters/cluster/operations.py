@@ -13,6 +13,7 @@ from vaultsync import __version__
 from vaultsync.adapters.cluster import wire
 from vaultsync.adapters.cluster.connection import Access, Answer, Connection, configuration_from
 from vaultsync.adapters.cluster.refusals import OutOfDate
+from vaultsync.adapters.cluster.reviews import Reviews
 from vaultsync.api import FIELD_MANAGER, ObjectKey
 from vaultsync.api.v1alpha1 import VaultSecretHead
 from vaultsync.rules.observed import Observed, observed_from
@@ -66,6 +67,11 @@ class Cluster:
     async def access(self) -> Access:
         """Tell how to get to the same API as the same user. Raises `SyncError` if the token cannot be read."""
         return await self._connection.access()
+
+    @property
+    def reviews(self) -> Reviews:
+        """Who knows people and their rights."""
+        return Reviews(self._connection)
 
     async def aclose(self) -> None:
         """Drop all connections."""

@@ -1,9 +1,15 @@
 """The operator's own port, asked over a real socket."""
 
+import ssl
+from collections.abc import Mapping
+from typing import Any
+
 import httpx
 import pytest
+import trustme
 
 from vaultsync.adapters.endpoints import serve
+from vaultsync.rules.outcome import Reason, SyncError
 
 
 async def ask(port: int, path: str, **headers: str) -> httpx.Response:
@@ -45,3 +51,73 @@ async def test_a_taken_port_is_an_error_that_says_so() -> None:
         with pytest.raises(OSError, match=str(port)):
             async with serve("127.0.0.1", port, metrics=render, is_ready=lambda: True):
                 pass
+
+
+# Who may scrape
+
+
+class Gatekeeper:
+    """Knows two tokens, and lets one of their owners in."""
+
+    def __init__(self) -> None:
+        self.failure: SyncError | None = None
+
+    async def user_of(self, token: str) -> Mapping[str, Any] | None:
+        if self.failure is not None:
+            raise self.failure
+        return {"prometheus-token": {"username": "prometheus"}, "shop-token": {"username": "shop"}}.get(token)
+
+    async def may_get(self, user: Mapping[str, Any], path: str) -> bool:
+        return (user["username"], path) == ("prometheus", "/metrics")
+
+
+@pytest.mark.parametrize(
+    ("authorization", "status"),
+    [
+        ("Bearer prometheus-token", 200),
+        ("bearer prometheus-token", 200),
+        ("Bearer shop-token", 403),
+        ("Bearer unknown", 401),
+        ("Bearer", 401),
+        ("Basic cHJvbWV0aGV1czp4", 401),
+        ("", 401),
+    ],
+    ids=["who may", "in lower case", "who may not", "nobody", "no token", "a password", "nothing"],
+)
+async def test_only_those_scrape_whom_the_gatekeeper_lets_in(authorization: str, status: int) -> None:
+    async with serve("127.0.0.1", 0, metrics=render, is_ready=lambda: True, gatekeeper=Gatekeeper()) as port:
+        answer = await ask(port, "/metrics", authorization=authorization)
+
+    assert answer.status_code == status
+    assert ("asked for" in answer.text) is (status == 200)
+    assert answer.headers.get("WWW-Authenticate") == ("Bearer" if status == 401 else None)
+
+
+async def test_nobody_scrapes_while_the_cluster_cannot_be_asked() -> None:
+    gatekeeper = Gatekeeper()
+    gatekeeper.failure = SyncError(Reason.CLUSTER_UNAVAILABLE, "no answer")
+
+    async with serve("127.0.0.1", 0, metrics=render, is_ready=lambda: True, gatekeeper=gatekeeper) as port:
+        answer = await ask(port, "/metrics", authorization="Bearer prometheus-token")
+
+    assert (answer.status_code, "asked for" in answer.text) == (503, False)
+
+
+async def test_probes_are_for_everybody() -> None:
+    async with serve("127.0.0.1", 0, metrics=render, is_ready=lambda: True, gatekeeper=Gatekeeper()) as port:
+        assert [(await ask(port, path)).status_code for path in ("/healthz", "/readyz")] == [200, 200]
+
+
+async def test_the_port_speaks_tls_when_it_is_given_a_certificate() -> None:
+    authority = trustme.CA()
+    tls, theirs = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), ssl.create_default_context()
+    authority.issue_cert("127.0.0.1").configure_cert(tls)
+    authority.configure_trust(theirs)
+
+    async with (
+        serve("127.0.0.1", 0, metrics=render, is_ready=lambda: True, tls=tls) as port,
+        httpx.AsyncClient(verify=theirs) as client,
+    ):
+        answer = await client.get(f"https://127.0.0.1:{port}/healthz")
+
+    assert answer.text == "ok\n"

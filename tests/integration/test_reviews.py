@@ -1,0 +1,61 @@
+"""Who may scrape, judged by a real API server: the tokens and the rights of its service accounts."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from tests.controlplane.plane import ControlPlane
+from vaultsync.adapters.cluster import Cluster
+
+
+@pytest.fixture
+async def cluster(controlplane: ControlPlane) -> AsyncIterator[Cluster]:
+    environ = {"KUBECONFIG": str(controlplane.kubeconfig)}
+    async with await Cluster.connect(environ, now=lambda: datetime.now(UTC)) as cluster:
+        yield cluster
+
+
+def token_of(controlplane: ControlPlane, namespace: str, account: str) -> str:
+    """A token of a new service account."""
+    controlplane.kubectl("create", "serviceaccount", account, "-n", namespace)
+    return controlplane.kubectl("create", "token", account, "-n", namespace).strip()
+
+
+async def test_a_service_account_is_known_by_its_token(
+    controlplane: ControlPlane, cluster: Cluster, namespace: str
+) -> None:
+    user = await cluster.reviews.user_of(token_of(controlplane, namespace, "prometheus"))
+
+    assert user is not None
+    assert user["username"] == f"system:serviceaccount:{namespace}:prometheus"
+
+
+@pytest.mark.parametrize("token", ["nobodys", "eyJhbGciOiJub25lIn0.e30."], ids=["junk", "a token of no issuer"])
+async def test_junk_is_nobodys_token(cluster: Cluster, token: str) -> None:
+    assert await cluster.reviews.user_of(token) is None
+
+
+async def test_rights_are_those_of_the_clusters_roles(
+    controlplane: ControlPlane, cluster: Cluster, namespace: str
+) -> None:
+    user = await cluster.reviews.user_of(token_of(controlplane, namespace, "prometheus"))
+    assert user is not None
+    assert not await cluster.reviews.may_get(user, "/metrics")
+
+    role = f"{namespace}-metrics-reader"
+    controlplane.kubectl("create", "clusterrole", role, "--verb=get", "--non-resource-url=/metrics")
+    account = f"--serviceaccount={namespace}:prometheus"
+    controlplane.kubectl("create", "clusterrolebinding", role, f"--clusterrole={role}", account)
+
+    await _until_allowed(cluster, user)
+    assert not await cluster.reviews.may_get(user, "/logs")
+
+
+async def _until_allowed(cluster: Cluster, user: Mapping[str, Any]) -> None:
+    """Wait for the API server to hear of its own new role."""
+    async with asyncio.timeout(10):
+        while not await cluster.reviews.may_get(user, "/metrics"):  # noqa: ASYNC110  nobody tells when it has heard
+            await asyncio.sleep(0.05)
