@@ -97,6 +97,13 @@ async def run(settings: Settings, environ: Mapping[str, str], *, stop: asyncio.E
     async with AsyncExitStack() as stack:
         operator = await build(settings, environ, stack)
 
+        async def end() -> None:
+            # All that is ours ends before kopf looks whether anything is left, which it would wait five seconds for;
+            # the wait for `stop` too, which goes on where it was a signal that stopped us.
+            stop.set()
+            await operator.stop()
+            await stack.aclose()
+
         async def begin() -> None:
             try:
                 await operator.start()
@@ -104,13 +111,10 @@ async def run(settings: Settings, environ: Mapping[str, str], *, stop: asyncio.E
                 # Raised from here, kopf would take it for something that passes.
                 trouble.append(error)
                 stop.set()
-
-        async def end() -> None:
-            # All that is ours ends before kopf looks whether anything is left, which it would wait five seconds for;
-            # the wait for `stop` too, which goes on where it was a signal that stopped us.
-            stop.set()
-            await operator.stop()
-            await stack.aclose()
+            except asyncio.CancelledError:
+                # Told to stop before it has begun: kopf does not call `end` then.
+                await end()
+                raise
 
         registry = kopf.OperatorRegistry()
         register(registry, operator.events, access=operator.access, start=begin, stop=end)

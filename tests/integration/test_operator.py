@@ -69,14 +69,17 @@ def test_it_runs_until_it_is_told_to_stop_and_may_run_again(
     assert not is_ready(port)
 
 
-def test_it_changes_nothing_that_belongs_to_the_process(environ: dict[str, str], port: int) -> None:
+def test_it_changes_nothing_that_belongs_to_the_process(
+    controlplane: ControlPlane, namespace: str, environ: dict[str, str]
+) -> None:
     def belongings() -> tuple[object, ...]:
         handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
         return handlers, logging.getLogger().handlers[:], logging.getLogger().level, threading.active_count()
 
+    controlplane.apply(manifest(spec(suspend=True), namespace=namespace))
     before = belongings()
     with running(environ):
-        eventually(lambda: is_ready(port))
+        eventually(lambda: reason(controlplane, namespace) == "Suspended")
 
     assert belongings() == before
 
