@@ -63,7 +63,7 @@ class _Stack(Generic[H]):
 
 
 class Connections:
-    """Connections for threads."""
+    """Connections for threads; one whose exchange fails or is interrupted is closed, as it may never work again."""
 
     def __init__(self, make: Callable[[], httpx.Client], timeout: float) -> None:
         self._stack = _Stack(make)
@@ -77,10 +77,12 @@ class Connections:
             raise ConnectionFailed(_crowded(self._timeout))
         try:
             http = self._stack.pop()
+            kept = False
             try:
                 yield http
+                kept = self._stack.push(http)
             finally:
-                if not self._stack.push(http):
+                if not kept:
                     http.close()
         finally:
             self._places.release()
@@ -92,7 +94,10 @@ class Connections:
 
 
 class AsyncConnections:
-    """Connections for tasks."""
+    """Connections for tasks; one whose exchange fails or is cancelled is closed, as it may never work again.
+
+    httpx loses track of its connection when it is cancelled at some moments, and then waits for it for ever.
+    """
 
     def __init__(self, make: Callable[[], httpx.AsyncClient], timeout: float) -> None:
         self._stack = _Stack(make)
@@ -105,10 +110,12 @@ class AsyncConnections:
         await self._place()
         try:
             http = self._stack.pop()
+            kept = False
             try:
                 yield http
+                kept = self._stack.push(http)
             finally:
-                if not self._stack.push(http):
+                if not kept:
                     await http.aclose()
         finally:
             self._places.release()

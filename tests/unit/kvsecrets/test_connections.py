@@ -135,6 +135,35 @@ def test_a_failure_does_not_cost_a_place() -> None:
         assert not http.is_closed
 
 
+def test_a_connection_whose_exchange_failed_is_not_lent_again() -> None:
+    lend = many()
+    with pytest.raises(KeyError), lend() as failed:
+        raise KeyError
+
+    with lend() as other:
+        assert other is not failed
+    assert failed.is_closed
+
+
+async def test_a_connection_whose_exchange_was_cancelled_is_not_lent_again() -> None:
+    lend = many_async()
+    lent: list[httpx.AsyncClient] = []
+
+    async def wait() -> None:
+        async with lend() as http:
+            lent.append(http)
+            await asyncio.Event().wait()
+
+    waiting = asyncio.create_task(wait())
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+
+    async with lend() as other:
+        assert other is not lent[0]
+    assert lent[0].is_closed
+
+
 def test_closing_ends_idle_connections_now_and_lent_ones_when_they_come_back() -> None:
     lend = many()
     with lend() as lent:
