@@ -49,7 +49,7 @@ demo-down: install ## end what `make demo KEEP=1` left running
 bench: install tools ## measure what bench/README.md claims
 	$(BIN)/python -m bench
 
-generate: install ## write the files that are made from others: CRDs, the chart's table of values, its golden renders
+generate: install ## write the files that are made from others: CRDs, the chart's table of values, its dashboard, golden renders
 	$(BIN)/vaultsync crds --write crds
 	$(BIN)/vaultsync crds --write charts/vaultsync/files/crds
 	$(BIN)/python -m tests.chart

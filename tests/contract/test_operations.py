@@ -1,0 +1,105 @@
+"""The page about operations tells of the settings and log lines that there are, and its links lead somewhere."""
+
+import ast
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from enum import EnumType, StrEnum
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from vaultsync.api.durations import format_duration
+from vaultsync.settings import PREFIX, Settings
+
+ROOT: Final = Path(__file__).parents[2]
+PAGE: Final = ROOT / "docs" / "operations.md"
+LEVELS: Final = {"debug", "info", "warning", "error", "exception"}
+
+
+def rows(heading: str) -> list[list[str]]:
+    """The cells of the first table under a heading."""
+    section = PAGE.read_text().split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    lines = [line for line in section.splitlines() if line.startswith("| `")]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+
+
+def as_written(default: object) -> str:
+    """A default as a variable holds it."""
+    match default:
+        case bool():
+            return str(default).lower()
+        case timedelta():
+            return format_duration(default)
+        case (str() as host, int() as port):
+            return f"{host}:{port}"
+        case tuple():
+            return ",".join(default)
+        case _:
+            return str(default)
+
+
+def test_the_page_tells_of_each_setting_and_its_default() -> None:
+    told = {name.strip("`"): default.strip("`") for name, _meaning, default in rows("Settings")}
+
+    assert told == {
+        f"{PREFIX}{name.upper()}": as_written(field.get_default()) for name, field in Settings.model_fields.items()
+    }
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, field in Settings.model_fields.items() if type(field.annotation) is EnumType]
+)
+def test_the_page_names_the_words_of_a_setting_that_has_a_choice(name: str) -> None:
+    words = Settings.model_fields[name].annotation
+    assert isinstance(words, type)
+    assert issubclass(words, StrEnum)
+
+    (meaning,) = [row[1] for row in rows("Settings") if row[0] == f"`{PREFIX}{name.upper()}`"]
+
+    assert re.findall(r"`(\w+)`", meaning) == list(words)
+
+
+def logged(module: Path) -> Iterator[tuple[str, str]]:
+    """Every message that a module logs, with its level."""
+    for node in ast.walk(ast.parse(module.read_text())):
+        if not (isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant)):
+            continue
+        match node.func:
+            case ast.Attribute(value=ast.Name(id="logger"), attr=level) if level in LEVELS:
+                yield str(node.args[0].value), level.replace("exception", "error")
+            case ast.Name(id="_log_bug"):
+                yield str(node.args[0].value), "error"
+
+
+def test_the_page_tells_of_each_log_line_and_of_no_other() -> None:
+    told = {(message.strip("`"), level) for message, level, _fields, _when in rows("Logs")}
+
+    modules = (ROOT / "operator" / "vaultsync").rglob("*.py")
+    assert told == {line for module in modules for line in logged(module)}
+
+
+def test_links_between_the_pages_lead_somewhere() -> None:
+    pages = [*(ROOT / "docs").glob("*.md"), *(ROOT / "docs" / "runbooks").glob("*.md")]
+
+    broken = {
+        f"{page.relative_to(ROOT)}: {link}"
+        for page in pages
+        for link in re.findall(r"\]\((?!https?:)([^)]+)\)", page.read_text())
+        if not _leads(page, link)
+    }
+
+    assert broken == set()
+
+
+def _leads(page: Path, link: str) -> bool:
+    path, _, anchor = link.partition("#")
+    target = (page.parent / path) if path else page
+    return target.exists() and (not anchor or anchor in _anchors(target))
+
+
+def _anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
