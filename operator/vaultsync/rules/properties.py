@@ -7,21 +7,15 @@ the value than its place in it.
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, Final, NoReturn
 
-import re2
-
 from vaultsync.api.fields import is_data_key
+from vaultsync.rules.names import naming
 from vaultsync.rules.outcome import Reason, SyncError
-
-RENAMED: Final = "key"
-"""The group of a `rename` pattern that holds the new name."""
 
 _INDEX: Final = re.compile("0|[1-9][0-9]{0,8}", re.ASCII)
 _LONGEST_NAME: Final = 253
-_PATTERN_MEMORY: Final = 1 << 15
-"""In bytes: RE2's time grows with text times compiled pattern, so that the pattern needs a bound as well."""
 
 
 class _Number(str):
@@ -59,20 +53,19 @@ def property_of(text: str, path: str, *, origin: str) -> bytes:
 def fields_of(text: str, *, origin: str, prefix: str = "", rename: str | None = None) -> dict[str, bytes]:
     """Give every field of a JSON object by the key that it becomes, with contents as `property_of` gives them.
 
-    `rename` is a regular expression in RE2's syntax with a group named `key`: where it matches a field's whole name,
-    the group is the new name; other fields keep theirs. `prefix` comes before either.
+    `prefix` and `rename` make keys of the fields' names, as `naming` tells.
 
     Raises:
         SyncError: PropertyMissing, if the value is no JSON object. TargetInvalid, if a field does not become a key that
             Kubernetes allows, or two become the same. InvalidSpec, if `rename` is no such expression.
     """
-    new_name = _renaming(rename) if rename is not None else str
+    key_of = naming(prefix, rename)
     document = _parsed(text, origin)
     if not isinstance(document, dict):
         raise SyncError(Reason.PROPERTY_MISSING, f"{origin} is JSON, but no object with fields.")
     fields: dict[str, bytes] = {}
     for place, (name, value) in enumerate(document.items(), start=1):
-        key = prefix + new_name(name) if _fits(name) else ""
+        key = key_of(name) if _fits(name) else ""
         if not is_data_key(key):
             raise _no_key(f"Field {place} of {origin} does not become a key that a Kubernetes Secret allows")
         if key in fields:
@@ -128,28 +121,6 @@ def _compact(value: Any) -> str:  # noqa: ANN401  a part of a JSON document is a
             return "[" + ",".join(map(_compact, value)) + "]"
         case _:
             return json.dumps(value, ensure_ascii=False)
-
-
-def _renaming(pattern: str) -> Callable[[str], str]:
-    options = re2.Options()
-    options.log_errors = False  # or RE2 writes them to standard error itself
-    options.max_mem = _PATTERN_MEMORY
-    try:
-        expression = re2.compile(pattern, options)
-    except re2.error:
-        expression = None
-    if expression is None or RENAMED not in expression.groupindex:
-        raise SyncError(
-            Reason.INVALID_SPEC,
-            f"rename must be a regular expression in RE2's syntax, of moderate size, with a group (?P<{RENAMED}>…); "
-            f"{pattern} is none.",
-        )
-
-    def renamed(name: str) -> str:
-        found = expression.fullmatch(name)
-        return name if found is None else found[RENAMED] or ""
-
-    return renamed
 
 
 def _fits(name: str) -> bool:
