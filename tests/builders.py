@@ -22,9 +22,9 @@ from vaultsync.api.v1alpha1 import (
 )
 from vaultsync.rules.applied import Applied, fingerprint
 from vaultsync.rules.changes import Sighting
-from vaultsync.rules.desired import Reading
 from vaultsync.rules.observed import Field, Observed, Owner
-from vaultsync.rules.outcome import EntryState
+from vaultsync.rules.outcome import Change, SecretRef, SecretState, Synced
+from vaultsync.rules.readings import Reading
 
 Tweak = Any
 """What a test puts in the place of a default."""
@@ -75,9 +75,16 @@ def a_status(*entries: StatusEntry, reason: str = "Synced", since: datetime = RE
     return VaultSecretStatus(conditions=(ready,), entries=entries or (a_status_entry(),))
 
 
-def a_state(**tweaks: Tweak) -> EntryState:
-    """What is known of the default entry."""
-    return replace(EntryState("password", "db-password", FIRST, START, None, READ_AT), **tweaks)
+def a_state(*keys: str, source: str = "db-password", **tweaks: Tweak) -> SecretState:
+    """What is known of the default entry's secret, or of another that fills other keys."""
+    return replace(SecretState(SecretRef(source), keys or ("password",), FIRST, START, None, READ_AT), **tweaks)
+
+
+def a_synced(*states: SecretState, change: Change = Change.NONE, detail: str = "", left_out: int = 0) -> Synced:
+    """A target in sync whose keys are those that secrets fill; the default entry's, unless others are given."""
+    secrets = states or (a_state(),)
+    keys = frozenset(key for state in secrets if state.version is not None for key in state.keys)
+    return Synced(secrets, keys, change, detail, left_out)
 
 
 def a_reading(value: str = "s3cret", **tweaks: Tweak) -> Reading:

@@ -1,4 +1,4 @@
-"""VaultSecret manifests for tests: right ones, wrong ones with what people are told, and any at random."""
+"""VaultSecret manifests for tests: right ones, wrong ones with what people are told, and those of the documentation."""
 
 import copy
 import re
@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
-from hypothesis import strategies as st
 
 from vaultsync.api import API_VERSION, KIND
 
@@ -31,6 +30,11 @@ def spec(**changes: Any) -> Spec:  # noqa: ANN401 - wrong specs hold anything
 def entry(**changes: Any) -> Spec:  # noqa: ANN401 - the same
     """A spec whose one entry is right but for the changes."""
     return spec(data=[ENTRY | changes])
+
+
+def source(**fields: Any) -> Spec:  # noqa: ANN401 - the same
+    """A right spec with one line of dataFrom beside its entry."""
+    return spec(dataFrom=[fields])
 
 
 def target(**fields: Any) -> Spec:  # noqa: ANN401 - the same
@@ -85,8 +89,8 @@ WRONG: Final = (
     Wrong("a vault with a user", spec(vaultUrl="https://me@shop.vault.azure.net"), "and nothing after it"),
     Wrong("a vault with a query", spec(vaultUrl=f"{URL}?api-version=7.4"), "and nothing after it"),
     Wrong("a port beyond ports", spec(vaultUrl=f"{URL}:65536"), "must be the vault's URI"),
-    Wrong("no data", spec(data=None), "spec.data: Required value", structural=True),
-    Wrong("empty data", spec(data=[]), "should have at least 1 items", structural=True),
+    Wrong("nothing wanted", spec(data=None), "must have at least one line in data or dataFrom"),
+    Wrong("empty lists", spec(data=[], dataFrom=[]), "say which secrets of the vault are wanted"),
     Wrong(
         "too much data",
         spec(data=[{"key": f"key-{number}", "secretName": "db"} for number in range(257)]),
@@ -107,6 +111,57 @@ WRONG: Final = (
     ),
     Wrong("an unknown encoding", entry(encoding="Hex"), 'supported values: "Utf8", "Base64"', structural=True),
     Wrong("optional in words", entry(optional="yes"), "must be of type boolean", structural=True),
+    Wrong("a path that ends in a dot", entry(property="db."), "names with dots between them, as in db.password"),
+    Wrong("no path", entry(property=""), "should be at least 1 chars long", structural=True),
+    Wrong(
+        "a version before a pinned one",
+        entry(version=VERSION, previousKey="old"),
+        "leave out version, or previousKey",
+    ),
+    Wrong("a key for the version before with a space", entry(previousKey="o l d"), "letters, digits, '-', '_' and '.'"),
+    Wrong("a source of nothing", source(), "must have exactly one of object, find and certificate"),
+    Wrong("a source of two kinds", source(object="a", certificate="b"), "must have exactly one of object, find and"),
+    Wrong("a search for anything", source(find={}), "find must have names or tags"),
+    Wrong("a search by no tags", source(find={"tags": {}}), "find must have names or tags"),
+    Wrong("a search by a path", source(find={"names": "shop/*"}), "in which * and ? may stand for other characters"),
+    Wrong("a version of what is found", source(find={"names": "a*"}, version=VERSION), "leave it out beside find"),
+    Wrong("an object by an odd name", source(object="app_config"), "letters, digits and hyphens"),
+    Wrong("a prefix with a slash", source(object="a", prefix="a/"), "must be the beginning of a key"),
+    Wrong("a pattern without its group", source(object="a", rename="^app_(.*)$"), "with a group named key"),
+    Wrong("a certificate with a prefix", source(certificate="a", prefix="a"), "keys are tls.crt and tls.key"),
+    Wrong("an object's root", source(object="a", ca=True), "are for a certificate: leave them out otherwise"),
+    Wrong(
+        "an object's store",
+        source(object="a", keyStore={"key": "a", "passwordKey": "b"}),
+        "are for a certificate: leave them out otherwise",
+    ),
+    Wrong(
+        "a store without a password",
+        source(certificate="a", trustStore={"key": "a"}),
+        "passwordKey: Required value",
+        structural=True,
+    ),
+    Wrong(
+        "an unknown way out of a collision",
+        source(object="a", onCollision="Merge"),
+        'supported values: "Fail", "Replace"',
+        structural=True,
+    ),
+    Wrong(
+        "too many sources",
+        spec(dataFrom=[{"object": "a"}] * 33),
+        "must have at most 32 items",
+        structural=True,
+    ),
+    Wrong("a template for a key with a space", target(template={"a b": ""}), "each template's key must be one"),
+    Wrong("a template for a key that climbs", target(template={"../a": ""}), "each template's key must be one"),
+    Wrong(
+        "an endless template",
+        target(template={"a": "x" * 16385}),
+        "may not be more than 16384 bytes",
+        structural=True,
+    ),
+    Wrong("immutable in words", target(immutable="yes"), "must be of type boolean", structural=True),
     Wrong("a hasty interval", spec(refreshInterval="5s"), "must be a duration between 10s and 24h"),
     Wrong("a lazy interval", spec(refreshInterval="24h1s"), "must be a duration between 10s and 24h"),
     Wrong("an interval without a unit", spec(refreshInterval="120"), "written like 30s, 2m or 1h30m"),
@@ -152,17 +207,41 @@ RIGHT: Final = {
         data=[{"key": key, "secretName": "a"} for key in ("tls.crt", ".hidden", "A_b-9", "-", "a..b")]
     ),
     "every field": spec(
-        data=[ENTRY | {"version": VERSION, "encoding": "Base64", "optional": True}],
+        data=[ENTRY | {"version": VERSION, "property": "db.password", "encoding": "Base64", "optional": True}],
+        dataFrom=[
+            {"object": "app", "version": VERSION, "optional": True, "prefix": "app_", "rename": "^x_(?P<key>.*)$"},
+            {"find": {"names": "shop-*", "tags": {"tier": "web"}}, "optional": True, "onCollision": "Replace"},
+            {
+                "certificate": "shop-tls",
+                "passwordKey": "password",
+                "ca": True,
+                "keyStore": {"key": "key.p12", "passwordKey": "password"},
+                "trustStore": {"key": "trust.p12", "passwordKey": "password"},
+                "onCollision": "Fail",
+            },
+        ],
         target={
             "name": "db.credentials",
             "type": "example.com/credentials",
             "labels": {"team": "shop", "example.com/tier": "", "a": "A.b_c-9"},
             "annotations": {"example.com/note": "some words, with é"},
+            "template": {"DSN": "postgres://{{ password | url_encode }}@db"},
+            "immutable": True,
+            "replaceImmutable": True,
             "adopt": True,
         },
         refreshInterval="1h30m",
         onDelete="Retain",
         suspend=True,
+    ),
+    "a JSON pointer": entry(property="/db/0/a~1b"),
+    "the version before": entry(previousKey="password.old"),
+    "nothing but an object": spec(data=None, dataFrom=[{"object": "app"}]),
+    "a certificate as the vault keeps it": spec(
+        data=None, dataFrom=[{"certificate": "shop-tls"}], target={"type": "kubernetes.io/tls"}
+    ),
+    "a login by a template": spec(
+        data=[ENTRY], target={"type": "kubernetes.io/dockerconfigjson", "template": {".dockerconfigjson": "{}"}}
     ),
     "the shortest interval": spec(refreshInterval="10s"),
     "the longest interval": spec(refreshInterval="1440m"),
@@ -174,85 +253,6 @@ RIGHT: Final = {
     "the most entries": spec(data=[{"key": f"key-{number}", "secretName": "db"} for number in range(256)]),
 }
 """Specs that must be accepted, by what they show."""
-
-
-def _near(right: st.SearchStrategy[Any], letters: str, longest: int = 6, prefix: str = "") -> st.SearchStrategy[Any]:
-    """Right values, and texts that are nearly right."""
-    return right | st.text(letters, max_size=longest).map(lambda text: prefix + text)
-
-
-_JUNK: Final[st.SearchStrategy[Any]] = st.one_of(
-    st.text(max_size=4),
-    st.integers(-3, 3),
-    st.booleans(),
-    st.lists(st.text(max_size=2), max_size=2),
-    st.dictionaries(st.text(max_size=2), st.text(max_size=2), max_size=2),
-)
-"""Anything but null: a client may leave a field out by it, and the API server makes of it what it likes."""
-
-_QUALIFIED: Final = _near(
-    st.sampled_from(
-        ["team", "example.com/team", "vaultsync.dev/x", "app.kubernetes.io/managed-by", "x" * 63, "x" * 64]
-    ),
-    "aZ9-._/ ",
-)
-
-_NEAR: Final[dict[tuple[str, ...], st.SearchStrategy[Any]]] = {
-    ("vaultUrl",): _near(st.sampled_from([URL, f"{URL}:8443/"]), "aZ0.:/-@?# _é", 12, prefix="https://"),
-    ("refreshInterval",): _near(st.sampled_from(["10s", "1h30m", "24h", "9s", "23h60m1s"]), "0159hmsd.-", 7),
-    ("onDelete",): st.sampled_from(["Delete", "Retain", "delete", ""]),
-    ("suspend",): st.booleans(),
-    ("target", "name"): _near(st.sampled_from(["db", "db.credentials", "a" * 253, "a" * 254]), "az0-.A"),
-    ("target", "type"): _near(
-        st.sampled_from(
-            [
-                "Opaque",
-                "kubernetes.io/tls",
-                "kubernetes.io/ssh-auth",
-                "kubernetes.io/basic-auth",
-                "kubernetes.io/service-account-token",
-            ]
-        ),
-        "a./ ",
-    ),
-    ("target", "labels"): st.dictionaries(_QUALIFIED, _near(st.just("shop"), "aZ9-._ é"), max_size=2),
-    ("target", "annotations"): st.dictionaries(_QUALIFIED, st.text(max_size=5), max_size=2),
-    ("target", "adopt"): st.booleans(),
-    ("entry", "key"): _near(st.sampled_from(["a", "tls.crt", "tls.key", "username", ".."]), "aZ9._-/ é\n"),
-    ("entry", "secretName"): _near(st.sampled_from(["db-password", "a" * 127, "a" * 128]), "aZ9-_é\n"),
-    ("entry", "version"): _near(st.just(VERSION), "0aF", 34),
-    ("entry", "encoding"): st.sampled_from(["Utf8", "Base64", "utf8"]),
-    ("entry", "optional"): st.booleans(),
-}
-
-
-@st.composite
-def specs(draw: st.DrawFn) -> object:
-    """Specs around the edges of what is right: about half are wrong, mostly in one place."""
-    wanted = draw(st.sampled_from(list(RIGHT.values())[:-1]))
-    made: Any = copy.deepcopy(wanted)
-    for place in draw(st.lists(st.sampled_from(list(_NEAR)), max_size=3, unique=True)):
-        holder = _holder(made, place)
-        holder[place[-1]] = draw(_NEAR[place])
-    damage = draw(st.sampled_from(["none", "none", "none", "junk", "missing", "twice"]))
-    place = draw(st.sampled_from([("data",), ("target",), *_NEAR]))
-    if damage == "junk":
-        _holder(made, place)[place[-1]] = draw(_JUNK)
-    elif damage == "missing":
-        _holder(made, place).pop(place[-1], None)
-    elif damage == "twice":
-        made["data"] = [*made["data"], dict(made["data"][0])]
-    return made
-
-
-def _holder(made: Any, place: tuple[str, ...]) -> Any:  # noqa: ANN401 - the same
-    match place[0]:
-        case "target" if len(place) > 1:
-            return made.setdefault("target", {})
-        case "entry":
-            return made["data"][0]
-        case _:
-            return made
 
 
 def documented() -> dict[str, dict[str, Any]]:

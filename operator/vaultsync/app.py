@@ -189,6 +189,7 @@ async def build(settings: Settings, environ: Mapping[str, str], stack: AsyncExit
         targets=targets,
         seen=lambda vault_url: polls.seen(vault_url),  # noqa: PLW0108  the pollers come to be below
         answered=lambda vault_url: polls.answered(vault_url),  # noqa: PLW0108  the same
+        list_now=lambda vault_url: polls.hurry(vault_url, now=True),
         forget=lambda vault_secret: events.gone(vault_secret.key, vault_secret.metadata.uid),
         record=telemetry,
         limits=Limits(settings.vault_dns_suffixes, settings.recheck_interval),

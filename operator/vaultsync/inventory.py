@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from vaultsync.api import ObjectKey
 from vaultsync.api.v1alpha1 import VaultSecret
+from vaultsync.rules.wanted import named_secrets, searches
 
 _Name = TypeVar("_Name")
 
@@ -19,18 +20,22 @@ class _Demand:
     users: set[ObjectKey] = field(default_factory=set)
     names: defaultdict[str, set[ObjectKey]] = field(default_factory=lambda: defaultdict(set))
     intervals: Counter[timedelta] = field(default_factory=Counter)
+    searchers: set[ObjectKey] = field(default_factory=set)
 
     def add(self, vault_secret: VaultSecret) -> None:
         self.users.add(vault_secret.key)
         self.intervals[vault_secret.spec.refresh_interval] += 1
-        for name in unpinned_names(vault_secret):
+        for name in followed_names(vault_secret):
             self.names[name].add(vault_secret.key)
+        if searches(vault_secret.spec):
+            self.searchers.add(vault_secret.key)
 
     def remove(self, vault_secret: VaultSecret) -> None:
         self.users.remove(vault_secret.key)
+        self.searchers.discard(vault_secret.key)
         self.intervals.subtract([vault_secret.spec.refresh_interval])
         self.intervals += Counter()  # which drops what counts zero
-        for name in unpinned_names(vault_secret):
+        for name in followed_names(vault_secret):
             _discard(self.names, name, vault_secret.key)
 
 
@@ -109,15 +114,20 @@ class Inventory:
         demand = self._by_vault.get(vault_url)
         return demand.names if demand else {}
 
+    def searchers(self, vault_url: str) -> Collection[ObjectKey]:
+        """Who searches that vault by name or tags, so that all that it lists is of interest."""
+        demand = self._by_vault.get(vault_url)
+        return demand.searchers if demand else ()
+
     def refresh_interval(self, vault_url: str) -> timedelta | None:
         """The shortest interval that anybody wants for that vault."""
         demand = self._by_vault.get(vault_url)
         return min(demand.intervals) if demand else None
 
 
-def unpinned_names(vault_secret: VaultSecret) -> Iterable[str]:
-    """The secrets whose newest version it wants, in lower case: the vault tells names apart without regard to case."""
-    return {entry.secret_name.lower() for entry in vault_secret.spec.data if entry.version is None}
+def followed_names(vault_secret: VaultSecret) -> Iterable[str]:
+    """The secrets whose newest version it names, in lower case: the vault tells names apart without regard to case."""
+    return {wanted.ref.name.lower() for wanted in named_secrets(vault_secret.spec) if wanted.ref.follows}
 
 
 def _discard(index: MutableMapping[_Name, set[ObjectKey]], name: _Name, key: ObjectKey) -> None:

@@ -12,11 +12,12 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
 
 from vaultsync.api import ObjectKey
-from vaultsync.api.v1alpha1 import Entry, VaultSecret, VaultSecretHead, VaultSecretStatus
+from vaultsync.api.v1alpha1 import VaultSecret, VaultSecretHead, VaultSecretStatus
 from vaultsync.inventory import Inventory
 from vaultsync.rules.access import check_target, check_type, check_vault
+from vaultsync.rules.applied import applied_keys
 from vaultsync.rules.changes import Seen
-from vaultsync.rules.desired import Absent, Desired, Reading, Readings, desired_secret, strange_keys
+from vaultsync.rules.desired import Desired, desired_secret, strange_keys
 from vaultsync.rules.events import Event, event_for
 from vaultsync.rules.observed import Observed
 from vaultsync.rules.outcome import (
@@ -24,22 +25,26 @@ from vaultsync.rules.outcome import (
     Failed,
     GoingAway,
     NotThere,
+    NotYet,
     Outcome,
     Reason,
+    SecretRef,
     Suspended,
     Synced,
     SyncError,
     failed,
 )
-from vaultsync.rules.plan import Plan, change_for, detail_of, plan_for
+from vaultsync.rules.plan import Plan, change_for, detail_of, must_remember, plan_for
+from vaultsync.rules.readings import Absent, Reading
 from vaultsync.rules.schedule import Jitter, Next, next_look, recheck_interval
 from vaultsync.rules.status import status_after, status_of_untouched
+from vaultsync.rules.wanted import Wanted, check_listing, check_search, left_out
 
 
 class Vaults(Protocol):
     """Where values come from."""
 
-    async def read(self, vault_url: str, entry: Entry) -> Reading:
+    async def read(self, vault_url: str, ref: SecretRef) -> Reading:
         """Read one secret; the answer is newer than what polls have seen of it by now. Raises `SyncError`."""
         ...
 
@@ -53,6 +58,10 @@ class Cluster(Protocol):
 
     async def apply(self, key: ObjectKey, manifest: Mapping[str, Any], *, onto: Observed | None) -> Observed:
         """Apply a manifest by force to that very Secret; None makes a new one, and refuses to meet another."""
+        ...
+
+    async def discard(self, key: ObjectKey, *, observed: Observed) -> None:
+        """Delete that very Secret; fine if it is gone."""
         ...
 
     async def drop_keys(self, key: ObjectKey, names: Iterable[str], *, observed: Observed) -> Observed:
@@ -108,6 +117,10 @@ class Record(Protocol):
         ...
 
 
+LISTED_WITHIN = 30.0
+"""Seconds after which a search that waits for a listing looks again, should nobody tell it before."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What the operator's settings say about every VaultSecret."""
@@ -120,8 +133,9 @@ class Limits:
 class Reconciler:
     """Makes targets what their VaultSecrets ask for.
 
-    `seen` tells what polls know of a vault; `answered` tells them that it has given a value. `forget` is called with a
-    VaultSecret that turns out to be going, since there may be no other word of it.
+    `seen` tells what polls know of a vault; `answered` tells them that it has given a value; `list_now` asks for a
+    listing, since somebody searches. `forget` is called with a VaultSecret that turns out to be going, since there may
+    be no other word of it.
     """
 
     inventory: Inventory
@@ -131,6 +145,7 @@ class Reconciler:
     seen: Callable[[str], Seen]
     answered: Callable[[str], None]
     forget: Callable[[VaultSecretHead], None]
+    list_now: Callable[[str], None]
     record: Record
     limits: Limits
     now: Callable[[], datetime]
@@ -146,6 +161,9 @@ class Reconciler:
         except GoingAway:
             self.forget(vault_secret)
             return Next(None)
+        except NotYet:
+            self.list_now(vault_secret.spec.vault_url)
+            return Next(LISTED_WITHIN)
         return next_look(
             vault_secret,
             outcome,
@@ -158,12 +176,12 @@ class Reconciler:
     async def reconcile(self, vault_secret: VaultSecret) -> Outcome:
         """Make the target what the VaultSecret asks for, or say why not; a failure leaves the target as it was.
 
-        Raises `GoingAway` when there is nothing left to be done for it.
+        Raises `GoingAway` when there is nothing left to be done for it, `NotYet` while a search waits for a listing.
         """
         started = self.now()
         try:
             outcome: Outcome = Suspended() if vault_secret.spec.suspend else await self._sync(vault_secret)
-        except GoingAway:
+        except (GoingAway, NotYet):
             raise
         except SyncError as error:
             outcome = failed(error)
@@ -189,27 +207,33 @@ class Reconciler:
         vault_secret = self.inventory.get(key)
         if vault_secret is None or vault_secret.spec.suspend:
             return False
-        return self._plan(vault_secret, self.targets.get(vault_secret.target_key)).why_read is not None
+        observed, seen = self.targets.get(vault_secret.target_key), self.seen(vault_secret.spec.vault_url)
+        return self._plan(vault_secret, observed, seen).why_read is not None
 
     async def _sync(self, vault_secret: VaultSecret) -> Synced:
-        check_vault(vault_secret.spec.vault_url, self.limits.dns_suffixes)
+        spec, target = vault_secret.spec, vault_secret.target_key
+        check_vault(spec.vault_url, self.limits.dns_suffixes)
         check_type(vault_secret)
-        target = vault_secret.target_key
         observed = self.targets.get(target) or await self.cluster.observe(target)
         check_target(vault_secret, observed, await self._rivals(vault_secret, observed))
-        plan = self._plan(vault_secret, observed)
-        if plan.why_read is None:
-            return self._in_place(vault_secret, plan)
+        seen = self.seen(spec.vault_url)
+        check_search(spec, seen)
+        plan = self._plan(vault_secret, observed, seen)
+        if plan.why_read is None and observed is not None:
+            return self._in_place(vault_secret, observed, plan, seen)
+        check_listing(spec, seen)
         if observed is None and vault_secret.status.target is not None:
             # The garbage collector may be quicker than our watch of VaultSecrets: what it took must not come back.
             await self.cluster.confirm(vault_secret)
-        readings = await self._read(vault_secret, plan)
-        self.answered(vault_secret.spec.vault_url)
-        desired = desired_secret(vault_secret, readings)
+        readings = await self._read(spec.vault_url, plan)
+        if readings:
+            self.answered(spec.vault_url)
+        desired = desired_secret(vault_secret, readings, seen)
         change = change_for(vault_secret, observed, plan, desired)
-        if change is not Change.NONE:
+        if change is not Change.NONE or must_remember(plan, desired):
             self.targets.remember(target, await self._write(vault_secret, observed, desired))
-        return Synced(desired.entries, change, detail_of(change, observed, plan, desired))
+        detail = detail_of(change, observed, plan, desired)
+        return Synced(desired.secrets, desired.keys, change, detail, left_out(spec, seen))
 
     async def _rivals(self, vault_secret: VaultSecret, observed: Observed | None) -> list[VaultSecretHead]:
         """Everybody else who wants the target, and who has it without our having heard of them, as after a restart."""
@@ -220,52 +244,55 @@ class Reconciler:
         unheard = await self.cluster.find_vault_secret(vault_secret.key.namespace, uid=holder)
         return rivals if unheard is None else [*rivals, unheard]
 
-    def _plan(self, vault_secret: VaultSecret, observed: Observed | None) -> Plan:
-        seen = self.seen(vault_secret.spec.vault_url)
+    def _plan(self, vault_secret: VaultSecret, observed: Observed | None, seen: Seen) -> Plan:
         return plan_for(vault_secret, observed, seen, now=self.now(), recheck=self._recheck(vault_secret))
 
     def _recheck(self, vault_secret: VaultSecret) -> timedelta:
         return recheck_interval(vault_secret.metadata.uid, self.limits.recheck)
 
-    def _in_place(self, vault_secret: VaultSecret, plan: Plan) -> Synced:
+    def _in_place(self, vault_secret: VaultSecret, observed: Observed, plan: Plan, seen: Seen) -> Synced:
         """Nothing to do, as far as we know: while the vault can't be asked, that is a failure too."""
-        failure = self.seen(vault_secret.spec.vault_url).failure
-        if failure is not None:
-            # A new one: each raise of the same would add to its traceback, for as long as the vault is away.
-            raise SyncError(failure.reason, failure.message, retry_after=failure.retry_after)
-        return Synced(tuple(plan.known[entry.key] for entry in vault_secret.spec.data))
+        if seen.failure is not None:
+            raise seen.failure.anew()
+        assert observed.applied is not None
+        is_listed = seen.catalog is not None
+        omitted = left_out(vault_secret.spec, seen) if is_listed else vault_secret.status.left_out or 0
+        return Synced(tuple(plan.known.values()), applied_keys(vault_secret, observed.applied), left_out=omitted)
 
-    async def _read(self, vault_secret: VaultSecret, plan: Plan) -> Readings:
-        """Read every entry, those that are due before the others, which are not read in vain if one of them fails."""
-        vault_url, entries = vault_secret.spec.vault_url, vault_secret.spec.data
-        readings = await self._read_entries(vault_url, [entry for entry in entries if entry.key in plan.first])
-        return readings | await self._read_entries(
-            vault_url, [entry for entry in entries if entry.key not in plan.first]
-        )
+    async def _read(self, vault_url: str, plan: Plan) -> dict[SecretRef, Reading | Absent]:
+        """Read every secret, those that are due before the others, which are not read in vain if one of them fails."""
+        first, then = plan.steps
+        readings = await self._read_all(vault_url, first) | await self._read_all(vault_url, then)
+        return {one.ref.identity: readings[one.ref.identity] for one in plan.wanted}
 
-    async def _read_entries(self, vault_url: str, entries: Sequence[Entry]) -> dict[str, Reading | Absent]:
-        """Read some entries at once; of several failures the first entry's is told, so that it is always the same."""
-        answers = await asyncio.gather(
-            *(self._read_entry(vault_url, entry) for entry in entries), return_exceptions=True
-        )
-        readings: dict[str, Reading | Absent] = {}
-        for entry, answer in zip(entries, answers, strict=True):
+    async def _read_all(self, vault_url: str, wanted: Sequence[Wanted]) -> dict[SecretRef, Reading | Absent]:
+        """Read some secrets at once; of several failures the first one's is told, so that it is always the same."""
+        answers = await asyncio.gather(*(self._read_one(vault_url, one) for one in wanted), return_exceptions=True)
+        readings: dict[SecretRef, Reading | Absent] = {}
+        for one, answer in zip(wanted, answers, strict=True):
             if isinstance(answer, BaseException):
                 raise answer
-            readings[entry.key] = answer
+            readings[one.ref.identity] = answer
         return readings
 
-    async def _read_entry(self, vault_url: str, entry: Entry) -> Reading | Absent:
+    async def _read_one(self, vault_url: str, wanted: Wanted) -> Reading | Absent:
         try:
-            return await self.vaults.read(vault_url, entry)
+            return await self.vaults.read(vault_url, wanted.ref)
         except NotThere as error:
-            if entry.optional:
+            if wanted.optional:
                 return Absent(read_at=error.looked_at)
             raise
 
     async def _write(self, vault_secret: VaultSecret, observed: Observed | None, desired: Desired) -> Observed:
         target = vault_secret.target_key
-        written = await self.cluster.apply(target, desired.manifest, onto=observed)
+        try:
+            written = await self.cluster.apply(target, desired.manifest, onto=observed)
+        except SyncError as error:
+            replaces = vault_secret.spec.target.replace_immutable
+            if error.reason is not Reason.TARGET_IMMUTABLE or observed is None or not replaces:
+                raise
+            await self.cluster.discard(target, observed=observed)
+            written = await self.cluster.apply(target, desired.manifest, onto=None)
         strangers = strange_keys(written, desired)
         return await self.cluster.drop_keys(target, strangers, observed=written) if strangers else written
 

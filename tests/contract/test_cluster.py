@@ -175,6 +175,63 @@ async def test_a_secret_that_is_gone_is_not_made_by_a_write_onto_it(world: World
     assert world.hands.values(world.key) is None
 
 
+@pytest.mark.parametrize(
+    "change",
+    [{"data": {"password": "dHdv"}}, {"data": {}}, {"immutable": None}],
+    ids=["another value", "a key less", "no longer immutable"],
+)
+async def test_an_immutable_secret_keeps_its_content(world: World, change: Mapping[str, Any]) -> None:
+    immutable = {**secret(world.key, password="one"), "immutable": True}
+    observed = await world.edge.apply(world.key, immutable, onto=None)
+    wanted = {name: value for name, value in {**immutable, **change}.items() if value is not None}
+
+    with pytest.raises(SyncError) as refused:
+        await world.edge.apply(world.key, wanted, onto=observed)
+
+    assert refused.value.reason is Reason.TARGET_IMMUTABLE
+    assert world.hands.values(world.key) == {"password": "one"}
+
+
+async def test_an_immutable_secret_takes_new_annotations(world: World) -> None:
+    immutable = {**secret(world.key, password="one"), "immutable": True}
+    observed = await world.edge.apply(world.key, immutable, onto=None)
+    metadata = {**immutable["metadata"], "annotations": {APPLIED_ANNOTATION: "{}"}}
+
+    observed = await world.edge.apply(world.key, {**immutable, "metadata": metadata}, onto=observed)
+
+    assert Field("annotations", APPLIED_ANNOTATION) in observed.ours
+
+
+async def test_a_secret_that_was_seen_can_be_deleted_and_is_fine_to_be_gone(world: World) -> None:
+    observed = await world.given(password="one")
+
+    await world.edge.discard(world.key, observed=observed)
+    await world.edge.discard(world.key, observed=observed)
+
+    assert world.hands.values(world.key) is None
+
+
+async def test_a_secret_that_has_changed_since_is_not_deleted(world: World) -> None:
+    observed = await world.given(password="one")
+    world.hands.edit(world.key, "mallory", data={"password": "evil"})
+
+    with pytest.raises(OutOfDate):
+        await world.edge.discard(world.key, observed=observed)
+
+    assert world.hands.values(world.key) == {"password": "evil"}
+
+
+async def test_a_strangers_secret_of_the_same_name_is_not_deleted(world: World) -> None:
+    observed = await world.given(password="one")
+    world.hands.delete(world.key)
+    world.hands.create(world.key, "stranger", {"password": "theirs"})
+
+    with pytest.raises(OutOfDate):
+        await world.edge.discard(world.key, observed=observed)
+
+    assert world.hands.values(world.key) == {"password": "theirs"}
+
+
 async def test_a_key_that_is_applied_no_more_goes(world: World) -> None:
     observed = await world.given(password="one", user="shop")
 

@@ -10,9 +10,10 @@ import pytest
 from tests.manifests import as_stored, documented, manifest, spec
 from vaultsync.api import APPLIED_ANNOTATION
 from vaultsync.api.schema import crd_files, vault_secret_schema
-from vaultsync.api.v1alpha1 import MOST_ENTRIES, VaultSecret
+from vaultsync.api.sources import MOST_ENTRIES
+from vaultsync.api.v1alpha1 import VaultSecret
 from vaultsync.rules.applied import to_annotation
-from vaultsync.rules.outcome import EntryState
+from vaultsync.rules.outcome import SecretRef, SecretState
 
 CRDS = Path(__file__).parents[2] / "crds"
 ANNOTATIONS_LIMIT = 256 * 1024
@@ -57,7 +58,7 @@ def test_the_most_and_longest_names_fit_into_the_annotations_of_one_secret() -> 
     data = [{"key": key, "secretName": "a" * 127} for key in keys]
     vault_secret = VaultSecret.parse(as_stored(manifest(spec(data=data, target={"annotations": annotations}))))
     moment = datetime(2100, 1, 1, tzinfo=UTC)
-    states = [EntryState(key, "a" * 127, "f" * 32, moment, moment, moment) for key in keys]
+    states = [SecretState(SecretRef("a" * 127, "f" * 32), (key,), "f" * 32, moment, moment, moment) for key in keys]
 
     written = {**vault_secret.spec.target.annotations, APPLIED_ANNOTATION: to_annotation(vault_secret, states)}
 

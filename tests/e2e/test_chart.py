@@ -24,7 +24,7 @@ from tests.controlplane.plane import ControlPlane
 from tests.e2e.installation import Installation, settings_here
 from tests.e2e.kubernetes import KubernetesApi, Object
 from tests.e2e.operators import RunningOperator
-from tests.e2e.scene import Scene, eventually
+from tests.e2e.scene import Scene, entry, eventually
 from tests.emulator.client import Emulator
 
 pytestmark = pytest.mark.cluster
@@ -142,6 +142,11 @@ def test_the_installed_operator_needs_just_the_rights_that_the_chart_gives_it(
         )
         scene.apply(name="of-somebody")
         scene.await_reason("TargetConflict", "of-somebody")
+        sealed = {"immutable": True, "replaceImmutable": True}
+        scene.apply(entry("before"), name="sealed", target=sealed)
+        scene.await_content("sealed", before=made)
+        scene.apply(entry("after"), name="sealed", target=sealed)
+        scene.await_content("sealed", after=made)
 
     granted = stage.api.get(f"{_RBAC}/clusterroles/{RELEASE}")
     assert granted is not None

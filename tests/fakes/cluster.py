@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
 from tests.fakes.ownership import Fields, Path, fields_of
-from tests.fakes.store import TYPE, Change, Store, StoredSecret
+from tests.fakes.store import IMMUTABLE, TYPE, Change, Store, StoredSecret
 from vaultsync.adapters.cluster import Bookmark, Gone, HistoryExpired, Listing, OutOfDate, Roll, Sighted, TargetEvent
 from vaultsync.api import FIELD_MANAGER, ObjectKey
 from vaultsync.api.v1alpha1 import VaultSecretHead
@@ -61,6 +61,8 @@ class FakeCluster(Store):
         fields = Fields() if there is None else there.fields.copy()
         fields.apply(FIELD_MANAGER, wanted)
         fields.values.setdefault(TYPE, "Opaque")
+        if there is not None and there.fields.values.get(IMMUTABLE) and _is_other_content(there.fields, fields):
+            raise SyncError(Reason.TARGET_IMMUTABLE, f"Secret {key} is immutable and would have to change.")
         if onto is None and (strangers := [hand.manager for hand in fields.owners if hand.manager != FIELD_MANAGER]):
             raise _conflict(key, strangers)
         return self._written("apply", key, fields).observed()
@@ -72,6 +74,17 @@ class FakeCluster(Store):
             fields = there.fields.copy()
             fields.apply(FIELD_MANAGER, {})
             self._written("withdraw", key, fields)
+
+    async def discard(self, key: ObjectKey, *, observed: Observed) -> None:
+        self._called("discard")
+        there = self._secrets.get(key)
+        if there is None:
+            return
+        if (there.uid, str(there.resource_version)) != (observed.uid, observed.resource_version):
+            raise _out_of_date(key)
+        self.writes["discard"] += 1
+        self.delete(key)
+        self._lose_answer()
 
     async def drop_keys(self, key: ObjectKey, names: Iterable[str], *, observed: Observed) -> Observed:
         self._called("drop_keys")
@@ -195,6 +208,10 @@ def _event(change: Change) -> TargetEvent:
     if change.observed is None:
         return Gone(change.key, str(change.resource_version))
     return Sighted(change.key, change.observed)
+
+
+def _is_other_content(before: Fields, after: Fields) -> bool:
+    return before.of("data") != after.of("data") or not after.values.get(IMMUTABLE)
 
 
 def _conflict(key: ObjectKey, managers: Iterable[str]) -> SyncError:

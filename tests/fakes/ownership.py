@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 
 class Path(NamedTuple):
-    """A field: its area (`data`, `labels`, `annotations`, `ownerReferences`, or empty for `type`), and its name."""
+    """A field: its area (`data`, `labels`, …, or empty for what stands beside those, like `type`), and its name."""
 
     area: str
     name: str
@@ -116,6 +116,8 @@ def fields_of(manifest: Mapping[str, Any]) -> Iterator[tuple[Path, Any]]:
     metadata = manifest.get("metadata", {})
     if "type" in manifest:
         yield Path("", "type"), manifest["type"]
+    if "immutable" in manifest:
+        yield Path("", "immutable"), manifest["immutable"]
     for name, value in manifest.get("data", {}).items():
         yield Path("data", name), value
     for area in ("labels", "annotations"):

@@ -19,6 +19,7 @@ from vaultsync.rules.observed import Observed, observed_from
 from vaultsync.rules.outcome import GoingAway, Reason
 
 TYPE: Final = Path("", "type")
+IMMUTABLE: Final = Path("", "immutable")
 _LABEL: Final = Path("labels", MANAGED_BY_LABEL)
 
 

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 
 from tests.controlplane.cluster import KubectlFailed
 from tests.controlplane.plane import ControlPlane
-from tests.manifests import RIGHT, VERSION, WRONG, Spec, Wrong, as_stored, documented, manifest, spec, specs, target
+from tests.manifests import RIGHT, VERSION, WRONG, Spec, Wrong, as_stored, documented, manifest, spec, target
+from tests.specs import specs
 from vaultsync.api import API_VERSION, PLURAL
 from vaultsync.api.v1alpha1 import Condition, InvalidSpec, StatusEntry, StatusTarget, VaultSecret, VaultSecretStatus
 
@@ -145,7 +146,10 @@ def test_defaults_are_filled_in_where_everybody_sees_them_but_not_inside_lists(
     apply(controlplane, manifest(spec(), namespace=namespace))
 
     assert get(controlplane, namespace)["spec"] == spec(
-        target={"type": "Opaque", "adopt": False}, refreshInterval="2m", onDelete="Delete", suspend=False
+        target={"type": "Opaque", "immutable": False, "replaceImmutable": False, "adopt": False},
+        refreshInterval="2m",
+        onDelete="Delete",
+        suspend=False,
     )
 
 

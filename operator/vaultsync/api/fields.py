@@ -130,6 +130,18 @@ Annotations = Annotated[
 ]
 """Bounded so that, with our own annotation for the most and longest entries, they fit into Kubernetes' 256 KiB."""
 
+Templates = Annotated[
+    Mapping[str, Annotated[str, Field(max_length=16384)]],
+    Field(max_length=32),
+    Check(
+        f"self.all(key, size(key) <= {_LONGEST_KEY} && {_DATA_KEY.cel('key')} && key != '.' && !key.startsWith('..'))",
+        lambda templates: all(map(is_data_key, templates)),
+        "each template's key must be one that a Kubernetes Secret allows: letters, digits, '-', '_' and '.', "
+        "neither '.' alone nor two dots at the start",
+    ),
+]
+"""Templates by the key that they fill."""
+
 SHORTEST_INTERVAL = timedelta(seconds=10)
 LONGEST_INTERVAL = timedelta(hours=24)
 

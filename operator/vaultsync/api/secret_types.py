@@ -1,6 +1,6 @@
 """What a Kubernetes Secret's type means for a spec: some are never written, some need certain keys."""
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from pydantic import Field
 from pydantic.config import JsonDict
@@ -21,10 +21,25 @@ SecretType = Annotated[
 ]
 
 
+_MORE_KEYS: Final = (
+    "(has(self.dataFrom) && self.dataFrom.size() > 0) || (has(self.target.template) && self.target.template.size() > 0)"
+)
+"""Which keys these bring is known once the vault was read: Kubernetes judges the Secret then."""
+
+
+def _may_have_more_keys(spec: Any) -> bool:  # noqa: ANN401  the models are made with these checks
+    return bool(spec.data_from) or bool(spec.target.template)
+
+
 def _needs(secret_type: str, *keys: str) -> Check:
     return Check(
-        f"self.target.type != '{secret_type}' || {list(keys)}.all(key, self.data.exists(entry, entry.key == key))",
-        lambda spec: spec.target.type != secret_type or {entry.key for entry in spec.data}.issuperset(keys),
+        f"self.target.type != '{secret_type}' || {_MORE_KEYS} || "
+        f"(has(self.data) && {list(keys)}.all(key, self.data.exists(entry, entry.key == key)))",
+        lambda spec: (
+            spec.target.type != secret_type
+            or _may_have_more_keys(spec)
+            or {entry.key for entry in spec.data}.issuperset(keys)
+        ),
         f"a Secret of type {secret_type} needs the key{'s' * (len(keys) > 1)} {' and '.join(keys)}: "
         f"let an entry of data fill {'each' if len(keys) > 1 else 'it'}",
     )
@@ -32,20 +47,30 @@ def _needs(secret_type: str, *keys: str) -> Check:
 
 def _needs_one(secret_type: str, *keys: str) -> Check:
     return Check(
-        f"self.target.type != '{secret_type}' || self.data.exists(entry, entry.key in {list(keys)})",
-        lambda spec: spec.target.type != secret_type or any(entry.key in keys for entry in spec.data),
+        f"self.target.type != '{secret_type}' || {_MORE_KEYS} || "
+        f"(has(self.data) && self.data.exists(entry, entry.key in {list(keys)}))",
+        lambda spec: (
+            spec.target.type != secret_type
+            or _may_have_more_keys(spec)
+            or any(entry.key in keys for entry in spec.data)
+        ),
         f"a Secret of type {secret_type} needs the key {' or '.join(keys)}: let an entry of data fill it",
     )
 
 
-KEY_CHECKS: Final = (
+SPEC_CHECKS: Final = (
+    Check(
+        "(has(self.data) && self.data.size() > 0) || (has(self.dataFrom) && self.dataFrom.size() > 0)",
+        lambda spec: bool(spec.data) or bool(spec.data_from),
+        "must have at least one line in data or dataFrom: say which secrets of the vault are wanted",
+    ),
     _needs("kubernetes.io/tls", "tls.crt", "tls.key"),
     _needs("kubernetes.io/dockerconfigjson", ".dockerconfigjson"),
     _needs("kubernetes.io/dockercfg", ".dockercfg"),
     _needs("kubernetes.io/ssh-auth", "ssh-privatekey"),
     _needs_one("kubernetes.io/basic-auth", "username", "password"),
 )
-"""Of a whole spec: the API server refuses Secrets of these types without these keys.
+"""Of a whole spec: it must want something, and the API server refuses Secrets of these types without these keys.
 
 https://kubernetes.io/docs/concepts/configuration/secret/#secret-types
 """

@@ -7,11 +7,9 @@ are read over, so that an older operator survives a newer CRD; the rules of toda
 from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any
 
 from pydantic import (
-    AfterValidator,
-    BaseModel,
     ConfigDict,
     Field,
     StrictBool,
@@ -20,62 +18,45 @@ from pydantic import (
     WrapValidator,
     computed_field,
 )
-from pydantic.alias_generators import to_camel
 
 from vaultsync.api import ObjectKey
-from vaultsync.api.checks import VALIDATIONS, refusal
-from vaultsync.api.fields import (
-    Annotations,
-    DataKey,
-    Labels,
-    Moment,
-    ObjectName,
-    RefreshInterval,
-    SecretName,
-    SecretVersion,
-    VaultUrl,
+from vaultsync.api.checks import VALIDATIONS
+from vaultsync.api.fields import Annotations, Labels, Moment, ObjectName, RefreshInterval, Templates, VaultUrl
+from vaultsync.api.model import InvalidSpec, Model
+from vaultsync.api.secret_types import SPEC_CHECKS, TYPE_STAYS, SecretType
+from vaultsync.api.sources import (
+    DataFrom,
+    Encoding,
+    Entries,
+    Entry,
+    Find,
+    OnCollision,
+    Sources,
+    Store,
 )
-from vaultsync.api.secret_types import KEY_CHECKS, TYPE_STAYS, SecretType
 
-MOST_ENTRIES: Final = 256
-"""So many entries of the longest names still fit into the target's annotation, and their values rarely into 1 MiB."""
-
-
-class InvalidSpec(Exception):
-    """An object breaks the API's rules; the text names the fields and the rules, and shows nothing that they hold."""
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(
-        frozen=True,
-        extra="ignore",
-        alias_generator=to_camel,
-        validate_by_name=True,
-        validate_by_alias=True,
-        use_attribute_docstrings=True,
-        hide_input_in_errors=True,
-    )
-
-    @classmethod
-    def parse(cls, body: Mapping[str, Any]) -> Self:
-        """Read it as the API server gives it; fields that we don't know are ignored.
-
-        Raises:
-            InvalidSpec: It breaks a rule, since an older or newer CRD has let it through.
-        """
-        try:
-            return cls.model_validate(body, by_alias=True, by_name=False)
-        except ValidationError as error:
-            problems = [f"{_path(problem['loc'])}: {problem['msg']}" for problem in error.errors()]
-        # Not inside the handler: pydantic's error would come along as context, and it knows what the fields hold.
-        raise InvalidSpec("; ".join(problems))
+__all__ = [
+    "Condition",
+    "DataFrom",
+    "Encoding",
+    "Entry",
+    "Find",
+    "InvalidSpec",
+    "ObjectMeta",
+    "OnCollision",
+    "OnDelete",
+    "StatusEntry",
+    "StatusTarget",
+    "Store",
+    "TargetSpec",
+    "VaultSecret",
+    "VaultSecretHead",
+    "VaultSecretSpec",
+    "VaultSecretStatus",
+]
 
 
-def _path(place: tuple[int | str, ...]) -> str:
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).removeprefix(".")
-
-
-class ObjectMeta(_Model):
+class ObjectMeta(Model):
     """What the API server keeps about the object itself."""
 
     name: str
@@ -89,13 +70,6 @@ class ObjectMeta(_Model):
     annotations: Mapping[str, str] = Field(default_factory=dict)
 
 
-class Encoding(StrEnum):
-    """How the vault's text becomes the bytes of the key."""
-
-    UTF8 = "Utf8"
-    BASE64 = "Base64"
-
-
 class OnDelete(StrEnum):
     """What becomes of the target when the VaultSecret goes."""
 
@@ -103,34 +77,7 @@ class OnDelete(StrEnum):
     RETAIN = "Retain"
 
 
-class Entry(_Model):
-    """One line of data: a key of the Secret, and the secret in the vault that fills it."""
-
-    key: DataKey
-    """The key in the Kubernetes Secret, unique in this list."""
-    secret_name: SecretName
-    """The secret's name in the vault."""
-    version: SecretVersion | None = None
-    """Pins one version of the secret: 32 digits and letters a to f, the last part of its identifier in the vault.
-    Left out, the newest version is followed."""
-    encoding: Encoding = Encoding.UTF8
-    """Utf8 (what holds when this is left out): the key holds the vault's text as it is. Base64: the vault's text is the
-    base64 of the bytes wanted; the key holds those bytes."""
-    optional: StrictBool = False
-    """If true, a secret that is absent from the vault is no failure: its key is left out of the Secret until it is
-    there. False when this is left out."""
-
-
-def _well_formed(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
-    # The list's type and bounds say the same to the API server. pydantic's own bounds would not count wrong entries.
-    if not 1 <= len(entries) <= MOST_ENTRIES:
-        raise refusal(f"must have 1 to {MOST_ENTRIES} entries")
-    if len({entry.key for entry in entries}) < len(entries):
-        raise refusal("must not have two entries with the same key")
-    return entries
-
-
-class TargetSpec(_Model):
+class TargetSpec(Model):
     """The Kubernetes Secret that is made and kept."""
 
     name: ObjectName | None = None
@@ -141,29 +88,28 @@ class TargetSpec(_Model):
     """Labels to put on the Secret, beside vaultsync's own."""
     annotations: Annotations = Field(default_factory=dict)
     """Annotations to put on the Secret, beside vaultsync's own."""
+    template: Templates = Field(default_factory=dict)
+    """More keys of the Secret, each written as a Liquid template over the keys of data and dataFrom: {{ password }}, or
+    {{ entries["tls.crt"] }} for a key that is no plain name. Filters such as url_encode, b64encode and json quote."""
+    immutable: StrictBool = False
+    """If true, Kubernetes lets nobody change the Secret's content any more, us included: see replaceImmutable."""
+    replace_immutable: StrictBool = False
+    """What happens when an immutable Secret must change. If false, it is left alone and the VaultSecret is not ready,
+    with the reason TargetImmutable. If true, it is deleted and made anew."""
     adopt: StrictBool = False
     """If true, a Secret of that name that vaultsync did not make is taken over, and what it held is replaced. If false,
     such a Secret is left alone and the VaultSecret is not ready, with the reason TargetConflict."""
 
 
-class VaultSecretSpec(_Model):
+class VaultSecretSpec(Model):
     """What is wanted: which secrets of which vault, in which Kubernetes Secret."""
 
     vault_url: VaultUrl
     """The vault's URI, as the Azure portal shows it: https://shop.vault.azure.net for the vault named shop."""
-    data: Annotated[
-        tuple[Entry, ...],
-        Field(
-            json_schema_extra={
-                "minItems": 1,
-                "maxItems": MOST_ENTRIES,
-                "x-kubernetes-list-type": "map",
-                "x-kubernetes-list-map-keys": ["key"],
-            }
-        ),
-        AfterValidator(_well_formed),
-    ]
-    """The keys of the Secret, and where each comes from. All are written together, from one look at the vault."""
+    data: Entries = ()
+    """Keys of the Secret, each from one secret of the vault. All keys are written together, from one look at it."""
+    data_from: Sources = ()
+    """More keys of the Secret, many from one line. They come after those of data, in this order."""
     target: TargetSpec = TargetSpec()
     """The Kubernetes Secret that is made and kept."""
     refresh_interval: RefreshInterval = timedelta(minutes=2)
@@ -176,7 +122,7 @@ class VaultSecretSpec(_Model):
     """If true, the vault is not asked and the Secret is left as it is, until this is false again."""
 
 
-class Condition(_Model):
+class Condition(Model):
     """One thing that is so, or is not, or is not known."""
 
     type: str
@@ -193,14 +139,14 @@ class Condition(_Model):
     """The generation of the VaultSecret that this was said about."""
 
 
-class StatusTarget(_Model):
+class StatusTarget(Model):
     """The Secret that was written."""
 
     name: str
     """Its name."""
 
 
-class StatusEntry(_Model):
+class StatusEntry(Model):
     """What is known about one key: versions and dates, never its value."""
 
     key: str
@@ -217,7 +163,7 @@ class StatusEntry(_Model):
     """When it was last read, by the vault's clock."""
 
 
-class VaultSecretStatus(_Model):
+class VaultSecretStatus(Model):
     """What vaultsync says about it; nobody else writes here."""
 
     observed_generation: int | None = None
@@ -234,6 +180,8 @@ class VaultSecretStatus(_Model):
         Field(json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["key"]}),
     ] = ()
     """What each key holds: versions and dates, never values."""
+    left_out: int | None = None
+    """How many secrets fit a find of dataFrom and are left out, since they are disabled; none if there is no such."""
     last_change_time: Moment | None = None
     """When the Secret was last written."""
 
@@ -258,7 +206,7 @@ def _status_or_none_yet(value: object, read: ValidatorFunctionWrapHandler) -> Va
     return status
 
 
-class VaultSecretHead(_Model):
+class VaultSecretHead(Model):
     """A VaultSecret but for its spec: enough to tell people how it fares, even if its spec cannot be read."""
 
     metadata: ObjectMeta
@@ -276,7 +224,7 @@ class VaultSecret(VaultSecretHead):
 
     model_config = ConfigDict(json_schema_extra={VALIDATIONS: [TYPE_STAYS]})
 
-    spec: Annotated[VaultSecretSpec, *KEY_CHECKS]
+    spec: Annotated[VaultSecretSpec, *SPEC_CHECKS]
     """What is wanted: which secrets of which vault, in which Kubernetes Secret."""
 
     @property

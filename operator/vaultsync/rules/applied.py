@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import Any
 
 from vaultsync.api.v1alpha1 import VaultSecret
-from vaultsync.rules.outcome import EntryState
+from vaultsync.rules.outcome import SecretRef, SecretState
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,12 +16,12 @@ class Applied:
     """The content of the `vaultsync.dev/applied` annotation."""
 
     spec: str
-    entries: tuple[EntryState, ...]
+    secrets: tuple[SecretState, ...]
 
     @property
-    def by_key(self) -> Mapping[str, EntryState]:
-        """The entries by their key in the target."""
-        return {entry.key: entry for entry in self.entries}
+    def by_ref(self) -> Mapping[SecretRef, SecretState]:
+        """The secrets by what was asked for."""
+        return {state.ref.identity: state for state in self.secrets}
 
 
 def fingerprint(vault_secret: VaultSecret) -> str:
@@ -29,27 +29,23 @@ def fingerprint(vault_secret: VaultSecret) -> str:
 
     Defaults are left out, so that a field that comes with a later version changes no fingerprint.
     """
-    wanted = {"vault_url", "data", "target", "on_delete"}
+    wanted = {"vault_url", "data", "data_from", "target", "on_delete"}
     spec = vault_secret.spec.model_dump(mode="json", include=wanted, exclude_defaults=True)
     identity = [vault_secret.metadata.uid, spec]
     return sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def to_annotation(vault_secret: VaultSecret, entries: Iterable[EntryState]) -> str:
+def applied_keys(vault_secret: VaultSecret, applied: Applied) -> frozenset[str]:
+    """All keys that a target of this spec has: what secrets fill, and its templates."""
+    filled = {key for state in applied.secrets if state.version is not None for key in state.keys}
+    return frozenset(filled.union(vault_secret.spec.target.template))
+
+
+def to_annotation(vault_secret: VaultSecret, secrets: Iterable[SecretState]) -> str:
     """Write the annotation's text: compact JSON in a fixed order, so that equal states are equal texts."""
     document = {
         "spec": fingerprint(vault_secret),
-        "entries": [
-            {
-                "key": entry.key,
-                "secretName": entry.secret_name,
-                "version": entry.version,
-                "updated": _to_seconds(entry.updated),
-                "expires": _to_seconds(entry.expires),
-                "readAt": _to_seconds(entry.read_at),
-            }
-            for entry in entries
-        ],
+        "secrets": [_to_item(state) for state in secrets],
     }
     return json.dumps(document, separators=(",", ":"))
 
@@ -60,24 +56,35 @@ def from_annotation(text: str | None) -> Applied | None:
         return None
     try:
         document = json.loads(text)
-        return Applied(str(document["spec"]), tuple(_entry(item) for item in document["entries"]))
+        return Applied(str(document["spec"]), tuple(_from_item(item) for item in document["secrets"]))
     except (ValueError, KeyError, TypeError, OverflowError, OSError, RecursionError):
         return None
 
 
-def _entry(item: Mapping[str, Any]) -> EntryState:
-    return EntryState(
-        key=str(item["key"]),
-        secret_name=str(item["secretName"]),
+def _to_item(state: SecretState) -> dict[str, Any]:
+    """What is seldom there is left out: the annotation of a large target comes near to what Kubernetes allows."""
+    asked = {"pin": state.ref.version} if state.ref.version else {"previous": True} if state.ref.previous else {}
+    moments = {"updated": state.updated, "expires": state.expires, "readAt": state.read_at}
+    return {
+        "name": state.ref.name,
+        **asked,
+        "version": state.version,
+        **{name: int(moment.timestamp()) for name, moment in moments.items() if moment is not None},
+        "keys": list(state.keys),
+    }
+
+
+def _from_item(item: Mapping[str, Any]) -> SecretState:
+    name = str(item["name"])  # which refuses an item that is no object
+    pin = item.get("pin")
+    return SecretState(
+        ref=SecretRef(name, None if pin is None else str(pin), bool(item.get("previous"))),
+        keys=tuple(str(key) for key in item["keys"]),
         version=None if item["version"] is None else str(item["version"]),
-        updated=_from_seconds(item["updated"]),
-        expires=_from_seconds(item["expires"]),
+        updated=_from_seconds(item.get("updated")),
+        expires=_from_seconds(item.get("expires")),
         read_at=datetime.fromtimestamp(item["readAt"], UTC),
     )
-
-
-def _to_seconds(moment: datetime | None) -> int | None:
-    return None if moment is None else int(moment.timestamp())
 
 
 def _from_seconds(seconds: float | None) -> datetime | None:

@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from vaultsync.api.v1alpha1 import Entry
-from vaultsync.rules.outcome import EntryState, SyncError
+from vaultsync.rules.outcome import SecretRef, SecretState, SyncError
 
 CLOCKS_APART = timedelta(hours=1)
 """By how much the vault's clock may be ahead of ours."""
@@ -31,6 +30,9 @@ class Sighting:
     expires: datetime | None
     seen_at: datetime
     version: str | None = None
+    name: str = ""
+    """In the letters of its creation."""
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,24 +54,28 @@ class Listed:
 class Seen:
     """What polls know of one vault: sightings by secret name in lower case; nothing is known of a name without one.
 
-    `failure` is why the vault cannot be polled at present.
+    `failure` is why the vault cannot be polled at present. `catalog` is the last whole listing, where somebody searches
+    the vault.
     """
 
     sightings: Mapping[str, Sighting | Missing] = field(default_factory=dict)
     failure: SyncError | None = None
+    catalog: Mapping[str, Sighting] | None = None
+    unsearchable: SyncError | None = None
+    """Why there can be no catalog."""
 
 
-def due(entry: Entry, state: EntryState | None, seen: Seen, *, now: datetime, recheck: timedelta) -> str | None:
-    """Say why the entry must be read, or None when what we know of it still holds."""
-    if state is None or state.secret_name != entry.secret_name:
+def due(ref: SecretRef, state: SecretState | None, seen: Seen, *, now: datetime, recheck: timedelta) -> str | None:
+    """Say why a secret must be read, or None when what we know of it still holds."""
+    if state is None:
         return "never read"
     if now - state.read_at >= recheck or state.read_at - now > CLOCKS_APART:
         # A reading in the future is no reading: whoever may write annotations must not put off the recheck with one.
         return "time for a recheck"
-    if entry.version is not None:
+    if not ref.follows:
         # Polls follow the newest versions alone: a pinned one that is optional and absent waits for the recheck.
-        return None if state.version in {entry.version, None} else "another version is wanted"
-    sighting = seen.sightings.get(entry.secret_name.lower())
+        return None
+    sighting = seen.sightings.get(ref.name.lower()) or (seen.catalog or {}).get(ref.name.lower())
     if sighting is None or sighting.seen_at < state.read_at:
         return None
     if isinstance(sighting, Missing):
@@ -77,7 +83,7 @@ def due(entry: Entry, state: EntryState | None, seen: Seen, *, now: datetime, re
     return _difference(state, sighting)
 
 
-def _difference(state: EntryState, sighting: Sighting) -> str | None:
+def _difference(state: SecretState, sighting: Sighting) -> str | None:
     """Compare a reading with a sighting that is newer; the same second counts as newer, to be safe."""
     if state.version is None:
         return "appeared in the vault"
@@ -90,11 +96,11 @@ def _difference(state: EntryState, sighting: Sighting) -> str | None:
     return "unsettled" if unsettled(state) and has_settled(state, sighting.seen_at) else None
 
 
-def unsettled(state: EntryState) -> bool:
+def unsettled(state: SecretState) -> bool:
     """Tell whether a second write could hide behind the `updated` that was read."""
     return state.updated is not None and state.updated > state.read_at - SETTLING
 
 
-def has_settled(state: EntryState, moment: datetime) -> bool:
+def has_settled(state: SecretState, moment: datetime) -> bool:
     """Tell whether a reading at that moment would settle it."""
     return state.updated is not None and moment > state.updated + SETTLING

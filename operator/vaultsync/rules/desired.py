@@ -3,10 +3,8 @@
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
-from kvsecrets import SecretValue
 from vaultsync.api import (
     API_VERSION,
     APPLIED_ANNOTATION,
@@ -14,88 +12,82 @@ from vaultsync.api import (
     MANAGED_BY,
     MANAGED_BY_LABEL,
     OWNER_UID_LABEL,
+    ObjectKey,
 )
-from vaultsync.api.v1alpha1 import Encoding, Entry, OnDelete, VaultSecret
+from vaultsync.api.v1alpha1 import OnDelete, VaultSecret, VaultSecretSpec
 from vaultsync.rules.applied import to_annotation
+from vaultsync.rules.changes import Seen
+from vaultsync.rules.contents import check_contents
+from vaultsync.rules.filling import Filled, fill, states_of
 from vaultsync.rules.observed import Field, Observed
-from vaultsync.rules.outcome import EntryState, Reason, SyncError
+from vaultsync.rules.outcome import Reason, SecretState, SyncError
+from vaultsync.rules.readings import Readings
+from vaultsync.rules.template import render
 
 MAX_BYTES = 1024 * 1024
 """What Kubernetes lets the values of one Secret weigh: https://kubernetes.io/docs/concepts/configuration/secret/"""
 
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """One secret as the vault gave it."""
-
-    value: SecretValue
-    version: str
-    updated: datetime | None
-    expires: datetime | None
-    read_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Absent:
-    """An optional secret that the vault does not have."""
-
-    read_at: datetime
-
-
-Readings = Mapping[str, Reading | Absent]
-"""By key of the target."""
+MAX_ANNOTATIONS = 256 * 1024
+"""https://kubernetes.io/docs/concepts/overview/working-with-objects/annotations/#syntax-and-character-set"""
 
 
 @dataclass(frozen=True, slots=True)
 class Desired:
     """A target as it should be; its text form does not show the values."""
 
-    entries: tuple[EntryState, ...]
+    secrets: tuple[SecretState, ...]
     manifest: Mapping[str, Any] = field(repr=False)
 
+    @property
+    def keys(self) -> frozenset[str]:
+        """The keys of its data."""
+        return frozenset(self.manifest["data"])
 
-def desired_secret(vault_secret: VaultSecret, readings: Readings) -> Desired:
-    """Build the Secret, the same bytes for the same input.
 
-    Raises `SyncError`: EncodingInvalid when a value is not what its entry promises, TargetTooLarge over 1 MiB.
+def desired_secret(vault_secret: VaultSecret, readings: Readings, seen: Seen) -> Desired:
+    """Build the Secret, the same for the same input but for the salts of stores.
+
+    `readings` are in the order of the spec, and what searches find in `seen` is among them.
+
+    Raises:
+        SyncError: As `fill` and `render` do; TargetInvalid, if the content is of no use for the Secret's type;
+            TargetTooLarge, if Kubernetes would not take so much.
     """
-    entries = tuple(entry_state(entry, readings[entry.key]) for entry in vault_secret.spec.data)
-    data = {
-        entry.key: _content(vault_secret, entry, reading)
-        for entry in vault_secret.spec.data
-        if isinstance(reading := readings[entry.key], Reading)
-    }
-    size = sum(map(len, data.values()))
+    spec, target = vault_secret.spec, vault_secret.target_key
+    filled = fill(spec, readings, seen)
+    contents = filled.contents | _templates(spec, filled)
+    check_contents(spec.target.type, contents, target=str(target))
+    size = sum(map(len, contents.values()))
     if size > MAX_BYTES:
-        raise SyncError(
-            Reason.TARGET_TOO_LARGE,
-            f"The values for Secret {vault_secret.target_key} weigh {size} bytes; Kubernetes allows {MAX_BYTES}. "
-            "Split them over several VaultSecrets.",
-        )
+        raise _too_large(target, f"the values weigh {size} bytes; Kubernetes allows {MAX_BYTES}")
+    secrets = states_of(filled, readings)
     manifest = {
         "apiVersion": "v1",
         "kind": "Secret",
-        "type": vault_secret.spec.target.type,
-        "metadata": _metadata(vault_secret, entries),
-        "data": {key: base64.b64encode(content).decode("ascii") for key, content in sorted(data.items())},
+        "type": spec.target.type,
+        "metadata": _metadata(vault_secret, secrets),
+        "data": {key: base64.b64encode(content).decode("ascii") for key, content in sorted(contents.items())},
+        # Left out where it is not wanted, or the Secret's owner could not make it immutable by another hand.
+        **({"immutable": True} if spec.target.immutable else {}),
     }
-    return Desired(entries, manifest)
+    return Desired(secrets, manifest)
 
 
-def entry_state(entry: Entry, reading: Reading | Absent) -> EntryState:
-    """Keep of a reading what may be remembered: all but the value."""
-    match reading:
-        case Reading():
-            return EntryState(
-                key=entry.key,
-                secret_name=entry.secret_name,
-                version=reading.version,
-                updated=reading.updated,
-                expires=reading.expires,
-                read_at=reading.read_at,
+def _templates(spec: VaultSecretSpec, filled: Filled) -> dict[str, bytes]:
+    for key in spec.target.template:
+        if key in filled.contents:
+            raise SyncError(
+                Reason.INVALID_SPEC,
+                f"Key {key} is filled twice: from secret {filled.fillers[key].name} of vault {spec.vault_url} and by "
+                "target.template; use another key for one of them.",
             )
-        case Absent():
-            return EntryState(entry.key, entry.secret_name, None, None, None, reading.read_at)
+    return render(spec.target.template, filled.contents)
+
+
+def _too_large(target: ObjectKey, why: str) -> SyncError:
+    return SyncError(
+        Reason.TARGET_TOO_LARGE, f"Secret {target} would be too large: {why}. Split it over several VaultSecrets."
+    )
 
 
 def expected_fields(vault_secret: VaultSecret, keys: frozenset[str]) -> frozenset[Field]:
@@ -110,19 +102,23 @@ def expected_fields(vault_secret: VaultSecret, keys: frozenset[str]) -> frozense
 
 def strange_keys(written: Observed, desired: Desired) -> tuple[str, ...]:
     """Keys that others left in the target: an apply, even a forced one, does not remove them."""
-    return tuple(sorted(field.name for field in written.foreign if field.name not in desired.manifest["data"]))
+    return tuple(sorted(field.name for field in written.foreign if field.name not in desired.keys))
 
 
-def _metadata(vault_secret: VaultSecret, entries: tuple[EntryState, ...]) -> dict[str, Any]:
+def _metadata(vault_secret: VaultSecret, secrets: tuple[SecretState, ...]) -> dict[str, Any]:
     target = vault_secret.target_key
+    annotations = {**vault_secret.spec.target.annotations, APPLIED_ANNOTATION: to_annotation(vault_secret, secrets)}
+    size = sum(len(name) + len(text.encode()) for name, text in annotations.items())
+    if size > MAX_ANNOTATIONS:
+        raise _too_large(
+            target,
+            f"the names of its keys and annotations weigh {size} bytes; Kubernetes allows {MAX_ANNOTATIONS}",
+        )
     return {
         "name": target.name,
         "namespace": target.namespace,
         "labels": _labels(vault_secret),
-        "annotations": {
-            **vault_secret.spec.target.annotations,
-            APPLIED_ANNOTATION: to_annotation(vault_secret, entries),
-        },
+        "annotations": annotations,
         "ownerReferences": _owners(vault_secret),
     }
 
@@ -148,19 +144,3 @@ def _owners(vault_secret: VaultSecret) -> list[dict[str, Any]]:
             "controller": True,
         }
     ]
-
-
-def _content(vault_secret: VaultSecret, entry: Entry, reading: Reading) -> bytes:
-    text = reading.value.reveal()
-    if entry.encoding is not Encoding.BASE64:
-        return text.encode()
-    try:
-        return base64.b64decode("".join(text.split()), validate=True)
-    except ValueError:
-        pass
-    # Not inside the handler: the decoder's error would come along as context.
-    raise SyncError(
-        Reason.ENCODING_INVALID,
-        f"Secret {entry.secret_name} of vault {vault_secret.spec.vault_url} is not valid base64, as the entry for key "
-        f"{entry.key} promises; store base64 in the vault, or set encoding: Utf8.",
-    )

@@ -6,7 +6,7 @@ A reason is one word that serves as the Ready condition's reason, the event's re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 
 class Retry(StrEnum):
@@ -42,6 +42,7 @@ class Reason(StrEnum):
     TARGET_CONFLICT = "TargetConflict"
     TARGET_INVALID = "TargetInvalid"
     TARGET_TOO_LARGE = "TargetTooLarge"
+    TARGET_IMMUTABLE = "TargetImmutable"
     CLUSTER_UNAVAILABLE = "ClusterUnavailable"
     INTERNAL_ERROR = "InternalError"
 
@@ -77,6 +78,7 @@ _SENTENCES = {
     Reason.TARGET_CONFLICT: "A Secret of that name belongs to somebody else.",
     Reason.TARGET_INVALID: "The cluster refuses the Secret as it would be.",
     Reason.TARGET_TOO_LARGE: "The Secret would be larger than the 1 MiB that Kubernetes allows.",
+    Reason.TARGET_IMMUTABLE: "The Secret is immutable and would have to change.",
     Reason.CLUSTER_UNAVAILABLE: "The Kubernetes API does not answer, or refuses the operator.",
     Reason.INTERNAL_ERROR: "vaultsync itself failed; this is a bug.",
 }
@@ -107,6 +109,10 @@ class SyncError(Exception):
         self.message = message
         self.retry_after = retry_after
 
+    def anew(self) -> "SyncError":
+        """The same once more: each raise of one and the same would add to its traceback, for as long as it lasts."""
+        return SyncError(self.reason, self.message, retry_after=self.retry_after)
+
 
 class NotThere(SyncError):
     """The vault has no such secret, deleted or never set; `looked_at` is the vault's clock at that look."""
@@ -116,19 +122,41 @@ class NotThere(SyncError):
         self.looked_at = looked_at
 
 
+class NotYet(SyncError):
+    """Something is not known yet and will be in a moment: nothing is told to anybody."""
+
+
 class GoingAway(SyncError):
     """The VaultSecret or its namespace is gone, or being deleted: nothing is to be written, and nobody to be told."""
 
 
-@dataclass(frozen=True, slots=True)
-class EntryState:
-    """What is known of one entry's secret as it was last read: versions and dates, never the value.
+class SecretRef(NamedTuple):
+    """One thing to read from the vault: a secret's newest version, a pinned one, or the one before the newest."""
 
-    `version` is None for an optional entry that is absent. `read_at` is the vault's clock at that reading.
+    name: str
+    version: str | None = None
+    previous: bool = False
+
+    @property
+    def follows(self) -> bool:
+        """Whether it is the newest version, which polls tell about."""
+        return self.version is None and not self.previous
+
+    @property
+    def identity(self) -> "SecretRef":
+        """The same for all spellings: the vault tells names apart without regard to case."""
+        return SecretRef(self.name.lower(), self.version, self.previous)
+
+
+@dataclass(frozen=True, slots=True)
+class SecretState:
+    """What is known of one secret as it was last read: versions and dates, never the value; and the keys that it fills.
+
+    `version` is None for an optional secret that is absent. `read_at` is the vault's clock at that reading.
     """
 
-    key: str
-    secret_name: str
+    ref: SecretRef
+    keys: tuple[str, ...]
     version: str | None
     updated: datetime | None
     expires: datetime | None
@@ -152,9 +180,13 @@ class Change(StrEnum):
 class Synced:
     """The target is as it should be; `detail` tells what was done, for the event, and is empty if nothing was."""
 
-    entries: tuple[EntryState, ...]
+    secrets: tuple[SecretState, ...]
+    keys: frozenset[str]
+    """The target's keys."""
     change: Change = Change.NONE
     detail: str = ""
+    left_out: int = 0
+    """How many secrets fit a search and are disabled."""
 
     @property
     def reason(self) -> Reason:
@@ -164,8 +196,7 @@ class Synced:
     @property
     def message(self) -> str:
         """The sentence for the condition: stable while nothing changes."""
-        count = sum(entry.version is not None for entry in self.entries)
-        return f"{count} {'key is' if count == 1 else 'keys are'} in sync."
+        return f"{len(self.keys)} {'key is' if len(self.keys) == 1 else 'keys are'} in sync."
 
 
 @dataclass(frozen=True, slots=True)

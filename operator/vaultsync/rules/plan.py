@@ -4,16 +4,17 @@ If one entry must be read, all are: the target is one consistent picture, and va
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from vaultsync.api import APPLIED_ANNOTATION
-from vaultsync.api.v1alpha1 import VaultSecret
-from vaultsync.rules.applied import fingerprint
+from vaultsync.api.v1alpha1 import StatusEntry, VaultSecret
+from vaultsync.rules.applied import applied_keys, fingerprint
 from vaultsync.rules.changes import Seen, due
 from vaultsync.rules.desired import Desired, expected_fields
 from vaultsync.rules.observed import Field, Observed
-from vaultsync.rules.outcome import Change, EntryState
+from vaultsync.rules.outcome import Change, SecretRef, SecretState
+from vaultsync.rules.wanted import Wanted, searches, wanted_secrets
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +50,21 @@ def _called(field: Field) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be done, and why: `known` is what is remembered of the entries, by key."""
+    """What is to be done, and why: `known` is what is remembered of the wanted secrets."""
 
-    known: Mapping[str, EntryState]
+    wanted: tuple[Wanted, ...]
+    known: Mapping[SecretRef, SecretState]
     why_read: str | None
-    first: frozenset[str] = frozenset()
-    """Keys of the entries that are due themselves: where one of them cannot be read, the others need not be."""
+    first: frozenset[SecretRef] = frozenset()
+    """What is due itself: where one of these cannot be read, the others need not be."""
     spec_changed: bool = False
     tampering: Tampering | None = None
+
+    @property
+    def steps(self) -> tuple[tuple[Wanted, ...], tuple[Wanted, ...]]:
+        """What is read first, and what after it."""
+        first = tuple(one for one in self.wanted if one.ref.identity in self.first)
+        return first, tuple(one for one in self.wanted if one not in first)
 
 
 def plan_for(
@@ -64,56 +72,72 @@ def plan_for(
 ) -> Plan:
     """Decide what to read, from how things are."""
     known = evidence(vault_secret, observed)
+    wanted = wanted_secrets(vault_secret.spec, seen)
     if observed is None:
-        return Plan(known, "the Secret is not there")
+        return Plan(wanted, known, "the Secret is not there")
     if observed.applied is None and observed.ours:
         spoiled = Tampering((Field("annotations", APPLIED_ANNOTATION),), (), observed.managers)
-        return Plan(known, "the Secret was tampered with", tampering=spoiled)
+        return Plan(wanted, known, "the Secret was tampered with", tampering=spoiled)
     if observed.applied is None or observed.applied.spec != fingerprint(vault_secret):
-        return Plan(known, "the VaultSecret asks for something else", spec_changed=True)
+        return Plan(wanted, known, "the VaultSecret asks for something else", spec_changed=True)
     tampering = tampering_with(vault_secret, observed)
     if tampering is not None:
-        return Plan(known, "the Secret was tampered with", tampering=tampering)
+        return Plan(wanted, known, "the Secret was tampered with", tampering=tampering)
+    reasons = _reasons(vault_secret, wanted, known, seen, now=now, recheck=recheck)
+    return Plan(wanted, known, next(iter(reasons.values()), None), first=frozenset(reasons))
+
+
+def _reasons(
+    vault_secret: VaultSecret,
+    wanted: tuple[Wanted, ...],
+    known: Mapping[SecretRef, SecretState],
+    seen: Seen,
+    *,
+    now: datetime,
+    recheck: timedelta,
+) -> dict[SecretRef, str]:
+    """Why something must be read, by what is due."""
+    searching = bool(searches(vault_secret.spec))
+    if searching and seen.catalog is None:
+        # Nobody has listed the vault yet. What was found last time is still wanted, as far as we know.
+        return {}
+    refs = {one.ref.identity for one in wanted}
     reasons = {
-        entry.key: reason
-        for entry in vault_secret.spec.data
-        if (reason := due(entry, known.get(entry.key), seen, now=now, recheck=recheck)) is not None
+        one.ref.identity: f"{one.ref.name}: {reason}"
+        for one in wanted
+        if (reason := due(one.ref, known.get(one.ref.identity), seen, now=now, recheck=recheck)) is not None
     }
-    return Plan(known, next(iter(reasons.values()), None), first=frozenset(reasons))
+    gone = {ref: f"{ref.name}: not found any more" for ref in known if ref not in refs} if searching else {}
+    return reasons | gone
 
 
-def evidence(vault_secret: VaultSecret, observed: Observed | None) -> dict[str, EntryState]:
-    """Gather what was last read of each entry.
+def evidence(vault_secret: VaultSecret, observed: Observed | None) -> dict[SecretRef, SecretState]:
+    """Gather what was last read of each secret.
 
     The target's annotation tells what was written. The status may tell of a later reading of that same version, which
     was no reason to write the target again.
     """
     if observed is None or observed.applied is None:
         return {}
-    known = dict(observed.applied.by_key)
-    for later in vault_secret.status.entries:
-        earlier = known.get(later.key)
-        if (
-            earlier is not None
-            and (earlier.secret_name, earlier.version) == (later.secret_name, later.version)
-            and later.read_at > earlier.read_at
-        ):
-            known[later.key] = EntryState(
-                key=later.key,
-                secret_name=later.secret_name,
-                version=later.version,
-                updated=later.updated,
-                expires=later.expires,
-                read_at=later.read_at,
-            )
-    return known
+    later = {entry.key: entry for entry in vault_secret.status.entries}
+    return {
+        ref: _renewed(state, later[state.keys[0]]) if state.keys and state.keys[0] in later else state
+        for ref, state in observed.applied.by_ref.items()
+    }
+
+
+def _renewed(state: SecretState, entry: StatusEntry) -> SecretState:
+    same = (state.ref.name, state.version) == (entry.secret_name, entry.version)
+    if not same or entry.read_at <= state.read_at:
+        return state
+    return replace(state, updated=entry.updated, expires=entry.expires, read_at=entry.read_at)
 
 
 def tampering_with(vault_secret: VaultSecret, observed: Observed) -> Tampering | None:
     """Tell what others changed of a target that we applied, or None while it is intact."""
     if observed.applied is None:
         return None
-    keys = frozenset(entry.key for entry in observed.applied.entries if entry.version is not None)
+    keys = applied_keys(vault_secret, observed.applied)
     missing = tuple(sorted(expected_fields(vault_secret, keys) - observed.ours))
     added = tuple(sorted(field.name for field in observed.foreign if field.name not in keys))
     if not missing and not added:
@@ -131,9 +155,15 @@ def change_for(vault_secret: VaultSecret, observed: Observed | None, plan: Plan,
         return Change.UPDATED
     if plan.tampering is not None:
         return Change.HEALED
-    applied = observed.applied.by_key if observed.applied is not None else {}
-    same = all(entry.key in applied and applied[entry.key].version == entry.version for entry in desired.entries)
-    return Change.NONE if same else Change.ROTATED
+    return Change.ROTATED if _rotated(observed, desired) else Change.NONE
+
+
+def must_remember(plan: Plan, desired: Desired) -> bool:
+    """Tell whether the target has to be written for its annotation's sake, since something else was read.
+
+    The status tells of later readings by the keys that they fill: what fills none is known from the annotation alone.
+    """
+    return any(not state.keys and plan.known.get(state.ref.identity) != state for state in desired.secrets)
 
 
 def detail_of(change: Change, observed: Observed | None, plan: Plan, desired: Desired) -> str:
@@ -142,23 +172,35 @@ def detail_of(change: Change, observed: Observed | None, plan: Plan, desired: De
         case Change.NONE:
             return ""
         case Change.CREATED:
-            return "Created the Secret with " + _versions(desired.entries)
+            return "Created the Secret with " + _versions(desired.secrets)
         case Change.UPDATED:
-            return "Wrote the Secret as the VaultSecret asks, with " + _versions(desired.entries)
+            return "Wrote the Secret as the VaultSecret asks, with " + _versions(desired.secrets)
         case Change.HEALED if observed is None:
-            return "The Secret had been deleted; wrote it again with " + _versions(desired.entries)
+            return "The Secret had been deleted; wrote it again with " + _versions(desired.secrets)
         case Change.HEALED:
             assert plan.tampering is not None
             return f"{plan.tampering.text[0].upper()}{plan.tampering.text[1:]}; restored it."
         case Change.ROTATED:
-            before = observed.applied.by_key if observed is not None and observed.applied is not None else {}
-            rotated = tuple(
-                entry
-                for entry in desired.entries
-                if entry.key not in before or before[entry.key].version != entry.version
-            )
-            return "Rotated " + _versions(rotated)
+            return "Rotated " + _versions(_rotated(observed, desired)) if observed else ""
 
 
-def _versions(entries: tuple[EntryState, ...]) -> str:
-    return ", ".join(f"{entry.key} ({entry.secret_name} {entry.version or 'absent'})" for entry in entries) + "."
+def _rotated(observed: Observed, desired: Desired) -> tuple[SecretState, ...]:
+    """What the target does not hold yet, and what it holds no longer."""
+    before = observed.applied.by_ref if observed.applied is not None else {}
+    after = {state.ref.identity: state for state in desired.secrets}
+    changed = [state for ref, state in after.items() if _content(before.get(ref)) != _content(state)]
+    gone = [replace(state, version=None) for ref, state in before.items() if ref not in after]
+    return (*changed, *gone)
+
+
+def _content(state: SecretState | None) -> tuple[str | None, tuple[str, ...]] | None:
+    return None if state is None else (state.version, state.keys)
+
+
+def _versions(secrets: tuple[SecretState, ...]) -> str:
+    return (
+        ", ".join(
+            f"{', '.join(state.keys) or 'no key'} ({state.ref.name} {state.version or 'absent'})" for state in secrets
+        )
+        + "."
+    )

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from vaultsync.api.v1alpha1 import VaultSecret
 from vaultsync.rules.changes import CLOCKS_APART
-from vaultsync.rules.outcome import EntryState, Failed, Outcome, Retry, Suspended, Synced
+from vaultsync.rules.outcome import Failed, Outcome, Retry, SecretState, Suspended, Synced
 
 Jitter = Callable[[float, float], float]
 """A random number between two bounds; `random.uniform` outside tests."""
@@ -39,7 +39,7 @@ def next_look(
     """Decide when to look again; `failures` counts those in a row, this one included."""
     match outcome:
         case Synced():
-            return Next(until_recheck(outcome.entries, now=now, recheck=recheck))
+            return Next(until_recheck(outcome.secrets, now=now, recheck=recheck))
         case Suspended():
             return Next(None)
         case Failed():
@@ -60,11 +60,11 @@ def recheck_interval(uid: str, longest: timedelta) -> timedelta:
     return longest * (EARLIEST_RECHECK + (1 - EARLIEST_RECHECK) * share)
 
 
-def until_recheck(entries: tuple[EntryState, ...], *, now: datetime, recheck: timedelta) -> float | None:
+def until_recheck(secrets: tuple[SecretState, ...], *, now: datetime, recheck: timedelta) -> float | None:
     """Seconds until the oldest reading has to be renewed whatever the listing says."""
-    if not entries:
+    if not secrets:
         return None
-    left = recheck - (now - min(entry.read_at for entry in entries))
+    left = recheck - (now - min(state.read_at for state in secrets))
     return max(FIRST_RETRY, min(left, recheck + CLOCKS_APART).total_seconds())
 
 

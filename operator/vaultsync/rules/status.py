@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from vaultsync.api.v1alpha1 import Condition, StatusEntry, StatusTarget, VaultSecret, VaultSecretHead, VaultSecretStatus
-from vaultsync.rules.outcome import Change, EntryState, Outcome, Synced, ready_status
+from vaultsync.rules.outcome import Change, Outcome, SecretState, Synced, ready_status
 
 READY = "Ready"
 
@@ -16,7 +16,8 @@ def status_after(vault_secret: VaultSecret, outcome: Outcome, *, now: datetime) 
         observed_generation=vault_secret.metadata.generation,
         conditions=(_ready(vault_secret, outcome, now=now),),
         target=StatusTarget(name=vault_secret.target_key.name),
-        entries=tuple(_entry(entry) for entry in outcome.entries),
+        entries=tuple(_entry(key, state) for state in outcome.secrets for key in state.keys),
+        left_out=outcome.left_out or None,
         last_change_time=vault_secret.status.last_change_time if outcome.change is Change.NONE else now,
     )
 
@@ -28,6 +29,7 @@ def status_of_untouched(head: VaultSecretHead, outcome: Outcome, *, now: datetim
         conditions=(_ready(head, outcome, now=now),),
         target=head.status.target,
         entries=head.status.entries,
+        left_out=head.status.left_out,
         last_change_time=head.status.last_change_time,
     )
 
@@ -51,12 +53,12 @@ def _ready(head: VaultSecretHead, outcome: Outcome, *, now: datetime) -> Conditi
     )
 
 
-def _entry(entry: EntryState) -> StatusEntry:
+def _entry(key: str, state: SecretState) -> StatusEntry:
     return StatusEntry(
-        key=entry.key,
-        secret_name=entry.secret_name,
-        version=entry.version,
-        updated=entry.updated,
-        expires=entry.expires,
-        read_at=entry.read_at,
+        key=key,
+        secret_name=state.ref.name,
+        version=state.version,
+        updated=state.updated,
+        expires=state.expires,
+        read_at=state.read_at,
     )

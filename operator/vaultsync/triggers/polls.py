@@ -18,6 +18,7 @@ from vaultsync.inventory import Inventory
 from vaultsync.rules.changes import Listed, Missing, Seen, Sighting
 from vaultsync.rules.outcome import Reason, SyncError
 from vaultsync.rules.schedule import Jitter, backoff, poll_period
+from vaultsync.triggers.catalog import Catalog
 from vaultsync.triggers.queue import Priority
 
 LIST_AGAIN_AFTER = 3600.0
@@ -88,6 +89,7 @@ class _Memory:
     sightings: dict[str, Sighting | Missing] = field(default_factory=dict)
     failure: SyncError | None = None
     failures: int = 0
+    catalog: Catalog = field(default_factory=Catalog)
     polls: int = 0
     calls: int = 0
     """Answers that the present poll has got."""
@@ -124,13 +126,14 @@ class Poller:
         self._jitter = jitter
         self._memory = _Memory()
         self._sooner = asyncio.Event()
+        self._at_once = False
 
     @property
     def seen(self) -> Seen:
         """What polls have seen so far."""
         memory = self._memory
         failure = memory.failure if memory.failures >= FAILURES_BEFORE_NEWS else None
-        return Seen(memory.sightings, failure)
+        return Seen(memory.sightings, failure, memory.catalog.listing, memory.catalog.refusal)
 
     @property
     def health(self) -> Health | None:
@@ -143,20 +146,20 @@ class Poller:
 
     def answered(self) -> None:
         """Take note that the vault has answered a reading: what kept polls from it is over."""
-        if self._memory.failures:
-            self._settle(None)
+        self._settle(None)
 
-    def hurry(self) -> None:
-        """Reckon the time of the next poll again: somebody new may want it sooner."""
+    def hurry(self, *, now: bool = False) -> None:
+        """Reckon the time of the next poll again, for somebody new; `now`: at once, for who waits for a catalog."""
+        self._at_once |= now and not self._memory.catalog.is_growing
         self._sooner.set()
 
     async def run(self) -> None:
         """Poll again and again, until cancelled. Periods count from start to start."""
         share = self._jitter(0.0, 1.0)
         while True:
-            started = self._clock()
+            started, self._at_once = self._clock(), False
             await self.poll()
-            while (wait := started + self._period(share) - self._clock()) > 0:
+            while not self._at_once and (wait := started + self._period(share) - self._clock()) > 0:
                 self._sooner.clear()
                 try:
                     await asyncio.wait_for(self._sooner.wait(), wait)
@@ -166,15 +169,12 @@ class Poller:
     def _period(self, share: float) -> float:
         interval = self._inventory.refresh_interval(self._vault_url) or timedelta(hours=24)
         period = poll_period(interval, jitter=lambda low, high: low + share * (high - low))
-        if self._memory.failures:
-            return min(period, backoff(self._memory.failures, jitter=self._jitter))
-        return period
+        return min(period, backoff(self._memory.failures, jitter=self._jitter)) if self._memory.failures else period
 
     async def poll(self) -> None:
         """Ask the vault once, and let everybody be reconciled for whom something has changed."""
         started, memory = self._clock(), self._memory
-        mode, failure = self._mode(started), None
-        memory.calls = 0
+        mode, failure, memory.calls = self._mode(started), None, 0
         try:
             if mode is Mode.LIST:
                 mode = await self._list()
@@ -195,33 +195,46 @@ class Poller:
 
     def _mode(self, now: float) -> Mode:
         few = len(self._inventory.names(self._vault_url)) < self._memory.get_below
-        return Mode.GET if few and now < self._memory.get_until else Mode.LIST
+        searched = self._inventory.searchers(self._vault_url)
+        return Mode.GET if few and not searched and now < self._memory.get_until else Mode.LIST
 
     async def _list(self) -> Mode:
         """List the vault; turn to reading one by one when that is denied, or turns out to be cheaper."""
-        memory, began, listed = self._memory, None, 0
-        awaited = set(self._inventory.names(self._vault_url))
+        catalog = self._memory.catalog
+        catalog.begin(searched=bool(self._inventory.searchers(self._vault_url)))
         try:
-            async with aclosing(self._vaults.pages(self._vault_url)) as pages:
-                async for page in pages:
-                    memory.calls += 1
-                    began = began or page.seen_at
-                    listed += len(page.sightings)
-                    wanted = self._inventory.names(self._vault_url)
-                    if memory.calls > max(len(wanted), 1):
-                        return self._read_one_by_one(below=2 * memory.calls)
-                    names = page.sightings.keys() & wanted.keys()
-                    awaited -= names
-                    memory.sightings.update((name, page.sightings[name]) for name in names)
-                    self._reconcile_users(names)
+            return await self._follow_pages(catalog)
         except SyncError as error:
             if error.reason is not Reason.ACCESS_DENIED:
                 raise
-            memory.calls += 1
+            self._memory.calls += 1
+            if catalog.deny(error):
+                self._reconcile(self._inventory.searchers(self._vault_url))
             return self._read_one_by_one(below=sys.maxsize)
+        finally:
+            catalog.abandon()
+
+    async def _follow_pages(self, catalog: Catalog) -> Mode:
+        memory, began, listed = self._memory, None, 0
+        awaited = set(self._inventory.names(self._vault_url))
+        async with aclosing(self._vaults.pages(self._vault_url)) as pages:
+            async for page in pages:
+                memory.calls += 1
+                began = began or page.seen_at
+                listed += len(page.sightings)
+                wanted = self._inventory.names(self._vault_url)
+                if memory.calls > max(len(wanted), 1) and not catalog.is_growing:
+                    return self._read_one_by_one(below=2 * memory.calls)
+                catalog.add(page.sightings)
+                names = page.sightings.keys() & wanted.keys()
+                awaited -= names
+                memory.sightings.update((name, page.sightings[name]) for name in names)
+                self._reconcile_users(names)
         memory.listed = listed
         if began is not None:
             self._miss(awaited, began)
+        catalog.finish()
+        self._reconcile_due(self._inventory.searchers(self._vault_url))
         return Mode.LIST
 
     def _miss(self, names: Iterable[str], began: datetime) -> None:
@@ -242,13 +255,10 @@ class Poller:
         names = list(self._inventory.names(self._vault_url))
         for start in range(0, len(names), READS_AT_ONCE):
             batch = names[start : start + READS_AT_ONCE]
-            sightings = await asyncio.gather(*map(self._sight, batch))
+            sightings = await asyncio.gather(*(self._vaults.sight(self._vault_url, name) for name in batch))
             self._memory.calls += len(batch)
             self._memory.sightings.update(zip(batch, sightings, strict=True))
             self._reconcile_users(batch)
-
-    async def _sight(self, name: str) -> Sighting | Missing:
-        return await self._vaults.sight(self._vault_url, name)
 
     def _settle(self, failure: SyncError | None) -> None:
         """Tell everybody once when the vault has become unreachable, and once when it is back."""
@@ -257,14 +267,18 @@ class Poller:
         memory.failure = failure
         memory.failures = memory.failures + 1 if failure else 0
         if (memory.failures >= FAILURES_BEFORE_NEWS) != was_known:
-            for key in tuple(self._inventory.users(self._vault_url)):
-                self._trigger.add(key, Priority.ROUTINE)
+            self._reconcile(self._inventory.users(self._vault_url))
 
     def _reconcile_users(self, names: Iterable[str]) -> None:
         users = self._inventory.names(self._vault_url)
-        for key in {key for name in names for key in users.get(name, ())}:
-            if self._trigger.is_due(key):
-                self._trigger.add(key, Priority.ROUTINE)
+        self._reconcile_due({key for name in names for key in users.get(name, ())})
+
+    def _reconcile_due(self, keys: Iterable[ObjectKey]) -> None:
+        self._reconcile(filter(self._trigger.is_due, tuple(keys)))
+
+    def _reconcile(self, keys: Iterable[ObjectKey]) -> None:
+        for key in tuple(keys):
+            self._trigger.add(key, Priority.ROUTINE)
 
 
 class Polls:
@@ -304,11 +318,11 @@ class Polls:
             poller = self._pollers[vault_url] = self._make(vault_url)
             self._tasks[vault_url] = asyncio.create_task(poller.run(), name=f"poller {vault_url}")
 
-    def hurry(self, vault_url: str) -> None:
-        """Let that vault's poller reckon its next poll again."""
+    def hurry(self, vault_url: str, *, now: bool = False) -> None:
+        """Let that vault's poller reckon its next poll again, or poll at once."""
         poller = self._pollers.get(vault_url)
         if poller is not None:
-            poller.hurry()
+            poller.hurry(now=now)
 
     async def stop(self) -> None:
         """End all pollers."""

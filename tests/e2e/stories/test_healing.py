@@ -140,8 +140,8 @@ def test_a_target_that_was_made_immutable_is_told_of_once_it_has_to_change(scene
 
     value = scene.put()
 
-    ready = scene.await_reason("TargetInvalid", within=30)
-    assert "delete the Secret" in ready.message
+    ready = scene.await_reason("TargetImmutable", within=30)
+    assert "delete it" in ready.message
     assert resource_version(scene.secret()) == frozen
     scene.api.delete(scene.path("secrets", "db"))
     scene.await_content(password=value)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.builders import KEY, VAULT, a_vault_secret, an_entry
 from vaultsync.api import ObjectKey
 from vaultsync.api.v1alpha1 import Entry, VaultSecret
-from vaultsync.inventory import Inventory, unpinned_names
+from vaultsync.inventory import Inventory, followed_names
 
 VAULTS = (VAULT, "https://other.vault.azure.net")
 PINNED = "0f4a7c9be2d84a6c8c1f7e5d3b2a1908"
@@ -60,9 +60,9 @@ def agrees(inventory: Inventory, known: Mapping[ObjectKey, VaultSecret]) -> None
         assert set(inventory.users(vault)) == {one.key for one in users}
         assert inventory.refresh_interval(vault) == min((one.spec.refresh_interval for one in users), default=None)
         assert {name: set(keys) for name, keys in inventory.names(vault).items()} == {
-            name: {one.key for one in users if name in unpinned_names(one)}
+            name: {one.key for one in users if name in followed_names(one)}
             for one in users
-            for name in unpinned_names(one)
+            for name in followed_names(one)
         }
 
 
@@ -103,4 +103,4 @@ def test_rivals_are_all_others_who_want_the_same_target() -> None:
     ids=["lower case", "pinned versions do not count", "pinned and not", "the same in other letters"],
 )
 def test_names_whose_newest_version_is_wanted(entries: list[Entry], names: set[str]) -> None:
-    assert unpinned_names(a_vault_secret(*entries)) == names
+    assert followed_names(a_vault_secret(*entries)) == names

@@ -117,6 +117,7 @@ class World:
             seen=lambda _: self.poller.seen,
             answered=lambda _: self.poller.answered(),
             forget=self._forget,
+            list_now=lambda _: self.poller.hurry(now=True),
             record=self.notes,
             limits=Limits((".vault.azure.net",), RECHECK),
             now=self.clock,
@@ -154,7 +155,7 @@ class World:
     def apply(self, *lines: Line, name: str = "db", **changes: object) -> None:
         """Apply a VaultSecret's manifest, as `kubectl apply` does."""
         self.clock.turn(1)
-        wanted = spec(data=list(lines) or [entry()], **changes)
+        wanted = spec(**{"data": list(lines) or [entry()], **changes})
         vault_secret = self.cluster.put_vault_secret(manifest(wanted, name=name))
         if name not in self.names:
             self.names.append(name)

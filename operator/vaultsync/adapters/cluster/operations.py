@@ -127,6 +127,18 @@ class Cluster:
         with suppress(OutOfDate):
             await self._connection.send(wire.give_up(key, uid=onto.uid))
 
+    async def discard(self, key: ObjectKey, *, observed: Observed) -> None:
+        """Delete that very Secret, as it was observed; fine if it is gone.
+
+        Raises:
+            SyncError: ClusterUnavailable; of the kind OutOfDate if somebody has changed or replaced it since.
+        """
+        try:
+            await self._connection.send(wire.discard(key, uid=observed.uid, resource_version=observed.resource_version))
+        except OutOfDate:
+            if await self.observe(key) is not None:
+                raise
+
     async def drop_keys(self, key: ObjectKey, names: Iterable[str], *, observed: Observed) -> Observed:
         """Remove keys of the Secret's data, whoever owns them, provided that it is still as observed.
 

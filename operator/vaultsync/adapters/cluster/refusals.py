@@ -22,6 +22,7 @@ _WORDS = {
     "FieldValueTooLong": "is too long",
     "FieldValueTypeInvalid": "is of the wrong type",
 }
+_SEALED = "field is immutable when `immutable` is set"
 _IMMUTABLE = "cannot change once it is set: delete the Secret, and it is made anew"
 _NO_PERMISSION = re.compile(r'User "[^"]*" cannot (\w+) resource "([^"]+)"')
 _POLICY = re.compile(r"ValidatingAdmissionPolicy '([^']+)'")
@@ -92,6 +93,12 @@ def _refused(message: str, causes: Sequence[Mapping[str, Any]], about: str) -> S
     ):
         if match := pattern.search(message):
             return SyncError(Reason.TARGET_INVALID, f"{about}: {text.format(match[1])}.")
+    if any(str(cause.get("message")).endswith(_SEALED) for cause in causes):
+        return SyncError(
+            Reason.TARGET_IMMUTABLE,
+            f"{about} is immutable and would have to change; delete it, or set target.replaceImmutable: true, and "
+            "it is made anew.",
+        )
     if any(cause.get("field") for cause in causes):
         return SyncError(Reason.TARGET_INVALID, f"{about}: {_listed(causes, _fault)}.")
     return SyncError(

@@ -98,6 +98,24 @@ def drop(key: ObjectKey, names: Iterable[str], *, resource_version: str) -> Requ
     return _patch(key, body, MERGE, {})
 
 
+def discard(key: ObjectKey, *, uid: str, resource_version: str) -> Request:
+    """Delete that very Secret, provided that it is still as it was then.
+
+    https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/delete-options/
+    """
+    return Request(
+        "DELETE",
+        _secret(key),
+        about=f"Secret {key}",
+        accept=METADATA,
+        body={
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "preconditions": {"uid": uid, "resourceVersion": resource_version},
+        },
+    )
+
+
 def look_at_vault_secret(key: ObjectKey) -> Request:
     """Ask for a VaultSecret's metadata."""
     return Request("GET", _vault_secret(key), about=f"VaultSecret {key}", accept=METADATA)

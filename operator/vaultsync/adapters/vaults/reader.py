@@ -10,7 +10,7 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import httpx
 
@@ -27,10 +27,10 @@ from kvsecrets import (
 )
 from vaultsync.adapters.vaults.failures import sync_error
 from vaultsync.adapters.vaults.governor import Budget, Governor
-from vaultsync.api.v1alpha1 import Entry
+from vaultsync.adapters.vaults.versions import version_before
 from vaultsync.rules.changes import Listed, Missing, Sighting
-from vaultsync.rules.desired import Reading
-from vaultsync.rules.outcome import NotThere, Reason, SyncError
+from vaultsync.rules.outcome import NotThere, Reason, SecretRef, SyncError
+from vaultsync.rules.readings import Reading
 
 logger = logging.getLogger(__name__)
 
@@ -54,13 +54,6 @@ class Counted(Protocol):
         ...
 
 
-class _Question(NamedTuple):
-    """What is read once for many: a secret by its name in lower case, the newest version if none is given."""
-
-    name: str
-    version: str | None
-
-
 @dataclass(slots=True)
 class _Vault:
     """One vault: `ahead` is by how much its clock is ahead of ours, as far as its last answer told."""
@@ -69,7 +62,7 @@ class _Vault:
     client: AsyncSecretClient
     governor: Governor
     now: Callable[[], datetime]
-    flights: dict[_Question, asyncio.Task[Reading]] = field(default_factory=dict)
+    flights: dict[SecretRef, asyncio.Task[Reading]] = field(default_factory=dict)
     ahead: timedelta = timedelta(0)
 
     def time(self) -> datetime:
@@ -84,7 +77,8 @@ class _Vault:
     def outdate(self, names: Iterable[str]) -> None:
         """Let nobody get an answer any more that was asked for before a poll looked at these secrets."""
         for name in names:
-            self.flights.pop(_Question(name, None), None)
+            self.flights.pop(SecretRef(name), None)
+            self.flights.pop(SecretRef(name, previous=True), None)
 
 
 class Vaults:
@@ -113,14 +107,12 @@ class Vaults:
         self._vaults: dict[str, _Vault] = {}
         self._airborne: set[asyncio.Task[Reading]] = set()
 
-    async def read(self, vault_url: str, entry: Entry) -> Reading:
-        """Read the secret that an entry names; the answer is newer than what polls have seen of it by now.
+    async def read(self, vault_url: str, ref: SecretRef) -> Reading:
+        """Read a secret; the answer is newer than what polls have seen of it by now.
 
         Raises `SyncError` with the reason of the failure, of the kind `NotThere` if there is no such secret.
         """
-        vault, question = self._vault(vault_url), _Question(entry.secret_name.lower(), entry.version)
-        flight = vault.flights.get(question) or self._depart(vault, question, entry.secret_name)
-        return await asyncio.shield(flight)
+        return await self._read(self._vault(vault_url), ref)
 
     async def pages(self, vault_url: str) -> AsyncGenerator[Listed, None]:
         """List all secrets of the vault, a call a page; no values. Raises `SyncError`."""
@@ -169,32 +161,38 @@ class Vaults:
             await vault.client.aclose()
         self._vaults.clear()
 
-    def _depart(self, vault: _Vault, question: _Question, name: str) -> asyncio.Task[Reading]:
-        flight = vault.flights[question] = asyncio.create_task(self._fly(vault, name, question.version))
+    async def _read(self, vault: _Vault, ref: SecretRef) -> Reading:
+        """Ask once for all who ask."""
+        flight = vault.flights.get(ref.identity) or self._depart(vault, ref)
+        return await asyncio.shield(flight)
+
+    def _depart(self, vault: _Vault, ref: SecretRef) -> asyncio.Task[Reading]:
+        flight = vault.flights[ref.identity] = asyncio.create_task(self._fly(vault, ref))
         self._airborne.add(flight)
-        flight.add_done_callback(lambda _: self._land(vault, question, flight))
+        flight.add_done_callback(lambda _: self._land(vault, ref.identity, flight))
         return flight
 
-    def _land(self, vault: _Vault, question: _Question, flight: asyncio.Task[Reading]) -> None:
+    def _land(self, vault: _Vault, ref: SecretRef, flight: asyncio.Task[Reading]) -> None:
         """Forget a failure at once, an answer after a short while."""
         self._airborne.discard(flight)
 
         def forget() -> None:
-            if vault.flights.get(question) is flight:
-                del vault.flights[question]
+            if vault.flights.get(ref) is flight:
+                del vault.flights[ref]
 
         if flight.cancelled() or flight.exception() is not None:
             forget()
         else:
             asyncio.get_running_loop().call_later(MEMORY, forget)
 
-    async def _fly(self, vault: _Vault, name: str, version: str | None) -> Reading:
+    async def _fly(self, vault: _Vault, ref: SecretRef) -> Reading:
+        version = await self._version_before_the_newest(vault, ref.name) if ref.previous else ref.version
         try:
-            secret = await self._get(vault, name, version)
+            secret = await self._get(vault, ref.name, version)
         except SyncError as error:
             if error.reason is not Reason.SECRET_NOT_FOUND:
                 raise
-            raise await self._not_there(vault, name, error) from None
+            raise await self._not_there(vault, ref.name, error) from None
         properties = secret.properties
         return Reading(
             value=secret.value,
@@ -202,7 +200,22 @@ class Vaults:
             updated=properties.updated_on,
             expires=properties.expires_on,
             read_at=secret.response.date or vault.time(),
+            content_type=properties.content_type,
         )
+
+    async def _version_before_the_newest(self, vault: _Vault, name: str) -> str:
+        newest = await self._read(vault, SecretRef(name))
+        versions: list[SecretProperties] = []
+        pages = vault.client.list_properties_of_secret_versions(name, raw_response_hook=vault.hear).by_page()
+        more = True
+        while more:
+            page = await self._call(vault, name, "list_versions", lambda: anext(pages))
+            more = page.continuation_token is not None
+            versions += page.items
+        if version := version_before(newest.version, versions):
+            return version
+        text = f"Secret {name} of vault {vault.url} has no enabled version before its newest."
+        raise NotThere(Reason.SECRET_NOT_FOUND, text, looked_at=vault.time())
 
     async def _not_there(self, vault: _Vault, name: str, error: SyncError) -> NotThere:
         """Tell a secret that was deleted and can be recovered from one that never was, as far as we may look."""
@@ -266,6 +279,8 @@ def _sighting(properties: SecretProperties, seen_at: datetime) -> Sighting:
         expires=properties.expires_on,
         seen_at=seen_at,
         version=properties.version,
+        name=properties.name,
+        tags=properties.tags,
     )
 
 

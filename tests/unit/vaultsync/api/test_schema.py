@@ -9,7 +9,8 @@ import yaml
 from hypothesis import given
 from pydantic import ValidationError
 
-from tests.manifests import RIGHT, WRONG, Wrong, as_stored, manifest, specs
+from tests.manifests import RIGHT, WRONG, Wrong, as_stored, manifest
+from tests.specs import specs
 from vaultsync.api.checks import RULE, VALIDATIONS
 from vaultsync.api.schema import crd_files, vault_secret_crd, vault_secret_schema
 from vaultsync.api.v1alpha1 import InvalidSpec, VaultSecret
@@ -71,7 +72,9 @@ def test_every_field_is_described() -> None:
     silent = {
         path
         for path, node in nodes(vault_secret_schema())
-        if "description" not in node and path != ".metadata" and not path.endswith(("labels[]", "annotations[]"))
+        if "description" not in node
+        and path != ".metadata"
+        and not path.endswith(("labels[]", "annotations[]", "template[]", "tags[]"))
     }
 
     assert silent == set()
@@ -90,6 +93,8 @@ def test_defaults_are_filled_in_for_the_spec_alone_and_never_inside_lists() -> N
     assert defaults == {
         ".spec.target": {},
         ".spec.target.type": "Opaque",
+        ".spec.target.immutable": False,
+        ".spec.target.replaceImmutable": False,
         ".spec.target.adopt": False,
         ".spec.refreshInterval": "2m",
         ".spec.onDelete": "Delete",

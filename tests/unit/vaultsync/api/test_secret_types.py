@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.manifests import as_stored, manifest, spec
+from tests.manifests import Spec, as_stored, manifest, spec
 from vaultsync.api.v1alpha1 import InvalidSpec, VaultSecret
 
 
@@ -41,3 +41,12 @@ def test_a_type_with_the_keys_that_it_needs_is_accepted(kind: str, keys: list[st
 def test_a_type_without_a_key_that_it_needs_is_refused(kind: str, keys: list[str]) -> None:
     with pytest.raises(InvalidSpec, match=f"^spec: a Secret of type {kind} needs the key"):
         vault_secret(kind, keys)
+
+
+@pytest.mark.parametrize("more", [{"dataFrom": [{"object": "app"}]}, {"target": {"template": {"tls.crt": ""}}}])
+def test_a_type_may_get_its_keys_from_elsewhere(more: Spec) -> None:
+    target = more.get("target", {}) | {"type": "kubernetes.io/tls"}
+
+    parsed = VaultSecret.parse(as_stored(manifest(spec(**more | {"target": target}))))
+
+    assert parsed.spec.target.type == "kubernetes.io/tls"

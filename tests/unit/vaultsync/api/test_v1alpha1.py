@@ -74,7 +74,10 @@ def test_what_is_left_out_has_the_documented_defaults() -> None:
 
 @pytest.mark.parametrize("right", RIGHT.values(), ids=RIGHT)
 def test_what_is_right_is_read(right: Spec) -> None:
-    assert len(parsed(right).spec.data) == len(right["data"])
+    vault_secret = parsed(right)
+
+    assert len(vault_secret.spec.data) == len(right.get("data", ()))
+    assert len(vault_secret.spec.data_from) == len(right.get("dataFrom", ()))
 
 
 @pytest.mark.parametrize("wrong", [wrong for wrong in WRONG if not wrong.structural], ids=str)
@@ -127,7 +130,7 @@ def test_a_refusal_shows_nothing_of_what_the_fields_hold(wrong: Spec) -> None:
 
 
 def test_fields_of_tomorrow_are_read_over() -> None:
-    vault_secret = parsed(spec(dataFrom=[{"object": "app"}], data=[ENTRY | {"property": "a.b"}]))
+    vault_secret = parsed(spec(dataBy=[{"object": "app"}], data=[ENTRY | {"half": "first"}]))
 
     assert vault_secret == parsed(spec())
 

@@ -9,14 +9,19 @@ from hypothesis import strategies as st
 
 from tests.builders import FIRST, READ_AT, SECOND, START, a_state, a_vault_secret, an_entry
 from vaultsync.api.v1alpha1 import Encoding, OnDelete, VaultSecret
-from vaultsync.rules.applied import Applied, fingerprint, from_annotation, to_annotation
-from vaultsync.rules.outcome import EntryState
+from vaultsync.rules.applied import Applied, applied_keys, fingerprint, from_annotation, to_annotation
+from vaultsync.rules.outcome import SecretRef, SecretState
 
 SECONDS = st.integers(0, 10**10).map(lambda seconds: datetime.fromtimestamp(seconds, UTC))
+REFS = st.one_of(
+    st.builds(SecretRef, st.text(), st.none()),
+    st.builds(SecretRef, st.text(), st.text(min_size=1), st.just(False)),
+    st.builds(SecretRef, st.text(), st.none(), st.just(True)),
+)
 STATES = st.builds(
-    EntryState,
-    key=st.text(),
-    secret_name=st.text(),
+    SecretState,
+    ref=REFS,
+    keys=st.lists(st.text()).map(tuple),
     version=st.none() | st.text(),
     updated=st.none() | SECONDS,
     expires=st.none() | SECONDS,
@@ -24,15 +29,15 @@ STATES = st.builds(
 )
 
 
-@given(entries=st.lists(STATES).map(tuple))
-def test_what_was_written_is_read_back(entries: tuple[EntryState, ...]) -> None:
+@given(states=st.lists(STATES).map(tuple))
+def test_what_was_written_is_read_back(states: tuple[SecretState, ...]) -> None:
     vault_secret = a_vault_secret()
 
-    assert from_annotation(to_annotation(vault_secret, entries)) == Applied(fingerprint(vault_secret), entries)
+    assert from_annotation(to_annotation(vault_secret, states)) == Applied(fingerprint(vault_secret), states)
 
 
 def test_equal_states_are_equal_texts() -> None:
-    first, second = (to_annotation(a_vault_secret(), [a_state(), a_state(key="user")]) for _ in range(2))
+    first, second = (to_annotation(a_vault_secret(), [a_state(), a_state("user")]) for _ in range(2))
 
     assert first == second
 
@@ -40,22 +45,28 @@ def test_equal_states_are_equal_texts() -> None:
 def test_the_annotation_holds_names_versions_and_dates_and_nothing_else() -> None:
     document = json.loads(to_annotation(a_vault_secret(), [a_state()]))
 
-    assert document["entries"] == [
+    assert document["secrets"] == [
         {
-            "key": "password",
-            "secretName": "db-password",
+            "name": "db-password",
             "version": FIRST,
             "updated": int(START.timestamp()),
-            "expires": None,
             "readAt": int(READ_AT.timestamp()),
+            "keys": ["password"],
         }
     ]
 
 
-def test_entries_are_found_by_their_key() -> None:
-    applied = Applied("spec", (a_state(), a_state(key="user", version=SECOND)))
+def test_secrets_are_found_by_what_was_asked_for_in_any_letters() -> None:
+    applied = Applied("spec", (a_state(), a_state("user", source="DB-User", version=SECOND)))
 
-    assert applied.by_key["user"].version == SECOND
+    assert applied.by_ref[SecretRef("db-user")].version == SECOND
+
+
+def test_the_keys_of_a_target_are_what_secrets_fill_and_its_templates() -> None:
+    vault_secret = a_vault_secret(target={"template": {"DSN": "{{ password }}"}})
+    absent = a_state("token", source="api-token", version=None)
+
+    assert applied_keys(vault_secret, Applied("spec", (a_state(), absent))) == {"password", "DSN"}
 
 
 @pytest.mark.parametrize(
@@ -66,13 +77,13 @@ def test_entries_are_found_by_their_key() -> None:
         pytest.param("yes", id="no JSON"),
         pytest.param("[]", id="a list"),
         pytest.param("{}", id="an empty object"),
-        pytest.param('{"spec":"a"}', id="no entries"),
-        pytest.param('{"spec":"a","entries":1}', id="a number of entries"),
-        pytest.param('{"spec":"a","entries":[1]}', id="an entry that is a number"),
-        pytest.param('{"spec":"a","entries":["key"]}', id="an entry that is a text"),
-        pytest.param('{"spec":"a","entries":[{"key":"a"}]}', id="an entry without a version"),
+        pytest.param('{"spec":"a"}', id="no secrets"),
+        pytest.param('{"spec":"a","secrets":1}', id="a number of secrets"),
+        pytest.param('{"spec":"a","secrets":[1]}', id="a secret that is a number"),
+        pytest.param('{"spec":"a","secrets":["key"]}', id="a secret that is a text"),
+        pytest.param('{"spec":"a","secrets":[{"name":"a"}]}', id="a secret without a version"),
         pytest.param("[" * 100_000, id="lists nested without end"),
-        pytest.param('{"spec":' + "[" * 5000 + "]" * 5000 + ',"entries":[]}', id="a spec nested too deep"),
+        pytest.param('{"spec":' + "[" * 5000 + "]" * 5000 + ',"secrets":[]}', id="a spec nested too deep"),
         pytest.param("1" * 5000, id="a number without end"),
     ],
 )
@@ -84,7 +95,7 @@ def test_a_spoiled_annotation_is_none(text: str | None) -> None:
 @pytest.mark.parametrize("moment", ['"soon"', "1e300", "-1e300", "NaN", "Infinity", "[]", "{}", "99999999999999"])
 def test_a_date_that_is_none_spoils_the_annotation(field: str, moment: str) -> None:
     document = json.loads(to_annotation(a_vault_secret(), [a_state()]))
-    document["entries"][0][field] = "HERE"
+    document["secrets"][0][field] = "HERE"
 
     assert from_annotation(json.dumps(document).replace('"HERE"', moment)) is None
 
@@ -94,19 +105,19 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=8,
 )
-ENTRY_NAMES = ("key", "secretName", "version", "updated", "expires", "readAt")
+NAMES = ("name", "pin", "previous", "version", "updated", "expires", "readAt", "keys")
 
 
 @given(
     document=JSON
     | st.fixed_dictionaries(
-        {"spec": JSON, "entries": JSON | st.lists(st.fixed_dictionaries(dict.fromkeys(ENTRY_NAMES, JSON)), max_size=2)}
+        {"spec": JSON, "secrets": JSON | st.lists(st.fixed_dictionaries(dict.fromkeys(NAMES, JSON)), max_size=2)}
     )
 )
 def test_any_json_is_an_annotation_of_ours_or_none(document: object) -> None:
     applied = from_annotation(json.dumps(document))
 
-    assert applied is None or all(entry.read_at.tzinfo is UTC for entry in applied.entries)
+    assert applied is None or all(entry.read_at.tzinfo is UTC for entry in applied.secrets)
 
 
 @given(text=st.text())
@@ -126,6 +137,11 @@ def test_any_text_is_an_annotation_of_ours_or_none(text: str) -> None:
         pytest.param(a_vault_secret(an_entry(encoding=Encoding.BASE64)), id="another encoding"),
         pytest.param(a_vault_secret(an_entry(optional=True)), id="an optional entry"),
         pytest.param(a_vault_secret(an_entry(), an_entry(key="token")), id="one more entry"),
+        pytest.param(a_vault_secret(an_entry(property="a.b")), id="a property"),
+        pytest.param(a_vault_secret(an_entry(previous_key="old")), id="a version before"),
+        pytest.param(a_vault_secret(data_from=[{"object": "app"}]), id="an object"),
+        pytest.param(a_vault_secret(target={"template": {"a": "b"}}), id="a template"),
+        pytest.param(a_vault_secret(target={"immutable": True}), id="an immutable target"),
         pytest.param(a_vault_secret(target={"name": "other"}), id="another name"),
         pytest.param(a_vault_secret(target={"type": "example.com/x"}), id="another type"),
         pytest.param(a_vault_secret(target={"labels": {"team": "shop"}}), id="a label"),

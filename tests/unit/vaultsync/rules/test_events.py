@@ -6,14 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import START, a_state, a_vault_secret
+from tests.builders import START, a_synced, a_vault_secret
 from vaultsync.api.v1alpha1 import VaultSecretStatus
 from vaultsync.rules.events import Event, event_for
-from vaultsync.rules.outcome import Change, Failed, Outcome, Reason, Suspended, Synced
+from vaultsync.rules.outcome import Change, Failed, Outcome, Reason, Suspended
 from vaultsync.rules.status import status_after
 
-ENTRIES = (a_state(),)
-IN_SYNC = Synced(ENTRIES)
+IN_SYNC = a_synced()
 AWAY = Failed(Reason.VAULT_UNREACHABLE, "No answer.")
 ELSEWHERE = Failed(Reason.VAULT_UNREACHABLE, "No answer for another vault.")
 DENIED = Failed(Reason.ACCESS_DENIED, "No answer.")
@@ -40,7 +39,7 @@ def events_of(*outcomes: Outcome) -> list[Event | None]:
     ],
 )
 def test_every_deed_is_an_event(change: Change, event: Event) -> None:
-    assert event_for(VaultSecretStatus(), Synced(ENTRIES, change, "What was done.")) == event
+    assert event_for(VaultSecretStatus(), a_synced(change=change, detail="What was done.")) == event
 
 
 @pytest.mark.parametrize(
@@ -52,7 +51,7 @@ def test_every_deed_is_an_event(change: Change, event: Event) -> None:
         ((AWAY, DENIED, AWAY), ["VaultUnreachable", "AccessDenied", "VaultUnreachable"]),
         ((AWAY, IN_SYNC, IN_SYNC), ["VaultUnreachable", "Synced", None]),
         ((AWAY, IN_SYNC, AWAY), ["VaultUnreachable", "Synced", "VaultUnreachable"]),
-        ((AWAY, Synced(ENTRIES, Change.ROTATED, "x"), IN_SYNC), ["VaultUnreachable", "Rotated", None]),
+        ((AWAY, a_synced(change=Change.ROTATED, detail="x"), IN_SYNC), ["VaultUnreachable", "Rotated", None]),
         ((Suspended(), Suspended(), IN_SYNC), ["Suspended", None, None]),
         ((AWAY, Suspended(), AWAY), ["VaultUnreachable", "Suspended", "VaultUnreachable"]),
     ],

@@ -72,7 +72,7 @@ def test_what_was_applied_is_read_from_its_annotation() -> None:
     observed = observed_from(metadata(annotations=annotations))
 
     assert observed.applied is not None
-    assert observed.applied.entries == (a_state(),)
+    assert observed.applied.secrets == (a_state(),)
 
 
 def test_fields_that_we_applied_are_ours_in_every_area() -> None:

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.builders import a_state
+from tests.builders import a_state, a_synced
 from vaultsync.rules.outcome import (
     Change,
     Failed,
@@ -12,7 +12,6 @@ from vaultsync.rules.outcome import (
     Reason,
     Retry,
     Suspended,
-    Synced,
     SyncError,
     failed,
     ready_status,
@@ -50,7 +49,7 @@ def test_what_may_pass_by_itself_is_tried_again_soon_and_what_somebody_must_mend
 @pytest.mark.parametrize(
     ("outcome", "status", "reason"),
     [
-        (Synced((a_state(),)), "True", "Synced"),
+        (a_synced(), "True", "Synced"),
         (Failed(Reason.VAULT_UNREACHABLE, "No answer."), "False", "VaultUnreachable"),
         (Suspended(), "Unknown", "Suspended"),
     ],
@@ -71,13 +70,16 @@ def test_ready_follows_the_outcome(outcome: Outcome, status: str, reason: str) -
     ids=["one key", "two keys", "an absent one does not count", "none but an absent one"],
 )
 def test_the_sentence_counts_the_keys_that_are_there(versions: list[str | None], sentence: str) -> None:
-    entries = tuple(a_state(key=f"key-{index}", version=version) for index, version in enumerate(versions))
+    entries = tuple(a_state(f"key-{index}", version=version) for index, version in enumerate(versions))
 
-    assert Synced(entries).message == sentence
+    assert a_synced(*entries).message == sentence
 
 
 def test_the_sentence_stays_when_values_rotate() -> None:
-    before, after = Synced((a_state(version="1"),)), Synced((a_state(version="2"),), Change.ROTATED, "Rotated.")
+    before, after = (
+        a_synced(a_state(version="1")),
+        a_synced(a_state(version="2"), change=Change.ROTATED, detail="Rotated."),
+    )
 
     assert before.message == after.message
 

@@ -13,10 +13,12 @@ from vaultsync.rules.applied import Applied, fingerprint
 from vaultsync.rules.changes import Seen
 from vaultsync.rules.desired import Desired
 from vaultsync.rules.observed import Field, Observed
-from vaultsync.rules.outcome import Change, EntryState
-from vaultsync.rules.plan import Plan, change_for, detail_of, evidence, plan_for
+from vaultsync.rules.outcome import Change, SecretRef, SecretState
+from vaultsync.rules.plan import Plan, change_for, detail_of, evidence, must_remember, plan_for
+from vaultsync.rules.wanted import Wanted
 
 NOTHING_SEEN = Seen()
+REF = SecretRef("db-password")
 MINUTE = timedelta(minutes=1)
 PAIR = (an_entry(), an_entry(key="token", secret_name="api-token"))
 
@@ -29,24 +31,27 @@ def without(*fields: Field) -> frozenset[Field]:
     return an_observed().ours - set(fields)
 
 
-def a_status(*entries: EntryState, target: str | None = "db") -> VaultSecretStatus:
+def a_status(*states: SecretState, target: str | None = "db") -> VaultSecretStatus:
     """A status that tells of these readings, and of a target that was written."""
     told = [
         StatusEntry(
-            key=entry.key,
-            secret_name=entry.secret_name,
-            version=entry.version,
-            updated=entry.updated,
-            expires=entry.expires,
-            read_at=entry.read_at,
+            key=key,
+            secret_name=state.ref.name,
+            version=state.version,
+            updated=state.updated,
+            expires=state.expires,
+            read_at=state.read_at,
         )
-        for entry in entries
+        for state in states
+        for key in state.keys
     ]
     return VaultSecretStatus(entries=tuple(told), target=StatusTarget(name=target) if target else None)
 
 
 def test_an_intact_target_whose_secrets_have_not_changed_needs_nothing() -> None:
-    assert plan(an_observed(), Seen({"db-password": a_sighting()})) == Plan({"password": a_state()}, None)
+    assert plan(an_observed(), Seen({"db-password": a_sighting()})) == Plan(
+        (Wanted(REF, optional=False),), {REF: a_state()}, None
+    )
 
 
 @pytest.mark.parametrize(
@@ -76,7 +81,7 @@ def test_a_target_that_is_not_as_it_should_be_is_read_anew_as_a_whole(observed: 
 
 def test_entries_that_have_changed_are_read_first() -> None:
     vault_secret = a_vault_secret(*PAIR)
-    states = (a_state(), a_state(key="token", secret_name="api-token"))
+    states = (a_state(), a_state("token", source="api-token"))
     observed = an_observed(
         vault_secret,
         applied=Applied(fingerprint(vault_secret), states),
@@ -85,7 +90,7 @@ def test_entries_that_have_changed_are_read_first() -> None:
 
     made = plan(observed, Seen({"api-token": a_sighting(updated=READ_AT)}), vault_secret=vault_secret)
 
-    assert (made.why_read, made.first) == ("changed in the vault", frozenset({"token"}))
+    assert (made.why_read, made.first) == ("api-token: changed in the vault", frozenset({SecretRef("api-token")}))
 
 
 @pytest.mark.parametrize(
@@ -145,24 +150,24 @@ def test_an_absent_optional_key_is_not_missed_in_the_target_and_is_strange_when_
         (a_state(read_at=READ_AT + MINUTE, expires=READ_AT), True),
         (a_state(read_at=READ_AT - MINUTE), False),
         (a_state(read_at=READ_AT + MINUTE, version=SECOND), False),
-        (a_state(read_at=READ_AT + MINUTE, secret_name="other"), False),
-        (a_state(read_at=READ_AT + MINUTE, key="other"), False),
+        (a_state(read_at=READ_AT + MINUTE, source="other"), False),
+        (a_state("other", read_at=READ_AT + MINUTE), False),
     ],
     ids=["a later reading", "new dates", "an older reading", "another version", "another secret", "another key"],
 )
 def test_the_status_is_believed_where_it_tells_of_a_later_reading_of_what_was_written(
-    told: EntryState, believed: bool
+    told: SecretState, believed: bool
 ) -> None:
     known = evidence(a_vault_secret(status=a_status(told)), an_observed())
 
-    assert known == {"password": told if believed else a_state()}
+    assert known == {REF: told if believed else a_state()}
 
 
 MOMENTS = st.integers(-3, 3).map(lambda hours: READ_AT + timedelta(hours=hours))
 STATES = st.builds(
-    EntryState,
-    key=st.sampled_from(["password", "token"]),
-    secret_name=st.sampled_from(["db-password", "api-token"]),
+    SecretState,
+    ref=st.builds(SecretRef, st.sampled_from(["db-password", "api-token"]), previous=st.booleans()),
+    keys=st.sampled_from([("password",), ("token",), ("password", "token"), ()]),
     version=st.sampled_from(["1", "2", None]),
     updated=MOMENTS,
     expires=st.none() | MOMENTS,
@@ -170,18 +175,18 @@ STATES = st.builds(
 )
 
 
-@given(written=st.lists(STATES, max_size=2, unique_by=lambda state: state.key), told=st.lists(STATES, max_size=3))
+@given(written=st.lists(STATES, max_size=2, unique_by=lambda state: state.ref), told=st.lists(STATES, max_size=3))
 def test_a_foolish_status_never_changes_which_versions_are_believed_to_be_written(
-    written: list[EntryState], told: list[EntryState]
+    written: list[SecretState], told: list[SecretState]
 ) -> None:
     observed = an_observed(applied=Applied("any", tuple(written)))
 
     known = evidence(a_vault_secret(status=a_status(*told)), observed)
 
-    assert {key: (state.secret_name, state.version) for key, state in known.items()} == {
-        state.key: (state.secret_name, state.version) for state in written
+    assert {ref: (state.keys, state.version) for ref, state in known.items()} == {
+        state.ref: (state.keys, state.version) for state in written
     }
-    assert all(known[state.key].read_at >= state.read_at for state in written)
+    assert all(known[state.ref].read_at >= state.read_at for state in written)
 
 
 @pytest.mark.parametrize("observed", [None, an_observed(applied=None)], ids=["no target", "a spoiled annotation"])
@@ -194,7 +199,7 @@ REREAD = a_state(read_at=READ_AT + MINUTE)
 
 
 @pytest.mark.parametrize(
-    ("vault_secret", "observed", "entry", "change", "detail"),
+    ("vault_secret", "observed", "state", "change", "detail"),
     [
         (
             a_vault_secret(),
@@ -259,9 +264,9 @@ REREAD = a_state(read_at=READ_AT + MINUTE)
     ],
 )
 def test_what_is_written_has_a_word_and_a_sentence(
-    vault_secret: VaultSecret, observed: Observed | None, entry: EntryState, change: Change, detail: str
+    vault_secret: VaultSecret, observed: Observed | None, state: SecretState, change: Change, detail: str
 ) -> None:
-    made, desired = plan(observed, vault_secret=vault_secret), Desired((entry,), {})
+    made, desired = plan(observed, vault_secret=vault_secret), Desired((state,), {})
 
     found = change_for(vault_secret, observed, made, desired)
 
@@ -271,8 +276,58 @@ def test_what_is_written_has_a_word_and_a_sentence(
 
 def test_of_several_keys_only_those_that_rotated_are_told() -> None:
     vault_secret = a_vault_secret(*PAIR)
-    token = a_state(key="token", secret_name="api-token", version="1")
+    token = a_state("token", source="api-token", version="1")
     observed = an_observed(vault_secret, applied=Applied(fingerprint(vault_secret), (a_state(), token)))
-    desired = Desired((REREAD, a_state(key="token", secret_name="api-token", version="2", updated=START)), {})
+    desired = Desired((REREAD, a_state("token", source="api-token", version="2", updated=START)), {})
 
-    assert detail_of(Change.ROTATED, observed, Plan({}, None), desired) == "Rotated token (api-token 2)."
+    assert detail_of(Change.ROTATED, observed, Plan((), {}, None), desired) == "Rotated token (api-token 2)."
+
+
+FINDS = a_vault_secret(data=(), data_from=[{"find": {"names": "shop-*"}}])
+
+
+def found(*names: str) -> Seen:
+    return Seen(catalog={name: a_sighting(name=name) for name in names})
+
+
+def observed_with(*names: str) -> Observed:
+    states = tuple(a_state(name, source=name) for name in names)
+    ours = without(Field("data", "password")) | {Field("data", name) for name in names}
+    return an_observed(FINDS, applied=Applied(fingerprint(FINDS), states), ours=ours)
+
+
+@pytest.mark.parametrize(
+    ("seen", "told"),
+    [
+        (found("shop-user"), None),
+        (found("shop-user", "shop-token"), "shop-token: never read"),
+        (found(), "shop-user: not found any more"),
+        (Seen(), None),
+    ],
+    ids=["as it was", "one more", "one less", "nobody has listed the vault yet"],
+)
+def test_a_search_is_due_when_the_listing_shows_something_else(seen: Seen, told: str | None) -> None:
+    assert plan(observed_with("shop-user"), seen, vault_secret=FINDS).why_read == told
+
+
+def test_what_is_due_is_read_before_the_rest() -> None:
+    made = plan(observed_with("shop-user"), found("shop-token", "shop-user"), vault_secret=FINDS)
+
+    first, then = made.steps
+
+    assert ([one.ref.name for one in first], [one.ref.name for one in then]) == (["shop-token"], ["shop-user"])
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "must"),
+    [
+        (a_state(), REREAD, False),
+        (a_state(keys=()), a_state(keys=()), False),
+        (a_state(keys=(), version=None), a_state(keys=(), version=None, read_at=READ_AT + MINUTE), True),
+    ],
+    ids=["the status tells of it", "nothing new", "the annotation alone knows"],
+)
+def test_a_reading_that_the_status_cannot_tell_of_is_written(
+    before: SecretState, after: SecretState, must: bool
+) -> None:
+    assert must_remember(Plan((), {REF: before}, None), Desired((after,), {})) is must

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import READ_AT, a_state, a_vault_secret
-from vaultsync.rules.outcome import Change, Failed, Outcome, Reason, Suspended, Synced
+from tests.builders import READ_AT, a_state, a_synced, a_vault_secret
+from vaultsync.rules.outcome import Change, Failed, Outcome, Reason, Suspended
 from vaultsync.rules.schedule import (
     EARLIEST_RECHECK,
     FIRST_RETRY,
@@ -42,9 +42,9 @@ def look(outcome: Outcome, *, failures: int = 1, jitter: Jitter = highest) -> Ne
 @pytest.mark.parametrize(
     ("outcome", "after"),
     [
-        (Synced((a_state(),)), Next(86400.0)),
-        (Synced((a_state(),), Change.ROTATED, "x"), Next(86400.0)),
-        (Synced((a_state(), a_state(read_at=READ_AT - timedelta(hours=1)))), Next(82800.0)),
+        (a_synced(), Next(86400.0)),
+        (a_synced(change=Change.ROTATED, detail="x"), Next(86400.0)),
+        (a_synced(a_state(), a_state(read_at=READ_AT - timedelta(hours=1))), Next(82800.0)),
         (Suspended(), Next(None)),
         (Failed(Reason.SECRET_NOT_FOUND, "x"), Next(120.0)),
         (Failed(Reason.VAULT_UNREACHABLE, "x"), Next(2.0, failed=True)),

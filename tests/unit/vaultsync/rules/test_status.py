@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import READ_AT, SECOND, START, a_state, a_vault_secret
+from tests.builders import READ_AT, SECOND, START, a_state, a_synced, a_vault_secret
 from vaultsync.api.v1alpha1 import VaultSecretStatus
-from vaultsync.rules.outcome import Change, EntryState, Failed, Outcome, Reason, Suspended, Synced
+from vaultsync.rules.outcome import Change, Failed, Outcome, Reason, SecretRef, SecretState, Suspended, Synced
 from vaultsync.rules.status import READY, condition, status_after
 
 NOW = READ_AT
 LATER = NOW + timedelta(minutes=5)
-CREATED = Synced((a_state(),), Change.CREATED, "Created.")
+CREATED = a_synced(change=Change.CREATED, detail="Created.")
 AWAY = Failed(Reason.VAULT_UNREACHABLE, "No answer.")
 
 
@@ -78,8 +78,8 @@ def test_the_ready_condition_alone_tells_of(outcome: Outcome, ready: tuple[str, 
 @pytest.mark.parametrize(
     ("outcome", "moved"),
     [
-        (Synced((a_state(),)), False),
-        (Synced((a_state(version=SECOND),), Change.ROTATED, "Rotated."), False),
+        (a_synced(), False),
+        (a_synced(a_state(version=SECOND), change=Change.ROTATED, detail="Rotated."), False),
         (AWAY, True),
         (Suspended(), True),
     ],
@@ -105,7 +105,7 @@ def test_another_reason_for_the_same_status_keeps_the_transition_time() -> None:
     ids=[f"{change}" for change in Change],
 )
 def test_the_change_time_is_that_of_the_last_write(change: Change, written: bool) -> None:
-    after = status_after(a_vault_secret(status=status_of(CREATED)), Synced((a_state(),), change, "x"), now=LATER)
+    after = status_after(a_vault_secret(status=status_of(CREATED)), a_synced(change=change, detail="x"), now=LATER)
 
     assert after.last_change_time == (LATER if written else NOW)
 
@@ -113,7 +113,7 @@ def test_the_change_time_is_that_of_the_last_write(change: Change, written: bool
 def test_the_generation_that_was_looked_at_is_told() -> None:
     vault_secret = a_vault_secret(metadata={"generation": 7}, status=status_of(CREATED))
 
-    after = status_after(vault_secret, Synced((a_state(),)), now=LATER)
+    after = status_after(vault_secret, a_synced(), now=LATER)
 
     ready = condition(after, READY)
     assert ready is not None
@@ -127,10 +127,10 @@ def test_a_condition_that_is_not_there_is_none() -> None:
 MOMENTS = st.datetimes(
     min_value=START.replace(tzinfo=None), max_value=(START + timedelta(days=3650)).replace(tzinfo=None)
 ).map(lambda moment: moment.replace(tzinfo=START.tzinfo))
-ENTRIES = st.builds(
-    EntryState,
-    key=st.text("abc.-", min_size=1),
-    secret_name=st.text("abc-", min_size=1),
+STATES = st.builds(
+    SecretState,
+    ref=st.builds(SecretRef, st.text("abc-", min_size=1)),
+    keys=st.lists(st.text("abc.-", min_size=1), max_size=2, unique=True).map(tuple),
     version=st.none() | st.just(SECOND),
     updated=st.none() | MOMENTS,
     expires=st.none() | MOMENTS,
@@ -139,9 +139,11 @@ ENTRIES = st.builds(
 OUTCOMES = st.one_of(
     st.builds(
         Synced,
-        st.lists(ENTRIES, max_size=3, unique_by=lambda entry: entry.key).map(tuple),
+        st.lists(STATES, max_size=3).map(tuple),
+        st.just(frozenset()),
         st.sampled_from(Change),
         st.text(max_size=5),
+        st.integers(0, 3),
     ),
     st.builds(Failed, st.sampled_from([reason for reason in Reason if reason is not Reason.SYNCED]), st.text()),
     st.just(Suspended()),
@@ -162,6 +164,6 @@ def test_the_same_outcome_again_without_a_deed_changes_nothing(outcome: Outcome,
     first = status_after(a_vault_secret(), outcome, now=now)
     stored = a_vault_secret(status=VaultSecretStatus.parse(first.to_wire()))
     if isinstance(outcome, Synced):
-        outcome = Synced(outcome.entries)
+        outcome = Synced(outcome.secrets, outcome.keys, left_out=outcome.left_out)
 
     assert status_after(stored, outcome, now=now + timedelta(seconds=again)) == stored.status

@@ -90,7 +90,7 @@ class SilentPoller(Poller):
         self._url = vault_url
         self._hurried = hurried
 
-    def hurry(self) -> None:
+    def hurry(self, *, now: bool = False) -> None:
         self._hurried.append(self._url)
 
     async def run(self) -> None:

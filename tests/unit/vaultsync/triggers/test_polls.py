@@ -86,6 +86,11 @@ class Scene:
         for number in range(count):
             self.vault.set(f"filler-{number:03}", "x")
 
+    def searches(self, name: str) -> None:
+        """Let a VaultSecret search the vault."""
+        metadata, find = {"name": name, "uid": name}, {"find": {"names": "*"}}
+        self.inventory.put(a_vault_secret(metadata=metadata, data=(), data_from=[find]))
+
     async def polled(self) -> list[str]:
         """Poll once, a minute after the last time; the names of those that were let be reconciled."""
         self.clock.turn(60)
@@ -128,7 +133,8 @@ async def test_a_poll_lists_and_lets_those_be_reconciled_who_are_due(scene: Scen
     assert scene.polls == [(Mode.LIST, 1, None)]
     assert scene.calls == (1, 0)
     assert scene.poller.seen.sightings.keys() == {"one", "two"}
-    seen = Sighting(readable=True, updated=START + SKEW, expires=None, seen_at=START + SKEW + timedelta(minutes=1))
+    seen_at = START + SKEW + timedelta(minutes=1)
+    seen = Sighting(readable=True, updated=START + SKEW, expires=None, seen_at=seen_at, name="one")
     assert scene.sighting("one") == seen
 
 
@@ -556,3 +562,42 @@ async def test_stopping_ends_all_pollers(scene: Scene) -> None:
     await run_for(scene, 300)
 
     assert len(scene.started) == 1
+
+
+async def test_the_whole_listing_is_kept_while_somebody_searches_the_vault(scene: Scene) -> None:
+    scene.vault.set("one", "x", tags={"tier": "web"})
+    scene.wants("asks", "one")
+    await scene.polled()
+    before = scene.poller.seen.catalog
+
+    scene.searches("finds")
+    assert await scene.polled() == ["asks", "finds"]
+
+    catalog = scene.poller.seen.catalog or {}
+    assert before is None
+    assert catalog["one"].tags == {"tier": "web"}
+
+
+async def test_a_vault_that_is_searched_is_listed_whatever_that_costs(scene: Scene) -> None:
+    for number in range(60):
+        scene.vault.set(f"other-{number}", "x")
+    scene.searches("finds")
+
+    await scene.polled()
+    await scene.polled()
+
+    assert scene.polls == [(Mode.LIST, 3, None), (Mode.LIST, 3, None)]
+
+
+async def test_searches_are_told_once_that_the_vault_does_not_let_itself_be_listed(scene: Scene) -> None:
+    scene.is_due = nobody
+    scene.vault.deny("list")
+    scene.searches("finds")
+
+    assert await scene.polled() == ["finds"]
+    assert await scene.polled() == []
+    assert scene.poller.seen.unsearchable is not None
+
+    scene.vault.allow("list")
+    await scene.polled()
+    assert scene.poller.seen.unsearchable is None

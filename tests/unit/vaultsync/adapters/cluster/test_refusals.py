@@ -58,8 +58,8 @@ POLICY = FORBIDDEN + f"ValidatingAdmissionPolicy 'weak' with binding 'all' denie
         pytest.param(
             422,
             document("", IMMUTABLE_DATA),
-            Reason.TARGET_INVALID,
-            "data cannot change once it is set: delete the Secret, and it is made anew",
+            Reason.TARGET_IMMUTABLE,
+            "is immutable and would have to change; delete it, or set target.replaceImmutable: true",
             id="an immutable Secret",
         ),
         pytest.param(

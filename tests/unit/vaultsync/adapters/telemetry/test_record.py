@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from tests.builders import READ_AT, SECOND, VAULT, a_state, a_status, a_status_entry, a_vault_secret
+from tests.builders import READ_AT, SECOND, VAULT, a_status, a_status_entry, a_synced, a_vault_secret
 from vaultsync.adapters.telemetry import Telemetry
 from vaultsync.api.v1alpha1 import VaultSecretStatus
-from vaultsync.rules.outcome import Change, Failed, Outcome, Reason, Suspended, Synced, SyncError
+from vaultsync.rules.outcome import Change, Failed, Outcome, Reason, Suspended, SyncError
 
-IN_SYNC = Synced((a_state(),))
-ROTATED = Synced((a_state(),), Change.ROTATED, "Rotated password (db-password 2).")
+IN_SYNC = a_synced()
+ROTATED = a_synced(change=Change.ROTATED, detail="Rotated password (db-password 2).")
 VALUE = "MARKED-s3cret"
 AWAY = Failed(Reason.VAULT_UNREACHABLE, "No answer.")
 
@@ -99,7 +99,7 @@ def test_a_rotation_is_timed_from_the_change_in_the_vault_to_the_end_of_the_reco
 def test_no_other_change_is_timed_as_a_rotation(scene: Scene, change: Change) -> None:
     rotated = a_status_entry(version=SECOND, updated=READ_AT, read_at=READ_AT + timedelta(seconds=40))
 
-    scene.outcome(Synced((a_state(),), change), after=a_status(rotated))
+    scene.outcome(a_synced(change=change), after=a_status(rotated))
 
     assert scene.number("vaultsync_rotation_latency_seconds_count") == 0
 

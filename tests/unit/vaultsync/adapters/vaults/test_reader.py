@@ -11,19 +11,20 @@ import httpx
 import pytest
 
 from kvsecrets.testing import AsyncFakeCredential, FakeVault
-from tests.builders import START, an_entry
+from tests.builders import START
 from tests.clocks import Clock, settle, skip
 from vaultsync.adapters.vaults.governor import Budget
 from vaultsync.adapters.vaults.reader import MEMORY, TIMEOUT, Vaults
-from vaultsync.api.v1alpha1 import Entry
 from vaultsync.rules.changes import Listed, Missing, Sighting
-from vaultsync.rules.desired import Reading
-from vaultsync.rules.outcome import NotThere, Reason, SyncError
+from vaultsync.rules.outcome import NotThere, Reason, SecretRef, SyncError
+from vaultsync.rules.readings import Reading
 
 SKEW = timedelta(minutes=7)
 """The vault's clock is ahead of ours."""
 
 VALUE = "MARKED-s3cret"
+
+REF = SecretRef("db-password")
 
 
 class Doors(httpx.AsyncBaseTransport):
@@ -73,15 +74,15 @@ class Scene:
     def vault_call(self, vault_url: str, *, operation: str, status: str, seconds: float) -> None:
         self.counted[operation, status] += 1
 
-    async def read(self, entry: Entry | None = None, *, vault: FakeVault | None = None) -> Reading:
-        return await self.reader.read((vault or self.vault).url, entry or an_entry())
+    async def read(self, ref: SecretRef = REF, *, vault: FakeVault | None = None) -> Reading:
+        return await self.reader.read((vault or self.vault).url, ref)
 
     async def list_all(self) -> list[Listed]:
         return [page async for page in self.reader.pages(self.vault.url)]
 
-    async def refusal(self, entry: Entry | None = None) -> SyncError:
+    async def refusal(self, ref: SecretRef = REF) -> SyncError:
         with pytest.raises(SyncError) as refused:
-            await self.read(entry)
+            await self.read(ref)
         return refused.value
 
 
@@ -108,7 +109,7 @@ async def test_a_pinned_entry_is_read_at_its_version(scene: Scene) -> None:
     pinned = scene.vault.set("db-password", "older")
     scene.vault.set("db-password", "newer")
 
-    reading = await scene.read(an_entry(version=pinned))
+    reading = await scene.read(SecretRef("db-password", pinned))
 
     assert (reading.value.reveal(), reading.version) == ("older", pinned)
 
@@ -116,7 +117,7 @@ async def test_a_pinned_entry_is_read_at_its_version(scene: Scene) -> None:
 async def test_many_who_ask_at_once_cost_one_call(scene: Scene) -> None:
     names = ["db-password", "DB-Password"] * 25
 
-    readings = await asyncio.gather(*(scene.read(an_entry(secret_name=name)) for name in names))
+    readings = await asyncio.gather(*(scene.read(SecretRef(name)) for name in names))
 
     assert scene.vault.calls["get"] == 1
     assert {reading.value.reveal() for reading in readings} == {VALUE}
@@ -151,7 +152,7 @@ async def test_versions_and_vaults_are_told_apart(scene: Scene) -> None:
     version = scene.vault.set("db-password", VALUE)
 
     await scene.read()
-    await scene.read(an_entry(version=version))
+    await scene.read(SecretRef("db-password", version))
     await scene.read(vault=scene.other)
 
     assert (scene.vault.calls["get"], scene.other.calls["get"]) == (2, 1)
@@ -268,7 +269,7 @@ async def test_a_failure_that_nobody_waits_for_any_more_is_dropped_in_silence(sc
 async def test_a_secret_that_was_deleted_is_told_from_one_that_never_was(scene: Scene) -> None:
     scene.vault.delete("db-password")
 
-    deleted, unknown = await scene.refusal(), await scene.refusal(an_entry(secret_name="nobody"))
+    deleted, unknown = await scene.refusal(), await scene.refusal(SecretRef("nobody"))
 
     assert isinstance(deleted, NotThere)
     assert deleted.looked_at == START + SKEW
@@ -354,7 +355,7 @@ async def test_a_listing_comes_page_by_page_without_values_and_costs_a_call_a_pa
     assert [len(page.sightings) for page in pages] == [25, 25, 10]
     assert {page.seen_at for page in pages} == {START + SKEW}
     assert pages[1].sightings["secret-30"] == Sighting(
-        readable=True, updated=START + SKEW, expires=None, seen_at=START + SKEW
+        readable=True, updated=START + SKEW, expires=None, seen_at=START + SKEW, name="Secret-30"
     )
     assert (scene.vault.calls["list"], scene.vault.calls["get"]) == (3, 0)
     assert scene.counted == {("list_secrets", "200"): 3}
@@ -385,7 +386,7 @@ async def test_a_look_at_one_secret_tells_its_version_and_no_value(scene: Scene)
     version = scene.vault.set("db-password", VALUE)
 
     assert await scene.reader.sight(scene.vault.url, "db-password") == Sighting(
-        readable=True, updated=START + SKEW, expires=None, seen_at=START + SKEW, version=version
+        readable=True, updated=START + SKEW, expires=None, seen_at=START + SKEW, version=version, name="db-password"
     )
 
 
@@ -439,3 +440,68 @@ async def test_no_log_line_holds_a_value_and_a_failure_has_its_request_id(
     assert failed
     assert all(line["request_id"] and line["client_request_id"] for line in failed)
     assert not any("MARKED" in f"{record.getMessage()} {vars(record)}" for record in caplog.records)
+
+
+BEFORE = SecretRef("db-password", previous=True)
+
+
+async def test_a_disabled_version_is_never_the_one_before(scene: Scene) -> None:
+    # All within one second, which is as fine as the vault tells it.
+    versions = [scene.vault.set("rotated", value) for value in ("first", "second", "third", "fourth")]
+    scene.vault.disable("rotated", versions[2])
+
+    reading = await scene.read(SecretRef("Rotated", previous=True))
+
+    assert reading.version in versions[:2]
+
+
+async def test_of_versions_of_different_seconds_the_one_just_before_the_newest_is_taken(scene: Scene) -> None:
+    for value in ("second", "third"):
+        scene.clock.turn(5)
+        scene.vault.set("db-password", value)
+
+    assert (await scene.read(BEFORE)).value.reveal() == "second"
+
+
+async def test_a_secret_of_one_version_has_none_before(scene: Scene) -> None:
+    with pytest.raises(NotThere) as refused:
+        await scene.read(BEFORE)
+
+    assert refused.value.reason is Reason.SECRET_NOT_FOUND
+    assert "no enabled version before its newest" in refused.value.message
+
+
+async def test_newest_and_the_version_before_cost_two_reads_and_a_listing_of_versions(scene: Scene) -> None:
+    scene.clock.turn(5)
+    scene.vault.set("db-password", "newer")
+
+    await asyncio.gather(scene.read(), scene.read(BEFORE), scene.read(BEFORE))
+
+    assert scene.counted == {("get_secret", "200"): 2, ("list_versions", "200"): 1}
+
+
+async def test_a_poll_ends_the_memory_of_the_version_before_too(scene: Scene) -> None:
+    scene.clock.turn(5)
+    scene.vault.set("db-password", "newer")
+    await scene.read(BEFORE)
+
+    await scene.reader.sight(scene.vault.url, "db-password")
+    scene.clock.turn(5)
+    scene.vault.set("db-password", "newest")
+
+    assert (await scene.read(BEFORE)).value.reveal() == "newer"
+
+
+async def test_a_reading_tells_its_content_type(scene: Scene) -> None:
+    scene.vault.set("tls", VALUE, content_type="application/x-pkcs12")
+
+    assert (await scene.read(SecretRef("tls"))).content_type == "application/x-pkcs12"
+
+
+async def test_a_listing_tells_names_as_they_were_given_and_tags(scene: Scene) -> None:
+    scene.vault.set("Shop-User", VALUE, tags={"tier": "web"})
+
+    (page,) = await scene.list_all()
+
+    sighting = page.sightings["shop-user"]
+    assert (sighting.name, sighting.tags) == ("Shop-User", {"tier": "web"})

@@ -1,0 +1,120 @@
+"""Specs of VaultSecrets at random, around the edges of what is right."""
+
+import copy
+from typing import Any, Final
+
+from hypothesis import strategies as st
+
+from tests.manifests import ENTRY, RIGHT, URL, VERSION
+
+
+def _near(right: st.SearchStrategy[Any], letters: str, longest: int = 6, prefix: str = "") -> st.SearchStrategy[Any]:
+    """Right values, and texts that are nearly right."""
+    return right | st.text(letters, max_size=longest).map(lambda text: prefix + text)
+
+
+_JUNK: Final[st.SearchStrategy[Any]] = st.one_of(
+    st.text(max_size=4),
+    st.integers(-3, 3),
+    st.booleans(),
+    st.lists(st.text(max_size=2), max_size=2),
+    st.dictionaries(st.text(max_size=2), st.text(max_size=2), max_size=2),
+)
+"""Anything but null: a client may leave a field out by it, and the API server makes of it what it likes."""
+
+_QUALIFIED: Final = _near(
+    st.sampled_from(
+        ["team", "example.com/team", "vaultsync.dev/x", "app.kubernetes.io/managed-by", "x" * 63, "x" * 64]
+    ),
+    "aZ9-._/ ",
+)
+
+_KEYS: Final = _near(st.sampled_from(["a", "store.p12"]), "aZ9._-/ é")
+_STORES: Final = st.fixed_dictionaries({"key": _KEYS}, optional={"passwordKey": _KEYS})
+_SOURCES: Final = st.fixed_dictionaries(
+    {},
+    optional={
+        "object": _near(st.just("app"), "aZ9-_é"),
+        "find": st.fixed_dictionaries(
+            {},
+            optional={
+                "names": _near(st.just("shop-*"), "a*?-_/"),
+                "tags": st.dictionaries(st.text(max_size=2), st.text(max_size=2), max_size=2),
+            },
+        ),
+        "certificate": _near(st.just("tls"), "aZ9-_é"),
+        "version": st.just(VERSION),
+        "optional": st.booleans(),
+        "prefix": _near(st.just("app_"), "a._/ "),
+        "rename": st.sampled_from(["^(?P<key>.*)$", "(.*)", ""]),
+        "passwordKey": _KEYS,
+        "ca": st.booleans(),
+        "keyStore": _STORES,
+        "trustStore": _STORES,
+        "onCollision": st.sampled_from(["Fail", "Replace", "fail"]),
+    },
+)
+
+_NEAR: Final[dict[tuple[str, ...], st.SearchStrategy[Any]]] = {
+    ("vaultUrl",): _near(st.sampled_from([URL, f"{URL}:8443/"]), "aZ0.:/-@?# _é", 12, prefix="https://"),
+    ("refreshInterval",): _near(st.sampled_from(["10s", "1h30m", "24h", "9s", "23h60m1s"]), "0159hmsd.-", 7),
+    ("onDelete",): st.sampled_from(["Delete", "Retain", "delete", ""]),
+    ("suspend",): st.booleans(),
+    ("target", "name"): _near(st.sampled_from(["db", "db.credentials", "a" * 253, "a" * 254]), "az0-.A"),
+    ("target", "type"): _near(
+        st.sampled_from(
+            [
+                "Opaque",
+                "kubernetes.io/tls",
+                "kubernetes.io/ssh-auth",
+                "kubernetes.io/basic-auth",
+                "kubernetes.io/service-account-token",
+            ]
+        ),
+        "a./ ",
+    ),
+    ("target", "labels"): st.dictionaries(_QUALIFIED, _near(st.just("shop"), "aZ9-._ é"), max_size=2),
+    ("target", "annotations"): st.dictionaries(_QUALIFIED, st.text(max_size=5), max_size=2),
+    ("target", "adopt"): st.booleans(),
+    ("target", "immutable"): st.booleans(),
+    ("target", "template"): st.dictionaries(
+        _near(st.sampled_from(["DSN", "tls.crt", "a" * 253, "a" * 254]), "aZ9._-/ é"), st.text(max_size=5), max_size=2
+    ),
+    ("dataFrom",): st.lists(_SOURCES, max_size=2),
+    ("entry", "property"): _near(st.sampled_from(["db.password", "/db/0", "a" * 1025]), "a./0é ~"),
+    ("entry", "previousKey"): _near(st.just("old"), "aZ9._-/ é"),
+    ("entry", "key"): _near(st.sampled_from(["a", "tls.crt", "tls.key", "username", ".."]), "aZ9._-/ é\n"),
+    ("entry", "secretName"): _near(st.sampled_from(["db-password", "a" * 127, "a" * 128]), "aZ9-_é\n"),
+    ("entry", "version"): _near(st.just(VERSION), "0aF", 34),
+    ("entry", "encoding"): st.sampled_from(["Utf8", "Base64", "utf8"]),
+    ("entry", "optional"): st.booleans(),
+}
+
+
+@st.composite
+def specs(draw: st.DrawFn) -> object:
+    """Specs around the edges of what is right: about half are wrong, mostly in one place."""
+    wanted = draw(st.sampled_from(list(RIGHT.values())[:-1]))
+    made: Any = copy.deepcopy(wanted)
+    for place in draw(st.lists(st.sampled_from(list(_NEAR)), max_size=3, unique=True)):
+        holder = _holder(made, place)
+        holder[place[-1]] = draw(_NEAR[place])
+    damage = draw(st.sampled_from(["none", "none", "none", "junk", "missing", "twice"]))
+    place = draw(st.sampled_from([("data",), ("target",), *_NEAR]))
+    if damage == "junk":
+        _holder(made, place)[place[-1]] = draw(_JUNK)
+    elif damage == "missing":
+        _holder(made, place).pop(place[-1], None)
+    elif damage == "twice":
+        made["data"] = [*made.get("data", ()), dict(ENTRY), dict(ENTRY)]
+    return made
+
+
+def _holder(made: Any, place: tuple[str, ...]) -> Any:  # noqa: ANN401 - the same
+    match place[0]:
+        case "target" if len(place) > 1:
+            return made.setdefault("target", {})
+        case "entry":
+            return made.setdefault("data", [dict(ENTRY)])[0]
+        case _:
+            return made
