@@ -12,6 +12,8 @@ from tests.chart.renders import Manifest, render, the
 from tests.contract.test_metrics import of_code
 from tests.controlplane.helm import Helm
 from tests.controlplane.promtool import Promtool, PromtoolFailed
+from vaultsync.adapters.telemetry.states import PENDING
+from vaultsync.rules.outcome import Reason
 
 RUNBOOKS: Final = Path(__file__).parents[2] / "docs" / "runbooks"
 
@@ -271,6 +273,13 @@ def test_runbooks_ask_for_metrics_that_there_are() -> None:
     unknown = names - {row.name for row in of_code()}
 
     assert {name for name in unknown if not name.endswith(suffixes)} == set()
+
+
+def test_the_runbook_for_what_is_not_in_sync_knows_every_reason() -> None:
+    reasons = re.findall(r"^\| (`\w+`.*?) \|", (RUNBOOKS / "VaultsyncNotSynced.md").read_text(), re.MULTILINE)
+
+    told = [reason for line in reasons for reason in re.findall(r"`(\w+)`", line)]
+    assert sorted(told) == sorted({*Reason, PENDING} - {Reason.SYNCED, Reason.SUSPENDED})
 
 
 def test_every_query_of_the_runbooks_can_be_read(promtool: Promtool, tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ from vaultsync.rules.outcome import Change, Reason
 DOCS: Final = Path(__file__).parents[2] / "docs"
 PAGE: Final = DOCS / "metrics.md"
 
+READER: Final = DOCS.parent / "operator" / "vaultsync" / "adapters" / "vaults" / "reader.py"
+
 SUFFIXES: Final = {"counter": "_total", "info": "_info"}
 """What the text format adds to the names of some types."""
 
@@ -99,6 +101,12 @@ def test_the_page_names_every_change_and_what_stands_in_the_place_of_a_reason() 
     assert [change for change in Change if change is not Change.NONE and f"`{change}`" not in explained["change"]] == []
     assert f"`{PENDING}`" in explained["reason"]
     assert PENDING not in set(Reason)
+
+
+def test_the_page_names_every_operation_that_calls_are_counted_by() -> None:
+    calls = re.findall(r'_call\(\s*vault, [^,]+, "(\w+)"', READER.read_text())
+
+    assert set(re.findall(r"`(\w+)`", labels_of_page()["operation"])) == set(calls)
 
 
 def test_every_link_of_the_page_leads_somewhere() -> None:

@@ -10,6 +10,8 @@ from typing import Final
 
 import pytest
 
+from tests.chart.renders import render, the
+from tests.controlplane.helm import Helm
 from vaultsync.api.durations import format_duration
 from vaultsync.settings import PREFIX, Settings
 
@@ -59,6 +61,13 @@ def test_the_page_names_the_words_of_a_setting_that_has_a_choice(name: str) -> N
     (meaning,) = [row[1] for row in rows("Settings") if row[0] == f"`{PREFIX}{name.upper()}`"]
 
     assert re.findall(r"`(\w+)`", meaning) == list(words)
+
+
+def test_the_page_tells_of_the_rights_that_the_chart_gives(helm: Helm) -> None:
+    told = {(objects.strip("`"), *sorted(verbs.split(", "))) for objects, verbs, _why in rows("Rights")}
+
+    role = the("ClusterRole", render(helm, values={"rbac": {"aggregateToView": False}}))
+    assert told == {(*rule["resources"], *sorted(rule["verbs"])) for rule in role["rules"]}
 
 
 def logged(module: Path) -> Iterator[tuple[str, str]]:
