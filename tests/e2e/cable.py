@@ -62,9 +62,9 @@ class Cable:
         self._socket = _bound(self.port)
         for end in self._ends:
             end.transport.abort()
-        # The pumps end with their connections; none must be left when the loop stops.
-        pumps = asyncio.all_tasks() - {asyncio.current_task()}
-        await asyncio.gather(*pumps, return_exceptions=True)
+        # The pumps end with their connections; none must be left when the loop stops, nor begin after this.
+        while pumps := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.gather(*pumps, return_exceptions=True)
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -73,6 +73,10 @@ class Cable:
             writer.transport.abort()
             return
         ends = {writer, far_writer}
+        if self._server is None:  # pulled out while we were getting through
+            for end in ends:
+                end.transport.abort()
+            return
         self._ends |= ends
         await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
         self._ends -= ends

@@ -54,7 +54,7 @@ class Door:
     async def open(self) -> None:
         """Listen; an open door stays open."""
         if self._listener is None:
-            self._server = web.Server(self._handle, access_log=None)
+            self._server = web.Server(self._admit, access_log=None)
             loop = asyncio.get_running_loop()
             self._listener = await loop.create_server(self._server, sock=self._socket, ssl=self._tls, backlog=1024)
 
@@ -73,6 +73,13 @@ class Door:
         """Close for good and give the port back."""
         await self.close()
         self._socket.close()
+
+    async def _admit(self, asked: web.BaseRequest) -> web.StreamResponse:
+        """Let a call in, but for one on a connection that was still in its handshake when all others were cut."""
+        if self._listener is None and asked.transport is not None:
+            asked.transport.abort()
+            return web.Response(status=503)
+        return await self._handle(asked)
 
     async def _answer(self, asked: web.BaseRequest) -> web.StreamResponse:
         body = await asked.read()
