@@ -150,7 +150,7 @@ def test_without_permission_to_list_secrets_are_followed_one_by_one(scene: Scene
 @story
 def test_a_throttled_vault_is_left_in_peace_for_as_long_as_it_asks_and_holds_up_no_other(scene: Scene) -> None:
     scene.put()
-    scene.vault.throttle(2, retry_after=8)
+    scene.vault.throttle(2, retry_after=25)
     scene.apply()
     scene.await_reason("VaultThrottled")
     scene.await_told(VaultThrottled=1)
@@ -160,7 +160,7 @@ def test_a_throttled_vault_is_left_in_peace_for_as_long_as_it_asks_and_holds_up_
     value = scene.put(vault=other)
     scene.apply(name="other", vaultUrl=other.url)
 
-    scene.await_content("other", password=value, within=5)
+    scene.await_content("other", password=value, within=20)
     assert scene.vault.calls() == calls
     scene.await_synced(within=BACK)
 
