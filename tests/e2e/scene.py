@@ -186,6 +186,12 @@ class Scene:
         """Return as soon as there were events of these reasons, so many times each, and no others."""
         eventually(lambda: self.told(name) == times, f"the events {times}: {self.told(name)}")
 
+    def await_polls_elsewhere(self) -> None:
+        """Return when another vault has been polled twice: time enough for whatever must not happen here."""
+        other = self.emulator.add_vault(f"{self.namespace}-elsewhere")
+        self.apply(name="elsewhere", vaultUrl=other.url)
+        eventually(lambda: other.calls()["list"] >= 2, "two polls of another vault", within=POLL + NEXT_POLL)
+
     def await_calls(self, kind: str, *, more: int, within: float = NEXT_POLL) -> None:
         """Return when the vault has seen so many more calls of a kind."""
         enough = self.calls(kind) + more

@@ -159,9 +159,7 @@ def test_the_secret_goes_with_its_vault_secret(scene: Scene) -> None:
 
     eventually(lambda: scene.secret() is None, "the garbage collector has taken it")
     calls = scene.calls("get")
-    other = scene.emulator.add_vault(f"{scene.namespace}-clock")
-    scene.apply(name="clock", vaultUrl=other.url)
-    eventually(lambda: other.calls()["list"] >= 2, "a poll of another vault later", within=3 * POLL)
+    scene.await_polls_elsewhere()
     assert scene.secret() is None
     assert scene.calls("get") == calls
 
@@ -207,9 +205,7 @@ def test_a_secret_that_is_to_be_retained_outlives_its_vault_secret_and_is_nobody
 
     eventually(lambda: scene.vault_secret() is None, "it is gone")
     scene.put()
-    other = scene.emulator.add_vault(f"{scene.namespace}-clock")
-    scene.apply(name="clock", vaultUrl=other.url)
-    eventually(lambda: other.calls()["list"] >= 2, "a poll of another vault later", within=3 * POLL)
+    scene.await_polls_elsewhere()
     assert scene.content() == {"password": value.encode()}
 
 

@@ -167,10 +167,7 @@ def test_a_suspended_vault_secret_reads_and_writes_nothing_until_it_is_resumed(s
 
     scene.tamper(stringData={"password": "guessed"})
     value = scene.put()
-    other = scene.emulator.add_vault(f"{scene.namespace}-clock")
-    other.set("db-password", scene.value())
-    scene.apply(name="clock", vaultUrl=other.url)
-    eventually(lambda: other.calls()["list"] >= 2, "a poll of another vault later", within=NEXT_POLL)
+    scene.await_polls_elsewhere()
 
     assert scene.content() == {"password": b"guessed"}
     assert scene.vault.calls() == calls
