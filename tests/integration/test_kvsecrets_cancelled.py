@@ -31,7 +31,10 @@ def tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
 
 
 def answer(peer: Peer) -> None:
+    """Answer all that is asked on the connection: one that ends unsaid is a trouble of its own."""
     peer.answer("200 OK", SECRET)
+    while peer.request():
+        peer.answer("200 OK", SECRET)
 
 
 # A socket that is cancelled in its handshake is left by httpx to the garbage collector.
