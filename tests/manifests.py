@@ -18,6 +18,7 @@ _YAML: Final = re.compile(r"^```ya?ml\n(?P<content>.*?)^```", re.MULTILINE | re.
 
 URL: Final = "https://shop.vault.azure.net"
 ENTRY: Final = {"key": "password", "secretName": "db-password"}
+WORKLOAD: Final = {"kind": "Deployment", "name": "web"}
 VERSION: Final = "0f4a7c9be2d84a6c8c1f7e5d3b2a1908"
 
 
@@ -168,6 +169,28 @@ WRONG: Final = (
     Wrong("an interval in days", spec(refreshInterval="1d"), "written like 30s, 2m or 1h30m"),
     Wrong("an interval as a number", spec(refreshInterval=120), "must be of type string", structural=True),
     Wrong("an unknown fate", spec(onDelete="Keep"), 'supported values: "Delete", "Retain"', structural=True),
+    Wrong(
+        "an unknown fate of what is deleted",
+        spec(onSourceDeleted="Keep"),
+        'supported values: "Retain", "Delete"',
+        structural=True,
+    ),
+    Wrong("a hasty deletion", spec(deleteAfter="59s"), "must be a duration between 1m and 720h"),
+    Wrong("a deletion in days", spec(deleteAfter="7d"), "written like 30s, 2m or 1h30m"),
+    Wrong("a workload for a list", spec(restart="Deployment/web"), "must be of type array", structural=True),
+    Wrong("a pod to restart", spec(restart=[{"kind": "Pod", "name": "web"}]), '"Deployment"', structural=True),
+    Wrong("a nameless workload", spec(restart=[{"kind": "Deployment"}]), "name: Required value", structural=True),
+    Wrong("a workload in capitals", spec(restart=[WORKLOAD | {"name": "Web"}]), "must be a workload's name"),
+    Wrong(
+        "restarts without a pause", spec(restart=[WORKLOAD | {"minInterval": "1s"}]), "must be a duration between 10s"
+    ),
+    Wrong("one workload twice", spec(restart=[WORKLOAD, WORKLOAD]), "Duplicate value", structural=True),
+    Wrong(
+        "too many workloads",
+        spec(restart=[WORKLOAD | {"name": f"web-{number}"} for number in range(17)]),
+        "must have at most 16 items",
+        structural=True,
+    ),
     Wrong("suspend in words", spec(suspend="true"), "must be of type boolean", structural=True),
     Wrong("a target in capitals", target(name="DB"), "must be a Secret's name: lower-case letters"),
     Wrong("an empty type", target(type=""), "should be at least 1 chars long", structural=True),
@@ -231,7 +254,10 @@ RIGHT: Final = {
             "adopt": True,
         },
         refreshInterval="1h30m",
+        onSourceDeleted="Delete",
+        deleteAfter="30m",
         onDelete="Retain",
+        restart=[WORKLOAD, {"kind": "StatefulSet", "name": "web", "minInterval": "10s"}],
         suspend=True,
     ),
     "a JSON pointer": entry(property="/db/0/a~1b"),
@@ -245,6 +271,10 @@ RIGHT: Final = {
     ),
     "the shortest interval": spec(refreshInterval="10s"),
     "the longest interval": spec(refreshInterval="1440m"),
+    "the most patient deletion": spec(onSourceDeleted="Delete", deleteAfter="720h"),
+    "every kind of workload": spec(
+        restart=[{"kind": kind, "name": "web"} for kind in ("Deployment", "StatefulSet", "DaemonSet")]
+    ),
     "a certificate": spec(
         data=[{"key": "tls.crt", "secretName": "chain"}, {"key": "tls.key", "secretName": "key"}],
         target={"type": "kubernetes.io/tls"},

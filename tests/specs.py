@@ -55,10 +55,18 @@ _SOURCES: Final = st.fixed_dictionaries(
     },
 )
 
+_RESTARTS: Final = st.fixed_dictionaries(
+    {"kind": st.sampled_from(["Deployment", "StatefulSet", "Pod"]), "name": _near(st.just("web"), "aZ9-._")},
+    optional={"minInterval": _near(st.sampled_from(["10s", "9s", "24h"]), "0159hmsd.-", 7)},
+)
+
 _NEAR: Final[dict[tuple[str, ...], st.SearchStrategy[Any]]] = {
     ("vaultUrl",): _near(st.sampled_from([URL, f"{URL}:8443/"]), "aZ0.:/-@?# _é", 12, prefix="https://"),
     ("refreshInterval",): _near(st.sampled_from(["10s", "1h30m", "24h", "9s", "23h60m1s"]), "0159hmsd.-", 7),
     ("onDelete",): st.sampled_from(["Delete", "Retain", "delete", ""]),
+    ("onSourceDeleted",): st.sampled_from(["Delete", "Retain", "delete", ""]),
+    ("deleteAfter",): _near(st.sampled_from(["1m", "59s", "720h", "720h1s"]), "0159hmsd.-", 7),
+    ("restart",): st.lists(_RESTARTS, max_size=2),
     ("suspend",): st.booleans(),
     ("target", "name"): _near(st.sampled_from(["db", "db.credentials", "a" * 253, "a" * 254]), "az0-.A"),
     ("target", "type"): _near(

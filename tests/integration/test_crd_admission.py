@@ -148,6 +148,8 @@ def test_defaults_are_filled_in_where_everybody_sees_them_but_not_inside_lists(
     assert get(controlplane, namespace)["spec"] == spec(
         target={"type": "Opaque", "immutable": False, "replaceImmutable": False, "adopt": False},
         refreshInterval="2m",
+        onSourceDeleted="Retain",
+        deleteAfter="1h",
         onDelete="Delete",
         suspend=False,
     )

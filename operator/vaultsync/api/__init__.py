@@ -19,6 +19,15 @@ OWNER_UID_LABEL = f"{GROUP}/owner-uid"
 APPLIED_ANNOTATION = f"{GROUP}/applied"
 """On a target: which versions, never values, were last written to it."""
 
+REFRESH_ANNOTATION = f"{GROUP}/refresh-now"
+"""On a VaultSecret, set by people: another text than before has everything read again at once."""
+
+RELEASE_ANNOTATION = f"{GROUP}/release-brake"
+"""On a VaultSecret, set by people: the moment up to which secrets may have vanished without holding up deletions."""
+
+RESTARTED_ANNOTATION = f"{GROUP}/restarted-at"
+"""On a workload and its pod template: when we last restarted it."""
+
 
 class ObjectKey(NamedTuple):
     """Namespace and name of one object."""

@@ -83,6 +83,16 @@ ObjectName = Annotated[
     ),
 ]
 
+WorkloadName = Annotated[
+    str,
+    Field(max_length=253),
+    matching(
+        Pattern(_SUBDOMAIN),
+        "must be a workload's name: lower-case letters, digits, '-' and '.', each part between dots beginning and "
+        "ending with a letter or digit",
+    ),
+]
+
 _QUALIFIED = Pattern(f"({_SUBDOMAIN}/)?{_QUALIFIED_NAME}")
 _LABEL_VALUE = Pattern(f"({_QUALIFIED_NAME})?")
 _LONGEST_PREFIX = 253
@@ -142,42 +152,39 @@ Templates = Annotated[
 ]
 """Templates by the key that they fill."""
 
-SHORTEST_INTERVAL = timedelta(seconds=10)
-LONGEST_INTERVAL = timedelta(hours=24)
-
-
-_INTERVAL_RULE = "must be a duration between 10s and 24h, written like 30s, 2m or 1h30m"
-
 
 def _write_moment(moment: datetime) -> str:
     # `model_copy` checks nothing, so that a moment may come here as it was given.
     return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def _read_interval(value: object) -> object:
+def _read_duration(value: object) -> object:
     try:
         return parse_duration(value) if isinstance(value, str) else value
     except ValueError:
-        raise refusal(_INTERVAL_RULE) from None
+        raise refusal("must be a duration, written like 30s, 2m or 1h30m") from None
 
 
-def _is_interval(interval: timedelta) -> bool:
-    return SHORTEST_INTERVAL <= interval <= LONGEST_INTERVAL
+def _between(shortest: timedelta, longest: timedelta) -> Check:
+    least, most = format_duration(shortest), format_duration(longest)
+    return Check(
+        f"{DURATION.cel()} && duration(self) >= duration('{least}') && duration(self) <= duration('{most}')",
+        lambda duration: shortest <= duration <= longest,
+        f"must be a duration between {least} and {most}, written like 30s, 2m or 1h30m",
+    )
 
 
-RefreshInterval = Annotated[
-    timedelta,
+_AsText = (
     Strict(),
-    BeforeValidator(_read_interval),
+    BeforeValidator(_read_duration),
     PlainSerializer(format_duration, return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "maxLength": 18}),
-    Check(
-        f"{DURATION.cel()} && duration(self) >= duration('{format_duration(SHORTEST_INTERVAL)}') "
-        f"&& duration(self) <= duration('{format_duration(LONGEST_INTERVAL)}')",
-        _is_interval,
-        _INTERVAL_RULE,
-    ),
-]
+)
+"""How the API server keeps a duration."""
+
+RefreshInterval = Annotated[timedelta, *_AsText, _between(timedelta(seconds=10), timedelta(hours=24))]
+DeleteAfter = Annotated[timedelta, *_AsText, _between(timedelta(minutes=1), timedelta(days=30))]
+RestartInterval = Annotated[timedelta, *_AsText, _between(timedelta(seconds=10), timedelta(hours=24))]
 
 Moment = Annotated[
     AwareDatetime,

@@ -7,7 +7,7 @@ are read over, so that an older operator survives a newer CRD; the rules of toda
 from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import (
     ConfigDict,
@@ -16,13 +16,22 @@ from pydantic import (
     ValidationError,
     ValidatorFunctionWrapHandler,
     WrapValidator,
-    computed_field,
 )
 
 from vaultsync.api import ObjectKey
 from vaultsync.api.checks import VALIDATIONS
-from vaultsync.api.fields import Annotations, Labels, Moment, ObjectName, RefreshInterval, Templates, VaultUrl
+from vaultsync.api.fields import (
+    Annotations,
+    DeleteAfter,
+    Labels,
+    Moment,
+    ObjectName,
+    RefreshInterval,
+    Templates,
+    VaultUrl,
+)
 from vaultsync.api.model import InvalidSpec, Model
+from vaultsync.api.restarts import Restart, Restarts, WorkloadKind
 from vaultsync.api.secret_types import SPEC_CHECKS, TYPE_STAYS, SecretType
 from vaultsync.api.sources import (
     DataFrom,
@@ -33,6 +42,14 @@ from vaultsync.api.sources import (
     OnCollision,
     Sources,
     Store,
+)
+from vaultsync.api.status import (
+    Condition,
+    StatusEntry,
+    StatusMissing,
+    StatusRestart,
+    StatusTarget,
+    VaultSecretStatus,
 )
 
 __all__ = [
@@ -45,7 +62,11 @@ __all__ = [
     "ObjectMeta",
     "OnCollision",
     "OnDelete",
+    "OnSourceDeleted",
+    "Restart",
     "StatusEntry",
+    "StatusMissing",
+    "StatusRestart",
     "StatusTarget",
     "Store",
     "TargetSpec",
@@ -53,6 +74,7 @@ __all__ = [
     "VaultSecretHead",
     "VaultSecretSpec",
     "VaultSecretStatus",
+    "WorkloadKind",
 ]
 
 
@@ -75,6 +97,13 @@ class OnDelete(StrEnum):
 
     DELETE = "Delete"
     RETAIN = "Retain"
+
+
+class OnSourceDeleted(StrEnum):
+    """What becomes of a key whose secret is deleted in the vault."""
+
+    RETAIN = "Retain"
+    DELETE = "Delete"
 
 
 class TargetSpec(Model):
@@ -115,85 +144,21 @@ class VaultSecretSpec(Model):
     refresh_interval: RefreshInterval = timedelta(minutes=2)
     """How often the vault is asked for changes, from 10s to 24h, written like 30s, 2m or 1h30m. VaultSecrets of one
     vault share their polls: the shortest interval holds for all of them."""
+    on_source_deleted: OnSourceDeleted = OnSourceDeleted.RETAIN
+    """What becomes of a key whose secret is deleted in the vault. Retain: the Secret stays as it is, all of it, and the
+    VaultSecret is not ready, with the reason SecretSoftDeleted or SecretNotFound. Delete: after deleteAfter the key
+    goes, and the Secret with its last key."""
+    delete_after: DeleteAfter = timedelta(hours=1)
+    """For how long a secret must be gone from the vault before onSourceDeleted: Delete takes its key, from 1m to 720h.
+    Recovered before, nothing happens."""
     on_delete: OnDelete = OnDelete.DELETE
     """What becomes of the Secret when this VaultSecret is deleted. Delete: it goes too. Retain: it stays as it is, and
     nobody keeps it in sync any more."""
+    restart: Restarts = ()
+    """Workloads of the same namespace to restart when what the Secret holds has changed: for programs that read it only
+    when they start. They are restarted as kubectl rollout restart does it, and never for the Secret's creation."""
     suspend: StrictBool = False
     """If true, the vault is not asked and the Secret is left as it is, until this is false again."""
-
-
-class Condition(Model):
-    """One thing that is so, or is not, or is not known."""
-
-    type: str
-    """What it is about: Ready."""
-    status: Annotated[str, Field(json_schema_extra={"enum": ["True", "False", "Unknown"]})]
-    """True, False or Unknown."""
-    reason: str
-    """Why, in one word: Synced, or the name of the failure."""
-    message: str
-    """Why, in a sentence that names vault and secret, and never a value."""
-    last_transition_time: Moment
-    """When the status last changed."""
-    observed_generation: int | None = None
-    """The generation of the VaultSecret that this was said about."""
-
-
-class StatusTarget(Model):
-    """The Secret that was written."""
-
-    name: str
-    """Its name."""
-
-
-class StatusEntry(Model):
-    """What is known about one key: versions and dates, never its value."""
-
-    key: str
-    """The key in the Kubernetes Secret."""
-    secret_name: str
-    """The secret's name in the vault."""
-    version: str | None = None
-    """The version that the key holds; none while an optional secret is absent."""
-    updated: Moment | None = None
-    """When that version was last changed in the vault."""
-    expires: Moment | None = None
-    """When the secret expires, if the vault has a date for it. It is kept in sync after that all the same."""
-    read_at: Moment
-    """When it was last read, by the vault's clock."""
-
-
-class VaultSecretStatus(Model):
-    """What vaultsync says about it; nobody else writes here."""
-
-    observed_generation: int | None = None
-    """The generation of the VaultSecret that was last looked at."""
-    conditions: Annotated[
-        tuple[Condition, ...],
-        Field(json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}),
-    ] = ()
-    """Ready is True while the Secret holds what the vault holds; otherwise its reason and message say why not."""
-    target: StatusTarget | None = None
-    """The Secret that was written."""
-    entries: Annotated[
-        tuple[StatusEntry, ...],
-        Field(json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["key"]}),
-    ] = ()
-    """What each key holds: versions and dates, never values."""
-    left_out: int | None = None
-    """How many secrets fit a find of dataFrom and are left out, since they are disabled; none if there is no such."""
-    last_change_time: Moment | None = None
-    """When the Secret was last written."""
-
-    @computed_field  # type: ignore[prop-decorator]  # mypy knows no decorated property; pydantic does
-    @property
-    def expires(self) -> Moment | None:
-        """When the first of the secrets expires, if any has a date."""
-        return min((entry.expires for entry in self.entries if entry.expires is not None), default=None)
-
-    def to_wire(self) -> dict[str, Any]:
-        """Write it as the API server takes it: camelCase, times as text, nothing that is None."""
-        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 def _status_or_none_yet(value: object, read: ValidatorFunctionWrapHandler) -> VaultSecretStatus:

@@ -4,20 +4,15 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from tests.manifests import ENTRY, RIGHT, URL, VERSION, WRONG, Spec, Wrong, as_stored, entry, manifest, spec, target
+from tests.manifests import ENTRY, RIGHT, URL, WRONG, Spec, Wrong, as_stored, entry, manifest, spec, target
 from vaultsync.api import ObjectKey
 from vaultsync.api.v1alpha1 import (
-    Condition,
     Encoding,
     Entry,
     InvalidSpec,
     OnDelete,
-    StatusEntry,
-    StatusTarget,
     TargetSpec,
     VaultSecret,
     VaultSecretStatus,
@@ -28,35 +23,6 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 def parsed(written: object) -> VaultSecret:
     return VaultSecret.parse(as_stored(manifest(written)))
-
-
-def status_entry(key: str, expires: datetime | None) -> StatusEntry:
-    return StatusEntry(key=key, secret_name=key, version=VERSION, updated=NOON, expires=expires, read_at=NOON)
-
-
-def condition(status: str, text: str, moment: datetime, generation: int | None) -> Condition:
-    return Condition(
-        type="Ready",
-        status=status,
-        reason=text,
-        message=text,
-        last_transition_time=moment,
-        observed_generation=generation,
-    )
-
-
-GENERATIONS = st.none() | st.integers(1, 9)
-MOMENTS = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - bounds
-STATUSES = st.builds(
-    VaultSecretStatus,
-    observed_generation=GENERATIONS,
-    conditions=st.tuples(
-        st.builds(condition, st.sampled_from(["True", "False", "Unknown"]), st.text(), MOMENTS, GENERATIONS)
-    ),
-    target=st.none() | st.builds(StatusTarget, name=st.text()),
-    entries=st.lists(st.builds(status_entry, st.text(), st.none() | MOMENTS), max_size=3).map(tuple),
-    last_change_time=st.none() | MOMENTS,
-)
 
 
 def test_what_is_left_out_has_the_documented_defaults() -> None:
@@ -170,74 +136,6 @@ def test_metadata_is_read() -> None:
     assert metadata.creation_timestamp == NOON
     assert metadata.deletion_timestamp == NOON + timedelta(seconds=1)
     assert (metadata.labels, metadata.annotations) == ({"team": "shop"}, {})
-
-
-@given(STATUSES)
-def test_a_status_comes_back_from_the_wire_as_it_was(status: VaultSecretStatus) -> None:
-    assert VaultSecretStatus.parse(status.to_wire()) == status
-
-
-@given(STATUSES)
-def test_a_status_on_the_wire_holds_no_nulls(status: VaultSecretStatus) -> None:
-    def nothing_null(value: object) -> bool:
-        children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-        return value is not None and all(map(nothing_null, children))
-
-    assert nothing_null(status.to_wire())
-
-
-def test_a_status_is_written_in_the_words_of_the_api() -> None:
-    status = VaultSecretStatus(
-        observed_generation=3,
-        conditions=(
-            Condition(type="Ready", status="True", reason="Synced", message="In sync.", last_transition_time=NOON),
-        ),
-        target=StatusTarget(name="db"),
-        entries=(
-            status_entry("password", NOON + timedelta(days=30)),
-            StatusEntry(key="a", secret_name="a", read_at=NOON),
-        ),
-        last_change_time=NOON,
-    )
-
-    assert status.to_wire() == {
-        "observedGeneration": 3,
-        "conditions": [
-            {
-                "type": "Ready",
-                "status": "True",
-                "reason": "Synced",
-                "message": "In sync.",
-                "lastTransitionTime": "2026-03-01T12:00:00Z",
-            }
-        ],
-        "target": {"name": "db"},
-        "entries": [
-            {
-                "key": "password",
-                "secretName": "password",
-                "version": VERSION,
-                "updated": "2026-03-01T12:00:00Z",
-                "expires": "2026-03-31T12:00:00Z",
-                "readAt": "2026-03-01T12:00:00Z",
-            },
-            {"key": "a", "secretName": "a", "readAt": "2026-03-01T12:00:00Z"},
-        ],
-        "lastChangeTime": "2026-03-01T12:00:00Z",
-        "expires": "2026-03-31T12:00:00Z",
-    }
-
-
-def test_a_moment_is_written_to_the_second_however_it_came_into_the_status() -> None:
-    status = VaultSecretStatus().model_copy(update={"last_change_time": NOON.replace(microsecond=7)})
-
-    assert status.to_wire()["lastChangeTime"] == "2026-03-01T12:00:00Z"
-
-
-def test_a_vault_secret_expires_with_the_first_of_its_secrets() -> None:
-    entries = tuple(status_entry(f"key-{days}", NOON + timedelta(days=days)) for days in (30, 7, 90))
-
-    assert VaultSecretStatus(entries=(*entries, status_entry("never", None))).expires == NOON + timedelta(days=7)
 
 
 @pytest.mark.parametrize(

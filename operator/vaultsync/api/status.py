@@ -1,0 +1,117 @@
+"""The status of a VaultSecret: what vaultsync says about it; frozen models, of which the CRD's status schema is made.
+
+Nothing here is ever a value, or computed from one.
+"""
+
+from typing import Annotated, Any
+
+from pydantic import Field, computed_field
+
+from vaultsync.api.fields import Moment
+from vaultsync.api.model import Model
+from vaultsync.api.restarts import WorkloadKind
+
+
+def _map(*keys: str) -> Any:  # noqa: ANN401  what pydantic makes of it
+    return Field(json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": list(keys)})
+
+
+class Condition(Model):
+    """One thing that is so, or is not, or is not known."""
+
+    type: str
+    """What it is about: Ready, Stale or Expiring."""
+    status: Annotated[str, Field(json_schema_extra={"enum": ["True", "False", "Unknown"]})]
+    """True, False or Unknown."""
+    reason: str
+    """Why, in one word: Synced, or the name of the failure."""
+    message: str
+    """Why, in a sentence that names vault and secret, and never a value."""
+    last_transition_time: Moment
+    """When the status last changed."""
+    observed_generation: int | None = None
+    """The generation of the VaultSecret that this was said about."""
+
+
+class StatusTarget(Model):
+    """The Secret that was written."""
+
+    name: str
+    """Its name."""
+
+
+class StatusEntry(Model):
+    """What is known about one key: versions and dates, never its value."""
+
+    key: str
+    """The key in the Kubernetes Secret."""
+    secret_name: str
+    """The secret's name in the vault."""
+    version: str | None = None
+    """The version that the key holds; none while a secret that may be absent is."""
+    updated: Moment | None = None
+    """When that version was last changed in the vault."""
+    expires: Moment | None = None
+    """When the secret expires, if the vault has a date for it. It is kept in sync after that all the same."""
+    read_at: Moment
+    """When it was last read, by the vault's clock."""
+
+
+class StatusMissing(Model):
+    """A secret that the vault had and has no more."""
+
+    secret_name: str
+    """Its name in the vault, in lower case."""
+    since: Moment
+    """When its absence was noticed. What becomes of its key is decided from then on: see onSourceDeleted."""
+
+
+class StatusRestart(Model):
+    """A workload whose pods are replaced when the Secret's content changes."""
+
+    kind: WorkloadKind
+    """Its kind."""
+    name: str
+    """Its name."""
+    at: Moment
+    """Its pods are from after this moment: when it was last restarted, or first heard of."""
+    problem: str | None = None
+    """Why it could not be restarted, if so."""
+
+
+class VaultSecretStatus(Model):
+    """What vaultsync says about it; nobody else writes here."""
+
+    observed_generation: int | None = None
+    """The generation of the VaultSecret that was last looked at."""
+    conditions: Annotated[tuple[Condition, ...], _map("type")] = ()
+    """Ready is True while the Secret holds what the vault holds; otherwise its reason and message say why not. Stale is
+    True when that has not been confirmed for three refresh intervals. Expiring is True when a secret expires soon, or
+    has expired."""
+    target: StatusTarget | None = None
+    """The Secret that was written."""
+    entries: Annotated[tuple[StatusEntry, ...], _map("key")] = ()
+    """What each key holds: versions and dates, never values."""
+    missing: Annotated[tuple[StatusMissing, ...], _map("secretName")] = ()
+    """Secrets that the vault had and has no more."""
+    left_out: int | None = None
+    """How many secrets fit a find of dataFrom and are left out, since they are disabled; none if there is no such."""
+    last_change_time: Moment | None = None
+    """When the Secret was last written."""
+    content_change_time: Moment | None = None
+    """When what the Secret holds last changed, after it was made; what restart goes by."""
+    restarts: Annotated[tuple[StatusRestart, ...], _map("kind", "name")] = ()
+    """The workloads of restart, and since when their pods are."""
+    last_handled_refresh: str | None = None
+    """The text of the annotation vaultsync.dev/refresh-now for which everything was last read again."""
+
+    @computed_field  # type: ignore[prop-decorator]  # mypy knows no decorated property; pydantic does
+    @property
+    def expires(self) -> Moment | None:
+        """When the first of the secrets expires, if any has a date."""
+        return min((entry.expires for entry in self.entries if entry.expires is not None), default=None)
+
+    def to_wire(self) -> dict[str, Any]:
+        """Write it as the API server takes it: camelCase, times as text, nothing that is None or an empty list."""
+        document = self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        return {name: part for name, part in document.items() if part != []}
