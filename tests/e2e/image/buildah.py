@@ -20,7 +20,7 @@ _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # What the packages' downloads may need on this machine, and a base that is meant for all does not have.
 _MACHINES_OWN: Final = ("/etc/pip.conf", "/etc/ssl/certs/ca-certificates.crt")
 
-# It ends in an exec, so that signals reach the program itself.
+# It ends in an exec, so that the program itself is the first process of its container.
 _ENTER: Final = """
 set -e
 root=$1 given=$2 hosts=$3 user=$4
@@ -55,11 +55,13 @@ class Image:
     def within(self, pod: Pod) -> Sequence[str | Path]:
         """What to put before a program so that it runs in the image: as its user, with its root read-only.
 
-        It shares this machine's network.
+        It is the first process of a PID namespace of its own, and shares this machine's network. What stands before
+        it stays outside: a signal is to be sent to its child, and its end ends everything within.
         """
         (self.root / SERVICE_ACCOUNT).mkdir(parents=True, exist_ok=True)
         (self.root / "etc" / "hosts").touch()
-        enter = ("/usr/bin/unshare", "--mount", "/bin/sh", "-c", _ENTER, "enter")
+        alone = ("/usr/bin/unshare", "--mount", "--pid", "--fork", "--kill-child")
+        enter = (*alone, "/bin/sh", "-c", _ENTER, "enter")
         return (*enter, self.root, pod.service_account, pod.hosts, self.user)
 
 

@@ -4,7 +4,9 @@ Its name keeps it out of `make test`: it takes minutes, needs root, and download
 """
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -19,9 +21,9 @@ import pytest
 from tests.controlplane.plane import ControlPlane
 from tests.e2e.image import service
 from tests.e2e.image.buildah import SERVICE_ACCOUNT, Image, Pod, built
+from tests.e2e.image.contained import ContainedOperator, first_within, status_of
 from tests.e2e.installation import Installation
 from tests.e2e.kubernetes import KubernetesApi
-from tests.e2e.operators import RunningOperator
 from tests.e2e.scene import Scene
 from tests.emulator.client import Emulator
 from vaultsync import __version__
@@ -114,7 +116,22 @@ def test_the_environment_holds_what_is_pinned_and_no_tool_of_the_build(image: Im
     assert not any(package.startswith(("hatchling", "pip==")) for package in packages)
 
 
-def test_an_operator_started_from_the_image_syncs_a_secret_and_stops_when_told(
+def test_a_first_process_that_handles_no_signal_is_not_stopped_by_one(image: Image, pod: Pod) -> None:
+    program = [*image.within(pod), "/bin/sh", "-c", "echo begun; read -r line; echo $line"]
+    with subprocess.Popen(
+        program, env=image.environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as outside:
+        assert outside.stdin is not None
+        assert outside.stdout is not None
+        begun = outside.stdout.readline()
+
+        os.kill(first_within(outside.pid), signal.SIGTERM)
+        rest, _ = outside.communicate("still here\n")
+
+    assert (begun, rest, outside.returncode) == ("begun\n", "still here\n", 0)
+
+
+def test_an_operator_started_from_the_image_is_process_1_syncs_a_secret_and_stops_when_told(
     *,
     image: Image,
     pod: Pod,
@@ -129,15 +146,20 @@ def test_an_operator_started_from_the_image_syncs_a_secret_and_stops_when_told(
     scene.apply()
 
     began = time.monotonic()
-    with RunningOperator.start(
+    with ContainedOperator.start(
         {**image.environ, **environ}, tmp_path / "log", program=program, arguments=installation.arguments()
     ) as operator:
         operator.await_ready()
         ready = time.monotonic() - began
         scene.await_content(password=made)
+        seen = status_of(operator.first)
+        told = time.monotonic()
         status = operator.stop()
+        took = time.monotonic() - told
 
+    assert (seen["NSpid"][-1], set(seen["Uid"]), set(seen["Gid"])) == ("1", {"65532"}, {"65532"})
     assert status == 0
     with capsys.disabled():
         sizes = f"{megabytes(image.root)} MB, {megabytes(image.root / 'opt')} of them beside the base"
-        sys.stderr.write(f"\nThe image holds {sizes}; the operator was ready after {ready:.1f} s.\n")
+        times = f"ready after {ready:.1f} s, and gone {took:.1f} s after SIGTERM"
+        sys.stderr.write(f"\nThe image holds {sizes}; the operator, process 1, was {times}.\n")
