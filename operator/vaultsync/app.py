@@ -218,7 +218,12 @@ async def build(settings: Settings, environ: Mapping[str, str], stack: AsyncExit
     )
     events = VaultSecretEvents(inventory, queue, polls, reconciler.refuse, lambda: census.doubt())  # noqa: PLW0108
     census = Census(
-        cluster, namespaces=settings.watch_namespaces, inventory=inventory, gone=events.gone, jitter=random.uniform
+        cluster,
+        namespaces=settings.watch_namespaces,
+        inventory=inventory,
+        targets=targets,
+        gone=events.gone,
+        jitter=random.uniform,
     )
 
     def state() -> State:

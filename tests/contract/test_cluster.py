@@ -14,7 +14,15 @@ from tests.fakes import FakeCluster
 from tests.manifests import manifest, spec
 from vaultsync import reconcile
 from vaultsync.adapters.cluster import Bookmark, Cluster, Gone, OutOfDate, Sighted, TargetEvent
-from vaultsync.api import API_VERSION, APPLIED_ANNOTATION, KIND, MANAGED_BY, MANAGED_BY_LABEL, ObjectKey
+from vaultsync.api import (
+    API_VERSION,
+    APPLIED_ANNOTATION,
+    KIND,
+    MANAGED_BY,
+    MANAGED_BY_LABEL,
+    OWNER_UID_LABEL,
+    ObjectKey,
+)
 from vaultsync.api.v1alpha1 import VaultSecret
 from vaultsync.rules.observed import Field, Observed
 from vaultsync.rules.outcome import GoingAway, Reason, SyncError
@@ -376,6 +384,91 @@ async def test_withdrawing_from_a_secret_that_is_gone_makes_none(world: World) -
     assert world.hands.values(world.key) is None
 
 
+def claimed(key: ObjectKey, **fields: object) -> dict[str, Any]:
+    """What we apply for a VaultSecret whose user wants labels and annotations too."""
+    wanted = secret(key, password="one")
+    wanted["metadata"]["labels"] |= {OWNER_UID_LABEL: OWNER, "tier": "web"}
+    wanted["metadata"]["annotations"] |= {"example.com/note": "theirs"}
+    return {**wanted, **fields}
+
+
+@pytest.mark.parametrize("fields", [{}, {"immutable": True}], ids=["mutable", "immutable"])
+async def test_a_released_secret_keeps_all_but_what_says_that_it_is_ours(
+    world: World, fields: Mapping[str, Any]
+) -> None:
+    observed = await world.edge.apply(world.key, claimed(world.key, **fields), onto=None)
+
+    await world.edge.release(world.key, observed=observed)
+
+    after = await world.observed()
+    assert world.hands.values(world.key) == {"password": "one"}
+    assert (after.uid, after.managed, after.owner_uid, after.managers) == (observed.uid, False, None, ())
+    assert after.ours == {
+        Field("data", "password"),
+        Field("labels", "tier"),
+        Field("annotations", "example.com/note"),
+    }
+
+
+async def test_a_released_secret_is_out_of_our_sight(world: World) -> None:
+    observed = await world.edge.apply(world.key, claimed(world.key), onto=None)
+
+    await world.edge.release(world.key, observed=observed)
+
+    events = await following(world.edge.watch_targets(world.namespace, observed.resource_version), 1)
+    assert events == [Gone(world.key, (await world.observed()).resource_version)]
+
+
+async def test_a_released_secret_can_be_taken_up_again(world: World) -> None:
+    observed = await world.edge.apply(world.key, claimed(world.key), onto=None)
+    await world.edge.release(world.key, observed=observed)
+
+    again = await world.edge.apply(world.key, claimed(world.key), onto=await world.observed())
+
+    assert (again.managed, again.owner_uid, again.ours) == (True, OWNER, observed.ours)
+
+
+async def test_a_claim_that_others_have_written_too_is_released_all_the_same(world: World) -> None:
+    await world.edge.apply(world.key, claimed(world.key), onto=None)
+    world.hands.edit(world.key, "mallory", annotations={APPLIED_ANNOTATION: "nonsense"})
+
+    await world.edge.release(world.key, observed=await world.observed())
+
+    after = await world.observed()
+    assert (after.managed, after.managers) == (False, ())
+
+
+async def test_a_secret_that_has_changed_since_is_not_released(world: World) -> None:
+    observed = await world.edge.apply(world.key, claimed(world.key), onto=None)
+    world.hands.edit(world.key, "mallory", data={"password": "evil"})
+
+    with pytest.raises(OutOfDate):
+        await world.edge.release(world.key, observed=observed)
+
+    assert (await world.observed()).managed
+
+
+async def test_a_secret_that_was_made_anew_since_is_not_released(world: World) -> None:
+    observed = await world.edge.apply(world.key, claimed(world.key), onto=None)
+    world.hands.delete(world.key)
+    await world.edge.apply(world.key, claimed(world.key), onto=None)
+
+    with pytest.raises(OutOfDate):
+        await world.edge.release(world.key, observed=observed)
+
+    assert (await world.observed()).managed
+
+
+async def test_a_secret_that_is_gone_is_not_released(world: World) -> None:
+    observed = await world.edge.apply(world.key, claimed(world.key), onto=None)
+    world.hands.delete(world.key)
+
+    with pytest.raises(OutOfDate):
+        await world.edge.release(world.key, observed=observed)
+
+    assert world.hands.values(world.key) is None
+
+
 async def test_nothing_new_is_made_in_a_namespace_that_is_going(world: World) -> None:
     world.hands.begin_deleting_namespace(world.namespace)
 
@@ -471,6 +564,7 @@ async def test_a_roll_has_the_vault_secrets_of_a_moment(world: World) -> None:
     without = await world.edge.list_vault_secrets(world.namespace)
 
     assert (with_it.keys, without.keys) == (frozenset({world.key}), frozenset())
+    assert (with_it.uids, without.uids) == (frozenset({there.metadata.uid}), frozenset())
     assert int(there.metadata.resource_version) <= int(with_it.resource_version) < int(without.resource_version)
 
 

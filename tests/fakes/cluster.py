@@ -6,15 +6,21 @@ What everybody else does to the cluster, and sees of it, is the `Store` that it 
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from tests.fakes.ownership import Fields, Path, fields_of
 from tests.fakes.store import IMMUTABLE, TYPE, Change, Store, StoredSecret
 from vaultsync.adapters.cluster import Bookmark, Gone, HistoryExpired, Listing, OutOfDate, Roll, Sighted, TargetEvent
-from vaultsync.api import FIELD_MANAGER, ObjectKey
+from vaultsync.api import APPLIED_ANNOTATION, FIELD_MANAGER, MANAGED_BY_LABEL, OWNER_UID_LABEL, ObjectKey
 from vaultsync.api.v1alpha1 import VaultSecretHead
 from vaultsync.rules.observed import Observed
 from vaultsync.rules.outcome import GoingAway, Reason, SyncError
+
+_CLAIM: Final = (
+    Path("labels", MANAGED_BY_LABEL),
+    Path("labels", OWNER_UID_LABEL),
+    Path("annotations", APPLIED_ANNOTATION),
+)
 
 
 class Posted(NamedTuple):
@@ -95,6 +101,15 @@ class FakeCluster(Store):
         fields.edit(FIELD_MANAGER, dict.fromkeys(Path("data", name) for name in names))
         return self._written("drop_keys", key, fields).observed()
 
+    async def release(self, key: ObjectKey, *, observed: Observed) -> None:
+        self._called("release")
+        there = self._same(key, observed)
+        if str(there.resource_version) != observed.resource_version:
+            raise _out_of_date(key)
+        fields = there.fields.copy()
+        fields.edit(FIELD_MANAGER, dict.fromkeys(_CLAIM))
+        self._written("release", key, fields)
+
     async def confirm(self, vault_secret: VaultSecretHead) -> None:
         self._called("confirm")
         body = self._vault_secrets.get(vault_secret.key)
@@ -106,8 +121,9 @@ class FakeCluster(Store):
 
     async def list_vault_secrets(self, namespace: str | None) -> Roll:
         self._called("list_vault_secrets")
-        keys = frozenset(key for key in self._vault_secrets if namespace in {None, key.namespace})
-        return Roll(keys, str(self.resource_version))
+        listed = {key: body for key, body in self._vault_secrets.items() if namespace in {None, key.namespace}}
+        uids = frozenset(body["metadata"]["uid"] for body in listed.values())
+        return Roll(frozenset(listed), uids, str(self.resource_version))
 
     async def find_vault_secret(self, namespace: str, *, uid: str) -> VaultSecretHead | None:
         self._called("find_vault_secret")

@@ -1,19 +1,23 @@
-"""Which VaultSecrets there still are: forgets those whose deletion the watch has missed; looks at nothing else of them.
+"""Which VaultSecrets there still are: forgets those that went unheard, lets go of the targets that they left behind.
 
 Where kopf's watch cannot go on, since the API server has forgotten the moment, kopf lists everything again and tells
 what is there. What went meanwhile it does not tell. Such a ghost would keep others from its target, and keep its vault
 polled.
+
+A target with `onDelete: Retain` outlives its VaultSecret and is nobody's then, so our labels come off. Who left it is
+not asked: any target whose VaultSecret is not on the roll is let go, also when that went while no operator ran.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
-from vaultsync.adapters.cluster import NotInstalled, Roll
+from vaultsync.adapters.cluster import NotInstalled, OutOfDate, Roll
 from vaultsync.api import ObjectKey
 from vaultsync.inventory import Inventory
-from vaultsync.rules.outcome import SyncError
+from vaultsync.rules.observed import Observed
+from vaultsync.rules.outcome import GoingAway, SyncError
 from vaultsync.rules.schedule import Jitter, backoff
 
 logger = logging.getLogger(__name__)
@@ -22,7 +26,10 @@ EVERY = 600.0
 """Seconds between two counts when nothing gives reason to doubt: a listing of nothing at all looks like none."""
 
 SETTLING = 2.0
-"""Seconds from a doubt to the count, since the watch's own listing brings many at once."""
+"""Seconds from a doubt to the count, since the watch's own listing, or many deletions, bring many at once."""
+
+RELEASES_AT_ONCE = 4
+"""Of thousands that were left behind: reconciles need the connections, and nobody waits for this."""
 
 _MOST_DOUBLINGS = 5
 
@@ -38,6 +45,18 @@ class Cluster(Protocol):
         """Say which there are. Raises `NotInstalled` and `SyncError`."""
         ...
 
+    async def release(self, key: ObjectKey, *, observed: Observed) -> None:
+        """Take our labels and annotation off a target that is still as observed. Raises `SyncError`."""
+        ...
+
+
+class Targets(Protocol):
+    """What the watch of our targets last saw."""
+
+    def known(self, namespace: str | None) -> Mapping[ObjectKey, Observed]:
+        """All targets, in one namespace or in all."""
+        ...
+
 
 class Census:
     """Counts the VaultSecrets of the inventory against the cluster, when in doubt and every ten minutes."""
@@ -48,6 +67,7 @@ class Census:
         *,
         namespaces: Sequence[str],
         inventory: Inventory,
+        targets: Targets,
         gone: Callable[[ObjectKey, str], None],
         jitter: Jitter,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -57,6 +77,7 @@ class Census:
         self._cluster = cluster
         self._namespaces: Sequence[str | None] = namespaces or (None,)
         self._inventory = inventory
+        self._targets = targets
         self._gone = gone
         self._jitter = jitter
         self._sleep = sleep
@@ -65,7 +86,7 @@ class Census:
         self._task: asyncio.Task[None] | None = None
 
     async def begin(self) -> None:
-        """Return as soon as VaultSecrets can be listed; from then on they are counted.
+        """Return as soon as VaultSecrets can be listed; from then on they are counted, for the first time soon.
 
         Raises:
             NotInstalled: The cluster knows no such thing.
@@ -79,6 +100,7 @@ class Census:
                 except SyncError as error:
                     failures += 1
                     await self._lament(error, failures)
+        self.doubt()  # of what happened before us
         self._task = asyncio.create_task(self._follow(), name="census")
 
     async def stop(self) -> None:
@@ -88,11 +110,11 @@ class Census:
             await asyncio.gather(self._task, return_exceptions=True)
 
     def doubt(self) -> None:
-        """Have them counted soon: deletions may have been missed."""
+        """Have them counted soon: deletions may have been missed, or have left targets behind."""
         self._doubt.set()
 
     async def count(self) -> None:
-        """Forget whatever is no more.
+        """Forget whatever is no more, and let go of what it left behind.
 
         Raises:
             NotInstalled: The cluster knows no such thing any more.
@@ -105,6 +127,37 @@ class Census:
                 if served and known.key not in roll.keys and not _is_later(known.metadata.resource_version, roll):
                     logger.info("missed a deletion", extra={"vaultsecret": str(known.key)})
                     self._gone(known.key, known.metadata.uid)
+            await self._release_all(self._left_behind(namespace, roll))
+
+    def _left_behind(self, namespace: str | None, roll: Roll) -> Mapping[ObjectKey, Observed]:
+        """Targets whose VaultSecret is no more; one that another VaultSecret wants is left for that to take over."""
+        return {
+            key: target
+            for key, target in self._targets.known(namespace).items()
+            if _is_left_behind(target, roll) and not self._inventory.claimants(key)
+        }
+
+    async def _release_all(self, targets: Mapping[ObjectKey, Observed]) -> None:
+        places = asyncio.Semaphore(RELEASES_AT_ONCE)
+
+        async def in_turn(key: ObjectKey, target: Observed) -> None:
+            async with places:
+                await self._release(key, target)
+
+        async with asyncio.TaskGroup() as tasks:
+            for key, target in targets.items():
+                tasks.create_task(in_turn(key, target))
+
+    async def _release(self, key: ObjectKey, target: Observed) -> None:
+        """Let go of one target. What fails is for the next count, and keeps no other target waiting."""
+        try:
+            await self._cluster.release(key, observed=target)
+        except (OutOfDate, GoingAway):
+            return
+        except SyncError as error:
+            logger.warning("target not released", extra={"target": str(key), "detail": error.message})
+        else:
+            logger.info("released target", extra={"target": str(key)})
 
     async def _follow(self) -> None:
         failures = 0
@@ -131,6 +184,18 @@ class Census:
     async def _lament(self, error: Exception, failures: int) -> None:
         logger.warning("VaultSecrets cannot be listed", extra={"detail": str(error)})
         await self._sleep(backoff(min(failures, _MOST_DOUBLINGS), jitter=self._jitter))
+
+
+def _is_left_behind(target: Observed, roll: Roll) -> bool:
+    """Tell whether the VaultSecret that it says it belongs to is no more.
+
+    One that was written after the count may belong to a VaultSecret that is not on the roll yet; one with an owner
+    reference to that VaultSecret is the garbage collector's.
+    """
+    uid = target.owner_uid
+    if uid is None or uid in roll.uids or _is_later(target.resource_version, roll):
+        return False
+    return all(owner.uid != uid for owner in target.owners)
 
 
 def _is_later(resource_version: str, roll: Roll) -> bool:

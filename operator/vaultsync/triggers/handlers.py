@@ -11,7 +11,7 @@ import kopf
 
 from vaultsync.adapters.cluster import Access
 from vaultsync.api import GROUP, PLURAL, VERSION, ObjectKey
-from vaultsync.api.v1alpha1 import InvalidSpec, VaultSecret, VaultSecretHead
+from vaultsync.api.v1alpha1 import InvalidSpec, OnDelete, VaultSecret, VaultSecretHead
 from vaultsync.inventory import Inventory
 from vaultsync.triggers.polls import Polls
 from vaultsync.triggers.queue import Priority, WorkQueue
@@ -21,7 +21,8 @@ from vaultsync.triggers.queue import Priority, WorkQueue
 class VaultSecretEvents:
     """Takes in what the watch of VaultSecrets says.
 
-    `refuse` tells people that one cannot be read, and why; `doubt` is called when deletions may have been missed.
+    `refuse` tells people that one cannot be read, and why; `doubt` is called when deletions may have been missed, or
+    have left a target behind.
     """
 
     inventory: Inventory
@@ -58,6 +59,15 @@ class VaultSecretEvents:
             return
         self._adapt(known, vault_secret)
         self.queue.add(key, _priority(known, vault_secret))
+
+    def deleted(self, body: Mapping[str, Any]) -> None:
+        """Forget a VaultSecret that is no more; who counts the others finds the target that it may leave behind.
+
+        Its last word is asked, since one that was being deleted, or could not be read, was forgotten before.
+        """
+        self.gone(key_of(body), body["metadata"]["uid"])
+        if body.get("spec", {}).get("onDelete") == OnDelete.RETAIN:
+            self.doubt()
 
     def gone(self, key: ObjectKey, uid: str) -> None:
         """Forget a VaultSecret, but not the one that was made in its place; who wants the same target gets their turn.
@@ -161,7 +171,7 @@ def register(
     async def watch(type: str | None, body: kopf.Body, **_: object) -> None:  # noqa: A002  the name is kopf's
         match type:
             case "DELETED":
-                events.gone(key_of(body), body["metadata"]["uid"])
+                events.deleted(body)
             case None:
                 await events.listed(body)
             case _:

@@ -7,7 +7,7 @@ https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -116,6 +116,15 @@ class Targets:
         """The target as last seen; None if there is none that carries our label."""
         view = self._view(key)
         return None if view is None else view.known.get(key)
+
+    def known(self, namespace: str | None) -> Mapping[ObjectKey, Observed]:
+        """All targets as last seen, in one namespace or in all."""
+        return {
+            key: observed
+            for view in self._views.values()
+            for key, observed in view.known.items()
+            if namespace in {None, key.namespace}
+        }
 
     def remember(self, key: ObjectKey, observed: Observed) -> None:
         """Take what we wrote ourselves as seen, so that the watch's word of it is no news."""

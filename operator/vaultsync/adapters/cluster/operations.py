@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from http import HTTPStatus
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 from vaultsync import __version__
 from vaultsync.adapters.cluster import wire
@@ -21,6 +21,8 @@ from vaultsync.rules.outcome import GoingAway, Reason, SyncError
 
 logger = logging.getLogger(__name__)
 
+_Item = TypeVar("_Item")
+
 
 class NotInstalled(Exception):
     """The cluster does not know our CustomResourceDefinitions; the text says how to install them."""
@@ -28,9 +30,10 @@ class NotInstalled(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Roll:
-    """Which VaultSecrets there were at one moment."""
+    """Which VaultSecrets there were at one moment; those that were being deleted are among them."""
 
     keys: frozenset[ObjectKey]
+    uids: frozenset[str]
     resource_version: str
 
 
@@ -148,6 +151,14 @@ class Cluster:
         request = wire.drop(key, names, resource_version=observed.resource_version)
         return _observed(await self._connection.send(request))
 
+    async def release(self, key: ObjectKey, *, observed: Observed) -> None:
+        """Take our labels and annotation off that very Secret, as it was observed; its content and all else stays.
+
+        Raises:
+            SyncError: ClusterUnavailable; of the kind OutOfDate if it is gone, or was changed or replaced since.
+        """
+        await self._connection.send(wire.release(key, uid=observed.uid, resource_version=observed.resource_version))
+
     async def confirm(self, vault_secret: VaultSecretHead) -> None:
         """Make sure that this very VaultSecret is still there, and there to stay.
 
@@ -204,8 +215,8 @@ class Cluster:
             SyncError: ClusterUnavailable; of the kind HistoryExpired if the server forgets that moment meanwhile.
         """
         with _known_kind():
-            items, resource_version = await self._all(partial(wire.vault_secrets, namespace))
-        return Roll(frozenset(wire.key_of(item["metadata"]) for item in items), resource_version)
+            listed, moment = await self._all(partial(wire.vault_secrets, namespace), _identity)
+        return Roll(frozenset(key for key, _ in listed), frozenset(uid for _, uid in listed), moment)
 
     async def find_vault_secret(self, namespace: str, *, uid: str) -> VaultSecretHead | None:
         """Look for a VaultSecret by its uid; None if there is none.
@@ -213,8 +224,12 @@ class Cluster:
         Raises:
             SyncError: ClusterUnavailable.
         """
-        items, _ = await self._all(partial(wire.vault_secrets, namespace))
-        return next((VaultSecretHead.parse(item) for item in items if item["metadata"]["uid"] == uid), None)
+
+        def wanted(item: Mapping[str, Any]) -> VaultSecretHead | None:
+            return VaultSecretHead.parse(item) if item["metadata"]["uid"] == uid else None
+
+        found, _ = await self._all(partial(wire.vault_secrets, namespace), wanted)
+        return next(filter(None, found), None)
 
     async def list_targets(self, namespace: str | None) -> Listing:
         """List what carries our label, in one namespace or in all: page by page, but as of one moment.
@@ -222,9 +237,8 @@ class Cluster:
         Raises:
             SyncError: ClusterUnavailable; of the kind HistoryExpired if the server forgets that moment meanwhile.
         """
-        items, resource_version = await self._all(partial(wire.page, namespace))
-        targets = {wire.key_of(item["metadata"]): observed_from(item["metadata"]) for item in items}
-        return Listing(targets, resource_version)
+        targets, moment = await self._all(partial(wire.page, namespace), _target)
+        return Listing(dict(targets), moment)
 
     async def watch_targets(
         self, namespace: str | None, resource_version: str
@@ -239,13 +253,15 @@ class Cluster:
             async for document in documents:
                 yield wire.target_event(document)
 
-    async def _all(self, page: Callable[[str | None], wire.Request]) -> tuple[list[Mapping[str, Any]], str]:
-        """List page by page; gives the items and their moment."""
-        items: list[Mapping[str, Any]] = []
+    async def _all(
+        self, page: Callable[[str | None], wire.Request], read: Callable[[Mapping[str, Any]], _Item]
+    ) -> tuple[list[_Item], str]:
+        """List page by page, keeping of each item what is read of it; gives that and the moment of the list."""
+        items: list[_Item] = []
         position: str | None = None
         while True:
             document = (await self._connection.send(page(position))).document
-            items += document["items"] or ()  # an empty list comes as null
+            items += map(read, document["items"] or ())  # an empty list comes as null
             position = document["metadata"].get("continue")
             if not position:
                 return items, document["metadata"]["resourceVersion"]
@@ -264,3 +280,11 @@ def _known_kind() -> Iterator[None]:
 
 def _observed(answer: Answer) -> Observed:
     return observed_from(answer.document["metadata"])
+
+
+def _identity(item: Mapping[str, Any]) -> tuple[ObjectKey, str]:
+    return wire.key_of(item["metadata"]), item["metadata"]["uid"]
+
+
+def _target(item: Mapping[str, Any]) -> tuple[ObjectKey, Observed]:
+    return wire.key_of(item["metadata"]), observed_from(item["metadata"])

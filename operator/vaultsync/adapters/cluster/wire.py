@@ -10,7 +10,17 @@ from datetime import datetime
 from typing import Any, Literal
 
 from vaultsync.adapters.cluster.refusals import refusal
-from vaultsync.api import API_VERSION, FIELD_MANAGER, KIND, MANAGED_BY, MANAGED_BY_LABEL, PLURAL, ObjectKey
+from vaultsync.api import (
+    API_VERSION,
+    APPLIED_ANNOTATION,
+    FIELD_MANAGER,
+    KIND,
+    MANAGED_BY,
+    MANAGED_BY_LABEL,
+    OWNER_UID_LABEL,
+    PLURAL,
+    ObjectKey,
+)
 from vaultsync.api.v1alpha1 import VaultSecretHead
 from vaultsync.rules.observed import Observed, observed_from
 
@@ -96,6 +106,21 @@ def drop(key: ObjectKey, names: Iterable[str], *, resource_version: str) -> Requ
     """Remove keys of the data, whoever owns them, from a Secret that is still as it was then."""
     body = {"metadata": {"resourceVersion": resource_version}, "data": dict.fromkeys(names)}
     return _patch(key, body, MERGE, {})
+
+
+def release(key: ObjectKey, *, uid: str, resource_version: str) -> Request:
+    """Take our labels and annotation off that very Secret, whoever owns them, provided that it is still as it was then.
+
+    An apply of nothing would take the content off as well.
+    """
+    labels = dict.fromkeys((MANAGED_BY_LABEL, OWNER_UID_LABEL))
+    metadata = {
+        "uid": uid,
+        "resourceVersion": resource_version,
+        "labels": labels,
+        "annotations": {APPLIED_ANNOTATION: None},
+    }
+    return _patch(key, {"metadata": metadata}, MERGE, {})
 
 
 def discard(key: ObjectKey, *, uid: str, resource_version: str) -> Request:

@@ -1,8 +1,9 @@
-"""The census of VaultSecrets on a cluster in memory: whoever is no more is forgotten, and nobody else."""
+"""The census of VaultSecrets on a cluster in memory: whoever is no more is forgotten, and what they left is let go."""
 
 import asyncio
+import base64
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 
 import pytest
 
@@ -10,31 +11,65 @@ from tests.clocks import settle
 from tests.fakes import FakeCluster
 from tests.manifests import manifest, spec
 from vaultsync.adapters.cluster import NotInstalled, Roll
-from vaultsync.api import ObjectKey
+from vaultsync.api import (
+    API_VERSION,
+    APPLIED_ANNOTATION,
+    KIND,
+    MANAGED_BY,
+    MANAGED_BY_LABEL,
+    OWNER_UID_LABEL,
+    ObjectKey,
+)
+from vaultsync.api.v1alpha1 import VaultSecret
 from vaultsync.inventory import Inventory
-from vaultsync.rules.outcome import Reason, SyncError
-from vaultsync.triggers.census import EVERY, SETTLING, Census
+from vaultsync.rules.observed import Observed
+from vaultsync.rules.outcome import GoingAway, Reason, SyncError
+from vaultsync.triggers.census import EVERY, RELEASES_AT_ONCE, SETTLING, Census
+from vaultsync.triggers.targets import Targets
 
 AWAY = SyncError(Reason.CLUSTER_UNAVAILABLE, "The Kubernetes API does not answer.")
 
 
 class Scene:
-    """A cluster, what is known of its VaultSecrets, and a census whose waits end when the test says so."""
+    """A cluster, what is known of it, and a census whose waits end when the test says so."""
 
-    def __init__(self, *namespaces: str) -> None:
+    def __init__(self, *namespaces: str, every: float = EVERY) -> None:
         self.cluster = FakeCluster()
         self.inventory = Inventory()
         self.gone: list[str] = []
         self.waits: list[float] = []
         self._alarm = asyncio.Event()
+        self.targets = Targets(
+            self.cluster, namespaces=namespaces, on_change=lambda _: None, jitter=lambda _, high: high
+        )
         self.census = Census(
             self.cluster,
             namespaces=namespaces,
             inventory=self.inventory,
+            targets=self.targets,
             gone=self.forget,
             jitter=lambda _, high: high,
             sleep=self.sleep,
+            every=every,
         )
+
+    async def begin(self) -> None:
+        """Begin as the operator does: with what is there, and a count of it soon."""
+        self.targets.start()
+        await settle()
+        await self.census.begin()
+        await settle()
+
+    async def begin_and_count(self) -> None:
+        """Begin, let the first count pass, and forget that it was."""
+        await self.begin()
+        await self.awake()
+        self.waits.clear()
+        self.cluster.calls.clear()
+
+    async def stop(self) -> None:
+        await self.census.stop()
+        await self.targets.stop()
 
     async def sleep(self, seconds: float) -> None:
         self.waits.append(seconds)
@@ -55,9 +90,42 @@ class Scene:
 
     def make(self, name: str, namespace: str = "shop") -> ObjectKey:
         """Make a VaultSecret, and hear of it."""
-        made = self.cluster.put_vault_secret(manifest(spec(), name=name, namespace=namespace))
+        made = self.put(name, namespace)
         self.inventory.put(made)
         return made.key
+
+    def put(self, name: str, namespace: str = "shop") -> VaultSecret:
+        """Make a VaultSecret that nobody has heard of."""
+        return self.cluster.put_vault_secret(manifest(spec(), name=name, namespace=namespace))
+
+    async def target(
+        self, name: str, uid: str | None, *, namespace: str = "shop", owners: Iterable[str] = ()
+    ) -> ObjectKey:
+        """Write a target of the VaultSecret of that uid, and let the watch see it."""
+        labels = {MANAGED_BY_LABEL: MANAGED_BY} | ({} if uid is None else {OWNER_UID_LABEL: uid})
+        written = {
+            "metadata": {
+                "labels": labels,
+                "annotations": {APPLIED_ANNOTATION: "{}"},
+                "ownerReferences": [{"apiVersion": API_VERSION, "kind": KIND, "name": "o", "uid": o} for o in owners],
+            },
+            "data": {"password": base64.b64encode(b"one").decode()},
+        }
+        key = ObjectKey(namespace, name)
+        await self.cluster.apply(key, written, onto=None)
+        await settle()
+        return key
+
+    async def leave(self, *names: str) -> None:
+        """Write targets whose VaultSecrets go."""
+        for name in names:
+            made = self.put(name)
+            await self.target(name, made.metadata.uid)
+            self.cluster.delete_vault_secret(made.key)
+
+    async def claimed(self) -> list[str]:
+        """The targets that say that they are ours."""
+        return sorted(str(key) for key in (await self.cluster.list_targets(None)).targets)
 
     def make_and_miss_its_deletion(self, name: str, namespace: str = "shop") -> None:
         self.cluster.delete_vault_secret(self.make(name, namespace))
@@ -71,9 +139,9 @@ class Scene:
 @pytest.fixture
 async def scene() -> AsyncIterator[Scene]:
     scene = Scene()
-    await scene.census.begin()
+    await scene.begin_and_count()
     yield scene
-    await scene.census.stop()
+    await scene.stop()
 
 
 async def test_whoever_is_no_more_is_forgotten(scene: Scene) -> None:
@@ -98,24 +166,28 @@ async def test_many_doubts_are_one_count_a_moment_later(scene: Scene) -> None:
 
 
 async def test_without_doubt_they_are_counted_every_ten_minutes() -> None:
-    scene = Scene()
-    census = Census(
-        scene.cluster,
-        namespaces=[],
-        inventory=scene.inventory,
-        gone=scene.forget,
-        jitter=lambda low, _: low,
-        every=0.0,
-    )
+    scene = Scene(every=0.0)
+    await scene.begin_and_count()
     scene.make_and_miss_its_deletion("ghost")
 
-    await census.begin()
     async with asyncio.timeout(5):
         while not scene.gone:
             await settle()
-    await census.stop()
+    await scene.stop()
 
     assert EVERY == 600.0
+
+
+async def test_the_first_count_is_soon_after_the_start() -> None:
+    scene = Scene()
+    await scene.leave("db")
+
+    await scene.begin()
+    assert (scene.waits, await scene.claimed()) == ([SETTLING], ["shop/db"])
+    await scene.awake()
+
+    assert await scene.claimed() == []
+    await scene.stop()
 
 
 async def test_one_that_was_made_after_the_count_is_no_ghost(scene: Scene) -> None:
@@ -133,12 +205,12 @@ async def test_one_that_was_made_after_the_count_is_no_ghost(scene: Scene) -> No
 
 async def test_namespaces_that_are_not_served_are_not_judged() -> None:
     scene = Scene("shop", "store")
-    await scene.census.begin()
+    await scene.begin_and_count()
     for namespace in ("shop", "store", "elsewhere"):
         scene.make_and_miss_its_deletion("ghost", namespace)
 
     await scene.counted_in_doubt()
-    await scene.census.stop()
+    await scene.stop()
 
     assert sorted(scene.gone) == ["shop/ghost", "store/ghost"]
 
@@ -188,7 +260,7 @@ async def test_it_begins_as_soon_as_they_can_be_listed(caplog: pytest.LogCapture
     await scene.awake()
 
     await beginning
-    assert scene.waits == [2.0, 4.0]
+    assert scene.waits == [2.0, 4.0, SETTLING]
     assert caplog.messages == ["VaultSecrets cannot be listed"] * 2
     await scene.census.stop()
 
@@ -207,3 +279,187 @@ async def test_a_cluster_that_knows_no_vaultsecrets_is_an_error() -> None:
 
 async def test_one_that_never_began_can_be_stopped() -> None:
     await Scene().census.stop()
+
+
+# what is left behind
+
+
+async def test_a_target_that_outlives_its_vaultsecret_is_released_and_keeps_its_content(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "vaultsync")
+    await scene.leave("db")
+
+    await scene.counted_in_doubt()
+
+    left = await scene.cluster.observe(ObjectKey("shop", "db"))
+    assert left is not None
+    assert (left.managed, left.owner_uid, left.applied) == (False, None, None)
+    assert scene.cluster.values(ObjectKey("shop", "db")) == {"password": "one"}
+    assert caplog.messages == ["released target"]
+
+
+async def test_the_target_of_one_whose_deletion_was_missed_is_released_in_the_same_count(scene: Scene) -> None:
+    key = scene.make("db")
+    await scene.target("db", scene.cluster.vault_secret(key).metadata.uid)
+    scene.cluster.delete_vault_secret(key)
+
+    await scene.counted_in_doubt()
+
+    assert (scene.gone, await scene.claimed()) == (["shop/db"], [])
+
+
+async def test_what_belongs_to_a_vaultsecret_that_is_there_stays_ours_though_we_have_not_heard_of_it(
+    scene: Scene,
+) -> None:
+    await scene.target("renamed-since", scene.put("db").metadata.uid)
+
+    await scene.counted_in_doubt()
+
+    assert await scene.claimed() == ["shop/renamed-since"]
+
+
+async def test_what_another_vaultsecret_wants_is_left_for_that_to_take_over(scene: Scene) -> None:
+    await scene.leave("db")
+    scene.make("db")
+
+    await scene.counted_in_doubt()
+
+    assert await scene.claimed() == ["shop/db"]
+
+
+async def test_what_the_garbage_collector_will_take_is_left_to_it(scene: Scene) -> None:
+    await scene.target("db", "no-more", owners=["no-more"])
+
+    await scene.counted_in_doubt()
+
+    assert await scene.claimed() == ["shop/db"]
+
+
+async def test_what_is_owned_by_others_alone_is_released(scene: Scene) -> None:
+    await scene.target("db", "no-more", owners=["somebody-else"])
+
+    await scene.counted_in_doubt()
+
+    assert await scene.claimed() == []
+
+
+async def test_what_does_not_say_whose_it_is_stays_as_it_is(scene: Scene) -> None:
+    await scene.target("db", None)
+
+    await scene.counted_in_doubt()
+
+    assert await scene.claimed() == ["shop/db"]
+
+
+async def test_what_was_written_after_the_count_may_belong_to_a_newcomer(scene: Scene) -> None:
+    roll = await scene.cluster.list_vault_secrets(None)
+    await scene.target("db", scene.put("newcomer").metadata.uid)
+
+    async def late(_: str | None) -> Roll:
+        return roll
+
+    scene.cluster.list_vault_secrets = late  # type: ignore[assignment, method-assign]  # an answer that was long under way
+    await scene.counted_in_doubt()
+
+    assert await scene.claimed() == ["shop/db"]
+
+
+async def test_what_has_changed_unseen_is_judged_anew_another_time(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "vaultsync")
+    await scene.leave("db")
+    await scene.targets.stop()
+    scene.cluster.edit(ObjectKey("shop", "db"), "somebody", data={"password": "two"})
+
+    await scene.counted_in_doubt()
+
+    assert scene.cluster.calls["release"] == 1
+    assert (await scene.claimed(), caplog.messages) == (["shop/db"], [])
+
+
+async def test_each_namespace_is_judged_by_its_own_count() -> None:
+    scene = Scene("shop", "store")
+    await scene.begin_and_count()
+    for namespace in ("shop", "store"):
+        await scene.target("db", scene.put("other", namespace).metadata.uid, namespace=namespace)
+    for namespace in ("store", "elsewhere"):
+        await scene.target("left", "no-more", namespace=namespace)
+
+    await scene.counted_in_doubt()
+
+    assert await scene.claimed() == ["elsewhere/left", "shop/db", "store/db"]
+    await scene.stop()
+
+
+async def test_a_cluster_that_knows_no_vaultsecrets_any_more_has_nothing_released(scene: Scene) -> None:
+    await scene.leave("db")
+
+    async def unknown(_: str | None) -> Roll:
+        raise NotInstalled("install them")
+
+    scene.cluster.list_vault_secrets = unknown  # type: ignore[assignment, method-assign]  # the cluster in memory always knows them
+    await scene.counted_in_doubt()
+
+    assert await scene.claimed() == ["shop/db"]
+
+
+class Gate:
+    """Stands before the cluster's releases: some are refused, and all may be held up."""
+
+    def __init__(self, cluster: FakeCluster) -> None:
+        self.refused: dict[str, SyncError] = {}
+        self.passes = asyncio.Event()
+        self.passes.set()
+        self.waiting = 0
+        self._release = cluster.release
+        cluster.release = self.release  # type: ignore[method-assign]  # the cluster in memory refuses all or nothing
+
+    async def release(self, key: ObjectKey, *, observed: Observed) -> None:
+        self.waiting += 1
+        await self.passes.wait()
+        self.waiting -= 1
+        if key.name in self.refused:
+            raise self.refused[key.name]
+        await self._release(key, observed=observed)
+
+
+async def test_one_that_cannot_be_released_keeps_no_other_waiting_and_has_its_turn_again(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    gate = Gate(scene.cluster)
+    gate.refused["a"] = SyncError(Reason.TARGET_INVALID, "The admission policy denies it.")
+    await scene.leave("a", "b", "c")
+
+    await scene.counted_in_doubt()
+    assert await scene.claimed() == ["shop/a"]
+    assert [vars(record)["target"] for record in caplog.records] == ["shop/a"]
+
+    gate.refused.clear()
+    await scene.counted_in_doubt()
+    assert await scene.claimed() == []
+
+
+async def test_one_whose_namespace_is_going_is_nothing_to_speak_of(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    Gate(scene.cluster).refused["db"] = GoingAway(Reason.CLUSTER_UNAVAILABLE, "Its namespace is gone.")
+    await scene.leave("db")
+
+    await scene.counted_in_doubt()
+
+    assert caplog.messages == []
+
+
+async def test_of_many_a_few_are_released_at_once(scene: Scene) -> None:
+    gate = Gate(scene.cluster)
+    gate.passes.clear()
+    await scene.leave(*(f"db-{number}" for number in range(RELEASES_AT_ONCE + 3)))
+
+    await scene.counted_in_doubt()
+    assert gate.waiting == RELEASES_AT_ONCE
+
+    gate.passes.set()
+    await settle()
+    assert await scene.claimed() == []

@@ -265,6 +265,31 @@ async def test_a_listing_that_brings_what_is_known_raises_doubt_about_the_rest(s
     assert scene.doubts == 1
 
 
+@pytest.mark.parametrize(
+    ("deleted", "doubts"),
+    [(body(onDelete="Retain"), 1), (body(onDelete="Delete"), 0), (body(), 0)],
+    ids=["it leaves its target", "it takes its target along", "it does so by default"],
+)
+async def test_a_deletion_that_leaves_a_target_behind_raises_doubt(scene: Scene, deleted: Body, doubts: int) -> None:
+    await scene.events.changed(deleted)
+
+    scene.events.deleted(deleted)
+
+    assert (scene.inventory.get(key()), scene.doubts) == (None, doubts)
+
+
+async def test_one_that_was_being_deleted_raises_doubt_when_it_is_gone(scene: Scene) -> None:
+    going = body(onDelete="Retain", resource_version=8)
+    going["metadata"]["deletionTimestamp"] = "2026-03-01T12:30:00Z"
+    await scene.events.changed(body(onDelete="Retain"))
+    await scene.events.changed(going)
+    assert scene.doubts == 0
+
+    scene.events.deleted(going)
+
+    assert scene.doubts == 1
+
+
 # what is hung into kopf
 
 

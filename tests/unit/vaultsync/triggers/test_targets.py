@@ -98,6 +98,17 @@ async def test_what_is_there_at_the_start_is_known_and_no_news() -> None:
         assert watched.targets.get(KEY) == observed
 
 
+@pytest.mark.parametrize("watched_namespaces", [(), ("shop", "blog")], ids=["in one watch", "each by itself"])
+async def test_what_is_known_is_told_by_namespace_or_all_of_it(watched_namespaces: tuple[str, ...]) -> None:
+    fake = FakeCluster()
+    there = {key: await write(fake, key) for key in (KEY, OTHER, ELSEWHERE)}
+
+    async with watching(fake, *watched_namespaces) as watched:
+        assert watched.targets.known(None) == there
+        assert watched.targets.known("blog") == {ELSEWHERE: there[ELSEWHERE]}
+        assert watched.targets.known("nowhere") == {}
+
+
 async def test_a_change_by_another_is_news() -> None:
     fake = FakeCluster()
     await write(fake)

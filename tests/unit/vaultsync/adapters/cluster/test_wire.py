@@ -28,6 +28,7 @@ def test_the_text_form_of_a_request_shows_no_content() -> None:
         pytest.param(wire.apply(KEY, MANIFEST, onto="1"), id="applying by force"),
         pytest.param(wire.give_up(KEY, uid="1"), id="giving up"),
         pytest.param(wire.drop(KEY, ["extra"], resource_version="7"), id="dropping keys"),
+        pytest.param(wire.release(KEY, uid="1", resource_version="7"), id="releasing"),
         pytest.param(wire.watch(None, "7"), id="watching"),
     ],
 )
@@ -57,6 +58,17 @@ def test_dropping_keys_names_them_with_null() -> None:
     assert wire.drop(KEY, ["a", "b"], resource_version="7").body == {
         "metadata": {"resourceVersion": "7"},
         "data": {"a": None, "b": None},
+    }
+
+
+def test_releasing_takes_off_what_says_that_a_secret_is_ours_and_nothing_else() -> None:
+    assert wire.release(KEY, uid="uid-1", resource_version="7").body == {
+        "metadata": {
+            "uid": "uid-1",
+            "resourceVersion": "7",
+            "labels": {"app.kubernetes.io/managed-by": None, "vaultsync.dev/owner-uid": None},
+            "annotations": {"vaultsync.dev/applied": None},
+        }
     }
 
 
