@@ -19,7 +19,7 @@ COPY operator operator
 RUN tools/bin/hatchling build --target wheel --directory wheels \
  && python3 -m venv --without-pip /opt/vaultsync \
  && tools/bin/pip --python /opt/vaultsync/bin/python install --no-cache-dir --no-index --find-links wheels \
-        --no-compile 'vaultsync[operator]' \
+        --no-compile 'vaultsync[operator,tracing]' \
  && /opt/vaultsync/bin/python -m compileall -q -x '/kubernetes/(aio/)?client/(api|models)/' /opt/vaultsync/lib
 
 FROM ${BASE}

@@ -64,7 +64,7 @@ sbom: install ## list what is in the image's Python environment, as CycloneDX, i
 	rm -rf build/sbom
 	mkdir -p dist
 	$(BIN)/uv venv --quiet build/sbom
-	$(BIN)/uv pip install --quiet --python build/sbom --constraint requirements-image.lock '.[operator]'
+	$(BIN)/uv pip install --quiet --python build/sbom --constraint requirements-image.lock '.[operator,tracing]'
 	$(BIN)/cyclonedx-py environment --output-reproducible --validate --pyproject pyproject.toml \
 		--output-file dist/vaultsync.cdx.json build/sbom/bin/python
 
@@ -73,7 +73,7 @@ LOCK = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version
 
 lock: install ## pin the newest versions that pyproject.toml allows, with hashes
 	$(LOCK) --upgrade --all-extras --group dev -o requirements.lock
-	$(LOCK) --constraint requirements.lock --extra operator --group build -o requirements-image.lock
+	$(LOCK) --constraint requirements.lock --extra operator --extra tracing --group build -o requirements-image.lock
 
 clean: ## remove .venv, dist and the tools' caches in this checkout
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -21,12 +21,18 @@ class Span(Protocol):
         """Say something about the operation."""
         ...
 
+    def set_status(self, status: Any) -> None:  # noqa: ANN401  its type is OpenTelemetry's
+        """Mark it as failed."""
+        ...
+
 
 class Tracer(Protocol):
     """The part of OpenTelemetry's tracer that is used here."""
 
-    def start_as_current_span(self, name: str, *, record_exception: bool = ...) -> AbstractContextManager[Any]:
-        """Start a span that ends with the context; an exception that leaves it marks it as failed."""
+    def start_as_current_span(
+        self, name: str, *, record_exception: bool = ..., set_status_on_exception: bool = ...
+    ) -> AbstractContextManager[Any]:
+        """Start a span that ends with the context."""
         ...
 
 
@@ -41,14 +47,17 @@ def find_tracer() -> Tracer | None:
 
 @contextlib.contextmanager
 def traced(tracer: Tracer, operation: str, host: str) -> Iterator[Span]:
-    """Run one operation in a span of its own."""
-    with tracer.start_as_current_span(f"kvsecrets.{operation}", record_exception=False) as span:
+    """Run one operation in a span of its own; a failure is told by its class, since its text may be anybody's."""
+    with tracer.start_as_current_span(
+        f"kvsecrets.{operation}", record_exception=False, set_status_on_exception=False
+    ) as span:
         span.set_attribute("az.namespace", "Microsoft.KeyVault")
         span.set_attribute("server.address", host)
         try:
             yield span
         except Exception as error:
             span.set_attribute("error.type", type(error).__name__)
+            span.set_status(importlib.import_module("opentelemetry.trace").StatusCode.ERROR)
             if isinstance(error, ResponseError) and error.request_id:
                 span.set_attribute("az.service_request_id", error.request_id)
             raise
