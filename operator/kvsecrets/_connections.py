@@ -20,6 +20,7 @@ from typing import Generic, TypeVar
 import httpx
 
 from kvsecrets import _limits
+from kvsecrets._countdown import count
 from kvsecrets.errors import ConnectionFailed
 
 MOST = 100
@@ -148,7 +149,7 @@ def sync_connections(
         _limits.kind("transport", transport, httpx.BaseTransport)
         single = httpx.Client(transport=transport)
         return lambda: nullcontext(single), single.close
-    trusted = httpx.create_ssl_context()
+    trusted = count(httpx.create_ssl_context())
     lent = Connections(lambda: httpx.Client(verify=trusted, limits=ONE_CONNECTION), timeout)
     return lent, lent.close
 

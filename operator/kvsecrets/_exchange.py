@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from kvsecrets._countdown import Countdown
 from kvsecrets._flow import Send
 from kvsecrets._wire import Response
 from kvsecrets.errors import ConnectionFailed, ConnectionProblem, UnexpectedAnswer
@@ -26,20 +27,19 @@ _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.Pr
 def exchange(
     http: httpx.Client, effect: Send, headers: dict[str, str], timeout: float, monotonic: Callable[[], float]
 ) -> Response:
-    """Send a request and read the answer, in this thread.
+    """Send a request and read the answer, in this thread; over the library's own connections within `timeout` seconds.
 
-    Each wait is bounded by `timeout`, and so is their sum while the body comes in; header lines that drip in one by one
-    are bounded by their size alone.
+    Over a connection that knows nothing of countdowns each wait is bounded by `timeout`, and so is their sum while the
+    body comes in.
     """
-    deadline = monotonic() + timeout
+    countdown = Countdown(timeout, monotonic)
     with _translated(effect, timeout):
-        response = http.send(_built(http, effect, headers, timeout), stream=True, auth=None, follow_redirects=False)
+        response = http.send(_built(http, effect, headers, countdown), stream=True, auth=None, follow_redirects=False)
         with contextlib.closing(response):
             body = _Body(effect)
             for chunk in response.iter_bytes():
                 body.add(chunk)
-                if monotonic() > deadline:
-                    raise TimeoutError
+                countdown.left()
             return _read(response, body)
 
 

@@ -30,12 +30,12 @@ class Peer:
         lines = "".join(f"{name}: {text}\r\n" for name, text in named.items())
         self.write(f"HTTP/1.1 {status}\r\n{lines}\r\n", body)
 
-    def drip(self, text: bytes, seconds: float = 0.05) -> None:
-        """Send byte by byte, endlessly slow, until the server stops."""
-        for number in range(len(text)):
+    def drip(self, text: bytes, seconds: float = 0.05, at_once: int = 1) -> None:
+        """Send byte by byte, or so many at once, endlessly slow, until the server stops."""
+        for start in range(0, len(text), at_once):
             if self._stopped.wait(seconds):
                 return
-            self.write(text[number : number + 1])
+            self.write(text[start : start + at_once])
 
     def hang(self) -> None:
         """Do nothing until the server stops."""
@@ -58,12 +58,21 @@ class Peer:
         return text
 
 
-class FaultyServer:
-    """Listens on a free port; each authorized request is answered by the script, the others by a challenge."""
+def silent(peer: Peer) -> None:
+    """Answer nothing."""
+    peer.hang()
 
-    def __init__(self, script: Script, tls: ssl.SSLContext | None) -> None:
+
+class FaultyServer:
+    """Listens on a free port; each authorized request is answered by the script, the others by a challenge.
+
+    What happens on a connection before TLS is a script too: a proxy's answer, for one.
+    """
+
+    def __init__(self, script: Script, tls: ssl.SSLContext | None, first: Script | None = None) -> None:
         self._script = script
         self._tls = tls
+        self._first = first
         self._stopped = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
@@ -95,6 +104,8 @@ class FaultyServer:
 
     def _serve(self, connection: socket.socket) -> None:
         connection.settimeout(10)
+        if self._first is not None:
+            self._first(Peer(connection, self._stopped))
         with contextlib.suppress(OSError), self._secured(connection) as secured:
             peer = Peer(secured, self._stopped)
             while request := peer.request():

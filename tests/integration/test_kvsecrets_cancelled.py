@@ -11,7 +11,7 @@ import trustme
 
 from kvsecrets import AsyncSecretClient, RetryPolicy
 from tests.integration.faulty import FaultyServer, Peer
-from tests.integration.test_kvsecrets_faults import SECRET, VALUE, Credential
+from tests.integration.reading import SECRET, VALUE, Credential
 
 SECONDS = 5.0
 """Of timeout, which nobody reaches who gets a good connection."""

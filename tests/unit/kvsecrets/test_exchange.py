@@ -173,6 +173,20 @@ async def test_every_failure_of_the_connection_has_its_word(
     assert "hush" not in str(caught.value)
 
 
+def test_the_wait_for_an_answer_counts_from_the_start_of_the_exchange() -> None:
+    clock = iter([100.0, 103.0])
+    left: list[float] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        left.append(request.extensions["timeout"]["read"].left())
+        return httpx.Response(204, stream=Chunks(0))
+
+    with httpx.Client(transport=httpx.MockTransport(handle)) as http:
+        exchange(http, GET, {}, 5, clock.__next__)
+
+    assert left == [2.0]
+
+
 def test_a_body_that_drips_in_is_given_up_when_its_time_is_over() -> None:
     clock = iter([0.0, 1.0, 2.0, 6.0, 7.0])
     with (
