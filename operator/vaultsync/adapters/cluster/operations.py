@@ -14,6 +14,7 @@ from vaultsync.adapters.cluster import wire
 from vaultsync.adapters.cluster.connection import Access, Answer, Connection, configuration_from
 from vaultsync.adapters.cluster.refusals import OutOfDate
 from vaultsync.adapters.cluster.reviews import Reviews
+from vaultsync.adapters.cluster.workloads import Workloads
 from vaultsync.api import FIELD_MANAGER, ObjectKey
 from vaultsync.api.v1alpha1 import VaultSecretHead
 from vaultsync.rules.observed import Observed, observed_from
@@ -75,6 +76,11 @@ class Cluster:
     def reviews(self) -> Reviews:
         """Who knows people and their rights."""
         return Reviews(self._connection)
+
+    @property
+    def workloads(self) -> Workloads:
+        """What runs pods."""
+        return Workloads(self._connection)
 
     async def aclose(self) -> None:
         """Drop all connections."""
