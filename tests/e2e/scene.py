@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from tests.e2e.kubernetes import KubernetesApi, Object
 from tests.emulator.client import EmulatedVault, Emulator
 from tests.manifests import manifest
-from vaultsync.api import API_VERSION, PLURAL
+from vaultsync.api import API_VERSION, APPLIED_ANNOTATION, MANAGED_BY_LABEL, OWNER_UID_LABEL, PLURAL
 
 SOON: Final = 30.0
 """Seconds within which something must happen that waits for nothing, though all stories are played at the same time."""
@@ -155,6 +155,19 @@ class Scene:
         """Return the Secret as soon as it holds these texts under these keys, and nothing else."""
         wanted = {key: value.encode() for key, value in values.items()}
         eventually(lambda: self.content(name) == wanted, f"{self.namespace}/{name} holds {values}", within=within)
+        secret = self.secret(name)
+        assert secret is not None
+        return secret
+
+    def await_released(self, name: str = "db", *, within: float = SOON) -> Object:
+        """Return the Secret as soon as nothing on it says that it is the operator's."""
+
+        def is_released() -> bool:
+            metadata = (self.secret(name) or {"metadata": {}})["metadata"]
+            marks = {MANAGED_BY_LABEL, OWNER_UID_LABEL, APPLIED_ANNOTATION}
+            return marks.isdisjoint({**metadata.get("labels", {}), **metadata.get("annotations", {})})
+
+        eventually(is_released, f"{self.namespace}/{name} is released", within=within)
         secret = self.secret(name)
         assert secret is not None
         return secret

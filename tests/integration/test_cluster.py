@@ -19,7 +19,7 @@ from tests.controlplane.plane import ControlPlane
 from tests.manifests import manifest, spec
 from vaultsync.adapters.cluster import Cluster, Gone, Sighted, wire
 from vaultsync.adapters.cluster.connection import Connection, configuration_from
-from vaultsync.api import MANAGED_BY, MANAGED_BY_LABEL, ObjectKey
+from vaultsync.api import APPLIED_ANNOTATION, MANAGED_BY, MANAGED_BY_LABEL, OWNER_UID_LABEL, ObjectKey
 from vaultsync.api.v1alpha1 import VaultSecret
 from vaultsync.rules.outcome import GoingAway, Reason, SyncError
 
@@ -64,6 +64,8 @@ async def test_no_answer_of_the_api_server_brings_a_value(controlplane: ControlP
     )
 
     answers = [made] + [(await connection.send(request)).document for request in requests]
+    latest = answers[-1]["metadata"]["resourceVersion"]
+    answers.append((await connection.send(wire.release(key, uid=uid, resource_version=latest))).document)
     watch = connection.documents(wire.watch(key.namespace, version))
     answers.append(await anext(watch))
     await watch.aclose()
@@ -225,6 +227,42 @@ async def test_rights_in_one_namespace_are_enough_to_work_there(controlplane: Co
         listing = await cluster.list_targets(key.namespace)
 
         assert listing.targets == {key: observed}
+        await cluster.release(key, observed=observed)
+        assert (await cluster.list_targets(key.namespace)).targets == {}
+
+
+async def test_a_released_secret_carries_what_its_user_asked_for_and_nothing_of_ours(
+    controlplane: ControlPlane, cluster: Cluster, key: ObjectKey
+) -> None:
+    wanted = secret(key, {"password": MARK})
+    wanted["metadata"]["labels"] |= {OWNER_UID_LABEL: "uid-1", "tier": "web"}
+    wanted["metadata"]["annotations"] = {APPLIED_ANNOTATION: "{}", "example.com/note": "theirs"}
+    observed = await cluster.apply(key, wanted, onto=None)
+
+    await cluster.release(key, observed=observed)
+
+    left = json.loads(controlplane.kubectl("get", "secret", key.name, "-n", key.namespace, "-o", "json"))
+    assert left["metadata"]["labels"] == {"tier": "web"}
+    assert left["metadata"]["annotations"] == {"example.com/note": "theirs"}
+    assert left["data"] == wanted["data"]
+
+
+async def test_a_vault_secret_that_waits_for_a_finalizer_is_still_on_the_roll(
+    controlplane: ControlPlane, cluster: Cluster, key: ObjectKey
+) -> None:
+    held = manifest(spec(), name=key.name, namespace=key.namespace)
+    held["metadata"]["finalizers"] = ["example.com/wait"]
+    controlplane.apply(held)
+    controlplane.kubectl("delete", "vaultsecret", key.name, "-n", key.namespace, "--wait=false")
+    described = controlplane.kubectl("get", "vaultsecret", key.name, "-n", key.namespace, "-o", "json")
+    metadata = json.loads(described)["metadata"]
+
+    roll = await cluster.list_vault_secrets(key.namespace)
+
+    assert "deletionTimestamp" in metadata
+    assert metadata["uid"] in roll.uids
+    free = ("--type=merge", "--patch", '{"metadata":{"finalizers":null}}')
+    controlplane.kubectl("patch", "vaultsecret", key.name, "-n", key.namespace, *free)
 
 
 async def test_more_targets_than_one_page_holds_are_listed(cluster: Cluster, namespace: str) -> None:

@@ -18,13 +18,15 @@ def test_what_changed_while_the_api_server_was_out_of_reach_is_put_right(scene: 
     with scene.cable() as cable, scene.operator(through=cable) as running:
         for name in names:
             scene.apply(entry(source=name), name=name)
-        for name in names:
+        scene.apply(entry(source="tampered"), name="left", onDelete="Retain")
+        for name in (*names, "left"):
             scene.await_synced(name)
 
         cable.pull_out()
         scene.tamper("tampered", stringData={"password": "guessed"})
         scene.api.delete(scene.path("secrets", "deleted"))
         scene.delete("orphaned")
+        scene.delete("left")
         scene.change("retargeted", data=[entry("other", "retargeted")])
         fresh = scene.put("fresh")
         scene.apply(entry(source="fresh"), name="fresh")
@@ -35,7 +37,8 @@ def test_what_changed_while_the_api_server_was_out_of_reach_is_put_right(scene: 
         scene.await_content("tampered", password=scene.vault.value("tampered"))
         scene.await_content("deleted", password=scene.vault.value("deleted"))
         scene.await_content("retargeted", other=scene.vault.value("retargeted"))
-        eventually(lambda: running.metric("vaultsync_vaultsecrets") == 4, "the deleted one is forgotten")
+        eventually(lambda: running.metric("vaultsync_vaultsecrets") == 4, "the deleted ones are forgotten")
+        scene.await_released("left")
         assert running.is_ready
         assert scene.secret("orphaned") is None
 

@@ -5,7 +5,7 @@ import signal
 from tests.e2e.life.scenes import LifeScene
 from tests.e2e.scene import MARK, NEXT_POLL, eventually, resource_version
 from tests.e2e.together import story
-from vaultsync.api import PLURAL
+from vaultsync.api import OWNER_UID_LABEL, PLURAL
 
 
 @story
@@ -95,6 +95,30 @@ def test_the_garbage_collector_needs_no_operator(scene: LifeScene) -> None:
     scene.delete()
 
     eventually(lambda: scene.vault_secret() is None and scene.secret() is None, "both are gone")
+
+
+@story
+def test_what_was_left_behind_while_no_operator_ran_is_let_go_at_the_start(scene: LifeScene) -> None:
+    value = scene.put()
+    with scene.operator() as first:
+        for name in ("left", "kept"):
+            scene.apply(name=name, onDelete="Retain")
+        for name in ("left", "kept"):
+            scene.await_synced(name)
+        assert first.stop() == 0
+    scene.delete("left")
+    before = resource_version(scene.secret("kept"))
+
+    with scene.operator():
+        released = scene.await_released("left")
+
+        assert scene.content("left") == {"password": value.encode()}
+        assert resource_version(scene.secret("kept")) == before
+        made = scene.apply(name="left", onDelete="Retain")
+        taken_up = scene.await_synced("left")
+    assert taken_up["metadata"]["uid"] == released["metadata"]["uid"]
+    assert taken_up["metadata"]["labels"][OWNER_UID_LABEL] == made["metadata"]["uid"]
+    assert scene.content("left") == {"password": value.encode()}
 
 
 @story

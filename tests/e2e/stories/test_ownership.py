@@ -4,6 +4,7 @@ import base64
 
 from tests.e2e.scene import NEXT_POLL, POLL, Scene, entry, eventually, resource_version
 from tests.e2e.together import story
+from vaultsync.api import OWNER_UID_LABEL
 
 
 def make_by_hand(scene: Scene, **metadata: object) -> None:
@@ -197,16 +198,20 @@ def test_a_vault_secret_that_waits_for_somebodys_finalizer_is_served_no_more(sce
 @story
 def test_a_secret_that_is_to_be_retained_outlives_its_vault_secret_and_is_nobodys(scene: Scene) -> None:
     value = scene.put()
-    scene.apply(onDelete="Retain")
-    scene.await_content(password=value)
+    theirs = {"labels": {"tier": "web"}, "annotations": {"example.com/note": "theirs"}}
+    scene.apply(onDelete="Retain", target=theirs)
+    before = scene.await_content(password=value)
     scene.await_reason("Synced")
 
     scene.delete()
 
-    eventually(lambda: scene.vault_secret() is None, "it is gone")
+    released = scene.await_released()
+    assert {name: released["metadata"][name] for name in theirs} == theirs
+    assert released["metadata"]["uid"] == before["metadata"]["uid"]
     scene.put()
     scene.await_polls_elsewhere()
     assert scene.content() == {"password": value.encode()}
+    assert resource_version(scene.secret()) == resource_version(released)
 
 
 @story
@@ -232,9 +237,10 @@ def test_a_retained_secret_is_taken_up_again_by_a_vault_secret_of_the_same_name(
     eventually(lambda: scene.vault_secret() is None, "it is gone")
     following = scene.put()
 
-    scene.apply(onDelete="Retain")
+    made = scene.apply(onDelete="Retain")
 
-    scene.await_content(password=following)
+    secret = scene.await_content(password=following)
+    assert secret["metadata"]["labels"][OWNER_UID_LABEL] == made["metadata"]["uid"]
 
 
 @story
