@@ -18,6 +18,13 @@ class Series(NamedTuple):
     value: float
 
 
+class History(NamedTuple):
+    """One series over time; the moments are in seconds of Unix time."""
+
+    labels: Mapping[str, str]
+    points: list[tuple[float, float]]
+
+
 class Prometheus:
     """A running Prometheus."""
 
@@ -59,6 +66,14 @@ class Prometheus:
         if isinstance(result[0] if result else {}, dict):
             return [Series(each["metric"], float(each["value"][1])) for each in result]
         return [Series({}, float(result[1]))]
+
+    def history(self, expression: str, *, start: float, end: float, step: float) -> list[History]:
+        """Ask for what was every `step` seconds from one moment of Unix time to another."""
+        found = self._get("/api/v1/query_range", query=expression, start=f"{start}", end=f"{end}", step=f"{step}")
+        return [
+            History(each["metric"], [(moment, float(value)) for moment, value in each["values"]])
+            for each in found["result"]
+        ]
 
     def rules(self) -> list[dict[str, Any]]:
         """The alerting rules, how they fare, and what they say."""

@@ -1,0 +1,95 @@
+"""`python -m demo.dashboard`: draws the chart's dashboard from ten minutes of a real operator, as docs/dashboard.svg.
+
+What Prometheus has answered is kept in build/dashboard.json; with `--again` that is drawn, and nothing is started.
+"""
+
+import argparse
+import json
+import random
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from demo.dashboard.life import SECONDS, VAULTS, Life, play
+from demo.dashboard.page import draw
+from demo.dashboard.panels import Panel, Query, panels_of
+from demo.dashboard.record import Moment, Record, Series
+from demo.dashboard.stage import Stage, stage
+from tests.chart.dashboard import FILE
+from tests.controlplane.prometheus import History
+
+ROOT: Final = Path(__file__).parents[2]
+KEPT: Final = ROOT / "build" / "dashboard.json"
+PICTURE: Final = ROOT / "docs" / "dashboard.svg"
+
+_STEP: Final = 5.0
+"""Seconds between two points of a line."""
+
+_RATES_OVER: Final = "30s"
+"""In the place of `$__rate_interval`: so many scrapes that chance does not show."""
+
+_SEED: Final = 8
+
+
+def main(arguments: list[str]) -> int:
+    """Take the picture, or draw it again; 1 if a panel is empty."""
+    parser = argparse.ArgumentParser(prog="python -m demo.dashboard", description=__doc__)
+    parser.add_argument("--again", action="store_true", help="draw what was answered the last time")
+    parser.add_argument("file", nargs="?", type=Path, default=PICTURE, help="where to; .svg or .png")
+    options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # so that what was started is ended
+    panels = panels_of(json.loads(FILE.read_text()))
+    if not options.again:
+        _watched(panels).write(KEPT)
+    record = Record.read(KEPT)
+    draw(panels, record, options.file)
+    print(f"{options.file} has {options.file.stat().st_size / 1000:.0f} kB.")
+    empty = [panel.title for panel in panels if record.is_empty(panel)]
+    for title in empty:
+        print(f"{title!r} is empty.", file=sys.stderr)
+    return 1 if empty else 0
+
+
+def _watched(panels: list[Panel]) -> Record:
+    """Let life go on before an operator, and ask afterwards what was seen."""
+    with stage(list(VAULTS)) as ready:
+        life = Life(ready.api, ready.emulator, random.Random(_SEED))  # noqa: S311  no secret comes of it
+        life.prepare()
+        began, started = time.time(), time.monotonic()  # noqa: TID251  Prometheus speaks of the machine's own time
+        print(f"Ten minutes of life, until {time.strftime('%H:%M:%S', time.localtime(began + SECONDS))}:", flush=True)
+        moments = play(life.deeds(), clock=lambda: time.monotonic() - started, wait=time.sleep, say=_say)
+        time.sleep(max(0.0, started + SECONDS - time.monotonic()))
+        return _asked(ready, panels, moments, began)
+
+
+def _say(at: float, text: str) -> None:
+    print(f"  {at // 60:2.0f}:{at % 60:02.0f}  {text}", flush=True)
+
+
+def _asked(ready: Stage, panels: list[Panel], moments: list[Moment], began: float) -> Record:
+    names = {ready.emulator.vault_url(name): name for name in VAULTS}
+
+    def answer(query: Query) -> list[Series]:
+        """What a panel gets; of an instant query there is the end alone, and in the order that it asks for."""
+        asked = query.over(_RATES_OVER)
+        if query.instant:
+            now = [History(each.labels, [(began + SECONDS, each.value)]) for each in ready.prometheus.query(asked)]
+            return [_since(began, history, names) for history in now]
+        over_time = ready.prometheus.history(asked, start=began, end=began + SECONDS, step=_STEP)
+        return [_since(began, history, names) for history in over_time]
+
+    answers = {panel.number: [answer(query) for query in panel.queries] for panel in panels}
+    return Record(SECONDS, _STEP, moments, answers)
+
+
+def _since(began: float, history: History, names: Mapping[str, str]) -> Series:
+    """Count from the beginning, and call vaults by their names: the emulator's addresses say nothing."""
+    labels = {label: names.get(text, text) for label, text in history.labels.items()}
+    return Series(labels, [(moment - began, value) for moment, value in history.points])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

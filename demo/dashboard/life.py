@@ -1,0 +1,172 @@
+"""What happens while the dashboard is watched: everyday life, and one trouble after another. Looks at nothing."""
+
+import base64
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Final
+
+from demo.dashboard.record import Moment
+from tests.e2e.kubernetes import KubernetesApi
+from tests.emulator.client import EmulatedVault, Emulator
+from tests.manifests import manifest
+from vaultsync.api import API_VERSION, PLURAL
+
+VAULTS: Final = {"shop": (15, 130), "billing": (20, 60), "platform": (10, 30)}
+"""Of each vault the seconds between two polls, and how many secrets it has that nobody asks for."""
+
+NAMES: Final = (
+    "database", "cache", "queue", "smtp", "payments", "search", "sessions", "ldap", "storage", "webhooks", "signing",
+    "analytics", "backups",
+)  # fmt: skip
+
+SECONDS: Final = 600.0
+"""How long it goes on."""
+
+_BEGIN: Final = 5.0
+
+_EXPIRE_IN_DAYS: Final = {
+    ("shop", "signing"): 9,
+    ("billing", "payments"): 41,
+    ("platform", "ldap"): 73,
+    ("shop", "webhooks"): 120,
+    ("platform", "backups"): 300,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """What is done so many seconds after the beginning; what is worth a mark in the picture has a text."""
+
+    at: float
+    act: Callable[[], object]
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """Teams, each with a vault and a namespace of the same name; chance decides what changes day by day."""
+
+    api: KubernetesApi
+    emulator: Emulator
+    chance: random.Random
+    _gone: set[tuple[str, str]] = field(default_factory=set)
+
+    def prepare(self) -> None:
+        """Fill the vaults with secrets that have rested for long, as most do."""
+        # Tokens are renewed five minutes before they expire: this makes it every two minutes.
+        self.emulator.token_lifetime(420)
+        long_ago = {"created_on": datetime.now(UTC) - timedelta(days=100)}
+        long_ago["updated_on"] = long_ago["created_on"]
+        for team, (_, others) in VAULTS.items():
+            vault = self._vault(team)
+            unused = [{"name": f"other-{number:03}", "value": "unused", **long_ago} for number in range(others)]
+            used = [{"name": name, "value": "first", **self._expiry(team, name), **long_ago} for name in NAMES]
+            vault.set_many([*unused, *used])
+
+    def deeds(self) -> list[Deed]:
+        """Everything that happens, in its order."""
+        return sorted([*self._everyday(), *self._troubles()], key=lambda deed: deed.at)
+
+    def _everyday(self) -> Iterator[Deed]:
+        everybody = [(team, name) for name in NAMES for team in VAULTS]
+        for number, (team, name) in enumerate(everybody):
+            yield Deed(_BEGIN + 1.5 * number, partial(self._apply, team, name))
+        for at in range(75, int(SECONDS), 7):
+            yield Deed(at, self._rotate_any)
+        for at in range(0, int(SECONDS), 10):
+            yield Deed(at, self._vary_latency)
+
+    def _troubles(self) -> Iterator[Deed]:
+        billing, platform = self._vault("billing"), self._vault("platform")
+        yield Deed(_BEGIN, _nothing, "39 VaultSecrets are applied, one after another")
+        yield Deed(130, partial(self._tamper, 6), "six Secrets are edited by hand: healed")
+        yield Deed(190, _nothing, "the vault “billing” throttles for a minute")
+        for at in range(190, 250, 6):
+            yield Deed(at, partial(billing.throttle, 4, retry_after=6))
+        yield Deed(300, platform.close_door, "the vault “platform” is away for a minute")
+        yield Deed(360, platform.open_door)
+        yield Deed(410, partial(self._delete_in_vault, "shop", "analytics"), "a secret is deleted in its vault")
+        yield Deed(440, partial(self._apply, "billing", "reports"), "a VaultSecret asks for a secret that is to come")
+        yield Deed(490, partial(self._rotate, "billing", "reports"))
+        yield Deed(520, partial(self._rotate_all, "shop"), "all secrets of “shop” are rotated at once")
+        yield Deed(560, partial(self._delete_targets, 4), "four Secrets are deleted by hand: back")
+
+    def _apply(self, team: str, name: str) -> None:
+        refresh, _ = VAULTS[team]
+        spec = {
+            "vaultUrl": self._vault(team).url,
+            "refreshInterval": f"{refresh}s",
+            "data": [{"key": "password", "secretName": name}],
+        }
+        path = f"/apis/{API_VERSION}/namespaces/{team}/{PLURAL}/{name}"
+        self.api.apply(path, manifest(spec, name=name, namespace=team))
+
+    def _rotate(self, team: str, name: str) -> None:
+        self._vault(team).set(name, f"{self.chance.getrandbits(128):032x}", **self._expiry(team, name))
+
+    def _rotate_any(self) -> None:
+        self._rotate(*self.chance.choice(self._present()))
+
+    def _rotate_all(self, team: str) -> None:
+        for vault, name in self._present():
+            if vault == team:
+                self._rotate(team, name)
+
+    def _tamper(self, count: int) -> None:
+        for team, name in self.chance.sample(self._present(), count):
+            guessed = base64.b64encode(b"guessed").decode()
+            self.api.patch(_secret(team, name), {"data": {"password": guessed}})
+
+    def _delete_targets(self, count: int) -> None:
+        for team, name in self.chance.sample(self._present(), count):
+            self.api.delete(_secret(team, name))
+
+    def _delete_in_vault(self, team: str, name: str) -> None:
+        self._gone.add((team, name))
+        self._vault(team).delete(name)
+
+    def _vary_latency(self) -> None:
+        for team in VAULTS:
+            self._vault(team).latency(self.chance.uniform(0.015, 0.06))
+
+    def _present(self) -> list[tuple[str, str]]:
+        return [(team, name) for team in VAULTS for name in NAMES if (team, name) not in self._gone]
+
+    def _vault(self, team: str) -> EmulatedVault:
+        return self.emulator.vault(team)
+
+    def _expiry(self, team: str, name: str) -> dict[str, str]:
+        days = _EXPIRE_IN_DAYS.get((team, name))
+        return {"expires_on": (datetime.now(UTC) + timedelta(days=days)).isoformat()} if days else {}
+
+
+def play(
+    deeds: list[Deed], *, clock: Callable[[], float], wait: Callable[[float], None], say: Callable[[float, str], None]
+) -> list[Moment]:
+    """Do everything when its time has come, and say so; gives what is worth a mark.
+
+    Args:
+        deeds: In their order.
+        clock: Seconds since the beginning.
+        wait: Returns after so many seconds.
+        say: Told of each moment that has a text.
+    """
+    moments = []
+    for deed in deeds:
+        wait(max(0.0, deed.at - clock()))
+        deed.act()
+        if deed.text:
+            moments.append(Moment(deed.at, deed.text))
+            say(deed.at, deed.text)
+    return moments
+
+
+def _nothing() -> None:
+    """For a mark where something goes on for a while."""
+
+
+def _secret(team: str, name: str) -> str:
+    return f"/api/v1/namespaces/{team}/secrets/{name}"

@@ -1,0 +1,108 @@
+"""The panels of Grafana's dashboard file: what each asks, and how it wants to look. Neither asks nor draws.
+
+https://grafana.com/docs/grafana/latest/dashboards/build-dashboards/view-dashboard-json-model/
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Self
+
+_RATE_INTERVAL = "$__rate_interval"
+_LABEL = re.compile(r"\{\{\s*(\w+)\s*\}\}")
+
+
+class Kind(StrEnum):
+    """The kinds of panels that can be drawn, by Grafana's names."""
+
+    ROW = "row"
+    NUMBER = "stat"
+    LINES = "timeseries"
+    TABLE = "table"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a panel is, in Grafana's grid of 24 columns; rows count downwards."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What is asked of Prometheus, and what its series are called; an `instant` one is about the end alone."""
+
+    expression: str
+    legend: str = ""
+    instant: bool = False
+
+    def over(self, interval: str) -> str:
+        """The expression with rates over an interval such as `30s`, which Grafana chooses by the time shown."""
+        return self.expression.replace(_RATE_INTERVAL, interval)
+
+    def label(self, labels: Mapping[str, str]) -> str:
+        """What a series with these labels is called; a label that it does not have leaves a gap."""
+        return _LABEL.sub(lambda found: labels.get(found[1], ""), self.legend)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """From which value on a number has which color; None is the lowest of all."""
+
+    value: float | None
+    color: str
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One panel; what its kind has no use for is empty."""
+
+    number: int
+    kind: Kind
+    title: str
+    place: Place
+    queries: Sequence[Query] = ()
+    unit: str = ""
+    steps: Sequence[Step] = ()
+    columns: Sequence[str] = ()
+
+    @classmethod
+    def read(cls, document: Mapping[str, Any]) -> Self:
+        """Read one of the file. Raises `ValueError` for a kind that cannot be drawn."""
+        grid = document["gridPos"]
+        defaults = document.get("fieldConfig", {}).get("defaults", {})
+        steps = defaults.get("thresholds", {}).get("steps", ())
+        return cls(
+            number=document["id"],
+            kind=Kind(document["type"]),
+            title=document["title"],
+            place=Place(grid["x"], grid["y"], grid["w"], grid["h"]),
+            queries=tuple(_query(target) for target in document.get("targets", ())),
+            unit=defaults.get("unit", ""),
+            steps=tuple(Step(step["value"], step["color"]) for step in steps),
+            columns=tuple(_columns(document.get("transformations", ()))),
+        )
+
+    def color(self, value: float) -> str:
+        """The color of a number: that of the highest step that it reaches; empty if it reaches none."""
+        reached = [step for step in self.steps if step.value is None or value >= step.value]
+        return reached[-1].color if reached else ""
+
+
+def panels_of(dashboard: Mapping[str, Any]) -> list[Panel]:
+    """All panels, in the order of the file. Raises `ValueError` for a kind that cannot be drawn."""
+    return [Panel.read(document) for document in dashboard["panels"]]
+
+
+def _query(target: Mapping[str, Any]) -> Query:
+    return Query(target["expr"], target.get("legendFormat", ""), instant=target.get("instant", False))
+
+
+def _columns(transformations: Iterable[Mapping[str, Any]]) -> Iterable[str]:
+    for each in transformations:
+        if each["id"] == "filterFieldsByName":
+            yield from each["options"]["include"]["names"]

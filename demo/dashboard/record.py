@@ -1,0 +1,87 @@
+"""What is drawn: the answers of Prometheus to all panels, and what happened meanwhile; kept as a file, asks nobody."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from demo.dashboard.numbers import readable
+from demo.dashboard.panels import Panel
+
+Points = Sequence[tuple[float, float]]
+"""Seconds since the beginning, and values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One series of an answer."""
+
+    labels: Mapping[str, str]
+    points: Points
+
+    @property
+    def last(self) -> float:
+        """The newest value that is a number; NaN if there is none."""
+        return next((value for _, value in reversed(self.points) if not math.isnan(value)), math.nan)
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Something that happened, so many seconds after the beginning."""
+
+    at: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """All answers, by the numbers of the panels, a list for each query of a panel."""
+
+    seconds: float
+    step: float
+    moments: Sequence[Moment]
+    answers: Mapping[int, Sequence[Sequence[Series]]]
+
+    def lines(self, panel: Panel) -> list[tuple[str, Points]]:
+        """What a panel with lines shows: names and points, those that have none left out."""
+        answered = zip(panel.queries, self.answers[panel.number], strict=True)
+        found = [(query.label(series.labels), series) for query, answer in answered for series in answer]
+        return [(name, series.points) for name, series in found if not math.isnan(series.last)]
+
+    def table(self, panel: Panel) -> list[list[str]]:
+        """The lines of a panel with a table, a text for each of its columns."""
+        found = [series for answer in self.answers[panel.number] for series in answer]
+        fields = [{**series.labels, "Value": readable(series.last, panel.unit)} for series in found]
+        return [[each.get(column, "") for column in panel.columns] for each in fields]
+
+    def is_empty(self, panel: Panel) -> bool:
+        """Whether a panel would show nothing, though it asks."""
+        found = [series.last for answer in self.answers.get(panel.number, ()) for series in answer]
+        return bool(panel.queries) and all(math.isnan(value) for value in found)
+
+    def write(self, file: Path) -> None:
+        """Keep it, to be drawn again."""
+        file.parent.mkdir(parents=True, exist_ok=True)
+        answers = {
+            number: [[[dict(series.labels), list(series.points)] for series in answer] for answer in answered]
+            for number, answered in self.answers.items()
+        }
+        moments = [[moment.at, moment.text] for moment in self.moments]
+        file.write_text(
+            json.dumps({"seconds": self.seconds, "step": self.step, "moments": moments, "answers": answers})
+        )
+
+    @classmethod
+    def read(cls, file: Path) -> Self:
+        """Take up what was kept."""
+        kept = json.loads(file.read_text())
+        answers = {
+            int(number): [
+                [Series(labels, [(at, value) for at, value in points]) for labels, points in answer]
+                for answer in answered
+            ]
+            for number, answered in kept["answers"].items()
+        }
+        return cls(kept["seconds"], kept["step"], [Moment(*moment) for moment in kept["moments"]], answers)

@@ -1,0 +1,64 @@
+"""The parts that the picture is taken of: control plane, vaults, the chart's operator, a Prometheus. Nothing happens.
+
+They are the parts of the end-to-end tests; at the end of the block all of them are gone.
+"""
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tests.controlplane.build import MONITORING, TOOLS, ensure_tools
+from tests.controlplane.helm import Helm
+from tests.controlplane.plane import ControlPlane
+from tests.controlplane.prometheus import Prometheus
+from tests.e2e.installation import Installation, settings_here
+from tests.e2e.kubernetes import KubernetesApi
+from tests.e2e.operators import RunningOperator
+from tests.emulator.client import Emulator
+
+_HOME: Final = "vaultsync"
+_CRDS: Final = Path(__file__).parents[2] / "crds"
+_ENVIRON: Final = os.environ  # noqa: TID251  what starts programs passes its environment on
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """All parts, running; for each vault there is a namespace of the same name."""
+
+    api: KubernetesApi
+    emulator: Emulator
+    prometheus: Prometheus
+
+
+@contextmanager
+def stage(vaults: Sequence[str]) -> Iterator[Stage]:
+    """Set everything up while the block lasts; the logs are kept if it ends with an error."""
+    folder = Path(tempfile.mkdtemp(prefix="vaultsync-dashboard-"))
+    tools = ensure_tools(_ENVIRON, sys.stderr, (*TOOLS, *MONITORING))
+    print(f"Starting a control plane, {len(vaults)} vaults and a Prometheus; logs are in {folder} …", flush=True)
+    with (
+        ControlPlane(tools, folder / "controlplane") as plane,
+        Emulator.start(folder / "emulator", vaults=vaults) as emulator,
+    ):
+        plane.install(_CRDS)
+        for namespace in (_HOME, *vaults):
+            plane.kubectl("create", "namespace", namespace)
+        installation = Installation(Helm(tools["helm"], folder / "helm", plane.environ()), plane, _HOME)
+        installation.install({"settings": settings_here(logLevel="info"), "crds": {"enabled": False}})
+        environ: Mapping[str, str] = installation.environ() | emulator.environment()
+        with (
+            KubernetesApi(plane.kubeconfig) as api,
+            RunningOperator.start(environ, folder / "operator.log", arguments=installation.arguments()) as operator,
+        ):
+            operator.await_ready()
+            assert operator.port is not None
+            scraped = Prometheus.start(tools["prometheus"], folder / "prometheus", target_port=operator.port, rules=())
+            with scraped as prometheus:
+                yield Stage(api, emulator, prometheus)
+    shutil.rmtree(folder)

@@ -1,0 +1,1 @@
+"""What of the demo can be judged without a control plane."""
