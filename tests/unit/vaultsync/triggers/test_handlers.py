@@ -13,7 +13,8 @@ from vaultsync.api.v1alpha1 import VaultSecretHead
 from vaultsync.inventory import Inventory
 from vaultsync.rules.schedule import Next
 from vaultsync.triggers.handlers import VaultSecretEvents, register
-from vaultsync.triggers.polls import Poller, Polls
+from vaultsync.triggers.poller import Poller
+from vaultsync.triggers.polls import Polls
 from vaultsync.triggers.queue import Priority, Width, WorkQueue
 
 SHOP = "https://shop.vault.azure.net"
@@ -362,12 +363,12 @@ async def test_whatever_the_watch_brings_is_taken_in(scene: Scene, hung: Hung, k
     assert scene.inventory.get(key()) is not None
 
 
-async def test_a_deletion_is_taken_in(scene: Scene, hung: Hung) -> None:
-    await hung.tell("ADDED", body())
+async def test_a_deletion_is_taken_in_with_what_it_leaves_behind(scene: Scene, hung: Hung) -> None:
+    await hung.tell("ADDED", body(onDelete="Retain"))
 
-    await hung.tell("DELETED", body())
+    await hung.tell("DELETED", body(onDelete="Retain"))
 
-    assert scene.inventory.get(key()) is None
+    assert (scene.inventory.get(key()), scene.doubts) == (None, 1)
 
 
 async def test_a_second_listing_raises_doubt(scene: Scene, hung: Hung) -> None:
