@@ -13,7 +13,8 @@ from typing import Any, Final
 import pytest
 from hypothesis import settings
 
-from tests.controlplane.build import MONITORING, TOOLS, BuildFailed, Tool, ensure_tools
+from tests.controlplane.build import FLUX, MONITORING, TOOLS, BuildFailed, Tool, ensure_tools
+from tests.controlplane.flux import Flux
 from tests.controlplane.golang import GoMissing
 from tests.controlplane.helm import Helm
 from tests.controlplane.plane import ControlPlane
@@ -22,7 +23,13 @@ from tests.emulator.client import EmulatedVault, Emulator
 
 _ROOT: Final = Path(__file__).parents[1]
 _ENVIRON: Final = os.environ  # noqa: TID251 - where the built programs are kept is the caller's choice
-_NEED_PROGRAMS: Final = {"controlplane": TOOLS, "helm": TOOLS, "promtool": MONITORING, "prometheus": MONITORING}
+_NEED_PROGRAMS: Final = {
+    "controlplane": TOOLS,
+    "flux": FLUX,
+    "helm": TOOLS,
+    "prometheus": MONITORING,
+    "promtool": MONITORING,
+}
 
 # A deadline measures this machine's mood. Without --hypothesis-profile=ci examples are new in each run.
 settings.register_profile("local", deadline=None)
@@ -89,6 +96,12 @@ def helm(tmp_path_factory: pytest.TempPathFactory) -> Helm:
 def promtool() -> Promtool:
     """The program that judges metrics, queries and rules."""
     return Promtool(ensure_tools(_ENVIRON, sys.stderr, MONITORING)["promtool"])
+
+
+@pytest.fixture(scope="session")
+def flux() -> Flux:
+    """How Flux sees objects."""
+    return Flux(ensure_tools(_ENVIRON, sys.stderr, FLUX)["flux-health"])
 
 
 @pytest.fixture(scope="session")

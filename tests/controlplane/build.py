@@ -1,7 +1,8 @@
 """Builds the programs that tests and demo start, from source, once per user and version; starts none of them.
 
 Their versions stand in `tools/*/go.mod` alone. A built program is kept under `$XDG_CACHE_HOME/vaultsync`, in a folder
-named by the content of its go.mod and go.sum, so a new version is a new folder and an old checkout keeps its own.
+named by the content of its go.mod, go.sum and own source, if it has some, so a new version is a new folder and an old
+checkout keeps its own.
 """
 
 import hashlib
@@ -54,6 +55,9 @@ MONITORING: Final = (
 )
 """What reads metrics and rules."""
 
+FLUX: Final = (Tool("flux-health", "flux", ".", 50),)
+"""How objects fare in the eyes of Flux: a few lines of ours around its libraries."""
+
 
 class BuildFailed(Exception):
     """A program could not be built; the message ends with the compiler's own last words."""
@@ -97,8 +101,9 @@ def _cache(environ: Mapping[str, str]) -> Path:
 
 def _key(tool: Tool) -> str:
     digest = hashlib.sha256(f"{sysconfig.get_platform()} {_FLAGS}{tool.tags}".encode())
-    for name in ("go.mod", "go.sum"):
-        digest.update((_MODULES / tool.module / name).read_bytes())
+    module = _MODULES / tool.module
+    for path in (module / "go.mod", module / "go.sum", *sorted(module.glob("*.go"))):
+        digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 
 
