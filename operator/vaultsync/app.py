@@ -29,6 +29,7 @@ from vaultsync.adapters.identities import CountedLogins, own_identity
 from vaultsync.adapters.logs import set_up_logs
 from vaultsync.adapters.telemetry import Scrapes, State, Telemetry, VaultState, measure_lag
 from vaultsync.adapters.tls import ServerCertificate
+from vaultsync.adapters.tracing import CannotTrace, start_tracing
 from vaultsync.adapters.vaults import Budget, Vaults
 from vaultsync.api import ObjectKey
 from vaultsync.inventory import Inventory
@@ -70,6 +71,9 @@ def main(environ: Mapping[str, str]) -> int:
     except (NoCluster, NotInstalled, OSError) as error:
         logger.error("cannot start", extra={"detail": str(error)})  # noqa: TRY400  it needs no traceback
         return 1
+    except CannotTrace as error:
+        logger.error("cannot start", extra={"detail": str(error)})  # noqa: TRY400  the same
+        return 2
     except Exception:
         logger.exception("ended by an error that nobody foresaw")
         return 1
@@ -88,6 +92,7 @@ async def run(settings: Settings, environ: Mapping[str, str], *, stop: asyncio.E
     """Run the operator within a loop, until a signal or `stop`.
 
     Raises:
+        CannotTrace: Traces are asked for, and cannot be had.
         NoCluster: Nothing tells where the Kubernetes API is.
         NotInstalled: It does not know our CustomResourceDefinitions.
         OSError: The port for metrics is taken.
@@ -165,7 +170,8 @@ async def build(settings: Settings, environ: Mapping[str, str], stack: AsyncExit
     metrics = CollectorRegistry()
     for collector in (ProcessCollector, PlatformCollector, GCCollector):
         collector(registry=metrics)
-    telemetry = Telemetry(metrics, version=__version__)
+    tracing = await stack.enter_async_context(start_tracing(environ, version=__version__))
+    telemetry = Telemetry(metrics, version=__version__, note=tracing.note)
     inventory = Inventory()
     cluster = await stack.enter_async_context(await Cluster.connect(environ, connections=CLUSTER_CONNECTIONS, now=now))
     vaults = Vaults(
@@ -197,7 +203,7 @@ async def build(settings: Settings, environ: Mapping[str, str], stack: AsyncExit
         jitter=random.uniform,
     )
     queue = WorkQueue(
-        reconciler.work,
+        tracing.work(reconciler.work),
         lane_of=inventory.vault_of,
         width=Width(total=4 * settings.concurrency, lane=settings.concurrency),
         clock=time.monotonic,
@@ -212,6 +218,7 @@ async def build(settings: Settings, environ: Mapping[str, str], stack: AsyncExit
             record=telemetry,
             clock=time.monotonic,
             jitter=random.uniform,
+            around=tracing.poll,
         ),
         inventory,
         may_ask=lambda vault_url: is_known_vault(vault_url, settings.vault_dns_suffixes),

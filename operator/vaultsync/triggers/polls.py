@@ -7,7 +7,7 @@ entries are due. Where listing is denied, or would cost more calls than reading,
 import asyncio
 import sys
 from collections.abc import AsyncGenerator, Callable, Iterable
-from contextlib import aclosing
+from contextlib import AbstractContextManager, aclosing, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -115,8 +115,9 @@ class Poller:
         record: Polled,
         clock: Callable[[], float],
         jitter: Jitter,
+        around: Callable[[str], AbstractContextManager[object]] = nullcontext,
     ) -> None:
-        """`clock` counts seconds from anywhere."""
+        """`clock` counts seconds from anywhere; each poll runs within what `around` gives for the vault's URL."""
         self._vault_url = vault_url
         self._vaults = vaults
         self._inventory = inventory
@@ -124,6 +125,7 @@ class Poller:
         self._record = record
         self._clock = clock
         self._jitter = jitter
+        self._around = around
         self._memory = _Memory()
         self._sooner = asyncio.Event()
         self._at_once = False
@@ -158,7 +160,8 @@ class Poller:
         share = self._jitter(0.0, 1.0)
         while True:
             started, self._at_once = self._clock(), False
-            await self.poll()
+            with self._around(self._vault_url):
+                await self.poll()
             while not self._at_once and (wait := started + self._period(share) - self._clock()) > 0:
                 self._sooner.clear()
                 try:

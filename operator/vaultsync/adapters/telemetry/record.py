@@ -5,7 +5,8 @@ Labels are bounded: vaults, operations, reasons, statuses; never the name of a V
 
 import logging
 import traceback
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
@@ -22,12 +23,25 @@ _SLOW = (1.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 14400.
 """Buckets in seconds: from the shortest refresh interval's smallest part to the longest."""
 
 
+class Note(Protocol):
+    """Adds how it ended to the span of the reconcile or poll that runs, where there is one."""
+
+    def __call__(self, facts: Mapping[str, str | int], *, failed: bool) -> None:
+        """Add facts: words and numbers of ours."""
+        ...
+
+
+def _nowhere(facts: Mapping[str, str | int], *, failed: bool) -> None:
+    """There are no spans."""
+
+
 class Telemetry:
     """Counts and logs what happens; one per process, on the registry given."""
 
-    def __init__(self, registry: CollectorRegistry, *, version: str) -> None:
-        """Register the metrics; the registry must not have them yet."""
+    def __init__(self, registry: CollectorRegistry, *, version: str, note: Note = _nowhere) -> None:
+        """Register the metrics; the registry must not have them yet. `note` hears how reconciles and polls end."""
         self.registry = registry
+        self._note = note
         self._vaults: set[str] = set()
         build = Info("vaultsync_build", "The version that runs.", registry=registry)
         build.info({"version": version})
@@ -112,6 +126,8 @@ class Telemetry:
         """Count a reconcile, and log it if it did something or failed; `after` is the status that comes of it."""
         self._reconciles.labels(outcome.reason).inc()
         self._reconcile_seconds.observe(seconds)
+        change = outcome.change if isinstance(outcome, Synced) else Change.NONE
+        self._note({"reason": outcome.reason.value, "change": change.value}, failed=isinstance(outcome, Failed))
         fields = {"vaultsecret": str(vault_secret.key), "reason": outcome.reason.value, "seconds": round(seconds, 3)}
         match outcome:
             case Synced(change=Change.NONE):
@@ -152,6 +168,7 @@ class Telemetry:
         result = failure.reason.value if failure else "Synced"
         self._polls.labels(vault_url, mode, result).inc()
         self._poll_calls.labels(vault_url).set(calls)
+        self._note({"mode": mode, "calls": calls, "result": result}, failed=failure is not None)
         fields = {"vault": vault_url, "mode": mode, "calls": calls, "seconds": round(seconds, 3), "reason": result}
         if failure is None:
             logger.debug("polled", extra=fields)

@@ -1,7 +1,8 @@
 """Pollers of a FakeVault, driven poll by poll: what they ask, whom they let be reconciled, and what they know after."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 import httpx
@@ -35,6 +36,7 @@ class Scene:
         self.added: list[str] = []
         self.polls: list[tuple[Mode, int, Reason | None]] = []
         self.bugs: list[Exception] = []
+        self.framed: list[tuple[str, int]] = []
         self.started: list[datetime] = []
         self.http = httpx.AsyncClient(transport=self.vault.async_transport())
         self.poller = Poller(
@@ -52,7 +54,14 @@ class Scene:
             record=self,
             clock=self.clock.seconds,
             jitter=lambda _, high: high,
+            around=self.around,
         )
+
+    @contextmanager
+    def around(self, vault_url: str) -> Iterator[None]:
+        before = len(self.polls)
+        yield
+        self.framed.append((vault_url, len(self.polls) - before))
 
     def vault_time(self) -> datetime:
         return self.clock() + SKEW
@@ -479,6 +488,12 @@ async def test_a_poller_polls_at_once_and_then_at_the_interval(running: Scene) -
     await run_for(running, 50)
 
     assert times(running) == [0.0, 20.0, 40.0]
+
+
+async def test_each_poll_runs_in_a_frame_of_its_own(running: Scene) -> None:
+    await run_for(running, 50)
+
+    assert running.framed == [(running.vault.url, 1)] * 3
 
 
 async def test_somebody_new_who_wants_it_sooner_is_heard(running: Scene) -> None:

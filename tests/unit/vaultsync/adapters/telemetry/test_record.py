@@ -1,6 +1,7 @@
 """What happens: each thing as numbers and as one log line."""
 
 import logging
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -25,7 +26,11 @@ class Scene:
         caplog.set_level(logging.DEBUG, "vaultsync")
         self._caplog = caplog
         self.registry = CollectorRegistry()
-        self.telemetry = Telemetry(self.registry, version="1.2.3")
+        self.noted: list[tuple[Mapping[str, str | int], bool]] = []
+        self.telemetry = Telemetry(self.registry, version="1.2.3", note=self._note)
+
+    def _note(self, facts: Mapping[str, str | int], *, failed: bool) -> None:
+        self.noted.append((facts, failed))
 
     def number(self, name: str, **labels: str) -> float | None:
         return self.registry.get_sample_value(name, labels)
@@ -68,6 +73,31 @@ def test_an_outcome_is_one_line_and_one_count(
     assert scene.lines() == [(level, message, always | fields)]
     assert scene.number("vaultsync_reconciles_total", reason=outcome.reason.value) == 1
     assert scene.number("vaultsync_reconcile_duration_seconds_sum") == 0.1234
+
+
+@pytest.mark.parametrize(
+    ("outcome", "facts", "failed"),
+    [
+        (ROTATED, {"reason": "Synced", "change": "rotated"}, False),
+        (AWAY, {"reason": "VaultUnreachable", "change": "none"}, True),
+        (Suspended(), {"reason": "Suspended", "change": "none"}, False),
+    ],
+    ids=["written", "failed", "suspended"],
+)
+def test_an_outcome_is_noted_in_words_of_ours_alone(
+    scene: Scene, outcome: Outcome, facts: Mapping[str, str], *, failed: bool
+) -> None:
+    scene.outcome(outcome)
+
+    assert scene.noted == [(facts, failed)]
+
+
+def test_a_poll_is_noted_in_words_of_ours_alone(scene: Scene) -> None:
+    throttled = SyncError(Reason.VAULT_THROTTLED, VALUE)
+
+    scene.telemetry.poll(VAULT, mode="list", calls=3, seconds=1.0, failure=throttled)
+
+    assert scene.noted == [({"mode": "list", "calls": 3, "result": "VaultThrottled"}, True)]
 
 
 def test_written_targets_are_counted_by_why_and_others_are_not(scene: Scene) -> None:

@@ -1,0 +1,57 @@
+"""Reconciles and polls as spans: each the root of a trace of its own, with the calls to the vault that it makes below.
+
+An attribute is a name, a number or a word of ours; never a message, which may hold what somebody else has written.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from opentelemetry.context import Context
+from opentelemetry.trace import StatusCode, Tracer, get_current_span
+
+from vaultsync.adapters.tracing.start import Work
+from vaultsync.api import ObjectKey
+from vaultsync.rules.schedule import Next
+
+
+class Spans:
+    """Makes spans with a tracer."""
+
+    def __init__(self, tracer: Tracer) -> None:
+        self._tracer = tracer
+
+    def work(self, work: Work) -> Work:
+        """Let each reconcile be a span."""
+
+        async def traced(key: ObjectKey, failures: int) -> Next:
+            about = {"k8s.namespace.name": key.namespace, "vaultsync.vaultsecret": key.name}
+            with self._root("reconcile", about):
+                return await work(key, failures)
+
+        return traced
+
+    @contextmanager
+    def poll(self, vault_url: str) -> Iterator[None]:
+        """Let one poll of a vault be a span."""
+        with self._root("poll", {"vaultsync.vault": vault_url}):
+            yield
+
+    def note(self, facts: Mapping[str, str | int], *, failed: bool) -> None:
+        """Add how it ended to the reconcile or poll that runs; elsewhere there is nothing to add it to."""
+        span = get_current_span()
+        span.set_attributes({f"vaultsync.{name}": fact for name, fact in facts.items()})
+        if failed:
+            span.set_status(StatusCode.ERROR)
+
+    @contextmanager
+    def _root(self, name: str, attributes: Mapping[str, str]) -> Iterator[None]:
+        """Start a trace. A task inherits the span of whoever happened to start it, which need not be its cause."""
+        with self._tracer.start_as_current_span(
+            name, context=Context(), attributes=attributes, record_exception=False, set_status_on_exception=False
+        ) as span:
+            try:
+                yield
+            except Exception as error:
+                span.set_attribute("error.type", type(error).__name__)
+                span.set_status(StatusCode.ERROR)
+                raise

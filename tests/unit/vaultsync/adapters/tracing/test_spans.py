@@ -1,0 +1,108 @@
+"""Reconciles and polls as spans, made by OpenTelemetry's own tracer."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import StatusCode
+
+from tests.builders import VAULT
+from vaultsync.adapters.tracing.spans import Spans
+from vaultsync.api import ObjectKey
+from vaultsync.rules.schedule import Next
+
+KEY = ObjectKey("shop", "db")
+VALUE = "MARKED-s3cret"
+
+
+class Scene:
+    """Spans, and what is left of them when they have ended."""
+
+    def __init__(self) -> None:
+        self._kept = InMemorySpanExporter()
+        provider = TracerProvider(shutdown_on_exit=False)
+        provider.add_span_processor(SimpleSpanProcessor(self._kept))
+        self.tracer = provider.get_tracer("vaultsync")
+        self.spans = Spans(self.tracer)
+
+    @property
+    def ended(self) -> Sequence[ReadableSpan]:
+        return self._kept.get_finished_spans()
+
+
+@pytest.fixture
+def scene() -> Scene:
+    return Scene()
+
+
+async def test_a_reconcile_is_a_span_that_says_whose_it_was_and_how_it_ended(scene: Scene) -> None:
+    async def work(key: ObjectKey, failures: int) -> Next:
+        scene.spans.note({"reason": "Synced", "change": "rotated"}, failed=False)
+        return Next(30.0 + failures)
+
+    after = await scene.spans.work(work)(KEY, 2)
+
+    (span,) = scene.ended
+    assert (span.name, span.parent, span.status.status_code) == ("reconcile", None, StatusCode.UNSET)
+    assert dict(span.attributes or {}) == {
+        "k8s.namespace.name": "shop",
+        "vaultsync.vaultsecret": "db",
+        "vaultsync.reason": "Synced",
+        "vaultsync.change": "rotated",
+    }
+    assert after == Next(32.0)
+
+
+def test_a_poll_is_a_span_that_says_which_vault_it_asked_and_how(scene: Scene) -> None:
+    with scene.spans.poll(VAULT):
+        scene.spans.note({"mode": "list", "calls": 3, "result": "VaultThrottled"}, failed=True)
+
+    (span,) = scene.ended
+    assert (span.name, span.parent, span.status.status_code) == ("poll", None, StatusCode.ERROR)
+    assert dict(span.attributes or {}) == {
+        "vaultsync.vault": VAULT,
+        "vaultsync.mode": "list",
+        "vaultsync.calls": 3,
+        "vaultsync.result": "VaultThrottled",
+    }
+
+
+def test_what_is_called_meanwhile_is_a_span_below(scene: Scene) -> None:
+    with scene.spans.poll(VAULT), scene.tracer.start_as_current_span("kvsecrets.list"):
+        pass
+
+    call, poll = scene.ended
+    assert call.parent == poll.context
+
+
+async def test_a_reconcile_that_a_poll_has_started_is_a_trace_of_its_own(scene: Scene) -> None:
+    async def work(key: ObjectKey, failures: int) -> Next:
+        return Next(None)
+
+    async def start(key: ObjectKey) -> Next:
+        return await scene.spans.work(work)(key, 0)
+
+    with scene.spans.poll(VAULT):
+        await asyncio.create_task(start(KEY))
+
+    reconcile, _ = scene.ended
+    assert reconcile.parent is None
+
+
+def test_of_an_unforeseen_error_the_type_alone_is_told(scene: Scene) -> None:
+    with pytest.raises(RuntimeError), scene.spans.poll(VAULT):
+        raise RuntimeError(VALUE)
+
+    (span,) = scene.ended
+    assert (span.attributes or {})["error.type"] == "RuntimeError"
+    assert span.status.status_code is StatusCode.ERROR
+    assert VALUE not in span.to_json()
+
+
+def test_a_note_outside_of_any_span_goes_nowhere(scene: Scene) -> None:
+    scene.spans.note({"reason": "InvalidSpec"}, failed=True)
+
+    assert scene.ended == ()
