@@ -118,6 +118,11 @@ def _changes() -> Iterable[Panel]:
         "How long a new version took. Up to the refresh interval by design.",
         unit="s",
     )
+    yield _lines(
+        "Restarts",
+        [("sum by (kind, result) (increase(vaultsync_restarts_total[$__rate_interval]))", "{{kind}} {{result}}")],
+        "Of workloads that VaultSecrets name. Where one failed, pods go on with what the Secret held before.",
+    )
 
 
 def _vaults() -> Iterable[Panel]:

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
-from vaultsync.api.v1alpha1 import VaultSecretHead, VaultSecretStatus
+from vaultsync.api.v1alpha1 import StatusRestart, VaultSecretHead, VaultSecretStatus, WorkloadKind
 from vaultsync.rules.freshness import rotation_delay
 from vaultsync.rules.outcome import Change, Failed, Outcome, Reason, Suspended, Synced, SyncError
 
@@ -46,6 +46,7 @@ class Telemetry:
         build = Info("vaultsync_build", "The version that runs.", registry=registry)
         build.info({"version": version})
         self._count_reconciles()
+        self._count_restarts()
         self._count_calls()
         self._waits = Histogram(
             "vaultsync_queue_wait_seconds",
@@ -86,6 +87,17 @@ class Telemetry:
         for change in Change:
             if change is not Change.NONE:
                 self._targets.labels(change)
+
+    def _count_restarts(self) -> None:
+        self._restarts = Counter(
+            "vaultsync_restarts",
+            "Restarts of workloads whose Secret has changed, by kind and result: restarted, failed.",
+            ["kind", "result"],
+            registry=self.registry,
+        )
+        for kind in WorkloadKind:
+            for result in ("restarted", "failed"):
+                self._restarts.labels(kind, result)
 
     def _count_calls(self) -> None:
         registry = self.registry
@@ -147,6 +159,15 @@ class Telemetry:
         delay = rotation_delay(before, after)
         if delay is not None:
             self._rotation_seconds.observe(delay.total_seconds() + seconds)
+
+    def restarted(self, vault_secret: VaultSecretHead, entry: StatusRestart) -> None:
+        """Count and log that a workload was restarted, or, where the entry has a problem, that it could not be."""
+        self._restarts.labels(entry.kind, "restarted" if entry.problem is None else "failed").inc()
+        fields = {"vaultsecret": str(vault_secret.key), "workload": f"{entry.kind} {entry.name}"}
+        if entry.problem is None:
+            logger.info("restarted workload", extra=fields)
+        else:
+            logger.warning("workload not restarted", extra={**fields, "detail": entry.problem})
 
     def bug(self, vault_secret: VaultSecretHead, error: Exception) -> None:
         """Log an unforeseen error of a reconcile."""

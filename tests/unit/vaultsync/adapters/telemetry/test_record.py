@@ -1,5 +1,6 @@
 """What happens: each thing as numbers and as one log line."""
 
+import itertools
 import logging
 from collections.abc import Mapping
 from datetime import timedelta
@@ -10,7 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from tests.builders import READ_AT, SECOND, VAULT, a_status, a_status_entry, a_synced, a_vault_secret
 from vaultsync.adapters.telemetry import Telemetry
-from vaultsync.api.v1alpha1 import VaultSecretStatus
+from vaultsync.api.v1alpha1 import StatusRestart, VaultSecretStatus, WorkloadKind
 from vaultsync.rules.outcome import Change, Failed, Outcome, Reason, Suspended, SyncError
 
 IN_SYNC = a_synced()
@@ -115,6 +116,8 @@ def test_what_has_never_happened_counts_zero(scene: Scene) -> None:
         assert scene.number("vaultsync_targets_written_total", change=change) == 0
     for result in ("issued", "refused"):
         assert scene.number("vaultsync_logins_total", result=result) == 0
+    for kind, result in itertools.product(WorkloadKind, ("restarted", "failed")):
+        assert scene.number("vaultsync_restarts_total", kind=kind, result=result) == 0
 
 
 def test_a_rotation_is_timed_from_the_change_in_the_vault_to_the_end_of_the_reconcile(scene: Scene) -> None:
@@ -132,6 +135,26 @@ def test_no_other_change_is_timed_as_a_rotation(scene: Scene, change: Change) ->
     scene.outcome(a_synced(change=change), after=a_status(rotated))
 
     assert scene.number("vaultsync_rotation_latency_seconds_count") == 0
+
+
+@pytest.mark.parametrize(
+    ("problem", "result", "line"),
+    [
+        (None, "restarted", ("INFO", "restarted workload", {})),
+        ("It does not exist.", "failed", ("WARNING", "workload not restarted", {"detail": "It does not exist."})),
+    ],
+    ids=["restarted", "failed"],
+)
+def test_a_restart_is_one_line_and_one_count(
+    scene: Scene, problem: str | None, result: str, line: tuple[str, str, dict[str, str]]
+) -> None:
+    entry = StatusRestart(kind=WorkloadKind.STATEFUL_SET, name="web", at=READ_AT, problem=problem)
+
+    scene.telemetry.restarted(a_vault_secret(), entry)
+
+    level, message, fields = line
+    assert scene.lines() == [(level, message, {"vaultsecret": "shop/db", "workload": "StatefulSet web"} | fields)]
+    assert scene.number("vaultsync_restarts_total", kind="StatefulSet", result=result) == 1
 
 
 def test_logins_are_counted_by_result(scene: Scene) -> None:
@@ -227,8 +250,9 @@ def test_no_label_names_a_vaultsecret_or_a_secret(scene: Scene) -> None:
         scene.outcome(outcome)
     scene.telemetry.vault_call(VAULT, operation="get_secret", status="200", seconds=0.0)
     scene.telemetry.poll(VAULT, mode="list", calls=1, seconds=0.0, failure=None)
+    scene.telemetry.restarted(a_vault_secret(), StatusRestart(kind=WorkloadKind.DEPLOYMENT, name="db-web", at=READ_AT))
 
     samples = [sample for metric in scene.registry.collect() for sample in metric.samples]
     labels = {name for sample in samples for name in sample.labels}
-    assert labels <= {"reason", "change", "vault", "operation", "status", "mode", "result", "version", "le"}
+    assert labels <= {"reason", "change", "vault", "operation", "status", "mode", "kind", "result", "version", "le"}
     assert not any("db" in value for sample in samples for value in sample.labels.values())
