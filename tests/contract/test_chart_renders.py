@@ -20,6 +20,7 @@ from tests.chart.renders import (
     the,
     without_crds,
 )
+from tests.controlplane.audit import Right, rights_of
 from tests.controlplane.cluster import KubectlFailed
 from tests.controlplane.helm import Helm, HelmFailed
 from tests.controlplane.plane import ControlPlane
@@ -127,6 +128,15 @@ def test_crds_are_kept_if_the_values_say_so(keep: bool, annotations: object, hel
     crd = the("CustomResourceDefinition", render(helm, values={"crds": {"keep": keep}}))
 
     assert crd["metadata"].get("annotations") == annotations
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_the_operator_may_restart_workloads_if_the_values_say_so(wanted: bool, helm: Helm) -> None:
+    rendered = render(helm, values={"rbac": {"restartWorkloads": wanted, "aggregateToView": False}})
+
+    rights = rights_of(the("ClusterRole", rendered)["rules"])
+    assert (Right("apps", "deployments", "patch") in rights) is wanted
+    assert {right.group for right in rights} == {"", "vaultsync.dev"} | ({"apps"} if wanted else set())
 
 
 def test_workload_identity_is_told_to_its_webhook(helm: Helm) -> None:
