@@ -9,6 +9,7 @@ import pytest
 
 from tests.controlplane.plane import ControlPlane
 from tests.fakes.workloads import FakeWorkloads
+from tests.workloads import a_workload
 from vaultsync import restarting
 from vaultsync.adapters.cluster import Cluster
 from vaultsync.api import RESTARTED_ANNOTATION, ObjectKey
@@ -69,20 +70,6 @@ class World(NamedTuple):
         seen = await self.edge.observe(kind, self.key)
         assert seen is not None
         return seen
-
-
-def a_workload(kind: WorkloadKind, key: ObjectKey) -> dict[str, Any]:
-    """A workload whose pods nobody starts here."""
-    labels = {"app": key.name}
-    container = {"name": "app", "image": "example.invalid/app", "env": [{"name": "PASSWORD", "value": "n0t-ours"}]}
-    spec: dict[str, Any] = {
-        "selector": {"matchLabels": labels},
-        "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
-    }
-    if kind is WorkloadKind.STATEFUL_SET:
-        spec["serviceName"] = key.name
-    metadata = {"name": key.name, "namespace": key.namespace}
-    return {"apiVersion": "apps/v1", "kind": kind.value, "metadata": metadata, "spec": spec}
 
 
 @pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.cluster)])

@@ -11,7 +11,17 @@ from typing import Any, Final, NamedTuple
 from tests.e2e.kubernetes import KubernetesApi, Object
 from tests.emulator.client import EmulatedVault, Emulator
 from tests.manifests import manifest
-from vaultsync.api import API_VERSION, APPLIED_ANNOTATION, MANAGED_BY_LABEL, OWNER_UID_LABEL, PLURAL
+from tests.workloads import RESOURCES, a_workload
+from vaultsync.api import (
+    API_VERSION,
+    APPLIED_ANNOTATION,
+    MANAGED_BY_LABEL,
+    OWNER_UID_LABEL,
+    PLURAL,
+    RESTARTED_ANNOTATION,
+    ObjectKey,
+)
+from vaultsync.api.restarts import WorkloadKind
 
 SOON: Final = 30.0
 """Seconds within which something must happen that waits for nothing, though all stories are played at the same time."""
@@ -25,6 +35,8 @@ MARK: Final = "n0t-to-be-s33n"
 """Part of every value in every vault, so that it can be searched for."""
 
 _LOOK_EVERY: Final = 0.3
+
+_GROUPS: Final = {PLURAL: f"/apis/{API_VERSION}", **dict.fromkeys(RESOURCES.values(), "/apis/apps/v1")}
 
 
 class Ready(NamedTuple):
@@ -96,7 +108,7 @@ class Scene:
 
     def path(self, kind: str, name: str = "") -> str:
         """Where objects of a kind are, or one of them."""
-        group = f"/apis/{API_VERSION}" if kind == PLURAL else "/api/v1"
+        group = _GROUPS.get(kind, "/api/v1")
         return f"{group}/namespaces/{self.namespace}/{kind}" + (f"/{name}" if name else "")
 
     def apply(self, *entries: Mapping[str, object], name: str = "db", **spec: object) -> Object:
@@ -148,6 +160,19 @@ class Scene:
     def tamper(self, name: str = "db", **patch: object) -> None:
         """Change the Secret behind the operator's back."""
         self.api.patch(self.path("secrets", name), patch)
+
+    def run(self, kind: WorkloadKind = WorkloadKind.DEPLOYMENT, name: str = "web") -> None:
+        """Make a workload."""
+        self.api.create(self.path(RESOURCES[kind]), a_workload(kind, ObjectKey(self.namespace, name)))
+
+    def rollouts(self, kind: WorkloadKind = WorkloadKind.DEPLOYMENT, name: str = "web") -> int:
+        """How often a workload's pods were to be replaced."""
+        workload = self.api.get(self.path(RESOURCES[kind], name))
+        assert workload is not None
+        rollouts: int = workload["metadata"]["generation"] - 1
+        template = workload["spec"]["template"]["metadata"]
+        assert (RESTARTED_ANNOTATION in template.get("annotations", {})) is (rollouts > 0)
+        return rollouts
 
     # what is waited for
 
