@@ -51,7 +51,7 @@ def test_a_reconcile_is_a_trace_with_the_calls_to_the_vault_below(scene: LifeSce
     (call,) = collector.below(reconcile)
     assert call.name == "kvsecrets.get_secret"
     assert call.attributes["http.response.status_code"] == 200
-    assert call.attributes["server.address"] in scene.vault.url
+    assert str(call.attributes["server.address"]) in scene.vault.url
     assert (call.resource["service.name"], call.resource["service.version"]) == ("vaultsync", __version__)
 
 
