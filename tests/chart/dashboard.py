@@ -18,6 +18,10 @@ FILE: Final[Path] = CHART / "files" / "dashboard.json"
 
 SOURCE: Final = model.DataSourceRef(type_val="prometheus", uid="${source}")
 
+_HALF: Final = 12
+_THIRD: Final = 8
+"""Of the grid's 24 columns."""
+
 _BAD: Final = "red"
 _GOOD: Final = "green"
 
@@ -111,17 +115,20 @@ def _changes() -> Iterable[Panel]:
         "Secrets written",
         [("sum by (change) (increase(vaultsync_targets_written_total[$__rate_interval]))", "{{change}}")],
         "Healed ones had been changed or deleted by others.",
+        span=_THIRD,
     )
     yield _lines(
         "From the vault to the Secret",
         _quantiles("vaultsync_rotation_latency_seconds"),
         "How long a new version took. Up to the refresh interval by design.",
         unit="s",
+        span=_THIRD,
     )
     yield _lines(
         "Restarts",
         [("sum by (kind, result) (increase(vaultsync_restarts_total[$__rate_interval]))", "{{kind}} {{result}}")],
         "Of workloads that VaultSecrets name. Where one failed, pods go on with what the Secret held before.",
+        span=_THIRD,
     )
 
 
@@ -247,14 +254,16 @@ def _number(title: str, query: str, description: str, *, bad_from: float | None 
     )
 
 
-def _lines(title: str, queries: list[tuple[str, str]], description: str, *, unit: str = "short") -> Panel:
+def _lines(
+    title: str, queries: list[tuple[str, str]], description: str, *, unit: str = "short", span: int = _HALF
+) -> Panel:
     """Lines over time, each query with its legend."""
     panel = (
         timeseries.Panel()
         .title(title)
         .description(description)
         .datasource(SOURCE)
-        .span(12)
+        .span(span)
         .height(7)
         .unit(unit)
         .min(0)
@@ -277,7 +286,7 @@ def _list(title: str, query: str, columns: list[str], description: str, *, unit:
         .title(title)
         .description(description)
         .datasource(SOURCE)
-        .span(12)
+        .span(_HALF)
         .height(7)
         .unit(unit)
         .with_transformation(only)
