@@ -35,7 +35,7 @@ _SEED: Final = 8
 
 
 def main(arguments: list[str]) -> int:
-    """Take the picture, or draw it again; 1 if a panel is empty."""
+    """Take the picture, or draw it again; 1 if a query shows nothing."""
     parser = argparse.ArgumentParser(prog="python -m demo.dashboard", description=__doc__)
     parser.add_argument("--again", action="store_true", help="draw what was answered the last time")
     parser.add_argument("file", nargs="?", type=Path, default=PICTURE, help="where to; .svg or .png")
@@ -47,10 +47,10 @@ def main(arguments: list[str]) -> int:
     record = Record.read(KEPT)
     draw(panels, record, options.file)
     print(f"{options.file} has {options.file.stat().st_size / 1000:.0f} kB.")
-    empty = [panel.title for panel in panels if record.is_empty(panel)]
-    for title in empty:
-        print(f"{title!r} is empty.", file=sys.stderr)
-    return 1 if empty else 0
+    missing = [(panel.title, expression) for panel in panels for expression in record.unanswered(panel)]
+    for title, expression in missing:
+        print(f"The panel {title!r} shows nothing for {expression}", file=sys.stderr)
+    return 1 if missing else 0
 
 
 def _watched(panels: list[Panel]) -> Record:
@@ -81,7 +81,7 @@ def _asked(ready: Stage, panels: list[Panel], moments: list[Moment], began: floa
         over_time = ready.prometheus.history(asked, start=began, end=began + SECONDS, step=_STEP)
         return [_since(began, history, names) for history in over_time]
 
-    answers = {panel.number: [answer(query) for query in panel.queries] for panel in panels}
+    answers = {query.expression: answer(query) for panel in panels for query in panel.queries}
     return Record(SECONDS, _STEP, moments, answers)
 
 

@@ -49,7 +49,7 @@ def _draw_number(sheet: Sheet, panel: Panel, record: Record, place: Rectangle) -
         return
     value = points[-1][1]
     color = _NAMED[panel.color(value)]
-    height = place.height * 0.34
+    height = place.height * 0.24
     axes = sheet.axes(place.x + 1, place.y + place.height - height - 1, place.width - 2, height)
     axes.set_axis_off()
     axes.set_xlim(0, record.seconds)
@@ -57,7 +57,7 @@ def _draw_number(sheet: Sheet, panel: Panel, record: Record, place: Rectangle) -
     draw_line(axes, points, record.step, color, fill=0.22)
     sheet.text(
         place.x + place.width / 2,
-        place.y + place.height - 11,
+        place.y + place.height - 14,
         readable(value, panel.unit),
         size=18,
         color=color,

@@ -12,7 +12,9 @@ from demo.dashboard.record import Moment
 from tests.e2e.kubernetes import KubernetesApi
 from tests.emulator.client import EmulatedVault, Emulator
 from tests.manifests import manifest
-from vaultsync.api import API_VERSION, PLURAL
+from tests.workloads import a_workload
+from vaultsync.api import API_VERSION, PLURAL, ObjectKey
+from vaultsync.api.restarts import WorkloadKind
 
 VAULTS: Final = {"shop": (15, 130), "billing": (20, 60), "platform": (10, 30)}
 """Of each vault the seconds between two polls, and how many secrets it has that nobody asks for."""
@@ -25,6 +27,7 @@ NAMES: Final = (
 SECONDS: Final = 600.0
 """How long it goes on."""
 
+_WEB: Final = {"kind": WorkloadKind.DEPLOYMENT.value, "name": "web"}
 _BEGIN: Final = 5.0
 
 _EXPIRE_IN_DAYS: Final = {
@@ -53,6 +56,8 @@ class Life:
     emulator: Emulator
     chance: random.Random
     _gone: set[tuple[str, str]] = field(default_factory=set)
+    _throttled: dict[str, int] = field(default_factory=dict)
+    """How many calls a vault had seen when its next one was last to be refused."""
 
     def prepare(self) -> None:
         """Fill the vaults with secrets that have rested for long, as most do."""
@@ -80,18 +85,21 @@ class Life:
             yield Deed(at, self._vary_latency)
 
     def _troubles(self) -> Iterator[Deed]:
+        yield Deed(0, self._run_web)
         billing, platform = self._vault("billing"), self._vault("platform")
         yield Deed(_BEGIN, _nothing, "39 VaultSecrets are applied, one after another")
         yield Deed(130, partial(self._tamper, 6), "six Secrets are edited by hand: healed")
         yield Deed(190, _nothing, "the vault “billing” throttles for a minute")
-        for at in range(190, 250, 6):
-            yield Deed(at, partial(billing.throttle, 4, retry_after=6))
+        for at in range(190, 250, 3):
+            yield Deed(at, partial(self._throttle, billing))
         yield Deed(300, platform.close_door, "the vault “platform” is away for a minute")
         yield Deed(360, platform.open_door)
         yield Deed(410, partial(self._delete_in_vault, "shop", "analytics"), "a secret is deleted in its vault")
         yield Deed(440, partial(self._apply, "billing", "reports"), "a VaultSecret asks for a secret that is to come")
         yield Deed(490, partial(self._rotate, "billing", "reports"))
-        yield Deed(520, partial(self._rotate_all, "shop"), "all secrets of “shop” are rotated at once")
+        yield Deed(
+            520, partial(self._rotate_all, "shop"), "all secrets of “shop” are rotated at once, and “web” is restarted"
+        )
         yield Deed(560, partial(self._delete_targets, 4), "four Secrets are deleted by hand: back")
 
     def _apply(self, team: str, name: str) -> None:
@@ -100,6 +108,7 @@ class Life:
             "vaultUrl": self._vault(team).url,
             "refreshInterval": f"{refresh}s",
             "data": [{"key": "password", "secretName": name}],
+            "restart": [{**_WEB, "minInterval": "30s"}] if team == "shop" else [],
         }
         path = f"/apis/{API_VERSION}/namespaces/{team}/{PLURAL}/{name}"
         self.api.apply(path, manifest(spec, name=name, namespace=team))
@@ -127,6 +136,17 @@ class Life:
     def _delete_in_vault(self, team: str, name: str) -> None:
         self._gone.add((team, name))
         self._vault(team).delete(name)
+
+    def _throttle(self, vault: EmulatedVault) -> None:
+        """Have the next call refused, unless one still waits for that: whoever is told to wait calls no more."""
+        calls = vault.calls().total()
+        if self._throttled.get(vault.name) != calls:
+            vault.throttle(retry_after=6)
+            self._throttled[vault.name] = calls
+
+    def _run_web(self) -> None:
+        key = ObjectKey("shop", _WEB["name"])
+        self.api.create("/apis/apps/v1/namespaces/shop/deployments", a_workload(WorkloadKind.DEPLOYMENT, key))
 
     def _vary_latency(self) -> None:
         for team in VAULTS:

@@ -23,7 +23,6 @@ _DASH: Final = 9.0
 _LEFT, _RIGHT, _ABOVE, _BELOW = 34.0, 12.0, 6.0, 15.0
 """The room that the axes leave for their ticks, and for the marks above."""
 
-_ROWS_OF_NAMES: Final = 2
 _MINUTES: Final = 2
 _CIRCLED_ONE: Final = 0x2460
 
@@ -61,10 +60,11 @@ def draw_lines(sheet: Sheet, panel: Panel, record: Record, place: Rectangle) -> 
 def draw_line(axes: Axes, points: Points, step: float, color: str, *, fill: float) -> None:
     """Draw a line that has gaps where nothing was there to see; what was there for a moment is a point."""
     for run in runs_of(points, step):
-        moments, values = zip(*run, strict=True)
+        moments, values = zip(*_corners(run), strict=True)
         marker = "o" if len(run) == 1 else ""
         axes.plot(moments, values, color=color, linewidth=1.1, marker=marker, markersize=2, zorder=3)
-        axes.fill_between(moments, values, color=color, alpha=fill, linewidth=0, zorder=2)
+        if any(values):
+            axes.fill([moments[0], *moments, moments[-1]], [0, *values, 0], color=color, alpha=fill, linewidth=0)
 
 
 def runs_of(points: Points, step: float) -> list[list[tuple[float, float]]]:
@@ -76,6 +76,16 @@ def runs_of(points: Points, step: float) -> list[list[tuple[float, float]]]:
             runs.append([])
         runs[-1].append(point)
     return runs
+
+
+def _corners(run: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Leave out the points at which a level line just goes on: the file is shorter, and the line the same."""
+    inner = [
+        point
+        for before, point, after in zip(run, run[1:], run[2:], strict=False)
+        if not before[1] == point[1] == after[1]
+    ]
+    return [run[0], *inner, *run[1:][-1:]]
 
 
 def _rule(axes: Axes, record: Record, values: Sequence[float], unit: str) -> None:
@@ -110,9 +120,12 @@ def _rule(axes: Axes, record: Record, values: Sequence[float], unit: str) -> Non
 
 
 def _draw_names(sheet: Sheet, lines: Sequence[_Line], place: Rectangle) -> float:
-    """Write the names of the lines at the bottom, if need be without those at zero; gives how much room that took."""
+    """Write the names of the lines at the bottom; gives how much room that took.
+
+    Where they take more than a row, those of lines that were at zero all the time are left out.
+    """
     rows = _rows(lines, place.width)
-    if len(rows) > _ROWS_OF_NAMES:
+    if len(rows) > 1:
         rows = _rows([line for line in lines if not line.is_flat_zero], place.width)
     y = place.y + place.height - 6 - _LINE * (len(rows) - 1)
     for row in rows:

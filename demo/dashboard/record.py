@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from demo.dashboard.numbers import readable
-from demo.dashboard.panels import Panel
+from demo.dashboard.panels import Panel, Query
 
 Points = Sequence[tuple[float, float]]
 """Seconds since the beginning, and values."""
@@ -37,36 +37,36 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """All answers, by the numbers of the panels, a list for each query of a panel."""
+    """All answers, each by the expression that it answers."""
 
     seconds: float
     step: float
     moments: Sequence[Moment]
-    answers: Mapping[int, Sequence[Sequence[Series]]]
+    answers: Mapping[str, Sequence[Series]]
 
     def lines(self, panel: Panel) -> list[tuple[str, Points]]:
         """What a panel with lines shows: names and points, those that have none left out."""
-        answered = zip(panel.queries, self.answers[panel.number], strict=True)
-        found = [(query.label(series.labels), series) for query, answer in answered for series in answer]
+        found = [(query.label(series.labels), series) for query in panel.queries for series in self._to(query)]
         return [(name, series.points) for name, series in found if not math.isnan(series.last)]
 
     def table(self, panel: Panel) -> list[list[str]]:
         """The lines of a panel with a table, a text for each of its columns."""
-        found = [series for answer in self.answers[panel.number] for series in answer]
+        found = [series for query in panel.queries for series in self._to(query)]
         fields = [{**series.labels, "Value": readable(series.last, panel.unit)} for series in found]
         return [[each.get(column, "") for column in panel.columns] for each in fields]
 
-    def is_empty(self, panel: Panel) -> bool:
-        """Whether a panel would show nothing, though it asks."""
-        found = [series.last for answer in self.answers.get(panel.number, ()) for series in answer]
-        return bool(panel.queries) and all(math.isnan(value) for value in found)
+    def unanswered(self, panel: Panel) -> list[str]:
+        """The expressions that a panel asks for and that show nothing."""
+        return [
+            query.expression for query in panel.queries if all(math.isnan(series.last) for series in self._to(query))
+        ]
 
     def write(self, file: Path) -> None:
         """Keep it, to be drawn again."""
         file.parent.mkdir(parents=True, exist_ok=True)
         answers = {
-            number: [[[dict(series.labels), list(series.points)] for series in answer] for answer in answered]
-            for number, answered in self.answers.items()
+            expression: [[dict(series.labels), list(series.points)] for series in answer]
+            for expression, answer in self.answers.items()
         }
         moments = [[moment.at, moment.text] for moment in self.moments]
         file.write_text(
@@ -78,10 +78,10 @@ class Record:
         """Take up what was kept."""
         kept = json.loads(file.read_text())
         answers = {
-            int(number): [
-                [Series(labels, [(at, value) for at, value in points]) for labels, points in answer]
-                for answer in answered
-            ]
-            for number, answered in kept["answers"].items()
+            expression: [Series(labels, [(at, value) for at, value in points]) for labels, points in answer]
+            for expression, answer in kept["answers"].items()
         }
         return cls(kept["seconds"], kept["step"], [Moment(*moment) for moment in kept["moments"]], answers)
+
+    def _to(self, query: Query) -> Sequence[Series]:
+        return self.answers.get(query.expression, ())
