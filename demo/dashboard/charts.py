@@ -49,7 +49,7 @@ def _draw_number(sheet: Sheet, panel: Panel, record: Record, place: Rectangle) -
         return
     value = points[-1][1]
     color = _NAMED[panel.color(value)]
-    height = place.height * 0.24
+    height = place.height * 0.2
     axes = sheet.axes(place.x + 1, place.y + place.height - height - 1, place.width - 2, height)
     axes.set_axis_off()
     axes.set_xlim(0, record.seconds)
