@@ -23,8 +23,8 @@ from vaultsync.api.v1alpha1 import (
 from vaultsync.rules.applied import Applied, fingerprint
 from vaultsync.rules.changes import Sighting
 from vaultsync.rules.observed import Field, Observed, Owner
-from vaultsync.rules.outcome import Change, SecretRef, SecretState, Synced
-from vaultsync.rules.readings import Reading
+from vaultsync.rules.outcome import Change, NotThere, Reason, SecretRef, SecretState, Synced
+from vaultsync.rules.readings import Absent, Reading
 
 Tweak = Any
 """What a test puts in the place of a default."""
@@ -39,6 +39,9 @@ READ_AT: Final = START + timedelta(minutes=30)
 FIRST: Final = "0f4a7c9be2d84a6c8c1f7e5d3b2a1908"
 SECOND: Final = "5b8e1d2c3f4a4b6d9e0f1a2b3c4d5e6f"
 """Two versions of a secret."""
+
+NOTICE: Final = timedelta(days=14)
+"""How long before its date a secret counts as expiring."""
 
 FAR: Final = timedelta(days=30)
 """A recheck interval that no test comes to by accident."""
@@ -90,6 +93,13 @@ def a_synced(*states: SecretState, change: Change = Change.NONE, detail: str = "
 def a_reading(value: str = "s3cret", **tweaks: Tweak) -> Reading:
     """The default secret as the vault gives it."""
     return replace(Reading(SecretValue(value), FIRST, START, None, READ_AT), **tweaks)
+
+
+def an_absent(
+    name: str = "db-password", *, read_at: datetime = READ_AT, reason: Reason = Reason.SECRET_NOT_FOUND
+) -> Absent:
+    """A secret that the vault does not have."""
+    return Absent(read_at, NotThere(reason, f"There is no {name}.", looked_at=read_at))
 
 
 def a_sighting(**tweaks: Tweak) -> Sighting:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +34,14 @@ from vaultsync.adapters.vaults import Budget, Vaults
 from vaultsync.api import ObjectKey
 from vaultsync.inventory import Inventory
 from vaultsync.reconcile import Limits, Reconciler
+from vaultsync.restarting import Restarter
 from vaultsync.rules.access import is_known_vault
 from vaultsync.settings import LogFormat, Settings, SettingsError
+from vaultsync.telling import Teller
 from vaultsync.triggers.census import Census
 from vaultsync.triggers.handlers import VaultSecretEvents, register
-from vaultsync.triggers.polls import Poller, Polls, Trigger
+from vaultsync.triggers.poller import Poller, Trigger
+from vaultsync.triggers.polls import Polls
 from vaultsync.triggers.queue import Priority, Width, WorkQueue
 from vaultsync.triggers.targets import Targets
 
@@ -197,8 +200,10 @@ async def build(settings: Settings, environ: Mapping[str, str], stack: AsyncExit
         answered=lambda vault_url: polls.answered(vault_url),  # noqa: PLW0108  the same
         list_now=lambda vault_url: polls.hurry(vault_url, now=True),
         forget=lambda vault_secret: events.gone(vault_secret.key, vault_secret.metadata.uid),
+        teller=Teller(cluster, inventory, telemetry),
+        restarter=Restarter(cluster.workloads, telemetry, now),
         record=telemetry,
-        limits=Limits(settings.vault_dns_suffixes, settings.recheck_interval),
+        limits=Limits(settings.vault_dns_suffixes, settings.recheck_interval, settings.expiry_notice),
         now=now,
         jitter=random.uniform,
     )
@@ -217,6 +222,7 @@ async def build(settings: Settings, environ: Mapping[str, str], stack: AsyncExit
             trigger=Trigger(queue.add, reconciler.is_due),
             record=telemetry,
             clock=time.monotonic,
+            now=now,
             jitter=random.uniform,
             around=tracing.poll,
         ),
@@ -268,11 +274,11 @@ async def _serve(
 def _state_of(vault_url: str, polls: Polls, vaults: Vaults) -> VaultState:
     """How it is with one vault, as far as anybody knows."""
     health, governor = polls.health(vault_url), vaults.governor(vault_url)
-    ago = None if health is None else health.looked_ago
     return VaultState(
         up=None if health is None else health.up,
-        looked_at=None if ago is None else now() - timedelta(seconds=ago),
+        looked_at=None if health is None else health.looked_at,
         listed=None if health is None else health.listed,
+        held=health is not None and health.held,
         broken=governor is not None and governor.is_broken,
         throttled_seconds=0.0 if governor is None else governor.throttled_seconds,
         waited_seconds=0.0 if governor is None else governor.waited_seconds,

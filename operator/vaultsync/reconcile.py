@@ -4,53 +4,48 @@ It never sees *what* changed, only how things are, so that every trigger may cal
 world it names here as Protocols; the adapters fit them by shape.
 """
 
-import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Literal, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from vaultsync.api import ObjectKey
 from vaultsync.api.v1alpha1 import VaultSecret, VaultSecretHead, VaultSecretStatus
+from vaultsync.fetching import Fetch, Vaults
 from vaultsync.inventory import Inventory
-from vaultsync.rules.access import check_target, check_type, check_vault
+from vaultsync.restarting import Restarter
+from vaultsync.rules.access import check_target, check_type, check_vault, is_left_over
 from vaultsync.rules.applied import applied_keys
 from vaultsync.rules.changes import Seen
+from vaultsync.rules.deeds import change_for, content_changed, detail_of, must_remember
+from vaultsync.rules.deletion import check_listing_agrees, emptied, judge
 from vaultsync.rules.desired import Desired, desired_secret, strange_keys
-from vaultsync.rules.events import Event, event_for
+from vaultsync.rules.events import events_for
 from vaultsync.rules.observed import Observed
 from vaultsync.rules.outcome import (
     Change,
+    Emptied,
     Failed,
     GoingAway,
-    NotThere,
     NotYet,
     Outcome,
     Reason,
-    SecretRef,
     Suspended,
     Synced,
     SyncError,
     failed,
 )
-from vaultsync.rules.plan import Plan, change_for, detail_of, must_remember, plan_for
-from vaultsync.rules.readings import Absent, Reading
-from vaultsync.rules.schedule import Jitter, Next, next_look, recheck_interval
-from vaultsync.rules.status import status_after, status_of_untouched
-from vaultsync.rules.wanted import Wanted, check_listing, check_search, left_out
-
-
-class Vaults(Protocol):
-    """Where values come from."""
-
-    async def read(self, vault_url: str, ref: SecretRef) -> Reading:
-        """Read one secret; the answer is newer than what polls have seen of it by now. Raises `SyncError`."""
-        ...
+from vaultsync.rules.plan import Plan, asked_anew, plan_for
+from vaultsync.rules.readings import Absent, Readings, check_active
+from vaultsync.rules.schedule import Jitter, Next, moments_of, next_look, recheck_interval
+from vaultsync.rules.status import status_after, status_of_unreadable
+from vaultsync.rules.wanted import check_listing, check_search, left_out, searches
+from vaultsync.telling import Teller
 
 
 class Cluster(Protocol):
-    """Where targets live, and where we tell what came of it."""
+    """Where targets live."""
 
     async def observe(self, key: ObjectKey) -> Observed | None:
         """Look at a Secret's metadata; None if there is none."""
@@ -76,16 +71,6 @@ class Cluster(Protocol):
         """Look for a VaultSecret by its uid; None if there is none."""
         ...
 
-    async def write_status(self, vault_secret: VaultSecretHead, status: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        """Write the status; the object as it is now, or None if it is gone or was changed in the same moment."""
-        ...
-
-    async def post_event(
-        self, vault_secret: VaultSecretHead, *, kind: Literal["Normal", "Warning"], reason: str, message: str
-    ) -> None:
-        """Post an event about a VaultSecret."""
-        ...
-
 
 class Targets(Protocol):
     """What the watch of our targets last saw."""
@@ -96,6 +81,10 @@ class Targets(Protocol):
 
     def remember(self, key: ObjectKey, observed: Observed) -> None:
         """Take what we wrote ourselves as seen."""
+        ...
+
+    def owned_by(self, uid: str) -> Collection[ObjectKey]:
+        """The targets that say that they belong to the VaultSecret of that uid."""
         ...
 
 
@@ -112,10 +101,6 @@ class Record(Protocol):
         """Log an unforeseen error."""
         ...
 
-    def untold(self, vault_secret: VaultSecretHead, error: SyncError) -> None:
-        """Log that status or event could not be written."""
-        ...
-
 
 LISTED_WITHIN = 30.0
 """Seconds after which a search that waits for a listing looks again, should nobody tell it before."""
@@ -127,6 +112,16 @@ class Limits:
 
     dns_suffixes: tuple[str, ...]
     recheck: timedelta
+    notice: timedelta
+    """How long before its date a secret counts as expiring."""
+
+
+class _Ending(NamedTuple):
+    """What came of a reconcile, the status that says so, and in how many seconds a restart is due."""
+
+    outcome: Outcome
+    status: VaultSecretStatus
+    restart_in: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +141,8 @@ class Reconciler:
     answered: Callable[[str], None]
     forget: Callable[[VaultSecretHead], None]
     list_now: Callable[[str], None]
+    teller: Teller
+    restarter: Restarter
     record: Record
     limits: Limits
     now: Callable[[], datetime]
@@ -157,50 +154,65 @@ class Reconciler:
         if vault_secret is None:
             return Next(None)
         try:
-            outcome = await self.reconcile(vault_secret)
+            ending = await self._end(vault_secret)
         except GoingAway:
             self.forget(vault_secret)
             return Next(None)
         except NotYet:
             self.list_now(vault_secret.spec.vault_url)
             return Next(LISTED_WITHIN)
-        return next_look(
+        now, notice = self.now(), self.limits.notice
+        after = next_look(
             vault_secret,
-            outcome,
+            ending.outcome,
             failures=failures + 1,
-            now=self.now(),
+            now=now,
             recheck=self._recheck(vault_secret),
             jitter=self.jitter,
+            moments=moments_of(ending.status, vault_secret.spec.refresh_interval, now=now, notice=notice),
         )
+        return after if ending.restart_in is None else after.at_most(ending.restart_in)
 
     async def reconcile(self, vault_secret: VaultSecret) -> Outcome:
         """Make the target what the VaultSecret asks for, or say why not; a failure leaves the target as it was.
 
-        Raises `GoingAway` when there is nothing left to be done for it, `NotYet` while a search waits for a listing.
+        Raises `GoingAway` when there is nothing left to be done for it, `NotYet` until the vault has been listed.
         """
+        return (await self._end(vault_secret)).outcome
+
+    async def _end(self, vault_secret: VaultSecret) -> _Ending:
+        """Try, and tell what came of it."""
         started = self.now()
+        outcome = await self._try(vault_secret)
+        now, looked_at = self.now(), self.seen(vault_secret.spec.vault_url).looked_at
+        status = status_after(vault_secret, outcome, now=now, looked_at=looked_at, notice=self.limits.notice)
+        self.record.outcome(vault_secret, outcome, after=status, seconds=(now - started).total_seconds())
+        events, restart_in = [*events_for(vault_secret.status, status, outcome)], None
+        if not isinstance(outcome, Suspended):
+            followed = await self.restarter.follow(vault_secret, changed=status.content_change_time)
+            events += followed.events
+            status, restart_in = status.model_copy(update={"restarts": followed.restarts}), followed.seconds
+        untold = await self.teller.tell(vault_secret, status, events)
+        return _Ending(untold or outcome, status, restart_in)
+
+    async def _try(self, vault_secret: VaultSecret) -> Outcome:
         try:
-            outcome: Outcome = Suspended() if vault_secret.spec.suspend else await self._sync(vault_secret)
+            return Suspended() if vault_secret.spec.suspend else await self._sync(vault_secret)
         except (GoingAway, NotYet):
             raise
         except SyncError as error:
-            outcome = failed(error)
+            return failed(error)
         except Exception as error:  # noqa: BLE001  whatever breaks for one VaultSecret must not stop the others
             self.record.bug(vault_secret, error)
-            outcome = Failed(Reason.INTERNAL_ERROR, Reason.INTERNAL_ERROR.sentence)
-        status = status_after(vault_secret, outcome, now=self.now())
-        seconds = (self.now() - started).total_seconds()
-        self.record.outcome(vault_secret, outcome, after=status, seconds=seconds)
-        untold = await self._tell(vault_secret, status, event_for(vault_secret.status, outcome))
-        return untold or outcome
+            return Failed(Reason.INTERNAL_ERROR, Reason.INTERNAL_ERROR.sentence)
 
     async def refuse(self, head: VaultSecretHead, why: str) -> None:
         """Tell people that a VaultSecret cannot be read, and why; its target stays as it is."""
         outcome = Failed(Reason.INVALID_SPEC, f"This version of vaultsync does not accept it: {why}.")
-        status = status_of_untouched(head, outcome, now=self.now())
+        status = status_of_unreadable(head, outcome, now=self.now(), notice=self.limits.notice)
         self.record.outcome(head, outcome, after=status, seconds=0.0)
         with suppress(GoingAway):
-            await self._tell(head, status, event_for(head.status, outcome))
+            await self.teller.tell(head, status, events_for(head.status, status, outcome))
 
     def is_due(self, key: ObjectKey) -> bool:
         """Tell, from what watches and polls know already, whether a reconcile would read or write."""
@@ -210,7 +222,7 @@ class Reconciler:
         observed, seen = self.targets.get(vault_secret.target_key), self.seen(vault_secret.spec.vault_url)
         return self._plan(vault_secret, observed, seen).why_read is not None
 
-    async def _sync(self, vault_secret: VaultSecret) -> Synced:
+    async def _sync(self, vault_secret: VaultSecret) -> Outcome:
         spec, target = vault_secret.spec, vault_secret.target_key
         check_vault(spec.vault_url, self.limits.dns_suffixes)
         check_type(vault_secret)
@@ -220,20 +232,61 @@ class Reconciler:
         check_search(spec, seen)
         plan = self._plan(vault_secret, observed, seen)
         if plan.why_read is None and observed is not None:
-            return self._in_place(vault_secret, observed, plan, seen)
+            return await self._in_place(vault_secret, observed, plan, seen)
         check_listing(spec, seen)
-        if observed is None and vault_secret.status.target is not None:
-            # The garbage collector may be quicker than our watch of VaultSecrets: what it took must not come back.
+        if plan.tampering is not None or (observed is None and vault_secret.status.target is not None):
+            # The garbage collector may be quicker than our watch of VaultSecrets: what it took must not come back, nor
+            # must an owner reference that it took off.
             await self.cluster.confirm(vault_secret)
-        readings = await self._read(spec.vault_url, plan)
+        readings = await Fetch(self.vaults, spec).all(plan)
         if readings:
             self.answered(spec.vault_url)
-        desired = desired_secret(vault_secret, readings, seen)
+        return await self._settle(vault_secret, observed, plan, readings, seen)
+
+    async def _settle(
+        self, vault_secret: VaultSecret, observed: Observed | None, plan: Plan, readings: Readings, seen: Seen
+    ) -> Synced | Emptied:
+        """Write what was read, as far as it is to be written."""
+        spec, asked = vault_secret.spec, asked_anew(vault_secret)
+        check_listing_agrees(plan.wanted, readings, spec.vault_url)
+        check_active(readings, spec.vault_url)
+        missing = judge(vault_secret, plan.wanted, plan.known, readings, seen, now=self.now())
+        if missing and all(isinstance(reading, Absent) for reading in readings.values()):
+            return await self._empty(vault_secret, observed, emptied(readings, missing))
+        kept = {one.ref.identity: readings[one.ref.identity] for one in plan.wanted if not one.vanished}
+        desired = desired_secret(vault_secret, kept, seen)
         change = change_for(vault_secret, observed, plan, desired)
         if change is not Change.NONE or must_remember(plan, desired):
-            self.targets.remember(target, await self._write(vault_secret, observed, desired))
-        detail = detail_of(change, observed, plan, desired)
-        return Synced(desired.secrets, desired.keys, change, detail, left_out(spec, seen))
+            self.targets.remember(vault_secret.target_key, await self._write(vault_secret, observed, desired))
+        await self._clear_away(vault_secret)
+        if asked is not None and searches(spec):
+            self.list_now(spec.vault_url)
+        return Synced(
+            desired.secrets,
+            desired.keys,
+            change,
+            detail_of(change, observed, plan, desired),
+            left_out(spec, seen),
+            missing,
+            content_changed(vault_secret, observed, change, desired),
+            asked,
+        )
+
+    async def _empty(self, vault_secret: VaultSecret, observed: Observed | None, outcome: Emptied) -> Emptied:
+        """Let the target go after the last of its secrets."""
+        if observed is None:
+            return outcome
+        await self.cluster.discard(vault_secret.target_key, observed=observed)
+        return replace(outcome, change=Change.DELETED)
+
+    async def _clear_away(self, vault_secret: VaultSecret) -> None:
+        """Delete what was the target under an earlier `target.name`, now that the present one is there."""
+        for key in self.targets.owned_by(vault_secret.metadata.uid):
+            if key == vault_secret.target_key or key.namespace != vault_secret.key.namespace:
+                continue
+            observed = await self.cluster.observe(key)
+            if observed is not None and is_left_over(vault_secret, observed):
+                await self.cluster.discard(key, observed=observed)
 
     async def _rivals(self, vault_secret: VaultSecret, observed: Observed | None) -> list[VaultSecretHead]:
         """Everybody else who wants the target, and who has it without our having heard of them, as after a restart."""
@@ -250,38 +303,20 @@ class Reconciler:
     def _recheck(self, vault_secret: VaultSecret) -> timedelta:
         return recheck_interval(vault_secret.metadata.uid, self.limits.recheck)
 
-    def _in_place(self, vault_secret: VaultSecret, observed: Observed, plan: Plan, seen: Seen) -> Synced:
+    async def _in_place(self, vault_secret: VaultSecret, observed: Observed, plan: Plan, seen: Seen) -> Synced:
         """Nothing to do, as far as we know: while the vault can't be asked, that is a failure too."""
         if seen.failure is not None:
             raise seen.failure.anew()
         assert observed.applied is not None
         is_listed = seen.catalog is not None
+        await self._clear_away(vault_secret)
         omitted = left_out(vault_secret.spec, seen) if is_listed else vault_secret.status.left_out or 0
-        return Synced(tuple(plan.known.values()), applied_keys(vault_secret, observed.applied), left_out=omitted)
-
-    async def _read(self, vault_url: str, plan: Plan) -> dict[SecretRef, Reading | Absent]:
-        """Read every secret, those that are due before the others, which are not read in vain if one of them fails."""
-        first, then = plan.steps
-        readings = await self._read_all(vault_url, first) | await self._read_all(vault_url, then)
-        return {one.ref.identity: readings[one.ref.identity] for one in plan.wanted}
-
-    async def _read_all(self, vault_url: str, wanted: Sequence[Wanted]) -> dict[SecretRef, Reading | Absent]:
-        """Read some secrets at once; of several failures the first one's is told, so that it is always the same."""
-        answers = await asyncio.gather(*(self._read_one(vault_url, one) for one in wanted), return_exceptions=True)
-        readings: dict[SecretRef, Reading | Absent] = {}
-        for one, answer in zip(wanted, answers, strict=True):
-            if isinstance(answer, BaseException):
-                raise answer
-            readings[one.ref.identity] = answer
-        return readings
-
-    async def _read_one(self, vault_url: str, wanted: Wanted) -> Reading | Absent:
-        try:
-            return await self.vaults.read(vault_url, wanted.ref)
-        except NotThere as error:
-            if wanted.optional:
-                return Absent(read_at=error.looked_at)
-            raise
+        return Synced(
+            tuple(plan.known.values()),
+            applied_keys(vault_secret, observed.applied),
+            left_out=omitted,
+            missing=vault_secret.status.missing,
+        )
 
     async def _write(self, vault_secret: VaultSecret, observed: Observed | None, desired: Desired) -> Observed:
         target = vault_secret.target_key
@@ -295,36 +330,3 @@ class Reconciler:
             written = await self.cluster.apply(target, desired.manifest, onto=None)
         strangers = strange_keys(written, desired)
         return await self.cluster.drop_keys(target, strangers, observed=written) if strangers else written
-
-    async def _tell(
-        self, vault_secret: VaultSecretHead, status: VaultSecretStatus, event: Event | None
-    ) -> Failed | None:
-        """Write status and event, each only if it says something new; a failure makes us come back soon to tell it."""
-        try:
-            if status != vault_secret.status:
-                await self._write_status(vault_secret, status)
-            if event is not None:
-                await self.cluster.post_event(vault_secret, kind=event.kind, reason=event.reason, message=event.message)
-        except GoingAway:
-            raise
-        except SyncError as error:
-            self.record.untold(vault_secret, error)
-            return failed(error)
-        return None
-
-    async def _write_status(self, vault_secret: VaultSecretHead, status: VaultSecretStatus) -> None:
-        body = await self.cluster.write_status(vault_secret, status.to_wire())
-        if body is None:
-            await self.cluster.confirm(vault_secret)
-            raise SyncError(Reason.CLUSTER_UNAVAILABLE, f"VaultSecret {vault_secret.key} changed in the same moment.")
-        self._remember(VaultSecretHead.parse(body))
-
-    def _remember(self, written: VaultSecretHead) -> None:
-        """Take our own status as known at once; a spec that changed meanwhile comes by the watch."""
-        known = self.inventory.get(written.key)
-        if known is None or known.metadata.uid != written.metadata.uid:
-            return
-        news: dict[str, object] = {"status": written.status}
-        if known.metadata.generation == written.metadata.generation:
-            news["metadata"] = written.metadata
-        self.inventory.put(known.model_copy(update=news))

@@ -107,6 +107,11 @@ class Settings(BaseModel):
     ] = timedelta(hours=24)
     """Every secret is read again after this time at the latest, so that no mistake in telling changes lives longer."""
 
+    expiry_notice: Annotated[
+        timedelta, BeforeValidator(_duration), Field(ge=timedelta(hours=1), le=timedelta(days=365))
+    ] = timedelta(days=14)
+    """How long before a secret's date its VaultSecret says that it expires soon, in hours: 336h are 14 days."""
+
     metrics_per_vaultsecret: bool = True
     """Whether `/metrics` tells of each VaultSecret by its name; some four lines for each."""
 

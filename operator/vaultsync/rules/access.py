@@ -68,6 +68,14 @@ def is_ours(observed: Observed) -> bool:
     return observed.managed or bool(observed.ours)
 
 
+def is_left_over(vault_secret: VaultSecret, observed: Observed) -> bool:
+    """Tell whether a Secret that is not its target was once: we wrote it for this very VaultSecret.
+
+    Labels alone do not tell: whoever copies a Secret copies them along.
+    """
+    return observed.owner_uid == vault_secret.metadata.uid and observed.managed and bool(observed.ours)
+
+
 def _age(vault_secret: VaultSecretHead) -> tuple[float, str]:
     return vault_secret.metadata.creation_timestamp.timestamp(), vault_secret.metadata.uid
 

@@ -17,6 +17,8 @@ class Applied:
 
     spec: str
     secrets: tuple[SecretState, ...]
+    content: str | None = None
+    """The fingerprint of that part of the spec which decides what the target holds."""
 
     @property
     def by_ref(self) -> Mapping[SecretRef, SecretState]:
@@ -29,9 +31,18 @@ def fingerprint(vault_secret: VaultSecret) -> str:
 
     Defaults are left out, so that a field that comes with a later version changes no fingerprint.
     """
-    wanted = {"vault_url", "data", "data_from", "target", "on_delete"}
-    spec = vault_secret.spec.model_dump(mode="json", include=wanted, exclude_defaults=True)
-    identity = [vault_secret.metadata.uid, spec]
+    return _fingerprint(vault_secret, {"vault_url", "data", "data_from", "target", "on_delete"})
+
+
+def content_fingerprint(vault_secret: VaultSecret) -> str:
+    """Tell apart two specs by which a target would hold other content, whatever the vault holds."""
+    template = vault_secret.spec.target.template
+    return _fingerprint(vault_secret, {"vault_url", "data", "data_from"}, template=dict(template))
+
+
+def _fingerprint(vault_secret: VaultSecret, fields: set[str], **more: object) -> str:
+    spec = vault_secret.spec.model_dump(mode="json", include=fields, exclude_defaults=True)
+    identity = [vault_secret.metadata.uid, spec | more]
     return sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -45,6 +56,7 @@ def to_annotation(vault_secret: VaultSecret, secrets: Iterable[SecretState]) -> 
     """Write the annotation's text: compact JSON in a fixed order, so that equal states are equal texts."""
     document = {
         "spec": fingerprint(vault_secret),
+        "content": content_fingerprint(vault_secret),
         "secrets": [_to_item(state) for state in secrets],
     }
     return json.dumps(document, separators=(",", ":"))
@@ -56,8 +68,13 @@ def from_annotation(text: str | None) -> Applied | None:
         return None
     try:
         document = json.loads(text)
-        return Applied(str(document["spec"]), tuple(_from_item(item) for item in document["secrets"]))
-    except (ValueError, KeyError, TypeError, OverflowError, OSError, RecursionError):
+        content = document.get("content")
+        return Applied(
+            str(document["spec"]),
+            tuple(_from_item(item) for item in document["secrets"]),
+            None if content is None else str(content),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, OSError, RecursionError):
         return None
 
 

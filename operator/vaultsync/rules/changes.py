@@ -14,6 +14,9 @@ from vaultsync.rules.outcome import SecretRef, SecretState, SyncError
 CLOCKS_APART = timedelta(hours=1)
 """By how much the vault's clock may be ahead of ours."""
 
+MOST_LOST = 5
+"""So many secrets may vanish together without anybody's being asked, even if there were no others."""
+
 SETTLING = timedelta(seconds=3)
 """How long after `updated` a second write could still look the same."""
 
@@ -51,6 +54,22 @@ class Listed:
 
 
 @dataclass(frozen=True, slots=True)
+class Survey:
+    """How much a vault has lost of what would be deleted with it: secrets that were there, and those that are no more.
+
+    How so much may go and come back: https://learn.microsoft.com/azure/key-vault/general/soft-delete-overview
+    """
+
+    known: int = 0
+    lost: int = 0
+
+    @property
+    def holds(self) -> bool:
+        """Whether so many are gone together that nothing is deleted before somebody has said so."""
+        return self.lost > MOST_LOST and 2 * self.lost > self.known
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
     """What polls know of one vault: sightings by secret name in lower case; nothing is known of a name without one.
 
@@ -63,6 +82,10 @@ class Seen:
     catalog: Mapping[str, Sighting] | None = None
     unsearchable: SyncError | None = None
     """Why there can be no catalog."""
+    looked_at: datetime | None = None
+    """When the last poll began that went well, by our clock."""
+    survey: Survey | None = None
+    """How much of the vault was gone at that poll."""
 
 
 def due(ref: SecretRef, state: SecretState | None, seen: Seen, *, now: datetime, recheck: timedelta) -> str | None:

@@ -1,19 +1,25 @@
-"""The event that people see in `kubectl describe`: one for each deed and each new failure, none for repetition."""
+"""The events that people see in `kubectl describe`: one for each deed and each new trouble, none for repetition."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, assert_never
 
 from vaultsync.api.v1alpha1 import VaultSecretStatus
-from vaultsync.rules.outcome import Change, Failed, Outcome, Suspended, Synced
-from vaultsync.rules.status import READY, condition
+from vaultsync.rules.conditions import EXPIRING, READY, STALE, condition
+from vaultsync.rules.outcome import Change, Emptied, Failed, Outcome, Suspended, Synced
 
 _WORDS = {
     Change.NONE: "Synced",
     Change.CREATED: "Created",
+    Change.ADOPTED: "Adopted",
     Change.UPDATED: "Updated",
     Change.ROTATED: "Rotated",
     Change.HEALED: "Tampered",
+    Change.REMOVED: "SourceDeleted",
+    Change.DELETED: "SourceDeleted",
 }
+
+_ALARMING = frozenset({Change.HEALED, Change.REMOVED, Change.DELETED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,24 +31,39 @@ class Event:
     message: str
 
 
-def event_for(before: VaultSecretStatus, outcome: Outcome) -> Event | None:
-    """Say what is worth an event, given the status as it was before."""
+def events_for(before: VaultSecretStatus, after: VaultSecretStatus, outcome: Outcome) -> Iterator[Event]:
+    """Say what is worth an event, given the status before and the one that comes of the outcome."""
+    told = _of_outcome(before, outcome)
+    if told is not None:
+        yield told
+    for kind in (STALE, EXPIRING):
+        was, now = condition(before, kind), condition(after, kind)
+        if now is not None and now.status == "True" and (was is None or was.reason != now.reason):
+            yield Event("Warning", STALE if kind == STALE else now.reason, now.message)
+
+
+def _of_outcome(before: VaultSecretStatus, outcome: Outcome) -> Event | None:
     match outcome:
         case Synced(change=Change.NONE):
             ready = condition(before, READY)
             recovered = ready is not None and ready.status == "False"
             return Event("Normal", _WORDS[Change.NONE], "In sync again.") if recovered else None
         case Synced():
-            kind: Literal["Normal", "Warning"] = "Warning" if outcome.change is Change.HEALED else "Normal"
-            return Event(kind, _WORDS[outcome.change], outcome.detail)
-        case Failed() | Suspended():
+            return Event(_kind(outcome.change), _WORDS[outcome.change], outcome.detail)
+        case Emptied(change=Change.DELETED):
+            return Event("Warning", _WORDS[Change.DELETED], f"Deleted the Secret. {outcome.message}")
+        case Failed() | Emptied() | Suspended():
             if _is_known(before, outcome):
                 return None
-            return Event("Warning" if isinstance(outcome, Failed) else "Normal", outcome.reason, outcome.message)
+            return Event("Normal" if isinstance(outcome, Suspended) else "Warning", outcome.reason, outcome.message)
         case _:
             assert_never(outcome)
 
 
-def _is_known(before: VaultSecretStatus, outcome: Failed | Suspended) -> bool:
+def _kind(change: Change) -> Literal["Normal", "Warning"]:
+    return "Warning" if change in _ALARMING else "Normal"
+
+
+def _is_known(before: VaultSecretStatus, outcome: Failed | Emptied | Suspended) -> bool:
     ready = condition(before, READY)
     return ready is not None and (ready.reason, ready.message) == (outcome.reason, outcome.message)

@@ -1,21 +1,24 @@
 """How fresh a target is known to be: when it last held what the vault held, and whether that is too long ago."""
 
 from datetime import datetime, timedelta
+from typing import assert_never
 
-from vaultsync.api.v1alpha1 import VaultSecret, VaultSecretStatus
-from vaultsync.rules.status import READY, condition
+from vaultsync.api.v1alpha1 import VaultSecretHead, VaultSecretStatus
+from vaultsync.rules.conditions import READY, STALE, Said, condition
+from vaultsync.rules.outcome import Emptied, Failed, Outcome, Suspended, Synced
 
 PATIENCE = 3
 """Refresh intervals without a successful look at the vault after which a target counts as stale."""
 
+_NOTHING_WRITTEN = Said("Unknown", "NothingWritten", "There is no Secret that could be stale.")
 
-def last_success(vault_secret: VaultSecret, looked_at: datetime | None) -> datetime | None:
+
+def last_success(status: VaultSecretStatus, looked_at: datetime | None) -> datetime | None:
     """Tell when the target was last known to hold what the vault holds; None if it never did.
 
     `looked_at` is when the vault's last successful poll began. While all is well, each poll confirms the target.
     Otherwise it is the moment at which the trouble was noticed, a poll or two later than it began at most.
     """
-    status = vault_secret.status
     if not status.entries:
         return None
     read_at = min(entry.read_at for entry in status.entries)
@@ -24,11 +27,46 @@ def last_success(vault_secret: VaultSecret, looked_at: datetime | None) -> datet
     return read_at if confirmed is None else max(read_at, confirmed)
 
 
-def is_stale(vault_secret: VaultSecret, success: datetime | None, *, now: datetime) -> bool:
-    """Tell whether nobody knows any more if the target holds what the vault holds; a suspended one's user knows."""
-    if success is None or vault_secret.spec.suspend:
-        return False
-    return now - success > PATIENCE * vault_secret.spec.refresh_interval
+def staleness(
+    head: VaultSecretHead, outcome: Outcome, success: datetime | None, *, interval: timedelta | None, now: datetime
+) -> Said:
+    """Say whether nobody knows any more if the target holds what the vault holds.
+
+    `interval` is how often the vault is asked; None if the spec cannot be read.
+    """
+    match outcome:
+        case Synced():
+            return Said("False", "Fresh", "The Secret is known to hold what the vault holds.")
+        case Suspended():
+            return Said("Unknown", "Suspended", "Nobody looks while the VaultSecret is suspended.")
+        case Emptied():
+            return _NOTHING_WRITTEN
+        case Failed():
+            return _staleness_of_failed(head, success, interval, now)
+        case _:
+            assert_never(outcome)
+
+
+def _staleness_of_failed(
+    head: VaultSecretHead, success: datetime | None, interval: timedelta | None, now: datetime
+) -> Said:
+    before = condition(head.status, STALE)
+    if success is None:
+        return _NOTHING_WRITTEN
+    if before is not None and before.status == "True":
+        # As long as it fails it gets no fresher, whatever else there is to be said about it meanwhile.
+        return Said("True", before.reason, before.message)
+    if interval is None or now < success + PATIENCE * interval:
+        return Said("False", "Fresh", "The Secret was known to hold what the vault holds until a short while ago.")
+    since = f"{success:%Y-%m-%d %H:%M:%S} UTC"
+    return Said("True", "NotConfirmed", f"The Secret was last known to hold what the vault holds at {since}.")
+
+
+def stale_at(status: VaultSecretStatus, interval: timedelta) -> datetime | None:
+    """Tell when a target that is not in sync turns stale, if it does; `status` is the one that says so."""
+    ready, stale, success = condition(status, READY), condition(status, STALE), last_success(status, None)
+    fails_and_is_fresh = (ready and ready.status, stale and stale.status) == ("False", "False")
+    return success + PATIENCE * interval if fails_and_is_fresh and success is not None else None
 
 
 def rotation_delay(before: VaultSecretStatus, after: VaultSecretStatus) -> timedelta | None:

@@ -6,7 +6,9 @@ A reason is one word that serves as the Ready condition's reason, the event's re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple, assert_never
+from typing import Literal, NamedTuple, assert_never
+
+from vaultsync.api.status import StatusMissing
 
 
 class Retry(StrEnum):
@@ -28,6 +30,8 @@ class Reason(StrEnum):
     SECRET_NOT_FOUND = "SecretNotFound"
     SECRET_SOFT_DELETED = "SecretSoftDeleted"
     SECRET_DISABLED = "SecretDisabled"
+    SECRET_NOT_YET_ACTIVE = "SecretNotYetActive"
+    DELETION_HELD = "DeletionHeld"
     ACCESS_DENIED = "AccessDenied"
     FIREWALL_DENIED = "FirewallDenied"
     LOGIN_FAILED = "LoginFailed"
@@ -64,6 +68,8 @@ _SENTENCES = {
     Reason.SECRET_NOT_FOUND: "The vault has no such secret, or no such version of it.",
     Reason.SECRET_SOFT_DELETED: "The secret was deleted in the vault and can still be recovered.",
     Reason.SECRET_DISABLED: "The secret is disabled in the vault.",
+    Reason.SECRET_NOT_YET_ACTIVE: "The secret's newest version is not to be used yet.",
+    Reason.DELETION_HELD: "Most of the vault's secrets vanished at once; nothing is deleted until somebody says so.",
     Reason.ACCESS_DENIED: "The vault refuses: the operator's identity lacks a permission.",
     Reason.FIREWALL_DENIED: "The vault's firewall does not let the operator in.",
     Reason.LOGIN_FAILED: "The identity provider did not let the operator log in.",
@@ -100,7 +106,7 @@ class SyncError(Exception):
     """Why a reconcile cannot go on; raised by rules and adapters, turned into `Failed` in one place.
 
     The message names vault, secret and key, never content. `retry_after` is a wait in seconds that the vault or the
-    cluster asked for.
+    cluster asked for, or after which things will be otherwise.
     """
 
     def __init__(self, reason: Reason, message: str, *, retry_after: float | None = None) -> None:
@@ -120,6 +126,16 @@ class NotThere(SyncError):
     def __init__(self, reason: Reason, message: str, *, looked_at: datetime) -> None:
         super().__init__(reason, message)
         self.looked_at = looked_at
+
+
+class Vanished(SyncError):
+    """The vault had secrets that it has no more, and their keys stay for now; `missing` tells which, and since when."""
+
+    def __init__(
+        self, reason: Reason, message: str, *, missing: tuple[StatusMissing, ...], retry_after: float | None = None
+    ) -> None:
+        super().__init__(reason, message, retry_after=retry_after)
+        self.missing = missing
 
 
 class NotYet(SyncError):
@@ -168,10 +184,16 @@ class Change(StrEnum):
 
     NONE = "none"
     CREATED = "created"
+    ADOPTED = "adopted"
+    """It was somebody else's and was taken over, as the manifest says."""
     UPDATED = "updated"
     """The manifest asked for something else."""
     ROTATED = "rotated"
     """The vault holds other versions than before."""
+    REMOVED = "removed"
+    """The vault has some secrets no more, and their keys went."""
+    DELETED = "deleted"
+    """The vault has none of the secrets any more, and the target went."""
     HEALED = "healed"
     """Somebody else had changed or deleted the target."""
 
@@ -187,6 +209,12 @@ class Synced:
     detail: str = ""
     left_out: int = 0
     """How many secrets fit a search and are disabled."""
+    missing: tuple[StatusMissing, ...] = ()
+    """What the vault has no more, and whose keys went."""
+    content_changed: bool = False
+    """Whether the target holds something else than before; not so if it was not there before."""
+    refreshed: str | None = None
+    """The text of the annotation for which everything was read again."""
 
     @property
     def reason(self) -> Reason:
@@ -201,16 +229,28 @@ class Synced:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The target was left as it was, and why."""
+    """The target was left as it was, and why; `missing` is None where nothing new is known about what vanished."""
 
     reason: Reason
     message: str
     retry_after: float | None = None
+    missing: tuple[StatusMissing, ...] | None = None
 
     @property
     def retry(self) -> Retry:
         """Whether it is tried again soon or waits for the user."""
         return self.reason.retry
+
+
+@dataclass(frozen=True, slots=True)
+class Emptied:
+    """There is no target, since the vault has none of the secrets any more and the manifest wants that."""
+
+    reason: Reason
+    message: str
+    missing: tuple[StatusMissing, ...]
+    change: Change = Change.NONE
+    """`DELETED` if it went just now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,20 +268,21 @@ class Suspended:
         return Reason.SUSPENDED.sentence
 
 
-Outcome = Synced | Failed | Suspended
+Outcome = Synced | Failed | Emptied | Suspended
 
 
 def failed(error: SyncError) -> Failed:
     """Turn the exception that travelled up into the outcome that is reported."""
-    return Failed(error.reason, error.message, error.retry_after)
+    missing = error.missing if isinstance(error, Vanished) else None
+    return Failed(error.reason, error.message, error.retry_after, missing)
 
 
-def ready_status(outcome: Outcome) -> str:
+def ready_status(outcome: Outcome) -> Literal["True", "False", "Unknown"]:
     """The Ready condition's status: `True`, `False`, or `Unknown` while nobody looks."""
     match outcome:
         case Synced():
             return "True"
-        case Failed():
+        case Failed() | Emptied():
             return "False"
         case Suspended():
             return "Unknown"

@@ -1,4 +1,4 @@
-"""What one reconcile has to do: which entries to read, whether the target has been tampered with, whether to write it.
+"""What one reconcile has to do: which entries to read, and why; whether the target has been tampered with.
 
 If one entry must be read, all are: the target is one consistent picture, and values are not kept.
 """
@@ -7,14 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from vaultsync.api import APPLIED_ANNOTATION
+from vaultsync.api import APPLIED_ANNOTATION, REFRESH_ANNOTATION
 from vaultsync.api.v1alpha1 import StatusEntry, VaultSecret
 from vaultsync.rules.applied import applied_keys, fingerprint
 from vaultsync.rules.changes import Seen, due
-from vaultsync.rules.desired import Desired, expected_fields
+from vaultsync.rules.desired import expected_fields
 from vaultsync.rules.observed import Field, Observed
-from vaultsync.rules.outcome import Change, SecretRef, SecretState
-from vaultsync.rules.wanted import Wanted, searches, wanted_secrets
+from vaultsync.rules.outcome import SecretRef, SecretState
+from vaultsync.rules.wanted import Wanted, searches, vanished_finds, wanted_secrets
+
+_LONGEST_ASKING = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +74,10 @@ def plan_for(
 ) -> Plan:
     """Decide what to read, from how things are."""
     known = evidence(vault_secret, observed)
-    wanted = wanted_secrets(vault_secret.spec, seen)
+    wanted = (*wanted_secrets(vault_secret.spec, seen), *vanished_finds(vault_secret.spec, known, seen))
     if observed is None:
         return Plan(wanted, known, "the Secret is not there")
-    if observed.applied is None and observed.ours:
+    if observed.applied is None and observed.ours and _is_known_to_be_ours(vault_secret, observed):
         spoiled = Tampering((Field("annotations", APPLIED_ANNOTATION),), (), observed.managers)
         return Plan(wanted, known, "the Secret was tampered with", tampering=spoiled)
     if observed.applied is None or observed.applied.spec != fingerprint(vault_secret):
@@ -83,6 +85,8 @@ def plan_for(
     tampering = tampering_with(vault_secret, observed)
     if tampering is not None:
         return Plan(wanted, known, "the Secret was tampered with", tampering=tampering)
+    if asked_anew(vault_secret) is not None:
+        return Plan(wanted, known, "somebody asked for it")
     reasons = _reasons(vault_secret, wanted, known, seen, now=now, recheck=recheck)
     return Plan(wanted, known, next(iter(reasons.values()), None), first=frozenset(reasons))
 
@@ -101,7 +105,7 @@ def _reasons(
     if searching and seen.catalog is None:
         # Nobody has listed the vault yet. What was found last time is still wanted, as far as we know.
         return {}
-    refs = {one.ref.identity for one in wanted}
+    refs = {one.ref.identity for one in wanted if not one.vanished}
     reasons = {
         one.ref.identity: f"{one.ref.name}: {reason}"
         for one in wanted
@@ -109,6 +113,21 @@ def _reasons(
     }
     gone = {ref: f"{ref.name}: not found any more" for ref in known if ref not in refs} if searching else {}
     return reasons | gone
+
+
+def _is_known_to_be_ours(vault_secret: VaultSecret, observed: Observed) -> bool:
+    """Tell it from one that outlived another VaultSecret and was let go of: taking that up is no healing."""
+    return vault_secret.status.target is not None or observed.owner_uid == vault_secret.metadata.uid
+
+
+def asked_anew(vault_secret: VaultSecret) -> str | None:
+    """The text of the annotation by which somebody asks for everything to be read again, unless that was done.
+
+    A text may be as long as people like; what differs after so many letters is taken for the same.
+    """
+    asked = vault_secret.metadata.annotations.get(REFRESH_ANNOTATION)
+    asked = None if asked is None else asked[:_LONGEST_ASKING]
+    return None if asked == vault_secret.status.last_handled_refresh else asked
 
 
 def evidence(vault_secret: VaultSecret, observed: Observed | None) -> dict[SecretRef, SecretState]:
@@ -144,63 +163,3 @@ def tampering_with(vault_secret: VaultSecret, observed: Observed) -> Tampering |
         return None
     managers = {observed.foreign[field] for field in observed.foreign} or set(observed.managers)
     return Tampering(missing, added, tuple(sorted(managers)))
-
-
-def change_for(vault_secret: VaultSecret, observed: Observed | None, plan: Plan, desired: Desired) -> Change:
-    """Say what writing the desired target would be, `NONE` if it is there already."""
-    if observed is None:
-        written = vault_secret.status.target
-        return Change.HEALED if written and written.name == vault_secret.target_key.name else Change.CREATED
-    if plan.spec_changed:
-        return Change.UPDATED
-    if plan.tampering is not None:
-        return Change.HEALED
-    return Change.ROTATED if _rotated(observed, desired) else Change.NONE
-
-
-def must_remember(plan: Plan, desired: Desired) -> bool:
-    """Tell whether the target has to be written for its annotation's sake, since something else was read.
-
-    The status tells of later readings by the keys that they fill: what fills none is known from the annotation alone.
-    """
-    return any(not state.keys and plan.known.get(state.ref.identity) != state for state in desired.secrets)
-
-
-def detail_of(change: Change, observed: Observed | None, plan: Plan, desired: Desired) -> str:
-    """Tell in a sentence what was done, by keys and versions."""
-    match change:
-        case Change.NONE:
-            return ""
-        case Change.CREATED:
-            return "Created the Secret with " + _versions(desired.secrets)
-        case Change.UPDATED:
-            return "Wrote the Secret as the VaultSecret asks, with " + _versions(desired.secrets)
-        case Change.HEALED if observed is None:
-            return "The Secret had been deleted; wrote it again with " + _versions(desired.secrets)
-        case Change.HEALED:
-            assert plan.tampering is not None
-            return f"{plan.tampering.text[0].upper()}{plan.tampering.text[1:]}; restored it."
-        case Change.ROTATED:
-            return "Rotated " + _versions(_rotated(observed, desired)) if observed else ""
-
-
-def _rotated(observed: Observed, desired: Desired) -> tuple[SecretState, ...]:
-    """What the target does not hold yet, and what it holds no longer."""
-    before = observed.applied.by_ref if observed.applied is not None else {}
-    after = {state.ref.identity: state for state in desired.secrets}
-    changed = [state for ref, state in after.items() if _content(before.get(ref)) != _content(state)]
-    gone = [replace(state, version=None) for ref, state in before.items() if ref not in after]
-    return (*changed, *gone)
-
-
-def _content(state: SecretState | None) -> tuple[str | None, tuple[str, ...]] | None:
-    return None if state is None else (state.version, state.keys)
-
-
-def _versions(secrets: tuple[SecretState, ...]) -> str:
-    return (
-        ", ".join(
-            f"{', '.join(state.keys) or 'no key'} ({state.ref.name} {state.version or 'absent'})" for state in secrets
-        )
-        + "."
-    )

@@ -13,8 +13,8 @@ from vaultsync.api.restarts import DEFAULT_RESTART_INTERVAL, Restart
 from vaultsync.api.v1alpha1 import StatusRestart, VaultSecretStatus
 
 SETTLING: Final = timedelta(seconds=10)
-"""How long a change is left alone: VaultSecrets that rotate in one poll then share one restart, and kubelets, who hear of
-a changed Secret by watches of their own, know it when the new pods start.
+"""How long a change is left alone: VaultSecrets that rotate in one poll then share one restart, and kubelets, who hear
+of a changed Secret by watches of their own, know it when the new pods start.
 
 https://kubernetes.io/docs/concepts/configuration/secret/#using-secrets-as-files-from-a-pod
 """

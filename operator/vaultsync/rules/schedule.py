@@ -1,12 +1,16 @@
 """When to look again: after success, after failure, and how polls are spread; sleeps nowhere itself."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import assert_never
 
-from vaultsync.api.v1alpha1 import VaultSecret
+from vaultsync.api.v1alpha1 import VaultSecret, VaultSecretStatus
 from vaultsync.rules.changes import CLOCKS_APART
-from vaultsync.rules.outcome import Failed, Outcome, Retry, SecretState, Suspended, Synced
+from vaultsync.rules.expiry import expiry_moments
+from vaultsync.rules.freshness import stale_at
+from vaultsync.rules.outcome import Emptied, Failed, Outcome, Retry, SecretState, Suspended, Synced
 
 Jitter = Callable[[float, float], float]
 """A random number between two bounds; `random.uniform` outside tests."""
@@ -26,6 +30,10 @@ class Next:
     seconds: float | None
     failed: bool = False
 
+    def at_most(self, seconds: float) -> "Next":
+        """The same, but not later than that."""
+        return replace(self, seconds=seconds if self.seconds is None else min(seconds, self.seconds))
+
 
 def next_look(
     vault_secret: VaultSecret,
@@ -35,17 +43,39 @@ def next_look(
     now: datetime,
     recheck: timedelta,
     jitter: Jitter,
+    moments: Iterable[datetime] = (),
 ) -> Next:
-    """Decide when to look again; `failures` counts those in a row, this one included."""
+    """Decide when to look again.
+
+    `failures` counts those in a row, this one included. At each of `moments` there will be something else to say.
+    """
+    sooner = min((_until(moment, now) for moment in moments), default=math.inf)
+    interval = vault_secret.spec.refresh_interval.total_seconds()
     match outcome:
-        case Synced():
-            return Next(until_recheck(outcome.secrets, now=now, recheck=recheck))
         case Suspended():
             return Next(None)
+        case Synced():
+            seconds = min(sooner, until_recheck(outcome.secrets, now=now, recheck=recheck))
+            return Next(None if seconds == math.inf else seconds)
+        case Emptied():
+            return Next(interval)
+        case Failed() if outcome.retry is Retry.LATER:
+            return Next(min(interval, sooner, outcome.retry_after or math.inf))
         case Failed():
-            if outcome.retry is Retry.LATER:
-                return Next(vault_secret.spec.refresh_interval.total_seconds())
-            return Next(backoff(failures, jitter=jitter, at_least=outcome.retry_after or 0.0), failed=True)
+            wait = backoff(failures, jitter=jitter, at_least=outcome.retry_after or 0.0)
+            return Next(min(wait, sooner), failed=True)
+        case _:
+            assert_never(outcome)
+
+
+def moments_of(status: VaultSecretStatus, interval: timedelta, *, now: datetime, notice: timedelta) -> set[datetime]:
+    """The moments at which the status has to say something else, though nothing happens."""
+    stale = stale_at(status, interval)
+    return {*expiry_moments(status.entries, now=now, notice=notice), *([] if stale is None else [stale])}
+
+
+def _until(moment: datetime, now: datetime) -> float:
+    return max(FIRST_RETRY, (moment - now).total_seconds())
 
 
 def backoff(failures: int, *, jitter: Jitter, at_least: float = 0.0) -> float:
@@ -60,10 +90,10 @@ def recheck_interval(uid: str, longest: timedelta) -> timedelta:
     return longest * (EARLIEST_RECHECK + (1 - EARLIEST_RECHECK) * share)
 
 
-def until_recheck(secrets: tuple[SecretState, ...], *, now: datetime, recheck: timedelta) -> float | None:
-    """Seconds until the oldest reading has to be renewed whatever the listing says."""
+def until_recheck(secrets: tuple[SecretState, ...], *, now: datetime, recheck: timedelta) -> float:
+    """Seconds until the oldest reading has to be renewed whatever the listing says; without end if nothing was read."""
     if not secrets:
-        return None
+        return math.inf
     left = recheck - (now - min(state.read_at for state in secrets))
     return max(FIRST_RETRY, min(left, recheck + CLOCKS_APART).total_seconds())
 

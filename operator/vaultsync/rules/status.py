@@ -1,56 +1,101 @@
 """The status that people see of a VaultSecret, from the one before and an outcome; whether to write it is not ours."""
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import assert_never
 
-from vaultsync.api.v1alpha1 import Condition, StatusEntry, StatusTarget, VaultSecret, VaultSecretHead, VaultSecretStatus
-from vaultsync.rules.outcome import Change, Outcome, SecretState, Synced, ready_status
+from vaultsync.api.v1alpha1 import (
+    Condition,
+    StatusEntry,
+    StatusTarget,
+    VaultSecret,
+    VaultSecretHead,
+    VaultSecretStatus,
+)
+from vaultsync.rules.conditions import EXPIRING, READY, STALE, Said, next_condition
+from vaultsync.rules.expiry import expiring
+from vaultsync.rules.freshness import last_success, staleness
+from vaultsync.rules.outcome import Change, Emptied, Failed, Outcome, SecretState, Suspended, Synced, ready_status
 
-READY = "Ready"
+
+def status_after(
+    vault_secret: VaultSecret, outcome: Outcome, *, now: datetime, looked_at: datetime | None, notice: timedelta
+) -> VaultSecretStatus:
+    """Build the next status; what a failure tells nothing about stays as it was.
+
+    Args:
+        vault_secret: The VaultSecret with the status before.
+        outcome: What came of the reconcile.
+        now: Our clock.
+        looked_at: When the vault's last successful poll began, if there was one.
+        notice: How long before its date a secret counts as expiring.
+    """
+    success = last_success(vault_secret.status, looked_at)
+    stale = staleness(vault_secret, outcome, success, interval=vault_secret.spec.refresh_interval, now=now)
+    before = vault_secret.status
+    match outcome:
+        case Failed() | Suspended():
+            return _untouched(vault_secret, outcome, stale, now=now, notice=notice)
+        case Emptied():
+            return VaultSecretStatus(
+                observed_generation=vault_secret.metadata.generation,
+                conditions=_conditions(vault_secret, outcome, stale, (), now=now, notice=notice),
+                missing=outcome.missing,
+                last_change_time=before.last_change_time if outcome.change is Change.NONE else now,
+                restarts=before.restarts,
+                last_handled_refresh=before.last_handled_refresh,
+            )
+        case Synced():
+            entries = tuple(_entry(key, state) for state in outcome.secrets for key in state.keys)
+            return VaultSecretStatus(
+                observed_generation=vault_secret.metadata.generation,
+                conditions=_conditions(vault_secret, outcome, stale, entries, now=now, notice=notice),
+                target=StatusTarget(name=vault_secret.target_key.name),
+                entries=entries,
+                missing=outcome.missing,
+                left_out=outcome.left_out or None,
+                last_change_time=before.last_change_time if outcome.change is Change.NONE else now,
+                content_change_time=now if outcome.content_changed else before.content_change_time,
+                restarts=before.restarts,
+                last_handled_refresh=before.last_handled_refresh if outcome.refreshed is None else outcome.refreshed,
+            )
+        case _:
+            assert_never(outcome)
 
 
-def status_after(vault_secret: VaultSecret, outcome: Outcome, *, now: datetime) -> VaultSecretStatus:
-    """Build the next status; what a failure tells nothing about stays as it was."""
-    if not isinstance(outcome, Synced):
-        return status_of_untouched(vault_secret, outcome, now=now)
-    return VaultSecretStatus(
-        observed_generation=vault_secret.metadata.generation,
-        conditions=(_ready(vault_secret, outcome, now=now),),
-        target=StatusTarget(name=vault_secret.target_key.name),
-        entries=tuple(_entry(key, state) for state in outcome.secrets for key in state.keys),
-        left_out=outcome.left_out or None,
-        last_change_time=vault_secret.status.last_change_time if outcome.change is Change.NONE else now,
+def status_of_unreadable(
+    head: VaultSecretHead, outcome: Failed, *, now: datetime, notice: timedelta
+) -> VaultSecretStatus:
+    """Build the next status of one whose spec cannot be read and whose target was left alone."""
+    stale = staleness(head, outcome, last_success(head.status, None), interval=None, now=now)
+    return _untouched(head, outcome, stale, now=now, notice=notice)
+
+
+def _untouched(
+    head: VaultSecretHead, outcome: Failed | Suspended, stale: Said, *, now: datetime, notice: timedelta
+) -> VaultSecretStatus:
+    missing = outcome.missing if isinstance(outcome, Failed) else None
+    return head.status.model_copy(
+        update={
+            "observed_generation": head.metadata.generation,
+            "conditions": _conditions(head, outcome, stale, head.status.entries, now=now, notice=notice),
+            "missing": head.status.missing if missing is None else missing,
+        }
     )
 
 
-def status_of_untouched(head: VaultSecretHead, outcome: Outcome, *, now: datetime) -> VaultSecretStatus:
-    """Build the next status of one whose target was left alone, for whose spec we need not know."""
-    return VaultSecretStatus(
-        observed_generation=head.metadata.generation,
-        conditions=(_ready(head, outcome, now=now),),
-        target=head.status.target,
-        entries=head.status.entries,
-        left_out=head.status.left_out,
-        last_change_time=head.status.last_change_time,
-    )
-
-
-def condition(status: VaultSecretStatus, kind: str) -> Condition | None:
-    """Find a condition by its type."""
-    return next((one for one in status.conditions if one.type == kind), None)
-
-
-def _ready(head: VaultSecretHead, outcome: Outcome, *, now: datetime) -> Condition:
-    before = condition(head.status, READY)
-    status = ready_status(outcome)
-    unchanged = before is not None and before.status == status
-    return Condition(
-        type=READY,
-        status=status,
-        reason=outcome.reason.value,
-        message=outcome.message,
-        last_transition_time=before.last_transition_time if before is not None and unchanged else now,
-        observed_generation=head.metadata.generation,
-    )
+def _conditions(
+    head: VaultSecretHead,
+    outcome: Outcome,
+    stale: Said,
+    entries: Sequence[StatusEntry],
+    *,
+    now: datetime,
+    notice: timedelta,
+) -> tuple[Condition, ...]:
+    ready = Said(ready_status(outcome), outcome.reason.value, outcome.message)
+    said = {READY: ready, STALE: stale, EXPIRING: expiring(entries, now=now, notice=notice)}
+    return tuple(next_condition(head, kind, one, now=now) for kind, one in said.items())
 
 
 def _entry(key: str, state: SecretState) -> StatusEntry:

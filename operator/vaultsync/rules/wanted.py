@@ -4,12 +4,12 @@ A search looks at the last whole listing that the vault's poller has made: it co
 """
 
 import fnmatch
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from vaultsync.api.v1alpha1 import Find, VaultSecretSpec
 from vaultsync.rules.changes import Seen, Sighting
-from vaultsync.rules.outcome import NotYet, Reason, SecretRef, SyncError
+from vaultsync.rules.outcome import NotYet, Reason, SecretRef, SecretState, SyncError
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,8 @@ class Wanted:
 
     ref: SecretRef
     optional: bool
+    vanished: bool = False
+    """It was found before and is not listed any more; it is read to make sure that it is gone."""
 
 
 def named_secrets(spec: VaultSecretSpec) -> Iterator[Wanted]:
@@ -51,6 +53,16 @@ def wanted_secrets(spec: VaultSecretSpec, seen: Seen) -> tuple[Wanted, ...]:
         first = merged.setdefault(wanted.ref.identity, wanted)
         merged[wanted.ref.identity] = replace(first, optional=first.optional and wanted.optional)
     return tuple(merged.values())
+
+
+def vanished_finds(spec: VaultSecretSpec, known: Mapping[SecretRef, SecretState], seen: Seen) -> Iterator[Wanted]:
+    """What fills keys as far as is known, and is in the listing no more, not even unfit or disabled."""
+    if not searches(spec) or seen.catalog is None:
+        return
+    named = {wanted.ref.identity for wanted in named_secrets(spec)}
+    for ref, state in known.items():
+        if state.version is not None and ref.follows and ref not in named and ref.name not in seen.catalog:
+            yield Wanted(state.ref, optional=True, vanished=True)
 
 
 def found_secrets(find: Find, seen: Seen) -> tuple[Sighting, ...]:

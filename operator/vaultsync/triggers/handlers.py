@@ -10,7 +10,7 @@ from typing import Any
 import kopf
 
 from vaultsync.adapters.cluster import Access
-from vaultsync.api import GROUP, PLURAL, VERSION, ObjectKey
+from vaultsync.api import GROUP, PLURAL, REFRESH_ANNOTATION, RELEASE_ANNOTATION, VERSION, ObjectKey
 from vaultsync.api.v1alpha1 import InvalidSpec, OnDelete, VaultSecret, VaultSecretHead
 from vaultsync.inventory import Inventory
 from vaultsync.triggers.polls import Polls
@@ -93,7 +93,14 @@ class VaultSecretEvents:
 
 
 def _asks_the_same(before: VaultSecret, after: VaultSecret) -> bool:
-    return (before.metadata.uid, before.metadata.generation) == (after.metadata.uid, after.metadata.generation)
+    return _asked(before) == _asked(after)
+
+
+def _asked(vault_secret: VaultSecret) -> tuple[object, ...]:
+    """What of it counts: annotations are no part of the spec that the generation counts."""
+    metadata = vault_secret.metadata
+    annotations = (metadata.annotations.get(name) for name in (REFRESH_ANNOTATION, RELEASE_ANNOTATION))
+    return metadata.uid, metadata.generation, *annotations
 
 
 def _priority(before: VaultSecret | None, after: VaultSecret) -> Priority:

@@ -7,7 +7,8 @@ https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -45,6 +46,8 @@ class _View:
     """
 
     known: dict[ObjectKey, Observed] = field(default_factory=dict)
+    owned: defaultdict[str, set[ObjectKey]] = field(default_factory=lambda: defaultdict(set))
+    """By the uid of the VaultSecret that they say they belong to."""
     position: str | None = None
 
     def take(self, event: TargetEvent) -> bool:
@@ -67,16 +70,27 @@ class _View:
     def remember(self, key: ObjectKey, observed: Observed) -> None:
         """Take a write of ours as seen, unless the watch has come past it and knows better."""
         if self.position is None or _is_later(observed.resource_version, self.position):
-            self.known[key] = observed
+            self._set(key, observed)
 
     def _replace(self, key: ObjectKey, observed: Observed | None, moment: str) -> bool:
         known = self.known.get(key)
         if known is not None and not _is_later(moment, known.resource_version):
             return False
-        if observed is None:
-            return self.known.pop(key, None) is not None
-        self.known[key] = observed
-        return known is None or replace(known, resource_version=observed.resource_version) != observed
+        self._set(key, observed)
+        if known is None or observed is None:
+            return known is not observed
+        return replace(known, resource_version=observed.resource_version) != observed
+
+    def _set(self, key: ObjectKey, observed: Observed | None) -> None:
+        known = self.known.pop(key, None)
+        if known is not None and known.owner_uid is not None:
+            self.owned[known.owner_uid].discard(key)
+            if not self.owned[known.owner_uid]:
+                del self.owned[known.owner_uid]
+        if observed is not None:
+            self.known[key] = observed
+            if observed.owner_uid is not None:
+                self.owned[observed.owner_uid].add(key)
 
 
 class Targets:
@@ -125,6 +139,10 @@ class Targets:
             for key, observed in view.known.items()
             if namespace in {None, key.namespace}
         }
+
+    def owned_by(self, uid: str) -> Collection[ObjectKey]:
+        """The targets that say that they belong to the VaultSecret of that uid, as last seen."""
+        return [key for view in self._views.values() for key in view.owned.get(uid, ())]
 
     def remember(self, key: ObjectKey, observed: Observed) -> None:
         """Take what we wrote ourselves as seen, so that the watch's word of it is no news."""

@@ -266,7 +266,7 @@ async def test_a_strangers_secret_may_be_adopted_and_what_it_held_goes(world: Wo
     await world.work()
 
     assert world.values() == {"password": "first"}
-    assert world.events == [("Normal", "Updated")]
+    assert world.events == [("Normal", "Adopted")]
     await world.poll()
     await world.rests()
 

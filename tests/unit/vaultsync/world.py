@@ -15,21 +15,25 @@ from kvsecrets.testing import AsyncFakeCredential, FakeVault
 from tests.builders import KEY, VAULT
 from tests.clocks import Clock, settle, skip
 from tests.fakes import FakeCluster
+from tests.fakes.workloads import FakeWorkloads
 from tests.manifests import manifest, spec
 from vaultsync.adapters.vaults import Budget, Vaults
 from vaultsync.api import ObjectKey
-from vaultsync.api.v1alpha1 import Condition, VaultSecretHead, VaultSecretStatus
+from vaultsync.api.v1alpha1 import Condition, StatusRestart, VaultSecretHead, VaultSecretStatus
 from vaultsync.inventory import Inventory
 from vaultsync.reconcile import Limits, Reconciler
+from vaultsync.restarting import Restarter
 from vaultsync.rules.outcome import Outcome, SyncError
 from vaultsync.rules.schedule import Next
-from vaultsync.triggers.polls import Mode, Poller, Trigger
+from vaultsync.telling import Teller
+from vaultsync.triggers.poller import Mode, Poller, Trigger
 from vaultsync.triggers.targets import Targets
 
 SKEW: Final = timedelta(minutes=7)
 """The vault's clock is ahead of ours."""
 
 RECHECK: Final = timedelta(days=1)
+NOTICE: Final = timedelta(days=14)
 
 Line = dict[str, Any]
 
@@ -63,6 +67,9 @@ class Notes:
     def untold(self, vault_secret: VaultSecretHead, error: SyncError) -> None:
         self.told_nobody.append(error)
 
+    def restarted(self, vault_secret: VaultSecretHead, entry: StatusRestart) -> None:
+        """Restarts are seen by the workloads."""
+
     def vault_call(self, vault_url: str, *, operation: str, status: str, seconds: float) -> None:
         """The vault counts its calls itself."""
 
@@ -80,6 +87,7 @@ class World:
         self.clock = Clock()
         self.vault = FakeVault(VAULT, clock=self.vault_time)
         self.cluster = FakeCluster(now=self.clock)
+        self.workloads = FakeWorkloads(now=self.clock)
         self.http = httpx.AsyncClient(transport=self.vault.async_transport())
         self.names: list[str] = []
         self.queued: set[ObjectKey] = set()
@@ -107,6 +115,7 @@ class World:
             trigger=Trigger(lambda key, _: self.queued.add(key), lambda key: self.reconciler.is_due(key)),  # noqa: PLW0108  it comes to be below
             record=self.notes,
             clock=self.clock.seconds,
+            now=self.clock,
             jitter=lambda low, _: low,
         )
         self.reconciler = Reconciler(
@@ -118,8 +127,10 @@ class World:
             answered=lambda _: self.poller.answered(),
             forget=self._forget,
             list_now=lambda _: self.poller.hurry(now=True),
+            teller=Teller(self.cluster, self.inventory, self.notes),
+            restarter=Restarter(self.workloads, self.notes, self.clock),
             record=self.notes,
-            limits=Limits((".vault.azure.net",), RECHECK),
+            limits=Limits((".vault.azure.net",), RECHECK, NOTICE),
             now=self.clock,
             jitter=lambda low, _: low,
         )
@@ -217,8 +228,11 @@ class World:
         return self.cluster.vault_secret(key_of(name)).status
 
     def ready(self, name: str = "db") -> Condition:
-        (condition,) = self.status(name).conditions
-        return condition
+        return self.condition("Ready", name)
+
+    def condition(self, kind: str, name: str = "db") -> Condition:
+        (found,) = (one for one in self.status(name).conditions if one.type == kind)
+        return found
 
     @property
     def events(self) -> list[tuple[str, str]]:

@@ -11,8 +11,8 @@ from datetime import datetime
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from vaultsync.api.v1alpha1 import Condition, VaultSecret
+from vaultsync.rules.conditions import READY, condition
 from vaultsync.rules.outcome import Reason
-from vaultsync.rules.status import READY, condition
 
 PENDING = "Pending"
 """In the place of a reason: not looked at yet."""
@@ -28,6 +28,8 @@ class VaultState:
     """When the last poll began that went well."""
     listed: int | None = None
     """How many secrets the last whole listing has found."""
+    held: bool = False
+    """Whether so many secrets are gone that nothing is deleted."""
     broken: bool = False
     """Whether only a probe is let through to it."""
     throttled_seconds: float = 0.0
@@ -78,6 +80,11 @@ def _of_vaults(vaults: Mapping[str, VaultState]) -> Iterable[Metric]:
         "Secrets that the last whole listing of the vault has found.",
         labels=["vault"],
     )
+    held = GaugeMetricFamily(
+        "vaultsync_vault_deletion_brake",
+        "Whether most secrets of the vault have vanished together, so that nothing is deleted.",
+        labels=["vault"],
+    )
     broken = GaugeMetricFamily(
         "vaultsync_vault_breaker_open",
         "Whether the vault has failed so often that only a probe is let through now and then.",
@@ -98,10 +105,11 @@ def _of_vaults(vaults: Mapping[str, VaultState]) -> Iterable[Metric]:
             looked_at.add_metric([vault], state.looked_at.timestamp())
         if state.listed is not None:
             listed.add_metric([vault], state.listed)
+        held.add_metric([vault], state.held)
         broken.add_metric([vault], state.broken)
         throttled.add_metric([vault], state.throttled_seconds)
         waited.add_metric([vault], state.waited_seconds)
-    return up, looked_at, listed, broken, throttled, waited
+    return up, looked_at, listed, held, broken, throttled, waited
 
 
 def reason_of(vault_secret: VaultSecret) -> str:

@@ -12,7 +12,8 @@ from datetime import datetime
 
 from vaultsync.adapters.telemetry.states import PENDING, State, reason_of
 from vaultsync.api.v1alpha1 import VaultSecret
-from vaultsync.rules.freshness import is_stale, last_success
+from vaultsync.rules.conditions import STALE, condition
+from vaultsync.rules.freshness import last_success
 from vaultsync.rules.outcome import Reason
 
 
@@ -50,17 +51,18 @@ class _Gauges:
             "When the secret behind a key expires, if the vault has a date for it.",
         )
 
-    def add(self, vault_secret: VaultSecret, looked_at: datetime | None, now: datetime) -> None:
+    def add(self, vault_secret: VaultSecret, looked_at: datetime | None) -> None:
         """Tell of one VaultSecret, whose vault's last successful poll began at that moment."""
         who = f"{_label('name', vault_secret.key.name)},{_label('namespace', vault_secret.key.namespace)}"
-        last = last_success(vault_secret, looked_at)
+        last = last_success(vault_secret.status, looked_at)
         if not vault_secret.spec.suspend:
             reason = reason_of(vault_secret)
             self._ready.add(who, int(reason == Reason.SYNCED))
             if reason not in {Reason.SYNCED, PENDING}:
                 why = f"{_label('reason', reason)},{_label('vault', vault_secret.spec.vault_url)}"
                 self._failing.add(f"{who},{why}", 1)
-            self._stale.add(who, int(is_stale(vault_secret, last, now=now)))
+            stale = condition(vault_secret.status, STALE)
+            self._stale.add(who, int(stale is not None and stale.status == "True"))
         if last is not None:
             self._success.add(who, last.timestamp())
         for entry in vault_secret.status.entries:
@@ -77,7 +79,7 @@ def exposition(state: State) -> str:
     gauges = _Gauges()
     for vault_secret in state.vault_secrets:
         vault = state.vaults.get(vault_secret.spec.vault_url)
-        gauges.add(vault_secret, None if vault is None else vault.looked_at, state.now)
+        gauges.add(vault_secret, None if vault is None else vault.looked_at)
     return "".join(gauges.text())
 
 

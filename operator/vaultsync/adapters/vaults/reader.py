@@ -201,6 +201,7 @@ class Vaults:
             expires=properties.expires_on,
             read_at=secret.response.date or vault.time(),
             content_type=properties.content_type,
+            not_before=properties.not_before,
         )
 
     async def _version_before_the_newest(self, vault: _Vault, name: str) -> str:

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,14 @@ from hypothesis import strategies as st
 
 from tests.builders import FIRST, READ_AT, SECOND, START, a_state, a_vault_secret, an_entry
 from vaultsync.api.v1alpha1 import Encoding, OnDelete, VaultSecret
-from vaultsync.rules.applied import Applied, applied_keys, fingerprint, from_annotation, to_annotation
+from vaultsync.rules.applied import (
+    Applied,
+    applied_keys,
+    content_fingerprint,
+    fingerprint,
+    from_annotation,
+    to_annotation,
+)
 from vaultsync.rules.outcome import SecretRef, SecretState
 
 SECONDS = st.integers(0, 10**10).map(lambda seconds: datetime.fromtimestamp(seconds, UTC))
@@ -33,7 +41,9 @@ STATES = st.builds(
 def test_what_was_written_is_read_back(states: tuple[SecretState, ...]) -> None:
     vault_secret = a_vault_secret()
 
-    assert from_annotation(to_annotation(vault_secret, states)) == Applied(fingerprint(vault_secret), states)
+    assert from_annotation(to_annotation(vault_secret, states)) == Applied(
+        fingerprint(vault_secret), states, content_fingerprint(vault_secret)
+    )
 
 
 def test_equal_states_are_equal_texts() -> None:
@@ -166,3 +176,24 @@ def test_specs_that_make_different_targets_are_told_apart(other: VaultSecret) ->
 )
 def test_how_and_whether_we_look_makes_no_other_target(same: VaultSecret) -> None:
     assert fingerprint(same) == fingerprint(a_vault_secret())
+
+
+@pytest.mark.parametrize(
+    ("changes", "same"),
+    [
+        ({"target": {"labels": {"team": "shop"}}}, True),
+        ({"on_delete": "Retain"}, True),
+        ({"target": {"template": {"DSN": "{{ password }}"}}}, False),
+        ({"data_from": [{"object": "app"}]}, False),
+    ],
+    ids=["labels", "what becomes of it", "a template", "another source"],
+)
+def test_the_content_is_told_apart_by_what_fills_it(changes: dict[str, Any], same: bool) -> None:
+    assert (content_fingerprint(a_vault_secret(**changes)) == content_fingerprint(a_vault_secret())) is same
+    assert fingerprint(a_vault_secret(**changes)) != fingerprint(a_vault_secret())
+
+
+def test_an_annotation_of_an_older_operator_is_read() -> None:
+    text = json.dumps({"spec": "x", "secrets": []})
+
+    assert from_annotation(text) == Applied("x", ())

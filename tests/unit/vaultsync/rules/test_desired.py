@@ -9,7 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import FIRST, READ_AT, UID, a_reading, a_sighting, a_state, a_vault_secret, an_entry, an_observed
+from tests.builders import (
+    FIRST,
+    READ_AT,
+    UID,
+    a_reading,
+    a_sighting,
+    a_state,
+    a_vault_secret,
+    an_absent,
+    an_entry,
+    an_observed,
+)
 from vaultsync.api import APPLIED_ANNOTATION, MANAGED_BY_LABEL, OWNER_UID_LABEL
 from vaultsync.api.v1alpha1 import VaultSecret
 from vaultsync.rules.applied import from_annotation
@@ -145,7 +156,7 @@ def test_the_values_of_a_secret_weigh_one_mib_at_most(extra: int, fits: bool) ->
 def test_an_absent_secret_leaves_its_key_out_and_is_remembered_as_absent() -> None:
     vault_secret = a_vault_secret(an_entry(), an_entry(key="token", secret_name="api-token", optional=True))
 
-    desired = made(vault_secret, {"password": a_reading(), "token": Absent(READ_AT)})
+    desired = made(vault_secret, {"password": a_reading(), "token": an_absent()})
 
     assert desired.manifest["data"].keys() == {"password"}
     assert desired.secrets[1] == a_state("token", source="api-token", version=None, updated=None)
@@ -207,7 +218,7 @@ def test_the_fields_that_must_be_ours_are_those_that_we_apply(on_delete: str) ->
         on_delete=on_delete,
         target={"labels": {"team": "shop"}},
     )
-    desired = made(vault_secret, {"password": a_reading(), "token": Absent(READ_AT)})
+    desired = made(vault_secret, {"password": a_reading(), "token": an_absent()})
 
     assert expected_fields(vault_secret, frozenset({"password"})) == owned_fields(desired.manifest)
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import START, a_synced, a_vault_secret
+from tests.builders import NOTICE, START, a_synced, a_vault_secret
 from vaultsync.api.v1alpha1 import VaultSecretStatus
-from vaultsync.rules.events import Event, event_for
+from vaultsync.rules.events import Event, events_for
 from vaultsync.rules.outcome import Change, Failed, Outcome, Reason, Suspended
 from vaultsync.rules.status import status_after
 
@@ -18,14 +18,14 @@ ELSEWHERE = Failed(Reason.VAULT_UNREACHABLE, "No answer for another vault.")
 DENIED = Failed(Reason.ACCESS_DENIED, "No answer.")
 
 
-def events_of(*outcomes: Outcome) -> list[Event | None]:
+def events_of(*outcomes: Outcome) -> list[list[Event]]:
     """The events of outcomes that follow one another, each told to the status before the next."""
-    told: list[Event | None] = []
+    told: list[list[Event]] = []
     status = VaultSecretStatus()
     for minute, outcome in enumerate(outcomes):
-        told.append(event_for(status, outcome))
-        now = START + minute * timedelta(minutes=1)
-        status = status_after(a_vault_secret(status=status), outcome, now=now)
+        now, before = START + minute * timedelta(minutes=1), status
+        status = status_after(a_vault_secret(status=before), outcome, now=now, looked_at=None, notice=NOTICE)
+        told.append([*events_for(before, status, outcome)])
     return told
 
 
@@ -36,10 +36,12 @@ def events_of(*outcomes: Outcome) -> list[Event | None]:
         (Change.UPDATED, Event("Normal", "Updated", "What was done.")),
         (Change.ROTATED, Event("Normal", "Rotated", "What was done.")),
         (Change.HEALED, Event("Warning", "Tampered", "What was done.")),
+        (Change.ADOPTED, Event("Normal", "Adopted", "What was done.")),
+        (Change.REMOVED, Event("Warning", "SourceDeleted", "What was done.")),
     ],
 )
 def test_every_deed_is_an_event(change: Change, event: Event) -> None:
-    assert event_for(VaultSecretStatus(), a_synced(change=change, detail="What was done.")) == event
+    assert events_of(a_synced(change=change, detail="What was done.")) == [[event]]
 
 
 @pytest.mark.parametrize(
@@ -68,14 +70,16 @@ def test_every_deed_is_an_event(change: Change, event: Event) -> None:
     ],
 )
 def test_what_is_told_of_a_story(outcomes: tuple[Outcome, ...], told: list[str | None]) -> None:
-    assert [event and event.reason for event in events_of(*outcomes)] == told
+    assert [[event.reason for event in events] for events in events_of(*outcomes)] == [
+        [] if reason is None else [reason] for reason in told
+    ]
 
 
 def test_failures_are_warnings_and_the_rest_is_normal() -> None:
     assert events_of(AWAY, IN_SYNC, Suspended()) == [
-        Event("Warning", "VaultUnreachable", "No answer."),
-        Event("Normal", "Synced", "In sync again."),
-        Event("Normal", "Suspended", Reason.SUSPENDED.sentence),
+        [Event("Warning", "VaultUnreachable", "No answer.")],
+        [Event("Normal", "Synced", "In sync again.")],
+        [Event("Normal", "Suspended", Reason.SUSPENDED.sentence)],
     ]
 
 
@@ -86,4 +90,4 @@ def test_without_a_deed_an_outcome_that_repeats_the_one_before_is_no_event(outco
     repeated = [
         event for before, after, event in zip(outcomes, outcomes[1:], told[1:], strict=False) if before == after
     ]
-    assert repeated == [None] * len(repeated)
+    assert repeated == [[]] * len(repeated)

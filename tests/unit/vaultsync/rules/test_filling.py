@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import READ_AT, VAULT, a_reading, a_sighting, an_entry
+from tests.builders import VAULT, a_reading, a_sighting, an_absent, an_entry
 from vaultsync.api.v1alpha1 import Entry, VaultSecretSpec
 from vaultsync.rules.changes import Seen
 from vaultsync.rules.filling import Filled, fill, states_of
@@ -52,7 +52,7 @@ def test_an_objects_keys_are_renamed() -> None:
 
 
 def test_an_optional_object_that_is_absent_fills_nothing() -> None:
-    made = filled({"object": "app", "optional": True}, app=Absent(READ_AT))
+    made = filled({"object": "app", "optional": True}, app=an_absent())
 
     assert (made.contents, made.fillers) == ({}, {})
 
@@ -68,11 +68,11 @@ def test_what_is_found_is_renamed() -> None:
 
 
 def test_what_was_found_and_has_gone_is_left_out() -> None:
-    assert contents(SEARCH, shop_user="a", shop_old=Absent(READ_AT)) == {"shop-user": "a"}
+    assert contents(SEARCH, shop_user="a", shop_old=an_absent()) == {"shop-user": "a"}
 
 
 def test_a_search_that_finds_nothing_is_a_failure_that_keeps_the_last_good_target() -> None:
-    error = refusal(SEARCH, shop_old=Absent(READ_AT))
+    error = refusal(SEARCH, shop_old=an_absent())
 
     assert error.reason is Reason.SECRET_NOT_FOUND
     assert "No enabled secret of vault https://shop.vault.azure.net fits" in error.message
@@ -134,7 +134,7 @@ def test_the_version_before_has_a_key_of_its_own_and_none_while_there_is_none() 
     newest, before = SecretRef("db-password"), SecretRef("db-password", previous=True)
 
     both = fill(spec, {newest: a_reading("b"), before: a_reading("a")}, Seen())
-    one = fill(spec, {newest: a_reading("b"), before: Absent(READ_AT)}, Seen())
+    one = fill(spec, {newest: a_reading("b"), before: an_absent()}, Seen())
 
     assert both.contents == {"password": b"b", "password.old": b"a"}
     assert one.contents == {"password": b"b"}
@@ -154,8 +154,8 @@ def test_a_secret_is_remembered_once_with_all_its_keys_as_it_was_spelled() -> No
 def test_an_absent_secret_keeps_its_key_unless_another_fills_it() -> None:
     data = [an_entry(optional=True), an_entry(key="token", secret_name="api-token", optional=True)]
     readings: dict[SecretRef, Reading | Absent] = {
-        SecretRef("db-password"): Absent(READ_AT),
-        SecretRef("api-token"): Absent(READ_AT),
+        SecretRef("db-password"): an_absent(),
+        SecretRef("api-token"): an_absent(),
         SecretRef("app"): a_reading('{"password": "x"}'),
     }
     spec = VaultSecretSpec.model_validate({"vault_url": VAULT, "data": tuple(data), "data_from": [{"object": "app"}]})

@@ -4,11 +4,13 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from tests.builders import READ_AT, SECOND, START, a_status, a_status_entry, a_vault_secret
-from vaultsync.api.v1alpha1 import StatusEntry, VaultSecretStatus
-from vaultsync.rules.freshness import is_stale, last_success, rotation_delay
+from tests.builders import READ_AT, SECOND, START, a_status, a_status_entry, a_synced, a_vault_secret
+from vaultsync.api.v1alpha1 import Condition, StatusEntry, VaultSecretStatus
+from vaultsync.rules.freshness import last_success, rotation_delay, stale_at, staleness
+from vaultsync.rules.outcome import Emptied, Failed, Outcome, Reason, Suspended
 
 MINUTE = timedelta(minutes=1)
+SECOND_LONG = timedelta(seconds=1)
 POLLED = READ_AT + 10 * MINUTE
 LATE = a_status_entry(key="other", read_at=READ_AT + MINUTE)
 
@@ -37,22 +39,83 @@ LATE = a_status_entry(key="other", read_at=READ_AT + MINUTE)
     ],
 )
 def test_the_last_success_is(status: VaultSecretStatus, looked_at: datetime | None, expected: datetime | None) -> None:
-    assert last_success(a_vault_secret(status=status), looked_at) == expected
+    assert last_success(status, looked_at) == expected
+
+
+AWAY = Failed(Reason.VAULT_UNREACHABLE, "No answer.")
+GONE = Emptied(Reason.SECRET_NOT_FOUND, "Gone.", ())
+
+
+def stale_status(status: VaultSecretStatus, *, message: str = "For long.") -> VaultSecretStatus:
+    """That status, saying that it is stale."""
+    stale = Condition(type="Stale", status="True", reason="NotConfirmed", message=message, last_transition_time=READ_AT)
+    return status.model_copy(update={"conditions": (*status.conditions, stale)})
 
 
 @pytest.mark.parametrize(
-    ("age", "suspend", "stale"),
-    [(6 * MINUTE, False, False), (6 * MINUTE + timedelta(seconds=1), False, True), (60 * MINUTE, True, False)],
-    ids=["three intervals are patience", "more are not", "nobody looks at a suspended one"],
+    ("outcome", "status", "age", "said"),
+    [
+        (a_synced(), a_status(), 60 * MINUTE, ("False", "Fresh")),
+        (a_synced(), stale_status(a_status()), 60 * MINUTE, ("False", "Fresh")),
+        (Suspended(), a_status(), 60 * MINUTE, ("Unknown", "Suspended")),
+        (GONE, a_status(), 60 * MINUTE, ("Unknown", "NothingWritten")),
+        (AWAY, VaultSecretStatus(), 60 * MINUTE, ("Unknown", "NothingWritten")),
+        (AWAY, a_status(), 6 * MINUTE - SECOND_LONG, ("False", "Fresh")),
+        (AWAY, a_status(), 6 * MINUTE, ("True", "NotConfirmed")),
+        (AWAY, stale_status(a_status()), MINUTE, ("True", "NotConfirmed")),
+    ],
+    ids=[
+        "in sync: not stale, however long ago it was read",
+        "in sync again",
+        "suspended: nobody knows",
+        "no Secret any more: nothing that could be stale",
+        "no Secret yet: nothing that could be stale",
+        "failing for less than three intervals: not yet",
+        "failing for three intervals: stale",
+        "still failing: still stale, whatever the clock says",
+    ],
 )
-def test_a_target_is_stale_when_its_last_success_is_too_old(age: timedelta, suspend: bool, stale: bool) -> None:
-    vault_secret = a_vault_secret(refresh_interval=2 * MINUTE, suspend=suspend)
+def test_a_target_is_stale(outcome: Outcome, status: VaultSecretStatus, age: timedelta, said: tuple[str, str]) -> None:
+    success = last_success(status, None)
 
-    assert is_stale(vault_secret, READ_AT, now=READ_AT + age) is stale
+    found = staleness(a_vault_secret(status=status), outcome, success, interval=2 * MINUTE, now=READ_AT + age)
+
+    assert found[:2] == said
 
 
-def test_what_never_was_in_sync_is_not_stale() -> None:
-    assert not is_stale(a_vault_secret(), None, now=READ_AT + timedelta(days=30))
+def test_how_long_it_was_not_confirmed_is_told_in_words_that_stay() -> None:
+    first = staleness(a_vault_secret(), AWAY, READ_AT, interval=MINUTE, now=READ_AT + 5 * MINUTE)
+    told = a_vault_secret(status=stale_status(a_status(), message=first.message))
+
+    assert first.message == "The Secret was last known to hold what the vault holds at 2026-03-01 12:30:00 UTC."
+    assert staleness(told, AWAY, READ_AT + MINUTE, interval=MINUTE, now=READ_AT + 9 * MINUTE) == first
+
+
+def test_one_whose_spec_cannot_be_read_does_not_turn_stale() -> None:
+    found = staleness(a_vault_secret(status=a_status()), AWAY, READ_AT, interval=None, now=READ_AT + 600 * MINUTE)
+
+    assert found.status == "False"
+
+
+def fails(*, stale: str) -> VaultSecretStatus:
+    """The status of one that fails since it was read, and what it says about being stale."""
+    status = a_status(reason="VaultUnreachable", since=READ_AT)
+    said = Condition(type="Stale", status=stale, reason="x", message="x", last_transition_time=READ_AT)
+    return status.model_copy(update={"conditions": (*status.conditions, said)})
+
+
+@pytest.mark.parametrize(
+    ("status", "moment"),
+    [
+        (fails(stale="False"), READ_AT + 6 * MINUTE),
+        (fails(stale="True"), None),
+        (a_status(), None),
+        (VaultSecretStatus(), None),
+    ],
+    ids=["one that fails", "one that is stale already", "one in sync", "one that was never looked at"],
+)
+def test_it_turns_stale_by_itself(status: VaultSecretStatus, moment: datetime | None) -> None:
+    assert stale_at(status, 2 * MINUTE) == moment
 
 
 def rotated(after: timedelta, **more: object) -> StatusEntry:

@@ -1,4 +1,4 @@
-"""What one reconcile has to do: what is read and why, what tampering is, and what writing would be."""
+"""What one reconcile has to do: what is read and why, and what tampering is."""
 
 from datetime import timedelta
 
@@ -6,15 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import FAR, READ_AT, SECOND, START, UID, a_sighting, a_state, a_vault_secret, an_entry, an_observed
-from vaultsync.api import APPLIED_ANNOTATION, MANAGED_BY_LABEL
+from tests.builders import FAR, READ_AT, SECOND, UID, a_sighting, a_state, a_vault_secret, an_entry, an_observed
+from vaultsync.api import APPLIED_ANNOTATION, MANAGED_BY_LABEL, REFRESH_ANNOTATION
 from vaultsync.api.v1alpha1 import StatusEntry, StatusTarget, VaultSecret, VaultSecretStatus
 from vaultsync.rules.applied import Applied, fingerprint
 from vaultsync.rules.changes import Seen
-from vaultsync.rules.desired import Desired
 from vaultsync.rules.observed import Field, Observed
-from vaultsync.rules.outcome import Change, SecretRef, SecretState
-from vaultsync.rules.plan import Plan, change_for, detail_of, evidence, must_remember, plan_for
+from vaultsync.rules.outcome import SecretRef, SecretState
+from vaultsync.rules.plan import Plan, asked_anew, evidence, plan_for
 from vaultsync.rules.wanted import Wanted
 
 NOTHING_SEEN = Seen()
@@ -194,95 +193,6 @@ def test_where_nothing_is_known_to_be_written_the_status_counts_for_nothing(obse
     assert evidence(a_vault_secret(status=a_status(a_state())), observed) == {}
 
 
-ROTATED = a_state(version=SECOND, updated=READ_AT, read_at=READ_AT + MINUTE)
-REREAD = a_state(read_at=READ_AT + MINUTE)
-
-
-@pytest.mark.parametrize(
-    ("vault_secret", "observed", "state", "change", "detail"),
-    [
-        (
-            a_vault_secret(),
-            None,
-            a_state(),
-            Change.CREATED,
-            "Created the Secret with password (db-password 0f4a7c9be2d84a6c8c1f7e5d3b2a1908).",
-        ),
-        (
-            a_vault_secret(status=a_status()),
-            None,
-            a_state(),
-            Change.HEALED,
-            "The Secret had been deleted; wrote it again with password (db-password 0f4a7c9be2d84a6c8c1f7e5d3b2a1908).",
-        ),
-        (
-            a_vault_secret(target={"name": "new"}, status=a_status(target="db")),
-            None,
-            a_state(),
-            Change.CREATED,
-            "Created the Secret with password (db-password 0f4a7c9be2d84a6c8c1f7e5d3b2a1908).",
-        ),
-        (
-            a_vault_secret(),
-            an_observed(applied=Applied("another", (a_state(),))),
-            a_state(),
-            Change.UPDATED,
-            "Wrote the Secret as the VaultSecret asks, with password (db-password 0f4a7c9be2d84a6c8c1f7e5d3b2a1908).",
-        ),
-        (
-            a_vault_secret(),
-            an_observed(ours=without(Field("data", "password")), managers=("kubectl-edit",)),
-            ROTATED,
-            Change.HEALED,
-            "Field manager kubectl-edit changed or removed password; restored it.",
-        ),
-        (
-            a_vault_secret(),
-            an_observed(),
-            ROTATED,
-            Change.ROTATED,
-            "Rotated password (db-password 5b8e1d2c3f4a4b6d9e0f1a2b3c4d5e6f).",
-        ),
-        (
-            a_vault_secret(an_entry(optional=True)),
-            an_observed(a_vault_secret(an_entry(optional=True))),
-            a_state(version=None),
-            Change.ROTATED,
-            "Rotated password (db-password absent).",
-        ),
-        (a_vault_secret(), an_observed(), REREAD, Change.NONE, ""),
-    ],
-    ids=[
-        "there was no target",
-        "the target was deleted",
-        "the VaultSecret got another target",
-        "the spec has changed",
-        "somebody tampered, and the value rotated too",
-        "the value rotated",
-        "an optional secret vanished",
-        "the reading found nothing new",
-    ],
-)
-def test_what_is_written_has_a_word_and_a_sentence(
-    vault_secret: VaultSecret, observed: Observed | None, state: SecretState, change: Change, detail: str
-) -> None:
-    made, desired = plan(observed, vault_secret=vault_secret), Desired((state,), {})
-
-    found = change_for(vault_secret, observed, made, desired)
-
-    assert found is change
-    assert detail_of(found, observed, made, desired) == detail
-
-
-def test_of_several_keys_only_those_that_rotated_are_told() -> None:
-    vault_secret = a_vault_secret(*PAIR)
-    token = a_state("token", source="api-token", version="1")
-    observed = an_observed(vault_secret, applied=Applied(fingerprint(vault_secret), (a_state(), token)))
-    desired = Desired((REREAD, a_state("token", source="api-token", version="2", updated=START)), {})
-
-    assert detail_of(Change.ROTATED, observed, Plan((), {}, None), desired) == "Rotated token (api-token 2)."
-
-
 FINDS = a_vault_secret(data=(), data_from=[{"find": {"names": "shop-*"}}])
 
 
@@ -318,16 +228,55 @@ def test_what_is_due_is_read_before_the_rest() -> None:
     assert ([one.ref.name for one in first], [one.ref.name for one in then]) == (["shop-token"], ["shop-user"])
 
 
+def asking(text: str | None, handled: str | None) -> VaultSecret:
+    """A VaultSecret with that annotation, for which everything was read last time for another."""
+    annotations = {} if text is None else {REFRESH_ANNOTATION: text}
+    return a_vault_secret(metadata={"annotations": annotations}, status=VaultSecretStatus(last_handled_refresh=handled))
+
+
 @pytest.mark.parametrize(
-    ("before", "after", "must"),
+    ("text", "handled", "asked"),
     [
-        (a_state(), REREAD, False),
-        (a_state(keys=()), a_state(keys=()), False),
-        (a_state(keys=(), version=None), a_state(keys=(), version=None, read_at=READ_AT + MINUTE), True),
+        (None, None, None),
+        ("1", None, "1"),
+        ("1", "1", None),
+        ("2", "1", "2"),
+        (None, "1", None),
+        ("", None, ""),
+        ("x" * 300, None, "x" * 256),
+        ("x" * 300, "x" * 256, None),
     ],
-    ids=["the status tells of it", "nothing new", "the annotation alone knows"],
+    ids=[
+        "nobody ever",
+        "for the first time",
+        "and it was done",
+        "once more",
+        "and took it back",
+        "by an empty text",
+        "by an endless text",
+        "by an endless text, and it was done",
+    ],
 )
-def test_a_reading_that_the_status_cannot_tell_of_is_written(
-    before: SecretState, after: SecretState, must: bool
+def test_everything_is_read_again_when_somebody_asks_for_it(
+    text: str | None, handled: str | None, asked: str | None
 ) -> None:
-    assert must_remember(Plan((), {REF: before}, None), Desired((after,), {})) is must
+    vault_secret = asking(text, handled)
+
+    assert asked_anew(vault_secret) == asked
+    assert plan(an_observed(), vault_secret=vault_secret).why_read == (
+        None if asked is None else "somebody asked for it"
+    )
+
+
+def test_what_a_search_found_and_the_listing_lacks_is_read_to_make_sure() -> None:
+    made = plan(observed_with("shop-user", "shop-gone"), found("shop-user"), vault_secret=FINDS)
+
+    assert [one.ref.name for one in made.wanted if one.vanished] == ["shop-gone"]
+
+
+def test_what_is_listed_and_fits_a_search_no_more_is_not_read_in_vain() -> None:
+    tagged = a_vault_secret(data=(), data_from=[{"find": {"names": "shop-*", "tags": {"tier": "web"}}}])
+
+    made = plan(observed_with("shop-user"), found("shop-user"), vault_secret=tagged)
+
+    assert made.wanted == ()

@@ -1,5 +1,6 @@
 """When to look again: the bounds of every wait, at both ends of the jitter."""
 
+import math
 import random
 from collections import Counter
 from datetime import timedelta
@@ -9,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import READ_AT, a_state, a_synced, a_vault_secret
-from vaultsync.rules.outcome import Change, Failed, Outcome, Reason, Suspended
+from tests.builders import NOTICE, READ_AT, a_state, a_status, a_status_entry, a_synced, a_vault_secret
+from vaultsync.api.v1alpha1 import Condition
+from vaultsync.rules.outcome import Change, Emptied, Failed, Outcome, Reason, Suspended, Synced
 from vaultsync.rules.schedule import (
     EARLIEST_RECHECK,
     FIRST_RETRY,
@@ -18,6 +20,7 @@ from vaultsync.rules.schedule import (
     Jitter,
     Next,
     backoff,
+    moments_of,
     next_look,
     poll_period,
     recheck_interval,
@@ -46,7 +49,11 @@ def look(outcome: Outcome, *, failures: int = 1, jitter: Jitter = highest) -> Ne
         (a_synced(change=Change.ROTATED, detail="x"), Next(86400.0)),
         (a_synced(a_state(), a_state(read_at=READ_AT - timedelta(hours=1))), Next(82800.0)),
         (Suspended(), Next(None)),
+        (Synced((), frozenset()), Next(None)),
         (Failed(Reason.SECRET_NOT_FOUND, "x"), Next(120.0)),
+        (Failed(Reason.SECRET_NOT_YET_ACTIVE, "x", retry_after=30.0), Next(30.0)),
+        (Failed(Reason.SECRET_NOT_YET_ACTIVE, "x", retry_after=3000.0), Next(120.0)),
+        (Emptied(Reason.SECRET_NOT_FOUND, "x", ()), Next(120.0)),
         (Failed(Reason.VAULT_UNREACHABLE, "x"), Next(2.0, failed=True)),
         (Failed(Reason.VAULT_THROTTLED, "x", retry_after=30.0), Next(32.0, failed=True)),
     ],
@@ -55,7 +62,11 @@ def look(outcome: Outcome, *, failures: int = 1, jitter: Jitter = highest) -> Ne
         "just rotated: the same",
         "the oldest of several readings decides",
         "suspended: never by itself",
+        "in sync without a secret: never by itself",
         "the user must act: at the refresh interval",
+        "time must pass: at that moment",
+        "much time must pass: at the refresh interval",
+        "there is no Secret any more: at the refresh interval",
         "it may pass by itself: soon",
         "the vault asked for a wait: not before",
     ],
@@ -111,9 +122,62 @@ def test_the_recheck_is_counted_from_the_reading_and_is_never_in_the_past(age: i
 
 
 def test_without_entries_there_is_nothing_to_recheck() -> None:
-    assert until_recheck((), now=READ_AT, recheck=DAY) is None
+    assert until_recheck((), now=READ_AT, recheck=DAY) == math.inf
 
 
 @pytest.mark.parametrize(("jitter", "share"), [(lowest, 0.9), (highest, 1.0)], ids=["at the earliest", "at the latest"])
 def test_polls_come_up_to_a_tenth_early_and_never_late(jitter: Jitter, share: float) -> None:
     assert poll_period(timedelta(seconds=10), jitter=jitter) == 10 * share
+
+
+SOON = READ_AT + timedelta(seconds=5)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "after"),
+    [
+        (a_synced(), Next(5.0)),
+        (Suspended(), Next(None)),
+        (Failed(Reason.SECRET_NOT_FOUND, "x"), Next(5.0)),
+        (Failed(Reason.VAULT_THROTTLED, "x", retry_after=30.0), Next(5.0, failed=True)),
+    ],
+    ids=["in sync", "suspended: never by itself", "the user must act", "it may pass by itself"],
+)
+def test_what_changes_by_itself_is_looked_at_in_time(outcome: Outcome, after: Next) -> None:
+    found = next_look(
+        a_vault_secret(),
+        outcome,
+        failures=1,
+        now=READ_AT,
+        recheck=DAY,
+        jitter=highest,
+        moments=[SOON, SOON + DAY],
+    )
+
+    assert found == after
+
+
+def test_a_moment_that_has_come_is_a_second_away() -> None:
+    found = next_look(
+        a_vault_secret(), a_synced(), failures=1, now=SOON, recheck=DAY, jitter=highest, moments=[READ_AT]
+    )
+
+    assert found == Next(FIRST_RETRY)
+
+
+def test_the_moments_are_those_of_expiring_and_of_turning_stale() -> None:
+    expires = READ_AT + 20 * DAY
+    failing = a_status(a_status_entry(expires=expires), reason="VaultUnreachable", since=READ_AT)
+    fresh = Condition(type="Stale", status="False", reason="Fresh", message="x", last_transition_time=READ_AT)
+    status = failing.model_copy(update={"conditions": (*failing.conditions, fresh)})
+
+    found = moments_of(status, timedelta(minutes=2), now=READ_AT, notice=NOTICE)
+
+    assert found == {expires - NOTICE, expires, READ_AT + timedelta(minutes=6)}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "limit", "expected"), [(None, 5.0, 5.0), (9.0, 5.0, 5.0), (3.0, 5.0, 3.0)], ids=str
+)
+def test_a_look_can_be_had_sooner(seconds: float | None, limit: float, expected: float) -> None:
+    assert Next(seconds, failed=True).at_most(limit) == Next(expected, failed=True)

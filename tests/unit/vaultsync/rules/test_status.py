@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import READ_AT, SECOND, START, a_state, a_synced, a_vault_secret
-from vaultsync.api.v1alpha1 import VaultSecretStatus
+from tests.builders import NOTICE, READ_AT, SECOND, START, a_state, a_synced, a_vault_secret
+from vaultsync.api.v1alpha1 import VaultSecret, VaultSecretStatus
+from vaultsync.rules.conditions import READY, condition
 from vaultsync.rules.outcome import Change, Failed, Outcome, Reason, SecretRef, SecretState, Suspended, Synced
-from vaultsync.rules.status import READY, condition, status_after
+from vaultsync.rules.status import status_after
 
 NOW = READ_AT
 LATER = NOW + timedelta(minutes=5)
@@ -17,11 +18,15 @@ CREATED = a_synced(change=Change.CREATED, detail="Created.")
 AWAY = Failed(Reason.VAULT_UNREACHABLE, "No answer.")
 
 
+def after(vault_secret: VaultSecret, outcome: Outcome, *, now: datetime = LATER) -> VaultSecretStatus:
+    return status_after(vault_secret, outcome, now=now, looked_at=None, notice=NOTICE)
+
+
 def status_of(*outcomes: Outcome) -> VaultSecretStatus:
     """The status after these outcomes, each a minute after the one before."""
     status = VaultSecretStatus()
     for minute, outcome in enumerate(outcomes):
-        status = status_after(a_vault_secret(status=status), outcome, now=NOW + minute * timedelta(minutes=1))
+        status = after(a_vault_secret(status=status), outcome, now=NOW + minute * timedelta(minutes=1))
     return status
 
 
@@ -44,7 +49,23 @@ def test_a_success_tells_the_target_its_entries_and_when_it_was_written() -> Non
                 "message": "1 key is in sync.",
                 "lastTransitionTime": "2026-03-01T12:30:00Z",
                 "observedGeneration": 1,
-            }
+            },
+            {
+                "type": "Stale",
+                "status": "False",
+                "reason": "Fresh",
+                "message": "The Secret is known to hold what the vault holds.",
+                "lastTransitionTime": "2026-03-01T12:30:00Z",
+                "observedGeneration": 1,
+            },
+            {
+                "type": "Expiring",
+                "status": "False",
+                "reason": "FarFromExpiry",
+                "message": "No secret is known to expire within 14 days.",
+                "lastTransitionTime": "2026-03-01T12:30:00Z",
+                "observedGeneration": 1,
+            },
         ],
         "target": {"name": "db"},
         "entries": [
@@ -68,11 +89,11 @@ def test_a_success_tells_the_target_its_entries_and_when_it_was_written() -> Non
     ],
     ids=["a failure", "a suspension"],
 )
-def test_the_ready_condition_alone_tells_of(outcome: Outcome, ready: tuple[str, str, str]) -> None:
-    before, after = status_of(CREATED), status_of(CREATED, outcome)
+def test_the_conditions_alone_tell_of(outcome: Outcome, ready: tuple[str, str, str]) -> None:
+    before, status = status_of(CREATED), status_of(CREATED, outcome)
 
-    assert ready_of(after) == ready
-    assert after.model_copy(update={"conditions": before.conditions}) == before
+    assert ready_of(status) == ready
+    assert status.model_copy(update={"conditions": before.conditions}) == before
 
 
 @pytest.mark.parametrize(
@@ -86,7 +107,7 @@ def test_the_ready_condition_alone_tells_of(outcome: Outcome, ready: tuple[str, 
     ids=["still in sync", "rotated", "failed", "suspended"],
 )
 def test_the_transition_time_moves_with_the_status_and_with_nothing_else(outcome: Outcome, moved: bool) -> None:
-    ready = condition(status_after(a_vault_secret(status=status_of(CREATED)), outcome, now=LATER), READY)
+    ready = condition(after(a_vault_secret(status=status_of(CREATED)), outcome), READY)
 
     assert ready is not None
     assert ready.last_transition_time == (LATER if moved else NOW)
@@ -105,19 +126,18 @@ def test_another_reason_for_the_same_status_keeps_the_transition_time() -> None:
     ids=[f"{change}" for change in Change],
 )
 def test_the_change_time_is_that_of_the_last_write(change: Change, written: bool) -> None:
-    after = status_after(a_vault_secret(status=status_of(CREATED)), a_synced(change=change, detail="x"), now=LATER)
+    status = after(a_vault_secret(status=status_of(CREATED)), a_synced(change=change, detail="x"))
 
-    assert after.last_change_time == (LATER if written else NOW)
+    assert status.last_change_time == (LATER if written else NOW)
 
 
 def test_the_generation_that_was_looked_at_is_told() -> None:
     vault_secret = a_vault_secret(metadata={"generation": 7}, status=status_of(CREATED))
 
-    after = status_after(vault_secret, a_synced(), now=LATER)
+    status = after(vault_secret, a_synced())
 
-    ready = condition(after, READY)
-    assert ready is not None
-    assert (after.observed_generation, ready.observed_generation) == (7, 7)
+    assert status.observed_generation == 7
+    assert {one.observed_generation for one in status.conditions} == {7}
 
 
 def test_a_condition_that_is_not_there_is_none() -> None:
@@ -154,16 +174,16 @@ OUTCOMES = st.one_of(
 def test_every_status_comes_back_from_the_api_server_as_it_went(outcomes: list[Outcome], now: datetime) -> None:
     status = VaultSecretStatus()
     for outcome in outcomes:
-        status = status_after(a_vault_secret(status=status), outcome, now=now)
+        status = after(a_vault_secret(status=status), outcome, now=now)
 
     assert VaultSecretStatus.parse(status.to_wire()) == status
 
 
 @given(outcome=OUTCOMES, again=st.integers(0, 10**6), now=MOMENTS)
 def test_the_same_outcome_again_without_a_deed_changes_nothing(outcome: Outcome, again: int, now: datetime) -> None:
-    first = status_after(a_vault_secret(), outcome, now=now)
+    first = after(a_vault_secret(), outcome, now=now)
     stored = a_vault_secret(status=VaultSecretStatus.parse(first.to_wire()))
     if isinstance(outcome, Synced):
         outcome = Synced(outcome.secrets, outcome.keys, left_out=outcome.left_out)
 
-    assert status_after(stored, outcome, now=now + timedelta(seconds=again)) == stored.status
+    assert after(stored, outcome, now=now + timedelta(seconds=again)) == stored.status

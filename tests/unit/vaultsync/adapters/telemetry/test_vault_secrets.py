@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.builders import KEY, READ_AT, START, VAULT, a_status, a_status_entry, a_vault_secret
 from vaultsync.adapters.telemetry.states import State, VaultState
 from vaultsync.adapters.telemetry.vault_secrets import exposition
-from vaultsync.api.v1alpha1 import VaultSecret
+from vaultsync.api.v1alpha1 import Condition, VaultSecret
 
 NOW = READ_AT + timedelta(minutes=1)
 DB = {"namespace": KEY.namespace, "name": KEY.name}
@@ -57,9 +57,14 @@ def test_a_suspended_one_is_neither_ready_nor_not() -> None:
 
 
 def test_one_that_nobody_could_confirm_for_long_is_stale() -> None:
-    hasty = a_vault_secret(status=a_status(), refresh_interval=timedelta(seconds=10))
+    status = a_status(reason="VaultUnreachable")
+    stale = Condition(
+        type="Stale", status="True", reason="NotConfirmed", message="For long.", last_transition_time=READ_AT
+    )
 
-    assert told(hasty, vault=VaultState(looked_at=READ_AT))["stale"] == [(DB, 1)]
+    unconfirmed = a_vault_secret(status=status.model_copy(update={"conditions": (*status.conditions, stale)}))
+
+    assert told(unconfirmed)["stale"] == [(DB, 1)]
 
 
 def test_each_key_whose_secret_expires_tells_when() -> None:

@@ -1,0 +1,169 @@
+"""What becomes of keys whose secrets the vault has no more: when they go, and when nothing goes at all.
+
+A deletion is believed late and not blindly: a secret that is being recovered answers for seconds as if it were not
+there, and a vault that has lost most of its secrets has more likely been mistaken than emptied. Deletes nothing itself.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from vaultsync.api import RELEASE_ANNOTATION
+from vaultsync.api.v1alpha1 import OnSourceDeleted, StatusMissing, VaultSecret
+from vaultsync.rules.changes import Missing, Seen, Sighting
+from vaultsync.rules.outcome import Emptied, NotYet, Reason, SecretRef, SecretState, Vanished
+from vaultsync.rules.readings import Absent, Reading, Readings
+from vaultsync.rules.wanted import Wanted, named_secrets
+
+CLOCKS_APART = timedelta(minutes=5)
+"""By how much the clock of a person may be ahead of ours."""
+
+
+def judge(
+    vault_secret: VaultSecret,
+    wanted: Sequence[Wanted],
+    known: Mapping[SecretRef, SecretState],
+    readings: Readings,
+    seen: Seen,
+    *,
+    now: datetime,
+) -> tuple[StatusMissing, ...]:
+    """Say what is gone for good, so that its keys may go, too.
+
+    Raises:
+        NotThere: Something is not there and never was; the words are the vault's.
+        Vanished: Something is gone, and it is too early for its key to go, or too much is gone.
+        NotYet: It is not known yet how much is gone.
+    """
+    absent = {ref: reading for ref, reading in readings.items() if isinstance(reading, Absent)}
+    before = {missing.secret_name: missing for missing in vault_secret.status.missing}
+    lost: list[Wanted] = []
+    for one in wanted:
+        if (reading := absent.get(one.ref.identity)) is None:
+            continue
+        state = known.get(one.ref.identity)
+        was_there = (state is not None and state.version is not None) or one.ref.name.lower() in before
+        if was_there:
+            lost.append(one)
+        elif not one.optional:
+            raise reading.why
+    if not lost:
+        return ()
+    missing = {
+        name: before.get(name) or StatusMissing(secret_name=name, since=now)
+        for name in dict.fromkeys(one.ref.name.lower() for one in lost)
+    }
+    _brake(vault_secret, tuple(missing.values()), seen, now=now)
+    required = [one for one in lost if not one.optional]
+    _wait(vault_secret, required, absent, missing, now=now)
+    kept = {one.ref.name.lower(): missing[one.ref.name.lower()] for one in required}
+    _look_first(vault_secret.spec.vault_url, kept.values(), seen)
+    return tuple(kept.values())
+
+
+def _brake(vault_secret: VaultSecret, missing: tuple[StatusMissing, ...], seen: Seen, *, now: datetime) -> None:
+    """Hold everything up while most of the vault is gone, but for what a person has released."""
+    vault_url = vault_secret.spec.vault_url
+    if seen.survey is None or not seen.survey.holds:
+        return
+    released, complaint = _released_until(vault_secret, now)
+    if released is not None and all(one.since <= released for one in missing):
+        return
+    raise Vanished(
+        Reason.DELETION_HELD,
+        f"Most secrets of vault {vault_url} have vanished together, so nothing is deleted; the Secret stays as it is. "
+        f"If they are meant to be gone: kubectl annotate vaultsecret -n {vault_secret.key.namespace} "
+        f'{vault_secret.key.name} --overwrite {RELEASE_ANNOTATION}="$(date -u +%FT%TZ)".{complaint}',
+        missing=missing,
+    )
+
+
+def _released_until(vault_secret: VaultSecret, now: datetime) -> tuple[datetime | None, str]:
+    """Read the annotation: the moment up to which losses are released, or a complaint about it."""
+    text = vault_secret.metadata.annotations.get(RELEASE_ANNOTATION)
+    if text is None:
+        return None, ""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None, " What the annotation holds now is no moment."
+    if moment.tzinfo is None:
+        return None, " What the annotation holds now is a moment without a time zone."
+    if moment > now + CLOCKS_APART:
+        return None, " What the annotation holds now lies in the future."
+    return moment, ""
+
+
+def _wait(
+    vault_secret: VaultSecret,
+    lost: Sequence[Wanted],
+    absent: Mapping[SecretRef, Absent],
+    missing: Mapping[str, StatusMissing],
+    *,
+    now: datetime,
+) -> None:
+    """Let nothing go before its time."""
+    waiting = [
+        (missing[one.ref.name.lower()].since + vault_secret.spec.delete_after, absent[one.ref.identity].why)
+        for one in lost
+    ]
+    early = [(moment, why) for moment, why in waiting if moment > now]
+    if not early:
+        return
+    moment, why = early[0]
+    raise Vanished(
+        why.reason,
+        f"{why.message} Its key goes at {moment:%Y-%m-%d %H:%M:%S} UTC, unless the secret is back by then.",
+        missing=tuple(missing.values()),
+        retry_after=(max(moment for moment, _ in early) - now).total_seconds(),
+    )
+
+
+def _look_first(vault_url: str, missing: Iterable[StatusMissing], seen: Seen) -> None:
+    """Let nothing go before a poll has looked how much is gone, and that after it was noticed."""
+    latest = max((one.since for one in missing), default=None)
+    if seen.survey is not None and (latest is None or (seen.looked_at is not None and seen.looked_at >= latest)):
+        return
+    if seen.failure is not None:
+        raise seen.failure.anew()
+    raise NotYet(Reason.VAULT_UNREACHABLE, f"Vault {vault_url} has not been looked through yet.")
+
+
+def emptied(readings: Readings, missing: tuple[StatusMissing, ...]) -> Emptied:
+    """Say why there is no target any more, in the vault's words about the first secret."""
+    gone = {one.secret_name for one in missing}
+    why = next(
+        reading.why for ref, reading in readings.items() if isinstance(reading, Absent) and ref.name.lower() in gone
+    )
+    return Emptied(why.reason, why.message, missing)
+
+
+def check_listing_agrees(wanted: Iterable[Wanted], readings: Readings, vault_url: str) -> None:
+    """Do nothing while a listing lacks what the vault gives all the same. Raises `NotYet`."""
+    for one in wanted:
+        if one.vanished and isinstance(readings[one.ref.identity], Reading):
+            raise NotYet(Reason.VAULT_FAILED, f"Vault {vault_url} gave {one.ref.name}, which it did not list.")
+
+
+def lost_names(vault_secrets: Iterable[VaultSecret], seen: Seen) -> set[str]:
+    """Which secrets are gone of those whose keys would go with them, by their names in lower case."""
+    return {name for name in known_names(vault_secrets) if _is_lost(name, seen)}
+
+
+def known_names(vault_secrets: Iterable[VaultSecret]) -> set[str]:
+    """Which secrets fill keys that would go with them."""
+    return {name for vault_secret in vault_secrets for name in _deletable(vault_secret)}
+
+
+def _deletable(vault_secret: VaultSecret) -> set[str]:
+    spec = vault_secret.spec
+    names = {entry.secret_name.lower() for entry in vault_secret.status.entries if entry.version is not None}
+    if spec.on_source_deleted is OnSourceDeleted.DELETE:
+        return names
+    return names - {wanted.ref.name.lower() for wanted in named_secrets(spec) if not wanted.optional}
+
+
+def _is_lost(name: str, seen: Seen) -> bool:
+    sighting: Sighting | Missing | None = seen.sightings.get(name)
+    if sighting is None and seen.catalog is not None:
+        return name not in seen.catalog
+    return isinstance(sighting, Missing)

@@ -1,0 +1,82 @@
+"""Tells people how a VaultSecret fares: its status and events, each only if it says something new."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from vaultsync.api.v1alpha1 import VaultSecretHead, VaultSecretStatus
+from vaultsync.inventory import Inventory
+from vaultsync.rules.events import Event
+from vaultsync.rules.outcome import Failed, GoingAway, Reason, SyncError, failed
+
+
+class Cluster(Protocol):
+    """Where it is told."""
+
+    async def confirm(self, vault_secret: VaultSecretHead) -> None:
+        """Make sure that it is still there, and there to stay; raises `GoingAway` if not."""
+        ...
+
+    async def write_status(self, vault_secret: VaultSecretHead, status: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Write the status; the object as it is now, or None if it is gone or was changed in the same moment."""
+        ...
+
+    async def post_event(
+        self, vault_secret: VaultSecretHead, *, kind: Literal["Normal", "Warning"], reason: str, message: str
+    ) -> None:
+        """Post an event about a VaultSecret."""
+        ...
+
+
+class Record(Protocol):
+    """Where it is logged what could not be told."""
+
+    def untold(self, vault_secret: VaultSecretHead, error: SyncError) -> None:
+        """Log that status or event could not be written."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Teller:
+    """Writes statuses and posts events."""
+
+    cluster: Cluster
+    inventory: Inventory
+    record: Record
+
+    async def tell(
+        self, vault_secret: VaultSecretHead, status: VaultSecretStatus, events: Iterable[Event]
+    ) -> Failed | None:
+        """Write status and events; a failure is returned, and makes us come back soon to tell it.
+
+        Raises:
+            GoingAway: It is gone, or being deleted.
+        """
+        try:
+            if status != vault_secret.status:
+                await self._write(vault_secret, status)
+            for event in events:
+                await self.cluster.post_event(vault_secret, kind=event.kind, reason=event.reason, message=event.message)
+        except GoingAway:
+            raise
+        except SyncError as error:
+            self.record.untold(vault_secret, error)
+            return failed(error)
+        return None
+
+    async def _write(self, vault_secret: VaultSecretHead, status: VaultSecretStatus) -> None:
+        body = await self.cluster.write_status(vault_secret, status.to_wire())
+        if body is None:
+            await self.cluster.confirm(vault_secret)
+            raise SyncError(Reason.CLUSTER_UNAVAILABLE, f"VaultSecret {vault_secret.key} changed in the same moment.")
+        self._remember(VaultSecretHead.parse(body))
+
+    def _remember(self, written: VaultSecretHead) -> None:
+        """Take our own status as known at once; a spec that changed meanwhile comes by the watch."""
+        known = self.inventory.get(written.key)
+        if known is None or known.metadata.uid != written.metadata.uid:
+            return
+        news: dict[str, object] = {"status": written.status}
+        if known.metadata.generation == written.metadata.generation:
+            news["metadata"] = written.metadata
+        self.inventory.put(known.model_copy(update=news))

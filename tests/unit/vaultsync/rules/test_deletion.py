@@ -1,0 +1,285 @@
+"""What becomes of keys whose secrets the vault has no more: when they go, and when nothing goes at all."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.builders import (
+    READ_AT,
+    VAULT,
+    a_reading,
+    a_sighting,
+    a_state,
+    a_status,
+    a_status_entry,
+    a_vault_secret,
+    an_absent,
+    an_entry,
+)
+from vaultsync.api import RELEASE_ANNOTATION
+from vaultsync.api.v1alpha1 import StatusMissing, VaultSecret, VaultSecretStatus
+from vaultsync.rules.changes import MOST_LOST, Missing, Seen, Survey
+from vaultsync.rules.deletion import check_listing_agrees, emptied, judge, known_names, lost_names
+from vaultsync.rules.outcome import NotThere, NotYet, Reason, SecretRef, SyncError, Vanished
+from vaultsync.rules.readings import Absent, Reading
+from vaultsync.rules.wanted import Wanted
+
+NOW = READ_AT + timedelta(days=1)
+HOUR = timedelta(hours=1)
+REF = SecretRef("db-password")
+REQUIRED = Wanted(REF, optional=False)
+OPTIONAL = Wanted(REF, optional=True)
+CALM = Seen(looked_at=NOW, survey=Survey(known=10, lost=1))
+ALARM = Seen(looked_at=NOW, survey=Survey(known=10, lost=6))
+
+
+def missing(ago: timedelta, name: str = "db-password") -> StatusMissing:
+    return StatusMissing(secret_name=name, since=NOW - ago)
+
+
+def a_deleting(*gone: StatusMissing, release: str | None = None, **spec: object) -> VaultSecret:
+    """A VaultSecret whose keys go with their secrets, and whose status says what has been gone since when."""
+    annotations = {} if release is None else {RELEASE_ANNOTATION: release}
+    fields = {"on_source_deleted": "Delete", "delete_after": HOUR} | spec
+    return a_vault_secret(metadata={"annotations": annotations}, status=VaultSecretStatus(missing=gone), **fields)
+
+
+def judged(
+    vault_secret: VaultSecret,
+    wanted: Wanted = REQUIRED,
+    reading: Reading | Absent | None = None,
+    *,
+    was_there: bool = True,
+    seen: Seen = CALM,
+) -> tuple[StatusMissing, ...]:
+    known = {REF: a_state()} if was_there else {}
+    return judge(vault_secret, [wanted], known, {REF: reading or an_absent()}, seen, now=NOW)
+
+
+def test_what_is_there_is_not_missing() -> None:
+    assert judged(a_deleting(missing(2 * HOUR)), reading=a_reading()) == ()
+
+
+def test_what_never_was_there_is_a_failure_for_ever() -> None:
+    with pytest.raises(NotThere, match="There is no db-password"):
+        judged(a_deleting(), was_there=False)
+
+
+def test_what_may_be_absent_and_never_was_there_is_no_matter() -> None:
+    assert judged(a_deleting(), OPTIONAL, was_there=False, seen=ALARM) == ()
+
+
+def test_what_has_just_gone_is_waited_for_and_the_moment_is_told() -> None:
+    with pytest.raises(Vanished) as caught:
+        judged(a_deleting(), reading=an_absent(reason=Reason.SECRET_SOFT_DELETED))
+
+    assert caught.value.reason is Reason.SECRET_SOFT_DELETED
+    assert caught.value.message == (
+        "There is no db-password. Its key goes at 2026-03-02 13:30:00 UTC, unless the secret is back by then."
+    )
+    assert (caught.value.missing, caught.value.retry_after) == ((missing(timedelta(0)),), 3600.0)
+
+
+@pytest.mark.parametrize(
+    ("ago", "goes"),
+    [(HOUR - timedelta(seconds=1), False), (HOUR, True), (30 * HOUR, True)],
+    ids=["too early", "at the moment", "long after"],
+)
+def test_a_key_goes_when_its_secret_has_been_gone_for_long_enough(ago: timedelta, goes: bool) -> None:
+    vault_secret = a_deleting(missing(ago))
+
+    if goes:
+        assert judged(vault_secret) == (missing(ago),)
+    else:
+        with pytest.raises(Vanished):
+            judged(vault_secret)
+
+
+def test_of_several_all_wait_for_the_last() -> None:
+    first, second = Wanted(SecretRef("a"), optional=False), Wanted(SecretRef("b"), optional=False)
+    known = {one.ref: a_state(one.ref.name, source=one.ref.name) for one in (first, second)}
+    readings = {first.ref: an_absent("a"), second.ref: an_absent("b")}
+    vault_secret = a_deleting(missing(2 * HOUR, "a"))
+
+    with pytest.raises(Vanished, match="There is no b") as caught:
+        judge(vault_secret, [first, second], known, readings, CALM, now=NOW)
+
+    assert caught.value.missing == (missing(2 * HOUR, "a"), missing(timedelta(0), "b"))
+
+
+def test_what_has_gone_for_good_stays_gone_though_nothing_else_is_known_of_it_any_more() -> None:
+    assert judged(a_deleting(missing(2 * HOUR)), was_there=False) == (missing(2 * HOUR),)
+
+
+def test_what_may_be_absent_goes_at_once() -> None:
+    assert judged(a_deleting(), OPTIONAL) == ()
+
+
+def released(ago: timedelta) -> str:
+    return (NOW - ago).isoformat()
+
+
+@pytest.mark.parametrize(
+    ("release", "told"),
+    [
+        (None, '="$(date -u +%FT%TZ)".'),
+        (released(3 * HOUR), '="$(date -u +%FT%TZ)".'),
+        ("yes", "is no moment"),
+        ("2026-03-02T12:00:00", "without a time zone"),
+        (released(-HOUR), "lies in the future"),
+    ],
+    ids=["nobody released it", "an earlier loss was released", "a word", "no time zone", "a moment to come"],
+)
+def test_while_most_of_the_vault_is_gone_nothing_goes(release: str | None, told: str) -> None:
+    with pytest.raises(Vanished) as caught:
+        judged(a_deleting(missing(2 * HOUR), release=release), seen=ALARM)
+
+    assert caught.value.reason is Reason.DELETION_HELD
+    assert caught.value.missing == (missing(2 * HOUR),)
+    assert "kubectl annotate vaultsecret -n shop db --overwrite vaultsync.dev/release-brake" in caught.value.message
+    assert caught.value.message.endswith(told) or told in caught.value.message
+
+
+def test_what_may_be_absent_is_held_too() -> None:
+    with pytest.raises(Vanished) as caught:
+        judged(a_deleting(), OPTIONAL, seen=ALARM)
+
+    assert caught.value.reason is Reason.DELETION_HELD
+
+
+def test_a_person_releases_what_was_missing_by_then() -> None:
+    assert judged(a_deleting(missing(2 * HOUR), release=released(HOUR)), seen=ALARM) == (missing(2 * HOUR),)
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [Seen(), replace(CALM, looked_at=NOW - 3 * HOUR), replace(CALM, looked_at=None)],
+    ids=["before the first poll", "before a poll since it went", "though no poll ended well"],
+)
+def test_nothing_goes_before_the_vault_was_looked_through(seen: Seen) -> None:
+    with pytest.raises(NotYet):
+        judged(a_deleting(missing(2 * HOUR)), seen=seen)
+
+
+def test_a_vault_that_cannot_be_looked_through_is_told() -> None:
+    with pytest.raises(SyncError, match="No answer") as caught:
+        judged(a_deleting(missing(2 * HOUR)), seen=Seen(failure=SyncError(Reason.VAULT_UNREACHABLE, "No answer.")))
+
+    assert not isinstance(caught.value, NotYet)
+
+
+@given(
+    ago=st.integers(0, 10**6).map(lambda seconds: timedelta(seconds=seconds)),
+    after=st.integers(60, 10**6).map(lambda seconds: timedelta(seconds=seconds)),
+    known=st.integers(0, 40),
+    lost=st.integers(0, 40),
+    optional=st.booleans(),
+)
+def test_no_key_goes_too_early_or_while_most_is_gone(
+    ago: timedelta, after: timedelta, known: int, lost: int, optional: bool
+) -> None:
+    seen = Seen(looked_at=NOW, survey=Survey(known, lost))
+    vault_secret = a_deleting(missing(ago), delete_after=after)
+
+    held = lost > MOST_LOST and 2 * lost > known
+    if held or (not optional and ago < after):
+        with pytest.raises(Vanished) as caught:
+            judged(vault_secret, Wanted(REF, optional), seen=seen)
+        assert caught.value.missing == (missing(ago),)
+    else:
+        assert judged(vault_secret, Wanted(REF, optional), seen=seen) == (() if optional else (missing(ago),))
+
+
+def test_where_everything_has_gone_the_first_of_it_is_told() -> None:
+    other = SecretRef("other")
+    readings = {other: an_absent("other"), REF: an_absent(reason=Reason.SECRET_SOFT_DELETED)}
+
+    found = emptied(readings, (missing(HOUR),))
+
+    assert (found.reason, found.message) == (Reason.SECRET_SOFT_DELETED, "There is no db-password.")
+
+
+def test_nothing_is_done_while_the_listing_lacks_what_the_vault_gives() -> None:
+    found_before = replace(OPTIONAL, vanished=True)
+
+    check_listing_agrees([found_before], {REF: an_absent()}, VAULT)
+    check_listing_agrees([OPTIONAL], {REF: a_reading()}, VAULT)
+    with pytest.raises(NotYet):
+        check_listing_agrees([found_before], {REF: a_reading()}, VAULT)
+
+
+IN_PLACE = a_status(a_status_entry(), a_status_entry(key="token", secret_name="Api-Token"))
+PAIR = (an_entry(), an_entry(key="token", secret_name="api-token"))
+MIXED = (an_entry(), an_entry(key="token", secret_name="api-token", optional=True))
+
+
+@pytest.mark.parametrize(
+    ("vault_secret", "names"),
+    [
+        (a_vault_secret(*PAIR, status=IN_PLACE), set()),
+        (a_vault_secret(*PAIR, status=IN_PLACE, on_source_deleted="Delete"), {"db-password", "api-token"}),
+        (a_vault_secret(*MIXED, status=IN_PLACE), {"api-token"}),
+        (
+            a_vault_secret(data=(), data_from=[{"find": {"names": "*"}}], status=IN_PLACE),
+            {"db-password", "api-token"},
+        ),
+        (a_vault_secret(*PAIR, on_source_deleted="Delete"), set()),
+        (
+            a_vault_secret(on_source_deleted="Delete", status=a_status(a_status_entry(version=None, updated=None))),
+            set(),
+        ),
+    ],
+    ids=[
+        "nothing where secrets are retained",
+        "everything where keys go with their secrets",
+        "what may be absent",
+        "what was found",
+        "nothing that was never there",
+        "nothing that went before",
+    ],
+)
+def test_what_would_go_with_its_secret(vault_secret: VaultSecret, names: set[str]) -> None:
+    assert known_names([vault_secret]) == names
+
+
+@pytest.mark.parametrize(
+    ("seen", "lost"),
+    [
+        (Seen(), False),
+        (Seen({"db-password": a_sighting()}), False),
+        (Seen({"db-password": Missing(NOW)}), True),
+        (Seen(catalog={"db-password": a_sighting()}), False),
+        (Seen(catalog={}), True),
+        (Seen({"db-password": a_sighting(readable=False)}, catalog={}), False),
+    ],
+    ids=[
+        "nobody has looked",
+        "it was seen",
+        "it was missed",
+        "it is listed",
+        "it is not listed",
+        "it is disabled",
+    ],
+)
+def test_what_counts_as_lost(seen: Seen, lost: bool) -> None:
+    vault_secret = a_vault_secret(on_source_deleted="Delete", status=a_status())
+
+    assert lost_names([vault_secret], seen) == ({"db-password"} if lost else set())
+
+
+@pytest.mark.parametrize(
+    ("known", "lost", "holds"),
+    [(5, 5, False), (6, 6, True), (11, 6, True), (12, 6, False), (1000, 500, False), (1000, 501, True)],
+    ids=["five of five", "six of six", "six of eleven", "half", "half of many", "more than half of many"],
+)
+def test_the_brake_holds_when_more_than_half_and_more_than_five_are_gone(known: int, lost: int, holds: bool) -> None:
+    assert Survey(known, lost).holds is holds
+
+
+def test_the_clock_of_a_person_may_be_a_little_ahead() -> None:
+    ahead: datetime = NOW + timedelta(minutes=4)
+
+    assert judged(a_deleting(missing(2 * HOUR), release=ahead.isoformat()), seen=ALARM) == (missing(2 * HOUR),)

@@ -1,0 +1,78 @@
+"""What is told to people, on a cluster in memory: each thing once, and what comes of it when that fails."""
+
+import pytest
+
+from tests.builders import KEY, READ_AT, a_status
+from tests.fakes import FakeCluster
+from tests.manifests import manifest, spec
+from vaultsync.api.v1alpha1 import VaultSecret, VaultSecretHead
+from vaultsync.inventory import Inventory
+from vaultsync.rules.events import Event
+from vaultsync.rules.outcome import Failed, GoingAway, Reason, SyncError
+from vaultsync.telling import Teller
+
+ROTATED = Event("Normal", "Rotated", "Rotated it.")
+STALE = Event("Warning", "Stale", "It is stale.")
+
+
+class Log:
+    """What could not be told."""
+
+    def __init__(self) -> None:
+        self.errors: list[SyncError] = []
+
+    def untold(self, vault_secret: VaultSecretHead, error: SyncError) -> None:
+        self.errors.append(error)
+
+
+class Scene:
+    """A VaultSecret in a cluster and in the inventory, and who tells of it."""
+
+    def __init__(self) -> None:
+        self.cluster, self.inventory, self.log = FakeCluster(), Inventory(), Log()
+        self.vault_secret: VaultSecret = self.cluster.put_vault_secret(manifest(spec()))
+        self.inventory.put(self.vault_secret)
+        self.teller = Teller(self.cluster, self.inventory, self.log)
+
+
+@pytest.fixture
+def scene() -> Scene:
+    return Scene()
+
+
+async def test_a_status_is_written_and_known_at_once_and_events_are_posted(scene: Scene) -> None:
+    assert await scene.teller.tell(scene.vault_secret, a_status(), [ROTATED, STALE]) is None
+
+    known = scene.inventory.get(KEY)
+    assert known is not None
+    assert known.status == scene.cluster.vault_secret(KEY).status == a_status()
+    assert [event.reason for event in scene.cluster.events] == ["Rotated", "Stale"]
+
+
+async def test_a_status_that_says_nothing_new_is_not_written(scene: Scene) -> None:
+    await scene.teller.tell(scene.vault_secret, a_status(), [])
+    known = scene.inventory.get(KEY)
+    assert known is not None
+    scene.cluster.writes.clear()
+
+    await scene.teller.tell(known, a_status(), [])
+
+    assert not scene.cluster.writes
+
+
+async def test_what_cannot_be_told_is_a_failure_and_is_logged(scene: Scene) -> None:
+    away = SyncError(Reason.CLUSTER_UNAVAILABLE, "The Kubernetes API does not answer.")
+    scene.cluster.fail(away)
+
+    untold = await scene.teller.tell(scene.vault_secret, a_status(), [ROTATED])
+
+    assert untold == Failed(Reason.CLUSTER_UNAVAILABLE, "The Kubernetes API does not answer.")
+    assert scene.log.errors == [away]
+    assert not scene.cluster.events
+
+
+async def test_of_what_is_gone_nothing_is_told(scene: Scene) -> None:
+    scene.cluster.delete_vault_secret(KEY)
+
+    with pytest.raises(GoingAway):
+        await scene.teller.tell(scene.vault_secret, a_status(since=READ_AT), [])

@@ -1,0 +1,442 @@
+"""Pollers of a FakeVault, driven poll by poll: what they ask, whom they let be reconciled, and what they know after."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.builders import START
+from tests.clocks import settle
+from tests.unit.vaultsync.triggers.scene import SKEW, Scene, nobody, run_for
+from vaultsync.api import ObjectKey
+from vaultsync.rules.changes import Missing, Sighting
+from vaultsync.rules.outcome import Reason
+from vaultsync.triggers.poller import LIST_AGAIN_AFTER, Health, Mode
+
+
+async def test_a_poll_lists_and_lets_those_be_reconciled_who_are_due(scene: Scene) -> None:
+    for name in ("one", "two", "unasked"):
+        scene.vault.set(name, "x")
+    scene.wants("changed", "one")
+    scene.wants("same", "two")
+    scene.wants("both", "one", "TWO")
+    scene.is_due = lambda key: key.name in {"changed", "both"}
+
+    assert await scene.polled() == ["both", "changed"]
+
+    assert scene.polls == [(Mode.LIST, 1, None)]
+    assert scene.calls == (1, 0)
+    assert scene.poller.seen.sightings.keys() == {"one", "two"}
+    seen_at = START + SKEW + timedelta(minutes=1)
+    seen = Sighting(readable=True, updated=START + SKEW, expires=None, seen_at=seen_at, name="one")
+    assert scene.sighting("one") == seen
+
+
+async def test_who_is_due_by_two_of_its_secrets_is_added_once(scene: Scene) -> None:
+    scene.vault.set("one", "x")
+    scene.vault.set("two", "x")
+    scene.wants("both", "one", "two")
+
+    assert await scene.polled() == ["both"]
+
+
+async def test_each_page_is_acted_on_before_the_next_is_asked_for(scene: Scene) -> None:
+    scene.vault.set("a-first", "x")
+    scene.fill(30)
+    scene.wants("early", "a-first", "filler-029")
+    pages_at: list[int] = []
+
+    def note(_: ObjectKey) -> bool:
+        pages_at.append(scene.vault.calls["list"])
+        return True
+
+    scene.is_due = note
+    await scene.polled()
+
+    assert pages_at == [1, 2]
+
+
+async def test_a_secret_that_a_whole_listing_lacks_is_missing_since_its_beginning(scene: Scene) -> None:
+    scene.vault.set("a-first", "x")
+    scene.vault.set("gone", "x")
+    scene.fill(30)
+    scene.wants("user", "a-first", "gone", "never")
+    await scene.polled()
+    scene.vault.delete("gone")
+    began = scene.vault_time() + timedelta(minutes=1)
+
+    def dawdle(_: ObjectKey) -> bool:
+        scene.clock.turn(30)
+        return True
+
+    scene.is_due = dawdle
+    assert await scene.polled() == ["user", "user"]
+
+    assert scene.sighting("gone") == scene.sighting("never") == Missing(began)
+
+
+async def test_who_comes_while_a_listing_is_under_way_is_not_told_that_passed_pages_lack_its_secret(
+    scene: Scene,
+) -> None:
+    scene.vault.set("a-first", "x")
+    scene.fill(30)
+    scene.wants("watched", "a-first", "filler-000")
+
+    def arrive(_: ObjectKey) -> bool:
+        scene.wants("newcomer", "filler-001")
+        return False
+
+    scene.is_due = arrive
+    await scene.polled()
+
+    assert scene.sighting("filler-001") is None
+
+
+async def test_what_nobody_asks_for_any_more_is_forgotten(scene: Scene) -> None:
+    scene.vault.set("one", "x")
+    scene.vault.set("two", "x")
+    scene.wants("user", "one", "two")
+    await scene.polled()
+
+    scene.wants("user", "two")
+    await scene.polled()
+
+    assert scene.poller.seen.sightings.keys() == {"two"}
+
+
+async def test_pinned_versions_are_not_looked_for(scene: Scene) -> None:
+    version = scene.vault.set("one", "x")
+    scene.wants("pinner", "one", version=version)
+
+    assert await scene.polled() == []
+    assert scene.poller.seen.sightings == {}
+
+
+async def test_without_permission_to_list_secrets_are_read_one_by_one_but_not_in_the_first_poll(scene: Scene) -> None:
+    version = scene.vault.set("one", "x")
+    scene.wants("user", "one", "absent")
+    scene.vault.deny("list")
+
+    assert await scene.polled() == []
+    assert (scene.calls, scene.polls[-1]) == ((1, 0), (Mode.GET, 1, None))
+
+    # By what is there, and by what is not when all have been looked at.
+    assert await scene.polled() == ["user", "user"]
+    assert (scene.calls, scene.polls[-1]) == ((0, 2), (Mode.GET, 2, None))
+    sighting = scene.sighting("one")
+    assert isinstance(sighting, Sighting)
+    assert sighting.version == version
+    assert isinstance(scene.sighting("absent"), Missing)
+
+
+async def test_reading_one_by_one_notices_a_deletion(scene: Scene) -> None:
+    scene.vault.set("one", "x")
+    scene.wants("user", "one")
+    scene.vault.deny("list")
+    await scene.polled()
+    await scene.polled()
+
+    scene.vault.delete("one")
+    await scene.polled()
+
+    assert scene.sighting("one") == Missing(scene.vault_time())
+
+
+async def test_the_listing_is_tried_again_after_an_hour(scene: Scene) -> None:
+    scene.vault.set("one", "x")
+    scene.wants("user", "one")
+    scene.vault.deny("list")
+    await scene.polled()
+    scene.vault.allow("list")
+
+    scene.clock.turn(LIST_AGAIN_AFTER - 120)
+    await scene.polled()
+    assert scene.polls[-1] == (Mode.GET, 1, None)
+    await scene.polled()
+
+    assert scene.polls[-1] == (Mode.LIST, 1, None)
+
+
+async def test_secrets_are_read_one_by_one_where_a_listing_would_cost_more(scene: Scene) -> None:
+    scene.fill(100)
+    scene.wants("user", "filler-000", "filler-001")
+    await scene.polled()
+    assert (scene.calls, scene.polls[-1]) == ((3, 0), (Mode.GET, 3, None))
+
+    await scene.polled()
+
+    assert (scene.calls, scene.polls[-1]) == ((0, 2), (Mode.GET, 2, None))
+
+
+async def test_the_listing_is_taken_up_again_when_more_secrets_are_wanted(scene: Scene) -> None:
+    scene.fill(100)
+    scene.wants("user", "filler-000", "filler-001")
+    await scene.polled()
+
+    scene.wants("another", *(f"filler-{number:03}" for number in range(10, 20)))
+    await scene.polled()
+
+    assert scene.polls[-1] == (Mode.LIST, 4, None)
+
+
+async def test_empty_pages_are_no_end(scene: Scene) -> None:
+    for _ in range(100):
+        scene.vault.set("a-much-rotated", "x")
+    names = [f"wanted-{number}" for number in range(6)]
+    for name in names:
+        scene.vault.set(name, "x")
+    scene.wants("user", *names)
+
+    await scene.polled()
+
+    assert scene.polls == [(Mode.LIST, 5, None)]
+    assert all(isinstance(scene.sighting(name), Sighting) for name in names)
+
+
+async def test_a_single_failed_poll_is_no_news(scene: Scene) -> None:
+    scene.vault.set("one", "x")
+    scene.wants("user", "one")
+    scene.is_due = nobody
+    scene.vault.close_door()
+
+    assert await scene.polled() == []
+    assert scene.poller.seen.failure is None
+    assert scene.polls == [(Mode.LIST, 0, Reason.VAULT_UNREACHABLE)]
+
+    scene.vault.open_door()
+    assert await scene.polled() == []
+
+
+async def test_two_in_a_row_are_told_to_everybody_once_and_so_is_the_recovery(scene: Scene) -> None:
+    version = scene.vault.set("one", "x")
+    scene.wants("user", "one")
+    scene.wants("pinner", "one", version=version)
+    scene.is_due = nobody
+    scene.vault.close_door()
+    await scene.polled()
+
+    assert await scene.polled() == ["pinner", "user"]
+    failure = scene.poller.seen.failure
+    assert failure is not None
+    assert failure.reason is Reason.VAULT_UNREACHABLE
+    assert await scene.polled() == []
+
+    scene.vault.open_door()
+    assert await scene.polled() == ["pinner", "user"]
+    assert scene.poller.seen.failure is None
+    assert await scene.polled() == []
+
+
+async def test_a_reading_that_the_vault_has_answered_is_the_recovery_too(scene: Scene) -> None:
+    scene.wants("db", "db-password")
+    scene.wants("api", "api-token")
+    scene.is_due = nobody
+    scene.vault.close_door()
+    await scene.polled()
+    await scene.polled()
+    before = scene.poller.seen
+    scene.added.clear()
+
+    scene.poller.answered()
+
+    assert before.failure is not None
+    assert scene.poller.seen.failure is None
+    assert sorted(scene.added) == ["api", "db"]
+
+
+async def test_an_answered_reading_is_no_news_while_polls_go_well(scene: Scene) -> None:
+    scene.wants("db", "db-password")
+    scene.is_due = nobody
+    await scene.polled()
+
+    scene.poller.answered()
+
+    assert scene.added == []
+
+
+async def test_before_its_first_poll_nobody_knows_how_a_poller_fares(scene: Scene) -> None:
+    assert scene.poller.health is None
+
+
+async def test_a_pollers_health_tells_when_it_last_looked_in_vain_or_not_and_how_much_it_found(scene: Scene) -> None:
+    scene.fill(30)
+    scene.wants("user", "filler-000", "filler-001")
+    await scene.polled()
+    polled_at = scene.started[-1]
+    assert scene.poller.health == Health(up=True, looked_at=polled_at, listed=30, held=False)
+
+    scene.vault.close_door()
+    await scene.polled()
+
+    assert scene.poller.health == Health(up=False, looked_at=polled_at, listed=30, held=False)
+
+
+async def test_a_first_poll_that_may_not_list_has_looked_at_nothing(scene: Scene) -> None:
+    scene.vault.set("one", "x")
+    scene.wants("user", "one")
+    scene.vault.deny("list")
+
+    await scene.polled()
+    assert scene.poller.health == Health(up=True, looked_at=None, listed=None, held=False)
+    await scene.polled()
+
+    assert scene.poller.health == Health(up=True, looked_at=scene.clock(), listed=None, held=False)
+
+
+async def test_a_listing_that_breaks_half_way_keeps_what_was_seen_and_misses_nothing(scene: Scene) -> None:
+    scene.vault.set("a-first", "x")
+    scene.fill(30)
+    scene.wants("user", "a-first", "filler-029")
+    await scene.polled()
+    scene.vault.delete("filler-029")
+
+    def break_down(_: ObjectKey) -> bool:
+        scene.vault.fail(kind="list")
+        return True
+
+    scene.is_due = break_down
+    assert await scene.polled() == ["user"]
+
+    assert scene.polls[-1] == (Mode.LIST, 1, Reason.VAULT_FAILED)
+    assert isinstance(scene.sighting("filler-029"), Sighting)
+
+
+async def test_a_bug_is_logged_and_told_and_the_poller_goes_on(scene: Scene) -> None:
+    scene.vault.set("one", "x")
+    scene.wants("user", "one")
+    scene.is_due = lambda _: 1 // 0 == 0
+
+    await scene.polled()
+
+    assert [type(bug) for bug in scene.bugs] == [ZeroDivisionError]
+    assert scene.polls == [(Mode.LIST, 1, Reason.INTERNAL_ERROR)]
+    scene.is_due = lambda _: True
+    assert await scene.polled() == ["user"]
+
+
+@settings(max_examples=30)
+@given(
+    wanted=st.sets(st.integers(0, 30), min_size=1, max_size=8),
+    there=st.sets(st.integers(0, 30)),
+    others=st.sampled_from([0, 20, 60, 300]),
+    listing=st.booleans(),
+)
+def test_after_two_polls_it_is_known_of_every_wanted_secret_whether_it_is_there_at_the_lower_price(
+    wanted: set[int], there: set[int], others: int, listing: bool
+) -> None:
+    async def story() -> Scene:
+        scene = Scene()
+        scene.fill(others)
+        for number in there:
+            scene.vault.set(f"secret-{number}", "x")
+        if not listing:
+            scene.vault.deny("list")
+        for number in wanted:
+            scene.wants(f"user-{number}", f"Secret-{number}")
+        await scene.polled()
+        await scene.polled()
+        await scene.http.aclose()
+        return scene
+
+    scene = asyncio.run(story())
+
+    pages = -(-(others + len(there)) // 25) or 1
+    assert {name for name, seen in scene.poller.seen.sightings.items() if isinstance(seen, Sighting)} == {
+        f"secret-{number}" for number in wanted & there
+    }
+    assert scene.poller.seen.sightings.keys() == {f"secret-{number}" for number in wanted}
+    assert scene.polls[-1][1] <= (min(pages, len(wanted)) if listing else len(wanted))
+
+
+@pytest.fixture
+async def running(scene: Scene) -> AsyncIterator[Scene]:
+    scene.vault.set("one", "x")
+    scene.is_due = nobody
+    scene.wants("user", "one", interval=20)
+    task = asyncio.create_task(scene.poller.run())
+    await settle()
+    yield scene
+    task.cancel()
+
+
+def times(scene: Scene) -> list[float]:
+    return [(moment - START).total_seconds() for moment in scene.started]
+
+
+async def test_a_poller_polls_at_once_and_then_at_the_interval(running: Scene) -> None:
+    await run_for(running, 50)
+
+    assert times(running) == [0.0, 20.0, 40.0]
+
+
+async def test_each_poll_runs_in_a_frame_of_its_own(running: Scene) -> None:
+    await run_for(running, 50)
+
+    assert running.framed == [(running.vault.url, 1)] * 3
+
+
+async def test_somebody_new_who_wants_it_sooner_is_heard(running: Scene) -> None:
+    await run_for(running, 5)
+    running.wants("hasty", "one", interval=10)
+    running.poller.hurry()
+    await run_for(running, 20)
+
+    assert times(running) == [0.0, 10.0, 20.0]
+
+
+async def test_somebody_new_who_wants_it_later_changes_nothing(running: Scene) -> None:
+    await run_for(running, 5)
+    running.wants("lazy", "one", interval=3600)
+    running.poller.hurry()
+    await run_for(running, 20)
+
+    assert times(running) == [0.0, 20.0]
+
+
+async def test_after_a_failure_the_next_poll_comes_sooner_but_never_later_than_the_interval(running: Scene) -> None:
+    running.vault.fail(calls=100, kind="list")
+    await run_for(running, 60)
+
+    assert times(running) == [0.0, 20.0, 22.0, 26.0, 34.0, 50.0]
+
+
+async def test_the_whole_listing_is_kept_while_somebody_searches_the_vault(scene: Scene) -> None:
+    scene.vault.set("one", "x", tags={"tier": "web"})
+    scene.wants("asks", "one")
+    await scene.polled()
+    before = scene.poller.seen.catalog
+
+    scene.searches("finds")
+    assert await scene.polled() == ["asks", "finds"]
+
+    catalog = scene.poller.seen.catalog or {}
+    assert before is None
+    assert catalog["one"].tags == {"tier": "web"}
+
+
+async def test_a_vault_that_is_searched_is_listed_whatever_that_costs(scene: Scene) -> None:
+    for number in range(60):
+        scene.vault.set(f"other-{number}", "x")
+    scene.searches("finds")
+
+    await scene.polled()
+    await scene.polled()
+
+    assert scene.polls == [(Mode.LIST, 3, None), (Mode.LIST, 3, None)]
+
+
+async def test_searches_are_told_once_that_the_vault_does_not_let_itself_be_listed(scene: Scene) -> None:
+    scene.is_due = nobody
+    scene.vault.deny("list")
+    scene.searches("finds")
+
+    assert await scene.polled() == ["finds"]
+    assert await scene.polled() == []
+    assert scene.poller.seen.unsearchable is not None
+
+    scene.vault.allow("list")
+    await scene.polled()
+    assert scene.poller.seen.unsearchable is None
