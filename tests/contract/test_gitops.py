@@ -1,0 +1,194 @@
+"""What Argo CD and Flux make of VaultSecrets by the page about GitOps, of every status that the rules write."""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import yaml
+
+from tests.builders import READ_AT, a_state, a_synced, a_vault_secret
+from tests.contract.lua import run
+from tests.controlplane.flux import Flux
+from vaultsync.api import API_VERSION, KIND, REFRESH_ANNOTATION
+from vaultsync.api.v1alpha1 import VaultSecretStatus
+from vaultsync.rules.outcome import Emptied, Failed, Outcome, Reason, Retry, Suspended
+from vaultsync.rules.status import status_after
+
+PAGE: Final = (Path(__file__).parents[2] / "docs" / "gitops.md").read_text()
+BLOCKS: Final = [yaml.safe_load(block) for block in re.findall(r"^```yaml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)]
+
+Object = dict[str, Any]
+
+
+def block(kind: str) -> Object:
+    """The one manifest of a kind on the page."""
+    (found,) = [one for one in BLOCKS if one["kind"] == kind]
+    assert isinstance(found, dict)
+    return found
+
+
+CUSTOMIZATIONS: Final = block("ConfigMap")["data"]
+HEALTH: Final[str] = CUSTOMIZATIONS[f"resource.customizations.health.vaultsync.dev_{KIND}"]
+ACTIONS: Final = yaml.safe_load(CUSTOMIZATIONS[f"resource.customizations.actions.vaultsync.dev_{KIND}"])
+(EXPRESSIONS,) = block("Kustomization")["spec"]["healthCheckExprs"]
+
+REASONS: Final = [reason for reason in Reason if reason not in {Reason.SYNCED, Reason.SUSPENDED}]
+AWAY: Final = Failed(Reason.VAULT_UNREACHABLE, "No answer.")
+
+
+def a_found(*outcomes: Outcome, generation: int = 1, expires_in: timedelta | None = None) -> Object:
+    """A VaultSecret as the API server gives it, after these outcomes, each three minutes after the one before.
+
+    vaultsync has looked at generation 1. With `expires_in` the first outcome is in sync with a secret that expires so
+    much later.
+    """
+    expires = None if expires_in is None else READ_AT + expires_in
+    dated = () if expires is None else (a_synced(a_state(expires=expires)),)
+    status = VaultSecretStatus()
+    for number, outcome in enumerate([*dated, *outcomes]):
+        now = READ_AT + number * timedelta(minutes=3)
+        before = a_vault_secret(status=status)
+        status = status_after(before, outcome, now=now, looked_at=READ_AT, notice=timedelta(days=14))
+    return as_found(status, generation)
+
+
+def as_found(status: VaultSecretStatus | None, generation: int = 1) -> Object:
+    """A VaultSecret with this status as the API server gives it."""
+    metadata = {"name": "db", "namespace": "shop", "generation": generation}
+    found = {"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "spec": {}}
+    return found if status is None else found | {"status": status.to_wire()}
+
+
+NEW: Final = as_found(None)
+OUTDATED: Final = a_found(a_synced(), generation=2)
+
+
+@pytest.mark.parametrize(
+    "found",
+    [NEW, as_found(VaultSecretStatus()), as_found(VaultSecretStatus(observed_generation=1)), OUTDATED],
+    ids=["no status", "an empty status", "no condition", "a status of an older generation"],
+)
+def test_argo_cd_waits_for_vaultsync_to_look(found: Object) -> None:
+    assert run(HEALTH, found) == {
+        "status": "Progressing",
+        "message": "vaultsync has not looked at this generation yet.",
+    }
+
+
+def test_argo_cd_takes_what_is_in_sync_for_healthy() -> None:
+    assert run(HEALTH, a_found(a_synced())) == {"status": "Healthy", "message": "1 key is in sync."}
+
+
+@pytest.mark.parametrize(
+    ("expires_in", "message"),
+    [
+        (timedelta(days=3), "Secret db-password, which fills key password, expires at 2026-03-04 12:30:00 UTC."),
+        (
+            -timedelta(days=3),
+            (
+                "Secret db-password, which fills key password, has expired at 2026-02-26 12:30:00 UTC; "
+                "it is kept in sync all the same."
+            ),
+        ),
+    ],
+    ids=["expires soon", "has expired"],
+)
+def test_argo_cd_takes_for_healthy_and_tells_of_what(expires_in: timedelta, message: str) -> None:
+    assert run(HEALTH, a_found(expires_in=expires_in)) == {"status": "Healthy", "message": message}
+
+
+@pytest.mark.parametrize("reason", REASONS, ids=[reason.value for reason in REASONS])
+def test_argo_cd_takes_for_degraded_what_is_not_in_sync_for_the_reason(reason: Reason) -> None:
+    found = a_found(a_synced(), Failed(reason, "Why it is so."))
+
+    assert run(HEALTH, found) == {"status": "Degraded", "message": f"{reason.value}: Why it is so."}
+
+
+def test_argo_cd_tells_since_when_a_degraded_one_is_stale() -> None:
+    found = a_found(a_synced(), AWAY, AWAY, AWAY)
+
+    told = "The Secret was last known to hold what the vault holds at 2026-03-01 12:33:00 UTC."
+    assert run(HEALTH, found) == {"status": "Degraded", "message": f"VaultUnreachable: No answer. {told}"}
+
+
+def test_argo_cd_takes_a_suspended_one_for_suspended() -> None:
+    found = a_found(a_synced(), Suspended())
+
+    assert run(HEALTH, found) == {"status": "Suspended", "message": Reason.SUSPENDED.sentence}
+
+
+def test_argo_cd_offers_the_actions_that_are_defined() -> None:
+    assert set(run(ACTIONS["discovery.lua"], NEW)) == {action["name"] for action in ACTIONS["definitions"]}
+
+
+@pytest.mark.parametrize("annotations", [None, {}, {"team": "shop", REFRESH_ANNOTATION: "before"}], ids=str)
+def test_the_action_refresh_changes_the_annotation_and_nothing_else(annotations: Mapping[str, str] | None) -> None:
+    (refresh,) = ACTIONS["definitions"]
+    metadata = NEW["metadata"] | ({} if annotations is None else {"annotations": annotations})
+    found = NEW | {"metadata": metadata, "spec": {"suspend": False}}
+
+    returned = run(refresh["action.lua"], found)
+
+    asked = returned["metadata"]["annotations"].pop(REFRESH_ANNOTATION)
+    assert datetime.now(UTC) - datetime.fromisoformat(asked) < timedelta(minutes=1)
+    kept = {key: text for key, text in (annotations or {}).items() if key != REFRESH_ANNOTATION}
+    assert returned == found | {"metadata": metadata | {"annotations": kept}}
+
+
+def failures(retry: Retry) -> dict[str, Object]:
+    """A VaultSecret that fails for each reason that is retried so."""
+    return {reason.value: a_found(Failed(reason, "Why.")) for reason in REASONS if reason.retry is retry}
+
+
+STORIES: Final[dict[str, dict[str, Object]]] = {
+    "without a status yet": {"new": NEW},
+    "looked at, but for an older generation": {"outdated": OUTDATED},
+    "in sync": {"in sync": a_found(a_synced())},
+    "in sync, expired or soon to expire": {
+        "expired": a_found(expires_in=-timedelta(days=3)),
+        "soon to expire": a_found(expires_in=timedelta(days=3)),
+    },
+    "not in sync, may pass by itself": failures(Retry.SOON),
+    "not in sync, somebody has to act": {
+        **failures(Retry.LATER),
+        "emptied": a_found(a_synced(), Emptied(Reason.SECRET_SOFT_DELETED, "All are deleted.", ())),
+    },
+    "suspended": {
+        "from the start": a_found(Suspended()),
+        "after it was in sync": a_found(a_synced(), Suspended()),
+    },
+}
+"""VaultSecrets by the row of the page's table that tells of them."""
+
+
+def rows() -> dict[str, list[str]]:
+    """The first word of each cell of the page's table, by the row's first."""
+    table = [line.strip("| ").split(" | ") for line in PAGE.splitlines() if line.startswith("|")]
+    return {story: [re.split(r"\W", cell)[0] for cell in cells] for story, _ready, *cells in table[2:]}
+
+
+TOLD: Final = [
+    pytest.param(found, rows().get(story), id=f"{story}: {name}")
+    for story, founds in STORIES.items()
+    for name, found in founds.items()
+]
+
+
+def test_the_page_tells_of_each_story_that_is_tested_and_of_no_other() -> None:
+    assert list(rows()) == list(STORIES)
+
+
+@pytest.mark.parametrize(("found", "told"), TOLD)
+def test_argo_cd_and_flux_see_as_the_page_tells(flux: Flux, found: Object, told: list[str]) -> None:
+    by_expressions, alone = flux.health(found, EXPRESSIONS), flux.health(found)
+
+    assert [run(HEALTH, found)["status"], by_expressions.status, alone.status] == told
+
+
+def test_flux_is_told_of_no_reason_that_there_is_not() -> None:
+    told = set(re.findall(r"'(\w+)'", EXPRESSIONS["failed"])) - {"Ready", "False"}
+
+    assert told == {reason.value for reason in REASONS if reason.retry is Retry.SOON}
