@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install tools check test demo demo-down bench generate build image-test sbom lock clean
+.PHONY: help install tools check test demo demo-down dashboard bench generate build image-test sbom lock clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -45,6 +45,9 @@ demo: install tools ## show the operator at work on real parts; KEEP=1 leaves th
 
 demo-down: install ## end what `make demo KEEP=1` left running
 	$(BIN)/python -m demo down
+
+dashboard: install tools ## draw docs/dashboard.svg from ten minutes of a real operator; ARGS=--again draws the last ones
+	$(BIN)/python -m demo.dashboard $(ARGS)
 
 bench: install tools ## measure what bench/README.md claims
 	$(BIN)/python -m bench
