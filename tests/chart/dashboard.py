@@ -133,7 +133,11 @@ def _changes() -> Iterable[Panel]:
 
 
 def _vaults() -> Iterable[Panel]:
-    yield _lines("Up", [("vaultsync_vault_up", "{{vault}}")], "Whether the last poll went well.")
+    yield _lines(
+        "Up",
+        [("vaultsync_vault_up", "{{vault}}"), ("vaultsync_vault_deletion_brake", "{{vault}}: deletes nothing")],
+        "Whether the last poll went well, and whether so many secrets have vanished that nothing is deleted.",
+    )
     yield _lines(
         "Time since the last poll",
         [("time() - vaultsync_vault_last_poll_timestamp_seconds", "{{vault}}")],
