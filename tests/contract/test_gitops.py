@@ -13,6 +13,7 @@ from tests.builders import READ_AT, a_state, a_synced, a_vault_secret
 from tests.contract.lua import run
 from tests.controlplane.flux import Flux
 from vaultsync.api import API_VERSION, KIND, REFRESH_ANNOTATION
+from vaultsync.api.schema import NOT_LOOKED_AT
 from vaultsync.api.v1alpha1 import VaultSecretStatus
 from vaultsync.rules.outcome import Emptied, Failed, Outcome, Reason, Retry, Suspended
 from vaultsync.rules.status import status_after
@@ -62,14 +63,14 @@ def as_found(status: VaultSecretStatus | None, generation: int = 1) -> Object:
     return found if status is None else found | {"status": status.to_wire()}
 
 
-NEW: Final = as_found(None)
+NEW: Final = as_found(VaultSecretStatus.parse(NOT_LOOKED_AT))
 OUTDATED: Final = a_found(a_synced(), generation=2)
 
 
 @pytest.mark.parametrize(
     "found",
-    [NEW, as_found(VaultSecretStatus()), as_found(VaultSecretStatus(observed_generation=1)), OUTDATED],
-    ids=["no status", "an empty status", "no condition", "a status of an older generation"],
+    [NEW, as_found(None), as_found(VaultSecretStatus()), as_found(VaultSecretStatus(observed_generation=1)), OUTDATED],
+    ids=["new", "no status", "an empty status", "no condition", "a status of an older generation"],
 )
 def test_argo_cd_waits_for_vaultsync_to_look(found: Object) -> None:
     assert run(HEALTH, found) == {
@@ -144,7 +145,7 @@ def failures(retry: Retry) -> dict[str, Object]:
 
 
 STORIES: Final[dict[str, dict[str, Object]]] = {
-    "without a status yet": {"new": NEW},
+    "not looked at yet": {"new": NEW},
     "looked at, but for an older generation": {"outdated": OUTDATED},
     "in sync": {"in sync": a_found(a_synced())},
     "in sync, expired or soon to expire": {

@@ -162,6 +162,7 @@ def test_a_manifest_that_is_applied_already_shows_no_difference(
 ) -> None:
     text = json.dumps(manifest(right, namespace=namespace))
     controlplane.kubectl("apply", *how, "-f", "-", stdin=text)
+    write_status(controlplane, namespace, STATUS)
     before = get(controlplane, namespace)
 
     assert controlplane.kubectl("diff", *how, "-f", "-", stdin=text) == ""

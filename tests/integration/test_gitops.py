@@ -93,9 +93,9 @@ def test_kubectl_waits_for_a_look_at_the_newest_generation(controlplane: Control
     assert "condition met" in controlplane.kubectl(*wait)
 
 
-def test_flux_alone_takes_one_that_nobody_has_looked_at_for_current(
+def test_flux_alone_waits_for_one_that_nobody_has_looked_at(
     controlplane: ControlPlane, flux: Flux, namespace: str
 ) -> None:
     controlplane.apply(manifest(spec(), namespace=namespace))
 
-    assert flux.health(found(controlplane, namespace)).status == "Current"
+    assert flux.health(found(controlplane, namespace)).status == "InProgress"

@@ -29,6 +29,12 @@ _COLUMNS: Final = (
 )
 
 
+NOT_LOOKED_AT: Final = {"observedGeneration": -1}
+"""The status of a VaultSecret that is seconds old. kstatus, by which Flux waits, takes an object without a status for one
+that is as it should be: https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/kstatus/README.md
+"""
+
+
 def crd_files() -> dict[str, bytes]:
     """Render every CRD, by the name of its file."""
     return {f"{PLURAL}.yaml": _to_yaml(vault_secret_crd())}
@@ -85,7 +91,7 @@ def vault_secret_schema() -> dict[str, Any]:
             "kind": {"description": f"The kind of this object: {KIND}.", "type": "string"},
             "metadata": {"type": "object"},
             "spec": translation.node(parts["spec"], "spec", defaults=True),
-            "status": translation.node(parts["status"], "status", defaults=False),
+            "status": {**translation.node(parts["status"], "status", defaults=False), "default": NOT_LOOKED_AT},
         },
     }
 

@@ -83,7 +83,7 @@ class VaultSecretStatus(Model):
     """What vaultsync says about it; nobody else writes here."""
 
     observed_generation: int | None = None
-    """The generation of the VaultSecret that was last looked at."""
+    """The generation of the VaultSecret that was last looked at; -1 before the first look."""
     conditions: Annotated[tuple[Condition, ...], _map("type")] = ()
     """Ready is True while the Secret holds what the vault holds; otherwise its reason and message say why not. Stale is
     True when that has not been confirmed for three refresh intervals. Expiring is True when a secret expires soon, or

@@ -91,6 +91,7 @@ def test_defaults_are_filled_in_for_the_spec_alone_and_never_inside_lists() -> N
     defaults = {path: node["default"] for path, node in nodes(vault_secret_schema()) if "default" in node}
 
     assert defaults == {
+        ".status": {"observedGeneration": -1},
         ".spec.target": {},
         ".spec.target.type": "Opaque",
         ".spec.target.immutable": False,
