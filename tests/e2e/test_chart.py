@@ -24,8 +24,9 @@ from tests.controlplane.plane import ControlPlane
 from tests.e2e.installation import Installation, settings_here
 from tests.e2e.kubernetes import KubernetesApi, Object
 from tests.e2e.operators import RunningOperator
-from tests.e2e.scene import Scene, entry, eventually
+from tests.e2e.scene import NEXT_POLL, Scene, entry, eventually
 from tests.emulator.client import Emulator
+from vaultsync.api.restarts import WorkloadKind
 
 pytestmark = pytest.mark.cluster
 
@@ -147,6 +148,13 @@ def test_the_installed_operator_needs_just_the_rights_that_the_chart_gives_it(
         scene.await_content("sealed", before=made)
         scene.apply(entry("after"), name="sealed", target=sealed)
         scene.await_content("sealed", after=made)
+        for kind in WorkloadKind:
+            scene.run(kind)
+        scene.apply(name="watched", restart=[{"kind": kind, "name": "web"} for kind in WorkloadKind])
+        scene.await_synced("watched")
+        rotated = scene.put()
+        scene.await_content("watched", password=rotated, within=NEXT_POLL)
+        eventually(lambda: all(scene.rollouts(kind) == 1 for kind in WorkloadKind), "each workload is restarted")
 
     granted = stage.api.get(f"{_RBAC}/clusterroles/{RELEASE}")
     assert granted is not None
