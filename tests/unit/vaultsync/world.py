@@ -23,7 +23,7 @@ from vaultsync.api.v1alpha1 import Condition, StatusRestart, VaultSecretHead, Va
 from vaultsync.inventory import Inventory
 from vaultsync.reconcile import Limits, Reconciler
 from vaultsync.restarting import Restarter
-from vaultsync.rules.outcome import Outcome, SyncError
+from vaultsync.rules.outcome import Outcome, Reason, SyncError
 from vaultsync.rules.schedule import Next
 from vaultsync.telling import Teller
 from vaultsync.triggers.poller import Mode, Poller, Trigger
@@ -34,6 +34,11 @@ SKEW: Final = timedelta(minutes=7)
 
 RECHECK: Final = timedelta(days=1)
 NOTICE: Final = timedelta(days=14)
+
+DB: Final = KEY
+"""The VaultSecret of most stories, and its target."""
+
+AWAY: Final = SyncError(Reason.CLUSTER_UNAVAILABLE, "The Kubernetes API does not answer.")
 
 Line = dict[str, Any]
 
