@@ -42,6 +42,8 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # so that what was started is ended
     panels = panels_of(json.loads(FILE.read_text()))
+    if options.again and not KEPT.exists():
+        parser.error(f"{KEPT.relative_to(ROOT)} is not there: draw once without --again")
     if not options.again:
         _watched(panels).write(KEPT)
     record = Record.read(KEPT)

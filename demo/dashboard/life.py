@@ -87,7 +87,7 @@ class Life:
     def _troubles(self) -> Iterator[Deed]:
         yield Deed(0, self._run_web)
         billing, platform = self._vault("billing"), self._vault("platform")
-        yield Deed(_BEGIN, _nothing, "39 VaultSecrets are applied, one after another")
+        yield Deed(_BEGIN, _nothing, f"{len(NAMES) * len(VAULTS)} VaultSecrets are applied, one after another")
         yield Deed(130, partial(self._tamper, 6), "six Secrets are edited by hand: healed")
         yield Deed(190, _nothing, "the vault “billing” throttles for a minute")
         for at in range(190, 250, 3):
