@@ -112,6 +112,23 @@ async def test_nothing_is_asked_while_nothing_changes(story: Story) -> None:
     assert (followed.seconds, story.workloads.calls) == (None, calls)
 
 
+async def test_a_restart_that_the_status_never_told_of_is_not_made_again(story: Story) -> None:
+    story.workloads.make(DEPLOYMENT, WEB)
+    await story.reconcile()
+    story.clock.turn(3600)
+    await story.reconcile(changes=True)
+    story.clock.turn(SETTLED)
+    told = story.status
+    await story.reconcile()
+    restarted_at, story.status = story.clock(), told
+    story.clock.turn(3600)
+
+    followed = await story.reconcile()
+
+    assert len(story.workloads.restarts) == 1
+    assert followed == Followed((StatusRestart(kind=DEPLOYMENT, name="web", at=restarted_at),), (), None)
+
+
 async def test_the_creation_of_the_secret_restarts_nothing(story: Story) -> None:
     story.workloads.make(DEPLOYMENT, WEB)
     story.clock.turn(3600)
