@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TypeVar
 
 from vaultsync.api import ObjectKey
-from vaultsync.api.v1alpha1 import VaultSecret
+from vaultsync.api.v1alpha1 import VaultSecret, VaultSecretHead
 from vaultsync.rules.wanted import named_secrets, searches
 
 _Name = TypeVar("_Name")
@@ -47,6 +47,8 @@ class Inventory:
         self._by_target: defaultdict[ObjectKey, set[ObjectKey]] = defaultdict(set)
         self._by_vault: defaultdict[str, _Demand] = defaultdict(_Demand)
         self._uids: set[str] = set()
+        self._told: dict[ObjectKey, VaultSecretHead] = {}
+        """What we have told of some, and what the watch has not come to yet."""
 
     def __len__(self) -> int:
         return len(self._by_key)
@@ -64,16 +66,33 @@ class Inventory:
         return tuple(self._by_key.values())
 
     def put(self, vault_secret: VaultSecret) -> None:
-        """Remember it in place of what was known of its key."""
+        """Remember it in place of what was known of its key, but for a status that we have written since."""
+        told = self._told.get(vault_secret.key)
         self.drop(vault_secret.key)
+        if told is not None and _is_of_later(told, vault_secret):
+            self._told[vault_secret.key] = told
+            vault_secret = vault_secret.model_copy(update={"status": told.status})
         self._by_key[vault_secret.key] = vault_secret
         self._uids.add(vault_secret.metadata.uid)
         self._by_target[vault_secret.target_key].add(vault_secret.key)
         if not vault_secret.spec.suspend:
             self._by_vault[vault_secret.spec.vault_url].add(vault_secret)
 
+    def take_status(self, written: VaultSecretHead) -> None:
+        """Take our own status as known at once; what people changed meanwhile comes by the watch."""
+        known = self._by_key.get(written.key)
+        if known is None or known.metadata.uid != written.metadata.uid:
+            return
+        if _asked(known) == _asked(written):
+            self.put(known.model_copy(update={"metadata": written.metadata, "status": written.status}))
+        else:
+            # With its metadata it would pass for newer than the watch's word of what people changed.
+            self._told[written.key] = written
+            self.put(known)
+
     def drop(self, key: ObjectKey) -> None:
         """Forget it; unknown keys are fine."""
+        self._told.pop(key, None)
         vault_secret = self._by_key.pop(key, None)
         if vault_secret is None:
             return
@@ -128,6 +147,16 @@ class Inventory:
 def followed_names(vault_secret: VaultSecret) -> Iterable[str]:
     """The secrets whose newest version it names, in lower case: the vault tells names apart without regard to case."""
     return {wanted.ref.name.lower() for wanted in named_secrets(vault_secret.spec) if wanted.ref.follows}
+
+
+def _asked(head: VaultSecretHead) -> tuple[object, ...]:
+    return head.metadata.generation, head.metadata.annotations
+
+
+def _is_of_later(told: VaultSecretHead, heard: VaultSecretHead) -> bool:
+    """Tell whether a status was written to that very object after what was heard of it."""
+    metadata = heard.metadata
+    return told.metadata.uid == metadata.uid and int(told.metadata.resource_version) > int(metadata.resource_version)
 
 
 def _discard(index: MutableMapping[_Name, set[ObjectKey]], name: _Name, key: ObjectKey) -> None:

@@ -15,11 +15,11 @@ from vaultsync.api.v1alpha1 import VaultSecret, VaultSecretHead, VaultSecretStat
 from vaultsync.fetching import Fetch, Vaults
 from vaultsync.inventory import Inventory
 from vaultsync.restarting import Restarter
-from vaultsync.rules.access import check_target, check_type, check_vault, is_left_over
+from vaultsync.rules.access import check_target, check_type, check_vault, is_left_over, is_ours
 from vaultsync.rules.applied import applied_keys
 from vaultsync.rules.changes import Seen
 from vaultsync.rules.deeds import change_for, content_changed, detail_of, must_remember
-from vaultsync.rules.deletion import check_listing_agrees, emptied, judge
+from vaultsync.rules.deletion import check_brake, check_listing_agrees, emptied, judge
 from vaultsync.rules.desired import Desired, desired_secret, strange_keys
 from vaultsync.rules.events import events_for
 from vaultsync.rules.observed import Observed
@@ -238,6 +238,7 @@ class Reconciler:
             # The garbage collector may be quicker than our watch of VaultSecrets: what it took must not come back, nor
             # must an owner reference that it took off.
             await self.cluster.confirm(vault_secret)
+        check_brake(vault_secret, plan.wanted, plan.known, seen, now=self.now())
         readings = await Fetch(self.vaults, spec).all(plan)
         if readings:
             self.answered(spec.vault_url)
@@ -258,35 +259,38 @@ class Reconciler:
         change = change_for(vault_secret, observed, plan, desired)
         if change is not Change.NONE or must_remember(plan, desired):
             self.targets.remember(vault_secret.target_key, await self._write(vault_secret, observed, desired))
-        await self._clear_away(vault_secret)
+        cleared = await self._clear_away(vault_secret)
         if asked is not None and searches(spec):
             self.list_now(spec.vault_url)
         return Synced(
             desired.secrets,
             desired.keys,
             change,
-            detail_of(change, observed, plan, desired),
+            " ".join([detail_of(change, observed, plan, desired), *cleared]),
             left_out(spec, seen),
             missing,
-            content_changed(vault_secret, observed, change, desired),
+            content_changed(vault_secret, observed, change, desired.secrets),
             asked,
         )
 
     async def _empty(self, vault_secret: VaultSecret, observed: Observed | None, outcome: Emptied) -> Emptied:
         """Let the target go after the last of its secrets."""
-        if observed is None:
+        if observed is None or not is_ours(observed):
             return outcome
         await self.cluster.discard(vault_secret.target_key, observed=observed)
         return replace(outcome, change=Change.DELETED)
 
-    async def _clear_away(self, vault_secret: VaultSecret) -> None:
-        """Delete what was the target under an earlier `target.name`, now that the present one is there."""
+    async def _clear_away(self, vault_secret: VaultSecret) -> list[str]:
+        """Delete what was the target under an earlier `target.name`, now that the present one is there; tell of it."""
+        told = []
         for key in self.targets.owned_by(vault_secret.metadata.uid):
             if key == vault_secret.target_key or key.namespace != vault_secret.key.namespace:
                 continue
             observed = await self.cluster.observe(key)
             if observed is not None and is_left_over(vault_secret, observed):
                 await self.cluster.discard(key, observed=observed)
+                told.append(f"Deleted Secret {key.name}, which was the target before.")
+        return told
 
     async def _rivals(self, vault_secret: VaultSecret, observed: Observed | None) -> list[VaultSecretHead]:
         """Everybody else who wants the target, and who has it without our having heard of them, as after a restart."""
@@ -311,11 +315,13 @@ class Reconciler:
         is_listed = seen.catalog is not None
         await self._clear_away(vault_secret)
         omitted = left_out(vault_secret.spec, seen) if is_listed else vault_secret.status.left_out or 0
+        secrets = tuple(plan.known.values())
         return Synced(
-            tuple(plan.known.values()),
+            secrets,
             applied_keys(vault_secret, observed.applied),
             left_out=omitted,
             missing=vault_secret.status.missing,
+            content_changed=content_changed(vault_secret, observed, Change.NONE, secrets),
         )
 
     async def _write(self, vault_secret: VaultSecret, observed: Observed | None, desired: Desired) -> Observed:

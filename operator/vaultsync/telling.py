@@ -69,14 +69,4 @@ class Teller:
         if body is None:
             await self.cluster.confirm(vault_secret)
             raise SyncError(Reason.CLUSTER_UNAVAILABLE, f"VaultSecret {vault_secret.key} changed in the same moment.")
-        self._remember(VaultSecretHead.parse(body))
-
-    def _remember(self, written: VaultSecretHead) -> None:
-        """Take our own status as known at once; a spec that changed meanwhile comes by the watch."""
-        known = self.inventory.get(written.key)
-        if known is None or known.metadata.uid != written.metadata.uid:
-            return
-        news: dict[str, object] = {"status": written.status}
-        if known.metadata.generation == written.metadata.generation:
-            news["metadata"] = written.metadata
-        self.inventory.put(known.model_copy(update=news))
+        self.inventory.take_status(VaultSecretHead.parse(body))

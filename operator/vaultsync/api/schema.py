@@ -30,8 +30,8 @@ _COLUMNS: Final = (
 
 
 NOT_LOOKED_AT: Final = {"observedGeneration": -1}
-"""The status of a VaultSecret that is seconds old. kstatus, by which Flux waits, takes an object without a status for one
-that is as it should be: https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/kstatus/README.md
+"""The status of a VaultSecret that is seconds old. kstatus, by which Flux waits, takes an object without a status for
+one that is as it should be: https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/kstatus/README.md
 """
 
 

@@ -55,17 +55,25 @@ def detail_of(change: Change, observed: Observed | None, plan: Plan, desired: De
     return _moved(_rotated(observed, desired)) if change is not Change.NONE else ""
 
 
-def content_changed(vault_secret: VaultSecret, observed: Observed | None, change: Change, desired: Desired) -> bool:
-    """Tell whether what pods read is something else than what vaultsync, or a stranger, had written before."""
-    if change is Change.ADOPTED:
-        return True
-    if change is Change.NONE or not vault_secret.status.entries:
-        return False
+def content_changed(
+    vault_secret: VaultSecret, observed: Observed | None, change: Change, secrets: Iterable[SecretState]
+) -> bool:
+    """Tell whether what pods read is something else than what people were last told that they read.
+
+    Also where nothing is written now: an operator may have ended between writing the target and telling of it.
+    """
+    if change in {Change.ADOPTED, Change.CREATED}:
+        return change is Change.ADOPTED
     applied = None if observed is None else observed.applied
     if applied is not None and applied.content not in {None, content_fingerprint(vault_secret)}:
         return True
-    before = {entry.key: entry.version for entry in vault_secret.status.entries}
-    return before != {key: state.version for state in desired.secrets for key in state.keys}
+    told = {entry.key: entry.version for entry in vault_secret.status.entries}
+    before = told or _versions_by_key(() if applied is None else applied.secrets)
+    return bool(before) and before != _versions_by_key(secrets)
+
+
+def _versions_by_key(secrets: Iterable[SecretState]) -> dict[str, str | None]:
+    return {key: state.version for state in secrets for key in state.keys}
 
 
 def _adopted(observed: Observed, desired: Desired) -> str:

@@ -35,24 +35,18 @@ def judge(
         NotYet: It is not known yet how much is gone.
     """
     absent = {ref: reading for ref, reading in readings.items() if isinstance(reading, Absent)}
-    before = {missing.secret_name: missing for missing in vault_secret.status.missing}
     lost: list[Wanted] = []
     for one in wanted:
         if (reading := absent.get(one.ref.identity)) is None:
             continue
-        state = known.get(one.ref.identity)
-        was_there = (state is not None and state.version is not None) or one.ref.name.lower() in before
-        if was_there:
+        if _was_there(vault_secret, one, known):
             lost.append(one)
         elif not one.optional:
             raise reading.why
     if not lost:
         return ()
-    missing = {
-        name: before.get(name) or StatusMissing(secret_name=name, since=now)
-        for name in dict.fromkeys(one.ref.name.lower() for one in lost)
-    }
-    _brake(vault_secret, tuple(missing.values()), seen, now=now)
+    missing = _missing(vault_secret, lost, now)
+    _brake(vault_secret, missing, seen, now=now)
     required = [one for one in lost if not one.optional]
     _wait(vault_secret, required, absent, missing, now=now)
     kept = {one.ref.name.lower(): missing[one.ref.name.lower()] for one in required}
@@ -60,20 +54,55 @@ def judge(
     return tuple(kept.values())
 
 
-def _brake(vault_secret: VaultSecret, missing: tuple[StatusMissing, ...], seen: Seen, *, now: datetime) -> None:
+def check_brake(
+    vault_secret: VaultSecret,
+    wanted: Iterable[Wanted],
+    known: Mapping[SecretRef, SecretState],
+    seen: Seen,
+    *,
+    now: datetime,
+) -> None:
+    """Read nothing in vain while most of the vault is gone. Raises `Vanished`, if something is of what is wanted."""
+    deletes = vault_secret.spec.on_source_deleted is OnSourceDeleted.DELETE
+    lost = [
+        one
+        for one in wanted
+        if (one.vanished or isinstance(seen.sightings.get(one.ref.name.lower()), Missing))
+        and (one.optional or deletes)
+        and _was_there(vault_secret, one, known)
+    ]
+    if lost:
+        _brake(vault_secret, _missing(vault_secret, lost, now), seen, now=now)
+
+
+def _was_there(vault_secret: VaultSecret, wanted: Wanted, known: Mapping[SecretRef, SecretState]) -> bool:
+    """Tell a secret that has gone from one that never was."""
+    state = known.get(wanted.ref.identity)
+    gone_before = {missing.secret_name for missing in vault_secret.status.missing}
+    return (state is not None and state.version is not None) or wanted.ref.name.lower() in gone_before
+
+
+def _missing(vault_secret: VaultSecret, lost: Iterable[Wanted], now: datetime) -> dict[str, StatusMissing]:
+    """Since when what is lost has been missing, by its name in lower case."""
+    before = {missing.secret_name: missing for missing in vault_secret.status.missing}
+    names = dict.fromkeys(one.ref.name.lower() for one in lost)
+    return {name: before.get(name) or StatusMissing(secret_name=name, since=now) for name in names}
+
+
+def _brake(vault_secret: VaultSecret, missing: Mapping[str, StatusMissing], seen: Seen, *, now: datetime) -> None:
     """Hold everything up while most of the vault is gone, but for what a person has released."""
     vault_url = vault_secret.spec.vault_url
     if seen.survey is None or not seen.survey.holds:
         return
     released, complaint = _released_until(vault_secret, now)
-    if released is not None and all(one.since <= released for one in missing):
+    if released is not None and all(one.since <= released for one in missing.values()):
         return
     raise Vanished(
         Reason.DELETION_HELD,
         f"Most secrets of vault {vault_url} have vanished together, so nothing is deleted; the Secret stays as it is. "
         f"If they are meant to be gone: kubectl annotate vaultsecret -n {vault_secret.key.namespace} "
         f'{vault_secret.key.name} --overwrite {RELEASE_ANNOTATION}="$(date -u +%FT%TZ)".{complaint}',
-        missing=missing,
+        missing=tuple(missing.values()),
     )
 
 

@@ -224,7 +224,8 @@ class Synced:
     @property
     def message(self) -> str:
         """The sentence for the condition: stable while nothing changes."""
-        return f"{len(self.keys)} {'key is' if len(self.keys) == 1 else 'keys are'} in sync."
+        gone = f"; gone from the vault: {', '.join(one.secret_name for one in self.missing)}" if self.missing else ""
+        return f"{len(self.keys)} {'key is' if len(self.keys) == 1 else 'keys are'} in sync{gone}."
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ import pytest
 from tests.builders import KEY, READ_AT, a_status
 from tests.fakes import FakeCluster
 from tests.manifests import manifest, spec
+from vaultsync.api import REFRESH_ANNOTATION
 from vaultsync.api.v1alpha1 import VaultSecret, VaultSecretHead
 from vaultsync.inventory import Inventory
 from vaultsync.rules.events import Event
@@ -76,3 +77,24 @@ async def test_of_what_is_gone_nothing_is_told(scene: Scene) -> None:
 
     with pytest.raises(GoingAway):
         await scene.teller.tell(scene.vault_secret, a_status(since=READ_AT), [])
+
+
+@pytest.mark.parametrize("change", ["spec", "annotation"])
+async def test_what_people_change_in_the_same_moment_is_left_for_the_watch_to_tell(scene: Scene, change: str) -> None:
+    """Or the watch's word of it would be older than what is known, and go unheard."""
+    changed = manifest(spec(refreshInterval="10m") if change == "spec" else spec())
+    changed["metadata"]["annotations"] = {REFRESH_ANNOTATION: "now"} if change == "annotation" else {}
+    theirs = scene.cluster.put_vault_secret(changed)
+
+    await scene.teller.tell(scene.vault_secret, a_status(), [])
+
+    known = scene.inventory.get(KEY)
+    assert known is not None
+    assert known.status == a_status()
+    assert int(known.metadata.resource_version) < int(theirs.metadata.resource_version)
+
+    scene.inventory.put(theirs)  # which knows nothing of our status yet
+
+    heard = scene.inventory.get(KEY)
+    assert heard is not None
+    assert (heard.metadata, heard.status) == (theirs.metadata, a_status())

@@ -22,7 +22,7 @@ from tests.builders import (
 from vaultsync.api import RELEASE_ANNOTATION
 from vaultsync.api.v1alpha1 import StatusMissing, VaultSecret, VaultSecretStatus
 from vaultsync.rules.changes import MOST_LOST, Missing, Seen, Survey
-from vaultsync.rules.deletion import check_listing_agrees, emptied, judge, known_names, lost_names
+from vaultsync.rules.deletion import check_brake, check_listing_agrees, emptied, judge, known_names, lost_names
 from vaultsync.rules.outcome import NotThere, NotYet, Reason, SecretRef, SyncError, Vanished
 from vaultsync.rules.readings import Absent, Reading
 from vaultsync.rules.wanted import Wanted
@@ -283,3 +283,47 @@ def test_the_clock_of_a_person_may_be_a_little_ahead() -> None:
     ahead: datetime = NOW + timedelta(minutes=4)
 
     assert judged(a_deleting(missing(2 * HOUR), release=ahead.isoformat()), seen=ALARM) == (missing(2 * HOUR),)
+
+
+MISSED = replace(ALARM, sightings={"db-password": Missing(NOW)})
+FOUND = replace(OPTIONAL, vanished=True)
+
+
+@pytest.mark.parametrize(
+    ("vault_secret", "wanted", "seen", "held"),
+    [
+        (a_deleting(), REQUIRED, MISSED, True),
+        (a_deleting(), REQUIRED, replace(MISSED, survey=CALM.survey), False),
+        (a_deleting(), REQUIRED, replace(ALARM, sightings={"db-password": a_sighting()}), False),
+        (a_deleting(), REQUIRED, ALARM, False),
+        (a_deleting(on_source_deleted="Retain"), REQUIRED, MISSED, False),
+        (a_deleting(on_source_deleted="Retain"), OPTIONAL, MISSED, True),
+        (a_deleting(on_source_deleted="Retain"), FOUND, ALARM, True),
+        (a_deleting(missing(2 * HOUR), release=released(HOUR)), REQUIRED, MISSED, False),
+    ],
+    ids=[
+        "what would go with its secret",
+        "not while little is gone",
+        "not what is there",
+        "not what nobody has missed",
+        "not what is retained",
+        "what may be absent",
+        "what was found before",
+        "not what was released",
+    ],
+)
+def test_while_most_is_gone_nothing_is_read_in_vain(
+    vault_secret: VaultSecret, wanted: Wanted, seen: Seen, held: bool
+) -> None:
+    known = {REF: a_state()}
+
+    if held:
+        with pytest.raises(Vanished) as caught:
+            check_brake(vault_secret, [wanted], known, seen, now=NOW)
+        assert caught.value.reason is Reason.DELETION_HELD
+    else:
+        check_brake(vault_secret, [wanted], known, seen, now=NOW)
+
+
+def test_the_brake_asks_nothing_of_what_never_was_there() -> None:
+    check_brake(a_deleting(), [REQUIRED], {}, MISSED, now=NOW)
