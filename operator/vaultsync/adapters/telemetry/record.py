@@ -6,13 +6,13 @@ Labels are bounded: vaults, operations, reasons, statuses; never the name of a V
 import logging
 import traceback
 from collections.abc import Collection, Mapping
-from typing import Protocol
+from typing import Protocol, assert_never
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
 from vaultsync.api.v1alpha1 import StatusRestart, VaultSecretHead, VaultSecretStatus, WorkloadKind
 from vaultsync.rules.freshness import rotation_delay
-from vaultsync.rules.outcome import Change, Failed, Outcome, Reason, Suspended, Synced, SyncError
+from vaultsync.rules.outcome import Change, Emptied, Failed, Outcome, Reason, Suspended, Synced, SyncError
 
 logger = logging.getLogger("vaultsync")
 
@@ -71,7 +71,7 @@ class Telemetry:
         )
         self._targets = Counter(
             "vaultsync_targets_written",
-            "Target Secrets written, by why: created, updated, rotated, healed.",
+            "Target Secrets written or deleted, by why: created, adopted, updated, rotated, removed, deleted, healed.",
             ["change"],
             registry=registry,
         )
@@ -138,7 +138,7 @@ class Telemetry:
         """Count a reconcile, and log it if it did something or failed; `after` is the status that comes of it."""
         self._reconciles.labels(outcome.reason).inc()
         self._reconcile_seconds.observe(seconds)
-        change = outcome.change if isinstance(outcome, Synced) else Change.NONE
+        change = outcome.change if isinstance(outcome, Synced | Emptied) else Change.NONE
         self._note({"reason": outcome.reason.value, "change": change.value}, failed=isinstance(outcome, Failed))
         fields = {"vaultsecret": str(vault_secret.key), "reason": outcome.reason.value, "seconds": round(seconds, 3)}
         match outcome:
@@ -149,10 +149,17 @@ class Telemetry:
                 if outcome.change is Change.ROTATED:
                     self._rotated(vault_secret.status, after, seconds)
                 logger.info("wrote target", extra={**fields, "change": outcome.change.value, "detail": outcome.detail})
+            case Emptied(change=Change.NONE):
+                logger.debug("no target", extra=fields)
+            case Emptied():
+                self._targets.labels(outcome.change).inc()
+                logger.info("deleted target", extra={**fields, "detail": outcome.message})
             case Failed():
                 logger.warning("not in sync", extra={**fields, "detail": outcome.message})
             case Suspended():
                 logger.debug("suspended", extra=fields)
+            case _:
+                assert_never(outcome)
 
     def _rotated(self, before: VaultSecretStatus, after: VaultSecretStatus, seconds: float) -> None:
         """Time a rotation: by the vault's clock until it was read, and as long as the reconcile took on top."""

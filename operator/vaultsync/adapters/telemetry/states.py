@@ -40,7 +40,6 @@ class VaultState:
 class State:
     """How things are; nothing in it ever changes, so that another thread may read it."""
 
-    now: datetime
     vault_secrets: Collection[VaultSecret] = ()
     vaults: Mapping[str, VaultState] = field(default_factory=dict)
     queue_depth: int = 0

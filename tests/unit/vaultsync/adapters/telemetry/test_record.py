@@ -12,12 +12,14 @@ from prometheus_client import CollectorRegistry
 from tests.builders import READ_AT, SECOND, VAULT, a_status, a_status_entry, a_synced, a_vault_secret
 from vaultsync.adapters.telemetry import Telemetry
 from vaultsync.api.v1alpha1 import StatusRestart, VaultSecretStatus, WorkloadKind
-from vaultsync.rules.outcome import Change, Failed, Outcome, Reason, Suspended, SyncError
+from vaultsync.rules.outcome import Change, Emptied, Failed, Outcome, Reason, Suspended, SyncError
 
 IN_SYNC = a_synced()
 ROTATED = a_synced(change=Change.ROTATED, detail="Rotated password (db-password 2).")
 VALUE = "MARKED-s3cret"
 AWAY = Failed(Reason.VAULT_UNREACHABLE, "No answer.")
+DELETED = Emptied(Reason.SECRET_NOT_FOUND, "There is no db-password.", (), Change.DELETED)
+EMPTY = Emptied(Reason.SECRET_NOT_FOUND, "There is no db-password.", ())
 
 
 class Scene:
@@ -61,9 +63,11 @@ def scene(caplog: pytest.LogCaptureFixture) -> Scene:
         (IN_SYNC, "DEBUG", "in sync", {}),
         (ROTATED, "INFO", "wrote target", {"change": "rotated", "detail": ROTATED.detail}),
         (AWAY, "WARNING", "not in sync", {"detail": "No answer."}),
+        (DELETED, "INFO", "deleted target", {"detail": DELETED.message}),
+        (EMPTY, "DEBUG", "no target", {}),
         (Suspended(), "DEBUG", "suspended", {}),
     ],
-    ids=["in sync", "written", "failed", "suspended"],
+    ids=["in sync", "written", "failed", "deleted", "empty", "suspended"],
 )
 def test_an_outcome_is_one_line_and_one_count(
     scene: Scene, outcome: Outcome, level: str, message: str, fields: dict[str, str]
@@ -81,9 +85,11 @@ def test_an_outcome_is_one_line_and_one_count(
     [
         (ROTATED, {"reason": "Synced", "change": "rotated"}, False),
         (AWAY, {"reason": "VaultUnreachable", "change": "none"}, True),
+        (DELETED, {"reason": "SecretNotFound", "change": "deleted"}, False),
+        (EMPTY, {"reason": "SecretNotFound", "change": "none"}, False),
         (Suspended(), {"reason": "Suspended", "change": "none"}, False),
     ],
-    ids=["written", "failed", "suspended"],
+    ids=["written", "failed", "deleted", "empty", "suspended"],
 )
 def test_an_outcome_is_noted_in_words_of_ours_alone(
     scene: Scene, outcome: Outcome, facts: Mapping[str, str], *, failed: bool
@@ -101,11 +107,12 @@ def test_a_poll_is_noted_in_words_of_ours_alone(scene: Scene) -> None:
     assert scene.noted == [({"mode": "list", "calls": 3, "result": "VaultThrottled"}, True)]
 
 
-def test_written_targets_are_counted_by_why_and_others_are_not(scene: Scene) -> None:
-    for outcome in (ROTATED, ROTATED, IN_SYNC, AWAY):
+def test_written_and_deleted_targets_are_counted_by_why_and_others_are_not(scene: Scene) -> None:
+    for outcome in (ROTATED, ROTATED, DELETED, EMPTY, EMPTY, IN_SYNC, AWAY):
         scene.outcome(outcome)
 
     assert scene.number("vaultsync_targets_written_total", change="rotated") == 2
+    assert scene.number("vaultsync_targets_written_total", change="deleted") == 1
     assert scene.number("vaultsync_targets_written_total", change="none") is None
 
 
@@ -246,7 +253,7 @@ def test_what_could_not_be_told_is_logged(scene: Scene) -> None:
 
 
 def test_no_label_names_a_vaultsecret_or_a_secret(scene: Scene) -> None:
-    for outcome in (IN_SYNC, ROTATED, AWAY, Suspended()):
+    for outcome in (IN_SYNC, ROTATED, AWAY, DELETED, EMPTY, Suspended()):
         scene.outcome(outcome)
     scene.telemetry.vault_call(VAULT, operation="get_secret", status="200", seconds=0.0)
     scene.telemetry.poll(VAULT, mode="list", calls=1, seconds=0.0, failure=None)

@@ -6,7 +6,7 @@ import threading
 import pytest
 from prometheus_client import CollectorRegistry
 
-from tests.builders import READ_AT, VAULT, a_status, a_vault_secret
+from tests.builders import VAULT, a_status, a_vault_secret
 from vaultsync.adapters.telemetry import Scrapes, State, Telemetry, VaultState
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
@@ -17,7 +17,7 @@ class Scene:
 
     def __init__(self, *, per_vault_secret: bool = True) -> None:
         self.telemetry = Telemetry(CollectorRegistry(), version="1.2.3")
-        self.state = State(READ_AT, [a_vault_secret(status=a_status())], {VAULT: VaultState(up=True)})
+        self.state = State([a_vault_secret(status=a_status())], {VAULT: VaultState(up=True)})
         self.threads: list[int] = []
         self.scrapes = Scrapes(self.telemetry, state=self.look, per_vault_secret=per_vault_secret)
 
@@ -79,7 +79,7 @@ async def test_what_is_deleted_is_gone_from_the_next_scrape() -> None:
     scene.telemetry.poll(VAULT, mode="list", calls=1, seconds=0.1, failure=None)
     assert VAULT in await scene.text()
 
-    scene.state = State(READ_AT)
+    scene.state = State()
     text = await scene.text()
 
     assert VAULT not in text

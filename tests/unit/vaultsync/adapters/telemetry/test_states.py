@@ -1,15 +1,11 @@
 """How things are, as metrics: what a scrape says of a state that the test describes."""
 
-from datetime import timedelta
-
 import pytest
 
-from tests.builders import READ_AT, START, VAULT, a_status, a_vault_secret
+from tests.builders import START, VAULT, a_status, a_vault_secret
 from vaultsync.adapters.telemetry.states import PENDING, State, VaultState, families
 from vaultsync.api.v1alpha1 import VaultSecret
 from vaultsync.rules.outcome import Reason
-
-NOW = READ_AT + timedelta(minutes=1)
 
 
 def samples(state: State, name: str) -> list[tuple[dict[str, str], float]]:
@@ -19,7 +15,7 @@ def samples(state: State, name: str) -> list[tuple[dict[str, str], float]]:
 
 
 def state_of(*vault_secrets: VaultSecret, vault: VaultState | None = None) -> State:
-    return State(NOW, vault_secrets, {} if vault is None else {VAULT: vault})
+    return State(vault_secrets, {} if vault is None else {VAULT: vault})
 
 
 def test_vault_secrets_are_counted_by_reason_and_those_that_nobody_has_count_zero() -> None:
@@ -42,11 +38,13 @@ def test_vault_secrets_are_counted_by_reason_and_those_that_nobody_has_count_zer
         (VaultState(up=False), "up", 0),
         (VaultState(looked_at=START), "last_poll_timestamp_seconds", START.timestamp()),
         (VaultState(listed=40), "listed_secrets", 40),
+        (VaultState(held=True), "deletion_brake", 1),
+        (VaultState(), "deletion_brake", 0),
         (VaultState(broken=True), "breaker_open", 1),
         (VaultState(throttled_seconds=2.5), "throttled_seconds", 2.5),
         (VaultState(waited_seconds=1.5), "budget_wait_seconds", 1.5),
     ],
-    ids=["up", "down", "polled", "listed", "broken", "throttled", "waited for"],
+    ids=["up", "down", "polled", "listed", "held", "not held", "broken", "throttled", "waited for"],
 )
 def test_of_a_vault_is_told(vault: VaultState, name: str, value: float) -> None:
     assert samples(state_of(vault=vault), f"vaultsync_vault_{name}") == [({"vault": VAULT}, value)]
@@ -58,7 +56,7 @@ def test_what_is_not_known_of_a_vault_yet_is_not_told(name: str) -> None:
 
 
 def test_the_queue_is_told() -> None:
-    state = State(NOW, queue_depth=3, queue_oldest=1.5)
+    state = State(queue_depth=3, queue_oldest=1.5)
 
     assert samples(state, "vaultsync_queue_depth") == [({}, 3)]
     assert samples(state, "vaultsync_queue_oldest_seconds") == [({}, 1.5)]

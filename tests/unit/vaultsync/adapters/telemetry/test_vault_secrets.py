@@ -21,7 +21,7 @@ Samples = dict[str, list[tuple[dict[str, str], float]]]
 
 def told(*vault_secrets: VaultSecret, vault: VaultState | None = None) -> Samples:
     """Labels and values by metric; metrics without any are left out."""
-    text = exposition(State(NOW, vault_secrets, {} if vault is None else {VAULT: vault}))
+    text = exposition(State(vault_secrets, {} if vault is None else {VAULT: vault}))
     return {
         metric.name.removeprefix(PREFIX): [(sample.labels, sample.value) for sample in metric.samples]
         for metric in text_string_to_metric_families(text)
@@ -86,7 +86,7 @@ def test_each_vaultsecret_has_its_own_samples() -> None:
 def test_openmetrics_reads_it_too() -> None:
     status = a_status(a_status_entry(expires=START), reason="AccessDenied")
 
-    text = exposition(State(NOW, [a_vault_secret(status=status)]))
+    text = exposition(State([a_vault_secret(status=status)]))
 
     metrics = list(openmetrics(text + "# EOF\n"))  # type: ignore[no-untyped-call]  # the library has not annotated it
 
