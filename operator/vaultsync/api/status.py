@@ -24,7 +24,7 @@ class Condition(Model):
     status: Annotated[str, Field(json_schema_extra={"enum": ["True", "False", "Unknown"]})]
     """True, False or Unknown."""
     reason: str
-    """Why, in one word: Synced, or the name of the failure."""
+    """Why, in one word. For Ready that is Synced, or what is wrong."""
     message: str
     """Why, in a sentence that names vault and secret, and never a value."""
     last_transition_time: Moment
@@ -48,7 +48,7 @@ class StatusEntry(Model):
     secret_name: str
     """The secret's name in the vault."""
     version: str | None = None
-    """The version that the key holds; none while a secret that may be absent is."""
+    """The version that the key holds; left out while an optional secret is absent."""
     updated: Moment | None = None
     """When that version was last changed in the vault."""
     expires: Moment | None = None
@@ -63,7 +63,7 @@ class StatusMissing(Model):
     secret_name: str
     """Its name in the vault, in lower case."""
     since: Moment
-    """When its absence was noticed. What becomes of its key is decided from then on: see onSourceDeleted."""
+    """When its absence was first noticed; deleteAfter counts from then."""
 
 
 class StatusRestart(Model):
@@ -74,9 +74,9 @@ class StatusRestart(Model):
     name: str
     """Its name."""
     at: Moment
-    """Its pods are from after this moment: when it was last restarted, or first heard of."""
+    """Its pods were started after this moment: its last restart, or when it was first named in restart."""
     problem: str | None = None
-    """Why it could not be restarted, if so."""
+    """Why the last attempt to restart it failed, if it did."""
 
 
 class VaultSecretStatus(Model):
@@ -95,15 +95,15 @@ class VaultSecretStatus(Model):
     missing: Annotated[tuple[StatusMissing, ...], _map("secretName")] = ()
     """Secrets that the vault had and has no more."""
     left_out: int | None = None
-    """How many secrets fit a find of dataFrom and are left out, since they are disabled; none if there is no such."""
+    """How many secrets fit a find of dataFrom but are left out because they are disabled; not there if none are."""
     last_change_time: Moment | None = None
     """When the Secret was last written."""
     content_change_time: Moment | None = None
-    """When what the Secret holds last changed, after it was made; what restart goes by."""
+    """When what the Secret holds last changed after its creation; restart goes by this."""
     restarts: Annotated[tuple[StatusRestart, ...], _map("kind", "name")] = ()
-    """The workloads of restart, and since when their pods are."""
+    """The workloads that restart names, and from when on their pods are."""
     last_handled_refresh: str | None = None
-    """The text of the annotation vaultsync.dev/refresh-now for which everything was last read again."""
+    """The text that the annotation vaultsync.dev/refresh-now had when everything was last read again for it."""
 
     @computed_field  # type: ignore[prop-decorator]  # mypy knows no decorated property; pydantic does
     @property

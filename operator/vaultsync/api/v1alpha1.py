@@ -147,16 +147,17 @@ class VaultSecretSpec(Model):
     on_source_deleted: OnSourceDeleted = OnSourceDeleted.RETAIN
     """What becomes of a key whose secret is deleted in the vault. Retain: the Secret stays as it is, all of it, and the
     VaultSecret is not ready, with the reason SecretSoftDeleted or SecretNotFound. Delete: after deleteAfter the key
-    goes, and the Secret with its last key."""
+    goes, and the Secret with its last key. Keys of secrets that are optional, or found by find, go at once either way.
+    If most of the vault's secrets vanish together, nothing goes, and the reason is DeletionHeld."""
     delete_after: DeleteAfter = timedelta(hours=1)
-    """For how long a secret must be gone from the vault before onSourceDeleted: Delete takes its key, from 1m to 720h.
-    Recovered before, nothing happens."""
+    """For how long a secret must have been gone from the vault before onSourceDeleted: Delete removes its key, from 1m
+    to 720h. If it is back before that, nothing happens."""
     on_delete: OnDelete = OnDelete.DELETE
     """What becomes of the Secret when this VaultSecret is deleted. Delete: it goes too. Retain: it stays as it is, and
     nobody keeps it in sync any more."""
     restart: Restarts = ()
     """Workloads of the same namespace to restart when what the Secret holds has changed: for programs that read it only
-    when they start. They are restarted as kubectl rollout restart does it, and never for the Secret's creation."""
+    when they start. They are restarted as kubectl rollout restart does it, and never because the Secret was created."""
     suspend: StrictBool = False
     """If true, the vault is not asked and the Secret is left as it is, until this is false again."""
 
