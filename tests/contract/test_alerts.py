@@ -86,7 +86,7 @@ CASES: Final = {
         "Nobody knows whether the Secret of VaultSecret shop/db is up to date",
         labels=WHO,
     ),
-    "stale until the first poll after a restart": Case("Stale", {f"vaultsync_vaultsecret_stale{DB}": "0x17 1x3"}),
+    "stale for a moment": Case("Stale", {f"vaultsync_vaultsecret_stale{DB}": "0x17 1x3"}),
     "expires in ten days": Case("Expiring", expiring(10 * DAY), f"{EXPIRES} 10 days", labels=KEY),
     "expires in two days": Case("Expiring", expiring(2 * DAY), f"{EXPIRES} 2.0 days", "critical", KEY),
     "expires in three weeks": Case("Expiring", expiring(21 * DAY)),
