@@ -50,7 +50,7 @@ def judge(
     required = [one for one in lost if not one.optional]
     _wait(vault_secret, required, absent, missing, now=now)
     kept = {one.ref.name.lower(): missing[one.ref.name.lower()] for one in required}
-    _look_first(vault_secret.spec.vault_url, kept.values(), seen)
+    _look_first(vault_secret.spec.vault_url, lost, kept.values(), seen)
     return tuple(kept.values())
 
 
@@ -147,10 +147,15 @@ def _wait(
     )
 
 
-def _look_first(vault_url: str, missing: Iterable[StatusMissing], seen: Seen) -> None:
-    """Let nothing go before a poll has looked how much is gone, and that after it was noticed."""
-    latest = max((one.since for one in missing), default=None)
-    if seen.survey is not None and (latest is None or (seen.looked_at is not None and seen.looked_at >= latest)):
+def _look_first(vault_url: str, lost: Iterable[Wanted], missing: Iterable[StatusMissing], seen: Seen) -> None:
+    """Let nothing go before a poll, too, has missed it, and has looked how much else is gone."""
+    unmissed = [
+        one
+        for one in lost
+        if one.ref.follows and not one.vanished and not isinstance(seen.sightings.get(one.ref.name.lower()), Missing)
+    ]
+    looked = all(seen.looked_at is not None and seen.looked_at >= one.since for one in missing)
+    if seen.survey is not None and looked and not unmissed:
         return
     if seen.failure is not None:
         raise seen.failure.anew()

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import (
+    FIRST,
     READ_AT,
     VAULT,
     a_reading,
@@ -32,8 +33,9 @@ HOUR = timedelta(hours=1)
 REF = SecretRef("db-password")
 REQUIRED = Wanted(REF, optional=False)
 OPTIONAL = Wanted(REF, optional=True)
-CALM = Seen(looked_at=NOW, survey=Survey(known=10, lost=1))
-ALARM = Seen(looked_at=NOW, survey=Survey(known=10, lost=6))
+MISSED_BY_A_POLL = {name: Missing(NOW) for name in ("db-password", "a", "b")}
+CALM = Seen(MISSED_BY_A_POLL, looked_at=NOW, survey=Survey(known=10, lost=1))
+ALARM = replace(CALM, survey=Survey(known=10, lost=6))
 
 
 def missing(ago: timedelta, name: str = "db-password") -> StatusMissing:
@@ -156,12 +158,42 @@ def test_a_person_releases_what_was_missing_by_then() -> None:
 
 @pytest.mark.parametrize(
     "seen",
-    [Seen(), replace(CALM, looked_at=NOW - 3 * HOUR), replace(CALM, looked_at=None)],
-    ids=["before the first poll", "before a poll since it went", "though no poll ended well"],
+    [
+        Seen(),
+        replace(CALM, looked_at=NOW - 3 * HOUR),
+        replace(CALM, looked_at=None),
+        replace(CALM, sightings={}),
+        replace(CALM, sightings={"db-password": a_sighting()}),
+    ],
+    ids=[
+        "before the first poll",
+        "before a poll since it went",
+        "though no poll ended well",
+        "before a poll has missed it",
+        "while polls still see it",
+    ],
 )
 def test_nothing_goes_before_the_vault_was_looked_through(seen: Seen) -> None:
     with pytest.raises(NotYet):
         judged(a_deleting(missing(2 * HOUR)), seen=seen)
+
+
+def test_what_may_be_absent_goes_no_sooner_than_a_poll_has_missed_it() -> None:
+    with pytest.raises(NotYet):
+        judged(a_deleting(), OPTIONAL, seen=replace(CALM, sightings={}))
+
+
+@pytest.mark.parametrize(
+    "ref",
+    [REF._replace(version=FIRST), REF._replace(previous=True)],
+    ids=["a pinned version", "the version before the newest"],
+)
+def test_what_polls_do_not_follow_need_not_be_missed_by_them(ref: SecretRef) -> None:
+    optional = Wanted(ref, optional=True)
+
+    found = judge(a_deleting(), [optional], {ref: a_state()}, {ref: an_absent()}, replace(CALM, sightings={}), now=NOW)
+
+    assert found == ()
 
 
 def test_a_vault_that_cannot_be_looked_through_is_told() -> None:
@@ -181,7 +213,7 @@ def test_a_vault_that_cannot_be_looked_through_is_told() -> None:
 def test_no_key_goes_too_early_or_while_most_is_gone(
     ago: timedelta, after: timedelta, known: int, lost: int, optional: bool
 ) -> None:
-    seen = Seen(looked_at=NOW, survey=Survey(known, lost))
+    seen = replace(CALM, survey=Survey(known, lost))
     vault_secret = a_deleting(missing(ago), delete_after=after)
 
     held = lost > MOST_LOST and 2 * lost > known
@@ -285,21 +317,20 @@ def test_the_clock_of_a_person_may_be_a_little_ahead() -> None:
     assert judged(a_deleting(missing(2 * HOUR), release=ahead.isoformat()), seen=ALARM) == (missing(2 * HOUR),)
 
 
-MISSED = replace(ALARM, sightings={"db-password": Missing(NOW)})
 FOUND = replace(OPTIONAL, vanished=True)
 
 
 @pytest.mark.parametrize(
     ("vault_secret", "wanted", "seen", "held"),
     [
-        (a_deleting(), REQUIRED, MISSED, True),
-        (a_deleting(), REQUIRED, replace(MISSED, survey=CALM.survey), False),
+        (a_deleting(), REQUIRED, ALARM, True),
+        (a_deleting(), REQUIRED, replace(ALARM, survey=CALM.survey), False),
         (a_deleting(), REQUIRED, replace(ALARM, sightings={"db-password": a_sighting()}), False),
-        (a_deleting(), REQUIRED, ALARM, False),
-        (a_deleting(on_source_deleted="Retain"), REQUIRED, MISSED, False),
-        (a_deleting(on_source_deleted="Retain"), OPTIONAL, MISSED, True),
+        (a_deleting(), REQUIRED, replace(ALARM, sightings={}), False),
+        (a_deleting(on_source_deleted="Retain"), REQUIRED, ALARM, False),
+        (a_deleting(on_source_deleted="Retain"), OPTIONAL, ALARM, True),
         (a_deleting(on_source_deleted="Retain"), FOUND, ALARM, True),
-        (a_deleting(missing(2 * HOUR), release=released(HOUR)), REQUIRED, MISSED, False),
+        (a_deleting(missing(2 * HOUR), release=released(HOUR)), REQUIRED, ALARM, False),
     ],
     ids=[
         "what would go with its secret",
@@ -326,4 +357,4 @@ def test_while_most_is_gone_nothing_is_read_in_vain(
 
 
 def test_the_brake_asks_nothing_of_what_never_was_there() -> None:
-    check_brake(a_deleting(), [REQUIRED], {}, MISSED, now=NOW)
+    check_brake(a_deleting(), [REQUIRED], {}, ALARM, now=NOW)
