@@ -76,15 +76,17 @@ class Scene:
     emulator: Emulator
     namespace: str
     vault: EmulatedVault
+    environ: Mapping[str, str] = field(default_factory=dict)
+    """The variables with which a shell has a kubectl for this cluster, if the story needs one."""
     values: set[str] = field(default_factory=set)
     """Every value that was ever put into a vault here."""
 
     @classmethod
-    def new(cls, api: KubernetesApi, emulator: Emulator) -> "Scene":
+    def new(cls, api: KubernetesApi, emulator: Emulator, environ: Mapping[str, str] | None = None) -> "Scene":
         """Set a scene."""
         namespace = f"story-{uuid.uuid4().hex[:8]}"
         api.create("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
-        return cls(api, emulator, namespace, emulator.add_vault(namespace))
+        return cls(api, emulator, namespace, emulator.add_vault(namespace), environ or {})
 
     # in the vault
 

@@ -6,6 +6,7 @@ from typing import Final
 
 import pytest
 
+from tests.controlplane.plane import ControlPlane
 from tests.e2e.installation import Installation
 from tests.e2e.kubernetes import KubernetesApi
 from tests.e2e.operators import RunningOperator
@@ -30,11 +31,15 @@ def operator(
 
 @pytest.fixture(scope="package")
 def stories(
-    request: pytest.FixtureRequest, operator: RunningOperator, api: KubernetesApi, emulator: Emulator
+    request: pytest.FixtureRequest,
+    operator: RunningOperator,
+    controlplane: ControlPlane,
+    api: KubernetesApi,
+    emulator: Emulator,
 ) -> Iterator[Stories]:
     """The stories of this folder, being played."""
     tests = [test for test in request.session.items if test.path.is_relative_to(_HERE)]
-    with Stories(tests, lambda: Scene.new(api, emulator)) as stories:
+    with Stories(tests, lambda: Scene.new(api, emulator, controlplane.environ())) as stories:
         yield stories
     for scene in stories.scenes:
         api.delete(f"/api/v1/namespaces/{scene.namespace}")
