@@ -27,7 +27,8 @@ _PATIENCE: Final = 60.0 + NEXT_POLL
 
 _NAMESPACE: Final = "shop"
 _URL: Final = f"https://{VAULT}.vault.azure.net"
-_NAMED: Final = re.compile(rf"(?<=-n |ce ){_NAMESPACE}\b")
+_NAMED: Final = re.compile(rf"((?:-n|namespace) ){_NAMESPACE}\b")
+"""Where a command names the namespace: after `-n`, and after `namespace`."""
 _ANYTHING: Final = "…"
 _LISTENING: Final = r"""az() { printf '%s\0' "$@"; printf '\36'; }"""
 """A function for the shell that does nothing but say what the Azure CLI is told to do."""
@@ -73,7 +74,7 @@ class Player:
             self.version = carry_out(self.scene.vault, command.split("\0")[:-1]) or self.version
 
     def _run(self, line: str) -> "subprocess.CompletedProcess[str]":
-        here = _NAMED.sub(self.scene.namespace, line)
+        here = _NAMED.sub(rf"\g<1>{self.scene.namespace}", line)
         for later, sooner in SOONER.items():
             here = here.replace(later, sooner)
         return subprocess.run(
