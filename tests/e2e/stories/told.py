@@ -16,7 +16,7 @@ import yaml
 
 from vaultsync.api import KIND
 
-_BLOCK: Final = re.compile(r"^```(?P<kind>sh|yaml|console)\n(?P<content>.*?)^```", re.MULTILINE | re.DOTALL)
+_BLOCK: Final = re.compile(r"^```(?P<kind>.*)\n(?P<content>.*?)^```", re.MULTILINE | re.DOTALL)
 _CONTINUED: Final = re.compile(r"\\\n\s*")
 
 Document = dict[str, Any]
@@ -84,6 +84,8 @@ def _steps(text: str) -> Iterator[Step]:
             case "console":
                 line, _, output = _CONTINUED.sub(" ", content).partition("\n")
                 yield Printed(line.removeprefix("$ "), output)
-            case _:
+            case "yaml":
                 document: Document = yaml.safe_load(content)
                 yield Applied(document) if document.get("kind") == KIND else Shown(document)
+            case kind:
+                raise ValueError(f"nobody plays a block of {kind!r}")
