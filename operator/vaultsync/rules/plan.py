@@ -106,13 +106,21 @@ def _reasons(
         # Nobody has listed the vault yet. What was found last time is still wanted, as far as we know.
         return {}
     refs = {one.ref.identity for one in wanted if not one.vanished}
-    reasons = {
-        one.ref.identity: f"{one.ref.name}: {reason}"
-        for one in wanted
-        if (reason := due(one.ref, known.get(one.ref.identity), seen, now=now, recheck=recheck)) is not None
-    }
+    reasons: dict[SecretRef, str] = {}
+    for one in wanted:
+        state = known.get(one.ref.identity)
+        reason = _in_doubt(vault_secret, one, state) or due(one.ref, state, seen, now=now, recheck=recheck)
+        if reason is not None:
+            reasons[one.ref.identity] = f"{one.ref.name}: {reason}"
     gone = {ref: f"{ref.name}: not found any more" for ref in known if ref not in refs} if searching else {}
     return reasons | gone
+
+
+def _in_doubt(vault_secret: VaultSecret, wanted: Wanted, state: SecretState | None) -> str | None:
+    """Say whether a secret had vanished whose key was not taken yet: to a poll, a recovered one looks as ever."""
+    missing = {one.secret_name for one in vault_secret.status.missing}
+    is_held = state is not None and state.version is not None
+    return "had vanished" if is_held and wanted.ref.name.lower() in missing else None
 
 
 def _is_known_to_be_ours(vault_secret: VaultSecret, observed: Observed) -> bool:

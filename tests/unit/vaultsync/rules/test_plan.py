@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.builders import FAR, READ_AT, SECOND, UID, a_sighting, a_state, a_vault_secret, an_entry, an_observed
 from vaultsync.api import APPLIED_ANNOTATION, MANAGED_BY_LABEL, REFRESH_ANNOTATION
-from vaultsync.api.v1alpha1 import StatusEntry, StatusTarget, VaultSecret, VaultSecretStatus
+from vaultsync.api.v1alpha1 import StatusEntry, StatusMissing, StatusTarget, VaultSecret, VaultSecretStatus
 from vaultsync.rules.applied import Applied, fingerprint
 from vaultsync.rules.changes import Seen
 from vaultsync.rules.observed import Field, Observed
@@ -76,6 +76,23 @@ def test_a_target_that_is_not_as_it_should_be_is_read_anew_as_a_whole(observed: 
     made = plan(observed)
 
     assert (made.why_read, made.first) == (told, frozenset())
+
+
+def test_a_secret_that_had_vanished_is_read_though_it_looks_as_ever_until_it_is_known_to_be_back() -> None:
+    missing = (StatusMissing(secret_name="db-password", since=READ_AT),)
+    vault_secret = a_vault_secret(status=VaultSecretStatus(missing=missing))
+    seen = Seen({"db-password": a_sighting()})
+
+    assert plan(an_observed(), seen, vault_secret=vault_secret).why_read == "db-password: had vanished"
+
+
+def test_a_secret_whose_key_went_with_it_is_not_read_before_it_is_seen_again() -> None:
+    missing = (StatusMissing(secret_name="db-password", since=READ_AT),)
+    vault_secret = a_vault_secret(status=VaultSecretStatus(missing=missing))
+    gone = a_state(version=None)
+    observed = an_observed(applied=Applied(fingerprint(vault_secret), (gone,)), ours=without(Field("data", "password")))
+
+    assert plan(observed, vault_secret=vault_secret).why_read is None
 
 
 def test_entries_that_have_changed_are_read_first() -> None:
