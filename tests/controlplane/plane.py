@@ -84,7 +84,9 @@ class ControlPlane(Cluster):
     def install(self, crds: Path) -> None:
         """Applies CustomResourceDefinitions (a file or a folder); returns when they are in use."""
         self.kubectl("apply", "-f", crds)
-        self.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", crds)
+        # Not by `--for=condition=…`, which fails on what has no conditions yet.
+        established = 'jsonpath={.status.conditions[?(@.type=="Established")].status}=True'
+        self.kubectl("wait", f"--for={established}", "--timeout=30s", "-f", crds)
         # The garbage collector looks for new kinds every 30 seconds, and when it starts.
         self.controllers.restart()
 
