@@ -2,7 +2,7 @@
 
 import json
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
@@ -37,6 +37,18 @@ class KubernetesApi:
         """Read an object; None if there is none."""
         answer = self._http.get(path)
         return None if answer.status_code == HTTPStatus.NOT_FOUND else _document(answer)
+
+    def history(self, path: str, name: str, *, since: str) -> Sequence[Object]:
+        """What became of one object of a kind after a resource version, state by state, its deletion included.
+
+        https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes
+        """
+        only = {"fieldSelector": f"metadata.name={name}"}
+        answer = self._http.get(path, params={"watch": "true", "resourceVersion": since, "timeoutSeconds": "1", **only})
+        events = [json.loads(line) for line in answer.text.splitlines()]
+        assert answer.is_success, answer.text
+        assert [event for event in events if event["type"] == "ERROR"] == []
+        return [event["object"] for event in events]
 
     def list(self, path: str) -> list[Object]:
         """Read all objects of a kind."""

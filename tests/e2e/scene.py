@@ -4,7 +4,7 @@ import base64
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -39,8 +39,8 @@ _LOOK_EVERY: Final = 0.3
 _GROUPS: Final = {PLURAL: f"/apis/{API_VERSION}", **dict.fromkeys(RESOURCES.values(), "/apis/apps/v1")}
 
 
-class Ready(NamedTuple):
-    """The Ready condition."""
+class Condition(NamedTuple):
+    """One of a VaultSecret's conditions."""
 
     status: str
     reason: str
@@ -130,13 +130,26 @@ class Scene:
         """The VaultSecret."""
         return self.api.get(self.path(PLURAL, name))
 
-    def ready(self, name: str = "db") -> Ready | None:
-        """What its Ready condition says about the spec as it is now."""
+    def annotate(self, annotations: Mapping[str, str], name: str = "db") -> None:
+        """Put annotations on a VaultSecret."""
+        self.api.patch(self.path(PLURAL, name), {"metadata": {"annotations": annotations}})
+
+    def status(self, name: str = "db") -> Object:
+        """The VaultSecret's status."""
+        status: Object = (self.vault_secret(name) or {}).get("status", {})
+        return status
+
+    def condition(self, kind: str, name: str = "db") -> Condition | None:
+        """What one of its conditions says about the spec as it is now."""
         found = self.vault_secret(name) or {"metadata": {"generation": 0}}
         for condition in found.get("status", {}).get("conditions", ()):
-            if condition["type"] == "Ready" and condition["observedGeneration"] == found["metadata"]["generation"]:
-                return Ready(condition["status"], condition["reason"], condition["message"])
+            if condition["type"] == kind and condition["observedGeneration"] == found["metadata"]["generation"]:
+                return Condition(condition["status"], condition["reason"], condition["message"])
         return None
+
+    def ready(self, name: str = "db") -> Condition | None:
+        """What its Ready condition says about the spec as it is now."""
+        return self.condition("Ready", name)
 
     def events(self, name: str = "db") -> list[Event]:
         """The events about it, the oldest first."""
@@ -151,6 +164,10 @@ class Scene:
     def secret(self, name: str = "db") -> Object | None:
         """The Secret."""
         return self.api.get(self.path("secrets", name))
+
+    def writes(self, name: str = "db", *, since: Object) -> Sequence[Object]:
+        """The Secret as each write has left it that came after `since`."""
+        return self.api.history(self.path("secrets"), name, since=resource_version(since))
 
     def content(self, name: str = "db") -> dict[str, bytes] | None:
         """What the Secret holds; None if there is none."""
@@ -199,12 +216,12 @@ class Scene:
         assert secret is not None
         return secret
 
-    def await_reason(self, reason: str, name: str = "db", *, within: float = SOON) -> Ready:
-        """Return the Ready condition as soon as it has that reason."""
-        seen: list[Ready | None] = []
+    def await_reason(self, reason: str, name: str = "db", *, of: str = "Ready", within: float = SOON) -> Condition:
+        """Return that condition as soon as it has that reason."""
+        seen: list[Condition | None] = []
 
         def holds() -> bool:
-            seen.append(self.ready(name))
+            seen.append(self.condition(of, name))
             return seen[-1] is not None and seen[-1].reason == reason
 
         try:
@@ -221,6 +238,11 @@ class Scene:
         secret = self.secret(target)
         assert secret is not None
         return secret
+
+    def await_event(self, kind: str, reason: str, message: str, name: str = "db", *, within: float = SOON) -> None:
+        """Return as soon as there was that event about it."""
+        event = Event(kind, reason, message)
+        eventually(lambda: event in self.events(name), str(event), within=within)
 
     def await_told(self, name: str = "db", **times: int) -> None:
         """Return as soon as there were events of these reasons, so many times each, and no others."""

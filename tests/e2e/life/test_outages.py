@@ -3,7 +3,7 @@
 import uuid
 
 from tests.e2e.life.scenes import LifeScene
-from tests.e2e.scene import Event, entry, eventually
+from tests.e2e.scene import Event, entry, eventually, resource_version
 from tests.e2e.together import story
 
 BACK = 60.0
@@ -41,6 +41,31 @@ def test_what_changed_while_the_api_server_was_out_of_reach_is_put_right(scene: 
         scene.await_released("left")
         assert running.is_ready
         assert scene.secret("orphaned") is None
+
+
+@story
+def test_an_api_server_that_comes_back_costs_the_vault_nothing_and_nothing_is_written(scene: LifeScene) -> None:
+    names = [f"db-{number}" for number in range(20)]
+    scene.put()
+    with scene.cable() as cable, scene.operator(through=cable):
+        for name in names:
+            scene.apply(name=name)
+        targets = {name: scene.await_synced(name) for name in names}
+        scene.await_calls("list", more=2)  # what was read within the second of its change has been read once more
+        told = {name: resource_version(scene.vault_secret(name)) for name in names}
+        reads = scene.calls("get")
+
+        cable.pull_out()
+        eventually(lambda: "out of sight" in scene.log.read_text(), "it has noticed")
+        cable.plug_in()
+
+        fresh = scene.put("fresh")
+        scene.apply(entry(source="fresh"), name="fresh")
+        scene.await_content("fresh", password=fresh, within=BACK)
+        scene.await_calls("list", more=2)
+        assert scene.calls("get") <= reads + 2  # both for what is new
+        assert [name for name in names if scene.writes(name, since=targets[name])] == []
+        assert {name: resource_version(scene.vault_secret(name)) for name in names} == told
 
 
 @story

@@ -25,6 +25,9 @@ def test_a_running_operator_is_alive_ready_and_measured(scene: LifeScene) -> Non
         assert running.says("/readyz").text == "ready\n"
         assert running.metric("vaultsync_vaultsecrets") == 1
         assert running.metric("vaultsync_targets_written_total", change="created") == 1
+        scene.tamper(stringData={"password": "guessed"})
+        scene.await_told(Created=1, Tampered=1)
+        assert running.metric("vaultsync_targets_written_total", change="healed") == 1
         assert running.metric("vaultsync_vault_requests_total", vault=scene.vault.url, status="200") >= 1
         assert running.metric("vaultsync_reconcile_duration_seconds_count") >= 1
         assert running.metric("vaultsync_queue_wait_seconds_count") >= 1

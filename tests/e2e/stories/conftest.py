@@ -11,6 +11,7 @@ from tests.e2e.installation import Installation
 from tests.e2e.kubernetes import KubernetesApi
 from tests.e2e.operators import RunningOperator
 from tests.e2e.scene import Scene
+from tests.e2e.stories.scenes import ServedScene
 from tests.e2e.together import Stories
 from tests.emulator.client import Emulator
 
@@ -39,7 +40,11 @@ def stories(
 ) -> Iterator[Stories]:
     """The stories of this folder, being played."""
     tests = [test for test in request.session.items if test.path.is_relative_to(_HERE)]
-    with Stories(tests, lambda: Scene.new(api, emulator, controlplane.environ())) as stories:
+
+    def set_scene() -> Scene:
+        return ServedScene.of(Scene.new(api, emulator, controlplane.environ()), operator)
+
+    with Stories(tests, set_scene) as stories:
         yield stories
     for scene in stories.scenes:
         api.delete(f"/api/v1/namespaces/{scene.namespace}")

@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 import pytest
 
 from tests.e2e.kubernetes import Object
-from tests.e2e.scene import NEXT_POLL, POLL, Event, Scene, eventually, resource_version
+from tests.e2e.scene import NEXT_POLL, POLL, Scene, resource_version
 from tests.e2e.together import story
 from vaultsync.api import APPLIED_ANNOTATION, MANAGED_BY_LABEL, OWNER_UID_LABEL
 
@@ -79,8 +79,7 @@ def test_tampering_is_healed_and_told(scene: Scene, patch: Mapping[str, Any], de
 
     scene.tamper(**patch)
 
-    event = Event("Warning", "Tampered", f"{deed}; restored it.")
-    eventually(lambda: event in scene.events(), str(event))
+    scene.await_event("Warning", "Tampered", f"{deed}; restored it.")
     assert looks(scene.secret()) == before
     assert scene.told() == {"Created": 1, "Tampered": 1}
 

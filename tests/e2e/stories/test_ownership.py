@@ -1,10 +1,9 @@
-"""Whose a Secret is: strangers' Secrets, two VaultSecrets that want the same one, and what deletion leaves behind."""
+"""Whose a Secret is: strangers' Secrets, two VaultSecrets that want the same one, and one that is taken over."""
 
 import base64
 
 from tests.e2e.scene import NEXT_POLL, POLL, Scene, entry, eventually, resource_version
 from tests.e2e.together import story
-from vaultsync.api import OWNER_UID_LABEL
 
 
 def make_by_hand(scene: Scene, **metadata: object) -> None:
@@ -58,16 +57,28 @@ def test_the_owner_of_a_foreign_secret_is_named(scene: Scene) -> None:
 
 
 @story
-def test_a_foreign_secret_is_taken_over_when_the_manifest_says_so(scene: Scene) -> None:
-    value = scene.put()
-    make_by_hand(scene)
-    scene.apply()
+def test_a_foreign_secret_is_taken_over_when_the_manifest_says_so_and_what_became_of_its_keys_is_told(
+    scene: Scene,
+) -> None:
+    user, value = scene.put("db-user"), scene.value()
+    version = scene.vault.set("theirs", value)
+    theirs = {"labels": {"tier": "web"}, "annotations": {"example.com/note": "theirs"}}
+    make_by_hand(scene, **theirs)
+    scene.tamper(stringData={"other": "by hand, too"})
+    scene.apply(entry("theirs", "theirs"), entry("user", "db-user"))
     scene.await_reason("TargetConflict")
 
     scene.change(target={"adopt": True})
 
-    scene.await_content(password=value)
+    secret = scene.await_content(theirs=value, user=user)
     scene.await_reason("Synced")
+    for field, wanted in theirs.items():
+        assert secret["metadata"][field].items() >= wanted.items()
+    (told,) = [event for event in scene.events() if event.reason == "Adopted"]
+    whose = "Took over the Secret, written by kubectl-create, kubectl-patch: "
+    deeds = f"replaced theirs; removed other; wrote theirs (theirs {version}), user (db-user "
+    assert (told.type, told.message[: len(whose + deeds)]) == ("Normal", whose + deeds)
+    assert scene.told() == {"TargetConflict": 1, "Adopted": 1}
 
 
 @story
@@ -148,110 +159,3 @@ def test_of_two_that_want_the_same_secret_the_older_wins_and_then_the_younger_ha
     scene.delete("older")
     scene.await_content(password=younger)
     scene.await_reason("Synced", "younger")
-
-
-@story
-def test_the_secret_goes_with_its_vault_secret(scene: Scene) -> None:
-    scene.put()
-    scene.apply()
-    scene.await_synced()
-
-    scene.delete()
-
-    eventually(lambda: scene.secret() is None, "the garbage collector has taken it")
-    calls = scene.calls("get")
-    scene.await_polls_elsewhere()
-    assert scene.secret() is None
-    assert scene.calls("get") == calls
-
-
-@story
-def test_the_secret_goes_with_its_vault_secret_when_dependents_are_to_go_first(scene: Scene) -> None:
-    scene.put()
-    scene.apply()
-    scene.await_synced()
-
-    scene.delete(propagation="Foreground")
-
-    eventually(lambda: scene.secret() is None and scene.vault_secret() is None, "both are gone")
-
-
-@story
-def test_a_vault_secret_that_waits_for_somebodys_finalizer_is_served_no_more(scene: Scene) -> None:
-    scene.put()
-    scene.apply()
-    scene.await_synced()
-    held = scene.path("vaultsecrets", "db")
-    scene.api.patch(held, {"metadata": {"finalizers": ["example.com/wait"]}})
-    scene.delete()
-
-    scene.api.delete(scene.path("secrets", "db"))
-
-    scene.put("another")
-    scene.apply(entry(source="another"), name="another")
-    scene.await_synced("another")
-    assert scene.secret() is None
-    scene.api.patch(held, {"metadata": {"finalizers": None}})
-    eventually(lambda: scene.vault_secret() is None, "it is gone")
-
-
-@story
-def test_a_secret_that_is_to_be_retained_outlives_its_vault_secret_and_is_nobodys(scene: Scene) -> None:
-    value = scene.put()
-    theirs = {"labels": {"tier": "web"}, "annotations": {"example.com/note": "theirs"}}
-    scene.apply(onDelete="Retain", target=theirs)
-    before = scene.await_content(password=value)
-    scene.await_reason("Synced")
-
-    scene.delete()
-
-    released = scene.await_released()
-    assert {name: released["metadata"][name] for name in theirs} == theirs
-    assert released["metadata"]["uid"] == before["metadata"]["uid"]
-    scene.put()
-    scene.await_polls_elsewhere()
-    assert scene.content() == {"password": value.encode()}
-    assert resource_version(scene.secret()) == resource_version(released)
-
-
-@story
-def test_what_becomes_of_the_secret_may_be_decided_later(scene: Scene) -> None:
-    scene.put()
-    scene.apply(onDelete="Retain")
-    assert not scene.await_synced()["metadata"].get("ownerReferences")
-
-    scene.change(onDelete="Delete")
-    eventually(lambda: bool((scene.secret() or {"metadata": {}})["metadata"].get("ownerReferences")), "it has an owner")
-    scene.delete()
-
-    eventually(lambda: scene.secret() is None, "the garbage collector has taken it")
-
-
-@story
-def test_a_retained_secret_is_taken_up_again_by_a_vault_secret_of_the_same_name(scene: Scene) -> None:
-    value = scene.put()
-    scene.apply(onDelete="Retain")
-    scene.await_content(password=value)
-    scene.await_reason("Synced")
-    scene.delete()
-    eventually(lambda: scene.vault_secret() is None, "it is gone")
-    following = scene.put()
-
-    made = scene.apply(onDelete="Retain")
-
-    secret = scene.await_content(password=following)
-    assert secret["metadata"]["labels"][OWNER_UID_LABEL] == made["metadata"]["uid"]
-
-
-@story
-def test_a_deleted_namespace_goes_with_all_it_holds(scene: Scene) -> None:
-    scene.put()
-    for number in range(10):
-        scene.apply(name=f"db-{number}")
-    for number in range(10):
-        scene.await_synced(f"db-{number}")
-
-    scene.api.delete(f"/api/v1/namespaces/{scene.namespace}")
-
-    gone = f"/api/v1/namespaces/{scene.namespace}"
-    eventually(lambda: scene.api.get(gone) is None, "the namespace is gone", within=45)

@@ -2,7 +2,7 @@
 
 import base64
 
-from tests.e2e.scene import NEXT_POLL, Scene, entry, eventually, resource_version
+from tests.e2e.scene import NEXT_POLL, Scene, entry, resource_version
 from tests.e2e.together import story
 
 BYTES = b"\x00\xff\xfe binary \x80\n"
@@ -126,19 +126,6 @@ def test_a_changed_spec_is_followed_at_once(scene: Scene) -> None:
     secret = scene.await_content(user=user)
     assert "team" not in secret["metadata"]["labels"]
     assert secret["metadata"]["labels"]["tier"] == "web"
-
-
-@story
-def test_a_renamed_target_leaves_the_old_one_behind_for_the_garbage_collector(scene: Scene) -> None:
-    value = scene.put()
-    scene.apply()
-    scene.await_content(password=value)
-
-    scene.change(target={"name": "db-2"})
-
-    scene.await_content("db-2", password=value)
-    scene.delete()
-    eventually(lambda: scene.secret("db") is None and scene.secret("db-2") is None, "both Secrets are gone")
 
 
 @story
