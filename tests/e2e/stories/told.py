@@ -16,7 +16,7 @@ import yaml
 
 from vaultsync.api import KIND
 
-_BLOCK: Final = re.compile(r"^```(?P<kind>.*)\n(?P<content>.*?)^```", re.MULTILINE | re.DOTALL)
+_BLOCK: Final = re.compile(r"^```(?P<kind>[^\n]*)\n(?P<content>.*?)^```", re.MULTILINE | re.DOTALL)
 _CONTINUED: Final = re.compile(r"\\\n\s*")
 
 Document = dict[str, Any]
