@@ -93,7 +93,7 @@ class VaultSecretStatus(Model):
     entries: Annotated[tuple[StatusEntry, ...], _map("key")] = ()
     """What each key holds: versions and dates, never values."""
     missing: Annotated[tuple[StatusMissing, ...], _map("secretName")] = ()
-    """Secrets that the vault had and has no more."""
+    """Secrets that the vault had and has no more, where their keys go with them: see onSourceDeleted."""
     left_out: int | None = None
     """How many secrets fit a find of dataFrom but are left out because they are disabled; not there if none are."""
     last_change_time: Moment | None = None
