@@ -39,7 +39,7 @@ from vaultsync.rules.outcome import (
 from vaultsync.rules.plan import Plan, asked_anew, plan_for
 from vaultsync.rules.readings import Absent, Readings, check_active
 from vaultsync.rules.schedule import Jitter, Next, moments_of, next_look, recheck_interval
-from vaultsync.rules.status import status_after, status_of_unreadable
+from vaultsync.rules.status import check_known_trouble, status_after, status_of_unreadable
 from vaultsync.rules.wanted import check_listing, check_search, left_out, searches
 from vaultsync.telling import Teller
 
@@ -311,6 +311,8 @@ class Reconciler:
         """Nothing to do, as far as we know: while the vault can't be asked, that is a failure too."""
         if seen.failure is not None:
             raise seen.failure.anew()
+        if seen.looked_at is None:
+            check_known_trouble(vault_secret.status)
         assert observed.applied is not None
         is_listed = seen.catalog is not None
         await self._clear_away(vault_secret)

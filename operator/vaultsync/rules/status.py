@@ -12,10 +12,24 @@ from vaultsync.api.v1alpha1 import (
     VaultSecretHead,
     VaultSecretStatus,
 )
-from vaultsync.rules.conditions import EXPIRING, READY, STALE, Said, next_condition
+from vaultsync.rules.conditions import EXPIRING, READY, STALE, Said, condition, next_condition
 from vaultsync.rules.expiry import expiring
 from vaultsync.rules.freshness import last_success, staleness
-from vaultsync.rules.outcome import Change, Emptied, Failed, Outcome, SecretState, Suspended, Synced, ready_status
+from vaultsync.rules.outcome import (
+    Change,
+    Emptied,
+    Failed,
+    Outcome,
+    Reason,
+    SecretState,
+    Suspended,
+    Synced,
+    SyncError,
+    ready_status,
+)
+
+_LASTING = {reason.value for reason in Reason} - {Reason.CLUSTER_UNAVAILABLE, Reason.TARGET_CONFLICT}
+"""What a target shows nothing of that is in place; the others are over by then."""
 
 
 def status_after(
@@ -69,6 +83,17 @@ def status_of_unreadable(
     """Build the next status of one whose spec cannot be read and whose target was left alone."""
     stale = staleness(head, outcome, last_success(head.status, None), interval=None, now=now)
     return _untouched(head, outcome, stale, now=now, notice=notice)
+
+
+def check_known_trouble(status: VaultSecretStatus) -> None:
+    """Go on saying what was said last of a target in place, if it was a failure: nobody has looked whether it is over.
+
+    Raises:
+        SyncError: The failure that the status tells of.
+    """
+    ready = condition(status, READY)
+    if ready is not None and ready.status == "False" and ready.reason in _LASTING:
+        raise SyncError(Reason(ready.reason), ready.message)
 
 
 def _untouched(

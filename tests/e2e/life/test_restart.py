@@ -66,6 +66,24 @@ def test_what_changed_while_no_operator_ran_is_put_right_at_the_start(scene: Lif
 
 
 @story
+def test_what_failed_before_a_restart_is_not_taken_for_well_before_anybody_has_looked(scene: LifeScene) -> None:
+    scene.put()
+    with scene.operator() as first:
+        scene.apply()
+        scene.await_synced()
+        scene.vault.disable("db-password")
+        scene.await_reason("SecretDisabled", within=NEXT_POLL)
+        assert first.stop() == 0
+
+    scene.vault.latency(3.0)
+    with scene.operator():
+        scene.await_calls("list", more=2)
+
+        assert scene.await_reason("SecretDisabled").status == "False"
+    assert scene.told() == {"Created": 1, "SecretDisabled": 1}
+
+
+@story
 def test_two_operators_at_once_as_in_an_update_do_not_fight(scene: LifeScene) -> None:
     scene.put()
     with scene.operator() as old, scene.operator():

@@ -49,6 +49,26 @@ async def test_in_trouble_the_target_stays_and_the_condition_says_why_and_it_rec
 
 
 @TROUBLES
+async def test_after_a_restart_in_trouble_nothing_is_said_to_be_well_before_the_vault_was_looked_at(
+    synced: World, trouble: Callable[[Any], None], mend: Callable[[Any], None], reason: str
+) -> None:
+    await synced.later()
+    trouble(synced.vault)
+    for _ in range(3):
+        await synced.poll()
+    synced.count_anew()
+
+    await synced.restart()
+    await synced.work()
+
+    assert (synced.ready().reason, synced.events, synced.writes) == (reason, [], {})
+    mend(synced.vault)
+    await synced.poll(300)
+    await synced.poll(300)
+    assert (synced.ready().status, synced.events) == ("True", [("Normal", "Synced")])
+
+
+@TROUBLES
 async def test_in_trouble_even_a_deleted_target_waits_for_the_vault(
     synced: World, trouble: Callable[[Any], None], mend: Callable[[Any], None], reason: str
 ) -> None:

@@ -7,10 +7,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import NOTICE, READ_AT, SECOND, START, a_state, a_synced, a_vault_secret
-from vaultsync.api.v1alpha1 import VaultSecret, VaultSecretStatus
+from vaultsync.api.v1alpha1 import Condition, VaultSecret, VaultSecretStatus
 from vaultsync.rules.conditions import READY, condition
-from vaultsync.rules.outcome import Change, Failed, Outcome, Reason, SecretRef, SecretState, Suspended, Synced
-from vaultsync.rules.status import status_after
+from vaultsync.rules.outcome import (
+    Change,
+    Failed,
+    Outcome,
+    Reason,
+    SecretRef,
+    SecretState,
+    Suspended,
+    Synced,
+    SyncError,
+)
+from vaultsync.rules.status import check_known_trouble, status_after
 
 NOW = READ_AT
 LATER = NOW + timedelta(minutes=5)
@@ -187,3 +197,33 @@ def test_the_same_outcome_again_without_a_deed_changes_nothing(outcome: Outcome,
         outcome = Synced(outcome.secrets, outcome.keys, left_out=outcome.left_out)
 
     assert after(stored, outcome, now=now + timedelta(seconds=again)) == stored.status
+
+
+def test_what_failed_last_is_said_again_in_the_same_words() -> None:
+    with pytest.raises(SyncError) as told:
+        check_known_trouble(status_of(CREATED, AWAY))
+
+    assert (told.value.reason, told.value.message) == (AWAY.reason, AWAY.message)
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        VaultSecretStatus(),
+        status_of(CREATED),
+        status_of(CREATED, Suspended()),
+        status_of(Failed(Reason.CLUSTER_UNAVAILABLE, "No answer.")),
+        VaultSecretStatus(
+            conditions=(Condition(type="Ready", status="False", reason="Odd", message="?", last_transition_time=START),)
+        ),
+    ],
+    ids=[
+        "nobody has looked yet",
+        "all is well",
+        "nobody looks",
+        "the cluster was away",
+        "a word that this version does not know",
+    ],
+)
+def test_where_no_failure_is_known_none_is_said(status: VaultSecretStatus) -> None:
+    check_known_trouble(status)
