@@ -311,8 +311,7 @@ class Reconciler:
         """Nothing to do, as far as we know: while the vault can't be asked, that is a failure too."""
         if seen.failure is not None:
             raise seen.failure.anew()
-        if seen.looked_at is None:
-            check_known_trouble(vault_secret.status)
+        check_known_trouble(vault_secret.status, seen.looked_at)
         assert observed.applied is not None
         is_listed = seen.catalog is not None
         await self._clear_away(vault_secret)

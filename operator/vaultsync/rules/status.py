@@ -85,13 +85,15 @@ def status_of_unreadable(
     return _untouched(head, outcome, stale, now=now, notice=notice)
 
 
-def check_known_trouble(status: VaultSecretStatus) -> None:
-    """Go on saying what was said last of a target in place, if it was a failure: nobody has looked whether it is over.
+def check_known_trouble(status: VaultSecretStatus, looked_at: datetime | None) -> None:
+    """Go on saying what was said last of a target in place, if it was a failure, until somebody has looked.
+
+    `looked_at` is when the vault's last successful poll began, if there was one.
 
     Raises:
         SyncError: The failure that the status tells of.
     """
-    ready = condition(status, READY)
+    ready = condition(status, READY) if looked_at is None else None
     if ready is not None and ready.status == "False" and ready.reason in _LASTING:
         raise SyncError(Reason(ready.reason), ready.message)
 

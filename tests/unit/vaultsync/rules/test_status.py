@@ -201,7 +201,7 @@ def test_the_same_outcome_again_without_a_deed_changes_nothing(outcome: Outcome,
 
 def test_what_failed_last_is_said_again_in_the_same_words() -> None:
     with pytest.raises(SyncError) as told:
-        check_known_trouble(status_of(CREATED, AWAY))
+        check_known_trouble(status_of(CREATED, AWAY), None)
 
     assert (told.value.reason, told.value.message) == (AWAY.reason, AWAY.message)
 
@@ -226,4 +226,8 @@ def test_what_failed_last_is_said_again_in_the_same_words() -> None:
     ],
 )
 def test_where_no_failure_is_known_none_is_said(status: VaultSecretStatus) -> None:
-    check_known_trouble(status)
+    check_known_trouble(status, None)
+
+
+def test_what_failed_last_is_no_matter_once_somebody_has_looked() -> None:
+    check_known_trouble(status_of(CREATED, AWAY), NOW)
