@@ -21,7 +21,7 @@ import pytest
 from tests.controlplane.plane import ControlPlane
 from tests.e2e.image import service
 from tests.e2e.image.buildah import SERVICE_ACCOUNT, Image, Pod, built
-from tests.e2e.image.contained import ContainedOperator, first_within, status_of
+from tests.e2e.image.contained import ContainedOperator, first_within, options_of_root, status_of
 from tests.e2e.installation import Installation
 from tests.e2e.kubernetes import KubernetesApi
 from tests.e2e.scene import Scene
@@ -152,12 +152,13 @@ def test_an_operator_started_from_the_image_is_process_1_syncs_a_secret_and_stop
         operator.await_ready()
         ready = time.monotonic() - began
         scene.await_content(password=made)
-        seen = status_of(operator.first)
+        seen, root = status_of(operator.first), options_of_root(operator.first)
         told = time.monotonic()
         status = operator.stop()
         took = time.monotonic() - told
 
     assert (seen["NSpid"][-1], set(seen["Uid"]), set(seen["Gid"])) == ("1", {"65532"}, {"65532"})
+    assert "ro" in root
     assert status == 0
     with capsys.disabled():
         sizes = f"{megabytes(image.root)} MB, {megabytes(image.root / 'opt')} of them beside the base"

@@ -32,6 +32,12 @@ def status_of(number: int) -> Mapping[str, list[str]]:
     return {name: texts.split() for name, _, texts in (line.partition(":") for line in lines)}
 
 
+def options_of_root(number: int) -> list[str]:
+    """How the root of a process is mounted: https://man7.org/linux/man-pages/man5/proc_pid_mountinfo.5.html."""
+    mounts = [line.split() for line in Path(f"/proc/{number}/mountinfo").read_text().splitlines()]
+    return next(fields[5].split(",") for fields in mounts if fields[4] == "/")
+
+
 class ContainedOperator(RunningOperator):
     """An operator in a container of its own: signals go to it, not to the `unshare` that waits for its end.
 
