@@ -66,6 +66,16 @@ def test_no_panel_of_the_dashboard_is_empty(panel: str, watched: Prometheus) -> 
         assert [value for value in values if not math.isnan(value)] != [], query
 
 
+def test_what_was_can_be_asked_for_too(watched: Prometheus) -> None:
+    now = datetime.now(UTC).timestamp()
+
+    (version,) = watched.history("vaultsync_build_info", start=now - 2, end=now, step=1)
+
+    moments, values = zip(*version.points, strict=True)
+    assert moments == pytest.approx([now - 2, now - 1, now], abs=0.01)
+    assert values == (1, 1, 1)
+
+
 def test_every_metric_of_the_page_is_scraped(watched: Prometheus) -> None:
     scraped = {series.labels["__name__"] for series in watched.query('{__name__=~"vaultsync_.+"}')}
     scraped |= {name.removesuffix("_count") for name in scraped}
