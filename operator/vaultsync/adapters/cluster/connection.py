@@ -157,7 +157,8 @@ class Connection:
             certificate_file=configuration.cert_file,
             key_file=configuration.key_file,
             proxy=configuration.proxy,
-            token=authorization.removeprefix("Bearer ") if authorization else None,
+            # A kubeconfig's token comes after "Bearer", a service account's after "bearer".
+            token=authorization.partition(" ")[2] if authorization else None,
         )
 
     async def send(self, request: Request) -> Answer:

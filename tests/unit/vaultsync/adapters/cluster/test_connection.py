@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from kubernetes.aio.client import Configuration
 
 from tests.unit.vaultsync.adapters.cluster.scripted import (
     Answer,
@@ -184,6 +185,18 @@ async def test_watches_take_no_connections_from_requests() -> None:
             watch.cancel()
         await asyncio.gather(*watches, return_exceptions=True)
     assert answer.document == {"kind": "Secret"}
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer"])
+async def test_whoever_goes_to_the_same_api_is_given_the_token_without_its_scheme(scheme: str) -> None:
+    configuration = Configuration()
+    configuration.api_key["BearerToken"] = f"{scheme} our-token"
+    connection = Connection(configuration, user_agent="vaultsync/1", connections=1)
+
+    access = await connection.access()
+    await connection.close()
+
+    assert access.token == "our-token"
 
 
 KUBECONFIG = """
