@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 import pytest
 
 from tests.e2e.kubernetes import Object
-from tests.e2e.scene import NEXT_POLL, POLL, Scene, resource_version
+from tests.e2e.scene import NEXT_POLL, POLL, Scene, eventually, resource_version
 from tests.e2e.together import story
 from vaultsync.api import APPLIED_ANNOTATION, MANAGED_BY_LABEL, OWNER_UID_LABEL
 
@@ -126,7 +126,7 @@ def test_tampering_while_the_vault_is_away_is_healed_when_it_is_back(scene: Scen
 
     scene.await_content(password=value, within=90)
     scene.await_reason("Synced")
-    scene.await_told(Created=1, VaultUnreachable=1, Tampered=1)
+    eventually(lambda: scene.told()["Tampered"] == 1, "it is told")
 
 
 @story
