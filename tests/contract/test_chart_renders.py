@@ -161,8 +161,7 @@ def test_no_label_of_a_users_breaks_the_deployments_selector(helm: Helm) -> None
 @pytest.fixture(scope="module")
 def kubernetes(controlplane: ControlPlane) -> ControlPlane:
     """A cluster with the namespaces of the value sets, and the Prometheus operator's API."""
-    controlplane.kubectl("apply", "-f", Path(__file__).with_name("monitoring-crds.yaml"))
-    controlplane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
+    controlplane.install(Path(__file__).with_name("monitoring-crds.yaml"))
     namespaces = (NAMESPACE, "platform", "shop", "web")
     controlplane.apply(*({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in namespaces))
     return controlplane

@@ -15,7 +15,7 @@ from tests.controlplane.plane import ControlPlane
 from tests.e2e.cable import Cable
 from tests.e2e.kubernetes import KubernetesApi
 from tests.e2e.operators import RunningOperator
-from tests.e2e.scene import Scene, entry, eventually
+from tests.e2e.scene import Scene, entry, eventually, resource_version
 from tests.emulator.client import ROOT, Emulator
 
 pytestmark = pytest.mark.cluster
@@ -84,6 +84,32 @@ def test_a_deletion_that_nobody_could_tell_of_is_found_out(
 
         scene.await_content(password=younger, within=60)
         assert running.metric("vaultsync_vaultsecrets") == 1
+
+
+def test_while_etcd_is_away_secrets_stay_and_afterwards_what_was_missed_is_made_up_for(
+    scene: Scene, plane: ControlPlane, environ: dict[str, str], tmp_path: Path
+) -> None:
+    names = [f"db-{number}" for number in range(5)]
+    first = {name: scene.put(name) for name in names}
+    with RunningOperator.start(environ, tmp_path / "operator.log"):
+        for name in names:
+            scene.apply(entry(source=name), name=name)
+        for name in names:
+            scene.await_content(name, password=first[name])
+            scene.await_reason("Synced", name)
+        others = {name: resource_version(scene.secret(name)) for name in names[1:]}
+
+        plane.etcd.stop()
+        second = scene.put(names[0])
+        scene.await_calls("list", more=2)
+        plane.etcd.start()
+
+        scene.await_content(names[0], password=second, within=60)
+        scene.await_calls("list", more=2)
+        assert {name: resource_version(scene.secret(name)) for name in others} == others
+        assert {name: scene.content(name) for name in others} == {
+            name: {"password": first[name].encode()} for name in others
+        }
 
 
 def rerouted(plane: ControlPlane, cable: Cable, folder: Path) -> dict[str, str]:
