@@ -70,7 +70,9 @@ class Story:
         terminal.run(f"python -m demo.vault generate {SECRET}")
         terminal.title("Install the CustomResourceDefinition")
         terminal.run(f"kubectl apply -f {_short(ROOT / 'crds')}/")
-        terminal.run(f"kubectl wait --for=condition=Established -f {_short(ROOT / 'crds')}/")
+        # Not by `--for=condition=…`, which fails on what has no conditions yet.
+        established = "jsonpath={.status.conditions[?(@.type=='Established')].status}=True"
+        terminal.run(f'kubectl wait --for="{established}" -f {_short(ROOT / "crds")}/')
         terminal.run(f"kubectl create namespace {NAMESPACE}")
 
     def _start_operator(self, title: str) -> None:
