@@ -34,6 +34,7 @@ _NEED_PROGRAMS: Final = {
 # A deadline measures this machine's mood. Without --hypothesis-profile=ci examples are new in each run.
 settings.register_profile("local", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, database=None, print_blob=True)
+settings.register_profile("soak", deadline=None, max_examples=5000, print_blob=True)
 settings.load_profile("local")
 
 

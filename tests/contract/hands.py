@@ -33,6 +33,8 @@ class Hands(Protocol):
 
     def values(self, key: ObjectKey) -> dict[str, str] | None: ...
 
+    def without_data(self, key: ObjectKey) -> dict[str, Any] | None: ...
+
     def put_vault_secret(self, manifest: Mapping[str, Any]) -> VaultSecret: ...
 
     def vault_secret(self, key: ObjectKey) -> VaultSecret: ...
@@ -85,6 +87,13 @@ class Kubectl:
         except KubectlFailed:
             return None
         return {name: base64.b64decode(value).decode() for name, value in secret.get("data", {}).items()}
+
+    def without_data(self, key: ObjectKey) -> dict[str, Any] | None:
+        try:
+            secret = json.loads(self._kubectl(key, "get", "-o", "json", "--show-managed-fields"))
+        except KubectlFailed:
+            return None
+        return {name: part for name, part in secret.items() if name != "data"}
 
     def put_vault_secret(self, manifest: Mapping[str, Any]) -> VaultSecret:
         self._cluster.apply(manifest)

@@ -118,16 +118,30 @@ class Store:
             return None
         return {name: base64.b64decode(value).decode() for name, value in secret.fields.of("data").items()}
 
+    def without_data(self, key: ObjectKey) -> dict[str, Any] | None:
+        """A Secret as `kubectl get` shows it, but for what it holds; None if there is none."""
+        secret = self._secrets.get(key)
+        if secret is None:
+            return None
+        fields = secret.fields
+        metadata = {
+            "uid": secret.uid,
+            **{area: fields.of(area) for area in ("labels", "annotations")},
+            "ownerReferences": list(fields.of("ownerReferences").values()),
+            "managedFields": fields.managed_fields(),
+        }
+        return {**fields.of(""), "metadata": metadata}
+
     def put_vault_secret(self, manifest: Mapping[str, Any]) -> VaultSecret:
-        """Make a VaultSecret, or replace the spec of one; its status stays."""
+        """Make a VaultSecret, or replace spec and annotations of one; its status stays."""
         key = ObjectKey(manifest["metadata"]["namespace"], manifest["metadata"]["name"])
         there = self._vault_secrets.get(key)
         if there is None:
-            metadata = {"uid": str(uuid.uuid4()), "generation": 1, "creationTimestamp": _text(self._now())}
-            self._put_body(key, {**manifest, "metadata": {**manifest["metadata"], **metadata}})
+            kept = {"uid": str(uuid.uuid4()), "generation": 1, "creationTimestamp": _text(self._now())}
         else:
-            metadata = {**there["metadata"], "generation": there["metadata"]["generation"] + 1}
-            self._put_body(key, {**there, "spec": manifest["spec"], "metadata": metadata})
+            kept = {name: there["metadata"][name] for name in ("uid", "generation", "creationTimestamp")}
+            kept["generation"] += manifest["spec"] != there["spec"]
+        self._put_body(key, {**(there or {}), **manifest, "metadata": {**manifest["metadata"], **kept}})
         return self.vault_secret(key)
 
     def vault_secret(self, key: ObjectKey) -> VaultSecret:
@@ -136,10 +150,16 @@ class Store:
 
     def delete_vault_secret(self, key: ObjectKey) -> None:
         """Delete a VaultSecret, and with it, as the garbage collector does, the Secrets that only it owns."""
-        owner = self._vault_secrets.pop(key)["metadata"]["uid"]
+        del self._vault_secrets[key]
         self.resource_version += 1
+        self.collect_garbage()
+
+    def collect_garbage(self) -> None:
+        """Delete what has owners of which none is there, as the garbage collector does all the time."""
+        uids = {body["metadata"]["uid"] for body in self._vault_secrets.values()}
         for target, secret in list(self._secrets.items()):
-            if secret.fields.of("ownerReferences").keys() == {owner}:
+            owners = secret.fields.of("ownerReferences").keys()
+            if owners and owners.isdisjoint(uids):
                 self.delete(target)
 
     def begin_deleting_namespace(self, namespace: str) -> None:

@@ -4,7 +4,7 @@ All its parts are the real ones but for kopf, whose part the test plays by `appl
 """
 
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -14,6 +14,7 @@ import httpx
 from kvsecrets.testing import AsyncFakeCredential, FakeVault
 from tests.builders import KEY, VAULT
 from tests.clocks import Clock, settle, skip
+from tests.contract.hands import Hands
 from tests.fakes import FakeCluster
 from tests.fakes.workloads import FakeWorkloads
 from tests.manifests import manifest, spec
@@ -88,16 +89,20 @@ class Notes:
 class World:
     """Everything there is. `names` are those of the VaultSecrets."""
 
+    namespace = KEY.namespace
+
     def __init__(self) -> None:
         self.clock = Clock()
         self.vault = FakeVault(VAULT, clock=self.vault_time)
         self.cluster = FakeCluster(now=self.clock)
+        self.hands: Hands = self.cluster
         self.workloads = FakeWorkloads(now=self.clock)
         self.http = httpx.AsyncClient(transport=self.vault.async_transport())
         self.names: list[str] = []
         self.queued: set[ObjectKey] = set()
         self.timers: dict[ObjectKey, datetime] = {}
         self.forgotten: list[str] = []
+        self.hurried = 0
         self.vault.set("db-password", "first")
         self._begin()
 
@@ -131,7 +136,7 @@ class World:
             seen=lambda _: self.poller.seen,
             answered=lambda _: self.poller.answered(),
             forget=self._forget,
-            list_now=lambda _: self.poller.hurry(now=True),
+            list_now=self._list_now,
             teller=Teller(self.cluster, self.inventory, self.notes),
             restarter=Restarter(self.workloads, self.notes, self.clock),
             record=self.notes,
@@ -148,8 +153,23 @@ class World:
             self.hear_of(name)
 
     def hear_of(self, name: str) -> None:
-        self.inventory.put(self.cluster.vault_secret(key_of(name)))
-        self.queued.add(key_of(name))
+        """Let the watch of VaultSecrets tell of one, and whoever wants its target, or wanted it too, get a turn."""
+        vault_secret = self.hands.vault_secret(self.key_of(name))
+        known = self.inventory.get(vault_secret.key)
+        self.inventory.put(vault_secret)
+        self.queued.add(vault_secret.key)
+        if known is None or known.target_key != vault_secret.target_key:
+            for target in {one.target_key for one in (known, vault_secret) if one is not None}:
+                self.queued.update(self.inventory.claimants(target))
+
+    def _drop(self, key: ObjectKey) -> None:
+        """Let the watch of VaultSecrets tell that one is gone."""
+        known = self.inventory.get(key)
+        self.inventory.drop(key)
+        self.queued.discard(key)
+        self.timers.pop(key, None)
+        if known is not None:
+            self.queued.update(self.inventory.claimants(known.target_key))
 
     async def stop(self) -> None:
         await self.targets.stop()
@@ -163,20 +183,32 @@ class World:
         self._begin()
         await self.start(self.names if heard_of is None else heard_of)
 
+    def key_of(self, name: str) -> ObjectKey:
+        return ObjectKey(self.namespace, name)
+
     # what others do
 
     def vault_time(self) -> datetime:
         return self.clock() + SKEW
 
-    def apply(self, *lines: Line, name: str = "db", **changes: object) -> None:
+    def apply(
+        self, *lines: Line, name: str = "db", annotations: Mapping[str, str] | None = None, **changes: object
+    ) -> None:
         """Apply a VaultSecret's manifest, as `kubectl apply` does."""
         self.clock.turn(1)
-        wanted = spec(**{"data": list(lines) or [entry()], **changes})
-        vault_secret = self.cluster.put_vault_secret(manifest(wanted, name=name))
+        wanted = manifest(spec(**{"data": list(lines) or [entry()], **changes}), name=name)
+        wanted["metadata"] |= {"namespace": self.namespace, "annotations": dict(annotations or {})}
+        self.hands.put_vault_secret(wanted)
         if name not in self.names:
             self.names.append(name)
-        self.inventory.put(vault_secret)
-        self.queued.add(vault_secret.key)
+        self.hear_of(name)
+
+    def remove(self, name: str = "db", *, heard: bool = True) -> None:
+        """Delete a VaultSecret; the operator may not have heard of it yet."""
+        self.hands.delete_vault_secret(self.key_of(name))
+        self.names.remove(name)
+        if heard:
+            self._drop(self.key_of(name))
 
     async def rotate(self, value: str = "second", name: str = "db-password") -> str:
         """Set a secret anew, a minute later."""
@@ -212,7 +244,7 @@ class World:
 
     async def reconcile(self, name: str = "db") -> Next:
         """Reconcile one VaultSecret, for whatever reason."""
-        self.queued.add(key_of(name))
+        self.queued.add(self.key_of(name))
         (*_, after) = await self.work()
         return after
 
@@ -221,16 +253,21 @@ class World:
 
     def _forget(self, head: VaultSecretHead) -> None:
         self.forgotten.append(head.key.name)
-        self.inventory.drop(head.key)
+        self._drop(head.key)
+
+    def _list_now(self, _: str) -> None:
+        """The poller would list at once; here it does when the test says so."""
+        self.hurried += 1
+        self.poller.hurry(now=True)
 
     # what can be seen
 
     def values(self, name: str = "db") -> dict[str, str] | None:
         """What pods read from the target."""
-        return self.cluster.values(key_of(name))
+        return self.hands.values(self.key_of(name))
 
     def status(self, name: str = "db") -> VaultSecretStatus:
-        return self.cluster.vault_secret(key_of(name)).status
+        return self.hands.vault_secret(self.key_of(name)).status
 
     def ready(self, name: str = "db") -> Condition:
         return self.condition("Ready", name)
