@@ -1,7 +1,7 @@
 """The machine that makes up stories, step by step; what may happen is told by `story`, and how it ends by `peace`."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from typing import Any
 
@@ -10,13 +10,28 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from tests.convergence.peace import find_peace
 from tests.convergence.story import TAMPERINGS, Story
-from tests.convergence.wish import ASPECTS, NAMES
+from tests.convergence.wish import ASPECTS, NAMES, TARGETS
 from tests.unit.vaultsync.world import AWAY, World
 
-names = st.sampled_from(NAMES)
+names = st.sampled_from(["db-password", *NAMES])
 starts = st.sampled_from([None, timedelta(minutes=5), timedelta(minutes=50)])
 lasts = st.sampled_from([None, timedelta(days=5), timedelta(days=14, hours=9, seconds=17), timedelta(days=99)])
 changes = st.sampled_from([(aspect, value) for aspect, values in ASPECTS.items() for value in values])
+
+
+def event(**strategies: st.SearchStrategy[Any]) -> Callable[[Callable[..., None]], Any]:
+    """A rule after which, most of the time, the operator polls the vault and acts: what nobody sees proves little."""
+
+    def decorate(happen: Callable[..., None]) -> Any:  # noqa: ANN401 - Hypothesis makes of it what it likes
+        def step(self: "Convergence", then: int | None, **drawn: object) -> None:
+            happen(self, **drawn)
+            if then is not None:
+                self.live(self.story.operator(self.story.world.poll(then)))
+
+        step.__name__ = happen.__name__
+        return rule(then=st.sampled_from([None, 1, 70, 700]), **strategies)(step)  # type: ignore[call-overload]  # none of them is called target
+
+    return decorate
 
 
 class Convergence(RuleBasedStateMachine):
@@ -59,46 +74,46 @@ class Convergence(RuleBasedStateMachine):
 
     # the vault
 
-    @rule(name=names, starts=starts, lasts=lasts)
+    @event(name=names, starts=starts, lasts=lasts)
     def a_secret_is_rotated(self, name: str, starts: timedelta | None, lasts: timedelta | None) -> None:
         self.story.rotate(name, starts=starts, lasts=lasts)
 
-    @rule(name=names, enabled=st.booleans())
+    @event(name=names, enabled=st.booleans())
     def a_secret_is_disabled_or_enabled(self, name: str, enabled: bool) -> None:
         self.story.safe.enable(name, enabled=enabled)
 
-    @rule(name=names)
+    @event(name=names)
     def a_secret_is_deleted(self, name: str) -> None:
         self.story.delete(name)
 
-    @rule(name=names, for_good=st.booleans())
+    @event(name=names, for_good=st.booleans())
     def a_deleted_secret_is_recovered_or_purged(self, name: str, for_good: bool) -> None:
         (self.story.safe.purge if for_good else self.story.safe.recover)(name)
 
-    @rule()
+    @event()
     def most_secrets_vanish(self) -> None:
         self.story.most_vanish()
 
-    @rule()
+    @event()
     def most_secrets_return(self) -> None:
         self.story.most_return()
 
-    @rule()
+    @event()
     def a_person_releases_the_brake(self) -> None:
         self.story.release()
 
-    @rule(permission=st.sampled_from(["list", "get"]), given=st.booleans())
+    @event(permission=st.sampled_from(["list", "get"]), given=st.booleans())
     def a_permission_is_taken_or_given_back(self, permission: str, given: bool) -> None:
         vault = self.story.world.vault
         (vault.allow if given else vault.deny)(permission)
 
-    @rule(door=st.booleans(), firewall=st.booleans())
+    @event(door=st.booleans(), firewall=st.booleans())
     def the_vault_goes_away_or_comes_back(self, door: bool, firewall: bool) -> None:
         vault = self.story.world.vault
         (vault.open_door if door else vault.close_door)()
         (vault.open_firewall if firewall else vault.close_firewall)()
 
-    @rule(calls=st.integers(1, 3), throttled=st.booleans())
+    @event(calls=st.integers(1, 3), throttled=st.booleans())
     def the_vault_fails_or_throttles(self, calls: int, throttled: bool) -> None:
         self.story.failures_to_come += calls
         if throttled:
@@ -108,38 +123,42 @@ class Convergence(RuleBasedStateMachine):
 
     # the cluster
 
-    @rule(how=st.sampled_from(sorted(TAMPERINGS)))
+    @event(how=st.sampled_from(sorted(TAMPERINGS)))
     def the_target_is_tampered_with(self, how: str) -> None:
         self.story.tamper(how)
 
-    @rule()
+    @event()
     def the_target_is_deleted(self) -> None:
         self.story.delete_target()
 
-    @rule()
+    @event()
     def a_strangers_secret_takes_the_targets_place(self) -> None:
         self.story.put_a_strangers()
 
-    @rule(away=st.booleans())
+    @event(away=st.booleans())
     def the_cluster_goes_away_or_comes_back(self, away: bool) -> None:
         self.story.world.cluster.fail(AWAY if away else None)
 
-    @rule()
+    @event()
     def the_answer_to_a_write_gets_lost(self) -> None:
         self.story.world.cluster.lost_answers = 1
 
-    @rule(forgetful=st.booleans())
+    @event(forgetful=st.booleans())
     def the_watches_end(self, forgetful: bool) -> None:
         cluster = self.story.world.cluster
         (cluster.forget_history if forgetful else cluster.end_watches)()
 
     # the VaultSecret
 
-    @rule(change=changes)
+    @event(change=changes)
     def the_manifest_is_changed(self, change: tuple[str, object]) -> None:
         self.story.ask(**dict([change]))
 
-    @rule(heard=st.booleans())
+    @event(name=st.sampled_from(TARGETS))
+    def the_target_is_renamed(self, name: str) -> None:
+        self.story.ask(target=name)
+
+    @event(heard=st.booleans())
     def the_vaultsecret_is_deleted_and_made_anew(self, heard: bool) -> None:
         self.live(self.story.make_anew(heard=heard))
 

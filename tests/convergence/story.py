@@ -138,14 +138,14 @@ class Story:
 
     async def operator(self, deed: Awaitable[object]) -> None:
         """Let the operator act, and hold it to what it may do."""
-        before = {name: self.world.values(name) for name in TARGETS}
+        before = {name: self.world.values(name) for name in (*TARGETS, "bulk")}
         fixed = {name for name in TARGETS if (self.look(name) or {}).get("immutable")}
         self._learn()
         await deed
         self._learn()
         for name in TARGETS:
             self._check(name, before[name], self.world.values(name), was_fixed=name in fixed)
-        self._check_many()
+        self._check_many(before["bulk"])
         self.check_that_nothing_leaks()
         assert self.world.notes.bugs == []
         self._forget_what_is_back()
@@ -182,9 +182,9 @@ class Story:
         emptied = self.wish.deletes and self.judge(self.gone_for_long()).emptied
         return emptied or (was_fixed and self.wish.replace)
 
-    def _check_many(self) -> None:
+    def _check_many(self, before: dict[str, str] | None) -> None:
         if self.released is None:
-            assert self.world.values("bulk") == self.many(), "the brake did not hold"
+            assert self.world.values("bulk") in (self.many(), before), "the brake did not hold"
 
     def check_that_nothing_leaks(self) -> None:
         """Look for values wherever people without rights to the Secret may look."""
