@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.builders import START
+from tests.builders import START, a_status, a_status_entry, a_vault_secret, an_entry
 from tests.clocks import settle
 from tests.unit.vaultsync.triggers.scene import SKEW, Scene, nobody, run_for
 from vaultsync.api import ObjectKey
-from vaultsync.rules.changes import Missing, Sighting
+from vaultsync.rules.changes import Missing, Sighting, Survey
 from vaultsync.rules.outcome import Reason
 from vaultsync.triggers.poller import LIST_AGAIN_AFTER, Health, Mode
 
@@ -440,3 +440,63 @@ async def test_searches_are_told_once_that_the_vault_does_not_let_itself_be_list
     scene.vault.allow("list")
     await scene.polled()
     assert scene.poller.seen.unsearchable is None
+
+
+LOST = [f"lost-{number}" for number in range(6)]
+
+
+def holds_on_to(scene: Scene, *secrets: str) -> None:
+    """Let a VaultSecret have keys of these secrets, which would go with them."""
+    entries = [an_entry(key=name, secret_name=name) for name in secrets]
+    status = a_status(*(a_status_entry(key=name, secret_name=name) for name in secrets))
+    scene.inventory.put(a_vault_secret(*entries, status=status, on_source_deleted="Delete"))
+
+
+@pytest.mark.parametrize("mode", [Mode.LIST, Mode.GET])
+async def test_how_much_is_gone_is_known_before_anybody_acts_on_it(scene: Scene, mode: Mode) -> None:
+    holds_on_to(scene, "left", *LOST)
+    scene.vault.set("left", "x")
+    held: list[bool] = []
+
+    def note(_: ObjectKey) -> bool:
+        survey = scene.poller.seen.survey
+        held.append(survey is not None and survey.holds)
+        return True
+
+    if mode is Mode.GET:
+        scene.vault.deny("list")
+        await scene.polled()
+    scene.is_due = note
+    await scene.polled()
+
+    assert scene.polls[-1][0] is mode
+    assert scene.poller.seen.survey == Survey(known=7, lost=6)
+    assert held[-1]
+
+
+async def test_what_a_search_has_found_counts_as_gone_when_a_listing_lacks_it(scene: Scene) -> None:
+    status = a_status(*(a_status_entry(key=name, secret_name=name) for name in LOST))
+    find = {"find": {"names": "lost-*"}, "optional": True}
+    scene.inventory.put(a_vault_secret(status=status, data=(), data_from=[find]))
+
+    await scene.polled()
+
+    assert scene.poller.seen.survey == Survey(known=6, lost=6)
+
+
+async def test_the_first_poll_after_a_restart_counts_what_vanished_before_it(scene: Scene) -> None:
+    holds_on_to(scene, *LOST)
+
+    await scene.polled()
+
+    assert scene.poller.health is not None
+    assert scene.poller.health.held
+
+
+async def test_a_first_poll_that_may_not_list_has_not_looked_how_much_is_gone(scene: Scene) -> None:
+    holds_on_to(scene, *LOST)
+    scene.vault.deny("list")
+
+    await scene.polled()
+
+    assert scene.poller.seen.survey is None
