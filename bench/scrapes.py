@@ -44,7 +44,7 @@ def run(arguments: list[str]) -> int:
 async def _measure(objects: int, report: Report, *, times: int) -> None:
     now = datetime.now(UTC)
     vault_secrets = tuple(_vault_secret(number, now) for number in range(objects))
-    state = State(now, vault_secrets, {VAULT: VaultState(up=True, looked_at=now, listed=objects)})
+    state = State(vault_secrets, {VAULT: VaultState(up=True, looked_at=now, listed=objects)})
     telemetry = Telemetry(CollectorRegistry(), version="0")
     scrapes = Scrapes(telemetry, state=lambda: state, per_vault_secret=True)
     report.section(f"{objects:,} VaultSecrets, a key with an expiry date each")
