@@ -219,14 +219,19 @@ class Vaults:
         raise NotThere(Reason.SECRET_NOT_FOUND, text, looked_at=vault.time())
 
     async def _not_there(self, vault: _Vault, name: str, error: SyncError) -> NotThere:
-        """Tell a secret that was deleted and can be recovered from one that never was, as far as we may look."""
+        """Tell a secret that was deleted and can be recovered from one that never was, as far as we may look.
+
+        A failure that passes is raised: the reason would change with it and back, and people be told each time.
+        """
         looked_at = vault.time()
         client = vault.client
         try:
             deleted = await self._call(
                 vault, name, "get_deleted_secret", lambda: client.get_deleted_secret(name, raw_response_hook=vault.hear)
             )
-        except SyncError:
+        except SyncError as refused:
+            if refused.reason not in {Reason.SECRET_NOT_FOUND, Reason.ACCESS_DENIED}:
+                raise
             return NotThere(error.reason, error.message, looked_at=looked_at)
         until = f" until {deleted.scheduled_purge_on:%Y-%m-%d}" if deleted.scheduled_purge_on else ""
         return NotThere(

@@ -33,6 +33,7 @@ class Doors(httpx.AsyncBaseTransport):
     def __init__(self, *vaults: FakeVault) -> None:
         self._ways = {httpx.URL(vault.url).host: vault.async_transport() for vault in vaults}
         self._held: dict[str, asyncio.Event] = {}
+        self._broken: tuple[str, ...] = ()
 
     def hold_up(self, vault: FakeVault) -> None:
         self._held[httpx.URL(vault.url).host] = asyncio.Event()
@@ -40,7 +41,13 @@ class Doors(httpx.AsyncBaseTransport):
     def let_go(self, vault: FakeVault) -> None:
         self._held.pop(httpx.URL(vault.url).host).set()
 
+    def break_off(self, path: str) -> None:
+        """Let no request pass any more whose path begins so."""
+        self._broken = (path,)
+
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path.startswith(self._broken):
+            raise httpx.ConnectError("broken off", request=request)
         answer = await self._ways[request.url.host].handle_async_request(request)
         if request.url.host in self._held:
             await self._held[request.url.host].wait()
@@ -281,11 +288,43 @@ async def test_a_secret_that_was_deleted_is_told_from_one_that_never_was(scene: 
     assert (unknown.reason, unknown.looked_at) == (Reason.SECRET_NOT_FOUND, START + SKEW)
 
 
-async def test_where_deleted_secrets_cannot_be_looked_at_it_is_simply_not_there(scene: Scene) -> None:
+async def test_where_deleted_secrets_may_not_be_looked_at_it_is_simply_not_there(scene: Scene) -> None:
     scene.vault.delete("db-password")
-    scene.vault.fail(kind="get_deleted")
+    scene.vault.fail(status=403, kind="get_deleted")
 
-    assert (await scene.refusal()).reason is Reason.SECRET_NOT_FOUND
+    refusal = await scene.refusal()
+
+    assert isinstance(refusal, NotThere)
+    assert refusal.reason is Reason.SECRET_NOT_FOUND
+
+
+@pytest.mark.parametrize(
+    ("trouble", "reason"),
+    [
+        (lambda vault: vault.fail(kind="get_deleted"), Reason.VAULT_FAILED),
+        (lambda vault: vault.throttle(kind="get_deleted", retry_after=30), Reason.VAULT_THROTTLED),
+    ],
+    ids=["a vault that fails", "a throttled vault"],
+)
+async def test_trouble_between_the_two_looks_at_a_deleted_secret_is_told_as_what_it_is(
+    scene: Scene, trouble: Callable[[FakeVault], None], reason: Reason
+) -> None:
+    scene.vault.delete("db-password")
+    trouble(scene.vault)
+
+    refusal = await scene.refusal()
+
+    assert not isinstance(refusal, NotThere)
+    assert refusal.reason is reason
+    scene.clock.turn(30)
+    assert (await scene.refusal()).reason is Reason.SECRET_SOFT_DELETED
+
+
+async def test_a_connection_that_breaks_between_the_two_looks_is_told_as_what_it_is(scene: Scene) -> None:
+    scene.vault.delete("db-password")
+    scene.doors.break_off("/deletedsecrets/")
+
+    assert (await scene.refusal()).reason is Reason.VAULT_UNREACHABLE
 
 
 @pytest.mark.parametrize(
