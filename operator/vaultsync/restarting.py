@@ -21,8 +21,8 @@ RESTARTED: Final = "Restarted"
 RESTART_FAILED: Final = "RestartFailed"
 """The reasons of our events."""
 
-MOMENT: Final = 1.0
-"""Seconds after which a workload that changed under our hands is looked at again."""
+MOMENT: Final = 5.0
+"""Seconds after which a workload that changed under our hands is looked at again: some change all the time."""
 
 
 class Workloads(Protocol):
@@ -133,7 +133,7 @@ class Restarter:
         self.record.restarted(vault_secret, entry)
         secret = vault_secret.target_key.name
         message = f"Restarted {entry.kind} {entry.name}, since what Secret {secret} holds has changed."
-        return _Step(entry, Event("Normal", RESTARTED, message))
+        return _Step(entry, Event("Normal", RESTARTED, message, is_deed=True))
 
     def _failed(self, vault_secret: VaultSecret, entry: StatusRestart, problem: str) -> _Step:
         """Tell a problem once; whoever waits for it to be put right should not have to wait for a day."""

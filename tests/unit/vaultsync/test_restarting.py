@@ -17,7 +17,7 @@ from tests.fakes.workloads import FakeWorkloads
 from vaultsync.api import ObjectKey
 from vaultsync.api.restarts import Restart, WorkloadKind
 from vaultsync.api.v1alpha1 import StatusRestart, VaultSecret, VaultSecretHead, VaultSecretStatus
-from vaultsync.restarting import MOMENT, Followed, Restarter
+from vaultsync.restarting import Followed, Restarter
 from vaultsync.rules.events import Event
 from vaultsync.rules.outcome import GoingAway, Reason, SyncError
 from vaultsync.rules.restarts import SETTLING, Workload
@@ -256,7 +256,7 @@ async def test_a_workload_that_changes_under_our_hands_is_looked_at_again_in_a_m
 
     followed = await story.changed("web")
 
-    assert (followed.seconds, followed.events, story.counted) == (MOMENT, (), [])
+    assert (followed.seconds, followed.events, story.counted) == (5.0, (), [])
     assert [entry.problem for entry in followed.restarts] == [None]
 
 
