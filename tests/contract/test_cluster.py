@@ -428,6 +428,17 @@ async def test_a_released_secret_can_be_taken_up_again(world: World) -> None:
     assert (again.managed, again.owner_uid, again.ours) == (True, OWNER, observed.ours)
 
 
+async def test_of_a_copy_that_others_made_of_a_target_nothing_is_ours(world: World) -> None:
+    await world.edge.apply(world.key, claimed(world.key), onto=None)
+    copy = world.key._replace(name="copy")
+    world.hands.create(copy, "replicator", {"password": "one"}, labels=claimed(world.key)["metadata"]["labels"])
+    world.hands.edit(copy, "replicator", annotations=claimed(world.key)["metadata"]["annotations"])
+
+    observed = (await world.edge.list_targets(world.namespace)).targets[copy]
+
+    assert (observed.managed, observed.owner_uid, observed.ours) == (True, OWNER, frozenset())
+
+
 async def test_a_claim_that_others_have_written_too_is_released_all_the_same(world: World) -> None:
     await world.edge.apply(world.key, claimed(world.key), onto=None)
     world.hands.edit(world.key, "mallory", annotations={APPLIED_ANNOTATION: "nonsense"})

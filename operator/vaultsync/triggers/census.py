@@ -190,10 +190,11 @@ def _is_left_behind(target: Observed, roll: Roll) -> bool:
     """Tell whether the VaultSecret that it says it belongs to is no more.
 
     One that was written after the count may belong to a VaultSecret that is not on the roll yet; one with an owner
-    reference to that VaultSecret is the garbage collector's.
+    reference to that VaultSecret is the garbage collector's. A copy that others made of a target says the same, maybe
+    of a VaultSecret in a namespace that is not counted here; nothing of it is ours, so it is left to them.
     """
     uid = target.owner_uid
-    if uid is None or uid in roll.uids or _is_later(target.resource_version, roll):
+    if uid is None or uid in roll.uids or not target.ours or _is_later(target.resource_version, roll):
         return False
     return all(owner.uid != uid for owner in target.owners)
 

@@ -116,6 +116,12 @@ class Scene:
         await settle()
         return key
 
+    def copy_by_hand(self, name: str, uid: str) -> None:
+        """Make a Secret as somebody does who copies a target, labels and annotation and all."""
+        key, labels = ObjectKey("shop", name), {MANAGED_BY_LABEL: MANAGED_BY, OWNER_UID_LABEL: uid}
+        self.cluster.create(key, "replicator", {"password": "one"}, labels=labels)
+        self.cluster.edit(key, "replicator", annotations={APPLIED_ANNOTATION: "{}"})
+
     async def leave(self, *names: str) -> None:
         """Write targets whose VaultSecrets go."""
         for name in names:
@@ -350,6 +356,28 @@ async def test_what_does_not_say_whose_it_is_stays_as_it_is(scene: Scene) -> Non
     await scene.counted_in_doubt()
 
     assert await scene.claimed() == ["shop/db"]
+
+
+async def test_a_copy_that_others_made_of_a_target_is_theirs(scene: Scene) -> None:
+    scene.copy_by_hand("copy", "no-more")
+    await settle()
+
+    await scene.counted_in_doubt()
+
+    assert await scene.claimed() == ["shop/copy"]
+    assert scene.cluster.calls["release"] == 0
+
+
+async def test_a_copy_that_others_made_in_a_namespace_that_is_counted_is_theirs_while_the_vaultsecret_lives() -> None:
+    scene = Scene("shop")
+    await scene.begin_and_count()
+    scene.copy_by_hand("copy", scene.put("db", "elsewhere").metadata.uid)
+    await settle()
+
+    await scene.counted_in_doubt()
+
+    assert await scene.claimed() == ["shop/copy"]
+    await scene.stop()
 
 
 async def test_what_was_written_after_the_count_may_belong_to_a_newcomer(scene: Scene) -> None:
