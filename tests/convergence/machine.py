@@ -1,6 +1,7 @@
 """The machine that makes up stories, step by step; what may happen is told by `story`, and how it ends by `peace`."""
 
 import asyncio
+from abc import abstractmethod
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from typing import Any
@@ -11,7 +12,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from tests.convergence.peace import find_peace
 from tests.convergence.story import TAMPERINGS, Story
 from tests.convergence.wish import ASPECTS, NAMES, TARGETS
-from tests.unit.vaultsync.world import AWAY, World
+from tests.stage import Stage
+from tests.unit.vaultsync.world import World
 
 names = st.sampled_from(["db-password", *NAMES])
 starts = st.sampled_from([None, timedelta(minutes=5), timedelta(minutes=50)])
@@ -43,10 +45,9 @@ class Convergence(RuleBasedStateMachine):
         self.failed = False
         self.story = Story(self.live(self.make_world()))
 
-    async def make_world(self) -> World:
-        world = World()
-        await world.start([])
-        return world
+    @abstractmethod
+    async def make_world(self) -> Stage:
+        """Make the world of a story; its vault is empty, and the operator runs and has heard of nothing."""
 
     def live(self, deed: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401 - what comes of it is the caller's business
         """Run a piece of the story; after a failure there is no peace to be found."""
@@ -61,12 +62,8 @@ class Convergence(RuleBasedStateMachine):
             if not self.failed:
                 self.live(find_peace(self.story))
         finally:
-            self.runner.run(self.end_world())
+            self.runner.run(self.story.world.aclose())
             self.runner.close()
-
-    async def end_world(self) -> None:
-        await self.story.world.stop()
-        await self.story.world.http.aclose()
 
     @initialize()
     def begin(self) -> None:
@@ -137,16 +134,11 @@ class Convergence(RuleBasedStateMachine):
 
     @event(away=st.booleans())
     def the_cluster_goes_away_or_comes_back(self, away: bool) -> None:
-        self.story.world.cluster.fail(AWAY if away else None)
+        self.story.world.cut_off(away=away)
 
     @event()
     def the_answer_to_a_write_gets_lost(self) -> None:
-        self.story.world.cluster.lost_answers = 1
-
-    @event(forgetful=st.booleans())
-    def the_watches_end(self, forgetful: bool) -> None:
-        cluster = self.story.world.cluster
-        (cluster.forget_history if forgetful else cluster.end_watches)()
+        self.story.world.lose_answer()
 
     # the VaultSecret
 
@@ -175,3 +167,21 @@ class Convergence(RuleBasedStateMachine):
     @rule()
     def the_operator_restarts(self) -> None:
         self.live(self.story.operator(self.story.world.restart()))
+
+
+class ConvergenceInMemory(Convergence):
+    """The cluster is in memory, and its watches end whenever the story wants it."""
+
+    world: World
+
+    async def make_world(self) -> World:
+        self.world = World()
+        # What every such world's vault holds is in no book.
+        self.world.vault.delete("db-password")
+        self.world.vault.purge("db-password")
+        await self.world.start([])
+        return self.world
+
+    @event(forgetful=st.booleans())
+    def the_watches_end(self, forgetful: bool) -> None:
+        (self.world.cluster.forget_history if forgetful else self.world.cluster.end_watches)()

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from tests.convergence.story import MANY, Story
 from tests.convergence.wish import TARGETS, WORKLOAD
-from tests.unit.vaultsync.world import NOTICE, RECHECK
+from tests.stage import NOTICE, RECHECK
 from vaultsync.api import MANAGED_BY_LABEL, OWNER_UID_LABEL
 from vaultsync.api.v1alpha1 import Condition
 
@@ -25,8 +25,7 @@ async def find_peace(story: Story) -> None:
 async def mend(story: Story) -> None:
     """Let everybody be well but for the secrets, which stay as they were left."""
     world = story.world
-    world.cluster.fail(None)
-    world.cluster.lost_answers = 0
+    world.mend_cluster()
     for permission in ("list", "get"):
         world.vault.allow(permission)
     world.vault.open_door()

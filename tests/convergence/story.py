@@ -12,7 +12,7 @@ from typing import Any, Final
 from tests.convergence.oracle import Oracle, Verdict, required
 from tests.convergence.safe import MARK, Safe
 from tests.convergence.wish import NAMES, TARGETS, WORKLOAD, Wish
-from tests.unit.vaultsync.world import World
+from tests.stage import Stage
 from vaultsync.api import (
     APPLIED_ANNOTATION,
     FIELD_MANAGER,
@@ -21,7 +21,6 @@ from vaultsync.api import (
     RELEASE_ANNOTATION,
     ObjectKey,
 )
-from vaultsync.api.restarts import WorkloadKind
 
 MANY: Final = tuple(f"bulk-{number}" for number in range(8))
 """The secrets that VaultSecret `bulk` has: most of what the vault holds."""
@@ -42,7 +41,7 @@ TAMPERINGS: Final[dict[str, dict[str, Any]]] = {
 class Story:
     """One story. The operator acts within `operator`, and everybody else outside of it."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: Stage) -> None:
         self.world = world
         self.safe = Safe(world.vault)
         self.wish = Wish()
@@ -56,12 +55,9 @@ class Story:
         """What searches may have found so far: a listing may be old."""
 
     async def begin(self) -> None:
-        # What every world's vault holds is in no book.
-        self.world.vault.delete("db-password")
-        self.world.vault.purge("db-password")
         for name in (*NAMES, *MANY):
             self.safe.set(name, self.world.vault_time())
-        self.world.workloads.make(WorkloadKind.DEPLOYMENT, self.world.key_of(WORKLOAD["name"]))
+        self.world.make_workload(WORKLOAD["name"])
         self.ask()
         self.ask_for_many()
         await self.operator(self.world.poll())
@@ -128,7 +124,7 @@ class Story:
         if not heard:
             self.world.queued.add(self.world.key_of("db"))
             await self.world.work()
-            self.world.cluster.collect_garbage()
+            self.world.collect_garbage()
             assert not gone or self.wish.retains or self.world.values(self.wish.target) is None, (
                 "what was garbage came back"
             )

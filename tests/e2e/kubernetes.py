@@ -55,17 +55,17 @@ class KubernetesApi:
         items: list[Object] = _document(self._http.get(path)).get("items") or []
         return items
 
-    def create(self, path: str, body: Mapping[str, Any]) -> Object:
+    def create(self, path: str, body: Mapping[str, Any], *, manager: str = "kubectl-create") -> Object:
         """Make a new object, as `kubectl create` does."""
-        return _document(self._http.post(path, json=body, params={"fieldManager": "kubectl-create"}))
+        return _document(self._http.post(path, json=body, params={"fieldManager": manager}))
 
-    def apply(self, path: str, body: Mapping[str, Any]) -> Object:
+    def apply(self, path: str, body: Mapping[str, Any], *, manager: str = "kubectl") -> Object:
         """Make an object what the manifest says, as `kubectl apply --server-side --force-conflicts` does."""
         answer = self._http.patch(
             path,
             content=json.dumps(body),
             headers={"Content-Type": "application/apply-patch+yaml"},
-            params={"fieldManager": "kubectl", "force": "true"},
+            params={"fieldManager": manager, "force": "true"},
         )
         return _document(answer)
 
@@ -85,13 +85,17 @@ class KubernetesApi:
         if answer.status_code != HTTPStatus.NOT_FOUND:
             _document(answer)
 
+    def close(self) -> None:
+        """Close all connections."""
+        self._http.close()
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._http.close()
+        self.close()
 
 
 def _document(answer: httpx.Response) -> Object:

@@ -1,40 +1,20 @@
-"""The operator without its queue, between a cluster in memory and a FakeVault, on a clock that the test turns.
-
-All its parts are the real ones but for kopf, whose part the test plays by `apply`. What would be queued is in `queued`.
-"""
+"""The operator without its queue, between a cluster in memory and a FakeVault, on a clock that the test turns."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
 from typing import Any, Final
 
-import httpx
-
-from kvsecrets.testing import AsyncFakeCredential, FakeVault
-from tests.builders import KEY, VAULT
-from tests.clocks import Clock, settle, skip
-from tests.contract.hands import Hands
+from tests.builders import KEY
+from tests.clocks import Clock
 from tests.fakes import FakeCluster
 from tests.fakes.workloads import FakeWorkloads
-from tests.manifests import manifest, spec
-from vaultsync.adapters.vaults import Budget, Vaults
+from tests.stage import NOTICE, RECHECK, SKEW, Stage
 from vaultsync.api import ObjectKey
-from vaultsync.api.v1alpha1 import Condition, StatusRestart, VaultSecretHead, VaultSecretStatus
-from vaultsync.inventory import Inventory
-from vaultsync.reconcile import Limits, Reconciler
-from vaultsync.restarting import Restarter
-from vaultsync.rules.outcome import Outcome, Reason, SyncError
-from vaultsync.rules.schedule import Next
-from vaultsync.telling import Teller
-from vaultsync.triggers.poller import Mode, Poller, Trigger
-from vaultsync.triggers.targets import Targets
+from vaultsync.api.restarts import WorkloadKind
+from vaultsync.rules.outcome import Reason, SyncError
 
-SKEW: Final = timedelta(minutes=7)
-"""The vault's clock is ahead of ours."""
-
-RECHECK: Final = timedelta(days=1)
-NOTICE: Final = timedelta(days=14)
+__all__ = ["AWAY", "DB", "NOTICE", "RECHECK", "SKEW", "Line", "World", "a_world", "entry", "key_of"]
 
 DB: Final = KEY
 """The VaultSecret of most stories, and its target."""
@@ -54,227 +34,27 @@ def key_of(name: str) -> ObjectKey:
     return ObjectKey(KEY.namespace, name)
 
 
-class Notes:
-    """What the operator would count and log."""
+class World(Stage):
+    """Everything there is, the cluster in memory."""
 
     def __init__(self) -> None:
-        self.outcomes: list[Outcome] = []
-        self.bugs: list[Exception] = []
-        self.told_nobody: list[SyncError] = []
-
-    def outcome(
-        self, vault_secret: VaultSecretHead, outcome: Outcome, *, after: VaultSecretStatus, seconds: float
-    ) -> None:
-        self.outcomes.append(outcome)
-
-    def bug(self, vault_secret: VaultSecretHead, error: Exception) -> None:
-        self.bugs.append(error)
-
-    def untold(self, vault_secret: VaultSecretHead, error: SyncError) -> None:
-        self.told_nobody.append(error)
-
-    def restarted(self, vault_secret: VaultSecretHead, entry: StatusRestart) -> None:
-        """Restarts are seen by the workloads."""
-
-    def vault_call(self, vault_url: str, *, operation: str, status: str, seconds: float) -> None:
-        """The vault counts its calls itself."""
-
-    def poll(self, vault_url: str, *, mode: Mode, calls: int, seconds: float, failure: SyncError | None) -> None:
-        """What polls find is seen by what they queue."""
-
-    def broken(self, vault_url: str, error: Exception) -> None:
-        self.bugs.append(error)
-
-
-class World:
-    """Everything there is. `names` are those of the VaultSecrets."""
-
-    namespace = KEY.namespace
-
-    def __init__(self) -> None:
-        self.clock = Clock()
-        self.vault = FakeVault(VAULT, clock=self.vault_time)
-        self.cluster = FakeCluster(now=self.clock)
-        self.hands: Hands = self.cluster
-        self.workloads = FakeWorkloads(now=self.clock)
-        self.http = httpx.AsyncClient(transport=self.vault.async_transport())
-        self.names: list[str] = []
-        self.queued: set[ObjectKey] = set()
-        self.timers: dict[ObjectKey, datetime] = {}
-        self.forgotten: list[str] = []
-        self.hurried = 0
+        clock = Clock()
+        self.cluster = FakeCluster(now=clock)
+        self.workloads = FakeWorkloads(now=clock)
+        super().__init__(
+            edge=self.cluster,
+            workloads=self.workloads,
+            hands=self.cluster,
+            namespace=KEY.namespace,
+            watched=[],
+            clock=clock,
+        )
         self.vault.set("db-password", "first")
-        self._begin()
-
-    def _begin(self) -> None:
-        self.notes = Notes()
-        self.inventory = Inventory()
-        self.vaults = Vaults(
-            AsyncFakeCredential(),
-            http=self.http,
-            budget=Budget(),
-            record=self.notes,
-            now=self.clock,
-            clock=self.clock.seconds,
-        )
-        self.targets = Targets(self.cluster, namespaces=[], on_change=self._target_changed, jitter=lambda low, _: low)
-        self.poller = Poller(
-            VAULT,
-            vaults=self.vaults,
-            inventory=self.inventory,
-            trigger=Trigger(lambda key, _: self.queued.add(key), lambda key: self.reconciler.is_due(key)),  # noqa: PLW0108  it comes to be below
-            record=self.notes,
-            clock=self.clock.seconds,
-            now=self.clock,
-            jitter=lambda low, _: low,
-        )
-        self.reconciler = Reconciler(
-            inventory=self.inventory,
-            vaults=self.vaults,
-            cluster=self.cluster,
-            targets=self.targets,
-            seen=lambda _: self.poller.seen,
-            answered=lambda _: self.poller.answered(),
-            forget=self._forget,
-            list_now=self._list_now,
-            teller=Teller(self.cluster, self.inventory, self.notes),
-            restarter=Restarter(self.workloads, self.notes, self.clock),
-            record=self.notes,
-            limits=Limits((".vault.azure.net",), RECHECK, NOTICE),
-            now=self.clock,
-            jitter=lambda low, _: low,
-        )
-
-    async def start(self, heard_of: Sequence[str]) -> None:
-        """Start an operator that knows nothing but what the cluster tells it, and has heard of these VaultSecrets."""
-        self.targets.start()
-        await settle()
-        for name in heard_of:
-            self.hear_of(name)
-
-    def hear_of(self, name: str) -> None:
-        """Let the watch of VaultSecrets tell of one, and whoever wants its target, or wanted it too, get a turn."""
-        vault_secret = self.hands.vault_secret(self.key_of(name))
-        known = self.inventory.get(vault_secret.key)
-        self.inventory.put(vault_secret)
-        self.queued.add(vault_secret.key)
-        if known is None or known.target_key != vault_secret.target_key:
-            for target in {one.target_key for one in (known, vault_secret) if one is not None}:
-                self.queued.update(self.inventory.claimants(target))
-
-    def _drop(self, key: ObjectKey) -> None:
-        """Let the watch of VaultSecrets tell that one is gone."""
-        known = self.inventory.get(key)
-        self.inventory.drop(key)
-        self.queued.discard(key)
-        self.timers.pop(key, None)
-        if known is not None:
-            self.queued.update(self.inventory.claimants(known.target_key))
-
-    async def stop(self) -> None:
-        await self.targets.stop()
-        await self.vaults.aclose()
-
-    async def restart(self, heard_of: Sequence[str] | None = None) -> None:
-        """Restart the operator, which hears of all VaultSecrets at once, or of these alone at first."""
-        await self.stop()
-        self.queued.clear()
-        self.timers.clear()
-        self._begin()
-        await self.start(self.names if heard_of is None else heard_of)
-
-    def key_of(self, name: str) -> ObjectKey:
-        return ObjectKey(self.namespace, name)
-
-    # what others do
-
-    def vault_time(self) -> datetime:
-        return self.clock() + SKEW
-
-    def apply(
-        self, *lines: Line, name: str = "db", annotations: Mapping[str, str] | None = None, **changes: object
-    ) -> None:
-        """Apply a VaultSecret's manifest, as `kubectl apply` does."""
-        self.clock.turn(1)
-        wanted = manifest(spec(**{"data": list(lines) or [entry()], **changes}), name=name)
-        wanted["metadata"] |= {"namespace": self.namespace, "annotations": dict(annotations or {})}
-        self.hands.put_vault_secret(wanted)
-        if name not in self.names:
-            self.names.append(name)
-        self.hear_of(name)
-
-    def remove(self, name: str = "db", *, heard: bool = True) -> None:
-        """Delete a VaultSecret; the operator may not have heard of it yet."""
-        self.hands.delete_vault_secret(self.key_of(name))
-        self.names.remove(name)
-        if heard:
-            self._drop(self.key_of(name))
 
     async def rotate(self, value: str = "second", name: str = "db-password") -> str:
         """Set a secret anew, a minute later."""
         await self.later()
         return self.vault.set(name, value)
-
-    # what the operator does
-
-    async def later(self, seconds: float = 60) -> None:
-        """Let that time go by; who was to come back by then is queued."""
-        self.clock.turn(seconds)
-        await skip(seconds)
-        self.queued |= {key for key, due in self.timers.items() if due <= self.clock()}
-
-    async def work(self) -> list[Next]:
-        """Reconcile whatever is queued, as long as something is."""
-        await settle()
-        answers = []
-        while self.queued:
-            key = self.queued.pop()
-            self.timers.pop(key, None)
-            answers.append(await self.reconciler.work(key, 0))
-            if (seconds := answers[-1].seconds) is not None:
-                self.timers[key] = self.clock() + timedelta(seconds=seconds)
-            await settle()
-        return answers
-
-    async def poll(self, seconds: float = 60) -> None:
-        """Let that time go by, poll the vault and reconcile whatever is due."""
-        await self.later(seconds)
-        await self.poller.poll()
-        await self.work()
-
-    async def reconcile(self, name: str = "db") -> Next:
-        """Reconcile one VaultSecret, for whatever reason."""
-        self.queued.add(self.key_of(name))
-        (*_, after) = await self.work()
-        return after
-
-    def _target_changed(self, target: ObjectKey) -> None:
-        self.queued.update(self.inventory.claimants(target))
-
-    def _forget(self, head: VaultSecretHead) -> None:
-        self.forgotten.append(head.key.name)
-        self._drop(head.key)
-
-    def _list_now(self, _: str) -> None:
-        """The poller would list at once; here it does when the test says so."""
-        self.hurried += 1
-        self.poller.hurry(now=True)
-
-    # what can be seen
-
-    def values(self, name: str = "db") -> dict[str, str] | None:
-        """What pods read from the target."""
-        return self.hands.values(self.key_of(name))
-
-    def status(self, name: str = "db") -> VaultSecretStatus:
-        return self.hands.vault_secret(self.key_of(name)).status
-
-    def ready(self, name: str = "db") -> Condition:
-        return self.condition("Ready", name)
-
-    def condition(self, kind: str, name: str = "db") -> Condition:
-        (found,) = (one for one in self.status(name).conditions if one.type == kind)
-        return found
 
     @property
     def events(self) -> list[tuple[str, str]]:
@@ -286,17 +66,11 @@ class World:
         """What was written to the cluster since the last count."""
         return dict(+Counter(self.cluster.writes))
 
-    @property
-    def reads(self) -> int:
-        """How often the vault was asked for secrets since the last count."""
-        return self.vault.calls["get"] + self.vault.calls["get_deleted"]
-
     def count_anew(self) -> None:
-        self.vault.forget_calls()
+        super().count_anew()
         self.cluster.writes.clear()
         self.cluster.calls.clear()
         self.cluster.events.clear()
-        self.notes.outcomes.clear()
 
     async def rests(self) -> None:
         """Assert that there is nothing left to be done: another poll and reconcile read, write and tell nothing."""
@@ -307,6 +81,24 @@ class World:
         assert (self.reads, self.writes, self.events) == (0, {}, [])
         assert self.notes.bugs == []
 
+    # what else happens to a cluster
+
+    def make_workload(self, name: str) -> None:
+        self.workloads.make(WorkloadKind.DEPLOYMENT, self.key_of(name))
+
+    def collect_garbage(self) -> None:
+        self.cluster.collect_garbage()
+
+    def cut_off(self, *, away: bool) -> None:
+        self.cluster.fail(AWAY if away else None)
+
+    def lose_answer(self) -> None:
+        self.cluster.lost_answers = 1
+
+    def mend_cluster(self) -> None:
+        self.cluster.fail(None)
+        self.cluster.lost_answers = 0
+
 
 @asynccontextmanager
 async def a_world() -> AsyncIterator[World]:
@@ -316,5 +108,4 @@ async def a_world() -> AsyncIterator[World]:
     try:
         yield world
     finally:
-        await world.stop()
-        await world.http.aclose()
+        await world.aclose()

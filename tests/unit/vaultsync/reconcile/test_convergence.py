@@ -5,7 +5,7 @@
 
 from hypothesis import settings
 
-from tests.convergence.machine import Convergence
+from tests.convergence.machine import ConvergenceInMemory
 
-TestConvergence = Convergence.TestCase
+TestConvergence = ConvergenceInMemory.TestCase
 TestConvergence.settings = settings(stateful_step_count=30)
