@@ -17,7 +17,7 @@ from tests.controlplane.build import MONITORING, TOOLS, ensure_tools
 from tests.controlplane.helm import Helm
 from tests.controlplane.plane import ControlPlane
 from tests.controlplane.prometheus import Prometheus
-from tests.e2e.installation import Installation, settings_here
+from tests.e2e.installation import RESTARTS, Installation, settings_here
 from tests.e2e.kubernetes import KubernetesApi
 from tests.e2e.operators import RunningOperator
 from tests.emulator.client import Emulator
@@ -50,7 +50,7 @@ def stage(vaults: Sequence[str]) -> Iterator[Stage]:
         for namespace in (_HOME, *vaults):
             plane.kubectl("create", "namespace", namespace)
         installation = Installation(Helm(tools["helm"], folder / "helm", plane.environ()), plane, _HOME)
-        installation.install({"settings": settings_here(logLevel="info"), "crds": {"enabled": False}})
+        installation.install({"settings": settings_here(logLevel="info"), "crds": {"enabled": False}, "rbac": RESTARTS})
         environ: Mapping[str, str] = installation.environ() | emulator.environment()
         with (
             KubernetesApi(plane.kubeconfig) as api,

@@ -139,6 +139,15 @@ def test_the_operator_may_restart_workloads_if_the_values_say_so(wanted: bool, h
     assert {right.group for right in rights} == {"", "vaultsync.dev"} | ({"apps"} if wanted else set())
 
 
+@pytest.mark.parametrize("namespaces", [[], ["shop"]], ids=["in the cluster", "in one namespace"])
+def test_unasked_the_operator_may_do_nothing_to_workloads(namespaces: list[str], helm: Helm) -> None:
+    rendered = render(helm, values={"settings": {"watchNamespaces": namespaces}})
+
+    roles = [manifest for manifest in manifests(rendered) if manifest["kind"] in {"Role", "ClusterRole"}]
+    groups = {group for role in roles for rule in role["rules"] for group in rule["apiGroups"]}
+    assert groups == {"", "vaultsync.dev"}
+
+
 def test_workload_identity_is_told_to_its_webhook(helm: Helm) -> None:
     rendered = render(helm, values={"workloadIdentity": {"clientId": "an-id"}})
 

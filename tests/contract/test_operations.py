@@ -66,7 +66,7 @@ def test_the_page_names_the_words_of_a_setting_that_has_a_choice(name: str) -> N
 def test_the_page_tells_of_the_rights_that_the_chart_gives(helm: Helm) -> None:
     told = {(*re.findall("`([^`]+)`", objects), *sorted(verbs.split(", "))) for objects, verbs, _why in rows("Rights")}
 
-    role = the("ClusterRole", render(helm, values={"rbac": {"aggregateToView": False}}))
+    role = the("ClusterRole", render(helm, values={"rbac": {"aggregateToView": False, "restartWorkloads": True}}))
     assert told == {(*rule["resources"], *sorted(rule["verbs"])) for rule in role["rules"]}
 
 

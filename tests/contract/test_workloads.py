@@ -196,5 +196,6 @@ async def test_whoever_may_not_look_at_workloads_is_told_so(controlplane: Contro
 
     assert caught.value.reason is Reason.CLUSTER_UNAVAILABLE
     assert caught.value.message == (
-        f"DaemonSet {namespace}/web: the operator's service account may not get daemonsets."
+        f"DaemonSet {namespace}/web: the operator's service account may not get daemonsets; "
+        "set rbac.restartWorkloads in the chart's values."
     )

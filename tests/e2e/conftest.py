@@ -9,7 +9,7 @@ import pytest
 from tests.controlplane.build import ensure_tools
 from tests.controlplane.helm import Helm
 from tests.controlplane.plane import ControlPlane
-from tests.e2e.installation import Installation, settings_here
+from tests.e2e.installation import RESTARTS, Installation, settings_here
 from tests.e2e.kubernetes import KubernetesApi
 
 
@@ -31,6 +31,6 @@ def installation(
     helm = Helm(program, tmp_path_factory.mktemp("helm"), controlplane.environ())
     installation = Installation(helm, controlplane, namespace)
     # The CRDs are there already, and stay for other tests.
-    installation.install({"settings": settings_here(), "crds": {"enabled": False}})
+    installation.install({"settings": settings_here(), "crds": {"enabled": False}, "rbac": RESTARTS})
     yield installation
     installation.uninstall()

@@ -12,6 +12,9 @@ from tests.controlplane.plane import ControlPlane
 
 Values = Mapping[str, Any]
 
+RESTARTS: Final = {"restartWorkloads": True}
+"""The values of `rbac` with which the operator may restart workloads."""
+
 
 def settings_here(**more: object) -> dict[str, object]:
     """The settings for this machine: the emulator's vaults, a free port of loopback, and logs that tests can read."""

@@ -21,7 +21,7 @@ from tests.controlplane.build import ensure_tools
 from tests.controlplane.cluster import KubectlFailed
 from tests.controlplane.helm import Helm
 from tests.controlplane.plane import ControlPlane
-from tests.e2e.installation import Installation, settings_here
+from tests.e2e.installation import RESTARTS, Installation, settings_here
 from tests.e2e.kubernetes import KubernetesApi, Object
 from tests.e2e.operators import RunningOperator
 from tests.e2e.scene import NEXT_POLL, Scene, entry, eventually
@@ -129,7 +129,7 @@ def test_the_installed_operator_needs_just_the_rights_that_the_chart_gives_it(
     installed: Installation, stage: Stage
 ) -> None:
     scene = stage.scene()
-    installed.upgrade({"settings": settings_here()})
+    installed.upgrade({"settings": settings_here(), "rbac": RESTARTS})
     with stage.operator(installed):
         made = scene.put()
         scene.apply()

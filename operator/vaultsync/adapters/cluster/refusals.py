@@ -40,6 +40,10 @@ class OutOfDate(SyncError):
     """What was known of the object no longer holds: somebody changed, replaced or deleted it, or it never was."""
 
 
+class NotPermitted(SyncError):
+    """The operator's service account lacks a right; the message says which."""
+
+
 class HistoryExpired(SyncError):
     """A list or watch wants to go on from a moment that the API server no longer remembers: list afresh."""
 
@@ -83,7 +87,7 @@ def _refused(message: str, causes: Sequence[Mapping[str, Any]], about: str) -> S
     """Tell a missing permission of ours from a bad manifest, and from the cluster's own rules."""
     if match := _NO_PERMISSION.search(message):
         verb, resource = match.groups()
-        return SyncError(
+        return NotPermitted(
             Reason.CLUSTER_UNAVAILABLE, f"{about}: the operator's service account may not {verb} {resource}."
         )
     for pattern, text in (

@@ -8,11 +8,12 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from vaultsync.adapters.cluster.connection import Connection
-from vaultsync.adapters.cluster.refusals import OutOfDate
+from vaultsync.adapters.cluster.connection import Answer, Connection
+from vaultsync.adapters.cluster.refusals import NotPermitted, OutOfDate
 from vaultsync.adapters.cluster.wire import MERGE, METADATA, Request
 from vaultsync.api import FIELD_MANAGER, RESTARTED_ANNOTATION, ObjectKey
 from vaultsync.api.restarts import WorkloadKind
+from vaultsync.rules.outcome import SyncError
 from vaultsync.rules.restarts import Workload
 
 _RESOURCES = {
@@ -32,10 +33,10 @@ class Workloads:
         """Look at a workload's metadata; None if there is no such workload.
 
         Raises:
-            SyncError: ClusterUnavailable, also when we may not look.
+            SyncError: ClusterUnavailable, also when we may not look; the chart grants that only where it is asked to.
         """
         with suppress(OutOfDate):
-            return workload_from((await self._connection.send(look(kind, key))).document["metadata"])
+            return workload_from((await self._send(look(kind, key))).document["metadata"])
         return None
 
     async def restart(self, kind: WorkloadKind, key: ObjectKey, workload: Workload, *, at: datetime) -> bool:
@@ -52,10 +53,18 @@ class Workloads:
             SyncError: ClusterUnavailable, also when we may not; TargetInvalid when the cluster's own rules deny it.
         """
         try:
-            await self._connection.send(mark(kind, key, workload, at=at))
+            await self._send(mark(kind, key, workload, at=at))
         except OutOfDate:
             return False
         return True
+
+    async def _send(self, request: Request) -> Answer:
+        """Send; of a right that the chart gives only where it is asked for, say by which value."""
+        try:
+            return await self._connection.send(request)
+        except NotPermitted as refused:
+            hint = "set rbac.restartWorkloads in the chart's values"
+            raise SyncError(refused.reason, f"{refused.message.removesuffix('.')}; {hint}.") from None
 
 
 def look(kind: WorkloadKind, key: ObjectKey) -> Request:

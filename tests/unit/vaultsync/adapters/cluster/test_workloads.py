@@ -81,6 +81,22 @@ async def test_a_restart_changes_that_very_workload_as_it_was_seen_and_nothing_b
     assert sent.query == {"fieldManager": "vaultsync"}
 
 
+async def test_whoever_may_not_restart_workloads_is_told_how_to_allow_it() -> None:
+    denied = {
+        "message": 'deployments.apps "web" is forbidden: User "system:serviceaccount:a:b" cannot patch resource '
+        '"deployments" in API group "apps" in the namespace "shop"'
+    }
+    async with connected(document(403, denied)) as (connection, _):
+        with pytest.raises(SyncError) as caught:
+            await Workloads(connection).restart(WorkloadKind.DEPLOYMENT, KEY, SEEN, at=RESTARTED)
+
+    assert caught.value.reason is Reason.CLUSTER_UNAVAILABLE
+    assert caught.value.message == (
+        "Deployment shop/web: the operator's service account may not patch deployments; "
+        "set rbac.restartWorkloads in the chart's values."
+    )
+
+
 async def test_a_server_in_trouble_is_told_with_the_workloads_name() -> None:
     async with connected(document(500, {}), document(500, {})) as (connection, _):
         workloads = Workloads(connection)
