@@ -21,7 +21,7 @@ from vaultsync.api.v1alpha1 import (
     VaultSecretStatus,
 )
 from vaultsync.rules.applied import Applied, fingerprint
-from vaultsync.rules.changes import Sighting
+from vaultsync.rules.changes import Missing, Sighting
 from vaultsync.rules.observed import Field, Observed, Owner
 from vaultsync.rules.outcome import Change, NotThere, Reason, SecretRef, SecretState, Synced
 from vaultsync.rules.readings import Absent, Reading
@@ -106,6 +106,10 @@ def a_sighting(**tweaks: Tweak) -> Sighting:
     """The default secret as a listing shows it a minute after it was read."""
     seen_at = READ_AT + timedelta(minutes=1)
     return replace(Sighting(readable=True, updated=START, expires=None, seen_at=seen_at), **tweaks)
+
+
+NOW_MISSING: Final = Missing(READ_AT + timedelta(minutes=1))
+"""A poll has looked for a secret in vain, a minute after the default secret was read."""
 
 
 def an_observed(vault_secret: VaultSecret | None = None, **tweaks: Tweak) -> Observed:

@@ -16,7 +16,7 @@ from tests.builders import VAULT
 from tests.clocks import Clock, settle, skip
 from tests.contract.hands import Hands
 from tests.manifests import ENTRY, Spec, manifest, spec
-from vaultsync import reconcile, restarting, telling
+from vaultsync import reconcile, restarting, telling, writing
 from vaultsync.adapters.vaults import Budget, Vaults
 from vaultsync.api import ObjectKey
 from vaultsync.api.v1alpha1 import Condition, StatusRestart, VaultSecretHead, VaultSecretStatus
@@ -29,6 +29,7 @@ from vaultsync.telling import Teller
 from vaultsync.triggers import targets
 from vaultsync.triggers.poller import Mode, Poller, Trigger
 from vaultsync.triggers.targets import Targets
+from vaultsync.writing import Writer
 
 SKEW: Final = timedelta(minutes=7)
 """The vault's clock is ahead of ours."""
@@ -37,7 +38,7 @@ RECHECK: Final = timedelta(days=1)
 NOTICE: Final = timedelta(days=14)
 
 
-class Edge(reconcile.Cluster, telling.Cluster, targets.Cluster, Protocol):
+class Edge(reconcile.Cluster, writing.Cluster, telling.Cluster, targets.Cluster, Protocol):
     """What the operator asks of the cluster here."""
 
 
@@ -113,6 +114,7 @@ class Stage(ABC):
     def _begin(self) -> None:
         self.notes = Notes()
         self.inventory = Inventory()
+        self.inventory.is_complete = True
         self.vaults = Vaults(
             AsyncFakeCredential(),
             http=self.http,
@@ -143,6 +145,7 @@ class Stage(ABC):
             answered=lambda _: self.poller.answered(),
             forget=self._forget,
             list_now=self._list_now,
+            writer=Writer(self.edge, self.targets),
             teller=Teller(self.edge, self.inventory, self.notes),
             restarter=Restarter(self.workloads_edge, self.notes, self.clock),
             record=self.notes,

@@ -44,6 +44,7 @@ from vaultsync.triggers.poller import Poller, Trigger
 from vaultsync.triggers.polls import Polls
 from vaultsync.triggers.queue import Priority, Width, WorkQueue
 from vaultsync.triggers.targets import Targets
+from vaultsync.writing import Writer
 
 logger = logging.getLogger("vaultsync")
 
@@ -200,6 +201,7 @@ async def build(settings: Settings, environ: Mapping[str, str], stack: AsyncExit
         answered=lambda vault_url: polls.answered(vault_url),  # noqa: PLW0108  the same
         list_now=lambda vault_url: polls.hurry(vault_url, now=True),
         forget=lambda vault_secret: events.gone(vault_secret.key, vault_secret.metadata.uid),
+        writer=Writer(cluster, targets),
         teller=Teller(cluster, inventory, telemetry),
         restarter=Restarter(cluster.workloads, telemetry, now),
         record=telemetry,

@@ -1,4 +1,4 @@
-"""Reads from the vault what a plan wants, what is due before the rest; decides nothing about what came."""
+"""Reads secrets of a vault together, and tells an absence from a failure; decides nothing about what came."""
 
 import asyncio
 from collections.abc import Sequence
@@ -7,8 +7,7 @@ from typing import Protocol
 
 from vaultsync.api.v1alpha1 import OnSourceDeleted, VaultSecretSpec
 from vaultsync.rules.outcome import NotThere, SecretRef
-from vaultsync.rules.plan import Plan
-from vaultsync.rules.readings import Absent, Reading, Readings
+from vaultsync.rules.readings import Absent, Reading
 from vaultsync.rules.wanted import Wanted
 
 
@@ -27,18 +26,12 @@ class Fetch:
     vaults: Vaults
     spec: VaultSecretSpec
 
-    async def all(self, plan: Plan) -> Readings:
-        """Read every secret, those that are due before the others, which are not read in vain if one of them fails.
+    async def some(self, wanted: Sequence[Wanted]) -> dict[SecretRef, Reading | Absent]:
+        """Read some secrets at once.
 
         Raises:
-            SyncError: One cannot be read; of several failures always the same is told.
+            SyncError: One cannot be read; of several failures the first one's is told, so that it is always the same.
         """
-        first, then = plan.steps
-        readings = await self._some(first) | await self._some(then)
-        return {one.ref.identity: readings[one.ref.identity] for one in plan.wanted}
-
-    async def _some(self, wanted: Sequence[Wanted]) -> dict[SecretRef, Reading | Absent]:
-        """Read some secrets at once; the first one's failure is told."""
         answers = await asyncio.gather(*map(self._one, wanted), return_exceptions=True)
         readings: dict[SecretRef, Reading | Absent] = {}
         for one, answer in zip(wanted, answers, strict=True):

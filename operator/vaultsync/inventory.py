@@ -49,6 +49,9 @@ class Inventory:
         self._uids: set[str] = set()
         self._told: dict[ObjectKey, VaultSecretHead] = {}
         """What we have told of some, and what the watch has not come to yet."""
+        self._unreadable: set[ObjectKey] = set()
+        self.is_complete = False
+        """Whether all have been heard of that there were at some moment since the start."""
 
     def __len__(self) -> int:
         return len(self._by_key)
@@ -60,6 +63,15 @@ class Inventory:
     def has_uid(self, uid: str) -> bool:
         """Tell whether there is a VaultSecret of that uid, as far as we have heard."""
         return uid in self._uids
+
+    def knows(self, key: ObjectKey) -> bool:
+        """Tell whether we have heard of it, readable or not."""
+        return key in self._by_key or key in self._unreadable
+
+    def refuse(self, key: ObjectKey) -> None:
+        """Remember that it cannot be read, until it is heard of again."""
+        self.drop(key)
+        self._unreadable.add(key)
 
     def all(self) -> Collection[VaultSecret]:
         """All of them, as they are now."""
@@ -93,6 +105,7 @@ class Inventory:
     def drop(self, key: ObjectKey) -> None:
         """Forget it; unknown keys are fine."""
         self._told.pop(key, None)
+        self._unreadable.discard(key)
         vault_secret = self._by_key.pop(key, None)
         if vault_secret is None:
             return

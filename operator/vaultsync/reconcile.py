@@ -4,23 +4,23 @@ It never sees *what* changed, only how things are, so that every trigger may cal
 world it names here as Protocols; the adapters fit them by shape.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from vaultsync.api import ObjectKey
 from vaultsync.api.v1alpha1 import VaultSecret, VaultSecretHead, VaultSecretStatus
 from vaultsync.fetching import Fetch, Vaults
 from vaultsync.inventory import Inventory
 from vaultsync.restarting import Restarter
-from vaultsync.rules.access import check_target, check_type, check_vault, is_left_over, is_ours
+from vaultsync.rules.access import check_target, check_type, check_vault
 from vaultsync.rules.applied import applied_keys
 from vaultsync.rules.changes import Seen
 from vaultsync.rules.deeds import change_for, content_changed, detail_of, must_remember
 from vaultsync.rules.deletion import check_brake, check_listing_agrees, emptied, judge
-from vaultsync.rules.desired import Desired, desired_secret, strange_keys
+from vaultsync.rules.desired import desired_secret
 from vaultsync.rules.events import events_for
 from vaultsync.rules.observed import Observed
 from vaultsync.rules.outcome import (
@@ -31,6 +31,7 @@ from vaultsync.rules.outcome import (
     NotYet,
     Outcome,
     Reason,
+    Retry,
     Suspended,
     Synced,
     SyncError,
@@ -42,29 +43,18 @@ from vaultsync.rules.schedule import Jitter, Next, moments_of, next_look, rechec
 from vaultsync.rules.status import check_known_trouble, status_after, status_of_unreadable
 from vaultsync.rules.wanted import check_listing, check_search, left_out, searches
 from vaultsync.telling import Teller
+from vaultsync.writing import Writer
 
 
 class Cluster(Protocol):
-    """Where targets live."""
+    """Where targets and VaultSecrets are seen."""
 
     async def observe(self, key: ObjectKey) -> Observed | None:
         """Look at a Secret's metadata; None if there is none."""
         ...
 
-    async def apply(self, key: ObjectKey, manifest: Mapping[str, Any], *, onto: Observed | None) -> Observed:
-        """Apply a manifest by force to that very Secret; None makes a new one, and refuses to meet another."""
-        ...
-
-    async def discard(self, key: ObjectKey, *, observed: Observed) -> None:
-        """Delete that very Secret; fine if it is gone."""
-        ...
-
-    async def drop_keys(self, key: ObjectKey, names: Iterable[str], *, observed: Observed) -> Observed:
-        """Remove keys that others own."""
-        ...
-
     async def confirm(self, vault_secret: VaultSecretHead) -> None:
-        """Make sure that it is still there, and there to stay; raises `GoingAway` if not."""
+        """Make sure that it is still there, to stay, and as it was; raises `GoingAway` or `NotYet` if not."""
         ...
 
     async def find_vault_secret(self, namespace: str, *, uid: str) -> VaultSecretHead | None:
@@ -77,14 +67,6 @@ class Targets(Protocol):
 
     def get(self, key: ObjectKey) -> Observed | None:
         """The target as last seen; None if it is not there, or not ours."""
-        ...
-
-    def remember(self, key: ObjectKey, observed: Observed) -> None:
-        """Take what we wrote ourselves as seen."""
-        ...
-
-    def owned_by(self, uid: str) -> Collection[ObjectKey]:
-        """The targets that say that they belong to the VaultSecret of that uid."""
         ...
 
 
@@ -141,6 +123,7 @@ class Reconciler:
     answered: Callable[[str], None]
     forget: Callable[[VaultSecretHead], None]
     list_now: Callable[[str], None]
+    writer: Writer
     teller: Teller
     restarter: Restarter
     record: Record
@@ -173,19 +156,19 @@ class Reconciler:
         )
         return after if ending.restart_in is None else after.at_most(ending.restart_in)
 
-    async def reconcile(self, vault_secret: VaultSecret) -> Outcome:
-        """Make the target what the VaultSecret asks for, or say why not; a failure leaves the target as it was.
-
-        Raises `GoingAway` when there is nothing left to be done for it, `NotYet` until the vault has been listed.
-        """
-        return (await self._end(vault_secret)).outcome
-
     async def _end(self, vault_secret: VaultSecret) -> _Ending:
         """Try, and tell what came of it."""
         started = self.now()
         outcome = await self._try(vault_secret)
-        now, looked_at = self.now(), self.seen(vault_secret.spec.vault_url).looked_at
-        status = status_after(vault_secret, outcome, now=now, looked_at=looked_at, notice=self.limits.notice)
+        now, seen = self.now(), self.seen(vault_secret.spec.vault_url)
+        status = status_after(
+            vault_secret,
+            outcome,
+            now=now,
+            looked_at=seen.looked_at,
+            notice=self.limits.notice,
+            back=seen.present(one.secret_name for one in vault_secret.status.missing),
+        )
         self.record.outcome(vault_secret, outcome, after=status, seconds=(now - started).total_seconds())
         events, restart_in = [*events_for(vault_secret.status, status, outcome)], None
         if not isinstance(outcome, Suspended):
@@ -201,7 +184,9 @@ class Reconciler:
         except (GoingAway, NotYet):
             raise
         except SyncError as error:
-            return failed(error)
+            outcome = failed(error)
+            in_vain = outcome.retry is Retry.LATER
+            return replace(outcome, refreshed=asked_anew(vault_secret)) if in_vain else outcome
         except Exception as error:  # noqa: BLE001  whatever breaks for one VaultSecret must not stop the others
             self.record.bug(vault_secret, error)
             return Failed(Reason.INTERNAL_ERROR, Reason.INTERNAL_ERROR.sentence)
@@ -238,11 +223,19 @@ class Reconciler:
             # The garbage collector may be quicker than our watch of VaultSecrets: what it took must not come back, nor
             # must an owner reference that it took off.
             await self.cluster.confirm(vault_secret)
-        check_brake(vault_secret, plan.wanted, plan.known, seen, now=self.now())
-        readings = await Fetch(self.vaults, spec).all(plan)
+        check_brake(vault_secret, plan, seen, now=self.now())
+        return await self._settle(vault_secret, observed, plan, await self._read(vault_secret, plan, seen), seen)
+
+    async def _read(self, vault_secret: VaultSecret, plan: Plan, seen: Seen) -> Readings:
+        """Read what is due, and then the rest, unless that would be in vain."""
+        fetch = Fetch(self.vaults, vault_secret.spec)
+        first, then = plan.steps
+        readings = await fetch.some(first)
+        judge(vault_secret, plan, readings, seen, now=self.now())
+        readings |= await fetch.some(then)
         if readings:
-            self.answered(spec.vault_url)
-        return await self._settle(vault_secret, observed, plan, readings, seen)
+            self.answered(vault_secret.spec.vault_url)
+        return {one.ref.identity: readings[one.ref.identity] for one in plan.wanted}
 
     async def _settle(
         self, vault_secret: VaultSecret, observed: Observed | None, plan: Plan, readings: Readings, seen: Seen
@@ -251,15 +244,17 @@ class Reconciler:
         spec, asked = vault_secret.spec, asked_anew(vault_secret)
         check_listing_agrees(plan.wanted, readings, spec.vault_url)
         check_active(readings, spec.vault_url)
-        missing = judge(vault_secret, plan.wanted, plan.known, readings, seen, now=self.now())
+        missing = judge(vault_secret, plan, readings, seen, now=self.now())
         if missing and all(isinstance(reading, Absent) for reading in readings.values()):
-            return await self._empty(vault_secret, observed, emptied(readings, missing))
+            went = await self.writer.delete(vault_secret, observed)
+            return replace(emptied(readings, missing), change=Change.DELETED if went else Change.NONE)
         kept = {one.ref.identity: readings[one.ref.identity] for one in plan.wanted if not one.vanished}
         desired = desired_secret(vault_secret, kept, seen)
         change = change_for(vault_secret, observed, plan, desired)
         if change is not Change.NONE or must_remember(plan, desired):
-            self.targets.remember(vault_secret.target_key, await self._write(vault_secret, observed, desired))
-        cleared = await self._clear_away(vault_secret)
+            takes_away = bool(missing) or change is Change.REMOVED
+            await self.writer.write(vault_secret, observed, desired, takes_away=takes_away)
+        cleared = await self.writer.clear_away(vault_secret)
         if asked is not None and searches(spec):
             self.list_now(spec.vault_url)
         return Synced(
@@ -272,25 +267,6 @@ class Reconciler:
             content_changed(vault_secret, observed, change, desired.secrets),
             asked,
         )
-
-    async def _empty(self, vault_secret: VaultSecret, observed: Observed | None, outcome: Emptied) -> Emptied:
-        """Let the target go after the last of its secrets."""
-        if observed is None or not is_ours(observed):
-            return outcome
-        await self.cluster.discard(vault_secret.target_key, observed=observed)
-        return replace(outcome, change=Change.DELETED)
-
-    async def _clear_away(self, vault_secret: VaultSecret) -> list[str]:
-        """Delete what was the target under an earlier `target.name`, now that the present one is there; tell of it."""
-        told = []
-        for key in self.targets.owned_by(vault_secret.metadata.uid):
-            if key == vault_secret.target_key or key.namespace != vault_secret.key.namespace:
-                continue
-            observed = await self.cluster.observe(key)
-            if observed is not None and is_left_over(vault_secret, observed):
-                await self.cluster.discard(key, observed=observed)
-                told.append(f"Deleted Secret {key.name}, which was the target before.")
-        return told
 
     async def _rivals(self, vault_secret: VaultSecret, observed: Observed | None) -> list[VaultSecretHead]:
         """Everybody else who wants the target, and who has it without our having heard of them, as after a restart."""
@@ -314,26 +290,13 @@ class Reconciler:
         check_known_trouble(vault_secret.status, seen.looked_at)
         assert observed.applied is not None
         is_listed = seen.catalog is not None
-        await self._clear_away(vault_secret)
+        await self.writer.clear_away(vault_secret)
         omitted = left_out(vault_secret.spec, seen) if is_listed else vault_secret.status.left_out or 0
         secrets = tuple(plan.known.values())
         return Synced(
             secrets,
             applied_keys(vault_secret, observed.applied),
             left_out=omitted,
-            missing=vault_secret.status.missing,
+            missing=plan.missing,
             content_changed=content_changed(vault_secret, observed, Change.NONE, secrets),
         )
-
-    async def _write(self, vault_secret: VaultSecret, observed: Observed | None, desired: Desired) -> Observed:
-        target = vault_secret.target_key
-        try:
-            written = await self.cluster.apply(target, desired.manifest, onto=observed)
-        except SyncError as error:
-            replaces = vault_secret.spec.target.replace_immutable
-            if error.reason is not Reason.TARGET_IMMUTABLE or observed is None or not replaces:
-                raise
-            await self.cluster.discard(target, observed=observed)
-            written = await self.cluster.apply(target, desired.manifest, onto=None)
-        strangers = strange_keys(written, desired)
-        return await self.cluster.drop_keys(target, strangers, observed=written) if strangers else written

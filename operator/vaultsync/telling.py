@@ -49,20 +49,27 @@ class Teller:
     ) -> Failed | None:
         """Write status and events; a failure is returned, and makes us come back soon to tell it.
 
+        Deeds are told first: what was done is not to be seen any more when the status is tried again.
+
         Raises:
             GoingAway: It is gone, or being deleted.
         """
+        events = tuple(events)
         try:
+            await self._post(vault_secret, (event for event in events if event.is_deed))
             if status != vault_secret.status:
                 await self._write(vault_secret, status)
-            for event in events:
-                await self.cluster.post_event(vault_secret, kind=event.kind, reason=event.reason, message=event.message)
+            await self._post(vault_secret, (event for event in events if not event.is_deed))
         except GoingAway:
             raise
         except SyncError as error:
             self.record.untold(vault_secret, error)
             return failed(error)
         return None
+
+    async def _post(self, vault_secret: VaultSecretHead, events: Iterable[Event]) -> None:
+        for event in events:
+            await self.cluster.post_event(vault_secret, kind=event.kind, reason=event.reason, message=event.message)
 
     async def _write(self, vault_secret: VaultSecretHead, status: VaultSecretStatus) -> None:
         body = await self.cluster.write_status(vault_secret, status.to_wire())

@@ -12,7 +12,7 @@ import pytest
 from tests.contract.hands import Hands, Kubectl
 from tests.fakes import FakeCluster
 from tests.manifests import manifest, spec
-from vaultsync import reconcile, telling
+from vaultsync import reconcile, telling, writing
 from vaultsync.adapters.cluster import Bookmark, Cluster, Gone, OutOfDate, Sighted, TargetEvent
 from vaultsync.api import (
     API_VERSION,
@@ -31,7 +31,7 @@ from vaultsync.triggers import census, targets
 OWNER = "6f0c0c56-7d3a-4b54-9d0c-0d5b2f8f3b11"
 
 
-class Edge(reconcile.Cluster, telling.Cluster, targets.Cluster, census.Cluster, Protocol):
+class Edge(reconcile.Cluster, writing.Cluster, telling.Cluster, targets.Cluster, census.Cluster, Protocol):
     """All that vaultsync asks of the cluster."""
 
     async def withdraw(self, key: ObjectKey, *, onto: Observed) -> None: ...

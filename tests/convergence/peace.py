@@ -36,6 +36,8 @@ async def mend(story: Story) -> None:
     await story.operator(world.poll(RECHECK.total_seconds() + ROUND))
     for _ in range(rounds):
         await story.operator(world.poll(ROUND))
+    if world.ready().reason == "DeletionHeld":
+        story.release_all()
     await story.operator(world.poll(7200))
     for _ in range(2):
         await story.operator(world.poll(ROUND))

@@ -47,6 +47,8 @@ class Story:
         self.wish = Wish()
         self.failures_to_come = 0
         self.released: datetime | None = None
+        self.releases: dict[str, str] = {}
+        """The annotation by which a person releases what our one VaultSecret misses."""
         self.absent_since: dict[str, datetime] = {}
         """By our clock, until the operator has seen that it is back."""
         self._key_sets: set[frozenset[str]] = set()
@@ -69,7 +71,9 @@ class Story:
     def ask(self, **changes: Any) -> None:  # noqa: ANN401 - a field of a wish may be anything
         """Apply the manifest, changed so."""
         self.wish = replace(self.wish, **changes)
-        self.world.apply(annotations=self.wish.annotations, **{"data": self.wish.lines, **self.wish.spec})
+        self.world.apply(
+            annotations={**self.wish.annotations, **self.releases}, **{"data": self.wish.lines, **self.wish.spec}
+        )
 
     def ask_for_many(self) -> None:
         released = {} if self.released is None else {RELEASE_ANNOTATION: self.released.isoformat()}
@@ -93,6 +97,10 @@ class Story:
             self.safe.recover(name)
         self.released = None
         self.ask_for_many()
+
+    def release_all(self) -> None:
+        self.releases = {RELEASE_ANNOTATION: self.world.clock().isoformat()}
+        self.ask()
 
     def release(self) -> None:
         self.released = self.world.clock()

@@ -14,7 +14,7 @@ from vaultsync.adapters.cluster import Bookmark, Gone, HistoryExpired, Listing, 
 from vaultsync.api import APPLIED_ANNOTATION, FIELD_MANAGER, MANAGED_BY_LABEL, OWNER_UID_LABEL, ObjectKey
 from vaultsync.api.v1alpha1 import VaultSecretHead
 from vaultsync.rules.observed import Observed
-from vaultsync.rules.outcome import GoingAway, Reason, SyncError
+from vaultsync.rules.outcome import GoingAway, NotYet, Reason, SyncError
 
 _CLAIM: Final = (
     Path("labels", MANAGED_BY_LABEL),
@@ -115,6 +115,8 @@ class FakeCluster(Store):
         body = self._vault_secrets.get(vault_secret.key)
         if body is None or body["metadata"]["uid"] != vault_secret.metadata.uid:
             raise GoingAway(Reason.CLUSTER_UNAVAILABLE, f"VaultSecret {vault_secret.key} is gone, or being deleted.")
+        if body["metadata"]["generation"] != vault_secret.metadata.generation:
+            raise NotYet(Reason.CLUSTER_UNAVAILABLE, f"VaultSecret {vault_secret.key} has just been changed.")
 
     async def check_installed(self, namespace: str | None) -> None:
         self._called("check_installed")

@@ -55,7 +55,7 @@ def check_target(vault_secret: VaultSecret, observed: Observed | None, rivals: I
                 vault_secret.target_key,
                 f"belongs to VaultSecret {rival.key.name}, which is older; choose another target.name",
             )
-    if observed is None or is_ours(observed) or vault_secret.spec.target.adopt:
+    if observed is None or is_ours(vault_secret, observed) or vault_secret.spec.target.adopt:
         return
     raise _conflict(
         vault_secret.target_key,
@@ -63,13 +63,16 @@ def check_target(vault_secret: VaultSecret, observed: Observed | None, rivals: I
     )
 
 
-def is_ours(observed: Observed) -> bool:
-    """Tell whether we made it: it carries our label, or fields that we applied."""
-    return observed.managed or bool(observed.ours)
+def is_ours(vault_secret: VaultSecret, observed: Observed) -> bool:
+    """Tell whether we made it: it holds fields that we applied, or says that it belongs to this very VaultSecret.
+
+    That it carries our label does not tell: whoever copies a Secret copies its labels along.
+    """
+    return bool(observed.ours) or (observed.managed and observed.owner_uid == vault_secret.metadata.uid)
 
 
-def is_left_over(vault_secret: VaultSecret, observed: Observed) -> bool:
-    """Tell whether a Secret that is not its target was once: we wrote it for this very VaultSecret.
+def is_written_for(vault_secret: VaultSecret, observed: Observed) -> bool:
+    """Tell whether we wrote a Secret for this very VaultSecret.
 
     Labels alone do not tell: whoever copies a Secret copies them along.
     """

@@ -19,6 +19,8 @@ class Applied:
     secrets: tuple[SecretState, ...]
     content: str | None = None
     """The fingerprint of that part of the spec which decides what the target holds."""
+    vault: str | None = None
+    """The URL of the vault that they are from; an older operator has not told."""
 
     @property
     def by_ref(self) -> Mapping[SecretRef, SecretState]:
@@ -57,6 +59,7 @@ def to_annotation(vault_secret: VaultSecret, secrets: Iterable[SecretState]) -> 
     document = {
         "spec": fingerprint(vault_secret),
         "content": content_fingerprint(vault_secret),
+        "vault": vault_secret.spec.vault_url,
         "secrets": [_to_item(state) for state in secrets],
     }
     return json.dumps(document, separators=(",", ":"))
@@ -68,11 +71,12 @@ def from_annotation(text: str | None) -> Applied | None:
         return None
     try:
         document = json.loads(text)
-        content = document.get("content")
+        content, vault = document.get("content"), document.get("vault")
         return Applied(
             str(document["spec"]),
             tuple(_from_item(item) for item in document["secrets"]),
             None if content is None else str(content),
+            None if vault is None else str(vault),
         )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, OSError, RecursionError):
         return None

@@ -5,7 +5,7 @@ may stamp a second ahead, so two writes within one second look the same to a lis
 `updated` is *unsettled* and is read once more when that second is safely past.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -62,11 +62,13 @@ class Survey:
 
     known: int = 0
     lost: int = 0
+    held: bool = False
+    """Whether most of what was gone when so many were is still gone, and somebody waits for some of it."""
 
     @property
     def holds(self) -> bool:
-        """Whether so many are gone together that nothing is deleted before somebody has said so."""
-        return self.lost > MOST_LOST and 2 * self.lost > self.known
+        """Whether so many are, or were, gone together that nothing is deleted before somebody has said so."""
+        return self.held or (self.lost > MOST_LOST and 2 * self.lost > self.known)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,10 @@ class Seen:
     """When the last poll began that went well, by our clock."""
     survey: Survey | None = None
     """How much of the vault was gone at that poll."""
+
+    def present(self, names: Iterable[str]) -> frozenset[str]:
+        """Which of these, in lower case, polls have seen."""
+        return frozenset(name for name in names if isinstance(self.sightings.get(name), Sighting))
 
 
 def due(ref: SecretRef, state: SecretState | None, seen: Seen, *, now: datetime, recheck: timedelta) -> str | None:

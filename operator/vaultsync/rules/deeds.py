@@ -23,7 +23,7 @@ def change_for(vault_secret: VaultSecret, observed: Observed | None, plan: Plan,
     if observed is None:
         written = vault_secret.status.target
         return Change.HEALED if written and written.name == vault_secret.target_key.name else Change.CREATED
-    if not is_ours(observed):
+    if not is_ours(vault_secret, observed):
         return Change.ADOPTED
     if plan.spec_changed:
         return Change.UPDATED

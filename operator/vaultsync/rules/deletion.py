@@ -9,25 +9,20 @@ from datetime import datetime, timedelta
 
 from vaultsync.api import RELEASE_ANNOTATION
 from vaultsync.api.v1alpha1 import OnSourceDeleted, StatusMissing, VaultSecret
-from vaultsync.rules.changes import Missing, Seen, Sighting
-from vaultsync.rules.outcome import Emptied, NotYet, Reason, SecretRef, SecretState, Vanished
+from vaultsync.rules.changes import Missing, Seen
+from vaultsync.rules.outcome import Emptied, NotYet, Reason, SecretRef, Vanished
+from vaultsync.rules.plan import Plan
 from vaultsync.rules.readings import Absent, Reading, Readings
-from vaultsync.rules.wanted import Wanted, named_secrets
+from vaultsync.rules.wanted import Wanted, disabled_finds, named_secrets
 
-CLOCKS_APART = timedelta(minutes=5)
+PERSON_AHEAD = timedelta(minutes=5)
 """By how much the clock of a person may be ahead of ours."""
 
 
 def judge(
-    vault_secret: VaultSecret,
-    wanted: Sequence[Wanted],
-    known: Mapping[SecretRef, SecretState],
-    readings: Readings,
-    seen: Seen,
-    *,
-    now: datetime,
+    vault_secret: VaultSecret, plan: Plan, readings: Readings, seen: Seen, *, now: datetime
 ) -> tuple[StatusMissing, ...]:
-    """Say what is gone for good, so that its keys may go, too.
+    """Say what is gone for good, so that its keys may go, too; of all that is wanted, or of a part that was read first.
 
     Raises:
         NotThere: Something is not there and never was; the words are the vault's.
@@ -36,74 +31,130 @@ def judge(
     """
     absent = {ref: reading for ref, reading in readings.items() if isinstance(reading, Absent)}
     lost: list[Wanted] = []
-    for one in wanted:
+    for one in plan.wanted:
         if (reading := absent.get(one.ref.identity)) is None:
             continue
-        if _was_there(vault_secret, one, known):
+        if _was_there(one, plan):
             lost.append(one)
         elif not one.optional:
             raise reading.why
     if not lost:
         return ()
-    missing = _missing(vault_secret, lost, now)
-    _brake(vault_secret, missing, seen, now=now)
+    missing = _missing(plan, lost, now)
+    _check_surveyed(vault_secret.spec.vault_url, seen)
+    _brake(vault_secret, plan, missing, seen, now=now)
     required = [one for one in lost if not one.optional]
-    _wait(vault_secret, required, absent, missing, now=now)
-    kept = {one.ref.name.lower(): missing[one.ref.name.lower()] for one in required}
-    _look_first(vault_secret.spec.vault_url, lost, kept.values(), seen)
-    return tuple(kept.values())
+    _wait(vault_secret, plan, required, absent, missing, now=now)
+    _check_missed(vault_secret.spec.vault_url, plan, lost, seen)
+    return tuple({one.ref.name.lower(): missing[one.ref.name.lower()] for one in required}.values())
 
 
-def check_brake(
-    vault_secret: VaultSecret,
-    wanted: Iterable[Wanted],
-    known: Mapping[SecretRef, SecretState],
-    seen: Seen,
-    *,
-    now: datetime,
-) -> None:
+def check_brake(vault_secret: VaultSecret, plan: Plan, seen: Seen, *, now: datetime) -> None:
     """Read nothing in vain while most of the vault is gone. Raises `Vanished`, if something is of what is wanted."""
     deletes = vault_secret.spec.on_source_deleted is OnSourceDeleted.DELETE
     lost = [
         one
-        for one in wanted
-        if (one.vanished or isinstance(seen.sightings.get(one.ref.name.lower()), Missing))
-        and (one.optional or deletes)
-        and _was_there(vault_secret, one, known)
+        for one in plan.wanted
+        if (one.vanished or _is_missed(one, plan, seen)) and (one.optional or deletes) and _was_there(one, plan)
     ]
+    lost += disabled_finds(vault_secret.spec, plan.known, seen)
     if lost:
-        _brake(vault_secret, _missing(vault_secret, lost, now), seen, now=now)
+        _brake(vault_secret, plan, _missing(plan, lost, now), seen, now=now)
 
 
-def _was_there(vault_secret: VaultSecret, wanted: Wanted, known: Mapping[SecretRef, SecretState]) -> bool:
+def check_listing_agrees(wanted: Iterable[Wanted], readings: Readings, vault_url: str) -> None:
+    """Do nothing while a listing lacks what the vault gives all the same. Raises `NotYet`."""
+    for one in wanted:
+        if one.vanished and isinstance(readings[one.ref.identity], Reading):
+            raise NotYet(Reason.VAULT_FAILED, f"Vault {vault_url} gave {one.ref.name}, which it did not list.")
+
+
+def emptied(readings: Readings, missing: tuple[StatusMissing, ...]) -> Emptied:
+    """Say why there is no target any more, in the vault's words about the first secret."""
+    gone = {one.secret_name for one in missing}
+    why = next(
+        reading.why for ref, reading in readings.items() if isinstance(reading, Absent) and ref.name.lower() in gone
+    )
+    return Emptied(why.reason, why.message, missing)
+
+
+def lost_names(vault_secrets: Iterable[VaultSecret], seen: Seen) -> set[str]:
+    """Which secrets are gone of those whose keys would go with them, by their names in lower case."""
+    return {name for name in known_names(vault_secrets) if _is_lost(name, seen)}
+
+
+def known_names(vault_secrets: Iterable[VaultSecret]) -> set[str]:
+    """Which secrets fill keys that would go with them."""
+    return {name for vault_secret in vault_secrets for name in _deletable(vault_secret)}
+
+
+def _was_there(wanted: Wanted, plan: Plan) -> bool:
     """Tell a secret that has gone from one that never was."""
-    state = known.get(wanted.ref.identity)
-    gone_before = {missing.secret_name for missing in vault_secret.status.missing}
+    state = plan.known.get(wanted.ref.identity)
+    gone_before = {missing.secret_name for missing in plan.missing}
     return (state is not None and state.version is not None) or wanted.ref.name.lower() in gone_before
 
 
-def _missing(vault_secret: VaultSecret, lost: Iterable[Wanted], now: datetime) -> dict[str, StatusMissing]:
+def _is_missed(wanted: Wanted, plan: Plan, seen: Seen) -> bool:
+    """Tell whether a poll, too, has missed it, and that after it was last read."""
+    sighting, state = seen.sightings.get(wanted.ref.name.lower()), plan.known.get(wanted.ref.identity)
+    return isinstance(sighting, Missing) and (state is None or sighting.seen_at >= state.read_at)
+
+
+def _missing(plan: Plan, lost: Iterable[Wanted], now: datetime) -> dict[str, StatusMissing]:
     """Since when what is lost has been missing, by its name in lower case."""
-    before = {missing.secret_name: missing for missing in vault_secret.status.missing}
+    before = {missing.secret_name: missing for missing in plan.missing}
     names = dict.fromkeys(one.ref.name.lower() for one in lost)
     return {name: before.get(name) or StatusMissing(secret_name=name, since=now) for name in names}
 
 
-def _brake(vault_secret: VaultSecret, missing: Mapping[str, StatusMissing], seen: Seen, *, now: datetime) -> None:
+def _vanished(
+    reason: Reason,
+    message: str,
+    plan: Plan,
+    missing: Mapping[str, StatusMissing],
+    *,
+    retry_after: float | None = None,
+) -> Vanished:
+    """What is lost now, beside what went before."""
+    known = {**{one.secret_name: one for one in plan.missing}, **missing}
+    return Vanished(reason, message, missing=tuple(known.values()), retry_after=retry_after)
+
+
+def _check_surveyed(vault_url: str, seen: Seen) -> None:
+    """Let nothing go before a poll has looked how much is gone."""
+    if seen.survey is not None:
+        return
+    if seen.failure is not None:
+        raise seen.failure.anew()
+    raise NotYet(Reason.VAULT_UNREACHABLE, f"Vault {vault_url} has not been looked through yet.")
+
+
+def _check_missed(vault_url: str, plan: Plan, lost: Iterable[Wanted], seen: Seen) -> None:
+    """Let nothing go before a poll has missed it, too, where polls look for it."""
+    for one in lost:
+        if one.ref.follows and not one.vanished and not _is_missed(one, plan, seen):
+            if seen.failure is not None:
+                raise seen.failure.anew()
+            raise NotYet(Reason.VAULT_UNREACHABLE, f"No poll of vault {vault_url} has missed {one.ref.name} yet.")
+
+
+def _brake(
+    vault_secret: VaultSecret, plan: Plan, missing: Mapping[str, StatusMissing], seen: Seen, *, now: datetime
+) -> None:
     """Hold everything up while most of the vault is gone, but for what a person has released."""
-    vault_url = vault_secret.spec.vault_url
     if seen.survey is None or not seen.survey.holds:
         return
     released, complaint = _released_until(vault_secret, now)
     if released is not None and all(one.since <= released for one in missing.values()):
         return
-    raise Vanished(
-        Reason.DELETION_HELD,
-        f"Most secrets of vault {vault_url} have vanished together, so nothing is deleted; the Secret stays as it is. "
-        f"If they are meant to be gone: kubectl annotate vaultsecret -n {vault_secret.key.namespace} "
-        f'{vault_secret.key.name} --overwrite {RELEASE_ANNOTATION}="$(date -u +%FT%TZ)".{complaint}',
-        missing=tuple(missing.values()),
+    message = (
+        f"Most secrets of vault {vault_secret.spec.vault_url} whose keys would go with them have vanished together, so "
+        "nothing is deleted; the Secret stays as it is. If they are meant to be gone: kubectl annotate vaultsecret "
+        f"-n {vault_secret.key.namespace} {vault_secret.key.name} --overwrite "
+        f'{RELEASE_ANNOTATION}="$(date -u +%FT%TZ)".{complaint}'
     )
+    raise _vanished(Reason.DELETION_HELD, message, plan, missing)
 
 
 def _released_until(vault_secret: VaultSecret, now: datetime) -> tuple[datetime | None, str]:
@@ -117,13 +168,14 @@ def _released_until(vault_secret: VaultSecret, now: datetime) -> tuple[datetime 
         return None, " What the annotation holds now is no moment."
     if moment.tzinfo is None:
         return None, " What the annotation holds now is a moment without a time zone."
-    if moment > now + CLOCKS_APART:
+    if moment > now + PERSON_AHEAD:
         return None, " What the annotation holds now lies in the future."
     return moment, ""
 
 
 def _wait(
     vault_secret: VaultSecret,
+    plan: Plan,
     lost: Sequence[Wanted],
     absent: Mapping[SecretRef, Absent],
     missing: Mapping[str, StatusMissing],
@@ -139,53 +191,9 @@ def _wait(
     if not early:
         return
     moment, why = early[0]
-    raise Vanished(
-        why.reason,
-        f"{why.message} Its key goes at {moment:%Y-%m-%d %H:%M:%S} UTC, unless the secret is back by then.",
-        missing=tuple(missing.values()),
-        retry_after=(max(moment for moment, _ in early) - now).total_seconds(),
-    )
-
-
-def _look_first(vault_url: str, lost: Iterable[Wanted], missing: Iterable[StatusMissing], seen: Seen) -> None:
-    """Let nothing go before a poll, too, has missed it, and has looked how much else is gone."""
-    unmissed = [
-        one
-        for one in lost
-        if one.ref.follows and not one.vanished and not isinstance(seen.sightings.get(one.ref.name.lower()), Missing)
-    ]
-    looked = all(seen.looked_at is not None and seen.looked_at >= one.since for one in missing)
-    if seen.survey is not None and looked and not unmissed:
-        return
-    if seen.failure is not None:
-        raise seen.failure.anew()
-    raise NotYet(Reason.VAULT_UNREACHABLE, f"Vault {vault_url} has not been looked through yet.")
-
-
-def emptied(readings: Readings, missing: tuple[StatusMissing, ...]) -> Emptied:
-    """Say why there is no target any more, in the vault's words about the first secret."""
-    gone = {one.secret_name for one in missing}
-    why = next(
-        reading.why for ref, reading in readings.items() if isinstance(reading, Absent) and ref.name.lower() in gone
-    )
-    return Emptied(why.reason, why.message, missing)
-
-
-def check_listing_agrees(wanted: Iterable[Wanted], readings: Readings, vault_url: str) -> None:
-    """Do nothing while a listing lacks what the vault gives all the same. Raises `NotYet`."""
-    for one in wanted:
-        if one.vanished and isinstance(readings[one.ref.identity], Reading):
-            raise NotYet(Reason.VAULT_FAILED, f"Vault {vault_url} gave {one.ref.name}, which it did not list.")
-
-
-def lost_names(vault_secrets: Iterable[VaultSecret], seen: Seen) -> set[str]:
-    """Which secrets are gone of those whose keys would go with them, by their names in lower case."""
-    return {name for name in known_names(vault_secrets) if _is_lost(name, seen)}
-
-
-def known_names(vault_secrets: Iterable[VaultSecret]) -> set[str]:
-    """Which secrets fill keys that would go with them."""
-    return {name for vault_secret in vault_secrets for name in _deletable(vault_secret)}
+    message = f"{why.message} Its key goes at {moment:%Y-%m-%d %H:%M:%S} UTC, unless the secret is back by then."
+    last = max(moment for moment, _ in early)
+    raise _vanished(why.reason, message, plan, missing, retry_after=(last - now).total_seconds())
 
 
 def _deletable(vault_secret: VaultSecret) -> set[str]:
@@ -197,7 +205,8 @@ def _deletable(vault_secret: VaultSecret) -> set[str]:
 
 
 def _is_lost(name: str, seen: Seen) -> bool:
-    sighting: Sighting | Missing | None = seen.sightings.get(name)
+    sighting = seen.sightings.get(name)
     if sighting is None and seen.catalog is not None:
-        return name not in seen.catalog
+        listed = seen.catalog.get(name)
+        return listed is None or not listed.readable
     return isinstance(sighting, Missing)

@@ -1,7 +1,7 @@
 """The events that people see in `kubectl describe`: one for each deed and each new trouble, none for repetition."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, assert_never
 
 from vaultsync.api.v1alpha1 import VaultSecretStatus
@@ -29,6 +29,8 @@ class Event:
     kind: Literal["Normal", "Warning"]
     reason: str
     message: str
+    is_deed: bool = field(default=False, compare=False)
+    """It tells of something done, which nobody will be able to tell afterwards."""
 
 
 def events_for(before: VaultSecretStatus, after: VaultSecretStatus, outcome: Outcome) -> Iterator[Event]:
@@ -49,9 +51,9 @@ def _of_outcome(before: VaultSecretStatus, outcome: Outcome) -> Event | None:
             recovered = ready is not None and ready.status == "False"
             return Event("Normal", _WORDS[Change.NONE], "In sync again.") if recovered else None
         case Synced():
-            return Event(_kind(outcome.change), _WORDS[outcome.change], outcome.detail)
+            return Event(_kind(outcome.change), _WORDS[outcome.change], outcome.detail, is_deed=True)
         case Emptied(change=Change.DELETED):
-            return Event("Warning", _WORDS[Change.DELETED], f"Deleted the Secret. {outcome.message}")
+            return Event("Warning", _WORDS[Change.DELETED], f"Deleted the Secret. {outcome.message}", is_deed=True)
         case Failed() | Emptied() | Suspended():
             if _is_known(before, outcome):
                 return None

@@ -1,4 +1,4 @@
-"""What comes of one reconcile: `Synced` or `Failed`, and the closed set of reasons; decides nothing itself.
+"""What comes of one reconcile, and the closed set of reasons; decides nothing itself.
 
 A reason is one word that serves as the Ready condition's reason, the event's reason, a metric's label and a log field.
 """
@@ -69,7 +69,9 @@ _SENTENCES = {
     Reason.SECRET_SOFT_DELETED: "The secret was deleted in the vault and can still be recovered.",
     Reason.SECRET_DISABLED: "The secret is disabled in the vault.",
     Reason.SECRET_NOT_YET_ACTIVE: "The secret's newest version is not to be used yet.",
-    Reason.DELETION_HELD: "Most of the vault's secrets vanished at once; nothing is deleted until somebody says so.",
+    Reason.DELETION_HELD: (
+        "Most of the secrets whose keys would go with them vanished at once; nothing is deleted until somebody says so."
+    ),
     Reason.ACCESS_DENIED: "The vault refuses: the operator's identity lacks a permission.",
     Reason.FIREWALL_DENIED: "The vault's firewall does not let the operator in.",
     Reason.LOGIN_FAILED: "The identity provider did not let the operator log in.",
@@ -236,6 +238,8 @@ class Failed:
     message: str
     retry_after: float | None = None
     missing: tuple[StatusMissing, ...] | None = None
+    refreshed: str | None = None
+    """The text of the annotation for which everything was read again, in vain."""
 
     @property
     def retry(self) -> Retry:

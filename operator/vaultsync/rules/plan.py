@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from vaultsync.api import APPLIED_ANNOTATION, REFRESH_ANNOTATION
-from vaultsync.api.v1alpha1 import StatusEntry, VaultSecret
+from vaultsync.api.v1alpha1 import StatusEntry, StatusMissing, VaultSecret
 from vaultsync.rules.applied import applied_keys, fingerprint
 from vaultsync.rules.changes import Seen, due
 from vaultsync.rules.desired import expected_fields
@@ -57,6 +57,8 @@ class Plan:
     wanted: tuple[Wanted, ...]
     known: Mapping[SecretRef, SecretState]
     why_read: str | None
+    missing: tuple[StatusMissing, ...] = ()
+    """What the vault has no more, as far as is known, and since when."""
     first: frozenset[SecretRef] = frozenset()
     """What is due itself: where one of these cannot be read, the others need not be."""
     spec_changed: bool = False
@@ -75,52 +77,44 @@ def plan_for(
     """Decide what to read, from how things are."""
     known = evidence(vault_secret, observed)
     wanted = (*wanted_secrets(vault_secret.spec, seen), *vanished_finds(vault_secret.spec, known, seen))
+    missing = vault_secret.status.missing if observed is None or _is_of(vault_secret, observed) else ()
+    plan = Plan(wanted, known, None, missing)
     if observed is None:
-        return Plan(wanted, known, "the Secret is not there")
+        return replace(plan, why_read="the Secret is not there")
     if observed.applied is None and observed.ours and _is_known_to_be_ours(vault_secret, observed):
         spoiled = Tampering((Field("annotations", APPLIED_ANNOTATION),), (), observed.managers)
-        return Plan(wanted, known, "the Secret was tampered with", tampering=spoiled)
+        return replace(plan, why_read="the Secret was tampered with", tampering=spoiled)
     if observed.applied is None or observed.applied.spec != fingerprint(vault_secret):
-        return Plan(wanted, known, "the VaultSecret asks for something else", spec_changed=True)
+        return replace(plan, why_read="the VaultSecret asks for something else", spec_changed=True)
     tampering = tampering_with(vault_secret, observed)
     if tampering is not None:
-        return Plan(wanted, known, "the Secret was tampered with", tampering=tampering)
+        return replace(plan, why_read="the Secret was tampered with", tampering=tampering)
     if asked_anew(vault_secret) is not None:
-        return Plan(wanted, known, "somebody asked for it")
-    reasons = _reasons(vault_secret, wanted, known, seen, now=now, recheck=recheck)
-    return Plan(wanted, known, next(iter(reasons.values()), None), first=frozenset(reasons))
+        return replace(plan, why_read="somebody asked for it")
+    reasons = _reasons(vault_secret, plan, seen, now=now, recheck=recheck)
+    return replace(plan, why_read=next(iter(reasons.values()), None), first=frozenset(reasons))
 
 
 def _reasons(
-    vault_secret: VaultSecret,
-    wanted: tuple[Wanted, ...],
-    known: Mapping[SecretRef, SecretState],
-    seen: Seen,
-    *,
-    now: datetime,
-    recheck: timedelta,
+    vault_secret: VaultSecret, plan: Plan, seen: Seen, *, now: datetime, recheck: timedelta
 ) -> dict[SecretRef, str]:
     """Why something must be read, by what is due."""
     searching = bool(searches(vault_secret.spec))
     if searching and seen.catalog is None:
         # Nobody has listed the vault yet. What was found last time is still wanted, as far as we know.
         return {}
-    refs = {one.ref.identity for one in wanted if not one.vanished}
+    refs = {one.ref.identity for one in plan.wanted if not one.vanished}
+    missing = {one.secret_name for one in plan.missing}
     reasons: dict[SecretRef, str] = {}
-    for one in wanted:
-        state = known.get(one.ref.identity)
-        reason = _in_doubt(vault_secret, one, state) or due(one.ref, state, seen, now=now, recheck=recheck)
+    for one in plan.wanted:
+        state = plan.known.get(one.ref.identity)
+        in_doubt = state is not None and state.version is not None and one.ref.name.lower() in missing
+        # What had vanished and was recovered looks to a poll as ever.
+        reason = "had vanished" if in_doubt else due(one.ref, state, seen, now=now, recheck=recheck)
         if reason is not None:
             reasons[one.ref.identity] = f"{one.ref.name}: {reason}"
-    gone = {ref: f"{ref.name}: not found any more" for ref in known if ref not in refs} if searching else {}
+    gone = {ref: f"{ref.name}: not found any more" for ref in plan.known if ref not in refs} if searching else {}
     return reasons | gone
-
-
-def _in_doubt(vault_secret: VaultSecret, wanted: Wanted, state: SecretState | None) -> str | None:
-    """Say whether a secret had vanished whose key was not taken yet: to a poll, a recovered one looks as ever."""
-    missing = {one.secret_name for one in vault_secret.status.missing}
-    is_held = state is not None and state.version is not None
-    return "had vanished" if is_held and wanted.ref.name.lower() in missing else None
 
 
 def _is_known_to_be_ours(vault_secret: VaultSecret, observed: Observed) -> bool:
@@ -144,13 +138,20 @@ def evidence(vault_secret: VaultSecret, observed: Observed | None) -> dict[Secre
     The target's annotation tells what was written. The status may tell of a later reading of that same version, which
     was no reason to write the target again.
     """
-    if observed is None or observed.applied is None:
+    if observed is None or observed.applied is None or not _is_of(vault_secret, observed):
         return {}
     later = {entry.key: entry for entry in vault_secret.status.entries}
     return {
         ref: _renewed(state, later[state.keys[0]]) if state.keys and state.keys[0] in later else state
         for ref, state in observed.applied.by_ref.items()
     }
+
+
+def _is_of(vault_secret: VaultSecret, observed: Observed) -> bool:
+    """Tell whether what a target says of itself is about this VaultSecret and its vault, and not what others left."""
+    vault = None if observed.applied is None else observed.applied.vault
+    same_vault = vault in {None, vault_secret.spec.vault_url}
+    return observed.owner_uid in {None, vault_secret.metadata.uid} and same_vault
 
 
 def _renewed(state: SecretState, entry: StatusEntry) -> SecretState:

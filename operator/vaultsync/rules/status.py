@@ -1,6 +1,6 @@
 """The status that people see of a VaultSecret, from the one before and an outcome; whether to write it is not ours."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import assert_never
 
@@ -33,7 +33,13 @@ _LASTING = {reason.value for reason in Reason} - {Reason.CLUSTER_UNAVAILABLE, Re
 
 
 def status_after(
-    vault_secret: VaultSecret, outcome: Outcome, *, now: datetime, looked_at: datetime | None, notice: timedelta
+    vault_secret: VaultSecret,
+    outcome: Outcome,
+    *,
+    now: datetime,
+    looked_at: datetime | None,
+    notice: timedelta,
+    back: Collection[str] = (),
 ) -> VaultSecretStatus:
     """Build the next status; what a failure tells nothing about stays as it was.
 
@@ -43,13 +49,14 @@ def status_after(
         now: Our clock.
         looked_at: When the vault's last successful poll began, if there was one.
         notice: How long before its date a secret counts as expiring.
+        back: Which secrets polls have seen, by their names in lower case: what was missing of them is back.
     """
     success = last_success(vault_secret.status, looked_at)
     stale = staleness(vault_secret, outcome, success, interval=vault_secret.spec.refresh_interval, now=now)
     before = vault_secret.status
     match outcome:
         case Failed() | Suspended():
-            return _untouched(vault_secret, outcome, stale, now=now, notice=notice)
+            return _untouched(vault_secret, outcome, stale, now=now, notice=notice, back=back)
         case Emptied():
             return VaultSecretStatus(
                 observed_generation=vault_secret.metadata.generation,
@@ -99,16 +106,23 @@ def check_known_trouble(status: VaultSecretStatus, looked_at: datetime | None) -
 
 
 def _untouched(
-    head: VaultSecretHead, outcome: Failed | Suspended, stale: Said, *, now: datetime, notice: timedelta
+    head: VaultSecretHead,
+    outcome: Failed | Suspended,
+    stale: Said,
+    *,
+    now: datetime,
+    notice: timedelta,
+    back: Collection[str] = (),
 ) -> VaultSecretStatus:
-    missing = outcome.missing if isinstance(outcome, Failed) else None
-    return head.status.model_copy(
-        update={
-            "observed_generation": head.metadata.generation,
-            "conditions": _conditions(head, outcome, stale, head.status.entries, now=now, notice=notice),
-            "missing": head.status.missing if missing is None else missing,
-        }
-    )
+    news: dict[str, object] = {
+        "observed_generation": head.metadata.generation,
+        "conditions": _conditions(head, outcome, stale, head.status.entries, now=now, notice=notice),
+        "missing": tuple(one for one in head.status.missing if one.secret_name not in back),
+    }
+    if isinstance(outcome, Failed):
+        news |= {"missing": outcome.missing} if outcome.missing is not None else {}
+        news |= {"last_handled_refresh": outcome.refreshed} if outcome.refreshed is not None else {}
+    return head.status.model_copy(update=news)
 
 
 def _conditions(

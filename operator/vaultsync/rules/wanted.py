@@ -57,12 +57,27 @@ def wanted_secrets(spec: VaultSecretSpec, seen: Seen) -> tuple[Wanted, ...]:
 
 def vanished_finds(spec: VaultSecretSpec, known: Mapping[SecretRef, SecretState], seen: Seen) -> Iterator[Wanted]:
     """What fills keys as far as is known, and is in the listing no more, not even unfit or disabled."""
-    if not searches(spec) or seen.catalog is None:
+    for state in _found_before(spec, known):
+        if seen.catalog is not None and state.ref.name.lower() not in seen.catalog:
+            yield Wanted(state.ref, optional=True, vanished=True)
+
+
+def disabled_finds(spec: VaultSecretSpec, known: Mapping[SecretRef, SecretState], seen: Seen) -> Iterator[Wanted]:
+    """What fills keys as far as is known, and is listed as disabled, so that its key is left out."""
+    for state in _found_before(spec, known):
+        listed = (seen.catalog or {}).get(state.ref.name.lower())
+        if listed is not None and not listed.readable:
+            yield Wanted(state.ref, optional=True)
+
+
+def _found_before(spec: VaultSecretSpec, known: Mapping[SecretRef, SecretState]) -> Iterator[SecretState]:
+    """What fills keys as far as is known, and is not named by a spec that searches."""
+    if not searches(spec):
         return
     named = {wanted.ref.identity for wanted in named_secrets(spec)}
     for ref, state in known.items():
-        if state.version is not None and ref.follows and ref not in named and ref.name not in seen.catalog:
-            yield Wanted(state.ref, optional=True, vanished=True)
+        if state.version is not None and ref.follows and ref not in named:
+            yield state
 
 
 def found_secrets(find: Find, seen: Seen) -> tuple[Sighting, ...]:

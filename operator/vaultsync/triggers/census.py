@@ -11,6 +11,7 @@ not asked: any target whose VaultSecret is not on the roll is let go, also when 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Protocol
 
 from vaultsync.adapters.cluster import NotInstalled, OutOfDate, Roll
@@ -120,14 +121,19 @@ class Census:
             NotInstalled: The cluster knows no such thing any more.
             SyncError: They cannot be listed.
         """
+        unheard: set[ObjectKey] = set()
         for namespace in self._namespaces:
             roll = await self._cluster.list_vault_secrets(namespace)
+            unheard |= {key for key in roll.keys - roll.leaving if not self._inventory.knows(key)}
             for known in self._inventory.all():
                 served = namespace in {None, known.key.namespace}
                 if served and known.key not in roll.keys and not _is_later(known.metadata.resource_version, roll):
                     logger.info("missed a deletion", extra={"vaultsecret": str(known.key)})
                     self._gone(known.key, known.metadata.uid)
             await self._release_all(self._left_behind(namespace, roll))
+        if unheard and not self._inventory.is_complete:
+            self.doubt()
+        self._inventory.is_complete |= not unheard
 
     def _left_behind(self, namespace: str | None, roll: Roll) -> Mapping[ObjectKey, Observed]:
         """Targets whose VaultSecret is no more; one that another VaultSecret wants is left for that to take over."""
@@ -174,11 +180,12 @@ class Census:
                 logger.exception("the census broke")
 
     async def _next_occasion(self) -> None:
-        try:
-            await asyncio.wait_for(self._doubt.wait(), self._every)
+        # Not by `asyncio.wait_for`: up to Python 3.11 it swallows a cancellation that comes with what it waits for.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._every):
+                await self._doubt.wait()
+        if self._doubt.is_set():
             await self._sleep(SETTLING)
-        except TimeoutError:
-            pass
         self._doubt.clear()
 
     async def _lament(self, error: Exception, failures: int) -> None:

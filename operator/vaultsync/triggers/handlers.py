@@ -52,6 +52,7 @@ class VaultSecretEvents:
         except InvalidSpec as error:
             # The schema refuses such objects; one that comes all the same was let through by another version of it.
             self.gone(key, body["metadata"]["uid"])
+            self.inventory.refuse(key)
             await self.refuse(VaultSecretHead.parse(body), str(error))
             return
         self.inventory.put(vault_secret)

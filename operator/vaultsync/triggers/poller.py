@@ -7,19 +7,18 @@ entries are due. Where listing is denied, or would cost more calls than reading,
 import asyncio
 import sys
 from collections.abc import AsyncGenerator, Callable, Iterable
-from contextlib import AbstractContextManager, aclosing, nullcontext
+from contextlib import AbstractContextManager, aclosing, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
 from vaultsync.api import ObjectKey
-from vaultsync.api.v1alpha1 import VaultSecret
 from vaultsync.inventory import Inventory
-from vaultsync.rules.changes import MOST_LOST, Listed, Missing, Seen, Sighting, Survey
-from vaultsync.rules.deletion import known_names, lost_names
+from vaultsync.rules.changes import Listed, Missing, Seen, Sighting, Survey
 from vaultsync.rules.outcome import Reason, SyncError
 from vaultsync.rules.schedule import Jitter, backoff, poll_period
+from vaultsync.triggers.brake import Brake
 from vaultsync.triggers.catalog import Catalog
 from vaultsync.triggers.queue import Priority
 
@@ -100,6 +99,7 @@ class _Memory:
     looked_at: datetime | None = None
     """By our clock: when the last poll began that went well."""
     survey: Survey | None = None
+    brake: Brake = field(default_factory=Brake)
     listed: int | None = None
     get_until: float = 0.0
     """On the poller's clock: until then secrets are read one by one."""
@@ -165,8 +165,9 @@ class Poller:
         return Health(memory.failure is None, memory.looked_at, memory.listed, held)
 
     def answered(self) -> None:
-        """Take note that the vault has answered a reading: what kept polls from it is over."""
-        self._settle(None)
+        """Take note that the vault has answered a reading: what kept polls from it may be over."""
+        if self._memory.failures:
+            self.hurry(now=True)
 
     def hurry(self, *, now: bool = False) -> None:
         """Reckon the time of the next poll again, for somebody new; `now`: at once, for who waits for a catalog."""
@@ -175,17 +176,23 @@ class Poller:
 
     async def run(self) -> None:
         """Poll again and again, until cancelled. Periods count from start to start."""
-        share = self._jitter(0.0, 1.0)
+        share, hurried = self._jitter(0.0, 1.0), 0
         while True:
-            started, self._at_once = self._clock(), False
+            started, hurried, self._at_once = self._clock(), hurried + 1 if self._at_once else 0, False
             with self._around(self._vault_url):
                 await self.poll()
-            while not self._at_once and (wait := started + self._period(share) - self._clock()) > 0:
+            while (wait := started + self._pause(share, hurried) - self._clock()) > 0:
                 self._sooner.clear()
-                try:
-                    await asyncio.wait_for(self._sooner.wait(), wait)
-                except TimeoutError:
-                    break
+                # Not by `asyncio.wait_for`: up to Python 3.11 it swallows a cancellation that comes with a hurry.
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(wait):
+                        await self._sooner.wait()
+
+    def _pause(self, share: float, hurried: int) -> float:
+        """Seconds from the start of a poll to that of the next; who wants it at once waits if that is so for long."""
+        if not self._at_once:
+            return self._period(share)
+        return backoff(hurried, jitter=self._jitter) if hurried else 0.0
 
     def _period(self, share: float) -> float:
         interval = self._inventory.refresh_interval(self._vault_url) or timedelta(hours=24)
@@ -270,17 +277,8 @@ class Poller:
 
     def _survey(self) -> None:
         """Reckon how much of the vault is gone, before anybody acts on it."""
-        inventory, vault_url, seen = self._inventory, self._vault_url, self.seen
-        users = inventory.names(vault_url)
-        missing = [name for name, sighting in seen.sightings.items() if isinstance(sighting, Missing)]
-        touched = {key for name in missing for key in users.get(name, ())}.union(inventory.searchers(vault_url))
-        lost = lost_names(self._look_up(touched), seen)
-        # Who asks for nothing that is missing is only looked at where it matters: there may be thousands.
-        known = known_names(self._look_up(inventory.users(vault_url))) if len(lost) > MOST_LOST else lost
-        self._memory.survey = Survey(len(known), len(lost))
-
-    def _look_up(self, keys: Iterable[ObjectKey]) -> list[VaultSecret]:
-        return [found for key in keys if (found := self._inventory.get(key)) is not None]
+        memory = self._memory
+        memory.survey = memory.brake.survey(self._inventory, self._vault_url, self.seen) or memory.survey
 
     def _read_one_by_one(self, *, below: int) -> Mode:
         self._memory.get_until = self._clock() + LIST_AGAIN_AFTER
@@ -288,15 +286,21 @@ class Poller:
         return Mode.GET
 
     async def _get(self) -> None:
-        names = list(self._inventory.names(self._vault_url))
+        names, missing = list(self._inventory.names(self._vault_url)), dict[str, Missing]()
         for start in range(0, len(names), READS_AT_ONCE):
             batch = names[start : start + READS_AT_ONCE]
             sightings = await asyncio.gather(*(self._vaults.sight(self._vault_url, name) for name in batch))
             self._memory.calls += len(batch)
-            self._memory.sightings.update(zip(batch, sightings, strict=True))
-            self._reconcile_users(name for name in batch if not isinstance(self._memory.sightings[name], Missing))
+            for name, sighting in zip(batch, sightings, strict=True):
+                if isinstance(sighting, Missing):
+                    missing[name] = sighting
+                else:
+                    self._memory.sightings[name] = sighting
+            self._reconcile_users(name for name in batch if name not in missing)
+        # What is missing is known to nobody before it is known how much is.
+        self._memory.sightings.update(missing)
         self._survey()
-        self._reconcile_users(name for name in names if isinstance(self._memory.sightings.get(name), Missing))
+        self._reconcile_users(missing)
 
     def _settle(self, failure: SyncError | None) -> None:
         """Tell everybody once when the vault has become unreachable, and once when it is back."""

@@ -1,4 +1,4 @@
-"""What is read of a plan, in which order, and what an absence becomes."""
+"""What is read together, which failure is told, and what an absence becomes."""
 
 import asyncio
 
@@ -7,7 +7,6 @@ import pytest
 from tests.builders import READ_AT, VAULT, a_reading, a_vault_secret, an_entry
 from vaultsync.fetching import Fetch
 from vaultsync.rules.outcome import NotThere, Reason, SecretRef, SyncError
-from vaultsync.rules.plan import Plan
 from vaultsync.rules.readings import Absent, Reading
 from vaultsync.rules.wanted import Wanted
 
@@ -38,29 +37,21 @@ def gone(name: str) -> NotThere:
     return NotThere(Reason.SECRET_NOT_FOUND, f"There is no {name}.", looked_at=READ_AT)
 
 
-def plan(*refs: SecretRef, first: tuple[SecretRef, ...] = (), optional: tuple[SecretRef, ...] = ()) -> Plan:
-    wanted = tuple(Wanted(ref, optional=ref in optional) for ref in refs)
-    return Plan(wanted, {}, "because", first=frozenset(first))
+def wanted(*refs: SecretRef, optional: tuple[SecretRef, ...] = ()) -> list[Wanted]:
+    return [Wanted(ref, optional=ref in optional) for ref in refs]
 
 
-async def test_everything_is_read_in_the_plans_order() -> None:
-    readings = await Fetch(Shelf(), a_vault_secret().spec).all(plan(A, B, C, first=(B,)))
+async def test_everything_is_read_at_once_and_told_in_order() -> None:
+    shelf = Shelf()
 
-    assert list(readings) == [A, B, C]
+    readings = await Fetch(shelf, a_vault_secret().spec).some(wanted(A, B, C))
+
+    assert (list(readings), shelf.asked) == ([A, B, C], ["a", "b", "c"])
 
 
-async def test_what_is_due_is_read_first_and_the_rest_not_in_vain() -> None:
-    shelf = Shelf(b=denied("b"))
-
+async def test_of_several_failures_the_first_is_told() -> None:
     with pytest.raises(SyncError, match="No permission for b"):
-        await Fetch(shelf, a_vault_secret().spec).all(plan(A, B, C, first=(B,)))
-
-    assert shelf.asked == ["b"]
-
-
-async def test_of_several_failures_the_first_in_the_plan_is_told() -> None:
-    with pytest.raises(SyncError, match="No permission for b"):
-        await Fetch(Shelf(b=denied("b"), c=denied("c")), a_vault_secret().spec).all(plan(A, B, C))
+        await Fetch(Shelf(b=denied("b"), c=denied("c")), a_vault_secret().spec).some(wanted(A, B, C))
 
 
 @pytest.mark.parametrize(
@@ -70,12 +61,12 @@ async def test_of_several_failures_the_first_in_the_plan_is_told() -> None:
 )
 async def test_what_is_not_there_is_a_failure_or_an_absence(optional: bool, policy: str, absent: bool) -> None:
     spec = a_vault_secret(an_entry(), on_source_deleted=policy).spec
-    fetch, wanted = Fetch(Shelf(a=gone("a")), spec), plan(A, optional=(A,) if optional else ())
+    fetch, asked = Fetch(Shelf(a=gone("a")), spec), wanted(A, optional=(A,) if optional else ())
 
     if absent:
-        reading = (await fetch.all(wanted))[A]
+        reading = (await fetch.some(asked))[A]
         assert isinstance(reading, Absent)
         assert (reading.read_at, reading.why.message) == (READ_AT, "There is no a.")
     else:
         with pytest.raises(NotThere):
-            await fetch.all(wanted)
+            await fetch.some(asked)

@@ -104,3 +104,16 @@ def test_rivals_are_all_others_who_want_the_same_target() -> None:
 )
 def test_names_whose_newest_version_is_wanted(entries: list[Entry], names: set[str]) -> None:
     assert followed_names(a_vault_secret(*entries)) == names
+
+
+def test_what_cannot_be_read_has_been_heard_of_too() -> None:
+    inventory = Inventory()
+    mine = a_vault_secret()
+    assert not inventory.knows(mine.key)
+
+    inventory.refuse(mine.key)
+    assert (inventory.knows(mine.key), inventory.get(mine.key)) == (True, None)
+
+    inventory.put(mine)
+    inventory.drop(mine.key)
+    assert not inventory.knows(mine.key)

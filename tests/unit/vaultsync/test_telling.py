@@ -1,5 +1,7 @@
 """What is told to people, on a cluster in memory: each thing once, and what comes of it when that fails."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.builders import KEY, READ_AT, a_status
@@ -98,3 +100,14 @@ async def test_what_people_change_in_the_same_moment_is_left_for_the_watch_to_te
     heard = scene.inventory.get(KEY)
     assert heard is not None
     assert (heard.metadata, heard.status) == (theirs.metadata, a_status())
+
+
+async def test_what_was_done_is_told_even_if_the_status_cannot_be_written(scene: Scene) -> None:
+    """Nobody could tell it afterwards: the next look finds everything in place."""
+    deed, word = replace(ROTATED, is_deed=True), STALE
+    scene.cluster.delete_vault_secret(KEY)
+
+    with pytest.raises(GoingAway):
+        await scene.teller.tell(scene.vault_secret, a_status(), [word, deed])
+
+    assert [event.reason for event in scene.cluster.events] == ["Rotated"]

@@ -18,7 +18,7 @@ from vaultsync.adapters.cluster.workloads import Workloads
 from vaultsync.api import FIELD_MANAGER, ObjectKey
 from vaultsync.api.v1alpha1 import VaultSecretHead
 from vaultsync.rules.observed import Observed, observed_from
-from vaultsync.rules.outcome import GoingAway, Reason, SyncError
+from vaultsync.rules.outcome import GoingAway, NotYet, Reason, SyncError
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +36,8 @@ class Roll:
     keys: frozenset[ObjectKey]
     uids: frozenset[str]
     resource_version: str
+    leaving: frozenset[ObjectKey] = frozenset()
+    """Those that were being deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,15 +168,18 @@ class Cluster:
         await self._connection.send(wire.release(key, uid=observed.uid, resource_version=observed.resource_version))
 
     async def confirm(self, vault_secret: VaultSecretHead) -> None:
-        """Make sure that this very VaultSecret is still there, and there to stay.
+        """Make sure that this very VaultSecret is still there, there to stay, and asks for the same.
 
         Raises:
             SyncError: ClusterUnavailable.
             GoingAway: It is gone, or being deleted.
+            NotYet: Its spec has changed; the watch will tell of it in a moment.
         """
         with suppress(OutOfDate):
             metadata = (await self._connection.send(wire.look_at_vault_secret(vault_secret.key))).document["metadata"]
             if metadata["uid"] == vault_secret.metadata.uid and "deletionTimestamp" not in metadata:
+                if metadata["generation"] != vault_secret.metadata.generation:
+                    raise NotYet(Reason.CLUSTER_UNAVAILABLE, f"VaultSecret {vault_secret.key} has just been changed.")
                 return
         raise GoingAway(Reason.CLUSTER_UNAVAILABLE, f"VaultSecret {vault_secret.key} is gone, or being deleted.")
 
@@ -222,7 +227,8 @@ class Cluster:
         """
         with _known_kind():
             listed, moment = await self._all(partial(wire.vault_secrets, namespace), _identity)
-        return Roll(frozenset(key for key, _ in listed), frozenset(uid for _, uid in listed), moment)
+        leaving = frozenset(key for key, _, leaves in listed if leaves)
+        return Roll(frozenset(key for key, *_ in listed), frozenset(uid for _, uid, _ in listed), moment, leaving)
 
     async def find_vault_secret(self, namespace: str, *, uid: str) -> VaultSecretHead | None:
         """Look for a VaultSecret by its uid; None if there is none.
@@ -288,8 +294,10 @@ def _observed(answer: Answer) -> Observed:
     return observed_from(answer.document["metadata"])
 
 
-def _identity(item: Mapping[str, Any]) -> tuple[ObjectKey, str]:
-    return wire.key_of(item["metadata"]), item["metadata"]["uid"]
+def _identity(item: Mapping[str, Any]) -> tuple[ObjectKey, str, bool]:
+    """Key, uid, and whether it is being deleted."""
+    metadata = item["metadata"]
+    return wire.key_of(metadata), metadata["uid"], "deletionTimestamp" in metadata
 
 
 def _target(item: Mapping[str, Any]) -> tuple[ObjectKey, Observed]:

@@ -104,4 +104,4 @@ async def test_a_vaultsecret_that_is_gone_when_its_status_is_written_is_forgotte
     await world.work()
 
     assert world.forgotten == ["db"]
-    assert world.events == []
+    assert world.events == [("Normal", "Created")]

@@ -88,14 +88,15 @@ async def test_a_strangers_secret_is_left_as_it_is(world: World) -> None:
     assert (world.reads, world.writes) == (0, {})
 
 
-async def test_a_strangers_secret_with_our_label_is_written_only_where_it_may_be_taken_for_ours(world: World) -> None:
-    """Whoever may write Secrets may say that one is ours: that is within their rights over their own Secret."""
+async def test_a_strangers_secret_with_our_label_is_left_as_it_is(world: World) -> None:
+    """It may be somebody's copy of a target, labels and all."""
     world.cluster.create(DB, "helm", {"password": "theirs"}, labels={MANAGED_BY_LABEL: "vaultsync"})
     world.apply()
 
     await world.work()
 
-    assert world.values() == {"password": "first"}
+    assert world.ready().reason == "TargetConflict"
+    assert world.values() == {"password": "theirs"}
 
 
 async def test_a_strangers_secret_may_be_adopted_and_what_it_held_goes(world: World) -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.builders import START, UID, a_vault_secret, an_observed
 from vaultsync.api.v1alpha1 import VaultSecret, VaultSecretSpec
-from vaultsync.rules.access import REFUSED_TYPES, check_target, check_type, check_vault, is_ours
+from vaultsync.rules.access import REFUSED_TYPES, check_target, check_type, check_vault, is_ours, is_written_for
 from vaultsync.rules.observed import Field, Observed, Owner
 from vaultsync.rules.outcome import Reason, SyncError
 
@@ -111,7 +111,29 @@ def test_a_strangers_secret_is_left_alone_and_the_message_says_whose_it_is(obser
 def test_fields_of_ours_alone_make_it_ours() -> None:
     observed = an_observed(managed=False, ours=frozenset({Field("data", "password")}))
 
-    assert is_ours(observed)
+    assert is_ours(a_vault_secret(), observed)
+
+
+def test_a_copy_of_our_secret_is_not_ours_though_it_carries_our_label() -> None:
+    copied = an_observed(owner_uid="another", ours=frozenset(), managers=("kubectl-create",))
+
+    assert not is_ours(a_vault_secret(), copied)
+    with pytest.raises(SyncError, match=r"written by kubectl-create|is owned by"):
+        check_target(a_vault_secret(), copied, rivals=())
+
+
+@pytest.mark.parametrize(
+    ("observed", "written"),
+    [
+        (an_observed(), True),
+        (an_observed(owner_uid="another"), False),
+        (an_observed(ours=frozenset()), False),
+        (an_observed(managed=False), False),
+    ],
+    ids=["it was", "for another VaultSecret", "never, as it is a copy", "it was, and was let go of"],
+)
+def test_a_secret_was_written_for_a_vaultsecret(observed: Observed, written: bool) -> None:
+    assert is_written_for(a_vault_secret(), observed) is written
 
 
 def wins(vault_secret: VaultSecret, rivals: list[VaultSecret]) -> bool:

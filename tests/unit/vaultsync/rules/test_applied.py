@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import FIRST, READ_AT, SECOND, START, a_state, a_vault_secret, an_entry
+from tests.builders import FIRST, READ_AT, SECOND, START, VAULT, a_state, a_vault_secret, an_entry
 from vaultsync.api.v1alpha1 import Encoding, OnDelete, VaultSecret
 from vaultsync.rules.applied import (
     Applied,
@@ -42,7 +42,7 @@ def test_what_was_written_is_read_back(states: tuple[SecretState, ...]) -> None:
     vault_secret = a_vault_secret()
 
     assert from_annotation(to_annotation(vault_secret, states)) == Applied(
-        fingerprint(vault_secret), states, content_fingerprint(vault_secret)
+        fingerprint(vault_secret), states, content_fingerprint(vault_secret), VAULT
     )
 
 

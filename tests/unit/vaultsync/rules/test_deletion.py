@@ -24,7 +24,8 @@ from vaultsync.api import RELEASE_ANNOTATION
 from vaultsync.api.v1alpha1 import StatusMissing, VaultSecret, VaultSecretStatus
 from vaultsync.rules.changes import MOST_LOST, Missing, Seen, Survey
 from vaultsync.rules.deletion import check_brake, check_listing_agrees, emptied, judge, known_names, lost_names
-from vaultsync.rules.outcome import NotThere, NotYet, Reason, SecretRef, SyncError, Vanished
+from vaultsync.rules.outcome import NotThere, NotYet, Reason, SecretRef, SecretState, SyncError, Vanished
+from vaultsync.rules.plan import Plan
 from vaultsync.rules.readings import Absent, Reading
 from vaultsync.rules.wanted import Wanted
 
@@ -49,6 +50,11 @@ def a_deleting(*gone: StatusMissing, release: str | None = None, **spec: object)
     return a_vault_secret(metadata={"annotations": annotations}, status=VaultSecretStatus(missing=gone), **fields)
 
 
+def a_plan(vault_secret: VaultSecret, *wanted: Wanted, known: dict[SecretRef, SecretState]) -> Plan:
+    """What is wanted, known, and missing as the status says."""
+    return Plan(wanted, known, "because", vault_secret.status.missing)
+
+
 def judged(
     vault_secret: VaultSecret,
     wanted: Wanted = REQUIRED,
@@ -57,8 +63,8 @@ def judged(
     was_there: bool = True,
     seen: Seen = CALM,
 ) -> tuple[StatusMissing, ...]:
-    known = {REF: a_state()} if was_there else {}
-    return judge(vault_secret, [wanted], known, {REF: reading or an_absent()}, seen, now=NOW)
+    plan = a_plan(vault_secret, wanted, known={REF: a_state()} if was_there else {})
+    return judge(vault_secret, plan, {REF: reading or an_absent()}, seen, now=NOW)
 
 
 def test_what_is_there_is_not_missing() -> None:
@@ -107,7 +113,7 @@ def test_of_several_all_wait_for_the_last() -> None:
     vault_secret = a_deleting(missing(2 * HOUR, "a"))
 
     with pytest.raises(Vanished, match="There is no b") as caught:
-        judge(vault_secret, [first, second], known, readings, CALM, now=NOW)
+        judge(vault_secret, a_plan(vault_secret, first, second, known=known), readings, CALM, now=NOW)
 
     assert caught.value.missing == (missing(2 * HOUR, "a"), missing(timedelta(0), "b"))
 
@@ -160,16 +166,16 @@ def test_a_person_releases_what_was_missing_by_then() -> None:
     "seen",
     [
         Seen(),
-        replace(CALM, looked_at=NOW - 3 * HOUR),
-        replace(CALM, looked_at=None),
+        replace(CALM, survey=None),
         replace(CALM, sightings={}),
+        replace(CALM, sightings={"db-password": Missing(READ_AT - HOUR)}),
         replace(CALM, sightings={"db-password": a_sighting()}),
     ],
     ids=[
         "before the first poll",
-        "before a poll since it went",
-        "though no poll ended well",
+        "before anybody has counted",
         "before a poll has missed it",
+        "though a poll has missed it before it was last read",
         "while polls still see it",
     ],
 )
@@ -191,9 +197,9 @@ def test_what_may_be_absent_goes_no_sooner_than_a_poll_has_missed_it() -> None:
 def test_what_polls_do_not_follow_need_not_be_missed_by_them(ref: SecretRef) -> None:
     optional = Wanted(ref, optional=True)
 
-    found = judge(a_deleting(), [optional], {ref: a_state()}, {ref: an_absent()}, replace(CALM, sightings={}), now=NOW)
+    plan = a_plan(a_deleting(), optional, known={ref: a_state()})
 
-    assert found == ()
+    assert judge(a_deleting(), plan, {ref: an_absent()}, replace(CALM, sightings={}), now=NOW) == ()
 
 
 def test_a_vault_that_cannot_be_looked_through_is_told() -> None:
@@ -286,6 +292,7 @@ def test_what_would_go_with_its_secret(vault_secret: VaultSecret, names: set[str
         (Seen(catalog={"db-password": a_sighting()}), False),
         (Seen(catalog={}), True),
         (Seen({"db-password": a_sighting(readable=False)}, catalog={}), False),
+        (Seen(catalog={"db-password": a_sighting(readable=False)}), True),
     ],
     ids=[
         "nobody has looked",
@@ -293,7 +300,8 @@ def test_what_would_go_with_its_secret(vault_secret: VaultSecret, names: set[str
         "it was missed",
         "it is listed",
         "it is not listed",
-        "it is disabled",
+        "it is named, and disabled",
+        "it was found, and is disabled",
     ],
 )
 def test_what_counts_as_lost(seen: Seen, lost: bool) -> None:
@@ -346,15 +354,36 @@ FOUND = replace(OPTIONAL, vanished=True)
 def test_while_most_is_gone_nothing_is_read_in_vain(
     vault_secret: VaultSecret, wanted: Wanted, seen: Seen, held: bool
 ) -> None:
-    known = {REF: a_state()}
+    plan = a_plan(vault_secret, wanted, known={REF: a_state()})
 
     if held:
         with pytest.raises(Vanished) as caught:
-            check_brake(vault_secret, [wanted], known, seen, now=NOW)
+            check_brake(vault_secret, plan, seen, now=NOW)
         assert caught.value.reason is Reason.DELETION_HELD
     else:
-        check_brake(vault_secret, [wanted], known, seen, now=NOW)
+        check_brake(vault_secret, plan, seen, now=NOW)
 
 
 def test_the_brake_asks_nothing_of_what_never_was_there() -> None:
-    check_brake(a_deleting(), [REQUIRED], {}, ALARM, now=NOW)
+    check_brake(a_deleting(), a_plan(a_deleting(), REQUIRED, known={}), ALARM, now=NOW)
+
+
+def test_finds_that_are_disabled_together_are_held_too() -> None:
+    finds = a_vault_secret(data=(), data_from=[{"find": {"names": "*"}}])
+    seen = replace(ALARM, catalog={"db-password": a_sighting(readable=False)})
+
+    with pytest.raises(Vanished, match="vanished together"):
+        check_brake(finds, a_plan(finds, known={REF: a_state()}), seen, now=NOW)
+
+
+def test_what_went_before_stays_known_while_more_is_held() -> None:
+    vault_secret = a_deleting(missing(30 * HOUR, "earlier"))
+
+    with pytest.raises(Vanished) as caught:
+        judged(vault_secret, seen=ALARM)
+
+    assert caught.value.missing == (missing(30 * HOUR, "earlier"), missing(timedelta(0)))
+
+
+def test_the_brake_stays_on_while_some_of_what_it_held_is_still_gone() -> None:
+    assert Survey(known=7, lost=4, held=True).holds

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import FAR, READ_AT, SECOND, UID, a_sighting, a_state, a_vault_secret, an_entry, an_observed
+from tests.builders import FAR, READ_AT, SECOND, UID, VAULT, a_sighting, a_state, a_vault_secret, an_entry, an_observed
 from vaultsync.api import APPLIED_ANNOTATION, MANAGED_BY_LABEL, REFRESH_ANNOTATION
 from vaultsync.api.v1alpha1 import StatusEntry, StatusMissing, StatusTarget, VaultSecret, VaultSecretStatus
 from vaultsync.rules.applied import Applied, fingerprint
@@ -297,3 +297,35 @@ def test_what_is_listed_and_fits_a_search_no_more_is_not_read_in_vain() -> None:
     made = plan(observed_with("shop-user"), found("shop-user"), vault_secret=tagged)
 
     assert made.wanted == ()
+
+
+GONE = (StatusMissing(secret_name="db-password", since=READ_AT),)
+MISSES = a_vault_secret(status=VaultSecretStatus(missing=GONE))
+
+
+def told_by(*, owner_uid: str | None = UID, vault: str | None = VAULT) -> Observed:
+    """A target whose annotation tells of that vault, and which says that it belongs to somebody."""
+    return an_observed(owner_uid=owner_uid, applied=Applied(fingerprint(MISSES), (a_state(),), vault=vault))
+
+
+@pytest.mark.parametrize(
+    ("observed", "believed"),
+    [
+        (told_by(), True),
+        (told_by(owner_uid=None), True),
+        (told_by(vault=None), True),
+        (told_by(owner_uid="another"), False),
+        (told_by(vault="https://another.vault.azure.net"), False),
+    ],
+    ids=[
+        "about this VaultSecret and its vault",
+        "though somebody took the owner's label off",
+        "by an older operator",
+        "about another VaultSecret",
+        "about another vault",
+    ],
+)
+def test_what_a_target_tells_is_evidence_where_it_is(observed: Observed, believed: bool) -> None:
+    made = plan(observed, vault_secret=MISSES)
+
+    assert (bool(made.known), made.missing) == (believed, GONE if believed else ())

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import NOTICE, READ_AT, SECOND, START, a_state, a_synced, a_vault_secret
-from vaultsync.api.v1alpha1 import Condition, VaultSecret, VaultSecretStatus
+from vaultsync.api.v1alpha1 import Condition, StatusMissing, VaultSecret, VaultSecretStatus
 from vaultsync.rules.conditions import READY, condition
 from vaultsync.rules.outcome import (
     Change,
@@ -231,3 +231,28 @@ def test_where_no_failure_is_known_none_is_said(status: VaultSecretStatus) -> No
 
 def test_what_failed_last_is_no_matter_once_somebody_has_looked() -> None:
     check_known_trouble(status_of(CREATED, AWAY), NOW)
+
+
+MISSES = (StatusMissing(secret_name="a", since=NOW), StatusMissing(secret_name="b", since=NOW))
+
+
+def test_what_is_back_is_missing_no_more_whatever_else_fails() -> None:
+    before = status_of(CREATED).model_copy(update={"missing": MISSES})
+
+    status = status_after(
+        a_vault_secret(status=before), AWAY, now=LATER, looked_at=None, notice=NOTICE, back=frozenset({"a"})
+    )
+
+    assert [one.secret_name for one in status.missing] == ["b"]
+
+
+def test_what_a_failure_says_to_be_missing_is_told() -> None:
+    gone = Failed(Reason.SECRET_SOFT_DELETED, "Gone.", missing=MISSES)
+
+    assert after(a_vault_secret(status=status_of(CREATED)), gone).missing == MISSES
+
+
+def test_that_everything_was_read_again_in_vain_is_noted_too() -> None:
+    in_vain = Failed(Reason.SECRET_DISABLED, "Disabled.", refreshed="now")
+
+    assert after(a_vault_secret(status=status_of(CREATED)), in_vain).last_handled_refresh == "now"

@@ -28,6 +28,7 @@ class Scene:
         self.clock = Clock()
         self.vault = FakeVault("https://shop.vault.azure.net", clock=self.vault_time)
         self.inventory = Inventory()
+        self.inventory.is_complete = True
         self.is_due: Callable[[ObjectKey], bool] = lambda _: True
         self.added: list[str] = []
         self.polls: list[tuple[Mode, int, Reason | None]] = []

@@ -491,3 +491,16 @@ async def test_of_many_a_few_are_released_at_once(scene: Scene) -> None:
     gate.passes.set()
     await settle()
     assert await scene.claimed() == []
+
+
+async def test_the_inventory_is_complete_once_everybody_on_the_roll_has_been_heard_of(scene: Scene) -> None:
+    first, second = (scene.cluster.put_vault_secret(manifest(spec(), name=name)) for name in ("first", "second"))
+    scene.inventory.put(first)
+    scene.inventory.is_complete = False
+
+    await scene.census.count()
+    before = scene.inventory.is_complete
+    scene.inventory.refuse(second.key)
+    await scene.census.count()
+
+    assert (before, scene.inventory.is_complete) == (False, True)

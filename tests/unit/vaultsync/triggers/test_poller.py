@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.builders import START, a_status, a_status_entry, a_vault_secret, an_entry
-from tests.clocks import settle
+from tests.clocks import settle, skip
 from tests.unit.vaultsync.triggers.scene import SKEW, Scene, nobody, run_for
 from vaultsync.api import ObjectKey
 from vaultsync.rules.changes import Missing, Sighting, Survey
 from vaultsync.rules.outcome import Reason
-from vaultsync.triggers.poller import LIST_AGAIN_AFTER, Health, Mode
+from vaultsync.triggers.poller import LIST_AGAIN_AFTER, READS_AT_ONCE, Health, Mode
 
 
 async def test_a_poll_lists_and_lets_those_be_reconciled_who_are_due(scene: Scene) -> None:
@@ -230,23 +230,6 @@ async def test_two_in_a_row_are_told_to_everybody_once_and_so_is_the_recovery(sc
     assert await scene.polled() == []
 
 
-async def test_a_reading_that_the_vault_has_answered_is_the_recovery_too(scene: Scene) -> None:
-    scene.wants("db", "db-password")
-    scene.wants("api", "api-token")
-    scene.is_due = nobody
-    scene.vault.close_door()
-    await scene.polled()
-    await scene.polled()
-    before = scene.poller.seen
-    scene.added.clear()
-
-    scene.poller.answered()
-
-    assert before.failure is not None
-    assert scene.poller.seen.failure is None
-    assert sorted(scene.added) == ["api", "db"]
-
-
 async def test_an_answered_reading_is_no_news_while_polls_go_well(scene: Scene) -> None:
     scene.wants("db", "db-password")
     scene.is_due = nobody
@@ -387,6 +370,32 @@ async def test_somebody_new_who_wants_it_sooner_is_heard(running: Scene) -> None
     assert times(running) == [0.0, 10.0, 20.0]
 
 
+async def test_a_vault_that_has_answered_a_reading_after_failures_is_polled_at_once(running: Scene) -> None:
+    running.vault.close_door()
+    await run_for(running, 60)
+    failed, running.added[:] = len(running.polls), []
+    before = running.poller.seen
+    running.vault.open_door()
+
+    running.poller.answered()
+    await settle()
+
+    assert len(running.polls) == failed + 1
+    assert (before.failure is None, running.poller.seen.failure is None) == (False, True)
+    assert running.added == ["user"]
+
+
+async def test_who_wants_polls_at_once_again_and_again_has_to_wait_longer_and_longer(running: Scene) -> None:
+    before = len(running.started)
+
+    for _ in range(120):
+        running.poller.hurry(now=True)
+        running.clock.turn(0.5)
+        await skip(0.5)
+
+    assert 3 <= len(running.started) - before <= 9
+
+
 async def test_somebody_new_who_wants_it_later_changes_nothing(running: Scene) -> None:
     await run_for(running, 5)
     running.wants("lazy", "one", interval=3600)
@@ -452,6 +461,40 @@ def holds_on_to(scene: Scene, *secrets: str) -> None:
     scene.inventory.put(a_vault_secret(*entries, status=status, on_source_deleted="Delete"))
 
 
+async def test_nothing_is_counted_before_everybody_has_been_heard_of(scene: Scene) -> None:
+    scene.inventory.is_complete = False
+    holds_on_to(scene, "left", *LOST)
+
+    await scene.polled()
+    before = scene.poller.seen.survey
+    scene.inventory.is_complete = True
+    await scene.polled()
+
+    assert (before, scene.poller.seen.survey) == (None, Survey(known=7, lost=7, held=True))
+
+
+async def test_what_is_missing_is_known_to_nobody_before_all_are_looked_for_one_by_one(scene: Scene) -> None:
+    names = [f"{'lost' if number % 2 else 'left'}-{number:02}" for number in range(3 * READS_AT_ONCE)]
+    holds_on_to(scene, *names)
+    for name in names:
+        if name.startswith("left"):
+            scene.vault.set(name, "x")
+    scene.vault.deny("list")
+    await scene.polled()
+    missed: list[bool] = []
+
+    def note(_: ObjectKey) -> bool:
+        sightings = scene.poller.seen.sightings.values()
+        missed.append(any(isinstance(one, Missing) for one in sightings) and scene.poller.seen.survey is None)
+        return True
+
+    scene.is_due = note
+    await scene.polled()
+
+    assert missed
+    assert not any(missed)
+
+
 @pytest.mark.parametrize("mode", [Mode.LIST, Mode.GET])
 async def test_how_much_is_gone_is_known_before_anybody_acts_on_it(scene: Scene, mode: Mode) -> None:
     holds_on_to(scene, "left", *LOST)
@@ -470,7 +513,7 @@ async def test_how_much_is_gone_is_known_before_anybody_acts_on_it(scene: Scene,
     await scene.polled()
 
     assert scene.polls[-1][0] is mode
-    assert scene.poller.seen.survey == Survey(known=7, lost=6)
+    assert scene.poller.seen.survey == Survey(known=7, lost=6, held=True)
     assert held[-1]
 
 
@@ -481,7 +524,7 @@ async def test_what_a_search_has_found_counts_as_gone_when_a_listing_lacks_it(sc
 
     await scene.polled()
 
-    assert scene.poller.seen.survey == Survey(known=6, lost=6)
+    assert scene.poller.seen.survey == Survey(known=6, lost=6, held=True)
 
 
 async def test_the_first_poll_after_a_restart_counts_what_vanished_before_it(scene: Scene) -> None:

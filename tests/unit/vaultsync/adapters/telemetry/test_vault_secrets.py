@@ -8,7 +8,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.builders import KEY, READ_AT, START, VAULT, a_status, a_status_entry, a_vault_secret
-from vaultsync.adapters.telemetry.states import State, VaultState
+from vaultsync.adapters.telemetry.states import PENDING, State, VaultState
 from vaultsync.adapters.telemetry.vault_secrets import exposition
 from vaultsync.api.v1alpha1 import Condition, VaultSecret
 
@@ -97,5 +97,5 @@ def test_openmetrics_reads_it_too() -> None:
 def test_whatever_a_label_holds_is_read_back(reason: str) -> None:
     failing = told(a_vault_secret(status=a_status(reason=reason or "x")))
 
-    if reason not in {"", "Synced", "Suspended"}:
+    if reason not in {"", "Synced", "Suspended", PENDING}:
         assert failing["failing"][0][0]["reason"] == reason
