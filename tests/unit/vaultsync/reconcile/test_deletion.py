@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.manifests import manifest, spec
 from tests.unit.vaultsync.world import DB, World, entry
 from vaultsync.api import RELEASE_ANNOTATION
 
@@ -155,3 +156,72 @@ async def test_what_comes_back_ends_the_hold(many: World) -> None:
 
     assert many.ready().status == "True"
     assert many.cluster.values(DB) == dict.fromkeys(MANY, "x")
+
+
+# on whose word nothing goes
+
+
+async def test_a_secret_that_was_back_while_something_else_failed_is_waited_for_anew(deleting: World) -> None:
+    deleting.vault.delete("api-token")
+    await deleting.poll()
+    assert [one.secret_name for one in deleting.status().missing] == ["api-token"]
+
+    deleting.vault.disable("db-password")
+    deleting.vault.recover("api-token")
+    await deleting.poll()
+    await deleting.poll(2 * HOUR)
+    assert deleting.ready().reason == "SecretDisabled"
+    deleting.vault.delete("api-token")
+    deleting.vault.enable("db-password")
+    await deleting.poll()
+    await deleting.poll()
+
+    assert deleting.values() == {"password": "first", "token": "token"}
+
+
+@pytest.mark.parametrize("change", [{"suspend": True}, {"onSourceDeleted": "Retain"}], ids=["suspend", "retain"])
+async def test_nothing_goes_that_the_user_has_just_said_to_keep_though_nobody_has_heard_it(
+    deleting: World, change: dict[str, object]
+) -> None:
+    deleting.vault.delete("api-token")
+    await deleting.poll()
+    wanted = manifest(spec(**{"data": [entry(), TOKEN], "onSourceDeleted": "Delete", **change}))
+    deleting.hands.put_vault_secret(wanted)
+
+    await deleting.poll(HOUR)
+    await deleting.poll()
+
+    assert deleting.values() == {"password": "first", "token": "token"}
+
+
+async def test_nothing_goes_from_what_is_retained_though_nobody_has_heard_that_its_vaultsecret_went(
+    world: World,
+) -> None:
+    world.vault.set("api-token", "token")
+    world.apply(entry(), {**TOKEN, "optional": True}, onDelete="Retain")
+    await world.work()
+    await world.poll()
+    world.remove("db", heard=False)
+    world.vault.delete("api-token")
+
+    await world.poll()
+    await world.poll()
+
+    assert world.values() == {"password": "first", "token": "token"}
+
+
+async def test_what_another_vaultsecret_has_left_is_not_deleted_on_its_evidence(world: World) -> None:
+    world.apply(name="old", target={"name": "shared"}, onDelete="Retain")
+    await world.work()
+    await world.poll()
+    world.vault.delete("db-password")
+    await world.poll()
+    world.apply(name="new", target={"name": "shared"}, onSourceDeleted="Delete", deleteAfter="1m")
+    await world.work()
+    world.remove("old")
+
+    for _ in range(6):
+        await world.poll()
+
+    assert world.values("shared") == {"password": "first"}
+    assert world.ready("new").reason == "SecretSoftDeleted"
