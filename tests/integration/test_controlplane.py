@@ -36,7 +36,7 @@ def config_map(name: str, namespace: str, owner: dict[str, str] | None = None) -
 
 def listens(port: int) -> bool:
     """Whether somebody accepts connections on this port of loopback."""
-    with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
+    with suppress(ConnectionRefusedError, ConnectionResetError), socket.create_connection(("127.0.0.1", port)):
         return True
     return False
 

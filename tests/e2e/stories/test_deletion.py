@@ -120,7 +120,9 @@ def test_when_most_of_a_vault_vanishes_nothing_goes_before_somebody_says_so(scen
 
     held = scene.await_reason("DeletionHeld", within=NEXT_POLL + POLL)
     assert held.status == "False"
-    assert f"Most secrets of vault {scene.vault.url} have vanished together, so nothing is deleted" in held.message
+    assert (
+        f"Most secrets of vault {scene.vault.url} whose keys would go with them have vanished together" in held.message
+    )
     assert f"kubectl annotate vaultsecret -n {scene.namespace} db --overwrite {RELEASE_ANNOTATION}=" in held.message
     scene.await_event("Warning", "DeletionHeld", held.message)
     assert brake(scene) == 1
