@@ -1,11 +1,11 @@
 """What everybody but vaultsync does to a cluster, and sees of it: a face that FakeCluster has, and kubectl fills."""
 
-import base64
 import json
 from collections.abc import Mapping
 from typing import Any, Protocol
 
 from tests.controlplane.cluster import Cluster, KubectlFailed
+from tests.secrets import a_secret, decoded, encoded
 from vaultsync.api import KIND, ObjectKey
 from vaultsync.api.v1alpha1 import VaultSecret
 
@@ -55,7 +55,7 @@ class Kubectl:
     def create(
         self, key: ObjectKey, manager: str, data: Mapping[str, str], *, labels: Mapping[str, str] | None = None
     ) -> None:
-        manifest = _secret(key, data)
+        manifest = {**a_secret(key, data), "type": "Opaque"}
         manifest["metadata"]["labels"] = labels or {}
         self._cluster.kubectl("create", f"--field-manager={manager}", "-f", "-", stdin=json.dumps(manifest))
 
@@ -69,14 +69,12 @@ class Kubectl:
         annotations: Mapping[str, str | None] | None = None,
     ) -> None:
         metadata = {"labels": labels or {}, "annotations": annotations or {}}
-        patch = json.dumps({"metadata": metadata, "data": _encoded(data or {})})
+        patch = json.dumps({"metadata": metadata, "data": encoded(data or {})})
         self._kubectl(key, "patch", f"--field-manager={manager}", "--type=merge", f"--patch={patch}")
 
     def apply_as(self, key: ObjectKey, manager: str, data: Mapping[str, str]) -> None:
-        manifest = _secret(key, data)
-        del manifest["type"]
         how = ("--server-side", "--force-conflicts", f"--field-manager={manager}", "-f", "-")
-        self._cluster.kubectl("apply", *how, stdin=json.dumps(manifest))
+        self._cluster.kubectl("apply", *how, stdin=json.dumps(a_secret(key, data)))
 
     def delete(self, key: ObjectKey) -> None:
         self._kubectl(key, "delete")
@@ -86,7 +84,7 @@ class Kubectl:
             secret = json.loads(self._kubectl(key, "get", "-o", "json"))
         except KubectlFailed:
             return None
-        return {name: base64.b64decode(value).decode() for name, value in secret.get("data", {}).items()}
+        return decoded(secret.get("data", {}))
 
     def without_data(self, key: ObjectKey) -> dict[str, Any] | None:
         try:
@@ -115,17 +113,3 @@ class Kubectl:
 
     def _kubectl(self, key: ObjectKey, verb: str, *arguments: str, kind: str = "secret") -> str:
         return self._cluster.kubectl(verb, kind, key.name, f"--namespace={key.namespace}", *arguments)
-
-
-def _secret(key: ObjectKey, data: Mapping[str, str]) -> dict[str, Any]:
-    return {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": key.name, "namespace": key.namespace},
-        "type": "Opaque",
-        "data": _encoded(data),
-    }
-
-
-def _encoded(data: Mapping[str, str | None]) -> dict[str, str | None]:
-    return {name: None if value is None else base64.b64encode(value.encode()).decode() for name, value in data.items()}

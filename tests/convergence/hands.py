@@ -1,11 +1,11 @@
 """Other people's hands on a real cluster, by HTTP: a process of kubectl for each look would take most of the time."""
 
-import base64
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from tests.e2e.kubernetes import KubernetesApi, Object
+from tests.secrets import a_secret, decoded, encoded
 from tests.workloads import a_workload
 from vaultsync.api import API_VERSION, MANAGED_BY, MANAGED_BY_LABEL, ObjectKey
 from vaultsync.api.restarts import WorkloadKind
@@ -29,7 +29,7 @@ class ApiHands:
     def create(
         self, key: ObjectKey, manager: str, data: Mapping[str, str], *, labels: Mapping[str, str] | None = None
     ) -> None:
-        body = {**_secret(key, data), "type": "Opaque"}
+        body = {**a_secret(key, data), "type": "Opaque"}
         body["metadata"]["labels"] = labels or {}
         self._api.create(SECRETS.format(key.namespace), body, manager=manager)
 
@@ -43,10 +43,10 @@ class ApiHands:
         annotations: Mapping[str, str | None] | None = None,
     ) -> None:
         metadata = {"labels": labels or {}, "annotations": annotations or {}}
-        self._api.patch(_path(SECRETS, key), {"metadata": metadata, "data": _encoded(data or {})}, manager=manager)
+        self._api.patch(_path(SECRETS, key), {"metadata": metadata, "data": encoded(data or {})}, manager=manager)
 
     def apply_as(self, key: ObjectKey, manager: str, data: Mapping[str, str]) -> None:
-        self._api.apply(_path(SECRETS, key), _secret(key, data), manager=manager)
+        self._api.apply(_path(SECRETS, key), a_secret(key, data), manager=manager)
 
     def delete(self, key: ObjectKey) -> None:
         self._api.delete(_path(SECRETS, key))
@@ -55,7 +55,7 @@ class ApiHands:
         secret = self._api.get(_path(SECRETS, key))
         if secret is None:
             return None
-        return {name: base64.b64decode(value).decode() for name, value in secret.get("data", {}).items()}
+        return decoded(secret.get("data", {}))
 
     def without_data(self, key: ObjectKey) -> dict[str, Any] | None:
         secret = self._api.get(_path(SECRETS, key))
@@ -134,12 +134,3 @@ def _path(kind: str, key: ObjectKey) -> str:
 def _version(document: Object) -> str:
     version: str = document["metadata"]["resourceVersion"]
     return version
-
-
-def _secret(key: ObjectKey, data: Mapping[str, str]) -> Object:
-    metadata = {"name": key.name, "namespace": key.namespace}
-    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": _encoded(data)}
-
-
-def _encoded(data: Mapping[str, str | None]) -> dict[str, str | None]:
-    return {name: None if value is None else base64.b64encode(value.encode()).decode() for name, value in data.items()}

@@ -5,7 +5,6 @@ deletion, garbage collection, a namespace that is going.
 """
 
 import asyncio
-import base64
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from tests.fakes.ownership import Fields, Path, fields_of
+from tests.secrets import decoded, encoded
 from vaultsync.api import MANAGED_BY, MANAGED_BY_LABEL, ObjectKey
 from vaultsync.api.v1alpha1 import VaultSecret
 from vaultsync.rules.observed import Observed, observed_from
@@ -78,7 +78,7 @@ class Store:
     ) -> None:
         """Make a Secret of the usual type, as `kubectl create` does."""
         fields = Fields()
-        manifest = {"type": "Opaque", "metadata": {"labels": labels or {}}, "data": _encoded(data)}
+        manifest = {"type": "Opaque", "metadata": {"labels": labels or {}}, "data": encoded(data)}
         fields.edit(manager, dict(fields_of(manifest)))
         self._put(key, fields)
 
@@ -94,7 +94,7 @@ class Store:
         """Set fields of a Secret, or remove those that are None, as `kubectl edit` does."""
         manifest = {
             "metadata": {"labels": labels or {}, "annotations": annotations or {}},
-            "data": _encoded(data or {}),
+            "data": encoded(data or {}),
         }
         fields = self._secrets[key].fields.copy()
         fields.edit(manager, dict(fields_of(manifest)))
@@ -103,7 +103,7 @@ class Store:
     def apply_as(self, key: ObjectKey, manager: str, data: Mapping[str, str]) -> None:
         """Apply keys to a Secret under another manager's name, by force."""
         fields = self._secrets[key].fields.copy()
-        fields.apply(manager, dict(fields_of({"data": _encoded(data)})))
+        fields.apply(manager, dict(fields_of({"data": encoded(data)})))
         self._put(key, fields)
 
     def delete(self, key: ObjectKey) -> None:
@@ -116,7 +116,7 @@ class Store:
         secret = self._secrets.get(key)
         if secret is None:
             return None
-        return {name: base64.b64decode(value).decode() for name, value in secret.fields.of("data").items()}
+        return decoded(secret.fields.of("data"))
 
     def without_data(self, key: ObjectKey) -> dict[str, Any] | None:
         """A Secret as `kubectl get` shows it, but for what it holds; None if there is none."""
@@ -198,10 +198,6 @@ class Store:
         """Wake everybody who waits, and let those who begin to wait now wait for the next news."""
         self._news.set()
         self._news = asyncio.Event()
-
-
-def _encoded(data: Mapping[str, str | None]) -> dict[str, str | None]:
-    return {name: None if value is None else base64.b64encode(value.encode()).decode() for name, value in data.items()}
 
 
 def _text(moment: datetime) -> str:
