@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TypeVar
 
 from vaultsync.api import ObjectKey
+from vaultsync.api.moments import is_later
 from vaultsync.api.v1alpha1 import VaultSecret, VaultSecretHead
 from vaultsync.rules.wanted import named_secrets, searches
 
@@ -168,8 +169,8 @@ def _asked(head: VaultSecretHead) -> tuple[object, ...]:
 
 def _is_of_later(told: VaultSecretHead, heard: VaultSecretHead) -> bool:
     """Tell whether a status was written to that very object after what was heard of it."""
-    metadata = heard.metadata
-    return told.metadata.uid == metadata.uid and int(told.metadata.resource_version) > int(metadata.resource_version)
+    same = told.metadata.uid == heard.metadata.uid
+    return same and is_later(told.metadata.resource_version, heard.metadata.resource_version)
 
 
 def _discard(index: MutableMapping[_Name, set[ObjectKey]], name: _Name, key: ObjectKey) -> None:

@@ -73,25 +73,17 @@ DataKey = Annotated[
     ),
 ]
 
-ObjectName = Annotated[
-    str,
-    Field(max_length=253),
-    matching(
-        Pattern(_SUBDOMAIN),
-        "must be a Secret's name: lower-case letters, digits, '-' and '.', each part between dots beginning and "
-        "ending with a letter or digit",
-    ),
-]
 
-WorkloadName = Annotated[
-    str,
-    Field(max_length=253),
-    matching(
+def _name_of(what: str) -> Check:
+    return matching(
         Pattern(_SUBDOMAIN),
-        "must be a workload's name: lower-case letters, digits, '-' and '.', each part between dots beginning and "
-        "ending with a letter or digit",
-    ),
-]
+        f"must be {what}'s name: lower-case letters, digits, '-' and '.', each part between dots beginning and ending "
+        "with a letter or digit",
+    )
+
+
+ObjectName = Annotated[str, Field(max_length=253), _name_of("a Secret")]
+WorkloadName = Annotated[str, Field(max_length=253), _name_of("a workload")]
 
 _QUALIFIED = Pattern(f"({_SUBDOMAIN}/)?{_QUALIFIED_NAME}")
 _LABEL_VALUE = Pattern(f"({_QUALIFIED_NAME})?")

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from vaultsync.rules.outcome import SecretRef, SecretState, SyncError
+from vaultsync.rules.outcome import NotYet, Reason, SecretRef, SecretState, SyncError
 
 CLOCKS_APART = timedelta(hours=1)
 """By how much the vault's clock may be ahead of ours."""
@@ -88,6 +88,10 @@ class Seen:
     """When the last poll began that went well, by our clock."""
     survey: Survey | None = None
     """How much of the vault was gone at that poll."""
+
+    def unknown(self, what: str) -> SyncError:
+        """Why something is not known of the vault: it cannot be polled, or no poll has come to it yet."""
+        return NotYet(Reason.VAULT_UNREACHABLE, what) if self.failure is None else self.failure.anew()
 
     def present(self, names: Iterable[str]) -> frozenset[str]:
         """Which of these, in lower case, polls have seen."""

@@ -65,7 +65,9 @@ def content_changed(
     if change in {Change.ADOPTED, Change.CREATED}:
         return change is Change.ADOPTED
     applied = None if observed is None else observed.applied
-    if applied is not None and applied.content not in {None, content_fingerprint(vault_secret)}:
+    # Another spec is only written by an update: elsewhere there is no second one to be told apart.
+    content = applied.content if applied is not None and change is Change.UPDATED else None
+    if content is not None and content != content_fingerprint(vault_secret):
         return True
     told = {entry.key: entry.version for entry in vault_secret.status.entries}
     before = told or _versions_by_key(() if applied is None else applied.secrets)

@@ -123,20 +123,15 @@ def _vanished(
 
 def _check_surveyed(vault_url: str, seen: Seen) -> None:
     """Let nothing go before a poll has looked how much is gone."""
-    if seen.survey is not None:
-        return
-    if seen.failure is not None:
-        raise seen.failure.anew()
-    raise NotYet(Reason.VAULT_UNREACHABLE, f"Vault {vault_url} has not been looked through yet.")
+    if seen.survey is None:
+        raise seen.unknown(f"Vault {vault_url} has not been looked through yet.")
 
 
 def _check_missed(vault_url: str, plan: Plan, lost: Iterable[Wanted], seen: Seen) -> None:
     """Let nothing go before a poll has missed it, too, where polls look for it."""
     for one in lost:
         if one.ref.follows and not one.vanished and not _is_missed(one, plan, seen):
-            if seen.failure is not None:
-                raise seen.failure.anew()
-            raise NotYet(Reason.VAULT_UNREACHABLE, f"No poll of vault {vault_url} has missed {one.ref.name} yet.")
+            raise seen.unknown(f"No poll of vault {vault_url} has missed {one.ref.name} yet.")
 
 
 def _brake(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from vaultsync.api.v1alpha1 import Find, VaultSecretSpec
 from vaultsync.rules.changes import Seen, Sighting
-from vaultsync.rules.outcome import NotYet, Reason, SecretRef, SecretState, SyncError
+from vaultsync.rules.outcome import Reason, SecretRef, SecretState, SyncError
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +110,8 @@ def check_search(spec: VaultSecretSpec, seen: Seen) -> None:
 
 def check_listing(spec: VaultSecretSpec, seen: Seen) -> None:
     """Wait for the vault's first listing, where there are searches. Raises `NotYet`, or why there is no listing."""
-    if not searches(spec) or seen.catalog is not None:
-        return
-    if seen.failure is not None:
-        raise seen.failure.anew()
-    raise NotYet(Reason.VAULT_UNREACHABLE, f"Vault {spec.vault_url} has not been listed yet.")
+    if searches(spec) and seen.catalog is None:
+        raise seen.unknown(f"Vault {spec.vault_url} has not been listed yet.")
 
 
 def _fits(find: Find, sighting: Sighting) -> bool:

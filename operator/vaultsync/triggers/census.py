@@ -16,6 +16,7 @@ from typing import Protocol
 
 from vaultsync.adapters.cluster import NotInstalled, OutOfDate, Roll
 from vaultsync.api import ObjectKey
+from vaultsync.api.moments import is_later
 from vaultsync.inventory import Inventory
 from vaultsync.rules.observed import Observed
 from vaultsync.rules.outcome import GoingAway, SyncError
@@ -127,7 +128,8 @@ class Census:
             unheard |= {key for key in roll.keys - roll.leaving if not self._inventory.knows(key)}
             for known in self._inventory.all():
                 served = namespace in {None, known.key.namespace}
-                if served and known.key not in roll.keys and not _is_later(known.metadata.resource_version, roll):
+                came_later = is_later(known.metadata.resource_version, roll.resource_version)
+                if served and known.key not in roll.keys and not came_later:
                     logger.info("missed a deletion", extra={"vaultsecret": str(known.key)})
                     self._gone(known.key, known.metadata.uid)
             await self._release_all(self._left_behind(namespace, roll))
@@ -201,14 +203,6 @@ def _is_left_behind(target: Observed, roll: Roll) -> bool:
     of a VaultSecret in a namespace that is not counted here; nothing of it is ours, so it is left to them.
     """
     uid = target.owner_uid
-    if uid is None or uid in roll.uids or not target.ours or _is_later(target.resource_version, roll):
+    if uid is None or uid in roll.uids or not target.ours or is_later(target.resource_version, roll.resource_version):
         return False
     return all(owner.uid != uid for owner in target.owners)
-
-
-def _is_later(resource_version: str, roll: Roll) -> bool:
-    """Tell whether it was made or changed after the count.
-
-    https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions
-    """
-    return int(resource_version) > int(roll.resource_version)

@@ -11,6 +11,7 @@ import kopf
 
 from vaultsync.adapters.cluster import Access
 from vaultsync.api import GROUP, PLURAL, REFRESH_ANNOTATION, RELEASE_ANNOTATION, VERSION, ObjectKey
+from vaultsync.api.moments import is_later
 from vaultsync.api.v1alpha1 import InvalidSpec, OnDelete, VaultSecret, VaultSecretHead
 from vaultsync.inventory import Inventory
 from vaultsync.triggers.polls import Polls
@@ -111,11 +112,8 @@ def _priority(before: VaultSecret | None, after: VaultSecret) -> Priority:
 
 
 def _is_newer(body: Mapping[str, Any], known: VaultSecret) -> bool:
-    """Tell whether the watch says something new: it brings back our own writes, and what they have overtaken.
-
-    https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions
-    """
-    return int(body["metadata"]["resourceVersion"]) > int(known.metadata.resource_version)
+    """Tell whether the watch says something new: it brings back our own writes, and what they have overtaken."""
+    return is_later(body["metadata"]["resourceVersion"], known.metadata.resource_version)
 
 
 def key_of(body: Mapping[str, Any]) -> ObjectKey:

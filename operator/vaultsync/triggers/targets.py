@@ -15,6 +15,7 @@ from typing import Protocol
 
 from vaultsync.adapters.cluster import Bookmark, Gone, HistoryExpired, Listing, Sighted, TargetEvent
 from vaultsync.api import ObjectKey
+from vaultsync.api.moments import is_later
 from vaultsync.rules.observed import Observed
 from vaultsync.rules.outcome import SyncError
 from vaultsync.rules.schedule import Jitter, backoff
@@ -69,12 +70,12 @@ class _View:
 
     def remember(self, key: ObjectKey, observed: Observed) -> None:
         """Take a write of ours as seen, unless the watch has come past it and knows better."""
-        if self.position is None or _is_later(observed.resource_version, self.position):
+        if self.position is None or is_later(observed.resource_version, self.position):
             self._set(key, observed)
 
     def _replace(self, key: ObjectKey, observed: Observed | None, moment: str) -> bool:
         known = self.known.get(key)
-        if known is not None and not _is_later(moment, known.resource_version):
+        if known is not None and not is_later(moment, known.resource_version):
             return False
         self._set(key, observed)
         if known is None or observed is None:
@@ -203,7 +204,3 @@ class Targets:
     def _take(self, event: TargetEvent, view: _View) -> None:
         if view.take(event) and not isinstance(event, Bookmark):
             self._on_change(event.key)
-
-
-def _is_later(moment: str, other: str) -> bool:
-    return int(moment) > int(other)
