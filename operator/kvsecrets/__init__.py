@@ -1,8 +1,8 @@
-"""A client library for Azure Key Vault secrets, sync and async; this module holds the public names and nothing else."""
+"""A client library for Azure Key Vault secrets, for threads and for asyncio. Exports the public names."""
 
-from kvsecrets._changes import CLEAR, Clear
-from kvsecrets._credentials import AsyncSupportsTokenInfo, AsyncTokenCredential, SupportsTokenInfo, TokenCredential
+from kvsecrets._requests import CLEAR, Clear
 from kvsecrets._retry import RetryPolicy
+from kvsecrets._tokens import AsyncSupportsTokenInfo, AsyncTokenCredential, SupportsTokenInfo, TokenCredential
 from kvsecrets.aio import AsyncSecretClient
 from kvsecrets.client import SecretClient
 from kvsecrets.errors import (

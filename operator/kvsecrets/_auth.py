@@ -1,12 +1,13 @@
-"""Key Vault's challenge: the first request of a client draws a 401 that says where and for what to log in.
+"""Key Vault's authentication challenge: which token to request, and sending requests with it.
 
-1. The request goes out without token and without body; the vault answers 401 and names tenant and resource.
-2. The resource must be the vault's own domain, or we ask for no token: a token for one domain never goes to another.
-3. A token for that resource goes along with the real request and with all that follow.
+1. The first request of a client has no token and no body. The vault responds 401 and names its tenant and resource.
+2. The resource must be the vault's own domain. Otherwise no token is requested: a token for one domain is never sent to
+   another.
+3. The real request and all later ones carry a token for that resource.
 
-What was learnt is kept per client. A later 401 means that the token no longer counts: because the vault moved to
-another tenant (a new challenge) or because the session was revoked (a "claims" challenge). Each is answered once, by
-logging in again. https://learn.microsoft.com/azure/key-vault/general/authentication-requests-and-responses
+The challenge is kept per client. A later 401 means that the token is no longer accepted: the vault moved to another
+tenant (a new challenge), or the session was revoked (a claims challenge). Each is handled once, by a new login.
+https://learn.microsoft.com/azure/key-vault/general/authentication-requests-and-responses
 """
 
 import base64
@@ -14,14 +15,22 @@ import re
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
-from kvsecrets._failures import failure
-from kvsecrets._flow import ANSWER_LIMIT, Flow, Login, Token, login
-from kvsecrets._retry import RetryPolicy, attempted
-from kvsecrets._wire import Request, Response
+from kvsecrets._protocol import (
+    MAX_RESPONSE_BYTES,
+    Flow,
+    Request,
+    Response,
+    Token,
+    TokenRequest,
+    decode_json,
+    get_token,
+)
+from kvsecrets._responses import error_from
+from kvsecrets._retry import RetryPolicy, send_with_retries
 from kvsecrets.errors import UnexpectedAnswer, UntrustedChallenge
 
 UNAUTHORIZED = 401
-_HEADER_CHARACTERS = 16_384
+MAX_HEADER_CHARACTERS = 16_384
 _BEARER = re.compile(r"(?:^|,)\s*Bearer\s+", re.IGNORECASE)
 _PARAMETER = re.compile(r'\s*,?\s*([A-Za-z_]+)\s*=\s*(?:"([^"]*)"|([^\s,"]*))')
 _SCOPE = re.compile(r"https://([0-9a-z.-]+)(?::443)?(?:/[!-~]*)?", re.ASCII | re.IGNORECASE)
@@ -30,61 +39,75 @@ _TENANT = re.compile(r"[0-9a-zA-Z.-]{1,253}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """Where to log in: a scope for the token, and the tenant if one is named."""
+    """The scope of the token that the vault requires, and the tenant if it names one."""
 
     scope: str
     tenant: str | None = None
 
 
 @dataclass(slots=True)
-class Access:
-    """How one client gets into its vault, and what its vault's challenge said; shared by all calls of the client."""
+class AuthContext:
+    """How a client authenticates with its vault, and the vault's last challenge; shared by all calls of the client."""
 
     host: str
     retry: RetryPolicy
     verify_resource: bool = True
     challenge: Challenge | None = None
-    refused: Token | None = None
-    """The token that the vault turned down last; it is never used again."""
+    rejected: Token | None = None
+    """The token that the vault rejected last; it is not used again."""
 
 
-def authorized(
-    request: Request, access: Access, *, repeatable: bool = True, limit: int = ANSWER_LIMIT
+def send_authorized(
+    request: Request, auth: AuthContext, *, repeatable: bool = True, max_bytes: int = MAX_RESPONSE_BYTES
 ) -> Flow[Response]:
-    """Send a request with a token, logging in where needed; return the answer, whatever it says."""
-    challenge = access.challenge
+    """Send a request with a token, and log in where needed.
+
+    Returns:
+        The vault's response to the request, whatever its status.
+
+    Raises:
+        NotAuthenticated: The vault responds 401 without a challenge that can be parsed.
+        UntrustedChallenge: The challenge names a domain that is not the vault's own.
+        UnexpectedAnswer: The server accepts a request with a body although it has no token.
+    """
+    challenge = auth.challenge
     discovered = challenge is None
     if challenge is None:
-        response = yield from attempted(replace(request, body=b""), access.retry, repeatable=repeatable, limit=limit)
-        challenge = _learnt(response, request, access)
+        response = yield from send_with_retries(
+            replace(request, body=b""), auth.retry, repeatable=repeatable, max_bytes=max_bytes
+        )
+        challenge = _discover(response, request, auth)
         if challenge is None:
             return response
     claims: str | None = None
     while True:
-        token = yield from login(Login(challenge.scope, challenge.tenant, claims, access.refused))
-        response = yield from attempted(_signed(request, token), access.retry, repeatable=repeatable, limit=limit)
+        token = yield from get_token(TokenRequest(challenge.scope, challenge.tenant, claims, auth.rejected))
+        response = yield from send_with_retries(
+            _with_token(request, token), auth.retry, repeatable=repeatable, max_bytes=max_bytes
+        )
         if response.status != UNAUTHORIZED:
             return response
-        access.refused = token
-        parameters = bearer_parameters(response.headers.get("www-authenticate", ""))
-        demanded = claims_of(parameters)
-        if demanded is not None and claims is None:
-            claims = demanded
+        auth.rejected = token
+        parameters = parse_bearer(response.headers.get("www-authenticate", ""))
+        required_claims = parse_claims(parameters)
+        if required_claims is not None and claims is None:
+            claims = required_claims
             continue
-        fresh = challenge_of(parameters)
-        if fresh is None or discovered or claims is not None:
-            access.challenge = None
+        new_challenge = parse_challenge(parameters)
+        if new_challenge is None or discovered or claims is not None:
+            auth.challenge = None
             return response
-        challenge = access.challenge = _verified(fresh, access)
+        challenge = auth.challenge = _verify(new_challenge, auth)
         discovered = True
 
 
-def bearer_parameters(header: str) -> dict[str, str]:
-    """Read the parameters of a `WWW-Authenticate` header's Bearer challenge; empty if there is none.
+def parse_bearer(header: str) -> dict[str, str]:
+    """Parse the parameters of the Bearer challenge in a `WWW-Authenticate` header.
 
-    Names are in lower case. Of a name given twice the first counts.
+    Returns:
+        The parameters by name in lower case, the first of each name; empty if there is no Bearer challenge.
     """
-    header = header[:_HEADER_CHARACTERS]
+    header = header[:MAX_HEADER_CHARACTERS]
     start = _BEARER.search(header)
     parameters: dict[str, str] = {}
     position = start.end() if start else len(header)
@@ -95,42 +118,44 @@ def bearer_parameters(header: str) -> dict[str, str]:
     return parameters
 
 
-def challenge_of(parameters: dict[str, str]) -> Challenge | None:
-    """Return what a challenge asks for, or None if it names no scope and no resource.
+def parse_challenge(parameters: dict[str, str]) -> Challenge | None:
+    """Return the challenge of a header's parameters, or None if they name neither a scope nor a resource.
 
-    The tenant is the first part of the login page's path; `adfs` there means that no tenant is to be named.
+    The tenant is the first segment of the login URL's path; `adfs` there means that no tenant may be named.
     """
     scope = parameters.get("scope") or ""
     resource = (parameters.get("resource") or "").rstrip("/")
     if not scope and not resource:
         return None
-    page = parameters.get("authorization") or parameters.get("authorization_uri") or ""
+    login_url = parameters.get("authorization") or parameters.get("authorization_uri") or ""
     try:
-        tenant = urlsplit(page).path.strip("/").partition("/")[0]
+        tenant = urlsplit(login_url).path.strip("/").partition("/")[0]
     except ValueError:
         tenant = ""
-    known = bool(_TENANT.fullmatch(tenant)) and tenant.lower() != "adfs"
-    return Challenge(scope or f"{resource}/.default", tenant if known else None)
+    has_tenant = bool(_TENANT.fullmatch(tenant)) and tenant.lower() != "adfs"
+    return Challenge(scope or f"{resource}/.default", tenant if has_tenant else None)
 
 
-def claims_of(parameters: dict[str, str]) -> str | None:
-    """Return the claims that a challenge demands, as the JSON text that credentials take; None if it demands none.
+def parse_claims(parameters: dict[str, str]) -> str | None:
+    """Return the claims that a challenge requires, or None if it requires none.
 
-    They come in base64, of either alphabet, often without padding.
+    They are a JSON object in base64, in either alphabet, often without padding. The text is passed to the credential,
+    which decodes it; its depth is checked here.
     https://learn.microsoft.com/entra/identity-platform/claims-challenge
     """
     encoded = parameters.get("claims", "").replace("+", "-").replace("/", "_")
     try:
-        return base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode() or None
+        claims = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))
+        return claims.decode() if isinstance(decode_json(claims), dict) else None
     except ValueError:
         return None
 
 
-def belongs(scope: str, host: str) -> bool:
-    """Whether a scope's domain is the vault's own: the same, or one that the vault's host name lies below.
+def is_vault_domain(scope: str, host: str) -> bool:
+    """Whether a scope's domain is the vault's host name or a parent domain of it.
 
-    The vendor's client wants the second; the first adds nothing that an attacker could use, and lets a vault stand in
-    for itself in tests. A bare top-level domain is nobody's.
+    The vendor's clients accept only a parent domain. The host name itself is accepted too: it gives an attacker
+    nothing, and a vault on `localhost` can name itself in tests. A top-level domain is never accepted.
     """
     match = _SCOPE.fullmatch(scope)
     if match is None:
@@ -139,32 +164,32 @@ def belongs(scope: str, host: str) -> bool:
     return domain == host or ("." in domain.strip(".") and host.endswith(f".{domain}"))
 
 
-def _learnt(response: Response, request: Request, access: Access) -> Challenge | None:
-    """Return the vault's challenge, now known to the client; None if the answer needs none and is the real one."""
+def _discover(response: Response, request: Request, auth: AuthContext) -> Challenge | None:
+    """Store and return the challenge in the response to the first request; None if that response is the final one."""
     if response.status == UNAUTHORIZED:
-        fresh = challenge_of(bearer_parameters(response.headers.get("www-authenticate", "")))
-        if fresh is None:
-            raise failure(response)
-        access.challenge = _verified(fresh, access)
-        return access.challenge
+        challenge = parse_challenge(parse_bearer(response.headers.get("www-authenticate", "")))
+        if challenge is None:
+            raise error_from(response)
+        auth.challenge = _verify(challenge, auth)
+        return auth.challenge
     if request.body and response.status < UNAUTHORIZED:
         raise UnexpectedAnswer(
-            f"the server took a request without a token (status {response.status}); "
-            "nothing secret is sent to a server that asks for no login",
+            f"the server accepted a request without a token (status {response.status}); "
+            "a secret value is not sent to a server that requires no login",
             status=response.status,
         )
     return None
 
 
-def _verified(challenge: Challenge, access: Access) -> Challenge:
-    if access.verify_resource and not belongs(challenge.scope, access.host):
+def _verify(challenge: Challenge, auth: AuthContext) -> Challenge:
+    if auth.verify_resource and not is_vault_domain(challenge.scope, auth.host):
         raise UntrustedChallenge(
-            f"{access.host} asks for a token for {challenge.scope[:200]!r}, not its own domain; it gets none. If "
-            "this is an emulator that you trust, pass verify_challenge_resource=False"
+            f"{auth.host} requests a token for {challenge.scope[:200]!r}, which is not its own domain; no token was "
+            "requested or sent. For an emulator that you trust, pass verify_challenge_resource=False"
         )
     return challenge
 
 
-def _signed(request: Request, token: Token) -> Request:
+def _with_token(request: Request, token: Token) -> Request:
     headers = {**request.headers, "authorization": f"Bearer {token.text}"}
     return Request(request.method, request.url, headers, request.body)

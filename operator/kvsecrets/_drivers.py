@@ -1,41 +1,37 @@
-"""Runs flows: takes each effect that a flow yields, does it for threads or for asyncio, and sends back what came of it.
+"""Runs flows for threads and for asyncio: executes each effect that a flow yields, and sends its result back.
 
-The two drivers say the same in two worlds. What they share and what a flow may not touch (clocks, chance, HTTP client,
-tokens) is here and nowhere else; every rule about requests and answers is in the flows.
+Clocks, random numbers, connections and tokens are used here only. Every rule about requests and responses is in the
+flows.
 """
 
 import random
 import time
 import uuid
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Self, TypeAlias, TypeVar, assert_never
 
-import httpx
-
-from kvsecrets import _limits
-from kvsecrets._exchange import exchange, exchange_async
-from kvsecrets._flow import Answer, Done, Effect, Flow, Login, Now, Pause, Send, advance
-from kvsecrets._log import log_exchange, log_pause
-from kvsecrets._logins import AsyncLogins, Logins
-from kvsecrets._tracing import Span, Tracer, find_tracer, note, traced
-from kvsecrets._wire import Response
+from kvsecrets import _validation
+from kvsecrets._protocol import Done, Effect, EffectResult, Flow, Now, Pause, Response, Send, TokenRequest, advance
+from kvsecrets._telemetry import Span, Tracer, find_tracer, log_exchange, log_pause, operation_span, record_response
+from kvsecrets._tokens import AsyncTokenProvider, TokenProvider
+from kvsecrets._transport import AsyncConnectionSource, ConnectionSource, exchange, exchange_async
 from kvsecrets.errors import KeyVaultError
 from kvsecrets.models import ResponseInfo
 
 T = TypeVar("T")
 TIMEOUT = 30.0
-"""Seconds that one attempt may take, unless told otherwise."""
+"""Default timeout of one attempt, in seconds."""
 HEADERS = {"accept": "application/json", "accept-encoding": "identity", "user-agent": "kvsecrets"}
-"""Sent along with each request. Answers are small, and compressing secrets tells their size apart from their text."""
+"""Sent with each request. Responses are small, and the size of a compressed secret reveals something about its text."""
 ResponseHook: TypeAlias = Callable[[ResponseInfo], None]
-"""Is called with each answer of a call, those that are tried again and challenges included."""
+"""Called with each response of a call, including challenges and responses that are retried."""
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
-    """Clocks, chance and limits, passed in so that tests can choose them."""
+class Runtime:
+    """The clock, random numbers, timeout and tracer of a client; tests pass their own."""
 
     host: str
     timeout: float
@@ -44,17 +40,29 @@ class Surroundings:
     tracer: Tracer | None = None
 
     @classmethod
-    def real(cls, host: str, timeout: float) -> Self:
-        """Return those of this machine."""
-        return cls(host, _limits.timeout(timeout), time.monotonic, random.uniform, find_tracer())
+    def system(cls, host: str, timeout: float) -> Self:
+        """Return those of the system."""
+        return cls(host, _validation.timeout(timeout), time.monotonic, random.uniform, find_tracer())
+
+    def draw_pause(self, effect: Pause) -> float:
+        """Draw the seconds of a pause, and log them."""
+        seconds = self.uniform(effect.min_seconds, effect.max_seconds)
+        log_pause(seconds)
+        return seconds
+
+    def span(self, flow: Flow[Any]) -> AbstractContextManager[Span | None]:
+        """Return the span of an operation, named after its flow; a null context without a tracer."""
+        if self.tracer is None:
+            return nullcontext()
+        return operation_span(self.tracer, getattr(flow, "__name__", "call"), self.host)
 
 
 def wall_clock() -> float:
-    """Return the seconds since 1970, by which tokens end."""
-    return time.time()  # noqa: TID251 - this is the one place where the library gets it from
+    """Return the seconds since 1970, which token expiry is compared with."""
+    return time.time()  # noqa: TID251 - the only place where the library reads it
 
 
-class _Run:
+class _Call:
     """One run of a flow: its request id, its hook and its span."""
 
     __slots__ = ("headers", "hook", "span")
@@ -64,142 +72,126 @@ class _Run:
         self.hook = hook
         self.span = span
 
-    def saw(self, effect: Send, outcome: Response | KeyVaultError, seconds: float) -> None:
-        """Tell log, span and hook what came of a request."""
+    def record(self, effect: Send, outcome: Response | KeyVaultError, seconds: float) -> None:
+        """Pass the outcome of a request to the log, the span and the hook."""
         request_id = self.headers["x-ms-client-request-id"]
         log_exchange(effect.request, request_id, outcome, seconds)
         if isinstance(outcome, Response):
             if self.span is not None:
-                note(self.span, effect.request.method, request_id, outcome)
+                record_response(self.span, effect.request.method, request_id, outcome)
             if self.hook is not None:
                 self.hook(ResponseInfo(outcome.status, outcome.headers))
 
 
 class Driver:
-    """Runs flows in the calling thread; any number of threads may use one driver."""
+    """Runs flows in the calling thread; threads may share a driver."""
 
     def __init__(
-        self,
-        connection: Callable[[], AbstractContextManager[httpx.Client]],
-        logins: Logins,
-        surroundings: Surroundings,
-        sleep: Callable[[float], None],
+        self, connections: ConnectionSource, tokens: TokenProvider, runtime: Runtime, sleep: Callable[[float], None]
     ) -> None:
-        self._connection = connection
-        self._logins = logins
-        self._around = surroundings
+        self._connections = connections
+        self._tokens = tokens
+        self._runtime = runtime
         self._sleep = sleep
 
     def run(self, flow: Flow[T], hook: ResponseHook | None = None) -> T:
         """Run a flow to its end and return its result."""
-        with _span(self._around, flow) as span:
-            run = _Run(hook, span)
+        with self._runtime.span(flow) as span:
+            call = _Call(hook, span)
             try:
                 step = advance(flow, None)
                 while not isinstance(step, Done):
-                    step = advance(flow, self._answer(step, run))
+                    step = advance(flow, self._result(step, call))
                 return step.result
             finally:
                 flow.close()
 
-    def _answer(self, effect: Effect, run: _Run) -> Answer | KeyVaultError:
-        """Return what came of an effect; a failure is for the flow to judge."""
+    def _result(self, effect: Effect, call: _Call) -> EffectResult | KeyVaultError:
+        """Execute an effect; an error is returned, since the flow decides about it."""
         try:
-            return self._outcome(effect, run)
+            return self._execute(effect, call)
         except KeyVaultError as error:
             return error
 
-    def _outcome(self, effect: Effect, run: _Run) -> Answer:
+    def _execute(self, effect: Effect, call: _Call) -> EffectResult:
         if isinstance(effect, Send):
-            return self._exchange(effect, run)
-        if isinstance(effect, Login):
-            return self._logins.token(effect)
+            return self._send(effect, call)
+        if isinstance(effect, TokenRequest):
+            return self._tokens.token(effect)
         if isinstance(effect, Pause):
-            self._sleep(_drawn(self._around, effect))
+            self._sleep(self._runtime.draw_pause(effect))
             return None
         if isinstance(effect, Now):
-            return self._around.monotonic()
+            return self._runtime.monotonic()
         assert_never(effect)
 
-    def _exchange(self, effect: Send, run: _Run) -> Response:
-        around = self._around
-        start = around.monotonic()
+    def _send(self, effect: Send, call: _Call) -> Response:
+        runtime = self._runtime
+        start = runtime.monotonic()
         try:
-            with self._connection() as http:
-                response = exchange(http, effect, run.headers, around.timeout, around.monotonic)
+            with self._connections() as http:
+                response = exchange(http, effect, call.headers, runtime.timeout, runtime.monotonic)
         except KeyVaultError as error:
-            run.saw(effect, error, around.monotonic() - start)
+            call.record(effect, error, runtime.monotonic() - start)
             raise
-        run.saw(effect, response, around.monotonic() - start)
+        call.record(effect, response, runtime.monotonic() - start)
         return response
 
 
 class AsyncDriver:
-    """Runs flows in the calling task; any number of tasks of one event loop may use one driver."""
+    """Runs flows in the calling task; the tasks of one event loop may share a driver."""
 
     def __init__(
         self,
-        connection: Callable[[], AbstractAsyncContextManager[httpx.AsyncClient]],
-        logins: AsyncLogins,
-        surroundings: Surroundings,
+        connections: AsyncConnectionSource,
+        tokens: AsyncTokenProvider,
+        runtime: Runtime,
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
-        self._connection = connection
-        self._logins = logins
-        self._around = surroundings
+        self._connections = connections
+        self._tokens = tokens
+        self._runtime = runtime
         self._sleep = sleep
 
     async def run(self, flow: Flow[T], hook: ResponseHook | None = None) -> T:
         """Run a flow to its end and return its result; cancelling the task closes the flow."""
-        with _span(self._around, flow) as span:
-            run = _Run(hook, span)
+        with self._runtime.span(flow) as span:
+            call = _Call(hook, span)
             try:
                 step = advance(flow, None)
                 while not isinstance(step, Done):
-                    step = advance(flow, await self._answer(step, run))
+                    step = advance(flow, await self._result(step, call))
                 return step.result
             finally:
                 flow.close()
 
-    async def _answer(self, effect: Effect, run: _Run) -> Answer | KeyVaultError:
-        """Return what came of an effect; a failure is for the flow to judge."""
+    async def _result(self, effect: Effect, call: _Call) -> EffectResult | KeyVaultError:
+        """Execute an effect; an error is returned, since the flow decides about it."""
         try:
-            return await self._outcome(effect, run)
+            return await self._execute(effect, call)
         except KeyVaultError as error:
             return error
 
-    async def _outcome(self, effect: Effect, run: _Run) -> Answer:
+    async def _execute(self, effect: Effect, call: _Call) -> EffectResult:
         if isinstance(effect, Send):
-            return await self._exchange(effect, run)
-        if isinstance(effect, Login):
-            return await self._logins.token(effect)
+            return await self._send(effect, call)
+        if isinstance(effect, TokenRequest):
+            return await self._tokens.token(effect)
         if isinstance(effect, Pause):
-            await self._sleep(_drawn(self._around, effect))
+            await self._sleep(self._runtime.draw_pause(effect))
             return None
         if isinstance(effect, Now):
-            return self._around.monotonic()
+            return self._runtime.monotonic()
         assert_never(effect)
 
-    async def _exchange(self, effect: Send, run: _Run) -> Response:
-        around = self._around
-        start = around.monotonic()
+    async def _send(self, effect: Send, call: _Call) -> Response:
+        runtime = self._runtime
+        start = runtime.monotonic()
         try:
-            async with self._connection() as http:
-                response = await exchange_async(http, effect, run.headers, around.timeout)
+            async with self._connections() as http:
+                response = await exchange_async(http, effect, call.headers, runtime.timeout)
         except KeyVaultError as error:
-            run.saw(effect, error, around.monotonic() - start)
+            call.record(effect, error, runtime.monotonic() - start)
             raise
-        run.saw(effect, response, around.monotonic() - start)
+        call.record(effect, response, runtime.monotonic() - start)
         return response
-
-
-def _drawn(around: Surroundings, effect: Pause) -> float:
-    seconds = around.uniform(effect.least, effect.most)
-    log_pause(seconds)
-    return seconds
-
-
-def _span(around: Surroundings, flow: Flow[Any]) -> AbstractContextManager[Span | None]:
-    if around.tracer is None:
-        return nullcontext()
-    return traced(around.tracer, getattr(flow, "__name__", "call"), around.host)

@@ -1,33 +1,36 @@
-"""When a request is sent again and how long to wait before: exponential, with full jitter, capped, Retry-After obeyed.
+"""Which requests are retried and how long to wait: exponential backoff with full jitter, capped, Retry-After respected.
 
 https://learn.microsoft.com/azure/key-vault/general/overview-throttling asks clients to back off exponentially.
-Draws no random number and waits for nothing itself: the driver does, between the bounds that are given here.
+Draws no random number and does not sleep: the driver does, within the bounds computed here.
 """
 
 from dataclasses import dataclass
 
-from kvsecrets._failures import retry_after
-from kvsecrets._flow import ANSWER_LIMIT, Flow, pause, send
-from kvsecrets._wire import Request, Response
+from kvsecrets._protocol import MAX_RESPONSE_BYTES, Flow, Request, Response, pause, send
+from kvsecrets._responses import retry_after
 from kvsecrets.errors import ConnectionFailed, ConnectionProblem
 
 THROTTLED = 429
-RETRIED = frozenset({THROTTLED, 500, 502, 503, 504})
+RETRYABLE_STATUSES = frozenset({THROTTLED, 500, 502, 503, 504})
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often and how patiently a request is tried.
+    """How often a request is attempted, and how long to wait between attempts.
+
+    Retried are the statuses 429, 500, 502, 503 and 504 and failed connections, except for rejected certificates.
+    Requests that must not run twice (recover and restore) are retried only if they certainly were not executed.
+    https://learn.microsoft.com/azure/key-vault/general/overview-throttling
 
     Args:
-        attempts: How many times in all; 1 means no second try.
-        base_delay: The most seconds before the second attempt; each further wait may be twice as long. Every wait is
-            drawn anew between nothing and its most ("full jitter"), so that many clients do not come back at once.
-        cap: The most seconds that one wait may take. When the vault asks for a longer one (`Retry-After`), we don't
-            wait: the error is raised at once and tells it in `retry_after`.
+        attempts: Number of attempts in total; 1 disables retries.
+        base_delay: Upper bound in seconds of the wait before the second attempt; it doubles for each further attempt.
+            Each wait is drawn at random between 0 and its upper bound (full jitter), which spreads out many clients.
+        cap: Upper bound in seconds of a single wait. If the service asks for more (`Retry-After`), the request is not
+            retried: the error is raised at once, with the requested seconds in `retry_after`.
 
-    Tried again are statuses 429, 500, 502, 503 and 504, and connections that failed, other than for a certificate.
-    Requests that must not run twice (recover and restore) are tried again only if they certainly were not carried out.
+    Raises:
+        ValueError: `attempts` is below 1, `base_delay` is negative, or `base_delay` is above `cap`.
     """
 
     attempts: int = 4
@@ -35,43 +38,57 @@ class RetryPolicy:
     cap: float = 30.0
 
     def __post_init__(self) -> None:
-        """Refuse what makes no sense."""
+        """Reject values out of range."""
         if self.attempts < 1:
-            raise ValueError(f"attempts {self.attempts}: at least one")
+            raise ValueError(f"attempts {self.attempts}: must be at least 1")
         if not 0 <= self.base_delay <= self.cap:
-            raise ValueError(
-                f"base_delay {self.base_delay}, cap {self.cap}: both from 0, the first not above the second"
-            )
+            raise ValueError(f"base_delay {self.base_delay}, cap {self.cap}: must satisfy 0 <= base_delay <= cap")
 
-    def bounds(self, failures: int, asked: float | None = None) -> tuple[float, float] | None:
-        """Return the least and the most seconds to wait after so many failures; None means: give up.
+    def bounds(self, failures: int, requested: float | None = None) -> tuple[float, float] | None:
+        """Return the bounds of the next wait.
 
         Args:
             failures: How many attempts have failed, from 1.
-            asked: The seconds that the vault asked for, if it did.
+            requested: The seconds that the service asked for (`Retry-After`), if it did.
+
+        Returns:
+            The minimum and maximum of the wait in seconds, or None if the request must not be retried.
         """
-        least = asked or 0.0
-        if failures >= self.attempts or least > self.cap:
+        minimum = requested or 0.0
+        if failures >= self.attempts or minimum > self.cap:
             return None
         step = min(self.cap, self.base_delay * 2.0 ** min(failures - 1, 32))
-        return least, max(least, min(self.cap, least + step))
+        return minimum, max(minimum, min(self.cap, minimum + step))
 
 
-def attempted(
-    request: Request, policy: RetryPolicy, *, repeatable: bool = True, limit: int = ANSWER_LIMIT
+def send_with_retries(
+    request: Request, policy: RetryPolicy, *, repeatable: bool = True, max_bytes: int = MAX_RESPONSE_BYTES
 ) -> Flow[Response]:
-    """Send a request, again if need be; return the last answer, whatever it says, or raise the last failure."""
+    """Send a request, with retries.
+
+    Args:
+        request: The request, sent unchanged with each attempt.
+        policy: The number of attempts and the waits.
+        repeatable: Whether the service may execute the request twice.
+        max_bytes: Upper bound of the response body.
+
+    Returns:
+        The last response, whatever its status.
+
+    Raises:
+        ConnectionFailed: The last attempt got no response.
+    """
     failures = 0
     while True:
         try:
-            response = yield from send(request, limit)
-        except ConnectionFailed as failed:
+            response = yield from send(request, max_bytes)
+        except ConnectionFailed as error:
             failures += 1
             bounds = policy.bounds(failures)
-            if bounds is None or failed.problem is ConnectionProblem.UNTRUSTED or not (repeatable or failed.unsent):
+            if bounds is None or error.problem is ConnectionProblem.UNTRUSTED or not (repeatable or error.unsent):
                 raise
         else:
-            if response.status not in RETRIED or not (repeatable or response.status == THROTTLED):
+            if response.status not in RETRYABLE_STATUSES or not (repeatable or response.status == THROTTLED):
                 return response
             failures += 1
             bounds = policy.bounds(failures, retry_after(response.headers))

@@ -1,6 +1,6 @@
-"""The client for threads: a line per operation. What an operation asks, and how its answer is read, is in the flows.
+"""The client for threads. Each method runs a flow: what is sent and how a response is parsed is in `_requests.py`.
 
-`aio.py` is its twin for asyncio; a test holds the two to the same operations, signatures and words.
+`aio.py` has the same client for asyncio; a test compares their operations, signatures and docstrings.
 """
 
 import time
@@ -12,28 +12,25 @@ from typing import Self, TypeVar
 
 import httpx
 
-from kvsecrets import _operations as ask
-from kvsecrets._changes import Changes, Clear
-from kvsecrets._connections import sync_connections
-from kvsecrets._credentials import SyncCredential, check, is_async
-from kvsecrets._drivers import TIMEOUT, Driver, ResponseHook, Surroundings, wall_clock
-from kvsecrets._flow import Flow
-from kvsecrets._logins import Logins
-from kvsecrets._operations import Listing, Page, Vault
-from kvsecrets._retry import RetryPolicy
-from kvsecrets._waiting import (
+from kvsecrets import _requests
+from kvsecrets._drivers import TIMEOUT, Driver, ResponseHook, Runtime, wall_clock
+from kvsecrets._lro import (
     Progress,
     deletion_id,
-    deletion_progress,
+    poll_deletion,
+    poll_recovery,
     recovery_id,
-    recovery_progress,
-    resumed_deletion,
-    resumed_recovery,
+    resume_deletion,
+    resume_recovery,
 )
-from kvsecrets._wire import API_VERSION
+from kvsecrets._protocol import Flow
+from kvsecrets._requests import API_VERSION, Clear, Listing, PropertyChanges, Vault
+from kvsecrets._retry import RetryPolicy
+from kvsecrets._tokens import SyncCredential, TokenProvider, check_credential, is_async_credential
+from kvsecrets._transport import open_connections
 from kvsecrets.models import DeletedSecret, KeyVaultSecret, SecretProperties, SecretValue
 from kvsecrets.operations import DeleteSecretOperation, RecoverDeletedSecretOperation
-from kvsecrets.paging import Paged
+from kvsecrets.paging import Page, Paged
 
 __all__ = ["SecretClient"]
 
@@ -41,22 +38,26 @@ T = TypeVar("T")
 
 
 class SecretClient:
-    """Reads and writes the secrets of one vault, for threads, which may share it; `AsyncSecretClient` is its twin.
+    """Reads and writes the secrets of one vault, for threads, which may share a client.
 
     Args:
-        vault_url: The vault, as in `https://shop.vault.azure.net`.
-        credential: Any credential of azure-identity, or an object with azure-core's `get_token` or `get_token_info`.
-        api_version: The service's API version; one that this library has never heard of is passed on as it is.
-        retry: How often and how patiently a request is tried; by default 4 times within some seconds.
-        timeout: Seconds that one attempt may take.
-        http_client: Your own httpx client, with its proxies, certificates and limits; closing it stays your business.
-        transport: An httpx transport, such as one of `kvsecrets.testing`; not together with `http_client`.
-        verify_challenge_resource: Whether a token is asked for only if it is for the vault's own domain. Switch it off
-            only for an emulator that you trust.
+        vault_url: The vault, such as `https://shop.vault.azure.net`.
+        credential: A credential of azure-identity, or any object with azure-core's `get_token` or `get_token_info`.
+        api_version: The service's API version; it is passed on unchecked.
+        retry: The number of attempts and the waits between them; by default 4 attempts within some seconds.
+        timeout: Upper bound of one attempt, in seconds.
+        http_client: Your own httpx client, with its proxies, certificates and limits; you close it.
+        transport: An httpx transport, such as that of `kvsecrets.testing`; not together with `http_client`.
+        verify_challenge_resource: Whether a token is requested only for the vault's own domain. Disable it only for an
+            emulator that you trust.
 
-    Every call takes a `raw_response_hook`, which is called with each answer of that call, and raises `KeyVaultError`
-    when it fails. What breaks a rule of Key Vault raises `ValueError`, and what is of a wrong type `TypeError`, before
-    anything is sent.
+    Raises:
+        ValueError: An argument breaks a rule, such as a vault URL without https.
+        TypeError: An argument has a wrong type, such as a credential for asyncio.
+
+    Each method takes a `raw_response_hook`, which is called with the `ResponseInfo` of each response of that call, and
+    raises `KeyVaultError` if the call fails. An argument that breaks a rule of Key Vault raises `ValueError`, and one
+    of a wrong type `TypeError`, before anything is sent.
     """
 
     def __init__(
@@ -71,33 +72,36 @@ class SecretClient:
         transport: httpx.BaseTransport | None = None,
         verify_challenge_resource: bool = True,
     ) -> None:
-        check(credential)
-        if is_async(credential):
+        check_credential(credential)
+        if is_async_credential(credential):
             raise TypeError(
-                "this credential is for asyncio: use AsyncSecretClient, or the credential's twin for threads"
+                "this credential is for asyncio: use AsyncSecretClient, or the credential's synchronous counterpart"
             )
-        self._vault = Vault.at(vault_url, api_version, retry, verify_resource=verify_challenge_resource)
-        surroundings = Surroundings.real(self._vault.access.host, timeout)
-        connection, self._close = sync_connections(http_client, transport, timeout)
-        self._driver = Driver(connection, Logins(credential, wall_clock), surroundings, time.sleep)
+        self._vault = Vault.create(vault_url, api_version, retry, verify_resource=verify_challenge_resource)
+        runtime = Runtime.system(self._vault.auth.host, timeout)
+        connections, self._close = open_connections(http_client, transport, timeout)
+        self._driver = Driver(connections, TokenProvider(credential, wall_clock), runtime, time.sleep)
 
     @property
     def vault_url(self) -> str:
-        """The vault that this client talks to."""
+        """The URL of the vault, without a trailing slash."""
         return self._vault.url
 
     def get_secret(
         self, name: str, version: str | None = None, *, raw_response_hook: ResponseHook | None = None
     ) -> KeyVaultSecret:
-        """Read a secret, its newest version or an exact one. Needs the permission secrets/get.
+        """Read a secret, its newest version or an exact one. Requires the permission secrets/get.
 
-        A secret outside of its dates (`not_before`, `expires_on`) is returned all the same.
+        https://learn.microsoft.com/rest/api/keyvault/secrets/get-secret/get-secret
+
+        Returns:
+            The secret with its value, even outside of its `not_before` and `expires_on`.
 
         Raises:
-            SecretNotFound: There is none, or it is deleted.
+            SecretNotFound: It does not exist, or it is deleted.
             SecretDisabled: The version is disabled.
         """
-        return self._driver.run(ask.get_secret(self._vault, name, version), raw_response_hook)
+        return self._driver.run(_requests.get_secret(self._vault, name, version), raw_response_hook)
 
     def set_secret(
         self,
@@ -111,17 +115,21 @@ class SecretClient:
         expires_on: datetime | None = None,
         raw_response_hook: ResponseHook | None = None,
     ) -> KeyVaultSecret:
-        """Write a secret; a name that exists gets a new version. Needs the permission secrets/set.
+        """Write a secret; an existing name gets a new version. Requires the permission secrets/set.
 
-        Nothing of the version before is taken over: what is not given here is not set.
+        The new version inherits nothing: properties that are not passed are not set.
+        https://learn.microsoft.com/rest/api/keyvault/secrets/set-secret/set-secret
+
+        Returns:
+            The new version with its value.
 
         Raises:
-            Conflict: The name belongs to a deleted secret: recover or purge that first.
+            Conflict: A deleted secret has this name: recover or purge it first.
         """
-        properties = Changes(
+        properties = PropertyChanges(
             content_type=content_type, tags=tags, enabled=enabled, not_before=not_before, expires_on=expires_on
         )
-        return self._driver.run(ask.set_secret(self._vault, name, value, properties), raw_response_hook)
+        return self._driver.run(_requests.set_secret(self._vault, name, value, properties), raw_response_hook)
 
     def update_secret_properties(
         self,
@@ -135,139 +143,197 @@ class SecretClient:
         expires_on: datetime | Clear | None = None,
         raw_response_hook: ResponseHook | None = None,
     ) -> SecretProperties:
-        """Change properties of a version, by default the newest; the value stays. Needs the permission secrets/set.
+        """Change properties of a version, by default the newest. Requires the permission secrets/set.
 
-        What is not given (None) stays as it is; `CLEAR` empties a field. Tags are replaced as a whole.
+        None leaves a field unchanged, `CLEAR` empties it. Tags are replaced as a whole. The value does not change.
+        https://learn.microsoft.com/rest/api/keyvault/secrets/update-secret/update-secret
+
+        Returns:
+            The properties after the change.
 
         Raises:
-            SecretNotFound: There is none, or it is deleted.
+            SecretNotFound: The secret or version does not exist, or it is deleted.
         """
-        changes = Changes(
+        changes = PropertyChanges(
             content_type=content_type, tags=tags, enabled=enabled, not_before=not_before, expires_on=expires_on
         )
-        return self._driver.run(ask.update_secret_properties(self._vault, name, version, changes), raw_response_hook)
+        return self._driver.run(
+            _requests.update_secret_properties(self._vault, name, version, changes), raw_response_hook
+        )
 
     def replace_secret_properties(
         self, properties: SecretProperties, *, raw_response_hook: ResponseHook | None = None
     ) -> SecretProperties:
-        """Make a version's properties exactly these: a field that is None becomes empty. Needs secrets/set.
+        """Replace the properties of a version; a field that is None becomes empty. Requires secrets/set.
 
-        The version is the one in `properties.id`, or the newest if it has none. Written are content type, tags,
-        enabled, `not_before` and `expires_on`; `dataclasses.replace` makes the value from one that was read.
+        The version is that of `properties.id`, or the newest if it has none. Content type, tags, enabled, `not_before`
+        and `expires_on` are written; use `dataclasses.replace` on properties that were read.
+        https://learn.microsoft.com/rest/api/keyvault/secrets/update-secret/update-secret
+
+        Returns:
+            The properties after the change.
 
         Raises:
-            SecretNotFound: There is none, or it is deleted.
+            SecretNotFound: The secret or version does not exist, or it is deleted.
         """
-        where, changes = properties.id, Changes.to(properties)
+        secret_id, changes = properties.id, PropertyChanges.replacing_all(properties)
         return self._driver.run(
-            ask.update_secret_properties(self._vault, where.name, where.version, changes), raw_response_hook
+            _requests.update_secret_properties(self._vault, secret_id.name, secret_id.version, changes),
+            raw_response_hook,
         )
 
     def list_properties_of_secrets(self, *, raw_response_hook: ResponseHook | None = None) -> Paged[SecretProperties]:
-        """List the properties of all secrets, disabled ones included, without values. Needs secrets/list.
+        """List the properties of all secrets, including disabled ones. Requires secrets/list.
 
-        They are those of each secret's newest version, whose id the list does not tell.
+        https://learn.microsoft.com/rest/api/keyvault/secrets/get-secrets/get-secrets
+
+        Returns:
+            The properties of each secret's newest version, without its version id; read while iterating.
         """
-        return self._paged(ask.secrets_listing(), raw_response_hook)
+        return self._paged(_requests.SECRETS, raw_response_hook)
 
     def list_properties_of_secret_versions(
         self, name: str, *, raw_response_hook: ResponseHook | None = None
     ) -> Paged[SecretProperties]:
-        """List the properties of a secret's versions, without values. Needs secrets/list.
+        """List the properties of a secret's versions. Requires secrets/list.
 
-        They come in the order of their ids, which is not that of time; a secret that does not exist has none.
+        https://learn.microsoft.com/rest/api/keyvault/secrets/get-secret-versions/get-secret-versions
+
+        Returns:
+            The properties of each version, ordered by version id, which is random; read while iterating. Empty if the
+            secret does not exist.
         """
-        return self._paged(ask.versions_listing(name), raw_response_hook)
+        return self._paged(_requests.versions_of(name), raw_response_hook)
 
     def begin_delete_secret(self, name: str, *, raw_response_hook: ResponseHook | None = None) -> DeleteSecretOperation:
-        """Delete a secret with all its versions. Needs the permission secrets/delete.
+        """Delete a secret with all its versions. Requires the permission secrets/delete.
 
-        It can be recovered or purged once the operation has completed. On a vault without soft-delete the deletion is
-        final, and the operation completed at once.
+        https://learn.microsoft.com/rest/api/keyvault/secrets/delete-secret/delete-secret
+
+        Returns:
+            The operation. Once it has completed, the secret can be recovered or purged. On a vault without soft-delete
+            it has completed already, and the deletion is final.
 
         Raises:
-            SecretNotFound: There is none, or it is deleted already.
+            SecretNotFound: The secret does not exist, or it is deleted already.
         """
-        deleted = self._driver.run(ask.delete_secret(self._vault, name), raw_response_hook)
+        deleted = self._driver.run(_requests.delete_secret(self._vault, name), raw_response_hook)
         start = Progress(done=deleted.recovery_id is None, value=deleted)
         return self._deletion(name, deletion_id(self._vault, deleted), start, raw_response_hook)
 
     def resume_delete_secret(
         self, operation_id: str, *, raw_response_hook: ResponseHook | None = None
     ) -> DeleteSecretOperation:
-        """Take up a deletion again by its `id`; asks the vault for nothing yet."""
-        name, start = resumed_deletion(self._vault, operation_id)
+        """Resume a deletion by its `id`; sends no request.
+
+        Returns:
+            The operation, without a value until it has completed.
+
+        Raises:
+            ValueError: It is not the id of a deletion in this vault.
+        """
+        name, start = resume_deletion(self._vault, operation_id)
         return self._deletion(name, operation_id, start, raw_response_hook)
 
     def begin_recover_deleted_secret(
         self, name: str, *, raw_response_hook: ResponseHook | None = None
     ) -> RecoverDeletedSecretOperation:
-        """Bring a deleted secret back, with all its versions. Needs the permission secrets/recover.
+        """Recover a deleted secret with all its versions. Requires the permission secrets/recover.
 
-        It can be read again once the operation has completed.
+        https://learn.microsoft.com/rest/api/keyvault/secrets/recover-deleted-secret/recover-deleted-secret
+
+        Returns:
+            The operation. Once it has completed, the secret can be read.
 
         Raises:
-            SecretNotFound: No such secret is deleted.
-            Conflict: Its deletion is still under way.
+            SecretNotFound: There is no deleted secret of this name.
+            Conflict: Its deletion is still in progress.
         """
-        properties = self._driver.run(ask.recover_deleted_secret(self._vault, name), raw_response_hook)
+        properties = self._driver.run(_requests.recover_deleted_secret(self._vault, name), raw_response_hook)
         start = Progress(done=False, value=properties)
         return self._recovery(name, recovery_id(self._vault, properties), start, raw_response_hook)
 
     def resume_recover_deleted_secret(
         self, operation_id: str, *, raw_response_hook: ResponseHook | None = None
     ) -> RecoverDeletedSecretOperation:
-        """Take up a recovery again by its `id`; asks the vault for nothing yet."""
-        name = resumed_recovery(self._vault, operation_id)
+        """Resume a recovery by its `id`; sends no request.
+
+        Returns:
+            The operation, without a value until it has completed.
+
+        Raises:
+            ValueError: It is not the id of a recovery in this vault.
+        """
+        name = resume_recovery(self._vault, operation_id)
         return self._recovery(name, operation_id, Progress(done=False), raw_response_hook)
 
     def purge_deleted_secret(self, name: str, *, raw_response_hook: ResponseHook | None = None) -> None:
-        """Destroy a deleted secret for good. Needs the permission secrets/purge.
+        """Permanently delete a deleted secret. Requires the permission secrets/purge.
 
-        The name is free again some seconds later.
+        The name can be used again some seconds later.
+        https://learn.microsoft.com/rest/api/keyvault/secrets/purge-deleted-secret/purge-deleted-secret
 
         Raises:
-            PurgeProtected: The vault lets nobody purge; the secret goes when its retention period ends.
-            Conflict: Its deletion is still under way.
-            SecretNotFound: No such secret is deleted.
+            PurgeProtected: The vault has purge protection; the secret is purged when its retention period ends.
+            Conflict: Its deletion is still in progress.
+            SecretNotFound: There is no deleted secret of this name.
         """
-        self._driver.run(ask.purge_deleted_secret(self._vault, name), raw_response_hook)
+        self._driver.run(_requests.purge_deleted_secret(self._vault, name), raw_response_hook)
 
     def get_deleted_secret(self, name: str, *, raw_response_hook: ResponseHook | None = None) -> DeletedSecret:
-        """Read what is known of a deleted secret. Needs the permission secrets/get.
+        """Read a deleted secret. Requires the permission secrets/get.
+
+        https://learn.microsoft.com/rest/api/keyvault/secrets/get-deleted-secret/get-deleted-secret
+
+        Returns:
+            Its properties, without its value, and the dates of its deletion and purge.
 
         Raises:
-            SecretNotFound: There is none, or its deletion is still under way.
+            SecretNotFound: There is no deleted secret of this name, or its deletion is still in progress.
         """
-        return self._driver.run(ask.get_deleted_secret(self._vault, name), raw_response_hook)
+        return self._driver.run(_requests.get_deleted_secret(self._vault, name), raw_response_hook)
 
     def list_deleted_secrets(self, *, raw_response_hook: ResponseHook | None = None) -> Paged[DeletedSecret]:
-        """List the deleted secrets that can still be recovered. Needs the permission secrets/list."""
-        return self._paged(ask.deleted_listing(), raw_response_hook)
+        """List the deleted secrets that can be recovered. Requires the permission secrets/list.
+
+        https://learn.microsoft.com/rest/api/keyvault/secrets/get-deleted-secrets/get-deleted-secrets
+
+        Returns:
+            The deleted secrets, without values; read while iterating.
+        """
+        return self._paged(_requests.DELETED_SECRETS, raw_response_hook)
 
     def backup_secret(self, name: str, *, raw_response_hook: ResponseHook | None = None) -> bytes:
-        """Return a backup of a secret with all its versions. Needs the permission secrets/backup.
+        """Back up a secret with all its versions. Requires the permission secrets/backup.
 
-        Only Key Vault can read it, and restore it only within the same subscription and geography.
+        https://learn.microsoft.com/rest/api/keyvault/secrets/backup-secret/backup-secret
+
+        Returns:
+            Encrypted bytes, which Key Vault can restore within the same subscription and geography.
 
         Raises:
-            SecretNotFound: There is none, or it is deleted.
+            SecretNotFound: The secret does not exist, or it is deleted.
         """
-        return self._driver.run(ask.backup_secret(self._vault, name), raw_response_hook)
+        return self._driver.run(_requests.backup_secret(self._vault, name), raw_response_hook)
 
     def restore_secret_backup(
         self, backup: bytes, *, raw_response_hook: ResponseHook | None = None
     ) -> SecretProperties:
-        """Bring back a secret with all its versions from a backup. Needs the permission secrets/restore.
+        """Restore a secret with all its versions from a backup. Requires the permission secrets/restore.
+
+        https://learn.microsoft.com/rest/api/keyvault/secrets/restore-secret/restore-secret
+
+        Returns:
+            The properties of the newest version.
 
         Raises:
-            Conflict: The vault has a secret of that name, or one that is deleted.
-            BadRequest: It is no backup.
+            Conflict: The vault has a secret of that name, or a deleted one.
+            BadRequest: It is not a backup.
         """
-        return self._driver.run(ask.restore_secret_backup(self._vault, backup), raw_response_hook)
+        return self._driver.run(_requests.restore_secret_backup(self._vault, backup), raw_response_hook)
 
     def close(self) -> None:
-        """Close the connections that this client made; closing twice does no harm."""
+        """Close the library's own connections; further calls of this method do nothing."""
         self._close()
 
     def __enter__(self) -> Self:
@@ -279,18 +345,18 @@ class SecretClient:
     def _deletion(
         self, name: str, operation_id: str, start: Progress[DeletedSecret], hook: ResponseHook | None
     ) -> DeleteSecretOperation:
-        look = partial(deletion_progress, self._vault, name)
-        return DeleteSecretOperation(operation_id, start, look, partial(self._run, hook))
+        poll = partial(poll_deletion, self._vault, name)
+        return DeleteSecretOperation(operation_id, start, poll, partial(self._run, hook))
 
     def _recovery(
         self, name: str, operation_id: str, start: Progress[SecretProperties], hook: ResponseHook | None
     ) -> RecoverDeletedSecretOperation:
-        look = partial(recovery_progress, self._vault, name)
-        return RecoverDeletedSecretOperation(operation_id, start, look, partial(self._run, hook))
+        poll = partial(poll_recovery, self._vault, name)
+        return RecoverDeletedSecretOperation(operation_id, start, poll, partial(self._run, hook))
 
     def _paged(self, listing: Listing[T], hook: ResponseHook | None) -> Paged[T]:
         def fetch(token: str | None, size: int | None) -> Page[T]:
-            return self._driver.run(ask.list_page(self._vault, listing, token, size), hook)
+            return self._driver.run(_requests.list_page(self._vault, listing, token, size), hook)
 
         return Paged(fetch)
 

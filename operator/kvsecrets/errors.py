@@ -1,21 +1,23 @@
-"""Every way in which a call can fail, as one tree; holds no rule about when to try again and never a value or a body.
+"""The errors of the library as one tree. None of them contains a secret value, a token or a body.
 
 KeyVaultError
-├── ConnectionFailed        no answer came: name, network, certificate, time; `.problem` says which
+├── ConnectionFailed        no complete response arrived; `.problem` says why
 ├── LoginFailed             the credential gave no token
-├── UntrustedChallenge      the answer asks us to log in for a foreign domain
-├── UnexpectedAnswer        an answer came that is not Key Vault's, or that cannot be read
-└── ResponseError           Key Vault said no: `.status`, `.code`, `.inner_code`, request ids
+├── UntrustedChallenge      the server requests a token for a foreign domain
+├── UnexpectedAnswer        the response is not one of Key Vault, or cannot be parsed
+└── ResponseError           Key Vault returned an error: `.status`, `.code`, `.inner_code`, request ids
     ├── BadRequest            400
     ├── NotAuthenticated      401
-    ├── AccessDenied          403, no permission
-    ├── FirewallDenied        403, from this address
-    ├── SecretDisabled        403, the secret (or this version) is switched off
-    ├── PurgeProtected        403, the vault lets nobody purge
+    ├── AccessDenied          403, the permission is missing
+    ├── FirewallDenied        403, the network is not allowed
+    ├── SecretDisabled        403, the secret or this version is disabled
+    ├── PurgeProtected        403, the vault has purge protection
     ├── SecretNotFound        404
     ├── Conflict              409
     ├── Throttled             429
     └── ServerFailed          5xx
+
+https://learn.microsoft.com/azure/key-vault/general/rest-error-codes
 """
 
 from enum import StrEnum
@@ -42,26 +44,26 @@ __all__ = [
 
 
 class KeyVaultError(Exception):
-    """Whatever went wrong between this library and a vault; catch it to catch everything below."""
+    """Base class of all errors of this library, except for `ValueError` and `TypeError` of wrong arguments."""
 
 
 class ConnectionProblem(StrEnum):
-    """Why no answer came."""
+    """Why no complete response arrived."""
 
     UNRESOLVED = "unresolved"
     """The host name does not exist. A vault that does not exist has no name in DNS."""
     UNREACHABLE = "unreachable"
-    """No connection: refused, no route, proxy away, name server away, or no answer to the handshake in time."""
+    """No connection: refused, no route, no proxy, no DNS server, or no handshake in time."""
     UNTRUSTED = "untrusted"
-    """The server's certificate is not one that we trust for this name."""
+    """The server's certificate is not trusted for this host name."""
     TIMED_OUT = "timed out"
-    """Connected, but the answer did not come in time; the vault may have acted on the request."""
+    """Connected, but the response did not arrive in time; the vault may have executed the request."""
     BROKEN = "broken"
-    """The connection broke before the whole answer was in; the vault may have acted on the request."""
+    """The connection broke before the response was complete; the vault may have executed the request."""
 
 
 class ConnectionFailed(KeyVaultError):
-    """No (whole) answer came from the vault."""
+    """No complete response arrived; `problem` says why."""
 
     def __init__(self, message: str, problem: ConnectionProblem = ConnectionProblem.UNREACHABLE) -> None:
         super().__init__(message)
@@ -69,12 +71,12 @@ class ConnectionFailed(KeyVaultError):
 
     @property
     def unresolved(self) -> bool:
-        """Whether the vault's host name does not exist, which is how a vault that does not exist shows itself."""
+        """Whether the vault's host name does not exist, which is how a vault that does not exist appears."""
         return self.problem is ConnectionProblem.UNRESOLVED
 
     @property
     def unsent(self) -> bool:
-        """Whether the request certainly never reached the vault."""
+        """Whether the request certainly did not reach the vault."""
         return self.problem not in (ConnectionProblem.TIMED_OUT, ConnectionProblem.BROKEN)
 
 
@@ -83,11 +85,17 @@ class LoginFailed(KeyVaultError):
 
 
 class UntrustedChallenge(KeyVaultError):
-    """The server asks us to log in for a domain that is not the vault's; no token was asked for or sent."""
+    """The server requests a token for a domain that is not the vault's; no token was requested or sent."""
 
 
 class UnexpectedAnswer(KeyVaultError):
-    """An answer came that Key Vault would not give, as from a proxy in between, or that cannot be read."""
+    """The response is not one of Key Vault, such as that of a proxy, or it cannot be parsed.
+
+    Args:
+        message: What is unexpected about it.
+        status: The HTTP status, if a response arrived.
+        request_id: `x-ms-request-id`, if the response has one.
+    """
 
     def __init__(self, message: str, *, status: int | None = None, request_id: str | None = None) -> None:
         super().__init__(message)
@@ -96,16 +104,18 @@ class UnexpectedAnswer(KeyVaultError):
 
 
 class ResponseError(KeyVaultError):
-    """Key Vault answered with an error.
+    """Key Vault returned an error.
+
+    https://learn.microsoft.com/azure/key-vault/general/rest-error-codes
 
     Args:
         status: The HTTP status.
-        code: `error.code` of the answer, such as `Forbidden`, where there is one.
-        inner_code: `error.innererror.code`, such as `ForbiddenByFirewall`, where there is one.
-        message: The service's sentence, in one line and never longer than 1,000 characters.
-        request_id: `x-ms-request-id`, by which the vendor's support finds the call.
-        client_request_id: `x-ms-client-request-id`, by which you find it in your own log.
-        retry_after: Seconds that the service asks us to wait, where it says so.
+        code: `error.code` of the response, such as `Forbidden`, if it has one.
+        inner_code: `error.innererror.code`, such as `ForbiddenByFirewall`, if it has one.
+        message: The service's message, in one line of at most 1,000 characters.
+        request_id: `x-ms-request-id`, which the vendor's support asks for.
+        client_request_id: `x-ms-client-request-id`, which is in the log of this library.
+        retry_after: Seconds that the service asks to wait (`Retry-After`), if it does.
     """
 
     def __init__(
@@ -129,7 +139,7 @@ class ResponseError(KeyVaultError):
         self.retry_after = retry_after
 
     def __str__(self) -> str:
-        """Status, codes, the service's sentence and both request ids, in one line."""
+        """Return status, codes, the service's message and both request ids, in one line."""
         codes = "/".join(code for code in (self.code, self.inner_code) if code)
         head = " ".join(part for part in (str(self.status), codes) if part)
         text = f"{head}: {self.message}" if self.message else head
@@ -138,40 +148,40 @@ class ResponseError(KeyVaultError):
 
 
 class BadRequest(ResponseError):
-    """400: the vault does not take the request as it is; sending it again changes nothing."""
+    """400: the vault rejects the request; sending it again changes nothing."""
 
 
 class NotAuthenticated(ResponseError):
-    """401: the vault does not accept the token, even a fresh one."""
+    """401: the vault does not accept the token, even a new one."""
 
 
 class AccessDenied(ResponseError):
-    """403: the identity lacks the permission; a new role assignment can take minutes to arrive."""
+    """403: the identity lacks the permission; a new role assignment can take minutes to take effect."""
 
 
 class FirewallDenied(ResponseError):
-    """403: the vault's network rules do not let this address in, whoever asks."""
+    """403: the vault's firewall or private endpoint does not allow this network."""
 
 
 class SecretDisabled(ResponseError):
-    """403: the secret, or the version asked for, is disabled."""
+    """403: the secret, or the requested version, is disabled."""
 
 
 class PurgeProtected(ResponseError):
-    """403: the vault has purge protection; the secret goes by itself when its retention period ends."""
+    """403: the vault has purge protection; the secret is purged when its retention period ends."""
 
 
 class SecretNotFound(ResponseError):
-    """404: the vault has no such secret or version; it may be soft-deleted or on its way back from that."""
+    """404: the vault has no such secret or version; it may be soft-deleted, or its recovery may be in progress."""
 
 
 class Conflict(ResponseError):
-    """409: the name is taken by a deleted secret, or by one on its way to or from deletion; see `.inner_code`."""
+    """409: a deleted secret has this name, or its deletion or recovery is in progress; see `.inner_code`."""
 
 
 class Throttled(ResponseError):
-    """429: too many requests for this vault; `.retry_after` says how long to wait, if the vault said so."""
+    """429: the vault is throttling requests; `.retry_after` has the seconds to wait, if the vault names them."""
 
 
 class ServerFailed(ResponseError):
-    """5xx: the service failed; the request may or may not have been carried out."""
+    """5xx: the service failed; it may or may not have executed the request."""

@@ -1,6 +1,7 @@
-"""What a vault holds, as values: secrets, their properties, ids and deletions. Knows no JSON and no HTTP.
+"""The models of the library: secrets, their properties, ids and deletions. Knows no JSON and no HTTP.
 
-All of them can be constructed by hand, for tests of code that uses this library. All times are aware datetimes in UTC.
+All of them can be constructed directly, for tests of code that uses this library. All datetimes are aware and in UTC.
+https://learn.microsoft.com/azure/key-vault/secrets/about-secrets
 """
 
 import re
@@ -12,31 +13,38 @@ from typing import NoReturn, Self
 
 HIDDEN = "**********"
 SURROGATE = re.compile("[\ud800-\udfff]")
-"""Half of a character of UTF-16. No encoding can write it alone, so it is refused before it is lost on its way."""
+"""An unpaired UTF-16 surrogate, which no encoding can represent."""
 _ID = re.compile(
     r"(https://[^/?#\\@\s]+)/(?:deleted)?secrets/([0-9a-zA-Z-]{1,127})(?:/([0-9a-zA-Z]{1,64}))?/?", re.ASCII
 )
 
 
 class SecretValue:
-    """A secret text that does not show itself: printing, formatting and logging it give asterisks.
+    """A secret text that is hidden when it is printed, formatted or logged.
 
-    Only `reveal()` gives the text. Two values are equal when their texts are. It cannot be pickled, copied into JSON or
-    hashed, so that it does not end up in a cache, a queue or a digest by accident.
+    Only `reveal()` returns the text. Two values are equal if their texts are. A value cannot be pickled, copied,
+    serialized to JSON or hashed, so it does not end up in a cache, a queue or a digest by accident.
+
+    Args:
+        text: The secret text.
+
+    Raises:
+        TypeError: `text` is not a `str`.
+        ValueError: `text` contains an unpaired surrogate.
     """
 
     __slots__ = ("_text",)
-    __hash__ = None  # type: ignore[assignment]  # a mutable-looking default of object would make it usable as a key
+    __hash__ = None  # type: ignore[assignment]  # object's default would make a value usable as a dictionary key
 
     def __init__(self, text: str) -> None:
         if not isinstance(text, str):
-            raise TypeError(f"a secret value is a str, not {type(text).__name__}")
+            raise TypeError(f"a secret value must be a str, not {type(text).__name__}")
         if SURROGATE.search(text):
-            raise ValueError("a secret value is Unicode text: it must not hold lone surrogates")
+            raise ValueError("a secret value must be Unicode text: it contains an unpaired surrogate")
         self._text = text
 
     def reveal(self) -> str:
-        """Return the secret text itself."""
+        """Return the secret text."""
         return self._text
 
     def __eq__(self, other: object) -> bool:
@@ -54,16 +62,17 @@ class SecretValue:
         return format(HIDDEN, spec)
 
     def __reduce_ex__(self, _protocol: object) -> NoReturn:
-        """Refuse to be pickled or copied deeply."""
-        raise TypeError("a SecretValue is not pickled; reveal() it where you really mean to write it down")
+        """Reject pickling and copying."""
+        raise TypeError("a SecretValue cannot be pickled or copied; use reveal() to write its text on purpose")
 
 
 @dataclass(frozen=True, slots=True)
 class SecretId:
-    """Where a secret is: its vault, its name and, for one version, that version's id.
+    """The id of a secret: its vault, its name and, for one version, the id of that version.
 
-    Its text is the id URL that Key Vault uses: `str(SecretId("https://shop.vault.azure.net", "db"))` is
-    `https://shop.vault.azure.net/secrets/db`. https://learn.microsoft.com/azure/key-vault/general/about-keys-secrets-certificates
+    `str()` returns the id URL that Key Vault uses: `str(SecretId("https://shop.vault.azure.net", "db"))` is
+    `https://shop.vault.azure.net/secrets/db`.
+    https://learn.microsoft.com/azure/key-vault/general/about-keys-secrets-certificates
     """
 
     vault_url: str
@@ -72,16 +81,20 @@ class SecretId:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read an id URL; that of a deleted secret (`recovery_id`, with `deletedsecrets`) names the secret that it was.
+        """Parse an id URL.
+
+        The URL of a deleted secret (`recovery_id`, with `deletedsecrets`) returns the id of the secret before its
+        deletion.
 
         Raises:
             ValueError: The text is not `https://{vault}/secrets/{name}` with an optional `/{version}`.
+            TypeError: It is not a `str`.
         """
         if not isinstance(text, str):
-            raise TypeError(f"a secret's id is a str, not {type(text).__name__}")
+            raise TypeError(f"a secret's id must be a str, not {type(text).__name__}")
         match = _ID.fullmatch(text)
         if match is None:
-            raise ValueError("a secret's id is https://{vault}/secrets/{name}, with an optional /{version}")
+            raise ValueError("a secret's id must be https://{vault}/secrets/{name}, with an optional /{version}")
         return cls(*match.groups())
 
     def __str__(self) -> str:
@@ -92,29 +105,29 @@ class SecretId:
 
 @dataclass(frozen=True, slots=True)
 class ResponseInfo:
-    """How Key Vault answered: status and headers, without the body. Header names are in lower case."""
+    """Status and headers of a response, without its body. Header names are in lower case."""
 
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def date(self) -> datetime | None:
-        """The vault's own clock when it answered, to the second; None if the answer does not say."""
+        """The vault's clock when it responded, to the second; None without a valid `Date` header."""
         return http_date(self.headers.get("date"))
 
     @property
     def request_id(self) -> str | None:
-        """The service's id of the call, which the vendor's support asks for."""
+        """The service's id of the request (`x-ms-request-id`), which the vendor's support asks for."""
         return self.headers.get("x-ms-request-id")
 
     @property
     def client_request_id(self) -> str | None:
-        """The id that this library gave the call, as the vault repeats it."""
+        """The library's id of the call (`x-ms-client-request-id`), as the vault returns it."""
         return self.headers.get("x-ms-client-request-id")
 
 
 def http_date(text: str | None) -> datetime | None:
-    """Read a date as HTTP headers have it; None when there is none that can be read."""
+    """Parse the date of an HTTP header into a datetime in UTC; None if it is absent or invalid."""
     if not text:
         return None
     try:
@@ -129,10 +142,11 @@ NO_RESPONSE = ResponseInfo()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecretProperties:
-    """Everything about a secret but its value.
+    """The properties of a secret, without its value.
 
-    In lists of secrets (not of versions) the properties are those of the newest version, and `version` is None.
-    `expires_on` and `not_before` inform: Key Vault gives out a secret outside of them all the same.
+    In lists of secrets (not of versions) they are those of the newest version, and `version` is None.
+    `not_before` and `expires_on` are informational: Key Vault returns a secret outside of them too.
+    https://learn.microsoft.com/azure/key-vault/secrets/about-secrets#secret-attributes
     """
 
     id: SecretId
@@ -144,32 +158,33 @@ class SecretProperties:
     content_type: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     managed: bool = False
-    """Whether the secret belongs to a certificate, which keeps it up to date."""
+    """Whether the secret belongs to a certificate, which writes its versions."""
     key_id: str | None = None
-    """For a certificate's secret, the id URL of the key with the same version."""
+    """For the secret of a certificate, the id URL of the key with the same version."""
     recoverable_days: int | None = None
+    """For how many days a deleted secret can be recovered."""
     recovery_level: str | None = None
-    """What becomes of a deleted secret, such as `Recoverable+Purgeable`; an open set of words."""
+    """The effect of a deletion, such as `Recoverable+Purgeable`; the service may add levels."""
 
     @property
     def name(self) -> str:
-        """The secret's name, in the letters that it was created with."""
+        """The secret's name, with the case it was created with."""
         return self.id.name
 
     @property
     def version(self) -> str | None:
-        """The version's id, or None in a list of secrets."""
+        """The version's id; None in a list of secrets."""
         return self.id.version
 
     @property
     def vault_url(self) -> str:
-        """The vault, as in `https://shop.vault.azure.net`."""
+        """The vault, such as `https://shop.vault.azure.net`."""
         return self.id.vault_url
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyVaultSecret:
-    """A secret with its value. Two are equal when value and properties are, however they were answered."""
+    """A secret with its value. `response` is ignored by comparisons."""
 
     properties: SecretProperties
     value: SecretValue
@@ -177,7 +192,7 @@ class KeyVaultSecret:
 
     @property
     def id(self) -> SecretId:
-        """Where the secret is, with its version."""
+        """The secret's id, with its version."""
         return self.properties.id
 
     @property
@@ -188,18 +203,21 @@ class KeyVaultSecret:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeletedSecret:
-    """A secret that was deleted and can still be recovered, unless its vault has no soft-delete."""
+    """A deleted secret, which can be recovered unless its vault has no soft-delete.
+
+    https://learn.microsoft.com/azure/key-vault/general/soft-delete-overview
+    """
 
     properties: SecretProperties
     deleted_on: datetime | None = None
     scheduled_purge_on: datetime | None = None
     recovery_id: str | None = None
-    """Its URL among the deleted secrets; None from a vault without soft-delete, where deletion is final."""
+    """Its URL in the collection of deleted secrets; None from a vault without soft-delete, where deletion is final."""
     response: ResponseInfo = field(default=NO_RESPONSE, compare=False)
 
     @property
     def id(self) -> SecretId:
-        """Where the secret was."""
+        """The id that the secret had before its deletion."""
         return self.properties.id
 
     @property

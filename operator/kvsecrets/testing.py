@@ -1,11 +1,11 @@
-"""A Key Vault for tests: `FakeVault` answers requests in the real service's words, in process and without a network.
+"""A Key Vault for tests: `FakeVault` returns the real service's responses, in process and without a network.
 
     vault = FakeVault()
     vault.set("db-password", "s3cret")
     with SecretClient(vault.url, FakeCredential(), transport=vault.transport()) as client:
         assert client.get_secret("db-password").value.reveal() == "s3cret"
 
-It does not check what only Azure can: real tokens, real networks, real limits.
+It does not cover what only Azure has: real tokens, networks and limits.
 """
 
 import threading
@@ -16,19 +16,14 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from uuid import uuid4
 
-from kvsecrets._fake import refusals
-from kvsecrets._fake.answers import Answers, Json, dump
-from kvsecrets._fake.bodies import Changes
-from kvsecrets._fake.calls import Call, Kind, Permission, understand
-from kvsecrets._fake.credentials import AsyncFakeCredential, FakeCredential, FakeToken, Login
-from kvsecrets._fake.gate import Caller, CheckToken, Gate, TokenRefused
-from kvsecrets._fake.headers import answer_headers
-from kvsecrets._fake.operations import Operations
-from kvsecrets._fake.profile import API_VERSIONS, Profile
-from kvsecrets._fake.refusals import VaultRefused
-from kvsecrets._fake.store import Store
-from kvsecrets._fake.transport import FakeTransport
-from kvsecrets._wire import Request, Response
+from kvsecrets._fake import errors
+from kvsecrets._fake.clients import AsyncFakeCredential, FakeCredential, FakeToken, FakeTransport, Login
+from kvsecrets._fake.config import API_VERSIONS, VaultConfig
+from kvsecrets._fake.errors import VaultRefused
+from kvsecrets._fake.requests import Kind, Permission
+from kvsecrets._fake.service import AccessControl, Caller, CheckToken, Service, TokenRefused
+from kvsecrets._fake.store import Changes, Store
+from kvsecrets._protocol import Request, Response
 from kvsecrets.models import SecretValue
 
 __all__ = [
@@ -51,26 +46,29 @@ _TENANT = "00000000-0000-0000-0000-000000000000"
 
 
 class FakeVault:
-    """One vault, held in memory. It may be used by many threads at once.
+    """One vault in memory. Threads may share it.
 
-    Its secrets can be changed as a client would, over a transport, and by hand: `set`, `disable`, `delete` and the
-    like act at once, need no token and are not counted. A refusal is a `VaultRefused`.
+    Its secrets can be changed by a client over a transport, and by its own methods: `set`, `disable`, `delete` and so
+    on act at once, need no token, are not counted, and raise `VaultRefused` where the service returns an error.
 
     Args:
-        vault_url: What clients call it. Ids begin with it; a transport answers for it alone.
-        clock: Tells the time; it dates secrets, finishes deletions and fills the `Date` header.
-        soft_delete: Whether deleted secrets can be recovered. Real vaults all have it on since 2025.
-        recoverable_days: For how long, 7 to 90.
+        vault_url: The URL of the vault. Ids begin with it; a transport responds for this host only.
+        clock: Returns the current time, used for the dates of secrets, the end of deletions and the `Date` header.
+        soft_delete: Whether deleted secrets can be recovered. All real vaults have it enabled since 2025.
+        recoverable_days: Retention of deleted secrets in days, 7 to 90.
         purge_protection: Whether purging is forbidden.
-        deletion_delay: How long a deletion, a recovery and a purge stay unfinished.
-        tenant_id: The tenant that the challenge names.
-        authority: The login host that the challenge names.
-        resource: What the challenge says that tokens must be for; by default the vault's DNS suffix, or for a host
-            outside of Azure the host itself.
+        deletion_delay: How long a deletion, a recovery and a purge take to complete.
+        tenant_id: The tenant in the challenge.
+        authority: The login host in the challenge.
+        resource: The resource in the challenge; by default the vault's DNS suffix, or for a host outside of Azure the
+            host itself.
         require_token: Whether a call without a token is challenged.
-        check_token: Looks at tokens; by default any is taken.
-        rbac: Whether refusals are those of Azure RBAC; by default those of access policies.
-        new_version: Makes version ids of 32 hex digits; by default random ones.
+        check_token: Returns the caller of a token, or raises `TokenRefused`; by default any token is accepted.
+        rbac: Whether permission errors are those of Azure RBAC; by default those of access policies.
+        new_version: Returns version ids of 32 hex digits; by default random ones.
+
+    Raises:
+        ValueError: The URL is not https with a host, or the days are outside of 7 to 90.
     """
 
     def __init__(
@@ -90,7 +88,7 @@ class FakeVault:
         rbac: bool = False,
         new_version: Callable[[], str] | None = None,
     ) -> None:
-        self._profile = Profile.of(
+        config = VaultConfig.create(
             vault_url,
             resource=resource,
             authority=authority,
@@ -101,68 +99,43 @@ class FakeVault:
             deletion_delay=deletion_delay,
             rbac=rbac,
         )
+        self._url = config.url
         self._lock = threading.RLock()
         self._clock = clock or _utc_now
-        self._gate = Gate(self._profile, require_token=require_token, check_token=check_token or _any_token)
-        self._store = Store(self._profile, new_version or _random_version)
-        self._door_closed = False
+        self._access = AccessControl(config, require_token=require_token, check_token=check_token or _any_token)
+        self._store = Store(config, new_version or _random_version)
+        self._service = Service(config, self._store, self._access)
+        self._accepts_connections = True
 
-    # the vault as clients see it
+    # The vault as its clients use it.
 
     @property
     def url(self) -> str:
-        """The vault's URL, as its ids have it."""
-        return self._profile.url
+        """The vault's URL, with which its ids begin."""
+        return self._url
 
     def transport(self) -> FakeTransport:
-        """Make a transport for `SecretClient` and for `httpx.Client`."""
-        return FakeTransport(self.url, self.respond, lambda: not self._door_closed)
+        """Return a transport for `SecretClient` and for `httpx.Client`."""
+        return FakeTransport(self.url, self.respond, lambda: self._accepts_connections)
 
     def async_transport(self) -> FakeTransport:
-        """Make a transport for `AsyncSecretClient` and for `httpx.AsyncClient`."""
+        """Return a transport for `AsyncSecretClient` and for `httpx.AsyncClient`."""
         return self.transport()
 
     def respond(self, request: Request) -> Response:
-        """Answer one request, whatever host it was sent to."""
-        asked = {name.lower(): value for name, value in request.headers.items()}
-        with self._moment() as now:
-            try:
-                answer = self._answer(understand(request), asked, request.body, now)
-            except VaultRefused as refused:
-                return self._response(refused.status, refused.body, asked, now, refused.headers)
-            return self._response(200 if answer else 204, answer, asked, now)
-
-    def _answer(self, call: Call, asked: Mapping[str, str], body: bytes, now: datetime) -> Json | None:
-        caller = self._gate.admit(call, asked)
-        api_version = call.query.get("api-version", "")
-        if api_version not in API_VERSIONS:
-            raise refusals.unknown_api_version(api_version)
-        if call.kind is Kind.GET_DELETED:
-            self._store.deleted(call.name)  # who may not read deleted secrets gets 404 first, 403 once it is there
-        self._gate.authorize(caller, call)
-        return Operations(self._store, Answers(self._profile, api_version), now).answer(call, body)
-
-    def _response(
-        self,
-        status: int,
-        answer: Json | None,
-        asked: Mapping[str, str],
-        now: datetime,
-        more: Mapping[str, str] | None = None,
-    ) -> Response:
-        body = dump(answer) if answer else b""
-        headers = answer_headers(asked, status, body, now, rbac=self._profile.rbac)
-        return Response(status, {**headers, **(more or {})}, body)
+        """Return the response to a request to any host."""
+        with self._locked() as now:
+            return self._service.respond(request, now)
 
     @contextmanager
-    def _moment(self) -> Iterator[datetime]:
-        """Have the vault to oneself, at one time, with all done that is due by then."""
+    def _locked(self) -> Iterator[datetime]:
+        """Hold the lock, at one moment in time, after everything that ends by then has ended."""
         with self._lock:
             now = self._clock()
             self._store.settle(now)
             yield now
 
-    # its secrets, changed by hand
+    # Its secrets, changed directly.
 
     def set(
         self,
@@ -178,9 +151,25 @@ class FakeVault:
         updated_on: datetime | None = None,
         managed: bool = False,
     ) -> str:
-        """Set a secret and return the id of its new version.
+        """Write a new version of a secret.
 
-        `managed` makes it one that a certificate owns. `created_on` and `updated_on` are the clock's time by default.
+        Args:
+            name: The secret's name.
+            value: Its value.
+            content_type: Its content type.
+            tags: Its tags.
+            enabled: Whether the version can be read.
+            not_before: The start of its validity, informational.
+            expires_on: The end of its validity, informational.
+            created_on: When the version was created; by default now.
+            updated_on: When it was last changed; by default `created_on`.
+            managed: Whether it belongs to a certificate.
+
+        Returns:
+            The id of the new version.
+
+        Raises:
+            VaultRefused: The service would return an error.
         """
         stamps = {"created": _seconds(created_on), "updated": _seconds(updated_on or created_on)}
         fields: dict[str, object] = {
@@ -191,13 +180,13 @@ class FakeVault:
             "expires": _seconds(expires_on),
             **{name: stamp for name, stamp in stamps.items() if stamp is not None},
         }
-        with self._moment() as now:
-            text = SecretValue(value).reveal()  # refuses what is no text
+        with self._locked() as now:
+            text = SecretValue(value).reveal()  # rejects what is not Unicode text
             return self._store.set(name, text, Changes(fields), now, managed=managed).newest.id
 
     def value(self, name: str, version: str | None = None) -> str:
-        """Read a value, of a disabled version too."""
-        with self._moment():
+        """Return the value of a version, by default the newest; of a disabled one too."""
+        with self._locked():
             return self._store.version(name, version or "")[1].value
 
     def enable(self, name: str, version: str | None = None) -> None:
@@ -205,83 +194,86 @@ class FakeVault:
         self._change(name, version, {"enabled": True})
 
     def disable(self, name: str, version: str | None = None) -> None:
-        """Disable a version, by default the newest: to read it is then forbidden."""
+        """Disable a version, by default the newest: reading it returns 403."""
         self._change(name, version, {"enabled": False})
 
     def delete(self, name: str) -> None:
         """Start the deletion of a secret; with soft-delete it can be recovered."""
-        with self._moment() as now:
+        with self._locked() as now:
             self._store.delete(name, now)
 
     def recover(self, name: str) -> None:
         """Start the recovery of a deleted secret."""
-        with self._moment() as now:
+        with self._locked() as now:
             self._store.recover(name, now)
 
     def purge(self, name: str) -> None:
-        """Start the removal of a deleted secret for good."""
-        with self._moment() as now:
+        """Start the purge of a deleted secret."""
+        with self._locked() as now:
             self._store.purge(name, now)
 
     def _change(self, name: str, version: str | None, fields: Mapping[str, object]) -> None:
-        with self._moment() as now:
+        with self._locked() as now:
             self._store.update(name, version or "", Changes(fields), now)
 
-    # trouble
+    # Failures.
 
     def fail(self, calls: int = 1, *, status: int = 503, kind: Kind | str | None = None) -> None:
-        """Answer the next calls, or the next of one kind, with a server's failure."""
+        """Let the next calls, or the next of one kind, return a server error."""
         with self._lock:
-            self._gate.plan(calls, partial(refusals.broken, status), Kind(kind) if kind else None)
+            self._access.plan(calls, partial(errors.server_failed, status), Kind(kind) if kind else None)
 
     def throttle(self, calls: int = 1, *, retry_after: int | None = None, kind: Kind | str | None = None) -> None:
-        """Answer the next calls, or the next of one kind, with 429, and with `Retry-After` in seconds if given."""
+        """Let the next calls, or the next of one kind, return 429; with `Retry-After` in seconds if given."""
         with self._lock:
-            self._gate.plan(calls, partial(refusals.throttled, retry_after), Kind(kind) if kind else None)
+            self._access.plan(calls, partial(errors.throttled, retry_after), Kind(kind) if kind else None)
 
     def deny(self, permission: Permission | str, *, client_id: str | None = None) -> None:
-        """Take a permission such as `list` away, from everybody or from one client id."""
+        """Remove a permission such as `list` from every caller, or from one client id."""
         with self._lock:
-            self._gate.deny(Permission(permission), client_id)
+            self._access.deny(Permission(permission), client_id)
 
     def allow(self, permission: Permission | str, *, client_id: str | None = None) -> None:
-        """Give back what `deny` took away with the same arguments."""
+        """Undo `deny` with the same arguments."""
         with self._lock:
-            self._gate.allow(Permission(permission), client_id)
+            self._access.allow(Permission(permission), client_id)
 
     def close_firewall(self) -> None:
-        """Answer every call as if its sender's address were not let in."""
-        self._gate.firewall_closed = True
+        """Let every call return the 403 of the vault's firewall."""
+        self._access.firewall_closed = True
 
     def open_firewall(self) -> None:
         """Undo `close_firewall`."""
-        self._gate.firewall_closed = False
+        self._access.firewall_closed = False
 
     def close_door(self) -> None:
-        """Be unreachable: transports refuse the connection."""
-        self._door_closed = True
+        """Let the transports refuse connections."""
+        self._accepts_connections = False
 
     def open_door(self) -> None:
         """Undo `close_door`."""
-        self._door_closed = False
+        self._accepts_connections = True
 
     def demand_claims(self, claims: str = '{"access_token":{"nbf":{"essential":true,"value":"0"}}}') -> None:
-        """Turn down the next token that comes, until a call brings another: continuous access evaluation."""
-        with self._lock:
-            self._gate.demand_claims(claims)
+        """Reject the next token, in every call, until a call has another one: continuous access evaluation.
 
-    # what it saw
+        https://learn.microsoft.com/entra/identity-platform/app-resilience-continuous-access-evaluation
+        """
+        with self._lock:
+            self._access.demand_claims(claims)
+
+    # The calls it has received.
 
     @property
     def calls(self) -> Counter[str]:
-        """How many calls of each kind came, refused ones included; those without a good token count as `challenge`."""
+        """The number of calls of each kind, failed ones included; those without a valid token count as `challenge`."""
         with self._lock:
-            return Counter({str(kind): count for kind, count in self._gate.counts.items()})
+            return Counter({str(kind): count for kind, count in self._access.counts.items()})
 
     def forget_calls(self) -> None:
-        """Count from zero again."""
+        """Reset the counts."""
         with self._lock:
-            self._gate.counts.clear()
+            self._access.counts.clear()
 
 
 def _utc_now() -> datetime:

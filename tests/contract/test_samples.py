@@ -15,7 +15,7 @@ import pytest
 
 from kvsecrets import AsyncSecretClient, RetryPolicy, SecretClient, errors
 from kvsecrets._drivers import TIMEOUT
-from kvsecrets._wire import API_VERSION
+from kvsecrets._requests import API_VERSION
 from kvsecrets.testing import AsyncFakeCredential, FakeCredential, FakeVault
 
 SAMPLES = Path(__file__).parents[2] / "docs" / "samples"

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from kvsecrets._wire import Request, Response
+from kvsecrets._protocol import Request, Response
 
 Respond = Callable[[Request], Response]
 Handle = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]

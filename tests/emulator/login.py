@@ -15,7 +15,7 @@ from uuid import uuid4
 
 import jwt
 
-from kvsecrets._wire import Request, Response
+from kvsecrets._protocol import Request, Response
 from tests.emulator.tokens import Tokens
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"

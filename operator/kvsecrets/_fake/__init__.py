@@ -1,5 +1,5 @@
-"""The parts of the vault that tests run against; `kvsecrets.testing` is its public door.
+"""The fake service behind `kvsecrets.testing`, which exports its public names.
 
-A comment marked [?] stands beside each answer of the real service that no recording and no document shows: there the
-fake answers what is most likely, by analogy.
+A comment marked [?] means that no recording and no documentation shows this response of the real service. There the
+fake returns what is most likely, by analogy.
 """

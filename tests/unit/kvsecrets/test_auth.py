@@ -1,4 +1,4 @@
-"""The challenge, stepped by hand: who is asked to log in for what, and whom we refuse."""
+"""The authentication challenge, stepped: which token is requested, and when none is."""
 
 import base64
 
@@ -6,11 +6,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvsecrets._auth import Challenge, authorized, bearer_parameters, belongs, challenge_of, claims_of
-from kvsecrets._flow import Token
-from kvsecrets._wire import Request
+from kvsecrets._auth import (
+    MAX_HEADER_CHARACTERS,
+    Challenge,
+    is_vault_domain,
+    parse_bearer,
+    parse_challenge,
+    parse_claims,
+    send_authorized,
+)
+from kvsecrets._protocol import Request, Token
 from kvsecrets.errors import AccessDenied, NotAuthenticated, ResponseError, UnexpectedAnswer, UntrustedChallenge
-from tests.unit.kvsecrets.stepping import CHALLENGE, KNOWN, MOVED, TOKEN, Talk, access, answer, challenge, refusal
+from tests.unit.kvsecrets.stepper import (
+    CHALLENGE,
+    KNOWN,
+    MOVED,
+    TOKEN,
+    Stepper,
+    auth_context,
+    challenge_response,
+    error_response,
+    response,
+)
 
 GET = Request("GET", "https://shop.vault.azure.net/secrets/db?api-version=7.4")
 PUT = Request("PUT", GET.url, {"content-type": "application/json"}, b'{"value":"hunter2"}')
@@ -23,33 +40,33 @@ REVOKED = (
 
 
 def test_the_first_request_goes_out_without_token_and_body() -> None:
-    talk = Talk(authorized(PUT, access(known=None)))
+    stepper = Stepper(send_authorized(PUT, auth_context(challenge=None)))
 
-    assert (talk.sends.method, talk.sends.url, talk.sends.body) == ("PUT", PUT.url, b"")
-    assert "authorization" not in talk.sends.headers
-
-
-def test_the_challenge_says_for_what_to_log_in_and_the_real_request_follows() -> None:
-    talk = Talk(authorized(PUT, access(known=None))).answer(challenge())
-    login = talk.logs_in
-    talk.answer(TOKEN)
-
-    assert (login.scope, login.tenant) == ("https://vault.azure.net/.default", "tenant-1")
-    assert talk.sends.body == PUT.body
-    assert talk.sends.headers == {"content-type": "application/json", "authorization": "Bearer first-token"}
+    assert (stepper.request.method, stepper.request.url, stepper.request.body) == ("PUT", PUT.url, b"")
+    assert "authorization" not in stepper.request.headers
 
 
-def test_a_known_challenge_is_not_asked_for_again() -> None:
-    ours = access(known=None)
-    Talk(authorized(GET, ours)).answer(challenge())
+def test_the_challenge_names_the_scope_and_the_real_request_follows() -> None:
+    stepper = Stepper(send_authorized(PUT, auth_context(challenge=None))).resume(challenge_response())
+    token_request = stepper.token_request
+    stepper.resume(TOKEN)
 
-    assert Talk(authorized(GET, ours)).logs_in.scope == "https://vault.azure.net/.default"
+    assert (token_request.scope, token_request.tenant) == ("https://vault.azure.net/.default", "tenant-1")
+    assert stepper.request.body == PUT.body
+    assert stepper.request.headers == {"content-type": "application/json", "authorization": "Bearer first-token"}
 
 
-def test_the_answer_of_the_real_request_is_returned_whatever_it_says() -> None:
-    talk = Talk(authorized(GET, access())).answer(TOKEN).answer(refusal(403, "Forbidden"))
+def test_a_known_challenge_is_not_requested_again() -> None:
+    auth = auth_context(challenge=None)
+    Stepper(send_authorized(GET, auth)).resume(challenge_response())
 
-    assert talk.result.status == 403
+    assert Stepper(send_authorized(GET, auth)).token_request.scope == "https://vault.azure.net/.default"
+
+
+def test_the_response_to_the_real_request_is_returned_whatever_its_status() -> None:
+    stepper = Stepper(send_authorized(GET, auth_context())).resume(TOKEN).resume(error_response(403, "Forbidden"))
+
+    assert stepper.result.status == 403
 
 
 @pytest.mark.parametrize(
@@ -66,102 +83,121 @@ def test_the_answer_of_the_real_request_is_returned_whatever_it_says() -> None:
         "https://op.vault.azure.net",
     ],
 )
-def test_a_challenge_for_a_foreign_domain_gets_no_token(resource: str) -> None:
+def test_no_token_is_requested_for_a_foreign_domain(resource: str) -> None:
     header = f'Bearer authorization="https://login.microsoftonline.com/t", resource="{resource}"'
-    ours = access(known=None)
+    auth = auth_context(challenge=None)
 
     with pytest.raises(UntrustedChallenge, match="not its own domain"):
-        Talk(authorized(GET, ours)).answer(challenge(header))
-    assert ours.challenge is None
+        Stepper(send_authorized(GET, auth)).resume(challenge_response(header))
+    assert auth.challenge is None
 
 
-def test_a_foreign_scope_is_refused_even_beside_an_honest_resource() -> None:
+def test_a_foreign_scope_is_rejected_even_beside_a_valid_resource() -> None:
     header = CHALLENGE + ', scope="https://evil.example/.default"'
 
     with pytest.raises(UntrustedChallenge):
-        Talk(authorized(GET, access(known=None))).answer(challenge(header))
+        Stepper(send_authorized(GET, auth_context(challenge=None))).resume(challenge_response(header))
 
 
-def test_the_check_can_be_switched_off_for_an_emulator() -> None:
+def test_the_check_can_be_disabled_for_an_emulator() -> None:
     header = 'Bearer authorization="https://localhost/t", resource="https://vault.azure.net"'
-    ours = access(known=None, verify=False)
-    ours.host = "localhost"
+    auth = auth_context(challenge=None, verify=False)
+    auth.host = "localhost"
 
-    assert Talk(authorized(GET, ours)).answer(challenge(header)).logs_in.scope == "https://vault.azure.net/.default"
+    assert (
+        Stepper(send_authorized(GET, auth)).resume(challenge_response(header)).token_request.scope
+        == "https://vault.azure.net/.default"
+    )
 
 
 def test_a_vault_may_name_its_own_host() -> None:
-    assert belongs("https://shop.vault.azure.net/.default", "shop.vault.azure.net")
-    assert belongs("https://localhost/.default", "localhost")
+    assert is_vault_domain("https://shop.vault.azure.net/.default", "shop.vault.azure.net")
+    assert is_vault_domain("https://localhost/.default", "localhost")
 
 
-def test_a_401_without_a_readable_challenge_is_an_error() -> None:
+def test_a_401_without_a_valid_challenge_is_an_error() -> None:
     with pytest.raises(NotAuthenticated):
-        Talk(authorized(GET, access(known=None))).answer(challenge("Negotiate"))
+        Stepper(send_authorized(GET, auth_context(challenge=None))).resume(challenge_response("Negotiate"))
 
 
-def test_a_refusal_before_the_login_is_returned() -> None:
-    firewall = refusal(403, "Forbidden", "ForbiddenByFirewall")
+def test_an_error_before_the_login_is_returned() -> None:
+    response_403 = error_response(403, "Forbidden", "ForbiddenByFirewall")
 
-    assert Talk(authorized(PUT, access(known=None))).answer(firewall).result == firewall
-
-
-def test_a_value_never_goes_to_a_server_that_asks_for_no_login() -> None:
-    with pytest.raises(UnexpectedAnswer, match="asks for no login"):
-        Talk(authorized(PUT, access(known=None))).answer(answer({}))
+    assert Stepper(send_authorized(PUT, auth_context(challenge=None))).resume(response_403).result == response_403
 
 
-def test_a_read_from_a_server_that_asks_for_no_login_is_answered() -> None:
-    assert Talk(authorized(GET, access(known=None))).answer(answer({"a": 1})).result.status == 200
+def test_a_value_is_not_sent_to_a_server_that_requires_no_login() -> None:
+    with pytest.raises(UnexpectedAnswer, match="requires no login"):
+        Stepper(send_authorized(PUT, auth_context(challenge=None))).resume(response({}))
+
+
+def test_a_server_that_requires_no_login_can_be_read() -> None:
+    assert Stepper(send_authorized(GET, auth_context(challenge=None))).resume(response({"a": 1})).result.status == 200
 
 
 def test_a_vault_that_moved_to_another_tenant_is_followed_once() -> None:
-    ours = access()
-    talk = Talk(authorized(GET, ours)).answer(TOKEN).answer(challenge(MOVED))
+    auth = auth_context()
+    stepper = Stepper(send_authorized(GET, auth)).resume(TOKEN).resume(challenge_response(MOVED))
 
-    assert (talk.logs_in.tenant, talk.logs_in.refused) == ("tenant-2", TOKEN)
-    assert talk.answer(SECOND).sends.headers["authorization"] == "Bearer second-token"
-    assert talk.answer(answer({})).result.status == 200
-    assert ours.challenge == Challenge(KNOWN.scope, "tenant-2")
-
-
-def test_a_fresh_token_that_is_refused_is_the_callers_to_hear_of() -> None:
-    talk = Talk(authorized(GET, access(known=None))).answer(challenge()).answer(TOKEN).answer(challenge())
-
-    assert talk.result.status == 401
+    assert (stepper.token_request.tenant, stepper.token_request.rejected) == ("tenant-2", TOKEN)
+    assert stepper.resume(SECOND).request.headers["authorization"] == "Bearer second-token"
+    assert stepper.resume(response({})).result.status == 200
+    assert auth.challenge == Challenge(KNOWN.scope, "tenant-2")
 
 
-def test_a_refused_token_is_not_used_by_the_next_call() -> None:
-    ours = access(known=None)
-    Talk(authorized(GET, ours)).answer(challenge()).answer(TOKEN).answer(challenge())
+def test_a_rejected_new_token_is_returned_as_401() -> None:
+    stepper = (
+        Stepper(send_authorized(GET, auth_context(challenge=None)))
+        .resume(challenge_response())
+        .resume(TOKEN)
+        .resume(challenge_response())
+    )
 
-    assert Talk(authorized(GET, ours)).answer(challenge()).logs_in.refused == TOKEN
-
-
-def test_demanded_claims_lead_to_a_new_login_with_the_scope_and_tenant_known_before() -> None:
-    talk = Talk(authorized(GET, access())).answer(TOKEN).answer(challenge(REVOKED))
-
-    assert (talk.logs_in.claims, talk.logs_in.scope, talk.logs_in.tenant) == (CLAIMS, KNOWN.scope, KNOWN.tenant)
-    assert talk.answer(SECOND).answer(answer({})).result.status == 200
+    assert stepper.result.status == 401
 
 
-def test_claims_may_be_demanded_right_after_a_challenge() -> None:
-    talk = Talk(authorized(GET, access(known=None))).answer(challenge()).answer(TOKEN).answer(challenge(REVOKED))
+def test_a_rejected_token_is_not_used_by_the_next_call() -> None:
+    auth = auth_context(challenge=None)
+    Stepper(send_authorized(GET, auth)).resume(challenge_response()).resume(TOKEN).resume(challenge_response())
 
-    assert talk.logs_in.claims == CLAIMS
-
-
-def test_claims_that_are_demanded_twice_are_the_callers_to_hear_of() -> None:
-    talk = Talk(authorized(GET, access())).answer(TOKEN).answer(challenge(REVOKED)).answer(SECOND)
-
-    assert talk.answer(challenge(REVOKED)).result.status == 401
+    assert Stepper(send_authorized(GET, auth)).resume(challenge_response()).token_request.rejected == TOKEN
 
 
-def test_a_move_to_a_foreign_domain_is_refused() -> None:
+def test_required_claims_cause_a_login_with_the_same_scope_and_tenant() -> None:
+    stepper = Stepper(send_authorized(GET, auth_context())).resume(TOKEN).resume(challenge_response(REVOKED))
+
+    assert (stepper.token_request.claims, stepper.token_request.scope, stepper.token_request.tenant) == (
+        CLAIMS,
+        KNOWN.scope,
+        KNOWN.tenant,
+    )
+    assert stepper.resume(SECOND).resume(response({})).result.status == 200
+
+
+def test_claims_can_be_required_right_after_a_challenge() -> None:
+    stepper = (
+        Stepper(send_authorized(GET, auth_context(challenge=None)))
+        .resume(challenge_response())
+        .resume(TOKEN)
+        .resume(challenge_response(REVOKED))
+    )
+
+    assert stepper.token_request.claims == CLAIMS
+
+
+def test_claims_required_twice_are_returned_as_401() -> None:
+    stepper = (
+        Stepper(send_authorized(GET, auth_context())).resume(TOKEN).resume(challenge_response(REVOKED)).resume(SECOND)
+    )
+
+    assert stepper.resume(challenge_response(REVOKED)).result.status == 401
+
+
+def test_a_move_to_a_foreign_domain_is_rejected() -> None:
     foreign = MOVED.replace("vault.azure.net", "evil.example")
 
     with pytest.raises(UntrustedChallenge):
-        Talk(authorized(GET, access())).answer(TOKEN).answer(challenge(foreign))
+        Stepper(send_authorized(GET, auth_context())).resume(TOKEN).resume(challenge_response(foreign))
 
 
 @pytest.mark.parametrize(
@@ -187,41 +223,59 @@ def test_a_move_to_a_foreign_domain_is_refused() -> None:
     ids=[
         "as recorded",
         "authorization_uri",
-        "the scheme in capitals",
+        "scheme in capitals",
         "after another scheme",
         "before another scheme",
         "without quotes",
-        "a slash at the end",
-        "no login page",
+        "trailing slash",
+        "no login URL",
         "AD FS has no tenant",
-        "a tenant that is none",
-        "a login page that is no URL",
+        "invalid tenant",
+        "invalid login URL",
         "a scope",
-        "nothing to log in for",
+        "neither scope nor resource",
         "no parameters",
         "no header",
         "another scheme",
     ],
 )
-def test_a_header_is_read_into_a_challenge(header: str, expected: Challenge | None) -> None:
-    assert challenge_of(bearer_parameters(header)) == expected
+def test_a_header_is_parsed_into_a_challenge(header: str, expected: Challenge | None) -> None:
+    assert parse_challenge(parse_bearer(header)) == expected
 
 
 @pytest.mark.parametrize("encoding", [base64.b64encode, base64.urlsafe_b64encode], ids=["standard", "url-safe"])
-def test_claims_are_read_with_and_without_padding(encoding: object) -> None:
+def test_claims_are_decoded_with_and_without_padding(encoding: object) -> None:
     text = '{"a":"~~>?"}'
     encoded = (base64.b64encode if encoding is base64.b64encode else base64.urlsafe_b64encode)(text.encode()).decode()
 
-    assert claims_of({"claims": encoded}) == text
-    assert claims_of({"claims": encoded.rstrip("=")}) == text
+    assert parse_claims({"claims": encoded}) == text
+    assert parse_claims({"claims": encoded.rstrip("=")}) == text
 
 
-@pytest.mark.parametrize("encoded", ["", "é", "A", "____"], ids=["none", "no base64", "too short", "no text"])
-def test_claims_that_cannot_be_read_are_none(encoded: str) -> None:
-    assert claims_of({"claims": encoded}) is None
+def encoded_claims(claims: bytes) -> str:
+    return base64.urlsafe_b64encode(claims).decode()
 
 
-words = st.sampled_from(
+@pytest.mark.parametrize(
+    "encoded",
+    ["", "é", "A", "____", encoded_claims(b"no JSON"), encoded_claims(b"[]"), encoded_claims(b'{"a":' * 1_000)],
+    ids=["none", "not base64", "too short", "not text", "not JSON", "not an object", "nested too deep"],
+)
+def test_claims_that_cannot_be_decoded_are_ignored(encoded: str) -> None:
+    assert parse_claims({"claims": encoded}) is None
+
+
+@pytest.mark.parametrize(
+    "filler", ["Bearer " * 100_000, 'Bearer a="' + '",b="' * 100_000, "Bearer " + "a=b," * 100_000]
+)
+def test_a_long_header_is_parsed_up_to_its_limit(filler: str) -> None:
+    parameters = parse_bearer(filler + CHALLENGE)
+
+    assert sum(len(name) + len(text) for name, text in parameters.items()) <= MAX_HEADER_CHARACTERS
+    assert parse_challenge(parameters) is None
+
+
+fragments = st.sampled_from(
     [
         "Bearer",
         "PoP",
@@ -252,15 +306,17 @@ words = st.sampled_from(
         " ",
     ]
 )
-headers = st.text() | st.lists(words).map("".join) | st.lists(words).map(lambda parts: "Bearer " + "".join(parts))
+headers = (
+    st.text() | st.lists(fragments).map("".join) | st.lists(fragments).map(lambda parts: "Bearer " + "".join(parts))
+)
 
 
 @given(headers)
-def test_no_header_crashes_and_none_makes_us_log_in_for_a_foreign_domain(header: str) -> None:
-    talk = Talk(authorized(GET, access(known=None)))
+def test_no_header_crashes_or_causes_a_token_request_for_a_foreign_domain(header: str) -> None:
+    stepper = Stepper(send_authorized(GET, auth_context(challenge=None)))
 
     try:
-        scope = talk.answer(challenge(header)).logs_in.scope
+        scope = stepper.resume(challenge_response(header)).token_request.scope
     except (NotAuthenticated, UntrustedChallenge):
         return
 
@@ -270,12 +326,16 @@ def test_no_header_crashes_and_none_makes_us_log_in_for_a_foreign_domain(header:
 
 
 @given(st.text(), st.text())
-def test_no_scope_of_another_domain_belongs_to_a_vault(prefix: str, suffix: str) -> None:
-    assert not belongs(f"https://{prefix}evil.example{suffix}", "shop.vault.azure.net")
+def test_no_scope_of_another_domain_is_the_vaults_domain(prefix: str, suffix: str) -> None:
+    assert not is_vault_domain(f"https://{prefix}evil.example{suffix}", "shop.vault.azure.net")
 
 
-def test_a_permission_that_is_missing_is_not_taken_for_a_login_that_failed() -> None:
-    talk = Talk(authorized(GET, access())).answer(TOKEN).answer(refusal(403, "Forbidden", "ForbiddenByRbac"))
+def test_a_missing_permission_is_not_treated_as_a_failed_login() -> None:
+    stepper = (
+        Stepper(send_authorized(GET, auth_context()))
+        .resume(TOKEN)
+        .resume(error_response(403, "Forbidden", "ForbiddenByRbac"))
+    )
 
-    assert talk.result.status == 403
+    assert stepper.result.status == 403
     assert issubclass(AccessDenied, ResponseError)

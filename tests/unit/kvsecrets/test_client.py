@@ -1,15 +1,18 @@
-"""The client for threads against FakeVault: every operation, every option, and many threads at once."""
+"""The clients for threads and for asyncio against FakeVault: every operation and option, and concurrent calls."""
 
+import asyncio
+import inspect
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
 import pytest
 
 from kvsecrets import (
+    AsyncSecretClient,
     ConnectionFailed,
     LoginFailed,
     PurgeProtected,
@@ -19,12 +22,67 @@ from kvsecrets import (
     SecretNotFound,
     UntrustedChallenge,
 )
-from kvsecrets.operations import DeleteSecretOperation, RecoverDeletedSecretOperation
-from kvsecrets.paging import Paged
+from kvsecrets.operations import (
+    AsyncDeleteSecretOperation,
+    AsyncRecoverDeletedSecretOperation,
+    DeleteSecretOperation,
+    RecoverDeletedSecretOperation,
+)
+from kvsecrets.paging import AsyncPaged, Paged
 from kvsecrets.testing import AsyncFakeCredential, FakeCredential, FakeVault
-from tests.unit.kvsecrets.story import STORY, Line, backed_up_and_restored
+from tests.unit.kvsecrets.scenarios import SCENARIOS, Scenario, two_versions
 
-AT_ONCE = RetryPolicy(attempts=3, base_delay=0)
+FAST = RetryPolicy(attempts=3, base_delay=0)
+
+
+async def result_of(outcome: Any) -> Any:  # noqa: ANN401 - whatever a call returns
+    """Await, iterate or wait for what a call of either client returns."""
+    if inspect.isawaitable(outcome):
+        outcome = await outcome
+    if isinstance(outcome, Paged):
+        return list(outcome)
+    if isinstance(outcome, AsyncPaged):
+        return [item async for item in outcome]
+    if isinstance(outcome, DeleteSecretOperation | RecoverDeletedSecretOperation):
+        return outcome.wait(timeout=10)
+    if isinstance(outcome, AsyncDeleteSecretOperation | AsyncRecoverDeletedSecretOperation):
+        return await outcome.wait(timeout=10)
+    return outcome
+
+
+async def pages_of(pages: Any) -> list[Any]:  # noqa: ANN401 - of either client
+    return [page async for page in pages] if hasattr(pages, "__aiter__") else list(pages)
+
+
+@dataclass(frozen=True)
+class Form:
+    """One form of the client, for threads or for asyncio, with what it is constructed with."""
+
+    client: Callable[..., Any]
+    credential: Callable[[], Any]
+    http_client: Callable[..., Any]
+    close: str
+
+    def transport(self, vault: FakeVault) -> Any:  # noqa: ANN401 - of either client
+        return vault.async_transport() if self.client is AsyncSecretClient else vault.transport()
+
+    def open(self, vault: FakeVault, credential: object = None, **options: object) -> Any:  # noqa: ANN401 - either client
+        if "http_client" not in options:
+            options = {"transport": self.transport(vault), **options}
+        return self.client(vault.url, credential or self.credential(), **options)
+
+    async def aclose(self, client: Any) -> None:  # noqa: ANN401 - of either client
+        await result_of(getattr(client, self.close)())
+
+
+THREADS = Form(SecretClient, FakeCredential, httpx.Client, "close")
+ASYNCIO = Form(AsyncSecretClient, AsyncFakeCredential, httpx.AsyncClient, "aclose")
+
+
+@pytest.fixture(params=[THREADS, ASYNCIO], ids=["threads", "asyncio"])
+def form(request: pytest.FixtureRequest) -> Form:
+    form: Form = request.param
+    return form
 
 
 @pytest.fixture
@@ -33,147 +91,145 @@ def vault() -> FakeVault:
 
 
 @pytest.fixture
-def credential() -> FakeCredential:
-    return FakeCredential()
+def credential(form: Form) -> Any:  # noqa: ANN401 - of either client
+    return form.credential()
 
 
 @pytest.fixture
-def client(vault: FakeVault, credential: FakeCredential) -> Iterator[SecretClient]:
-    with SecretClient(vault.url, credential, transport=vault.transport(), retry=AT_ONCE) as client:
-        yield client
+async def client(form: Form, vault: FakeVault, credential: object) -> AsyncIterator[Any]:
+    client = form.open(vault, credential, retry=FAST)
+    yield client
+    await form.aclose(client)
 
 
-async def run(outcome: Any) -> Any:  # noqa: ANN401 - whatever a call gives
-    if isinstance(outcome, Paged):
-        return list(outcome)
-    if isinstance(outcome, DeleteSecretOperation | RecoverDeletedSecretOperation):
-        return outcome.wait(timeout=10)
-    return outcome
+@pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS)
+async def test_operations(scenario: Scenario, client: Any, vault: FakeVault) -> None:  # noqa: ANN401 - either client
+    scenario.arrange(vault)
+
+    result = await result_of(scenario.call(client))
+
+    assert scenario.check(result, vault)
 
 
-@pytest.mark.parametrize("line", STORY.values(), ids=STORY)
-async def test_each_operation_does_what_it_says(line: Line, client: SecretClient, vault: FakeVault) -> None:
-    line.before(vault)
+async def test_a_backup_restores_all_versions(client: Any, vault: FakeVault) -> None:  # noqa: ANN401 - either client
+    two_versions(vault)
+    before = await result_of(client.list_properties_of_secret_versions("db"))
+    backup = await result_of(client.backup_secret("db"))
+    await result_of(client.begin_delete_secret("db"))
+    await result_of(client.purge_deleted_secret("db"))
 
-    outcome = await run(line.call(client))
+    await result_of(client.restore_secret_backup(backup))
 
-    assert line.gives(outcome, vault)
-
-
-async def test_a_backup_brings_all_versions_back(client: SecretClient, vault: FakeVault) -> None:
-    before, after = await backed_up_and_restored(client, vault, run)
-
-    assert before == after
+    assert await result_of(client.list_properties_of_secret_versions("db")) == before
 
 
-def test_an_exact_version_is_read(client: SecretClient) -> None:
-    first = client.set_secret("db", "old")
-    client.set_secret("db", "new")
+async def test_an_exact_version_is_read(client: Any) -> None:  # noqa: ANN401 - either client
+    first = await result_of(client.set_secret("db", "old"))
+    await result_of(client.set_secret("db", "new"))
 
-    assert client.get_secret("db", first.properties.version).value.reveal() == "old"
+    assert (await result_of(client.get_secret("db", first.properties.version))).value.reveal() == "old"
 
 
-def test_properties_as_a_whole_are_written_to_the_version_that_they_name(client: SecretClient) -> None:
-    first = client.set_secret("db", "old", content_type="text/plain").properties
-    client.set_secret("db", "new", content_type="text/plain")
+async def test_properties_are_replaced_in_the_version_of_their_id(client: Any) -> None:  # noqa: ANN401 - either client
+    first = (await result_of(client.set_secret("db", "old", content_type="text/plain"))).properties
+    await result_of(client.set_secret("db", "new", content_type="text/plain"))
 
-    client.replace_secret_properties(replace(first, content_type=None, tags={"a": "b"}))
+    await result_of(client.replace_secret_properties(replace(first, content_type=None, tags={"a": "b"})))
 
-    versions = {item.version: item for item in client.list_properties_of_secret_versions("db")}
+    versions = {item.version: item for item in await result_of(client.list_properties_of_secret_versions("db"))}
     changed = versions.pop(first.version)
     assert (changed.content_type, changed.tags) == (None, {"a": "b"})
     assert [item.content_type for item in versions.values()] == ["text/plain"]
 
 
-def test_pages_can_be_left_and_taken_up_again(client: SecretClient, vault: FakeVault) -> None:
+async def test_a_list_is_resumed_by_a_continuation_token(client: Any, vault: FakeVault) -> None:  # noqa: ANN401 - either client
     for number in range(7):
         vault.set(f"s-{number}", "x")
-    pages = client.list_properties_of_secrets().by_page(max_page_size=3)
 
-    first = next(pages)
-    rest = list(client.list_properties_of_secrets().by_page(first.continuation_token))
+    first, *_ = await pages_of(client.list_properties_of_secrets().by_page(max_page_size=3))
+    rest = await pages_of(client.list_properties_of_secrets().by_page(first.continuation_token))
 
     assert [len(page.items) for page in [first, *rest]] == [3, 3, 1]
     assert first.response.date is not None
 
 
-def test_purge_protection_is_told_by_an_error_of_its_own(credential: FakeCredential) -> None:
+async def test_purge_protection_has_its_own_error(form: Form) -> None:
     vault = FakeVault(purge_protection=True)
     vault.set("db", "x")
     vault.delete("db")
-    with SecretClient(vault.url, credential, transport=vault.transport()) as client, pytest.raises(PurgeProtected):
-        client.purge_deleted_secret("db")
+
+    with pytest.raises(PurgeProtected):
+        await result_of(form.open(vault).purge_deleted_secret("db"))
 
 
-def test_a_deletion_without_soft_delete_is_final_and_done_at_once(credential: FakeCredential) -> None:
+async def test_a_deletion_without_soft_delete_is_final_and_completed_at_once(form: Form) -> None:
     vault = FakeVault(soft_delete=False)
     vault.set("db", "x")
-    with SecretClient(vault.url, credential, transport=vault.transport()) as client:
-        operation = client.begin_delete_secret("db")
+    client = form.open(vault)
 
-        assert operation.has_completed
-        assert operation.wait().recovery_id is None
-        assert client.resume_delete_secret(operation.id).wait().name == "db"
+    started = client.begin_delete_secret("db")
+    operation = await started if inspect.isawaitable(started) else started
+
+    assert operation.has_completed
+    assert (await result_of(operation)).recovery_id is None
+    assert (await result_of(client.resume_delete_secret(operation.id))).name == "db"
 
 
-def test_a_response_tells_how_the_vault_answered(client: SecretClient) -> None:
-    secret = client.set_secret("db", "x")
+async def test_a_secret_has_the_info_of_its_response(client: Any) -> None:  # noqa: ANN401 - either client
+    secret = await result_of(client.set_secret("db", "x"))
 
     assert secret.response.status == 200
     assert secret.response.request_id is not None
     assert secret.response.date is not None
 
 
-def test_a_hook_sees_the_challenge_and_the_answer_of_its_call(client: SecretClient, vault: FakeVault) -> None:
+async def test_a_hook_gets_the_challenge_and_the_response_of_its_call(client: Any, vault: FakeVault) -> None:  # noqa: ANN401 - either client
     vault.set("db", "x")
-    seen: list[ResponseInfo] = []
+    infos: list[ResponseInfo] = []
 
-    client.get_secret("db", raw_response_hook=seen.append)
-    client.get_secret("db")
+    await result_of(client.get_secret("db", raw_response_hook=infos.append))
+    await result_of(client.get_secret("db"))
 
-    assert [info.status for info in seen] == [401, 200]
+    assert [info.status for info in infos] == [401, 200]
 
 
-def test_a_hook_sees_every_page(client: SecretClient, vault: FakeVault) -> None:
+async def test_a_hook_gets_every_page(client: Any, vault: FakeVault) -> None:  # noqa: ANN401 - either client
     vault.set("a", "x")
     vault.set("b", "x")
-    seen: list[ResponseInfo] = []
+    infos: list[ResponseInfo] = []
 
-    list(client.list_properties_of_secrets(raw_response_hook=seen.append).by_page(max_page_size=1))
+    await pages_of(client.list_properties_of_secrets(raw_response_hook=infos.append).by_page(max_page_size=1))
 
-    assert [info.status for info in seen][:3] == [401, 200, 200]
+    assert [info.status for info in infos][:3] == [401, 200, 200]
 
 
-def test_a_vault_that_fails_for_a_moment_is_asked_again(client: SecretClient, vault: FakeVault) -> None:
+async def test_transient_failures_are_retried(client: Any, vault: FakeVault) -> None:  # noqa: ANN401 - either client
     vault.set("db", "x")
     vault.fail(calls=2)
 
-    assert client.get_secret("db").value.reveal() == "x"
+    assert (await result_of(client.get_secret("db"))).value.reveal() == "x"
 
 
-def test_a_door_that_stays_closed_is_a_failed_connection(client: SecretClient, vault: FakeVault) -> None:
+async def test_an_unreachable_vault_is_a_failed_connection(client: Any, vault: FakeVault) -> None:  # noqa: ANN401 - either client
     vault.close_door()
 
     with pytest.raises(ConnectionFailed) as caught:
-        client.get_secret("db")
+        await result_of(client.get_secret("db"))
     assert caught.value.unsent
 
 
-def test_claims_that_the_vault_demands_lead_to_one_new_login(
-    client: SecretClient, vault: FakeVault, credential: FakeCredential
-) -> None:
+async def test_required_claims_cause_one_login(client: Any, vault: FakeVault, credential: Any) -> None:  # noqa: ANN401 - either client
     vault.set("db", "x")
-    client.get_secret("db")
+    await result_of(client.get_secret("db"))
     vault.demand_claims('{"access_token":{}}')
 
-    assert client.get_secret("db").value.reveal() == "x"
+    assert (await result_of(client.get_secret("db"))).value.reveal() == "x"
     assert [login.claims for login in credential.logins] == [None, '{"access_token":{}}']
     assert all(login.enable_cae for login in credential.logins)
 
 
-def test_fifty_threads_share_one_client_and_one_login(
-    client: SecretClient, vault: FakeVault, credential: FakeCredential
-) -> None:
+def test_fifty_threads_share_a_client_and_a_login(vault: FakeVault) -> None:
+    credential = FakeCredential()
     names = [f"s-{number}" for number in range(50)]
     for name in names:
         vault.set(name, f"value of {name}")
@@ -181,112 +237,160 @@ def test_fifty_threads_share_one_client_and_one_login(
 
     def read(name: str) -> list[str]:
         ready.wait(10)
-        return [client.get_secret(name).value.reveal() for _ in range(5)]
+        return [shared.get_secret(name).value.reveal() for _ in range(5)]
 
-    with ThreadPoolExecutor(50) as pool:
+    with (
+        SecretClient(vault.url, credential, transport=vault.transport(), retry=FAST) as shared,
+        ThreadPoolExecutor(50) as pool,
+    ):
         values = list(pool.map(read, names))
 
     assert values == [[f"value of {name}"] * 5 for name in names]
     assert len(credential.logins) == 1
 
 
-def test_the_api_version_is_passed_on_as_it_is(vault: FakeVault, credential: FakeCredential) -> None:
+async def test_five_hundred_tasks_share_a_client_and_a_login(vault: FakeVault) -> None:
+    credential = AsyncFakeCredential()
+    names = [f"s-{number}" for number in range(500)]
+    for name in names:
+        vault.set(name, f"value of {name}")
+
+    async with AsyncSecretClient(vault.url, credential, transport=vault.async_transport(), retry=FAST) as client:
+        secrets = await asyncio.gather(*[client.get_secret(name) for name in names])
+
+    assert [secret.value.reveal() for secret in secrets] == [f"value of {name}" for name in names]
+    assert len(credential.logins) == 1
+
+
+async def test_the_api_version_is_passed_on(form: Form, vault: FakeVault) -> None:
     vault.set("db", "x")
-    with SecretClient(vault.url, credential, transport=vault.transport(), api_version="2025-07-01") as client:
-        assert client.get_secret("db").value.reveal() == "x"
+
+    secret = await result_of(form.open(vault, api_version="2025-07-01").get_secret("db"))
+
+    assert secret.value.reveal() == "x"
 
 
-def test_a_client_of_the_users_own_is_used_and_stays_open(vault: FakeVault, credential: FakeCredential) -> None:
+async def test_a_given_http_client_is_used_and_not_closed(form: Form, vault: FakeVault) -> None:
     vault.set("db", "x")
-    with httpx.Client(transport=vault.transport()) as http:
-        with SecretClient(vault.url, credential, http_client=http) as client:
-            client.get_secret("db")
+    http = form.http_client(transport=form.transport(vault))
+    client = form.open(vault, http_client=http)
+    await result_of(client.get_secret("db"))
 
-        assert not http.is_closed
+    await form.aclose(client)
+
+    assert not http.is_closed
+    await form.aclose(http) if form is ASYNCIO else http.close()
 
 
-def test_a_foreign_challenge_is_refused_unless_the_check_is_off(credential: FakeCredential) -> None:
+async def test_a_foreign_challenge_is_rejected_unless_the_check_is_disabled(form: Form, credential: Any) -> None:  # noqa: ANN401 - of either client
     vault = FakeVault("https://localhost:8443", resource="https://vault.azure.net")
     vault.set("db", "x")
-    with SecretClient(vault.url, credential, transport=vault.transport()) as client, pytest.raises(UntrustedChallenge):
-        client.get_secret("db")
+
+    with pytest.raises(UntrustedChallenge):
+        await result_of(form.open(vault, credential).get_secret("db"))
     assert credential.logins == []
 
-    transport = vault.transport()
-    with SecretClient(vault.url, credential, transport=transport, verify_challenge_resource=False) as client:
-        assert client.get_secret("db").value.reveal() == "x"
+    unchecked = form.open(vault, credential, verify_challenge_resource=False)
+    assert (await result_of(unchecked.get_secret("db"))).value.reveal() == "x"
 
 
-def test_a_credential_that_fails_is_a_failed_login(vault: FakeVault) -> None:
-    class Broken:
-        def get_token(self, *scopes: str, **options: object) -> Any:  # noqa: ANN401 - it returns nothing
-            raise OSError("the login host is away")
-
-    with SecretClient(vault.url, Broken(), transport=vault.transport()) as client, pytest.raises(LoginFailed):
-        client.get_secret("db")
+class BrokenCredential:
+    def get_token(self, *scopes: str, **options: object) -> None:
+        raise OSError("the login host is unreachable")
 
 
-def test_closing_twice_does_no_harm(vault: FakeVault, credential: FakeCredential) -> None:
-    client = SecretClient(vault.url, credential, transport=vault.transport())
-
-    client.close()
-    client.close()
+class BrokenAsyncCredential:
+    async def get_token(self, *scopes: str, **options: object) -> None:
+        raise OSError("the login host is unreachable")
 
 
-def test_a_closed_client_says_so(vault: FakeVault, credential: FakeCredential) -> None:
-    client = SecretClient(vault.url, credential)
-    client.close()
+@pytest.mark.parametrize(
+    ("form", "credential"),
+    [(THREADS, BrokenCredential()), (ASYNCIO, BrokenCredential()), (ASYNCIO, BrokenAsyncCredential())],
+    ids=["threads", "asyncio with a synchronous credential", "asyncio"],
+)
+async def test_an_error_of_the_credential_is_a_failed_login(form: Form, credential: object, vault: FakeVault) -> None:
+    with pytest.raises(LoginFailed):
+        await result_of(form.open(vault, credential).get_secret("db"))
+
+
+async def test_the_client_for_asyncio_calls_a_synchronous_credential_in_a_thread(vault: FakeVault) -> None:
+    class Credential(FakeCredential):
+        def get_token_info(self, *scopes: str, options: Any = None) -> Any:  # noqa: ANN401 - as azure-core has it
+            threads.append(threading.current_thread())
+            return super().get_token_info(*scopes, options=options)
+
+    threads: list[threading.Thread] = []
+    vault.set("db", "x")
+
+    async with AsyncSecretClient(vault.url, Credential(), transport=vault.async_transport()) as client:
+        assert (await client.get_secret("db")).value.reveal() == "x"
+
+    assert len(threads) == 1
+    assert threads[0] is not threading.current_thread()
+
+
+async def test_closing_twice_does_nothing(form: Form, vault: FakeVault) -> None:
+    client = form.open(vault)
+
+    await form.aclose(client)
+    await form.aclose(client)
+
+
+async def test_a_closed_client_raises(form: Form, vault: FakeVault) -> None:
+    client = form.client(vault.url, form.credential())
+    await form.aclose(client)
 
     with pytest.raises(RuntimeError, match="closed"):
-        client.get_secret("db")
+        await result_of(client.get_secret("db"))
 
 
-def test_a_credential_for_asyncio_is_refused_at_once(vault: FakeVault) -> None:
+def test_the_client_for_threads_rejects_a_credential_for_asyncio(vault: FakeVault) -> None:
     with pytest.raises(TypeError, match="AsyncSecretClient"):
         SecretClient(vault.url, AsyncFakeCredential())  # type: ignore[arg-type]  # the wrong kind is the point
 
 
-@pytest.mark.parametrize("credential", ["a-token", None, FakeCredential], ids=["a text", "nothing", "a class"])
-def test_what_is_no_credential_is_refused_at_once(credential: Any) -> None:  # noqa: ANN401 - of a wrong type
+@pytest.mark.parametrize("credential", ["a-token", None, FakeCredential], ids=["str", "None", "class"])
+def test_an_object_that_is_not_a_credential_is_rejected(form: Form, credential: object) -> None:
     with pytest.raises(TypeError, match="credential"):
-        SecretClient("https://shop.vault.azure.net", credential)
+        form.client("https://shop.vault.azure.net", credential)
 
 
-def test_a_retry_policy_that_is_none_is_refused_at_once(credential: FakeCredential) -> None:
+def test_a_retry_policy_of_a_wrong_type_is_rejected(form: Form, vault: FakeVault) -> None:
     with pytest.raises(TypeError, match="RetryPolicy"):
-        SecretClient("https://shop.vault.azure.net", credential, retry=3)  # type: ignore[arg-type]  # it is the point
+        form.open(vault, retry=3)
 
 
-def test_an_operation_is_taken_up_again_by_a_client_that_knows_the_vault_by_another_url(vault: FakeVault) -> None:
+def test_a_vault_url_without_https_is_rejected(form: Form) -> None:
+    with pytest.raises(ValueError, match="https"):
+        form.client("http://shop.vault.azure.net", form.credential())
+
+
+async def test_an_operation_is_resumed_by_a_client_with_another_url_of_the_vault(vault: FakeVault) -> None:
     vault.set("db", "x")
 
-    def forwarded(request: httpx.Request) -> httpx.Response:
+    def forward(request: httpx.Request) -> httpx.Response:
         request.url = request.url.copy_with(host="fake.vault.azure.net", port=None)
         return transport.handle_request(request)
 
     transport = vault.transport()
     alias = "https://tunnel.vault.azure.net:8443"
-    with SecretClient(alias, FakeCredential(), transport=httpx.MockTransport(forwarded)) as client:
-        note = client.begin_delete_secret("db").id
+    with SecretClient(alias, FakeCredential(), transport=httpx.MockTransport(forward)) as client:
+        operation_id = client.begin_delete_secret("db").id
 
-        assert client.resume_delete_secret(note).wait().name == "db"
-
-
-def test_a_vault_url_that_is_not_https_is_refused_at_once(credential: FakeCredential) -> None:
-    with pytest.raises(ValueError, match="https"):
-        SecretClient("http://shop.vault.azure.net", credential)
+        assert client.resume_delete_secret(operation_id).wait().name == "db"
 
 
-def test_what_breaks_a_rule_never_reaches_the_vault(client: SecretClient, vault: FakeVault) -> None:
+async def test_an_argument_that_breaks_a_rule_is_not_sent(client: Any, vault: FakeVault) -> None:  # noqa: ANN401 - either client
     with pytest.raises(ValueError, match="1 to 127"):
-        client.get_secret("a_b")
+        await result_of(client.get_secret("a_b"))
 
     assert vault.calls.total() == 0
 
 
-def test_an_error_tells_what_support_asks_for(client: SecretClient) -> None:
+async def test_an_error_shows_its_request_ids(client: Any) -> None:  # noqa: ANN401 - either client
     with pytest.raises(SecretNotFound) as caught:
-        client.get_secret("nope")
+        await result_of(client.get_secret("nope"))
 
     error = caught.value
     assert (error.status, error.code) == (404, "SecretNotFound")

@@ -1,4 +1,4 @@
-"""The values that users get: ids, times, and a secret text that does not show itself."""
+"""The models: ids, times, and a secret text that is hidden."""
 
 import copy
 import json
@@ -31,18 +31,18 @@ hosts = st.sampled_from(["shop.vault.azure.net", "shop.vault.azure.cn", "127.0.0
 
 
 @pytest.mark.parametrize(
-    "shown",
+    "show",
     [repr, str, "{}".format, "{:>20}".format, "{!r}".format, lambda value: f"{value}"],
-    ids=["repr", "str", "format", "format with a width", "format of the repr", "an f-string"],
+    ids=["repr", "str", "format", "format with a width", "format of the repr", "f-string"],
 )
-def test_a_secret_value_shows_asterisks(shown: Callable[[SecretValue], str]) -> None:
-    text = shown(SecretValue("hunter2"))
+def test_a_secret_value_shows_asterisks(show: Callable[[SecretValue], str]) -> None:
+    text = show(SecretValue("hunter2"))
 
     assert "hunter2" not in text
     assert "**********" in text
 
 
-def test_a_secret_value_reveals_its_text_when_asked() -> None:
+def test_reveal_returns_the_text_of_a_secret_value() -> None:
     assert SecretValue("hunter2").reveal() == "hunter2"
 
 
@@ -53,29 +53,29 @@ def test_secret_values_are_equal_when_their_texts_are() -> None:
 
 
 @pytest.mark.parametrize(
-    "taken",
+    "operation",
     [pickle.dumps, copy.deepcopy, copy.copy, hash, json.dumps, asdict, lambda value: {value}],
-    ids=["pickle", "deepcopy", "copy", "hash", "JSON", "a dict of a dataclass", "a set"],
+    ids=["pickle", "deepcopy", "copy", "hash", "JSON", "asdict", "set"],
 )
-def test_a_secret_value_is_not_written_down_by_accident(taken: Callable[[SecretValue], object]) -> None:
+def test_a_secret_value_cannot_be_copied_or_serialized(operation: Callable[[SecretValue], object]) -> None:
     with pytest.raises(TypeError):
-        taken(SecretValue("hunter2"))
+        operation(SecretValue("hunter2"))
 
 
-def test_a_secret_as_a_dictionary_is_refused_too() -> None:
+def test_a_secret_cannot_be_converted_to_a_dictionary() -> None:
     secret = KeyVaultSecret(properties=SecretProperties(id=ID), value=SecretValue("hunter2"))
 
     with pytest.raises(TypeError, match="reveal"):
         asdict(secret)
 
 
-def test_a_secret_value_is_made_of_text_alone() -> None:
+def test_a_secret_value_must_be_a_str() -> None:
     with pytest.raises(TypeError, match="str, not bytes"):
         SecretValue(b"hunter2")  # type: ignore[arg-type]  # the wrong type is the point
 
 
-def test_a_secret_value_holds_whole_characters_alone() -> None:
-    with pytest.raises(ValueError, match="lone surrogates"):
+def test_a_secret_value_must_not_contain_an_unpaired_surrogate() -> None:
+    with pytest.raises(ValueError, match="unpaired surrogate"):
         SecretValue("\ud83d")
 
     assert SecretValue("\U0001f511").reveal().encode()
@@ -89,14 +89,14 @@ def test_a_secret_prints_without_its_value() -> None:
 
 
 @given(hosts, names, versions)
-def test_an_id_survives_being_written_as_a_url_and_read_again(host: str, name: str, version: str | None) -> None:
-    whole = SecretId(f"https://{host}", name, version)
+def test_an_id_is_the_same_after_writing_and_parsing_its_url(host: str, name: str, version: str | None) -> None:
+    secret_id = SecretId(f"https://{host}", name, version)
 
-    assert SecretId.parse(str(whole)) == whole
+    assert SecretId.parse(str(secret_id)) == secret_id
 
 
 @given(st.text() | st.from_regex(r"https://[^/]*/(deleted)?secrets/.*"))
-def test_any_text_is_read_as_an_id_or_refused(text: str) -> None:
+def test_any_text_is_parsed_as_an_id_or_rejected(text: str) -> None:
     try:
         parsed = SecretId.parse(text)
     except ValueError:
@@ -105,11 +105,11 @@ def test_any_text_is_read_as_an_id_or_refused(text: str) -> None:
     assert str(parsed) == text.removesuffix("/").replace("/deletedsecrets/", "/secrets/")
 
 
-def test_a_deleted_secrets_url_names_the_secret_that_it_was() -> None:
+def test_the_url_of_a_deleted_secret_is_parsed_as_the_id_before_deletion() -> None:
     assert SecretId.parse("https://shop.vault.azure.net/deletedsecrets/db") == replace(ID, version=None)
 
 
-def test_an_id_that_is_no_text_is_refused_by_its_type() -> None:
+def test_an_id_must_be_a_str() -> None:
     with pytest.raises(TypeError, match="NoneType"):
         SecretId.parse(None)  # type: ignore[arg-type]  # the wrong type is the point
 
@@ -129,12 +129,12 @@ def test_an_id_that_is_no_text_is_refused_by_its_type() -> None:
         "https://shop.vault.azure.net/secrets/db\n",
     ],
 )
-def test_what_is_no_id_url_is_refused(text: str) -> None:
+def test_any_other_url_is_rejected(text: str) -> None:
     with pytest.raises(ValueError, match=r"https://\{vault\}/secrets/\{name\}"):
         SecretId.parse(text)
 
 
-def test_properties_tell_the_parts_of_their_id() -> None:
+def test_properties_have_the_parts_of_their_id() -> None:
     properties = SecretProperties(id=ID)
 
     assert (properties.name, properties.version, properties.vault_url) == (ID.name, ID.version, ID.vault_url)
@@ -146,28 +146,28 @@ def test_properties_tell_the_parts_of_their_id() -> None:
         KeyVaultSecret(properties=SecretProperties(id=ID), value=SecretValue("x")),
         DeletedSecret(properties=SecretProperties(id=ID)),
     ],
-    ids=["a secret", "a deleted secret"],
+    ids=["secret", "deleted secret"],
 )
-def test_models_are_made_by_hand_and_tell_name_and_id(secret: KeyVaultSecret | DeletedSecret) -> None:
+def test_models_can_be_constructed_and_have_name_and_id(secret: KeyVaultSecret | DeletedSecret) -> None:
     assert (secret.name, secret.id) == ("db", ID)
 
 
-def test_models_do_not_change() -> None:
+def test_models_are_immutable() -> None:
     properties = SecretProperties(id=ID)
 
     with pytest.raises(FrozenInstanceError):
-        properties.enabled = False  # type: ignore[misc]  # that it cannot be set is the point
+        properties.enabled = False  # type: ignore[misc]  # the assignment is under test
 
     assert replace(properties, enabled=False).enabled is False
 
 
-def test_two_secrets_are_equal_however_they_were_answered() -> None:
+def test_comparisons_ignore_the_response() -> None:
     one = KeyVaultSecret(properties=SecretProperties(id=ID), value=SecretValue("x"))
 
     assert one == replace(one, response=ResponseInfo(200, {"x-ms-request-id": "1"}))
 
 
-def test_a_response_tells_the_vaults_clock_and_both_request_ids() -> None:
+def test_a_response_has_the_vaults_clock_and_both_request_ids() -> None:
     info = ResponseInfo(
         200,
         {
@@ -180,7 +180,7 @@ def test_a_response_tells_the_vaults_clock_and_both_request_ids() -> None:
     assert (info.date, info.request_id, info.client_request_id) == (NOON, "theirs", "ours")
 
 
-def test_a_response_without_headers_tells_nothing() -> None:
+def test_a_response_without_headers_has_none_of_them() -> None:
     info = ResponseInfo()
 
     assert (info.date, info.request_id, info.client_request_id) == (None, None, None)
@@ -198,12 +198,12 @@ def test_a_response_without_headers_tells_nothing() -> None:
         (None, None),
     ],
 )
-def test_dates_of_headers_are_read_in_utc(text: str | None, expected: datetime | None) -> None:
+def test_dates_of_headers_are_converted_to_utc(text: str | None, expected: datetime | None) -> None:
     assert http_date(text) == expected
 
 
 @given(st.text())
-def test_no_date_crashes(text: str) -> None:
+def test_any_text_is_parsed_as_a_date_or_none(text: str) -> None:
     moment = http_date(text)
 
     assert moment is None or moment.tzinfo is UTC

@@ -1,4 +1,4 @@
-"""Operations that can be waited for, left and taken up again; both twins by the same tests."""
+"""Long-running operations: polling, waiting and resuming, as flows and for threads and asyncio."""
 
 from collections.abc import Callable
 from functools import partial
@@ -6,8 +6,19 @@ from typing import Any
 
 import pytest
 
-from kvsecrets._flow import Done, Flow, Now, Pause, advance
-from kvsecrets._waiting import Progress, recovery_progress
+from kvsecrets._lro import (
+    Progress,
+    deletion_id,
+    poll_deletion,
+    poll_recovery,
+    poll_until_done,
+    recovery_id,
+    resume_deletion,
+    resume_recovery,
+)
+from kvsecrets._protocol import Done, Flow, Now, Pause, advance
+from kvsecrets._requests import Vault
+from kvsecrets.errors import ServerFailed
 from kvsecrets.models import DeletedSecret, SecretId, SecretProperties
 from kvsecrets.operations import (
     AsyncDeleteSecretOperation,
@@ -15,23 +26,149 @@ from kvsecrets.operations import (
     DeleteSecretOperation,
     RecoverDeletedSecretOperation,
 )
-from tests.unit.kvsecrets.stepping import vault
+from tests.unit.kvsecrets.stepper import (
+    DELETED,
+    SECRET,
+    URL,
+    VERSION,
+    Stepper,
+    error_response,
+    response,
+    step_to_request,
+    vault,
+)
 
-DELETED = DeletedSecret(properties=SecretProperties(id=SecretId("https://shop.vault.azure.net", "db")))
-ID = "https://shop.vault.azure.net/deletedsecrets/db"
+
+def test_a_deletion_has_completed_when_the_deleted_secret_can_be_read() -> None:
+    _, stepper = step_to_request(poll_deletion(vault(), "db"))
+    progress = stepper.resume(response(DELETED)).result
+
+    assert progress.done
+    assert isinstance(progress.value, DeletedSecret)
 
 
-class Vault:
-    """Answers each look with the next progress; time passes by itself, and pauses are only counted."""
+def test_a_recovery_has_completed_when_the_secret_can_be_read() -> None:
+    request, stepper = step_to_request(poll_recovery(vault(), "db"))
+    progress = stepper.resume(response(SECRET)).result
 
-    def __init__(self, *looks: Progress[DeletedSecret]) -> None:
-        self.looks = list(looks)
+    assert progress.done
+    assert isinstance(progress.value, SecretProperties)
+    assert request.url == f"{URL}/secrets/db?api-version=7.4"
+
+
+@pytest.mark.parametrize("poll", [poll_deletion, poll_recovery])
+def test_404_means_in_progress(poll: type) -> None:
+    _, stepper = step_to_request(poll(vault(), "db"))
+
+    assert stepper.resume(error_response(404, "SecretNotFound")).result == Progress(done=False)
+
+
+@pytest.mark.parametrize("poll", [poll_deletion, poll_recovery])
+@pytest.mark.parametrize("inner", [None, "ForbiddenByRbac", "SecretDisabled"])
+def test_403_means_completed_without_permission_to_read(poll: type, inner: str | None) -> None:
+    _, stepper = step_to_request(poll(vault(), "db"))
+
+    assert stepper.resume(error_response(403, "Forbidden", inner)).result == Progress(done=True)
+
+
+@pytest.mark.parametrize("poll", [poll_deletion, poll_recovery])
+def test_any_other_error_is_raised(poll: type) -> None:
+    _, stepper = step_to_request(poll(vault(), "db"))
+
+    with pytest.raises(ServerFailed):
+        stepper.resume(error_response(500, "InternalServerError"))
+
+
+class Polls:
+    """An operation that has completed at the n-th poll; a poll reads the clock in place of a request."""
+
+    def __init__(self, needed: int) -> None:
+        self.needed = needed
+
+    def __call__(self) -> Flow[Progress[str]]:
+        self.needed -= 1
+        yield Now()
+        return Progress(done=self.needed == 0, value="done" if self.needed == 0 else None)
+
+
+def test_polling_pauses_between_polls() -> None:
+    stepper = Stepper(poll_until_done(Polls(2), interval=2, timeout=None)).resume(0.0).resume(0.0)
+    pause = stepper.effect
+
+    assert pause == Pause(2, 2)
+    assert stepper.resume(None).resume(2.0).result == Progress(done=True, value="done")
+
+
+def test_polling_a_completed_operation_does_not_pause() -> None:
+    assert Stepper(poll_until_done(Polls(1), interval=2, timeout=0)).resume(0.0).resume(0.0).result.done
+
+
+def test_polling_ends_before_a_pause_that_exceeds_the_timeout() -> None:
+    stepper = Stepper(poll_until_done(Polls(9), interval=2, timeout=5)).resume(100.0).resume(0.0)
+    stepper.resume(102.9).resume(None).resume(0.0)
+
+    with pytest.raises(TimeoutError, match="within 5 s"):
+        stepper.resume(103.1)
+
+
+READ = SecretProperties(id=SecretId("https://other-host", "db", VERSION))
+
+
+def test_a_deletion_is_resumed_by_its_id() -> None:
+    deleted = DeletedSecret(properties=READ, recovery_id="https://other-host/deletedsecrets/db")
+
+    assert resume_deletion(vault(), deletion_id(vault(), deleted)) == ("db", Progress(done=False))
+
+
+def test_a_deletion_without_soft_delete_is_resumed_as_completed() -> None:
+    name, progress = resume_deletion(vault(), deletion_id(vault(), DeletedSecret(properties=READ)))
+
+    assert (name, progress.done) == ("db", True)
+    assert progress.value is not None
+    assert (progress.value.name, progress.value.recovery_id) == ("db", None)
+
+
+def test_a_recovery_is_resumed_by_its_id() -> None:
+    assert resume_recovery(vault(), recovery_id(vault(), READ)) == "db"
+
+
+@pytest.mark.parametrize(
+    "operation_id",
+    [
+        "",
+        "db",
+        f"{URL}/keys/db",
+        "https://other.vault.azure.net/deletedsecrets/db",
+        f"{URL}/deletedsecrets/",
+        f"{URL}/deletedsecrets/a_b",
+        f"{URL}/deletedsecrets/../db",
+    ],
+)
+@pytest.mark.parametrize("resume", [resume_deletion, resume_recovery])
+def test_the_id_of_another_operation_or_vault_is_rejected(
+    operation_id: str, resume: Callable[[Vault, str], object]
+) -> None:
+    with pytest.raises(ValueError, match=r"operation id|secret name"):
+        resume(vault(), operation_id)
+
+
+# Operations for threads and for asyncio.
+
+RESULT = DeletedSecret(properties=SecretProperties(id=SecretId("https://runner.vault.azure.net", "db")))
+ID = "https://runner.vault.azure.net/deletedsecrets/db"
+
+
+class FakeRunner:
+    """Runs flows; each poll returns the next progress, time passes by itself, and pauses are counted."""
+
+    def __init__(self, *polls: Progress[DeletedSecret]) -> None:
+        self.polls = list(polls)
         self.time = 0.0
         self.pauses = 0
 
-    def look(self) -> Flow[Progress[DeletedSecret]]:
+    def poll(self) -> Flow[Progress[DeletedSecret]]:
         yield from ()
-        return self.looks.pop(0)
+        return self.polls.pop(0)
 
     def run(self, flow: Flow[Any], /) -> Any:  # noqa: ANN401 - whatever the flow returns
         step = advance(flow, None)
@@ -46,98 +183,98 @@ class Vault:
 
 
 class Sync:
-    """The twin for threads, called as the one for asyncio is."""
+    """An operation for threads, called as one for asyncio."""
 
-    def __init__(self, start: Progress[DeletedSecret], vault: Vault) -> None:
-        self.operation = DeleteSecretOperation(ID, start, vault.look, vault.run)
+    def __init__(self, start: Progress[DeletedSecret], runner: FakeRunner) -> None:
+        self.operation = DeleteSecretOperation(ID, start, runner.poll, runner.run)
 
     async def update_status(self) -> bool:
         return self.operation.update_status()
 
-    async def wait(self, timeout: float | None = None) -> DeletedSecret:  # noqa: ASYNC109 - the name under test
+    async def wait(self, timeout: float | None = None) -> DeletedSecret:  # noqa: ASYNC109 - the argument under test
         return self.operation.wait(timeout=timeout)
 
 
 class Async:
-    """The twin for asyncio."""
+    """An operation for asyncio."""
 
-    def __init__(self, start: Progress[DeletedSecret], vault: Vault) -> None:
-        self.operation = AsyncDeleteSecretOperation(ID, start, vault.look, vault.run_async)
+    def __init__(self, start: Progress[DeletedSecret], runner: FakeRunner) -> None:
+        self.operation = AsyncDeleteSecretOperation(ID, start, runner.poll, runner.run_async)
 
     async def update_status(self) -> bool:
         return await self.operation.update_status()
 
-    async def wait(self, timeout: float | None = None) -> DeletedSecret:  # noqa: ASYNC109 - the name under test
+    async def wait(self, timeout: float | None = None) -> DeletedSecret:  # noqa: ASYNC109 - the argument under test
         return await self.operation.wait(timeout=timeout)
 
 
-Twin = type[Sync] | type[Async]
-both = pytest.mark.parametrize("twin", [Sync, Async])
-STARTED = Progress(done=False, value=DELETED)
-GOING_ON: Progress[DeletedSecret] = Progress(done=False)
-DONE = Progress(done=True, value=DELETED)
+Form = type[Sync] | type[Async]
+both = pytest.mark.parametrize("form", [Sync, Async])
+STARTED = Progress(done=False, value=RESULT)
+RUNNING: Progress[DeletedSecret] = Progress(done=False)
+DONE = Progress(done=True, value=RESULT)
 
 
 @both
-async def test_the_value_is_there_at_once(twin: Twin) -> None:
-    operation = twin(STARTED, Vault()).operation
+async def test_the_value_is_available_at_once(form: Form) -> None:
+    operation = form(STARTED, FakeRunner()).operation
 
-    assert (operation.value, operation.has_completed, operation.id) == (DELETED, False, ID)
+    assert (operation.value, operation.has_completed, operation.id) == (RESULT, False, ID)
 
 
 @both
-async def test_a_look_tells_whether_it_has_ended(twin: Twin) -> None:
-    started = twin(STARTED, Vault(GOING_ON, DONE))
+async def test_update_status_returns_whether_it_has_completed(form: Form) -> None:
+    started = form(STARTED, FakeRunner(RUNNING, DONE))
 
     assert [await started.update_status(), await started.update_status()] == [False, True]
     assert started.operation.has_completed
 
 
 @both
-async def test_what_has_ended_is_not_looked_at_again(twin: Twin) -> None:
-    ended = twin(DONE, Vault())
+async def test_a_completed_operation_is_not_polled(form: Form) -> None:
+    completed = form(DONE, FakeRunner())
 
-    assert await ended.update_status()
-    assert await ended.wait() == DELETED
-
-
-@both
-async def test_waiting_returns_the_value_at_the_end(twin: Twin) -> None:
-    shop = Vault(GOING_ON, GOING_ON, DONE)
-
-    assert await twin(STARTED, shop).wait() == DELETED
-    assert shop.pauses == 2
+    assert await completed.update_status()
+    assert await completed.wait() == RESULT
 
 
 @both
-async def test_waiting_has_an_end_of_its_own(twin: Twin) -> None:
+async def test_wait_returns_the_value_after_completion(form: Form) -> None:
+    runner = FakeRunner(RUNNING, RUNNING, DONE)
+
+    assert await form(STARTED, runner).wait() == RESULT
+    assert runner.pauses == 2
+
+
+@both
+async def test_wait_has_a_timeout(form: Form) -> None:
     with pytest.raises(TimeoutError):
-        await twin(STARTED, Vault(GOING_ON, GOING_ON)).wait(timeout=3)
+        await form(STARTED, FakeRunner(RUNNING, RUNNING)).wait(timeout=3)
 
 
 @both
-async def test_what_was_resumed_has_no_value_until_the_vault_shows_it(twin: Twin) -> None:
-    resumed = twin(GOING_ON, Vault(GOING_ON, DONE))
+async def test_a_resumed_operation_has_no_value_until_it_has_completed(form: Form) -> None:
+    resumed = form(RUNNING, FakeRunner(RUNNING, DONE))
 
     with pytest.raises(LookupError, match="wait"):
         _ = resumed.operation.value
-    assert await resumed.wait() == DELETED
+    assert await resumed.wait() == RESULT
 
 
 @both
-async def test_what_was_resumed_and_may_not_be_seen_says_so_at_its_end(twin: Twin) -> None:
-    with pytest.raises(LookupError, match="to read it is forbidden"):
-        await twin(GOING_ON, Vault(Progress(done=True))).wait()
+async def test_a_resumed_operation_without_permission_to_read_raises_after_completion(form: Form) -> None:
+    with pytest.raises(LookupError, match="secrets/get is missing"):
+        await form(RUNNING, FakeRunner(Progress(done=True))).wait()
 
 
 @both
-async def test_an_end_that_we_may_not_see_keeps_the_value_of_the_start(twin: Twin) -> None:
-    assert await twin(STARTED, Vault(Progress(done=True))).wait() == DELETED
+async def test_the_value_of_the_start_is_kept_without_permission_to_read(form: Form) -> None:
+    assert await form(STARTED, FakeRunner(Progress(done=True))).wait() == RESULT
 
 
-def test_a_recovery_is_an_operation_of_the_same_kind() -> None:
-    look: Callable[[], Flow[Progress[SecretProperties]]] = partial(recovery_progress, vault(), "db")
-    start = Progress(done=True, value=DELETED.properties)
+def test_a_recovery_is_an_operation_too() -> None:
+    poll: Callable[[], Flow[Progress[SecretProperties]]] = partial(poll_recovery, vault(), "db")
+    start = Progress(done=True, value=RESULT.properties)
 
-    assert RecoverDeletedSecretOperation("id", start, look, Vault().run).value == DELETED.properties
-    assert AsyncRecoverDeletedSecretOperation("id", start, look, Vault().run_async).has_completed
+    assert RecoverDeletedSecretOperation("id", start, poll, FakeRunner().run).value == RESULT.properties
+    assert AsyncRecoverDeletedSecretOperation("id", start, poll, FakeRunner().run_async).has_completed

@@ -1,4 +1,4 @@
-"""What the tests of the fake vault are built from: a clock that stands still, ids in order, a caller on the wire."""
+"""Helpers of the tests of the fake vault: a clock that is set, ids in order, and requests with a token."""
 
 import itertools
 import json
@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from kvsecrets._fake.profile import Profile
-from kvsecrets._wire import Request, Response
+from kvsecrets._fake.config import VaultConfig
+from kvsecrets._protocol import Request, Response
 from kvsecrets.testing import FakeVault
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -17,7 +17,7 @@ STAMP = int(START.timestamp())
 
 @dataclass
 class Clock:
-    """A clock that stands still until it is moved."""
+    """A clock that only `advance` moves."""
 
     now: datetime = START
 
@@ -33,8 +33,8 @@ def versions_in_order() -> Callable[[], str]:
     return lambda: f"{next(numbers):032x}"
 
 
-def profile(url: str = "https://fake.vault.azure.net", **changes: Any) -> Profile:  # noqa: ANN401 - see `Profile.of`
-    usual: dict[str, Any] = {
+def config(url: str = "https://fake.vault.azure.net", **changes: Any) -> VaultConfig:  # noqa: ANN401 - see `VaultConfig.create`
+    defaults: dict[str, Any] = {
         "resource": None,
         "authority": "https://login.microsoftonline.com",
         "tenant_id": "tenant",
@@ -44,12 +44,12 @@ def profile(url: str = "https://fake.vault.azure.net", **changes: Any) -> Profil
         "deletion_delay": timedelta(0),
         "rbac": False,
     }
-    return Profile.of(url, **(usual | changes))
+    return VaultConfig.create(url, **(defaults | changes))
 
 
 @dataclass
-class Wire:
-    """Speaks to a vault as a client does: with a token and an API version."""
+class RawClient:
+    """Sends requests to a vault as a client does, with a token and an API version."""
 
     vault: FakeVault
     headers: dict[str, str] = field(default_factory=lambda: {"Authorization": "Bearer token"})
@@ -58,26 +58,26 @@ class Wire:
         url = path if path.startswith("https://") else f"{self.vault.url}{path}"
         if "api-version" not in url:
             url += f"{'&' if '?' in url else '?'}api-version={api_version}"
-        sent = b"" if body is None else json.dumps(body).encode()
-        return self.vault.respond(Request(method, url, self.headers, sent))
+        content = b"" if body is None else json.dumps(body).encode()
+        return self.vault.respond(Request(method, url, self.headers, content))
 
 
-def document(response: Response) -> Any:  # noqa: ANN401 - JSON has any shape, and the tests say which
+def document(response: Response) -> Any:  # noqa: ANN401 - any JSON
     return json.loads(response.body)
 
 
 def error(response: Response) -> tuple[int, str, str | None]:
-    """The three words that clients classify by."""
-    told = document(response)["error"]
-    return response.status, told["code"], told.get("innererror", {}).get("code")
+    """Status, code and inner code, which clients classify errors by."""
+    fields = document(response)["error"]
+    return response.status, fields["code"], fields.get("innererror", {}).get("code")
 
 
 def names(page: Response) -> list[str]:
     return [item["id"].rpartition("/")[2] for item in document(page)["value"]]
 
 
-def all_pages(wire: Wire, path: str) -> list[Response]:
-    pages = [wire("GET", path)]
+def all_pages(call: RawClient, path: str) -> list[Response]:
+    pages = [call("GET", path)]
     while link := document(pages[-1])["nextLink"]:
-        pages.append(wire("GET", link))
+        pages.append(call("GET", link))
     return pages

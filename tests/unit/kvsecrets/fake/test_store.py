@@ -1,22 +1,22 @@
-"""The life of a secret: what each operation makes of it, and when it is refused."""
+"""The store: the phases of a secret, the errors of each operation, and pages of rows."""
 
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from kvsecrets._fake.bodies import Changes
-from kvsecrets._fake.refusals import VaultRefused
-from kvsecrets._fake.rows import Phase
-from kvsecrets._fake.store import Store
-from tests.unit.kvsecrets.fake.builders import STAMP, Clock, profile, versions_in_order
+from kvsecrets._fake.errors import VaultRefused
+from kvsecrets._fake.store import Changes, Phase, Rows, SecretVersion, Store, StoredSecret, page_of_versions
+from tests.unit.kvsecrets.fake.builders import STAMP, Clock, config, versions_in_order
 
-NOTHING = Changes({})
+NO_CHANGES = Changes({})
 
 
 @dataclass
-class Life:
-    """A store, its clock, and one secret's name."""
+class Fixture:
+    """A store with its clock, and operations on one secret."""
 
     deletion_delay: float = 0.0
     purge_protection: bool = False
@@ -24,15 +24,15 @@ class Life:
     clock: Clock = field(default_factory=Clock)
 
     def __post_init__(self) -> None:
-        vault = profile(
+        settings = config(
             deletion_delay=timedelta(seconds=self.deletion_delay),
             purge_protection=self.purge_protection,
             soft_delete=self.soft_delete,
         )
-        self.store = Store(vault, versions_in_order())
+        self.store = Store(settings, versions_in_order())
 
     def set(self, value: str = "v") -> None:
-        self.store.set("db", value, NOTHING, self.clock())
+        self.store.set("db", value, NO_CHANGES, self.clock())
 
     def delete(self) -> None:
         self.store.delete("db", self.clock())
@@ -43,7 +43,7 @@ class Life:
     def purge(self) -> None:
         self.store.purge("db", self.clock())
 
-    def pass_time(self, **step: float) -> None:
+    def advance(self, **step: float) -> None:
         self.clock.advance(**step)
         self.store.settle(self.clock())
 
@@ -52,27 +52,27 @@ class Life:
         secret = self.store.rows.find("db")
         return secret.phase if secret else None
 
-    def refusal(self, step: str) -> tuple[int, str | None, str]:
-        with pytest.raises(VaultRefused) as refused:
+    def error(self, step: str) -> tuple[int, str | None, str]:
+        with pytest.raises(VaultRefused) as caught:
             getattr(self, step)()
-        return refused.value.status, refused.value.inner, refused.value.message
+        return caught.value.status, caught.value.inner, caught.value.message
 
 
 class TestVersions:
-    def test_a_set_makes_a_version_and_the_newest_counts(self) -> None:
-        life = Life()
-        life.set("old")
-        life.set("new")
+    def test_set_adds_a_version_and_the_newest_is_the_default(self) -> None:
+        fixture = Fixture()
+        fixture.set("old")
+        fixture.set("new")
 
-        assert life.store.version("db", "")[1].value == "new"
-        assert life.store.version("DB", f"{1:032x}")[1].value == "old"
+        assert fixture.store.version("db", "")[1].value == "new"
+        assert fixture.store.version("DB", f"{1:032x}")[1].value == "old"
 
-    def test_an_update_moves_updated_and_neither_created_nor_the_id(self) -> None:
-        life = Life()
-        life.set()
-        life.pass_time(seconds=5)
+    def test_update_changes_updated_and_neither_created_nor_the_id(self) -> None:
+        fixture = Fixture()
+        fixture.set()
+        fixture.advance(seconds=5)
 
-        _, version = life.store.update("db", "", Changes({"enabled": False}), life.clock())
+        _, version = fixture.store.update("db", "", Changes({"enabled": False}), fixture.clock())
 
         assert (version.id, version.created, version.updated, version.enabled) == (
             f"{1:032x}",
@@ -81,92 +81,92 @@ class TestVersions:
             False,
         )
 
-    def test_an_unknown_version_is_not_found_by_its_whole_id(self) -> None:
-        life = Life()
-        life.set()
+    def test_an_unknown_version_is_not_found(self) -> None:
+        fixture = Fixture()
+        fixture.set()
 
         with pytest.raises(VaultRefused, match="name/id\\) db/abc was not found"):
-            life.store.version("db", "abc")
+            fixture.store.version("db", "abc")
 
     @pytest.mark.parametrize("name", ["a_b", "a.b", "", "a" * 128, "ä"])
-    def test_a_bad_name_is_refused(self, name: str) -> None:
+    def test_an_invalid_name_is_rejected(self, name: str) -> None:
         with pytest.raises(VaultRefused, match="contains an invalid name"):
-            Life().store.set(name, "v", NOTHING, Clock()())
+            Fixture().store.set(name, "v", NO_CHANGES, Clock()())
 
 
 class TestDeletion:
-    def test_a_deletion_takes_its_time_and_hides_the_secret_at_once(self) -> None:
-        life = Life(deletion_delay=5)
-        life.set()
-        life.delete()
+    def test_a_deletion_hides_the_secret_at_once_and_completes_after_its_delay(self) -> None:
+        fixture = Fixture(deletion_delay=5)
+        fixture.set()
+        fixture.delete()
         with pytest.raises(VaultRefused, match="was not found in this key vault"):
-            life.store.live("db")
+            fixture.store.live("db")
         with pytest.raises(VaultRefused, match="Deleted Secret not found: db"):
-            life.store.deleted("db")
+            fixture.store.deleted("db")
 
-        life.pass_time(seconds=5)
+        fixture.advance(seconds=5)
 
-        assert life.store.deleted("db").purge_on == STAMP + 90 * 86400
+        assert fixture.store.deleted("db").purge_on == STAMP + 90 * 86400
 
-    def test_a_recovery_takes_its_time_and_brings_back_what_was(self) -> None:
-        life = Life(deletion_delay=5)
-        life.set()
-        before = life.store.live("db").newest
-        life.delete()
-        life.pass_time(seconds=5)
-        life.recover()
-        assert life.phase is Phase.RECOVERING
+    def test_a_recovery_completes_after_its_delay_with_the_same_version(self) -> None:
+        fixture = Fixture(deletion_delay=5)
+        fixture.set()
+        before = fixture.store.live("db").newest
+        fixture.delete()
+        fixture.advance(seconds=5)
+        fixture.recover()
+        assert fixture.phase is Phase.RECOVERING
 
-        life.pass_time(seconds=5)
+        fixture.advance(seconds=5)
 
-        assert life.store.live("db").newest == before
+        assert fixture.store.live("db").newest == before
 
-    def test_a_purge_takes_its_time_and_frees_the_name(self) -> None:
-        life = Life(deletion_delay=5)
-        life.set()
-        life.delete()
-        life.pass_time(seconds=5)
-        life.purge()
-        assert life.phase is Phase.PURGING
+    def test_a_purge_completes_after_its_delay_and_frees_the_name(self) -> None:
+        fixture = Fixture(deletion_delay=5)
+        fixture.set()
+        fixture.delete()
+        fixture.advance(seconds=5)
+        fixture.purge()
+        assert fixture.phase is Phase.PURGING
 
-        life.pass_time(seconds=5)
+        fixture.advance(seconds=5)
 
-        assert life.phase is None
+        assert fixture.phase is None
 
-    def test_the_vault_purges_by_itself_when_the_retention_is_over(self) -> None:
-        life = Life()
-        life.set()
-        life.delete()
-        life.pass_time(days=89, hours=23)
-        assert life.phase is Phase.DELETED
+    def test_a_deleted_secret_is_purged_after_its_retention(self) -> None:
+        fixture = Fixture()
+        fixture.set()
+        fixture.delete()
+        fixture.advance(days=89, hours=23)
+        assert fixture.phase is Phase.DELETED
 
-        life.pass_time(hours=1)
+        fixture.advance(hours=1)
 
-        assert life.phase is None
+        assert fixture.phase is None
 
-    def test_a_recovered_secret_outlives_its_old_retention(self) -> None:
-        life = Life()
-        life.set()
-        life.delete()
-        life.recover()
+    def test_a_recovered_secret_is_not_purged_after_its_retention(self) -> None:
+        fixture = Fixture()
+        fixture.set()
+        fixture.delete()
+        fixture.recover()
 
-        life.pass_time(days=91)
+        fixture.advance(days=91)
 
-        assert life.phase is Phase.LIVE
+        assert fixture.phase is Phase.LIVE
 
-    def test_without_soft_delete_a_deleted_secret_is_gone(self) -> None:
-        life = Life(soft_delete=False)
-        life.set()
-        life.delete()
+    def test_a_deleted_secret_without_soft_delete_is_removed(self) -> None:
+        fixture = Fixture(soft_delete=False)
+        fixture.set()
+        fixture.delete()
 
-        assert life.phase is None
+        assert fixture.phase is None
 
-    def test_under_purge_protection_nobody_purges(self) -> None:
-        life = Life(purge_protection=True)
-        life.set()
-        life.delete()
+    def test_purge_protection_forbids_purging(self) -> None:
+        fixture = Fixture(purge_protection=True)
+        fixture.set()
+        fixture.delete()
 
-        status, _, message = life.refusal("purge")
+        status, _, message = fixture.error("purge")
 
         assert status == 403
         assert "purge protection is enabled" in message
@@ -178,7 +178,7 @@ NOT_DELETED = (404, None, "Deleted Secret not found: db")
 
 
 @pytest.mark.parametrize(
-    ("steps", "step", "refusal"),
+    ("steps", "step", "error"),
     [
         pytest.param(
             "delete",
@@ -188,7 +188,7 @@ NOT_DELETED = (404, None, "Deleted Secret not found: db")
                 "ObjectIsBeingDeleted",
                 "Secret db is currently being deleted and cannot be re-created; retry later.",
             ),
-            id="set while it is being deleted",
+            id="set while deleting",
         ),
         pytest.param(
             "delete settle recover",
@@ -198,7 +198,7 @@ NOT_DELETED = (404, None, "Deleted Secret not found: db")
                 "ObjectIsBeingRecovered",
                 "Secret db is currently being recovered and cannot be re-created; retry later.",
             ),
-            id="set while it is being recovered",
+            id="set while recovering",
         ),
         pytest.param(
             "delete settle",
@@ -211,31 +211,31 @@ NOT_DELETED = (404, None, "Deleted Secret not found: db")
                     "state, the secret can only be recovered or purged."
                 ),
             ),
-            id="set while it is deleted",
+            id="set while deleted",
         ),
-        pytest.param("delete", "purge", BEING_DELETED, id="purge while it is being deleted"),
-        pytest.param("delete", "recover", BEING_DELETED, id="recover while it is being deleted"),
-        pytest.param("delete settle purge", "purge", BEING_DELETED, id="purge while it is being purged"),
-        pytest.param("delete settle recover", "purge", BEING_RECOVERED, id="purge while it is being recovered"),
-        pytest.param("", "purge", NOT_DELETED, id="purge while it is live"),
-        pytest.param("", "recover", NOT_DELETED, id="recover while it is live"),
+        pytest.param("delete", "purge", BEING_DELETED, id="purge while deleting"),
+        pytest.param("delete", "recover", BEING_DELETED, id="recover while deleting"),
+        pytest.param("delete settle purge", "purge", BEING_DELETED, id="purge while purging"),
+        pytest.param("delete settle recover", "purge", BEING_RECOVERED, id="purge while recovering"),
+        pytest.param("", "purge", NOT_DELETED, id="purge while live"),
+        pytest.param("", "recover", NOT_DELETED, id="recover while live"),
     ],
 )
-def test_a_step_out_of_turn_is_refused(steps: str, step: str, refusal: tuple[int, str | None, str]) -> None:
-    life = Life(deletion_delay=5)
-    life.set()
+def test_an_operation_in_the_wrong_phase_is_an_error(steps: str, step: str, error: tuple[int, str | None, str]) -> None:
+    fixture = Fixture(deletion_delay=5)
+    fixture.set()
     for each in steps.split():
         if each == "settle":
-            life.pass_time(seconds=5)
+            fixture.advance(seconds=5)
         else:
-            getattr(life, each)()
+            getattr(fixture, each)()
 
-    assert life.refusal(step) == refusal
+    assert fixture.error(step) == error
 
 
 @pytest.mark.parametrize("step", ["delete", "recover", "purge"])
 def test_an_unknown_name_is_not_found(step: str) -> None:
-    status, _, message = Life().refusal(step)
+    status, _, message = Fixture().error(step)
 
     assert status == 404
     assert message.startswith("A secret with (name/id) db was not found in this key vault.")
@@ -243,33 +243,118 @@ def test_an_unknown_name_is_not_found(step: str) -> None:
 
 class TestManaged:
     @pytest.mark.parametrize("step", ["set", "delete"])
-    def test_a_certificates_secret_cannot_be_changed_by_hand(self, step: str) -> None:
-        life = Life()
-        life.store.set("db", "pfx", NOTHING, life.clock(), managed=True)
+    def test_the_secret_of_a_certificate_cannot_be_changed(self, step: str) -> None:
+        fixture = Fixture()
+        fixture.store.set("db", "pfx", NO_CHANGES, fixture.clock(), managed=True)
 
-        status, _, message = life.refusal(step)
+        status, _, message = fixture.error(step)
 
         assert (status, message) == (403, f"Operation {step} is not allowed on a secret managed by a certificate.")
 
-    def test_its_certificate_gives_it_new_versions(self) -> None:
-        life = Life()
+    def test_a_certificate_can_add_versions(self) -> None:
+        fixture = Fixture()
         for value in ("old", "new"):
-            life.store.set("db", value, NOTHING, life.clock(), managed=True)
+            fixture.store.set("db", value, NO_CHANGES, fixture.clock(), managed=True)
 
-        assert life.store.live("db").newest.value == "new"
+        assert fixture.store.live("db").newest.value == "new"
 
 
 class TestRestore:
     @pytest.mark.parametrize("steps", ["", "delete", "delete settle", "delete settle purge"])
-    def test_a_name_in_any_use_is_a_conflict(self, steps: str) -> None:
-        life = Life(deletion_delay=5)
-        life.set()
-        backed_up = life.store.live("db")
+    def test_a_name_in_any_phase_is_a_conflict(self, steps: str) -> None:
+        fixture = Fixture(deletion_delay=5)
+        fixture.set()
+        backed_up = fixture.store.live("db")
         for each in steps.split():
             if each == "settle":
-                life.pass_time(seconds=5)
+                fixture.advance(seconds=5)
             else:
-                getattr(life, each)()
+                getattr(fixture, each)()
 
         with pytest.raises(VaultRefused, match="409 Conflict: There was a conflict restoring the secret"):
-            life.store.restore(backed_up)
+            fixture.store.restore(backed_up)
+
+
+# Pages.
+
+SIZES = st.integers(1, 25)
+SECRETS = st.dictionaries(
+    st.text("abcXYZ01-", min_size=1, max_size=6),
+    st.tuples(st.integers(1, 40), st.sampled_from(Phase)),
+    max_size=12,
+)
+
+
+def secret(name: str, versions: int = 1, phase: Phase = Phase.LIVE) -> StoredSecret:
+    ids = [f"{(number * 7919) % 10007:032x}" for number in range(1, versions + 1)]
+    return StoredSecret(name, {id_: SecretVersion(id=id_, value="", created=0, updated=0) for id_ in ids}, phase)
+
+
+def rows_of(*secrets: StoredSecret) -> Rows:
+    rows = Rows()
+    for each in secrets:
+        rows.add(each)
+    return rows
+
+
+def pages_in(rows: Rows, phase: Phase, size: int) -> list[list[str]]:
+    pages, marker = [], ""
+    while True:
+        shown, following = rows.page(phase, marker, size)
+        pages.append([each.name for each in shown])
+        if following is None:
+            return pages
+        marker = following
+
+
+@given(SECRETS, st.sampled_from(Phase), SIZES)
+def test_all_pages_show_every_secret_of_the_phase_once_in_order(
+    secrets: dict[str, tuple[int, Phase]], phase: Phase, size: int
+) -> None:
+    unique = {name.upper(): secret(name, *rest) for name, rest in secrets.items()}
+
+    shown = [name for page in pages_in(rows_of(*unique.values()), phase, size) for name in page]
+
+    assert shown == [unique[key].name for key in sorted(unique) if unique[key].phase is phase]
+
+
+@given(SECRETS, SIZES)
+def test_the_number_of_pages_is_that_of_the_rows(secrets: dict[str, tuple[int, Phase]], size: int) -> None:
+    unique = {name.upper(): secret(name, *rest) for name, rest in secrets.items()}
+    count = sum(len(each.versions) for each in unique.values())
+
+    pages = pages_in(rows_of(*unique.values()), Phase.LIVE, size)
+
+    assert len(pages) == max(1, -(-count // size))
+
+
+def test_names_are_ordered_and_found_regardless_of_case() -> None:
+    rows = rows_of(secret("b"), secret("C"), secret("A"))
+
+    assert pages_in(rows, Phase.LIVE, 25) == [["A", "b", "C"]]
+    assert rows.find("c") is rows.find("C") is not None
+
+
+def test_a_marker_is_valid_after_its_secret_is_removed() -> None:
+    removed = secret("b", versions=3)
+    rows = rows_of(secret("a"), removed, secret("c"))
+    _, marker = rows.page(Phase.LIVE, "", 2)
+    assert marker is not None
+    rows.remove(removed)
+
+    shown, following = rows.page(Phase.LIVE, marker, 25)
+
+    assert ([each.name for each in shown], following) == (["c"], None)
+
+
+@given(st.integers(1, 60), SIZES)
+def test_versions_are_ordered_by_id(count: int, size: int) -> None:
+    stored = secret("a", versions=count)
+    seen: list[str] = []
+    marker: str | None = ""
+    while marker is not None:
+        page, marker = page_of_versions(stored, marker, size)
+        assert len(page) <= size
+        seen += [version.id for version in page]
+
+    assert seen == sorted(stored.versions)

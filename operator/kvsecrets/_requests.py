@@ -1,0 +1,238 @@
+"""One flow for each operation of the service: checks the arguments, sends the request, parses the response.
+
+https://learn.microsoft.com/rest/api/keyvault/secrets/operation-groups
+"""
+
+import base64
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import Any, Generic, Literal, Self, TypeAlias, TypeVar
+from urllib.parse import urlsplit
+
+from kvsecrets import _responses, _validation
+from kvsecrets._auth import AuthContext, send_authorized
+from kvsecrets._protocol import Flow, Request, Response
+from kvsecrets._retry import RetryPolicy
+from kvsecrets.models import DeletedSecret, KeyVaultSecret, SecretProperties, SecretValue
+from kvsecrets.paging import Page
+
+API_VERSION = "7.4"
+"""The default API version of the service.
+
+https://learn.microsoft.com/rest/api/keyvault/secrets/operation-groups
+"""
+MAX_BACKUP_BYTES = 64 * 1024 * 1024
+"""Upper bound of a backup's response body: 500 versions of 25 KB, encrypted and encoded, are some 25 MB."""
+
+Item_co = TypeVar("Item_co", covariant=True)
+T = TypeVar("T")
+PageParser: TypeAlias = Callable[[Response], tuple[tuple[T, ...], str | None]]
+
+_PAGE_LINK = re.compile(r"https://([^/?#\\@]+)/([a-zA-Z]+)[/?][!-~]{1,8000}")
+
+
+class Clear(Enum):
+    """The type of `CLEAR`, for annotations."""
+
+    CLEAR = "CLEAR"
+
+
+CLEAR: Literal[Clear.CLEAR] = Clear.CLEAR
+"""Empties a field in an update, where None leaves it unchanged."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PropertyChanges:
+    """Changes to a secret's properties: None leaves a field unchanged, CLEAR empties it."""
+
+    content_type: str | Clear | None = None
+    tags: Mapping[str, str] | Clear | None = None
+    enabled: bool | None = None
+    not_before: datetime | Clear | None = None
+    expires_on: datetime | Clear | None = None
+
+    @classmethod
+    def replacing_all(cls, properties: SecretProperties) -> Self:
+        """Return the changes after which a secret has exactly these properties."""
+        return cls(
+            content_type=CLEAR if properties.content_type is None else properties.content_type,
+            tags=properties.tags or CLEAR,
+            enabled=properties.enabled,
+            not_before=CLEAR if properties.not_before is None else properties.not_before,
+            expires_on=CLEAR if properties.expires_on is None else properties.expires_on,
+        )
+
+    def json_fields(self) -> dict[str, Any]:
+        """Return the fields of the request body: None is left out, CLEAR becomes null.
+
+        The REST documentation does not say how to empty a field. Null is what users of the service report to work
+        (https://github.com/Azure/azure-sdk-for-net/issues/5267) and what the vendor's Go client can send. Tags are
+        always written as a whole map, so an empty map clears them.
+        """
+        attributes: dict[str, Any] = {}
+        if self.enabled is not None:
+            attributes["enabled"] = _validation.enabled(self.enabled)
+        for key, argument, moment in (("nbf", "not_before", self.not_before), ("exp", "expires_on", self.expires_on)):
+            if moment is not None:
+                attributes[key] = None if isinstance(moment, Clear) else _validation.timestamp(argument, moment)
+        fields: dict[str, Any] = {"attributes": attributes} if attributes else {}
+        if (content_type := self.content_type) is not None:
+            fields["contentType"] = None if isinstance(content_type, Clear) else _validation.content_type(content_type)
+        if self.tags is not None:
+            fields["tags"] = {} if isinstance(self.tags, Clear) else _validation.tags(self.tags)
+        return fields
+
+
+@dataclass(frozen=True, slots=True)
+class Vault:
+    """The vault of a client, with everything that its flows need."""
+
+    url: str
+    api_version: str
+    auth: AuthContext
+
+    @classmethod
+    def create(cls, url: str, api_version: str, retry: RetryPolicy | None, *, verify_resource: bool) -> Self:
+        """Check a client's arguments and return its vault.
+
+        Raises:
+            ValueError: The URL or the API version breaks a rule.
+            TypeError: An argument has a wrong type.
+        """
+        url = _validation.vault_url(url)
+        retry = RetryPolicy() if retry is None else retry
+        _validation.check_type("retry", retry, RetryPolicy)
+        auth = AuthContext(urlsplit(url).hostname or "", retry, verify_resource=verify_resource)
+        return cls(url, _validation.api_version(api_version), auth)
+
+    def url_of(self, path: str, query: str = "") -> str:
+        """Return the URL of a path in the vault; `query` is appended to the API version."""
+        return f"{self.url}/{path}?api-version={self.api_version}{query}"
+
+
+@dataclass(frozen=True, slots=True)
+class Listing(Generic[Item_co]):
+    """A paged list: the path of its first page, and the parser of each page."""
+
+    path: str
+    parse: PageParser[Item_co]
+
+
+SECRETS: Listing[SecretProperties] = Listing("secrets", _responses.parse_properties_page)
+DELETED_SECRETS: Listing[DeletedSecret] = Listing("deletedsecrets", _responses.parse_deleted_page)
+
+
+def versions_of(name: str) -> Listing[SecretProperties]:
+    """Return the list of a secret's versions."""
+    return Listing(f"{_secret_path(name)}/versions", _responses.parse_properties_page)
+
+
+def get_secret(vault: Vault, name: str, version: str | None) -> Flow[KeyVaultSecret]:
+    """Read a secret, its newest version or an exact one."""
+    request = Request("GET", vault.url_of(_secret_path(name, version)))
+    return _responses.parse_secret((yield from send_authorized(request, vault.auth)))
+
+
+def set_secret(vault: Vault, name: str, value: SecretValue | str, properties: PropertyChanges) -> Flow[KeyVaultSecret]:
+    """Write a new version of a secret."""
+    text = _validation.secret_value(value)
+    fields = {"value": text, **properties.json_fields()}
+    response = yield from send_authorized(_json_request("PUT", vault.url_of(_secret_path(name)), fields), vault.auth)
+    if response.status >= 400:  # noqa: PLR2004 - the boundary that HTTP draws
+        raise _responses.error_from(response, secret_text=text)
+    return _responses.parse_secret(response)
+
+
+def update_secret_properties(
+    vault: Vault, name: str, version: str | None, changes: PropertyChanges
+) -> Flow[SecretProperties]:
+    """Change properties of a version."""
+    request = _json_request("PATCH", vault.url_of(_secret_path(name, version)), changes.json_fields())
+    return _responses.parse_properties((yield from send_authorized(request, vault.auth)))
+
+
+def delete_secret(vault: Vault, name: str) -> Flow[DeletedSecret]:
+    """Start the deletion of a secret with all its versions."""
+    request = Request("DELETE", vault.url_of(_secret_path(name)))
+    return _responses.parse_deleted_secret((yield from send_authorized(request, vault.auth)))
+
+
+def get_deleted_secret(vault: Vault, name: str) -> Flow[DeletedSecret]:
+    """Read a deleted secret, without its value."""
+    request = Request("GET", vault.url_of(_deleted_path(name)))
+    return _responses.parse_deleted_secret((yield from send_authorized(request, vault.auth)))
+
+
+def recover_deleted_secret(vault: Vault, name: str) -> Flow[SecretProperties]:
+    """Start the recovery of a deleted secret."""
+    request = Request("POST", vault.url_of(f"{_deleted_path(name)}/recover"))
+    return _responses.parse_properties((yield from send_authorized(request, vault.auth, repeatable=False)))
+
+
+def purge_deleted_secret(vault: Vault, name: str) -> Flow[None]:
+    """Permanently delete a deleted secret."""
+    request = Request("DELETE", vault.url_of(_deleted_path(name)))
+    _responses.check_success((yield from send_authorized(request, vault.auth)))
+
+
+def backup_secret(vault: Vault, name: str) -> Flow[bytes]:
+    """Read an encrypted backup of all versions."""
+    request = Request("POST", vault.url_of(f"{_secret_path(name)}/backup"))
+    return _responses.parse_backup((yield from send_authorized(request, vault.auth, max_bytes=MAX_BACKUP_BYTES)))
+
+
+def restore_secret_backup(vault: Vault, backup: bytes) -> Flow[SecretProperties]:
+    """Restore all versions from a backup."""
+    _validation.check_type("backup", backup, bytes, bytearray)
+    text = base64.urlsafe_b64encode(backup).rstrip(b"=").decode("ascii")
+    request = _json_request("POST", vault.url_of("secrets/restore"), {"value": text})
+    return _responses.parse_properties((yield from send_authorized(request, vault.auth, repeatable=False)))
+
+
+def list_page(vault: Vault, listing: Listing[T], continuation_token: str | None, size: int | None) -> Flow[Page[T]]:
+    """Read one page: the first, or the one of a continuation token.
+
+    Raises:
+        ValueError: The continuation token is not from this list of this vault.
+        UnexpectedAnswer: The page links to itself or to a URL outside of the list.
+    """
+    if continuation_token is not None:
+        _validation.check_type("continuation_token", continuation_token, str)
+        if not is_page_link(vault, listing, continuation_token):
+            raise ValueError(f"continuation_token: it is not from this list of {vault.url}")
+    query = "" if size is None else f"&maxresults={_validation.page_size(size)}"
+    url = continuation_token or vault.url_of(listing.path, query)
+    response = yield from send_authorized(Request("GET", url), vault.auth)
+    items, next_link = listing.parse(response)
+    if next_link is not None and (next_link == continuation_token or not is_page_link(vault, listing, next_link)):
+        raise _responses.unexpected_response(response, "the link to its next page does not continue the list")
+    return Page(items, next_link, _responses.response_info(response))
+
+
+def is_page_link(vault: Vault, listing: Listing[T], url: str) -> bool:
+    """Whether a URL is in the vault and in the collection of a list: secrets, or deleted secrets.
+
+    Key Vault's own links contain port 443; others may not.
+    """
+    match = _PAGE_LINK.fullmatch(url)
+    if match is None or match[1].lower().removesuffix(":443") != vault.url.removeprefix("https://"):
+        return False
+    return match[2].lower() == listing.path.partition("/")[0]
+
+
+def _secret_path(name: str, version: str | None = None) -> str:
+    path = f"secrets/{_validation.secret_name(name)}"
+    return path if version is None else f"{path}/{_validation.secret_version(version)}"
+
+
+def _deleted_path(name: str) -> str:
+    return f"deletedsecrets/{_validation.secret_name(name)}"
+
+
+def _json_request(method: str, url: str, fields: Mapping[str, Any]) -> Request:
+    body = json.dumps(fields, separators=(",", ":")).encode("ascii")
+    return Request(method, url, {"content-type": "application/json"}, body)

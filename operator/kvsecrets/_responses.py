@@ -1,0 +1,322 @@
+"""Parses responses into models, or into the error that they mean; sends nothing.
+
+Any body becomes a model, an error that Key Vault reports, or `UnexpectedAnswer`: a field of a wrong type is never
+passed on.
+https://learn.microsoft.com/rest/api/keyvault/secrets/operation-groups
+"""
+
+import base64
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, NoReturn, TypeAlias
+
+from kvsecrets._protocol import Response, decode_json
+from kvsecrets.errors import (
+    AccessDenied,
+    BadRequest,
+    Conflict,
+    FirewallDenied,
+    NotAuthenticated,
+    PurgeProtected,
+    ResponseError,
+    SecretDisabled,
+    SecretNotFound,
+    ServerFailed,
+    Throttled,
+    UnexpectedAnswer,
+)
+from kvsecrets.models import (
+    DeletedSecret,
+    KeyVaultSecret,
+    ResponseInfo,
+    SecretId,
+    SecretProperties,
+    SecretValue,
+    http_date,
+)
+
+JsonObject: TypeAlias = dict[str, Any]
+"""A decoded JSON object; `Any`, because no field has been checked yet."""
+
+MAX_MESSAGE_CHARACTERS = 1000
+_MAX_CODE_CHARACTERS = 100
+_MAX_DATETIME = datetime.max.replace(tzinfo=UTC)
+_MAX_SECONDS = _MAX_DATETIME.timestamp()
+_OK = 200
+_NO_CONTENT = 204
+_FIREWALL_CODES = frozenset({"ForbiddenByFirewall", "ForbiddenByConnection"})
+
+
+class _InvalidField(Exception):
+    """A field is not what it should be; the text names the field, not its content."""
+
+
+def parse_secret(response: Response) -> KeyVaultSecret:
+    """Parse a secret with its value."""
+    fields = _successful(response)
+    try:
+        return KeyVaultSecret(properties=_properties(fields), value=_value(fields), response=response_info(response))
+    except _InvalidField as error:
+        _raise_unexpected(response, str(error))
+
+
+def parse_properties(response: Response) -> SecretProperties:
+    """Parse a secret's properties."""
+    fields = _successful(response)
+    try:
+        return _properties(fields)
+    except _InvalidField as error:
+        _raise_unexpected(response, str(error))
+
+
+def parse_deleted_secret(response: Response) -> DeletedSecret:
+    """Parse a deleted secret."""
+    fields = _successful(response)
+    try:
+        return _deleted_secret(fields, response_info(response))
+    except _InvalidField as error:
+        _raise_unexpected(response, str(error))
+
+
+def parse_properties_page(response: Response) -> tuple[tuple[SecretProperties, ...], str | None]:
+    """Parse a page of properties, and the URL of the next page (None after the last)."""
+    fields = _successful(response)
+    try:
+        return tuple(_properties(item) for item in _items(fields)), _text(fields, "nextLink") or None
+    except _InvalidField as error:
+        _raise_unexpected(response, str(error))
+
+
+def parse_deleted_page(response: Response) -> tuple[tuple[DeletedSecret, ...], str | None]:
+    """Parse a page of deleted secrets, and the URL of the next page (None after the last)."""
+    fields = _successful(response)
+    info = response_info(response)
+    try:
+        return tuple(_deleted_secret(item, info) for item in _items(fields)), _text(fields, "nextLink") or None
+    except _InvalidField as error:
+        _raise_unexpected(response, str(error))
+
+
+def parse_backup(response: Response) -> bytes:
+    """Parse a backup: base64url of opaque bytes, which are what the vendor's clients write to files."""
+    fields = _successful(response)
+    try:
+        text = (_text(fields, "value") or "").rstrip("=")
+        blob = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except (_InvalidField, ValueError):
+        blob = b""
+    if not blob:
+        _raise_unexpected(response, "its backup is not base64url")
+    return blob
+
+
+def check_success(response: Response) -> None:
+    """Raise the error of a response unless it reports success; ignores its body."""
+    if response.status not in (_OK, _NO_CONTENT):
+        raise error_from(response)
+
+
+def response_info(response: Response) -> ResponseInfo:
+    """Return a response's status and headers."""
+    return ResponseInfo(response.status, response.headers)
+
+
+def error_from(response: Response, secret_text: str = "") -> ResponseError | UnexpectedAnswer:
+    """Return the error that a response means; a message that repeats `secret_text` is withheld.
+
+    The status decides first, then the inner code, then the code, and the message last:
+    https://learn.microsoft.com/azure/key-vault/general/rest-error-codes
+    A 404 means `SecretNotFound` only with Key Vault's own code, since the 404 of a proxy says nothing about a secret.
+    """
+    code, inner_code, message = _error_fields(response.body)
+    if response.status < 400:  # noqa: PLR2004 - the boundary that HTTP draws
+        return unexpected_response(response, "it is neither a result nor an error; redirects are not followed")
+    if response.status == 404 and code is None:  # noqa: PLR2004 - the HTTP status
+        return unexpected_response(response, "the 404 has no error code of Key Vault")
+    if secret_text and secret_text in message:
+        message = "(message withheld: it contains the secret value)"
+    headers = response.headers
+    return _error_class(response.status, code, inner_code, message)(
+        response.status,
+        code=code,
+        inner_code=inner_code,
+        message=_one_line(message, MAX_MESSAGE_CHARACTERS),
+        request_id=headers.get("x-ms-request-id"),
+        client_request_id=headers.get("x-ms-client-request-id"),
+        retry_after=retry_after(headers),
+    )
+
+
+def unexpected_response(response: Response, reason: str) -> UnexpectedAnswer:
+    """Return the error for a response that does not look like Key Vault's."""
+    request_id = response.headers.get("x-ms-request-id")
+    text = (
+        f"unexpected response with status {response.status}; it does not look like Azure Key Vault: {reason} "
+        f"(request id {request_id or '-'})"
+    )
+    return UnexpectedAnswer(text, status=response.status, request_id=request_id)
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds of a `Retry-After` header, or None; a date is relative to the response's `Date` header."""
+    text = headers.get("retry-after", "").strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    until, sent = http_date(text), http_date(headers.get("date"))
+    return max(0.0, (until - sent).total_seconds()) if until and sent else None
+
+
+def _error_class(status: int, code: str | None, inner_code: str | None, message: str) -> type[ResponseError]:
+    if status == 403:  # noqa: PLR2004 - the HTTP status
+        return _forbidden_class(inner_code, message)
+    if status >= 500:  # noqa: PLR2004 - the boundary that HTTP draws
+        return ServerFailed
+    if status == 404:  # noqa: PLR2004 - the HTTP status
+        return SecretNotFound if code == "SecretNotFound" else ResponseError
+    return {400: BadRequest, 401: NotAuthenticated, 409: Conflict, 429: Throttled}.get(status, ResponseError)
+
+
+def _forbidden_class(inner_code: str | None, message: str) -> type[ResponseError]:
+    if inner_code == "SecretDisabled":
+        return SecretDisabled
+    if inner_code in _FIREWALL_CODES or "not allowed by NSP rules" in message:
+        return FirewallDenied
+    # The inner code of this error is neither documented nor recorded; its message is.
+    return PurgeProtected if "purge protection is enabled" in message else AccessDenied
+
+
+def _error_fields(body: bytes) -> tuple[str | None, str | None, str]:
+    """Return code, inner code and message of an error body, as far as it has them."""
+    document = _decoded(body)
+    error = document.get("error") if isinstance(document, dict) else None
+    if not isinstance(error, dict):
+        return None, None, ""
+    inner = error.get("innererror")
+    inner_code = inner.get("code") if isinstance(inner, dict) else None
+    code, message = error.get("code"), error.get("message")
+    return (
+        _one_line(code, _MAX_CODE_CHARACTERS) if isinstance(code, str) else None,
+        _one_line(inner_code, _MAX_CODE_CHARACTERS) if isinstance(inner_code, str) else None,
+        message if isinstance(message, str) else "",
+    )
+
+
+def _one_line(text: str, max_characters: int) -> str:
+    return " ".join(text.split())[:max_characters]
+
+
+def _decoded(body: bytes) -> object:
+    """Return a body's JSON, or None where it has none: then neither a field nor an error code is found in it."""
+    try:
+        return decode_json(body)
+    except ValueError:
+        return None
+
+
+def _successful(response: Response) -> JsonObject:
+    if response.status != _OK:
+        raise error_from(response)
+    fields = _decoded(response.body)
+    if not isinstance(fields, dict):
+        _raise_unexpected(response, "its body is not a JSON object")
+    return fields
+
+
+def _raise_unexpected(response: Response, reason: str) -> NoReturn:
+    raise unexpected_response(response, reason) from None
+
+
+def _items(fields: JsonObject) -> list[JsonObject]:
+    items = fields.get("value")
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise _InvalidField("its value is not a list of objects")
+    return items
+
+
+def _deleted_secret(fields: JsonObject, info: ResponseInfo) -> DeletedSecret:
+    return DeletedSecret(
+        properties=_properties(fields),
+        deleted_on=_datetime(fields, "deletedDate"),
+        scheduled_purge_on=_datetime(fields, "scheduledPurgeDate"),
+        recovery_id=_text(fields, "recoveryId"),
+        response=info,
+    )
+
+
+def _properties(fields: JsonObject) -> SecretProperties:
+    attributes = fields.get("attributes")
+    if attributes is None:
+        attributes = {}
+    if not isinstance(attributes, dict):
+        raise _InvalidField("its attributes are not an object")
+    days = attributes.get("recoverableDays")
+    return SecretProperties(
+        id=_id(fields),
+        enabled=_flag(attributes, "enabled", default=True),
+        created_on=_datetime(attributes, "created"),
+        updated_on=_datetime(attributes, "updated"),
+        not_before=_datetime(attributes, "nbf"),
+        expires_on=_datetime(attributes, "exp"),
+        content_type=_text(fields, "contentType"),
+        tags=_tags(fields),
+        managed=_flag(fields, "managed", default=False),
+        key_id=_text(fields, "kid"),
+        recoverable_days=days if type(days) is int else None,
+        recovery_level=_text(attributes, "recoveryLevel"),
+    )
+
+
+def _id(fields: JsonObject) -> SecretId:
+    text = fields.get("id")
+    try:
+        return SecretId.parse(text if isinstance(text, str) else "")
+    except ValueError:
+        raise _InvalidField("its id is not the URL of a secret") from None
+
+
+def _value(fields: JsonObject) -> SecretValue:
+    text = _text(fields, "value")
+    if text is None:
+        raise _InvalidField("it has no value")
+    try:
+        return SecretValue(text)
+    except ValueError:
+        raise _InvalidField("its value is not Unicode text") from None
+
+
+def _text(fields: JsonObject, name: str) -> str | None:
+    text = fields.get(name)
+    if text is None or isinstance(text, str):
+        return text
+    raise _InvalidField(f"its {name} is not a string")
+
+
+def _flag(fields: JsonObject, name: str, *, default: bool) -> bool:
+    flag = fields.get(name)
+    if flag is None:
+        return default
+    if isinstance(flag, bool):
+        return flag
+    raise _InvalidField(f"its {name} is not a boolean")
+
+
+def _datetime(fields: JsonObject, name: str) -> datetime | None:
+    seconds = fields.get(name)
+    if seconds is None:
+        return None
+    if type(seconds) is not int:
+        raise _InvalidField(f"its {name} is not an integer number of seconds")
+    try:
+        # The service stores any 64-bit number; an expiry after the year 9999 must not make a whole page unreadable.
+        return datetime.fromtimestamp(seconds, UTC) if seconds < _MAX_SECONDS else _MAX_DATETIME
+    except (ValueError, OverflowError, OSError):
+        raise _InvalidField(f"its {name} is before the year 1") from None
+
+
+def _tags(fields: JsonObject) -> dict[str, str]:
+    tags = fields.get("tags")
+    if tags is None:
+        return {}
+    if not isinstance(tags, dict) or not all(isinstance(text, str) for text in tags.values()):
+        raise _InvalidField("its tags are not strings")
+    return tags

@@ -1,0 +1,382 @@
+"""HTTP by httpx: connection pools, total timeouts, and one request with its response; knows no meaning of a request.
+
+No error or type of httpx leaves this module. Redirects are not followed, and the response body is read up to a limit.
+"""
+
+import asyncio
+import contextlib
+import socket
+import ssl
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
+from typing import Generic, Self, TypeVar
+from urllib.parse import urlsplit
+
+import httpx
+
+from kvsecrets import _validation
+from kvsecrets._protocol import Response, Send
+from kvsecrets.errors import ConnectionFailed, ConnectionProblem, UnexpectedAnswer
+
+MAX_IN_FLIGHT = 100
+"""Concurrent requests of one client; further ones wait."""
+MAX_IDLE = 25
+"""Idle connections that are kept open."""
+MAX_CONNECT_SECONDS = 10.0
+"""Upper bound of the time to connect, which is also at most half of the timeout. httpx closes a connection attempt that
+it ends itself, but not one that is cancelled from outside during its handshake."""
+_SINGLE_CONNECTION = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=30)
+_NO_SUCH_NAME = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
+_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
+
+H = TypeVar("H", httpx.Client, httpx.AsyncClient)
+ConnectionSource = Callable[[], AbstractContextManager[httpx.Client]]
+AsyncConnectionSource = Callable[[], AbstractAsyncContextManager[httpx.AsyncClient]]
+
+
+class Deadline(float):
+    """A timeout in seconds that also knows how much of it remains.
+
+    httpx sets the same timeout before each read of a socket, so a response that arrives byte by byte could take
+    forever. It passes the number on unchanged, so a `DeadlineSocket` can ask it for the remaining time.
+    """
+
+    __slots__ = ("_end", "_monotonic")
+
+    _end: float
+    _monotonic: Callable[[], float]
+
+    def __new__(cls, seconds: float, monotonic: Callable[[], float]) -> Self:
+        """Start the deadline on the given clock."""
+        deadline = super().__new__(cls, seconds)
+        deadline._end = monotonic() + seconds
+        deadline._monotonic = monotonic
+        return deadline
+
+    def remaining(self) -> float:
+        """Return the remaining seconds.
+
+        Raises:
+            TimeoutError: None remain.
+        """
+        remaining = self._end - self._monotonic()
+        if remaining <= 0:
+            raise TimeoutError
+        return remaining
+
+
+class DeadlineSocket(ssl.SSLSocket):
+    """A TLS socket whose reads and writes end at the deadline that it was given as its timeout."""
+
+    def settimeout(self, value: float | None, /) -> None:
+        """Set the timeout of the next operation in seconds; for a `Deadline`, its remaining time.
+
+        Raises:
+            TimeoutError: The deadline has passed.
+        """
+        super().settimeout(value.remaining() if isinstance(value, Deadline) else value)
+
+
+def with_deadlines(context: ssl.SSLContext) -> ssl.SSLContext:
+    """Make the sockets of a context respect deadlines, and return the context.
+
+    https://docs.python.org/3/library/ssl.html#ssl.SSLContext.sslsocket_class
+    """
+    context.sslsocket_class = DeadlineSocket
+    return context
+
+
+class _IdleStack(Generic[H]):
+    """Idle connections, the last used on top."""
+
+    def __init__(self, connect: Callable[[], H]) -> None:
+        self._connect: Callable[[], H] = connect
+        self._idle: list[H] = []
+        self.closed = False
+
+    def pop(self) -> H:
+        if self.closed:
+            raise RuntimeError("this client is closed")
+        try:
+            http: H = self._idle.pop()
+        except IndexError:
+            http = self._connect()
+        return http
+
+    def push(self, http: H) -> bool:
+        """Keep a connection; False if there are enough, and the caller has to close it."""
+        if self.closed or len(self._idle) >= MAX_IDLE:
+            return False
+        self._idle.append(http)
+        return True
+
+    def close(self) -> list[H]:
+        """Accept no more connections; return the idle ones, which the caller has to close."""
+        self.closed = True
+        idle, self._idle = self._idle, []
+        return idle
+
+
+class ConnectionPool:
+    """Connections for threads, each an httpx client of its own; one whose request fails or is interrupted is closed.
+
+    httpx's own pool examines each of its connections several times per request: with 50 concurrent calls that takes
+    more time than the rest of a call. A stack costs the same for any number.
+    """
+
+    def __init__(self, connect: Callable[[], httpx.Client], timeout: float) -> None:
+        self._stack = _IdleStack(connect)
+        self._timeout = timeout
+        self._slots = threading.Semaphore(MAX_IN_FLIGHT)
+
+    @contextmanager
+    def __call__(self) -> Iterator[httpx.Client]:
+        """Lend a connection for one request."""
+        if not self._slots.acquire(timeout=self._timeout):
+            raise _no_slot(self._timeout)
+        try:
+            http = self._stack.pop()
+            kept = False
+            try:
+                yield http
+                kept = self._stack.push(http)
+            finally:
+                if not kept:
+                    http.close()
+        finally:
+            self._slots.release()
+
+    def close(self) -> None:
+        """Close idle connections now, and those in use when they are returned."""
+        for http in self._stack.close():
+            http.close()
+
+
+class AsyncConnectionPool:
+    """Connections for tasks, each an httpx client of its own; one whose request fails or is cancelled is closed.
+
+    httpx loses its connection when it is cancelled at certain moments, and waits for it forever afterwards.
+    """
+
+    def __init__(self, connect: Callable[[], httpx.AsyncClient], timeout: float) -> None:
+        self._stack = _IdleStack(connect)
+        self._timeout = timeout
+        self._slots = asyncio.Semaphore(MAX_IN_FLIGHT)
+
+    @asynccontextmanager
+    async def __call__(self) -> AsyncIterator[httpx.AsyncClient]:
+        """Lend a connection for one request."""
+        await self._acquire_slot()
+        try:
+            http = self._stack.pop()
+            kept = False
+            try:
+                yield http
+                kept = self._stack.push(http)
+            finally:
+                if not kept:
+                    await http.aclose()
+        finally:
+            self._slots.release()
+
+    async def close(self) -> None:
+        """Close idle connections now, and those in use when they are returned."""
+        for http in self._stack.close():
+            await http.aclose()
+
+    async def _acquire_slot(self) -> None:
+        if not self._slots.locked():  # without this, each request would pay for a timeout
+            await self._slots.acquire()
+            return
+        try:
+            async with asyncio.timeout(self._timeout):
+                await self._slots.acquire()
+        except TimeoutError:
+            raise _no_slot(self._timeout) from None
+
+
+def open_connections(
+    http_client: httpx.Client | None, transport: httpx.BaseTransport | None, timeout: float
+) -> tuple[ConnectionSource, Callable[[], None]]:
+    """Return the source of connections for a client's arguments, and a function that closes those of the library."""
+    _check_exclusive(http_client, transport)
+    if http_client is not None:
+        _validation.check_type("http_client", http_client, httpx.Client)
+        return lambda: contextlib.nullcontext(http_client), lambda: None
+    if transport is not None:
+        _validation.check_type("transport", transport, httpx.BaseTransport)
+        single = httpx.Client(transport=transport)
+        return lambda: contextlib.nullcontext(single), single.close
+    context = with_deadlines(httpx.create_ssl_context())
+    pool = ConnectionPool(lambda: httpx.Client(verify=context, limits=_SINGLE_CONNECTION), timeout)
+    return pool, pool.close
+
+
+def open_async_connections(
+    http_client: httpx.AsyncClient | None, transport: httpx.AsyncBaseTransport | None, timeout: float
+) -> tuple[AsyncConnectionSource, Callable[[], Awaitable[None]]]:
+    """Return the source of connections for a client's arguments, and a function that closes those of the library."""
+    _check_exclusive(http_client, transport)
+    if http_client is not None:
+        _validation.check_type("http_client", http_client, httpx.AsyncClient)
+        return lambda: contextlib.nullcontext(http_client), _close_nothing
+    if transport is not None:
+        _validation.check_type("transport", transport, httpx.AsyncBaseTransport)
+        single = httpx.AsyncClient(transport=transport)
+        return lambda: contextlib.nullcontext(single), single.aclose
+    context = httpx.create_ssl_context()
+    pool = AsyncConnectionPool(lambda: httpx.AsyncClient(verify=context, limits=_SINGLE_CONNECTION), timeout)
+    return pool, pool.close
+
+
+def exchange(
+    http: httpx.Client, effect: Send, headers: dict[str, str], timeout: float, monotonic: Callable[[], float]
+) -> Response:
+    """Send a request and return its response, in this thread.
+
+    On the library's own connections `timeout` bounds the whole exchange. On other connections it bounds each read of
+    the headers, and the body as a whole.
+
+    Raises:
+        ConnectionFailed: No complete response arrived.
+        UnexpectedAnswer: The body is too large, or not compressed as its header says.
+    """
+    deadline = Deadline(timeout, monotonic)
+    with _translated_errors(effect, timeout):
+        request = _build_request(http, effect, headers, deadline)
+        response = http.send(request, stream=True, auth=None, follow_redirects=False)
+        with contextlib.closing(response):
+            body = _Body(effect)
+            for chunk in response.iter_bytes():
+                body.add(chunk)
+                deadline.remaining()
+            return _to_response(response, body)
+
+
+async def exchange_async(
+    http: httpx.AsyncClient,
+    effect: Send,
+    headers: dict[str, str],
+    timeout: float,  # noqa: ASYNC109 - it is enforced with asyncio.timeout below
+) -> Response:
+    """Send a request and return its response, in this task; `timeout` bounds the whole exchange.
+
+    Raises:
+        ConnectionFailed: No complete response arrived.
+        UnexpectedAnswer: The body is too large, or not compressed as its header says.
+    """
+    with _translated_errors(effect, timeout):
+        async with asyncio.timeout(timeout):
+            request = _build_request(http, effect, headers, timeout)
+            response = await http.send(request, stream=True, auth=None, follow_redirects=False)
+            async with contextlib.aclosing(response):
+                body = _Body(effect)
+                async for chunk in response.aiter_bytes():
+                    body.add(chunk)
+                return _to_response(response, body)
+
+
+class _Body:
+    """The body read so far, at most its limit and one chunk."""
+
+    __slots__ = ("_chunks", "_effect", "_remaining")
+
+    def __init__(self, effect: Send) -> None:
+        self._chunks: list[bytes] = []
+        self._remaining = effect.max_bytes
+        self._effect = effect
+
+    def add(self, chunk: bytes) -> None:
+        self._remaining -= len(chunk)
+        if self._remaining < 0:
+            raise UnexpectedAnswer(
+                f"{_target(self._effect)}: the response is larger than {self._effect.max_bytes} bytes"
+            )
+        self._chunks.append(chunk)
+
+    def content(self) -> bytes:
+        return self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+
+
+def _check_exclusive(http_client: object, transport: object) -> None:
+    if http_client is not None and transport is not None:
+        raise ValueError("http_client and transport: pass only one of them; a client already has a transport")
+
+
+async def _close_nothing() -> None:
+    """Close nothing: the caller's own client stays open."""
+
+
+def _no_slot(timeout: float) -> ConnectionFailed:
+    return ConnectionFailed(f"{MAX_IN_FLIGHT} requests are in flight, and none has completed within {timeout:g} s")
+
+
+def _build_request(
+    http: httpx.Client | httpx.AsyncClient, effect: Send, headers: dict[str, str], timeout: float
+) -> httpx.Request:
+    request = effect.request
+    return http.build_request(
+        request.method,
+        request.url,
+        headers={**headers, **request.headers},
+        content=request.body,
+        timeout=httpx.Timeout(timeout, connect=min(timeout / 2, MAX_CONNECT_SECONDS)),
+    )
+
+
+def _to_response(response: httpx.Response, body: _Body) -> Response:
+    # From the raw list: httpx's own mapping scans all headers for each lookup.
+    headers: dict[str, str] = {}
+    for raw_name, raw_text in response.headers.raw:
+        name, text = raw_name.decode("latin-1").lower(), raw_text.decode("latin-1")
+        headers[name] = f"{headers[name]}, {text}" if name in headers else text
+    return Response(response.status_code, headers, body.content())
+
+
+@contextlib.contextmanager
+def _translated_errors(effect: Send, timeout: float) -> Iterator[None]:
+    """Translate httpx's errors. None of their texts is kept, except for the reason of a rejected certificate."""
+    try:
+        yield
+    except httpx.DecodingError as error:
+        raise UnexpectedAnswer(f"{_target(effect)}: the response is not compressed as its header says") from error
+    except (httpx.TransportError, OSError) as error:
+        problem, text = _classify(error, timeout)
+        raise ConnectionFailed(f"{_target(effect)}: {text}", problem) from error
+
+
+def _classify(error: Exception, timeout: float) -> tuple[ConnectionProblem, str]:
+    if known := next(filter(None, map(_classify_cause, _causes(error))), None):
+        return known
+    timed_out = isinstance(error, httpx.TimeoutException | TimeoutError)
+    if isinstance(error, _NOT_SENT):
+        return ConnectionProblem.UNREACHABLE, "no connection in time" if timed_out else "no connection"
+    if timed_out:
+        return ConnectionProblem.TIMED_OUT, f"no complete response within {timeout:g} s"
+    return ConnectionProblem.BROKEN, "the connection broke before the response was complete"
+
+
+def _classify_cause(cause: BaseException) -> tuple[ConnectionProblem, str] | None:
+    """Classify an error of the system or of TLS, which httpx wraps without its type."""
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        reason = getattr(cause, "verify_message", "it cannot be verified")
+        return ConnectionProblem.UNTRUSTED, f"the server's certificate was rejected: {reason}"
+    if isinstance(cause, socket.gaierror):
+        if cause.errno in _NO_SUCH_NAME:
+            return ConnectionProblem.UNRESOLVED, "the host name does not exist"
+        return ConnectionProblem.UNREACHABLE, "the host name could not be resolved"
+    return None
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
+
+
+def _target(effect: Send) -> str:
+    """Return method, host and path of a request; a query may contain a continuation token."""
+    parts = urlsplit(effect.request.url)
+    return f"{effect.request.method} {parts.netloc}{parts.path}"

@@ -1,0 +1,329 @@
+"""The request of each operation and the parsing of its response, stepped; lists; changes to properties."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kvsecrets import _requests
+from kvsecrets._protocol import MAX_RESPONSE_BYTES, Flow, Send
+from kvsecrets._requests import CLEAR, MAX_BACKUP_BYTES, PropertyChanges, Vault
+from kvsecrets._retry import RetryPolicy
+from kvsecrets.errors import BadRequest, ConnectionFailed, ConnectionProblem, UnexpectedAnswer
+from kvsecrets.models import SecretId, SecretProperties, SecretValue
+from tests.unit.kvsecrets.stepper import (
+    DELETED,
+    PROPERTIES,
+    SECRET,
+    TOKEN,
+    URL,
+    VERSION,
+    Stepper,
+    auth_context,
+    error_response,
+    response,
+    step_to_request,
+    vault,
+)
+
+NEXT = f"{URL}:443/secrets?api-version=7.4&$skiptoken=abc"
+
+OPERATIONS: dict[str, tuple[Callable[[Vault], Flow[Any]], str, str, object]] = {
+    "get": (lambda vault: _requests.get_secret(vault, "db", None), "GET", "secrets/db", SECRET),
+    "get a version": (lambda vault: _requests.get_secret(vault, "db", VERSION), "GET", f"secrets/db/{VERSION}", SECRET),
+    "set": (lambda vault: _requests.set_secret(vault, "db", "x", PropertyChanges()), "PUT", "secrets/db", SECRET),
+    "update": (
+        lambda vault: _requests.update_secret_properties(vault, "db", None, PropertyChanges(enabled=True)),
+        "PATCH",
+        "secrets/db",
+        PROPERTIES,
+    ),
+    "update a version": (
+        lambda vault: _requests.update_secret_properties(vault, "db", VERSION, PropertyChanges(enabled=True)),
+        "PATCH",
+        f"secrets/db/{VERSION}",
+        PROPERTIES,
+    ),
+    "delete": (lambda vault: _requests.delete_secret(vault, "db"), "DELETE", "secrets/db", DELETED),
+    "get deleted": (lambda vault: _requests.get_deleted_secret(vault, "db"), "GET", "deletedsecrets/db", DELETED),
+    "recover": (
+        lambda vault: _requests.recover_deleted_secret(vault, "db"),
+        "POST",
+        "deletedsecrets/db/recover",
+        PROPERTIES,
+    ),
+    "purge": (lambda vault: _requests.purge_deleted_secret(vault, "db"), "DELETE", "deletedsecrets/db", None),
+    "back up": (lambda vault: _requests.backup_secret(vault, "db"), "POST", "secrets/db/backup", {"value": "blob"}),
+    "restore": (lambda vault: _requests.restore_secret_backup(vault, b"blob"), "POST", "secrets/restore", PROPERTIES),
+}
+
+
+@pytest.mark.parametrize(("flow", "method", "path", "body"), OPERATIONS.values(), ids=OPERATIONS)
+def test_each_operation_has_its_method_and_url_and_parses_its_response(
+    flow: Callable[[Vault], Flow[Any]], method: str, path: str, body: object
+) -> None:
+    request, stepper = step_to_request(flow(vault()))
+    stepper.resume(response(body))
+
+    assert (request.method, request.url) == (method, f"{URL}/{path}?api-version=7.4")
+    assert request.headers["authorization"] == "Bearer first-token"
+    assert stepper.result is not None or path == "deletedsecrets/db"
+
+
+@pytest.mark.parametrize(("flow", "method", "path", "body"), OPERATIONS.values(), ids=OPERATIONS)
+def test_each_operation_raises_the_error_of_its_response(
+    flow: Callable[[Vault], Flow[Any]], method: str, path: str, body: object
+) -> None:
+    _, stepper = step_to_request(flow(vault()))
+
+    with pytest.raises(BadRequest):
+        stepper.resume(error_response(400, "BadParameter"))
+
+
+@pytest.mark.parametrize(("flow", "method", "path", "body"), OPERATIONS.values(), ids=OPERATIONS)
+def test_each_operation_is_retried_after_a_broken_connection_unless_it_must_not_run_twice(
+    flow: Callable[[Vault], Flow[Any]], method: str, path: str, body: object
+) -> None:
+    patient = vault()
+    patient.auth.retry = RetryPolicy(attempts=2)
+    _, stepper = step_to_request(flow(patient))
+    broken = ConnectionFailed("gone", ConnectionProblem.BROKEN)
+
+    if path.endswith(("recover", "restore")):
+        with pytest.raises(ConnectionFailed):
+            stepper.resume(broken)
+    else:
+        assert stepper.resume(broken).resume(None).request.url.startswith(f"{URL}/{path}")
+
+
+@pytest.mark.parametrize("value", ["hunter2", SecretValue("hunter2")], ids=["str", "SecretValue"])
+def test_a_value_is_sent_in_the_body(value: str | SecretValue) -> None:
+    request, _ = step_to_request(_requests.set_secret(vault(), "db", value, PropertyChanges(tags={"a": "b"})))
+
+    assert json.loads(request.body) == {"value": "hunter2", "tags": {"a": "b"}}
+    assert request.headers["content-type"] == "application/json"
+
+
+def test_a_value_of_any_script_is_sent_unchanged() -> None:
+    text = 'p\u00e4ss \U0001f511 "\\\n'
+    request, _ = step_to_request(_requests.set_secret(vault(), "db", text, PropertyChanges()))
+
+    assert json.loads(request.body)["value"] == text
+
+
+def test_an_error_that_contains_the_value_does_not_show_it() -> None:
+    _, stepper = step_to_request(_requests.set_secret(vault(), "db", "hunter2", PropertyChanges()))
+
+    with pytest.raises(BadRequest) as caught:
+        stepper.resume(error_response(400, "BadParameter", message="hunter2 is weak"))
+    assert "hunter2" not in str(caught.value)
+
+
+def test_an_update_sends_only_the_changes() -> None:
+    request, _ = step_to_request(
+        _requests.update_secret_properties(vault(), "db", None, PropertyChanges(expires_on=CLEAR))
+    )
+
+    assert json.loads(request.body) == {"attributes": {"exp": None}}
+
+
+@pytest.mark.parametrize(
+    "flow",
+    [
+        lambda: _requests.get_secret(vault(), "a_b", None),
+        lambda: _requests.get_secret(vault(), "db", "latest"),
+        lambda: _requests.set_secret(vault(), "db", "x" * 25_601, PropertyChanges()),
+        lambda: _requests.set_secret(vault(), "../db", "x", PropertyChanges()),
+        lambda: _requests.set_secret(vault(), "db", "\ud800", PropertyChanges()),
+        lambda: _requests.list_page(vault(), _requests.SECRETS, None, 26),
+        lambda: _requests.list_page(vault(), _requests.SECRETS, "https://evil.example/secrets?a", None),
+        lambda: _requests.list_page(vault(), _requests.DELETED_SECRETS, f"{URL}/secrets?a", None),
+    ],
+    ids=[
+        "invalid name",
+        "invalid version",
+        "long value",
+        "path in a name",
+        "unpaired surrogate in a value",
+        "large page size",
+        "continuation token of another host",
+        "continuation token of another list",
+    ],
+)
+def test_an_argument_that_breaks_a_rule_is_rejected_before_any_request(flow: Callable[[], Flow[Any]]) -> None:
+    with pytest.raises(ValueError, match=r".+: .+"):
+        Stepper(flow())
+
+
+def untyped(value: object) -> Any:  # noqa: ANN401 - hides a wrong type from the type checker
+    return value
+
+
+@pytest.mark.parametrize(
+    "flow",
+    [
+        lambda: _requests.get_secret(vault(), untyped(None), None),
+        lambda: _requests.set_secret(vault(), "db", untyped({"a": 1}), PropertyChanges()),
+        lambda: _requests.update_secret_properties(vault(), "db", None, PropertyChanges(enabled=untyped("no"))),
+        lambda: _requests.restore_secret_backup(vault(), untyped("text")),
+        lambda: _requests.list_page(vault(), _requests.SECRETS, untyped(5), None),
+    ],
+    ids=["name None", "value dict", "enabled str", "backup str", "continuation token int"],
+)
+def test_an_argument_of_a_wrong_type_is_rejected_before_any_request(flow: Callable[[], Flow[Any]]) -> None:
+    with pytest.raises(TypeError):
+        Stepper(flow())
+
+
+@given(st.binary(min_size=1))
+def test_a_backup_is_restored_unchanged(blob: bytes) -> None:
+    sent, _ = step_to_request(_requests.restore_secret_backup(vault(), blob))
+    text = json.loads(sent.body)["value"]
+    _, stepper = step_to_request(_requests.backup_secret(vault(), "db"))
+
+    assert stepper.resume(response({"value": text})).result == blob
+    assert "=" not in text
+
+
+def test_a_backup_may_be_larger_than_other_responses() -> None:
+    stepper = Stepper(_requests.backup_secret(vault(), "db")).resume(TOKEN)
+    other = Stepper(_requests.get_secret(vault(), "db", None)).resume(TOKEN)
+
+    assert isinstance(stepper.effect, Send)
+    assert isinstance(other.effect, Send)
+    assert (stepper.effect.max_bytes, other.effect.max_bytes) == (MAX_BACKUP_BYTES, MAX_RESPONSE_BYTES)
+
+
+@pytest.mark.parametrize(
+    ("listing", "path", "item"),
+    [
+        (_requests.SECRETS, "secrets", PROPERTIES),
+        (_requests.versions_of("db"), "secrets/db/versions", PROPERTIES),
+        (_requests.DELETED_SECRETS, "deletedsecrets", DELETED),
+    ],
+    ids=["secrets", "versions", "deleted secrets"],
+)
+def test_a_list_starts_at_its_url_and_parses_a_page(listing: _requests.Listing[Any], path: str, item: object) -> None:
+    request, stepper = step_to_request(_requests.list_page(vault(), listing, None, None))
+    link = f"{URL}:443/{path}?api-version=7.4&$skiptoken=abc"
+    page = stepper.resume(response({"value": [item], "nextLink": link}, x_ms_request_id="theirs")).result
+
+    assert request.url == f"{URL}/{path}?api-version=7.4"
+    assert [entry.name if hasattr(entry, "name") else entry for entry in page.items] == ["db"]
+    assert (page.continuation_token, page.response.request_id) == (link, "theirs")
+
+
+def test_a_page_size_is_sent_if_it_is_given() -> None:
+    request, _ = step_to_request(_requests.list_page(vault(), _requests.SECRETS, None, 5))
+
+    assert request.url == f"{URL}/secrets?api-version=7.4&maxresults=5"
+
+
+def test_a_continuation_token_is_requested_unchanged() -> None:
+    request, stepper = step_to_request(_requests.list_page(vault(), _requests.SECRETS, NEXT, None))
+
+    assert request.url == NEXT
+    assert stepper.resume(response({"value": [], "nextLink": None})).result.continuation_token is None
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "https://evil.example/secrets?$skiptoken=abc",
+        "https://shop.vault.azure.net.evil.example/secrets",
+        "https://shop.vault.azure.net@evil.example/secrets",
+        "https://shop.vault.azure.net\\@evil.example/secrets",
+        "https://shop.vault.azure.net:8443/secrets",
+        "http://shop.vault.azure.net/secrets",
+        "//evil.example/secrets",
+        "/secrets",
+        f"{URL}/secrets?a b",
+        f"{URL}/deletedsecrets?a",
+        f"{URL}/secretsof?a",
+        NEXT,
+    ],
+)
+def test_a_page_that_links_elsewhere_or_to_itself_is_rejected(link: str) -> None:
+    _, stepper = step_to_request(_requests.list_page(vault(), _requests.SECRETS, NEXT, None))
+
+    with pytest.raises(UnexpectedAnswer, match="does not continue the list"):
+        stepper.resume(response({"value": [], "nextLink": link}))
+
+
+@pytest.mark.parametrize(
+    ("vault_url", "link"),
+    [
+        ("https://127.0.0.1:8443", "https://127.0.0.1:8443/secrets?x"),
+        (URL, "https://SHOP.vault.azure.net:443/secrets?x"),
+        (URL, f"{URL}/secrets?x"),
+    ],
+)
+def test_links_within_the_list_are_accepted_with_and_without_port(vault_url: str, link: str) -> None:
+    assert _requests.is_page_link(Vault(vault_url, "7.4", auth_context()), _requests.SECRETS, link)
+
+
+def test_the_arguments_of_a_client_are_checked() -> None:
+    created = Vault.create("https://Shop.vault.azure.net/", "2030-01-01", RetryPolicy(), verify_resource=True)
+
+    assert (created.url, created.api_version, created.auth.host) == (URL, "2030-01-01", "shop.vault.azure.net")
+
+
+# PropertyChanges to properties.
+
+NEW_YEAR = datetime(2030, 1, 1, tzinfo=UTC)
+SECONDS = 1_893_456_000
+READ = SecretProperties(id=SecretId("https://shop.vault.azure.net", "db"), content_type="text/plain")
+
+
+def test_a_field_that_is_not_given_is_left_out() -> None:
+    assert PropertyChanges().json_fields() == {}
+
+
+def test_given_fields_are_written_in_the_services_format() -> None:
+    changes = PropertyChanges(
+        content_type="text/plain", tags={"a": "b"}, enabled=False, not_before=NEW_YEAR, expires_on=NEW_YEAR
+    )
+
+    assert changes.json_fields() == {
+        "attributes": {"enabled": False, "nbf": SECONDS, "exp": SECONDS},
+        "contentType": "text/plain",
+        "tags": {"a": "b"},
+    }
+
+
+def test_cleared_fields_are_written_as_null_or_empty() -> None:
+    changes = PropertyChanges(content_type=CLEAR, tags=CLEAR, not_before=CLEAR, expires_on=CLEAR)
+
+    assert changes.json_fields() == {"attributes": {"nbf": None, "exp": None}, "contentType": None, "tags": {}}
+
+
+def test_empty_fields_are_not_left_out() -> None:
+    assert PropertyChanges(content_type="", tags={}).json_fields() == {"contentType": "", "tags": {}}
+
+
+def test_replacing_all_writes_every_field_and_clears_empty_ones() -> None:
+    assert PropertyChanges.replacing_all(READ).json_fields() == {
+        "attributes": {"enabled": True, "nbf": None, "exp": None},
+        "contentType": "text/plain",
+        "tags": {},
+    }
+
+
+def test_replacing_all_writes_changed_fields() -> None:
+    changed = replace(READ, enabled=False, expires_on=NEW_YEAR, not_before=NEW_YEAR, content_type=None, tags={"a": "b"})
+
+    assert PropertyChanges.replacing_all(changed).json_fields() == {
+        "attributes": {"enabled": False, "nbf": SECONDS, "exp": SECONDS},
+        "contentType": None,
+        "tags": {"a": "b"},
+    }
+
+
+def test_an_invalid_field_is_rejected() -> None:
+    with pytest.raises(ValueError, match="time zone"):
+        PropertyChanges(expires_on=datetime(2030, 1, 1)).json_fields()  # noqa: DTZ001 - the naive datetime is under test

@@ -1,0 +1,377 @@
+"""Responses are parsed into models or errors: any body becomes one or the other."""
+
+import contextlib
+import copy
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kvsecrets import _responses
+from kvsecrets._protocol import Response
+from kvsecrets._responses import MAX_MESSAGE_CHARACTERS, error_from, retry_after
+from kvsecrets.errors import (
+    AccessDenied,
+    BadRequest,
+    Conflict,
+    FirewallDenied,
+    KeyVaultError,
+    NotAuthenticated,
+    PurgeProtected,
+    ResponseError,
+    SecretDisabled,
+    SecretNotFound,
+    ServerFailed,
+    Throttled,
+    UnexpectedAnswer,
+)
+from kvsecrets.models import DeletedSecret, KeyVaultSecret, SecretId, SecretProperties, SecretValue
+from tests.unit.kvsecrets.stepper import DELETED, PROPERTIES, SECRET, URL, VERSION, error_response, response
+
+ID = SecretId(URL, "db", VERSION)
+CERTIFICATE = {
+    "value": "MII",
+    "contentType": "application/x-pkcs12",
+    "id": str(ID),
+    "managed": True,
+    "attributes": {
+        "enabled": False,
+        "nbf": 1_700_000_000,
+        "exp": 32_503_680_000,
+        "created": 1_700_000_000,
+        "updated": 1_700_000_000,
+        "recoveryLevel": "CustomizedRecoverable",
+        "recoverableDays": 7,
+    },
+    "tags": {"team": "shop"},
+    "kid": f"{URL}/keys/db/{VERSION}",
+}
+
+
+def at(seconds: int) -> datetime:
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
+
+
+def test_a_recorded_secret_is_parsed() -> None:
+    secret = _responses.parse_secret(response(SECRET, x_ms_request_id="theirs"))
+
+    assert secret == KeyVaultSecret(
+        properties=SecretProperties(
+            id=ID,
+            created_on=at(1_700_000_000),
+            updated_on=at(1_700_000_100),
+            recovery_level="Recoverable+Purgeable",
+            recoverable_days=90,
+        ),
+        value=SecretValue("hunter2"),
+    )
+    assert secret.response.request_id == "theirs"
+
+
+def test_the_secret_of_a_certificate_is_parsed_with_every_field() -> None:
+    assert _responses.parse_properties(response(CERTIFICATE)) == SecretProperties(
+        id=ID,
+        enabled=False,
+        created_on=at(1_700_000_000),
+        updated_on=at(1_700_000_000),
+        not_before=at(1_700_000_000),
+        expires_on=at(32_503_680_000),
+        content_type="application/x-pkcs12",
+        tags={"team": "shop"},
+        managed=True,
+        key_id=f"{URL}/keys/db/{VERSION}",
+        recoverable_days=7,
+        recovery_level="CustomizedRecoverable",
+    )
+
+
+def test_a_deleted_secret_is_parsed() -> None:
+    assert _responses.parse_deleted_secret(response(DELETED)) == DeletedSecret(
+        properties=_responses.parse_properties(response(PROPERTIES)),
+        deleted_on=at(1_700_000_200),
+        scheduled_purge_on=at(1_707_776_200),
+        recovery_id=f"{URL}/deletedsecrets/db",
+    )
+
+
+def test_an_empty_value_is_valid() -> None:
+    assert _responses.parse_secret(response({**SECRET, "value": ""})).value == SecretValue("")
+
+
+def test_a_page_is_parsed_with_the_link_to_the_next() -> None:
+    items, following = _responses.parse_properties_page(
+        response({"value": [PROPERTIES, CERTIFICATE], "nextLink": "https://next"})
+    )
+
+    assert [item.content_type for item in items] == [None, "application/x-pkcs12"]
+    assert following == "https://next"
+
+
+@pytest.mark.parametrize("last", [{"nextLink": None}, {}, {"nextLink": ""}], ids=["null", "absent", "empty"])
+def test_the_last_page_has_no_link(last: dict[str, object]) -> None:
+    assert _responses.parse_deleted_page(response({"value": [], **last})) == ((), None)
+
+
+def test_an_expiry_after_the_year_9999_is_the_largest_datetime() -> None:
+    far = {**SECRET, "attributes": {"exp": 2**63 - 1}}
+
+    assert _responses.parse_secret(response(far)).properties.expires_on == datetime.max.replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "parse",
+    [_responses.parse_secret, _responses.parse_properties, _responses.parse_deleted_secret, _responses.parse_backup],
+)
+def test_an_error_status_raises_its_error(parse: Callable[[Response], object]) -> None:
+    with pytest.raises(SecretNotFound):
+        parse(error_response(404, "SecretNotFound"))
+
+
+@pytest.mark.parametrize("text", ["KUF6dXJlS2V5_w", "KUF6dXJlS2V5_w=="], ids=["recorded", "padded"])
+def test_a_backup_is_decoded_into_bytes(text: str) -> None:
+    assert _responses.parse_backup(response({"value": text})) == b")AzureKey\xff"
+
+
+@pytest.mark.parametrize("value", [None, "", 5, "A", "K U", "KUF6\u00e9", "\ud800"])
+def test_an_invalid_backup_is_unexpected(value: object) -> None:
+    with pytest.raises(UnexpectedAnswer, match="base64url"):
+        _responses.parse_backup(response({"value": value}))
+
+
+def test_a_value_with_an_unpaired_surrogate_is_unexpected_and_not_shown() -> None:
+    with pytest.raises(UnexpectedAnswer, match="not Unicode text") as caught:
+        _responses.parse_secret(response({**SECRET, "value": "hunter2\ud800"}))
+
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("status", [200, 204])
+def test_a_response_without_content_is_a_success(status: int) -> None:
+    _responses.check_success(Response(status))
+
+
+def test_an_error_status_is_not_a_success() -> None:
+    with pytest.raises(SecretNotFound):
+        _responses.check_success(error_response(404, "SecretNotFound"))
+
+
+def changed(path: list[str], field: object) -> Response:
+    body: Any = copy.deepcopy(SECRET)
+    inner = body
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = field
+    return response(body)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Response(200, {}, b""),
+        Response(200, {}, b"<html>hunter2</html>"),
+        Response(200, {}, b"[" * 100_000),
+        Response(200, {}, b'{"value":' * 100_000),
+        Response(200, {}, b"\xff\xfe"),
+        response([]),
+        response({}),
+        changed(["value"], None),
+        changed(["value"], ["hunter2"]),
+        changed(["id"], None),
+        changed(["id"], "hunter2"),
+        changed(["attributes"], ["hunter2"]),
+        changed(["attributes", "enabled"], "hunter2"),
+        changed(["attributes", "exp"], "hunter2"),
+        changed(["attributes", "exp"], True),
+        changed(["attributes", "exp"], 1.5),
+        changed(["attributes", "exp"], -(10**30)),
+        changed(["contentType"], {"hunter2": 1}),
+        changed(["tags"], {"hunter2": 1}),
+        changed(["tags"], "hunter2"),
+        changed(["managed"], "hunter2"),
+        changed(["kid"], 7),
+    ],
+)
+def test_an_invalid_secret_is_unexpected_and_its_body_is_not_shown(answer: Response) -> None:
+    with pytest.raises(UnexpectedAnswer) as caught:
+        _responses.parse_secret(answer)
+
+    assert caught.value.status == 200
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [None, {}, "x", [1], [[]]])
+def test_a_page_without_a_list_of_objects_is_unexpected(value: object) -> None:
+    with pytest.raises(UnexpectedAnswer):
+        _responses.parse_properties_page(response({"value": value}))
+
+
+PARSERS = [
+    _responses.parse_secret,
+    _responses.parse_properties,
+    _responses.parse_deleted_secret,
+    _responses.parse_backup,
+    _responses.parse_properties_page,
+    _responses.parse_deleted_page,
+]
+FIELDS = ["value", "id", "attributes", "enabled", "exp", "nbf", "created", "updated", "tags", "contentType", "managed"]
+FIELDS += ["kid", "recoverableDays", "recoveryLevel", "recoveryId", "deletedDate", "scheduledPurgeDate", "nextLink"]
+leaves = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just(str(ID))
+anything = st.recursive(
+    leaves, lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(FIELDS), inner), max_leaves=6
+)
+mutations = st.dictionaries(st.sampled_from(FIELDS), anything, max_size=3)
+
+
+@given(body=anything)
+def test_any_json_becomes_a_model_or_unexpected(body: object) -> None:
+    assert_parsed_or_unexpected(Response(200, {}, json.dumps(body).encode()))
+
+
+@given(fields=mutations, attributes=mutations)
+def test_any_change_to_a_valid_response_becomes_a_model_or_unexpected(
+    fields: dict[str, object], attributes: dict[str, object]
+) -> None:
+    body = {**DELETED, **SECRET, "attributes": {**SECRET["attributes"], **attributes}, **fields}
+
+    assert_parsed_or_unexpected(response(body))
+
+
+def assert_parsed_or_unexpected(answer: Response) -> None:
+    for parse in PARSERS:
+        with contextlib.suppress(UnexpectedAnswer):
+            assert parse(answer) is not None
+
+
+@given(body=st.binary(), status=st.integers(100, 599))
+def test_any_bytes_become_a_model_or_a_key_vault_error(body: bytes, status: int) -> None:
+    for parse in PARSERS:
+        with contextlib.suppress(KeyVaultError):
+            assert parse(Response(status, {}, body)) is not None
+
+
+# Errors.
+
+PURGE = 'Operation "purge" is not allowed because purge protection is enabled for this vault.'
+PERIMETER = "Request was not allowed by NSP rules and the client address is not authorized"
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (error_response(400, "BadParameter"), BadRequest),
+        (error_response(401, "Unauthorized"), NotAuthenticated),
+        (error_response(403, "Forbidden", "AccessDenied"), AccessDenied),
+        (error_response(403, "Forbidden", "ForbiddenByPolicy"), AccessDenied),
+        (error_response(403, "Forbidden", "ForbiddenByRbac"), AccessDenied),
+        (error_response(403, "Forbidden"), AccessDenied),
+        (error_response(403, "Forbidden", "ForbiddenByFirewall"), FirewallDenied),
+        (error_response(403, "Forbidden", "ForbiddenByConnection"), FirewallDenied),
+        (error_response(403, "Forbidden", message=PERIMETER), FirewallDenied),
+        (error_response(403, "Forbidden", "SecretDisabled"), SecretDisabled),
+        (error_response(403, "Forbidden", message=PURGE), PurgeProtected),
+        (error_response(404, "SecretNotFound"), SecretNotFound),
+        (error_response(404, "KeyNotFound"), ResponseError),
+        (error_response(405, "MethodNotAllowed"), ResponseError),
+        (error_response(409, "Conflict", "ObjectIsBeingDeleted"), Conflict),
+        (error_response(429, "Throttled"), Throttled),
+        (error_response(500, "InternalServerError"), ServerFailed),
+        (error_response(503, "ServiceUnavailable"), ServerFailed),
+        (Response(503, {}, b"<html>"), ServerFailed),
+        (Response(503, {}, b'{"error":' * 100_000), ServerFailed),
+        (Response(404, {}, b'{"error":' * 100_000), UnexpectedAnswer),
+        (Response(403, {}, b""), AccessDenied),
+        (Response(404, {}, b"<html>not found</html>"), UnexpectedAnswer),
+        (Response(404, {}, b'{"error":"not_found"}'), UnexpectedAnswer),
+        (Response(302, {"location": "https://evil.example"}, b""), UnexpectedAnswer),
+        (Response(206, {}, b"{}"), UnexpectedAnswer),
+    ],
+    ids=lambda case: case.__name__ if isinstance(case, type) else f"{case.status} {case.body[:60].decode()}",
+)
+def test_each_error_response_has_its_class(answer: Response, expected: type[KeyVaultError]) -> None:
+    assert type(error_from(answer)) is expected
+
+
+def test_an_error_has_codes_message_and_request_ids() -> None:
+    error = error_from(
+        error_response(
+            429,
+            "Throttled",
+            "TooMany",
+            "Too many.",
+            {"x-ms-request-id": "theirs", "x-ms-client-request-id": "ours", "retry-after": "3"},
+        )
+    )
+
+    assert isinstance(error, Throttled)
+    assert (error.status, error.code, error.inner_code, error.message) == (429, "Throttled", "TooMany", "Too many.")
+    assert (error.request_id, error.client_request_id, error.retry_after) == ("theirs", "ours", 3)
+
+
+def test_a_message_is_one_line_of_limited_length() -> None:
+    error = error_from(error_response(400, "BadParameter", message="two \r\n lines\t" + "x" * 5000))
+
+    assert isinstance(error, ResponseError)
+    assert error.message.startswith("two lines x")
+    assert len(error.message) == MAX_MESSAGE_CHARACTERS
+
+
+def test_a_message_that_contains_the_value_is_withheld() -> None:
+    error = error_from(error_response(400, "BadParameter", message="Not good: hunter2"), secret_text="hunter2")
+
+    assert "hunter2" not in str(error)
+    assert "withheld" in str(error)
+
+
+def test_an_empty_value_withholds_no_message() -> None:
+    assert "No." in str(error_from(error_response(400, "BadParameter"), secret_text=""))
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({}, None),
+        ({"retry-after": "0"}, 0),
+        ({"retry-after": " 12 "}, 12),
+        ({"retry-after": "-1"}, None),
+        ({"retry-after": "soon"}, None),
+        ({"retry-after": "\u0661"}, None),
+        ({"retry-after": "9" * 5000}, 999_999_999),
+        ({"retry-after": "Mon, 24 Nov 2025 10:47:00 GMT"}, None),
+        ({"retry-after": "Mon, 24 Nov 2025 10:47:00 GMT", "date": "Mon, 24 Nov 2025 10:46:00 GMT"}, 60),
+        ({"retry-after": "Mon, 24 Nov 2025 10:47:00 GMT", "date": "Mon, 24 Nov 2025 10:48:00 GMT"}, 0),
+    ],
+    ids=[
+        "no header",
+        "zero",
+        "seconds",
+        "negative number",
+        "word",
+        "digits of another script",
+        "huge number",
+        "date without a Date header",
+        "future date",
+        "past date",
+    ],
+)
+def test_retry_after_is_parsed_in_both_forms(headers: dict[str, str], expected: float | None) -> None:
+    assert retry_after(headers) == expected
+
+
+error_bodies = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["error", "code", "message", "innererror"]), inner),
+)
+
+
+@given(st.integers(100, 599), error_bodies)
+def test_any_json_body_of_any_status_becomes_a_key_vault_error(status: int, body: object) -> None:
+    assert isinstance(error_from(response(body, status)), KeyVaultError)
+
+
+@given(st.integers(100, 599), st.binary())
+def test_any_bytes_of_any_status_become_a_key_vault_error(status: int, body: bytes) -> None:
+    assert isinstance(error_from(Response(status, {}, body)), KeyVaultError)

@@ -1,0 +1,411 @@
+"""Tokens: credentials are called as azure-core defines, tokens are cached, renewed, and shared by concurrent calls."""
+
+import asyncio
+import threading
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import NamedTuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kvsecrets._protocol import Token, TokenRequest
+from kvsecrets._tokens import (
+    FALLBACK_SECONDS,
+    RENEW_BEFORE_EXPIRY_SECONDS,
+    AnyCredential,
+    AsyncTokenProvider,
+    TokenCache,
+    TokenProvider,
+    check_credential,
+    credential_call,
+    is_async_credential,
+    login_failed,
+    parse_token,
+)
+from kvsecrets.errors import LoginFailed
+from kvsecrets.testing import AsyncFakeCredential, FakeCredential
+
+REQUEST = TokenRequest("https://vault.azure.net/.default", "tenant-1", '{"a":1}')
+
+
+class Result(NamedTuple):
+    token: str
+    expires_on: float
+    refresh_on: float | None = None
+
+
+class WithGetToken:
+    """A credential with `get_token` only, whose token is the repr of its arguments."""
+
+    def get_token(self, *scopes: str, **options: object) -> "Result":
+        return Result(repr((scopes, options)), 1)
+
+
+class WithGetTokenInfo:
+    """A credential with `get_token_info` only, whose token is the repr of its arguments."""
+
+    def get_token_info(self, *scopes: str, options: Mapping[str, object] | None = None) -> "Result":
+        return Result(repr((scopes, options)), 1)
+
+
+@pytest.mark.parametrize("credential", [WithGetToken(), WithGetTokenInfo()], ids=["get_token", "get_token_info"])
+def test_a_credential_gets_scope_tenant_claims_and_cae(credential: AnyCredential) -> None:
+    arguments = credential_call(credential, REQUEST)().token
+
+    for word in (REQUEST.scope, "tenant-1", '{"a":1}', "'enable_cae': True"):
+        assert word in arguments
+
+
+@pytest.mark.parametrize("credential", [WithGetToken(), WithGetTokenInfo()], ids=["get_token", "get_token_info"])
+def test_absent_options_are_not_passed_to_a_credential(credential: AnyCredential) -> None:
+    arguments = credential_call(credential, TokenRequest("scope"))().token
+
+    assert arguments == "(('scope',), {'enable_cae': True})"
+
+
+@pytest.mark.parametrize(
+    ("given", "rule"),
+    [("hunter2", "not str"), (None, "not NoneType"), (FakeCredential, "is a class")],
+    ids=["str", "None", "class"],
+)
+def test_an_object_without_its_methods_is_not_a_credential(given: object, rule: str) -> None:
+    with pytest.raises(TypeError, match=rule) as caught:
+        check_credential(given)
+
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("credential", [WithGetToken(), WithGetTokenInfo(), FakeCredential(), AsyncFakeCredential()])
+def test_an_object_with_either_method_is_a_credential(credential: object) -> None:
+    check_credential(credential)
+
+
+def test_credentials_for_asyncio_are_recognized() -> None:
+    assert is_async_credential(AsyncFakeCredential())
+    assert not is_async_credential(FakeCredential())
+    assert not is_async_credential(WithGetToken())
+
+
+@pytest.mark.parametrize(
+    ("result", "token"),
+    [
+        (Result("abc", 5), Token("abc", 5)),
+        (Result("abc", 5, 3), Token("abc", 5, 3)),
+    ],
+)
+def test_a_token_is_parsed_with_its_times(result: Result, token: Token) -> None:
+    assert parse_token(result) == token
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        None,
+        "abc",
+        SimpleNamespace(token=None, expires_on=5),
+        SimpleNamespace(token="", expires_on=5),
+        SimpleNamespace(token="a b\r\nx: y", expires_on=5),
+        SimpleNamespace(token="hunt\u00e9r", expires_on=5),
+        SimpleNamespace(token="abc", expires_on=None),
+        SimpleNamespace(token="abc"),
+    ],
+    ids=["None", "str", "token None", "empty token", "header injection", "not ASCII", "expiry None", "no expiry"],
+)
+def test_an_invalid_token_is_a_failed_login_that_does_not_show_it(result: object) -> None:
+    with pytest.raises(LoginFailed) as caught:
+        parse_token(result)
+
+    assert "hunt" not in str(caught.value)
+
+
+def test_the_error_of_a_credential_is_one_line() -> None:
+    error = login_failed(RuntimeError("AADSTS700016:\r\n application not found" + "x" * 1000))
+
+    assert str(error).startswith("RuntimeError: AADSTS700016: application not found")
+    assert len(str(error)) < 600
+
+
+def test_a_failed_login_keeps_its_text() -> None:
+    assert str(login_failed(LoginFailed("no token"))) == "no token"
+
+
+# The cache and concurrent logins.
+
+
+@dataclass
+class Clock:
+    now: float = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
+class Credential:
+    """Numbers its tokens; a login waits while `gate` is not set."""
+
+    lifetime: float = 3600
+    refresh_in: float | None = None
+    error: BaseException | None = None
+    logins: int = 0
+    clock: Clock = field(default_factory=Clock)
+    gate: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.gate.set()
+
+    def get_token(self, *scopes: str, **options: object) -> Result:
+        self.logins += 1
+        self.gate.wait(10)
+        if self.error is not None:
+            raise self.error
+        refresh_on = None if self.refresh_in is None else self.clock.now + self.refresh_in
+        return Result(f"token-{self.logins}", self.clock.now + self.lifetime, refresh_on)
+
+
+class AsyncCredential(Credential):
+    """The same for asyncio; every login yields to the event loop once."""
+
+    async def get_token(self, *scopes: str, **options: object) -> Result:  # type: ignore[override]  # a coroutine
+        await asyncio.sleep(0)
+        return super().get_token(*scopes)
+
+
+class Sync:
+    """A provider for threads, called as one for asyncio."""
+
+    def __init__(self, credential: Credential) -> None:
+        self.provider = TokenProvider(credential, credential.clock)
+
+    async def token(self, request: TokenRequest = REQUEST) -> str:
+        return self.provider.token(request).text
+
+
+class Async:
+    """A provider for asyncio, with a credential for asyncio or for threads."""
+
+    def __init__(self, credential: Credential) -> None:
+        self.provider = AsyncTokenProvider(credential, credential.clock)
+
+    async def token(self, request: TokenRequest = REQUEST) -> str:
+        return (await self.provider.token(request)).text
+
+
+Form = type[Sync] | type[Async]
+each = pytest.mark.parametrize(
+    ("form", "kind"),
+    [(Sync, Credential), (Async, AsyncCredential), (Async, Credential)],
+    ids=["threads", "asyncio", "asyncio with a credential for threads"],
+)
+
+
+@each
+async def test_a_token_is_cached(form: Form, kind: type[Credential]) -> None:
+    credential = kind()
+    provider = form(credential)
+
+    assert [await provider.token(), await provider.token()] == ["token-1", "token-1"]
+
+
+@each
+@pytest.mark.parametrize(
+    "other", [TokenRequest("other", "tenant-1"), TokenRequest(REQUEST.scope, "other")], ids=["scope", "tenant"]
+)
+async def test_a_token_is_not_used_for_another_scope_or_tenant(
+    form: Form, kind: type[Credential], other: TokenRequest
+) -> None:
+    provider = form(kind())
+    await provider.token()
+
+    assert await provider.token(other) == "token-2"
+
+
+@each
+async def test_a_rejected_token_is_replaced(form: Form, kind: type[Credential]) -> None:
+    credential = kind()
+    provider = form(credential)
+    first = Token(await provider.token(), credential.lifetime)
+
+    assert await provider.token(TokenRequest(REQUEST.scope, "tenant-1", rejected=first)) == "token-2"
+    assert await provider.token(TokenRequest(REQUEST.scope, "tenant-1", rejected=first)) == "token-2"
+
+
+@each
+async def test_a_token_is_renewed_five_minutes_before_its_expiry(form: Form, kind: type[Credential]) -> None:
+    credential = kind()
+    provider = form(credential)
+    await provider.token()
+
+    credential.clock.now = 3600 - RENEW_BEFORE_EXPIRY_SECONDS - 1
+    early = await provider.token()
+    credential.clock.now += 1
+    late = await provider.token()
+
+    assert (early, late) == ("token-1", "token-2")
+
+
+@each
+async def test_a_token_is_renewed_at_its_refresh_on(form: Form, kind: type[Credential]) -> None:
+    credential = kind(refresh_in=1000)
+    provider = form(credential)
+    await provider.token()
+
+    credential.clock.now = 1000
+
+    assert await provider.token() == "token-2"
+
+
+@each
+async def test_after_a_failed_renewal_the_token_is_used_and_the_next_renewal_delayed(
+    form: Form, kind: type[Credential]
+) -> None:
+    credential = kind()
+    provider = form(credential)
+    await provider.token()
+    credential.clock.now = 3600 - RENEW_BEFORE_EXPIRY_SECONDS
+    credential.error = OSError("the login host is unreachable")
+
+    used = [await provider.token(), await provider.token()]
+    tries = credential.logins
+    credential.clock.now += FALLBACK_SECONDS
+    await provider.token()
+
+    assert used == ["token-1", "token-1"]
+    assert (tries, credential.logins) == (2, 3)
+
+
+@each
+async def test_a_failed_login_has_its_cause(form: Form, kind: type[Credential]) -> None:
+    credential = kind(error=OSError("the login host is unreachable"))
+
+    with pytest.raises(LoginFailed, match="OSError: the login host is unreachable") as caught:
+        await form(credential).token()
+    assert caught.value.__cause__ is credential.error
+
+
+@each
+async def test_a_token_close_to_its_expiry_is_not_used_after_a_failed_renewal(
+    form: Form, kind: type[Credential]
+) -> None:
+    credential = kind()
+    provider = form(credential)
+    await provider.token()
+    credential.clock.now = 3600 - FALLBACK_SECONDS
+    credential.error = OSError("the login host is unreachable")
+
+    with pytest.raises(LoginFailed):
+        await provider.token()
+
+
+@each
+async def test_a_failed_login_is_not_cached(form: Form, kind: type[Credential]) -> None:
+    credential = kind(error=OSError("unreachable"))
+    provider = form(credential)
+    with pytest.raises(LoginFailed):
+        await provider.token()
+    credential.error = None
+
+    assert await provider.token() == "token-2"
+
+
+def test_fifty_threads_log_in_once() -> None:
+    credential = Credential()
+    credential.gate.clear()
+    provider = TokenProvider(credential, credential.clock)
+    started = threading.Barrier(51)
+
+    def token() -> str:
+        started.wait(10)
+        return provider.token(REQUEST).text
+
+    with ThreadPoolExecutor(50) as pool:
+        tokens = [pool.submit(token) for _ in range(50)]
+        started.wait(10)
+        credential.gate.set()
+
+    assert {future.result() for future in tokens} == {"token-1"}
+    assert credential.logins == 1
+
+
+async def test_five_hundred_tasks_log_in_once() -> None:
+    credential = AsyncCredential()
+    provider = Async(credential)
+
+    tokens = await asyncio.gather(*[provider.token() for _ in range(500)])
+
+    assert set(tokens) == {"token-1"}
+    assert credential.logins == 1
+
+
+async def test_all_waiting_tasks_get_the_error_of_a_failed_login() -> None:
+    credential = AsyncCredential(error=OSError("unreachable"))
+    provider = Async(credential)
+
+    failures = await asyncio.gather(*[provider.token() for _ in range(500)], return_exceptions=True)
+
+    assert {type(failure) for failure in failures} == {LoginFailed}
+    assert credential.logins == 1
+
+
+def test_an_interrupted_login_does_not_block_later_ones() -> None:
+    credential = Credential(error=KeyboardInterrupt())
+    provider = TokenProvider(credential, credential.clock)
+
+    with pytest.raises(KeyboardInterrupt):
+        provider.token(REQUEST)
+    credential.error = None
+
+    assert provider.token(REQUEST).text == "token-2"
+
+
+async def test_cancelling_one_waiting_task_does_not_cancel_the_login() -> None:
+    credential = AsyncCredential()
+    provider = Async(credential)
+    first, second = asyncio.create_task(provider.token()), asyncio.create_task(provider.token())
+    await asyncio.sleep(0)
+
+    first.cancel()
+
+    assert await second == "token-1"
+    assert credential.logins == 1
+
+
+async def test_close_cancels_a_login_in_flight() -> None:
+    forever = asyncio.Event()
+
+    class Stuck:
+        async def get_token(self, *scopes: str, **options: object) -> Result:
+            await forever.wait()
+            raise AssertionError
+
+    provider = AsyncTokenProvider(Stuck(), Clock())
+    waiting = asyncio.create_task(provider.token(REQUEST))
+    await asyncio.sleep(0)
+
+    await provider.close()
+
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+
+@given(
+    lifetime=st.floats(0, 1e6),
+    refresh=st.none() | st.floats(0, 1e6),
+    failed_at=st.floats(0, 1e6),
+    requested_at=st.floats(0, 1e6),
+)
+def test_no_token_is_returned_after_its_expiry(
+    lifetime: float, refresh: float | None, failed_at: float, requested_at: float
+) -> None:
+    cache = TokenCache()
+    cache.put(REQUEST, Token("t", lifetime, refresh))
+
+    fallback = cache.get_after_failure(REQUEST, failed_at)
+    cached = cache.get(REQUEST, requested_at)
+
+    assert fallback is None or failed_at < lifetime
+    assert cached is None or requested_at < lifetime
