@@ -1,4 +1,4 @@
-"""The one public door of the client library: what is behind it, in which order, and that nothing private leaks."""
+"""The public names and modules of the client library, and that importing it has no side effects."""
 
 import importlib
 import inspect
@@ -23,14 +23,14 @@ def test_the_public_names_are_sorted_and_complete() -> None:
     assert names - modules == set(kvsecrets.__all__)
 
 
-def test_what_public_modules_offer_can_be_had_at_the_door() -> None:
-    offered: set[str] = set()
+def test_every_public_class_is_exported_by_the_package() -> None:
+    classes: set[str] = set()
     for name in PUBLIC_MODULES - {"testing"}:
         module = importlib.import_module(f"kvsecrets.{name}")
         defined = {key for key, member in vars(module).items() if getattr(member, "__module__", "") == module.__name__}
-        offered |= {key for key in defined if not key.startswith("_") and inspect.isclass(vars(module)[key])}
+        classes |= {key for key in defined if not key.startswith("_") and inspect.isclass(vars(module)[key])}
 
-    assert offered <= set(kvsecrets.__all__)
+    assert classes <= set(kvsecrets.__all__)
 
 
 def test_every_other_module_is_private() -> None:
@@ -40,17 +40,17 @@ def test_every_other_module_is_private() -> None:
 
 
 @pytest.mark.parametrize("name", kvsecrets.__all__)
-def test_every_public_name_says_what_it_means(name: str) -> None:
+def test_every_public_class_has_a_docstring(name: str) -> None:
     member = getattr(kvsecrets, name)
 
     assert not inspect.isclass(member) or (member.__doc__ and not member.__doc__.startswith(f"{name}("))
 
 
-def test_the_library_says_that_it_is_typed() -> None:
+def test_the_library_is_marked_as_typed() -> None:
     assert (files(kvsecrets) / "py.typed").is_file()
 
 
-def test_importing_the_library_does_not_bring_the_operator_or_the_vendor_along() -> None:
+def test_importing_the_library_imports_neither_the_operator_nor_the_vendors_packages() -> None:
     program = textwrap.dedent("""
         import sys
         import kvsecrets
@@ -64,7 +64,7 @@ def test_importing_the_library_does_not_bring_the_operator_or_the_vendor_along()
     assert printed.stdout.strip() == "[]"
 
 
-def test_importing_the_library_starts_nothing() -> None:
+def test_importing_the_library_starts_no_thread_and_adds_no_log_handler() -> None:
     program = (
         "import threading, logging, kvsecrets; print(threading.active_count(), logging.getLogger('kvsecrets').handlers)"
     )

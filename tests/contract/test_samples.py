@@ -1,4 +1,4 @@
-"""The samples of the client library run, against a fake vault, and print what they promise."""
+"""The samples and the guide of the client library run against a fake vault."""
 
 import ast
 import importlib.util
@@ -87,7 +87,7 @@ def test_recover_and_purge_under_purge_protection(capsys: pytest.CaptureFixture[
 
 
 async def test_async_client(vault: FakeVault, capsys: pytest.CaptureFixture[str]) -> None:
-    vault.set("db", "somebody else's")
+    vault.set("db", "not of the sample")
     credential = AsyncFakeCredential()
     async with AsyncSecretClient(vault.url, credential, transport=vault.async_transport()) as client:
         await sample("async_client").run(client)
@@ -95,13 +95,11 @@ async def test_async_client(vault: FakeVault, capsys: pytest.CaptureFixture[str]
     printed = capsys.readouterr().out
     assert "read 5 secrets at once" in printed
     assert "0 are left" in printed
-    assert vault.value("db") == "somebody else's"
+    assert vault.value("db") == "not of the sample"
     assert len(credential.logins) == 1
 
 
-def test_the_sample_of_a_test_passes_as_a_test_with_pytest_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_sample_test_passes_with_pytest_and_no_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(SAMPLES / "test_with_fake_vault.py")]
     run = subprocess.run(
@@ -117,8 +115,8 @@ def test_the_sample_of_a_test_passes_as_a_test_with_pytest_alone(
 
 
 @pytest.fixture
-def logging_untouched() -> Iterator[None]:
-    """Take back what an example does to the loggers of this process."""
+def restored_logging() -> Iterator[None]:
+    """Undo what an example changes in the loggers of this process."""
     root, ours = logging.getLogger(), logging.getLogger("kvsecrets")
     handlers, level = list(root.handlers), ours.level
     yield
@@ -126,8 +124,8 @@ def logging_untouched() -> Iterator[None]:
     ours.setLevel(level)
 
 
-@pytest.mark.usefixtures("logging_untouched")
-async def test_every_example_of_the_guide_runs_in_its_order(client: SecretClient, vault: FakeVault) -> None:
+@pytest.mark.usefixtures("restored_logging")
+async def test_every_example_of_the_guide_runs_in_order(client: SecretClient, vault: FakeVault) -> None:
     examples = re.findall(r"^```python\n(.*?)^```", GUIDE.read_text(), flags=re.MULTILINE | re.DOTALL)
     async with AsyncSecretClient(vault.url, AsyncFakeCredential(), transport=vault.async_transport()) as aclient:
         names: dict[str, object] = {"aclient": aclient}
@@ -136,20 +134,20 @@ async def test_every_example_of_the_guide_runs_in_its_order(client: SecretClient
             outcome = eval(code, names)  # noqa: S307 - our own guide
             if code.co_flags & inspect.CO_COROUTINE:
                 await outcome
-            names["client"] = client  # the real vault of the first example does not exist
+            names["client"] = client  # the vault of the first example does not exist
 
     assert len(examples) > 10
 
 
-def test_the_guide_tells_of_every_error_and_no_other() -> None:
+def test_the_guide_lists_every_error() -> None:
     table = GUIDE.read_text().partition("| class |")[2].partition("\n\n")[0]
 
-    told = set(re.findall(r"^\| `(\w+)` \|", table, flags=re.MULTILINE))
+    listed = set(re.findall(r"^\| `(\w+)` \|", table, flags=re.MULTILINE))
 
-    assert told == set(errors.__all__) - {"ConnectionProblem"}
+    assert listed == set(errors.__all__) - {"ConnectionProblem"}
 
 
-def test_the_guide_tells_of_every_option_and_its_default() -> None:
+def test_the_guide_lists_every_option_with_its_default() -> None:
     table = GUIDE.read_text().partition("| option |")[2].partition("\n\n")[0]
     options = [
         name
@@ -163,7 +161,7 @@ def test_the_guide_tells_of_every_option_and_its_default() -> None:
     assert f"`attempts` ({RetryPolicy().attempts})" in table
 
 
-def test_every_sample_is_named_in_the_guide() -> None:
+def test_the_guide_lists_every_sample() -> None:
     guide = GUIDE.read_text()
 
     assert [path.name for path in SAMPLES.glob("*.py") if f"samples/{path.name}" not in guide] == []

@@ -1,4 +1,4 @@
-"""Reads a secret from a server that misbehaves, with either twin; neither secret nor token may show up anywhere."""
+"""Reads a secret from a faulty server, with either client; neither secret nor token may appear in any text."""
 
 import json
 import ssl
@@ -12,21 +12,21 @@ import trustme
 from kvsecrets import AsyncSecretClient, KeyVaultSecret, RetryPolicy, SecretClient
 
 SHORT = 0.5
-"""Seconds of timeout where it is the timeout that ends a call."""
+"""Timeout in seconds where the timeout ends the call."""
 LONG = 20.0
-"""Seconds of timeout where a call must end without it, however busy this machine is."""
+"""Timeout in seconds where the call must end before it, also on a busy machine."""
 MARGIN = 5.0
-"""Seconds that a call may take beyond its timeout, however busy this machine is."""
+"""Seconds that a call may take beyond its timeout, also on a busy machine."""
 TOKEN = "marked-token"
 VALUE = "marked-value"
 SECRET = json.dumps(
     {"value": VALUE, "id": "https://127.0.0.1/secrets/db/0123456789abcdef0123456789abcdef", "attributes": {}}
 ).encode()
-ONCE = RetryPolicy(attempts=1)
+NO_RETRY = RetryPolicy(attempts=1)
 
 
 class Credential:
-    """Gives a token that must not show up anywhere."""
+    """Returns a token that must not appear in any text."""
 
     class Token:
         token = TOKEN
@@ -37,17 +37,17 @@ class Credential:
 
 
 class Get(Protocol):
-    """Reads a secret with either twin."""
+    """Reads a secret with either client."""
 
-    def __call__(self, url: str, timeout: float = LONG, retry: RetryPolicy = ONCE) -> Awaitable[KeyVaultSecret]: ...
+    def __call__(self, url: str, timeout: float = LONG, retry: RetryPolicy = NO_RETRY) -> Awaitable[KeyVaultSecret]: ...
 
 
-async def get(url: str, timeout: float = LONG, retry: RetryPolicy = ONCE) -> KeyVaultSecret:  # noqa: ASYNC109 - the client's
+async def get(url: str, timeout: float = LONG, retry: RetryPolicy = NO_RETRY) -> KeyVaultSecret:  # noqa: ASYNC109 - the client's
     with SecretClient(url, Credential(), timeout=timeout, retry=retry) as client:
         return client.get_secret("db")
 
 
-async def get_async(url: str, timeout: float = LONG, retry: RetryPolicy = ONCE) -> KeyVaultSecret:  # noqa: ASYNC109 - the client's
+async def get_async(url: str, timeout: float = LONG, retry: RetryPolicy = NO_RETRY) -> KeyVaultSecret:  # noqa: ASYNC109 - the client's
     async with AsyncSecretClient(url, Credential(), timeout=timeout, retry=retry) as client:
         return await client.get_secret("db")
 
@@ -56,12 +56,12 @@ both = pytest.mark.parametrize("read", [get, get_async], ids=["threads", "asynci
 
 
 def tls(authority: trustme.CA, name: str = "127.0.0.1") -> ssl.SSLContext:
-    """Make a server's side of TLS, with a certificate for a name."""
+    """Return the TLS context of a server with a certificate for a name."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert(name).configure_cert(context)
     return context
 
 
-def whole(error: BaseException) -> str:
-    """Everything that an error tells, its causes and their texts included."""
+def full_text(error: BaseException) -> str:
+    """The text of an error, with its traceback and causes."""
     return "".join(traceback.format_exception(error)) + repr(error)

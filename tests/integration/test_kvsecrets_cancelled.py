@@ -1,4 +1,4 @@
-"""A call that is cancelled half-way costs no other call: its connection is given up, and not lent out again."""
+"""A cancelled call does not affect later calls: its connection is closed and not used again."""
 
 import asyncio
 import contextlib
@@ -13,15 +13,15 @@ from kvsecrets import AsyncSecretClient, RetryPolicy
 from tests.integration.faulty import FaultyServer, Peer
 from tests.integration.reading import SECRET, VALUE, Credential
 
-SECONDS = 5.0
-"""Of timeout, which nobody reaches who gets a good connection."""
+TIMEOUT = 5.0
+"""In seconds; a call over a working connection takes less."""
 MOMENTS = 60
-"""Turns of the event loop that a call takes, and some more."""
+"""More iterations of the event loop than a call takes."""
 
 
 @pytest.fixture
 def tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
-    """A server's TLS that clients trust, by httpx's own means."""
+    """The TLS context of a server whose certificate httpx trusts."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
@@ -31,19 +31,19 @@ def tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
 
 
 def answer(peer: Peer) -> None:
-    """Answer all that is asked on the connection: one that ends unsaid is a trouble of its own."""
+    """Answer every request on the connection: closing it without notice would be another failure."""
     peer.answer("200 OK", SECRET)
     while peer.request():
         peer.answer("200 OK", SECRET)
 
 
-# A socket that is cancelled in its handshake is left by httpx to the garbage collector.
+# httpx does not close a socket whose handshake is cancelled; the garbage collector does.
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
-async def test_a_call_may_be_cancelled_at_any_moment(tls: ssl.SSLContext) -> None:
+async def test_a_call_can_be_cancelled_at_any_moment(tls: ssl.SSLContext) -> None:
     with FaultyServer(answer, tls) as vault:
         for moment in range(MOMENTS):
             async with AsyncSecretClient(
-                vault.url, Credential(), timeout=SECONDS, retry=RetryPolicy(attempts=1)
+                vault.url, Credential(), timeout=TIMEOUT, retry=RetryPolicy(attempts=1)
             ) as client:
                 call = asyncio.create_task(client.get_secret("db"))
                 for _ in range(moment):

@@ -1,4 +1,4 @@
-"""Servers that answer too slowly, if at all: a call ends with its timeout, whatever keeps trickling in till then."""
+"""Slow servers: a call ends at its timeout although bytes keep arriving."""
 
 import logging
 import time
@@ -10,14 +10,14 @@ import trustme
 
 from kvsecrets import ConnectionFailed, ConnectionProblem
 from tests.integration.faulty import FaultyServer, Peer, Script, silent
-from tests.integration.reading import MARGIN, SECRET, SHORT, Get, both, get_async, tls, whole
+from tests.integration.reading import MARGIN, SECRET, SHORT, Get, both, full_text, get_async, tls
 
 pytestmark = pytest.mark.usefixtures("trusted")
 
 
 @contextmanager
 def ends_in_time(problem: ConnectionProblem) -> Iterator[None]:
-    """Expect a call to fail for this reason when its short time is over, and to tell nothing secret."""
+    """Expect a call to fail with this problem at its short timeout, without a secret in its text."""
     start = time.monotonic()
     with pytest.raises(ConnectionFailed) as caught:
         yield
@@ -25,7 +25,7 @@ def ends_in_time(problem: ConnectionProblem) -> Iterator[None]:
 
     assert caught.value.problem is problem
     assert took < SHORT + MARGIN
-    assert "marked" not in whole(caught.value)
+    assert "marked" not in full_text(caught.value)
 
 
 def silent_after_the_headers(peer: Peer) -> None:
@@ -47,7 +47,7 @@ def headers_that_drip(peer: Peer) -> None:
     peer.drip(b"x: 0\r\n" * 1_000)
 
 
-def answers_that_lie_ahead(peer: Peer) -> None:
+def informational_responses_that_drip(peer: Peer) -> None:
     peer.drip(b"HTTP/1.1 100 Continue\r\n\r\n" * 1_000, at_once=25)
 
 
@@ -77,7 +77,7 @@ SLOW: list[Script] = [
     a_status_line_that_drips,
     a_header_that_drips,
     headers_that_drip,
-    answers_that_lie_ahead,
+    informational_responses_that_drip,
     a_body_that_drips,
     a_size_of_a_chunk_that_drips,
     chunks_that_drip,
@@ -87,7 +87,7 @@ SLOW: list[Script] = [
 
 @both
 @pytest.mark.parametrize("slow", SLOW, ids=lambda slow: slow.__name__)
-async def test_a_slow_answer_ends_with_the_timeout(
+async def test_a_slow_response_ends_at_the_timeout(
     read: Get, slow: Script, authority: trustme.CA, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -98,7 +98,7 @@ async def test_a_slow_answer_ends_with_the_timeout(
 
 
 @both
-async def test_a_handshake_that_drips_is_no_connection(read: Get, authority: trustme.CA) -> None:
+async def test_a_slow_handshake_is_unreachable(read: Get, authority: trustme.CA) -> None:
     def drip(peer: Peer) -> None:
         peer.drip(b"\x16\x03\x03\x40\x00" + bytes(1_000))
 
@@ -110,13 +110,13 @@ async def test_a_handshake_that_drips_is_no_connection(read: Get, authority: tru
 
 
 @both
-async def test_an_answer_that_drips_through_a_proxy_ends_with_the_timeout(
+async def test_a_slow_response_through_a_proxy_ends_at_the_timeout(
     read: Get, authority: trustme.CA, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[bytes] = []
+    requests: list[bytes] = []
 
     def connect(peer: Peer) -> None:
-        asked.append(peer.request())
+        requests.append(peer.request())
         peer.write("HTTP/1.1 200 Connected\r\n\r\n")
 
     with FaultyServer(a_header_that_drips, tls(authority), first=connect) as proxy:
@@ -124,11 +124,11 @@ async def test_an_answer_that_drips_through_a_proxy_ends_with_the_timeout(
         with ends_in_time(ConnectionProblem.TIMED_OUT):
             await read("https://127.0.0.1", SHORT)
 
-    assert asked[0].startswith(b"CONNECT 127.0.0.1:443 ")
-    assert len(proxy.requests) == 2  # the challenge, and what drips
+    assert requests[0].startswith(b"CONNECT 127.0.0.1:443 ")
+    assert len(proxy.requests) == 2  # the one without a token, and the real one
 
 
-async def test_a_proxy_that_drips_ends_with_the_timeout_of_a_task(
+async def test_a_slow_proxy_ends_at_the_timeout_of_a_task(
     authority: trustme.CA, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def drip(peer: Peer) -> None:

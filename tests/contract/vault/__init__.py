@@ -1,5 +1,5 @@
-"""One suite for three things at once: the fake vault, kvsecrets, and the vendor's own client as the judge of both.
+"""Tests that kvsecrets, the fake vault and the vendor's client agree; the vendor's client is the reference.
 
-Each scenario runs for kvsecrets before a FakeVault in process, for kvsecrets before the served emulator, and for the
-vendor's azure-keyvault-secrets before the served emulator; each in its form for threads and in that for asyncio.
+Each scenario runs with kvsecrets and a FakeVault in process, with kvsecrets and the served emulator, and with the
+vendor's azure-keyvault-secrets and the served emulator; each for threads and for asyncio.
 """

@@ -1,7 +1,7 @@
-"""One small face for every client of Key Vault, so that one suite runs for all of them; tests nothing itself.
+"""One interface for every client of Key Vault, so that one suite runs for all of them; tests nothing itself.
 
-The libraries name things alike, and their twins for threads and for asyncio differ in little more than `await`: two
-adapters are enough for four clients. A call of a client for threads blocks the event loop, which harms nobody here.
+Both libraries use the same names, and their forms for threads and for asyncio differ in little more than `await`: two
+adapters are enough for four clients. A call of a client for threads blocks the event loop, which is acceptable here.
 """
 
 import asyncio
@@ -19,8 +19,8 @@ from kvsecrets import ResponseError
 POLL_SECONDS = 0.02
 
 
-class Refused(Exception):
-    """The vault said no, whatever the client makes of it."""
+class VaultError(Exception):
+    """An error response of the vault, from either library."""
 
     def __init__(self, status: int | None, code: str | None, text: str) -> None:
         super().__init__(text)
@@ -28,18 +28,18 @@ class Refused(Exception):
         self.code = code
 
 
-async def refusal(call: Awaitable[object]) -> tuple[int | None, str | None]:
-    """What the vault said to a call that it must refuse: status and code."""
+async def error_of(call: Awaitable[object]) -> tuple[int | None, str | None]:
+    """Return status and code of the error that a call must raise."""
     try:
         await call
-    except Refused as refused:
-        return refused.status, refused.code
-    raise AssertionError("the vault did not refuse")
+    except VaultError as error:
+        return error.status, error.code
+    raise AssertionError("the call did not raise an error")
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A version of a secret, or in a list a secret, as a client shows it."""
+class SecretInfo:
+    """A version of a secret, or an item of a list, from either library."""
 
     name: str
     version: str | None
@@ -58,114 +58,114 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class SeenDeleted:
-    """A deleted secret as a client shows it."""
+class DeletedInfo:
+    """A deleted secret, from either library."""
 
-    secret: Seen
+    secret: SecretInfo
     deleted_on: datetime | None
     purged_on: datetime | None
     recovery_id: str | None
 
 
 class Operation(Protocol):
-    """A deletion or recovery that was started."""
+    """A deletion or recovery in progress."""
 
     async def finish(self) -> None:
-        """Ask the vault until it has ended."""
+        """Poll the vault until it has completed."""
 
 
 class Client(Protocol):
-    """What the suite needs of a client. Every method raises `Refused` when the vault refuses."""
+    """The methods of a client that the suite uses. Each raises `VaultError` for an error response."""
 
-    async def set(self, name: str, value: str, **attributes: object) -> Seen: ...
+    async def set(self, name: str, value: str, **attributes: object) -> SecretInfo: ...
 
-    async def get(self, name: str, version: str | None = None) -> Seen: ...
+    async def get(self, name: str, version: str | None = None) -> SecretInfo: ...
 
-    async def update(self, name: str, version: str | None = None, **attributes: object) -> Seen: ...
+    async def update(self, name: str, version: str | None = None, **attributes: object) -> SecretInfo: ...
 
-    async def listed(self) -> list[Seen]: ...
+    async def listed(self) -> list[SecretInfo]: ...
 
     def pages(self, size: int | None = None, continue_after: str | None = None) -> AsyncIterator[tuple[list[str], str]]:
-        """Walk through the names page by page, each with what to continue after it with."""
+        """Return the names page by page, each with its continuation token."""
 
-    async def versions(self, name: str) -> list[Seen]: ...
+    async def versions(self, name: str) -> list[SecretInfo]: ...
 
     async def start_delete(self, name: str) -> Operation: ...
 
     async def start_recover(self, name: str) -> Operation: ...
 
-    async def get_deleted(self, name: str) -> SeenDeleted: ...
+    async def get_deleted(self, name: str) -> DeletedInfo: ...
 
-    async def listed_deleted(self) -> list[SeenDeleted]: ...
+    async def listed_deleted(self) -> list[DeletedInfo]: ...
 
     async def purge(self, name: str) -> None: ...
 
     async def backup(self, name: str) -> bytes: ...
 
-    async def restore(self, backup: bytes) -> Seen: ...
+    async def restore(self, backup: bytes) -> SecretInfo: ...
 
 
 class Kvsecrets:
     """kvsecrets, for threads or for asyncio."""
 
-    def __init__(self, client: Any) -> None:  # noqa: ANN401 - either twin
+    def __init__(self, client: Any) -> None:  # noqa: ANN401 - either form
         self._client = client
 
-    async def set(self, name: str, value: str, **attributes: object) -> Seen:
-        return _secret(await _done(self._client.set_secret, name, value, **attributes))
+    async def set(self, name: str, value: str, **attributes: object) -> SecretInfo:
+        return _secret(await _result(self._client.set_secret, name, value, **attributes))
 
-    async def get(self, name: str, version: str | None = None) -> Seen:
-        return _secret(await _done(self._client.get_secret, name, version))
+    async def get(self, name: str, version: str | None = None) -> SecretInfo:
+        return _secret(await _result(self._client.get_secret, name, version))
 
-    async def update(self, name: str, version: str | None = None, **attributes: object) -> Seen:
-        return _seen(await _done(self._client.update_secret_properties, name, version, **attributes))
+    async def update(self, name: str, version: str | None = None, **attributes: object) -> SecretInfo:
+        return _info(await _result(self._client.update_secret_properties, name, version, **attributes))
 
-    async def listed(self) -> list[Seen]:
-        return [_seen(each) async for each in _each(self._client.list_properties_of_secrets())]
+    async def listed(self) -> list[SecretInfo]:
+        return [_info(each) async for each in _items(self._client.list_properties_of_secrets())]
 
     async def pages(
         self, size: int | None = None, continue_after: str | None = None
     ) -> AsyncIterator[tuple[list[str], str]]:
         pages = self._client.list_properties_of_secrets().by_page(continue_after, size)
-        async for page in _each(pages):
+        async for page in _items(pages):
             yield [each.name for each in page.items], page.continuation_token
 
-    async def versions(self, name: str) -> list[Seen]:
-        return [_seen(each) async for each in _each(self._client.list_properties_of_secret_versions(name))]
+    async def versions(self, name: str) -> list[SecretInfo]:
+        return [_info(each) async for each in _items(self._client.list_properties_of_secret_versions(name))]
 
     async def start_delete(self, name: str) -> Operation:
-        return _Waiting(await _done(self._client.begin_delete_secret, name))
+        return _Waiting(await _result(self._client.begin_delete_secret, name))
 
     async def start_recover(self, name: str) -> Operation:
-        return _Waiting(await _done(self._client.begin_recover_deleted_secret, name))
+        return _Waiting(await _result(self._client.begin_recover_deleted_secret, name))
 
-    async def get_deleted(self, name: str) -> SeenDeleted:
-        return _deleted(await _done(self._client.get_deleted_secret, name))
+    async def get_deleted(self, name: str) -> DeletedInfo:
+        return _deleted(await _result(self._client.get_deleted_secret, name))
 
-    async def listed_deleted(self) -> list[SeenDeleted]:
-        return [_deleted(each) async for each in _each(self._client.list_deleted_secrets())]
+    async def listed_deleted(self) -> list[DeletedInfo]:
+        return [_deleted(each) async for each in _items(self._client.list_deleted_secrets())]
 
     async def purge(self, name: str) -> None:
-        await _done(self._client.purge_deleted_secret, name)
+        await _result(self._client.purge_deleted_secret, name)
 
     async def backup(self, name: str) -> bytes:
-        backup: bytes = await _done(self._client.backup_secret, name)
+        backup: bytes = await _result(self._client.backup_secret, name)
         return backup
 
-    async def restore(self, backup: bytes) -> Seen:
-        return _seen(await _done(self._client.restore_secret_backup, backup))
+    async def restore(self, backup: bytes) -> SecretInfo:
+        return _info(await _result(self._client.restore_secret_backup, backup))
 
 
 class Vendors(Kvsecrets):
-    """The vendor's azure-keyvault-secrets, for threads or for asyncio: what it does by other names."""
+    """The vendor's azure-keyvault-secrets, for threads or for asyncio, where it differs from kvsecrets."""
 
     async def pages(
         self, size: int | None = None, continue_after: str | None = None
     ) -> AsyncIterator[tuple[list[str], str]]:
         items = self._client.list_properties_of_secrets(max_page_size=size)
         pages = items.by_page(continue_after)
-        async for page in _each(pages):
-            names = [each.name async for each in _each(page)]
+        async for page in _items(pages):
+            names = [each.name async for each in _items(page)]
             yield names, pages.continuation_token
 
     async def start_delete(self, name: str) -> Operation:
@@ -175,52 +175,52 @@ class Vendors(Kvsecrets):
         return await self._start("begin_recover_deleted_secret", "recover_deleted_secret", name)
 
     async def _start(self, begin: str, whole: str, name: str) -> Operation:
-        """Begin it; the client for asyncio has but one call for the whole of it, which runs on beside us."""
+        """Start an operation; the client for asyncio has one call for the whole of it, which runs in a task here."""
         if hasattr(self._client, begin):
-            return _Waiting(await _done(getattr(self._client, begin), name, _polling_interval=POLL_SECONDS))
-        answered = asyncio.Event()
+            return _Waiting(await _result(getattr(self._client, begin), name, _polling_interval=POLL_SECONDS))
+        responded = asyncio.Event()
         operation = _Running(
             asyncio.ensure_future(
                 getattr(self._client, whole)(
-                    name, _polling_interval=POLL_SECONDS, raw_response_hook=lambda _: answered.set()
+                    name, _polling_interval=POLL_SECONDS, raw_response_hook=lambda _: responded.set()
                 )
             )
         )
-        await answered.wait()
+        await responded.wait()
         return operation
 
 
 class _Waiting:
-    """An operation that asks the vault only when it is waited for."""
+    """An operation that polls the vault only while it is waited for."""
 
     def __init__(self, operation: Any) -> None:  # noqa: ANN401 - of either library
         self._operation = operation
 
     async def finish(self) -> None:
         wait = self._operation.wait
-        paced = {"poll_interval": POLL_SECONDS} if "poll_interval" in inspect.signature(wait).parameters else {}
-        await _done(wait, **paced)
+        options = {"poll_interval": POLL_SECONDS} if "poll_interval" in inspect.signature(wait).parameters else {}
+        await _result(wait, **options)
 
 
 class _Running:
-    """An operation that runs in a task of its own."""
+    """An operation that runs in a task."""
 
     def __init__(self, task: "asyncio.Future[Any]") -> None:
         self._task = task
 
     async def finish(self) -> None:
-        with _refusals():
+        with _translated_errors():
             await self._task
 
 
-async def _done(call: Any, /, *arguments: object, **options: object) -> Any:  # noqa: ANN401 - of either twin
-    with _refusals():
+async def _result(call: Any, /, *arguments: object, **options: object) -> Any:  # noqa: ANN401 - of either form
+    with _translated_errors():
         result = call(*arguments, **options)
         return await result if inspect.isawaitable(result) else result
 
 
-async def _each(items: Any) -> AsyncIterator[Any]:  # noqa: ANN401 - of either twin
-    with _refusals():
+async def _items(items: Any) -> AsyncIterator[Any]:  # noqa: ANN401 - of either form
+    with _translated_errors():
         if hasattr(items, "__aiter__"):
             async for item in items:
                 yield item
@@ -230,22 +230,22 @@ async def _each(items: Any) -> AsyncIterator[Any]:  # noqa: ANN401 - of either t
 
 
 @contextmanager
-def _refusals() -> Iterator[None]:
+def _translated_errors() -> Iterator[None]:
     try:
         yield
     except ResponseError as error:
-        raise Refused(error.status, error.code, str(error)) from error
+        raise VaultError(error.status, error.code, str(error)) from error
     except HttpResponseError as error:
-        raise Refused(error.status_code, error.error.code if error.error else None, str(error)) from error
+        raise VaultError(error.status_code, error.error.code if error.error else None, str(error)) from error
 
 
-def _secret(secret: Any) -> Seen:  # noqa: ANN401 - of either library
+def _secret(secret: Any) -> SecretInfo:  # noqa: ANN401 - of either library
     value = secret.value if isinstance(secret.value, str) else secret.value.reveal()
-    return _seen(secret.properties, value)
+    return _info(secret.properties, value)
 
 
-def _seen(properties: Any, value: str | None = None) -> Seen:  # noqa: ANN401 - of either library
-    return Seen(
+def _info(properties: Any, value: str | None = None) -> SecretInfo:  # noqa: ANN401 - of either library
+    return SecretInfo(
         name=properties.name,
         version=properties.version,
         value=value,
@@ -263,11 +263,11 @@ def _seen(properties: Any, value: str | None = None) -> Seen:  # noqa: ANN401 - 
     )
 
 
-def _deleted(deleted: Any) -> SeenDeleted:  # noqa: ANN401 - of either library
-    ours = hasattr(deleted, "deleted_on")
-    return SeenDeleted(
-        secret=_seen(deleted.properties),
-        deleted_on=deleted.deleted_on if ours else deleted.deleted_date,
-        purged_on=deleted.scheduled_purge_on if ours else deleted.scheduled_purge_date,
+def _deleted(deleted: Any) -> DeletedInfo:  # noqa: ANN401 - of either library
+    is_kvsecrets = hasattr(deleted, "deleted_on")
+    return DeletedInfo(
+        secret=_info(deleted.properties),
+        deleted_on=deleted.deleted_on if is_kvsecrets else deleted.deleted_date,
+        purged_on=deleted.scheduled_purge_on if is_kvsecrets else deleted.scheduled_purge_date,
         recovery_id=deleted.recovery_id,
     )

@@ -1,4 +1,4 @@
-"""Opens a stage for each scenario, six times over: each client before each kind of vault."""
+"""Opens a harness for each scenario: each client with each kind of vault."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -7,7 +7,7 @@ from typing import Unpack
 
 import pytest
 
-from tests.contract.vault.stages import Open, Stage, in_memory, served, vendors
+from tests.contract.vault.harness import Harness, Open, in_memory, served, vendors
 from tests.emulator.client import Emulator
 from tests.emulator.options import VaultOptions
 
@@ -22,17 +22,17 @@ from tests.emulator.options import VaultOptions
         pytest.param(partial(vendors, aio=True), id="azure-keyvault-secrets, asyncio"),
     ]
 )
-async def open_stage(request: pytest.FixtureRequest, emulator: Emulator) -> AsyncIterator[Open]:
-    """Opens a stage with a vault set up as wanted."""
+async def open_harness(request: pytest.FixtureRequest, emulator: Emulator) -> AsyncIterator[Open]:
+    """Returns a function that opens a harness whose vault has the given options."""
     async with AsyncExitStack() as stack:
 
-        async def open_(**options: Unpack[VaultOptions]) -> Stage:
-            stage: Stage = await stack.enter_async_context(request.param(emulator, **options))
-            return stage
+        async def open_(**options: Unpack[VaultOptions]) -> Harness:
+            harness: Harness = await stack.enter_async_context(request.param(emulator, **options))
+            return harness
 
         yield open_
 
 
 @pytest.fixture
-async def stage(open_stage: Open) -> Stage:
-    return await open_stage()
+async def harness(open_harness: Open) -> Harness:
+    return await open_harness()
