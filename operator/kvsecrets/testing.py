@@ -247,7 +247,7 @@ class FakeVault:
         self._access.firewall_closed = False
 
     def close_door(self) -> None:
-        """Let the transports refuse connections."""
+        """Refuse connections of the transports."""
         self._accepts_connections = False
 
     def open_door(self) -> None:

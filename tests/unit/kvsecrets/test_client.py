@@ -35,7 +35,7 @@ from tests.unit.kvsecrets.scenarios import SCENARIOS, Scenario, two_versions
 FAST = RetryPolicy(attempts=3, base_delay=0)
 
 
-async def result_of(outcome: Any) -> Any:  # noqa: ANN401 - whatever a call returns
+async def result_of(outcome: Any) -> Any:  # noqa: ANN401 - the result of any call
     """Await, iterate or wait for what a call of either client returns."""
     if inspect.isawaitable(outcome):
         outcome = await outcome

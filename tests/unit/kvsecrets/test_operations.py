@@ -170,7 +170,7 @@ class FakeRunner:
         yield from ()
         return self.polls.pop(0)
 
-    def run(self, flow: Flow[Any], /) -> Any:  # noqa: ANN401 - whatever the flow returns
+    def run(self, flow: Flow[Any], /) -> Any:  # noqa: ANN401 - the result of the flow
         step = advance(flow, None)
         while not isinstance(step, Done):
             self.time += 1
@@ -178,7 +178,7 @@ class FakeRunner:
             step = advance(flow, self.time if isinstance(step, Now) else None)
         return step.result
 
-    async def run_async(self, flow: Flow[Any], /) -> Any:  # noqa: ANN401 - whatever the flow returns
+    async def run_async(self, flow: Flow[Any], /) -> Any:  # noqa: ANN401 - the result of the flow
         return self.run(flow)
 
 

@@ -169,7 +169,7 @@ def changed(path: list[str], field: object) -> Response:
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "http_response",
     [
         Response(200, {}, b""),
         Response(200, {}, b"<html>hunter2</html>"),
@@ -195,9 +195,9 @@ def changed(path: list[str], field: object) -> Response:
         changed(["kid"], 7),
     ],
 )
-def test_an_invalid_secret_is_unexpected_and_its_body_is_not_shown(answer: Response) -> None:
+def test_an_invalid_secret_is_unexpected_and_its_body_is_not_shown(http_response: Response) -> None:
     with pytest.raises(UnexpectedAnswer) as caught:
-        _responses.parse_secret(answer)
+        _responses.parse_secret(http_response)
 
     assert caught.value.status == 200
     assert "hunter2" not in str(caught.value)
@@ -240,10 +240,10 @@ def test_any_change_to_a_valid_response_becomes_a_model_or_unexpected(
     assert_parsed_or_unexpected(response(body))
 
 
-def assert_parsed_or_unexpected(answer: Response) -> None:
+def assert_parsed_or_unexpected(http_response: Response) -> None:
     for parse in PARSERS:
         with contextlib.suppress(UnexpectedAnswer):
-            assert parse(answer) is not None
+            assert parse(http_response) is not None
 
 
 @given(body=st.binary(), status=st.integers(100, 599))
@@ -260,7 +260,7 @@ PERIMETER = "Request was not allowed by NSP rules and the client address is not 
 
 
 @pytest.mark.parametrize(
-    ("answer", "expected"),
+    ("http_response", "expected"),
     [
         (error_response(400, "BadParameter"), BadRequest),
         (error_response(401, "Unauthorized"), NotAuthenticated),
@@ -291,8 +291,8 @@ PERIMETER = "Request was not allowed by NSP rules and the client address is not 
     ],
     ids=lambda case: case.__name__ if isinstance(case, type) else f"{case.status} {case.body[:60].decode()}",
 )
-def test_each_error_response_has_its_class(answer: Response, expected: type[KeyVaultError]) -> None:
-    assert type(error_from(answer)) is expected
+def test_each_error_response_has_its_class(http_response: Response, expected: type[KeyVaultError]) -> None:
+    assert type(error_from(http_response)) is expected
 
 
 def test_an_error_has_codes_message_and_request_ids() -> None:

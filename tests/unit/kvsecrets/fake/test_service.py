@@ -45,13 +45,13 @@ def rejection(call: Call, access: AccessControl, headers: dict[str, str] | None 
 class TestTokens:
     @pytest.mark.parametrize("headers", [{}, {"authorization": "Basic eDp5"}, {"authorization": "Bearer "}])
     def test_a_call_without_a_bearer_token_is_challenged(self, headers: dict[str, str]) -> None:
-        refused = rejection(GET, access_control(), headers)
+        rejected = rejection(GET, access_control(), headers)
 
-        assert (refused.status, refused.message) == (
+        assert (rejected.status, rejected.message) == (
             401,
             "AKV10000: Request is missing a Bearer, PoP, or MTLS_POP token.",
         )
-        assert refused.headers["www-authenticate"] == (
+        assert rejected.headers["www-authenticate"] == (
             'Bearer authorization="https://login.microsoftonline.com/tenant", resource="https://vault.azure.net"'
         )
 
@@ -62,10 +62,10 @@ class TestTokens:
         def check(_token: str) -> Caller:
             raise TokenRefused("[TokenExpired]")
 
-        refused = rejection(GET, AccessControl(config(), require_token=True, check_token=check))
+        rejected = rejection(GET, AccessControl(config(), require_token=True, check_token=check))
 
-        assert (refused.status, refused.message) == (401, "[TokenExpired]")
-        assert "resource=" in refused.headers["www-authenticate"]
+        assert (rejected.status, rejected.message) == (401, "[TokenExpired]")
+        assert "resource=" in rejected.headers["www-authenticate"]
 
 
 class TestClaims:
@@ -163,10 +163,10 @@ def test_a_closed_firewall_rejects_every_call() -> None:
     access = access_control()
     access.firewall_closed = True
 
-    refused = rejection(GET, access)
+    rejected = rejection(GET, access)
 
-    assert (refused.status, refused.inner) == (403, "ForbiddenByFirewall")
-    assert "Client address: 127.0.0.1" in refused.message
+    assert (rejected.status, rejected.inner) == (403, "ForbiddenByFirewall")
+    assert "Client address: 127.0.0.1" in rejected.message
 
 
 def test_calls_are_counted_by_kind_and_those_without_a_token_as_challenges() -> None:
@@ -195,28 +195,28 @@ def call(vault: FakeVault) -> RawClient:
 
 
 def test_set_returns_the_value_of_a_disabled_secret_too(call: RawClient) -> None:
-    answer = call("PUT", "/secrets/db", {"value": "v", "attributes": {"enabled": False}})
+    response = call("PUT", "/secrets/db", {"value": "v", "attributes": {"enabled": False}})
 
-    assert document(answer)["value"] == "v"
+    assert document(response)["value"] == "v"
     assert error(call("GET", f"/secrets/db/{FIRST}")) == (403, "Forbidden", "SecretDisabled")
 
 
 def test_update_returns_no_value(call: RawClient) -> None:
     call("PUT", "/secrets/db", {"value": "v"})
 
-    answer = call("PATCH", "/secrets/db/", {"contentType": "text", "tags": {"a": "b"}})
+    response = call("PATCH", "/secrets/db/", {"contentType": "text", "tags": {"a": "b"}})
 
-    assert list(document(answer)) == ["contentType", "id", "attributes", "tags"]
+    assert list(document(response)) == ["contentType", "id", "attributes", "tags"]
 
 
 def test_delete_returns_the_newest_version_and_the_dates(call: RawClient) -> None:
     call("PUT", "/secrets/db", {"value": "v"})
 
-    answer = document(call("DELETE", "/secrets/db"))
+    body = document(call("DELETE", "/secrets/db"))
 
-    assert answer["id"].endswith(f"/secrets/db/{FIRST}")
-    assert (answer["deletedDate"], answer["scheduledPurgeDate"]) == (STAMP, STAMP + 90 * 86400)
-    assert document(call("GET", "/deletedsecrets/db")) == answer
+    assert body["id"].endswith(f"/secrets/db/{FIRST}")
+    assert (body["deletedDate"], body["scheduledPurgeDate"]) == (STAMP, STAMP + 90 * 86400)
+    assert document(call("GET", "/deletedsecrets/db")) == body
 
 
 def test_deleted_secrets_are_listed_apart_from_live_ones(vault: FakeVault, call: RawClient) -> None:
@@ -306,6 +306,6 @@ def test_an_invalid_name_is_rejected_by_every_operation(call: RawClient, method:
 
 
 def test_an_unknown_operation_is_an_error(call: RawClient) -> None:
-    answer = call("PUT", "/secrets/", {"value": "v"})
+    response = call("PUT", "/secrets/", {"value": "v"})
 
-    assert document(answer)["error"] == {"code": "MethodNotAllowed", "message": "HTTP PUT not allowed"}
+    assert document(response)["error"] == {"code": "MethodNotAllowed", "message": "HTTP PUT not allowed"}
