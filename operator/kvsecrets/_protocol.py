@@ -16,6 +16,7 @@ import json
 import re
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Generic, TypeAlias, TypeVar
 
 from kvsecrets.errors import KeyVaultError
@@ -26,8 +27,9 @@ characters: 1.2 MB if every character is escaped."""
 MAX_JSON_DEPTH = 32
 """Upper bound of nested arrays and objects in a JSON body. Key Vault's own bodies have less than ten levels."""
 
-_JSON_STRUCTURE = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[][{}]', re.DOTALL)
-"""A string, terminated or not, or one bracket. Possessive, since a hostile body must not cause backtracking."""
+_NOT_BRACKETS = re.compile(r'(?:"(?:[^"\\]++|\\.)*+"?|[^]["{}]++)++', re.DOTALL)
+"""Strings, terminated or not, and all other text between brackets. Possessive: a hostile body must not backtrack."""
+_NESTING = {"[": 1, "{": 1, "]": -1, "}": -1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,15 +163,6 @@ def decode_json(body: bytes) -> object:
 
 
 def _depth(text: str) -> int:
-    """Return how deep brackets are nested; stops counting one level above the limit."""
-    depth = deepest = 0
-    for match in _JSON_STRUCTURE.finditer(text):
-        token = match[0]
-        if token in ("[", "{"):
-            depth += 1
-            deepest = max(deepest, depth)
-            if deepest > MAX_JSON_DEPTH:
-                break
-        elif token in ("]", "}"):
-            depth -= 1
-    return deepest
+    """Return how deep brackets outside of strings are nested."""
+    brackets = _NOT_BRACKETS.sub("", text)
+    return max(accumulate(map(_NESTING.__getitem__, brackets)), default=0)
