@@ -25,7 +25,7 @@ MAX_RESPONSE_BYTES = 4 * 1024 * 1024
 """Upper bound of a response body. The largest valid one is a page of 25 secrets with 15 tags each of 256 + 256
 characters: 1.2 MB if every character is escaped."""
 MAX_JSON_DEPTH = 32
-"""Upper bound of nested arrays and objects in a JSON body. Key Vault's own bodies have less than ten levels."""
+"""Upper bound of nested arrays and objects in a JSON body. Key Vault's own bodies have fewer than ten levels."""
 
 _NOT_BRACKETS = re.compile(r'(?:"(?:[^"\\]++|\\.)*+"?|[^]["{}]++)++', re.DOTALL)
 """Strings, terminated or not, and all other text between brackets. Possessive: a hostile body must not backtrack."""

@@ -4,7 +4,7 @@ KeyVaultError
 ├── ConnectionFailed        no complete response arrived; `.problem` says why
 ├── LoginFailed             the credential gave no token
 ├── UntrustedChallenge      the server requests a token for a foreign domain
-├── UnexpectedAnswer        the response is not one of Key Vault, or cannot be parsed
+├── UnexpectedAnswer        the response is not from Key Vault, or cannot be parsed
 └── ResponseError           Key Vault returned an error: `.status`, `.code`, `.inner_code`, request ids
     ├── BadRequest            400
     ├── NotAuthenticated      401
@@ -89,7 +89,7 @@ class UntrustedChallenge(KeyVaultError):
 
 
 class UnexpectedAnswer(KeyVaultError):
-    """The response is not one of Key Vault, such as that of a proxy, or it cannot be parsed.
+    """The response is not from Key Vault but, for example, from a proxy, or it cannot be parsed.
 
     Args:
         message: What is unexpected about it.

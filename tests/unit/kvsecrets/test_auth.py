@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvsecrets._auth import (
-    MAX_HEADER_CHARACTERS,
     Challenge,
     is_vault_domain,
     parse_bearer,
@@ -266,13 +265,13 @@ def test_claims_that_cannot_be_decoded_are_ignored(encoded: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "filler", ["Bearer " * 100_000, 'Bearer a="' + '",b="' * 100_000, "Bearer " + "a=b," * 100_000]
+    "filler", ['a="' + '",b="' * 5_000 + '",', "a=b," * 5_000], ids=["quoted parameters", "plain parameters"]
 )
-def test_a_long_header_is_parsed_up_to_its_limit(filler: str) -> None:
-    parameters = parse_bearer(filler + CHALLENGE)
+def test_a_header_is_parsed_up_to_its_limit(filler: str) -> None:
+    parameters = CHALLENGE.removeprefix("Bearer ")
 
-    assert sum(len(name) + len(text) for name, text in parameters.items()) <= MAX_HEADER_CHARACTERS
-    assert parse_challenge(parameters) is None
+    assert parse_challenge(parse_bearer(f"Bearer {filler[:1_000]}{parameters}")) == KNOWN
+    assert parse_challenge(parse_bearer(f"Bearer {filler}{parameters}")) is None
 
 
 fragments = st.sampled_from(

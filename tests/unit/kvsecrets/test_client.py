@@ -29,10 +29,12 @@ from kvsecrets.operations import (
     RecoverDeletedSecretOperation,
 )
 from kvsecrets.paging import AsyncPaged, Paged
-from kvsecrets.testing import AsyncFakeCredential, FakeCredential, FakeVault
-from tests.unit.kvsecrets.scenarios import SCENARIOS, Scenario, two_versions
+from kvsecrets.testing import AsyncFakeCredential, FakeCredential, FakeTransport, FakeVault
+from tests.unit.kvsecrets.scenarios import SCENARIOS, Client, Scenario, two_versions
 
 FAST = RetryPolicy(attempts=3, base_delay=0)
+Credential = Any
+"""A fake credential of either form."""
 
 
 async def result_of(outcome: Any) -> Any:  # noqa: ANN401 - the result of any call
@@ -63,15 +65,15 @@ class Form:
     http_client: Callable[..., Any]
     close: str
 
-    def transport(self, vault: FakeVault) -> Any:  # noqa: ANN401 - of either client
+    def transport(self, vault: FakeVault) -> FakeTransport:
         return vault.async_transport() if self.client is AsyncSecretClient else vault.transport()
 
-    def open(self, vault: FakeVault, credential: object = None, **options: object) -> Any:  # noqa: ANN401 - either client
+    def open(self, vault: FakeVault, credential: object = None, **options: object) -> Client:
         if "http_client" not in options:
             options = {"transport": self.transport(vault), **options}
         return self.client(vault.url, credential or self.credential(), **options)
 
-    async def aclose(self, client: Any) -> None:  # noqa: ANN401 - of either client
+    async def aclose(self, client: Client) -> None:
         await result_of(getattr(client, self.close)())
 
 
@@ -91,19 +93,19 @@ def vault() -> FakeVault:
 
 
 @pytest.fixture
-def credential(form: Form) -> Any:  # noqa: ANN401 - of either client
+def credential(form: Form) -> Credential:
     return form.credential()
 
 
 @pytest.fixture
-async def client(form: Form, vault: FakeVault, credential: object) -> AsyncIterator[Any]:
+async def client(form: Form, vault: FakeVault, credential: object) -> AsyncIterator[Client]:
     client = form.open(vault, credential, retry=FAST)
     yield client
     await form.aclose(client)
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS)
-async def test_operations(scenario: Scenario, client: Any, vault: FakeVault) -> None:  # noqa: ANN401 - either client
+async def test_operations(scenario: Scenario, client: Client, vault: FakeVault) -> None:
     scenario.arrange(vault)
 
     result = await result_of(scenario.call(client))
@@ -111,7 +113,7 @@ async def test_operations(scenario: Scenario, client: Any, vault: FakeVault) -> 
     assert scenario.check(result, vault)
 
 
-async def test_a_backup_restores_all_versions(client: Any, vault: FakeVault) -> None:  # noqa: ANN401 - either client
+async def test_a_backup_restores_all_versions(client: Client, vault: FakeVault) -> None:
     two_versions(vault)
     before = await result_of(client.list_properties_of_secret_versions("db"))
     backup = await result_of(client.backup_secret("db"))
@@ -123,14 +125,14 @@ async def test_a_backup_restores_all_versions(client: Any, vault: FakeVault) -> 
     assert await result_of(client.list_properties_of_secret_versions("db")) == before
 
 
-async def test_an_exact_version_is_read(client: Any) -> None:  # noqa: ANN401 - either client
+async def test_an_exact_version_is_read(client: Client) -> None:
     first = await result_of(client.set_secret("db", "old"))
     await result_of(client.set_secret("db", "new"))
 
     assert (await result_of(client.get_secret("db", first.properties.version))).value.reveal() == "old"
 
 
-async def test_properties_are_replaced_in_the_version_of_their_id(client: Any) -> None:  # noqa: ANN401 - either client
+async def test_properties_are_replaced_in_the_version_of_their_id(client: Client) -> None:
     first = (await result_of(client.set_secret("db", "old", content_type="text/plain"))).properties
     await result_of(client.set_secret("db", "new", content_type="text/plain"))
 
@@ -142,7 +144,7 @@ async def test_properties_are_replaced_in_the_version_of_their_id(client: Any) -
     assert [item.content_type for item in versions.values()] == ["text/plain"]
 
 
-async def test_a_list_is_resumed_by_a_continuation_token(client: Any, vault: FakeVault) -> None:  # noqa: ANN401 - either client
+async def test_a_list_is_resumed_by_a_continuation_token(client: Client, vault: FakeVault) -> None:
     for number in range(7):
         vault.set(f"s-{number}", "x")
 
@@ -175,7 +177,7 @@ async def test_a_deletion_without_soft_delete_is_final_and_completed_at_once(for
     assert (await result_of(client.resume_delete_secret(operation.id))).name == "db"
 
 
-async def test_a_secret_has_the_info_of_its_response(client: Any) -> None:  # noqa: ANN401 - either client
+async def test_a_secret_has_the_info_of_its_response(client: Client) -> None:
     secret = await result_of(client.set_secret("db", "x"))
 
     assert secret.response.status == 200
@@ -183,7 +185,7 @@ async def test_a_secret_has_the_info_of_its_response(client: Any) -> None:  # no
     assert secret.response.date is not None
 
 
-async def test_a_hook_gets_the_challenge_and_the_response_of_its_call(client: Any, vault: FakeVault) -> None:  # noqa: ANN401 - either client
+async def test_a_hook_gets_the_challenge_and_the_response_of_its_call(client: Client, vault: FakeVault) -> None:
     vault.set("db", "x")
     infos: list[ResponseInfo] = []
 
@@ -193,7 +195,7 @@ async def test_a_hook_gets_the_challenge_and_the_response_of_its_call(client: An
     assert [info.status for info in infos] == [401, 200]
 
 
-async def test_a_hook_gets_every_page(client: Any, vault: FakeVault) -> None:  # noqa: ANN401 - either client
+async def test_a_hook_gets_every_page(client: Client, vault: FakeVault) -> None:
     vault.set("a", "x")
     vault.set("b", "x")
     infos: list[ResponseInfo] = []
@@ -203,14 +205,14 @@ async def test_a_hook_gets_every_page(client: Any, vault: FakeVault) -> None:  #
     assert [info.status for info in infos][:3] == [401, 200, 200]
 
 
-async def test_transient_failures_are_retried(client: Any, vault: FakeVault) -> None:  # noqa: ANN401 - either client
+async def test_transient_failures_are_retried(client: Client, vault: FakeVault) -> None:
     vault.set("db", "x")
     vault.fail(calls=2)
 
     assert (await result_of(client.get_secret("db"))).value.reveal() == "x"
 
 
-async def test_an_unreachable_vault_is_a_failed_connection(client: Any, vault: FakeVault) -> None:  # noqa: ANN401 - either client
+async def test_an_unreachable_vault_is_a_failed_connection(client: Client, vault: FakeVault) -> None:
     vault.close_door()
 
     with pytest.raises(ConnectionFailed) as caught:
@@ -218,7 +220,7 @@ async def test_an_unreachable_vault_is_a_failed_connection(client: Any, vault: F
     assert caught.value.unsent
 
 
-async def test_required_claims_cause_one_login(client: Any, vault: FakeVault, credential: Any) -> None:  # noqa: ANN401 - either client
+async def test_required_claims_cause_one_login(client: Client, vault: FakeVault, credential: Credential) -> None:
     vault.set("db", "x")
     await result_of(client.get_secret("db"))
     vault.demand_claims('{"access_token":{}}')
@@ -282,7 +284,7 @@ async def test_a_given_http_client_is_used_and_not_closed(form: Form, vault: Fak
     await form.aclose(http) if form is ASYNCIO else http.close()
 
 
-async def test_a_foreign_challenge_is_rejected_unless_the_check_is_disabled(form: Form, credential: Any) -> None:  # noqa: ANN401 - of either client
+async def test_a_foreign_challenge_is_rejected_unless_the_check_is_disabled(form: Form, credential: Credential) -> None:
     vault = FakeVault("https://localhost:8443", resource="https://vault.azure.net")
     vault.set("db", "x")
 
@@ -381,14 +383,14 @@ async def test_an_operation_is_resumed_by_a_client_with_another_url_of_the_vault
         assert client.resume_delete_secret(operation_id).wait().name == "db"
 
 
-async def test_an_argument_that_breaks_a_rule_is_not_sent(client: Any, vault: FakeVault) -> None:  # noqa: ANN401 - either client
+async def test_an_argument_that_breaks_a_rule_is_not_sent(client: Client, vault: FakeVault) -> None:
     with pytest.raises(ValueError, match="1 to 127"):
         await result_of(client.get_secret("a_b"))
 
     assert vault.calls.total() == 0
 
 
-async def test_an_error_shows_its_request_ids(client: Any) -> None:  # noqa: ANN401 - either client
+async def test_an_error_shows_its_request_ids(client: Client) -> None:
     with pytest.raises(SecretNotFound) as caught:
         await result_of(client.get_secret("nope"))
 

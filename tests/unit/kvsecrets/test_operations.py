@@ -154,8 +154,8 @@ def test_the_id_of_another_operation_or_vault_is_rejected(
 
 # Operations for threads and for asyncio.
 
-RESULT = DeletedSecret(properties=SecretProperties(id=SecretId("https://runner.vault.azure.net", "db")))
-ID = "https://runner.vault.azure.net/deletedsecrets/db"
+RESULT = DeletedSecret(properties=SecretProperties(id=SecretId("https://shop.vault.azure.net", "db")))
+ID = "https://shop.vault.azure.net/deletedsecrets/db"
 
 
 class FakeRunner:

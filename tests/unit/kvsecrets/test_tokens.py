@@ -41,14 +41,14 @@ class Result(NamedTuple):
 class WithGetToken:
     """A credential with `get_token` only, whose token is the repr of its arguments."""
 
-    def get_token(self, *scopes: str, **options: object) -> "Result":
+    def get_token(self, *scopes: str, **options: object) -> Result:
         return Result(repr((scopes, options)), 1)
 
 
 class WithGetTokenInfo:
     """A credential with `get_token_info` only, whose token is the repr of its arguments."""
 
-    def get_token_info(self, *scopes: str, options: Mapping[str, object] | None = None) -> "Result":
+    def get_token_info(self, *scopes: str, options: Mapping[str, object] | None = None) -> Result:
         return Result(repr((scopes, options)), 1)
 
 
