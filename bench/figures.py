@@ -28,7 +28,7 @@ class Figure:
     must_be: float | None = None
 
     @property
-    def holds(self) -> bool:
+    def tripped(self) -> bool:
         """Whether it is what it must be."""
         return self.must_be is None or all(value == self.must_be for value in self.values)
 
@@ -60,13 +60,13 @@ class Report:
     def add(self, figure: Figure) -> None:
         """Take a figure in, and print it."""
         list(self.sections.values())[-1].append(figure)
-        mark = " " if figure.must_be is None else "✓" if figure.holds else "✗"
+        mark = " " if figure.must_be is None else "✓" if figure.tripped else "✗"
         print(f" {mark} {figure.what}: {figure.text}", flush=True)
 
     @property
     def failures(self) -> Sequence[Figure]:
         """The figures that are not what they must be."""
-        return [figure for figures in self.sections.values() for figure in figures if not figure.holds]
+        return [figure for figures in self.sections.values() for figure in figures if not figure.tripped]
 
     def table(self) -> str:
         """Write all figures as Markdown; in bold stands what must be so."""

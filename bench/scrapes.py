@@ -12,8 +12,8 @@ from prometheus_client import CollectorRegistry
 
 from bench import machine
 from bench.figures import HERE, Figure, Report, rewrite
-from vaultsync.adapters.endpoints import serve
-from vaultsync.adapters.telemetry import Scrapes, State, Telemetry, VaultState, measure_lag
+from vaultsync.adapters.http_server import serve
+from vaultsync.adapters.metrics import Recorder, Scrapes, State, VaultState, measure_lag
 from vaultsync.api.v1alpha1 import VaultSecret
 
 VAULT: Final = "https://shop.vault.azure.net"
@@ -44,9 +44,9 @@ def run(arguments: list[str]) -> int:
 async def _measure(objects: int, report: Report, *, times: int) -> None:
     now = datetime.now(UTC)
     vault_secrets = tuple(_vault_secret(number, now) for number in range(objects))
-    state = State(vault_secrets, {VAULT: VaultState(up=True, looked_at=now, listed=objects)})
-    telemetry = Telemetry(CollectorRegistry(), version="0")
-    scrapes = Scrapes(telemetry, state=lambda: state, per_vault_secret=True)
+    state = State(vault_secrets, {VAULT: VaultState(up=True, polled_at=now, listed=objects)})
+    recorder = Recorder(CollectorRegistry(), version="0")
+    scrapes = Scrapes(recorder, state=lambda: state, per_vault_secret=True)
     report.section(f"{objects:,} VaultSecrets, a key with an expiry date each")
     async with serve("127.0.0.1", 0, metrics=scrapes.render, is_ready=lambda: True) as port:
         for name, accept in FORMATS.items():

@@ -20,11 +20,12 @@ from vaultsync.api.v1alpha1 import (
     VaultSecretSpec,
     VaultSecretStatus,
 )
-from vaultsync.rules.applied import Applied, fingerprint
-from vaultsync.rules.changes import Missing, Sighting
-from vaultsync.rules.observed import Field, Observed, Owner
-from vaultsync.rules.outcome import Change, NotThere, Reason, SecretRef, SecretState, Synced
-from vaultsync.rules.readings import Absent, Reading
+from vaultsync.errors import Reason, SecretNotFound
+from vaultsync.state.applied import Applied, fingerprint
+from vaultsync.state.observed import Field, Observed, Owner
+from vaultsync.state.secrets import MissingReading, Reading, SecretRef, SecretState
+from vaultsync.state.vaults import Missing, SecretMetadata
+from vaultsync.status.outcome import Change, Synced
 
 Tweak = Any
 """What a test puts in the place of a default."""
@@ -97,15 +98,15 @@ def a_reading(value: str = "s3cret", **tweaks: Tweak) -> Reading:
 
 def an_absent(
     name: str = "db-password", *, read_at: datetime = READ_AT, reason: Reason = Reason.SECRET_NOT_FOUND
-) -> Absent:
+) -> MissingReading:
     """A secret that the vault does not have."""
-    return Absent(read_at, NotThere(reason, f"There is no {name}.", looked_at=read_at))
+    return MissingReading(read_at, SecretNotFound(reason, f"There is no {name}.", polled_at=read_at))
 
 
-def a_sighting(**tweaks: Tweak) -> Sighting:
+def a_sighting(**tweaks: Tweak) -> SecretMetadata:
     """The default secret as a listing shows it a minute after it was read."""
-    seen_at = READ_AT + timedelta(minutes=1)
-    return replace(Sighting(readable=True, updated=START, expires=None, seen_at=seen_at), **tweaks)
+    observed_at = READ_AT + timedelta(minutes=1)
+    return replace(SecretMetadata(readable=True, updated=START, expires=None, observed_at=observed_at), **tweaks)
 
 
 NOW_MISSING: Final = Missing(READ_AT + timedelta(minutes=1))

@@ -16,20 +16,24 @@ from tests.builders import VAULT
 from tests.clocks import Clock, settle, skip
 from tests.contract.hands import Hands
 from tests.manifests import ENTRY, Spec, manifest, spec
-from vaultsync import reconcile, restarting, telling, writing
-from vaultsync.adapters.vaults import Budget, Vaults
+from vaultsync.adapters.keyvault import Budget, Vaults
 from vaultsync.api import ObjectKey
-from vaultsync.api.v1alpha1 import Condition, StatusRestart, VaultSecretHead, VaultSecretStatus
-from vaultsync.inventory import Inventory
-from vaultsync.reconcile import Limits, Reconciler
-from vaultsync.restarting import Restarter
-from vaultsync.rules.outcome import Outcome, SyncError
-from vaultsync.rules.schedule import Next
-from vaultsync.telling import Teller
-from vaultsync.triggers import targets
-from vaultsync.triggers.poller import Mode, Poller, Trigger
-from vaultsync.triggers.targets import Targets
-from vaultsync.writing import Writer
+from vaultsync.api.v1alpha1 import Condition, StatusRestart, VaultSecretMeta, VaultSecretStatus
+from vaultsync.controller import apply as writing
+from vaultsync.controller import reconcile
+from vaultsync.controller import report as telling
+from vaultsync.controller import rollout as restarting
+from vaultsync.controller.apply import Writer
+from vaultsync.controller.reconcile import Limits, Reconciler
+from vaultsync.controller.report import Teller
+from vaultsync.controller.rollout import Restarter
+from vaultsync.errors import SyncError
+from vaultsync.policy.requeue import Result
+from vaultsync.sources import targets
+from vaultsync.sources.poller import Mode, Poller, Trigger
+from vaultsync.sources.targets import Targets
+from vaultsync.state.vaultsecrets import VaultSecretCache
+from vaultsync.status.outcome import Outcome
 
 SKEW: Final = timedelta(minutes=7)
 """The vault's clock is ahead of ours."""
@@ -38,7 +42,7 @@ RECHECK: Final = timedelta(days=1)
 NOTICE: Final = timedelta(days=14)
 
 
-class Edge(reconcile.Cluster, writing.Cluster, telling.Cluster, targets.Cluster, Protocol):
+class Edge(reconcile.KubeApi, writing.KubeApi, telling.KubeApi, targets.KubeApi, Protocol):
     """What the operator asks of the cluster here."""
 
 
@@ -51,17 +55,17 @@ class Notes:
         self.told_nobody: list[SyncError] = []
 
     def outcome(
-        self, vault_secret: VaultSecretHead, outcome: Outcome, *, after: VaultSecretStatus, seconds: float
+        self, vault_secret: VaultSecretMeta, outcome: Outcome, *, after: VaultSecretStatus, seconds: float
     ) -> None:
         self.outcomes.append(outcome)
 
-    def bug(self, vault_secret: VaultSecretHead, error: Exception) -> None:
+    def bug(self, vault_secret: VaultSecretMeta, error: Exception) -> None:
         self.bugs.append(error)
 
-    def untold(self, vault_secret: VaultSecretHead, error: SyncError) -> None:
+    def untold(self, vault_secret: VaultSecretMeta, error: SyncError) -> None:
         self.told_nobody.append(error)
 
-    def restarted(self, vault_secret: VaultSecretHead, entry: StatusRestart) -> None:
+    def restarted(self, vault_secret: VaultSecretMeta, entry: StatusRestart) -> None:
         """Restarts are seen by the workloads."""
 
     def vault_call(self, vault_url: str, *, operation: str, status: str, seconds: float) -> None:
@@ -113,8 +117,8 @@ class Stage(ABC):
 
     def _begin(self) -> None:
         self.notes = Notes()
-        self.inventory = Inventory()
-        self.inventory.is_complete = True
+        self.vaultsecrets = VaultSecretCache()
+        self.vaultsecrets.has_synced = True
         self.vaults = Vaults(
             AsyncFakeCredential(),
             http=self.http,
@@ -129,7 +133,7 @@ class Stage(ABC):
         self.poller = Poller(
             VAULT,
             vaults=self.vaults,
-            inventory=self.inventory,
+            vaultsecrets=self.vaultsecrets,
             trigger=Trigger(lambda key, _: self.queued.add(key), lambda key: self.reconciler.is_due(key)),  # noqa: PLW0108  it comes to be below
             record=self.notes,
             clock=self.clock.seconds,
@@ -137,16 +141,16 @@ class Stage(ABC):
             jitter=lambda low, _: low,
         )
         self.reconciler = Reconciler(
-            inventory=self.inventory,
+            vaultsecrets=self.vaultsecrets,
             vaults=self.vaults,
             cluster=self.edge,
             targets=self.targets,
-            seen=lambda _: self.poller.seen,
+            view=lambda _: self.poller.view,
             answered=lambda _: self.poller.answered(),
             forget=self._forget,
             list_now=self._list_now,
             writer=Writer(self.edge, self.targets),
-            teller=Teller(self.edge, self.inventory, self.notes),
+            teller=Teller(self.edge, self.vaultsecrets, self.notes),
             restarter=Restarter(self.workloads_edge, self.notes, self.clock),
             record=self.notes,
             limits=Limits((".vault.azure.net",), RECHECK, NOTICE),
@@ -164,21 +168,21 @@ class Stage(ABC):
     def hear_of(self, name: str) -> None:
         """Let the watch of VaultSecrets tell of one, and whoever wants its target, or wanted it too, get a turn."""
         vault_secret = self.hands.vault_secret(self.key_of(name))
-        known = self.inventory.get(vault_secret.key)
-        self.inventory.put(vault_secret)
+        known = self.vaultsecrets.get(vault_secret.key)
+        self.vaultsecrets.put(vault_secret)
         self.queued.add(vault_secret.key)
         if known is None or known.target_key != vault_secret.target_key:
             for target in {one.target_key for one in (known, vault_secret) if one is not None}:
-                self.queued.update(self.inventory.claimants(target))
+                self.queued.update(self.vaultsecrets.keys_for_target(target))
 
     def _drop(self, key: ObjectKey) -> None:
         """Let the watch of VaultSecrets tell that one is gone."""
-        known = self.inventory.get(key)
-        self.inventory.drop(key)
+        known = self.vaultsecrets.get(key)
+        self.vaultsecrets.drop(key)
         self.queued.discard(key)
         self.timers.pop(key, None)
         if known is not None:
-            self.queued.update(self.inventory.claimants(known.target_key))
+            self.queued.update(self.vaultsecrets.keys_for_target(known.target_key))
 
     async def settle(self) -> None:
         """Let everything go on that does not wait for time or for the test."""
@@ -236,7 +240,7 @@ class Stage(ABC):
         await skip(seconds)
         self.queued |= {key for key, due in self.timers.items() if due <= self.clock()}
 
-    async def work(self) -> list[Next]:
+    async def work(self) -> list[Result]:
         """Reconcile whatever is queued, as long as something is."""
         await self.settle()
         answers = []
@@ -255,16 +259,16 @@ class Stage(ABC):
         await self.poller.poll()
         await self.work()
 
-    async def reconcile(self, name: str = "db") -> Next:
+    async def reconcile(self, name: str = "db") -> Result:
         """Reconcile one VaultSecret, for whatever reason."""
         self.queued.add(self.key_of(name))
         (*_, after) = await self.work()
         return after
 
     def _target_changed(self, target: ObjectKey) -> None:
-        self.queued.update(self.inventory.claimants(target))
+        self.queued.update(self.vaultsecrets.keys_for_target(target))
 
-    def _forget(self, head: VaultSecretHead) -> None:
+    def _forget(self, head: VaultSecretMeta) -> None:
         self.forgotten.append(head.key.name)
         self._drop(head.key)
 

@@ -48,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run() -> int:
     with _operator_extra():
-        from vaultsync import app  # noqa: PLC0415  `version` must work without the operator's libraries
+        from vaultsync import manager as app  # noqa: PLC0415  `version` must work without the operator's libraries
     return app.main(os.environ)  # noqa: TID251  the environment enters here, and is passed on
 
 

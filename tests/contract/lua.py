@@ -28,4 +28,4 @@ def run(script: str, obj: dict[str, Any]) -> Any:  # noqa: ANN401 - a script ret
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - the same
-    return {key: _plain(held) for key, held in value.items()} if lua51.lua_type(value) == "table" else value
+    return {key: _plain(latched) for key, latched in value.items()} if lua51.lua_type(value) == "table" else value

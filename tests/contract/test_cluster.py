@@ -10,10 +10,9 @@ from typing import Any, NamedTuple, Protocol
 import pytest
 
 from tests.contract.hands import Hands, Kubectl
-from tests.fakes import FakeCluster
+from tests.fakes import FakeKube
 from tests.manifests import manifest, spec
-from vaultsync import reconcile, telling, writing
-from vaultsync.adapters.cluster import Bookmark, Cluster, Gone, OutOfDate, Sighted, TargetEvent
+from vaultsync.adapters.kube import Bookmark, Conflict, Gone, KubeApi, Modified, TargetEvent
 from vaultsync.api import (
     API_VERSION,
     APPLIED_ANNOTATION,
@@ -24,14 +23,18 @@ from vaultsync.api import (
     ObjectKey,
 )
 from vaultsync.api.v1alpha1 import VaultSecret
-from vaultsync.rules.observed import Field, Observed
-from vaultsync.rules.outcome import GoingAway, Reason, SyncError
-from vaultsync.triggers import census, targets
+from vaultsync.controller import apply as writing
+from vaultsync.controller import reconcile
+from vaultsync.controller import report as telling
+from vaultsync.errors import GoingAway, Reason, SyncError
+from vaultsync.sources import resync as census
+from vaultsync.sources import targets
+from vaultsync.state.observed import Field, Observed
 
 OWNER = "6f0c0c56-7d3a-4b54-9d0c-0d5b2f8f3b11"
 
 
-class Edge(reconcile.Cluster, writing.Cluster, telling.Cluster, targets.Cluster, census.Cluster, Protocol):
+class Edge(reconcile.KubeApi, writing.KubeApi, telling.KubeApi, targets.KubeApi, census.KubeApi, Protocol):
     """All that vaultsync asks of the cluster."""
 
     async def withdraw(self, key: ObjectKey, *, onto: Observed) -> None: ...
@@ -61,11 +64,11 @@ class World(NamedTuple):
 @pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.cluster)])
 async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
     if request.param == "fake":
-        fake = FakeCluster()
+        fake = FakeKube()
         yield World(fake, fake, "shop")
         return
     plane = request.getfixturevalue("controlplane")
-    async with await Cluster.connect({"KUBECONFIG": str(plane.kubeconfig)}, now=lambda: datetime.now(UTC)) as cluster:
+    async with await KubeApi.connect({"KUBECONFIG": str(plane.kubeconfig)}, now=lambda: datetime.now(UTC)) as cluster:
         yield World(cluster, Kubectl(plane), request.getfixturevalue("namespace"))
 
 
@@ -167,7 +170,7 @@ async def test_a_secret_replaced_by_a_strangers_is_not_overwritten(world: World)
     world.hands.delete(world.key)
     world.hands.create(world.key, "stranger", {"password": "theirs"})
 
-    with pytest.raises(OutOfDate):
+    with pytest.raises(Conflict):
         await world.edge.apply(world.key, secret(world.key, password="two"), onto=ours)
 
     assert world.hands.values(world.key) == {"password": "theirs"}
@@ -177,7 +180,7 @@ async def test_a_secret_that_is_gone_is_not_made_by_a_write_onto_it(world: World
     ours = await world.given(password="one")
     world.hands.delete(world.key)
 
-    with pytest.raises(OutOfDate):
+    with pytest.raises(Conflict):
         await world.edge.apply(world.key, secret(world.key, password="two"), onto=ours)
 
     assert world.hands.values(world.key) is None
@@ -223,7 +226,7 @@ async def test_a_secret_that_has_changed_since_is_not_deleted(world: World) -> N
     observed = await world.given(password="one")
     world.hands.edit(world.key, "mallory", data={"password": "evil"})
 
-    with pytest.raises(OutOfDate):
+    with pytest.raises(Conflict):
         await world.edge.discard(world.key, observed=observed)
 
     assert world.hands.values(world.key) == {"password": "evil"}
@@ -234,7 +237,7 @@ async def test_a_strangers_secret_of_the_same_name_is_not_deleted(world: World) 
     world.hands.delete(world.key)
     world.hands.create(world.key, "stranger", {"password": "theirs"})
 
-    with pytest.raises(OutOfDate):
+    with pytest.raises(Conflict):
         await world.edge.discard(world.key, observed=observed)
 
     assert world.hands.values(world.key) == {"password": "theirs"}
@@ -336,7 +339,7 @@ async def test_nothing_is_dropped_from_a_secret_that_has_changed_meanwhile(world
     before = await world.given(password="one")
     world.hands.edit(world.key, "mallory", data={"extra": "more"})
 
-    with pytest.raises(OutOfDate):
+    with pytest.raises(Conflict):
         await world.edge.drop_keys(world.key, ["extra"], observed=before)
 
     assert world.hands.values(world.key) == {"password": "one", "extra": "more"}
@@ -453,7 +456,7 @@ async def test_a_secret_that_has_changed_since_is_not_released(world: World) -> 
     observed = await world.edge.apply(world.key, claimed(world.key), onto=None)
     world.hands.edit(world.key, "mallory", data={"password": "evil"})
 
-    with pytest.raises(OutOfDate):
+    with pytest.raises(Conflict):
         await world.edge.release(world.key, observed=observed)
 
     assert (await world.observed()).managed
@@ -464,7 +467,7 @@ async def test_a_secret_that_was_made_anew_since_is_not_released(world: World) -
     world.hands.delete(world.key)
     await world.edge.apply(world.key, claimed(world.key), onto=None)
 
-    with pytest.raises(OutOfDate):
+    with pytest.raises(Conflict):
         await world.edge.release(world.key, observed=observed)
 
     assert (await world.observed()).managed
@@ -474,7 +477,7 @@ async def test_a_secret_that_is_gone_is_not_released(world: World) -> None:
     observed = await world.edge.apply(world.key, claimed(world.key), onto=None)
     world.hands.delete(world.key)
 
-    with pytest.raises(OutOfDate):
+    with pytest.raises(Conflict):
         await world.edge.release(world.key, observed=observed)
 
     assert world.hands.values(world.key) is None
@@ -547,7 +550,7 @@ async def test_the_status_of_a_vault_secret_made_anew_is_not_written_by_its_pred
 
 
 async def test_a_vault_secret_that_is_there_is_confirmed(world: World) -> None:
-    await world.edge.confirm(a_vault_secret(world))
+    await world.edge.ensure_current(a_vault_secret(world))
 
 
 async def test_a_vault_secret_that_is_gone_is_not_confirmed(world: World) -> None:
@@ -555,7 +558,7 @@ async def test_a_vault_secret_that_is_gone_is_not_confirmed(world: World) -> Non
     world.hands.delete_vault_secret(world.key)
 
     with pytest.raises(GoingAway):
-        await world.edge.confirm(vault_secret)
+        await world.edge.ensure_current(vault_secret)
 
 
 async def test_a_vault_secret_is_not_confirmed_by_one_that_was_made_in_its_place(world: World) -> None:
@@ -564,7 +567,7 @@ async def test_a_vault_secret_is_not_confirmed_by_one_that_was_made_in_its_place
     a_vault_secret(world)
 
     with pytest.raises(GoingAway):
-        await world.edge.confirm(vault_secret)
+        await world.edge.ensure_current(vault_secret)
 
 
 async def test_a_roll_has_the_vault_secrets_of_a_moment(world: World) -> None:
@@ -632,16 +635,16 @@ async def test_a_listing_of_all_namespaces_shows_this_ones_too(world: World) -> 
     assert listing.targets[world.key] == observed
 
 
-async def following(events: AsyncGenerator[TargetEvent, None], count: int) -> list[Sighted | Gone]:
+async def following(events: AsyncGenerator[TargetEvent, None], count: int) -> list[Modified | Gone]:
     """The next events of a watch, bookmarks left out."""
-    seen: list[Sighted | Gone] = []
+    view: list[Modified | Gone] = []
     async with asyncio.timeout(10), aclosing(events):
         async for event in events:
             if not isinstance(event, Bookmark):
-                seen.append(event)
-            if len(seen) == count:
+                view.append(event)
+            if len(view) == count:
                 break
-    return seen
+    return view
 
 
 async def test_a_watch_goes_on_from_the_moment_of_a_listing(world: World) -> None:
@@ -652,7 +655,7 @@ async def test_a_watch_goes_on_from_the_moment_of_a_listing(world: World) -> Non
 
     events = await following(world.edge.watch_targets(world.namespace, listing.resource_version), 2)
 
-    assert events == [Sighted(world.key, made), Sighted(world.key, edited)]
+    assert events == [Modified(world.key, made), Modified(world.key, edited)]
 
 
 async def test_a_watch_tells_of_a_deletion_as_of_its_moment(world: World) -> None:
@@ -662,7 +665,7 @@ async def test_a_watch_tells_of_a_deletion_as_of_its_moment(world: World) -> Non
 
     events = await following(world.edge.watch_targets(world.namespace, made.resource_version), 2)
 
-    assert [type(event) for event in events] == [Gone, Sighted]
+    assert [type(event) for event in events] == [Gone, Modified]
     assert int(made.resource_version) < int(events[0].resource_version) < int(again.resource_version)
 
 

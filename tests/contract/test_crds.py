@@ -10,10 +10,10 @@ import pytest
 from tests.manifests import as_stored, documented, manifest, spec
 from vaultsync.api import APPLIED_ANNOTATION
 from vaultsync.api.schema import crd_files, vault_secret_schema
-from vaultsync.api.sources import MOST_ENTRIES
+from vaultsync.api.sources import MAX_ENTRIES
 from vaultsync.api.v1alpha1 import VaultSecret
-from vaultsync.rules.applied import to_annotation
-from vaultsync.rules.outcome import SecretRef, SecretState
+from vaultsync.state.applied import to_annotation
+from vaultsync.state.secrets import SecretRef, SecretState
 
 CRDS = Path(__file__).parents[2] / "crds"
 ANNOTATIONS_LIMIT = 256 * 1024
@@ -32,18 +32,18 @@ def test_an_example_in_the_documentation_is_right(example: dict[str, Any]) -> No
 
 @pytest.mark.parametrize("example", documented().values(), ids=documented())
 def test_an_example_in_the_documentation_holds_no_field_that_would_be_dropped(example: dict[str, Any]) -> None:
-    assert strangers(example["spec"], vault_secret_schema()["properties"]["spec"]) == set()
+    assert foreign(example["spec"], vault_secret_schema()["properties"]["spec"]) == set()
 
 
-def strangers(value: object, schema: dict[str, Any]) -> set[str]:
+def foreign(value: object, schema: dict[str, Any]) -> set[str]:
     """The names of fields that a schema does not know."""
     match value:
         case dict() if "properties" in schema:
             known = schema["properties"]
-            nested = [strangers(child, known[name]) for name, child in value.items() if name in known]
+            nested = [foreign(child, known[name]) for name, child in value.items() if name in known]
             return set(value.keys() - known.keys()).union(*nested)
         case list():
-            return set().union(*(strangers(child, schema["items"]) for child in value))
+            return set().union(*(foreign(child, schema["items"]) for child in value))
         case _:
             return set()
 
@@ -53,7 +53,7 @@ def test_the_readme_has_examples() -> None:
 
 
 def test_the_most_and_longest_names_fit_into_the_annotations_of_one_secret() -> None:
-    keys = [f"{number:0253}" for number in range(MOST_ENTRIES)]
+    keys = [f"{number:0253}" for number in range(MAX_ENTRIES)]
     annotations = {f"{'a' * 253}/{number:063}": "x" * 2048 for number in range(32)}
     data = [{"key": key, "secretName": "a" * 127} for key in keys]
     vault_secret = VaultSecret.parse(as_stored(manifest(spec(data=data, target={"annotations": annotations}))))

@@ -15,8 +15,9 @@ from tests.controlplane.flux import Flux
 from vaultsync.api import API_VERSION, KIND, REFRESH_ANNOTATION
 from vaultsync.api.schema import NOT_LOOKED_AT
 from vaultsync.api.v1alpha1 import VaultSecretStatus
-from vaultsync.rules.outcome import Emptied, Failed, Outcome, Reason, Retry, Suspended
-from vaultsync.rules.status import status_after
+from vaultsync.errors import Reason, Retry
+from vaultsync.status.next_status import status_after
+from vaultsync.status.outcome import Failed, Outcome, Pruned, Suspended
 
 PAGE: Final = (Path(__file__).parents[2] / "docs" / "gitops.md").read_text()
 BLOCKS: Final = [yaml.safe_load(block) for block in re.findall(r"^```yaml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)]
@@ -52,7 +53,7 @@ def a_found(*outcomes: Outcome, generation: int = 1, expires_in: timedelta | Non
     for number, outcome in enumerate([*dated, *outcomes]):
         now = READ_AT + number * timedelta(minutes=3)
         before = a_vault_secret(status=status)
-        status = status_after(before, outcome, now=now, looked_at=READ_AT, notice=timedelta(days=14))
+        status = status_after(before, outcome, now=now, polled_at=READ_AT, notice=timedelta(days=14))
     return as_found(status, generation)
 
 
@@ -155,7 +156,7 @@ STORIES: Final[dict[str, dict[str, Object]]] = {
     "not in sync, may pass by itself": failures(Retry.SOON),
     "not in sync, somebody has to act": {
         **failures(Retry.LATER),
-        "emptied": a_found(a_synced(), Emptied(Reason.SECRET_SOFT_DELETED, "All are deleted.", ())),
+        "emptied": a_found(a_synced(), Pruned(Reason.SECRET_SOFT_DELETED, "All are deleted.", ())),
     },
     "suspended": {
         "from the start": a_found(Suspended()),

@@ -12,15 +12,16 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.builders import READ_AT, VAULT, a_status, a_status_entry, a_vault_secret
 from tests.controlplane.promtool import Promtool, PromtoolFailed
-from vaultsync.adapters.telemetry import Scrapes, State, Telemetry, VaultState
-from vaultsync.adapters.telemetry.states import PENDING, families
-from vaultsync.adapters.telemetry.vault_secrets import exposition
-from vaultsync.rules.outcome import Change, Reason
+from vaultsync.adapters.metrics import Recorder, Scrapes, State, VaultState
+from vaultsync.adapters.metrics.per_vaultsecret import exposition
+from vaultsync.adapters.metrics.snapshot import PENDING, families
+from vaultsync.errors import Reason
+from vaultsync.status.outcome import Change
 
 DOCS: Final = Path(__file__).parents[2] / "docs"
 PAGE: Final = DOCS / "metrics.md"
 
-READER: Final = DOCS.parent / "operator" / "vaultsync" / "adapters" / "vaults" / "reader.py"
+READER: Final = DOCS.parent / "operator" / "vaultsync" / "adapters" / "keyvault" / "clients.py"
 
 SUFFIXES: Final = {"counter": "_total", "info": "_info"}
 """What the text format adds to the names of some types."""
@@ -40,14 +41,14 @@ STATE: Final = State(
         a_vault_secret(status=a_status(a_status_entry(expires=READ_AT + timedelta(days=3)))),
         a_vault_secret(metadata={"name": "api"}, status=a_status(reason="AccessDenied")),
     ],
-    {VAULT: VaultState(up=True, looked_at=READ_AT, listed=40)},
+    {VAULT: VaultState(up=True, polled_at=READ_AT, listed=40)},
 )
 """Something of everything."""
 
 
-def telemetry() -> Telemetry:
+def recorder() -> Recorder:
     """Telemetry to which everything has happened once."""
-    ours = Telemetry(CollectorRegistry(), version="1.2.3")
+    ours = Recorder(CollectorRegistry(), version="1.2.3")
     ours.vault_call(VAULT, operation="get_secret", status="200", seconds=0.1)
     ours.poll(VAULT, mode="list", calls=1, seconds=0.1, failure=None)
     return ours
@@ -56,7 +57,7 @@ def telemetry() -> Telemetry:
 def of_code() -> set[Row]:
     """The metrics that the operator has."""
     of_each = text_string_to_metric_families(exposition(STATE))
-    return {_row(metric) for metric in [*telemetry().registry.collect(), *families(STATE), *of_each]}
+    return {_row(metric) for metric in [*recorder().registry.collect(), *families(STATE), *of_each]}
 
 
 def _row(metric: Metric) -> Row:
@@ -116,7 +117,7 @@ def test_every_link_of_the_page_leads_somewhere() -> None:
 
 
 async def test_prometheus_finds_no_fault_with_a_scrape(promtool: Promtool) -> None:
-    scrapes = Scrapes(telemetry(), state=lambda: STATE, per_vault_secret=True)
+    scrapes = Scrapes(recorder(), state=lambda: STATE, per_vault_secret=True)
 
     text, _ = await scrapes.render("text/plain")
 

@@ -9,17 +9,18 @@ from typing import Final
 
 from tests.builders import READ_AT, a_status, a_synced
 from tests.contract.test_operations import ROOT
-from vaultsync.adapters.telemetry.states import PENDING
+from vaultsync.adapters.metrics.snapshot import PENDING
 from vaultsync.api.v1alpha1 import Condition, VaultSecretStatus
-from vaultsync.restarting import RESTART_FAILED, RESTARTED
-from vaultsync.rules.conditions import EXPIRING, STALE
-from vaultsync.rules.events import events_for
-from vaultsync.rules.outcome import Change, Emptied, Outcome, Reason
+from vaultsync.controller.rollout import RESTART_FAILED, RESTARTED
+from vaultsync.errors import Reason
+from vaultsync.status.conditions import EXPIRING, STALE
+from vaultsync.status.events import events_for
+from vaultsync.status.outcome import Change, Outcome, Pruned
 
 PAGE: Final = ROOT / "docs" / "reasons.md"
-RULES: Final = ROOT / "operator" / "vaultsync" / "rules"
+STATUS: Final = ROOT / "operator" / "vaultsync" / "status"
 WELL: Final = {Reason.SYNCED, Reason.SUSPENDED}
-SAYS: Final = {STALE: RULES / "freshness.py", EXPIRING: RULES / "expiry.py"}
+SAYS: Final = {STALE: STATUS / "freshness.py", EXPIRING: STATUS / "expiry.py"}
 """Who says what of each condition but Ready."""
 
 
@@ -52,7 +53,8 @@ def said_in(module: Path) -> Iterator[tuple[str, str]]:
     for node in ast.walk(ast.parse(module.read_text())):
         match node:
             case ast.Call(
-                func=ast.Name(id="Said"), args=[ast.Constant(value=str(status)), ast.Constant(value=str(reason)), _]
+                func=ast.Name(id="ConditionState"),
+                args=[ast.Constant(value=str(status)), ast.Constant(value=str(reason)), _],
             ):
                 yield status, reason
 
@@ -71,7 +73,7 @@ def deeds() -> Iterator[tuple[Outcome, VaultSecretStatus]]:
     """Each thing that can be done, with the status before it."""
     for change in set(Change) - {Change.NONE, Change.DELETED}:
         yield a_synced(change=change), a_status()
-    yield Emptied(Reason.SECRET_NOT_FOUND, "Gone.", (), Change.DELETED), a_status()
+    yield Pruned(Reason.SECRET_NOT_FOUND, "Gone.", (), Change.DELETED), a_status()
     yield a_synced(), a_status(reason=Reason.ACCESS_DENIED)
 
 

@@ -51,15 +51,6 @@ def words(name: str) -> set[str]:
     return {word.lower() for word in re.findall(r"[A-Z]?[a-z0-9]+|[A-Z0-9]+", name)}
 
 
-def length_beside_docstrings(text: str) -> int:
-    """The lines of a module without those of its docstrings: explaining more must never cost anything."""
-    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    docstrings = (
-        ast.get_docstring(node, clean=False) or "" for node in ast.walk(ast.parse(text)) if isinstance(node, documented)
-    )
-    return len(text.splitlines()) - sum(len(docstring.splitlines()) for docstring in docstrings)
-
-
 def locked_requirements() -> list[Requirement]:
     """What requirements.lock pins, one for each platform where they differ."""
     text = (ROOT / "requirements.lock").read_text()
@@ -97,16 +88,6 @@ def test_no_module_class_or_function_is_named_with_a_word_that_fits_everything()
     }
 
     assert found == set()
-
-
-def test_no_module_is_longer_than_300_lines_and_its_docstrings() -> None:
-    lengths = {
-        str(path.relative_to(ROOT)): length_beside_docstrings(path.read_text())
-        for path in modules()
-        if not path.name.startswith("test_")  # tables of cases are as long as the cases are many
-    }
-
-    assert {name: length for name, length in lengths.items() if length > 300} == {}
 
 
 def test_every_pin_carries_hashes() -> None:

@@ -10,12 +10,12 @@ import pytest
 from tests.controlplane.plane import ControlPlane
 from tests.fakes.workloads import FakeWorkloads
 from tests.workloads import a_workload
-from vaultsync import restarting
-from vaultsync.adapters.cluster import Cluster
+from vaultsync.adapters.kube import KubeApi
 from vaultsync.api import RESTARTED_ANNOTATION, ObjectKey
 from vaultsync.api.restarts import WorkloadKind
-from vaultsync.rules.outcome import Reason, SyncError
-from vaultsync.rules.restarts import Workload
+from vaultsync.controller import rollout as restarting
+from vaultsync.errors import Reason, SyncError
+from vaultsync.policy.rollout import Workload
 
 AT: Final = datetime(2026, 3, 2, 8, 30, 15, 999_999, tzinfo=UTC)
 MOMENT: Final = AT.replace(microsecond=0)
@@ -64,12 +64,12 @@ class World(NamedTuple):
     async def given(self, kind: WorkloadKind) -> Workload:
         """A workload that was just made, as seen."""
         self.hands.make(kind, self.key)
-        return await self.seen(kind)
+        return await self.view(kind)
 
-    async def seen(self, kind: WorkloadKind) -> Workload:
-        seen = await self.edge.observe(kind, self.key)
-        assert seen is not None
-        return seen
+    async def view(self, kind: WorkloadKind) -> Workload:
+        view = await self.edge.observe(kind, self.key)
+        assert view is not None
+        return view
 
 
 @pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.cluster)])
@@ -79,7 +79,7 @@ async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
         yield World(fake, fake, ObjectKey("shop", "web"))
         return
     plane = request.getfixturevalue("controlplane")
-    async with await Cluster.connect({"KUBECONFIG": str(plane.kubeconfig)}, now=lambda: datetime.now(UTC)) as cluster:
+    async with await KubeApi.connect({"KUBECONFIG": str(plane.kubeconfig)}, now=lambda: datetime.now(UTC)) as cluster:
         yield World(cluster.workloads, Kubectl(plane), ObjectKey(request.getfixturevalue("namespace"), "web"))
 
 
@@ -93,11 +93,11 @@ async def test_a_workload_that_is_not_there_is_seen_as_none(world: World, kind: 
 
 @of_each_kind
 async def test_a_new_workload_was_made_just_now_and_never_restarted(world: World, kind: WorkloadKind) -> None:
-    seen = await world.given(kind)
+    view = await world.given(kind)
 
-    assert seen.restarted is None
-    assert abs(datetime.now(UTC) - seen.created) < timedelta(seconds=30)
-    assert seen.created.microsecond == 0
+    assert view.restarted is None
+    assert abs(datetime.now(UTC) - view.created) < timedelta(seconds=30)
+    assert view.created.microsecond == 0
 
 
 @of_each_kind
@@ -106,46 +106,46 @@ async def test_a_restarted_workload_says_when(world: World, kind: WorkloadKind) 
 
     assert await world.edge.restart(kind, world.key, before, at=AT)
 
-    after = await world.seen(kind)
+    after = await world.view(kind)
     assert (after.uid, after.created, after.restarted) == (before.uid, before.created, MOMENT)
     assert after.resource_version != before.resource_version
 
 
 @of_each_kind
 async def test_of_two_restarts_in_one_moment_the_second_comes_too_late(world: World, kind: WorkloadKind) -> None:
-    seen = await world.given(kind)
+    view = await world.given(kind)
 
-    first = await world.edge.restart(kind, world.key, seen, at=AT)
-    second = await world.edge.restart(kind, world.key, seen, at=AT + timedelta(seconds=1))
+    first = await world.edge.restart(kind, world.key, view, at=AT)
+    second = await world.edge.restart(kind, world.key, view, at=AT + timedelta(seconds=1))
 
     assert (first, second) == (True, False)
-    assert (await world.seen(kind)).restarted == MOMENT
+    assert (await world.view(kind)).restarted == MOMENT
 
 
 async def test_a_workload_that_was_changed_since_is_left_alone(world: World) -> None:
-    seen = await world.given(WorkloadKind.DEPLOYMENT)
+    view = await world.given(WorkloadKind.DEPLOYMENT)
     world.hands.touch(WorkloadKind.DEPLOYMENT, world.key)
 
-    assert not await world.edge.restart(WorkloadKind.DEPLOYMENT, world.key, seen, at=AT)
+    assert not await world.edge.restart(WorkloadKind.DEPLOYMENT, world.key, view, at=AT)
 
-    assert (await world.seen(WorkloadKind.DEPLOYMENT)).restarted is None
+    assert (await world.view(WorkloadKind.DEPLOYMENT)).restarted is None
 
 
 async def test_a_workload_that_was_made_anew_since_is_left_alone(world: World) -> None:
-    seen = await world.given(WorkloadKind.DEPLOYMENT)
+    view = await world.given(WorkloadKind.DEPLOYMENT)
     world.hands.delete(WorkloadKind.DEPLOYMENT, world.key)
     another = await world.given(WorkloadKind.DEPLOYMENT)
 
-    assert not await world.edge.restart(WorkloadKind.DEPLOYMENT, world.key, seen, at=AT)
+    assert not await world.edge.restart(WorkloadKind.DEPLOYMENT, world.key, view, at=AT)
 
-    assert await world.seen(WorkloadKind.DEPLOYMENT) == another
+    assert await world.view(WorkloadKind.DEPLOYMENT) == another
 
 
 async def test_a_workload_that_is_gone_is_not_made(world: World) -> None:
-    seen = await world.given(WorkloadKind.DEPLOYMENT)
+    view = await world.given(WorkloadKind.DEPLOYMENT)
     world.hands.delete(WorkloadKind.DEPLOYMENT, world.key)
 
-    assert not await world.edge.restart(WorkloadKind.DEPLOYMENT, world.key, seen, at=AT)
+    assert not await world.edge.restart(WorkloadKind.DEPLOYMENT, world.key, view, at=AT)
 
     assert await world.edge.observe(WorkloadKind.DEPLOYMENT, world.key) is None
 
@@ -166,10 +166,10 @@ async def test_a_restart_changes_the_template_of_the_pods_and_leaves_all_else(
     hands.make(kind, key)
     before = hands.document(kind, key)
     environ = {"KUBECONFIG": str(controlplane.kubeconfig)}
-    async with await Cluster.connect(environ, now=lambda: datetime.now(UTC)) as cluster:
-        seen = await cluster.workloads.observe(kind, key)
-        assert seen is not None
-        await cluster.workloads.restart(kind, key, seen, at=AT)
+    async with await KubeApi.connect(environ, now=lambda: datetime.now(UTC)) as cluster:
+        view = await cluster.workloads.observe(kind, key)
+        assert view is not None
+        await cluster.workloads.restart(kind, key, view, at=AT)
 
     after = hands.document(kind, key)
     mark = {RESTARTED_ANNOTATION: "2026-03-02T08:30:15Z"}
@@ -190,7 +190,7 @@ def without_nothing(spec: dict[str, Any]) -> dict[str, Any]:
 async def test_whoever_may_not_look_at_workloads_is_told_so(controlplane: ControlPlane, namespace: str) -> None:
     controlplane.kubectl("create", "serviceaccount", "nobody", "-n", namespace)
     environ = {"KUBECONFIG": str(controlplane.service_account("nobody", namespace))}
-    async with await Cluster.connect(environ, now=lambda: datetime.now(UTC)) as cluster:
+    async with await KubeApi.connect(environ, now=lambda: datetime.now(UTC)) as cluster:
         with pytest.raises(SyncError) as caught:
             await cluster.workloads.observe(WorkloadKind.DAEMON_SET, ObjectKey(namespace, "web"))
 

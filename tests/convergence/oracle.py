@@ -22,7 +22,7 @@ class Verdict:
 
     reasons: frozenset[str] = frozenset()
     data: tuple[Data, ...] = ()
-    emptied: bool = False
+    pruned: bool = False
 
 
 @dataclass(slots=True)
@@ -53,14 +53,14 @@ class Oracle:
     gone: Collection[str] = ()
     found: Collection[str] = ()
 
-    def judge(self, wish: Wish) -> Verdict:
+    def confirmed_deletions(self, wish: Wish) -> Verdict:
         parts = _Parts()
         for line in wish.lines:
             self._entry(parts, line)
         for line in SOURCES[wish.sources]:
             self._source(parts, line)
         if not parts.reasons - {"nothing found"} and parts.lost and not parts.choices:
-            return Verdict(emptied=True)
+            return Verdict(pruned=True)
         if parts.reasons:
             return Verdict(frozenset(reason.replace("nothing found", "SecretNotFound") for reason in parts.reasons))
         if wish.template and any("password" not in data for data in parts.data):

@@ -52,8 +52,8 @@ def check_target(story: Story) -> None:
     if story.is_a_strangers():
         assert reason == "TargetConflict"
         return
-    verdict = story.judge(_gone(story))
-    if verdict.emptied:
+    verdict = story.confirmed_deletions(_gone(story))
+    if verdict.pruned:
         assert (values, reason) in {(None, story.safe.why_absent(name)) for name in _gone(story)}
     elif verdict.reasons:
         assert reason in verdict.reasons

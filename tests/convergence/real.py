@@ -20,10 +20,10 @@ from tests.convergence.peace import check_target
 from tests.convergence.story import TAMPERINGS
 from tests.e2e.kubernetes import KubernetesApi
 from tests.stage import Stage
-from vaultsync.adapters.cluster import Cluster
-from vaultsync.adapters.cluster.connection import Answer, Connection, configuration_from
-from vaultsync.adapters.cluster.wire import Request
-from vaultsync.rules.outcome import Reason, SyncError
+from vaultsync.adapters.kube import KubeApi
+from vaultsync.adapters.kube.connection import Answer, Connection, configuration_from
+from vaultsync.adapters.kube.requests import Request
+from vaultsync.errors import Reason, SyncError
 
 CAUGHT_UP_WITHIN: Final = 10.0
 """Seconds in which a watch must have told what has happened."""
@@ -59,7 +59,7 @@ class RealWorld(Stage):
     def __init__(self, connection: UnsteadyConnection, api: KubernetesApi, clock: Clock) -> None:
         self._connection = connection
         self._api = api
-        self._cluster = Cluster(connection, now=clock)
+        self._cluster = KubeApi(connection, now=clock)
         self._hands = ApiHands(api)
         namespace = f"test-{uuid.uuid4().hex[:8]}"
         self._hands.make_namespace(namespace)

@@ -161,7 +161,7 @@ class Story:
             self._found.append(current)
         for found in self._found:
             for gone in ((), self.gone_for_long()):
-                for data in Oracle(self.safe, self.world.vault_time(), gone, found).judge(self.wish).data:
+                for data in Oracle(self.safe, self.world.vault_time(), gone, found).confirmed_deletions(self.wish).data:
                     self._key_sets.add(frozenset(data))
                     self._pairs.update(data.items())
 
@@ -183,8 +183,8 @@ class Story:
     def _may_go(self, name: str, *, was_fixed: bool) -> bool:
         if name != self.wish.target:
             return self.world.values(self.wish.target) is not None
-        emptied = self.wish.deletes and self.judge(self.gone_for_long()).emptied
-        return emptied or (was_fixed and self.wish.replace)
+        pruned = self.wish.deletes and self.confirmed_deletions(self.gone_for_long()).pruned
+        return pruned or (was_fixed and self.wish.replace)
 
     def _check_many(self, before: dict[str, str] | None) -> None:
         if self.released is None:
@@ -250,5 +250,5 @@ class Story:
             return self.world.values("bulk") == {}
         return all(one.since <= self.released for one in missing)
 
-    def judge(self, gone: set[str]) -> Verdict:
-        return Oracle(self.safe, self.world.vault_time(), gone, self.found()).judge(self.wish)
+    def confirmed_deletions(self, gone: set[str]) -> Verdict:
+        return Oracle(self.safe, self.world.vault_time(), gone, self.found()).confirmed_deletions(self.wish)

@@ -10,11 +10,20 @@ from typing import Any, Final, Literal, NamedTuple
 
 from tests.fakes.ownership import Fields, Path, fields_of
 from tests.fakes.store import IMMUTABLE, TYPE, Change, Store, StoredSecret
-from vaultsync.adapters.cluster import Bookmark, Gone, HistoryExpired, Listing, OutOfDate, Roll, Sighted, TargetEvent
+from vaultsync.adapters.kube import (
+    Bookmark,
+    Conflict,
+    Gone,
+    ListSnapshot,
+    Modified,
+    ResourceExpired,
+    TargetEvent,
+    TargetList,
+)
 from vaultsync.api import APPLIED_ANNOTATION, FIELD_MANAGER, MANAGED_BY_LABEL, OWNER_UID_LABEL, ObjectKey
-from vaultsync.api.v1alpha1 import VaultSecretHead
-from vaultsync.rules.observed import Observed
-from vaultsync.rules.outcome import GoingAway, NotYet, Reason, SyncError
+from vaultsync.api.v1alpha1 import VaultSecretMeta
+from vaultsync.errors import GoingAway, NotYet, Reason, SyncError
+from vaultsync.state.observed import Observed
 
 _CLAIM: Final = (
     Path("labels", MANAGED_BY_LABEL),
@@ -32,7 +41,7 @@ class Posted(NamedTuple):
     message: str
 
 
-class FakeCluster(Store):
+class FakeKube(Store):
     """The API server as vaultsync meets it.
 
     `calls` counts what was asked of it, by method; `writes` counts the calls that changed something. While a failure is
@@ -69,8 +78,8 @@ class FakeCluster(Store):
         fields.values.setdefault(TYPE, "Opaque")
         if there is not None and there.fields.values.get(IMMUTABLE) and _is_other_content(there.fields, fields):
             raise SyncError(Reason.TARGET_IMMUTABLE, f"Secret {key} is immutable and would have to change.")
-        if onto is None and (strangers := [hand.manager for hand in fields.owners if hand.manager != FIELD_MANAGER]):
-            raise _conflict(key, strangers)
+        if onto is None and (foreign := [hand.manager for hand in fields.owners if hand.manager != FIELD_MANAGER]):
+            raise _conflict(key, foreign)
         return self._written("apply", key, fields).observed()
 
     async def withdraw(self, key: ObjectKey, *, onto: Observed) -> None:
@@ -110,7 +119,7 @@ class FakeCluster(Store):
         fields.edit(FIELD_MANAGER, dict.fromkeys(_CLAIM))
         self._written("release", key, fields)
 
-    async def confirm(self, vault_secret: VaultSecretHead) -> None:
+    async def ensure_current(self, vault_secret: VaultSecretMeta) -> None:
         self._called("confirm")
         body = self._vault_secrets.get(vault_secret.key)
         if body is None or body["metadata"]["uid"] != vault_secret.metadata.uid:
@@ -121,18 +130,18 @@ class FakeCluster(Store):
     async def check_installed(self, namespace: str | None) -> None:
         self._called("check_installed")
 
-    async def list_vault_secrets(self, namespace: str | None) -> Roll:
+    async def list_vault_secrets(self, namespace: str | None) -> ListSnapshot:
         self._called("list_vault_secrets")
         listed = {key: body for key, body in self._vault_secrets.items() if namespace in {None, key.namespace}}
         uids = frozenset(body["metadata"]["uid"] for body in listed.values())
-        return Roll(frozenset(listed), uids, str(self.resource_version))
+        return ListSnapshot(frozenset(listed), uids, str(self.resource_version))
 
-    async def find_vault_secret(self, namespace: str, *, uid: str) -> VaultSecretHead | None:
+    async def find_vault_secret(self, namespace: str, *, uid: str) -> VaultSecretMeta | None:
         self._called("find_vault_secret")
-        heads = [VaultSecretHead.parse(body) for body in self._vault_secrets.values()]
+        heads = [VaultSecretMeta.parse(body) for body in self._vault_secrets.values()]
         return next((head for head in heads if (head.key.namespace, head.metadata.uid) == (namespace, uid)), None)
 
-    async def write_status(self, vault_secret: VaultSecretHead, status: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    async def write_status(self, vault_secret: VaultSecretMeta, status: Mapping[str, Any]) -> Mapping[str, Any] | None:
         self._called("write_status")
         key = vault_secret.key
         body = self._vault_secrets.get(key)
@@ -145,21 +154,21 @@ class FakeCluster(Store):
         return self._vault_secrets[key]
 
     async def post_event(
-        self, vault_secret: VaultSecretHead, *, kind: Literal["Normal", "Warning"], reason: str, message: str
+        self, vault_secret: VaultSecretMeta, *, kind: Literal["Normal", "Warning"], reason: str, message: str
     ) -> None:
         self.calls["post_event"] += 1
         if self._failure is None and vault_secret.key.namespace not in self._going:
             self.writes["post_event"] += 1
             self.events.append(Posted(vault_secret.key, kind, reason, message))
 
-    async def list_targets(self, namespace: str | None) -> Listing:
+    async def list_targets(self, namespace: str | None) -> TargetList:
         self._called("list_targets")
         targets = {
             key: secret.observed()
             for key, secret in self._secrets.items()
             if secret.is_managed and namespace in {None, key.namespace}
         }
-        return Listing(targets, str(self.resource_version))
+        return TargetList(targets, str(self.resource_version))
 
     async def watch_targets(self, namespace: str | None, resource_version: str) -> AsyncGenerator[TargetEvent, None]:
         self._called("watch_targets")
@@ -169,7 +178,7 @@ class FakeCluster(Store):
             if self._failure is not None:
                 raise self._failure
             if position < self._forgotten:
-                raise HistoryExpired(Reason.CLUSTER_UNAVAILABLE, "That moment is forgotten.")
+                raise ResourceExpired(Reason.CLUSTER_UNAVAILABLE, "That moment is forgotten.")
             for change in [change for change in self._history if change.resource_version > position]:
                 position = change.resource_version
                 if namespace in {None, change.key.namespace}:
@@ -225,7 +234,7 @@ class FakeCluster(Store):
 def _event(change: Change) -> TargetEvent:
     if change.observed is None:
         return Gone(change.key, str(change.resource_version))
-    return Sighted(change.key, change.observed)
+    return Modified(change.key, change.observed)
 
 
 def _is_other_content(before: Fields, after: Fields) -> bool:
@@ -238,4 +247,4 @@ def _conflict(key: ObjectKey, managers: Iterable[str]) -> SyncError:
 
 def _out_of_date(key: ObjectKey) -> SyncError:
     text = f"Secret {key} is gone, or somebody else changed it in the same moment."
-    return OutOfDate(Reason.CLUSTER_UNAVAILABLE, text, retry_after=1.0)
+    return Conflict(Reason.CLUSTER_UNAVAILABLE, text, retry_after=1.0)

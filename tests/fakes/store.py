@@ -15,8 +15,8 @@ from tests.fakes.ownership import Fields, Path, fields_of
 from tests.secrets import decoded, encoded
 from vaultsync.api import MANAGED_BY, MANAGED_BY_LABEL, ObjectKey
 from vaultsync.api.v1alpha1 import VaultSecret
-from vaultsync.rules.observed import Observed, observed_from
-from vaultsync.rules.outcome import GoingAway, Reason
+from vaultsync.errors import GoingAway, Reason
+from vaultsync.state.observed import Observed, observed_from
 
 TYPE: Final = Path("", "type")
 IMMUTABLE: Final = Path("", "immutable")

@@ -10,8 +10,8 @@ from datetime import datetime
 
 from vaultsync.api import ObjectKey
 from vaultsync.api.restarts import WorkloadKind
-from vaultsync.rules.outcome import SyncError
-from vaultsync.rules.restarts import Workload
+from vaultsync.errors import SyncError
+from vaultsync.policy.rollout import Workload
 
 _Identity = tuple[WorkloadKind, ObjectKey]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
-from vaultsync import app
+from vaultsync import manager as app
 from vaultsync.settings import Settings
 
 FAREWELL: Final = 60.0

@@ -17,24 +17,25 @@ import pytest
 from tests.builders import a_vault_secret
 from tests.controlplane.plane import ControlPlane
 from tests.manifests import manifest, spec
-from vaultsync.adapters.cluster import Cluster, Gone, Sighted, wire
-from vaultsync.adapters.cluster.connection import Connection, configuration_from
+from vaultsync.adapters.kube import Gone, KubeApi, Modified
+from vaultsync.adapters.kube import requests as wire
+from vaultsync.adapters.kube.connection import Connection, configuration_from
 from vaultsync.api import APPLIED_ANNOTATION, MANAGED_BY, MANAGED_BY_LABEL, OWNER_UID_LABEL, ObjectKey
 from vaultsync.api.v1alpha1 import VaultSecret
-from vaultsync.rules.outcome import GoingAway, Reason, SyncError
+from vaultsync.errors import GoingAway, Reason, SyncError
 
 MARK = "hunter2-correct-horse"
 """A value that must be found nowhere."""
 
 
 @asynccontextmanager
-async def connected(kubeconfig: Path) -> AsyncIterator[Cluster]:
-    async with await Cluster.connect({"KUBECONFIG": str(kubeconfig)}, now=lambda: datetime.now(UTC)) as cluster:
+async def connected(kubeconfig: Path) -> AsyncIterator[KubeApi]:
+    async with await KubeApi.connect({"KUBECONFIG": str(kubeconfig)}, now=lambda: datetime.now(UTC)) as cluster:
         yield cluster
 
 
 @pytest.fixture
-async def cluster(controlplane: ControlPlane) -> AsyncIterator[Cluster]:
+async def cluster(controlplane: ControlPlane) -> AsyncIterator[KubeApi]:
     async with connected(controlplane.kubeconfig) as cluster:
         yield cluster
 
@@ -105,7 +106,7 @@ BAD = {
 
 @pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")
 @pytest.mark.parametrize("bad", BAD.values(), ids=BAD.keys())
-async def test_a_refusal_says_what_is_wrong_and_repeats_no_value(cluster: Cluster, key: ObjectKey, bad: Bad) -> None:
+async def test_a_refusal_says_what_is_wrong_and_repeats_no_value(cluster: KubeApi, key: ObjectKey, bad: Bad) -> None:
     with pytest.raises(SyncError) as caught:
         await cluster.apply(key, secret(key, bad.data, type=bad.type, **bad.more), onto=None)
 
@@ -150,7 +151,7 @@ def gossip(controlplane: ControlPlane, namespace: str) -> Iterator[None]:
 
 @pytest.mark.usefixtures("gossip")
 async def test_an_admission_policy_is_named_and_what_it_shouts_is_not_repeated(
-    cluster: Cluster, key: ObjectKey
+    cluster: KubeApi, key: ObjectKey
 ) -> None:
     async with asyncio.timeout(20):
         error = await _refused(cluster, key)
@@ -159,7 +160,7 @@ async def test_an_admission_policy_is_named_and_what_it_shouts_is_not_repeated(
     assert error.message.endswith(f": the admission policy gossip-{key.namespace} denies it.")
 
 
-async def _refused(cluster: Cluster, key: ObjectKey) -> SyncError:
+async def _refused(cluster: KubeApi, key: ObjectKey) -> SyncError:
     """Write until it is refused: the API server learns of policies and quotas a moment after they are stored."""
     for number in itertools.count():
         try:
@@ -170,7 +171,7 @@ async def _refused(cluster: Cluster, key: ObjectKey) -> SyncError:
     raise AssertionError
 
 
-async def test_a_quota_is_named(controlplane: ControlPlane, cluster: Cluster, key: ObjectKey) -> None:
+async def test_a_quota_is_named(controlplane: ControlPlane, cluster: KubeApi, key: ObjectKey) -> None:
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "small", "namespace": key.namespace}}
     controlplane.apply({**quota, "spec": {"hard": {"secrets": "0"}}})
     # The controller that counts is not there to do it.
@@ -185,7 +186,7 @@ async def test_a_quota_is_named(controlplane: ControlPlane, cluster: Cluster, ke
     assert error.message.endswith(": the quota small of its namespace allows no more.")
 
 
-async def test_a_namespace_that_is_not_there_is_going_away(cluster: Cluster) -> None:
+async def test_a_namespace_that_is_not_there_is_going_away(cluster: KubeApi) -> None:
     key = ObjectKey("nowhere", "db")
 
     with pytest.raises(GoingAway):
@@ -193,7 +194,7 @@ async def test_a_namespace_that_is_not_there_is_going_away(cluster: Cluster) -> 
 
 
 async def test_an_event_for_a_namespace_that_is_not_there_stops_nobody(
-    cluster: Cluster, caplog: pytest.LogCaptureFixture
+    cluster: KubeApi, caplog: pytest.LogCaptureFixture
 ) -> None:
     vault_secret = a_vault_secret(metadata={"namespace": "nowhere"})
 
@@ -232,7 +233,7 @@ async def test_rights_in_one_namespace_are_enough_to_work_there(controlplane: Co
 
 
 async def test_a_released_secret_carries_what_its_user_asked_for_and_nothing_of_ours(
-    controlplane: ControlPlane, cluster: Cluster, key: ObjectKey
+    controlplane: ControlPlane, cluster: KubeApi, key: ObjectKey
 ) -> None:
     wanted = secret(key, {"password": MARK})
     wanted["metadata"]["labels"] |= {OWNER_UID_LABEL: "uid-1", "tier": "web"}
@@ -248,11 +249,11 @@ async def test_a_released_secret_carries_what_its_user_asked_for_and_nothing_of_
 
 
 async def test_a_vault_secret_that_waits_for_a_finalizer_is_still_on_the_roll(
-    controlplane: ControlPlane, cluster: Cluster, key: ObjectKey
+    controlplane: ControlPlane, cluster: KubeApi, key: ObjectKey
 ) -> None:
-    held = manifest(spec(), name=key.name, namespace=key.namespace)
-    held["metadata"]["finalizers"] = ["example.com/wait"]
-    controlplane.apply(held)
+    latched = manifest(spec(), name=key.name, namespace=key.namespace)
+    latched["metadata"]["finalizers"] = ["example.com/wait"]
+    controlplane.apply(latched)
     controlplane.kubectl("delete", "vaultsecret", key.name, "-n", key.namespace, "--wait=false")
     described = controlplane.kubectl("get", "vaultsecret", key.name, "-n", key.namespace, "-o", "json")
     metadata = json.loads(described)["metadata"]
@@ -265,7 +266,7 @@ async def test_a_vault_secret_that_waits_for_a_finalizer_is_still_on_the_roll(
     controlplane.kubectl("patch", "vaultsecret", key.name, "-n", key.namespace, *free)
 
 
-async def test_more_targets_than_one_page_holds_are_listed(cluster: Cluster, namespace: str) -> None:
+async def test_more_targets_than_one_page_holds_are_listed(cluster: KubeApi, namespace: str) -> None:
     keys = [ObjectKey(namespace, f"db-{number}") for number in range(501)]
     await asyncio.gather(*(cluster.apply(key, secret(key, {"password": MARK}), onto=None) for key in keys))
 
@@ -286,7 +287,7 @@ NESTED = '{"f:data":' + '{"f:a":' * 3000 + "{}" + "}" * 3001
     ],
 )
 async def test_no_user_can_blind_us_by_what_they_write_into_managed_fields(
-    controlplane: ControlPlane, cluster: Cluster, namespace: str, fields: str
+    controlplane: ControlPlane, cluster: KubeApi, namespace: str, fields: str
 ) -> None:
     odd, plain = ObjectKey(namespace, "odd"), ObjectKey(namespace, "plain")
     for key in (odd, plain):
@@ -307,11 +308,11 @@ async def test_no_user_can_blind_us_by_what_they_write_into_managed_fields(
 
     assert listing.targets.keys() == {odd}
     assert listing.targets[odd].managers == ("mallory",)
-    assert [type(event) for event in events] == [Sighted, Gone]
+    assert [type(event) for event in events] == [Modified, Gone]
 
 
 async def test_people_read_our_events_where_kubectl_describes_the_object(
-    controlplane: ControlPlane, cluster: Cluster, key: ObjectKey
+    controlplane: ControlPlane, cluster: KubeApi, key: ObjectKey
 ) -> None:
     controlplane.apply(manifest(spec(), name=key.name, namespace=key.namespace))
     get = ("get", "vaultsecret", key.name, "-n", key.namespace, "-o", "json")

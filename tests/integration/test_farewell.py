@@ -12,9 +12,9 @@ import trustme
 from kubernetes.aio.client import Configuration
 
 from tests.integration.faulty import FaultyServer, Peer
-from vaultsync.adapters.cluster.connection import Connection
-from vaultsync.adapters.cluster.wire import Request
-from vaultsync.rules.outcome import SyncError
+from vaultsync.adapters.kube.connection import Connection
+from vaultsync.adapters.kube.requests import Request
+from vaultsync.errors import SyncError
 
 READ = Request("GET", "/api/v1/secrets", about="The Secrets")
 

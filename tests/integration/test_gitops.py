@@ -11,7 +11,7 @@ from tests.controlplane.cluster import KubectlFailed
 from tests.controlplane.flux import Flux
 from tests.controlplane.plane import ControlPlane
 from tests.manifests import RIGHT, Spec, manifest, spec
-from vaultsync.rules.status import status_after
+from vaultsync.status.next_status import status_after
 
 BARE_ITEMS = spec(dataFrom=[{"object": "app"}, {"find": {"names": "shop-*"}}, {"certificate": "shop-tls"}])
 """Items of lists that say no more than they must."""
@@ -25,7 +25,9 @@ def lists(value: object, path: str = "spec") -> dict[str, list[Any]]:
         case list():
             return {path: value}
         case dict():
-            return {name: found for key, held in value.items() for name, found in lists(held, f"{path}.{key}").items()}
+            return {
+                name: found for key, latched in value.items() for name, found in lists(latched, f"{path}.{key}").items()
+            }
         case _:
             return {}
 
@@ -39,8 +41,8 @@ def found(plane: ControlPlane, namespace: str) -> dict[str, Any]:
 
 def look(plane: ControlPlane, namespace: str, *, generation: int = 1) -> None:
     """Writes the status after vaultsync has looked at a generation and found it in sync."""
-    seen = a_vault_secret(metadata={"generation": generation})
-    status = status_after(seen, a_synced(), now=READ_AT, looked_at=READ_AT, notice=timedelta(days=14))
+    view = a_vault_secret(metadata={"generation": generation})
+    status = status_after(view, a_synced(), now=READ_AT, polled_at=READ_AT, notice=timedelta(days=14))
     patch = json.dumps({"status": status.to_wire()})
     plane.kubectl("patch", "vs", "db", "-n", namespace, "--subresource=status", "--type=merge", "-p", patch)
 

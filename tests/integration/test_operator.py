@@ -1,4 +1,4 @@
-"""The operator as a function, `vaultsync.app.run`: it starts, stops when told to, and leaves its process as it was."""
+"""The operator as a function, `vaultsync.manager.run`: it starts, stops on request, and leaves no trace in its proc."""
 
 import logging
 import signal
@@ -33,10 +33,10 @@ def environ(controlplane: ControlPlane, namespace: str, port: int) -> dict[str, 
     }
 
 
-def eventually(holds: Callable[[], bool]) -> None:
+def eventually(tripped: Callable[[], bool]) -> None:
     """Return as soon as it holds."""
     deadline = time.monotonic() + 30
-    while not holds():
+    while not tripped():
         assert time.monotonic() < deadline
 
 

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from tests.controlplane.plane import ControlPlane
-from vaultsync.adapters.cluster import Cluster
+from vaultsync.adapters.kube import KubeApi
 
 
 @pytest.fixture
-async def cluster(controlplane: ControlPlane) -> AsyncIterator[Cluster]:
+async def cluster(controlplane: ControlPlane) -> AsyncIterator[KubeApi]:
     environ = {"KUBECONFIG": str(controlplane.kubeconfig)}
-    async with await Cluster.connect(environ, now=lambda: datetime.now(UTC)) as cluster:
+    async with await KubeApi.connect(environ, now=lambda: datetime.now(UTC)) as cluster:
         yield cluster
 
 
@@ -25,7 +25,7 @@ def token_of(controlplane: ControlPlane, namespace: str, account: str) -> str:
 
 
 async def test_a_service_account_is_known_by_its_token(
-    controlplane: ControlPlane, cluster: Cluster, namespace: str
+    controlplane: ControlPlane, cluster: KubeApi, namespace: str
 ) -> None:
     user = await cluster.reviews.user_of(token_of(controlplane, namespace, "prometheus"))
 
@@ -34,16 +34,16 @@ async def test_a_service_account_is_known_by_its_token(
 
 
 @pytest.mark.parametrize("token", ["nobodys", "eyJhbGciOiJub25lIn0.e30."], ids=["junk", "a token of no issuer"])
-async def test_junk_is_nobodys_token(cluster: Cluster, token: str) -> None:
+async def test_junk_is_nobodys_token(cluster: KubeApi, token: str) -> None:
     assert await cluster.reviews.user_of(token) is None
 
 
 async def test_rights_are_those_of_the_clusters_roles(
-    controlplane: ControlPlane, cluster: Cluster, namespace: str
+    controlplane: ControlPlane, cluster: KubeApi, namespace: str
 ) -> None:
     user = await cluster.reviews.user_of(token_of(controlplane, namespace, "prometheus"))
     assert user is not None
-    assert not await cluster.reviews.may_get(user, "/metrics")
+    assert not await cluster.reviews.authorize(user, "/metrics")
 
     role = f"{namespace}-metrics-reader"
     controlplane.kubectl("create", "clusterrole", role, "--verb=get", "--non-resource-url=/metrics")
@@ -51,11 +51,11 @@ async def test_rights_are_those_of_the_clusters_roles(
     controlplane.kubectl("create", "clusterrolebinding", role, f"--clusterrole={role}", account)
 
     await _until_allowed(cluster, user)
-    assert not await cluster.reviews.may_get(user, "/logs")
+    assert not await cluster.reviews.authorize(user, "/logs")
 
 
-async def _until_allowed(cluster: Cluster, user: Mapping[str, Any]) -> None:
+async def _until_allowed(cluster: KubeApi, user: Mapping[str, Any]) -> None:
     """Wait for the API server to hear of its own new role."""
     async with asyncio.timeout(10):
-        while not await cluster.reviews.may_get(user, "/metrics"):  # noqa: ASYNC110  nobody tells when it has heard
+        while not await cluster.reviews.authorize(user, "/metrics"):  # noqa: ASYNC110  nobody tells when it has heard
             await asyncio.sleep(0.05)

@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tests.controlplane.plane import ControlPlane
-from vaultsync.adapters.cluster import Cluster
+from vaultsync.adapters.kube import KubeApi
 from vaultsync.api import MANAGED_BY, MANAGED_BY_LABEL, ObjectKey
-from vaultsync.rules.observed import Field
-from vaultsync.triggers.targets import Targets
+from vaultsync.sources.targets import Targets
+from vaultsync.state.observed import Field
 
 
 def secret(key: ObjectKey, value: str) -> dict[str, Any]:
@@ -23,7 +23,7 @@ def secret(key: ObjectKey, value: str) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def watching(cluster: Cluster, namespace: str, news: asyncio.Queue[ObjectKey]) -> AsyncIterator[Targets]:
+async def watching(cluster: KubeApi, namespace: str, news: asyncio.Queue[ObjectKey]) -> AsyncIterator[Targets]:
     targets = Targets(cluster, namespaces=[namespace], on_change=news.put_nowait, jitter=random.uniform)
     targets.start()
     await targets.synced.wait()
@@ -39,7 +39,7 @@ async def test_what_others_did_around_a_restart_of_the_api_server_is_heard(
     deleted, tampered, ours = (ObjectKey(namespace, name) for name in ("deleted", "tampered", "ours"))
     news: asyncio.Queue[ObjectKey] = asyncio.Queue()
     async with (
-        await Cluster.connect({"KUBECONFIG": str(controlplane.kubeconfig)}, now=lambda: datetime.now(UTC)) as cluster,
+        await KubeApi.connect({"KUBECONFIG": str(controlplane.kubeconfig)}, now=lambda: datetime.now(UTC)) as cluster,
         asyncio.timeout(60),
     ):
         for key in (deleted, tampered, ours):
@@ -67,7 +67,7 @@ async def test_tampering_is_heard_at_once_and_our_own_writes_never(controlplane:
     key, marker = ObjectKey(namespace, "db"), ObjectKey(namespace, "marker")
     news: asyncio.Queue[ObjectKey] = asyncio.Queue()
     async with (
-        await Cluster.connect({"KUBECONFIG": str(controlplane.kubeconfig)}, now=lambda: datetime.now(UTC)) as cluster,
+        await KubeApi.connect({"KUBECONFIG": str(controlplane.kubeconfig)}, now=lambda: datetime.now(UTC)) as cluster,
         asyncio.timeout(30),
     ):
         observed = await cluster.apply(key, secret(key, "one"), onto=None)

@@ -25,7 +25,7 @@ class Check:
     """Put it into a field's `Annotated`: `cel` and `holds` must agree about every value; `message` says what to do."""
 
     cel: str
-    holds: Callable[[Any], bool]
+    tripped: Callable[[Any], bool]
     message: str
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -39,7 +39,7 @@ class Check:
         return {**rendered, VALIDATIONS: [*rendered.get(VALIDATIONS, ()), rule]}
 
     def _enforce(self, value: Any) -> Any:  # noqa: ANN401  it hands on whatever the field holds
-        if not self.holds(value):
+        if not self.tripped(value):
             raise refusal(self.message)
         return value
 

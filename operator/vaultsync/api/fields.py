@@ -54,17 +54,17 @@ SecretVersion = Annotated[
 ]
 
 _DATA_KEY = Pattern("[-._a-zA-Z0-9]+")
-_LONGEST_KEY = 253
+_MAX_KEY = 253
 
 
 def is_data_key(key: str) -> bool:
     """Tell whether a Kubernetes Secret may have this key."""
-    return len(key) <= _LONGEST_KEY and _DATA_KEY(key) and key != "." and not key.startswith("..")
+    return len(key) <= _MAX_KEY and _DATA_KEY(key) and key != "." and not key.startswith("..")
 
 
 DataKey = Annotated[
     str,
-    Field(max_length=_LONGEST_KEY),
+    Field(max_length=_MAX_KEY),
     Check(
         f"{_DATA_KEY.cel()} && self != '.' && !self.startsWith('..')",
         is_data_key,
@@ -87,12 +87,12 @@ WorkloadName = Annotated[str, Field(max_length=253), _name_of("a workload")]
 
 _QUALIFIED = Pattern(f"({_SUBDOMAIN}/)?{_QUALIFIED_NAME}")
 _LABEL_VALUE = Pattern(f"({_QUALIFIED_NAME})?")
-_LONGEST_PREFIX = 253
+_MAX_PREFIX = 253
 _RESERVED_PREFIX = f"{GROUP}/"
 
 
 def _is_qualified(key: str) -> bool:
-    return _QUALIFIED(key) and key.find("/") <= _LONGEST_PREFIX
+    return _QUALIFIED(key) and key.find("/") <= _MAX_PREFIX
 
 
 def _are_free(keys: Iterable[str]) -> bool:
@@ -100,7 +100,7 @@ def _are_free(keys: Iterable[str]) -> bool:
 
 
 _KEYS_QUALIFIED = Check(
-    f"self.all(key, {_QUALIFIED.cel('key')} && key.indexOf('/') <= {_LONGEST_PREFIX})",
+    f"self.all(key, {_QUALIFIED.cel('key')} && key.indexOf('/') <= {_MAX_PREFIX})",
     lambda entries: all(map(_is_qualified, entries)),
     "each key must be a name of at most 63 letters, digits, '-', '_' and '.', beginning and ending with a letter or "
     "digit, and may have a DNS name and a slash before it, for example team or example.com/team",
@@ -136,7 +136,7 @@ Templates = Annotated[
     Mapping[str, Annotated[str, Field(max_length=16384)]],
     Field(max_length=32),
     Check(
-        f"self.all(key, size(key) <= {_LONGEST_KEY} && {_DATA_KEY.cel('key')} && key != '.' && !key.startsWith('..'))",
+        f"self.all(key, size(key) <= {_MAX_KEY} && {_DATA_KEY.cel('key')} && key != '.' && !key.startsWith('..'))",
         lambda templates: all(map(is_data_key, templates)),
         "each template's key must be one that a Kubernetes Secret allows: letters, digits, '-', '_' and '.', "
         "neither '.' alone nor two dots at the start",

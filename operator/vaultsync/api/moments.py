@@ -4,6 +4,6 @@ https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions
 """
 
 
-def is_later(resource_version: str, other: str) -> bool:
+def is_newer(resource_version: str, other: str) -> bool:
     """Tell whether that moment came after the other; both are of objects or lists of one kind."""
     return int(resource_version) > int(other)

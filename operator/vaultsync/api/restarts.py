@@ -10,7 +10,7 @@ from vaultsync.api.checks import refusal
 from vaultsync.api.fields import RestartInterval, WorkloadName
 from vaultsync.api.model import Model
 
-MOST_RESTARTS: Final = 16
+MAX_RESTARTS: Final = 16
 DEFAULT_RESTART_INTERVAL: Final = timedelta(minutes=5)
 
 
@@ -44,7 +44,7 @@ def _each_once(restarts: tuple[Restart, ...]) -> tuple[Restart, ...]:
 Restarts = Annotated[
     tuple[Restart, ...],
     Field(
-        max_length=MOST_RESTARTS,
+        max_length=MAX_RESTARTS,
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["kind", "name"]},
     ),
     AfterValidator(_each_once),

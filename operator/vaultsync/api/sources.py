@@ -10,10 +10,10 @@ from vaultsync.api.checks import Check, Pattern, matching, refusal
 from vaultsync.api.fields import DataKey, SecretName, SecretVersion
 from vaultsync.api.model import Model
 
-MOST_ENTRIES: Final = 256
+MAX_ENTRIES: Final = 256
 """So many entries of the longest names still fit into the target's annotation, and their values rarely into 1 MiB."""
 
-MOST_SOURCES: Final = 32
+MAX_SOURCES: Final = 32
 
 
 class Encoding(StrEnum):
@@ -180,8 +180,8 @@ DATA_FROM_CHECKS: Final = (ONE_KIND, FIND_SOMETHING, FOUND_IS_NEWEST, KEYS_ARE_F
 
 def _well_formed(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
     # The list's type and bounds say the same to the API server. pydantic's own bounds would not count wrong entries.
-    if len(entries) > MOST_ENTRIES:
-        raise refusal(f"must have at most {MOST_ENTRIES} entries")
+    if len(entries) > MAX_ENTRIES:
+        raise refusal(f"must have at most {MAX_ENTRIES} entries")
     if len({entry.key for entry in entries}) < len(entries):
         raise refusal("must not have two entries with the same key")
     return entries
@@ -191,7 +191,7 @@ Entries = Annotated[
     tuple[Annotated[Entry, PREVIOUS_IS_NOT_PINNED], ...],
     Field(
         json_schema_extra={
-            "maxItems": MOST_ENTRIES,
+            "maxItems": MAX_ENTRIES,
             "x-kubernetes-list-type": "map",
             "x-kubernetes-list-map-keys": ["key"],
         }
@@ -201,5 +201,5 @@ Entries = Annotated[
 
 Sources = Annotated[
     tuple[Annotated[DataFrom, *DATA_FROM_CHECKS], ...],
-    Field(max_length=MOST_SOURCES, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
+    Field(max_length=MAX_SOURCES, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
 ]

@@ -71,7 +71,7 @@ __all__ = [
     "Store",
     "TargetSpec",
     "VaultSecret",
-    "VaultSecretHead",
+    "VaultSecretMeta",
     "VaultSecretSpec",
     "VaultSecretStatus",
     "WorkloadKind",
@@ -172,7 +172,7 @@ def _status_or_none_yet(value: object, read: ValidatorFunctionWrapHandler) -> Va
     return status
 
 
-class VaultSecretHead(Model):
+class VaultSecretMeta(Model):
     """A VaultSecret but for its spec: enough to tell people how it fares, even if its spec cannot be read."""
 
     metadata: ObjectMeta
@@ -185,7 +185,7 @@ class VaultSecretHead(Model):
         return ObjectKey(self.metadata.namespace, self.metadata.name)
 
 
-class VaultSecret(VaultSecretHead):
+class VaultSecret(VaultSecretMeta):
     """Keeps secrets of an Azure Key Vault in a Kubernetes Secret."""
 
     model_config = ConfigDict(json_schema_extra={VALIDATIONS: [TYPE_STAYS]})

@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Any, Final
 
 from tests.emulator.client import EmulatedVault
-from tests.unit.vaultsync.rules.authorities import a_line, in_pkcs12
-from vaultsync.rules.certificates import PKCS12_TYPE
+from tests.unit.vaultsync.render.authorities import a_line, in_pkcs12
+from vaultsync.render.certificates import PKCS12_TYPE
 
 VAULT: Final = "shop"
 """What the guides call the vault."""

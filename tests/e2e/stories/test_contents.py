@@ -15,9 +15,9 @@ import pytest
 
 from tests.e2e.scene import MARK, NEXT_POLL, Scene, entry, eventually
 from tests.e2e.together import story
-from tests.unit.vaultsync.rules.attempts import needs
-from tests.unit.vaultsync.rules.authorities import a_line, a_party, in_pem, in_pkcs12, key_in_pem
-from vaultsync.rules.certificates import PEM_TYPE, PKCS12_TYPE
+from tests.unit.vaultsync.render.attempts import needs
+from tests.unit.vaultsync.render.authorities import a_line, a_party, in_pem, in_pkcs12, key_in_pem
+from vaultsync.render.certificates import PEM_TYPE, PKCS12_TYPE
 
 LEAF, BETWEEN, ROOT = a_line("rsa")
 CHAIN = [party.certificate for party in (ROOT, LEAF, BETWEEN)]

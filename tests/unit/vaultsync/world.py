@@ -7,12 +7,12 @@ from typing import Any, Final
 
 from tests.builders import KEY
 from tests.clocks import Clock
-from tests.fakes import FakeCluster
+from tests.fakes import FakeKube
 from tests.fakes.workloads import FakeWorkloads
 from tests.stage import NOTICE, RECHECK, SKEW, Stage
 from vaultsync.api import ObjectKey
 from vaultsync.api.restarts import WorkloadKind
-from vaultsync.rules.outcome import Reason, SyncError
+from vaultsync.errors import Reason, SyncError
 
 __all__ = ["AWAY", "DB", "NOTICE", "RECHECK", "SKEW", "Line", "World", "a_world", "entry", "key_of"]
 
@@ -39,7 +39,7 @@ class World(Stage):
 
     def __init__(self) -> None:
         clock = Clock()
-        self.cluster = FakeCluster(now=clock)
+        self.cluster = FakeKube(now=clock)
         self.workloads = FakeWorkloads(now=clock)
         super().__init__(
             edge=self.cluster,

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from opentelemetry.context import Context
 from opentelemetry.trace import StatusCode, Tracer, get_current_span
 
-from vaultsync.adapters.tracing.start import Work
+from vaultsync.adapters.tracing.setup import Work
 from vaultsync.api import ObjectKey
-from vaultsync.rules.schedule import Next
+from vaultsync.policy.requeue import Result
 
 
 class Spans:
@@ -23,7 +23,7 @@ class Spans:
     def work(self, work: Work) -> Work:
         """Let each reconcile be a span."""
 
-        async def traced(key: ObjectKey, failures: int) -> Next:
+        async def traced(key: ObjectKey, failures: int) -> Result:
             about = {"k8s.namespace.name": key.namespace, "vaultsync.vaultsecret": key.name}
             with self._root("reconcile", about):
                 return await work(key, failures)

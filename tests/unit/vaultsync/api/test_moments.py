@@ -2,7 +2,7 @@
 
 import pytest
 
-from vaultsync.api.moments import is_later
+from vaultsync.api.moments import is_newer
 
 
 @pytest.mark.parametrize(
@@ -11,4 +11,4 @@ from vaultsync.api.moments import is_later
     ids=["after, by number and not by letters", "before", "at the same moment"],
 )
 def test_a_moment_is_later(moment: str, other: str, later: bool) -> None:
-    assert is_later(moment, other) is later
+    assert is_newer(moment, other) is later

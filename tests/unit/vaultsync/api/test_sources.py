@@ -5,7 +5,7 @@ import pytest
 
 from tests.manifests import ENTRY, as_stored, entry, manifest, source, spec
 from vaultsync.api.schema import vault_secret_schema
-from vaultsync.api.sources import MOST_SOURCES, DataFrom, Encoding, OnCollision
+from vaultsync.api.sources import MAX_SOURCES, DataFrom, Encoding, OnCollision
 from vaultsync.api.v1alpha1 import InvalidSpec, VaultSecret, VaultSecretSpec
 
 
@@ -52,7 +52,7 @@ def test_a_false_word_about_certificates_is_out_of_place_beside_an_object_too() 
 
 
 def test_the_schema_bounds_the_lists() -> None:
-    lines = [{"object": "app"}] * MOST_SOURCES
+    lines = [{"object": "app"}] * MAX_SOURCES
 
     jsonschema.validate(as_stored(manifest(spec(dataFrom=lines))), vault_secret_schema())
-    assert len(parsed(spec(dataFrom=lines)).data_from) == MOST_SOURCES
+    assert len(parsed(spec(dataFrom=lines)).data_from) == MAX_SOURCES

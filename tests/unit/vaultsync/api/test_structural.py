@@ -86,7 +86,7 @@ class Closed(BaseModel, extra="forbid"):
     value: str
 
 
-class Listed(BaseModel):
+class ListingPage(BaseModel):
     sizes: tuple[int, ...] = (6, 12)
 
 
@@ -98,7 +98,7 @@ class Listed(BaseModel):
         (Patterned, "cellar.value: no translation for pattern"),
         (Fixed, "cellar.value: no translation for const"),
         (Closed, "cellar: unknown fields are dropped, neither kept nor refused"),
-        (Listed, "cellar.sizes: only single values and objects have defaults"),
+        (ListingPage, "cellar.sizes: only single values and objects have defaults"),
         (Strangely, "cellar.crate: its default differs from the defaults of its fields"),
     ],
 )

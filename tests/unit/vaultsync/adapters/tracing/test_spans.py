@@ -12,7 +12,7 @@ from opentelemetry.trace import StatusCode
 from tests.builders import VAULT
 from vaultsync.adapters.tracing.spans import Spans
 from vaultsync.api import ObjectKey
-from vaultsync.rules.schedule import Next
+from vaultsync.policy.requeue import Result
 
 KEY = ObjectKey("shop", "db")
 VALUE = "MARKED-s3cret"
@@ -39,9 +39,9 @@ def scene() -> Scene:
 
 
 async def test_a_reconcile_is_a_span_that_says_whose_it_was_and_how_it_ended(scene: Scene) -> None:
-    async def work(key: ObjectKey, failures: int) -> Next:
+    async def work(key: ObjectKey, failures: int) -> Result:
         scene.spans.note({"reason": "Synced", "change": "rotated"}, failed=False)
-        return Next(30.0 + failures)
+        return Result(30.0 + failures)
 
     after = await scene.spans.work(work)(KEY, 2)
 
@@ -53,7 +53,7 @@ async def test_a_reconcile_is_a_span_that_says_whose_it_was_and_how_it_ended(sce
         "vaultsync.reason": "Synced",
         "vaultsync.change": "rotated",
     }
-    assert after == Next(32.0)
+    assert after == Result(32.0)
 
 
 def test_a_poll_is_a_span_that_says_which_vault_it_asked_and_how(scene: Scene) -> None:
@@ -79,10 +79,10 @@ def test_what_is_called_meanwhile_is_a_span_below(scene: Scene) -> None:
 
 
 async def test_a_reconcile_that_a_poll_has_started_is_a_trace_of_its_own(scene: Scene) -> None:
-    async def work(key: ObjectKey, failures: int) -> Next:
-        return Next(None)
+    async def work(key: ObjectKey, failures: int) -> Result:
+        return Result(None)
 
-    async def start(key: ObjectKey) -> Next:
+    async def start(key: ObjectKey) -> Result:
         return await scene.spans.work(work)(key, 0)
 
     with scene.spans.poll(VAULT):

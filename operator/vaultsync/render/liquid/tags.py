@@ -1,0 +1,117 @@
+"""The tags that are left of the language: outputs, if, unless, for, assign and capture; raw is the lexer's.
+
+Missing on purpose: whatever reaches for files or other templates, `case`, which writes a branch once for each match,
+and all that the others do as well.
+"""
+
+from typing import Final, TextIO
+
+from liquid import Mode, RenderContext
+from liquid.ast import BlockNode, Node
+from liquid.builtin.content import Literal
+from liquid.builtin.expressions import LoopExpression
+from liquid.builtin.illegal import Illegal
+from liquid.builtin.output import Output, OutputNode
+from liquid.builtin.tags.assign_tag import AssignTag
+from liquid.builtin.tags.capture_tag import CaptureTag
+from liquid.builtin.tags.for_tag import BreakTag, ContinueTag, ForNode, ForTag
+from liquid.builtin.tags.if_tag import IfTag
+from liquid.builtin.tags.unless_tag import UnlessTag
+from liquid.exceptions import LiquidError
+from liquid.stream import TokenStream
+from liquid.tag import Tag
+from liquid.token import Token
+
+from vaultsync.render.liquid.context import Context
+from vaultsync.render.liquid.filters import Refusal, text_of
+
+
+class _Placed(Tag):
+    """Knows where it is when the library does not: where something ends too soon."""
+
+    def get_node(self, stream: TokenStream) -> Node:
+        token = stream.current
+        try:
+            return self.parse(stream)
+        except LiquidError as error:
+            if error.token is None or error.token.start_index < 0:
+                error.token = token
+            raise
+
+
+class _OutputNode(OutputNode):
+    """Writes texts, and refuses what else the library would write in Python's own notation."""
+
+    __slots__ = ()
+
+    def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
+        value = self.expression.evaluate(context)
+        try:
+            text = text_of(value)
+        except Refusal as refusal:
+            refusal.token = self.token
+            raise
+        return buffer.write(text)
+
+
+class _Output(_Placed, Output):
+    node_class = _OutputNode
+
+
+class _Body(BlockNode):
+    """What a loop goes through: it costs its length each time."""
+
+    __slots__ = ("_length",)
+
+    def __init__(self, block: BlockNode, length: int) -> None:
+        super().__init__(block.token, block.nodes)
+        self._length = length
+
+    def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
+        assert isinstance(context, Context)
+        context.meter.pass_through(self._length)
+        return super().render_to_output(context, buffer)
+
+
+class _ForNode(ForNode):
+    __slots__ = ()
+
+    def __init__(
+        self, token: Token, expression: LoopExpression, block: BlockNode, default: BlockNode | None = None
+    ) -> None:
+        # The block's token is that of the tag which ends it.
+        super().__init__(token, expression, _Body(block, block.token.start_index - token.start_index), default)
+
+
+class _For(_Placed, ForTag):
+    node_class = _ForNode
+
+
+class _If(_Placed, IfTag):
+    mode = Mode.STRICT
+
+
+class _Unless(_Placed, UnlessTag):
+    mode = Mode.STRICT
+
+
+class _Assign(_Placed, AssignTag):
+    pass
+
+
+class _Capture(_Placed, CaptureTag):
+    pass
+
+
+TAGS: Final[tuple[type[Tag], ...]] = (
+    Literal,
+    Illegal,
+    _Output,
+    _If,
+    _Unless,
+    _For,
+    BreakTag,
+    ContinueTag,
+    _Assign,
+    _Capture,
+)

@@ -1,0 +1,1 @@
+"""What changes the state and wakes the queue: watches, resyncs and polls."""

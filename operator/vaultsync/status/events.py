@@ -1,0 +1,73 @@
+"""The events that people see in `kubectl describe`: one for each deed and each new trouble, none for repetition."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal, assert_never
+
+from vaultsync.api.v1alpha1 import VaultSecretStatus
+from vaultsync.status.conditions import EXPIRING, READY, STALE, condition
+from vaultsync.status.outcome import Change, Failed, Outcome, Pruned, Suspended, Synced
+
+_WORDS = {
+    Change.NONE: "Synced",
+    Change.CREATED: "Created",
+    Change.ADOPTED: "Adopted",
+    Change.UPDATED: "Updated",
+    Change.ROTATED: "Rotated",
+    Change.HEALED: "Tampered",
+    Change.REMOVED: "SourceDeleted",
+    Change.DELETED: "SourceDeleted",
+}
+
+_ALARMING = frozenset({Change.HEALED, Change.REMOVED, Change.DELETED})
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An event about a VaultSecret; `reason` is one CamelCase word."""
+
+    kind: Literal["Normal", "Warning"]
+    reason: str
+    message: str
+    records_action: bool = field(default=False, compare=False)
+    """It tells of something done, which nobody will be able to tell afterwards."""
+
+
+def events_for(before: VaultSecretStatus, after: VaultSecretStatus, outcome: Outcome) -> Iterator[Event]:
+    """Say what is worth an event, given the status before and the one that comes of the outcome."""
+    told = _of_outcome(before, outcome)
+    if told is not None:
+        yield told
+    for kind in (STALE, EXPIRING):
+        was, now = condition(before, kind), condition(after, kind)
+        if now is not None and now.status == "True" and (was is None or was.reason != now.reason):
+            yield Event("Warning", STALE if kind == STALE else now.reason, now.message)
+
+
+def _of_outcome(before: VaultSecretStatus, outcome: Outcome) -> Event | None:
+    match outcome:
+        case Synced(change=Change.NONE):
+            ready = condition(before, READY)
+            recovered = ready is not None and ready.status == "False"
+            return Event("Normal", _WORDS[Change.NONE], "In sync again.") if recovered else None
+        case Synced():
+            return Event(_kind(outcome.change), _WORDS[outcome.change], outcome.detail, records_action=True)
+        case Pruned(change=Change.DELETED):
+            return Event(
+                "Warning", _WORDS[Change.DELETED], f"Deleted the Secret. {outcome.message}", records_action=True
+            )
+        case Failed() | Pruned() | Suspended():
+            if _is_known(before, outcome):
+                return None
+            return Event("Normal" if isinstance(outcome, Suspended) else "Warning", outcome.reason, outcome.message)
+        case _:
+            assert_never(outcome)
+
+
+def _kind(change: Change) -> Literal["Normal", "Warning"]:
+    return "Warning" if change in _ALARMING else "Normal"
+
+
+def _is_known(before: VaultSecretStatus, outcome: Failed | Pruned | Suspended) -> bool:
+    ready = condition(before, READY)
+    return ready is not None and (ready.reason, ready.message) == (outcome.reason, outcome.message)

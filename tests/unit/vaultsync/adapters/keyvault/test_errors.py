@@ -1,0 +1,114 @@
+"""What a failed call means to people: every error of the client library has a reason and a steady sentence."""
+
+import pytest
+
+import kvsecrets
+from kvsecrets import ConnectionProblem, KeyVaultError, ResponseError
+from tests.builders import VAULT
+from vaultsync.adapters.keyvault.errors import MAX_WAIT, sync_error
+from vaultsync.errors import Reason, SyncError
+
+
+def made(kind: type[KeyVaultError], request_id: str = "1") -> KeyVaultError:
+    """An error of that kind, as the library would raise it."""
+    if issubclass(kind, ResponseError):
+        return kind(400, code="SomeCode", message="MARKED by the service", request_id=request_id)
+    return kind("MARKED by the library")
+
+
+def all_kinds(root: type[KeyVaultError] = KeyVaultError) -> list[type[KeyVaultError]]:
+    return [root, *(kind for child in root.__subclasses__() for kind in all_kinds(child))]
+
+
+def told(error: KeyVaultError) -> SyncError:
+    return sync_error(error, vault_url=VAULT, secret="db-password")
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        (kvsecrets.SecretNotFound, Reason.SECRET_NOT_FOUND),
+        (kvsecrets.SecretDisabled, Reason.SECRET_DISABLED),
+        (kvsecrets.AccessDenied, Reason.ACCESS_DENIED),
+        (kvsecrets.FirewallDenied, Reason.FIREWALL_DENIED),
+        (kvsecrets.Throttled, Reason.VAULT_THROTTLED),
+        (kvsecrets.LoginFailed, Reason.LOGIN_FAILED),
+        (kvsecrets.NotAuthenticated, Reason.LOGIN_FAILED),
+        (kvsecrets.UntrustedChallenge, Reason.LOGIN_FAILED),
+        (kvsecrets.ConnectionFailed, Reason.VAULT_UNREACHABLE),
+        (kvsecrets.ServerFailed, Reason.VAULT_FAILED),
+        (kvsecrets.BadRequest, Reason.VAULT_FAILED),
+        (kvsecrets.ResponseError, Reason.VAULT_FAILED),
+        (kvsecrets.UnexpectedAnswer, Reason.VAULT_FAILED),
+    ],
+)
+def test_every_kind_of_failure_has_its_reason(kind: type[KeyVaultError], reason: Reason) -> None:
+    assert told(made(kind)).reason is reason
+
+
+@pytest.mark.parametrize("kind", all_kinds())
+def test_the_sentence_names_the_vault_and_is_the_same_at_the_next_try(kind: type[KeyVaultError]) -> None:
+    first, second = told(made(kind, "1")), told(made(kind, "2"))
+
+    assert f"vault {VAULT}" in first.message
+    assert first.message == second.message
+    assert first.message.endswith(".")
+
+
+@pytest.mark.parametrize("kind", [kvsecrets.SecretNotFound, kvsecrets.SecretDisabled, kvsecrets.AccessDenied])
+def test_trouble_with_a_secret_names_it(kind: type[KeyVaultError]) -> None:
+    assert f"secret db-password of vault {VAULT}" in told(made(kind)).message
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        kvsecrets.FirewallDenied,
+        kvsecrets.Throttled,
+        kvsecrets.LoginFailed,
+        kvsecrets.ConnectionFailed,
+        kvsecrets.ServerFailed,
+        kvsecrets.UnexpectedAnswer,
+    ],
+)
+def test_trouble_with_the_whole_vault_is_told_to_all_in_the_same_words(kind: type[KeyVaultError]) -> None:
+    one = sync_error(made(kind), vault_url=VAULT, secret="db-password")
+    other = sync_error(made(kind), vault_url=VAULT, secret="api-token")
+
+    assert one.message == other.message
+    assert one.message == sync_error(made(kind), vault_url=VAULT, secret=None).message
+
+
+@pytest.mark.parametrize("kind", all_kinds())
+def test_nothing_that_the_vault_said_is_repeated(kind: type[KeyVaultError]) -> None:
+    error = told(made(kind))
+
+    assert "MARKED" not in error.message
+    assert (error.__cause__, error.__context__) == (None, None)
+
+
+def test_a_failure_of_the_vault_as_a_whole_names_the_vault() -> None:
+    error = sync_error(made(kvsecrets.AccessDenied), vault_url=VAULT, secret=None)
+
+    assert f"No permission for vault {VAULT};" in error.message
+
+
+@pytest.mark.parametrize(
+    ("problem", "reason"),
+    [
+        (problem, Reason.VAULT_NOT_FOUND if problem is ConnectionProblem.UNRESOLVED else Reason.VAULT_UNREACHABLE)
+        for problem in ConnectionProblem
+    ],
+    ids=list(ConnectionProblem),
+)
+def test_a_vault_that_does_not_exist_has_no_host_name(problem: ConnectionProblem, reason: Reason) -> None:
+    assert told(kvsecrets.ConnectionFailed("no", problem)).reason is reason
+
+
+@pytest.mark.parametrize(
+    ("asked", "waits"),
+    [(None, None), (0.0, 0.0), (12.0, 12.0), (999_999_999.0, MAX_WAIT)],
+    ids=["it asked for none", "for nothing", "for seconds", "for thirty years"],
+)
+def test_the_vault_may_ask_for_a_wait_within_reason(asked: float | None, waits: float | None) -> None:
+    assert told(kvsecrets.Throttled(429, retry_after=asked)).retry_after == waits

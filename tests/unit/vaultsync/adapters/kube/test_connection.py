@@ -1,0 +1,240 @@
+"""How requests travel: what is sent along, and what every trouble on the way becomes."""
+
+import asyncio
+import traceback
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from kubernetes.aio.client import Configuration
+
+from tests.unit.vaultsync.adapters.kube.scripted import (
+    Answer,
+    breaking_off,
+    connected,
+    document,
+    hanging_up,
+    lines,
+    silence,
+    text,
+)
+from vaultsync.adapters.kube.connection import Connection, NoCluster, configuration_from
+from vaultsync.adapters.kube.requests import APPLY, METADATA, Request
+from vaultsync.errors import Reason, SyncError
+
+READ = Request("GET", "/api/v1/namespaces/shop/secrets/db", about="Secret shop/db", accept=METADATA)
+WRITE = Request(
+    "PATCH",
+    "/api/v1/namespaces/shop/secrets/db",
+    about="Secret shop/db",
+    query={"fieldManager": "vaultsync", "force": "true"},
+    content_type=APPLY,
+    body={"data": {"password": "bWFya2Vk"}},
+)
+
+
+async def failure_of(connection: Connection, request: Request = READ) -> SyncError:
+    with pytest.raises(SyncError) as caught:
+        await connection.send(request)
+    return caught.value
+
+
+async def test_an_answer_is_read_with_its_status() -> None:
+    async with connected(document(201, {"kind": "Secret"})) as (connection, _):
+        answer = await connection.send(READ)
+
+    assert (answer.status, answer.document) == (201, {"kind": "Secret"})
+
+
+async def test_a_request_goes_out_as_it_was_asked_for_with_our_name_and_token() -> None:
+    async with connected(document(200, {})) as (connection, script):
+        await connection.send(WRITE)
+
+    [sent] = script.sent
+    assert (sent.method, sent.path, sent.body) == (WRITE.method, WRITE.path, WRITE.body)
+    assert sent.query == {"fieldManager": "vaultsync", "force": "true"}
+    assert sent.headers["Content-Type"] == "application/apply-patch+yaml"
+    assert sent.headers["Authorization"] == "Bearer our-token"
+    assert sent.headers["User-Agent"] == "vaultsync/1"
+
+
+async def test_metadata_is_asked_for_where_a_request_says_so() -> None:
+    async with connected(document(200, {})) as (connection, script):
+        await connection.send(READ)
+
+    assert script.sent[0].headers["Accept"] == "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        pytest.param(breaking_off, "broke off the connection", id="an answer that breaks off"),
+        pytest.param(text(200, "<html>"), "does not answer in JSON", id="a page instead of a document"),
+        pytest.param(text(200, "[]"), "does not answer in JSON", id="a list instead of a document"),
+        pytest.param(text(503, "<html>"), "answers with status 503", id="a page of a proxy"),
+        pytest.param(document(500, ["nonsense"]), "answers with status 500", id="a refusal that is no document"),
+    ],
+)
+async def test_a_bad_answer_means_that_the_cluster_is_unavailable(answer: Answer, told: str) -> None:
+    async with connected(answer) as (connection, _):
+        error = await failure_of(connection)
+
+    assert error.reason is Reason.CLUSTER_UNAVAILABLE
+    assert error.message.startswith("Secret shop/db: the Kubernetes API")
+    assert told in error.message
+
+
+async def test_an_answer_that_does_not_come_is_not_waited_for() -> None:
+    async with connected(silence, patience=0.05) as (connection, _):
+        error = await failure_of(connection)
+
+    assert (error.reason, error.message) == (
+        Reason.CLUSTER_UNAVAILABLE,
+        "Secret shop/db: the Kubernetes API does not answer in time.",
+    )
+
+
+async def test_a_server_that_is_not_there_is_named() -> None:
+    async with connected() as (connection, _):
+        pass
+    error = await failure_of(connection)
+    await connection.close()
+
+    assert error.reason is Reason.CLUSTER_UNAVAILABLE
+    assert "cannot be reached: Cannot connect to host 127.0.0.1" in error.message
+
+
+async def test_a_patch_that_meets_a_closing_connection_is_sent_once_more() -> None:
+    async with connected(hanging_up, document(200, {"kind": "Secret"})) as (connection, script):
+        await connection.send(WRITE)
+
+    assert [sent.body for sent in script.sent] == [WRITE.body, WRITE.body]
+
+
+async def test_a_server_that_hangs_up_again_and_again_is_unavailable() -> None:
+    async with connected(hanging_up, hanging_up) as (connection, _):
+        error = await failure_of(connection, WRITE)
+
+    assert error.reason is Reason.CLUSTER_UNAVAILABLE
+    assert "broke off the connection" in error.message
+
+
+async def test_what_makes_something_new_each_time_is_not_sent_twice() -> None:
+    async with connected(hanging_up) as (connection, script):
+        await failure_of(connection, replace(WRITE, method="POST"))
+
+    assert len(script.sent) == 1
+
+
+async def test_the_wait_that_an_overloaded_server_asks_for_is_passed_on() -> None:
+    answer = text(429, "Too many requests, please try again later.", {"Retry-After": "7"})
+    async with connected(answer) as (connection, _):
+        error = await failure_of(connection)
+
+    assert (error.reason, error.retry_after) == (Reason.CLUSTER_UNAVAILABLE, 7.0)
+
+
+@pytest.mark.parametrize("header", ["soon", "-1", "1.5", "", "\u0667"])
+async def test_a_wait_that_is_no_number_of_seconds_is_no_wait(header: str) -> None:
+    async with connected(text(503, "", {"Retry-After": header})) as (connection, _):
+        error = await failure_of(connection)
+
+    assert error.retry_after is None
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(breaking_off, id="a broken connection"),
+        pytest.param(silence, id="no answer"),
+        pytest.param(text(200, '"bWFya2Vk"'), id="an answer with the value"),
+        pytest.param(document(500, {"message": "expected map, got bWFya2Vk"}), id="a refusal that repeats the value"),
+        pytest.param(document(400, {"message": "invalid: bWFya2Vk"}), id="another refusal that repeats it"),
+    ],
+)
+async def test_neither_values_nor_our_token_come_along_with_an_error(answer: Answer) -> None:
+    async with connected(answer, patience=0.2) as (connection, _):
+        error = await failure_of(connection, WRITE)
+
+    told = "".join(traceback.format_exception(error)) + repr(error) + repr(error.__context__)
+    assert "bWFya2Vk" not in told
+    assert "our-token" not in told
+
+
+async def test_a_stream_is_read_document_by_document() -> None:
+    async with connected(lines('{"a":1}', '{"b":2}')) as (connection, _):
+        documents = [document async for document in connection.documents(READ)]
+
+    assert documents == [{"a": 1}, {"b": 2}]
+
+
+async def test_a_stream_that_falls_silent_is_given_up() -> None:
+    async with connected(silence, patience=0.05) as (connection, _):
+        with pytest.raises(SyncError, match="does not answer in time"):
+            await anext(connection.documents(READ))
+
+
+async def test_watches_take_no_connections_from_requests() -> None:
+    async with connected(*[silence] * 8, document(200, {"kind": "Secret"})) as (connection, script):
+        watches = [asyncio.ensure_future(anext(connection.documents(READ))) for _ in range(8)]
+        await script.arrivals(8)
+
+        answer = await connection.send(READ)
+
+        for watch in watches:
+            watch.cancel()
+        await asyncio.gather(*watches, return_exceptions=True)
+    assert answer.document == {"kind": "Secret"}
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer"])
+async def test_whoever_goes_to_the_same_api_is_given_the_token_without_its_scheme(scheme: str) -> None:
+    configuration = Configuration()
+    configuration.api_key["BearerToken"] = f"{scheme} our-token"
+    connection = Connection(configuration, user_agent="vaultsync/1", connections=1)
+
+    access = await connection.access()
+    await connection.close()
+
+    assert access.token == "our-token"
+
+
+KUBECONFIG = """
+apiVersion: v1
+kind: Config
+current-context: there
+clusters: [{name: there, cluster: {server: "https://cluster.example:6443", proxy-url: "http://proxy.example"}}]
+users: [{name: me, user: {token: my-token}}]
+contexts: [{name: there, context: {cluster: there, user: me}}]
+"""
+
+
+async def test_a_kubeconfig_decides_even_in_a_pod(tmp_path: Path) -> None:
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(KUBECONFIG)
+
+    configuration = await configuration_from(
+        {"KUBECONFIG": str(kubeconfig), "KUBERNETES_SERVICE_HOST": "10.0.0.1", "KUBERNETES_SERVICE_PORT": "443"}
+    )
+
+    assert configuration.host == "https://cluster.example:6443"
+    assert configuration.proxy == "http://proxy.example"
+    assert await configuration.get_api_key_with_prefix("BearerToken") == "Bearer my-token"
+
+
+@pytest.mark.parametrize(
+    ("environ", "told"),
+    [
+        pytest.param({}, "Neither KUBECONFIG is set nor is this a pod", id="nothing set"),
+        pytest.param({"KUBECONFIG": ""}, "Neither KUBECONFIG is set nor is this a pod", id="an empty KUBECONFIG"),
+        pytest.param({"KUBECONFIG": "/nowhere"}, "cannot be used", id="a KUBECONFIG that is not there"),
+        pytest.param(
+            {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "KUBERNETES_SERVICE_PORT": "443"},
+            "cannot be used: Service token file does not exist",
+            id="a pod without a service account",
+        ),
+    ],
+)
+async def test_without_a_cluster_it_is_told_what_is_missing(environ: dict[str, str], told: str) -> None:
+    with pytest.raises(NoCluster, match=told):
+        await configuration_from(environ)

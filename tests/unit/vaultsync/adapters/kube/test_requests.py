@@ -1,0 +1,163 @@
+"""Requests as values: that they show no content, name their object, and hold what the API server limits."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.builders import KEY, a_vault_secret
+from vaultsync.adapters.kube import requests as wire
+from vaultsync.adapters.kube.errors import ResourceExpired
+from vaultsync.errors import Reason, SyncError
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+MANIFEST: dict[str, Any] = {"metadata": {"name": "db"}, "data": {"password": "bWFya2Vk"}}
+
+
+def test_the_text_form_of_a_request_shows_no_content() -> None:
+    assert "bWFya2Vk" not in repr(wire.apply(KEY, MANIFEST))
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        pytest.param(wire.look(KEY), id="looking"),
+        pytest.param(wire.apply(KEY, MANIFEST), id="applying"),
+        pytest.param(wire.apply(KEY, MANIFEST, onto="1"), id="applying by force"),
+        pytest.param(wire.give_up(KEY, uid="1"), id="giving up"),
+        pytest.param(wire.drop(KEY, ["extra"], resource_version="7"), id="dropping keys"),
+        pytest.param(wire.release(KEY, uid="1", resource_version="7"), id="releasing"),
+        pytest.param(wire.watch(None, "7"), id="watching"),
+    ],
+)
+def test_secrets_are_asked_for_without_their_values(request_: wire.Request) -> None:
+    assert request_.accept == "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+
+
+def test_pages_are_asked_for_without_values() -> None:
+    assert wire.page(None, None).accept == "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+
+
+def test_force_is_used_only_onto_a_secret_of_a_known_uid() -> None:
+    new, known = wire.apply(KEY, MANIFEST), wire.apply(KEY, MANIFEST, onto="uid-1")
+
+    assert ("force" in new.query, known.query["force"]) == (False, "true")
+    assert isinstance(known.body, dict)
+    assert known.body["metadata"] == {"name": "db", "uid": "uid-1"}
+
+
+def test_applying_changes_nothing_in_the_manifest_it_was_given() -> None:
+    wire.apply(KEY, MANIFEST, onto="uid-1")
+
+    assert "uid" not in MANIFEST["metadata"]
+
+
+def test_dropping_keys_names_them_with_null() -> None:
+    assert wire.drop(KEY, ["a", "b"], resource_version="7").body == {
+        "metadata": {"resourceVersion": "7"},
+        "data": {"a": None, "b": None},
+    }
+
+
+def test_releasing_takes_off_what_says_that_a_secret_is_ours_and_nothing_else() -> None:
+    assert wire.release(KEY, uid="uid-1", resource_version="7").body == {
+        "metadata": {
+            "uid": "uid-1",
+            "resourceVersion": "7",
+            "labels": {"app.kubernetes.io/managed-by": None, "vaultsync.dev/owner-uid": None},
+            "annotations": {"vaultsync.dev/applied": None},
+        }
+    }
+
+
+def event_body(message: str) -> dict[str, Any]:
+    body = wire.event(a_vault_secret(), kind="Warning", reason="VaultFailed", message=message, now=NOW).body
+    assert isinstance(body, dict)
+    return body
+
+
+def test_an_event_is_about_the_vault_secret_itself() -> None:
+    vault_secret = a_vault_secret()
+
+    assert event_body("It broke.")["involvedObject"] == {
+        "apiVersion": "vaultsync.dev/v1alpha1",
+        "kind": "VaultSecret",
+        "namespace": "shop",
+        "name": "db",
+        "uid": vault_secret.metadata.uid,
+    }
+
+
+def test_an_event_is_dated_as_the_api_server_reads_dates() -> None:
+    body = event_body("It broke.")
+
+    assert (body["firstTimestamp"], body["lastTimestamp"]) == ("2026-03-01T12:00:00Z", "2026-03-01T12:00:00Z")
+
+
+@given(message=st.text(max_size=1500) | st.text(alphabet="aé€𝄞", min_size=200, max_size=1100))
+def test_a_long_message_is_cut_to_what_an_event_holds(message: str) -> None:
+    cut = event_body(message)["message"]
+
+    assert len(cut.encode()) <= 1024
+    assert cut == message or (cut.endswith("…") and message.startswith(cut[:-1]) and len(cut.encode()) > 1024 - 4)
+
+
+@pytest.mark.parametrize(
+    ("namespace", "path"), [(None, "/api/v1/secrets"), ("shop", "/api/v1/namespaces/shop/secrets")]
+)
+def test_only_secrets_with_our_label_are_watched(namespace: str | None, path: str) -> None:
+    request = wire.watch(namespace, "7")
+
+    assert request.path == path
+    assert request.query["labelSelector"] == "app.kubernetes.io/managed-by=vaultsync"
+    assert (request.query["resourceVersion"], request.query["allowWatchBookmarks"]) == ("7", "true")
+
+
+def test_a_page_goes_on_where_the_last_one_ended() -> None:
+    first, second = wire.page("shop", None), wire.page("shop", "abc")
+
+    assert ("continue" in first.query, second.query["continue"]) == (False, "abc")
+
+
+METADATA = {
+    "name": "db",
+    "namespace": "shop",
+    "uid": "u",
+    "resourceVersion": "9",
+    "creationTimestamp": "2026-03-01T12:00:00Z",
+}
+
+
+@pytest.mark.parametrize("kind", ["ADDED", "MODIFIED"])
+def test_a_target_that_was_made_or_changed_is_sighted(kind: str) -> None:
+    event = wire.target_event({"type": kind, "object": {"metadata": METADATA}})
+
+    assert isinstance(event, wire.Modified)
+    assert (event.key, event.resource_version) == (KEY, "9")
+
+
+def test_a_deleted_target_is_gone() -> None:
+    event = wire.target_event({"type": "DELETED", "object": {"metadata": METADATA}})
+
+    assert event == wire.Gone(KEY, "9")
+
+
+def test_a_bookmark_tells_the_moment_alone() -> None:
+    event = wire.target_event({"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "12"}}})
+
+    assert event == wire.Bookmark("12")
+
+
+def test_a_moment_that_the_server_has_forgotten_ends_the_watch() -> None:
+    with pytest.raises(ResourceExpired):
+        wire.target_event({"type": "ERROR", "object": {"kind": "Status", "code": 410, "reason": "Expired"}})
+
+
+@pytest.mark.parametrize("code", [{"code": 500}, {}])
+def test_any_other_trouble_ends_the_watch_too(code: dict[str, int]) -> None:
+    with pytest.raises(SyncError) as caught:
+        wire.target_event({"type": "ERROR", "object": {"kind": "Status", **code}})
+
+    assert caught.value.reason is Reason.CLUSTER_UNAVAILABLE

@@ -1,0 +1,19 @@
+"""The event loop's lag, in a loop whose time jumps."""
+
+import asyncio
+
+import pytest
+
+from tests.clocks import settle, skip
+from vaultsync.adapters.metrics.lag import measure_lag
+
+
+async def test_a_stall_of_the_loop_shows_and_then_the_next_is_waited_for() -> None:
+    lags: list[float] = []
+    task = asyncio.create_task(measure_lag(lags.append, every=0.5))
+    await settle()
+
+    await skip(2.0)
+    task.cancel()
+
+    assert lags == [pytest.approx(1.5, abs=0.4)]

@@ -1,0 +1,95 @@
+"""The operator's own identity: which ways it tries, by what the environment says."""
+
+from typing import Self
+
+import pytest
+from azure.core.credentials import AccessTokenInfo, TokenRequestOptions
+
+from vaultsync.adapters.credentials import InstrumentedCredential, own_identity
+
+WORKLOAD = {
+    "AZURE_TENANT_ID": "00000000-0000-0000-0000-000000000001",
+    "AZURE_CLIENT_ID": "00000000-0000-0000-0000-000000000002",
+    "AZURE_FEDERATED_TOKEN_FILE": "/var/run/secrets/azure/tokens/azure-identity-token",
+}
+
+
+NOT_HERE = "AsyncFailedDACCredential"
+"""Stands in the chain for a way whose environment is not there."""
+
+
+async def ways() -> list[str]:
+    async with own_identity() as identity:
+        names = [type(credential).__name__ for credential in identity.credentials]
+    return [name for name in names if name != NOT_HERE]
+
+
+@pytest.fixture(autouse=True)
+def _empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AZURE_CLIENT_SECRET", "AZURE_TOKEN_CREDENTIALS", *WORKLOAD):
+        monkeypatch.delenv(name, raising=False)
+
+
+async def test_no_way_asks_a_person_or_a_developers_tool() -> None:
+    assert await ways() == ["EnvironmentCredential", "ManagedIdentityCredential"]
+
+
+async def test_a_pod_with_workload_identity_uses_it_before_the_nodes_identity(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in WORKLOAD.items():
+        monkeypatch.setenv(name, value)
+
+    assert await ways() == ["EnvironmentCredential", "WorkloadIdentityCredential", "ManagedIdentityCredential"]
+
+
+class Credential:
+    """Gives a token, or refuses."""
+
+    def __init__(self, *, refuses: bool = False) -> None:
+        self.refuses = refuses
+        self.asked: list[tuple[tuple[str, ...], TokenRequestOptions | None]] = []
+
+    async def get_token_info(self, *scopes: str, options: TokenRequestOptions | None = None) -> AccessTokenInfo:
+        self.asked.append((scopes, options))
+        if self.refuses:
+            raise PermissionError("no")
+        return AccessTokenInfo("a token", 4_000_000_000)
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Nothing is open."""
+
+
+class Tally:
+    """How logins ended."""
+
+    def __init__(self) -> None:
+        self.issued: list[bool] = []
+
+    def login(self, *, issued: bool) -> None:
+        self.issued.append(issued)
+
+
+async def test_a_login_is_passed_on_and_counted() -> None:
+    credential, tally = Credential(), Tally()
+
+    token = await InstrumentedCredential(credential, count=tally.login).get_token_info(
+        "scope", options={"enable_cae": True}
+    )
+
+    assert token.token == "a token"
+    assert credential.asked == [(("scope",), {"enable_cae": True})]
+    assert tally.issued == [True]
+
+
+async def test_a_refused_login_is_passed_on_and_counted() -> None:
+    tally = Tally()
+
+    with pytest.raises(PermissionError):
+        await InstrumentedCredential(Credential(refuses=True), count=tally.login).get_token_info("scope")
+
+    assert tally.issued == [False]

@@ -1,0 +1,171 @@
+"""Spans on their way to a real receiver, or to none."""
+
+import logging
+import os
+import socket
+import time
+from collections.abc import Iterator
+from typing import Protocol
+
+import pytest
+
+from tests.collector import Collector
+from vaultsync.adapters.tracing.export import FLUSH_WITHIN, Delivery
+
+NOWHERE = "http://127.0.0.1:1"
+VALUE = "MARKED-t0ken"
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    with Collector.listening() as collector:
+        yield collector
+
+
+@pytest.fixture(autouse=True)
+def _restored_globals(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """OpenTelemetry reads the process's environment, and its logger is set for the whole process."""
+    for name in [name for name in os.environ if name.startswith("OTEL_")]:  # noqa: TID251  the process's own
+        monkeypatch.delenv(name)
+    level = logging.getLogger("opentelemetry").level
+    yield
+    logging.getLogger("opentelemetry").setLevel(level)
+
+
+class Deliver(Protocol):
+    """Begins with these variables; nothing is sent until it is told to."""
+
+    def __call__(self, to: str, **environ: str) -> Delivery: ...
+
+
+@pytest.fixture
+def deliver() -> Iterator[Deliver]:
+    begun: list[Delivery] = []
+
+    def begin(to: str, **environ: str) -> Delivery:
+        quiet = {"OTEL_EXPORTER_OTLP_ENDPOINT": to, "OTEL_BSP_SCHEDULE_DELAY": "3600000"}
+        with pytest.MonkeyPatch.context() as patch:
+            for name, text in (quiet | environ).items():
+                patch.setenv(name, text)
+            begun.append(Delivery.begin("1.2.3"))
+        return begun[-1]
+
+    yield begin
+    for delivery in begun:
+        delivery._exporter.shutdown()
+        delivery._provider.shutdown()
+
+
+def send(delivery: Delivery, *, times: int = 1) -> None:
+    """Trace something, and try to send it."""
+    for _ in range(times):
+        with delivery.tracer.start_as_current_span("poll"):
+            pass
+        delivery._provider.force_flush()
+
+
+def told(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str, str | None]]:
+    """Level, message and detail of each of our log lines."""
+    ours = [record for record in caplog.records if record.name == "vaultsync"]
+    return [(record.levelname, record.getMessage(), vars(record).get("detail")) for record in ours]
+
+
+def test_a_span_comes_to_the_collector_as_vaultsyncs(deliver: Deliver, collector: Collector) -> None:
+    send(deliver(collector.url))
+
+    (span,) = collector.spans
+    assert (span.resource["service.name"], span.resource["service.version"]) == ("vaultsync", "1.2.3")
+    assert [path for path, _, _ in collector.requests] == ["/v1/traces"]
+
+
+def test_the_environment_says_as_whose_and_with_which_headers(deliver: Deliver, collector: Collector) -> None:
+    send(
+        deliver(
+            collector.url,
+            OTEL_SERVICE_NAME="vaultsync-west",
+            OTEL_RESOURCE_ATTRIBUTES="service.version=theirs,deployment.environment.name=test",
+            OTEL_EXPORTER_OTLP_HEADERS="authorization=Bearer%20ours",
+            OTEL_EXPORTER_OTLP_COMPRESSION="gzip",
+        )
+    )
+
+    (span,) = collector.spans
+    assert span.resource["service.name"] == "vaultsync-west"
+    assert span.resource["service.version"] == "theirs"
+    assert span.resource["deployment.environment.name"] == "test"
+    assert [headers["authorization"] for _, headers, _ in collector.requests] == ["Bearer ours"]
+
+
+def test_the_environment_says_which_part_is_traced(deliver: Deliver, collector: Collector) -> None:
+    send(deliver(collector.url, OTEL_TRACES_SAMPLER="always_off"))
+
+    assert collector.requests == []
+
+
+def test_the_last_spans_are_sent_at_the_end(deliver: Deliver, collector: Collector) -> None:
+    delivery = deliver(collector.url)
+    with delivery.tracer.start_as_current_span("poll"):
+        pass
+
+    delivery.end()
+
+    assert [span.name for span in collector.spans] == ["poll"]
+
+
+def test_a_collector_that_does_not_answer_is_waited_for_a_short_while_at_the_end(deliver: Deliver) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        delivery = deliver(f"http://127.0.0.1:{silent.getsockname()[1]}")
+        with delivery.tracer.start_as_current_span("poll"):
+            pass
+        began = time.monotonic()
+
+        delivery.end()
+
+        assert time.monotonic() - began < FLUSH_WITHIN + 1
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 500])
+def test_a_refusal_is_told_once_and_so_is_its_end(
+    deliver: Deliver, collector: Collector, caplog: pytest.LogCaptureFixture, status: int
+) -> None:
+    caplog.set_level(logging.DEBUG, "vaultsync")
+    collector.status = status
+    delivery = deliver(collector.url)
+
+    send(delivery, times=3)
+    collector.status = 200
+    send(delivery, times=3)
+
+    assert told(caplog) == [
+        ("WARNING", "traces are not delivered", f"HTTP {status}"),
+        ("INFO", "traces are delivered again", None),
+    ]
+
+
+def test_a_collector_that_is_away_is_told_once_and_not_waited_for_at_the_end(
+    deliver: Deliver, caplog: pytest.LogCaptureFixture
+) -> None:
+    delivery = deliver(NOWHERE, OTEL_EXPORTER_OTLP_TIMEOUT="0.2")
+    send(delivery, times=3)
+    began = time.monotonic()
+
+    delivery.end()
+
+    assert time.monotonic() - began < FLUSH_WITHIN / 2
+    assert told(caplog) == [("WARNING", "traces are not delivered", "ConnectionError")]
+
+
+@pytest.mark.parametrize(
+    ("headers", "detail"),
+    [(f"authorization=Bearer%0A{VALUE}", "InvalidHeader"), (VALUE, "ConnectionError")],
+    ids=["a line break in it", "no name before it"],
+)
+def test_a_header_that_cannot_be_sent_is_in_no_log_line(
+    deliver: Deliver, caplog: pytest.LogCaptureFixture, headers: str, detail: str
+) -> None:
+    caplog.set_level(logging.WARNING)
+
+    send(deliver(NOWHERE, OTEL_EXPORTER_OTLP_TIMEOUT="0.2", OTEL_EXPORTER_OTLP_HEADERS=headers))
+
+    assert told(caplog) == [("WARNING", "traces are not delivered", detail)]
+    assert VALUE not in "".join(str(vars(record)) for record in caplog.records)

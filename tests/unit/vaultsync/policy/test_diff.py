@@ -1,0 +1,216 @@
+"""What writing a target is called and how it is told, and when pods read something else than before."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from tests.builders import (
+    FAR,
+    READ_AT,
+    SECOND,
+    START,
+    a_state,
+    a_status_entry,
+    a_vault_secret,
+    an_entry,
+    an_observed,
+)
+from vaultsync.api.v1alpha1 import StatusTarget, VaultSecret, VaultSecretStatus
+from vaultsync.policy.diff import change_for, content_changed, detail_of, must_remember
+from vaultsync.policy.plan import Plan, plan_for
+from vaultsync.state.applied import Applied, content_fingerprint, fingerprint
+from vaultsync.state.desired import Desired
+from vaultsync.state.observed import Field, Observed
+from vaultsync.state.secrets import SecretRef, SecretState
+from vaultsync.state.vaults import VaultView
+from vaultsync.status.outcome import Change
+
+REF = SecretRef("db-password")
+MINUTE = timedelta(minutes=1)
+PAIR = (an_entry(), an_entry(key="token", secret_name="api-token"))
+WRITTEN = VaultSecretStatus(target=StatusTarget(name="db"))
+THEIRS = replace(
+    an_observed(),
+    managed=False,
+    owner_uid=None,
+    applied=None,
+    ours=frozenset(),
+    foreign={Field("data", "password"): "helm", Field("data", "more"): "helm", Field("data", "other"): "kubectl-edit"},
+    managers=("helm", "kubectl-edit"),
+)
+"""A Secret that we never wrote."""
+
+
+def plan(observed: Observed | None, *, vault_secret: VaultSecret) -> Plan:
+    return plan_for(vault_secret, observed, VaultView(), now=READ_AT + MINUTE, recheck=FAR)
+
+
+ROTATED = a_state(version=SECOND, updated=READ_AT, read_at=READ_AT + MINUTE)
+REREAD = a_state(read_at=READ_AT + MINUTE)
+
+
+@pytest.mark.parametrize(
+    ("vault_secret", "observed", "state", "change", "detail"),
+    [
+        (
+            a_vault_secret(),
+            None,
+            a_state(),
+            Change.CREATED,
+            "Created the Secret with password (db-password 0f4a7c9be2d84a6c8c1f7e5d3b2a1908).",
+        ),
+        (
+            a_vault_secret(status=WRITTEN),
+            None,
+            a_state(),
+            Change.HEALED,
+            "The Secret had been deleted; wrote it again with password (db-password 0f4a7c9be2d84a6c8c1f7e5d3b2a1908).",
+        ),
+        (
+            a_vault_secret(target={"name": "new"}, status=WRITTEN),
+            None,
+            a_state(),
+            Change.CREATED,
+            "Created the Secret with password (db-password 0f4a7c9be2d84a6c8c1f7e5d3b2a1908).",
+        ),
+        (
+            a_vault_secret(),
+            an_observed(applied=Applied("another", (a_state(),))),
+            a_state(),
+            Change.UPDATED,
+            "Wrote the Secret as the VaultSecret asks, with password (db-password 0f4a7c9be2d84a6c8c1f7e5d3b2a1908).",
+        ),
+        (
+            a_vault_secret(),
+            an_observed(ours=an_observed().ours - {Field("data", "password")}, managers=("kubectl-edit",)),
+            ROTATED,
+            Change.HEALED,
+            "Field manager kubectl-edit changed or removed password; restored it.",
+        ),
+        (
+            a_vault_secret(),
+            an_observed(),
+            ROTATED,
+            Change.ROTATED,
+            "Rotated password (db-password 5b8e1d2c3f4a4b6d9e0f1a2b3c4d5e6f).",
+        ),
+        (
+            a_vault_secret(an_entry(optional=True)),
+            an_observed(a_vault_secret(an_entry(optional=True))),
+            a_state(version=None),
+            Change.REMOVED,
+            "Gone from the vault, and so removed: password (db-password absent).",
+        ),
+        (a_vault_secret(), an_observed(), REREAD, Change.NONE, ""),
+        (
+            a_vault_secret(),
+            THEIRS,
+            a_state(),
+            Change.ADOPTED,
+            (
+                "Took over the Secret, written by helm, kubectl-edit: replaced password; removed more, other; wrote "
+                "password (db-password 0f4a7c9be2d84a6c8c1f7e5d3b2a1908)."
+            ),
+        ),
+    ],
+    ids=[
+        "there was no target",
+        "the target was deleted",
+        "the VaultSecret got another target",
+        "the spec has changed",
+        "somebody tampered, and the value rotated too",
+        "the value rotated",
+        "an optional secret vanished",
+        "the reading found nothing new",
+        "it was somebody else's",
+    ],
+)
+def test_what_is_written_has_a_word_and_a_sentence(
+    vault_secret: VaultSecret, observed: Observed | None, state: SecretState, change: Change, detail: str
+) -> None:
+    made, desired = plan(observed, vault_secret=vault_secret), Desired((state,), {"data": {"password": ""}})
+
+    found = change_for(vault_secret, observed, made, desired)
+
+    assert found is change
+    assert detail_of(found, observed, made, desired) == detail
+
+
+def test_of_several_keys_only_those_that_rotated_are_told() -> None:
+    vault_secret = a_vault_secret(*PAIR)
+    token = a_state("token", source="api-token", version="1")
+    observed = an_observed(vault_secret, applied=Applied(fingerprint(vault_secret), (a_state(), token)))
+    desired = Desired((REREAD, a_state("token", source="api-token", version="2", updated=START)), {})
+
+    assert detail_of(Change.ROTATED, observed, Plan((), {}, None), desired) == "Rotated token (api-token 2)."
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "must"),
+    [
+        (a_state(), REREAD, False),
+        (a_state(keys=()), a_state(keys=()), False),
+        (a_state(keys=(), version=None), a_state(keys=(), version=None, read_at=READ_AT + MINUTE), True),
+    ],
+    ids=["the status tells of it", "nothing new", "the annotation alone knows"],
+)
+def test_a_reading_that_the_status_cannot_tell_of_is_written(
+    before: SecretState, after: SecretState, must: bool
+) -> None:
+    assert must_remember(Plan((), {REF: before}, None), Desired((after,), {})) is must
+
+
+IN_PLACE = VaultSecretStatus(entries=(a_status_entry(),), target=StatusTarget(name="db"))
+ADDED = a_state("token", source="api-token")
+
+
+def with_content(print_: str | None) -> Observed:
+    return an_observed(applied=Applied(fingerprint(a_vault_secret()), (a_state(),), print_))
+
+
+@pytest.mark.parametrize(
+    ("status", "observed", "change", "states", "changed"),
+    [
+        (VaultSecretStatus(), None, Change.CREATED, (a_state(),), False),
+        (IN_PLACE, an_observed(), Change.NONE, (a_state(),), False),
+        (IN_PLACE, an_observed(), Change.NONE, (ROTATED,), True),
+        (VaultSecretStatus(), an_observed(), Change.NONE, (a_state(),), False),
+        (VaultSecretStatus(), an_observed(), Change.ROTATED, (ROTATED,), True),
+        (IN_PLACE, an_observed(), Change.ROTATED, (ROTATED,), True),
+        (IN_PLACE, an_observed(), Change.REMOVED, (a_state(version=None),), True),
+        (IN_PLACE, an_observed(), Change.HEALED, (a_state(),), False),
+        (IN_PLACE, None, Change.HEALED, (a_state(),), False),
+        (IN_PLACE, None, Change.HEALED, (ROTATED,), True),
+        (VaultSecretStatus(), THEIRS, Change.ADOPTED, (a_state(),), True),
+        (IN_PLACE, with_content(content_fingerprint(a_vault_secret())), Change.UPDATED, (a_state(),), False),
+        (IN_PLACE, with_content(None), Change.UPDATED, (a_state(),), False),
+        (IN_PLACE, with_content("another"), Change.UPDATED, (a_state(),), True),
+        (IN_PLACE, with_content(None), Change.UPDATED, (a_state(), ADDED), True),
+    ],
+    ids=[
+        "not when it is made",
+        "not when nothing is done",
+        "when an operator ended before it could tell",
+        "not when nobody was told before",
+        "when a version rotated, though nobody was told before",
+        "when a version rotated",
+        "when a key went",
+        "not when it is healed",
+        "not when it is made again as it was",
+        "when it is made again with another version",
+        "when it was somebody else's",
+        "not when labels change",
+        "not when an older operator wrote it, and labels change",
+        "when a template changes",
+        "when a key is added",
+    ],
+)
+def test_pods_read_something_else(
+    status: VaultSecretStatus,
+    observed: Observed | None,
+    change: Change,
+    states: tuple[SecretState, ...],
+    changed: bool,
+) -> None:
+    assert content_changed(a_vault_secret(status=status), observed, change, states) is changed

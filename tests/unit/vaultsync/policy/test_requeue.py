@@ -1,0 +1,184 @@
+"""When to look again: the bounds of every wait, at both ends of the jitter."""
+
+import math
+import random
+from collections import Counter
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.builders import NOTICE, READ_AT, a_state, a_status, a_status_entry, a_synced, a_vault_secret
+from vaultsync.api.v1alpha1 import Condition
+from vaultsync.errors import Reason
+from vaultsync.policy.requeue import (
+    EARLIEST_RECHECK,
+    FIRST_RETRY,
+    MAX_RETRY,
+    Jitter,
+    Result,
+    backoff,
+    moments_of,
+    poll_period,
+    recheck_interval,
+    result_for,
+    until_recheck,
+)
+from vaultsync.status.outcome import Change, Failed, Outcome, Pruned, Suspended, Synced
+
+DAY = timedelta(days=1)
+
+
+def lowest(low: float, _high: float) -> float:
+    return low
+
+
+def highest(_low: float, high: float) -> float:
+    return high
+
+
+def look(outcome: Outcome, *, failures: int = 1, jitter: Jitter = highest) -> Result:
+    return result_for(a_vault_secret(), outcome, failures=failures, now=READ_AT, recheck=DAY, jitter=jitter)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "after"),
+    [
+        (a_synced(), Result(86400.0)),
+        (a_synced(change=Change.ROTATED, detail="x"), Result(86400.0)),
+        (a_synced(a_state(), a_state(read_at=READ_AT - timedelta(hours=1))), Result(82800.0)),
+        (Suspended(), Result(None)),
+        (Synced((), frozenset()), Result(None)),
+        (Failed(Reason.SECRET_NOT_FOUND, "x"), Result(120.0)),
+        (Failed(Reason.SECRET_NOT_YET_ACTIVE, "x", retry_after=30.0), Result(30.0)),
+        (Failed(Reason.SECRET_NOT_YET_ACTIVE, "x", retry_after=3000.0), Result(120.0)),
+        (Pruned(Reason.SECRET_NOT_FOUND, "x", ()), Result(120.0)),
+        (Failed(Reason.VAULT_UNREACHABLE, "x"), Result(2.0, failed=True)),
+        (Failed(Reason.VAULT_THROTTLED, "x", retry_after=30.0), Result(32.0, failed=True)),
+    ],
+    ids=[
+        "in sync: at the recheck",
+        "just rotated: the same",
+        "the oldest of several readings decides",
+        "suspended: never by itself",
+        "in sync without a secret: never by itself",
+        "the user must act: at the refresh interval",
+        "time must pass: at that moment",
+        "much time must pass: at the refresh interval",
+        "there is no Secret any more: at the refresh interval",
+        "it may pass by itself: soon",
+        "the vault asked for a wait: not before",
+    ],
+)
+def test_when_a_vaultsecret_is_looked_at_again(outcome: Outcome, after: Result) -> None:
+    assert look(outcome) == after
+
+
+@pytest.mark.parametrize(
+    ("failures", "ceiling"),
+    [(1, 2.0), (2, 4.0), (5, 32.0), (8, 256.0), (9, MAX_RETRY), (10_000, MAX_RETRY)],
+)
+def test_retries_are_spread_ever_wider_up_to_a_limit(failures: int, ceiling: float) -> None:
+    assert backoff(failures, jitter=lowest) == FIRST_RETRY
+    assert backoff(failures, jitter=highest) == ceiling
+
+
+@given(failures=st.integers(1, 10**9), asked=st.floats(0, 1e6), seed=st.integers())
+def test_no_retry_comes_before_its_time_or_much_after(failures: int, asked: float, seed: int) -> None:
+    wait = backoff(failures, jitter=random.Random(seed).uniform, at_least=asked)  # noqa: S311  nobody guesses a wait
+
+    assert asked + FIRST_RETRY <= wait <= asked + MAX_RETRY
+
+
+@given(uid=st.uuids(version=4), longest=st.timedeltas(timedelta(minutes=1), timedelta(days=30)))
+def test_an_object_is_always_rechecked_after_the_same_time_and_never_late(uid: UUID, longest: timedelta) -> None:
+    interval = recheck_interval(str(uid), longest)
+
+    assert longest * EARLIEST_RECHECK <= interval <= longest
+    assert recheck_interval(str(uid), longest) == interval
+
+
+def test_rechecks_of_objects_that_were_made_together_are_spread() -> None:
+    chance = random.Random(4)  # noqa: S311  the uids need no secrecy
+    uids = [str(UUID(int=chance.getrandbits(128), version=4)) for _ in range(10_000)]
+
+    shares = [(recheck_interval(uid, DAY) / DAY - EARLIEST_RECHECK) / (1 - EARLIEST_RECHECK) for uid in uids]
+
+    tenths = Counter(int(10 * share) for share in shares)
+    assert set(tenths) == set(range(10))
+    assert max(tenths.values()) < 1.3 * min(tenths.values())
+
+
+@pytest.mark.parametrize(
+    ("age", "seconds"),
+    [(0, 3600.0), (1800, 1800.0), (3600, FIRST_RETRY), (10**6, FIRST_RETRY), (-60, 3660.0)],
+    ids=["just read", "half-way", "due", "long overdue", "read by a clock that is ahead of ours"],
+)
+def test_the_recheck_is_counted_from_the_reading_and_is_never_in_the_past(age: int, seconds: float) -> None:
+    state = a_state(read_at=READ_AT - timedelta(seconds=age))
+
+    assert until_recheck((state,), now=READ_AT, recheck=timedelta(hours=1)) == seconds
+
+
+def test_without_entries_there_is_nothing_to_recheck() -> None:
+    assert until_recheck((), now=READ_AT, recheck=DAY) == math.inf
+
+
+@pytest.mark.parametrize(("jitter", "share"), [(lowest, 0.9), (highest, 1.0)], ids=["at the earliest", "at the latest"])
+def test_polls_come_up_to_a_tenth_early_and_never_late(jitter: Jitter, share: float) -> None:
+    assert poll_period(timedelta(seconds=10), jitter=jitter) == 10 * share
+
+
+SOON = READ_AT + timedelta(seconds=5)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "after"),
+    [
+        (a_synced(), Result(5.0)),
+        (Suspended(), Result(None)),
+        (Failed(Reason.SECRET_NOT_FOUND, "x"), Result(5.0)),
+        (Failed(Reason.VAULT_THROTTLED, "x", retry_after=30.0), Result(5.0, failed=True)),
+    ],
+    ids=["in sync", "suspended: never by itself", "the user must act", "it may pass by itself"],
+)
+def test_what_changes_by_itself_is_looked_at_in_time(outcome: Outcome, after: Result) -> None:
+    found = result_for(
+        a_vault_secret(),
+        outcome,
+        failures=1,
+        now=READ_AT,
+        recheck=DAY,
+        jitter=highest,
+        moments=[SOON, SOON + DAY],
+    )
+
+    assert found == after
+
+
+def test_a_moment_that_has_come_is_a_second_away() -> None:
+    found = result_for(
+        a_vault_secret(), a_synced(), failures=1, now=SOON, recheck=DAY, jitter=highest, moments=[READ_AT]
+    )
+
+    assert found == Result(FIRST_RETRY)
+
+
+def test_the_moments_are_those_of_expiring_and_of_turning_stale() -> None:
+    expires = READ_AT + 20 * DAY
+    failing = a_status(a_status_entry(expires=expires), reason="VaultUnreachable", since=READ_AT)
+    fresh = Condition(type="Stale", status="False", reason="Fresh", message="x", last_transition_time=READ_AT)
+    status = failing.model_copy(update={"conditions": (*failing.conditions, fresh)})
+
+    found = moments_of(status, timedelta(minutes=2), now=READ_AT, notice=NOTICE)
+
+    assert found == {expires - NOTICE, expires, READ_AT + timedelta(minutes=6)}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "limit", "expected"), [(None, 5.0, 5.0), (9.0, 5.0, 5.0), (3.0, 5.0, 3.0)], ids=str
+)
+def test_a_look_can_be_had_sooner(seconds: float | None, limit: float, expected: float) -> None:
+    assert Result(seconds, failed=True).at_most(limit) == Result(expected, failed=True)

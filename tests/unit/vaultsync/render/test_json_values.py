@@ -1,0 +1,284 @@
+"""Parts of JSON values: paths and pointers, all fields as keys, renaming; and nothing of the value in any message."""
+
+import json
+from typing import Final
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.vaultsync.render.attempts import MARK, attempt, told_by
+from vaultsync.api.fields import is_data_key
+from vaultsync.errors import Reason, SyncError
+from vaultsync.render.json_values import fields_of, property_of
+
+ORIGIN: Final = "Secret app of vault v"
+
+DOCUMENT: Final = """{
+  "db": {"password": "s3cret", "port": 5432, "tls": true, "proxy": null},
+  "hosts": [{"name": "a"}, {"name": "b"}],
+  "tls.crt": "dotted", "a/b": "slashed", "m~n": "tilde", "": "nameless", "7": "seventh",
+  "version": 1.10, "id": 12345678901234567890123.0, "far": 1e999,
+  "word": "grüß", "half": "\\ud800"
+}"""
+
+_texts = st.text(alphabet=st.characters(), max_size=6)
+_scalars = st.none() | st.booleans() | st.integers() | st.floats() | _texts
+_documents = st.recursive(
+    _scalars, lambda parts: st.lists(parts, max_size=3) | st.dictionaries(_texts, parts, max_size=3), max_leaves=8
+)
+_steps = st.sampled_from(["0", "1", "-1", "00", "a", "", "~0", "~1", "~2"]) | _texts
+_paths = st.builds(lambda slash, steps: slash + ".".join(steps), st.sampled_from(["", "/"]), st.lists(_steps))
+_pointers = st.lists(_steps).map(lambda steps: "/" + "/".join(steps))
+
+
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [
+        ("db.password", "s3cret"),
+        ("/db/password", "s3cret"),
+        ("hosts.1.name", "b"),
+        ("/hosts/1/name", "b"),
+        ("/tls.crt", "dotted"),
+        ("/a~1b", "slashed"),
+        ("/m~0n", "tilde"),
+        ("/", "nameless"),
+        ("7", "seventh"),
+        ("word", "grüß"),
+        ("db.port", "5432"),
+        ("db.tls", "true"),
+        ("db.proxy", "null"),
+        ("version", "1.10"),
+        ("id", "12345678901234567890123.0"),
+        ("far", "1e999"),
+        ("db", '{"password":"s3cret","port":5432,"tls":true,"proxy":null}'),
+        ("/hosts", '[{"name":"a"},{"name":"b"}]'),
+    ],
+    ids=[
+        "a dotted path walks into objects",
+        "a pointer does too",
+        "a dotted path walks into lists",
+        "a pointer does too ",
+        "a pointer finds a name with a dot",
+        "~1 stands for a slash",
+        "~0 stands for a tilde",
+        "a name may be empty",
+        "digits are a name where there is an object",
+        "a text is its UTF-8",
+        "a number is its digits",
+        "a truth is its JSON",
+        "null is there",
+        "a number keeps its final zero",
+        "a long number keeps all its digits",
+        "a number that no float holds stays as it is",
+        "an object is compact JSON",
+        "a list is compact JSON",
+    ],
+)
+def test_a_property_is(path: str, content: str) -> None:
+    assert property_of(DOCUMENT, path, origin=ORIGIN) == content.encode()
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "trouble"),
+    [
+        (DOCUMENT, "db.user", "has no property db.user."),
+        (DOCUMENT, "db.password.length", "has no property db.password.length."),
+        (DOCUMENT, "version.0", "has no property version.0."),
+        (DOCUMENT, "hosts.2", "has no property hosts.2."),
+        (DOCUMENT, "hosts.01", "has no property hosts.01."),
+        (DOCUMENT, "hosts.-1", "has no property hosts.-1."),
+        (DOCUMENT, "tls.crt", "has no property tls.crt."),
+        (DOCUMENT, "half", "holds half a character in property half; set it anew in the vault."),
+        ("s3cret", "db", "is not valid JSON, so that it has no properties."),
+        ("", "db", "is not valid JSON, so that it has no properties."),
+        ('{"a": NaN}', "a", "is not valid JSON, so that it has no properties."),
+        ('{"a": -Infinity}', "a", "is not valid JSON, so that it has no properties."),
+        ("[" * 100_000, "0", "is not valid JSON, so that it has no properties."),
+    ],
+    ids=[
+        "no such field",
+        "a field of a text",
+        "an index of a number",
+        "an index past the end",
+        "an index with a leading zero",
+        "an index from the end",
+        "a name with a dot in a dotted path",
+        "half a character",
+        "a text that is no JSON",
+        "nothing at all",
+        "a number that JSON does not have",
+        "another one",
+        "endless nesting",
+    ],
+)
+def test_there_is_no_property_in_case_of(text: str, path: str, trouble: str) -> None:
+    with pytest.raises(SyncError) as refused:
+        property_of(text, path, origin=ORIGIN)
+
+    assert refused.value.reason is Reason.PROPERTY_MISSING
+    assert refused.value.message == f"{ORIGIN} {trouble}"
+
+
+@given(document=_documents, path=_paths | _pointers)
+def test_any_json_value_and_path_give_bytes_or_property_missing(document: object, path: str) -> None:
+    result = attempt(lambda: property_of(json.dumps(document), path, origin=ORIGIN))
+
+    assert isinstance(result, bytes) or result.reason is Reason.PROPERTY_MISSING
+
+
+@given(text=st.text(), path=st.text())
+def test_any_text_and_path_give_bytes_or_property_missing(text: str, path: str) -> None:
+    result = attempt(lambda: property_of(text, path, origin=ORIGIN))
+
+    assert isinstance(result, bytes) or result.reason is Reason.PROPERTY_MISSING
+
+
+def _places(document: object, pointer: str = "") -> list[tuple[str, object]]:
+    """Every place in a document, with what is there."""
+    match document:
+        case dict():
+            steps = [(name.replace("~", "~0").replace("/", "~1"), part) for name, part in document.items()]
+        case list():
+            steps = [(str(index), part) for index, part in enumerate(document)]
+        case _:
+            steps = []
+    return [(pointer, document)] + [place for step, part in steps for place in _places(part, f"{pointer}/{step}")]
+
+
+_wholesome = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=6),
+    lambda parts: st.lists(parts, max_size=3) | st.dictionaries(st.text(max_size=3), parts, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(document=_wholesome, data=st.data())
+def test_a_pointer_to_any_place_gives_what_is_there(document: object, data: st.DataObject) -> None:
+    places = _places([document], "")[1:]
+    pointer, there = data.draw(st.sampled_from(places))
+
+    content = property_of(json.dumps([document]), pointer, origin=ORIGIN)
+
+    assert (content.decode() if isinstance(there, str) else json.loads(content)) == there
+
+
+def test_every_field_of_an_object_becomes_a_key() -> None:
+    fields = fields_of('{"user": "app", "port": 5432, "pool": {"max": 9}}', origin=ORIGIN)
+
+    assert fields == {"user": b"app", "port": b"5432", "pool": b'{"max":9}'}
+
+
+@pytest.mark.parametrize(
+    ("name", "prefix", "rename", "key"),
+    [
+        ("user", "DB_", None, "DB_user"),
+        ("db_user", "", "db_(?P<key>.+)", "user"),
+        ("db_user", "APP_", "db_(?P<key>.+)", "APP_user"),
+        ("user", "", "db_(?P<key>.+)", "user"),
+        ("my_db_user", "", "db_(?P<key>.+)", "my_db_user"),
+        ("user:db", "", "(?P<key>[a-z]+):.*", "user"),
+        ("größe", "", r"(?P<key>gr)\pL+", "gr"),
+    ],
+    ids=[
+        "a prefix comes first",
+        "the group named key is the new name",
+        "the prefix comes before the new name",
+        "a field that does not match keeps its name",
+        "the whole name must match",
+        "a name that is no key may become one",
+        "letters are those of all scripts",
+    ],
+)
+def test_a_name_becomes_a_key(name: str, prefix: str, rename: str | None, key: str) -> None:
+    assert list(fields_of(json.dumps({name: "x"}), origin=ORIGIN, prefix=prefix, rename=rename)) == [key]
+
+
+@pytest.mark.parametrize(
+    ("document", "rename", "reason", "trouble"),
+    [
+        ("[1]", None, Reason.PROPERTY_MISSING, "is JSON, but no object with fields"),
+        ("7", None, Reason.PROPERTY_MISSING, "is JSON, but no object with fields"),
+        ("s3cret", None, Reason.PROPERTY_MISSING, "is not valid JSON"),
+        ('{"ok": "\\ud800"}', None, Reason.PROPERTY_MISSING, "Field 1 of Secret app of vault v holds half a character"),
+        ('{"ok": 1, "a b": 2}', None, Reason.TARGET_INVALID, "Field 2 of Secret app of vault v does not become a key"),
+        ('{"": 1}', None, Reason.TARGET_INVALID, "does not become a key"),
+        ('{"..a": 1}', None, Reason.TARGET_INVALID, "does not become a key"),
+        ('{"\\ud800": 1}', "(?P<key>.*)", Reason.TARGET_INVALID, "does not become a key"),
+        (json.dumps({"x" * 254: 1}), "(?P<key>x).*", Reason.TARGET_INVALID, "does not become a key"),
+        ('{"db": 1}', "db(?P<key>x)?", Reason.TARGET_INVALID, "does not become a key"),
+        (
+            '{"a1": 1, "a2": 2}',
+            "(?P<key>a).",
+            Reason.TARGET_INVALID,
+            "Field 2 of Secret app of vault v becomes the same",
+        ),
+        ('{"a": 1}', "(?P<key>a", Reason.INVALID_SPEC, "(?P<key>a is none"),
+        ('{"a": 1}', "(?P<name>a)", Reason.INVALID_SPEC, "with a group (?P<key>…)"),
+        ('{"a": 1}', r"(?P<key>a)(?=b)", Reason.INVALID_SPEC, "in RE2's syntax"),
+        ('{"a": 1}', "(?P<key>((a?){999}){999})", Reason.INVALID_SPEC, "of moderate size"),
+    ],
+    ids=[
+        "a list has no fields",
+        "a number has none",
+        "no JSON, no fields",
+        "half a character",
+        "a name with a space",
+        "a name that is empty",
+        "a name that begins with two dots",
+        "a name with half a character",
+        "a name that is overlong",
+        "a new name that is empty",
+        "two that are renamed to the same",
+        "a pattern that is none",
+        "a pattern without the group",
+        "a pattern that RE2 does not have",
+        "a pattern that is huge",
+    ],
+)
+def test_fields_are_refused_for(document: str, rename: str | None, reason: Reason, trouble: str) -> None:
+    with pytest.raises(SyncError) as refused:
+        fields_of(document, origin=ORIGIN, rename=rename)
+
+    assert refused.value.reason is reason
+    assert trouble in refused.value.message
+
+
+def test_a_pattern_that_would_backtrack_for_ages_elsewhere_does_not_here() -> None:
+    name = "x" * 250
+
+    assert list(fields_of(json.dumps({name: 1}), origin=ORIGIN, rename="(?P<key>(x+x+)+)y")) == [name]
+
+
+@given(document=st.dictionaries(_texts, _documents, max_size=4), prefix=st.sampled_from(["", "p-"]))
+def test_any_object_gives_keys_that_kubernetes_allows_or_a_reason(document: dict[str, object], prefix: str) -> None:
+    result = attempt(lambda: fields_of(json.dumps(document), origin=ORIGIN, prefix=prefix, rename="_(?P<key>.*)"))
+
+    if isinstance(result, SyncError):
+        assert result.reason in {Reason.PROPERTY_MISSING, Reason.TARGET_INVALID}
+    else:
+        assert len(result) == len(document)
+        assert all(map(is_data_key, result))
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        MARK,
+        f'{{"{MARK}": "{MARK}"',
+        f'{{"{MARK} ": "{MARK}"}}',
+        f'{{"a": "{MARK}\\ud800", "b": "{MARK}"}}',
+        f'["{MARK}"]',
+    ],
+    ids=["no JSON", "broken JSON", "a name that is no key", "half a character", "no object"],
+)
+def test_no_message_holds_anything_of_the_value_given(document: str) -> None:
+    refusals = [
+        attempt(lambda: property_of(document, "a", origin=ORIGIN)),
+        attempt(lambda: fields_of(document, origin=ORIGIN)),
+    ]
+
+    told = [told_by(refusal) for refusal in refusals if isinstance(refusal, SyncError)]
+
+    assert len(told) == len(refusals)
+    assert MARK not in "".join(told)

@@ -1,0 +1,199 @@
+"""The annotation on a target: what it remembers, what it must never hold, and that a spoiled one is no annotation."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.builders import FIRST, READ_AT, SECOND, START, VAULT, a_state, a_vault_secret, an_entry
+from vaultsync.api.v1alpha1 import Encoding, OnDelete, VaultSecret
+from vaultsync.state.applied import (
+    Applied,
+    applied_keys,
+    content_fingerprint,
+    fingerprint,
+    from_annotation,
+    to_annotation,
+)
+from vaultsync.state.secrets import SecretRef, SecretState
+
+SECONDS = st.integers(0, 10**10).map(lambda seconds: datetime.fromtimestamp(seconds, UTC))
+REFS = st.one_of(
+    st.builds(SecretRef, st.text(), st.none()),
+    st.builds(SecretRef, st.text(), st.text(min_size=1), st.just(False)),
+    st.builds(SecretRef, st.text(), st.none(), st.just(True)),
+)
+STATES = st.builds(
+    SecretState,
+    ref=REFS,
+    keys=st.lists(st.text()).map(tuple),
+    version=st.none() | st.text(),
+    updated=st.none() | SECONDS,
+    expires=st.none() | SECONDS,
+    read_at=SECONDS,
+)
+
+
+@given(states=st.lists(STATES).map(tuple))
+def test_what_was_written_is_read_back(states: tuple[SecretState, ...]) -> None:
+    vault_secret = a_vault_secret()
+
+    assert from_annotation(to_annotation(vault_secret, states)) == Applied(
+        fingerprint(vault_secret), states, content_fingerprint(vault_secret), VAULT
+    )
+
+
+def test_equal_states_are_equal_texts() -> None:
+    first, second = (to_annotation(a_vault_secret(), [a_state(), a_state("user")]) for _ in range(2))
+
+    assert first == second
+
+
+def test_the_annotation_holds_names_versions_and_dates_and_nothing_else() -> None:
+    document = json.loads(to_annotation(a_vault_secret(), [a_state()]))
+
+    assert document["secrets"] == [
+        {
+            "name": "db-password",
+            "version": FIRST,
+            "updated": int(START.timestamp()),
+            "readAt": int(READ_AT.timestamp()),
+            "keys": ["password"],
+        }
+    ]
+
+
+def test_secrets_are_found_by_what_was_asked_for_in_any_letters() -> None:
+    applied = Applied("spec", (a_state(), a_state("user", source="DB-User", version=SECOND)))
+
+    assert applied.by_ref[SecretRef("db-user")].version == SECOND
+
+
+def test_the_keys_of_a_target_are_what_secrets_fill_and_its_templates() -> None:
+    vault_secret = a_vault_secret(target={"template": {"DSN": "{{ password }}"}})
+    absent = a_state("token", source="api-token", version=None)
+
+    assert applied_keys(vault_secret, Applied("spec", (a_state(), absent))) == {"password", "DSN"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(None, id="none"),
+        pytest.param("", id="nothing in it"),
+        pytest.param("yes", id="no JSON"),
+        pytest.param("[]", id="a list"),
+        pytest.param("{}", id="an empty object"),
+        pytest.param('{"spec":"a"}', id="no secrets"),
+        pytest.param('{"spec":"a","secrets":1}', id="a number of secrets"),
+        pytest.param('{"spec":"a","secrets":[1]}', id="a secret that is a number"),
+        pytest.param('{"spec":"a","secrets":["key"]}', id="a secret that is a text"),
+        pytest.param('{"spec":"a","secrets":[{"name":"a"}]}', id="a secret without a version"),
+        pytest.param("[" * 100_000, id="lists nested without end"),
+        pytest.param('{"spec":' + "[" * 5000 + "]" * 5000 + ',"secrets":[]}', id="a spec nested too deep"),
+        pytest.param("1" * 5000, id="a number without end"),
+    ],
+)
+def test_a_spoiled_annotation_is_none(text: str | None) -> None:
+    assert from_annotation(text) is None
+
+
+@pytest.mark.parametrize("field", ["updated", "expires", "readAt"])
+@pytest.mark.parametrize("moment", ['"soon"', "1e300", "-1e300", "NaN", "Infinity", "[]", "{}", "99999999999999"])
+def test_a_date_that_is_none_spoils_the_annotation(field: str, moment: str) -> None:
+    document = json.loads(to_annotation(a_vault_secret(), [a_state()]))
+    document["secrets"][0][field] = "HERE"
+
+    assert from_annotation(json.dumps(document).replace('"HERE"', moment)) is None
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+NAMES = ("name", "pin", "previous", "version", "updated", "expires", "readAt", "keys")
+
+
+@given(
+    document=JSON
+    | st.fixed_dictionaries(
+        {"spec": JSON, "secrets": JSON | st.lists(st.fixed_dictionaries(dict.fromkeys(NAMES, JSON)), max_size=2)}
+    )
+)
+def test_any_json_is_an_annotation_of_ours_or_none(document: object) -> None:
+    applied = from_annotation(json.dumps(document))
+
+    assert applied is None or all(entry.read_at.tzinfo is UTC for entry in applied.secrets)
+
+
+@given(text=st.text())
+def test_any_text_is_an_annotation_of_ours_or_none(text: str) -> None:
+    applied = from_annotation(text)
+
+    assert applied is None or isinstance(applied, Applied)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param(a_vault_secret(vault_url="https://other.vault.azure.net"), id="another vault"),
+        pytest.param(a_vault_secret(an_entry(key="token")), id="another key"),
+        pytest.param(a_vault_secret(an_entry(secret_name="db-token")), id="another secret"),
+        pytest.param(a_vault_secret(an_entry(version=FIRST)), id="a pinned version"),
+        pytest.param(a_vault_secret(an_entry(encoding=Encoding.BASE64)), id="another encoding"),
+        pytest.param(a_vault_secret(an_entry(optional=True)), id="an optional entry"),
+        pytest.param(a_vault_secret(an_entry(), an_entry(key="token")), id="one more entry"),
+        pytest.param(a_vault_secret(an_entry(property="a.b")), id="a property"),
+        pytest.param(a_vault_secret(an_entry(previous_key="old")), id="a version before"),
+        pytest.param(a_vault_secret(data_from=[{"object": "app"}]), id="an object"),
+        pytest.param(a_vault_secret(target={"template": {"a": "b"}}), id="a template"),
+        pytest.param(a_vault_secret(target={"immutable": True}), id="an immutable target"),
+        pytest.param(a_vault_secret(target={"name": "other"}), id="another name"),
+        pytest.param(a_vault_secret(target={"type": "example.com/x"}), id="another type"),
+        pytest.param(a_vault_secret(target={"labels": {"team": "shop"}}), id="a label"),
+        pytest.param(a_vault_secret(target={"annotations": {"note": "x"}}), id="an annotation"),
+        pytest.param(a_vault_secret(on_delete=OnDelete.RETAIN), id="another fate"),
+        pytest.param(a_vault_secret(metadata={"uid": "another"}), id="another VaultSecret of that name"),
+    ],
+)
+def test_specs_that_make_different_targets_are_told_apart(other: VaultSecret) -> None:
+    assert fingerprint(other) != fingerprint(a_vault_secret())
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        pytest.param(a_vault_secret(), id="nothing changed"),
+        pytest.param(a_vault_secret(refresh_interval=timedelta(hours=1)), id="another interval"),
+        pytest.param(a_vault_secret(suspend=True), id="suspended"),
+        pytest.param(a_vault_secret(metadata={"generation": 5, "labels": {"a": "b"}}), id="another generation"),
+        pytest.param(a_vault_secret(target={"labels": {}}), id="a default that was written out"),
+    ],
+)
+def test_how_and_whether_we_look_makes_no_other_target(same: VaultSecret) -> None:
+    assert fingerprint(same) == fingerprint(a_vault_secret())
+
+
+@pytest.mark.parametrize(
+    ("changes", "same"),
+    [
+        ({"target": {"labels": {"team": "shop"}}}, True),
+        ({"on_delete": "Retain"}, True),
+        ({"target": {"template": {"DSN": "{{ password }}"}}}, False),
+        ({"data_from": [{"object": "app"}]}, False),
+    ],
+    ids=["labels", "what becomes of it", "a template", "another source"],
+)
+def test_the_content_is_told_apart_by_what_fills_it(changes: dict[str, Any], same: bool) -> None:
+    assert (content_fingerprint(a_vault_secret(**changes)) == content_fingerprint(a_vault_secret())) is same
+    assert fingerprint(a_vault_secret(**changes)) != fingerprint(a_vault_secret())
+
+
+def test_an_annotation_of_an_older_operator_is_read() -> None:
+    text = json.dumps({"spec": "x", "secrets": []})
+
+    assert from_annotation(text) == Applied("x", ())

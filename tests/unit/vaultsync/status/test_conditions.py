@@ -1,0 +1,39 @@
+"""How what is said becomes a condition."""
+
+from datetime import timedelta
+
+import pytest
+
+from tests.builders import READ_AT, a_status, a_vault_secret
+from vaultsync.api.v1alpha1 import Condition, VaultSecretStatus
+from vaultsync.status.conditions import READY, STALE, ConditionState, condition, next_condition
+
+LATER = READ_AT + timedelta(hours=1)
+AWAY = ConditionState("False", "VaultUnreachable", "No answer.")
+
+
+def test_a_condition_is_found_by_its_type() -> None:
+    assert condition(a_status(), READY) == a_status().conditions[0]
+    assert condition(a_status(), STALE) is None
+
+
+def test_what_is_said_is_what_the_condition_says() -> None:
+    made = next_condition(a_vault_secret(metadata={"generation": 7}), READY, AWAY, now=LATER)
+
+    assert made == Condition(
+        type="Ready",
+        status="False",
+        reason="VaultUnreachable",
+        message="No answer.",
+        last_transition_time=LATER,
+        observed_generation=7,
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "since"),
+    [(VaultSecretStatus(), LATER), (a_status(), LATER), (a_status(reason="AccessDenied"), READ_AT)],
+    ids=["the first", "another status", "the same status for another reason"],
+)
+def test_the_transition_is_dated_by_the_status_alone(status: VaultSecretStatus, since: object) -> None:
+    assert next_condition(a_vault_secret(status=status), READY, AWAY, now=LATER).last_transition_time == since

@@ -1,0 +1,76 @@
+"""What is said about dates at which secrets expire, and when it changes by itself."""
+
+from datetime import datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.builders import NOTICE, START, a_status_entry
+from vaultsync.api.v1alpha1 import StatusEntry
+from vaultsync.status.expiry import expiring, expiry_moments
+
+DAY = timedelta(days=1)
+
+
+def entries(*days: float | None) -> tuple[StatusEntry, ...]:
+    """One that expires after each of so many days; the first fills key-0."""
+    return tuple(
+        a_status_entry(key=f"key-{number}", expires=None if after is None else START + after * DAY)
+        for number, after in enumerate(days)
+    )
+
+
+@pytest.mark.parametrize(
+    ("days", "status", "reason", "message"),
+    [
+        ((), "False", "FarFromExpiry", "No secret is known to expire within 14 days."),
+        ((None,), "False", "FarFromExpiry", "No secret is known to expire within 14 days."),
+        ((15,), "False", "FarFromExpiry", "No secret is known to expire within 14 days."),
+        (
+            (14,),
+            "True",
+            "ExpiresSoon",
+            "Secret db-password, which fills key key-0, expires at 2026-03-15 12:00:00 UTC.",
+        ),
+        (
+            (None, 9, 3, 40),
+            "True",
+            "ExpiresSoon",
+            "Secret db-password, which fills key key-2, expires at 2026-03-04 12:00:00 UTC, and 1 more.",
+        ),
+        (
+            (9, 0),
+            "True",
+            "Expired",
+            (
+                "Secret db-password, which fills key key-1, has expired at 2026-03-01 12:00:00 UTC, and 1 more; it is "
+                "kept in sync all the same."
+            ),
+        ),
+    ],
+    ids=["nothing", "no date", "far", "soon", "the first of several", "expired"],
+)
+def test_what_is_said(days: tuple[float | None, ...], status: str, reason: str, message: str) -> None:
+    assert expiring(entries(*days), now=START, notice=NOTICE) == (status, reason, message)
+
+
+def test_a_notice_of_a_day_is_told_as_such() -> None:
+    assert expiring((), now=START, notice=DAY).message == "No secret is known to expire within a day."
+
+
+MOMENTS = st.integers(0, 40 * 86400).map(lambda seconds: START + timedelta(seconds=seconds))
+ENTRIES = st.lists(st.none() | MOMENTS, max_size=4).map(
+    lambda dates: tuple(a_status_entry(key=str(number), expires=date) for number, date in enumerate(dates))
+)
+
+
+@given(found=ENTRIES, now=MOMENTS, later=MOMENTS)
+def test_nothing_else_is_said_before_the_next_of_the_moments(
+    found: tuple[StatusEntry, ...], now: datetime, later: datetime
+) -> None:
+    moments = list(expiry_moments(found, now=now, notice=NOTICE))
+
+    assert all(moment > now for moment in moments)
+    if now <= later < min(moments, default=later + DAY):
+        assert expiring(found, now=later, notice=NOTICE) == expiring(found, now=now, notice=NOTICE)
