@@ -140,5 +140,9 @@ class NotYet(SyncError):
     """Something is not known yet and will be in a moment: nothing is told to anybody."""
 
 
-class GoingAway(SyncError):
+class ObjectGone(SyncError):
     """The VaultSecret or its namespace is gone, or being deleted: nothing is to be written, and nobody to be told."""
+
+
+class ObjectChanged(SyncError):
+    """The spec of the VaultSecret has changed since it was read; the watch delivers the change in a moment."""

@@ -12,7 +12,7 @@ import pytest
 from tests.contract.hands import Hands, Kubectl
 from tests.fakes import FakeKube
 from tests.manifests import manifest, spec
-from vaultsync.adapters.kube import Bookmark, Conflict, Gone, KubeApi, Modified, TargetEvent
+from vaultsync.adapters.kube import Conflict, KubeApi
 from vaultsync.api import (
     API_VERSION,
     APPLIED_ANNOTATION,
@@ -26,10 +26,11 @@ from vaultsync.api.v1alpha1 import VaultSecret
 from vaultsync.controller import apply as writing
 from vaultsync.controller import reconcile
 from vaultsync.controller import report as telling
-from vaultsync.errors import GoingAway, Reason, SyncError
+from vaultsync.errors import ObjectGone, Reason, SyncError
 from vaultsync.sources import resync as census
 from vaultsync.sources import targets
 from vaultsync.state.observed import Field, Observed
+from vaultsync.state.snapshots import Bookmark, Deleted, Modified, TargetEvent
 
 OWNER = "6f0c0c56-7d3a-4b54-9d0c-0d5b2f8f3b11"
 
@@ -419,7 +420,7 @@ async def test_a_released_secret_is_out_of_our_sight(world: World) -> None:
     await world.edge.release(world.key, observed=observed)
 
     events = await following(world.edge.watch_targets(world.namespace, observed.resource_version), 1)
-    assert events == [Gone(world.key, (await world.observed()).resource_version)]
+    assert events == [Deleted(world.key, (await world.observed()).resource_version)]
 
 
 async def test_a_released_secret_can_be_taken_up_again(world: World) -> None:
@@ -486,7 +487,7 @@ async def test_a_secret_that_is_gone_is_not_released(world: World) -> None:
 async def test_nothing_new_is_made_in_a_namespace_that_is_going(world: World) -> None:
     world.hands.begin_deleting_namespace(world.namespace)
 
-    with pytest.raises(GoingAway):
+    with pytest.raises(ObjectGone):
         await world.given(password="one")
 
 
@@ -557,7 +558,7 @@ async def test_a_vault_secret_that_is_gone_is_not_confirmed(world: World) -> Non
     vault_secret = a_vault_secret(world)
     world.hands.delete_vault_secret(world.key)
 
-    with pytest.raises(GoingAway):
+    with pytest.raises(ObjectGone):
         await world.edge.ensure_current(vault_secret)
 
 
@@ -566,7 +567,7 @@ async def test_a_vault_secret_is_not_confirmed_by_one_that_was_made_in_its_place
     world.hands.delete_vault_secret(world.key)
     a_vault_secret(world)
 
-    with pytest.raises(GoingAway):
+    with pytest.raises(ObjectGone):
         await world.edge.ensure_current(vault_secret)
 
 
@@ -635,9 +636,9 @@ async def test_a_listing_of_all_namespaces_shows_this_ones_too(world: World) -> 
     assert listing.targets[world.key] == observed
 
 
-async def following(events: AsyncGenerator[TargetEvent, None], count: int) -> list[Modified | Gone]:
+async def following(events: AsyncGenerator[TargetEvent, None], count: int) -> list[Modified | Deleted]:
     """The next events of a watch, bookmarks left out."""
-    view: list[Modified | Gone] = []
+    view: list[Modified | Deleted] = []
     async with asyncio.timeout(10), aclosing(events):
         async for event in events:
             if not isinstance(event, Bookmark):
@@ -665,7 +666,7 @@ async def test_a_watch_tells_of_a_deletion_as_of_its_moment(world: World) -> Non
 
     events = await following(world.edge.watch_targets(world.namespace, made.resource_version), 2)
 
-    assert [type(event) for event in events] == [Gone, Modified]
+    assert [type(event) for event in events] == [Deleted, Modified]
     assert int(made.resource_version) < int(events[0].resource_version) < int(again.resource_version)
 
 
@@ -676,7 +677,7 @@ async def test_a_target_that_loses_our_label_is_gone_from_a_watch_and_still_ther
     events = await following(world.edge.watch_targets(world.namespace, made.resource_version), 1)
 
     observed = await world.observed()
-    assert events == [Gone(world.key, observed.resource_version)]
+    assert events == [Deleted(world.key, observed.resource_version)]
     assert (observed.managed, keys(observed.ours)) == (False, {"password"})
 
 

@@ -10,20 +10,12 @@ from typing import Any, Final, Literal, NamedTuple
 
 from tests.fakes.ownership import Fields, Path, fields_of
 from tests.fakes.store import IMMUTABLE, TYPE, Change, Store, StoredSecret
-from vaultsync.adapters.kube import (
-    Bookmark,
-    Conflict,
-    Gone,
-    ListSnapshot,
-    Modified,
-    ResourceExpired,
-    TargetEvent,
-    TargetList,
-)
+from vaultsync.adapters.kube import Conflict, ResourceExpired
 from vaultsync.api import APPLIED_ANNOTATION, FIELD_MANAGER, MANAGED_BY_LABEL, OWNER_UID_LABEL, ObjectKey
 from vaultsync.api.v1alpha1 import VaultSecretMeta
-from vaultsync.errors import GoingAway, NotYet, Reason, SyncError
+from vaultsync.errors import NotYet, ObjectGone, Reason, SyncError
 from vaultsync.state.observed import Observed
+from vaultsync.state.snapshots import Bookmark, Deleted, ListSnapshot, Modified, TargetEvent, TargetList
 
 _CLAIM: Final = (
     Path("labels", MANAGED_BY_LABEL),
@@ -123,7 +115,7 @@ class FakeKube(Store):
         self._called("confirm")
         body = self._vault_secrets.get(vault_secret.key)
         if body is None or body["metadata"]["uid"] != vault_secret.metadata.uid:
-            raise GoingAway(Reason.CLUSTER_UNAVAILABLE, f"VaultSecret {vault_secret.key} is gone, or being deleted.")
+            raise ObjectGone(Reason.CLUSTER_UNAVAILABLE, f"VaultSecret {vault_secret.key} is gone, or being deleted.")
         if body["metadata"]["generation"] != vault_secret.metadata.generation:
             raise NotYet(Reason.CLUSTER_UNAVAILABLE, f"VaultSecret {vault_secret.key} has just been changed.")
 
@@ -233,7 +225,7 @@ class FakeKube(Store):
 
 def _event(change: Change) -> TargetEvent:
     if change.observed is None:
-        return Gone(change.key, str(change.resource_version))
+        return Deleted(change.key, str(change.resource_version))
     return Modified(change.key, change.observed)
 
 

@@ -15,7 +15,7 @@ from tests.fakes.ownership import Fields, Path, fields_of
 from tests.secrets import decoded, encoded
 from vaultsync.api import MANAGED_BY, MANAGED_BY_LABEL, ObjectKey
 from vaultsync.api.v1alpha1 import VaultSecret
-from vaultsync.errors import GoingAway, Reason
+from vaultsync.errors import ObjectGone, Reason
 from vaultsync.state.observed import Observed, observed_from
 
 TYPE: Final = Path("", "type")
@@ -172,7 +172,7 @@ class Store:
         if before is not None and before.fields == fields:
             return before
         if before is None and key.namespace in self._going:
-            raise GoingAway(Reason.CLUSTER_UNAVAILABLE, f"Secret {key}: its namespace is gone, or being deleted.")
+            raise ObjectGone(Reason.CLUSTER_UNAVAILABLE, f"Secret {key}: its namespace is gone, or being deleted.")
         uid, created = (str(uuid.uuid4()), self._now()) if before is None else (before.uid, before.created)
         after = StoredSecret(uid, created, self.resource_version + 1, fields)
         self._secrets[key] = after

@@ -17,12 +17,13 @@ import pytest
 from tests.builders import a_vault_secret
 from tests.controlplane.plane import ControlPlane
 from tests.manifests import manifest, spec
-from vaultsync.adapters.kube import Gone, KubeApi, Modified
+from vaultsync.adapters.kube import KubeApi
 from vaultsync.adapters.kube import requests as wire
 from vaultsync.adapters.kube.connection import Connection, configuration_from
 from vaultsync.api import APPLIED_ANNOTATION, MANAGED_BY, MANAGED_BY_LABEL, OWNER_UID_LABEL, ObjectKey
 from vaultsync.api.v1alpha1 import VaultSecret
-from vaultsync.errors import GoingAway, Reason, SyncError
+from vaultsync.errors import ObjectGone, Reason, SyncError
+from vaultsync.state.snapshots import Deleted, Modified
 
 MARK = "hunter2-correct-horse"
 """A value that must be found nowhere."""
@@ -189,7 +190,7 @@ async def test_a_quota_is_named(controlplane: ControlPlane, cluster: KubeApi, ke
 async def test_a_namespace_that_is_not_there_is_going_away(cluster: KubeApi) -> None:
     key = ObjectKey("nowhere", "db")
 
-    with pytest.raises(GoingAway):
+    with pytest.raises(ObjectGone):
         await cluster.apply(key, secret(key, {"password": MARK}), onto=None)
 
 
@@ -308,7 +309,7 @@ async def test_no_user_can_blind_us_by_what_they_write_into_managed_fields(
 
     assert listing.targets.keys() == {odd}
     assert listing.targets[odd].managers == ("mallory",)
-    assert [type(event) for event in events] == [Modified, Gone]
+    assert [type(event) for event in events] == [Modified, Deleted]
 
 
 async def test_people_read_our_events_where_kubectl_describes_the_object(

@@ -16,7 +16,7 @@ from vaultsync.controller.apply import Writer
 from vaultsync.controller.fetch import Fetch, Vaults
 from vaultsync.controller.report import Teller
 from vaultsync.controller.rollout import Restarter
-from vaultsync.errors import GoingAway, NotYet, Reason, Retry, SyncError
+from vaultsync.errors import NotYet, ObjectGone, Reason, Retry, SyncError
 from vaultsync.policy.access import check_type, check_vault
 from vaultsync.policy.activation import check_active
 from vaultsync.policy.deletion import check_brake, check_listing_agrees, confirmed_deletions, pruned
@@ -129,7 +129,7 @@ class Reconciler:
             return Result(None)
         try:
             ending = await self._end(vault_secret)
-        except GoingAway:
+        except ObjectGone:
             self.forget(vault_secret)
             return Result(None)
         except NotYet:
@@ -172,7 +172,7 @@ class Reconciler:
     async def _try(self, vault_secret: VaultSecret) -> Outcome:
         try:
             return Suspended() if vault_secret.spec.suspend else await self._sync(vault_secret)
-        except (GoingAway, NotYet):
+        except (ObjectGone, NotYet):
             raise
         except SyncError as error:
             outcome = failed(error)
@@ -187,7 +187,7 @@ class Reconciler:
         outcome = Failed(Reason.INVALID_SPEC, f"This version of vaultsync does not accept it: {why}.")
         status = status_of_unreadable(head, outcome, now=self.now(), notice=self.limits.notice)
         self.record.outcome(head, outcome, after=status, seconds=0.0)
-        with suppress(GoingAway):
+        with suppress(ObjectGone):
             await self.teller.tell(head, status, events_for(head.status, status, outcome))
 
     def is_due(self, key: ObjectKey) -> bool:

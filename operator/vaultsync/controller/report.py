@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from vaultsync.api.v1alpha1 import VaultSecretMeta, VaultSecretStatus
-from vaultsync.errors import GoingAway, Reason, SyncError
+from vaultsync.errors import ObjectGone, Reason, SyncError
 from vaultsync.state.vaultsecrets import VaultSecretCache
 from vaultsync.status.events import Event
 from vaultsync.status.outcome import Failed, failed
@@ -61,7 +61,7 @@ class Teller:
             if status != vault_secret.status:
                 await self._write(vault_secret, status)
             await self._post(vault_secret, (event for event in events if not event.records_action))
-        except GoingAway:
+        except ObjectGone:
             raise
         except SyncError as error:
             self.record.untold(vault_secret, error)

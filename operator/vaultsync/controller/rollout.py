@@ -12,7 +12,7 @@ from typing import Final, Protocol
 from vaultsync.api import ObjectKey
 from vaultsync.api.restarts import Restart, WorkloadKind
 from vaultsync.api.v1alpha1 import StatusRestart, VaultSecret, VaultSecretMeta
-from vaultsync.errors import GoingAway, SyncError
+from vaultsync.errors import ObjectGone, SyncError
 from vaultsync.policy.requeue import MAX_RETRY
 from vaultsync.policy.rollout import Current, Due, NotBefore, Workload, after_look, before_look, entry_for
 from vaultsync.status.events import Event
@@ -96,7 +96,7 @@ class Restarter:
         entry = entry_for(restart, vault_secret.status, changed=changed, now=self.now())
         try:
             return await self._step(vault_secret, restart, entry, changed)
-        except GoingAway:
+        except ObjectGone:
             raise
         except SyncError as error:
             return self._failed(vault_secret, entry, error.message)

@@ -14,12 +14,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Protocol
 
-from vaultsync.adapters.kube import Conflict, ListSnapshot, NotInstalled
+from vaultsync.adapters.kube import Conflict, NotInstalled
 from vaultsync.api import ObjectKey
 from vaultsync.api.moments import is_newer
-from vaultsync.errors import GoingAway, SyncError
+from vaultsync.errors import ObjectGone, SyncError
 from vaultsync.policy.requeue import Jitter, backoff
 from vaultsync.state.observed import Observed
+from vaultsync.state.snapshots import ListSnapshot
 from vaultsync.state.vaultsecrets import VaultSecretCache
 
 logger = logging.getLogger(__name__)
@@ -160,7 +161,7 @@ class Census:
         """Let go of one target. What fails is for the next count, and keeps no other target waiting."""
         try:
             await self._cluster.release(key, observed=target)
-        except (Conflict, GoingAway):
+        except (Conflict, ObjectGone):
             return
         except SyncError as error:
             logger.warning("target not released", extra={"target": str(key), "detail": error.message})

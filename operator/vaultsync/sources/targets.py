@@ -13,12 +13,13 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from vaultsync.adapters.kube import Bookmark, Gone, Modified, ResourceExpired, TargetEvent, TargetList
+from vaultsync.adapters.kube import ResourceExpired
 from vaultsync.api import ObjectKey
 from vaultsync.api.moments import is_newer
 from vaultsync.errors import SyncError
 from vaultsync.policy.requeue import Jitter, backoff
 from vaultsync.state.observed import Observed
+from vaultsync.state.snapshots import Bookmark, Deleted, Modified, TargetEvent, TargetList
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +58,7 @@ class _View:
         match event:
             case Bookmark():
                 return False
-            case Gone():
+            case Deleted():
                 return self._replace(event.key, None, event.resource_version)
             case Modified():
                 return self._replace(event.key, event.observed, event.resource_version)

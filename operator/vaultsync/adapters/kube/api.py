@@ -3,7 +3,6 @@
 import logging
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from contextlib import aclosing, contextmanager, suppress
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from http import HTTPStatus
@@ -17,8 +16,9 @@ from vaultsync.adapters.kube.token_reviews import Reviews
 from vaultsync.adapters.kube.workloads import Workloads
 from vaultsync.api import FIELD_MANAGER, ObjectKey
 from vaultsync.api.v1alpha1 import VaultSecretMeta
-from vaultsync.errors import GoingAway, NotYet, Reason, SyncError
+from vaultsync.errors import NotYet, ObjectGone, Reason, SyncError
 from vaultsync.state.observed import Observed, observed_from
+from vaultsync.state.snapshots import ListSnapshot, TargetEvent, TargetList
 
 logger = logging.getLogger(__name__)
 
@@ -27,25 +27,6 @@ _Item = TypeVar("_Item")
 
 class NotInstalled(Exception):
     """The cluster does not know our CustomResourceDefinitions; the text says how to install them."""
-
-
-@dataclass(frozen=True, slots=True)
-class ListSnapshot:
-    """Which VaultSecrets there were at one moment; those that were being deleted are among them."""
-
-    keys: frozenset[ObjectKey]
-    uids: frozenset[str]
-    resource_version: str
-    terminating: frozenset[ObjectKey] = frozenset()
-    """Those that were being deleted."""
-
-
-@dataclass(frozen=True, slots=True)
-class TargetList:
-    """All targets with our label, and the moment from which a watch goes on."""
-
-    targets: Mapping[ObjectKey, Observed]
-    resource_version: str
 
 
 class KubeApi:
@@ -179,7 +160,7 @@ class KubeApi:
                 if metadata["generation"] != vault_secret.metadata.generation:
                     raise NotYet(Reason.CLUSTER_UNAVAILABLE, f"VaultSecret {vault_secret.key} has just been changed.")
                 return
-        raise GoingAway(Reason.CLUSTER_UNAVAILABLE, f"VaultSecret {vault_secret.key} is gone, or being deleted.")
+        raise ObjectGone(Reason.CLUSTER_UNAVAILABLE, f"VaultSecret {vault_secret.key} is gone, or being deleted.")
 
     async def write_status(self, vault_secret: VaultSecretMeta, status: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """Write the status of that very VaultSecret, and return the whole object.
@@ -201,7 +182,7 @@ class KubeApi:
         request = wire.event(vault_secret, kind=kind, reason=reason, message=message, now=self._now())
         try:
             await self._connection.send(request)
-        except GoingAway:
+        except ObjectGone:
             return
         except SyncError as error:
             logger.warning("event not posted", extra={"vaultsecret": str(vault_secret.key), "detail": error.message})
@@ -252,9 +233,7 @@ class KubeApi:
         targets, moment = await self._all(partial(wire.page, namespace), _target)
         return TargetList(dict(targets), moment)
 
-    async def watch_targets(
-        self, namespace: str | None, resource_version: str
-    ) -> AsyncGenerator[wire.TargetEvent, None]:
+    async def watch_targets(self, namespace: str | None, resource_version: str) -> AsyncGenerator[TargetEvent, None]:
         """Follow what happens to what carries our label, from a moment on, until the server ends it after minutes.
 
         Raises:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
-from vaultsync.errors import GoingAway, Reason, SyncError
+from vaultsync.errors import ObjectGone, Reason, SyncError
 
 _WORDS = {
     "FieldValueRequired": "is required",
@@ -57,7 +57,7 @@ def refusal(status: int, document: Mapping[str, Any], about: str, *, retry_after
     message = str(document.get("message") or "")
     reasons = {str(cause.get("reason")) for cause in causes}
     if "NamespaceTerminating" in reasons or (status == HTTPStatus.NOT_FOUND and details.get("kind") == "namespaces"):
-        return GoingAway(Reason.CLUSTER_UNAVAILABLE, f"{about}: its namespace is gone, or being deleted.")
+        return ObjectGone(Reason.CLUSTER_UNAVAILABLE, f"{about}: its namespace is gone, or being deleted.")
     if status == HTTPStatus.GONE:
         return ResourceExpired(Reason.CLUSTER_UNAVAILABLE, f"{about}: the Kubernetes API no longer knows that moment.")
     if "FieldManagerConflict" in reasons:

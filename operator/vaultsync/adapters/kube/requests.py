@@ -22,7 +22,8 @@ from vaultsync.api import (
     ObjectKey,
 )
 from vaultsync.api.v1alpha1 import VaultSecretMeta
-from vaultsync.state.observed import Observed, observed_from
+from vaultsync.state.observed import observed_from
+from vaultsync.state.snapshots import Bookmark, Deleted, Modified, TargetEvent
 
 JSON = "application/json"
 METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
@@ -51,37 +52,6 @@ class Request:
     accept: str = JSON
     content_type: str = JSON
     body: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = field(default=None, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Modified:
-    """A target with our label was made or changed."""
-
-    key: ObjectKey
-    observed: Observed
-
-    @property
-    def resource_version(self) -> str:
-        """The moment of it."""
-        return self.observed.resource_version
-
-
-@dataclass(frozen=True, slots=True)
-class Gone:
-    """A target was deleted, or lost our label and so went out of our sight; `resource_version` is that moment's."""
-
-    key: ObjectKey
-    resource_version: str
-
-
-@dataclass(frozen=True, slots=True)
-class Bookmark:
-    """Nothing else happened up to this moment."""
-
-    resource_version: str
-
-
-TargetEvent = Modified | Gone | Bookmark
 
 
 def look(key: ObjectKey) -> Request:
@@ -227,7 +197,7 @@ def target_event(document: Mapping[str, Any]) -> TargetEvent:
         case "BOOKMARK":
             return Bookmark(metadata["resourceVersion"])
         case "DELETED":
-            return Gone(key_of(metadata), metadata["resourceVersion"])
+            return Deleted(key_of(metadata), metadata["resourceVersion"])
         case _:
             return Modified(key_of(metadata), observed_from(metadata))
 

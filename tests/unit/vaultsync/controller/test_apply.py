@@ -11,7 +11,7 @@ from tests.manifests import manifest, spec
 from vaultsync.api import ObjectKey
 from vaultsync.api.v1alpha1 import TargetSpec, VaultSecret
 from vaultsync.controller.apply import Writer
-from vaultsync.errors import GoingAway, NotYet
+from vaultsync.errors import NotYet, ObjectGone
 from vaultsync.render.manifest import desired_secret
 from vaultsync.state.desired import Desired
 from vaultsync.state.observed import Observed
@@ -64,7 +64,7 @@ class Scene:
 
 
 UNHEARD: list[Any] = [
-    pytest.param(Scene.is_deleted, GoingAway, id="that it was deleted"),
+    pytest.param(Scene.is_deleted, ObjectGone, id="that it was deleted"),
     pytest.param(Scene.is_changed, NotYet, id="that it was changed"),
 ]
 """What the watch has not told yet."""

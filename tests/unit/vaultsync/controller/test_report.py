@@ -10,7 +10,7 @@ from tests.manifests import manifest, spec
 from vaultsync.api import REFRESH_ANNOTATION
 from vaultsync.api.v1alpha1 import VaultSecret, VaultSecretMeta
 from vaultsync.controller.report import Teller
-from vaultsync.errors import GoingAway, Reason, SyncError
+from vaultsync.errors import ObjectGone, Reason, SyncError
 from vaultsync.state.vaultsecrets import VaultSecretCache
 from vaultsync.status.events import Event
 from vaultsync.status.outcome import Failed
@@ -78,7 +78,7 @@ async def test_what_cannot_be_told_is_a_failure_and_is_logged(scene: Scene) -> N
 async def test_of_what_is_gone_nothing_is_told(scene: Scene) -> None:
     scene.cluster.delete_vault_secret(KEY)
 
-    with pytest.raises(GoingAway):
+    with pytest.raises(ObjectGone):
         await scene.teller.tell(scene.vault_secret, a_status(since=READ_AT), [])
 
 
@@ -108,7 +108,7 @@ async def test_what_was_done_is_told_even_if_the_status_cannot_be_written(scene:
     deed, word = replace(ROTATED, records_action=True), STALE
     scene.cluster.delete_vault_secret(KEY)
 
-    with pytest.raises(GoingAway):
+    with pytest.raises(ObjectGone):
         await scene.teller.tell(scene.vault_secret, a_status(), [word, deed])
 
     assert [event.reason for event in scene.cluster.events] == ["Rotated"]

@@ -18,7 +18,7 @@ from vaultsync.api import ObjectKey
 from vaultsync.api.restarts import Restart, WorkloadKind
 from vaultsync.api.v1alpha1 import StatusRestart, VaultSecret, VaultSecretMeta, VaultSecretStatus
 from vaultsync.controller.rollout import Followed, Restarter
-from vaultsync.errors import GoingAway, Reason, SyncError
+from vaultsync.errors import ObjectGone, Reason, SyncError
 from vaultsync.policy.rollout import SETTLING, Workload
 from vaultsync.status.events import Event
 
@@ -237,9 +237,9 @@ async def test_a_problem_is_not_told_again_for_another_change(story: Story) -> N
 
 
 async def test_there_is_nothing_to_be_told_of_a_vault_secret_that_goes(story: Story) -> None:
-    story.workloads.refusal = GoingAway(Reason.CLUSTER_UNAVAILABLE, "Deployment shop/web: its namespace is gone.")
+    story.workloads.refusal = ObjectGone(Reason.CLUSTER_UNAVAILABLE, "Deployment shop/web: its namespace is gone.")
 
-    with pytest.raises(GoingAway):
+    with pytest.raises(ObjectGone):
         await story.changed("web")
 
 

@@ -10,7 +10,7 @@ import pytest
 from tests.clocks import settle
 from tests.fakes import FakeKube
 from tests.manifests import manifest, spec
-from vaultsync.adapters.kube import ListSnapshot, NotInstalled
+from vaultsync.adapters.kube import NotInstalled
 from vaultsync.api import (
     API_VERSION,
     APPLIED_ANNOTATION,
@@ -21,10 +21,11 @@ from vaultsync.api import (
     ObjectKey,
 )
 from vaultsync.api.v1alpha1 import VaultSecret
-from vaultsync.errors import GoingAway, Reason, SyncError
+from vaultsync.errors import ObjectGone, Reason, SyncError
 from vaultsync.sources.resync import EVERY, RELEASES_AT_ONCE, SETTLING, Census
 from vaultsync.sources.targets import Targets
 from vaultsync.state.observed import Observed
+from vaultsync.state.snapshots import ListSnapshot
 from vaultsync.state.vaultsecrets import VaultSecretCache
 
 AWAY = SyncError(Reason.CLUSTER_UNAVAILABLE, "The Kubernetes API does not answer.")
@@ -472,7 +473,7 @@ async def test_one_that_cannot_be_released_keeps_no_other_waiting_and_has_its_tu
 async def test_one_whose_namespace_is_going_is_nothing_to_speak_of(
     scene: Scene, caplog: pytest.LogCaptureFixture
 ) -> None:
-    Gate(scene.cluster).refused["db"] = GoingAway(Reason.CLUSTER_UNAVAILABLE, "Its namespace is gone.")
+    Gate(scene.cluster).refused["db"] = ObjectGone(Reason.CLUSTER_UNAVAILABLE, "Its namespace is gone.")
     await scene.leave("db")
 
     await scene.counted_in_doubt()

@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.fakes import FakeKube
-from vaultsync.adapters.kube import Bookmark, TargetEvent, TargetList
 from vaultsync.api import MANAGED_BY, MANAGED_BY_LABEL, ObjectKey
 from vaultsync.errors import Reason, SyncError
 from vaultsync.sources.targets import KubeApi, Targets
 from vaultsync.state.observed import Field, Observed
+from vaultsync.state.snapshots import Bookmark, TargetEvent, TargetList
 
 KEY = ObjectKey("shop", "db")
 OTHER = ObjectKey("shop", "cache")

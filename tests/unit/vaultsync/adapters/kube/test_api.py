@@ -7,9 +7,10 @@ import pytest
 
 from tests.builders import KEY, a_vault_secret
 from tests.unit.vaultsync.adapters.kube.scripted import NOW, Answer, Script, connected, document, lines, text
-from vaultsync.adapters.kube import Gone, KubeApi, ResourceExpired
+from vaultsync.adapters.kube import KubeApi, ResourceExpired
 from vaultsync.api import ObjectKey
 from vaultsync.errors import Reason, SyncError
+from vaultsync.state.snapshots import Deleted
 
 MANIFEST: dict[str, Any] = {"metadata": {"name": "db"}, "data": {"password": "bWFya2Vk"}}
 
@@ -86,7 +87,7 @@ async def test_a_watch_ends_when_the_server_ends_it() -> None:
     async with connected(lines(line)) as (connection, _):
         events = [event async for event in KubeApi(connection, now=lambda: NOW).watch_targets(None, "5")]
 
-    assert events == [Gone(KEY, "9")]
+    assert events == [Deleted(KEY, "9")]
 
 
 @pytest.mark.parametrize("line", ["", "nonsense", '{"type":"ADDED","object":{"metadata":{"name":'])

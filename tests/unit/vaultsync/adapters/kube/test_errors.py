@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vaultsync.adapters.kube.errors import Conflict, ResourceExpired, refusal
-from vaultsync.errors import GoingAway, Reason, SyncError
+from vaultsync.errors import ObjectGone, Reason, SyncError
 
 ABOUT = "Secret shop/db"
 MARK = "hunter2"
@@ -165,8 +165,8 @@ def test_a_refusal_has_its_reason_and_says_what_is_wrong(
 @pytest.mark.parametrize(
     ("status", "sent", "kind"),
     [
-        pytest.param(403, document("", TERMINATING), GoingAway, id="a namespace that is being deleted"),
-        pytest.param(404, document("", kind="namespaces"), GoingAway, id="a namespace that is not there"),
+        pytest.param(403, document("", TERMINATING), ObjectGone, id="a namespace that is being deleted"),
+        pytest.param(404, document("", kind="namespaces"), ObjectGone, id="a namespace that is not there"),
         pytest.param(404, document("", kind="secrets"), Conflict, id="an object that is not there"),
         pytest.param(404, {}, Conflict, id="a kind that is not there"),
         pytest.param(409, document("the object has been modified"), Conflict, id="another resource version"),

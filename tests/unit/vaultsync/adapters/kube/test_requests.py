@@ -11,6 +11,7 @@ from tests.builders import KEY, a_vault_secret
 from vaultsync.adapters.kube import requests as wire
 from vaultsync.adapters.kube.errors import ResourceExpired
 from vaultsync.errors import Reason, SyncError
+from vaultsync.state.snapshots import Bookmark, Deleted, Modified
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 MANIFEST: dict[str, Any] = {"metadata": {"name": "db"}, "data": {"password": "bWFya2Vk"}}
@@ -134,20 +135,20 @@ METADATA = {
 def test_a_target_that_was_made_or_changed_is_sighted(kind: str) -> None:
     event = wire.target_event({"type": kind, "object": {"metadata": METADATA}})
 
-    assert isinstance(event, wire.Modified)
+    assert isinstance(event, Modified)
     assert (event.key, event.resource_version) == (KEY, "9")
 
 
 def test_a_deleted_target_is_gone() -> None:
     event = wire.target_event({"type": "DELETED", "object": {"metadata": METADATA}})
 
-    assert event == wire.Gone(KEY, "9")
+    assert event == Deleted(KEY, "9")
 
 
 def test_a_bookmark_tells_the_moment_alone() -> None:
     event = wire.target_event({"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "12"}}})
 
-    assert event == wire.Bookmark("12")
+    assert event == Bookmark("12")
 
 
 def test_a_moment_that_the_server_has_forgotten_ends_the_watch() -> None:
