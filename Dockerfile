@@ -1,19 +1,19 @@
-# The operator as an image: a Python with venv, the libraries that requirements-image.lock pins, and our wheel.
+# The operator's image: Python with venv, the libraries that requirements-image.lock pins, and our wheel.
 #
 #   docker build -t registry.example.com/vaultsync:0.1.0 .
 #
-# Any base will do that has Python 3.11 or newer with its venv module, and certificate authorities.
+# The base needs Python 3.11 or newer with the venv module, and CA certificates.
 ARG BASE=docker.io/library/python:3.13-slim-trixie
 
 FROM ${BASE} AS build
 WORKDIR /build
-# What is downloaded is what the lock file has hashes of: first the tool that builds the wheel and all libraries, …
+# Only files whose hashes are in the lock file are downloaded: first the build tool and all libraries, …
 COPY requirements-image.lock ./
 RUN python3 -m venv tools \
  && tools/bin/pip download --no-cache-dir --require-hashes --only-binary :all: --dest wheels -r requirements-image.lock \
  && tools/bin/pip install --no-cache-dir --no-index --find-links wheels hatchling
-# … then nothing more. Modules are compiled now, since the image may never write; the Kubernetes client's thousand
-# generated ones, which the operator does not import, would only make the image larger.
+# … then nothing more. Modules are compiled now, since the file system may be read-only; the Kubernetes client's thousand
+# generated modules, which the operator does not import, would only make the image larger.
 COPY pyproject.toml README.md LICENSE ./
 COPY operator operator
 RUN tools/bin/hatchling build --target wheel --directory wheels \
@@ -24,16 +24,16 @@ RUN tools/bin/hatchling build --target wheel --directory wheels \
 
 FROM ${BASE}
 LABEL org.opencontainers.image.title="vaultsync" \
-      org.opencontainers.image.description="Keeps Azure Key Vault secrets in Kubernetes Secrets." \
+      org.opencontainers.image.description="Syncs Azure Key Vault secrets into Kubernetes Secrets and corrects drift." \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /opt/vaultsync /opt/vaultsync
-# The file system may be read-only: nothing is written, not even compiled modules, which are there already. Whatever the
-# number of the user, who is in no list of users: libraries ask for a name and a home, and find them here.
+# The file system may be read-only: nothing is written, not even compiled modules, which exist already. The user id may be
+# any number without a passwd entry: libraries that need a user name and a home directory find them here.
 ENV PATH=/opt/vaultsync/bin:$PATH \
     HOME=/ \
     USER=vaultsync \
     PYTHONDONTWRITEBYTECODE=1
-# A number, so that Kubernetes can tell that it is not root.
+# Numeric, so that Kubernetes can verify runAsNonRoot.
 USER 65532:65532
 EXPOSE 8080
 ENTRYPOINT ["vaultsync"]

@@ -1,33 +1,47 @@
-# The verbs of this repository, the same here and in CI. `make` alone lists them.
-# All of them work from a fresh clone: they need Python 3.11 or newer and make, and install the rest into .venv.
+# The commands of this repository, the same for developers and CI. `make` lists them.
+# All of them work in a fresh clone: they need Python 3.11 or newer and make, and install everything else.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
+OTHER_VENV = build/venv-$(shell $(PYTHON) -c "import platform; print(platform.python_version())")
+PIP_INSTALL := bin/pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install tools check test demo demo-down dashboard bench generate build image-test sbom lock clean
+.PHONY: help install tools check test test-fast test-python demo demo-down dashboard bench generate build image-test sbom lock clean
 
-help: ## list the verbs
+help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
 install: $(INSTALLED) ## install what requirements.lock pins, and this checkout, into .venv
 
+define CHECK_PYTHON
+@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	echo "$(PYTHON) is $$($(PYTHON) --version 2>&1 | head -1), but Python 3.11 or newer is needed:" \
+		"name one with 'make $(or $(MAKECMDGOALS),install) PYTHON=python3.12'." >&2; exit 1; }
+endef
+
+define MAKE_VENV
+$(PYTHON) -m venv $(@D) || { \
+	echo "$(PYTHON) cannot create a virtual environment; on Debian, install the package python3-venv." >&2; exit 1; }
+$(@D)/$(PIP_INSTALL) --require-hashes -r requirements.lock
+$(@D)/$(PIP_INSTALL) --no-build-isolation --no-deps --editable .
+endef
+
 $(INSTALLED): requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
-		echo "$(PYTHON) is $$($(PYTHON) --version 2>&1), but Python 3.11 or newer is needed:" \
-			"name one with 'make $(or $(MAKECMDGOALS),install) PYTHON=python3.12'." >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV) || { \
-		echo "$(PYTHON) cannot make a virtual environment; Debian has that part in the package python3-venv." >&2; exit 1; }
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	$(CHECK_PYTHON)
+	$(MAKE_VENV)
 	@touch $@
 
-tools: install ## build etcd, kube-apiserver, … for the tests and the demo: minutes the first time, then cached
+build/venv-%/installed: requirements.lock pyproject.toml
+	$(MAKE_VENV)
+	@touch $@
+
+tools: install ## build etcd, kube-apiserver and others for the tests and the demo: minutes the first time, then cached
 	$(BIN)/python -m tests.controlplane build
 
-check: install ## everything that reads the code without running it, and that generated files are fresh
+check: install ## linters, type checkers, import contracts, and whether generated files are up to date
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports --no-logo
@@ -37,33 +51,57 @@ check: install ## everything that reads the code without running it, and that ge
 	$(BIN)/vaultsync crds --check crds
 	$(BIN)/vaultsync crds --check charts/vaultsync/files/crds
 
-test: install ## all tests (they build the tools they need); some of them: make test ARGS='tests/unit -k paging'
-	$(BIN)/pytest $(if $(CI),--hypothesis-profile=ci) $(ARGS)
+PYTEST := $(BIN)/pytest $(if $(CI),--hypothesis-profile=ci)
 
-demo: install tools ## show the operator at work on real parts; KEEP=1 leaves them running
+# Tests that need the control plane mostly wait, and the others mostly compute: the two run side by side.
+test: install ## all tests (they build the tools they need); some of them: make test ARGS='tests/unit -k paging'
+ifdef ARGS
+	$(PYTEST) $(ARGS)
+else
+	@mkdir -p build
+	@$(PYTEST) -p no:cacheprovider -m "not cluster" >build/test.log 2>&1 & others=$$!; \
+	failed=0; $(PYTEST) -m cluster || failed=1; \
+	wait $$others || failed=1; cat build/test.log; exit $$failed
+endif
+
+# Two processes, for two cores; each with fewer random examples.
+FAST := $(BIN)/pytest -q -p no:cacheprovider -m "not cluster and not slow" --hypothesis-profile=fast
+
+test-fast: install ## the quick tests, for use between commits: no cluster, no build, at most a minute
+	@mkdir -p build
+	@$(FAST) tests/unit/kvsecrets tests/contract >build/test-fast.log 2>&1 & library=$$!; \
+	failed=0; $(FAST) tests/unit/vaultsync || failed=1; \
+	wait $$library || failed=1; cat build/test-fast.log; exit $$failed
+
+test-python: ## the tests that need no cluster, on another interpreter: make test-python PYTHON=python3.13
+	$(CHECK_PYTHON)
+	@$(MAKE) --no-print-directory $(OTHER_VENV)/installed
+	$(OTHER_VENV)/bin/pytest -p no:cacheprovider -m "not cluster" $(if $(CI),--hypothesis-profile=ci) $(ARGS)
+
+demo: install tools ## run the operator against a real API server and an emulated vault; KEEP=1 leaves them running
 	KEEP=$(KEEP) $(BIN)/python -m demo
 
-demo-down: install ## end what `make demo KEEP=1` left running
+demo-down: install ## stop what `make demo KEEP=1` left running
 	$(BIN)/python -m demo down
 
-dashboard: install tools ## draw docs/dashboard.svg from ten minutes of a real operator; ARGS=--again draws the last ones
+dashboard: install tools ## draw docs/dashboard.svg from ten minutes of a running operator; ARGS=--again reuses the last data
 	$(BIN)/python -m demo.dashboard $(ARGS)
 
-bench: install tools ## measure what bench/README.md claims
+bench: install tools ## measure the numbers in bench/README.md
 	$(BIN)/python -m bench
 
-generate: install ## write the files that are made from others: CRDs, the chart's table of values, its dashboard, golden renders
+generate: install ## write generated files: CRDs, the chart's table of values, its dashboard, golden renders
 	$(BIN)/vaultsync crds --write crds
 	$(BIN)/vaultsync crds --write charts/vaultsync/files/crds
 	$(BIN)/python -m tests.chart
 
-build: install ## make the wheel and the source distribution in dist/
+build: install ## build the wheel and the source distribution in dist/
 	$(BIN)/hatchling build
 
-image-test: install tools ## build the image and run it, without a container engine; needs root, buildah and debootstrap
+image-test: install tools ## build and run the image without a container engine; needs root, buildah and debootstrap
 	$(BIN)/pytest --timeout=1200 tests/e2e/image/built.py $(ARGS)
 
-sbom: install ## list what is in the image's Python environment, as CycloneDX, in dist/vaultsync.cdx.json
+sbom: install ## write the packages of the image's Python environment as CycloneDX to dist/vaultsync.cdx.json
 	rm -rf build/sbom
 	mkdir -p dist
 	$(BIN)/uv venv --quiet build/sbom
@@ -78,5 +116,5 @@ lock: install ## pin the newest versions that pyproject.toml allows, with hashes
 	$(LOCK) --upgrade --all-extras --group dev -o requirements.lock
 	$(LOCK) --constraint requirements.lock --extra operator --extra tracing --group build -o requirements-image.lock
 
-clean: ## remove .venv, dist and the tools' caches in this checkout
+clean: ## remove .venv, build, dist and the tools' caches in this checkout
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,1 +1,1 @@
-"""What bench/README.md claims, measured: never a test, since a figure depends on the machine."""
+"""Benchmarks for the claims of bench/README.md: not tests, since a figure depends on the machine."""

@@ -10,10 +10,10 @@ PARTS: Final = {"operator": "bench.operator", "scrapes": "bench.scrapes", "clien
 
 
 class Part(Protocol):
-    """What each part's module offers."""
+    """The interface of each part's module."""
 
     def run(self, arguments: list[str]) -> int:
-        """Measure, with the options of that part; gives the exit code, 1 if a claim does not hold."""
+        """Measure, with the options of that part; returns the exit code, 1 if a claim does not hold."""
         ...
 
 

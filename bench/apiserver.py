@@ -1,4 +1,4 @@
-"""The API server as the benchmark uses it: many objects at once, what Secrets come to hold and when, its counters."""
+"""The API server as the benchmark uses it: many objects at once, the times of changes of Secrets, its counters."""
 
 import asyncio
 import base64
@@ -16,13 +16,13 @@ from tests.controlplane.cluster import KubectlFailed
 
 _AT_ONCE = 16
 _WRITES = frozenset({"APPLY", "PATCH", "POST"})
-"""What the operator has the right to; others are the benchmark's own, or the garbage collector's."""
+"""The operator's writes; others are the benchmark's own, or the garbage collector's."""
 _OF_INTEREST = frozenset({"secrets", "vaultsecrets", "events"})
 _REQUESTS = re.compile(r"^apiserver_request_total\{(?P<labels>.*)\} (?P<count>\S+)$", re.MULTILINE)
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
 
 Data = Mapping[str, str]
-"""What a Secret holds, decoded."""
+"""The data of a Secret, decoded."""
 
 
 class ApiServer:
@@ -34,7 +34,7 @@ class ApiServer:
     @classmethod
     @asynccontextmanager
     async def connect(cls, config: Mapping[str, Any]) -> AsyncIterator[Self]:
-        """Go by what stands in a kubeconfig of the local control plane."""
+        """Connect with a kubeconfig of the local control plane."""
         cluster = config["clusters"][0]["cluster"]
         trusted = ssl.create_default_context(cafile=cluster["certificate-authority"])
         token = config["users"][0]["user"]["token"]
@@ -47,7 +47,7 @@ class ApiServer:
             yield cls(session)
 
     async def request(self, method: str, path: str, document: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401  JSON
-        """Send a request and read the answer.
+        """Send a request and read the response.
 
         Raises:
             KubectlFailed: The server refused.
@@ -59,7 +59,7 @@ class ApiServer:
             return answer
 
     async def create_all(self, path: str, documents: Iterable[Mapping[str, Any]]) -> None:
-        """Create many objects of one kind, as fast as the server takes them."""
+        """Create many objects of one kind, as fast as the server accepts them."""
         left = iter(documents)
 
         async def work() -> None:
@@ -74,13 +74,13 @@ class ApiServer:
             await self.request("DELETE", path)
 
     async def lines(self, path: str) -> AsyncIterator[bytes]:
-        """Follow an answer that goes on."""
+        """Stream a response, such as that of a watch."""
         async with self._session.get(path) as response:
             async for line in response.content:
                 yield line
 
     async def writes(self) -> Counter[str]:
-        """How many requests to write there were so far, such as `APPLY secrets`, whoever sent them.
+        """Return the number of write requests so far, such as `APPLY secrets`, of all clients.
 
         https://kubernetes.io/docs/reference/instrumentation/metrics/
         """
@@ -96,7 +96,7 @@ class ApiServer:
 
 
 class Arrivals:
-    """Tells at which moment of the loop's clock a Secret of one namespace came to hold what somebody waits for."""
+    """Records when a Secret of one namespace first has the expected data, by the loop's clock."""
 
     def __init__(self, api: ApiServer, namespace: str) -> None:
         self._api = api
@@ -104,7 +104,7 @@ class Arrivals:
         self._awaited: dict[str, tuple[Data, asyncio.Future[float]]] = {}
 
     def of(self, name: str, data: Data) -> asyncio.Future[float]:
-        """Promise the next moment at which that Secret is written with exactly that data."""
+        """Return a future of the next moment at which that Secret is written with exactly that data."""
         moment: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         self._awaited[name] = (data, moment)
         return moment
@@ -112,7 +112,7 @@ class Arrivals:
     @classmethod
     @asynccontextmanager
     async def watch(cls, api: ApiServer, namespace: str) -> AsyncIterator[Self]:
-        """Watch while the context lasts, from now on."""
+        """Watch within the context, from now on."""
         arrivals = cls(api, namespace)
         position = (await api.request("GET", f"{arrivals._path}?limit=1"))["metadata"]["resourceVersion"]
         following = asyncio.create_task(arrivals._follow(position))

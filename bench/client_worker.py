@@ -16,7 +16,7 @@ WARM_UP = 20
 
 
 class AccessToken(NamedTuple):
-    """A token as credentials give it."""
+    """A token as credentials return it."""
 
     token: str
     expires_on: int
@@ -25,25 +25,25 @@ class AccessToken(NamedTuple):
 
 
 class Credential:
-    """A token that was got beforehand: logging in is not what is measured."""
+    """Returns a token that was requested before: the login is not measured."""
 
     def __init__(self, token: AccessToken) -> None:
         self._token = token
 
     def get_token(self, *_scopes: str, **_options: object) -> AccessToken:
-        """Give the token."""
+        """Return the token."""
         return self._token
 
 
 class AsyncCredential(Credential):
-    """The twin for asyncio."""
+    """The same for asyncio."""
 
     async def get_token(self, *_scopes: str, **_options: object) -> AccessToken:  # type: ignore[override]  # a twin, not a stand-in
-        """Give the token."""
+        """Return the token."""
         return self._token
 
     async def close(self) -> None:
-        """Release nothing."""
+        """Do nothing."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -52,43 +52,43 @@ class AsyncCredential(Credential):
 
 
 class Meter:
-    """What a stretch of work took: on the clock, and of the processor."""
+    """The cost of some work: elapsed time, and CPU time."""
 
     def __init__(self) -> None:
         self._wall, self._cpu = time.perf_counter(), time.process_time()
 
     def read(self, calls: int) -> dict[str, float]:
-        """Give milliseconds per call."""
+        """Return milliseconds per call."""
         wall, cpu = time.perf_counter() - self._wall, time.process_time() - self._cpu
         return {"wall": wall * 1000 / calls, "cpu": cpu * 1000 / calls}
 
 
 def kvsecrets_threads(url: str, token: AccessToken) -> Any:  # noqa: ANN401 - the libraries share no type
-    """Import and make kvsecrets for threads."""
+    """Import and create kvsecrets for threads."""
     from kvsecrets import SecretClient  # noqa: PLC0415 - importing is what is measured
 
     return SecretClient(url, Credential(token))
 
 
 def kvsecrets_asyncio(url: str, token: AccessToken) -> Any:  # noqa: ANN401
-    """Import and make kvsecrets for asyncio."""
+    """Import and create kvsecrets for asyncio."""
     from kvsecrets import AsyncSecretClient  # noqa: PLC0415
 
     return AsyncSecretClient(url, AsyncCredential(token))
 
 
 def azure_threads(url: str, token: AccessToken) -> Any:  # noqa: ANN401
-    """Import and make the vendor's client for threads."""
+    """Import and create the vendor's client for threads."""
     from azure.keyvault.secrets import SecretClient  # noqa: PLC0415
 
-    return SecretClient(url, Credential(token), verify_challenge_resource=False)  # type: ignore[arg-type]  # it gives tokens
+    return SecretClient(url, Credential(token), verify_challenge_resource=False)  # type: ignore[arg-type]  # it returns tokens
 
 
 def azure_asyncio(url: str, token: AccessToken) -> Any:  # noqa: ANN401
-    """Import and make the vendor's client for asyncio."""
+    """Import and create the vendor's client for asyncio."""
     from azure.keyvault.secrets.aio import SecretClient  # noqa: PLC0415
 
-    return SecretClient(url, AsyncCredential(token), verify_challenge_resource=False)  # type: ignore[arg-type]  # it gives tokens
+    return SecretClient(url, AsyncCredential(token), verify_challenge_resource=False)  # type: ignore[arg-type]  # it returns tokens
 
 
 def measure_threads(client: Any, names: list[str], gets: int, at_once: int) -> dict[str, dict[str, float]]:  # noqa: ANN401 - as above
@@ -152,7 +152,7 @@ SUBJECTS = {
     ("azure", "threads"): (azure_threads, measure_threads),
     ("azure", "asyncio"): (azure_asyncio, measure_asyncio),
 }
-"""Which library is installed here decides between the two."""
+"""The installed library decides between the two."""
 
 
 def main() -> None:

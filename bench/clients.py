@@ -1,7 +1,7 @@
 """Measures kvsecrets against the vendor's azure-keyvault-secrets, side by side: one emulator, one run, in turns.
 
-Each library is in an environment of its own, with what it asks for and nothing else; each measurement is a process of
-its own (`client_worker`), so that import and memory are of one library alone. Both are asked as their documents show
+Each library is in a separate environment, with its requirements and nothing else; each measurement is a separate
+process (`client_worker`), so that import and memory are of one library alone. Both are used as their documents show
 it; nothing is tuned for either.
 """
 
@@ -25,7 +25,7 @@ from tests.emulator.client import Emulator
 
 OURS, WITH_SNIFFIO, THEIRS = "kvsecrets", "kvsecrets with sniffio", "azure-keyvault-secrets"
 PACKAGES = {OURS: ["."], WITH_SNIFFIO: [".", "sniffio"], THEIRS: ["azure-keyvault-secrets", "aiohttp"]}
-"""What is installed for each; the vendor's client for asyncio says that it needs aiohttp."""
+"""The packages of each; the vendor's client for asyncio requires aiohttp."""
 BLOCKS = (
     ("threads", "threads", OURS),
     ("asyncio", "asyncio", OURS),
@@ -43,7 +43,7 @@ Samples = dict[tuple[str, str], list[Sample]]
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much is measured."""
+    """The size of a measurement."""
 
     gets: int = 2000
     at_once: int = 50
@@ -63,7 +63,7 @@ class Row:
     path: Sequence[str]
 
     def of(self, samples: Sequence[Sample]) -> float:
-        """Give the least of all rounds: whatever else the machine has to run only ever adds."""
+        """Return the minimum of all rounds: other load on the machine can only add to it."""
         return min(self._read(sample) for sample in samples)
 
     def _read(self, sample: Sample) -> float:
@@ -74,7 +74,7 @@ class Row:
 
 
 def rows(size: Size) -> list[Row]:
-    """Say what is shown, in order."""
+    """Return the lines of the table, in order."""
     return [
         Row("a get, one by one", "ms", ("one_by_one", "wall")),
         Row("… of which processor time of the client", "ms", ("one_by_one", "cpu")),
@@ -89,7 +89,7 @@ def rows(size: Size) -> list[Row]:
 
 
 def run(arguments: list[str]) -> int:
-    """Measure and show; the exit code is always 0, since no figure here is a promise."""
+    """Measure and print; the exit code is always 0, since no figure here has a threshold."""
     parser = argparse.ArgumentParser(prog="python -m bench clients", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="less of everything: to try it, not to cite it")
     parser.add_argument("--write", action="store_true", help="put the figures into bench/README.md")
@@ -168,14 +168,14 @@ def _table(size: Size, samples: Samples) -> str:
 
 
 def _conditions(installed: dict[str, list[str]]) -> str:
-    lines = [f"Taken on {datetime.now(UTC):%Y-%m-%d}, on {machine.description()}. Installed were:", ""]
+    lines = [f"Measured on {datetime.now(UTC):%Y-%m-%d}, on {machine.description()}. Installed were:", ""]
     return "\n".join([*lines, *(f"- {name}: {', '.join(pins)}" for name, pins in installed.items())])
 
 
 def _write_json(size: Size, samples: Samples, installed: dict[str, list[str]]) -> None:
     OUT.parent.mkdir(exist_ok=True)
     document = {
-        "taken": datetime.now(UTC).isoformat(timespec="seconds"),
+        "measuredAt": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine.description(),
         "gets": size.gets,
         "at_once": size.at_once,

@@ -1,4 +1,4 @@
-"""Python environments of their own for what is measured, so that each program has what it asks for and no more."""
+"""Separate Python environments for what is measured, so that each program has its requirements and no more."""
 
 import subprocess
 import sys
@@ -20,7 +20,7 @@ class Environment:
 
     @classmethod
     def make(cls, folder: Path, packages: Sequence[str]) -> Self:
-        """Make one with these packages, `.` being this checkout, in the versions of requirements.lock."""
+        """Create one with these packages, where `.` is this checkout, in the versions of requirements.lock."""
         subprocess.run([*_UV, "venv", "--python", sys.executable, folder], cwd=ROOT, check=True)
         made = cls(folder / "bin" / "python")
         install = ("pip", "install", "--compile-bytecode", "--constraint", "requirements.lock")
@@ -28,7 +28,7 @@ class Environment:
         return made
 
     def installed(self) -> list[str]:
-        """Name what is installed, each with its version; this checkout goes without saying."""
+        """Return the installed packages with their versions, without this checkout."""
         freeze = (*_UV, "pip", "freeze", "--python", str(self.python))
         lines = subprocess.run(freeze, cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()
         return [line.replace("==", " ") for line in lines if "==" in line]

@@ -1,4 +1,4 @@
-"""Figures and what becomes of them: a line while it runs, a table at the end, JSON, a part of the README."""
+"""Figures and their output: a line while it runs, a table at the end, JSON, a section of the README."""
 
 import json
 import re
@@ -28,8 +28,8 @@ class Figure:
     must_be: float | None = None
 
     @property
-    def tripped(self) -> bool:
-        """Whether it is what it must be."""
+    def holds(self) -> bool:
+        """Whether it has the required value."""
         return self.must_be is None or all(value == self.must_be for value in self.values)
 
     @property
@@ -50,26 +50,26 @@ class Report:
     peer: str = ""
     """The name of the other program; without one its figures are left out."""
     sections: dict[str, list[Figure]] = field(default_factory=dict)
-    taken: datetime = field(default_factory=lambda: datetime.now(UTC))
+    measured_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def section(self, title: str) -> None:
-        """Begin a section."""
+        """Start a section."""
         self.sections[title] = []
         print(f"\n{title}", flush=True)
 
     def add(self, figure: Figure) -> None:
-        """Take a figure in, and print it."""
+        """Add a figure, and print it."""
         list(self.sections.values())[-1].append(figure)
-        mark = " " if figure.must_be is None else "✓" if figure.tripped else "✗"
+        mark = " " if figure.must_be is None else "✓" if figure.holds else "✗"
         print(f" {mark} {figure.what}: {figure.text}", flush=True)
 
     @property
     def failures(self) -> Sequence[Figure]:
-        """The figures that are not what they must be."""
-        return [figure for figures in self.sections.values() for figure in figures if not figure.tripped]
+        """The figures without the required value."""
+        return [figure for figures in self.sections.values() for figure in figures if not figure.holds]
 
     def table(self) -> str:
-        """Write all figures as Markdown; in bold stands what must be so."""
+        """Write all figures as Markdown; required values are bold."""
         return "\n".join(["| " + " | ".join(row[: 3 if self.peer else 2]) + " |" for row in self._rows()])
 
     def _rows(self) -> Iterator[tuple[str, str, str]]:
@@ -81,11 +81,11 @@ class Report:
                 yield figure.what, figure.text if figure.must_be is None else f"**{figure.text}**", figure.peer
 
     def write_json(self, path: Path) -> None:
-        """Keep everything for programs."""
+        """Write all figures as JSON."""
         path.parent.mkdir(exist_ok=True)
         sections = {title: [asdict(figure) for figure in figures] for title, figures in self.sections.items()}
         document = {
-            "taken": self.taken.isoformat(timespec="seconds"),
+            "measuredAt": self.measured_at.isoformat(timespec="seconds"),
             "machine": machine.description(),
             "conditions": self.conditions,
             "figures": sections,
@@ -94,7 +94,7 @@ class Report:
 
 
 def rewrite(section: str, text: str, readme: Path = README) -> None:
-    """Replace what stands in the README between `<!-- SECTION -->` and `<!-- /SECTION -->`."""
+    """Replace the text of the README between `<!-- SECTION -->` and `<!-- /SECTION -->`."""
     before = readme.read_text()
     pattern = re.compile(rf"(<!-- {section} -->\n).*?(<!-- /{section} -->)", re.DOTALL)
     after, count = pattern.subn(lambda match: f"{match[1]}{text.rstrip()}\n{match[2]}", before)
@@ -104,7 +104,7 @@ def rewrite(section: str, text: str, readme: Path = README) -> None:
 
 
 def _short(value: float) -> str:
-    """Write three digits that matter, and no more."""
+    """Format a number with three significant digits."""
     if value == int(value):
         return f"{int(value):,}"
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

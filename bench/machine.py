@@ -1,4 +1,4 @@
-"""What the figures depend on: the machine that they were taken on, and what a program took of it, by /proc."""
+"""The machine on which figures were measured, and the usage of a program, by /proc."""
 
 import os
 import platform
@@ -12,14 +12,14 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a program has taken so far: processor time in seconds, and its memory at present in MB."""
+    """The usage of a program: CPU time so far in seconds, and its current memory in MB."""
 
     cpu: float
     memory: float
 
 
 def usage_of(pid: int) -> Usage:
-    """Look at a running program; its children are not counted.
+    """Return the usage of a running program, without its children.
 
     https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
     """
@@ -30,7 +30,7 @@ def usage_of(pid: int) -> Usage:
 
 
 def peak_memory(pid: int) -> float:
-    """The most memory that a running program has had so far, in MB."""
+    """Return the peak memory of a running program so far, in MB."""
     status = Path(f"/proc/{pid}/status").read_text()
     found = re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)
     assert found is not None
@@ -38,7 +38,7 @@ def peak_memory(pid: int) -> float:
 
 
 def description() -> str:
-    """Say in a line which machine this is."""
+    """Describe the machine in one line."""
     model = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     memory = os.sysconf("SC_PHYS_PAGES") * _PAGE / 2**30
     return (

@@ -1,4 +1,4 @@
-"""`python -m bench operator`: what the operator costs and how soon it acts, beside a peer's figures."""
+"""`python -m bench operator`: the cost and latency of the operator, next to the figures of another operator."""
 
 import argparse
 import asyncio
@@ -7,8 +7,8 @@ from typing import Final
 
 from bench import machine
 from bench.figures import HERE, Report, rewrite
-from bench.stage import LATENCY, Size, stage
 from bench.steps import Steps
+from bench.testbed import LATENCY, Size, testbed
 
 FULL: Final = Size("operator", objects=1000, refresh=60)
 QUICK: Final = Size("operator-quick", objects=100, refresh=10, polls=2, samples=5)
@@ -18,7 +18,7 @@ PEER: Final = "External Secrets Operator"
 
 
 def run(arguments: list[str]) -> int:
-    """Measure; 1 if something is not as it must be."""
+    """Measure; returns the exit code, 1 if a figure does not have its required value."""
     parser = argparse.ArgumentParser(prog="python -m bench operator", description=__doc__)
     sizes = parser.add_mutually_exclusive_group()
     sizes.add_argument("--quick", dest="size", action="store_const", const=QUICK, help="100 VaultSecrets, 2 minutes")
@@ -28,7 +28,7 @@ def run(arguments: list[str]) -> int:
     size: Size = options.size or FULL
     report = asyncio.run(_measure(size))
     report.write_json(HERE / "out" / f"{size.name}.json")
-    text = f"{report.conditions} {machine.description()}; {report.taken:%Y-%m-%d}.\n\n{report.table()}"
+    text = f"{report.conditions} {machine.description()}; {report.measured_at:%Y-%m-%d}.\n\n{report.table()}"
     print(f"\n{text}")
     if options.write and size is not QUICK:
         rewrite(size.name, text)
@@ -43,7 +43,7 @@ async def _measure(size: Size) -> Report:
         f"`refreshInterval: {size.refresh}s`; control plane, vault and operator together on",
         peer=PEER if size is FULL else "",
     )
-    async with stage(size) as ready:
+    async with testbed(size) as ready:
         steps = Steps(ready, report)
         await steps.apply_to_running()
         await steps.first_sync()

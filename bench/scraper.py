@@ -1,4 +1,4 @@
-"""Scrapes a port as Prometheus does, from a process of its own, once its input ends; prints what it took, as JSON."""
+"""Scrapes a port as Prometheus does, in a separate process, once its input ends; prints durations and sizes as JSON."""
 
 import gzip
 import http.client
@@ -8,7 +8,7 @@ import time
 
 
 def main(port: int, times: int, accept: str) -> None:
-    """Scrape so many times, one after the other."""
+    """Scrape that many times, one after the other."""
     sys.stdin.read()
     seconds, size, sent = [], 0, 0
     for _ in range(times):

@@ -1,4 +1,4 @@
-"""`python -m bench scrapes`: what a scrape of `/metrics` takes, and for how long it holds up the event loop."""
+"""`python -m bench scrapes`: the duration of a scrape of `/metrics`, and how long it blocks the event loop."""
 
 import argparse
 import asyncio
@@ -13,19 +13,19 @@ from prometheus_client import CollectorRegistry
 from bench import machine
 from bench.figures import HERE, Figure, Report, rewrite
 from vaultsync.adapters.http_server import serve
-from vaultsync.adapters.metrics import Recorder, Scrapes, State, VaultState, measure_lag
+from vaultsync.adapters.metrics import Recorder, Scrapes, Snapshot, VaultSnapshot, measure_lag
 from vaultsync.api.v1alpha1 import VaultSecret
 
 VAULT: Final = "https://shop.vault.azure.net"
 FORMATS: Final = {
-    "OpenMetrics, which Prometheus asks for": "application/openmetrics-text;version=1.0.0,text/plain;q=0.5",
+    "OpenMetrics, which Prometheus requests": "application/openmetrics-text;version=1.0.0,text/plain;q=0.5",
     "Prometheus' text": "text/plain",
 }
 _PROBE_SECONDS: Final = 0.005
 
 
 def run(arguments: list[str]) -> int:
-    """Measure; there is nothing that must be just so."""
+    """Measure; there are no thresholds."""
     parser = argparse.ArgumentParser(prog="python -m bench scrapes", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few scrapes: to try it, not to cite it")
     parser.add_argument("--write", action="store_true", help="put the figures into bench/README.md")
@@ -34,7 +34,7 @@ def run(arguments: list[str]) -> int:
     for objects in (1000, 10_000):
         asyncio.run(_measure(objects, report, times=3 if options.quick else 20))
     report.write_json(HERE / "out" / "scrapes.json")
-    text = f"{report.conditions} {machine.description()}; {report.taken:%Y-%m-%d}.\n\n{report.table()}"
+    text = f"{report.conditions} {machine.description()}; {report.measured_at:%Y-%m-%d}.\n\n{report.table()}"
     print(f"\n{text}")
     if options.write and not options.quick:
         rewrite("scrapes", text)
@@ -44,21 +44,21 @@ def run(arguments: list[str]) -> int:
 async def _measure(objects: int, report: Report, *, times: int) -> None:
     now = datetime.now(UTC)
     vault_secrets = tuple(_vault_secret(number, now) for number in range(objects))
-    state = State(vault_secrets, {VAULT: VaultState(up=True, polled_at=now, listed=objects)})
+    state = Snapshot(vault_secrets, {VAULT: VaultSnapshot(up=True, polled_at=now, listed=objects)})
     recorder = Recorder(CollectorRegistry(), version="0")
     scrapes = Scrapes(recorder, state=lambda: state, per_vault_secret=True)
     report.section(f"{objects:,} VaultSecrets, a key with an expiry date each")
-    async with serve("127.0.0.1", 0, metrics=scrapes.render, is_ready=lambda: True) as port:
+    async with serve("127.0.0.1", 0, metrics=scrapes.render, is_alive=lambda: True, is_ready=lambda: True) as port:
         for name, accept in FORMATS.items():
-            taken, lags = await _scraped(port, times, accept)
-            report.add(Figure(f"scrape: {name}", taken["seconds"], "s"))
+            scraped, lags = await _scraped(port, times, accept)
+            report.add(Figure(f"scrape: {name}", scraped["seconds"], "s"))
             report.add(Figure("longest stall of the event loop meanwhile", [max(lags)], "s"))
-            report.add(Figure("size", [taken["size"] / 1e6], "MB"))
-            report.add(Figure("of which travels", [taken["sent"] / 1e6], "MB"))
+            report.add(Figure("size", [scraped["size"] / 1e6], "MB"))
+            report.add(Figure("of which is transferred", [scraped["sent"] / 1e6], "MB"))
 
 
 async def _scraped(port: int, times: int, accept: str) -> tuple[Mapping[str, Any], list[float]]:
-    """Let another program scrape; gives what it tells, and how late the event loop was meanwhile."""
+    """Scrape from another process; returns what it measured, and how late the event loop was meanwhile."""
     pipe = asyncio.subprocess.PIPE
     command = (sys.executable, "-m", "bench.scraper", str(port), str(times), accept)
     scraper = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe)
@@ -70,7 +70,7 @@ async def _scraped(port: int, times: int, accept: str) -> tuple[Mapping[str, Any
 
 
 def _vault_secret(number: int, now: datetime) -> VaultSecret:
-    """One as the API server gives it: nine of ten are in sync."""
+    """A VaultSecret as the API server returns it: nine of ten are in sync."""
     synced = number % 10 > 0
     moment, expiry = now.isoformat(), (now + timedelta(days=90)).isoformat()
     ready = {"type": "Ready", "status": str(synced), "reason": "Synced" if synced else "SecretNotFound"}
@@ -81,7 +81,7 @@ def _vault_secret(number: int, now: datetime) -> VaultSecret:
             "metadata": metadata | {"generation": 1, "resourceVersion": "1", "creationTimestamp": moment},
             "spec": {"vaultUrl": VAULT, "data": [{"key": "password", "secretName": f"secret-{number:05}"}]},
             "status": {
-                "conditions": [ready | {"message": "So it is.", "lastTransitionTime": moment}],
+                "conditions": [ready | {"message": "In sync.", "lastTransitionTime": moment}],
                 "entries": [entry | {"expires": expiry, "readAt": moment}],
             },
         }

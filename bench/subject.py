@@ -1,4 +1,4 @@
-"""The operator that is measured: a program of its own, looked at from outside."""
+"""The operator that is measured: a separate process, observed from outside."""
 
 import http.client
 import subprocess
@@ -22,7 +22,7 @@ class Operator:
 
     Args:
         environ: All that it finds in its environment.
-        port: Where that lets it serve metrics and probes.
+        port: The port of its metrics and probes.
         log: Where its output goes; each start adds to it.
     """
 
@@ -42,7 +42,7 @@ class Operator:
             )
 
     def close(self) -> None:
-        """Let it end, and wait for that."""
+        """Stop it, and wait until it has ended."""
         if self._program is not None:
             self._program.terminate()
             self._program.wait()
@@ -68,14 +68,14 @@ class Operator:
             time.sleep(0.02)
 
     def scrape(self) -> int:
-        """Ask for its metrics, as Prometheus does; give their bytes."""
+        """Request its metrics, as Prometheus does; returns their bytes."""
         with closing(self._connection()) as connection:
             connection.request("GET", "/metrics")
             return len(connection.getresponse().read())
 
     @contextmanager
     def probed(self) -> Iterator[list[float]]:
-        """Ask it ten times a second how it is, and note how many seconds each answer took: its loop's stalls show."""
+        """Request its health ten times a second, and record the seconds of each response, which show stalls."""
         waits: list[float] = [0.0]
         over = threading.Event()
 

@@ -1,1 +1,1 @@
-"""The demo: the life of a secret on a real control plane, told by the commands that a user types."""
+"""The demo: a secret is synced, rotated, deleted and recovered on a real control plane, by commands that users type."""

@@ -1,4 +1,4 @@
-"""`python -m demo`: shows the operator at work on real parts; `python -m demo down` ends what it left running.
+"""`python -m demo`: runs the operator on a real control plane; `python -m demo down` stops what it left running.
 
 With `KEEP=1` in the environment everything is left running.
 """
@@ -8,61 +8,61 @@ import sys
 import time
 from typing import Final
 
-from demo.stage import ROOT, Stage
-from demo.story import NAMESPACE, Story
+from demo.processes import ROOT, DemoProcesses
+from demo.scenario import NAMESPACE, Scenario
 from demo.terminal import StepFailed, Terminal, export
 from tests.controlplane.build import BuildFailed
 from tests.controlplane.detached import NotStarted
 from tests.controlplane.golang import GoMissing
 
-_ENVIRON: Final = os.environ  # noqa: TID251  a command starts from its environment
+_ENVIRON: Final = os.environ  # noqa: TID251  a command reads its environment
 
 
 def main(arguments: list[str]) -> int:
-    """Play the demo, or end one that was left running; gives the exit code."""
-    stage = Stage(ROOT / ".demo", _ENVIRON)
+    """Run the demo, or stop one that was left running; returns the exit code."""
+    processes = DemoProcesses(ROOT / ".demo", _ENVIRON)
     if arguments == ["down"]:
-        print("The demo is gone." if stage.down() else "No demo is running.")
+        print("The demo has ended." if processes.down() else "No demo is running.")
         return 0
     if arguments:
         print("usage: python -m demo [down]", file=sys.stderr)
         return 2
-    return _show(stage, keep=_ENVIRON.get("KEEP", "0") not in {"", "0"})
+    return _show(processes, keep=_ENVIRON.get("KEEP", "0") not in {"", "0"})
 
 
-def _show(stage: Stage, *, keep: bool) -> int:
+def _show(processes: DemoProcesses, *, keep: bool) -> int:
     started = time.monotonic()
-    held = False
+    succeeded = False
     try:
         print("Starting a control plane and a Key Vault emulator …", flush=True)
-        stage.start()
-        Story(stage, Terminal(stage.environ)).play()
-        held = True
-        print(f"\nAll of it held. The demo took {time.monotonic() - started:.0f} s.")
-    except (StepFailed, NotStarted, BuildFailed, GoMissing) as trouble:
-        print(f"\nThe demo failed: {trouble}\nLogs are in {stage.folder}.", file=sys.stderr)
-    if keep and stage.kubeconfig.exists():
-        _tell_how_to_go_on(stage)
-    elif held:
-        stage.down()
+        processes.start()
+        Scenario(processes, Terminal(processes.environ)).run()
+        succeeded = True
+        print(f"\nAll steps succeeded. The demo took {time.monotonic() - started:.0f} s.")
+    except (StepFailed, NotStarted, BuildFailed, GoMissing) as error:
+        print(f"\nThe demo failed: {error}\nLogs are in {processes.folder}.", file=sys.stderr)
+    if keep and processes.kubeconfig.exists():
+        _print_next_steps(processes)
+    elif succeeded:
+        processes.down()
     else:
-        stage.stop()
-    return 0 if held else 1
+        processes.stop()
+    return 0 if succeeded else 1
 
 
-def _tell_how_to_go_on(stage: Stage) -> None:
-    environment = stage.folder / "environment"
-    environment.write_text(export(stage.variables) + "\n")
+def _print_next_steps(processes: DemoProcesses) -> None:
+    environment = processes.folder / "environment"
+    environment.write_text(export(processes.variables) + "\n")
     print(f"""
-Everything is left running. The kubeconfig is {stage.kubeconfig}; to go on in this shell:
+All processes keep running. The kubeconfig is {processes.kubeconfig}; to use it in this shell:
 
    . {environment}
-   kubectl apply -f {stage.folder / "db.yaml"}
+   kubectl apply -f {processes.folder / "db.yaml"}
    kubectl get -n {NAMESPACE} vaultsecrets,secrets
    python -m demo.vault generate db-password
-   tail -f {stage.log("operator")}
+   tail -f {processes.log("operator")}
 
-`make demo-down` ends it.""")
+`make demo-down` stops them.""")
 
 
 if __name__ == "__main__":

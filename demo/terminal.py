@@ -1,4 +1,4 @@
-"""How the demo looks: numbered steps, the commands as a user types them, their real output; tells no story."""
+"""The output of the demo: numbered steps, the commands as a user types them, and their real output."""
 
 import os
 import shlex
@@ -7,16 +7,19 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TextIO
+from typing import Final, TextIO
+
+_GUARD_SECONDS: Final = 300.0
+"""Seconds after which a step counts as hanging."""
 
 
 class StepFailed(Exception):
-    """A step of the demo did not hold within its time."""
+    """A step of the demo did not have the expected outcome."""
 
 
 @dataclass(slots=True)
 class Terminal:
-    """Prints steps and runs commands in a shell, with the environment that the demo has set up."""
+    """Prints steps and runs commands in a shell with the environment of the demo."""
 
     environ: Mapping[str, str]
     out: TextIO = field(default_factory=lambda: sys.stdout)
@@ -32,7 +35,7 @@ class Terminal:
         self._print(f"   {text}")
 
     def run(self, command: str) -> str:
-        """Type a command, run it, print what it prints, and give that back.
+        """Print a command, run it, print its output, and return that.
 
         Raises:
             StepFailed: It ended with an error.
@@ -47,28 +50,28 @@ class Terminal:
             raise StepFailed(f"`{command}` ended with status {done.returncode}")
         return done.stdout
 
-    def ask(self, *command: str) -> str:
-        """Run a command without showing it; empty if it fails, as it may while the demo waits for something."""
+    def output_of(self, *command: str) -> str:
+        """Run a command without printing it; returns its output, or an empty text if it fails."""
         done = subprocess.run(command, env=dict(self.environ), capture_output=True, text=True, check=False)
         return done.stdout if done.returncode == 0 else ""
 
-    def wait_until(self, what: str, holds: Callable[[], bool], *, within: float) -> float:
-        """Wait for something to become true, and tell how long it took in seconds.
+    def wait_until(self, what: str, holds: Callable[[], bool]) -> float:
+        """Wait for a condition, and return how many seconds that took.
 
         Raises:
-            StepFailed: It did not, within that many seconds.
+            StepFailed: It does not come to hold.
         """
         started = time.monotonic()
         while not holds():
-            if time.monotonic() - started > within:
-                raise StepFailed(f"{what}: not within {within:g} s")
+            if time.monotonic() - started > _GUARD_SECONDS:
+                raise StepFailed(f"{what}: not after {_GUARD_SECONDS:g} s")
             time.sleep(0.05)
         took = time.monotonic() - started
         self._print(f"   {self._good('✓')} {what} ({took:.1f} s)")
         return took
 
     def check(self, what: str, *, holds: bool) -> None:
-        """Print that something holds.
+        """Print that a condition holds.
 
         Raises:
             StepFailed: It does not.
@@ -100,10 +103,10 @@ class Terminal:
 
 
 def export(variables: Mapping[str, str]) -> str:
-    """Write variables as a shell takes them."""
+    """The shell command that exports variables."""
     return "export " + " ".join(f"{name}={shlex.quote(value)}" for name, value in sorted(variables.items()))
 
 
 def search_path(environ: Mapping[str, str]) -> str:
-    """Where programs are looked for."""
+    """The directories in which programs are searched."""
     return environ.get("PATH", os.defpath)

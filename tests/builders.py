@@ -1,7 +1,7 @@
-"""One valid thing of each kind, to be changed in one place: a test says only what it is about.
+"""Default objects for tests, with keyword arguments for what a test is about.
 
-The default world: VaultSecret shop/db asks vault `VAULT` for one secret, `db-password`, which was read half an hour
-after its last change and applied to Secret shop/db.
+By default, VaultSecret shop/db syncs one secret, `db-password`, of vault `VAULT` into Secret shop/db; it was read
+half an hour after its last change.
 """
 
 from collections.abc import Mapping
@@ -21,20 +21,22 @@ from vaultsync.api.v1alpha1 import (
     VaultSecretStatus,
 )
 from vaultsync.errors import Reason, SecretNotFound
+from vaultsync.policy.inputs import Config, Inputs
+from vaultsync.policy.plan import Plan, plan_for
 from vaultsync.state.applied import Applied, fingerprint
 from vaultsync.state.observed import Field, Observed, Owner
 from vaultsync.state.secrets import MissingReading, Reading, SecretRef, SecretState
-from vaultsync.state.vaults import Missing, SecretMetadata
+from vaultsync.state.vaults import UNKNOWN, Missing, SecretMetadata, VaultListing, VaultView
 from vaultsync.status.outcome import Change, Synced
 
 Tweak = Any
-"""What a test puts in the place of a default."""
+"""The value that a test sets instead of a default."""
 
 VAULT: Final = "https://shop.vault.azure.net"
 KEY: Final = ObjectKey("shop", "db")
 UID: Final = "6f0c0c56-7d3a-4b54-9d0c-0d5b2f8f3b11"
 START: Final = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-"""When the default VaultSecret was made and its secret last changed."""
+"""When the default VaultSecret was created and its secret last changed."""
 
 READ_AT: Final = START + timedelta(minutes=30)
 FIRST: Final = "0f4a7c9be2d84a6c8c1f7e5d3b2a1908"
@@ -42,14 +44,14 @@ SECOND: Final = "5b8e1d2c3f4a4b6d9e0f1a2b3c4d5e6f"
 """Two versions of a secret."""
 
 NOTICE: Final = timedelta(days=14)
-"""How long before its date a secret counts as expiring."""
+"""How long before its expiry date a secret is reported as expiring."""
 
 FAR: Final = timedelta(days=30)
-"""A recheck interval that no test comes to by accident."""
+"""A recheck interval that does not elapse in tests."""
 
 
 def an_entry(**tweaks: Tweak) -> Entry:
-    """The default entry but for the tweaks."""
+    """The default entry with the tweaks."""
     return Entry.model_validate({"key": "password", "secret_name": "db-password"} | tweaks)
 
 
@@ -67,54 +69,62 @@ def a_vault_secret(
 
 
 def a_status_entry(**tweaks: Tweak) -> StatusEntry:
-    """What the status says of the default entry."""
+    """The status of the default entry."""
     known = {"key": "password", "secret_name": "db-password", "version": FIRST, "updated": START, "read_at": READ_AT}
     return StatusEntry.model_validate(known | tweaks)
 
 
 def a_status(*entries: StatusEntry, reason: str = "Synced", since: datetime = READ_AT) -> VaultSecretStatus:
-    """What is said of the default VaultSecret: that it is in sync, or for which other reason it is not."""
-    truth = {"Synced": "True", "Suspended": "Unknown"}.get(reason, "False")
-    ready = Condition(type="Ready", status=truth, reason=reason, message="So it is.", last_transition_time=since)
+    """The status of the default VaultSecret, with the Ready condition for a reason."""
+    truth = {"Synced": "True", "Suspended": "Unknown", "Waiting": "Unknown"}.get(reason, "False")
+    ready = Condition(type="Ready", status=truth, reason=reason, message="Details.", last_transition_time=since)
     return VaultSecretStatus(conditions=(ready,), entries=entries or (a_status_entry(),))
 
 
 def a_state(*keys: str, source: str = "db-password", **tweaks: Tweak) -> SecretState:
-    """What is known of the default entry's secret, or of another that fills other keys."""
+    """The state of the default entry's secret, or of another one with other keys."""
     return replace(SecretState(SecretRef(source), keys or ("password",), FIRST, START, None, READ_AT), **tweaks)
 
 
 def a_synced(*states: SecretState, change: Change = Change.NONE, detail: str = "", left_out: int = 0) -> Synced:
-    """A target in sync whose keys are those that secrets fill; the default entry's, unless others are given."""
+    """A synced target with the keys of these secrets; the default entry's, unless others are given."""
     secrets = states or (a_state(),)
     keys = frozenset(key for state in secrets if state.version is not None for key in state.keys)
     return Synced(secrets, keys, change, detail, left_out)
 
 
 def a_reading(value: str = "s3cret", **tweaks: Tweak) -> Reading:
-    """The default secret as the vault gives it."""
+    """The default secret as read from the vault."""
     return replace(Reading(SecretValue(value), FIRST, START, None, READ_AT), **tweaks)
 
 
-def an_absent(
+def a_missing_reading(
     name: str = "db-password", *, read_at: datetime = READ_AT, reason: Reason = Reason.SECRET_NOT_FOUND
 ) -> MissingReading:
-    """A secret that the vault does not have."""
-    return MissingReading(read_at, SecretNotFound(reason, f"There is no {name}.", polled_at=read_at))
+    """A secret that does not exist in the vault."""
+    return MissingReading(read_at, SecretNotFound(reason, f"There is no {name}.", observed_at=read_at))
 
 
-def a_sighting(**tweaks: Tweak) -> SecretMetadata:
-    """The default secret as a listing shows it a minute after it was read."""
+def some_metadata(**tweaks: Tweak) -> SecretMetadata:
+    """The default secret in a listing a minute after it was read."""
     observed_at = READ_AT + timedelta(minutes=1)
     return replace(SecretMetadata(readable=True, updated=START, expires=None, observed_at=observed_at), **tweaks)
 
 
+"""Former names, until no test uses them."""
+
+
+def a_listing(*secrets: SecretMetadata) -> VaultListing:
+    """A complete listing of a vault with these secrets, each under its name."""
+    return VaultListing({metadata.name.lower(): metadata for metadata in secrets})
+
+
 NOW_MISSING: Final = Missing(READ_AT + timedelta(minutes=1))
-"""A poll has looked for a secret in vain, a minute after the default secret was read."""
+"""A poll did not find the secret, a minute after the default secret was read."""
 
 
 def an_observed(vault_secret: VaultSecret | None = None, **tweaks: Tweak) -> Observed:
-    """The target of a VaultSecret, intact, with one key, `password`, as it was last applied."""
+    """The unchanged target of a VaultSecret with one key, `password`, as last applied."""
     owner = vault_secret or a_vault_secret()
     uid = owner.metadata.uid
     intact = Observed(
@@ -138,3 +148,21 @@ def an_observed(vault_secret: VaultSecret | None = None, **tweaks: Tweak) -> Obs
         managers=(),
     )
     return replace(intact, **tweaks)
+
+
+CONFIG: Final = Config(dns_suffixes=(".vault.azure.net",), recheck=FAR, expiry_notice=NOTICE)
+"""The settings that reconciles use."""
+
+
+def some_inputs(
+    vault_secret: VaultSecret | None = None,
+    target: Observed | None = None,
+    *,
+    view: VaultView = UNKNOWN,
+    plan: Plan | None = None,
+    **tweaks: Tweak,
+) -> Inputs:
+    """The inputs of a reconcile a minute after the default secret was read, with the plan that follows from them."""
+    wanted, now = vault_secret or a_vault_secret(), tweaks.pop("now", READ_AT + timedelta(minutes=1))
+    made = plan or plan_for(wanted, target, view, now=now, recheck=FAR)
+    return replace(Inputs(wanted, target, (), view, made, CONFIG, now), **tweaks)

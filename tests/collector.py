@@ -1,4 +1,4 @@
-"""A collector of traces, as far as OTLP over HTTP goes: takes in what is sent, read by OpenTelemetry's own types."""
+"""A collector of traces by OTLP over HTTP: receives spans and parses them with OpenTelemetry's own types."""
 
 import gzip
 import threading
@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-SOON: Final = 30.0
+SOON: Final = 300.0
 """Seconds within which spans come that are sent ten times a second."""
 
 

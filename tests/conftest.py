@@ -19,6 +19,7 @@ from tests.controlplane.golang import GoMissing
 from tests.controlplane.helm import Helm
 from tests.controlplane.plane import ControlPlane
 from tests.controlplane.promtool import Promtool
+from tests.e2e.kubernetes import KubernetesApi
 from tests.emulator.client import EmulatedVault, Emulator
 
 _ROOT: Final = Path(__file__).parents[1]
@@ -29,17 +30,19 @@ _NEED_PROGRAMS: Final = {
     "helm": TOOLS,
     "prometheus": MONITORING,
     "promtool": MONITORING,
+    "runner": TOOLS,
 }
 
-# A deadline measures this machine's mood. Without --hypothesis-profile=ci examples are new in each run.
+# A deadline depends on the machine. Without --hypothesis-profile=ci examples are new in each run.
 settings.register_profile("local", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, database=None, print_blob=True)
+settings.register_profile("fast", deadline=None, max_examples=10)
 settings.register_profile("soak", deadline=None, max_examples=5000, print_blob=True)
 settings.load_profile("local")
 
 
 def aloud(config: pytest.Config) -> AbstractContextManager[None]:
-    """Lets what is printed meanwhile reach the terminal."""
+    """Shows what is printed meanwhile on the terminal."""
     capture: Any = config.pluginmanager.getplugin("capturemanager")
     uncaptured: AbstractContextManager[None] = capture.global_and_fixture_disabled()
     return uncaptured
@@ -68,8 +71,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     with aloud(session.config):
         try:
             ensure_tools(_ENVIRON, sys.stderr, tuple(needed))
-        except (BuildFailed, GoMissing) as trouble:
-            pytest.exit(f"{trouble}\n`make tools` tries again; -m 'not cluster' leaves these tests out.", returncode=1)
+        except (BuildFailed, GoMissing) as error:
+            pytest.exit(f"{error}\n`make tools` tries again; -m 'not cluster' leaves these tests out.", returncode=1)
 
 
 @pytest.fixture(scope="session")
@@ -111,13 +114,21 @@ def prometheus() -> Path:
     return ensure_tools(_ENVIRON, sys.stderr, MONITORING)["prometheus"]
 
 
+@pytest.fixture(scope="session")
+def _administrator(controlplane: ControlPlane) -> Iterator[KubernetesApi]:
+    """The API server for what every test needs; a kubectl process for each request would take a third of the time."""
+    with KubernetesApi(controlplane.kubeconfig) as api:
+        yield api
+
+
 @pytest.fixture
-def namespace(controlplane: ControlPlane) -> Iterator[str]:
+def namespace(_administrator: KubernetesApi) -> Iterator[str]:
     """A namespace of the test's own, deleted after it."""
     name = f"test-{uuid.uuid4().hex[:8]}"
-    controlplane.kubectl("create", "namespace", name)
+    metadata = {"name": name}
+    _administrator.create("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
     yield name
-    controlplane.kubectl("delete", "namespace", name, "--wait=false")
+    _administrator.delete(f"/api/v1/namespaces/{name}")
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""VaultSecret manifests for tests: right ones, wrong ones with what people are told, and those of the documentation."""
+"""VaultSecret manifests for tests: valid ones, invalid ones with their messages, and those of the documentation."""
 
 import copy
 import re
@@ -22,29 +22,29 @@ WORKLOAD: Final = {"kind": "Deployment", "name": "web"}
 VERSION: Final = "0f4a7c9be2d84a6c8c1f7e5d3b2a1908"
 
 
-def spec(**changes: Any) -> Spec:  # noqa: ANN401 - wrong specs hold anything
-    """A spec that is right but for the changes; None leaves a field out."""
+def spec(**changes: Any) -> Spec:  # noqa: ANN401 - invalid specs have fields of any type
+    """A spec that is valid except for the changes; None omits a field."""
     fields = {"vaultUrl": URL, "data": [ENTRY]} | changes
     return {name: copy.deepcopy(value) for name, value in fields.items() if value is not None}
 
 
 def entry(**changes: Any) -> Spec:  # noqa: ANN401 - the same
-    """A spec whose one entry is right but for the changes."""
+    """A spec whose only entry is valid except for the changes."""
     return spec(data=[ENTRY | changes])
 
 
 def source(**fields: Any) -> Spec:  # noqa: ANN401 - the same
-    """A right spec with one line of dataFrom beside its entry."""
+    """A valid spec with one item of dataFrom in addition to its entry."""
     return spec(dataFrom=[fields])
 
 
 def target(**fields: Any) -> Spec:  # noqa: ANN401 - the same
-    """A right spec with such a target."""
+    """A valid spec with this target."""
     return spec(target=fields)
 
 
 def manifest(spec: object, *, name: str = "db", namespace: str = "shop") -> dict[str, Any]:
-    """A VaultSecret as a user writes it."""
+    """A VaultSecret as written by a user."""
     return {
         "apiVersion": API_VERSION,
         "kind": KIND,
@@ -54,7 +54,7 @@ def manifest(spec: object, *, name: str = "db", namespace: str = "shop") -> dict
 
 
 def as_stored(written: Mapping[str, Any]) -> dict[str, Any]:
-    """The manifest with what the API server adds to its metadata."""
+    """The manifest with the metadata that the API server adds."""
     kept = {
         "namespace": "default",
         "uid": "6f0c0c56-7d3a-4b54-9d0c-0d5b2f8f3b11",
@@ -67,14 +67,14 @@ def as_stored(written: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Wrong:
-    """A spec that must be refused, and part of the sentence that says what to do.
+    """A spec that must be rejected, and a part of the error message.
 
-    `structural`: the API server says it in words of its own, and so does pydantic.
+    `structural`: the message is that of the API server, and pydantic has another one.
     """
 
     what: str
     spec: object
-    told: str
+    message: str
     structural: bool = False
 
     def __str__(self) -> str:
@@ -86,12 +86,12 @@ WRONG: Final = (
     Wrong("no vault", spec(vaultUrl=None), "spec.vaultUrl: Required value", structural=True),
     Wrong("a vault without TLS", spec(vaultUrl="http://shop.vault.azure.net"), "must be the vault's URI, https://"),
     Wrong("a vault's bare name", spec(vaultUrl="shop"), "for example https://shop.vault.azure.net"),
-    Wrong("a secret's identifier for a vault", spec(vaultUrl=f"{URL}/secrets/db"), "and nothing after it"),
-    Wrong("a vault with a user", spec(vaultUrl="https://me@shop.vault.azure.net"), "and nothing after it"),
-    Wrong("a vault with a query", spec(vaultUrl=f"{URL}?api-version=7.4"), "and nothing after it"),
-    Wrong("a port beyond ports", spec(vaultUrl=f"{URL}:65536"), "must be the vault's URI"),
-    Wrong("nothing wanted", spec(data=None), "must have at least one line in data or dataFrom"),
-    Wrong("empty lists", spec(data=[], dataFrom=[]), "say which secrets of the vault are wanted"),
+    Wrong("a secret's identifier for a vault", spec(vaultUrl=f"{URL}/secrets/db"), "a host name without a path"),
+    Wrong("a vault with a user", spec(vaultUrl="https://me@shop.vault.azure.net"), "a host name without a path"),
+    Wrong("a vault with a query", spec(vaultUrl=f"{URL}?api-version=7.4"), "a host name without a path"),
+    Wrong("a port above 65535", spec(vaultUrl=f"{URL}:65536"), "must be the vault's URI"),
+    Wrong("no data", spec(data=None), "must have at least one entry in data or dataFrom"),
+    Wrong("empty lists", spec(data=[], dataFrom=[]), "must have at least one entry in data or dataFrom"),
     Wrong(
         "too much data",
         spec(data=[{"key": f"key-{number}", "secretName": "db"} for number in range(257)]),
@@ -102,39 +102,39 @@ WRONG: Final = (
     Wrong("an entry without a key", spec(data=[{"secretName": "db"}]), "key: Required value", structural=True),
     Wrong("an entry without a secret", spec(data=[{"key": "a"}]), "secretName: Required value", structural=True),
     Wrong("a key with a space", entry(key="pass word"), "letters, digits, '-', '_' and '.'"),
-    Wrong("a key that climbs", entry(key="../etc"), "must be a key that a Kubernetes Secret allows"),
-    Wrong("a key of two dots", entry(key=".."), "neither '.' alone nor two dots at the start"),
-    Wrong("an underscore in the vault", entry(secretName="db_password"), "letters, digits and hyphens"),
-    Wrong("an endless name", entry(secretName="a" * 128), "may not be more than 127 bytes", structural=True),
-    Wrong("a version in words", entry(version="latest"), "or be left out to follow the newest version"),
+    Wrong("a key with a parent path", entry(key="../etc"), "must be a valid key of a Kubernetes Secret"),
+    Wrong("a key of two dots", entry(key=".."), "not '.' alone and not starting with '..'"),
+    Wrong("a secret name with an underscore", entry(secretName="db_password"), "letters, digits and hyphens"),
     Wrong(
-        "a version in capitals", entry(version=VERSION.upper()), "must be a version id, 32 digits and letters a to f"
+        "a secret name that is too long", entry(secretName="a" * 128), "may not be more than 127 bytes", structural=True
     ),
+    Wrong("a version that is a word", entry(version="latest"), "omit it to use the newest version"),
+    Wrong("a version in capitals", entry(version=VERSION.upper()), "must be a version id, 32 characters 0-9 and a-f"),
     Wrong("an unknown encoding", entry(encoding="Hex"), 'supported values: "Utf8", "Base64"', structural=True),
-    Wrong("optional in words", entry(optional="yes"), "must be of type boolean", structural=True),
-    Wrong("a path that ends in a dot", entry(property="db."), "names with dots between them, as in db.password"),
-    Wrong("no path", entry(property=""), "should be at least 1 chars long", structural=True),
+    Wrong("optional as a string", entry(optional="yes"), "must be of type boolean", structural=True),
+    Wrong("a path that ends in a dot", entry(property="db."), "names separated by dots such as db.password"),
+    Wrong("an empty path", entry(property=""), "should be at least 1 chars long", structural=True),
     Wrong(
-        "a version before a pinned one",
+        "a previous key of a pinned version",
         entry(version=VERSION, previousKey="old"),
-        "leave out version, or previousKey",
+        "previousKey and version exclude each other",
     ),
-    Wrong("a key for the version before with a space", entry(previousKey="o l d"), "letters, digits, '-', '_' and '.'"),
-    Wrong("a source of nothing", source(), "must have exactly one of object, find and certificate"),
-    Wrong("a source of two kinds", source(object="a", certificate="b"), "must have exactly one of object, find and"),
-    Wrong("a search for anything", source(find={}), "find must have names or tags"),
-    Wrong("a search by no tags", source(find={"tags": {}}), "find must have names or tags"),
-    Wrong("a search by a path", source(find={"names": "shop/*"}), "in which * and ? may stand for other characters"),
-    Wrong("a version of what is found", source(find={"names": "a*"}, version=VERSION), "leave it out beside find"),
-    Wrong("an object by an odd name", source(object="app_config"), "letters, digits and hyphens"),
-    Wrong("a prefix with a slash", source(object="a", prefix="a/"), "must be the beginning of a key"),
-    Wrong("a pattern without its group", source(object="a", rename="^app_(.*)$"), "with a group named key"),
-    Wrong("a certificate with a prefix", source(certificate="a", prefix="a"), "keys are tls.crt and tls.key"),
-    Wrong("an object's root", source(object="a", ca=True), "are for a certificate: leave them out otherwise"),
+    Wrong("a previous key with a space", entry(previousKey="o l d"), "letters, digits, '-', '_' and '.'"),
+    Wrong("a source without a kind", source(), "must have exactly one of object, find and certificate"),
+    Wrong("a source with two kinds", source(object="a", certificate="b"), "must have exactly one of object, find and"),
+    Wrong("an empty find", source(find={}), "find must have names or tags"),
+    Wrong("a find with empty tags", source(find={"tags": {}}), "find must have names or tags"),
+    Wrong("a find with a slash", source(find={"names": "shop/*"}), "and the wildcards * and ?"),
+    Wrong("a version of a find", source(find={"names": "a*"}, version=VERSION), "omit it with find"),
+    Wrong("an object with an underscore", source(object="app_config"), "letters, digits and hyphens"),
+    Wrong("a prefix with a slash", source(object="a", prefix="a/"), "must be a prefix for keys"),
+    Wrong("a rename without the group", source(object="a", rename="^app_(.*)$"), "with a group named key"),
+    Wrong("a certificate with a prefix", source(certificate="a", prefix="a"), "the keys of a certificate are tls.crt"),
+    Wrong("a root for an object", source(object="a", ca=True), "apply to certificate only"),
     Wrong(
-        "an object's store",
+        "a key store for an object",
         source(object="a", keyStore={"key": "a", "passwordKey": "b"}),
-        "are for a certificate: leave them out otherwise",
+        "apply to certificate only",
     ),
     Wrong(
         "a store without a password",
@@ -143,7 +143,7 @@ WRONG: Final = (
         structural=True,
     ),
     Wrong(
-        "an unknown way out of a collision",
+        "an unknown onCollision",
         source(object="a", onCollision="Merge"),
         'supported values: "Fail", "Replace"',
         structural=True,
@@ -154,35 +154,39 @@ WRONG: Final = (
         "must have at most 32 items",
         structural=True,
     ),
-    Wrong("a template for a key with a space", target(template={"a b": ""}), "each template's key must be one"),
-    Wrong("a template for a key that climbs", target(template={"../a": ""}), "each template's key must be one"),
+    Wrong("a template for a key with a space", target(template={"a b": ""}), "each key must be a valid key of a"),
     Wrong(
-        "an endless template",
+        "a template for a key with a parent path", target(template={"../a": ""}), "each key must be a valid key of a"
+    ),
+    Wrong(
+        "a template that is too long",
         target(template={"a": "x" * 16385}),
         "may not be more than 16384 bytes",
         structural=True,
     ),
-    Wrong("immutable in words", target(immutable="yes"), "must be of type boolean", structural=True),
-    Wrong("a hasty interval", spec(refreshInterval="5s"), "must be a duration between 10s and 24h"),
-    Wrong("a lazy interval", spec(refreshInterval="24h1s"), "must be a duration between 10s and 24h"),
-    Wrong("an interval without a unit", spec(refreshInterval="120"), "written like 30s, 2m or 1h30m"),
-    Wrong("an interval in days", spec(refreshInterval="1d"), "written like 30s, 2m or 1h30m"),
+    Wrong("immutable as a string", target(immutable="yes"), "must be of type boolean", structural=True),
+    Wrong("an interval that is too short", spec(refreshInterval="5s"), "must be a duration between 10s and 24h"),
+    Wrong("an interval that is too long", spec(refreshInterval="24h1s"), "must be a duration between 10s and 24h"),
+    Wrong("an interval without a unit", spec(refreshInterval="120"), "such as 30s, 2m or 1h30m"),
+    Wrong("an interval in days", spec(refreshInterval="1d"), "such as 30s, 2m or 1h30m"),
     Wrong("an interval as a number", spec(refreshInterval=120), "must be of type string", structural=True),
-    Wrong("an unknown fate", spec(onDelete="Keep"), 'supported values: "Delete", "Retain"', structural=True),
+    Wrong("an unknown onDelete", spec(onDelete="Keep"), 'supported values: "Delete", "Retain"', structural=True),
     Wrong(
-        "an unknown fate of what is deleted",
+        "an unknown onSourceDeleted",
         spec(onSourceDeleted="Keep"),
         'supported values: "Retain", "Delete"',
         structural=True,
     ),
-    Wrong("a hasty deletion", spec(deleteAfter="59s"), "must be a duration between 1m and 720h"),
-    Wrong("a deletion in days", spec(deleteAfter="7d"), "written like 30s, 2m or 1h30m"),
-    Wrong("a workload for a list", spec(restart="Deployment/web"), "must be of type array", structural=True),
+    Wrong("a grace period that is too short", spec(deleteAfter="59s"), "must be a duration between 1m and 720h"),
+    Wrong("a grace period in days", spec(deleteAfter="7d"), "such as 30s, 2m or 1h30m"),
+    Wrong("a workload that is not a list", spec(restart="Deployment/web"), "must be of type array", structural=True),
     Wrong("a pod to restart", spec(restart=[{"kind": "Pod", "name": "web"}]), '"Deployment"', structural=True),
-    Wrong("a nameless workload", spec(restart=[{"kind": "Deployment"}]), "name: Required value", structural=True),
+    Wrong("a workload without a name", spec(restart=[{"kind": "Deployment"}]), "name: Required value", structural=True),
     Wrong("a workload in capitals", spec(restart=[WORKLOAD | {"name": "Web"}]), "must be a workload's name"),
     Wrong(
-        "restarts without a pause", spec(restart=[WORKLOAD | {"minInterval": "1s"}]), "must be a duration between 10s"
+        "a restart interval that is too short",
+        spec(restart=[WORKLOAD | {"minInterval": "1s"}]),
+        "must be a duration between 10s",
     ),
     Wrong("one workload twice", spec(restart=[WORKLOAD, WORKLOAD]), "Duplicate value", structural=True),
     Wrong(
@@ -191,28 +195,41 @@ WRONG: Final = (
         "must have at most 16 items",
         structural=True,
     ),
-    Wrong("suspend in words", spec(suspend="true"), "must be of type boolean", structural=True),
+    Wrong("suspend as a string", spec(suspend="true"), "must be of type boolean", structural=True),
     Wrong("a target in capitals", target(name="DB"), "must be a Secret's name: lower-case letters"),
     Wrong("an empty type", target(type=""), "should be at least 1 chars long", structural=True),
     Wrong(
-        "a login to the cluster",
+        "a service account token",
         target(type="kubernetes.io/service-account-token"),
-        "Kubernetes would turn such a Secret into a login to the cluster",
+        "such a Secret is a credential for the Kubernetes API",
     ),
-    Wrong("a node's login", target(type="bootstrap.kubernetes.io/token"), "into a login to the cluster"),
+    Wrong("a bootstrap token", target(type="bootstrap.kubernetes.io/token"), "is a credential for the Kubernetes API"),
     Wrong("a certificate without its key", target(type="kubernetes.io/tls"), "needs the keys tls.crt and tls.key"),
-    Wrong("a registry without its login", target(type="kubernetes.io/dockerconfigjson"), "needs the key .dockerconfig"),
     Wrong(
-        "a login without a user",
+        "registry credentials without their key",
+        target(type="kubernetes.io/dockerconfigjson"),
+        "needs the key .dockerconfig",
+    ),
+    Wrong(
+        "basic-auth without its keys",
         entry(key="token") | {"target": {"type": "kubernetes.io/basic-auth"}},
         "needs the key username or password",
     ),
-    Wrong("our label", target(labels={"vaultsync.dev/owner-uid": "me"}), "vaultsync sets them itself"),
-    Wrong("our mark", target(labels={"app.kubernetes.io/managed-by": "me"}), "leave out app.kubernetes.io/managed-by"),
-    Wrong("our annotation", target(annotations={"vaultsync.dev/applied": "{}"}), "vaultsync sets them itself"),
+    Wrong("a reserved label", target(labels={"vaultsync.dev/owner-uid": "me"}), "vaultsync sets them itself"),
+    Wrong(
+        "the managed-by label",
+        target(labels={"app.kubernetes.io/managed-by": "me"}),
+        "must not contain app.kubernetes.io/managed-by",
+    ),
+    Wrong("a reserved annotation", target(annotations={"vaultsync.dev/applied": "{}"}), "vaultsync sets them itself"),
     Wrong("a label's key with a space", target(labels={"my team": "x"}), "for example team or example.com/team"),
-    Wrong("a label's value with a space", target(labels={"team": "my shop"}), "other text belongs into annotations"),
-    Wrong("a label's endless value", target(labels={"team": "x" * 64}), "not be more than 63 bytes", structural=True),
+    Wrong("a label's value with a space", target(labels={"team": "my shop"}), "use annotations for other text"),
+    Wrong(
+        "a label value that is too long",
+        target(labels={"team": "x" * 64}),
+        "not be more than 63 bytes",
+        structural=True,
+    ),
     Wrong("an annotation without a name", target(annotations={"example.com/": "x"}), "each key must be a name"),
     Wrong(
         "too many annotations",
@@ -223,7 +240,7 @@ WRONG: Final = (
 )
 
 RIGHT: Final = {
-    "the least": spec(),
+    "minimal": spec(),
     "the vault's URI as the portal shows it": spec(vaultUrl="https://Shop.vault.azure.net/"),
     "a vault on a port": spec(vaultUrl="https://localhost:65535"),
     "keys of all kinds": spec(
@@ -261,17 +278,17 @@ RIGHT: Final = {
         suspend=True,
     ),
     "a JSON pointer": entry(property="/db/0/a~1b"),
-    "the version before": entry(previousKey="password.old"),
-    "nothing but an object": spec(data=None, dataFrom=[{"object": "app"}]),
-    "a certificate as the vault keeps it": spec(
+    "the previous version": entry(previousKey="password.old"),
+    "an object only": spec(data=None, dataFrom=[{"object": "app"}]),
+    "a certificate from dataFrom": spec(
         data=None, dataFrom=[{"certificate": "shop-tls"}], target={"type": "kubernetes.io/tls"}
     ),
-    "a login by a template": spec(
+    "registry credentials from a template": spec(
         data=[ENTRY], target={"type": "kubernetes.io/dockerconfigjson", "template": {".dockerconfigjson": "{}"}}
     ),
     "the shortest interval": spec(refreshInterval="10s"),
     "the longest interval": spec(refreshInterval="1440m"),
-    "the most patient deletion": spec(onSourceDeleted="Delete", deleteAfter="720h"),
+    "the longest grace period": spec(onSourceDeleted="Delete", deleteAfter="720h"),
     "every kind of workload": spec(
         restart=[{"kind": kind, "name": "web"} for kind in ("Deployment", "StatefulSet", "DaemonSet")]
     ),
@@ -279,14 +296,14 @@ RIGHT: Final = {
         data=[{"key": "tls.crt", "secretName": "chain"}, {"key": "tls.key", "secretName": "key"}],
         target={"type": "kubernetes.io/tls"},
     ),
-    "a login": target(type="kubernetes.io/basic-auth"),
-    "the most entries": spec(data=[{"key": f"key-{number}", "secretName": "db"} for number in range(256)]),
+    "basic-auth": target(type="kubernetes.io/basic-auth"),
+    "the maximum of entries": spec(data=[{"key": f"key-{number}", "secretName": "db"} for number in range(256)]),
 }
-"""Specs that must be accepted, by what they show."""
+"""Specs that must be accepted, by name."""
 
 
 def documented() -> dict[str, dict[str, Any]]:
-    """Every VaultSecret that the documentation shows, by the place where it stands."""
+    """Every VaultSecret in the documentation, by page and line."""
     return {
         f"{page.relative_to(_ROOT)}:{text.count(chr(10), 0, block.start()) + 1}": document
         for page in sorted([_ROOT / "README.md", *(_ROOT / "docs").rglob("*.md")])

@@ -1,4 +1,4 @@
-"""Specs of VaultSecrets at random, around the edges of what is right."""
+"""Hypothesis strategies for specs of VaultSecrets around the limits of what is valid."""
 
 import copy
 from typing import Any, Final
@@ -9,7 +9,7 @@ from tests.manifests import ENTRY, RIGHT, URL, VERSION
 
 
 def _near(right: st.SearchStrategy[Any], letters: str, longest: int = 6, prefix: str = "") -> st.SearchStrategy[Any]:
-    """Right values, and texts that are nearly right."""
+    """Valid values, and texts that are almost valid."""
     return right | st.text(letters, max_size=longest).map(lambda text: prefix + text)
 
 
@@ -20,7 +20,7 @@ _JUNK: Final[st.SearchStrategy[Any]] = st.one_of(
     st.lists(st.text(max_size=2), max_size=2),
     st.dictionaries(st.text(max_size=2), st.text(max_size=2), max_size=2),
 )
-"""Anything but null: a client may leave a field out by it, and the API server makes of it what it likes."""
+"""Any value except null: the API server drops or keeps null fields, depending on their defaults."""
 
 _QUALIFIED: Final = _near(
     st.sampled_from(
@@ -101,9 +101,9 @@ _NEAR: Final[dict[tuple[str, ...], st.SearchStrategy[Any]]] = {
 
 @st.composite
 def specs(draw: st.DrawFn) -> object:
-    """Specs around the edges of what is right: about half are wrong, mostly in one place."""
-    wanted = draw(st.sampled_from(list(RIGHT.values())[:-1]))
-    made: Any = copy.deepcopy(wanted)
+    """Specs around the limits of what is valid: about half are invalid, mostly in one field."""
+    base = draw(st.sampled_from(list(RIGHT.values())[:-1]))
+    made: Any = copy.deepcopy(base)
     for place in draw(st.lists(st.sampled_from(list(_NEAR)), max_size=3, unique=True)):
         holder = _holder(made, place)
         holder[place[-1]] = draw(_NEAR[place])

@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from vaultsync.api import ObjectKey
-from vaultsync.api.restarts import WorkloadKind
+from vaultsync.api.v1alpha1 import WorkloadKind
 
 RESOURCES: Final = {
     WorkloadKind.DEPLOYMENT: "deployments",
@@ -14,7 +14,7 @@ RESOURCES: Final = {
 
 
 def a_workload(kind: WorkloadKind, key: ObjectKey) -> dict[str, Any]:
-    """A workload whose pod has a password that is nobody's business; there is no node here that would run it."""
+    """A workload whose pod has a password that must not be read; there is no node that would run it."""
     labels = {"app": key.name}
     container = {"name": "app", "image": "example.invalid/app", "env": [{"name": "PASSWORD", "value": "n0t-ours"}]}
     spec: dict[str, Any] = {

@@ -1,1 +1,1 @@
-"""The chart's dashboard as a picture: ten lively minutes on real parts, asked of a real Prometheus, drawn."""
+"""The picture of the chart's dashboard: ten minutes of a workload, queried from a real Prometheus, and drawn."""

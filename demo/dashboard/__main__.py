@@ -13,11 +13,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from demo.dashboard.life import SECONDS, VAULTS, Life, play
+from demo.dashboard.environment import Environment, environment
 from demo.dashboard.page import draw
 from demo.dashboard.panels import Panel, Query, panels_of
 from demo.dashboard.record import Moment, Record, Series
-from demo.dashboard.stage import Stage, stage
+from demo.dashboard.workload import SECONDS, VAULTS, Workload, run
 from tests.chart.dashboard import FILE
 from tests.controlplane.prometheus import History
 
@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--again", action="store_true", help="draw what was answered the last time")
     parser.add_argument("file", nargs="?", type=Path, default=PICTURE, help="where to; .svg or .png")
     options = parser.parse_args(arguments)
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # so that what was started is ended
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # ends what was started
     panels = panels_of(json.loads(FILE.read_text()))
     if options.again and not KEPT.exists():
         parser.error(f"{KEPT.relative_to(ROOT)} is not there: draw once without --again")
@@ -56,13 +56,15 @@ def main(arguments: list[str]) -> int:
 
 
 def _watched(panels: list[Panel]) -> Record:
-    """Let life go on before an operator, and ask afterwards what was seen."""
-    with stage(list(VAULTS)) as ready:
-        life = Life(ready.api, ready.emulator, random.Random(_SEED))  # noqa: S311  no secret comes of it
-        life.prepare()
-        began, started = time.time(), time.monotonic()  # noqa: TID251  Prometheus speaks of the machine's own time
-        print(f"Ten minutes of life, until {time.strftime('%H:%M:%S', time.localtime(began + SECONDS))}:", flush=True)
-        moments = play(life.deeds(), clock=lambda: time.monotonic() - started, wait=time.sleep, say=_say)
+    """Run the workload, and query Prometheus afterwards."""
+    with environment(list(VAULTS)) as ready:
+        workload = Workload(ready.api, ready.emulator, random.Random(_SEED))  # noqa: S311  no secret comes of it
+        workload.prepare()
+        began, started = time.time(), time.monotonic()  # noqa: TID251  Prometheus uses the machine's own time
+        print(
+            f"Ten minutes of workload, until {time.strftime('%H:%M:%S', time.localtime(began + SECONDS))}:", flush=True
+        )
+        moments = run(workload.actions(), clock=lambda: time.monotonic() - started, wait=time.sleep, say=_say)
         time.sleep(max(0.0, started + SECONDS - time.monotonic()))
         return _asked(ready, panels, moments, began)
 
@@ -71,11 +73,11 @@ def _say(at: float, text: str) -> None:
     print(f"  {at // 60:2.0f}:{at % 60:02.0f}  {text}", flush=True)
 
 
-def _asked(ready: Stage, panels: list[Panel], moments: list[Moment], began: float) -> Record:
+def _asked(ready: Environment, panels: list[Panel], moments: list[Moment], began: float) -> Record:
     names = {ready.emulator.vault_url(name): name for name in VAULTS}
 
     def answer(query: Query) -> list[Series]:
-        """What a panel gets; of an instant query there is the end alone, and in the order that it asks for."""
+        """The series of a query; an instant query has the last point alone, in its own order."""
         asked = query.over(_RATES_OVER)
         if query.instant:
             now = [History(each.labels, [(began + SECONDS, each.value)]) for each in ready.prometheus.query(asked)]

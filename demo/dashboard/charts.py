@@ -1,4 +1,4 @@
-"""Draws one panel into its rectangle, by its kind, in the manner of Grafana. Does not say where the rectangle is."""
+"""Draws one panel into its rectangle, by its kind, as Grafana does; does not place the rectangle."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -10,7 +10,7 @@ from demo.dashboard.record import Record
 from demo.dashboard.sheet import INK, PALE, Rectangle, Sheet, rows_of, shortened, width_of
 
 _NAMED: Final = {"green": "#73bf69", "red": "#f2495c", "": INK}
-"""What the dashboard's colors look like on a dark ground."""
+"""The dashboard's colors on a dark background."""
 
 _PAD: Final = 8.0
 _TITLE: Final = 17.0

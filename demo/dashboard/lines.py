@@ -1,4 +1,4 @@
-"""Draws lines over time, and what belongs to them: axes, marks of what happened, names. Knows no other panels."""
+"""Draws lines over time with axes, marks and legends; knows no other panels."""
 
 import math
 from collections.abc import Sequence
@@ -58,7 +58,7 @@ def draw_lines(sheet: Sheet, panel: Panel, record: Record, place: Rectangle) -> 
 
 
 def draw_line(axes: Axes, points: Points, step: float, color: str, *, fill: float) -> None:
-    """Draw a line that has gaps where nothing was there to see; what was there for a moment is a point."""
+    """Draw a line with gaps where points are missing; a single point is a dot."""
     for run in runs_of(points, step):
         moments, values = zip(*_corners(run), strict=True)
         marker = "o" if len(run) == 1 else ""
@@ -68,7 +68,7 @@ def draw_line(axes: Axes, points: Points, step: float, color: str, *, fill: floa
 
 
 def runs_of(points: Points, step: float) -> list[list[tuple[float, float]]]:
-    """Break a line where a point is missing; what is no number is passed over."""
+    """Break a line where a point is missing; NaN is skipped."""
     numbers = [point for point in points if not math.isnan(point[1])]
     runs = [numbers[:1]] if numbers else []
     for before, point in pairwise(numbers):
@@ -79,7 +79,7 @@ def runs_of(points: Points, step: float) -> list[list[tuple[float, float]]]:
 
 
 def _corners(run: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Leave out the points at which a level line just goes on: the file is shorter, and the line the same."""
+    """Drop the inner points of a level line, which makes the file shorter."""
     inner = [
         point
         for before, point, after in zip(run, run[1:], run[2:], strict=False)
@@ -89,7 +89,7 @@ def _corners(run: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
 
 
 def _rule(axes: Axes, record: Record, values: Sequence[float], unit: str) -> None:
-    """Give the axes their bounds, their ticks and the marks of what happened."""
+    """Set the bounds, ticks and marks of the axes."""
     top = max(values, default=0) * 1.08 or 1
     factor, word = scale(top, unit)
     whole = all(value == int(value) for value in values)
@@ -120,7 +120,7 @@ def _rule(axes: Axes, record: Record, values: Sequence[float], unit: str) -> Non
 
 
 def _draw_names(sheet: Sheet, lines: Sequence[_Line], place: Rectangle) -> float:
-    """Write the names of the lines at the bottom; gives how much room that took.
+    """Write the legend at the bottom; returns its height.
 
     Where they take more than a row, those of lines that were at zero all the time are left out.
     """

@@ -21,7 +21,7 @@ def readable(value: float, unit: str = "") -> str:
 
 
 def scale(value: float, unit: str) -> tuple[float, str]:
-    """What a number of that size is divided by in that unit, and the word that then follows it."""
+    """The divisor for a number of that size in that unit, and the suffix."""
     steps = _SCALES.get(unit, _SHORT)
     factor, word = next((step for step in reversed(steps) if abs(value) >= step[0]), steps[0])
     if value == 0:

@@ -1,4 +1,4 @@
-"""The whole dashboard on one page: where everything is. How a panel looks is said elsewhere."""
+"""The layout of the dashboard on one page; does not draw panels."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +25,7 @@ _CAPTIONS: Final = 2
 
 
 def draw(panels: Sequence[Panel], record: Record, file: Path) -> None:
-    """Draw all panels at their places, below a title and a list of what happened; an .svg or .png, by its name."""
+    """Draw all panels below a title and the list of marks, as .svg or .png by the name of the file."""
     width = _COLUMNS * _COLUMN + 2 * _MARGIN
     head = _TITLE + _LINE * -(-len(record.moments) // _CAPTIONS) + 6
     rows = [panel.place.y for panel in panels if panel.kind is Kind.ROW]
@@ -42,7 +42,7 @@ def draw(panels: Sequence[Panel], record: Record, file: Path) -> None:
 
 
 def _draw_captions(sheet: Sheet, moments: Sequence[Moment], width: float) -> None:
-    """Say what the marks in the panels mean, column by column."""
+    """Write the list of marks, column by column."""
     high = -(-len(moments) // _CAPTIONS)
     for index, moment in enumerate(moments):
         column, row = divmod(index, high)

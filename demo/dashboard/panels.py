@@ -1,4 +1,4 @@
-"""The panels of Grafana's dashboard file: what each asks, and how it wants to look. Neither asks nor draws.
+"""The panels of Grafana's dashboard file: their queries and their options; neither queries nor draws.
 
 https://grafana.com/docs/grafana/latest/dashboards/build-dashboards/view-dashboard-json-model/
 """
@@ -34,7 +34,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What is asked of Prometheus, and what its series are called; an `instant` one is about the end alone."""
+    """A query for Prometheus with the legend of its series; an `instant` one has the last point alone."""
 
     expression: str
     legend: str = ""
@@ -45,7 +45,7 @@ class Query:
         return self.expression.replace(_RATE_INTERVAL, interval)
 
     def label(self, labels: Mapping[str, str]) -> str:
-        """What a series with these labels is called; a label that it does not have leaves a gap."""
+        """The legend of a series with these labels; a missing label is empty."""
         return _LABEL.sub(lambda found: labels.get(found[1], ""), self.legend)
 
 
@@ -59,7 +59,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One panel; what its kind has no use for is empty."""
+    """One panel; fields that its kind does not use are empty."""
 
     number: int
     kind: Kind

@@ -1,4 +1,4 @@
-"""What is drawn: the answers of Prometheus to all panels, and what happened meanwhile; kept as a file, asks nobody."""
+"""The data to draw: the answers of Prometheus for all panels, and the marks; stored as a file, queries nothing."""
 
 import json
 import math
@@ -45,7 +45,7 @@ class Record:
     answers: Mapping[str, Sequence[Series]]
 
     def lines(self, panel: Panel) -> list[tuple[str, Points]]:
-        """What a panel with lines shows: names and points, those that have none left out."""
+        """The lines of a panel: names and points, without lines that have none."""
         found = [(query.label(series.labels), series) for query in panel.queries for series in self._to(query)]
         return [(name, series.points) for name, series in found if not math.isnan(series.last)]
 
@@ -56,7 +56,7 @@ class Record:
         return [[each.get(column, "") for column in panel.columns] for each in fields]
 
     def unanswered(self, panel: Panel) -> list[str]:
-        """The expressions that a panel asks for and that show nothing."""
+        """The expressions of panels that show nothing."""
         return [
             query.expression for query in panel.queries if all(math.isnan(series.last) for series in self._to(query))
         ]
@@ -75,7 +75,7 @@ class Record:
 
     @classmethod
     def read(cls, file: Path) -> Self:
-        """Take up what was kept."""
+        """Read a stored record."""
         kept = json.loads(file.read_text())
         answers = {
             expression: [Series(labels, [(at, value) for at, value in points]) for labels, points in answer]

@@ -137,14 +137,14 @@ def width_of(text: str, size: float, *, bold: bool = False) -> float:
 
 
 def shortened(text: str, size: float, width: float) -> str:
-    """As much of a line as there is room for, with an ellipsis where it was cut."""
+    """The text, cut to the room with an ellipsis."""
     if width_of(text, size) <= width:
         return text
     return next((f"{text[:end]}…" for end in range(len(text), 0, -1) if width_of(f"{text[:end]}…", size) <= width), "…")
 
 
 def rows_of(widths: Iterable[float], room: float) -> list[list[int]]:
-    """Break things of such widths into rows, as words into lines; gives their positions."""
+    """Break items of such widths into rows; returns their positions."""
     rows: list[list[int]] = []
     left = 0.0
     for index, width in enumerate(widths):
@@ -157,7 +157,7 @@ def rows_of(widths: Iterable[float], room: float) -> list[list[int]]:
 
 
 def _trimmed(svg: str) -> str:
-    """Let paths say no more than a reader sees, and letters come from the nearest font where ours is missing."""
+    """Simplify paths, and use the nearest font where ours is missing."""
     paths = _PATH_DATA.sub(lambda path: _MANY_DIGITS.sub(_tenth, path[0]).replace(" \n", ""), svg)
     return _NO_TURN.sub("", paths).replace(f"'{_FONT}'", f"'{_FONT}', {_ALIKE}, sans-serif")
 

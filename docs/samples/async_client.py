@@ -1,8 +1,8 @@
-"""The same with asyncio: read many secrets at once with one client and one login.
+"""With asyncio: read many secrets concurrently with one client and one login.
 
     python async_client.py https://shop.vault.azure.net
 
-runs it against a vault of yours, with a login that azure-identity finds; it touches secrets named `sample-…` alone.
+runs it against your vault, with an identity that azure-identity finds; it changes only secrets named `sample-…`.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from kvsecrets import AsyncSecretClient
 
 
 async def run(client: AsyncSecretClient) -> None:
-    """Write some secrets, and read them all at once."""
+    """Write some secrets, and read them concurrently."""
     names = [f"sample-{number}" for number in range(5)]
     await asyncio.gather(*[client.set_secret(name, f"value of {name}") for name in names])
 
@@ -28,7 +28,7 @@ async def run(client: AsyncSecretClient) -> None:
 
 
 async def main() -> None:
-    """Run it against the vault whose URL is given."""
+    """Run it against the vault at the given URL."""
     url = sys.argv[1]
     async with DefaultAzureCredential() as credential, AsyncSecretClient(url, credential) as client:
         await run(client)

@@ -1,8 +1,8 @@
-"""Back a secret up with all its versions, lose it, and bring it back.
+"""Back up a secret with all its versions, purge it, and restore it.
 
     python backup_and_restore.py https://shop.vault.azure.net
 
-runs it against a vault of yours, with a login that azure-identity finds; it touches secrets named `sample-…` alone, and
+runs it against your vault, with an identity that azure-identity finds; it changes only secrets named `sample-…`. It
 needs a vault without purge protection.
 """
 
@@ -35,7 +35,7 @@ def run(client: SecretClient, folder: Path) -> None:
 
 
 def restore(client: SecretClient, backup: bytes, patience: float = 60) -> SecretProperties:
-    """Restore a backup; after a purge it takes the vault some seconds until the name is free again."""
+    """Restore a backup; after a purge it takes some seconds until the name is available again."""
     give_up_at = time.monotonic() + patience
     while True:
         try:
@@ -47,7 +47,7 @@ def restore(client: SecretClient, backup: bytes, patience: float = 60) -> Secret
 
 
 def main() -> None:
-    """Run it against the vault whose URL is given."""
+    """Run it against the vault at the given URL."""
     with DefaultAzureCredential() as credential, SecretClient(sys.argv[1], credential) as client:
         run(client, Path.cwd())
 

@@ -2,7 +2,7 @@
 
     python hello_world.py https://shop.vault.azure.net
 
-runs it against a vault of yours, with a login that azure-identity finds; it touches secrets named `sample-…` alone.
+runs it against your vault, with an identity that azure-identity finds; it changes only secrets named `sample-…`.
 """
 
 import sys
@@ -14,7 +14,7 @@ from kvsecrets import CLEAR, SecretClient
 
 
 def run(client: SecretClient) -> None:
-    """Go through the life of one secret."""
+    """Create, read, update and delete one secret."""
     secret = client.set_secret("sample-password", "correct horse", tags={"team": "shop"})
     print(f"set      {secret.name}, version {secret.properties.version}")
     print(f"         its value prints as {secret.value}, and is {len(secret.value.reveal())} characters long")
@@ -40,7 +40,7 @@ def run(client: SecretClient) -> None:
 
 
 def main() -> None:
-    """Run it against the vault whose URL is given."""
+    """Run it against the vault at the given URL."""
     with DefaultAzureCredential() as credential, SecretClient(sys.argv[1], credential) as client:
         run(client)
 

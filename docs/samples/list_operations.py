@@ -1,8 +1,8 @@
-"""List secrets, their versions and deleted secrets, by item and by page; find what expires soon.
+"""List secrets, their versions and deleted secrets, by item and by page; find secrets that expire soon.
 
     python list_operations.py https://shop.vault.azure.net
 
-runs it against a vault of yours, with a login that azure-identity finds; it touches secrets named `sample-…` alone.
+runs it against your vault, with an identity that azure-identity finds; it changes only secrets named `sample-…`.
 """
 
 import sys
@@ -14,7 +14,7 @@ from kvsecrets import SecretClient
 
 
 def run(client: SecretClient) -> None:
-    """Look at everything in a vault without reading a single value."""
+    """List everything in a vault without reading a value."""
     soon = datetime.now(UTC) + timedelta(days=30)
     client.set_secret("sample-password", "correct horse", expires_on=soon - timedelta(days=10))
     client.set_secret("sample-password", "battery staple", expires_on=soon - timedelta(days=5))
@@ -27,13 +27,13 @@ def run(client: SecretClient) -> None:
         due = " and expires soon" if properties.expires_on and properties.expires_on < soon else ""
         print(f"{properties.name} is {state}{due}")
 
-    # Versions come in the order of their ids, which is random; two of one second cannot be told apart by their dates.
+    # Versions are listed in the order of their ids, which is random; dates do not distinguish two of the same second.
     versions = sorted(
         client.list_properties_of_secret_versions("sample-password"), key=lambda each: each.created_on or soon
     )
     print(f"sample-password has {len(versions)} versions, the first of {versions[0].created_on:%Y-%m-%d}")
 
-    # A page may be short or empty and still have others after it; its token leads on, tomorrow and elsewhere too.
+    # A page may be short or empty and not be the last; its token stays valid, also later and in another process.
     pages = client.list_properties_of_secrets().by_page(max_page_size=1)
     first = next(pages)
     print(f"the first page holds {[properties.name for properties in first.items]}")
@@ -46,7 +46,7 @@ def run(client: SecretClient) -> None:
 
 
 def main() -> None:
-    """Run it against the vault whose URL is given."""
+    """Run it against the vault at the given URL."""
     with DefaultAzureCredential() as credential, SecretClient(sys.argv[1], credential) as client:
         run(client)
 

@@ -1,8 +1,8 @@
-"""Recover a deleted secret, take up an operation again later, and destroy a secret for good.
+"""Recover a deleted secret, resume an operation later, and purge a secret permanently.
 
     python recover_and_purge.py https://shop.vault.azure.net
 
-runs it against a vault of yours, with a login that azure-identity finds; it touches secrets named `sample-…` alone.
+runs it against your vault, with an identity that azure-identity finds; it changes only secrets named `sample-…`.
 """
 
 import sys
@@ -17,8 +17,8 @@ def run(client: SecretClient) -> None:
     client.set_secret("sample-password", "correct horse")
 
     deletion = client.begin_delete_secret("sample-password")
-    print(f"deleting {deletion.value.name}; its name stays taken")
-    note = deletion.id  # could be written down here and taken up by another program
+    print(f"deleting {deletion.value.name}; its name remains reserved")
+    note = deletion.id  # could be stored, and resumed by another program
 
     deletion = client.resume_delete_secret(note)
     deletion.wait(timeout=60)
@@ -36,13 +36,13 @@ def run(client: SecretClient) -> None:
         client.purge_deleted_secret("sample-password")
         client.get_deleted_secret("sample-password")
     except PurgeProtected:
-        print("this vault lets nobody purge: it goes when its retention period ends")
+        print("this vault does not allow purging: the secret is removed when its retention period ends")
     except SecretNotFound:
         print("purged it for good")
 
 
 def main() -> None:
-    """Run it against the vault whose URL is given."""
+    """Run it against the vault at the given URL."""
     with DefaultAzureCredential() as credential, SecretClient(sys.argv[1], credential) as client:
         run(client)
 

@@ -1,4 +1,4 @@
-"""How to test code of yours that uses the library: with FakeVault, in memory, without network, login or mocks.
+"""How to test your code that uses the library: with FakeVault, in memory, without network, login or mocks.
 
 Run it with pytest.
 """
@@ -12,7 +12,7 @@ from kvsecrets.testing import FakeCredential, FakeVault
 
 
 def connection_string(client: SecretClient) -> str:
-    """Stand in for the code that is tested: fall back to a default when there is no password."""
+    """Code under test: returns a default if there is no password."""
     try:
         password = client.get_secret("db-password").value.reveal()
     except SecretNotFound:
@@ -22,13 +22,13 @@ def connection_string(client: SecretClient) -> str:
 
 @pytest.fixture
 def vault() -> FakeVault:
-    """Make a vault of the test's own, without secrets."""
+    """Create an empty vault for the test."""
     return FakeVault()
 
 
 @pytest.fixture
 def client(vault: FakeVault) -> Iterator[SecretClient]:
-    """Make a client that talks to that vault and to nothing else."""
+    """Create a client for that vault."""
     with SecretClient(
         vault.url, FakeCredential(), transport=vault.transport(), retry=RetryPolicy(attempts=1)
     ) as client:

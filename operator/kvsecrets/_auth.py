@@ -154,8 +154,8 @@ def parse_claims(parameters: dict[str, str]) -> str | None:
 def is_vault_domain(scope: str, host: str) -> bool:
     """Whether a scope's domain is the vault's host name or a parent domain of it.
 
-    The vendor's clients accept only a parent domain. The host name itself is accepted too: it gives an attacker
-    nothing, and a vault on `localhost` can name itself in tests. A top-level domain is never accepted.
+    The vendor's clients accept only a parent domain. The host name itself is accepted too: an attacker gains nothing
+    from it, and a vault on `localhost` can name itself in tests. A top-level domain is never accepted.
     """
     match = _SCOPE.fullmatch(scope)
     if match is None:

@@ -186,7 +186,7 @@ def _forbidden_class(inner_code: str | None, message: str) -> type[ResponseError
 
 
 def _error_fields(body: bytes) -> tuple[str | None, str | None, str]:
-    """Return code, inner code and message of an error body, as far as it has them."""
+    """Return code, inner code and message of an error body; each is None if the body does not have it."""
     document = _decoded(body)
     error = document.get("error") if isinstance(document, dict) else None
     if not isinstance(error, dict):

@@ -1,6 +1,6 @@
 """Which requests are retried and how long to wait: exponential backoff with full jitter, capped, Retry-After respected.
 
-https://learn.microsoft.com/azure/key-vault/general/overview-throttling asks clients to back off exponentially.
+https://learn.microsoft.com/azure/key-vault/general/overview-throttling requires clients to back off exponentially.
 Draws no random number and does not sleep: the driver does, within the bounds computed here.
 """
 
@@ -26,7 +26,7 @@ class RetryPolicy:
         attempts: Number of attempts in total; 1 disables retries.
         base_delay: Upper bound in seconds of the wait before the second attempt; it doubles for each further attempt.
             Each wait is drawn at random between 0 and its upper bound (full jitter), which spreads out many clients.
-        cap: Upper bound in seconds of a single wait. If the service asks for more (`Retry-After`), the request is not
+        cap: Upper bound in seconds of a single wait. If the service requests more (`Retry-After`), the request is not
             retried: the error is raised at once, with the requested seconds in `retry_after`.
 
     Raises:
@@ -49,7 +49,7 @@ class RetryPolicy:
 
         Args:
             failures: How many attempts have failed, from 1.
-            requested: The seconds that the service asked for (`Retry-After`), if it did.
+            requested: The seconds that the service requested (`Retry-After`); None if it requested none.
 
         Returns:
             The minimum and maximum of the wait in seconds, or None if the request must not be retried.

@@ -86,7 +86,7 @@ def find_tracer() -> Tracer | None:
 
 @contextlib.contextmanager
 def operation_span(tracer: Tracer, operation: str, host: str) -> Iterator[Span]:
-    """Run one operation in a span. An error is recorded by its class, since its text may come from the service."""
+    """Run one operation in a span. An error is recorded by its class, since its text may be the service's."""
     with tracer.start_as_current_span(
         f"kvsecrets.{operation}", record_exception=False, set_status_on_exception=False
     ) as span:

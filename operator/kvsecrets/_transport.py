@@ -39,7 +39,7 @@ class Deadline(float):
     """A timeout in seconds that also knows how much of it remains.
 
     httpx sets the same timeout before each read of a socket, so a response that arrives byte by byte could take
-    forever. It passes the number on unchanged, so a `DeadlineSocket` can ask it for the remaining time.
+    forever. It passes the number on unchanged, so a `DeadlineSocket` can compute the remaining time from it.
     """
 
     __slots__ = ("_end", "_monotonic")
@@ -79,8 +79,10 @@ class DeadlineSocket(ssl.SSLSocket):
 
 
 def with_deadlines(context: ssl.SSLContext) -> ssl.SSLContext:
-    """Make the sockets of a context respect deadlines, and return the context.
+    """Make the sockets of a context respect deadlines, and return the context. A second call changes nothing.
 
+    Any other timeout of such a socket works as usual, and connections of asyncio are not sockets of the context, so
+    clients of both kinds and other users may share it.
     https://docs.python.org/3/library/ssl.html#ssl.SSLContext.sslsocket_class
     """
     context.sslsocket_class = DeadlineSocket
@@ -119,7 +121,7 @@ class _IdleStack(Generic[H]):
 
 
 class ConnectionPool:
-    """Connections for threads, each an httpx client of its own; one whose request fails or is interrupted is closed.
+    """Connections for threads, each a separate httpx client; one whose request fails or is interrupted is closed.
 
     httpx's own pool examines each of its connections several times per request: with 50 concurrent calls that takes
     more time than the rest of a call. A stack costs the same for any number.
@@ -154,7 +156,7 @@ class ConnectionPool:
 
 
 class AsyncConnectionPool:
-    """Connections for tasks, each an httpx client of its own; one whose request fails or is cancelled is closed.
+    """Connections for tasks, each a separate httpx client; one whose request fails or is cancelled is closed.
 
     httpx loses its connection when it is cancelled at certain moments, and waits for it forever afterwards.
     """
@@ -197,10 +199,13 @@ class AsyncConnectionPool:
 
 
 def open_connections(
-    http_client: httpx.Client | None, transport: httpx.BaseTransport | None, timeout: float
+    http_client: httpx.Client | None,
+    transport: httpx.BaseTransport | None,
+    ssl_context: ssl.SSLContext | None,
+    timeout: float,
 ) -> tuple[ConnectionSource, Callable[[], None]]:
     """Return the source of connections for a client's arguments, and a function that closes those of the library."""
-    _check_exclusive(http_client, transport)
+    _check_exclusive(http_client=http_client, transport=transport, ssl_context=ssl_context)
     if http_client is not None:
         _validation.check_type("http_client", http_client, httpx.Client)
         return lambda: contextlib.nullcontext(http_client), lambda: None
@@ -208,16 +213,19 @@ def open_connections(
         _validation.check_type("transport", transport, httpx.BaseTransport)
         single = httpx.Client(transport=transport)
         return lambda: contextlib.nullcontext(single), single.close
-    context = with_deadlines(httpx.create_ssl_context())
+    context = with_deadlines(_tls_context(ssl_context))
     pool = ConnectionPool(lambda: httpx.Client(verify=context, limits=_SINGLE_CONNECTION), timeout)
     return pool, pool.close
 
 
 def open_async_connections(
-    http_client: httpx.AsyncClient | None, transport: httpx.AsyncBaseTransport | None, timeout: float
+    http_client: httpx.AsyncClient | None,
+    transport: httpx.AsyncBaseTransport | None,
+    ssl_context: ssl.SSLContext | None,
+    timeout: float,
 ) -> tuple[AsyncConnectionSource, Callable[[], Awaitable[None]]]:
     """Return the source of connections for a client's arguments, and a function that closes those of the library."""
-    _check_exclusive(http_client, transport)
+    _check_exclusive(http_client=http_client, transport=transport, ssl_context=ssl_context)
     if http_client is not None:
         _validation.check_type("http_client", http_client, httpx.AsyncClient)
         return lambda: contextlib.nullcontext(http_client), _close_nothing
@@ -225,7 +233,7 @@ def open_async_connections(
         _validation.check_type("transport", transport, httpx.AsyncBaseTransport)
         single = httpx.AsyncClient(transport=transport)
         return lambda: contextlib.nullcontext(single), single.aclose
-    context = httpx.create_ssl_context()
+    context = _tls_context(ssl_context)
     pool = AsyncConnectionPool(lambda: httpx.AsyncClient(verify=context, limits=_SINGLE_CONNECTION), timeout)
     return pool, pool.close
 
@@ -299,9 +307,17 @@ class _Body:
         return self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
 
 
-def _check_exclusive(http_client: object, transport: object) -> None:
-    if http_client is not None and transport is not None:
-        raise ValueError("http_client and transport: pass only one of them; a client already has a transport")
+def _check_exclusive(**options: object) -> None:
+    given = [name for name, option in options.items() if option is not None]
+    if len(given) > 1:
+        raise ValueError(f"{' and '.join(given)}: pass only one of them; each decides how connections are made")
+
+
+def _tls_context(given: ssl.SSLContext | None) -> ssl.SSLContext:
+    if given is None:
+        return httpx.create_ssl_context()
+    _validation.check_type("ssl_context", given, ssl.SSLContext)
+    return given
 
 
 async def _close_nothing() -> None:

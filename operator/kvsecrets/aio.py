@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import ssl
 from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
@@ -49,6 +50,8 @@ class AsyncSecretClient:
         timeout: Upper bound of one attempt, in seconds.
         http_client: Your own httpx client, with its proxies, certificates and limits; you close it.
         transport: An httpx transport, such as that of `kvsecrets.testing`; not together with `http_client`.
+        ssl_context: The TLS context of the connections; by default each client creates one, at some 0.8 MiB and 45 ms
+            of CPU. Share one between clients of many vaults; not together with `http_client` or `transport`.
         verify_challenge_resource: Whether a token is requested only for the vault's own domain. Disable it only for an
             emulator that you trust.
 
@@ -71,12 +74,13 @@ class AsyncSecretClient:
         timeout: float = TIMEOUT,
         http_client: httpx.AsyncClient | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
+        ssl_context: ssl.SSLContext | None = None,
         verify_challenge_resource: bool = True,
     ) -> None:
         check_credential(credential)
         self._vault = Vault.create(vault_url, api_version, retry, verify_resource=verify_challenge_resource)
         runtime = Runtime.system(self._vault.auth.host, timeout)
-        connections, self._close = open_async_connections(http_client, transport, timeout)
+        connections, self._close = open_async_connections(http_client, transport, ssl_context, timeout)
         self._tokens = AsyncTokenProvider(credential, wall_clock)
         self._driver = AsyncDriver(connections, self._tokens, runtime, asyncio.sleep)
 

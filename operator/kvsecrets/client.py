@@ -3,6 +3,7 @@
 `aio.py` has the same client for asyncio; a test compares their operations, signatures and docstrings.
 """
 
+import ssl
 import time
 from collections.abc import Mapping
 from datetime import datetime
@@ -48,6 +49,9 @@ class SecretClient:
         timeout: Upper bound of one attempt, in seconds.
         http_client: Your own httpx client, with its proxies, certificates and limits; you close it.
         transport: An httpx transport, such as that of `kvsecrets.testing`; not together with `http_client`.
+        ssl_context: The TLS context of the connections; by default each client creates one, at some 0.8 MiB and 45 ms
+            of CPU. Share one between clients of many vaults; not together with `http_client` or `transport`. Its
+            `sslsocket_class` is replaced by one whose sockets respect `timeout`, and otherwise work as usual.
         verify_challenge_resource: Whether a token is requested only for the vault's own domain. Disable it only for an
             emulator that you trust.
 
@@ -70,6 +74,7 @@ class SecretClient:
         timeout: float = TIMEOUT,
         http_client: httpx.Client | None = None,
         transport: httpx.BaseTransport | None = None,
+        ssl_context: ssl.SSLContext | None = None,
         verify_challenge_resource: bool = True,
     ) -> None:
         check_credential(credential)
@@ -79,7 +84,7 @@ class SecretClient:
             )
         self._vault = Vault.create(vault_url, api_version, retry, verify_resource=verify_challenge_resource)
         runtime = Runtime.system(self._vault.auth.host, timeout)
-        connections, self._close = open_connections(http_client, transport, timeout)
+        connections, self._close = open_connections(http_client, transport, ssl_context, timeout)
         self._driver = Driver(connections, TokenProvider(credential, wall_clock), runtime, time.sleep)
 
     @property

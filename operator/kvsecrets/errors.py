@@ -113,9 +113,9 @@ class ResponseError(KeyVaultError):
         code: `error.code` of the response, such as `Forbidden`, if it has one.
         inner_code: `error.innererror.code`, such as `ForbiddenByFirewall`, if it has one.
         message: The service's message, in one line of at most 1,000 characters.
-        request_id: `x-ms-request-id`, which the vendor's support asks for.
+        request_id: `x-ms-request-id`, which the vendor's support needs.
         client_request_id: `x-ms-client-request-id`, which is in the log of this library.
-        retry_after: Seconds that the service asks to wait (`Retry-After`), if it does.
+        retry_after: Seconds to wait that the service requests (`Retry-After`); None if it requests none.
     """
 
     def __init__(

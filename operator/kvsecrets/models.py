@@ -117,7 +117,7 @@ class ResponseInfo:
 
     @property
     def request_id(self) -> str | None:
-        """The service's id of the request (`x-ms-request-id`), which the vendor's support asks for."""
+        """The service's id of the request (`x-ms-request-id`), which the vendor's support needs."""
         return self.headers.get("x-ms-request-id")
 
     @property

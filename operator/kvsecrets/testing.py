@@ -219,12 +219,12 @@ class FakeVault:
     # Failures.
 
     def fail(self, calls: int = 1, *, status: int = 503, kind: Kind | str | None = None) -> None:
-        """Let the next calls, or the next of one kind, return a server error."""
+        """Make the next calls, or the next of one kind, return a server error."""
         with self._lock:
             self._access.plan(calls, partial(errors.server_failed, status), Kind(kind) if kind else None)
 
     def throttle(self, calls: int = 1, *, retry_after: int | None = None, kind: Kind | str | None = None) -> None:
-        """Let the next calls, or the next of one kind, return 429; with `Retry-After` in seconds if given."""
+        """Make the next calls, or the next of one kind, return 429; with `Retry-After` in seconds if it is set."""
         with self._lock:
             self._access.plan(calls, partial(errors.throttled, retry_after), Kind(kind) if kind else None)
 
@@ -239,7 +239,7 @@ class FakeVault:
             self._access.allow(Permission(permission), client_id)
 
     def close_firewall(self) -> None:
-        """Let every call return the 403 of the vault's firewall."""
+        """Make every call return the 403 of the vault's firewall."""
         self._access.firewall_closed = True
 
     def open_firewall(self) -> None:

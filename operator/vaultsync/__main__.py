@@ -1,6 +1,6 @@
-"""The command line: `vaultsync run`, `vaultsync crds` and `vaultsync version`; each loads only what it needs.
+"""The command line: `vaultsync run`, `vaultsync crds` and `vaultsync version`; each imports only what it needs.
 
-The client library alone installs this command too, so the operator's own libraries may be missing.
+Installing the client library alone also installs this command, so the operator's dependencies may be missing.
 """
 
 import argparse
@@ -12,14 +12,14 @@ from pathlib import Path
 
 from vaultsync import __version__
 
-_OURS = frozenset({"kvsecrets", "vaultsync"})
+_OWN_PACKAGES = frozenset({"kvsecrets", "vaultsync"})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb, of the process's own command line if none is given; gives the process's exit code."""
+    """Run a command and return the exit code; without arguments, those of the process are used."""
     options = _parser().parse_args(arguments)
     try:
-        match options.verb:
+        match options.command:
             case "run":
                 return _run()
             case "crds":
@@ -34,22 +34,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="vaultsync", description="Keeps Azure Key Vault secrets in Kubernetes Secrets."
+        prog="vaultsync", description="Syncs Azure Key Vault secrets into Kubernetes Secrets."
     )
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    verbs.add_parser("run", help="run the operator, with settings from the environment")
-    crds = verbs.add_parser("crds", help="print the CustomResourceDefinitions: vaultsync crds | kubectl apply -f -")
-    instead = crds.add_mutually_exclusive_group()
-    instead.add_argument("--write", type=Path, metavar="DIR", help="write them into a folder instead")
-    instead.add_argument("--check", type=Path, metavar="DIR", help="fail if that folder does not hold just them")
-    verbs.add_parser("version", help="print the version")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser("run", help="run the operator; settings are environment variables")
+    crds = commands.add_parser("crds", help="print the CustomResourceDefinitions: vaultsync crds | kubectl apply -f -")
+    output = crds.add_mutually_exclusive_group()
+    output.add_argument("--write", type=Path, metavar="DIR", help="write them to a folder instead")
+    output.add_argument("--check", type=Path, metavar="DIR", help="fail if a folder does not contain exactly them")
+    commands.add_parser("version", help="print the version")
     return parser
 
 
 def _run() -> int:
     with _operator_extra():
-        from vaultsync import manager as app  # noqa: PLC0415  `version` must work without the operator's libraries
-    return app.main(os.environ)  # noqa: TID251  the environment enters here, and is passed on
+        from vaultsync import manager  # noqa: PLC0415  `version` must work without the operator's dependencies
+    return manager.main(os.environ)  # noqa: TID251  only this module reads the environment
 
 
 def _crds(write: Path | None, check: Path | None) -> int:
@@ -71,8 +71,8 @@ def _compare(folder: Path, files: dict[str, bytes]) -> int:
     found = {path.name: path.read_bytes() for path in folder.glob("*.yaml")}
     stale = sorted(name for name in files.keys() | found.keys() if files.get(name) != found.get(name))
     for name in stale:
-        trouble = "is left over; delete it" if name not in files else f"is stale: run vaultsync crds --write {folder}"
-        print(f"{folder / name} {trouble}", file=sys.stderr)
+        problem = "is not a CRD; delete it" if name not in files else f"is stale: run vaultsync crds --write {folder}"
+        print(f"{folder / name} {problem}", file=sys.stderr)
     return 1 if stale else 0
 
 
@@ -85,10 +85,10 @@ def _operator_extra() -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        if str(error.name).partition(".")[0] in _OURS:
+        if str(error.name).partition(".")[0] in _OWN_PACKAGES:
             raise
         raise _ExtraMissingError(
-            f"The module {error.name} is not installed; the operator needs it: pip install 'vaultsync[operator]'"
+            f"The module {error.name} is not installed, and the operator needs it: pip install 'vaultsync[operator]'"
         ) from error
 
 

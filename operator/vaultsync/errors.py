@@ -1,26 +1,26 @@
-"""Why a reconcile cannot go on: the closed set of reasons, and the errors that carry one."""
+"""The reasons for every outcome of a reconcile, and the errors that have one; writes no condition itself."""
 
+import traceback
 from datetime import datetime
 from enum import StrEnum
 
-from vaultsync.api.status import StatusMissing
-
 
 class Retry(StrEnum):
-    """When a failed reconcile is tried again by itself."""
+    """When a failed reconcile is retried."""
 
     SOON = "soon"
-    """With backoff, from a second to minutes: the trouble may pass by itself."""
+    """With backoff, from one second to five minutes: the failure may resolve by itself."""
 
     LATER = "later"
-    """At the refresh interval: somebody has to change something first, in the vault or in the manifest."""
+    """At the refresh interval: a user must change something first, in the vault, in Azure or in the manifest."""
 
 
 class Reason(StrEnum):
-    """Why a VaultSecret is, or is not, in sync."""
+    """The reason of the Ready condition, of events, metrics and log lines."""
 
     SYNCED = "Synced"
     SUSPENDED = "Suspended"
+    WAITING = "Waiting"
     INVALID_SPEC = "InvalidSpec"
     SECRET_NOT_FOUND = "SecretNotFound"
     SECRET_SOFT_DELETED = "SecretSoftDeleted"
@@ -47,48 +47,50 @@ class Reason(StrEnum):
 
     @property
     def sentence(self) -> str:
-        """What the word means, for people."""
+        """The sentence that explains the reason in the documentation."""
         return _SENTENCES[self]
 
     @property
     def retry(self) -> Retry:
-        """Whether it is tried again soon or waits for the user."""
-        return Retry.SOON if self in _PASSES_BY_ITSELF else Retry.LATER
+        """When a reconcile with this reason is retried."""
+        return Retry.SOON if self in _RETRIED_SOON else Retry.LATER
 
 
 _SENTENCES = {
-    Reason.SYNCED: "The target holds what the vault holds.",
+    Reason.SYNCED: "The Secret matches the vault.",
     Reason.SUSPENDED: "The VaultSecret is suspended: nothing is read or written.",
-    Reason.INVALID_SPEC: "The VaultSecret asks for something that cannot be.",
-    Reason.SECRET_NOT_FOUND: "The vault has no such secret, or no such version of it.",
+    Reason.WAITING: "vaultsync waits for something that it needs in order to decide.",
+    Reason.INVALID_SPEC: "The VaultSecret's spec is invalid.",
+    Reason.SECRET_NOT_FOUND: "The secret, or the pinned version of it, does not exist in the vault.",
     Reason.SECRET_SOFT_DELETED: "The secret was deleted in the vault and can still be recovered.",
     Reason.SECRET_DISABLED: "The secret is disabled in the vault.",
-    Reason.SECRET_NOT_YET_ACTIVE: "The secret's newest version is not to be used yet.",
+    Reason.SECRET_NOT_YET_ACTIVE: "The secret's newest version is not active yet.",
     Reason.DELETION_HELD: (
-        "Most of the secrets whose keys would go with them vanished at once; nothing is deleted until somebody says so."
+        "Most of the secrets whose keys could be deleted went missing at once; deletions wait for confirmation."
     ),
-    Reason.ACCESS_DENIED: "The vault refuses: the operator's identity lacks a permission.",
-    Reason.FIREWALL_DENIED: "The vault's firewall does not let the operator in.",
-    Reason.LOGIN_FAILED: "The identity provider did not let the operator log in.",
-    Reason.VAULT_NOT_FOUND: "No vault has this name: it does not resolve.",
-    Reason.VAULT_UNREACHABLE: "The vault does not answer.",
-    Reason.VAULT_THROTTLED: "The vault says that it is asked too often.",
-    Reason.VAULT_FAILED: "The vault answered with an error of its own, or with nonsense.",
-    Reason.ENCODING_INVALID: "The value is not what the entry's encoding promises.",
-    Reason.PROPERTY_MISSING: "The value is no JSON, or does not hold what is asked of it.",
-    Reason.CERTIFICATE_INVALID: "The value is no certificate that a server could use.",
+    Reason.ACCESS_DENIED: "The vault denies access: the operator's identity lacks a permission.",
+    Reason.FIREWALL_DENIED: "The vault's firewall rejects the operator's requests.",
+    Reason.LOGIN_FAILED: "The operator could not get a token from the identity provider.",
+    Reason.VAULT_NOT_FOUND: "The vault's host name does not resolve.",
+    Reason.VAULT_UNREACHABLE: "The vault does not respond.",
+    Reason.VAULT_THROTTLED: "The vault is throttling requests (HTTP 429).",
+    Reason.VAULT_FAILED: "The vault returned a server error or an unexpected response.",
+    Reason.ENCODING_INVALID: "The value cannot be converted with the entry's encoding.",
+    Reason.PROPERTY_MISSING: "The value is not JSON, or does not have the requested property.",
+    Reason.CERTIFICATE_INVALID: "The value is not a certificate that a server can use.",
     Reason.TEMPLATE_INVALID: "A template cannot be rendered.",
-    Reason.TARGET_CONFLICT: "A Secret of that name belongs to somebody else.",
-    Reason.TARGET_INVALID: "The cluster refuses the Secret as it would be.",
+    Reason.TARGET_CONFLICT: "A Secret with this name exists and has another owner.",
+    Reason.TARGET_INVALID: "The API server rejects the Secret.",
     Reason.TARGET_TOO_LARGE: "The Secret would be larger than the 1 MiB that Kubernetes allows.",
-    Reason.TARGET_IMMUTABLE: "The Secret is immutable and would have to change.",
-    Reason.CLUSTER_UNAVAILABLE: "The Kubernetes API does not answer, or refuses the operator.",
-    Reason.INTERNAL_ERROR: "vaultsync itself failed; this is a bug.",
+    Reason.TARGET_IMMUTABLE: "The Secret needs a change but is immutable.",
+    Reason.CLUSTER_UNAVAILABLE: "The Kubernetes API does not respond, or denies a permission.",
+    Reason.INTERNAL_ERROR: "vaultsync failed with an unexpected error; this is a bug.",
 }
 
 
-_PASSES_BY_ITSELF = frozenset(
+_RETRIED_SOON = frozenset(
     {
+        Reason.WAITING,
         Reason.LOGIN_FAILED,
         Reason.VAULT_NOT_FOUND,
         Reason.VAULT_UNREACHABLE,
@@ -101,10 +103,10 @@ _PASSES_BY_ITSELF = frozenset(
 
 
 class SyncError(Exception):
-    """Why a reconcile cannot go on; raised by rules and adapters, turned into `Failed` in one place.
+    """A reconcile cannot continue.
 
-    The message names vault, secret and key, never content. `retry_after` is a wait in seconds that the vault or the
-    cluster asked for, or after which things will be otherwise.
+    The message names vault, secret and key, never a value. `retry_after` is the time in seconds after which to retry,
+    if the vault or the API server has requested one or if it is known otherwise.
     """
 
     def __init__(self, reason: Reason, message: str, *, retry_after: float | None = None) -> None:
@@ -113,36 +115,30 @@ class SyncError(Exception):
         self.message = message
         self.retry_after = retry_after
 
-    def anew(self) -> "SyncError":
-        """The same once more: each raise of one and the same would add to its traceback, for as long as it lasts."""
-        return SyncError(self.reason, self.message, retry_after=self.retry_after)
-
 
 class SecretNotFound(SyncError):
-    """The vault has no such secret, deleted or never set; `looked_at` is the vault's clock at that look."""
+    """The secret does not exist in the vault; `observed_at` is when that was observed, by the vault's clock."""
 
-    def __init__(self, reason: Reason, message: str, *, polled_at: datetime) -> None:
+    def __init__(self, reason: Reason, message: str, *, observed_at: datetime) -> None:
         super().__init__(reason, message)
-        self.polled_at = polled_at
-
-
-class PendingDeletion(SyncError):
-    """The vault had secrets that it has no more, and their keys stay for now; `missing` tells which, and since when."""
-
-    def __init__(
-        self, reason: Reason, message: str, *, missing: tuple[StatusMissing, ...], retry_after: float | None = None
-    ) -> None:
-        super().__init__(reason, message, retry_after=retry_after)
-        self.missing = missing
-
-
-class NotYet(SyncError):
-    """Something is not known yet and will be in a moment: nothing is told to anybody."""
+        self.observed_at = observed_at
 
 
 class ObjectGone(SyncError):
-    """The VaultSecret or its namespace is gone, or being deleted: nothing is to be written, and nobody to be told."""
+    """The VaultSecret or its namespace is deleted or being deleted: nothing is written or reported."""
 
 
 class ObjectChanged(SyncError):
-    """The spec of the VaultSecret has changed since it was read; the watch delivers the change in a moment."""
+    """The spec of the VaultSecret has changed since it was read; the watch delivers the change."""
+
+
+def error_fields(error: BaseException) -> dict[str, str]:
+    """Return the type and the traceback of an unexpected exception, for a log line; of a group, of its first cause.
+
+    The text of an exception may hold anything, a value too: it is never logged.
+    """
+    where = traceback.format_tb(error.__traceback__)
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+        where += traceback.format_tb(error.__traceback__)
+    return {"error": type(error).__name__, "where": "".join(where)}

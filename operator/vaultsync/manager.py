@@ -1,4 +1,4 @@
-"""The composition root: settings become clients, adapters, rules' inputs and kopf's handlers; decides nothing."""
+"""Builds the parts of the operator in dependency order, and runs them until a signal; implements none of them."""
 
 import asyncio
 import logging
@@ -6,10 +6,11 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from contextlib import AsyncExitStack, suppress
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,68 +25,133 @@ from prometheus_client import (
 
 from vaultsync import __version__
 from vaultsync.adapters.credentials import InstrumentedCredential, own_identity
-from vaultsync.adapters.http_server import Render, TokenReviewer, serve
-from vaultsync.adapters.keyvault import Budget, Vaults
-from vaultsync.adapters.kube import Access, KubeApi, NoCluster, NotInstalled
+from vaultsync.adapters.http_server import serve
+from vaultsync.adapters.keyvault import Budget, VaultClients
+from vaultsync.adapters.keyvault.rate_limit import RateLimiter
+from vaultsync.adapters.kube import KubeApi, NoCluster, NotInstalled
 from vaultsync.adapters.logs import set_up_logs
-from vaultsync.adapters.metrics import Recorder, Scrapes, State, VaultState, measure_lag
+from vaultsync.adapters.metrics import Recorder, Scrapes, Snapshot, VaultSnapshot, measure_lag
 from vaultsync.adapters.server_certificate import ServerCertificate
-from vaultsync.adapters.tracing import CannotTrace, start_tracing
-from vaultsync.api import ObjectKey
-from vaultsync.controller.apply import Writer
-from vaultsync.controller.queue import Concurrency, Priority, WorkQueue
-from vaultsync.controller.reconcile import Limits, Reconciler
-from vaultsync.controller.report import Teller
-from vaultsync.controller.rollout import Restarter
-from vaultsync.policy.access import is_known_vault
+from vaultsync.adapters.tracing import CannotTrace, Tracing, start_tracing
+from vaultsync.controller.queue import Concurrency, Observers, WorkQueue
+from vaultsync.controller.reconcile import Reconciler
+from vaultsync.errors import error_fields
+from vaultsync.interfaces import KubeApi as KubeInterface
+from vaultsync.interfaces import Recorder as RecorderInterface
+from vaultsync.interfaces import VaultClients as VaultInterface
+from vaultsync.policy.guards import is_known_vault
+from vaultsync.policy.inputs import Config
+from vaultsync.policy.requeue import Jitter
 from vaultsync.settings import LogFormat, Settings, SettingsError
-from vaultsync.sources.poller import Poller, Trigger
-from vaultsync.sources.pollers import Polls
-from vaultsync.sources.resync import Census
-from vaultsync.sources.targets import Targets
-from vaultsync.sources.vaultsecrets import VaultSecretEvents, register
+from vaultsync.sources.poller import PollerContext, Pollers
+from vaultsync.sources.resync import Resync
+from vaultsync.sources.targets import TargetInformer
+from vaultsync.sources.vaultsecrets import VaultSecretSource, register
+from vaultsync.state.stores import State
+from vaultsync.state.targets import TargetCache
+from vaultsync.state.vaults import VaultStore, VaultView
 from vaultsync.state.vaultsecrets import VaultSecretCache
+from vaultsync.supervisor import PartFailed, Supervisor
 
 logger = logging.getLogger("vaultsync")
 
-CLUSTER_CONNECTIONS = 16
-"""Each takes a quarter of a megabyte for TLS, and more of them make nothing quicker."""
+WATCH = "watch of VaultSecrets"
+"""The part that kopf runs; it ends last."""
 
-MAX_RECURSION = 100_000
-"""Python's own limit of 1,000 would let any user end the operator: the API server keeps JSON of 10,000 levels, in
-`managedFields` for one, and kopf parses all of it."""
+API_CONNECTIONS = 16
+"""Each takes a quarter of a megabyte for TLS, and more of them are not faster."""
 
-STOP_WITHIN = 5.0
-"""Seconds that reconciles which have begun may take to finish when the operator stops."""
+STOP_TIMEOUT = 5.0
+"""Seconds that running reconciles may take to finish when the operator stops."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """The operator's clock, a monotonic clock in seconds, and the jitter of retries."""
+
+    now: Callable[[], datetime]
+    monotonic: Callable[[], float]
+    jitter: Jitter
+
+
+@dataclass(frozen=True, slots=True)
+class Controller:
+    """The parts that react to the cluster and to vaults, connected but not running yet."""
+
+    state: State
+    reconciler: Reconciler
+    queue: WorkQueue
+    targets: TargetInformer
+    pollers: Pollers
+    source: VaultSecretSource
+    resync: Resync
+
+    def start_informer(self, parts: Supervisor) -> None:
+        """Start the informer of targets, which must have synced first: secrets in place are then not read again."""
+        parts.start("target informer", self.targets.run())
+
+    async def wait_until_synced(self) -> None:
+        """Return once targets are known and VaultSecrets can be listed.
+
+        Raises:
+            NotInstalled: The cluster lacks our CustomResourceDefinition.
+        """
+        await self.targets.has_synced.wait()
+        await self.resync.wait_until_installed()
+
+    def start(self, parts: Supervisor) -> None:
+        """Start everything else."""
+        parts.start("pollers", self.pollers.run())
+        parts.start("resync", self.resync.run())
+        parts.start("work queue", self.queue.run())
+
+    async def drain(self) -> None:
+        """Start no further reconciles, and wait up to `STOP_TIMEOUT` for the running ones."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_TIMEOUT):
+                await self.queue.drain()
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """The controller, and the parts that serve it or report about it."""
+
+    controller: Controller
+    kube: KubeApi
+    vaults: VaultClients
+    recorder: Recorder
+    scrapes: Scrapes
+    certificate: ServerCertificate | None
 
 
 def main(environ: Mapping[str, str]) -> int:
-    """Run the operator until it is told to stop; gives the process's exit code."""
+    """Run the operator until a signal stops it; returns the exit code of the process."""
     try:
         settings = Settings.from_env(environ)
     except SettingsError as error:
-        print(error, file=sys.stderr)  # noqa: T201  the log's form is not known yet
+        print(error, file=sys.stderr)  # noqa: T201  the log's format is not known yet
         return 2
-    sys.setrecursionlimit(MAX_RECURSION)
-    # Otherwise each counter is scraped twice, the second time with the moment of its birth.
+    # Otherwise each counter is scraped twice, the second time with its creation time.
     disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has not annotated it
     set_up_logs(sys.stderr, level=settings.log_level, as_json=settings.log_format is LogFormat.JSON)
     try:
-        asyncio.run(_until_told_to_stop(settings, environ))
+        asyncio.run(_run_until_signal(settings, environ))
     except (NoCluster, NotInstalled, OSError) as error:
         logger.error("cannot start", extra={"detail": str(error)})  # noqa: TRY400  it needs no traceback
         return 1
     except CannotTrace as error:
         logger.error("cannot start", extra={"detail": str(error)})  # noqa: TRY400  the same
         return 2
-    except Exception:
-        logger.exception("ended by an error that nobody foresaw")
+    except PartFailed:
+        return 1  # it was logged
+    except Exception as error:  # noqa: BLE001  it is logged, without its text
+        logger.error("unexpected error", extra=error_fields(error))  # noqa: TRY400  the same
         return 1
     return 0
 
 
-async def _until_told_to_stop(settings: Settings, environ: Mapping[str, str]) -> None:
-    """Heed signals from the beginning; kopf does only once it runs."""
+async def _run_until_signal(settings: Settings, environ: Mapping[str, str]) -> None:
+    """Handle signals from the beginning; kopf does so only once it runs."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -93,211 +159,200 @@ async def _until_told_to_stop(settings: Settings, environ: Mapping[str, str]) ->
 
 
 async def run(settings: Settings, environ: Mapping[str, str], *, stop: asyncio.Event | None = None) -> None:
-    """Run the operator within a loop, until a signal or `stop`.
+    """Run the operator in the current event loop, until a signal or `stop`.
 
     Raises:
-        CannotTrace: Traces are asked for, and cannot be had.
-        NoCluster: Nothing tells where the Kubernetes API is.
-        NotInstalled: It does not know our CustomResourceDefinitions.
-        OSError: The port for metrics is taken.
+        CannotTrace: Tracing is requested and not possible.
+        NoCluster: No Kubernetes API is configured.
+        NotInstalled: The cluster lacks our CustomResourceDefinition.
+        OSError: The port for metrics is in use.
+        PartFailed: A part of the operator ended.
     """
-    stop = stop or asyncio.Event()
-    trouble: list[NotInstalled] = []
+    stop, ready, parts = stop or asyncio.Event(), asyncio.Event(), Supervisor()
     async with AsyncExitStack() as stack:
         operator = await build(settings, environ, stack)
-
-        async def end() -> None:
-            # All that is ours ends before kopf looks whether anything is left, which it would wait five seconds for;
-            # the wait for `stop` too, which goes on where it was a signal that stopped us.
-            stop.set()
-            await operator.stop()
-            await stack.aclose()
-
-        async def begin() -> None:
-            try:
-                await operator.start()
-            except NotInstalled as error:
-                # Raised from here, kopf would take it for something that passes.
-                trouble.append(error)
-                stop.set()
-            except asyncio.CancelledError:
-                # Told to stop before it has begun: kopf does not call `end` then.
-                await end()
-                raise
-
-        registry = kopf.OperatorRegistry()
-        register(registry, operator.events, access=operator.access, start=begin, stop=end)
-        await kopf.operator(
-            registry=registry,
-            standalone=True,
-            clusterwide=not settings.watch_namespaces,
-            namespaces=settings.watch_namespaces,
-            stop_flag=stop,
-        )
-    if trouble:
-        raise trouble[0]
+        serving = _serve(settings, operator, is_ready=ready.is_set, is_alive=parts.is_alive)
+        port = await stack.enter_async_context(serving)
+        logger.info("serving metrics and probes", extra={"port": port, "version": __version__})
+        async with parts:
+            await _run_parts(settings, operator, parts, ready=ready, stop=stop)
 
 
-@dataclass(frozen=True, slots=True)
-class Operator:
-    """The parts that have to be started and stopped, in their order."""
+async def _run_parts(
+    settings: Settings, operator: Operator, parts: Supervisor, *, ready: asyncio.Event, stop: asyncio.Event
+) -> None:
+    """Start the parts in order, wait for `stop`, and stop them: the queue first, the watch last."""
+    controller, drained = operator.controller, asyncio.Event()
+    parts.start("event loop lag", measure_lag(operator.recorder.loop_lagged))
+    if operator.certificate is not None:
+        parts.start("server certificate", operator.certificate.follow())
+    controller.start_informer(parts)
+    if not await _unless_stopped(controller.wait_until_synced(), stop):
+        await parts.stop()
+        return
+    controller.start(parts)
 
-    access: Callable[[], Awaitable[Access]]
-    events: VaultSecretEvents
-    targets: Targets
-    census: Census
-    queue: WorkQueue
-    polls: Polls
-    started: asyncio.Event
+    async def stop_first() -> None:
+        # Our tasks end before kopf waits for all remaining tasks. A signal may have stopped kopf only.
+        stop.set()
+        await drained.wait()
 
-    async def start(self) -> None:
-        """Know our targets before any VaultSecret is looked at: what is in place is not read again."""
-        self.targets.start()
-        await self.targets.synced.wait()
-        await self.census.begin()
-        self.queue.open()
-        self.started.set()
+    registry = kopf.OperatorRegistry()
+    kube = operator.kube
+    register(registry, controller.source, server=kube.server, open_session=kube.open_session, stop=stop_first)
+    parts.start(WATCH, _watch(settings, registry, stop))
+    ready.set()
+    try:
+        await stop.wait()
+        ready.clear()
+        await controller.drain()
+        await parts.stop(keep=WATCH)
+        # Reads that are still in flight are tasks too: kopf would wait for them, and raise their errors.
+        await operator.vaults.aclose()
+    finally:
+        drained.set()
+    await parts.wait_for(WATCH, seconds=STOP_TIMEOUT)
 
-    async def stop(self) -> None:
-        """Begin nothing more; let what has begun finish, so that nothing is left half done."""
-        self.started.clear()
-        await self.census.stop()
-        await self.polls.stop()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(STOP_WITHIN):
-                await self.queue.close()
-        await self.targets.stop()
+
+async def _unless_stopped(start: Coroutine[Any, Any, None], stop: asyncio.Event) -> bool:
+    """Wait for either; return whether the start came first."""
+    starting, stopping = asyncio.create_task(start), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (starting, stopping):
+            task.cancel()
+        await asyncio.wait({starting, stopping})
+    if stop.is_set():
+        return False
+    await starting
+    return True
+
+
+async def _watch(settings: Settings, registry: kopf.OperatorRegistry, stop: asyncio.Event) -> None:
+    await kopf.operator(
+        registry=registry,
+        standalone=True,
+        clusterwide=not settings.watch_namespaces,
+        namespaces=settings.watch_namespaces,
+        stop_flag=stop,
+    )
 
 
 async def build(settings: Settings, environ: Mapping[str, str], stack: AsyncExitStack) -> Operator:
-    """Construct everything; `stack` closes what has to be closed."""
+    """Build every part; `stack` closes those that must be closed.
+
+    Raises:
+        CannotTrace: Tracing is requested and not possible.
+        NoCluster: No Kubernetes API is configured.
+        OSError: The server's certificate cannot be read.
+    """
+    clock = Clock(now=utc_now, monotonic=time.monotonic, jitter=random.uniform)
     metrics = CollectorRegistry()
     for collector in (ProcessCollector, PlatformCollector, GCCollector):
         collector(registry=metrics)
     tracing = await stack.enter_async_context(start_tracing(environ, version=__version__))
     recorder = Recorder(metrics, version=__version__, note=tracing.note)
-    vaultsecrets = VaultSecretCache()
-    cluster = await stack.enter_async_context(await KubeApi.connect(environ, connections=CLUSTER_CONNECTIONS, now=now))
-    vaults = Vaults(
-        InstrumentedCredential(await stack.enter_async_context(own_identity()), count=recorder.login),
+    kube = await stack.enter_async_context(await KubeApi.connect(environ, connections=API_CONNECTIONS, now=clock.now))
+    credential = await stack.enter_async_context(own_identity())
+    vaults = VaultClients(
+        InstrumentedCredential(credential, count=recorder.login),
         budget=Budget(calls=settings.vault_calls_per_10s),
-        record=recorder,
-        now=now,
-        clock=time.monotonic,
+        count_call=recorder.vault_call,
+        now=clock.now,
+        clock=clock.monotonic,
     )
     stack.push_async_callback(vaults.aclose)
-
-    def target_changed(target: ObjectKey) -> None:
-        for key in vaultsecrets.keys_for_target(target):
-            queue.add(key, Priority.URGENT)
-
-    targets = Targets(cluster, namespaces=settings.watch_namespaces, on_change=target_changed, jitter=random.uniform)
-    reconciler = Reconciler(
-        vaultsecrets=vaultsecrets,
-        vaults=vaults,
-        cluster=cluster,
-        targets=targets,
-        view=lambda vault_url: polls.view(vault_url),  # noqa: PLW0108  the pollers come to be below
-        answered=lambda vault_url: polls.answered(vault_url),  # noqa: PLW0108  the same
-        list_now=lambda vault_url: polls.hurry(vault_url, now=True),
-        forget=lambda vault_secret: events.gone(vault_secret.key, vault_secret.metadata.uid),
-        writer=Writer(cluster, targets),
-        teller=Teller(cluster, vaultsecrets, recorder),
-        restarter=Restarter(cluster.workloads, recorder, now),
-        record=recorder,
-        limits=Limits(settings.vault_dns_suffixes, settings.recheck_interval, settings.expiry_notice),
-        now=now,
-        jitter=random.uniform,
+    controller = build_controller(settings, kube=kube, vaults=vaults, recorder=recorder, clock=clock, tracing=tracing)
+    scrapes = Scrapes(
+        recorder, state=partial(_snapshot, controller, vaults), per_vault_secret=settings.metrics_per_vaultsecret
     )
-    queue = WorkQueue(
-        tracing.work(reconciler.work),
-        partition_of=vaultsecrets.vault_of,
-        width=Concurrency(total=4 * settings.concurrency, partition=settings.concurrency),
-        clock=time.monotonic,
-        waited=recorder.waited,
-    )
-    polls = Polls(
-        lambda vault_url: Poller(
-            vault_url,
-            vaults=vaults,
-            vaultsecrets=vaultsecrets,
-            trigger=Trigger(queue.add, reconciler.is_due),
-            record=recorder,
-            clock=time.monotonic,
-            now=now,
-            jitter=random.uniform,
-            around=tracing.poll,
-        ),
-        vaultsecrets,
-        may_ask=lambda vault_url: is_known_vault(vault_url, settings.vault_dns_suffixes),
-    )
-    events = VaultSecretEvents(vaultsecrets, queue, polls, reconciler.refuse, lambda: census.doubt())  # noqa: PLW0108
-    census = Census(
-        cluster,
-        namespaces=settings.watch_namespaces,
-        vaultsecrets=vaultsecrets,
-        targets=targets,
-        gone=events.gone,
-        jitter=random.uniform,
-    )
-
-    def state() -> State:
-        of_vaults = {vault_url: _state_of(vault_url, polls, vaults) for vault_url in vaultsecrets.vaults()}
-        return State(vaultsecrets.all(), of_vaults, queue.depth, queue.oldest)
-
-    scrapes = Scrapes(recorder, state=state, per_vault_secret=settings.metrics_per_vaultsecret)
-    _beside(stack, measure_lag(recorder.lagged))
-    started = asyncio.Event()
-    token_reviewer = cluster.reviews if settings.metrics_authorization else None
-    await _serve(settings, stack, metrics=scrapes.render, is_ready=started.is_set, token_reviewer=token_reviewer)
-    return Operator(cluster.access, events, targets, census, queue, polls, started)
-
-
-async def _serve(
-    settings: Settings,
-    stack: AsyncExitStack,
-    *,
-    metrics: Render,
-    is_ready: Callable[[], bool],
-    token_reviewer: TokenReviewer | None,
-) -> None:
-    """Serve metrics and probes until `stack` is closed. Raises `OSError` if port or certificate cannot be used."""
-    tls = None
+    certificate = None
     if settings.tls_cert_file:
         certificate = ServerCertificate(Path(settings.tls_cert_file), Path(settings.tls_key_file))
-        _beside(stack, certificate.follow())
-        tls = certificate.context
+    return Operator(controller, kube, vaults, recorder, scrapes, certificate)
+
+
+def build_controller(
+    settings: Settings,
+    *,
+    kube: KubeInterface,
+    vaults: VaultInterface,
+    recorder: RecorderInterface,
+    clock: Clock,
+    tracing: Tracing,
+) -> Controller:
+    """Build what reacts to the cluster and to vaults: state, reconciler, queue, sources, in dependency order."""
+    namespaces = settings.watch_namespaces
+    state = State(VaultSecretCache(), TargetCache(namespaces), VaultStore())
+    config = Config(settings.vault_dns_suffixes, settings.recheck_interval, settings.expiry_notice)
+    reconciler = Reconciler(state, kube, vaults, recorder, config, clock.now, clock.jitter)
+    queue = WorkQueue(
+        tracing.work(reconciler.reconcile),
+        partition_of=state.vaultsecrets.vault_of,
+        concurrency=Concurrency(total=4 * settings.concurrency, partition=settings.concurrency),
+        clock=clock.monotonic,
+        jitter=clock.jitter,
+        observers=Observers(waited=recorder.queue_waited, error=recorder.reconcile_error),
+    )
+    targets = TargetInformer(kube, state, queue, jitter=clock.jitter)
+    pollers = Pollers(
+        PollerContext(
+            state=state,
+            vaults=vaults,
+            queue=queue,
+            recorder=recorder,
+            recheck=settings.recheck_interval,
+            clock=clock.monotonic,
+            now=clock.now,
+            jitter=clock.jitter,
+            span=tracing.poll,
+        ),
+        may_call=partial(is_known_vault, dns_suffixes=settings.vault_dns_suffixes),
+    )
+    source = VaultSecretSource(state, queue, pollers)
+    resync = Resync(kube, state, source, namespaces=namespaces, jitter=clock.jitter)
+    return Controller(state, reconciler, queue, targets, pollers, source, resync)
+
+
+def _serve(
+    settings: Settings, operator: Operator, *, is_ready: Callable[[], bool], is_alive: Callable[[], bool]
+) -> AbstractAsyncContextManager[int]:
+    """Serve metrics and probes. Raises `OSError` if the port is in use."""
     host, port = settings.listen
-    serving = serve(host, port, metrics=metrics, is_ready=is_ready, tls=tls, token_reviewer=token_reviewer)
-    port = await stack.enter_async_context(serving)
-    logger.info("serving metrics and probes", extra={"port": port, "version": __version__})
+    return serve(
+        host,
+        port,
+        metrics=operator.scrapes.render,
+        is_ready=is_ready,
+        is_alive=is_alive,
+        tls=None if operator.certificate is None else operator.certificate.context,
+        token_reviewer=operator.kube.token_reviewer if settings.metrics_authorization else None,
+    )
 
 
-def _state_of(vault_url: str, polls: Polls, vaults: Vaults) -> VaultState:
-    """How it is with one vault, as far as anybody knows."""
-    health, rate_limiter = polls.health(vault_url), vaults.rate_limiter(vault_url)
-    return VaultState(
-        up=None if health is None else health.up,
-        polled_at=None if health is None else health.polled_at,
-        listed=None if health is None else health.listed,
-        latched=health is not None and health.latched,
-        broken=rate_limiter is not None and rate_limiter.is_broken,
+def _snapshot(controller: Controller, vaults: VaultClients) -> Snapshot:
+    """Return the state as metrics show it."""
+    vaultsecrets, queue = controller.state.vaultsecrets, controller.queue
+    of_vaults = {
+        vault_url: _vault_snapshot(controller.state.vaults.view(vault_url), vaults.rate_limiter(vault_url))
+        for vault_url in vaultsecrets.vaults()
+    }
+    return Snapshot(vaultsecrets.all(), of_vaults, queue.depth, queue.oldest)
+
+
+def _vault_snapshot(view: VaultView, rate_limiter: RateLimiter | None) -> VaultSnapshot:
+    return VaultSnapshot(
+        up=None if view.polls == 0 else not view.last_poll_failed,
+        polled_at=view.polled_at,
+        listed=view.listed,
+        deletion_guard=view.losses is not None and view.losses.tripped,
+        breaker_open=rate_limiter is not None and rate_limiter.is_open,
         throttled_seconds=0.0 if rate_limiter is None else rate_limiter.throttled_seconds,
         waited_seconds=0.0 if rate_limiter is None else rate_limiter.waited_seconds,
     )
 
 
-def _beside(stack: AsyncExitStack, work: Coroutine[Any, Any, None]) -> None:
-    """Let something run until `stack` is closed."""
-    task = asyncio.create_task(work)
-
-    async def end() -> None:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-    stack.push_async_callback(end)
-
-
-def now() -> datetime:
-    """The operator's own clock."""
+def utc_now() -> datetime:
+    """Return the operator's clock."""
     return datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""The operator's settings, from a mapping of environment variables; all problems at once. Looks nowhere itself."""
+"""The operator's settings, parsed from a mapping of environment variables; does not read the environment itself."""
 
 import re
 from collections.abc import Mapping
@@ -16,32 +16,32 @@ from pydantic import (
     field_validator,
 )
 
-from vaultsync.api.durations import parse_duration
+from vaultsync.api.fields import parse_duration
 
 PREFIX = "VAULTSYNC_"
 
 SERVICE_LINKS = re.compile(r"(^|_)(SERVICE_HOST|SERVICE_PORT|PORT)(_|$)")
-"""What Kubernetes puts into the environment of pods beside a Service whose name begins with ours; none of our settings.
+"""Variables that Kubernetes sets in pods if a Service's name starts with `vaultsync`; these are not settings.
 
 https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
 """
 
 KEY_VAULT_DNS_SUFFIXES = (".vault.azure.net", ".vault.azure.cn", ".vault.usgovcloudapi.net")
-"""Where Key Vaults live, by cloud.
+"""The DNS suffixes of Key Vault in the clouds of Azure.
 
 https://learn.microsoft.com/azure/key-vault/general/about-keys-secrets-certificates#dns-suffixes-for-object-identifiers
 """
 
 
 class LogFormat(StrEnum):
-    """How log lines look."""
+    """The format of log lines."""
 
     TEXT = "text"
     JSON = "json"
 
 
 class LogLevel(StrEnum):
-    """How much is logged."""
+    """The minimum level of log lines."""
 
     DEBUG = "debug"
     INFO = "info"
@@ -50,7 +50,7 @@ class LogLevel(StrEnum):
 
 
 class SettingsError(Exception):
-    """Some settings are wrong; the text names each variable and its rule, and shows no variable's content."""
+    """Some settings are invalid; the text names each variable and its rule, never its value."""
 
 
 def _split(text: object) -> object:
@@ -62,7 +62,7 @@ def _listen(text: object) -> object:
         return text
     host, colon, port = text.rpartition(":")
     if not colon or not port.isdecimal():
-        raise ValueError("give an address and a port, as in 0.0.0.0:8080")
+        raise ValueError("must be an address and a port, such as 0.0.0.0:8080")
     return host.strip("[]"), int(port)
 
 
@@ -74,66 +74,66 @@ Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
 
 
 class Settings(BaseModel):
-    """What an administrator decides; each field is the environment variable `VAULTSYNC_` + its name in capitals."""
+    """The settings; each field is the environment variable `VAULTSYNC_` + its name in upper case."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     watch_namespaces: Names = ()
-    """Namespaces to serve, separated by commas; empty: all. Fewer need fewer permissions."""
+    """Namespaces to watch, separated by commas. If empty, all are watched. Named namespaces need fewer permissions."""
 
     vault_dns_suffixes: Annotated[Names, Field(min_length=1)] = KEY_VAULT_DNS_SUFFIXES
-    """Where vaults may be, separated by commas: domains with a leading dot, or hosts. Tokens go nowhere else."""
+    """Allowed vault hosts, separated by commas: domains with a leading dot, or hosts. Tokens are sent only there."""
 
-    listen: Annotated[tuple[str, Annotated[int, Field(ge=0, le=65535)]], BeforeValidator(_listen)] = ("0.0.0.0", 8080)  # noqa: S104  Prometheus and the kubelet's probes come from outside the pod
-    """Address and port of metrics and probes; port 0 takes a free one."""
+    listen: Annotated[tuple[str, Annotated[int, Field(ge=0, le=65535)]], BeforeValidator(_listen)] = ("0.0.0.0", 8080)  # noqa: S104  Prometheus and the kubelet connect from outside the pod
+    """Address and port for metrics and probes; port 0 selects a free port."""
 
     tls_cert_file: str = ""
-    """Certificate with its chain, as PEM, with which that port is served; empty: no TLS. The file may be renewed."""
+    """Path of the server certificate with its chain, in PEM. If empty, TLS is off. The file is reloaded on change."""
 
     tls_key_file: Annotated[str, Field(validate_default=True)] = ""
-    """The certificate's key, as PEM."""
+    """Path of the certificate's private key, in PEM."""
 
     metrics_authorization: bool = False
-    """Whether `/metrics` is only for those who may get the path `/metrics` by the cluster's roles."""
+    """Whether `/metrics` requires a token of a user that RBAC allows to `get` the path `/metrics`."""
 
     concurrency: Annotated[int, Field(ge=1, le=256)] = 32
-    """How many VaultSecrets of one vault are reconciled at once; four times as many over all vaults."""
+    """Maximum number of concurrent reconciles per vault; over all vaults, it is four times as many."""
 
     vault_calls_per_10s: Annotated[int, Field(ge=1, le=4000)] = 2000
-    """Calls that one vault may get in 10 seconds. Azure allows 4,000 to everybody together, so that half is left."""
+    """Maximum number of requests per vault in 10 seconds. Azure allows 4,000 for all clients of a vault together."""
 
     recheck_interval: Annotated[
         timedelta, BeforeValidator(_duration), Field(ge=timedelta(minutes=1), le=timedelta(days=30))
     ] = timedelta(hours=24)
-    """Every secret is read again after this time at the latest, so that no mistake in telling changes lives longer."""
+    """Interval after which every secret is read again. It bounds how long a missed change can go unnoticed."""
 
     expiry_notice: Annotated[
         timedelta, BeforeValidator(_duration), Field(ge=timedelta(hours=1), le=timedelta(days=365))
     ] = timedelta(days=14)
-    """How long before a secret's date its VaultSecret says that it expires soon, in hours: 336h are 14 days."""
+    """How long before its expiry date a secret is reported as expiring, such as 336h for 14 days."""
 
     metrics_per_vaultsecret: bool = True
-    """Whether `/metrics` tells of each VaultSecret by its name; some four lines for each."""
+    """Whether `/metrics` has metrics for each VaultSecret, about four time series each."""
 
     log_level: LogLevel = LogLevel.INFO
-    """How much is logged."""
+    """Minimum level of log lines."""
 
     log_format: LogFormat = LogFormat.TEXT
-    """Lines for people or for machines."""
+    """Format of log lines: `key=value` or JSON."""
 
     @field_validator("tls_key_file")
     @classmethod
     def _both_or_neither(cls, key_file: str, others: ValidationInfo) -> str:
         if bool(key_file) != bool(others.data.get("tls_cert_file")):
-            raise ValueError(f"give it together with {PREFIX}TLS_CERT_FILE")
+            raise ValueError(f"must be set together with {PREFIX}TLS_CERT_FILE")
         return key_file
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:
-        """Read the settings from variables; those that are absent or empty keep their defaults.
+        """Return the settings from environment variables; missing and empty variables have their defaults.
 
         Raises:
-            SettingsError: Some are wrong or unknown; the text names them all.
+            SettingsError: Some variables are invalid or unknown; the text names all of them.
         """
         given = {name.removeprefix(PREFIX): text for name, text in environ.items() if name.startswith(PREFIX) and text}
         try:
@@ -148,5 +148,5 @@ class Settings(BaseModel):
 def _problem(location: tuple[int | str, ...], rule: str) -> str:
     name = f"{PREFIX}{str(location[0]).upper()}"
     if rule.startswith("Extra inputs"):
-        return f"  {name}: there is no such setting"
+        return f"  {name}: unknown setting"
     return f"  {name}: {rule.removeprefix('Value error, ')}"

@@ -1,1 +1,1 @@
-"""The Helm chart as tests see it, and what is made from it: its README's table of values and the golden renders."""
+"""The Helm chart for tests, and the files generated from it: its README's table of values and the golden renders."""

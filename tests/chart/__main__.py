@@ -13,7 +13,7 @@ from tests.controlplane.helm import Helm
 
 
 def main() -> None:
-    """Write everything; what has changed shows in the diff."""
+    """Write all files."""
     FILE.write_text(dashboard_json())
     README.write_text(readme_with(table(commented_values(VALUES.read_text()))))
     only_helm = tuple(tool for tool in TOOLS if tool.name == "helm")

@@ -10,7 +10,7 @@ import yaml
 
 @dataclass(frozen=True, slots=True)
 class CommentedValue:
-    """One value that the file explains: its path such as `image.tag`, what the comment says, and the default."""
+    """One documented value: its path such as `image.tag`, its comment, and its default."""
 
     path: str
     comment: str
@@ -20,7 +20,7 @@ class CommentedValue:
 def commented_values(text: str) -> list[CommentedValue]:
     """Every value with the comment above it, in the file's order.
 
-    A mapping without a comment is no value but a group: its fields are listed. One with a comment is one value.
+    A mapping without a comment is a group, whose fields are listed. One with a comment is one value.
     """
     root = yaml.compose(text, Loader=yaml.SafeLoader)
     assert isinstance(root, yaml.MappingNode)

@@ -8,7 +8,7 @@ from typing import Final
 from grafana_foundation_sdk.builders import common, dashboard, prometheus, stat, table, timeseries
 from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
-from grafana_foundation_sdk.models import common as looks
+from grafana_foundation_sdk.models import common as options
 from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
@@ -29,11 +29,11 @@ Panel = Builder[model.Panel]
 
 
 def dashboard_json() -> str:
-    """The dashboard, as Grafana reads it."""
+    """The dashboard as JSON in Grafana's format."""
     builder = (
         dashboard.Dashboard("vaultsync")
         .uid("vaultsync")
-        .description("How Key Vault secrets fare on their way into Kubernetes Secrets.")
+        .description("Sync of Azure Key Vault secrets into Kubernetes Secrets.")
         .tags(["vaultsync"])
         .readonly()
         .tooltip(model.DashboardCursorSync.CROSSHAIR)
@@ -52,25 +52,25 @@ def dashboard_json() -> str:
 
 
 def queries() -> dict[str, list[str]]:
-    """What each panel asks for, by its title."""
+    """The queries of each panel, by its title."""
     panels = json.loads(dashboard_json())["panels"]
     return {panel["title"]: [target["expr"] for target in panel["targets"]] for panel in panels if "targets" in panel}
 
 
 def _now() -> Iterable[Panel]:
-    """Six numbers that should be green."""
+    """Six numbers; green is good."""
     yield _number(
-        "In sync", 'sum(vaultsync_vaultsecrets{reason="Synced"})', "VaultSecrets whose Secret is as it should be."
+        "In sync",
+        'sum(vaultsync_vaultsecrets{reason="Synced"})',
+        "VaultSecrets whose Secret holds what the vault holds.",
     )
     yield _number(
         "Not in sync",
         'sum(vaultsync_vaultsecrets{reason!~"Synced|Suspended"})',
-        "VaultSecrets that fail, or wait for their first turn. The table below has those that fail.",
+        "VaultSecrets that fail, or wait for their first reconcile. The table below lists those that fail.",
         bad_from=1,
     )
-    yield _number(
-        "Stale", "sum(vaultsync_vaultsecret_stale)", "Nobody has confirmed these for three intervals.", bad_from=1
-    )
+    yield _number("Stale", "sum(vaultsync_vaultsecret_stale)", "Not confirmed for three refresh intervals.", bad_from=1)
     yield _number(
         "Expire within two weeks",
         "count(vaultsync_vaultsecret_expiry_timestamp_seconds - time() < 14 * 86400) or vector(0)",
@@ -78,7 +78,10 @@ def _now() -> Iterable[Panel]:
         bad_from=1,
     )
     yield _number(
-        "Vaults that cannot be polled", "count(vaultsync_vault_up == 0) or vector(0)", "By their last poll.", bad_from=1
+        "Vaults that cannot be polled",
+        "count(vaultsync_vault_up == 0) or vector(0)",
+        "As of the last poll.",
+        bad_from=1,
     )
     yield _number("Operators", "count(vaultsync_build_info)", "There should be one.", bad_from=2)
 
@@ -88,13 +91,13 @@ def _vault_secrets() -> Iterable[Panel]:
         "Failing",
         "vaultsync_vaultsecret_failing",
         ["namespace", "name", "reason", "vault"],
-        "Which VaultSecrets are not in sync, and why. `kubectl describe` tells what to change.",
+        "VaultSecrets that are not in sync, and why. `kubectl describe` shows what to change.",
     )
     yield _list(
         "Expiring next",
         "sort(vaultsync_vaultsecret_expiry_timestamp_seconds - time())",
         ["namespace", "name", "key", "Value"],
-        "The time until secrets expire that have a date in the vault.",
+        "Time until expiry, for secrets with an expiry date in the vault.",
         unit="s",
     )
     yield _lines(
@@ -103,9 +106,9 @@ def _vault_secrets() -> Iterable[Panel]:
         "The reasons of the Ready conditions.",
     )
     yield _lines(
-        "Oldest knowledge",
+        "Oldest confirmation",
         [("max(time() - vaultsync_vaultsecret_last_success_timestamp_seconds)", "oldest")],
-        "How long ago the target that was confirmed least lately was known to hold what the vault holds.",
+        "Time since the least recently confirmed target was known to hold what the vault holds.",
         unit="s",
     )
 
@@ -114,20 +117,20 @@ def _changes() -> Iterable[Panel]:
     yield _lines(
         "Secrets written",
         [("sum by (change) (increase(vaultsync_targets_written_total[$__rate_interval]))", "{{change}}")],
-        "Healed ones had been changed or deleted by others.",
+        "Healed: changed or deleted by other writers, and restored.",
         span=_THIRD,
     )
     yield _lines(
-        "From the vault to the Secret",
+        "Rotation latency",
         _quantiles("vaultsync_rotation_latency_seconds"),
-        "How long a new version took. Up to the refresh interval by design.",
+        "From a new version in the vault to the Secret. Up to the refresh interval by design.",
         unit="s",
         span=_THIRD,
     )
     yield _lines(
         "Restarts",
         [("sum by (kind, result) (increase(vaultsync_restarts_total[$__rate_interval]))", "{{kind}} {{result}}")],
-        "Of workloads that VaultSecrets name. Where one failed, pods go on with what the Secret held before.",
+        "Workloads that VaultSecrets name in restart. If one failed, its pods keep using the old content.",
         span=_THIRD,
     )
 
@@ -135,13 +138,13 @@ def _changes() -> Iterable[Panel]:
 def _vaults() -> Iterable[Panel]:
     yield _lines(
         "Up",
-        [("vaultsync_vault_up", "{{vault}}"), ("vaultsync_vault_deletion_brake", "{{vault}}: deletes nothing")],
-        "Whether the last poll went well, and whether so many secrets have vanished that nothing is deleted.",
+        [("vaultsync_vault_up", "{{vault}}"), ("vaultsync_vault_deletion_brake", "{{vault}}: deletion guard")],
+        "Whether the last poll succeeded, and whether the deletion guard blocks deletions.",
     )
     yield _lines(
         "Time since the last poll",
         [("time() - vaultsync_vault_last_poll_timestamp_seconds", "{{vault}}")],
-        "Since the beginning of the last one that went well.",
+        "Since the start of the last successful one.",
         unit="s",
     )
     yield _lines(
@@ -152,77 +155,81 @@ def _vaults() -> Iterable[Panel]:
                 "{{operation}} {{status}}",
             )
         ],
-        "What vaults are asked, and what they answer.",
+        "By operation and response status.",
         unit="reqps",
     )
     yield _lines(
         "Duration of calls",
         _quantiles("vaultsync_vault_request_duration_seconds"),
-        "Without waiting for their turn.",
+        "Without the wait for the rate limit.",
         unit="s",
     )
     yield _lines(
-        "Calls of a poll", [("vaultsync_poll_requests", "{{vault}}")], "Some 25 secrets a call, old versions counted."
+        "Calls of a poll", [("vaultsync_poll_requests", "{{vault}}")], "Some 25 secrets a call, old versions included."
     )
+    yield _lines("Secrets listed", [("vaultsync_vault_listed_secrets", "{{vault}}")], "By the last complete listing.")
     yield _lines(
-        "Secrets listed", [("vaultsync_vault_listed_secrets", "{{vault}}")], "What the last whole listing has found."
-    )
-    yield _lines(
-        "Waiting",
+        "Throttling",
         [
             ("rate(vaultsync_vault_throttled_seconds_total[$__rate_interval])", "{{vault}} throttles"),
-            ("rate(vaultsync_vault_budget_wait_seconds_total[$__rate_interval])", "{{vault}}: our budget"),
-            ("vaultsync_vault_breaker_open", "{{vault}}: left alone after failures"),
+            ("rate(vaultsync_vault_budget_wait_seconds_total[$__rate_interval])", "{{vault}}: own rate limit"),
+            ("vaultsync_vault_breaker_open", "{{vault}}: circuit breaker open"),
         ],
-        "Seconds a second: the vault has us wait, or calls wait for our own budget.",
+        "Seconds per second: the vault throttles the operator, or calls wait for its own rate limit.",
     )
     yield _lines(
         "Logins",
         [("sum by (result) (increase(vaultsync_logins_total[$__rate_interval]))", "{{result}}")],
-        "Tokens that were asked for.",
+        "Token requests.",
     )
 
 
 def _operator() -> Iterable[Panel]:
     yield _lines(
         "Reconciles",
-        [("sum by (reason) (rate(vaultsync_reconciles_total[$__rate_interval])) > 0", "{{reason}}")],
-        "By what came of them.",
+        [
+            ("sum by (reason) (rate(vaultsync_reconciles_total[$__rate_interval])) > 0", "{{reason}}"),
+            ("rate(vaultsync_reconcile_errors_total[$__rate_interval])", "unexpected exceptions"),
+        ],
+        "By reason.",
         unit="ops",
     )
     yield _lines(
-        "Duration of reconciles", _quantiles("vaultsync_reconcile_duration_seconds"), "With their calls.", unit="s"
+        "Duration of reconciles",
+        _quantiles("vaultsync_reconcile_duration_seconds"),
+        "With their calls to the vault and the API server.",
+        unit="s",
     )
     yield _lines(
         "Queue",
         [("vaultsync_queue_depth", "waiting")],
-        "VaultSecrets that wait for their turn.",
+        "VaultSecrets in the work queue.",
     )
     yield _lines(
         "Wait in the queue",
         [("vaultsync_queue_oldest_seconds", "longest now"), *_quantiles("vaultsync_queue_wait_seconds")],
-        "How long they wait.",
+        "Time in the work queue.",
         unit="s",
     )
     yield _lines(
-        "Lag of the event loop",
+        "Event loop lag",
         _quantiles("vaultsync_event_loop_lag_seconds"),
-        "Above half a second often: too little processor time.",
+        "Often above half a second: too little CPU.",
         unit="s",
     )
     yield _lines(
-        "Processor",
+        "CPU",
         [(_OURS.format("rate(process_cpu_seconds_total[$__rate_interval])"), "{{instance}}")],
-        "Seconds a second.",
+        "CPU seconds per second.",
     )
     yield _lines(
         "Memory", [(_OURS.format("process_resident_memory_bytes"), "{{instance}}")], "Resident set.", unit="bytes"
     )
-    yield _list("Version", "vaultsync_build_info", ["version", "instance"], "What runs.")
+    yield _list("Version", "vaultsync_build_info", ["version", "instance"], "Of the running operator.")
 
 
 _OURS: Final = "{} and on (job, instance) vaultsync_build_info"
-"""Of all processes that Prometheus knows, ours."""
+"""Selects our process among all that Prometheus scrapes."""
 
 ROWS: Final = {
     "Now": _now,
@@ -239,7 +246,7 @@ def _quantiles(histogram: str) -> list[tuple[str, str]]:
 
 
 def _number(title: str, query: str, description: str, *, bad_from: float | None = None) -> Panel:
-    """One number, red from a bound on."""
+    """One number, red from `bad_from` on."""
     steps = [model.Threshold(value=None, color=_GOOD)]
     if bad_from is not None:
         steps.append(model.Threshold(value=bad_from, color=_BAD))
@@ -250,8 +257,8 @@ def _number(title: str, query: str, description: str, *, bad_from: float | None 
         .datasource(SOURCE)
         .span(4)
         .height(4)
-        .color_mode(looks.BigValueColorMode.VALUE)
-        .graph_mode(looks.BigValueGraphMode.AREA)
+        .color_mode(options.BigValueColorMode.VALUE)
+        .graph_mode(options.BigValueGraphMode.AREA)
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
         .thresholds(dashboard.ThresholdsConfig().mode(model.ThresholdsMode.ABSOLUTE).steps(steps))
         .with_target(prometheus.Dataquery().ref_id("A").expr(query).range())
@@ -261,7 +268,7 @@ def _number(title: str, query: str, description: str, *, bad_from: float | None 
 def _lines(
     title: str, queries: list[tuple[str, str]], description: str, *, unit: str = "short", span: int = _HALF
 ) -> Panel:
-    """Lines over time, each query with its legend."""
+    """Lines over time; `queries` are pairs of query and legend."""
     panel = (
         timeseries.Panel()
         .title(title)
@@ -274,7 +281,9 @@ def _lines(
         .line_width(1)
         .fill_opacity(10)
         .legend(
-            common.VizLegendOptions().display_mode(looks.LegendDisplayMode.LIST).placement(looks.LegendPlacement.BOTTOM)
+            common.VizLegendOptions()
+            .display_mode(options.LegendDisplayMode.LIST)
+            .placement(options.LegendPlacement.BOTTOM)
         )
     )
     for letter, (query, legend) in zip("ABCD", queries, strict=False):
@@ -283,7 +292,7 @@ def _lines(
 
 
 def _list(title: str, query: str, columns: list[str], description: str, *, unit: str = "short") -> Panel:
-    """The series of a query as they are now, a line each."""
+    """A table of the current series of a query, one row each."""
     only = model.DataTransformerConfig(id_val="filterFieldsByName", options={"include": {"names": columns}})
     return (
         table.Panel()

@@ -1,4 +1,4 @@
-"""Renders the chart with each of its value sets, and where the golden renders are; judges nothing."""
+"""Renders the chart with each of its value sets, and knows where the golden renders are; checks nothing."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ GOLDEN: Final = ROOT / "tests" / "contract" / "golden"
 TABLE_BEGINS: Final = "<!-- made from values.yaml by `make generate` -->\n"
 
 VALUE_SETS: Final = {path.name.removesuffix("-values.yaml"): path for path in sorted((CHART / "ci").glob("*.yaml"))}
-"""Values to render the chart with, by what they show."""
+"""The value sets to render the chart with, by name."""
 
 RELEASE: Final = "vaultsync"
 NAMESPACE: Final = "vaultsync-system"
@@ -28,10 +28,10 @@ Manifest = dict[str, Any]
 
 
 def render(helm: Helm, *arguments: str | Path, values: Manifest | None = None) -> str:
-    """What the chart is with these arguments and values on the oldest Kubernetes that it is for.
+    """Render the chart with these arguments and values for the oldest Kubernetes that it supports.
 
     Raises:
-        HelmFailed: It is nothing.
+        HelmFailed: The chart cannot be rendered.
     """
     command = ("template", RELEASE, CHART, "--namespace", NAMESPACE, "--kube-version", _OLDEST_KUBERNETES)
     return helm(*command, *arguments, "--values", "-", stdin=json.dumps(values or {}))
@@ -66,7 +66,7 @@ def golden(name: str) -> Path:
 
 
 def without_crds(rendered: str) -> str:
-    """A render without its CustomResourceDefinitions, which have a place of their own."""
+    """A render without its CustomResourceDefinitions, which are rendered elsewhere."""
     parts = rendered.split("---\n# Source: ")
     return "".join(f"---\n# Source: {part}" for part in parts[1:] if "\nkind: CustomResourceDefinition\n" not in part)
 

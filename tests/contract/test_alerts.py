@@ -15,7 +15,7 @@ from tests.controlplane.promtool import Promtool, PromtoolFailed
 
 RUNBOOKS: Final = Path(__file__).parents[2] / "docs" / "runbooks"
 
-PARTS: Final = ["What it means", "How to look", "What to do"]
+PARTS: Final = ["Meaning", "Diagnosis", "Mitigation"]
 
 DAY: Final = 24 * 60
 DB: Final = '{namespace="shop",name="db"}'
@@ -83,7 +83,7 @@ CASES: Final = {
     "stale": Case(
         "Stale",
         {f"vaultsync_vaultsecret_stale{DB}": "1x20"},
-        "Nobody knows whether the Secret of VaultSecret shop/db is up to date",
+        "The Secret of VaultSecret shop/db may be out of date",
         labels=WHO,
     ),
     "stale for a moment": Case("Stale", {f"vaultsync_vaultsecret_stale{DB}": "0x17 1x3"}),
@@ -110,7 +110,7 @@ CASES: Final = {
     "throttled for two minutes in a quarter of an hour": Case(
         "VaultThrottled",
         {f"vaultsync_vault_throttled_seconds_total{VAULT}": "0+8x40"},
-        "https://shop.vault.azure.net has told vaultsync to wait for 2m 0s of the last 15 minutes",
+        "https://shop.vault.azure.net has throttled vaultsync for 2m 0s of the last 15 minutes",
         labels=WHERE,
         minutes=40,
     ),
@@ -120,22 +120,22 @@ CASES: Final = {
     "a Secret in the way": Case(
         "TargetConflict",
         {CONFLICTS: "2x20"},
-        "2 VaultSecrets want Secrets that belong to somebody else",
+        "2 VaultSecrets have a target Secret with another owner",
         labels={"reason": "TargetConflict"},
     ),
     "no Secret in the way": Case("TargetConflict", {CONFLICTS: "0x20"}),
     "a fight over a Secret": Case(
         "TargetTampered",
         {HEALED: "0+0.2x120"},
-        "Secrets were changed or deleted by others 12 times in the last hour",
+        "Secrets were changed or deleted by other writers 12 times in the last hour",
         labels={"change": "healed"},
         minutes=120,
     ),
-    "a Secret deleted by a slip of the hand": Case("TargetTampered", {HEALED: "0x90 1x30"}, minutes=120),
+    "a Secret deleted once by mistake": Case("TargetTampered", {HEALED: "0x90 1x30"}, minutes=120),
     "most of a vault gone": Case(
         "DeletionBrake",
         {f"vaultsync_vault_deletion_brake{VAULT}": "0x5 1x15"},
-        "Most secrets that VaultSecrets take from https://shop.vault.azure.net have vanished together",
+        "Most secrets that VaultSecrets use from https://shop.vault.azure.net have disappeared at once",
         "critical",
         WHERE,
     ),
@@ -143,18 +143,18 @@ CASES: Final = {
         "DeletionBrake", {f"vaultsync_vault_deletion_brake{VAULT}": "0x14 1x3 0x3"}
     ),
     "a vault of which little is gone": Case("DeletionBrake", {f"vaultsync_vault_deletion_brake{VAULT}": "0x20"}),
-    "no operator": Case("OperatorAbsent", {"up": "1x20"}, "vaultsync is not there", "critical"),
+    "no operator": Case("OperatorAbsent", {"up": "1x20"}, "vaultsync is absent", "critical"),
     "an operator that restarts": Case("OperatorAbsent", {'vaultsync_build_info{version="1"}': "1x16 _x3 1"}),
     "a queue that stands still": Case(
         "QueueStuck",
         {"vaultsync_queue_oldest_seconds": "0+60x20"},
-        "A VaultSecret has waited for its turn for 20m 0s",
+        "A VaultSecret has waited in the queue for 20m 0s",
     ),
     "a queue that flows": Case("QueueStuck", {"vaultsync_queue_oldest_seconds": "30x20"}),
     "a bug": Case(
         "InternalError",
         {BROKEN: "0x15 3x5"},
-        "vaultsync itself has failed 3 times in the last 15 minutes",
+        "vaultsync has failed with an internal error 3 times in the last 15 minutes",
         labels={"reason": "InternalError"},
     ),
     "no bug": Case("InternalError", {BROKEN: "3x20"}),
@@ -183,7 +183,7 @@ def nameless(helm: Helm) -> list[Manifest]:
 
 
 def play(case: Case, alerts: list[Manifest], promtool: Promtool, folder: Path) -> None:
-    """Let promtool say whether it is as the case says."""
+    """Check with promtool that the alerts of the case fire."""
     (folder / "rules.yaml").write_text(yaml.safe_dump({"groups": [{"name": "vaultsync", "rules": alerts}]}))
     (folder / "test.yaml").write_text(yaml.safe_dump(_played(case, alerts)))
     promtool("test", "rules", folder / "test.yaml")
@@ -263,7 +263,7 @@ def test_each_alert_has_a_runbook_to_which_it_leads(alerts: list[Manifest]) -> N
     assert {f"https://docs.example.com/{path.name}" for path in RUNBOOKS.glob("Vaultsync*.md")} == links
 
 
-def test_each_runbook_says_what_it_means_how_to_look_and_what_to_do() -> None:
+def test_each_runbook_has_meaning_diagnosis_and_mitigation() -> None:
     parts = {path.name: re.findall(r"^## (.*)", path.read_text(), re.MULTILINE) for path in RUNBOOKS.glob("V*.md")}
 
     assert {name: found for name, found in parts.items() if found != PARTS} == {}

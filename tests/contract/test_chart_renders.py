@@ -26,7 +26,7 @@ from tests.controlplane.helm import Helm, HelmFailed
 from tests.controlplane.plane import ControlPlane
 from vaultsync.api.schema import crd_files
 
-REFUSED: Final[dict[str, tuple[Manifest, str]]] = {
+REJECTED: Final[dict[str, tuple[Manifest, str]]] = {
     "a setting with a slip of the pen": (
         {"settings": {"concurency": 4}},
         "at '/settings': additional properties 'concurency' not allowed",
@@ -50,28 +50,28 @@ REFUSED: Final[dict[str, tuple[Manifest, str]]] = {
         {"commonLabels": {"on": True}},
         "'/commonLabels/on': got boolean, want string",
     ),
-    "less time to stop than the operator takes": (
+    "less time to stop than the operator needs": (
         {"terminationGracePeriodSeconds": 5},
         "at '/terminationGracePeriodSeconds': minimum: got 5, want 10",
     ),
-    "a ServiceMonitor where nobody serves them": (
+    "a ServiceMonitor without its API": (
         {"serviceMonitor": {"enabled": True}},
         "this cluster does not serve monitoring.coreos.com/v1: install the Prometheus operator first",
     ),
-    "alerts where nobody serves them": (
+    "alerts without their API": (
         {"prometheusRule": {"enabled": True}},
         "or set prometheusRule.enabled to false",
     ),
-    "an alert that there is not": (
+    "an unknown alert": (
         {"prometheusRule": {"alerts": {"notSynched": {"enabled": False}}}},
         "additional properties 'notSynched' not allowed",
     ),
-    "a PodMonitor where nobody serves them": (
+    "a PodMonitor without its API": (
         {"podMonitor": {"enabled": True}},
         "or set podMonitor.enabled to false",
     ),
 }
-"""Values that must be refused, and part of what people are told."""
+"""Values that must be rejected, and a part of the message."""
 
 
 # The chart and helm
@@ -87,22 +87,22 @@ def test_the_render_is_the_golden_one(name: str, helm: Helm) -> None:
     assert without_crds(render_set(helm, name)) == golden(name).read_text(), "read the difference; `make generate`"
 
 
-@pytest.mark.parametrize(("values", "told"), REFUSED.values(), ids=REFUSED)
-def test_helm_refuses_and_says_why(values: Manifest, told: str, helm: Helm) -> None:
+@pytest.mark.parametrize(("values", "message"), REJECTED.values(), ids=REJECTED)
+def test_helm_rejects_with_a_message(values: Manifest, message: str, helm: Helm) -> None:
     with pytest.raises(HelmFailed) as caught:
         render(helm, values=values)
 
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
-def test_a_service_monitor_without_a_service_is_refused(helm: Helm) -> None:
+def test_a_service_monitor_without_a_service_is_rejected(helm: Helm) -> None:
     values = {"serviceMonitor": {"enabled": True}, "service": {"enabled": False}}
 
     with pytest.raises(HelmFailed, match="needs service"):
         render(helm, "--api-versions", "monitoring.coreos.com/v1", values=values)
 
 
-def test_a_kubernetes_that_is_too_old_is_refused(helm: Helm) -> None:
+def test_a_kubernetes_version_that_is_too_old_is_rejected(helm: Helm) -> None:
     with pytest.raises(HelmFailed, match=r"incompatible with Kubernetes v1\.28\.0"):
         render(helm, "--kube-version", "1.28.0")
 
@@ -148,7 +148,7 @@ def test_unasked_the_operator_may_do_nothing_to_workloads(namespaces: list[str],
     assert groups == {"", "vaultsync.dev"}
 
 
-def test_workload_identity_is_told_to_its_webhook(helm: Helm) -> None:
+def test_workload_identity_is_configured_for_its_webhook(helm: Helm) -> None:
     rendered = render(helm, values={"workloadIdentity": {"clientId": "an-id"}})
 
     account, template = the("ServiceAccount", rendered), the("Deployment", rendered)["spec"]["template"]

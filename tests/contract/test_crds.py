@@ -1,4 +1,4 @@
-"""The CRDs in crds/, the documentation and Kubernetes' own limits agree with the models."""
+"""The CRDs in crds/, the documentation and Kubernetes' limits agree with the models."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,30 +20,30 @@ ANNOTATIONS_LIMIT = 256 * 1024
 """https://kubernetes.io/docs/concepts/overview/working-with-objects/annotations/#syntax-and-character-set"""
 
 
-def test_the_files_are_what_the_models_say() -> None:
+def test_the_files_are_generated_from_the_models() -> None:
     assert {path.name: path.read_bytes() for path in CRDS.iterdir()} == crd_files(), "run `make generate`"
 
 
 @pytest.mark.parametrize("example", documented().values(), ids=documented())
-def test_an_example_in_the_documentation_is_right(example: dict[str, Any]) -> None:
+def test_an_example_in_the_documentation_is_valid(example: dict[str, Any]) -> None:
     jsonschema.validate(example, vault_secret_schema())
     VaultSecret.parse(as_stored(example))
 
 
 @pytest.mark.parametrize("example", documented().values(), ids=documented())
-def test_an_example_in_the_documentation_holds_no_field_that_would_be_dropped(example: dict[str, Any]) -> None:
-    assert foreign(example["spec"], vault_secret_schema()["properties"]["spec"]) == set()
+def test_an_example_in_the_documentation_has_no_unknown_field(example: dict[str, Any]) -> None:
+    assert unknown(example["spec"], vault_secret_schema()["properties"]["spec"]) == set()
 
 
-def foreign(value: object, schema: dict[str, Any]) -> set[str]:
-    """The names of fields that a schema does not know."""
+def unknown(value: object, schema: dict[str, Any]) -> set[str]:
+    """The names of fields that are not in a schema."""
     match value:
         case dict() if "properties" in schema:
             known = schema["properties"]
-            nested = [foreign(child, known[name]) for name, child in value.items() if name in known]
+            nested = [unknown(child, known[name]) for name, child in value.items() if name in known]
             return set(value.keys() - known.keys()).union(*nested)
         case list():
-            return set().union(*(foreign(child, schema["items"]) for child in value))
+            return set().union(*(unknown(child, schema["items"]) for child in value))
         case _:
             return set()
 
@@ -52,7 +52,7 @@ def test_the_readme_has_examples() -> None:
     assert any(place.startswith("README.md") for place in documented())
 
 
-def test_the_most_and_longest_names_fit_into_the_annotations_of_one_secret() -> None:
+def test_the_annotations_of_a_secret_have_room_for_the_maximum_of_entries_with_the_longest_names() -> None:
     keys = [f"{number:0253}" for number in range(MAX_ENTRIES)]
     annotations = {f"{'a' * 253}/{number:063}": "x" * 2048 for number in range(32)}
     data = [{"key": key, "secretName": "a" * 127} for key in keys]

@@ -65,17 +65,17 @@ def test_each_panel_says_what_it_shows() -> None:
 
 
 def test_every_query_can_be_read_and_is_about_metrics_that_there_are(promtool: Promtool, tmp_path: Path) -> None:
-    asked = [query.replace("$__rate_interval", "5m") for each in queries().values() for query in each]
-    recorded = [{"record": f"panel:{number}", "expr": query} for number, query in enumerate(asked)]
+    expressions = [query.replace("$__rate_interval", "5m") for each in queries().values() for query in each]
+    recorded = [{"record": f"panel:{number}", "expr": query} for number, query in enumerate(expressions)]
     (tmp_path / "rules.yaml").write_text(yaml.safe_dump({"groups": [{"name": "panels", "rules": recorded}]}))
 
-    assert f"{len(asked)} rules found" in promtool("check", "rules", tmp_path / "rules.yaml")
-    names = {name for query in asked for name in re.findall(r"\bvaultsync_\w+", query)}
+    assert f"{len(expressions)} rules found" in promtool("check", "rules", tmp_path / "rules.yaml")
+    names = {name for query in expressions for name in re.findall(r"\bvaultsync_\w+", query)}
     assert {name for name in names - {row.name for row in of_code()} if not name.endswith(SUFFIXES)} == set()
 
 
 @pytest.mark.parametrize("name", sorted(row.name for row in of_code()))
 def test_every_metric_is_shown_somewhere(name: str) -> None:
-    not_shown = {"vaultsync_polls_total", "vaultsync_vaultsecret_ready"}  # told better by up, calls and the lists
+    not_shown = {"vaultsync_polls_total", "vaultsync_vaultsecret_ready"}  # up, calls and the lists show it better
 
     assert name in not_shown or any(name in query for each in queries().values() for query in each)

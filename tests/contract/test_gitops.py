@@ -1,4 +1,4 @@
-"""What Argo CD and Flux make of VaultSecrets by the page about GitOps, of every status that the rules write."""
+"""How Argo CD and Flux rate VaultSecrets with the rules on the page about GitOps, for every status there is."""
 
 import re
 from collections.abc import Mapping
@@ -13,11 +13,11 @@ from tests.builders import READ_AT, a_state, a_synced, a_vault_secret
 from tests.contract.lua import run
 from tests.controlplane.flux import Flux
 from vaultsync.api import API_VERSION, KIND, REFRESH_ANNOTATION
-from vaultsync.api.schema import NOT_LOOKED_AT
+from vaultsync.api.schema import NOT_OBSERVED
 from vaultsync.api.v1alpha1 import VaultSecretStatus
 from vaultsync.errors import Reason, Retry
 from vaultsync.status.next_status import status_after
-from vaultsync.status.outcome import Failed, Outcome, Pruned, Suspended
+from vaultsync.status.outcome import Failed, Pruned, Reported, Suspended, Waiting
 
 PAGE: Final = (Path(__file__).parents[2] / "docs" / "gitops.md").read_text()
 BLOCKS: Final = [yaml.safe_load(block) for block in re.findall(r"^```yaml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)]
@@ -37,15 +37,15 @@ HEALTH: Final[str] = CUSTOMIZATIONS[f"resource.customizations.health.vaultsync.d
 ACTIONS: Final = yaml.safe_load(CUSTOMIZATIONS[f"resource.customizations.actions.vaultsync.dev_{KIND}"])
 (EXPRESSIONS,) = block("Kustomization")["spec"]["healthCheckExprs"]
 
-REASONS: Final = [reason for reason in Reason if reason not in {Reason.SYNCED, Reason.SUSPENDED}]
+REASONS: Final = [reason for reason in Reason if reason not in {Reason.SYNCED, Reason.SUSPENDED, Reason.WAITING}]
 AWAY: Final = Failed(Reason.VAULT_UNREACHABLE, "No answer.")
 
 
-def a_found(*outcomes: Outcome, generation: int = 1, expires_in: timedelta | None = None) -> Object:
-    """A VaultSecret as the API server gives it, after these outcomes, each three minutes after the one before.
+def a_found(*outcomes: Reported, generation: int = 1, expires_in: timedelta | None = None) -> Object:
+    """A VaultSecret as the API server returns it, after these outcomes, each three minutes after the one before.
 
-    vaultsync has looked at generation 1. With `expires_in` the first outcome is in sync with a secret that expires so
-    much later.
+    vaultsync has reconciled generation 1. With `expires_in` the first outcome is in sync with a secret that expires
+    after that time.
     """
     expires = None if expires_in is None else READ_AT + expires_in
     dated = () if expires is None else (a_synced(a_state(expires=expires)),)
@@ -58,13 +58,13 @@ def a_found(*outcomes: Outcome, generation: int = 1, expires_in: timedelta | Non
 
 
 def as_found(status: VaultSecretStatus | None, generation: int = 1) -> Object:
-    """A VaultSecret with this status as the API server gives it."""
+    """A VaultSecret with this status as the API server returns it."""
     metadata = {"name": "db", "namespace": "shop", "generation": generation}
     found = {"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "spec": {}}
     return found if status is None else found | {"status": status.to_wire()}
 
 
-NEW: Final = as_found(VaultSecretStatus.parse(NOT_LOOKED_AT))
+NEW: Final = as_found(VaultSecretStatus.parse(NOT_OBSERVED))
 OUTDATED: Final = a_found(a_synced(), generation=2)
 
 
@@ -73,14 +73,14 @@ OUTDATED: Final = a_found(a_synced(), generation=2)
     [NEW, as_found(None), as_found(VaultSecretStatus()), as_found(VaultSecretStatus(observed_generation=1)), OUTDATED],
     ids=["new", "no status", "an empty status", "no condition", "a status of an older generation"],
 )
-def test_argo_cd_waits_for_vaultsync_to_look(found: Object) -> None:
+def test_argo_cd_waits_until_vaultsync_has_reconciled(found: Object) -> None:
     assert run(HEALTH, found) == {
         "status": "Progressing",
-        "message": "vaultsync has not looked at this generation yet.",
+        "message": "vaultsync has not reconciled this generation yet.",
     }
 
 
-def test_argo_cd_takes_what_is_in_sync_for_healthy() -> None:
+def test_a_vaultsecret_in_sync_is_healthy_in_argo_cd() -> None:
     assert run(HEALTH, a_found(a_synced())) == {"status": "Healthy", "message": "1 key is in sync."}
 
 
@@ -90,36 +90,39 @@ def test_argo_cd_takes_what_is_in_sync_for_healthy() -> None:
         (timedelta(days=3), "Secret db-password, which fills key password, expires at 2026-03-04 12:30:00 UTC."),
         (
             -timedelta(days=3),
-            (
-                "Secret db-password, which fills key password, has expired at 2026-02-26 12:30:00 UTC; "
-                "it is kept in sync all the same."
-            ),
+            "Secret db-password, which fills key password, expired at 2026-02-26 12:30:00 UTC; it is still synced.",
         ),
     ],
     ids=["expires soon", "has expired"],
 )
-def test_argo_cd_takes_for_healthy_and_tells_of_what(expires_in: timedelta, message: str) -> None:
+def test_argo_cd_shows_as_healthy_with_the_message(expires_in: timedelta, message: str) -> None:
     assert run(HEALTH, a_found(expires_in=expires_in)) == {"status": "Healthy", "message": message}
 
 
 @pytest.mark.parametrize("reason", REASONS, ids=[reason.value for reason in REASONS])
-def test_argo_cd_takes_for_degraded_what_is_not_in_sync_for_the_reason(reason: Reason) -> None:
+def test_a_vaultsecret_that_is_not_in_sync_is_degraded_in_argo_cd(reason: Reason) -> None:
     found = a_found(a_synced(), Failed(reason, "Why it is so."))
 
     assert run(HEALTH, found) == {"status": "Degraded", "message": f"{reason.value}: Why it is so."}
 
 
-def test_argo_cd_tells_since_when_a_degraded_one_is_stale() -> None:
+def test_argo_cd_shows_since_when_a_degraded_one_is_stale() -> None:
     found = a_found(a_synced(), AWAY, AWAY, AWAY)
 
-    told = "The Secret was last known to hold what the vault holds at 2026-03-01 12:33:00 UTC."
-    assert run(HEALTH, found) == {"status": "Degraded", "message": f"VaultUnreachable: No answer. {told}"}
+    stale = "The Secret was last confirmed to match the vault at 2026-03-01 12:33:00 UTC."
+    assert run(HEALTH, found) == {"status": "Degraded", "message": f"VaultUnreachable: No answer. {stale}"}
 
 
-def test_argo_cd_takes_a_suspended_one_for_suspended() -> None:
+def test_argo_cd_shows_a_suspended_one_as_suspended() -> None:
     found = a_found(a_synced(), Suspended())
 
     assert run(HEALTH, found) == {"status": "Suspended", "message": Reason.SUSPENDED.sentence}
+
+
+def test_argo_cd_shows_what_a_waiting_vaultsecret_waits_for() -> None:
+    found = a_found(a_synced(), Waiting("A poll that confirms a deletion."))
+
+    assert run(HEALTH, found) == {"status": "Progressing", "message": "A poll that confirms a deletion."}
 
 
 def test_argo_cd_offers_the_actions_that_are_defined() -> None:
@@ -132,10 +135,12 @@ def test_the_action_refresh_changes_the_annotation_and_nothing_else(annotations:
     metadata = NEW["metadata"] | ({} if annotations is None else {"annotations": annotations})
     found = NEW | {"metadata": metadata, "spec": {"suspend": False}}
 
+    before = datetime.now(UTC).replace(microsecond=0)
     returned = run(refresh["action.lua"], found)
+    after = datetime.now(UTC)
 
-    asked = returned["metadata"]["annotations"].pop(REFRESH_ANNOTATION)
-    assert datetime.now(UTC) - datetime.fromisoformat(asked) < timedelta(minutes=1)
+    requested = returned["metadata"]["annotations"].pop(REFRESH_ANNOTATION)
+    assert before <= datetime.fromisoformat(requested) <= after
     kept = {key: text for key, text in (annotations or {}).items() if key != REFRESH_ANNOTATION}
     assert returned == found | {"metadata": metadata | {"annotations": kept}}
 
@@ -145,52 +150,56 @@ def failures(retry: Retry) -> dict[str, Object]:
     return {reason.value: a_found(Failed(reason, "Why.")) for reason in REASONS if reason.retry is retry}
 
 
-STORIES: Final[dict[str, dict[str, Object]]] = {
-    "not looked at yet": {"new": NEW},
-    "looked at, but for an older generation": {"outdated": OUTDATED},
+ROWS: Final[dict[str, dict[str, Object]]] = {
+    "not reconciled yet": {"new": NEW},
+    "reconciled, but in an older generation": {"outdated": OUTDATED},
     "in sync": {"in sync": a_found(a_synced())},
     "in sync, expired or soon to expire": {
         "expired": a_found(expires_in=-timedelta(days=3)),
         "soon to expire": a_found(expires_in=timedelta(days=3)),
     },
-    "not in sync, may pass by itself": failures(Retry.SOON),
-    "not in sync, somebody has to act": {
+    "not in sync, may recover by itself": failures(Retry.SOON),
+    "not in sync, needs a change": {
         **failures(Retry.LATER),
         "emptied": a_found(a_synced(), Pruned(Reason.SECRET_SOFT_DELETED, "All are deleted.", ())),
+    },
+    "waiting, for instance for the vault's first listing": {
+        "from the start": a_found(Waiting("The first listing of the vault.")),
+        "after it was in sync": a_found(a_synced(), Waiting("A poll that confirms a deletion.")),
     },
     "suspended": {
         "from the start": a_found(Suspended()),
         "after it was in sync": a_found(a_synced(), Suspended()),
     },
 }
-"""VaultSecrets by the row of the page's table that tells of them."""
+"""VaultSecrets by the row of the page's table that describes them."""
 
 
 def rows() -> dict[str, list[str]]:
     """The first word of each cell of the page's table, by the row's first."""
     table = [line.strip("| ").split(" | ") for line in PAGE.splitlines() if line.startswith("|")]
-    return {story: [re.split(r"\W", cell)[0] for cell in cells] for story, _ready, *cells in table[2:]}
+    return {row: [re.split(r"\W", cell)[0] for cell in cells] for row, _ready, *cells in table[2:]}
 
 
-TOLD: Final = [
-    pytest.param(found, rows().get(story), id=f"{story}: {name}")
-    for story, founds in STORIES.items()
+DOCUMENTED: Final = [
+    pytest.param(found, rows().get(row), id=f"{row}: {name}")
+    for row, founds in ROWS.items()
     for name, found in founds.items()
 ]
 
 
-def test_the_page_tells_of_each_story_that_is_tested_and_of_no_other() -> None:
-    assert list(rows()) == list(STORIES)
+def test_the_page_has_each_row_that_is_tested_and_no_other() -> None:
+    assert list(rows()) == list(ROWS)
 
 
-@pytest.mark.parametrize(("found", "told"), TOLD)
-def test_argo_cd_and_flux_see_as_the_page_tells(flux: Flux, found: Object, told: list[str]) -> None:
+@pytest.mark.parametrize(("found", "documented"), DOCUMENTED)
+def test_argo_cd_and_flux_show_what_the_page_says(flux: Flux, found: Object, documented: list[str]) -> None:
     by_expressions, alone = flux.health(found, EXPRESSIONS), flux.health(found)
 
-    assert [run(HEALTH, found)["status"], by_expressions.status, alone.status] == told
+    assert [run(HEALTH, found)["status"], by_expressions.status, alone.status] == documented
 
 
-def test_flux_is_told_of_no_reason_that_there_is_not() -> None:
-    told = set(re.findall(r"'(\w+)'", EXPRESSIONS["failed"])) - {"Ready", "False"}
+def test_the_expressions_for_flux_list_every_reason_that_is_retried_soon() -> None:
+    excluded = set(re.findall(r"'(\w+)'", EXPRESSIONS["failed"])) - {"Ready", "False"}
 
-    assert told == {reason.value for reason in REASONS if reason.retry is Retry.SOON}
+    assert excluded == {reason.value for reason in REASONS if reason.retry is Retry.SOON}

@@ -33,7 +33,7 @@ def test_the_image_names_a_user_by_number_which_is_not_root() -> None:
     assert re.findall(r"^USER (\d+):\d+$", INSTRUCTIONS, re.MULTILINE) == ["65532"]
 
 
-def test_the_image_does_by_itself_what_the_chart_tells_it_to() -> None:
+def test_the_image_runs_by_default_what_the_chart_configures() -> None:
     golden = yaml.safe_load_all((ROOT / "tests" / "contract" / "golden" / "default.yaml").read_text())
     (deployment,) = [document for document in golden if document["kind"] == "Deployment"]
     (container,) = deployment["spec"]["template"]["spec"]["containers"]

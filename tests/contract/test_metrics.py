@@ -1,4 +1,4 @@
-"""The page about metrics tells of those that there are, and Prometheus finds no fault with them."""
+"""docs/metrics.md lists exactly the metrics of the operator, and promtool accepts a scrape."""
 
 import re
 from datetime import timedelta
@@ -12,8 +12,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.builders import READ_AT, VAULT, a_status, a_status_entry, a_vault_secret
 from tests.controlplane.promtool import Promtool, PromtoolFailed
-from vaultsync.adapters.metrics import Recorder, Scrapes, State, VaultState
+from vaultsync.adapters.metrics import Recorder, Scrapes, Snapshot, VaultSnapshot
 from vaultsync.adapters.metrics.per_vaultsecret import exposition
+from vaultsync.adapters.metrics.recorder import GONE
 from vaultsync.adapters.metrics.snapshot import PENDING, families
 from vaultsync.errors import Reason
 from vaultsync.status.outcome import Change
@@ -24,11 +25,11 @@ PAGE: Final = DOCS / "metrics.md"
 READER: Final = DOCS.parent / "operator" / "vaultsync" / "adapters" / "keyvault" / "clients.py"
 
 SUFFIXES: Final = {"counter": "_total", "info": "_info"}
-"""What the text format adds to the names of some types."""
+"""Suffixes of the text format by type."""
 
 
 class Row(NamedTuple):
-    """What is said of one metric."""
+    """The row of one metric."""
 
     name: str
     type: str
@@ -36,26 +37,26 @@ class Row(NamedTuple):
     meaning: str
 
 
-STATE: Final = State(
+STATE: Final = Snapshot(
     [
         a_vault_secret(status=a_status(a_status_entry(expires=READ_AT + timedelta(days=3)))),
         a_vault_secret(metadata={"name": "api"}, status=a_status(reason="AccessDenied")),
     ],
-    {VAULT: VaultState(up=True, polled_at=READ_AT, listed=40)},
+    {VAULT: VaultSnapshot(up=True, polled_at=READ_AT, listed=40)},
 )
-"""Something of everything."""
+"""A state with a sample of each metric."""
 
 
 def recorder() -> Recorder:
-    """Telemetry to which everything has happened once."""
+    """A recorder with a sample of each metric."""
     ours = Recorder(CollectorRegistry(), version="1.2.3")
     ours.vault_call(VAULT, operation="get_secret", status="200", seconds=0.1)
-    ours.poll(VAULT, mode="list", calls=1, seconds=0.1, failure=None)
+    ours.polled(VAULT, mode="list", calls=1, seconds=0.1, failure=None)
     return ours
 
 
 def of_code() -> set[Row]:
-    """The metrics that the operator has."""
+    """The metrics of the operator."""
     of_each = text_string_to_metric_families(exposition(STATE))
     return {_row(metric) for metric in [*recorder().registry.collect(), *families(STATE), *of_each]}
 
@@ -67,7 +68,7 @@ def _row(metric: Metric) -> Row:
 
 
 def of_page() -> set[Row]:
-    """The metrics that the page tells of."""
+    """The metrics of the page."""
     lines = [line for line in PAGE.read_text().splitlines() if line.startswith("| `vaultsync_")]
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     return {
@@ -77,7 +78,7 @@ def of_page() -> set[Row]:
 
 
 def labels_of_page() -> dict[str, str]:
-    """The labels that the page explains, and what it says."""
+    """The labels that the page explains, and their descriptions."""
     return {
         label: text
         for names, text in re.findall(r"^\| ((?:`\w+`(?:, )?)+) \| ([^|]+) \|$", PAGE.read_text(), re.MULTILINE)
@@ -85,7 +86,7 @@ def labels_of_page() -> dict[str, str]:
     }
 
 
-def test_the_page_tells_of_the_metrics_that_there_are_and_of_no_others() -> None:
+def test_the_page_lists_exactly_the_metrics_of_the_operator() -> None:
     assert of_page() == of_code()
 
 
@@ -95,12 +96,13 @@ def test_the_page_explains_every_label() -> None:
     assert labels_of_page().keys() == used
 
 
-def test_the_page_names_every_change_and_what_stands_in_the_place_of_a_reason() -> None:
+def test_the_page_names_every_change_and_the_placeholders_of_a_reason() -> None:
     explained = labels_of_page()
 
     assert [change for change in Change if change is not Change.NONE and f"`{change}`" not in explained["change"]] == []
-    assert f"`{PENDING}`" in explained["reason"]
-    assert PENDING not in set(Reason)
+    for placeholder in (PENDING, GONE):
+        assert f"`{placeholder}`" in explained["reason"]
+    assert not {PENDING, GONE} & set(Reason)
 
 
 def test_the_page_names_every_operation_that_calls_are_counted_by() -> None:
@@ -109,14 +111,14 @@ def test_the_page_names_every_operation_that_calls_are_counted_by() -> None:
     assert set(re.findall(r"`(\w+)`", labels_of_page()["operation"])) == set(calls)
 
 
-def test_every_link_of_the_page_leads_somewhere() -> None:
+def test_every_link_of_the_page_exists() -> None:
     links = re.findall(r"\]\((?!https)([^)#]+)\)", PAGE.read_text())
 
     assert links
     assert [link for link in links if not (DOCS / link).exists()] == []
 
 
-async def test_prometheus_finds_no_fault_with_a_scrape(promtool: Promtool) -> None:
+async def test_promtool_accepts_a_scrape(promtool: Promtool) -> None:
     scrapes = Scrapes(recorder(), state=lambda: STATE, per_vault_secret=True)
 
     text, _ = await scrapes.render("text/plain")
@@ -124,6 +126,6 @@ async def test_prometheus_finds_no_fault_with_a_scrape(promtool: Promtool) -> No
     assert promtool("check", "metrics", stdin=text.decode()) == ""
 
 
-def test_prometheus_would_find_fault(promtool: Promtool) -> None:
+def test_promtool_rejects_a_metric_without_help(promtool: Promtool) -> None:
     with pytest.raises(PromtoolFailed, match="no help text"):
         promtool("check", "metrics", stdin="vaultsync_apples 3\n")

@@ -1,4 +1,4 @@
-"""The page about operations tells of the settings and log lines that there are, and its links lead somewhere."""
+"""docs/operations.md documents every setting, permission and log line, and links between the pages work."""
 
 import ast
 import re
@@ -12,7 +12,7 @@ import pytest
 
 from tests.chart.renders import render, the
 from tests.controlplane.helm import Helm
-from vaultsync.api.durations import format_duration
+from vaultsync.api.fields import format_duration
 from vaultsync.settings import PREFIX, Settings
 
 ROOT: Final = Path(__file__).parents[2]
@@ -21,14 +21,14 @@ LEVELS: Final = {"debug", "info", "warning", "error", "exception"}
 
 
 def rows(heading: str) -> list[list[str]]:
-    """The cells of the first table under a heading."""
+    """The cells of the first table below a heading."""
     section = PAGE.read_text().split(f"\n## {heading}\n")[1].split("\n## ")[0]
     lines = [line for line in section.splitlines() if line.startswith("| `")]
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
 
 
 def as_written(default: object) -> str:
-    """A default as a variable holds it."""
+    """A default as the text of an environment variable."""
     match default:
         case bool():
             return str(default).lower()
@@ -42,10 +42,10 @@ def as_written(default: object) -> str:
             return str(default)
 
 
-def test_the_page_tells_of_each_setting_and_its_default() -> None:
-    told = {name.strip("`"): default.strip("`") for name, _meaning, default in rows("Settings")}
+def test_the_page_lists_each_setting_and_its_default() -> None:
+    documented = {name.strip("`"): default.strip("`") for name, _meaning, default in rows("Settings")}
 
-    assert told == {
+    assert documented == {
         f"{PREFIX}{name.upper()}": as_written(field.get_default()) for name, field in Settings.model_fields.items()
     }
 
@@ -53,21 +53,23 @@ def test_the_page_tells_of_each_setting_and_its_default() -> None:
 @pytest.mark.parametrize(
     "name", [name for name, field in Settings.model_fields.items() if type(field.annotation) is EnumType]
 )
-def test_the_page_names_the_words_of_a_setting_that_has_a_choice(name: str) -> None:
-    words = Settings.model_fields[name].annotation
-    assert isinstance(words, type)
-    assert issubclass(words, StrEnum)
+def test_the_page_lists_the_values_of_an_enumerated_setting(name: str) -> None:
+    values = Settings.model_fields[name].annotation
+    assert isinstance(values, type)
+    assert issubclass(values, StrEnum)
 
     (meaning,) = [row[1] for row in rows("Settings") if row[0] == f"`{PREFIX}{name.upper()}`"]
 
-    assert re.findall(r"`(\w+)`", meaning) == list(words)
+    assert re.findall(r"`(\w+)`", meaning) == list(values)
 
 
-def test_the_page_tells_of_the_rights_that_the_chart_gives(helm: Helm) -> None:
-    told = {(*re.findall("`([^`]+)`", objects), *sorted(verbs.split(", "))) for objects, verbs, _why in rows("Rights")}
+def test_the_page_lists_the_permissions_that_the_chart_grants(helm: Helm) -> None:
+    documented = {
+        (*re.findall("`([^`]+)`", objects), *sorted(verbs.split(", "))) for objects, verbs, _why in rows("Rights")
+    }
 
     role = the("ClusterRole", render(helm, values={"rbac": {"aggregateToView": False, "restartWorkloads": True}}))
-    assert told == {(*rule["resources"], *sorted(rule["verbs"])) for rule in role["rules"]}
+    assert documented == {(*rule["resources"], *sorted(rule["verbs"])) for rule in role["rules"]}
 
 
 def logged(module: Path) -> Iterator[tuple[str, str]]:
@@ -78,31 +80,31 @@ def logged(module: Path) -> Iterator[tuple[str, str]]:
         match node.func:
             case ast.Attribute(value=ast.Name(id="logger"), attr=level) if level in LEVELS:
                 yield str(node.args[0].value), level.replace("exception", "error")
-            case ast.Name(id="_log_bug"):
+            case ast.Name(id="_log_error"):
                 yield str(node.args[0].value), "error"
 
 
-def test_the_page_tells_of_each_log_line_and_of_no_other() -> None:
-    told = {(message.strip("`"), level) for message, level, _fields, _when in rows("Logs")}
+def test_the_page_lists_each_log_line_and_no_others() -> None:
+    documented = {(message.strip("`"), level) for message, level, _fields, _when in rows("Logs")}
 
     modules = (ROOT / "operator" / "vaultsync").rglob("*.py")
-    assert told == {line for module in modules for line in logged(module)}
+    assert documented == {line for module in modules for line in logged(module)}
 
 
-def test_links_between_the_pages_lead_somewhere() -> None:
+def test_links_between_the_pages_work() -> None:
     pages = [*(ROOT / "docs").glob("*.md"), *(ROOT / "docs" / "runbooks").glob("*.md")]
 
     broken = {
         f"{page.relative_to(ROOT)}: {link}"
         for page in pages
         for link in re.findall(r"\]\((?!https?:)([^)]+)\)", page.read_text())
-        if not _leads(page, link)
+        if not _exists(page, link)
     }
 
     assert broken == set()
 
 
-def _leads(page: Path, link: str) -> bool:
+def _exists(page: Path, link: str) -> bool:
     path, _, anchor = link.partition("#")
     target = (page.parent / path) if path else page
     return target.exists() and (not anchor or anchor in _anchors(target))

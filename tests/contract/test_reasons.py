@@ -1,4 +1,4 @@
-"""The page about reasons tells of every word by which people learn how a VaultSecret fares, and of no other."""
+"""docs/reasons.md documents every reason, condition and event, and no others."""
 
 import ast
 import re
@@ -19,37 +19,37 @@ from vaultsync.status.outcome import Change, Outcome, Pruned
 
 PAGE: Final = ROOT / "docs" / "reasons.md"
 STATUS: Final = ROOT / "operator" / "vaultsync" / "status"
-WELL: Final = {Reason.SYNCED, Reason.SUSPENDED}
-SAYS: Final = {STALE: STATUS / "freshness.py", EXPIRING: STATUS / "expiry.py"}
-"""Who says what of each condition but Ready."""
+NOT_FAILURES: Final = {Reason.SYNCED, Reason.SUSPENDED, Reason.WAITING}
+MODULES: Final = {STALE: STATUS / "freshness.py", EXPIRING: STATUS / "expiry.py"}
+"""The modules that build each condition except Ready."""
 
 
 def rows(first: str) -> list[list[str]]:
-    """The cells of all tables whose first column has that heading."""
+    """The cells of all tables whose first column has this heading."""
     blocks = re.findall(r"(?:^\|.*\n)+", PAGE.read_text(), re.MULTILINE)
     lines = chain.from_iterable(block.splitlines()[2:] for block in blocks if block.startswith(f"| {first} |"))
     return [[cell.strip().strip("`") for cell in line.strip("|").split(" | ")] for line in lines]
 
 
-def test_the_page_tells_of_each_reason_once_and_of_what_stands_in_its_place() -> None:
+def test_the_page_lists_each_reason_once_and_pending() -> None:
     assert sorted(row[0] for row in rows("reason")) == sorted([*Reason, PENDING])
 
 
-def test_the_page_gives_each_reason_its_own_sentence() -> None:
-    told = {row[0]: row[1] for row in rows("reason") if row[0] != PENDING}
+def test_the_page_has_the_sentence_of_each_reason() -> None:
+    documented = {row[0]: row[1] for row in rows("reason") if row[0] != PENDING}
 
-    assert told == {reason: reason.sentence for reason in Reason}
+    assert documented == {reason: reason.sentence for reason in Reason}
 
 
-def test_the_page_says_of_each_failure_when_it_is_tried_again_and_what_to_do() -> None:
-    told = {row[0]: row[2] for row in rows("reason") if row[0] not in {*WELL, PENDING}}
+def test_the_page_says_when_each_failure_is_retried_and_what_to_do() -> None:
+    documented = {row[0]: row[2] for row in rows("reason") if row[0] not in {*NOT_FAILURES, PENDING}}
 
-    assert told == {reason: reason.retry for reason in set(Reason) - WELL}
+    assert documented == {reason: reason.retry for reason in set(Reason) - NOT_FAILURES}
     assert [row[0] for row in rows("reason") if not row[-1]] == []
 
 
-def said_in(module: Path) -> Iterator[tuple[str, str]]:
-    """Status and reason of everything that a module says, but for what it says once more."""
+def conditions_in(module: Path) -> Iterator[tuple[str, str]]:
+    """Status and reason of each condition that a module builds from constants."""
     for node in ast.walk(ast.parse(module.read_text())):
         match node:
             case ast.Call(
@@ -60,17 +60,17 @@ def said_in(module: Path) -> Iterator[tuple[str, str]]:
 
 
 def conditions() -> set[tuple[str, str, str]]:
-    """Type, status and reason of all conditions but Ready."""
-    return {(kind, *said) for kind, module in SAYS.items() for said in said_in(module)}
+    """Type, status and reason of all conditions except Ready."""
+    return {(kind, *found) for kind, module in MODULES.items() for found in conditions_in(module)}
 
 
-def test_the_page_tells_of_each_reason_of_the_other_conditions() -> None:
+def test_the_page_lists_each_reason_of_the_other_conditions() -> None:
     assert conditions()
     assert {(row[0], row[1], row[2]) for row in rows("condition")} == conditions()
 
 
-def deeds() -> Iterator[tuple[Outcome, VaultSecretStatus]]:
-    """Each thing that can be done, with the status before it."""
+def changes() -> Iterator[tuple[Outcome, VaultSecretStatus]]:
+    """Every outcome that posts a separate event, with the status before."""
     for change in set(Change) - {Change.NONE, Change.DELETED}:
         yield a_synced(change=change), a_status()
     yield Pruned(Reason.SECRET_NOT_FOUND, "Gone.", (), Change.DELETED), a_status()
@@ -78,24 +78,24 @@ def deeds() -> Iterator[tuple[Outcome, VaultSecretStatus]]:
 
 
 def events() -> Iterator[tuple[str, str]]:
-    """Word and type of each event but for those of reasons."""
-    for outcome, before in deeds():
+    """Reason and type of each event that is not named after a reason of Ready."""
+    for outcome, before in changes():
         for event in events_for(before, a_status(), outcome):
             yield event.reason, event.kind
     for kind, status, reason in conditions():
-        said = Condition(type=kind, status=status, reason=reason, message="So it is.", last_transition_time=READ_AT)
-        for event in events_for(a_status(), VaultSecretStatus(conditions=(said,)), a_synced()):
+        found = Condition(type=kind, status=status, reason=reason, message="Details.", last_transition_time=READ_AT)
+        for event in events_for(a_status(), VaultSecretStatus(conditions=(found,)), a_synced()):
             yield event.reason, event.kind
     yield RESTARTED, "Normal"
     yield RESTART_FAILED, "Warning"
 
 
-def test_the_page_tells_of_each_event_and_its_type() -> None:
+def test_the_page_lists_each_event_and_its_type() -> None:
     assert {(row[0], row[1]) for row in rows("event")} == {*events()}
 
 
-def test_whoever_looks_for_a_reason_is_led_to_the_page() -> None:
-    leading = {
+def test_other_pages_link_to_the_page() -> None:
+    links = {
         "README.md": "docs/reasons.md",
         "docs/guide.md": "reasons.md",
         "docs/metrics.md": "reasons.md",
@@ -103,4 +103,4 @@ def test_whoever_looks_for_a_reason_is_led_to_the_page() -> None:
         "docs/runbooks/VaultsyncNotSynced.md": "../reasons.md",
     }
 
-    assert [page for page, link in leading.items() if f"]({link})" not in (ROOT / page).read_text()] == []
+    assert [page for page, link in links.items() if f"]({link})" not in (ROOT / page).read_text()] == []

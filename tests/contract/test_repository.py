@@ -1,4 +1,4 @@
-"""What holds for the repository as a whole: pins, names, sizes, and text that means the same to every reader."""
+"""Rules for the whole repository: pins, names, and texts that are independent of machines and trackers."""
 
 import ast
 import re
@@ -15,18 +15,18 @@ ROOT: Final = Path(__file__).parents[2]
 CODE: Final = ("operator", "tests", "demo", "bench")
 
 BANNED_WORDS: Final = {"process", "manage", "do", "util", "utils", "helper", "helpers", "common", "misc", "base"}
-"""Words that fit every thing, and so name none."""
+"""Words that are too general for a name."""
 
 FOREIGN_TEXT: Final = {
-    # Written so that they do not match themselves.
-    "a path of one machine": r"/(?:[w]ork/(?:main|shared)|[r]oot/|[h]ome/\w)",
-    "a thing left for later": r"\b(?:T[O]DO|F[I]XME|X[X]X)\b",
+    # The brackets keep the patterns from matching themselves.
+    "a path on one machine": r"/(?:[w]ork/(?:main|shared)|[r]oot/|[h]ome/\w)",
+    "a task left for later": r"\b(?:T[O]DO|F[I]XME|X[X]X)\b",
     "a reference that only a tracker resolves": r"(?i)\b[i]ssue #?\d",
 }
 
 
 def tracked_files() -> list[Path]:
-    """Every text file that git tracks, but for lists of pins."""
+    """Every text file that git tracks, except for lists of pins."""
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     return [ROOT / name for name in listed if not name.endswith((".lock", ".sum")) and (ROOT / name).exists()]
 
@@ -37,7 +37,7 @@ def modules() -> list[Path]:
 
 
 def named_things(module: Path) -> Iterator[str]:
-    """The names of a module and of its classes and functions; a test's name is a sentence, and may hold any word."""
+    """The names of a module and of its classes and functions, except for tests, whose names are sentences."""
     yield module.stem
     for node in ast.walk(ast.parse(module.read_text())):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and not node.name.startswith(
@@ -47,20 +47,20 @@ def named_things(module: Path) -> Iterator[str]:
 
 
 def words(name: str) -> set[str]:
-    """The words of a name: `read_allItems` has read, all and items."""
+    """The words of a name: read, all and items for `read_allItems`."""
     return {word.lower() for word in re.findall(r"[A-Z]?[a-z0-9]+|[A-Z0-9]+", name)}
 
 
 def locked_requirements() -> list[Requirement]:
-    """What requirements.lock pins, one for each platform where they differ."""
+    """The pins of requirements.lock, one for each platform where they differ."""
     text = (ROOT / "requirements.lock").read_text()
     return [
         Requirement(line.removesuffix("\\")) for line in text.splitlines() if line and not line.startswith((" ", "#"))
     ]
 
 
-def wanted_requirements() -> list[Requirement]:
-    """What pyproject.toml asks for, extras and development tools included."""
+def declared_requirements() -> list[Requirement]:
+    """The requirements of pyproject.toml, including extras and development tools."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     extras = project["project"]["optional-dependencies"].values()
     groups = project["dependency-groups"].values()
@@ -69,7 +69,7 @@ def wanted_requirements() -> list[Requirement]:
 
 
 @pytest.mark.parametrize("what", FOREIGN_TEXT)
-def test_no_tracked_file_holds(what: str) -> None:
+def test_no_tracked_file_contains(what: str) -> None:
     found = [
         f"{path.relative_to(ROOT)}: {hit[0]}"
         for path in tracked_files()
@@ -79,7 +79,8 @@ def test_no_tracked_file_holds(what: str) -> None:
     assert found == []
 
 
-def test_no_module_class_or_function_is_named_with_a_word_that_fits_everything() -> None:
+@pytest.mark.slow
+def test_no_module_class_or_function_has_a_name_that_is_too_general() -> None:
     found = {
         f"{path.relative_to(ROOT)}: {name}"
         for path in modules()
@@ -90,32 +91,32 @@ def test_no_module_class_or_function_is_named_with_a_word_that_fits_everything()
     assert found == set()
 
 
-def test_every_pin_carries_hashes() -> None:
+def test_every_pin_has_hashes() -> None:
     blocks = re.split(r"\n(?=\S)", (ROOT / "requirements.lock").read_text().strip())
 
     assert [block.splitlines()[0] for block in blocks if "--hash=sha256:" not in block] == []
 
 
-def test_the_pins_name_no_place_to_load_from() -> None:
+def test_the_pins_have_no_urls() -> None:
     assert re.findall(r"\S*(?:://|--index|--find-links)\S*", (ROOT / "requirements.lock").read_text()) == []
 
 
-def test_every_wanted_package_is_pinned_to_a_version_that_is_wanted() -> None:
+def test_every_requirement_is_pinned_to_a_version_that_satisfies_it() -> None:
     pins: dict[str, list[str]] = {}
     for pin in locked_requirements():
         pins.setdefault(pin.name, []).extend(specifier.version for specifier in pin.specifier)
 
     unmet = [
-        str(wanted)
-        for wanted in wanted_requirements()
-        if not any(wanted.specifier.contains(version) for version in pins.get(wanted.name.lower(), []))
+        str(requirement)
+        for requirement in declared_requirements()
+        if not any(requirement.specifier.contains(version) for version in pins.get(requirement.name.lower(), []))
     ]
 
     assert unmet == []
 
 
-def test_the_guide_for_contributors_names_every_verb_of_the_makefile() -> None:
-    verbs = re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE)
+def test_the_guide_for_contributors_lists_every_command_of_the_makefile() -> None:
+    commands = re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE)
     guide = (ROOT / "CONTRIBUTING.md").read_text()
 
-    assert [verb for verb in verbs if f"`make {verb}" not in guide] == []
+    assert [command for command in commands if f"`make {command}" not in guide] == []

@@ -17,11 +17,11 @@ from tests.controlplane.parts import PartFailed
 from tests.controlplane.plane import ControlPlane
 
 _ENVIRON = os.environ  # noqa: TID251 - a command starts from its environment
-_TROUBLE = (BuildFailed, GoMissing, PartFailed, KubectlFailed, detached.AlreadyRunning, detached.NotStarted)
+_ERRORS = (BuildFailed, GoMissing, PartFailed, KubectlFailed, detached.AlreadyRunning, detached.NotStarted)
 
 
 def main() -> int:
-    """Runs the command line; its status is that of the command given to `run`."""
+    """Runs the command line; the exit code is that of the command given to `run`."""
     options = _parser().parse_args()
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
@@ -37,9 +37,9 @@ def main() -> int:
                 with detached.occupied(options.dir):
                     detached.hold(_plane(options.dir), options.crds)
             case "down":
-                print("The control plane is gone." if detached.down(options.dir) else "No control plane runs there.")
-    except _TROUBLE as trouble:
-        print(trouble, file=sys.stderr)
+                print("The control plane has ended." if detached.down(options.dir) else "No control plane runs there.")
+    except _ERRORS as error:
+        print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
@@ -82,9 +82,9 @@ def _run(given: Path | None, crds: Path | None, command: list[str]) -> int:
 def _status(command: list[str], environ: dict[str, str]) -> int:
     try:
         return subprocess.call(command, env=environ)
-    except OSError as trouble:
-        print(trouble, file=sys.stderr)
-        return 127  # what a shell says of a command that it cannot run
+    except OSError as error:
+        print(error, file=sys.stderr)
+        return 127  # the status of a shell for a command that it cannot run
 
 
 def _up(folder: Path, crds: Path | None) -> None:

@@ -1,4 +1,4 @@
-"""What service accounts asked of the API server, from its audit log; judges nothing.
+"""The requests of service accounts, from the API server's audit log.
 
 https://kubernetes.io/docs/tasks/debug/debug-cluster/audit/
 """
@@ -19,7 +19,7 @@ POLICY: Final[Mapping[str, Any]] = {
 
 
 class Right(NamedTuple):
-    """One right, as a rule of a Role would give it."""
+    """One permission, as a rule of a Role grants it."""
 
     group: str
     resource: str
@@ -27,7 +27,7 @@ class Right(NamedTuple):
 
 
 def rights_of(rules: list[dict[str, list[str]]]) -> set[Right]:
-    """Every right that the rules of a Role give."""
+    """Every permission that the rules of a Role grant."""
     return {
         Right(group, resource, verb)
         for rule in rules
@@ -38,12 +38,12 @@ def rights_of(rules: list[dict[str, list[str]]]) -> set[Right]:
 
 
 def used_rights(log: Path, user: str) -> set[Right]:
-    """Every right that a user has made use of."""
+    """Every right that a user has used."""
     return {right for event in _events(log, user) if _status(event) != HTTPStatus.FORBIDDEN for right in _rights(event)}
 
 
 def refusals(log: Path, user: str) -> list[str]:
-    """What a user asked for without having the right."""
+    """The requests of a user that were forbidden."""
     return [
         f"{event['verb']} {event['requestURI']}"
         for event in _events(log, user)
@@ -59,13 +59,13 @@ def _events(log: Path, user: str) -> Iterator[dict[str, Any]]:
 
 
 def _status(event: Mapping[str, Any]) -> int:
-    # The first note of a watch has no status yet.
+    # The first record of a watch has no status.
     status: int = event.get("responseStatus", {}).get("code", HTTPStatus.OK)
     return status
 
 
 def _rights(event: Mapping[str, Any]) -> Iterator[Right]:
-    # Addresses such as /apis are no resource; every user may look at them.
+    # Paths such as /apis are not resources; every user may read them.
     if "objectRef" not in event:
         return
     about = event["objectRef"]
@@ -74,5 +74,5 @@ def _rights(event: Mapping[str, Any]) -> Iterator[Right]:
         resource = f"{resource}/{about['subresource']}"
     yield Right(group, resource, event["verb"])
     if event["verb"] == "patch" and _status(event) == HTTPStatus.CREATED:
-        # An apply that makes the object needs the right to create it, too.
+        # An apply that creates the object needs the right to create it, too.
         yield Right(group, resource, "create")

@@ -44,29 +44,29 @@ TOOLS: Final = (
     Tool("kubectl", "kubernetes", "k8s.io/kubernetes/cmd/kubectl", 20),
     Tool("helm", "helm", "helm.sh/helm/v3/cmd/helm", 60),
 )
-"""The control plane, and what speaks to it."""
+"""The control plane and its clients."""
 
-# Without the clouds' service discoveries, none of which anybody here needs, half as much has to be compiled.
+# Without the clouds' service discoveries, which no test needs, half as much is compiled.
 _NO_CLOUDS: Final = "remove_all_sd"
 
 MONITORING: Final = (
     Tool("promtool", "prometheus", "github.com/prometheus/prometheus/cmd/promtool", 150, _NO_CLOUDS),
     Tool("prometheus", "prometheus", "github.com/prometheus/prometheus/cmd/prometheus", 60, _NO_CLOUDS),
 )
-"""What reads metrics and rules."""
+"""The programs that read metrics and rules."""
 
 FLUX: Final = (Tool("flux-health", "flux", ".", 50),)
-"""How objects fare in the eyes of Flux: a few lines of ours around its libraries."""
+"""Flux's health checks: a few lines of ours around its libraries."""
 
 
 class BuildFailed(Exception):
-    """A program could not be built; the message ends with the compiler's own last words."""
+    """A program could not be built; the message ends with the compiler's last lines."""
 
 
 def ensure_tools(environ: Mapping[str, str], out: TextIO, tools: tuple[Tool, ...] = TOOLS) -> dict[str, Path]:
     """Where each program is, after building those that are missing; progress goes to `out`.
 
-    Programs found in the folder `KUBEBUILDER_ASSETS` are taken from there.
+    Programs in the folder `KUBEBUILDER_ASSETS` are used from there.
 
     Raises:
         GoMissing: Something must be built and there is no Go compiler.

@@ -1,17 +1,23 @@
-"""A running API server as its users see it: kubectl, and users with their own rights; starts and stops nothing."""
+"""A running API server for its users: kubectl, and service accounts with rights; starts and stops nothing."""
 
 import json
 import os
+import ssl
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-_RIGHTS_SECONDS: Final = 10
+import httpx
+
+_RIGHTS_SECONDS: Final = 300
+"""A guard against hanging: a busy machine may take long."""
+
+_POLL_SECONDS: Final = 0.05
 
 Rule = Mapping[str, Sequence[str]]
-"""A rule of a Role, in its own words: apiGroups, resources, verbs, resourceNames."""
+"""A rule of a Role, with its fields apiGroups, resources, verbs, resourceNames."""
 
 
 class KubectlFailed(Exception):
@@ -19,7 +25,7 @@ class KubectlFailed(Exception):
 
 
 class Cluster:
-    """What can be asked of an API server with its administrator's kubeconfig.
+    """An API server, used with its administrator's kubeconfig.
 
     Args:
         kubectl: The program.
@@ -63,54 +69,89 @@ class Cluster:
         return self.kubectl("apply", "-f", "-", stdin=json.dumps(objects), kubeconfig=kubeconfig)
 
     def user(self, name: str, rules: Sequence[Rule], namespace: str | None = None) -> Path:
-        """The kubeconfig of a new service account that may do what `rules` say, and nothing else.
+        """The kubeconfig of a service account that has the rights of `rules`, and no others.
 
-        In `namespace` the rules hold there; without one they hold in the whole cluster, and the account lives in
-        `default`. Returns when the API server honours them.
+        In `namespace` the rules hold there; without one they hold in the whole cluster, and the account is in
+        `default`. Returns when the API server grants them.
         """
         home = namespace or "default"
         scope = "Role" if namespace else "ClusterRole"
-        where = {"name": name, **({"namespace": namespace} if namespace else {})}
+        account = {"kind": "ServiceAccount", "name": name, "namespace": home}
         rbac = "rbac.authorization.k8s.io"
-        self.apply(
-            {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": home}},
-            {"apiVersion": f"{rbac}/v1", "kind": scope, "metadata": where, "rules": rules},
-            {
+        roles = f"/apis/{rbac}/v1" + (f"/namespaces/{namespace}" if namespace else "")
+        accounts = f"/api/v1/namespaces/{home}/serviceaccounts"
+        with self._http() as http:
+            _apply(http, f"{accounts}/{name}", {"apiVersion": "v1", "kind": "ServiceAccount"})
+            role = {"apiVersion": f"{rbac}/v1", "kind": scope, "rules": rules}
+            _apply(http, f"{roles}/{scope.lower()}s/{name}", role)
+            binding = {
                 "apiVersion": f"{rbac}/v1",
                 "kind": f"{scope}Binding",
-                "metadata": where,
                 "roleRef": {"apiGroup": rbac, "kind": scope, "name": name},
-                "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": home}],
-            },
-        )
+                "subjects": [account],
+            }
+            _apply(http, f"{roles}/{scope.lower()}bindings/{name}", binding)
         kubeconfig = self.service_account(name, home)
         if rules:
-            self._await_rights(kubeconfig, rules[0])
+            self._await_rights(kubeconfig, rules[0], home)
         return kubeconfig
 
     def service_account(self, name: str, namespace: str) -> Path:
         """The kubeconfig of a service account that exists, with a token from TokenRequest (valid for an hour)."""
-        token = self.kubectl("create", "token", name, "--namespace", namespace).strip()
+        path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token"
+        with self._http() as http:
+            answer = http.post(
+                path, json={"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+            )
         config = json.loads(self.kubeconfig.read_text())
-        config["users"][0]["user"] = {"token": token}
+        config["users"][0]["user"] = {"token": answer.raise_for_status().json()["status"]["token"]}
         config["contexts"][0]["context"]["namespace"] = namespace
         return write_private(self.kubeconfig.with_name(f"{namespace}.{name}.kubeconfig"), json.dumps(config, indent=2))
 
-    def _await_rights(self, kubeconfig: Path, rule: Rule) -> None:
-        # The authorizer learns of new roles by a watch: a moment after they are stored.
-        group, resource = rule["apiGroups"][0], rule["resources"][0]
-        subject = f"{resource}.{group}" if group else resource
-        if names := rule.get("resourceNames"):
-            subject += f"/{names[0]}"
+    def _await_rights(self, kubeconfig: Path, rule: Rule, namespace: str) -> None:
+        """Wait until the authorizer, which watches roles, has received a new one."""
+        wanted = {
+            "namespace": namespace,
+            "verb": rule["verbs"][0],
+            "group": rule["apiGroups"][0],
+            "resource": rule["resources"][0],
+            "name": (rule.get("resourceNames") or [""])[0],
+        }
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": wanted},
+        }
         deadline = time.monotonic() + _RIGHTS_SECONDS
-        while True:
-            try:
-                self.kubectl("auth", "can-i", rule["verbs"][0], subject, kubeconfig=kubeconfig)
-            except KubectlFailed:
-                if time.monotonic() > deadline:
-                    raise
-            else:
-                return
+        with self._http(kubeconfig) as http:
+            while True:
+                answer = http.post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", json=review)
+                if answer.raise_for_status().json()["status"]["allowed"]:
+                    return
+                assert time.monotonic() < deadline, f"{wanted} is not granted after {_RIGHTS_SECONDS} s"
+                time.sleep(_POLL_SECONDS)
+
+    def _http(self, kubeconfig: Path | None = None) -> httpx.Client:
+        """A client with the rights of a kubeconfig, by default the administrator's."""
+        config = json.loads((kubeconfig or self.kubeconfig).read_text())
+        cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
+        return httpx.Client(
+            base_url=cluster["server"],
+            headers={"Authorization": f"Bearer {user['token']}"},
+            verify=ssl.create_default_context(cafile=cluster["certificate-authority"]),
+            timeout=_RIGHTS_SECONDS,
+            trust_env=False,
+        )
+
+
+def _apply(http: httpx.Client, path: str, manifest: Mapping[str, Any]) -> None:
+    """Server-side apply of the object at a path."""
+    http.patch(
+        path,
+        content=json.dumps({**manifest, "metadata": {"name": path.rpartition("/")[2]}}),
+        headers={"Content-Type": "application/apply-patch+yaml"},
+        params={"fieldManager": "tests", "force": "true"},
+    ).raise_for_status()
 
 
 def write_kubeconfig(path: Path, *, url: str, ca: Path, token: str) -> Path:

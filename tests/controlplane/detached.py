@@ -1,4 +1,4 @@
-"""A control plane that outlives the command that started it, found again by its folder; `down` ends it."""
+"""A control plane that outlives the command that started it; it is found by its folder, and `down` ends it."""
 
 import os
 import signal
@@ -21,7 +21,7 @@ class AlreadyRunning(Exception):
 
 
 class NotStarted(Exception):
-    """The control plane in the background did not start; the message is what it said."""
+    """The control plane in the background did not start; the message is its output."""
 
 
 def up(folder: Path, crds: Path | None = None) -> None:
@@ -32,7 +32,7 @@ def up(folder: Path, crds: Path | None = None) -> None:
         crds: A file or folder of CustomResourceDefinitions to install.
 
     Raises:
-        NotStarted: It is not running, and why.
+        NotStarted: It did not start.
     """
     option = [f"--crds={crds.absolute()}"] if crds else []
     keeper = subprocess.Popen(
@@ -52,19 +52,19 @@ def up(folder: Path, crds: Path | None = None) -> None:
 
 
 def hold(plane: ControlPlane, crds: Path | None) -> None:
-    """Runs `plane` until SIGTERM; says that it is ready, and nothing more after that."""
+    """Runs `plane` until SIGTERM; prints that it is ready, and nothing after that."""
     with plane:
         if crds:
             plane.install(crds)
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         sys.stdout.write(_READY)
         sys.stdout.flush()
-        _fall_silent()
+        _close_output()
         signal.sigwait({signal.SIGTERM})
 
 
 def down(folder: Path) -> bool:
-    """Ends the control plane that runs in `folder` and returns when it is gone; False where none runs."""
+    """Ends the control plane that runs in `folder` and returns when it has ended; False where none runs."""
     found = False
 
     def end() -> None:
@@ -80,10 +80,10 @@ def down(folder: Path) -> bool:
 
 @contextmanager
 def occupied(folder: Path) -> Iterator[None]:
-    """Keeps every other control plane out of `folder`, and lets `down` find this program.
+    """Locks `folder` for this control plane, so that `down` finds this program.
 
     Raises:
-        AlreadyRunning: One is there.
+        AlreadyRunning: Another one runs there.
     """
 
     def refuse() -> None:
@@ -99,8 +99,8 @@ def _pid(folder: Path) -> Path:
     return folder / "pid"
 
 
-def _fall_silent() -> None:
-    # The starter stops listening now: a later word would break the pipe.
+def _close_output() -> None:
+    # The starter stops reading now: later output would break the pipe.
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
         os.dup2(nowhere, stream.fileno())

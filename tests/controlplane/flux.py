@@ -1,4 +1,4 @@
-"""How objects fare in the eyes of Flux: its own rules and expressions, asked by a program; knows no kind of ours."""
+"""The health of objects by Flux's own rules and expressions, evaluated by a program; knows no kind of ours."""
 
 import json
 import subprocess
@@ -25,15 +25,15 @@ class Flux:
         self._program = program
 
     def health(self, found: Mapping[str, Any], expressions: Mapping[str, str] | None = None) -> Health:
-        """What Flux makes of an object as the API server gives it.
+        """Return the health of an object as the API server returns it.
 
         Args:
             found: The object.
             expressions: `current`, `failed` and `inProgress` as an entry of a Kustomization's `healthCheckExprs` has
-                them; without, the rules for every kind hold.
+                them; by default, the rules for every kind are used.
 
         Raises:
-            subprocess.CalledProcessError: An expression is none.
+            subprocess.CalledProcessError: An expression is not valid.
         """
         question = json.dumps({"object": found, "expressions": expressions})
         answer = subprocess.run([self._program], input=question, capture_output=True, text=True, check=True)

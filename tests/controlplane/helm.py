@@ -18,8 +18,8 @@ class Helm:
 
     Args:
         program: Where it is.
-        home: A folder of its own, for what it caches.
-        cluster: The variables of the cluster that it talks to, as `Cluster.environ` tells them; none for work that
+        home: A separate folder for its caches.
+        cluster: The variables of the cluster that it uses, as `Cluster.environ` has them; none for work that
             needs no cluster, such as rendering.
     """
 

@@ -1,4 +1,4 @@
-"""One running program of the control plane: started, waited for, stopped, started again; not what its flags mean."""
+"""One program of the control plane: started, waited for, stopped and restarted; does not know its flags."""
 
 import random
 import socket
@@ -10,8 +10,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-_LEASH: Final = Path(__file__).with_name("leash.py")
-_READY_SECONDS: Final = 60
+_SUPERVISOR: Final = Path(__file__).with_name("supervisor.py")
+_READY_SECONDS: Final = 300
+"""A guard against hanging: a busy machine may take long."""
+
 _POLL_SECONDS: Final = 0.05
 _LOG_LINES_SHOWN: Final = 15
 
@@ -21,13 +23,13 @@ class PartFailed(Exception):
 
 
 class Part:
-    """A program on a leash: it ends when told to, and with this interpreter at the latest.
+    """A program under a supervisor: it ends when it is stopped, and with this interpreter at the latest.
 
     Args:
-        name: What messages and the log file call it.
+        name: Its name in messages and of its log file.
         command: The program and its flags; the same for each start, so ports and data stay.
         log: Where its output goes; each start adds to it.
-        ready: Whether it answers by now.
+        ready: Whether it answers.
     """
 
     def __init__(self, name: str, command: Sequence[str | Path], *, log: Path, ready: Callable[[], bool]) -> None:
@@ -35,18 +37,18 @@ class Part:
         self.log = log
         self._command = command
         self._ready = ready
-        self._leash: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Starts the program and returns when it is ready.
 
         Raises:
-            PartFailed: It ended, or was not ready in a minute.
+            PartFailed: It ended, or did not become ready.
         """
-        assert self._leash is None, f"{self.name} runs already"
+        assert self._process is None, f"{self.name} runs already"
         with self.log.open("ab") as log:
-            self._leash = subprocess.Popen(
-                [sys.executable, "-I", _LEASH, *self._command],
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", _SUPERVISOR, *self._command],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
@@ -54,20 +56,20 @@ class Part:
             )
         deadline = time.monotonic() + _READY_SECONDS
         while not self._ready():
-            if (status := self._leash.poll()) is not None:
+            if (status := self._process.poll()) is not None:
                 raise self._failed(f"ended with status {status}")
             if time.monotonic() > deadline:
                 raise self._failed(f"was not ready after {_READY_SECONDS} s")
             time.sleep(_POLL_SECONDS)
 
     def stop(self) -> None:
-        """Ends the program, politely at first; returns when it is gone. A part that is stopped already stays so."""
-        if self._leash is None:
+        """Ends the program, and returns when it has ended; does nothing if it is stopped."""
+        if self._process is None:
             return
-        assert self._leash.stdin is not None
-        self._leash.stdin.close()
-        self._leash.wait()
-        self._leash = None
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+        self._process = None
 
     def restart(self) -> None:
         """Stops and starts: the same ports, the same data."""
@@ -81,10 +83,10 @@ class Part:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of 127.0.0.1 that nobody listens on.
+    """Ports of 127.0.0.1 on which no program listens.
 
     They lie below the range from which systems take the local ports of outgoing connections: a part that is stopped
-    for a while finds its port free, not taken by a client that kept knocking.
+    for a while finds its port free, not in use by a client that kept connecting.
     """
     candidates = random.SystemRandom().sample(range(20_000, 32_000), 1_000)
     with ExitStack() as held:

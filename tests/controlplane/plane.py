@@ -1,4 +1,4 @@
-"""Starts and stops the control plane: which flags its parts run with, and in which order; builds none of them."""
+"""Starts and stops the control plane, its parts in order and with their flags; builds none of them."""
 
 import json
 import secrets
@@ -25,14 +25,14 @@ _CONTROLLERS: Final = (
 
 
 class ControlPlane(Cluster):
-    """etcd, kube-apiserver and kube-controller-manager in one folder; a context manager around their life.
+    """etcd, kube-apiserver and kube-controller-manager in one folder; a context manager that starts and stops them.
 
-    Its parts can be taken away one by one: `plane.apiserver.stop()`, `plane.etcd.restart()`.
+    Its parts can be stopped one by one: `plane.apiserver.stop()`, `plane.etcd.restart()`.
 
     Args:
         tools: Where the programs are, as `build.ensure_tools` returns it.
-        folder: Data, certificates, kubeconfigs and logs; data found there is taken up again.
-        audited: Whether the API server notes what service accounts ask of it, in `audit_log`.
+        folder: Data, certificates, kubeconfigs and logs; data that is found there is used.
+        audited: Whether the API server writes the requests of service accounts to `audit_log`.
     """
 
     etcd: Part
@@ -54,11 +54,11 @@ class ControlPlane(Cluster):
 
     @property
     def ports(self) -> tuple[int, ...]:
-        """Every port that is listened on while all parts run."""
+        """The ports on which the parts listen."""
         return self._etcd_port, self._peer_port, self._port, self._controllers_port
 
     def start(self) -> None:
-        """Starts all parts and returns when they are ready; takes some four seconds.
+        """Starts all parts and returns when they are ready.
 
         Raises:
             PartFailed: One of them is not; none is left running.
@@ -86,8 +86,8 @@ class ControlPlane(Cluster):
         self.kubectl("apply", "-f", crds)
         # Not by `--for=condition=…`, which fails on what has no conditions yet.
         established = 'jsonpath={.status.conditions[?(@.type=="Established")].status}=True'
-        self.kubectl("wait", f"--for={established}", "--timeout=30s", "-f", crds)
-        # The garbage collector looks for new kinds every 30 seconds, and when it starts.
+        self.kubectl("wait", f"--for={established}", "--timeout=300s", "-f", crds)
+        # The garbage collector discovers new kinds every 30 seconds, and when it starts.
         self.controllers.restart()
 
     def __enter__(self) -> Self:
@@ -120,9 +120,9 @@ class ControlPlane(Cluster):
             "listen-peer-urls": peer,
             "initial-advertise-peer-urls": peer,
             "initial-cluster": f"default={peer}",
-            # A power cut may lose this data; nobody needs it afterwards.
+            # A power cut may lose this data; it is not needed afterwards.
             "unsafe-no-fsync": "true",
-            # The only member has nobody to wait for before it elects itself.
+            # The only member elects itself without waiting for others.
             "heartbeat-interval": 10,
             "election-timeout": 100,
         }
@@ -141,7 +141,7 @@ class ControlPlane(Cluster):
             "service-account-key-file": self._signing_key,
             "service-account-signing-key-file": self._signing_key,
             "service-cluster-ip-range": "10.0.0.0/24",
-            # There is no network behind the `kubernetes` service, so nobody keeps its endpoints.
+            # There is no network behind the `kubernetes` service, so its endpoints are not reconciled.
             "endpoint-reconciler-type": "none",
         }
         if self._audited:
@@ -158,7 +158,7 @@ class ControlPlane(Cluster):
             "bind-address": "127.0.0.1",
             "secure-port": self._controllers_port,
         }
-        # Its certificate lives in its memory alone; /healthz says no more than that it is up.
+        # Its certificate is kept in memory only; /healthz says that it is up.
         ready = f"https://127.0.0.1:{self._controllers_port}/healthz"
         return self._part("kube-controller-manager", program, flags, ready=lambda: _answers(ready, verify=False))
 

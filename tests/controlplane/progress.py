@@ -1,4 +1,4 @@
-"""Tells whoever waits for a long build how far it is; decides nothing."""
+"""Prints the progress of a long build; decides nothing."""
 
 import os
 import signal
@@ -23,7 +23,7 @@ class Progress:
     def wait(self, program: subprocess.Popen[bytes], title: str, expected: int) -> int:
         """The status with which `program` ends, after some `expected` seconds; ends it when this wait is cut short.
 
-        The program leads a process group of its own.
+        The program leads its own process group.
         """
         started = time.monotonic()
         try:

@@ -12,7 +12,7 @@ from tests.controlplane.parts import Part, free_ports
 
 
 class Series(NamedTuple):
-    """One series as it is now."""
+    """One series of an instant query."""
 
     labels: Mapping[str, str]
     value: float
@@ -36,7 +36,7 @@ class Prometheus:
     def start(
         cls, program: Path, folder: Path, *, target_port: int, rules: Iterable[Mapping[str, Any]]
     ) -> Iterator[Self]:
-        """Let one scrape a port of this machine every second, with alerting rules."""
+        """Start one that scrapes a port of this machine every second, with alerting rules."""
         (port,) = free_ports(1)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "rules.json").write_text(json.dumps({"groups": [{"name": "alerts", "rules": list(rules)}]}))
@@ -61,14 +61,14 @@ class Prometheus:
                 part.stop()
 
     def query(self, expression: str) -> list[Series]:
-        """Ask for what is now."""
+        """Evaluate an instant query."""
         result = self._get("/api/v1/query", query=expression)["result"]
         if isinstance(result[0] if result else {}, dict):
             return [Series(each["metric"], float(each["value"][1])) for each in result]
         return [Series({}, float(result[1]))]
 
     def history(self, expression: str, *, start: float, end: float, step: float) -> list[History]:
-        """Ask for what was every `step` seconds from one moment of Unix time to another."""
+        """Query the values every `step` seconds from one moment of Unix time to another."""
         found = self._get("/api/v1/query_range", query=expression, start=f"{start}", end=f"{end}", step=f"{step}")
         return [
             History(each["metric"], [(moment, float(value)) for moment, value in each["values"]])
@@ -76,7 +76,7 @@ class Prometheus:
         ]
 
     def rules(self) -> list[dict[str, Any]]:
-        """The alerting rules, how they fare, and what they say."""
+        """The alerting rules with their health and their alerts."""
         (group,) = self._get("/api/v1/rules")["groups"]
         rules: list[dict[str, Any]] = group["rules"]
         return rules
@@ -89,9 +89,9 @@ class Prometheus:
 
 
 def _configuration(target_port: int) -> dict[str, Any]:
-    often = "1s"
+    interval = "1s"
     return {
-        "global": {"scrape_interval": often, "scrape_timeout": often, "evaluation_interval": often},
+        "global": {"scrape_interval": interval, "scrape_timeout": interval, "evaluation_interval": interval},
         "rule_files": ["rules.json"],
         "scrape_configs": [
             {

@@ -1,4 +1,4 @@
-"""How the programs come to be there, with a stand-in for the compiler; the real one builds those that tests run."""
+"""The build of the programs, with a stand-in for the compiler; the real one builds those that tests run."""
 
 import io
 import os
@@ -38,7 +38,7 @@ def program(path: Path) -> Path:
 
 
 def build_count(environ: Mapping[str, str]) -> int:
-    """How often the stand-in was asked to build."""
+    """How often the stand-in was called to build."""
     log = Path(environ["PATH"].split(os.pathsep)[0]) / "builds"
     return len(log.read_text().splitlines()) if log.exists() else 0
 

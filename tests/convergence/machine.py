@@ -1,4 +1,4 @@
-"""The machine that makes up stories, step by step; what may happen is told by `story`, and how it ends by `peace`."""
+"""The state machine that generates scenarios, step by step; the actions are in `scenario`."""
 
 import asyncio
 from abc import abstractmethod
@@ -9,11 +9,12 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from tests.convergence.peace import find_peace
-from tests.convergence.story import TAMPERINGS, Story
-from tests.convergence.wish import ASPECTS, NAMES, TARGETS
-from tests.stage import Stage
-from tests.unit.vaultsync.world import World
+from tests.clocks import FrozenLoop
+from tests.convergence.converged import check_converges
+from tests.convergence.desired_spec import ASPECTS, BULK, NAMES, TARGETS
+from tests.convergence.memory_harness import NONE, GatedHarness, Order
+from tests.convergence.scenario import TAMPERINGS, Scenario
+from tests.harness import Harness
 
 names = st.sampled_from(["db-password", *NAMES])
 starts = st.sampled_from([None, timedelta(minutes=5), timedelta(minutes=50)])
@@ -21,167 +22,251 @@ lasts = st.sampled_from([None, timedelta(days=5), timedelta(days=14, hours=9, se
 changes = st.sampled_from([(aspect, value) for aspect, values in ASPECTS.items() for value in values])
 
 
-def event(**strategies: st.SearchStrategy[Any]) -> Callable[[Callable[..., None]], Any]:
-    """A rule after which, most of the time, the operator polls the vault and acts: what nobody sees proves little."""
+def orders_until(*untils: str | None, least: int = 0, most: int = 40) -> st.SearchStrategy[Order]:
+    """Orders that end early before one of these calls, or do not."""
+    calls, seeds = st.integers(least, most), st.integers(0, 999)
+    return st.builds(Order, calls=calls, seed=seeds, until=st.sampled_from(untils))
 
-    def decorate(happen: Callable[..., None]) -> Any:  # noqa: ANN401 - Hypothesis makes of it what it likes
-        def step(self: "Convergence", then: int | None, **drawn: object) -> None:
+
+orders = orders_until(None, "ensure_current", "apply_target", "patch_status")
+
+
+def event(**strategies: st.SearchStrategy[Any]) -> Callable[[Callable[..., None]], Any]:
+    """Make a rule after which, in most cases, time passes and the operator runs."""
+
+    def decorate(happen: Callable[..., None]) -> Any:  # noqa: ANN401 - Hypothesis decides what it returns
+        def step(self: "Convergence", then: int | None, order: Order, **drawn: object) -> None:
             happen(self, **drawn)
             if then is not None:
-                self.live(self.story.operator(self.story.world.poll(then)))
+                self.advance(then, order)
 
         step.__name__ = happen.__name__
-        return rule(then=st.sampled_from([None, 1, 70, 700]), **strategies)(step)  # type: ignore[call-overload]  # none of them is called target
+        return rule(then=st.sampled_from([None, 1, 70, 700]), order=orders, **strategies)(step)  # type: ignore[call-overload]  # none of them is called target
 
     return decorate
 
 
 class Convergence(RuleBasedStateMachine):
-    """Whatever happens, targets hold what was right at some moment; and a healthy world finds its peace."""
+    """Targets always hold contents that were correct at some moment; once all is healthy, they converge."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.runner = asyncio.Runner()
+        self.runner = self.make_runner()
         self.failed = False
-        self.story = Story(self.live(self.make_world()))
+        self.scenario = Scenario(self.live(self.make_harness()))
+
+    def make_runner(self) -> asyncio.Runner:
+        return asyncio.Runner()
 
     @abstractmethod
-    async def make_world(self) -> Stage:
-        """Make the world of a story; its vault is empty, and the operator runs and has heard of nothing."""
+    async def make_harness(self) -> Harness:
+        """Return a harness whose vault is empty; the operator runs and has observed nothing."""
 
-    def live(self, deed: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401 - what comes of it is the caller's business
-        """Run a piece of the story; after a failure there is no peace to be found."""
+    def live(self, action: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401 - what it returns is the caller's business
+        """Run a part of the scenario; after a failure convergence is not checked."""
         try:
-            return self.runner.run(deed)
+            return self.runner.run(action)
         except BaseException:
             self.failed = True
             raise
 
+    def advance(self, seconds: int, order: Order = NONE) -> None:
+        """Let that time pass; the vault is polled, and the operator acts."""
+        self.live(self.scenario.run(self.scenario.harness.poll(seconds)))
+
     def teardown(self) -> None:
         try:
             if not self.failed:
-                self.live(find_peace(self.story))
+                self.live(check_converges(self.scenario))
         finally:
-            self.runner.run(self.story.world.aclose())
+            self.runner.run(self.scenario.harness.aclose())
             self.runner.close()
 
     @initialize()
     def begin(self) -> None:
-        self.live(self.story.begin())
+        self.live(self.scenario.begin())
 
     # the vault
 
     @event(name=names, starts=starts, lasts=lasts)
     def a_secret_is_rotated(self, name: str, starts: timedelta | None, lasts: timedelta | None) -> None:
-        self.story.rotate(name, starts=starts, lasts=lasts)
+        self.scenario.rotate(name, starts=starts, lasts=lasts)
 
     @event(name=names, enabled=st.booleans())
     def a_secret_is_disabled_or_enabled(self, name: str, enabled: bool) -> None:
-        self.story.safe.enable(name, enabled=enabled)
+        self.scenario.vault.enable(name, enabled=enabled)
 
     @event(name=names)
     def a_secret_is_deleted(self, name: str) -> None:
-        self.story.delete(name)
+        self.scenario.delete(name)
 
-    @event(name=names, for_good=st.booleans())
-    def a_deleted_secret_is_recovered_or_purged(self, name: str, for_good: bool) -> None:
-        (self.story.safe.purge if for_good else self.story.safe.recover)(name)
+    @event(name=names, purged=st.booleans())
+    def a_deleted_secret_is_recovered_or_purged(self, name: str, purged: bool) -> None:
+        (self.scenario.vault.purge if purged else self.scenario.vault.recover)(name)
 
-    @event()
-    def most_secrets_vanish(self) -> None:
-        self.story.most_vanish()
-
-    @event()
-    def most_secrets_return(self) -> None:
-        self.story.most_return()
+    @event(count=st.sampled_from([len(BULK), 1, 5]))
+    def many_secrets_vanish(self, count: int) -> None:
+        self.scenario.bulk_vanish(count)
 
     @event()
-    def a_person_releases_the_brake(self) -> None:
-        self.story.release()
+    def missing_secrets_return(self) -> None:
+        self.scenario.bulk_return()
+
+    @event()
+    def a_user_releases_deletions(self) -> None:
+        self.scenario.release_bulk()
 
     @event(permission=st.sampled_from(["list", "get"]), given=st.booleans())
-    def a_permission_is_taken_or_given_back(self, permission: str, given: bool) -> None:
-        vault = self.story.world.vault
+    def a_permission_is_removed_or_restored(self, permission: str, given: bool) -> None:
+        vault = self.scenario.harness.vault
         (vault.allow if given else vault.deny)(permission)
 
     @event(door=st.booleans(), firewall=st.booleans())
-    def the_vault_goes_away_or_comes_back(self, door: bool, firewall: bool) -> None:
-        vault = self.story.world.vault
+    def the_vault_becomes_unreachable_or_reachable(self, door: bool, firewall: bool) -> None:
+        vault = self.scenario.harness.vault
         (vault.open_door if door else vault.close_door)()
         (vault.open_firewall if firewall else vault.close_firewall)()
 
     @event(calls=st.integers(1, 3), throttled=st.booleans())
     def the_vault_fails_or_throttles(self, calls: int, throttled: bool) -> None:
-        self.story.failures_to_come += calls
+        self.scenario.failures_to_come += calls
         if throttled:
-            self.story.world.vault.throttle(calls, retry_after=20)
+            self.scenario.harness.vault.throttle(calls, retry_after=20)
         else:
-            self.story.world.vault.fail(calls)
+            self.scenario.harness.vault.fail(calls)
 
     # the cluster
 
     @event(how=st.sampled_from(sorted(TAMPERINGS)))
     def the_target_is_tampered_with(self, how: str) -> None:
-        self.story.tamper(how)
+        self.scenario.tamper(how)
 
     @event()
     def the_target_is_deleted(self) -> None:
-        self.story.delete_target()
+        self.scenario.delete_target()
 
     @event()
-    def a_strangers_secret_takes_the_targets_place(self) -> None:
-        self.story.put_a_strangers()
+    def a_foreign_secret_takes_the_targets_name(self) -> None:
+        self.scenario.put_foreign_secret()
 
     @event(away=st.booleans())
-    def the_cluster_goes_away_or_comes_back(self, away: bool) -> None:
-        self.story.world.cut_off(away=away)
+    def the_cluster_becomes_unreachable_or_reachable(self, away: bool) -> None:
+        self.scenario.harness.cut_off(away=away)
 
     @event()
-    def the_answer_to_a_write_gets_lost(self) -> None:
-        self.story.world.lose_answer()
+    def the_answer_to_a_write_is_lost(self) -> None:
+        self.scenario.harness.lose_answer()
 
     # the VaultSecret
 
     @event(change=changes)
     def the_manifest_is_changed(self, change: tuple[str, object]) -> None:
-        self.story.ask(**dict([change]))
+        self.scenario.apply(**dict([change]))
 
     @event(name=st.sampled_from(TARGETS))
     def the_target_is_renamed(self, name: str) -> None:
-        self.story.ask(target=name)
+        self.scenario.apply(target=name)
 
-    @event(heard=st.booleans())
-    def the_vaultsecret_is_deleted_and_made_anew(self, heard: bool) -> None:
-        self.live(self.story.make_anew(heard=heard))
+    @event(observed=st.booleans())
+    def the_vaultsecret_is_deleted_and_created_again(self, observed: bool) -> None:
+        self.live(self.scenario.recreate(observed=observed))
 
     # the operator
 
-    @rule(seconds=st.sampled_from([0, 1, 11, 70, 700, 2000, 90000]))
-    def time_goes_by_and_the_vault_is_polled(self, seconds: int) -> None:
-        self.live(self.story.operator(self.story.world.poll(seconds)))
+    @rule(seconds=st.sampled_from([0, 1, 11, 70, 700, 2000, 90000]), order=orders)
+    def time_passes_and_the_vault_is_polled(self, seconds: int, order: Order) -> None:
+        self.advance(seconds, order)
 
     @rule(seconds=st.sampled_from([0, 1, 70, 2000]))
-    def time_goes_by_without_a_poll(self, seconds: int) -> None:
-        self.live(self.story.operator(self.story.pass_by(seconds)))
+    def time_passes_without_a_poll(self, seconds: int) -> None:
+        self.live(self.scenario.run(self._pass_time(seconds)))
+
+    async def _pass_time(self, seconds: float) -> None:
+        await self.scenario.harness.pass_time(seconds)
+        await self.scenario.harness.drain()
 
     @rule()
     def the_operator_restarts(self) -> None:
-        self.live(self.story.operator(self.story.world.restart()))
+        self.live(self.scenario.run(self.scenario.harness.restart()))
 
 
-class ConvergenceInMemory(Convergence):
-    """The cluster is in memory, and its watches end whenever the story wants it."""
+class MemoryConvergence(Convergence):
+    """With an API server in memory, whose watches end at any time."""
 
-    world: World
+    harness: GatedHarness
 
-    async def make_world(self) -> World:
-        self.world = World()
-        # What every such world's vault holds is in no book.
-        self.world.vault.delete("db-password")
-        self.world.vault.purge("db-password")
-        await self.world.start([])
-        return self.world
+    def make_runner(self) -> asyncio.Runner:
+        return asyncio.Runner(loop_factory=FrozenLoop)
 
-    @event(forgetful=st.booleans())
-    def the_watches_end(self, forgetful: bool) -> None:
-        (self.world.cluster.forget_history if forgetful else self.world.cluster.end_watches)()
+    async def make_harness(self) -> GatedHarness:
+        self.harness = GatedHarness()
+        self.harness.vault.delete("db-password")
+        self.harness.vault.purge("db-password")
+        await self.harness.start([])
+        return self.harness
+
+    @initialize()
+    def begin(self) -> None:
+        super().begin()
+        self.harness.kube.before_write = self.scenario.invariants.check_write
+
+    @event(expired=st.booleans())
+    def the_watch_of_targets_ends(self, expired: bool) -> None:
+        (self.harness.kube.forget_history if expired else self.harness.kube.end_watches)()
+
+    @event()
+    def the_watch_of_vaultsecrets_lists_again(self) -> None:
+        self.live(self._list_again())
+
+    async def _list_again(self) -> None:
+        self.harness.watch.list_again()
+
+
+class InterleavedConvergence(MemoryConvergence):
+    """Calls, responses and events are held, and released in any order, while other actions happen."""
+
+    @initialize()
+    def begin(self) -> None:
+        super().begin()
+        self.harness.gate.close()
+
+    def advance(self, seconds: int, order: Order = NONE) -> None:
+        self.live(self.scenario.run(self._advance(seconds, order)))
+
+    async def _advance(self, seconds: int, order: Order) -> None:
+        await self.harness.poll(seconds)
+        await self.harness.release(order)
+
+    @rule(order=orders)
+    def calls_are_answered(self, order: Order) -> None:
+        self.live(self.scenario.run(self.harness.release(order)))
+
+    @rule(
+        first=st.integers(1, 5),
+        order=orders_until("ensure_current", "ensure_current", "apply_target", None, least=20, most=60),
+        then=orders,
+    )
+    def more_secrets_vanish_while_the_first_are_read(self, first: int, order: Order, then: Order) -> None:
+        self.scenario.make_healthy()
+        self.scenario.bulk_return()
+        self.all_calls_are_answered()
+        self.scenario.bulk_vanish(first)
+        self.advance(2, order)
+        self.scenario.bulk_vanish()
+        self.advance(2, then)
+
+    @rule()
+    def all_calls_are_answered(self) -> None:
+        self.live(self.scenario.run(self._answer_all()))
+
+    async def _answer_all(self) -> None:
+        await self.harness.open_gate()
+        await self.harness.poll()
+        self.harness.gate.close()
+
+    def teardown(self) -> None:
+        try:
+            if not self.failed:
+                self.live(self.scenario.run(self.harness.open_gate()))
+        finally:
+            super().teardown()

@@ -1,6 +1,6 @@
-"""What ought to come of a wish, by the words of the documentation and the vault's book: an oracle without vaultsync.
+"""The oracle: what a target must hold, by the documentation and the model of the vault; uses nothing of vaultsync.
 
-It shares no code with the operator's rules, and is as simple as it can be since it knows all at once.
+It shares no code with the operator's policy, and is as simple as it can be since it knows everything at once.
 """
 
 import itertools
@@ -10,15 +10,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from tests.convergence.safe import Safe
-from tests.convergence.wish import SOURCES, Line, Wish
+from tests.convergence.desired_spec import SOURCES, DesiredSpec, Line
+from tests.convergence.vault_model import VaultModel
 
 Data = dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """Why nothing may be written, any of `reasons`; or what may be, any of `data`; or that all has gone for good."""
+class Expected:
+    """Any of `reasons` why nothing may be written; or any of `data` that may be; or that the target is deleted."""
 
     reasons: frozenset[str] = frozenset()
     data: tuple[Data, ...] = ()
@@ -27,12 +27,14 @@ class Verdict:
 
 @dataclass(slots=True)
 class _Parts:
-    """What the lines of a wish put into the target: one of each choice."""
+    """The data that the lines of a spec add to the target: one of each choice."""
 
     reasons: set[str] = field(default_factory=set)
+    pending: set[str] = field(default_factory=set)
+    """Reasons for secrets that are lost and within their grace period."""
     choices: list[list[Data]] = field(default_factory=list)
     lost: bool = False
-    """Something has gone for good."""
+    """The grace period of a lost secret is over."""
 
     @property
     def data(self) -> list[Data]:
@@ -43,36 +45,40 @@ class _Parts:
 
 @dataclass(frozen=True, slots=True)
 class Oracle:
-    """Judges by what the vault holds at a moment of its own clock.
+    """Decides by the content of the vault at a moment of the vault's clock.
 
-    `gone` are the secrets whose keys may go with them, `found` those that a search finds.
+    `gone` are the lost secrets whose grace period is over; the keys of other lost secrets keep what the target holds,
+    if `gone` has secrets that the spec names; otherwise nothing may be written. `found` are those that a search
+    finds.
     """
 
-    safe: Safe
+    vault: VaultModel
     now: datetime
     gone: Collection[str] = ()
     found: Collection[str] = ()
 
-    def confirmed_deletions(self, wish: Wish) -> Verdict:
+    def expected(self, desired: DesiredSpec) -> Expected:
         parts = _Parts()
-        for line in wish.lines:
+        for line in desired.lines:
             self._entry(parts, line)
-        for line in SOURCES[wish.sources]:
+        for line in SOURCES[desired.sources]:
             self._source(parts, line)
+        if not parts.lost:
+            parts.reasons |= parts.pending
         if not parts.reasons - {"nothing found"} and parts.lost and not parts.choices:
-            return Verdict(pruned=True)
+            return Expected(pruned=True)
         if parts.reasons:
-            return Verdict(frozenset(reason.replace("nothing found", "SecretNotFound") for reason in parts.reasons))
-        if wish.template and any("password" not in data for data in parts.data):
-            return Verdict(frozenset({"TemplateInvalid"}))
-        return Verdict(data=tuple(data | _rendered(wish, data) for data in parts.data))
+            return Expected(frozenset(reason.replace("nothing found", "SecretNotFound") for reason in parts.reasons))
+        if desired.template and any("password" not in data for data in parts.data):
+            return Expected(frozenset({"TemplateInvalid"}))
+        return Expected(data=tuple(data | _rendered(desired, data) for data in parts.data))
 
     def _entry(self, parts: _Parts, line: Line) -> None:
         name = line["secretName"].lower()
         self._one(parts, name, line, lambda value: {line["key"]: value})
-        secret = self.safe.there(name)
-        if "previousKey" in line and secret is not None and (before := secret.before):
-            parts.choices.append([{line["previousKey"]: value} for value in sorted(before)])
+        secret = self.vault.find(name)
+        if "previousKey" in line and secret is not None and (previous := secret.previous):
+            parts.choices.append([{line["previousKey"]: value} for value in sorted(previous)])
 
     def _source(self, parts: _Parts, line: Line) -> None:
         prefix = line.get("prefix", "")
@@ -81,18 +87,21 @@ class Oracle:
             return
         for name in sorted(self.found):
             self._one(parts, name, {"optional": True}, lambda value, key=prefix + name: {key: value})  # type: ignore[misc]
-        if not line.get("optional") and not any(self.safe.there(name) for name in self.found):
+        if not line.get("optional") and not any(self.vault.find(name) for name in self.found):
             parts.reasons.add("nothing found")
 
     def _one(self, parts: _Parts, name: str, line: Mapping[str, Any], keys: Callable[[str], Data]) -> None:
-        secret = self.safe.there(name)
+        secret = self.vault.find(name)
         if secret is None:
             if line.get("optional"):
                 return
             if name in self.gone:
                 parts.lost = True
-            else:
-                parts.reasons.add(self.safe.why_absent(name))
+                return
+            parts.pending.add(self.vault.reason_for_absence(name))
+            lost = self.vault.secrets.get(name)
+            if lost is not None:
+                parts.choices.append([keys(version.value) for version in lost.versions])
         elif not secret.newest.enabled:
             parts.reasons.add("SecretDisabled")
         elif secret.newest.not_before is not None and secret.newest.not_before > self.now:
@@ -106,12 +115,26 @@ def _fields(value: str, prefix: str) -> Iterator[tuple[str, str]]:
         yield prefix + name, part if isinstance(part, str) else json.dumps(part)
 
 
-def _rendered(wish: Wish, data: Data) -> Data:
-    return {"DSN": f"db://{data['password']}"} if wish.template else {}
+def _rendered(desired: DesiredSpec, data: Data) -> Data:
+    return {"DSN": f"db://{data['password']}"} if desired.template else {}
 
 
-def required(wish: Wish) -> set[str]:
-    """The secrets whose absence is a failure, unless they have gone for good."""
-    entries = {line["secretName"].lower() for line in wish.lines if not line.get("optional")}
-    objects = {line["object"] for line in SOURCES[wish.sources] if "object" in line and not line.get("optional")}
+def required(desired: DesiredSpec) -> set[str]:
+    """Return the secrets whose absence is a failure, until their grace period is over."""
+    entries = {line["secretName"].lower() for line in desired.lines if not line.get("optional")}
+    objects = {line["object"] for line in SOURCES[desired.sources] if "object" in line and not line.get("optional")}
     return entries | objects
+
+
+def source_of(desired: DesiredSpec, key: str) -> str | None:
+    """Return the secret that fills a key; None if none does."""
+    for line in desired.lines:
+        if line["key"] == key:
+            return str(line["secretName"]).lower()
+    for line in SOURCES[desired.sources]:
+        name = key.removeprefix(line.get("prefix", ""))
+        if "object" in line and name in {"color", "size"}:
+            return str(line["object"])
+        if "find" in line and name.startswith("shop-"):
+            return name
+    return None

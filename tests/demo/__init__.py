@@ -1,1 +1,1 @@
-"""What of the demo can be judged without a control plane."""
+"""The parts of the demo that can be tested without a control plane."""

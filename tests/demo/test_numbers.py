@@ -1,4 +1,4 @@
-"""Numbers are written as Grafana writes them."""
+"""Numbers are formatted as Grafana formats them."""
 
 import pytest
 
@@ -22,5 +22,5 @@ from demo.dashboard.numbers import readable
         pytest.param(2500, "ops", "2.5 K ops/s", id="thousands a second"),
     ],
 )
-def test_a_number_is_written_with_three_digits_and_its_unit(value: float, unit: str, text: str) -> None:
+def test_a_number_is_formatted_with_three_digits_and_its_unit(value: float, unit: str, text: str) -> None:
     assert readable(value, unit) == text

@@ -1,4 +1,4 @@
-"""What Prometheus has answered becomes the lines and the tables of panels."""
+"""The answers of Prometheus become the lines and the tables of panels."""
 
 import math
 from pathlib import Path
@@ -18,7 +18,7 @@ def record(**answers: list[Series]) -> Record:
     return Record(600, 5, [Moment(130, "tampered")], answers)
 
 
-def test_each_series_of_each_query_is_a_line_with_its_name() -> None:
+def test_each_series_of_each_query_is_a_line() -> None:
     answered = record(
         calls=[Series({"status": "200"}, [(0, 1)]), Series({"status": "429"}, [(5, 2)])], limit=[Series({}, [(0, 9)])]
     )
@@ -26,13 +26,13 @@ def test_each_series_of_each_query_is_a_line_with_its_name() -> None:
     assert answered.lines(LINES) == [("200", [(0, 1)]), ("429", [(5, 2)]), ("limit", [(0, 9)])]
 
 
-def test_a_series_without_a_number_is_no_line() -> None:
+def test_a_series_without_numbers_is_not_a_line() -> None:
     answered = record(calls=[Series({"status": "200"}, [(0, math.nan)])], limit=[Series({}, [(0, 9), (5, math.nan)])])
 
     assert [name for name, _ in answered.lines(LINES)] == ["limit"]
 
 
-def test_a_table_has_its_columns_alone_and_the_value_in_its_unit() -> None:
+def test_a_table_has_its_columns_and_the_value_in_its_unit() -> None:
     answered = record(expiry=[Series({"name": "db", "key": "password"}, [(600, 777_600)])])
 
     assert answered.table(TABLE) == [["db", "9 days"]]
@@ -41,17 +41,17 @@ def test_a_table_has_its_columns_alone_and_the_value_in_its_unit() -> None:
 @pytest.mark.parametrize(
     ("answer", "unanswered"),
     [
-        pytest.param({}, ["expiry"], id="it was not asked"),
+        pytest.param({}, ["expiry"], id="it was not queried"),
         pytest.param({"expiry": []}, ["expiry"], id="no series"),
         pytest.param({"expiry": [Series({}, [(0, math.nan)])]}, ["expiry"], id="no number"),
         pytest.param({"expiry": [Series({}, [(0, 0)])]}, [], id="a zero"),
     ],
 )
-def test_a_query_without_a_number_shows_nothing(answer: dict[str, list[Series]], unanswered: list[str]) -> None:
+def test_a_query_without_numbers_is_unanswered(answer: dict[str, list[Series]], unanswered: list[str]) -> None:
     assert record(**answer).unanswered(TABLE) == unanswered
 
 
-def test_what_is_kept_is_what_was_answered(tmp_path: Path) -> None:
+def test_a_stored_record_is_read_back(tmp_path: Path) -> None:
     answered = record(calls=[Series({"status": "200"}, [(0, 1.5), (5, 2)])], limit=[])
 
     answered.write(tmp_path / "new" / "kept.json")

@@ -1,36 +1,131 @@
-"""What all end-to-end tests share: the API server as its administrator sees it, and the chart installed there."""
+"""What end-to-end tests share: API servers, the installed chart, its operator, and the scenarios that all run at once.
+
+Scenarios mostly wait. They run in the background from the first end-to-end test on, and their results are read last.
+"""
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
 
 import pytest
 
 from tests.controlplane.build import ensure_tools
 from tests.controlplane.helm import Helm
 from tests.controlplane.plane import ControlPlane
+from tests.e2e.concurrency import ScenarioRunner, is_scenario
+from tests.e2e.harness import Harness
 from tests.e2e.installation import RESTARTS, Installation, settings_here
 from tests.e2e.kubernetes import KubernetesApi
+from tests.e2e.lifecycle.harness import OperatorHarness
+from tests.e2e.operators import RunningOperator
+from tests.e2e.recorder import ObjectRecorder
+from tests.e2e.scenarios.harness import ServedHarness
+from tests.emulator.client import ROOT, Emulator
+
+_HERE: Final = Path(__file__).parent
+_ENVIRON: Final = os.environ  # noqa: TID251 - where programs are kept is the caller's choice
+
+_OPERATORS_AT_ONCE: Final = 4
+"""Starting an operator is two seconds of work for a processor."""
+
+_SCENARIOS_AT_ONCE: Final = 40
+"""Most of them wait; with more at once, calls would time out on a busy machine."""
 
 
-@pytest.fixture(scope="session")
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the tests that wait for scenarios last among the end-to-end tests."""
+    ours = [number for number, item in enumerate(items) if item.path.is_relative_to(_HERE)]
+    last = sorted((items[number] for number in ours), key=lambda item: "runner" in getattr(item, "fixturenames", ()))
+    for number, item in zip(ours, last, strict=True):
+        items[number] = item
+
+
+@pytest.fixture(scope="package")
 def api(controlplane: ControlPlane) -> Iterator[KubernetesApi]:
     """The API server, with every right."""
     with KubernetesApi(controlplane.kubeconfig) as api:
         yield api
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
+def recorder(api: KubernetesApi) -> Iterator[ObjectRecorder]:
+    """Records the states of VaultSecrets."""
+    with ObjectRecorder.watching(api) as recorder:
+        yield recorder
+
+
+@pytest.fixture(scope="package")
 def installation(
     controlplane: ControlPlane, api: KubernetesApi, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Installation]:
-    """The chart, installed for the whole cluster: what it grants is all that an operator of these tests may do."""
+    """The chart, installed for the whole cluster: the operator has the rights that it grants, and no others."""
     namespace = "vaultsync-e2e"
     api.create("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
-    program = ensure_tools(os.environ, sys.stderr)["helm"]  # noqa: TID251 - where programs are kept is the caller's choice
-    helm = Helm(program, tmp_path_factory.mktemp("helm"), controlplane.environ())
+    helm = Helm(ensure_tools(_ENVIRON, sys.stderr)["helm"], tmp_path_factory.mktemp("helm"), controlplane.environ())
     installation = Installation(helm, controlplane, namespace)
     # The CRDs are there already, and stay for other tests.
     installation.install({"settings": settings_here(), "crds": {"enabled": False}, "rbac": RESTARTS})
     yield installation
     installation.uninstall()
+
+
+@pytest.fixture(scope="package")
+def operator(
+    installation: Installation, emulator: Emulator, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningOperator]:
+    """The operator that serves all scenarios of the folder `scenarios`."""
+    environ = installation.environ() | emulator.environment()
+    log = tmp_path_factory.mktemp("operator") / "operator.log"
+    with RunningOperator.start(environ, log, arguments=installation.arguments()) as running:
+        running.await_ready()
+        yield running
+
+
+@pytest.fixture(scope="package")
+def new_served_harness(
+    operator: RunningOperator,
+    controlplane: ControlPlane,
+    api: KubernetesApi,
+    recorder: ObjectRecorder,
+    emulator: Emulator,
+) -> Callable[[], ServedHarness]:
+    """Makes the harness of a scenario that the shared operator serves."""
+    return lambda: ServedHarness.of(Harness.new(api, recorder, emulator, controlplane.environ()), operator)
+
+
+@pytest.fixture(scope="package")
+def new_operator_harness(
+    emulator: Emulator, helm: Helm, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[], OperatorHarness]]:
+    """Makes the harness of a scenario with its own operators, on a cluster that no other operator serves."""
+    folder = tmp_path_factory.mktemp("lifecycle")
+    with ExitStack() as stack:
+        plane = stack.enter_context(ControlPlane(ensure_tools(_ENVIRON, sys.stderr), folder / "plane"))
+        plane.install(ROOT / "crds")
+        api = stack.enter_context(KubernetesApi(plane.kubeconfig))
+        recorder = stack.enter_context(ObjectRecorder.watching(api))
+        yield lambda: OperatorHarness.on(plane, Harness.new(api, recorder, emulator), helm, folder)
+
+
+@pytest.fixture(scope="package")
+def runner(request: pytest.FixtureRequest) -> Iterator[ScenarioRunner]:
+    """All selected scenarios, while they run."""
+    with ScenarioRunner() as runner:
+        for folder, fixture, at_once in (
+            ("lifecycle", "new_operator_harness", _OPERATORS_AT_ONCE),
+            ("scenarios", "new_served_harness", _SCENARIOS_AT_ONCE),
+        ):
+            tests = [item for item in request.session.items if item.path.is_relative_to(_HERE / folder)]
+            if scenarios := list(filter(is_scenario, tests)):
+                runner.start(scenarios, request.getfixturevalue(fixture), at_once=at_once)
+        yield runner
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _start_scenarios(request: pytest.FixtureRequest) -> None:
+    """Start the scenarios before the first end-to-end test, whichever that is."""
+    if any(map(is_scenario, request.session.items)):
+        request.getfixturevalue("runner")

@@ -1,4 +1,4 @@
-"""The chart as helm has installed it into a control plane, and what that makes of the operator; starts no operator."""
+"""The chart, installed by helm into a control plane, and the operator that its Deployment describes; starts none."""
 
 import json
 import os
@@ -47,16 +47,16 @@ class Installation:
         self._release = release
 
     def install(self, values: Values) -> str:
-        """Install; gives what helm tells the user. Raises `HelmFailed`."""
+        """Install; returns the notes that helm prints. Raises `HelmFailed`."""
         return self._with_values("install", values)
 
     def upgrade(self, values: Values) -> str:
-        """Upgrade to these values, whatever they were before. Raises `HelmFailed`."""
+        """Upgrade to these values; returns the notes. Raises `HelmFailed`."""
         return self._with_values("upgrade", values)
 
     def uninstall(self) -> str:
-        """Uninstall, and return when everything that goes is gone. Raises `HelmFailed`."""
-        return self._helm("uninstall", self._release, "--namespace", self.namespace, "--wait", "--timeout", "30s")
+        """Uninstall, and return when all objects of the release are deleted. Raises `HelmFailed`."""
+        return self._helm("uninstall", self._release, "--namespace", self.namespace, "--wait", "--timeout", "300s")
 
     def deployment(self) -> dict[str, Any]:
         """The Deployment, as the API server has stored it."""
@@ -70,7 +70,7 @@ class Installation:
         return arguments
 
     def environ(self) -> dict[str, str]:
-        """The variables that the Deployment gives the operator, and those that let it act as its ServiceAccount."""
+        """The variables of the Deployment, and those with which the operator is its ServiceAccount."""
         account = self.deployment()["spec"]["template"]["spec"]["serviceAccountName"]
         kubeconfig = self._plane.service_account(account, self.namespace)
         given = {each["name"]: each["value"] for each in self._container()["env"]}

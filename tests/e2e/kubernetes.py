@@ -1,16 +1,26 @@
-"""The Kubernetes API as a user's tools speak it, without the cost of a kubectl process for each look."""
+"""The Kubernetes API as a user's tools call it, without the cost of a kubectl process for each request."""
 
 import json
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import httpx
 
 Object = dict[str, Any]
+
+_TIMEOUT_SECONDS: Final = 300.0
+"""A guard against hanging, not a promise: a busy machine may take long."""
+
+_WATCH_SECONDS: Final = 2
+"""After so many seconds the API server ends a watch, which goes on with another request."""
+
+
+class WatchExpired(Exception):
+    """A watch cannot go on from the resource version that it had reached: list again."""
 
 
 class KubernetesApi:
@@ -27,9 +37,9 @@ class KubernetesApi:
             base_url=cluster["server"],
             headers={"Authorization": f"Bearer {user['token']}"},
             verify=ssl.create_default_context(cafile=cluster["certificate-authority"]),
-            timeout=30.0,
+            timeout=_TIMEOUT_SECONDS,
             trust_env=False,
-            # Many tests look at the cluster at the same time, each from a thread of its own.
+            # Many tests call the API at the same time, each from a thread of its own.
             limits=httpx.Limits(max_connections=None),
         )
 
@@ -39,28 +49,72 @@ class KubernetesApi:
         return None if answer.status_code == HTTPStatus.NOT_FOUND else _document(answer)
 
     def history(self, path: str, name: str, *, since: str) -> Sequence[Object]:
-        """What became of one object of a kind after a resource version, state by state, its deletion included.
+        """All states of one object of a kind after a resource version, including the last one before its deletion.
 
         https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes
         """
-        only = {"fieldSelector": f"metadata.name={name}"}
-        answer = self._http.get(path, params={"watch": "true", "resourceVersion": since, "timeoutSeconds": "1", **only})
-        events = [json.loads(line) for line in answer.text.splitlines()]
-        assert answer.is_success, answer.text
-        assert [event for event in events if event["type"] == "ERROR"] == []
-        return [event["object"] for event in events]
+        current = self.get(f"{path}/{name}")
+        states: Sequence[Object] = []
+        last = current["metadata"]["resourceVersion"] if current else ""
+        while since != last:
+            only = {"fieldSelector": f"metadata.name={name}"}
+            for kind, state in self._watch(path, since=since, **only):
+                states = [*states, state]
+                since = state["metadata"]["resourceVersion"]
+                if since == last or kind == "DELETED":
+                    return states
+        return states
 
     def list(self, path: str) -> list[Object]:
         """Read all objects of a kind."""
         items: list[Object] = _document(self._http.get(path)).get("items") or []
         return items
 
+    def list_with_version(self, path: str) -> tuple[Sequence[Object], str]:
+        """Read all objects of a kind, and the resource version from which a watch goes on.
+
+        Raises:
+            WatchExpired: The API server cannot be reached, or does not know the kind.
+        """
+        try:
+            answer = self._http.get(path)
+        except httpx.TransportError as error:
+            raise WatchExpired from error
+        if not answer.is_success:
+            raise WatchExpired(answer.text)
+        document = answer.json()
+        return document.get("items") or [], document["metadata"]["resourceVersion"]
+
+    def watch(self, path: str, *, since: str) -> Iterator[Object]:
+        """Each state of each object of a kind after a resource version, including the last ones before deletions.
+
+        Ends after some seconds; the caller goes on from the last resource version that it got.
+
+        Raises:
+            WatchExpired: The API server does not know that version any more, or cannot be reached.
+        """
+        return (state for _, state in self._watch(path, since=since))
+
+    def _watch(self, path: str, *, since: str, **selectors: str) -> Iterator[tuple[str, Object]]:
+        parameters = {"watch": "true", "resourceVersion": since, "timeoutSeconds": f"{_WATCH_SECONDS}", **selectors}
+        try:
+            with self._http.stream("GET", path, params=parameters) as answer:
+                if not answer.is_success:
+                    raise WatchExpired(path)
+                for line in answer.iter_lines():
+                    event = json.loads(line)
+                    if event["type"] == "ERROR":
+                        raise WatchExpired(event["object"].get("message"))
+                    yield event["type"], event["object"]
+        except httpx.TransportError as error:
+            raise WatchExpired from error
+
     def create(self, path: str, body: Mapping[str, Any], *, manager: str = "kubectl-create") -> Object:
-        """Make a new object, as `kubectl create` does."""
+        """Create an object, as `kubectl create` does."""
         return _document(self._http.post(path, json=body, params={"fieldManager": manager}))
 
     def apply(self, path: str, body: Mapping[str, Any], *, manager: str = "kubectl") -> Object:
-        """Make an object what the manifest says, as `kubectl apply --server-side --force-conflicts` does."""
+        """Apply a manifest, as `kubectl apply --server-side --force-conflicts` does."""
         answer = self._http.patch(
             path,
             content=json.dumps(body),

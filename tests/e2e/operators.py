@@ -1,10 +1,9 @@
-"""The operator as a process, `vaultsync run`: started, watched from outside, and stopped as Kubernetes would."""
+"""The operator as a process, `vaultsync run`: started, observed from outside, and stopped as Kubernetes would."""
 
 import json
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,12 +11,12 @@ from typing import Any, Final, Self
 
 import httpx
 
-ROOT: Final = Path(__file__).parents[2]
-START_SECONDS: Final = 60.0
-STOP_SECONDS: Final = 10.0
-"""What the operator promises; Kubernetes waits for 30 before it kills."""
+from tests.e2e.harness import PATIENCE, eventually
 
+ROOT: Final = Path(__file__).parents[2]
 _SETTINGS: Final = {
+    # The operator of this checkout, whichever one the interpreter has installed.
+    "PYTHONPATH": str(ROOT / "operator"),
     # The emulator's vaults, and a domain that never resolves: https://www.rfc-editor.org/rfc/rfc6761#section-6.4
     "VAULTSYNC_VAULT_DNS_SUFFIXES": "localhost,.invalid",
     "VAULTSYNC_LISTEN": "127.0.0.1:0",
@@ -33,6 +32,7 @@ class RunningOperator:
         self.log = log
         self._process = process
         self._log_begins = log_begins
+        self._port: int | None = None
 
     @classmethod
     @contextmanager
@@ -46,7 +46,7 @@ class RunningOperator:
     ) -> Iterator[Self]:
         """Start it with the emulator's domains, a free port and a detailed log; `environ` adds to that and overrides.
 
-        The log goes on where that of an operator before it ended. At the end of the block it is gone in any case.
+        It appends to a log that exists. At the end of the block it is killed if it still runs.
         """
         begins = log.stat().st_size if log.exists() else 0
         with (
@@ -67,40 +67,53 @@ class RunningOperator:
 
     @property
     def is_running(self) -> bool:
-        """Whether the process is there."""
+        """Whether the process has not ended."""
         return self._process.poll() is None
 
     @property
     def port(self) -> int | None:
-        """Where metrics and probes are; None as long as the log does not say so."""
-        ports = [line["port"] for line in self.lines() if line["message"] == "serving metrics and probes"]
-        return int(ports[-1]) if ports else None
+        """Where metrics and probes are served; None until the log names it."""
+        if self._port is None:
+            self._port = next((int(line["port"]) for line in self.lines() if "port" in line), None)
+        return self._port
 
     def lines(self) -> list[dict[str, Any]]:
-        """What it has logged itself; a line that is no JSON comes as a message alone."""
+        """The lines that it has logged; one that is not JSON comes as `message` alone."""
         return [_parsed(line) for line in self.log.read_bytes()[self._log_begins :].decode().splitlines()]
 
-    def says(self, path: str) -> httpx.Response:
-        """Ask for `/metrics`, `/healthz` or `/readyz`."""
-        return httpx.get(f"http://127.0.0.1:{self.port}{path}", trust_env=False)
+    def get(self, path: str) -> httpx.Response:
+        """Get `/metrics`, `/healthz` or `/readyz`."""
+        return httpx.get(f"http://127.0.0.1:{self.port}{path}", trust_env=False, timeout=PATIENCE)
 
     @property
     def is_ready(self) -> bool:
-        """Whether it says so itself."""
-        return self.port is not None and self.says("/readyz").is_success
+        """Whether its readiness probe succeeds."""
+        return self.port is not None and self.get("/readyz").is_success
 
     def await_ready(self) -> None:
-        """Return when it is ready; fail with its log if it is not in time."""
-        deadline = time.monotonic() + START_SECONDS
-        while not self.is_ready:
+        """Return when it is ready; fail with its log if it ends before."""
+
+        def is_ready() -> bool:
             assert self.is_running, f"the operator ended:\n{self.log.read_text()}"
-            assert time.monotonic() < deadline, f"the operator is not ready:\n{self.log.read_text()}"
-            time.sleep(0.05)
+            return self.is_ready
+
+        eventually(is_ready, "a ready operator")
+
+    def await_line(self, **fields: object) -> dict[str, Any]:
+        """Return the first line of the log that has these fields, as soon as it is there."""
+        found: list[dict[str, Any]] = []
+
+        def is_there() -> bool:
+            found[:] = [line for line in self.lines() if fields.items() <= line.items()]
+            return bool(found)
+
+        eventually(is_there, f"a line with {fields} in the log")
+        return found[0]
 
     def metric(self, name: str, **labels: str) -> float:
         """The sum of a metric's samples that have such labels."""
         wanted = [f'{label}="{text}"' for label, text in labels.items()]
-        samples = [line for line in self.says("/metrics").text.splitlines() if line.split("{")[0].split(" ")[0] == name]
+        samples = [line for line in self.get("/metrics").text.splitlines() if line.split("{")[0].split(" ")[0] == name]
         return sum(float(line.rsplit(" ", 1)[1]) for line in samples if all(label in line for label in wanted))
 
     def signal(self, number: signal.Signals) -> None:
@@ -109,12 +122,12 @@ class RunningOperator:
 
     def wait(self) -> int:
         """The exit code of one that ends by itself."""
-        return self._process.wait(START_SECONDS)
+        return self._process.wait(PATIENCE)
 
     def stop(self) -> int:
-        """Ask it to stop, as Kubernetes does; gives the exit code, which must come in the time that it promises."""
+        """Send SIGTERM, as Kubernetes does; returns the exit code."""
         self.signal(signal.SIGTERM)
-        return self._process.wait(STOP_SECONDS)
+        return self.wait()
 
 
 def _parsed(line: str) -> dict[str, Any]:

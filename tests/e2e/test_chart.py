@@ -1,6 +1,6 @@
-"""The chart in an administrator's hands: installed, upgraded and uninstalled by helm; with the operator that it makes.
+"""The chart, installed, upgraded and uninstalled by helm, with the operator that its Deployment describes.
 
-On a control plane of its own, since CustomResourceDefinitions come and go with the chart.
+On a separate control plane, since CustomResourceDefinitions are installed and removed with the chart.
 """
 
 import itertools
@@ -21,12 +21,13 @@ from tests.controlplane.build import ensure_tools
 from tests.controlplane.cluster import KubectlFailed
 from tests.controlplane.helm import Helm
 from tests.controlplane.plane import ControlPlane
+from tests.e2e.harness import Harness, entry, eventually
 from tests.e2e.installation import RESTARTS, Installation, settings_here
 from tests.e2e.kubernetes import KubernetesApi, Object
 from tests.e2e.operators import RunningOperator
-from tests.e2e.scene import NEXT_POLL, Scene, entry, eventually
+from tests.e2e.recorder import ObjectRecorder
 from tests.emulator.client import Emulator
-from vaultsync.api.restarts import WorkloadKind
+from vaultsync.api.v1alpha1 import WorkloadKind
 
 pytestmark = pytest.mark.cluster
 
@@ -35,19 +36,29 @@ _RBAC: Final = "/apis/rbac.authorization.k8s.io/v1"
 _CRD: Final = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/vaultsecrets.vaultsync.dev"
 
 
-class Stage:
-    """A control plane, helm, and the namespace where the chart goes, under the Pod Security Standard `restricted`."""
+class ChartEnvironment:
+    """A control plane, helm, and namespaces for the chart that enforce the Pod Security Standard `restricted`."""
 
-    def __init__(self, plane: ControlPlane, helm: Helm, api: KubernetesApi, emulator: Emulator, logs: Path) -> None:
+    def __init__(
+        self,
+        *,
+        plane: ControlPlane,
+        helm: Helm,
+        api: KubernetesApi,
+        recorder: ObjectRecorder,
+        emulator: Emulator,
+        logs: Path,
+    ) -> None:
         self.plane: Final = plane
         self.helm: Final = helm
         self.api: Final = api
+        self._recorder = recorder
         self.emulator: Final = emulator
         self._logs = (logs / f"operator-{number}.log" for number in itertools.count(1))
 
-    def scene(self) -> Scene:
-        """A namespace and a vault."""
-        return Scene.new(self.api, self.emulator)
+    def harness(self) -> Harness:
+        """A new namespace and a new vault."""
+        return Harness.new(self.api, self._recorder, self.emulator)
 
     @contextmanager
     def operator(self, installation: Installation) -> Iterator[RunningOperator]:
@@ -59,131 +70,142 @@ class Stage:
 
 
 @pytest.fixture(scope="module")
-def stage(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """The stage of all tests here."""
+def env(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChartEnvironment]:
+    """The environment of all tests of this module."""
     tools, folder = ensure_tools(_ENVIRON, sys.stderr), tmp_path_factory.mktemp("chart")
-    with ControlPlane(tools, folder / "plane", audited=True) as plane, KubernetesApi(plane.kubeconfig) as api:
+    with (
+        ControlPlane(tools, folder / "plane", audited=True) as plane,
+        KubernetesApi(plane.kubeconfig) as api,
+        ObjectRecorder.watching(api) as recorder,
+    ):
         for namespace in (NAMESPACE, "second"):
             labels = {"pod-security.kubernetes.io/enforce": "restricted"}
             metadata = {"name": namespace, "labels": labels}
             api.create("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
-        yield Stage(plane, Helm(tools["helm"], folder / "helm", plane.environ()), api, emulator, folder)
+        yield ChartEnvironment(
+            plane=plane,
+            helm=Helm(tools["helm"], folder / "helm", plane.environ()),
+            api=api,
+            recorder=recorder,
+            emulator=emulator,
+            logs=folder,
+        )
 
 
 @pytest.fixture(scope="module")
-def notes(stage: Stage) -> str:
-    """What helm told the user when it installed the chart without any values."""
-    return Installation(stage.helm, stage.plane, NAMESPACE, RELEASE).install({})
+def notes(env: ChartEnvironment) -> str:
+    """The notes that helm prints when it installs the chart without values."""
+    return Installation(env.helm, env.plane, NAMESPACE, RELEASE).install({})
 
 
 @pytest.fixture(scope="module")
-def installed(stage: Stage, notes: str) -> Installation:
-    """The chart, installed without any values."""
-    # The garbage collector looks for new kinds every 30 seconds, and when it starts.
-    stage.plane.controllers.restart()
-    return Installation(stage.helm, stage.plane, NAMESPACE, RELEASE)
+def installed(env: ChartEnvironment, notes: str) -> Installation:
+    """The chart, installed without values."""
+    # The garbage collector discovers new kinds every 30 seconds, and when it starts.
+    env.plane.controllers.restart()
+    return Installation(env.helm, env.plane, NAMESPACE, RELEASE)
 
 
 def pod_of(installation: Installation) -> dict[str, Any]:
-    """The pod that the Deployment would make, if there were nodes."""
+    """The pod of the Deployment."""
     template = installation.deployment()["spec"]["template"]
     metadata = {**template["metadata"], "name": "vaultsync", "namespace": installation.namespace}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
 
 
-def admit(stage: Stage, pod: dict[str, Any]) -> None:
-    """Show a pod to every admission check of the API server. Raises `KubectlFailed`."""
-    stage.plane.kubectl("create", "--dry-run=server", "-f", "-", stdin=json.dumps(pod))
+def admit(env: ChartEnvironment, pod: dict[str, Any]) -> None:
+    """Check a pod by the API server's admission. Raises `KubectlFailed`."""
+    env.plane.kubectl("create", "--dry-run=server", "-f", "-", stdin=json.dumps(pod))
 
 
 def uid(thing: Object | None) -> str:
-    """Which object it is; one that was made anew is another."""
+    """The uid of an object; one that is created again has another."""
     assert thing is not None
     identity: str = thing["metadata"]["uid"]
     return identity
 
 
-def test_a_user_is_told_how_to_see_the_operator_start(notes: str) -> None:
+def test_the_notes_say_how_to_wait_for_the_operator(notes: str) -> None:
     assert f"kubectl --namespace {NAMESPACE} rollout status deployment/{RELEASE}" in notes
 
 
-def test_the_vaultsecret_that_a_user_is_shown_is_accepted(notes: str, stage: Stage) -> None:
+def test_the_vaultsecret_in_the_notes_is_accepted(notes: str, env: ChartEnvironment) -> None:
     shown = textwrap.dedent(notes.partition("<<EOF\n")[2].partition("   EOF")[0])
 
-    stage.plane.kubectl("apply", "--dry-run=server", "--validate=strict", "-f", "-", stdin=shown)
+    env.plane.kubectl("apply", "--dry-run=server", "--validate=strict", "-f", "-", stdin=shown)
 
 
-def test_pod_security_restricted_admits_the_operators_pod(installed: Installation, stage: Stage) -> None:
-    admit(stage, pod_of(installed))
+def test_pod_security_restricted_admits_the_operators_pod(installed: Installation, env: ChartEnvironment) -> None:
+    admit(env, pod_of(installed))
 
 
-def test_pod_security_restricted_is_enforced_here(installed: Installation, stage: Stage) -> None:
+def test_pod_security_restricted_is_enforced_here(installed: Installation, env: ChartEnvironment) -> None:
     pod = pod_of(installed)
     pod["spec"]["containers"][0]["securityContext"]["allowPrivilegeEscalation"] = True
 
     with pytest.raises(KubectlFailed, match='violates PodSecurity "restricted'):
-        admit(stage, pod)
+        admit(env, pod)
 
 
-def test_the_installed_operator_needs_just_the_rights_that_the_chart_gives_it(
-    installed: Installation, stage: Stage
+def test_the_operator_uses_all_rights_that_the_chart_grants_and_needs_no_others(
+    installed: Installation, env: ChartEnvironment
 ) -> None:
-    scene = stage.scene()
+    harness = env.harness()
     installed.upgrade({"settings": settings_here(), "rbac": RESTARTS})
-    with stage.operator(installed):
-        made = scene.put()
-        scene.apply()
-        scene.await_content(password=made)
-        scene.tamper(stringData={"password": "changed", "added": "too"})
-        scene.await_content(password=made)
-        scene.api.delete(scene.path("secrets", "db"))
-        scene.await_content(password=made)
-        scene.api.create(
-            scene.path("secrets"), {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "of-somebody"}}
+    with env.operator(installed):
+        made = harness.put()
+        harness.apply()
+        harness.await_content(password=made)
+        harness.tamper(stringData={"password": "changed", "added": "too"})
+        harness.await_content(password=made)
+        harness.api.delete(harness.path("secrets", "db"))
+        harness.await_content(password=made)
+        harness.api.create(
+            harness.path("secrets"), {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "foreign"}}
         )
-        scene.apply(name="of-somebody")
-        scene.await_reason("TargetConflict", "of-somebody")
+        harness.apply(name="foreign")
+        harness.await_reason("TargetConflict", name="foreign")
         sealed = {"immutable": True, "replaceImmutable": True}
-        scene.apply(entry("before"), name="sealed", target=sealed)
-        scene.await_content("sealed", before=made)
-        scene.apply(entry("after"), name="sealed", target=sealed)
-        scene.await_content("sealed", after=made)
+        harness.apply(entry("before"), name="sealed", target=sealed)
+        harness.await_content("sealed", before=made)
+        harness.apply(entry("after"), name="sealed", target=sealed)
+        harness.await_content("sealed", after=made)
         for kind in WorkloadKind:
-            scene.run(kind)
-        scene.apply(name="watched", restart=[{"kind": kind, "name": "web"} for kind in WorkloadKind])
-        scene.await_synced("watched")
-        rotated = scene.put()
-        scene.await_content("watched", password=rotated, within=NEXT_POLL)
-        eventually(lambda: all(scene.rollouts(kind) == 1 for kind in WorkloadKind), "each workload is restarted")
+            harness.run(kind)
+        harness.apply(name="watched", restart=[{"kind": kind, "name": "web"} for kind in WorkloadKind])
+        harness.await_synced("watched")
+        rotated = harness.put()
+        harness.await_content("watched", password=rotated)
+        eventually(lambda: all(harness.rollouts(kind) == 1 for kind in WorkloadKind), "each workload is restarted")
 
-    granted = stage.api.get(f"{_RBAC}/clusterroles/{RELEASE}")
+    granted = env.api.get(f"{_RBAC}/clusterroles/{RELEASE}")
     assert granted is not None
-    assert refusals(stage.plane.audit_log, installed.user) == []
-    assert used_rights(stage.plane.audit_log, installed.user) == rights_of(granted["rules"])
+    assert refusals(env.plane.audit_log, installed.user) == []
+    assert used_rights(env.plane.audit_log, installed.user) == rights_of(granted["rules"])
 
 
-def test_an_upgrade_keeps_vaultsecrets_and_their_secrets(installed: Installation, stage: Stage) -> None:
-    scene = stage.scene()
+def test_an_upgrade_keeps_vaultsecrets_and_their_secrets(installed: Installation, env: ChartEnvironment) -> None:
+    harness = env.harness()
     installed.upgrade({"settings": settings_here()})
-    with stage.operator(installed):
-        made = scene.put()
-        before = uid(scene.apply())
-        secret = uid(scene.await_content(password=made))
+    with env.operator(installed):
+        made = harness.put()
+        before = uid(harness.apply())
+        secret = uid(harness.await_content(password=made))
 
     installed.upgrade({"settings": settings_here(concurrency=8), "commonLabels": {"team": "platform"}})
 
-    assert uid(scene.vault_secret()) == before
-    assert uid(scene.secret()) == secret
-    with stage.operator(installed):
-        scene.apply(name="later")
-        scene.await_content("later", password=made)
+    assert uid(harness.vault_secret()) == before
+    assert uid(harness.secret()) == secret
+    with env.operator(installed):
+        harness.apply(name="later")
+        harness.await_content("later", password=made)
 
 
 def test_with_named_namespaces_the_operator_works_there_and_has_no_rights_elsewhere(
-    installed: Installation, stage: Stage
+    installed: Installation, env: ChartEnvironment
 ) -> None:
-    here, elsewhere = stage.scene(), stage.scene()
-    second = Installation(stage.helm, stage.plane, "second", "vaultsync-second")
+    here, elsewhere = env.harness(), env.harness()
+    second = Installation(env.helm, env.plane, "second", "vaultsync-second")
     second.install(
         {
             "settings": settings_here(watchNamespaces=[here.namespace]),
@@ -191,27 +213,27 @@ def test_with_named_namespaces_the_operator_works_there_and_has_no_rights_elsewh
             "rbac": {"aggregateToView": False},
         }
     )
-    for scene in (here, elsewhere):
-        scene.put()
-        scene.apply()
+    for harness in (here, elsewhere):
+        harness.put()
+        harness.apply()
 
-    with stage.operator(second):
+    with env.operator(second):
         here.await_synced()
 
     assert elsewhere.ready() is None
-    assert refusals(stage.plane.audit_log, second.user) == []
+    assert refusals(env.plane.audit_log, second.user) == []
     with pytest.raises(KubectlFailed):
-        stage.plane.kubectl("auth", "can-i", "list", "secrets", "-n", elsewhere.namespace, f"--as={second.user}")
+        env.plane.kubectl("auth", "can-i", "list", "secrets", "-n", elsewhere.namespace, f"--as={second.user}")
     second.uninstall()
 
 
-def test_whoever_has_the_role_view_sees_vaultsecrets(installed: Installation, stage: Stage) -> None:
-    scene = stage.scene()
-    stage.plane.kubectl("create", "rolebinding", "viewers", "-n", scene.namespace, "--clusterrole=view", "--user=jo")
+def test_the_role_view_includes_vaultsecrets(installed: Installation, env: ChartEnvironment) -> None:
+    harness = env.harness()
+    env.plane.kubectl("create", "rolebinding", "viewers", "-n", harness.namespace, "--clusterrole=view", "--user=jo")
 
     def jo_may(verb: str) -> bool:
         try:
-            stage.plane.kubectl("auth", "can-i", verb, "vaultsecrets.vaultsync.dev", "-n", scene.namespace, "--as=jo")
+            env.plane.kubectl("auth", "can-i", verb, "vaultsecrets.vaultsync.dev", "-n", harness.namespace, "--as=jo")
         except KubectlFailed:
             return False
         return True
@@ -220,44 +242,44 @@ def test_whoever_has_the_role_view_sees_vaultsecrets(installed: Installation, st
     assert not jo_may("create")
 
 
-def test_uninstalling_keeps_what_users_made_and_installing_again_takes_it_up(
-    installed: Installation, stage: Stage
+def test_uninstalling_keeps_vaultsecrets_and_installing_again_syncs_them(
+    installed: Installation, env: ChartEnvironment
 ) -> None:
-    scene = stage.scene()
+    harness = env.harness()
     installed.upgrade({"settings": settings_here()})
-    with stage.operator(installed):
-        made = scene.put()
-        before = uid(scene.apply())
-        secret = uid(scene.await_content(password=made))
+    with env.operator(installed):
+        made = harness.put()
+        before = uid(harness.apply())
+        secret = uid(harness.await_content(password=made))
 
     installed.uninstall()
 
-    assert stage.api.get(f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/{RELEASE}") is None
-    assert stage.api.get(f"{_RBAC}/clusterroles/{RELEASE}") is None
-    assert uid(scene.vault_secret()) == before
-    assert uid(scene.secret()) == secret
+    assert env.api.get(f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/{RELEASE}") is None
+    assert env.api.get(f"{_RBAC}/clusterroles/{RELEASE}") is None
+    assert uid(harness.vault_secret()) == before
+    assert uid(harness.secret()) == secret
 
     installed.install({"settings": settings_here()})
-    with stage.operator(installed):
-        scene.apply(name="later")
-        scene.await_content("later", password=made)
-    assert uid(scene.secret()) == secret
+    with env.operator(installed):
+        harness.apply(name="later")
+        harness.await_content("later", password=made)
+    assert uid(harness.secret()) == secret
 
 
-def test_uninstalling_with_the_crds_removes_secrets_unless_they_are_to_be_retained(
-    installed: Installation, stage: Stage
+def test_uninstalling_with_the_crds_deletes_secrets_that_are_not_to_be_retained(
+    installed: Installation, env: ChartEnvironment
 ) -> None:
-    scene = stage.scene()
+    harness = env.harness()
     installed.upgrade({"settings": settings_here(), "crds": {"keep": False}})
-    with stage.operator(installed):
-        scene.put()
-        scene.apply(name="goes")
-        scene.apply(name="stays", onDelete="Retain")
-        scene.await_synced("goes")
-        scene.await_synced("stays")
+    with env.operator(installed):
+        harness.put()
+        harness.apply(name="goes")
+        harness.apply(name="stays", onDelete="Retain")
+        harness.await_synced("goes")
+        harness.await_synced("stays")
 
     installed.uninstall()
 
-    eventually(lambda: stage.api.get(_CRD) is None, "the CRD is gone")
-    eventually(lambda: scene.secret("goes") is None, "the Secret of a VaultSecret that went is gone", within=45)
-    assert scene.secret("stays") is not None
+    eventually(lambda: env.api.get(_CRD) is None, "the CRD is deleted")
+    eventually(lambda: harness.secret("goes") is None, "the Secret of the deleted VaultSecret is deleted")
+    assert harness.secret("stays") is not None

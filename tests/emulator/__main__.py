@@ -1,4 +1,4 @@
-"""`python -m tests.emulator`: serves vaults and a login over TLS on loopback until it is told to stop."""
+"""`python -m tests.emulator`: serves vaults and a login over TLS on loopback until SIGTERM or SIGINT."""
 
 import argparse
 import asyncio
@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 from tests.emulator.controls import Controls
-from tests.emulator.doors import Door
-from tests.emulator.world import CLIENT_ID, CLIENT_SECRET, TENANT_ID, World
+from tests.emulator.listener import Listener
+from tests.emulator.state import CLIENT_ID, CLIENT_SECRET, TENANT_ID, EmulatorState
 
 
 def main() -> None:
@@ -26,21 +26,21 @@ def main() -> None:
 
 
 async def _serve(folder: Path, port: int, vaults: list[str], *, with_parent: bool) -> None:
-    control = Door(tls=None, port=port + len(vaults) + 1 if port else 0)
-    world = World(folder / "ca.pem", login_port=port + len(vaults) if port else 0)
+    control = Listener(tls=None, port=port + len(vaults) + 1 if port else 0)
+    state = EmulatorState(folder / "ca.pem", login_port=port + len(vaults) if port else 0)
     stop = asyncio.Event()
-    await _listen_for_the_end(stop, with_parent=with_parent)
-    async with world:
+    await _stop_on_signals(stop, with_parent=with_parent)
+    async with state:
         for index, name in enumerate(vaults):
-            await world.add_vault(name, port=port + index if port else 0)
-        control.serve_requests(Controls(world).answer)
+            await state.add_vault(name, port=port + index if port else 0)
+        control.serve_requests(Controls(state).answer)
         await control.open()
-        _announce(world, control.url, folder)
+        _announce(state, control.url, folder)
         await stop.wait()
         await control.release()
 
 
-async def _listen_for_the_end(stop: asyncio.Event, *, with_parent: bool) -> None:
+async def _stop_on_signals(stop: asyncio.Event, *, with_parent: bool) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
@@ -49,7 +49,7 @@ async def _listen_for_the_end(stop: asyncio.Event, *, with_parent: bool) -> None
 
 
 class _Lifeline(asyncio.Protocol):
-    """Stops when the other end of a pipe goes away: whoever started us, however it ended."""
+    """Stops when the other end of a pipe is closed: when the program that started this one has ended."""
 
     def __init__(self, stop: asyncio.Event) -> None:
         self._stop = stop
@@ -58,12 +58,12 @@ class _Lifeline(asyncio.Protocol):
         self._stop.set()
 
 
-def _announce(world: World, control_url: str, folder: Path) -> None:
+def _announce(state: EmulatorState, control_url: str, folder: Path) -> None:
     urls = {
-        "vaults": {name: served.vault.url for name, served in world.vaults.items()},
-        "login": world.login.url,
+        "vaults": {name: served.vault.url for name, served in state.vaults.items()},
+        "login": state.login.url,
         "control": control_url,
-        "ca_file": str(world.ca_file),
+        "ca_file": str(state.ca_file),
         "tenant_id": TENANT_ID,
         "client_id": CLIENT_ID,
         "client_secret": CLIENT_SECRET,

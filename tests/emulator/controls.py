@@ -1,4 +1,4 @@
-"""The control port: JSON commands that change the world behind the clients' backs; speaks no Key Vault."""
+"""The control port: JSON commands that change vaults and login from outside; does not implement Key Vault's API."""
 
 import inspect
 import json
@@ -11,7 +11,7 @@ from aiohttp import web
 
 from kvsecrets.testing import FakeVault, VaultRefused
 from tests.emulator.login import Registration
-from tests.emulator.world import World
+from tests.emulator.state import EmulatorState
 
 Command = Callable[..., Any]
 
@@ -32,23 +32,23 @@ _OF_THE_VAULT = (
     FakeVault.demand_claims,
     FakeVault.forget_calls,
 )
-"""Methods that are commands as they are, by their own names."""
+"""Methods that are commands under their own names."""
 
 _DATES = ("not_before", "expires_on", "created_on", "updated_on")
 
 
 @dataclass(frozen=True, slots=True)
 class Controls:
-    """Carries commands out: `POST /{vault}/{command}` for a vault's, `POST /{command}` for the world's."""
+    """Carries out commands: `POST /{vault}/{command}` for a vault, `POST /{command}` for the emulator."""
 
-    world: World
+    state: EmulatorState
 
-    async def answer(self, asked: web.BaseRequest) -> web.StreamResponse:
+    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one command with `{"result": …}`, or with `{"error": …}` and status 400."""
-        *where, command = asked.path.strip("/").split("/")
+        *where, command = request.path.strip("/").split("/")
         try:
-            commands = self._commands_of_vault(where[0]) if where else self._commands_of_world()
-            arguments = _with_dates(json.loads(await asked.read() or b"{}"))
+            commands = self._commands_of_vault(where[0]) if where else self._commands_of_emulator()
+            arguments = _with_dates(json.loads(await request.read() or b"{}"))
             result = commands[command](**arguments)
             if inspect.isawaitable(result):
                 result = await result
@@ -57,11 +57,11 @@ class Controls:
         return web.json_response({"result": result})
 
     def _commands_of_vault(self, name: str) -> Mapping[str, Command]:
-        served = self.world.vaults[name]
-        vault, door = served.vault, served.door
+        served = self.state.vaults[name]
+        vault, listener = served.vault, served.listener
 
         def latency(seconds: float) -> None:
-            door.latency = seconds
+            listener.latency = seconds
 
         def set_many(secrets: list[dict[str, Any]]) -> None:
             for secret in secrets:
@@ -70,35 +70,42 @@ class Controls:
         def advance(seconds: float) -> None:
             served.clock.offset += timedelta(seconds=seconds)
 
+        def batch(commands: list[tuple[str, dict[str, Any]]]) -> None:
+            """Carry out several commands with no call of a client in between."""
+            for command, arguments in commands:
+                methods[command](**arguments)
+
+        methods: dict[str, Command] = {method.__name__: getattr(vault, method.__name__) for method in _OF_THE_VAULT}
         own: dict[str, Command] = {
             "advance": advance,
+            "batch": batch,
             "latency": latency,
             "set_many": set_many,
             "calls": lambda: dict(vault.calls),
-            "open_door": door.open,
-            "close_door": door.close,
+            "open_door": listener.open,
+            "close_door": listener.close,
         }
-        return own | {method.__name__: getattr(vault, method.__name__) for method in _OF_THE_VAULT}
+        return own | methods
 
-    def _commands_of_world(self) -> Mapping[str, Command]:
+    def _commands_of_emulator(self) -> Mapping[str, Command]:
         return {
-            "add_vault": self.world.add_vault,
-            "remove_vault": self.world.remove_vault,
+            "add_vault": self.state.add_vault,
+            "remove_vault": self.state.remove_vault,
             "advance": self._advance,
             "token_lifetime": self._token_lifetime,
             "register": self._register,
-            "fail_login": self.world.login.fail,
-            "logins": lambda: dict(self.world.login.counts),
+            "fail_login": self.state.login.fail,
+            "logins": lambda: dict(self.state.login.counts),
         }
 
     def _advance(self, seconds: float) -> None:
-        self.world.clock.offset += timedelta(seconds=seconds)
+        self.state.clock.offset += timedelta(seconds=seconds)
 
     def _token_lifetime(self, seconds: float) -> None:
-        self.world.tokens.lifetime = timedelta(seconds=seconds)
+        self.state.tokens.lifetime = timedelta(seconds=seconds)
 
     def _register(self, client_id: str, tenant_id: str, secret: str | None, subjects: list[str]) -> None:
-        self.world.login.registrations[client_id] = Registration(tenant_id, secret, set(subjects))
+        self.state.login.registrations[client_id] = Registration(tenant_id, secret, set(subjects))
 
 
 def _with_dates(arguments: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""The login endpoint: what azure-identity asks Microsoft Entra ID for, as a request → response function.
+"""The login endpoint: what azure-identity requests from Microsoft Entra ID, as a request → response function.
 
 It knows client secrets and federated credentials (workload identity). Of a client assertion it checks subject and
-audience alone: not its issuer, its end or its signature, which would need the keys of whoever issued it.
+audience alone: not its issuer, expiry or signature, which would need the keys of its issuer.
 https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow
 """
 
@@ -32,7 +32,7 @@ class Registration:
 
 
 class LoginRefused(Exception):
-    """A login that is turned down, in Entra's terms."""
+    """A rejected login, in Entra's terms."""
 
     def __init__(self, status: HTTPStatus, error: str, number: int, text: str) -> None:
         super().__init__(text)
@@ -42,7 +42,7 @@ class LoginRefused(Exception):
 
 
 class LoginEndpoint:
-    """All tenants at once; counts what it is asked for."""
+    """Serves all tenants; counts the requests of each kind."""
 
     def __init__(self, url: str, tokens: Tokens) -> None:
         self.url = url
@@ -87,8 +87,8 @@ class LoginEndpoint:
         }
 
     def _instance(self, request: Request) -> dict[str, object]:
-        asked = parse_qs(urlsplit(request.url).query).get("authorization_endpoint", [""])[0]
-        tenant = urlsplit(asked).path.strip("/").partition("/")[0] or "common"
+        requested = parse_qs(urlsplit(request.url).query).get("authorization_endpoint", [""])[0]
+        tenant = urlsplit(requested).path.strip("/").partition("/")[0] or "common"
         host = urlsplit(self.url).netloc
         return {
             "tenant_discovery_endpoint": f"{self.url}/{tenant}/v2.0/.well-known/openid-configuration",

@@ -1,4 +1,4 @@
-"""Issues access tokens and reads them again: signed, dated, for one audience; knows no clients and no HTTP."""
+"""Issues and verifies access tokens: signed, dated, for one audience; knows neither clients nor HTTP."""
 
 import secrets
 from collections.abc import Callable
@@ -18,14 +18,14 @@ _CHECKED_APART: Options = {"verify_aud": False, "verify_exp": False, "verify_nbf
 
 @dataclass(slots=True)
 class Tokens:
-    """One issuer's tokens. The real ones are signed with RSA keys; nobody but the vault may read either."""
+    """The tokens of one issuer. The real ones are signed with RSA keys; clients must treat both as opaque."""
 
     clock: Callable[[], datetime]
     lifetime: timedelta = timedelta(hours=1)
     _key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
 
     def issue(self, *, tenant_id: str, client_id: str, audience: str) -> str:
-        """Make a token for one client and one audience; no two are the same."""
+        """Return a token for one client and one audience; no two are the same."""
         now = self.clock()
         claims = {
             "aud": audience,
@@ -40,7 +40,7 @@ class Tokens:
         return jwt.encode(claims, self._key, algorithm=_ALGORITHM)
 
     def check_for(self, *, tenant_id: str, resource: str) -> CheckToken:
-        """Make the check of a vault in that tenant which takes tokens for that resource."""
+        """Return the check of a vault in that tenant that accepts tokens for that resource."""
 
         def check(token: str) -> Caller:
             claims = self._read(token)

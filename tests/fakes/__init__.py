@@ -1,5 +1,5 @@
-"""Stand-ins for parts of the world, each proved by a suite of tests/contract to behave as the real part does."""
+"""Fakes of real parts; tests/contract compares each with the real one."""
 
-from tests.fakes.cluster import FakeKube, Posted
+from tests.fakes.kube import FakeKube, Posted
 
 __all__ = ["FakeKube", "Posted"]

@@ -1,4 +1,4 @@
-"""Who owns which field of an object, as the API server keeps it: server-side apply, and edits of the older kind.
+"""Field ownership as the API server keeps it: server-side apply, and updates without it.
 
 https://kubernetes.io/docs/reference/using-api/server-side-apply/
 """
@@ -10,109 +10,109 @@ from typing import Any, NamedTuple
 
 
 class Path(NamedTuple):
-    """A field: its area (`data`, `labels`, …, or empty for what stands beside those, like `type`), and its name."""
+    """A field: its area (`data`, `labels`, …; empty for top-level fields such as `type`), and its name."""
 
     area: str
     name: str
 
 
-class Hand(NamedTuple):
-    """Somebody who writes: apply and update of one manager are two."""
+class Writer(NamedTuple):
+    """A manager and its operation: apply and update of one manager are two writers."""
 
     manager: str
     operation: str
 
 
 class Conflict(NamedTuple):
-    """A field that an apply would change, and whose it is."""
+    """A field that an apply would change, and its owner."""
 
     path: Path
-    owner: Hand
+    owner: Writer
 
 
 @dataclass(slots=True)
 class Fields:
-    """The fields of one object, and whose they are; a field may have several owners, or none."""
+    """The fields of one object and their owners; a field may have several owners, or none."""
 
     values: dict[Path, Any] = field(default_factory=dict)
-    owners: dict[Hand, frozenset[Path]] = field(default_factory=dict)
+    owners: dict[Writer, frozenset[Path]] = field(default_factory=dict)
 
-    def conflicts(self, manager: str, wanted: Mapping[Path, Any]) -> list[Conflict]:
-        """What keeps an apply from going ahead without force."""
-        hand = Hand(manager, "Apply")
-        changed = {path for path, value in wanted.items() if path in self.values and self.values[path] != value}
+    def conflicts(self, manager: str, desired: Mapping[Path, Any]) -> list[Conflict]:
+        """Return the conflicts of an apply without force."""
+        writer = Writer(manager, "Apply")
+        changed = {path for path, value in desired.items() if path in self.values and self.values[path] != value}
         return [
             Conflict(path, owner)
             for owner, paths in self.owners.items()
-            if owner != hand
+            if owner != writer
             for path in sorted(paths & changed)
         ]
 
-    def apply(self, manager: str, wanted: Mapping[Path, Any]) -> None:
-        """Make the fields as wanted, by force; what this manager applied before and no longer names goes.
+    def apply(self, manager: str, desired: Mapping[Path, Any]) -> None:
+        """Apply fields by force; those that this manager applied before, and that are not in `desired`, are removed.
 
-        What others own too stays. Somebody who had written before ownership was kept, keeps what there was.
+        Fields with other owners stay. Fields from before the first apply keep an owner of their own.
         """
-        hand = Hand(manager, "Apply")
+        writer = Writer(manager, "Apply")
         if self.values and not self.owners:
-            self.owners[Hand("before-first-apply", "Update")] = frozenset(self.values)
-        lost = {conflict.path for conflict in self.conflicts(manager, wanted)}
-        abandoned = self.owners.get(hand, frozenset()) - wanted.keys()
+            self.owners[Writer("before-first-apply", "Update")] = frozenset(self.values)
+        lost = {conflict.path for conflict in self.conflicts(manager, desired)}
+        abandoned = self.owners.get(writer, frozenset()) - desired.keys()
         for owner in self.owners:
-            if owner != hand:
+            if owner != writer:
                 self._own(owner, self.owners[owner] - lost)
-        self._own(hand, frozenset(wanted))
+        self._own(writer, frozenset(desired))
         owned = frozenset().union(*self.owners.values())
         for path in abandoned - owned:
             del self.values[path]
-        self.values.update(wanted)
-        self._forget_idle()
+        self.values.update(desired)
+        self._drop_empty()
 
     def edit(self, manager: str, changes: Mapping[Path, Any]) -> None:
-        """Set fields, or remove those that are None, as `kubectl edit` does: what changes is this hand's alone then."""
+        """Set fields, or remove those that are None, and own the changed ones alone, as `kubectl edit` does."""
         changed = {path for path, value in changes.items() if self.values.get(path) != value}
         for owner, paths in self.owners.items():
             self._own(owner, paths - changed)
         kept = {path for path in changed if changes[path] is not None}
-        hand = Hand(manager, "Update")
-        self._own(hand, self.owners.get(hand, frozenset()) | kept)
+        writer = Writer(manager, "Update")
+        self._own(writer, self.owners.get(writer, frozenset()) | kept)
         for path in changed:
             if path in kept:
                 self.values[path] = changes[path]
             else:
                 del self.values[path]
-        self._forget_idle()
+        self._drop_empty()
 
     def managed_fields(self) -> list[dict[str, Any]]:
-        """The records as `metadata.managedFields` shows them."""
+        """Return `metadata.managedFields`."""
         return [
             {
-                "manager": hand.manager,
-                "operation": hand.operation,
+                "manager": writer.manager,
+                "operation": writer.operation,
                 "apiVersion": "v1",
                 "fieldsType": "FieldsV1",
                 "fieldsV1": _tree(paths),
             }
-            for hand, paths in self.owners.items()
+            for writer, paths in self.owners.items()
         ]
 
     def of(self, area: str) -> dict[str, Any]:
-        """The fields of one area, by name."""
+        """Return the fields of one area by name."""
         return {path.name: value for path, value in self.values.items() if path.area == area}
 
     def copy(self) -> "Fields":
-        """The same fields, to be changed apart from these."""
+        """Return a copy."""
         return Fields(dict(self.values), dict(self.owners))
 
-    def _own(self, hand: Hand, paths: frozenset[Path]) -> None:
-        self.owners[hand] = paths
+    def _own(self, writer: Writer, paths: frozenset[Path]) -> None:
+        self.owners[writer] = paths
 
-    def _forget_idle(self) -> None:
-        self.owners = {hand: paths for hand, paths in self.owners.items() if paths}
+    def _drop_empty(self) -> None:
+        self.owners = {writer: paths for writer, paths in self.owners.items() if paths}
 
 
 def fields_of(manifest: Mapping[str, Any]) -> Iterator[tuple[Path, Any]]:
-    """The fields that a manifest of a Secret names."""
+    """Yield the fields of a Secret's manifest."""
     metadata = manifest.get("metadata", {})
     if "type" in manifest:
         yield Path("", "type"), manifest["type"]

@@ -1,21 +1,22 @@
-"""What the API server in memory keeps, and what everybody but vaultsync can do to it and see of it.
+"""The storage of the fake API server, and what clients other than vaultsync do and read.
 
-It keeps what vaultsync can tell apart: who owns which field, resource versions, what watches with our label see,
-deletion, garbage collection, a namespace that is going.
+It has what vaultsync distinguishes: field ownership, resource versions, watches with vaultsync's label, deletion,
+garbage collection, and namespaces that are being deleted.
 """
 
 import asyncio
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from tests.fakes.ownership import Fields, Path, fields_of
 from tests.secrets import decoded, encoded
 from vaultsync.api import MANAGED_BY, MANAGED_BY_LABEL, ObjectKey
-from vaultsync.api.v1alpha1 import VaultSecret
+from vaultsync.api.v1alpha1 import VaultSecret, WorkloadKind
 from vaultsync.errors import ObjectGone, Reason
+from vaultsync.policy.rollout import Workload
 from vaultsync.state.observed import Observed, observed_from
 
 TYPE: Final = Path("", "type")
@@ -25,7 +26,7 @@ _LABEL: Final = Path("labels", MANAGED_BY_LABEL)
 
 @dataclass(frozen=True, slots=True)
 class StoredSecret:
-    """A Secret at one moment."""
+    """A Secret at one resource version."""
 
     uid: str
     created: datetime
@@ -34,11 +35,11 @@ class StoredSecret:
 
     @property
     def is_managed(self) -> bool:
-        """It carries our label, so that our watches see it."""
+        """Whether it has vaultsync's label, so that its watches see it."""
         return self.fields.values.get(_LABEL) == MANAGED_BY
 
     def observed(self) -> Observed:
-        """What the adapter would make of it, read from the document that the API server would send."""
+        """Return what the adapter reads from the metadata that the API server would send."""
         return observed_from(
             {
                 "uid": self.uid,
@@ -53,7 +54,7 @@ class StoredSecret:
 
 
 class Change(NamedTuple):
-    """What a watch with our label sees: a Secret as it has become, or that it is out of sight."""
+    """An event of a watch with vaultsync's label: the Secret after a change, or None for its deletion."""
 
     resource_version: int
     key: ObjectKey
@@ -61,22 +62,23 @@ class Change(NamedTuple):
 
 
 class Store:
-    """The API server's memory, with a hand for everybody who is not vaultsync."""
+    """The storage, with the operations of other clients."""
 
     def __init__(self, *, now: Callable[[], datetime]) -> None:
         self.resource_version = 0
         self._now = now
         self._secrets: dict[ObjectKey, StoredSecret] = {}
         self._vault_secrets: dict[ObjectKey, dict[str, Any]] = {}
-        self._going: set[str] = set()
+        self._workloads: dict[tuple[WorkloadKind, ObjectKey], Workload] = {}
+        self._terminating: set[str] = set()
         self._history: list[Change] = []
-        self._forgotten = 0
-        self._news = asyncio.Event()
+        self._oldest_version = 0
+        self._changed = asyncio.Event()
 
     def create(
         self, key: ObjectKey, manager: str, data: Mapping[str, str], *, labels: Mapping[str, str] | None = None
     ) -> None:
-        """Make a Secret of the usual type, as `kubectl create` does."""
+        """Create an Opaque Secret, as `kubectl create` does."""
         fields = Fields()
         manifest = {"type": "Opaque", "metadata": {"labels": labels or {}}, "data": encoded(data)}
         fields.edit(manager, dict(fields_of(manifest)))
@@ -109,17 +111,17 @@ class Store:
     def delete(self, key: ObjectKey) -> None:
         """Delete a Secret."""
         if self._secrets.pop(key).is_managed:
-            self._tell(key, None)
+            self._record(key, None)
 
     def values(self, key: ObjectKey) -> dict[str, str] | None:
-        """The content of a Secret, as pods read it; None if there is none."""
+        """Return the data of a Secret as pods read it; None if there is none."""
         secret = self._secrets.get(key)
         if secret is None:
             return None
         return decoded(secret.fields.of("data"))
 
     def without_data(self, key: ObjectKey) -> dict[str, Any] | None:
-        """A Secret as `kubectl get` shows it, but for what it holds; None if there is none."""
+        """Return a Secret as `kubectl get` does, without its data; None if there is none."""
         secret = self._secrets.get(key)
         if secret is None:
             return None
@@ -133,71 +135,92 @@ class Store:
         return {**fields.of(""), "metadata": metadata}
 
     def put_vault_secret(self, manifest: Mapping[str, Any]) -> VaultSecret:
-        """Make a VaultSecret, or replace spec and annotations of one; its status stays."""
+        """Create a VaultSecret, or replace its spec and annotations; its status stays."""
         key = ObjectKey(manifest["metadata"]["namespace"], manifest["metadata"]["name"])
-        there = self._vault_secrets.get(key)
-        if there is None:
+        stored = self._vault_secrets.get(key)
+        if stored is None:
             kept = {"uid": str(uuid.uuid4()), "generation": 1, "creationTimestamp": _text(self._now())}
         else:
-            kept = {name: there["metadata"][name] for name in ("uid", "generation", "creationTimestamp")}
-            kept["generation"] += manifest["spec"] != there["spec"]
-        self._put_body(key, {**(there or {}), **manifest, "metadata": {**manifest["metadata"], **kept}})
+            kept = {name: stored["metadata"][name] for name in ("uid", "generation", "creationTimestamp")}
+            kept["generation"] += manifest["spec"] != stored["spec"]
+        self._put_body(key, {**(stored or {}), **manifest, "metadata": {**manifest["metadata"], **kept}})
         return self.vault_secret(key)
 
     def vault_secret(self, key: ObjectKey) -> VaultSecret:
-        """The VaultSecret as it is stored."""
+        """Return a stored VaultSecret."""
         return VaultSecret.parse(self._vault_secrets[key])
 
+    def vault_secret_body(self, key: ObjectKey) -> Mapping[str, Any]:
+        """A VaultSecret as its JSON."""
+        return self._vault_secrets[key]
+
     def delete_vault_secret(self, key: ObjectKey) -> None:
-        """Delete a VaultSecret, and with it, as the garbage collector does, the Secrets that only it owns."""
+        """Delete a VaultSecret, and collect the Secrets that only it owns."""
         del self._vault_secrets[key]
         self.resource_version += 1
         self.collect_garbage()
 
     def collect_garbage(self) -> None:
-        """Delete what has owners of which none is there, as the garbage collector does all the time."""
+        """Delete Secrets whose owners are all gone, as the garbage collector does."""
         uids = {body["metadata"]["uid"] for body in self._vault_secrets.values()}
         for target, secret in list(self._secrets.items()):
             owners = secret.fields.of("ownerReferences").keys()
             if owners and owners.isdisjoint(uids):
                 self.delete(target)
 
+    def make_workload(self, kind: WorkloadKind, key: ObjectKey) -> None:
+        """Create a workload; it runs no pods."""
+        created = self._now().replace(microsecond=0)
+        self._put_workload(kind, key, Workload(str(uuid.uuid4()), "", created=created, restarted=None))
+
+    def touch_workload(self, kind: WorkloadKind, key: ObjectKey) -> None:
+        """Change a part of a workload that vaultsync does not read."""
+        self._put_workload(kind, key, self._workloads[kind, key])
+
+    def delete_workload(self, kind: WorkloadKind, key: ObjectKey) -> None:
+        """Delete a workload."""
+        del self._workloads[kind, key]
+
     def begin_deleting_namespace(self, namespace: str) -> None:
-        """From now on nothing new can be made there; what is there can still be changed."""
-        self._going.add(namespace)
+        """From now on nothing can be created there; existing objects can still be changed."""
+        self._terminating.add(namespace)
 
     def _put(self, key: ObjectKey, fields: Fields) -> StoredSecret:
-        """Store a Secret's fields; what is no change makes no new resource version, and no watch hears of it."""
+        """Store a Secret's fields; without a change there is no new resource version and no event."""
         before = self._secrets.get(key)
         if before is not None and before.fields == fields:
             return before
-        if before is None and key.namespace in self._going:
+        if before is None and key.namespace in self._terminating:
             raise ObjectGone(Reason.CLUSTER_UNAVAILABLE, f"Secret {key}: its namespace is gone, or being deleted.")
         uid, created = (str(uuid.uuid4()), self._now()) if before is None else (before.uid, before.created)
         after = StoredSecret(uid, created, self.resource_version + 1, fields)
         self._secrets[key] = after
         if after.is_managed:
-            self._tell(key, after.observed())
+            self._record(key, after.observed())
         elif before is not None and before.is_managed:
-            self._tell(key, None)
+            self._record(key, None)
         else:
             self.resource_version += 1
         return after
+
+    def _put_workload(self, kind: WorkloadKind, key: ObjectKey, workload: Workload) -> None:
+        self.resource_version += 1
+        self._workloads[kind, key] = replace(workload, resource_version=str(self.resource_version))
 
     def _put_body(self, key: ObjectKey, body: Mapping[str, Any]) -> None:
         self.resource_version += 1
         metadata = {**body["metadata"], "resourceVersion": str(self.resource_version)}
         self._vault_secrets[key] = {**body, "metadata": metadata}
 
-    def _tell(self, key: ObjectKey, observed: Observed | None) -> None:
+    def _record(self, key: ObjectKey, observed: Observed | None) -> None:
         self.resource_version += 1
         self._history.append(Change(self.resource_version, key, observed))
         self._wake()
 
     def _wake(self) -> None:
-        """Wake everybody who waits, and let those who begin to wait now wait for the next news."""
-        self._news.set()
-        self._news = asyncio.Event()
+        """Wake all waiting watches."""
+        self._changed.set()
+        self._changed = asyncio.Event()
 
 
 def _text(moment: datetime) -> str:

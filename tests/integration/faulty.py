@@ -1,4 +1,4 @@
-"""A server of real TLS sockets that misbehaves after the login: what it does then is a script, given as a function."""
+"""A server on real TLS sockets that misbehaves after the login, as a script says, which is a function."""
 
 import contextlib
 import socket
@@ -10,6 +10,8 @@ from typing import Self
 
 Script = Callable[["Peer"], None]
 REQUEST_BYTES = 65_536
+READ_SECONDS = 60
+"""Seconds after which the server stops to wait for a client that sends nothing."""
 
 
 class Peer:
@@ -19,19 +21,22 @@ class Peer:
         self._connection = connection
         self._stopped = stopped
 
-    def write(self, *parts: bytes | str) -> None:
-        """Send bytes as they are; a client that has gone away is no trouble."""
-        with contextlib.suppress(OSError):
+    def write(self, *parts: bytes | str) -> bool:
+        """Send bytes as they are; return whether the client still accepts them."""
+        try:
             self._connection.sendall(b"".join(part if isinstance(part, bytes) else part.encode() for part in parts))
+        except OSError:
+            return False
+        return True
 
     def answer(self, status: str, body: bytes = b"", **headers: str) -> None:
-        """Send a whole answer that keeps the connection; header names are given with underscores."""
+        """Send a whole response that keeps the connection; header names are given with underscores."""
         named = {"content-length": str(len(body)), **{name.replace("_", "-"): text for name, text in headers.items()}}
         lines = "".join(f"{name}: {text}\r\n" for name, text in named.items())
         self.write(f"HTTP/1.1 {status}\r\n{lines}\r\n", body)
 
     def drip(self, text: bytes, seconds: float = 0.05, at_once: int = 1) -> None:
-        """Send byte by byte, or so many at once, endlessly slow, until the server stops."""
+        """Send byte by byte, or so many at once, slowly, until the server stops."""
         for start in range(0, len(text), at_once):
             if self._stopped.wait(seconds):
                 return
@@ -39,19 +44,23 @@ class Peer:
 
     def hang(self) -> None:
         """Do nothing until the server stops."""
-        self._stopped.wait(60)
+        self._stopped.wait()
 
     def reset(self) -> None:
         """Break the connection at once."""
         self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
         self._connection.close()
 
+    def receive(self) -> bytes:
+        """Read what has arrived, at least one byte; empty when the client has closed the connection."""
+        return self._connection.recv(REQUEST_BYTES)
+
     def request(self) -> bytes:
-        """Read one request; empty when the client has gone."""
+        """Read one request; empty when the client has closed the connection."""
         text = b""
         with contextlib.suppress(OSError):
             while b"\r\n\r\n" not in text:
-                part = self._connection.recv(REQUEST_BYTES)
+                part = self.receive()
                 if not part:
                     return b""
                 text += part
@@ -59,14 +68,14 @@ class Peer:
 
 
 def silent(peer: Peer) -> None:
-    """Answer nothing."""
+    """Send no response."""
     peer.hang()
 
 
 class FaultyServer:
-    """Listens on a free port; each authorized request is answered by the script, the others by a challenge.
+    """Listens on a free port; the script responds to each authorized request, and a challenge to the others.
 
-    What happens on a connection before TLS is a script too: a proxy's answer, for one.
+    What happens on a connection before TLS is a script too, for instance the response of a proxy.
     """
 
     def __init__(self, script: Script, tls: ssl.SSLContext | None, first: Script | None = None) -> None:
@@ -90,7 +99,7 @@ class FaultyServer:
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for thread in self._threads:
-            thread.join(10)
+            thread.join()
 
     def _listen(self) -> None:
         while not self._stopped.is_set():
@@ -103,7 +112,7 @@ class FaultyServer:
             thread.start()
 
     def _serve(self, connection: socket.socket) -> None:
-        connection.settimeout(10)
+        connection.settimeout(READ_SECONDS)
         if self._first is not None:
             self._first(Peer(connection, self._stopped))
         with contextlib.suppress(OSError), self._secured(connection) as secured:

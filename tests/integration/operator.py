@@ -1,4 +1,4 @@
-"""The operator within this process, in a thread and an event loop of its own: started and stopped, and nothing else."""
+"""The operator within this process, in its own thread and event loop: started and stopped, and nothing else."""
 
 import asyncio
 import selectors
@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
-from vaultsync import manager as app
+from vaultsync import manager
 from vaultsync.settings import Settings
 
-FAREWELL: Final = 60.0
-"""Seconds that the API server may take to say farewell in TLS; kopf's connections wait for it when they are closed."""
+TLS_CLOSE: Final = 300.0
+"""Seconds that the API server may take to close TLS; kopf's connections wait for it when they are closed."""
 
 
 @contextmanager
@@ -25,7 +25,7 @@ def running(environ: Mapping[str, str]) -> Iterator[None]:
 
         def run() -> None:
             try:
-                runner.run(_live(environ, stop, selector))
+                runner.run(_run(environ, stop, selector))
             except BaseException as error:  # noqa: BLE001  it is raised again where the test sees it
                 failures.append(error)
 
@@ -40,11 +40,11 @@ def running(environ: Mapping[str, str]) -> Iterator[None]:
         raise failures[0]
 
 
-async def _live(environ: Mapping[str, str], stop: asyncio.Event, selector: selectors.BaseSelector) -> None:
+async def _run(environ: Mapping[str, str], stop: asyncio.Event, selector: selectors.BaseSelector) -> None:
     ours = len(selector.get_map())
-    await app.run(Settings.from_env(environ), environ, stop=stop)
+    await manager.run(Settings.from_env(environ), environ, stop=stop)
     left = asyncio.all_tasks() - {asyncio.current_task()}
     assert left == set(), "an operator that has ended leaves no task behind"
-    async with asyncio.timeout(FAREWELL):
-        while len(selector.get_map()) > ours:  # noqa: ASYNC110 - nothing tells of the end of a closed connection
+    async with asyncio.timeout(TLS_CLOSE):
+        while len(selector.get_map()) > ours:  # noqa: ASYNC110 - nothing reports the end of a closed connection
             await asyncio.sleep(0.01)

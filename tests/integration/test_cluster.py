@@ -1,4 +1,4 @@
-"""The Kubernetes adapter against a real API server: what crosses the wire, what refusals say, whose rights count."""
+"""The Kubernetes adapter against a real API server: what is received, error messages, permissions."""
 
 import asyncio
 import base64
@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import kopf
 import pytest
 
 from tests.builders import a_vault_secret
@@ -20,13 +21,13 @@ from tests.manifests import manifest, spec
 from vaultsync.adapters.kube import KubeApi
 from vaultsync.adapters.kube import requests as wire
 from vaultsync.adapters.kube.connection import Connection, configuration_from
-from vaultsync.api import APPLIED_ANNOTATION, MANAGED_BY, MANAGED_BY_LABEL, OWNER_UID_LABEL, ObjectKey
+from vaultsync.api import API_VERSION, APPLIED_ANNOTATION, MANAGED_BY, MANAGED_BY_LABEL, OWNER_UID_LABEL, ObjectKey
 from vaultsync.api.v1alpha1 import VaultSecret
 from vaultsync.errors import ObjectGone, Reason, SyncError
 from vaultsync.state.snapshots import Deleted, Modified
 
 MARK = "hunter2-correct-horse"
-"""A value that must be found nowhere."""
+"""A value that must not be found anywhere."""
 
 
 @asynccontextmanager
@@ -53,22 +54,22 @@ def secret(key: ObjectKey, data: Mapping[str, str], **fields: object) -> dict[st
     return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": encoded, **fields}
 
 
-async def test_no_answer_of_the_api_server_brings_a_value(controlplane: ControlPlane, key: ObjectKey) -> None:
+async def test_no_response_of_the_api_server_contains_a_value(controlplane: ControlPlane, key: ObjectKey) -> None:
     configuration = await configuration_from({"KUBECONFIG": str(controlplane.kubeconfig)})
     connection = Connection(configuration, user_agent="vaultsync/1", connections=1)
-    made = (await connection.send(wire.apply(key, secret(key, {"password": MARK, "extra": MARK})))).document
+    made = (await connection.send(wire.apply_secret(key, secret(key, {"password": MARK, "extra": MARK})))).document
     uid, version = made["metadata"]["uid"], made["metadata"]["resourceVersion"]
     requests = (
-        wire.look(key),
-        wire.page(key.namespace, None),
-        wire.drop(key, ["extra"], resource_version=version),
-        wire.apply(key, secret(key, {"password": MARK}), onto=uid),
+        wire.get_secret(key),
+        wire.list_secrets(key.namespace, None),
+        wire.remove_keys(key, ["extra"], resource_version=version),
+        wire.apply_secret(key, secret(key, {"password": MARK}), onto=uid),
     )
 
     answers = [made] + [(await connection.send(request)).document for request in requests]
     latest = answers[-1]["metadata"]["resourceVersion"]
-    answers.append((await connection.send(wire.release(key, uid=uid, resource_version=latest))).document)
-    watch = connection.documents(wire.watch(key.namespace, version))
+    answers.append((await connection.send(wire.orphan_secret(key, uid=uid, resource_version=latest))).document)
+    watch = connection.documents(wire.watch_secrets(key.namespace, version))
     answers.append(await anext(watch))
     await watch.aclose()
     await connection.close()
@@ -79,10 +80,10 @@ async def test_no_answer_of_the_api_server_brings_a_value(controlplane: ControlP
 
 @dataclass(frozen=True, slots=True)
 class Bad:
-    """A Secret that the API server refuses, and what people are told."""
+    """A Secret that the API server rejects, and the message."""
 
     data: Mapping[str, str]
-    told: str
+    message: str
     type: str = "Opaque"
     reason: Reason = Reason.TARGET_INVALID
     more: Mapping[str, object] = field(default_factory=dict)
@@ -96,7 +97,7 @@ BAD = {
     "a key that is none": Bad({"pass word": MARK}, "data[pass word] is not valid"),
     "a value that is no text": Bad(
         {"a": MARK},
-        "answers with status 500",
+        "responded with HTTP status 500",
         reason=Reason.CLUSTER_UNAVAILABLE,
         more={"stringData": {"b": {MARK: MARK}}},
     ),
@@ -107,20 +108,20 @@ BAD = {
 
 @pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")
 @pytest.mark.parametrize("bad", BAD.values(), ids=BAD.keys())
-async def test_a_refusal_says_what_is_wrong_and_repeats_no_value(cluster: KubeApi, key: ObjectKey, bad: Bad) -> None:
+async def test_an_error_says_what_is_wrong_and_repeats_no_value(cluster: KubeApi, key: ObjectKey, bad: Bad) -> None:
     with pytest.raises(SyncError) as caught:
-        await cluster.apply(key, secret(key, bad.data, type=bad.type, **bad.more), onto=None)
+        await cluster.apply_target(key, secret(key, bad.data, type=bad.type, **bad.more), onto=None)
 
     shown = "".join(traceback.format_exception(caught.value))
     assert caught.value.reason is bad.reason
-    assert bad.told in shown
+    assert bad.message in shown
     assert MARK not in shown
     assert base64.b64encode(MARK.encode()).decode()[:20] not in shown
 
 
 @pytest.fixture
 def gossip(controlplane: ControlPlane, namespace: str) -> Iterator[None]:
-    """An admission policy that refuses Secrets of one namespace and shouts out why."""
+    """An admission policy that rejects Secrets of one namespace and repeats them in its message."""
     group = "admissionregistration.k8s.io"
     policy = {
         "apiVersion": f"{group}/v1",
@@ -151,22 +152,20 @@ def gossip(controlplane: ControlPlane, namespace: str) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("gossip")
-async def test_an_admission_policy_is_named_and_what_it_shouts_is_not_repeated(
-    cluster: KubeApi, key: ObjectKey
-) -> None:
-    async with asyncio.timeout(20):
-        error = await _refused(cluster, key)
+async def test_an_admission_policy_is_named_and_its_message_is_not_repeated(cluster: KubeApi, key: ObjectKey) -> None:
+    async with asyncio.timeout(300):
+        error = await _rejected(cluster, key)
 
     assert error.reason is Reason.TARGET_INVALID
-    assert error.message.endswith(f": the admission policy gossip-{key.namespace} denies it.")
+    assert error.message.endswith(f": denied by the admission policy gossip-{key.namespace}.")
 
 
-async def _refused(cluster: KubeApi, key: ObjectKey) -> SyncError:
-    """Write until it is refused: the API server learns of policies and quotas a moment after they are stored."""
+async def _rejected(cluster: KubeApi, key: ObjectKey) -> SyncError:
+    """Write until it is rejected: the API server applies policies and quotas some time after they are stored."""
     for number in itertools.count():
         try:
             another = ObjectKey(key.namespace, f"{key.name}-{number}")
-            await cluster.apply(another, secret(another, {"password": MARK}), onto=None)
+            await cluster.apply_target(another, secret(another, {"password": MARK}), onto=None)
         except SyncError as error:
             return error
     raise AssertionError
@@ -175,73 +174,73 @@ async def _refused(cluster: KubeApi, key: ObjectKey) -> SyncError:
 async def test_a_quota_is_named(controlplane: ControlPlane, cluster: KubeApi, key: ObjectKey) -> None:
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "small", "namespace": key.namespace}}
     controlplane.apply({**quota, "spec": {"hard": {"secrets": "0"}}})
-    # The controller that counts is not there to do it.
+    # There is no controller here that counts.
     counted = '{"status":{"hard":{"secrets":"0"},"used":{"secrets":"0"}}}'
     status = ("--subresource=status", "--type=merge", "--patch", counted)
     controlplane.kubectl("patch", "resourcequota", "small", "-n", key.namespace, *status)
 
-    async with asyncio.timeout(20):
-        error = await _refused(cluster, key)
+    async with asyncio.timeout(300):
+        error = await _rejected(cluster, key)
 
     assert error.reason is Reason.TARGET_INVALID
-    assert error.message.endswith(": the quota small of its namespace allows no more.")
+    assert error.message.endswith(": the quota small of its namespace is exceeded.")
 
 
-async def test_a_namespace_that_is_not_there_is_going_away(cluster: KubeApi) -> None:
+async def test_a_missing_namespace_is_gone(cluster: KubeApi) -> None:
     key = ObjectKey("nowhere", "db")
 
     with pytest.raises(ObjectGone):
-        await cluster.apply(key, secret(key, {"password": MARK}), onto=None)
+        await cluster.apply_target(key, secret(key, {"password": MARK}), onto=None)
 
 
-async def test_an_event_for_a_namespace_that_is_not_there_stops_nobody(
+async def test_an_event_in_a_missing_namespace_is_not_an_error(
     cluster: KubeApi, caplog: pytest.LogCaptureFixture
 ) -> None:
     vault_secret = a_vault_secret(metadata={"namespace": "nowhere"})
 
-    await cluster.post_event(vault_secret, kind="Normal", reason="Synced", message="Created the Secret.")
+    await cluster.create_event(vault_secret, kind="Normal", reason="Synced", message="Created the Secret.")
 
     assert caplog.records == []
 
 
-async def test_a_right_that_the_operator_lacks_is_named(controlplane: ControlPlane, key: ObjectKey) -> None:
+async def test_a_missing_permission_is_named(controlplane: ControlPlane, key: ObjectKey) -> None:
     kubeconfig = controlplane.user(
         "reader", [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}], key.namespace
     )
 
     async with connected(kubeconfig) as cluster:
         with pytest.raises(SyncError) as caught:
-            await cluster.apply(key, secret(key, {"password": MARK}), onto=None)
+            await cluster.apply_target(key, secret(key, {"password": MARK}), onto=None)
 
     assert caught.value.reason is Reason.CLUSTER_UNAVAILABLE
     assert caught.value.message == f"Secret {key}: the operator's service account may not patch secrets."
 
 
-async def test_rights_in_one_namespace_are_enough_to_work_there(controlplane: ControlPlane, key: ObjectKey) -> None:
+async def test_permissions_in_one_namespace_are_enough_for_it(controlplane: ControlPlane, key: ObjectKey) -> None:
     verbs = ["get", "list", "watch", "create", "patch"]
     kubeconfig = controlplane.user(
         "worker", [{"apiGroups": [""], "resources": ["secrets"], "verbs": verbs}], key.namespace
     )
 
     async with connected(kubeconfig) as cluster:
-        observed = await cluster.apply(key, secret(key, {"password": MARK, "extra": MARK}), onto=None)
-        observed = await cluster.drop_keys(key, ["extra"], observed=observed)
+        observed = await cluster.apply_target(key, secret(key, {"password": MARK, "extra": MARK}), onto=None)
+        observed = await cluster.remove_keys(key, ["extra"], observed=observed)
         listing = await cluster.list_targets(key.namespace)
 
         assert listing.targets == {key: observed}
-        await cluster.release(key, observed=observed)
+        await cluster.orphan_target(key, observed=observed)
         assert (await cluster.list_targets(key.namespace)).targets == {}
 
 
-async def test_a_released_secret_carries_what_its_user_asked_for_and_nothing_of_ours(
+async def test_an_orphaned_secret_keeps_labels_and_annotations_of_its_user(
     controlplane: ControlPlane, cluster: KubeApi, key: ObjectKey
 ) -> None:
     wanted = secret(key, {"password": MARK})
     wanted["metadata"]["labels"] |= {OWNER_UID_LABEL: "uid-1", "tier": "web"}
     wanted["metadata"]["annotations"] = {APPLIED_ANNOTATION: "{}", "example.com/note": "theirs"}
-    observed = await cluster.apply(key, wanted, onto=None)
+    observed = await cluster.apply_target(key, wanted, onto=None)
 
-    await cluster.release(key, observed=observed)
+    await cluster.orphan_target(key, observed=observed)
 
     left = json.loads(controlplane.kubectl("get", "secret", key.name, "-n", key.namespace, "-o", "json"))
     assert left["metadata"]["labels"] == {"tier": "web"}
@@ -249,7 +248,7 @@ async def test_a_released_secret_carries_what_its_user_asked_for_and_nothing_of_
     assert left["data"] == wanted["data"]
 
 
-async def test_a_vault_secret_that_waits_for_a_finalizer_is_still_on_the_roll(
+async def test_a_vaultsecret_with_a_finalizer_is_listed_as_terminating(
     controlplane: ControlPlane, cluster: KubeApi, key: ObjectKey
 ) -> None:
     latched = manifest(spec(), name=key.name, namespace=key.namespace)
@@ -259,17 +258,18 @@ async def test_a_vault_secret_that_waits_for_a_finalizer_is_still_on_the_roll(
     described = controlplane.kubectl("get", "vaultsecret", key.name, "-n", key.namespace, "-o", "json")
     metadata = json.loads(described)["metadata"]
 
-    roll = await cluster.list_vault_secrets(key.namespace)
+    snapshot = await cluster.list_vaultsecrets(key.namespace)
 
     assert "deletionTimestamp" in metadata
-    assert metadata["uid"] in roll.uids
+    assert metadata["uid"] in snapshot.uids
+    assert snapshot.terminating == {key}
     free = ("--type=merge", "--patch", '{"metadata":{"finalizers":null}}')
     controlplane.kubectl("patch", "vaultsecret", key.name, "-n", key.namespace, *free)
 
 
 async def test_more_targets_than_one_page_holds_are_listed(cluster: KubeApi, namespace: str) -> None:
     keys = [ObjectKey(namespace, f"db-{number}") for number in range(501)]
-    await asyncio.gather(*(cluster.apply(key, secret(key, {"password": MARK}), onto=None) for key in keys))
+    await asyncio.gather(*(cluster.apply_target(key, secret(key, {"password": MARK}), onto=None) for key in keys))
 
     listing = await cluster.list_targets(namespace)
 
@@ -287,12 +287,12 @@ NESTED = '{"f:data":' + '{"f:a":' * 3000 + "{}" + "}" * 3001
         pytest.param('{"f:metadata":{"f:ownerReferences":{"k:{\\"uid\\":[1]}":{}}}}', id="a uid that is a list"),
     ],
 )
-async def test_no_user_can_blind_us_by_what_they_write_into_managed_fields(
+async def test_deep_managed_fields_do_not_break_lists_and_watches(
     controlplane: ControlPlane, cluster: KubeApi, namespace: str, fields: str
 ) -> None:
     odd, plain = ObjectKey(namespace, "odd"), ObjectKey(namespace, "plain")
     for key in (odd, plain):
-        await cluster.apply(key, secret(key, {"password": MARK}), onto=None)
+        await cluster.apply_target(key, secret(key, {"password": MARK}), onto=None)
     before = await cluster.list_targets(namespace)
     record = (
         '{"manager":"mallory","operation":"Update","apiVersion":"v1","time":"2026-03-01T12:00:00Z",'
@@ -312,16 +312,53 @@ async def test_no_user_can_blind_us_by_what_they_write_into_managed_fields(
     assert [type(event) for event in events] == [Modified, Deleted]
 
 
-async def test_people_read_our_events_where_kubectl_describes_the_object(
-    controlplane: ControlPlane, cluster: KubeApi, key: ObjectKey
-) -> None:
+async def test_kubectl_describe_shows_our_events(controlplane: ControlPlane, cluster: KubeApi, key: ObjectKey) -> None:
     controlplane.apply(manifest(spec(), name=key.name, namespace=key.namespace))
     get = ("get", "vaultsecret", key.name, "-n", key.namespace, "-o", "json")
     vault_secret = VaultSecret.parse(json.loads(controlplane.kubectl(*get)))
 
-    await cluster.post_event(vault_secret, kind="Warning", reason="VaultUnreachable", message="x" * 2000)
+    await cluster.create_event(vault_secret, kind="Warning", reason="VaultUnreachable", message="x" * 2000)
 
     described = controlplane.kubectl("describe", "vaultsecret", key.name, "-n", key.namespace).splitlines()
     line = next(line for line in described if "VaultUnreachable" in line)
     assert line.split()[:2] == ["Warning", "VaultUnreachable"]
     assert line.endswith("x…")
+
+
+async def test_deep_managed_fields_do_not_break_the_watch_of_vaultsecrets(
+    controlplane: ControlPlane, cluster: KubeApi, namespace: str
+) -> None:
+    """With Python's own recursion limit, kopf fails for each list and each event that is nested this deep."""
+    seen: list[str] = []
+    stop = asyncio.Event()
+    registry = kopf.OperatorRegistry()
+
+    @kopf.on.startup(registry=registry)
+    async def configure(settings: kopf.OperatorSettings, **_: object) -> None:
+        settings.posting.enabled = False
+
+    @kopf.on.login(registry=registry)
+    async def login(**_: object) -> kopf.AiohttpSession:
+        return kopf.AiohttpSession(server=cluster.server, aiohttp_session=await cluster.open_session())
+
+    @kopf.on.event("vaultsecrets", registry=registry)
+    async def watch(body: kopf.Body, **_: object) -> None:
+        seen.append(body["metadata"]["name"])
+        if seen == ["listed"]:
+            create_deep(controlplane, ObjectKey(namespace, "watched"))
+        if seen == ["listed", "watched"]:
+            stop.set()
+
+    create_deep(controlplane, ObjectKey(namespace, "listed"))
+    async with asyncio.timeout(60):
+        await kopf.operator(registry=registry, standalone=True, namespaces=[namespace], stop_flag=stop)
+
+    assert seen == ["listed", "watched"]
+
+
+def create_deep(controlplane: ControlPlane, key: ObjectKey) -> None:
+    """Create a VaultSecret whose managed fields are nested deep."""
+    body = manifest(spec(), name=key.name, namespace=key.namespace)
+    record = {"manager": "mallory", "operation": "Update", "apiVersion": API_VERSION, "fieldsType": "FieldsV1"}
+    body["metadata"]["managedFields"] = [record | {"time": "2026-03-01T12:00:00Z", "fieldsV1": "NESTED"}]
+    controlplane.kubectl("create", "-f", "-", stdin=json.dumps(body).replace('"NESTED"', NESTED))

@@ -1,4 +1,4 @@
-"""What GitOps tools see on a real API server: manifests that show no difference, and VaultSecrets to wait for."""
+"""GitOps tools on a real API server: manifests show no difference, and the health of a VaultSecret can be awaited."""
 
 import json
 from datetime import timedelta
@@ -14,7 +14,7 @@ from tests.manifests import RIGHT, Spec, manifest, spec
 from vaultsync.status.next_status import status_after
 
 BARE_ITEMS = spec(dataFrom=[{"object": "app"}, {"find": {"names": "shop-*"}}, {"certificate": "shop-tls"}])
-"""Items of lists that say no more than they must."""
+"""Items of lists with required fields only."""
 
 SPECS = {**RIGHT, "bare items": BARE_ITEMS}
 
@@ -32,72 +32,70 @@ def lists(value: object, path: str = "spec") -> dict[str, list[Any]]:
             return {}
 
 
-def found(plane: ControlPlane, namespace: str) -> dict[str, Any]:
-    """The VaultSecret with all that its status says, and with its owners' fields."""
+def stored(plane: ControlPlane, namespace: str) -> dict[str, Any]:
+    """The VaultSecret with its status and its managed fields."""
     text = plane.kubectl("get", "vaultsecret", "db", "-n", namespace, "-o", "json", "--show-managed-fields")
-    stored: dict[str, Any] = json.loads(text)
-    return stored
+    document: dict[str, Any] = json.loads(text)
+    return document
 
 
-def look(plane: ControlPlane, namespace: str, *, generation: int = 1) -> None:
-    """Writes the status after vaultsync has looked at a generation and found it in sync."""
+def reconcile(plane: ControlPlane, namespace: str, *, generation: int = 1) -> None:
+    """Write the status that vaultsync writes after it has synced a generation."""
     view = a_vault_secret(metadata={"generation": generation})
     status = status_after(view, a_synced(), now=READ_AT, polled_at=READ_AT, notice=timedelta(days=14))
     patch = json.dumps({"status": status.to_wire()})
-    plane.kubectl("patch", "vs", "db", "-n", namespace, "--subresource=status", "--type=merge", "-p", patch)
+    plane.kubectl("patch", "vaultsecret", "db", "-n", namespace, "--subresource=status", "--type=merge", "-p", patch)
 
 
 @pytest.mark.parametrize("right", SPECS.values(), ids=SPECS)
 def test_no_list_gets_a_default(controlplane: ControlPlane, right: Spec) -> None:
     text = json.dumps(manifest(right, namespace="default"))
 
-    stored = json.loads(controlplane.kubectl("create", "--dry-run=server", "-o", "json", "-f", "-", stdin=text))
+    created = json.loads(controlplane.kubectl("create", "--dry-run=server", "-o", "json", "-f", "-", stdin=text))
 
-    assert lists(stored["spec"]) == lists(right)
+    assert lists(created["spec"]) == lists(right)
 
 
-@pytest.mark.parametrize("name", ["the least", "bare items", "every field"])
+@pytest.mark.parametrize("name", ["minimal", "bare items", "every field"])
 @pytest.mark.parametrize("how", [(), ("--server-side",)], ids=["by the client", "by the server"])
-def test_what_vaultsync_has_looked_at_shows_no_difference(
+def test_a_synced_vaultsecret_shows_no_difference(
     controlplane: ControlPlane, namespace: str, how: tuple[str, ...], name: str
 ) -> None:
     text = json.dumps(manifest(SPECS[name], namespace=namespace))
     controlplane.kubectl("apply", *how, "-f", "-", stdin=text)
-    look(controlplane, namespace)
+    reconcile(controlplane, namespace)
 
     assert controlplane.kubectl("diff", *how, "-f", "-", stdin=text) == ""
 
 
-@pytest.mark.parametrize("name", ["the least", "bare items", "every field"])
+@pytest.mark.parametrize("name", ["minimal", "bare items", "every field"])
 def test_a_server_side_apply_of_the_same_changes_nothing(controlplane: ControlPlane, namespace: str, name: str) -> None:
     text = json.dumps(manifest(SPECS[name], namespace=namespace))
     apply = ("apply", "--server-side", "--field-manager=kustomize-controller", "-f", "-")
     controlplane.kubectl(*apply, stdin=text)
-    look(controlplane, namespace)
-    before = found(controlplane, namespace)
+    reconcile(controlplane, namespace)
+    before = stored(controlplane, namespace)
 
     tried = controlplane.kubectl(*apply, "--dry-run=server", "-o", "json", "--show-managed-fields", stdin=text)
 
     assert json.loads(tried) == before
 
 
-def test_kubectl_waits_for_a_look_at_the_newest_generation(controlplane: ControlPlane, namespace: str) -> None:
+def test_kubectl_wait_waits_for_the_newest_generation(controlplane: ControlPlane, namespace: str) -> None:
     wait = ("wait", "vaultsecret/db", "-n", namespace, "--for=condition=Ready", "--timeout=0")
     controlplane.apply(manifest(spec(), namespace=namespace))
-    look(controlplane, namespace)
+    reconcile(controlplane, namespace)
     assert "condition met" in controlplane.kubectl(*wait)
 
     controlplane.apply(manifest(spec(refreshInterval="1m"), namespace=namespace))
     with pytest.raises(KubectlFailed, match="condition not met"):
         controlplane.kubectl(*wait)
 
-    look(controlplane, namespace, generation=2)
+    reconcile(controlplane, namespace, generation=2)
     assert "condition met" in controlplane.kubectl(*wait)
 
 
-def test_flux_alone_waits_for_one_that_nobody_has_looked_at(
-    controlplane: ControlPlane, flux: Flux, namespace: str
-) -> None:
+def test_flux_waits_for_a_vaultsecret_without_status(controlplane: ControlPlane, flux: Flux, namespace: str) -> None:
     controlplane.apply(manifest(spec(), namespace=namespace))
 
-    assert flux.health(found(controlplane, namespace)).status == "InProgress"
+    assert flux.health(stored(controlplane, namespace)).status == "InProgress"

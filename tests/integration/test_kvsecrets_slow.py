@@ -1,30 +1,83 @@
 """Slow servers: a call ends at its timeout although bytes keep arriving."""
 
+import asyncio
 import logging
-import time
-from collections.abc import Iterator
+import threading
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, Protocol, TypeVar
 
 import pytest
 import trustme
 
-from kvsecrets import ConnectionFailed, ConnectionProblem
+from kvsecrets import AsyncSecretClient, ConnectionFailed, ConnectionProblem, SecretClient
+from tests.clocks import freeze, frozen, skip
 from tests.integration.faulty import FaultyServer, Peer, Script, silent
-from tests.integration.reading import MARGIN, SECRET, SHORT, Get, both, full_text, get_async, tls
+from tests.integration.reading import LONG, NO_RETRY, SECRET, SHORT, Credential, full_text, get, get_async, tls
 
 pytestmark = pytest.mark.usefixtures("trusted")
 
+T = TypeVar("T")
+
+
+class Slow:
+    """A script that misbehaves after one whole response on the connection; `begun` says that it does."""
+
+    def __init__(self, script: Script) -> None:
+        self._script = script
+        self.begun = threading.Event()
+
+    def __call__(self, peer: Peer) -> None:
+        peer.answer("200 OK", SECRET)
+        peer.request()
+        self.begun.set()
+        self._script(peer)
+
+
+class Read(Protocol):
+    """Reads a secret twice over one connection. Only the second response is subject to the short timeout.
+
+    With it for the login and the handshake too, a busy machine would decide which of them fails.
+    """
+
+    async def __call__(self, url: str, begun: threading.Event) -> None: ...
+
+
+async def read(url: str, _begun: threading.Event) -> None:
+    with SecretClient(url, Credential(), timeout=LONG, retry=NO_RETRY) as client:
+        client.get_secret("db")
+        client._driver._runtime = replace(client._driver._runtime, timeout=SHORT)
+        client.get_secret("db")
+
+
+async def read_async(url: str, begun: threading.Event) -> None:
+    async with AsyncSecretClient(url, Credential(), timeout=LONG, retry=NO_RETRY) as client:
+        await client.get_secret("db")
+        client._driver._runtime = replace(client._driver._runtime, timeout=SHORT)
+        call = await started(client.get_secret("db"), begun)
+        await call
+
+
+both = pytest.mark.parametrize("read", [read, read_async], ids=["threads", "asyncio"])
+
+
+async def started(call: Coroutine[Any, Any, T], begun: threading.Event) -> asyncio.Task[T]:
+    """Start a call; return when the server misbehaves. No timeout begins to elapse before."""
+    with frozen():
+        task = asyncio.create_task(call)
+        while not begun.is_set():  # noqa: ASYNC110  the server runs in a thread
+            await asyncio.sleep(0)
+    return task
+
 
 @contextmanager
-def ends_in_time(problem: ConnectionProblem) -> Iterator[None]:
-    """Expect a call to fail with this problem at its short timeout, without a secret in its text."""
-    start = time.monotonic()
+def fails(problem: ConnectionProblem) -> Iterator[None]:
+    """Expect a call to fail with this problem, without a secret in its text."""
     with pytest.raises(ConnectionFailed) as caught:
         yield
-    took = time.monotonic() - start
 
     assert caught.value.problem is problem
-    assert took < SHORT + MARGIN
     assert "marked" not in full_text(caught.value)
 
 
@@ -86,32 +139,21 @@ SLOW: list[Script] = [
 
 
 @both
-@pytest.mark.parametrize("slow", SLOW, ids=lambda slow: slow.__name__)
+@pytest.mark.parametrize("script", SLOW, ids=lambda script: script.__name__)
 async def test_a_slow_response_ends_at_the_timeout(
-    read: Get, slow: Script, authority: trustme.CA, caplog: pytest.LogCaptureFixture
+    read: Read, script: Script, authority: trustme.CA, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    with FaultyServer(slow, tls(authority)) as vault, ends_in_time(ConnectionProblem.TIMED_OUT):
-        await read(vault.url, SHORT)
+    slow = Slow(script)
+    with FaultyServer(slow, tls(authority)) as vault, fails(ConnectionProblem.TIMED_OUT):
+        await read(vault.url, slow.begun)
 
     assert "marked" not in caplog.text
 
 
 @both
-async def test_a_slow_handshake_is_unreachable(read: Get, authority: trustme.CA) -> None:
-    def drip(peer: Peer) -> None:
-        peer.drip(b"\x16\x03\x03\x40\x00" + bytes(1_000))
-
-    with (
-        FaultyServer(silent, tls(authority), first=drip) as vault,
-        ends_in_time(ConnectionProblem.UNREACHABLE),
-    ):
-        await read(vault.url, SHORT)
-
-
-@both
 async def test_a_slow_response_through_a_proxy_ends_at_the_timeout(
-    read: Get, authority: trustme.CA, monkeypatch: pytest.MonkeyPatch
+    read: Read, authority: trustme.CA, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     requests: list[bytes] = []
 
@@ -119,23 +161,56 @@ async def test_a_slow_response_through_a_proxy_ends_at_the_timeout(
         requests.append(peer.request())
         peer.write("HTTP/1.1 200 Connected\r\n\r\n")
 
-    with FaultyServer(a_header_that_drips, tls(authority), first=connect) as proxy:
+    slow = Slow(a_header_that_drips)
+    with FaultyServer(slow, tls(authority), first=connect) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
-        with ends_in_time(ConnectionProblem.TIMED_OUT):
-            await read("https://127.0.0.1", SHORT)
+        with fails(ConnectionProblem.TIMED_OUT):
+            await read("https://127.0.0.1", slow.begun)
 
     assert requests[0].startswith(b"CONNECT 127.0.0.1:443 ")
-    assert len(proxy.requests) == 2  # the one without a token, and the real one
+    assert len(proxy.requests) == 2  # the one without a token, and the first with it; the script reads the second
+
+
+def drip_handshake(peer: Peer) -> None:
+    peer.drip(b"\x16\x03\x03\x40\x00" + bytes(1_000))
+
+
+async def test_a_slow_handshake_is_unreachable(authority: trustme.CA) -> None:
+    with (
+        FaultyServer(silent, tls(authority), first=drip_handshake) as vault,
+        fails(ConnectionProblem.UNREACHABLE),
+    ):
+        await get(vault.url, SHORT)
+
+
+async def test_a_slow_handshake_is_unreachable_async(authority: trustme.CA) -> None:
+    begun = threading.Event()
+
+    def drip(peer: Peer) -> None:
+        peer.receive()  # the client waits for the server's part of the handshake by now
+        begun.set()
+        drip_handshake(peer)
+
+    await freeze()
+    with FaultyServer(silent, tls(authority), first=drip) as vault, fails(ConnectionProblem.UNREACHABLE):
+        call = await started(get_async(vault.url, LONG), begun)
+        # Half of the timeout is for the connection.
+        await skip(LONG / 2)
+        await call
 
 
 async def test_a_slow_proxy_ends_at_the_timeout_of_a_task(
     authority: trustme.CA, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    begun = threading.Event()
+
     def drip(peer: Peer) -> None:
         peer.request()
+        begun.set()
         peer.drip(b"HTTP/1.1 200 " + b"x" * 1_000)
 
     with FaultyServer(silent, tls(authority), first=drip) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
-        with ends_in_time(ConnectionProblem.TIMED_OUT):
-            await get_async("https://127.0.0.1", SHORT)
+        with fails(ConnectionProblem.TIMED_OUT):
+            call = await started(get_async("https://127.0.0.1", SHORT), begun)
+            await call

@@ -1,4 +1,4 @@
-"""The operator as a function, `vaultsync.manager.run`: it starts, stops on request, and leaves no trace in its proc."""
+"""The operator as a function, `vaultsync.manager.run`: it starts, stops on request, and changes nothing around it."""
 
 import logging
 import signal
@@ -25,7 +25,7 @@ def port() -> int:
 
 @pytest.fixture
 def environ(controlplane: ControlPlane, namespace: str, port: int) -> dict[str, str]:
-    """The operator's variables; it serves the test's namespace alone."""
+    """The operator's variables; it watches the test's namespace alone."""
     return {
         "KUBECONFIG": str(controlplane.kubeconfig),
         "VAULTSYNC_WATCH_NAMESPACES": namespace,
@@ -33,15 +33,15 @@ def environ(controlplane: ControlPlane, namespace: str, port: int) -> dict[str, 
     }
 
 
-def eventually(tripped: Callable[[], bool]) -> None:
-    """Return as soon as it holds."""
-    deadline = time.monotonic() + 30
-    while not tripped():
+def eventually(condition: Callable[[], bool]) -> None:
+    """Return as soon as the condition holds."""
+    deadline = time.monotonic() + 300
+    while not condition():
         assert time.monotonic() < deadline
 
 
 def is_ready(port: int) -> bool:
-    """Whether an operator says that it is ready there."""
+    """Return whether an operator reports there that it is ready."""
     try:
         return httpx.get(f"http://127.0.0.1:{port}/readyz", trust_env=False).is_success
     except httpx.TransportError:
@@ -49,42 +49,42 @@ def is_ready(port: int) -> bool:
 
 
 def reason(controlplane: ControlPlane, namespace: str) -> str:
-    """What the VaultSecret `db` says of itself."""
+    """Return the reason of the first condition of VaultSecret `db`."""
     path = "jsonpath={.status.conditions[0].reason}"
     return controlplane.kubectl("get", "vaultsecret", "db", "-n", namespace, "-o", path)
 
 
-def test_it_runs_until_it_is_told_to_stop_and_may_run_again(
+def test_it_is_ready_until_it_is_stopped_and_may_run_again(
     controlplane: ControlPlane, namespace: str, environ: dict[str, str], port: int
 ) -> None:
     elsewhere = "https://elsewhere.example"
     controlplane.apply(manifest(spec(suspend=True, vaultUrl=elsewhere), namespace=namespace))
     with running(environ):
         eventually(lambda: reason(controlplane, namespace) == "Suspended")
+        assert is_ready(port)
     assert not is_ready(port)
 
     controlplane.apply(manifest(spec(suspend=False, vaultUrl=elsewhere), namespace=namespace))
     with running(environ):
         eventually(lambda: reason(controlplane, namespace) == "InvalidSpec")
+        assert is_ready(port)
     assert not is_ready(port)
 
 
-def test_it_changes_nothing_that_belongs_to_the_process(
-    controlplane: ControlPlane, namespace: str, environ: dict[str, str]
-) -> None:
-    def belongings() -> tuple[object, ...]:
+def test_it_changes_nothing_current_state(controlplane: ControlPlane, namespace: str, environ: dict[str, str]) -> None:
+    def current_state() -> tuple[object, ...]:
         handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
         return handlers, logging.getLogger().handlers[:], logging.getLogger().level, threading.active_count()
 
     controlplane.apply(manifest(spec(suspend=True), namespace=namespace))
-    before = belongings()
+    before = current_state()
     with running(environ):
         eventually(lambda: reason(controlplane, namespace) == "Suspended")
 
-    assert belongings() == before
+    assert current_state() == before
 
 
-def test_a_taken_port_is_an_error_at_once(environ: dict[str, str], port: int) -> None:
+def test_a_port_that_is_in_use_is_an_error(environ: dict[str, str], port: int) -> None:
     with socket.create_server(("127.0.0.1", port)), pytest.raises(OSError, match=str(port)), running(environ):
         pass
 

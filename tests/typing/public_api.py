@@ -1,5 +1,6 @@
 """Uses every public signature, for type checkers alone: mypy strict and pyright strict find nothing; it never runs."""
 
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
 from typing import assert_type
@@ -64,7 +65,7 @@ class AsyncCredential:
 
 
 def hook(info: ResponseInfo) -> None:
-    """Look at an answer."""
+    """Use every field of a response."""
     assert_type(info.date, datetime | None)
     assert_type(info.request_id, str | None)
 
@@ -76,6 +77,7 @@ def clients() -> Iterator[SecretClient]:
     yield SecretClient(URL, Credential(), retry=RetryPolicy(attempts=2, base_delay=0.5, cap=5))
     yield SecretClient(URL, FakeCredential(), http_client=httpx.Client(), verify_challenge_resource=False)
     yield SecretClient(FakeVault().url, FakeCredential(), transport=FakeVault().transport())
+    yield SecretClient(URL, Credential(), ssl_context=ssl.create_default_context())
 
 
 def async_clients() -> Iterator[AsyncSecretClient]:
@@ -86,6 +88,7 @@ def async_clients() -> Iterator[AsyncSecretClient]:
     yield AsyncSecretClient(URL, AsyncCredential(), retry=RetryPolicy(attempts=1))
     yield AsyncSecretClient(URL, AsyncFakeCredential(), http_client=httpx.AsyncClient())
     yield AsyncSecretClient(FakeVault().url, AsyncFakeCredential(), transport=FakeVault().async_transport())
+    yield AsyncSecretClient(URL, AsyncCredential(), ssl_context=ssl.create_default_context())
 
 
 def threads(client: SecretClient, moment: datetime) -> None:
@@ -154,7 +157,7 @@ async def tasks(client: AsyncSecretClient, moment: datetime) -> AsyncIterator[Se
 
 
 def failures(error: KeyVaultError) -> None:
-    """Look at every field of an error."""
+    """Use every field of an error."""
     if isinstance(error, ResponseError):
         assert_type(error.status, int)
         assert_type(error.code, str | None)
@@ -167,7 +170,7 @@ def failures(error: KeyVaultError) -> None:
 
 
 def models() -> Iterator[object]:
-    """Make every model by hand."""
+    """Construct every model."""
     where = SecretId.parse(f"{URL}/secrets/db")
     properties = SecretProperties(id=where, enabled=False, tags={"a": "b"})
     yield KeyVaultSecret(properties=properties, value=SecretValue("x"), response=ResponseInfo(200, {"date": ""}))

@@ -1,4 +1,4 @@
-{{- /* What the container runs with, kept out of the Deployment. Every helper takes the top context. */ -}}
+{{- /* Image, port and environment of the container, used by the Deployment. Every helper takes the top context. */ -}}
 
 {{- /* vaultsync.image: the image's full reference. */ -}}
 {{- define "vaultsync.image" -}}
@@ -11,13 +11,13 @@
 {{- end -}}
 {{- end -}}
 
-{{- /* vaultsync.port: the port that the operator listens on. */ -}}
+{{- /* vaultsync.port: the port of metrics and probes. */ -}}
 {{- define "vaultsync.port" -}}
 {{- .Values.settings.listen | splitList ":" | last -}}
 {{- end -}}
 
 {{- /* vaultsync.env: the settings as variables, VAULTSYNC_ and the setting's name in capitals; empty ones are left out,
-so that the operator's own default holds. */ -}}
+so the operator's own default applies. */ -}}
 {{- define "vaultsync.env" -}}
 {{- range $name, $value := .Values.settings }}
 {{- $text := toString $value }}

@@ -1,5 +1,5 @@
-{{- /* vaultsync.demandMonitors: stops with a readable error where the Prometheus operator's API is not served.
-Takes a dict: `root`, the top context, and `value`, the name of what was turned on. */ -}}
+{{- /* vaultsync.demandMonitors: fails with a readable error if the cluster does not serve the Prometheus operator's API.
+Takes a dict: `root`, the top context, and `value`, the name of the enabled value. */ -}}
 {{- define "vaultsync.demandMonitors" -}}
 {{- if not (.root.Capabilities.APIVersions.Has "monitoring.coreos.com/v1") -}}
 {{- fail (printf "%s.enabled is true, but this cluster does not serve monitoring.coreos.com/v1: install the Prometheus operator first, or set %s.enabled to false. (For `helm template`, add --api-versions monitoring.coreos.com/v1.)" .value .value) -}}

@@ -1,11 +1,11 @@
-{{- /* How things are called and labelled. Every helper says what it takes. */ -}}
+{{- /* Names, labels and metadata of all objects. Every helper documents its argument. */ -}}
 
 {{- /* vaultsync.name: the application's name. Takes the top context. */ -}}
 {{- define "vaultsync.name" -}}
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
 
-{{- /* vaultsync.fullname: the name of all objects: release and chart, or the release's alone where it says both.
+{{- /* vaultsync.fullname: the name of all objects: release and chart, or the release's alone if it contains the chart's.
 Takes the top context. */ -}}
 {{- define "vaultsync.fullname" -}}
 {{- $name := include "vaultsync.name" . -}}
@@ -18,18 +18,18 @@ Takes the top context. */ -}}
 {{- end -}}
 {{- end -}}
 
-{{- /* vaultsync.namespace: where the operator lives. Takes the top context. */ -}}
+{{- /* vaultsync.namespace: the namespace of the operator. Takes the top context. */ -}}
 {{- define "vaultsync.namespace" -}}
 {{- default .Release.Namespace .Values.namespaceOverride -}}
 {{- end -}}
 
-{{- /* vaultsync.serviceAccountName: as whom the pod acts. Takes the top context. */ -}}
+{{- /* vaultsync.serviceAccountName: the ServiceAccount of the pod. Takes the top context. */ -}}
 {{- define "vaultsync.serviceAccountName" -}}
 {{- $made := ternary (include "vaultsync.fullname" .) "default" .Values.serviceAccount.create -}}
 {{- default $made .Values.serviceAccount.name -}}
 {{- end -}}
 
-{{- /* vaultsync.selectorLabels: what tells our pods from others'. A Deployment can never change its own, so nothing
+{{- /* vaultsync.selectorLabels: the labels that identify our pods. A Deployment's selector is immutable, so nothing
 that changes belongs here. Takes the top context. */ -}}
 {{- define "vaultsync.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "vaultsync.name" . }}
@@ -47,9 +47,9 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- mergeOverwrite (dict) .Values.commonLabels $standard $selector | toYaml -}}
 {{- end -}}
 
-{{- /* vaultsync.metadata: what stands under `metadata:` of every object.
-Takes a dict: `root`, the top context; and as needed `name`, in place of the full name; `namespace`, empty for what lies
-in none; `labels` and `annotations`, dicts of the object's own. */ -}}
+{{- /* vaultsync.metadata: the fields under `metadata:` of every object.
+Takes a dict: `root`, the top context; optional: `name` instead of the full name; `namespace`, empty for cluster-scoped
+objects; `labels` and `annotations`, dicts of the object's own. */ -}}
 {{- define "vaultsync.metadata" -}}
 {{- $root := .root -}}
 name: {{ default (include "vaultsync.fullname" $root) .name }}

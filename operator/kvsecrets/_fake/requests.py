@@ -168,7 +168,7 @@ def parse_value(document: Mapping[str, object]) -> str:
 
 
 def parse_changes(document: Mapping[str, object]) -> Changes:
-    """Return attributes, content type and tags, as far as the request has them."""
+    """Return those of attributes, content type and tags that the request has."""
     fields: dict[str, object] = {}
     attributes = document.get("attributes")
     if attributes is not None:

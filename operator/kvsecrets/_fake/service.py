@@ -103,7 +103,7 @@ class AccessControl:
             raise errors.denied_by_policy(str(caller), permission, self._config.name)
 
     def plan(self, calls: int, make_error: Callable[[], VaultRefused], kind: Kind | None) -> None:
-        """Let the next calls, or the next of one kind, fail."""
+        """Make the next calls, or the next of one kind, fail."""
         self._planned.append(_PlannedFailure(calls, kind, make_error))
 
     def deny(self, permission: Permission, client_id: str | None) -> None:

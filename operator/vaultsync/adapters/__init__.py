@@ -1,1 +1,1 @@
-"""The edges: each module, or package, knows exactly one foreign library, and turns its failures into `SyncError`."""
+"""Adapters: each module, or package, wraps one external library, and translates its failures to `SyncError`."""

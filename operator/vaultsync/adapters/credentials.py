@@ -1,27 +1,22 @@
-"""Who the operator is to Azure: azure-identity's credentials, and how often they are asked; knows no vault.
+"""The operator's Azure identity: the credential of azure-identity, and a count of its token requests; knows no vault.
 
 https://learn.microsoft.com/python/api/azure-identity/azure.identity.aio.defaultazurecredential
 """
 
-from typing import Protocol
+from collections.abc import Callable
 
 from azure.core.credentials import AccessTokenInfo, TokenRequestOptions
 from azure.core.credentials_async import AsyncSupportsTokenInfo
 from azure.identity.aio import DefaultAzureCredential
 
-
-class Counted(Protocol):
-    """Where logins are counted."""
-
-    def __call__(self, *, issued: bool) -> None:
-        """Count one that ended with a token, or without."""
-        ...
+CountLogin = Callable[[str], None]
+"""Counts a token request by its result: issued, refused."""
 
 
 def own_identity() -> DefaultAzureCredential:
-    """The operator's own identity, found by the environment: workload identity, managed identity or a client secret.
+    """Return the credential that the environment configures: workload identity, managed identity or a client secret.
 
-    Ways that ask a person or a developer's tools are left out: in a cluster they could only fail, slowly.
+    Interactive credentials and those of developer tools are excluded: in a cluster they could only time out.
     """
     return DefaultAzureCredential(
         exclude_developer_cli_credential=True,
@@ -33,18 +28,18 @@ def own_identity() -> DefaultAzureCredential:
 
 
 class InstrumentedCredential:
-    """A credential that counts how often it is asked; only the one within knows how to log in."""
+    """Wraps a credential and counts its token requests."""
 
-    def __init__(self, credential: AsyncSupportsTokenInfo, *, count: Counted) -> None:
+    def __init__(self, credential: AsyncSupportsTokenInfo, *, count: CountLogin) -> None:
         self._credential = credential
         self._count = count
 
     async def get_token_info(self, *scopes: str, options: TokenRequestOptions | None = None) -> AccessTokenInfo:
-        """Ask for a token; raises whatever the credential raises."""
+        """Request a token; raises what the credential raises."""
         try:
             token = await self._credential.get_token_info(*scopes, options=options)
         except Exception:
-            self._count(issued=False)
+            self._count("refused")
             raise
-        self._count(issued=True)
+        self._count("issued")
         return token

@@ -1,4 +1,4 @@
-"""What the operator serves on its one port: `/metrics`, `/healthz`, `/readyz`; measures and decides nothing."""
+"""Serves `/metrics`, `/healthz` and `/readyz` on one port; measures and decides nothing."""
 
 import asyncio
 import logging
@@ -15,21 +15,21 @@ from vaultsync.errors import SyncError
 logger = logging.getLogger(__name__)
 
 Render = Callable[[str], Awaitable[tuple[bytes, str]]]
-"""Gives the metrics for an Accept header: the text, and its content type."""
+"""Renders the metrics for an Accept header; returns the body and its content type."""
 
-QUESTIONS_AT_ONCE = 2
-"""For so many scrapes at once the gatekeeper is asked: whoever knocks often must not keep others from the cluster."""
+MAX_CONCURRENT_REVIEWS = 2
+"""Scrapes whose tokens are reviewed at the same time: unauthorized requests must not load the API server."""
 
 
 class TokenReviewer(Protocol):
-    """Who knows people and their rights."""
+    """Authenticates and authorizes bearer tokens."""
 
-    async def user_of(self, token: str) -> Mapping[str, Any] | None:
-        """Say whose token it is; None if it is nobody's. Raises `SyncError`."""
+    async def authenticate(self, token: str) -> Mapping[str, Any] | None:
+        """Return the user of a token; None if it is not valid. Raises `SyncError`."""
         ...
 
     async def authorize(self, user: Mapping[str, Any], path: str) -> bool:
-        """Say whether that user may GET a path. Raises `SyncError`."""
+        """Return whether that user may GET a path. Raises `SyncError`."""
         ...
 
 
@@ -39,29 +39,39 @@ async def serve(
     port: int,
     *,
     metrics: Render,
+    is_alive: Callable[[], bool],
     is_ready: Callable[[], bool],
     tls: ssl.SSLContext | None = None,
     token_reviewer: TokenReviewer | None = None,
 ) -> AsyncIterator[int]:
-    """Serve while the context lasts; gives the port, which is a free one if 0 was asked for.
+    """Serve within the context; yields the port.
 
-    `/healthz` answers while the event loop runs; `/readyz` says 503 until `is_ready`; both answer everybody. `/metrics`
-    is for those whom the gatekeeper lets in, if there is one. Raises OSError if the port is taken.
+    Args:
+        host: The address to listen on.
+        port: The port to listen on; 0 for any free one.
+        metrics: Renders `/metrics`.
+        is_alive: `/healthz` responds with HTTP status 503 unless this returns True. No authorization is required.
+        is_ready: `/readyz` responds with HTTP status 503 unless this returns True. No authorization is required.
+        tls: Serves HTTPS; by default HTTP.
+        token_reviewer: Authorizes the clients of `/metrics`; by default no authorization is required.
+
+    Raises:
+        OSError: The port is in use.
     """
 
-    async def rendered(request: web.Request) -> web.Response:
+    async def render(request: web.Request) -> web.Response:
         body, content_type = await metrics(request.headers.get("Accept", ""))
         response = web.Response(body=body, headers={"Content-Type": content_type})
         response.enable_compression()
         return response
 
     async def healthz(_: web.Request) -> web.Response:
-        return web.Response(text="ok\n")
+        return web.Response(text="ok\n") if is_alive() else web.Response(text="not alive\n", status=503)
 
     async def readyz(_: web.Request) -> web.Response:
-        return web.Response(text="ready\n") if is_ready() else web.Response(text="not ready yet\n", status=503)
+        return web.Response(text="ready\n") if is_ready() else web.Response(text="not ready\n", status=503)
 
-    scrape = rendered if token_reviewer is None else _guarded(rendered, token_reviewer)
+    scrape = render if token_reviewer is None else _authorized(render, token_reviewer)
     application = web.Application()
     application.add_routes([web.get("/metrics", scrape), web.get("/healthz", healthz), web.get("/readyz", readyz)])
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
@@ -77,29 +87,29 @@ async def serve(
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
-def _guarded(handler: Handler, token_reviewer: TokenReviewer) -> Handler:
-    turn = asyncio.Semaphore(QUESTIONS_AT_ONCE)
+def _authorized(handler: Handler, token_reviewer: TokenReviewer) -> Handler:
+    reviews = asyncio.Semaphore(MAX_CONCURRENT_REVIEWS)
 
-    async def let_in(request: web.Request) -> web.Response:
+    async def authorize(request: web.Request) -> web.Response:
         kind, _, token = request.headers.get("Authorization", "").partition(" ")
         if kind.lower() != "bearer" or not token:
-            return _refusal(HTTPStatus.UNAUTHORIZED, "show a bearer token")
+            return _error(HTTPStatus.UNAUTHORIZED, "a bearer token is required")
         try:
-            async with turn:
-                user = await token_reviewer.user_of(token)
+            async with reviews:
+                user = await token_reviewer.authenticate(token)
                 if user is None:
-                    return _refusal(HTTPStatus.UNAUTHORIZED, "nobody has that token")
+                    return _error(HTTPStatus.UNAUTHORIZED, "the token is not valid")
                 if not await token_reviewer.authorize(user, request.path):
-                    return _refusal(HTTPStatus.FORBIDDEN, f"no right to get {request.path}")
+                    return _error(HTTPStatus.FORBIDDEN, f"no permission to get {request.path}")
         except SyncError as error:
-            logger.warning("cannot tell who may scrape", extra={"detail": error.message})
-            return _refusal(HTTPStatus.SERVICE_UNAVAILABLE, "cannot tell who may scrape")
+            logger.warning("token review failed", extra={"detail": error.message})
+            return _error(HTTPStatus.SERVICE_UNAVAILABLE, "the token cannot be reviewed")
         return await handler(request)
 
-    return let_in
+    return authorize
 
 
-def _refusal(status: HTTPStatus, why: str) -> web.Response:
+def _error(status: HTTPStatus, message: str) -> web.Response:
     # https://www.rfc-editor.org/rfc/rfc6750#section-3
     headers = {"WWW-Authenticate": "Bearer"} if status == HTTPStatus.UNAUTHORIZED else {}
-    return web.Response(text=f"{why}\n", status=status, headers=headers)
+    return web.Response(text=f"{message}\n", status=status, headers=headers)

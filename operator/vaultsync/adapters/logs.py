@@ -1,4 +1,4 @@
-"""How log lines look: text for people or JSON for machines, a fixed message with fields; says nothing itself."""
+"""Formats log lines as text or JSON, a fixed message with fields; logs nothing itself."""
 
 import json
 import logging
@@ -8,16 +8,16 @@ from traceback import walk_tb
 from typing import Any, TextIO
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-"""What every record has; the rest are fields that the caller gave."""
+"""The attributes of every record; all others are fields of the caller."""
 
 OURS = ("vaultsync", "kvsecrets")
 
 QUIET = ("aiohttp", "azure", "httpcore", "httpx", "kopf", "kubernetes", "msal", "urllib3")
-"""Loggers that speak for each request, with whole URLs, headers or bodies: never below WARNING, whatever the level."""
+"""Loggers that log requests with URLs, headers or bodies: never below WARNING, whatever the configured level."""
 
 
 def set_up_logs(stream: TextIO, *, level: str, as_json: bool) -> None:
-    """Send the log of the whole process to that stream."""
+    """Log to that stream, for the whole process."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonLines() if as_json else TextLines())
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
@@ -29,24 +29,24 @@ class TextLines(logging.Formatter):
     """`2026-01-31T12:00:00Z INFO vaultsync: wrote target reason=Synced vaultsecret=shop/db`."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Write one record as one line; line breaks in fields are escaped."""
+        """Format a record as one line; line breaks in fields are escaped."""
         fields = "".join(f" {name}={_quoted(value)}" for name, value in sorted(_fields(record).items()))
         return f"{_moment(record)} {record.levelname} {record.name}: {_one_line(record.getMessage())}{fields}"
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object a line."""
+    """One JSON object per line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Write one record as one line."""
+        """Format a record as one line."""
         head = {"time": _moment(record), "level": record.levelname, "logger": record.name}
         return json.dumps({**head, "message": record.getMessage(), **_fields(record)}, default=str)
 
 
 def _fields(record: logging.LogRecord) -> Mapping[str, Any]:
-    """Our own loggers' fields; those of others are their own objects, written for nobody.
+    """Return the fields of our own loggers; those of other libraries are internal objects.
 
-    Of an error that others log its type and place are told: its text may hold anything.
+    Of another library's exception only the type and the location are logged: its text may contain a value.
     """
     if record.name.split(".")[0] not in OURS:
         return _error_of(record)

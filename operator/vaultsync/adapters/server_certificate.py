@@ -1,4 +1,4 @@
-"""Our own certificate, from files that somebody renews; serves nothing."""
+"""Loads the server's certificate from files, and reloads it when they change; serves nothing."""
 
 import asyncio
 import logging
@@ -8,44 +8,48 @@ from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
-LOOK_EVERY = 60.0
-"""Seconds between two looks at the files. Whoever renews them does so days before the old certificate ends."""
+RELOAD_INTERVAL = 60.0
+"""Seconds between two checks of the files; they are renewed days before the old certificate expires."""
 
 
 class ServerCertificate:
-    """A TLS context for a server, whose certificate follows its files.
+    """A TLS context for a server whose certificate is reloaded from its files.
 
-    New connections get the new certificate; those that are open keep theirs.
+    New connections get the new certificate; open ones keep theirs.
     """
 
     def __init__(self, cert_file: Path, key_file: Path) -> None:
-        """Load the files: the certificate with its chain, and its key, both as PEM.
+        """Load the certificate with its chain, and its key, both as PEM.
 
         Raises:
-            OSError: One cannot be read, or they are no certificate and its key.
+            OSError: A file cannot be read, or they are not a certificate and its key.
         """
         self._cert_file = cert_file
         self._key_file = key_file
-        self._seen = self._content()
+        self._loaded = self._content()
         self.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self._load()
 
     async def follow(self, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
-        """Look at the files again and again, until cancelled; what cannot be used is logged, and the old one stays."""
+        """Reload changed files until cancelled; files that cannot be used are logged, and the old certificate stays."""
         while True:
-            await sleep(LOOK_EVERY)
+            await sleep(RELOAD_INTERVAL)
             try:
-                self.renew()
+                self.reload()
             except OSError as error:
-                logger.warning("certificate not renewed", extra={"detail": str(error)})
+                logger.warning("certificate not reloaded", extra={"detail": str(error)})
 
-    def renew(self) -> None:
-        """Load the files if they have changed. Raises `OSError` if they cannot be used, as they are in the middle."""
+    def reload(self) -> None:
+        """Load the files if they have changed.
+
+        Raises:
+            OSError: They cannot be used, such as while they are being written.
+        """
         content = self._content()
-        if content != self._seen:
+        if content != self._loaded:
             self._load()
-            self._seen = content
-            logger.info("certificate renewed", extra={"file": str(self._cert_file)})
+            self._loaded = content
+            logger.info("certificate reloaded", extra={"file": str(self._cert_file)})
 
     def _content(self) -> tuple[bytes, bytes]:
         return self._cert_file.read_bytes(), self._key_file.read_bytes()

@@ -9,28 +9,31 @@ KIND = "VaultSecret"
 PLURAL = "vaultsecrets"
 
 FIELD_MANAGER = "vaultsync"
-"""Owns what we apply to targets; Kubernetes tells by it whose hand changed a field."""
+"""The field manager of server-side apply: Kubernetes records under this name which fields vaultsync owns.
+
+https://kubernetes.io/docs/reference/using-api/server-side-apply/#managers
+"""
 
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 MANAGED_BY = "vaultsync"
 OWNER_UID_LABEL = f"{GROUP}/owner-uid"
-"""On a target: the uid of the VaultSecret that it belongs to."""
+"""On a target: the uid of the VaultSecret that owns it."""
 
 APPLIED_ANNOTATION = f"{GROUP}/applied"
-"""On a target: which versions, never values, were last written to it."""
+"""On a target: the versions, never the values, that were last written to it."""
 
 REFRESH_ANNOTATION = f"{GROUP}/refresh-now"
-"""On a VaultSecret, set by people: another text than before has everything read again at once."""
+"""On a VaultSecret, set by users: when its text changes, every secret is read again at once."""
 
 RELEASE_ANNOTATION = f"{GROUP}/release-brake"
-"""On a VaultSecret, set by people: the moment up to which secrets may have vanished without holding up deletions."""
+"""On a VaultSecret, set by users: releases the deletion guard for secrets that went missing before this time."""
 
 RESTARTED_ANNOTATION = f"{GROUP}/restarted-at"
-"""On a workload and its pod template: when we last restarted it."""
+"""On a workload and its pod template: when vaultsync last restarted it."""
 
 
 class ObjectKey(NamedTuple):
-    """Namespace and name of one object."""
+    """Namespace and name of an object; as text, `namespace/name`."""
 
     namespace: str
     name: str

@@ -1,15 +1,16 @@
-"""The texts, maps and times of a VaultSecret: each with its rule, and a sentence for those who break it."""
+"""The types of a VaultSecret's fields: texts, maps, durations and times, each with rule and message; has no models."""
 
+import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, PlainSerializer, Strict, WithJsonSchema
 
 from vaultsync.api import GROUP, MANAGED_BY_LABEL
-from vaultsync.api.checks import Check, Pattern, matching, refusal
-from vaultsync.api.durations import DURATION, format_duration, parse_duration
+from vaultsync.api.checks import Check, Pattern, matching, rule_error
 
 _NAME_PART = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _SUBDOMAIN = rf"{_NAME_PART}(\.{_NAME_PART})*"
@@ -29,17 +30,16 @@ VaultUrl = Annotated[
     Field(max_length=len("https://") + 253 + len(":65535/")),
     matching(
         Pattern(rf"https://{_HOST_PART}(\.{_HOST_PART})*(:{_PORT})?/?"),
-        "must be the vault's URI, https:// and a host name and nothing after it, "
-        "for example https://shop.vault.azure.net",
+        "must be the vault's URI, https:// and a host name without a path, for example https://shop.vault.azure.net",
     ),
     AfterValidator(_canonical_url),
 ]
-"""One text for each vault: host in lower case, no final slash (the Azure portal shows one), no default port."""
+"""Normalized, so that equal vaults have equal URLs: lower-case host, no trailing slash, no default port."""
 
 SecretName = Annotated[
     str,
     Field(max_length=127),
-    matching(Pattern("[0-9a-zA-Z-]+"), "must be a secret's name in the vault: letters, digits and hyphens"),
+    matching(Pattern("[0-9a-zA-Z-]+"), "must be the name of a secret in the vault: letters, digits and hyphens"),
 ]
 """https://learn.microsoft.com/azure/key-vault/general/about-keys-secrets-certificates#object-identifiers"""
 
@@ -48,8 +48,8 @@ SecretVersion = Annotated[
     Field(max_length=32),
     matching(
         Pattern("[0-9a-f]{32}"),
-        "must be a version id, 32 digits and letters a to f, as it ends the secret's identifier in the vault, "
-        "or be left out to follow the newest version",
+        "must be a version id, 32 characters 0-9 and a-f, the last part of the secret's identifier in the vault; "
+        "omit it to use the newest version",
     ),
 ]
 
@@ -58,7 +58,7 @@ _MAX_KEY = 253
 
 
 def is_data_key(key: str) -> bool:
-    """Tell whether a Kubernetes Secret may have this key."""
+    """Return whether Kubernetes allows this key in a Secret."""
     return len(key) <= _MAX_KEY and _DATA_KEY(key) and key != "." and not key.startswith("..")
 
 
@@ -68,8 +68,8 @@ DataKey = Annotated[
     Check(
         f"{_DATA_KEY.cel()} && self != '.' && !self.startsWith('..')",
         is_data_key,
-        "must be a key that a Kubernetes Secret allows: letters, digits, '-', '_' and '.', "
-        "neither '.' alone nor two dots at the start",
+        "must be a valid key of a Kubernetes Secret: letters, digits, '-', '_' and '.', not '.' alone and not starting "
+        "with '..'",
     ),
 ]
 
@@ -77,7 +77,7 @@ DataKey = Annotated[
 def _name_of(what: str) -> Check:
     return matching(
         Pattern(_SUBDOMAIN),
-        f"must be {what}'s name: lower-case letters, digits, '-' and '.', each part between dots beginning and ending "
+        f"must be {what}'s name: lower-case letters, digits, '-' and '.'; each part between dots must start and end "
         "with a letter or digit",
     )
 
@@ -102,13 +102,13 @@ def _are_free(keys: Iterable[str]) -> bool:
 _KEYS_QUALIFIED = Check(
     f"self.all(key, {_QUALIFIED.cel('key')} && key.indexOf('/') <= {_MAX_PREFIX})",
     lambda entries: all(map(_is_qualified, entries)),
-    "each key must be a name of at most 63 letters, digits, '-', '_' and '.', beginning and ending with a letter or "
-    "digit, and may have a DNS name and a slash before it, for example team or example.com/team",
+    "each key must be a name of at most 63 letters, digits, '-', '_' and '.' that starts and ends with a letter or "
+    "digit, optionally with a DNS prefix and a slash, for example team or example.com/team",
 )
 _KEYS_FREE = Check(
     f"self.all(key, key != '{MANAGED_BY_LABEL}' && !key.startsWith('{_RESERVED_PREFIX}'))",
     _are_free,
-    f"leave out {MANAGED_BY_LABEL} and keys that begin with {_RESERVED_PREFIX}: vaultsync sets them itself",
+    f"must not contain {MANAGED_BY_LABEL} or keys that start with {_RESERVED_PREFIX}: vaultsync sets them itself",
 )
 
 Labels = Annotated[
@@ -119,8 +119,8 @@ Labels = Annotated[
     Check(
         f"self.all(key, {_LABEL_VALUE.cel('self[key]')})",
         lambda labels: all(map(_LABEL_VALUE, labels.values())),
-        "each value must be letters, digits, '-', '_' and '.', beginning and ending with a letter or digit "
-        "(other text belongs into annotations)",
+        "each value must be letters, digits, '-', '_' and '.' and start and end with a letter or digit; "
+        "use annotations for other text",
     ),
 ]
 
@@ -130,7 +130,7 @@ Annotations = Annotated[
     _KEYS_QUALIFIED,
     _KEYS_FREE,
 ]
-"""Bounded so that, with our own annotation for the most and longest entries, they fit into Kubernetes' 256 KiB."""
+"""Bounded so that they fit into Kubernetes' 256 KiB beside the largest possible annotation of vaultsync."""
 
 Templates = Annotated[
     Mapping[str, Annotated[str, Field(max_length=16384)]],
@@ -138,23 +138,56 @@ Templates = Annotated[
     Check(
         f"self.all(key, size(key) <= {_MAX_KEY} && {_DATA_KEY.cel('key')} && key != '.' && !key.startsWith('..'))",
         lambda templates: all(map(is_data_key, templates)),
-        "each template's key must be one that a Kubernetes Secret allows: letters, digits, '-', '_' and '.', "
-        "neither '.' alone nor two dots at the start",
+        "each key must be a valid key of a Kubernetes Secret: letters, digits, '-', '_' and '.', not '.' alone and not "
+        "starting with '..'",
     ),
 ]
-"""Templates by the key that they fill."""
+"""Templates by the key whose value they produce."""
 
 
-def _write_moment(moment: datetime) -> str:
-    # `model_copy` checks nothing, so that a moment may come here as it was given.
-    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+DURATION = Pattern("([0-9]{1,5}[hms]){1,3}")
+"""The accepted notation, a subset of Go's. CEL's `duration()` reads it alike; five digits cannot overflow."""
+
+_PART = re.compile(r"([0-9]+)([hms])", re.ASCII)
+_UNITS = {"h": timedelta(hours=1), "m": timedelta(minutes=1), "s": timedelta(seconds=1)}
+
+
+def parse_duration(text: str) -> timedelta:
+    """Return the duration that a text such as `30s`, `2m` or `1h30m` denotes.
+
+    Raises:
+        ValueError: The text is not one to three numbers of at most five digits, each followed by h, m or s.
+    """
+    if not DURATION(text):
+        raise ValueError("must be a duration such as 30s, 2m or 1h30m")
+    return sum((int(number) * _UNITS[unit] for number, unit in _PART.findall(text)), timedelta())
+
+
+def format_duration(duration: timedelta) -> str:
+    """Return the shortest text for a duration, in whole seconds: `1m30s` for 90 seconds."""
+    seconds = int(duration.total_seconds())
+    parts = ((seconds // 3600, "h"), (seconds // 60 % 60, "m"), (seconds % 60, "s"))
+    return "".join(f"{number}{unit}" for number, unit in parts if number) or "0s"
+
+
+def _to_utc(timestamp: datetime) -> datetime:
+    try:
+        return timestamp.astimezone(UTC).replace(microsecond=0)
+    except OverflowError:
+        # A format of date-time admits 0001-01-01T00:00:00+14:00, which is before the first year in UTC.
+        raise rule_error("must be a time between the years 1 and 9999 in UTC") from None
+
+
+def _format_timestamp(timestamp: datetime) -> str:
+    # `model_copy` does not validate: a timestamp may arrive here with microseconds or another zone.
+    return timestamp.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _read_duration(value: object) -> object:
     try:
         return parse_duration(value) if isinstance(value, str) else value
     except ValueError:
-        raise refusal("must be a duration, written like 30s, 2m or 1h30m") from None
+        raise rule_error("must be a duration such as 30s, 2m or 1h30m") from None
 
 
 def _between(shortest: timedelta, longest: timedelta) -> Check:
@@ -162,26 +195,34 @@ def _between(shortest: timedelta, longest: timedelta) -> Check:
     return Check(
         f"{DURATION.cel()} && duration(self) >= duration('{least}') && duration(self) <= duration('{most}')",
         lambda duration: shortest <= duration <= longest,
-        f"must be a duration between {least} and {most}, written like 30s, 2m or 1h30m",
+        f"must be a duration between {least} and {most}, such as 30s, 2m or 1h30m",
     )
 
 
-_AsText = (
+_DurationText = (
     Strict(),
     BeforeValidator(_read_duration),
     PlainSerializer(format_duration, return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "maxLength": 18}),
 )
-"""How the API server keeps a duration."""
+"""A duration is a string in manifests."""
 
-RefreshInterval = Annotated[timedelta, *_AsText, _between(timedelta(seconds=10), timedelta(hours=24))]
-DeleteAfter = Annotated[timedelta, *_AsText, _between(timedelta(minutes=1), timedelta(days=30))]
-RestartInterval = Annotated[timedelta, *_AsText, _between(timedelta(seconds=10), timedelta(hours=24))]
+RefreshInterval = Annotated[timedelta, *_DurationText, _between(timedelta(seconds=10), timedelta(hours=24))]
+DeleteAfter = Annotated[timedelta, *_DurationText, _between(timedelta(minutes=1), timedelta(days=30))]
+RestartInterval = Annotated[timedelta, *_DurationText, _between(timedelta(seconds=10), timedelta(hours=24))]
 
-Moment = Annotated[
+Timestamp = Annotated[
     AwareDatetime,
-    AfterValidator(lambda moment: moment.astimezone(UTC).replace(microsecond=0)),
-    PlainSerializer(_write_moment, return_type=str, when_used="json"),
+    AfterValidator(_to_utc),
+    PlainSerializer(_format_timestamp, return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
-"""A moment as Kubernetes writes them: UTC, to the second."""
+"""A time as Kubernetes writes it: UTC, with a resolution of a second."""
+
+
+class WorkloadKind(StrEnum):
+    """A kind of workload that supports rolling restarts."""
+
+    DEPLOYMENT = "Deployment"
+    STATEFUL_SET = "StatefulSet"
+    DAEMON_SET = "DaemonSet"

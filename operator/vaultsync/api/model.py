@@ -1,18 +1,24 @@
-"""What all models of the API have in common: how they read, what they ignore, how they tell what is wrong."""
+"""The base of all API models: names, unknown fields, and errors without a field's value; has no fields itself."""
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
+MAX_PROBLEMS: Final = 20
+"""Problems named in an error: without rules in the CRD, an object can have thousands."""
+
+MAX_PATH: Final = 200
+"""Characters of a field's path in an error: keys of maps are chosen by users."""
+
 
 class InvalidSpec(Exception):
-    """An object breaks the API's rules; the text names the fields and the rules, and shows nothing that they hold."""
+    """An object violates the API's rules; the text names fields and rules, never their values."""
 
 
 class Model(BaseModel):
-    """A frozen part of an object: snake_case here, camelCase in manifests, attribute docstrings as descriptions."""
+    """A frozen model: snake_case in Python, camelCase in manifests, attribute docstrings as descriptions."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -26,18 +32,20 @@ class Model(BaseModel):
 
     @classmethod
     def parse(cls, body: Mapping[str, Any]) -> Self:
-        """Read it as the API server gives it; fields that we don't know are ignored.
+        """Return the model for an object from the API server; unknown fields are ignored.
 
         Raises:
-            InvalidSpec: It breaks a rule, since an older or newer CRD has let it through.
+            InvalidSpec: The object violates a rule. An older or newer CRD has admitted it.
         """
         try:
             return cls.model_validate(body, by_alias=True, by_name=False)
         except ValidationError as error:
-            problems = [f"{_path(problem['loc'])}: {problem['msg']}" for problem in error.errors()]
-        # Not inside the handler: pydantic's error would come along as context, and it knows what the fields hold.
-        raise InvalidSpec("; ".join(problems))
+            problems = [f"{_path(problem['loc'])}: {problem['msg']}" for problem in error.errors(include_input=False)]
+        # Outside the handler: otherwise pydantic's error, which has the values, would be the context of this one.
+        more = [f"and {len(problems) - MAX_PROBLEMS} more"] if len(problems) > MAX_PROBLEMS else []
+        raise InvalidSpec("; ".join(problems[:MAX_PROBLEMS] + more))
 
 
-def _path(place: tuple[int | str, ...]) -> str:
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).removeprefix(".")
+def _path(location: tuple[int | str, ...]) -> str:
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).removeprefix(".")
+    return path if len(path) <= MAX_PATH else f"{path[:MAX_PATH]}…"

@@ -1,12 +1,13 @@
-"""The CustomResourceDefinitions as YAML, from the models, the same bytes every time; reads and writes no file."""
+"""Generates the CustomResourceDefinitions from the models, always the same bytes; reads and writes no file."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 import yaml
 
 from vaultsync.api import GROUP, KIND, PLURAL, VERSION
 from vaultsync.api.checks import VALIDATIONS
-from vaultsync.api.structural import Translation
 from vaultsync.api.v1alpha1 import VaultSecret
 
 _HEADER: Final = (
@@ -18,30 +19,31 @@ _COLUMNS: Final = (
         "Ready",
         "string",
         '.status.conditions[?(@.type=="Ready")].status',
-        "True while the Secret holds what the vault holds.",
+        "Whether the Secret matches the vault.",
     ),
-    ("Reason", "string", '.status.conditions[?(@.type=="Ready")].reason', "Why, in one word."),
+    ("Reason", "string", '.status.conditions[?(@.type=="Ready")].reason', "The reason for that."),
     ("Target", "string", ".status.target.name", "The Secret that was written."),
-    ("Vault", "string", ".spec.vaultUrl", "The vault that is asked."),
-    # Not a date: kubectl shows a date as an age, and one that lies ahead as <invalid>.
-    ("Expires", "string", ".status.expires", "When the first of the secrets expires."),
-    ("Age", "date", ".metadata.creationTimestamp", "How long the VaultSecret has been there."),
+    ("Vault", "string", ".spec.vaultUrl", "The URI of the vault."),
+    # Not of type date: kubectl shows dates as ages, and future dates as <invalid>.
+    ("Expires", "string", ".status.expires", "When the first of its secrets expires."),
+    ("Age", "date", ".metadata.creationTimestamp", "The age of the VaultSecret."),
 )
 
 
-NOT_LOOKED_AT: Final = {"observedGeneration": -1}
-"""The status of a VaultSecret that is seconds old. kstatus, by which Flux waits, takes an object without a status for
-one that is as it should be: https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/kstatus/README.md
+NOT_OBSERVED: Final = {"observedGeneration": -1}
+"""The status of a new VaultSecret. kstatus, which Flux waits with, would report an object without a status as current.
+
+https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/kstatus/README.md
 """
 
 
 def crd_files() -> dict[str, bytes]:
-    """Render every CRD, by the name of its file."""
+    """Return the YAML of every CRD by file name."""
     return {f"{PLURAL}.yaml": _to_yaml(vault_secret_crd())}
 
 
 def vault_secret_crd() -> dict[str, Any]:
-    """Build the CRD of VaultSecret."""
+    """Return the CRD of VaultSecret."""
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -54,8 +56,9 @@ def vault_secret_crd() -> dict[str, Any]:
                 "listKind": f"{KIND}List",
                 "plural": PLURAL,
                 "singular": KIND.lower(),
-                "shortNames": ["vs"],
-                # Not "all": `kubectl get all` lists no Secrets either.
+                # Not "vs": VolumeSnapshot and Istio's VirtualService have it.
+                "shortNames": ["vsec"],
+                # Not "all": `kubectl get all` does not list Secrets either.
                 "categories": ["vaultsync"],
             },
             "versions": [
@@ -76,8 +79,8 @@ def vault_secret_crd() -> dict[str, Any]:
 
 
 def vault_secret_schema() -> dict[str, Any]:
-    """Build the structural schema of a whole VaultSecret; of its metadata the API server knows more than we."""
-    # As serialized, since that includes what the status computes.
+    """Return the structural schema of a VaultSecret; the API server validates metadata itself."""
+    # The serialized form includes computed fields of the status.
     schema = VaultSecret.model_json_schema(mode="serialization")
     translation = Translation(schema["$defs"])
     parts = schema["properties"]
@@ -91,9 +94,122 @@ def vault_secret_schema() -> dict[str, Any]:
             "kind": {"description": f"The kind of this object: {KIND}.", "type": "string"},
             "metadata": {"type": "object"},
             "spec": translation.node(parts["spec"], "spec", defaults=True),
-            "status": {**translation.node(parts["status"], "status", defaults=False), "default": NOT_LOOKED_AT},
+            "status": {**translation.node(parts["status"], "status", defaults=False), "default": NOT_OBSERVED},
         },
     }
+
+
+_KEPT: Final = (
+    "description",
+    "type",
+    "format",
+    "default",
+    "enum",
+    "minLength",
+    "maxLength",
+    "minItems",
+    "maxItems",
+    "maxProperties",
+    "x-kubernetes-list-type",
+    "x-kubernetes-list-map-keys",
+    VALIDATIONS,
+)
+"""Keywords with the same meaning in both dialects, in output order."""
+
+_NESTED: Final = ("required", "properties", "items", "additionalProperties")
+_DROPPED: Final = frozenset({"title", "readOnly"})
+"""Keywords that neither users nor the API server need."""
+
+Schema = Mapping[str, Any]
+
+
+class NotStructural(Exception):
+    """A model uses something that a structural schema cannot express, or that this translation does not support."""
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """Translates pydantic's JSON Schema to the structural schemas of CRDs; `definitions` are the targets of references.
+
+    Unsupported keywords raise an error, since the API server would drop them silently or reject the CRD.
+    https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#specifying-a-structural-schema
+    """
+
+    definitions: Schema
+
+    def node(self, schema: Schema, path: str, *, defaults: bool) -> dict[str, Any]:
+        """Return the structural schema for a JSON Schema.
+
+        Args:
+            schema: The JSON Schema of one value.
+            path: Its location, for error messages.
+            defaults: Whether the API server sets defaults. Never inside lists: GitOps tools would see a permanent
+                difference between cluster and repository.
+
+        Raises:
+            NotStructural: A structural schema cannot express it.
+        """
+        schema, _ = self._resolved(schema, path)
+        if unknown := schema.keys() - {*_KEPT, *_NESTED, *_DROPPED}:
+            raise NotStructural(f"{path}: no translation for {', '.join(sorted(unknown))}")
+        if not isinstance(schema.get("type"), str):
+            raise NotStructural(f"{path}: every value must have one type")
+        translated = {keyword: schema[keyword] for keyword in _KEPT if keyword in schema and keyword != "default"}
+        if "description" in schema:
+            translated["description"] = " ".join(schema["description"].split())
+        translated |= self._children(schema, path, defaults=defaults)
+        return translated | (_default(schema, translated, path) if defaults else {})
+
+    def _children(self, schema: Schema, path: str, *, defaults: bool) -> dict[str, Any]:
+        children: dict[str, Any] = {}
+        properties = {
+            name: self._resolved(child, f"{path}.{name}") for name, child in schema.get("properties", {}).items()
+        }
+        if required := [name for name in schema.get("required", ()) if not properties[name][1]]:
+            children["required"] = required
+        if properties:
+            children["properties"] = {
+                name: self.node(child, f"{path}.{name}", defaults=defaults) for name, (child, _) in properties.items()
+            }
+        if "items" in schema:
+            children["items"] = self.node(schema["items"], f"{path}[]", defaults=False)
+        if (others := schema.get("additionalProperties")) is not None:
+            if not isinstance(others, Mapping):
+                raise NotStructural(f"{path}: unknown fields are dropped, they cannot be kept or rejected")
+            children["additionalProperties"] = self.node(others, f"{path}{{}}", defaults=False)
+        return children
+
+    def _resolved(self, schema: Schema, path: str) -> tuple[Schema, bool]:
+        """Return the schema with references and `X or null` resolved, and whether it may be null."""
+        nullable = False
+        while True:
+            if "$ref" in schema:
+                resolved = self.definitions[schema["$ref"].removeprefix("#/$defs/")]
+            elif "anyOf" in schema:
+                alternatives = [option for option in schema["anyOf"] if option != {"type": "null"}]
+                if len(alternatives) != 1:
+                    raise NotStructural(f"{path}: a value cannot be of several types")
+                (resolved,), nullable = alternatives, True
+            else:
+                return schema, nullable
+            schema = {**resolved, **{keyword: schema[keyword] for keyword in schema.keys() - {"$ref", "anyOf"}}}
+
+
+def _default(schema: Schema, translated: Schema, path: str) -> dict[str, Any]:
+    default = schema.get("default")
+    match default:
+        case None | []:
+            return {}
+        case dict():
+            # An empty object: the defaults of its fields apply, and must have the same result.
+            filled = {name: child["default"] for name, child in translated["properties"].items() if "default" in child}
+            if filled != {name: value for name, value in default.items() if value not in (None, {}, [])}:
+                raise NotStructural(f"{path}: its default differs from the defaults of its fields")
+            return {"default": {}}
+        case str() | bool() | int() | float():
+            return {"default": default}
+        case _:
+            raise NotStructural(f"{path}: only scalars and objects can have defaults")
 
 
 def _to_yaml(document: dict[str, Any]) -> bytes:
@@ -102,7 +218,7 @@ def _to_yaml(document: dict[str, Any]) -> bytes:
 
 
 class _NoAnchors(yaml.SafeDumper):
-    """Writes out what occurs twice."""
+    """Writes repeated values in full."""
 
     def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002  the signature is PyYAML's
         return True

@@ -1,4 +1,4 @@
-"""What a Kubernetes Secret's type means for a spec: some are never written, some need certain keys."""
+"""Rules about the type of a Secret: some types are never written, some need certain keys; checks no content."""
 
 from typing import Annotated, Any, Final
 
@@ -7,16 +7,16 @@ from pydantic.config import JsonDict
 
 from vaultsync.api.checks import Check
 
-MINTED_TYPES: Final = ("kubernetes.io/service-account-token", "bootstrap.kubernetes.io/token")
-"""Kubernetes turns a Secret of such a type into a login to the cluster."""
+TOKEN_TYPES: Final = ("kubernetes.io/service-account-token", "bootstrap.kubernetes.io/token")
+"""Kubernetes turns a Secret of these types into a credential for the API server: they are never written."""
 
 SecretType = Annotated[
     str,
     Field(min_length=1, max_length=253),
     Check(
-        f"!(self in {list(MINTED_TYPES)})",
-        lambda kind: kind not in MINTED_TYPES,
-        f"must not be {' or '.join(MINTED_TYPES)}: Kubernetes would turn such a Secret into a login to the cluster",
+        f"!(self in {list(TOKEN_TYPES)})",
+        lambda kind: kind not in TOKEN_TYPES,
+        f"must not be {' or '.join(TOKEN_TYPES)}: such a Secret is a credential for the Kubernetes API",
     ),
 ]
 
@@ -24,10 +24,10 @@ SecretType = Annotated[
 _MORE_KEYS: Final = (
     "(has(self.dataFrom) && self.dataFrom.size() > 0) || (has(self.target.template) && self.target.template.size() > 0)"
 )
-"""Which keys these bring is known once the vault was read: Kubernetes judges the Secret then."""
+"""These may produce the keys. That is known only after reading the vault; then the API server checks the Secret."""
 
 
-def _may_have_more_keys(spec: Any) -> bool:  # noqa: ANN401  the models are made with these checks
+def _may_have_more_keys(spec: Any) -> bool:  # noqa: ANN401  the models depend on these checks
     return bool(spec.data_from) or bool(spec.target.template)
 
 
@@ -41,7 +41,7 @@ def _needs(secret_type: str, *keys: str) -> Check:
             or {entry.key for entry in spec.data}.issuperset(keys)
         ),
         f"a Secret of type {secret_type} needs the key{'s' * (len(keys) > 1)} {' and '.join(keys)}: "
-        f"let an entry of data fill {'each' if len(keys) > 1 else 'it'}",
+        f"add {'an entry for each' if len(keys) > 1 else 'an entry for it'} to data",
     )
 
 
@@ -54,7 +54,7 @@ def _needs_one(secret_type: str, *keys: str) -> Check:
             or _may_have_more_keys(spec)
             or any(entry.key in keys for entry in spec.data)
         ),
-        f"a Secret of type {secret_type} needs the key {' or '.join(keys)}: let an entry of data fill it",
+        f"a Secret of type {secret_type} needs the key {' or '.join(keys)}: add an entry for it to data",
     )
 
 
@@ -62,7 +62,7 @@ SPEC_CHECKS: Final = (
     Check(
         "(has(self.data) && self.data.size() > 0) || (has(self.dataFrom) && self.dataFrom.size() > 0)",
         lambda spec: bool(spec.data) or bool(spec.data_from),
-        "must have at least one line in data or dataFrom: say which secrets of the vault are wanted",
+        "must have at least one entry in data or dataFrom",
     ),
     _needs("kubernetes.io/tls", "tls.crt", "tls.key"),
     _needs("kubernetes.io/dockerconfigjson", ".dockerconfigjson"),
@@ -70,20 +70,20 @@ SPEC_CHECKS: Final = (
     _needs("kubernetes.io/ssh-auth", "ssh-privatekey"),
     _needs_one("kubernetes.io/basic-auth", "username", "password"),
 )
-"""Of a whole spec: it must want something, and the API server refuses Secrets of these types without these keys.
+"""Rules for a whole spec: it must select a secret, and it must produce the keys that a built-in type requires.
 
 https://kubernetes.io/docs/concepts/configuration/secret/#secret-types
 """
 
-TYPE_STAYS: Final[JsonDict] = {
+TYPE_IS_IMMUTABLE: Final[JsonDict] = {
     "rule": "!has(oldSelf.status) || !has(oldSelf.status.target) || oldSelf.status.target.name != "
     "(has(self.spec.target.name) ? self.spec.target.name : self.metadata.name) || "
     "self.spec.target.type == oldSelf.spec.target.type",
-    "message": "the type of a Secret that exists cannot change: give it another target.name as well, "
-    "or delete this VaultSecret and its Secret and apply it again",
+    "message": "the type of an existing Secret cannot change: use another target.name, or delete this VaultSecret and "
+    "its Secret and create it again",
 }
-"""Of a whole VaultSecret, as it changes: Kubernetes does not let a Secret's type change, so we say it before it fails.
+"""Rule for updates of a VaultSecret: a Secret's type is immutable in Kubernetes.
 
-It looks at the Secret that was written, so that a type which never came to life can be corrected. It has no Python
-face, since an object alone does not tell how it was before.
+It compares with the Secret that was written, so a type that was never written can be corrected. Only in CEL: in Python,
+the previous object is not known.
 """

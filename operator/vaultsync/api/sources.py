@@ -1,4 +1,4 @@
-"""Where the keys of a Secret come from: entries, JSON objects, searches, certificates; reads nothing itself."""
+"""The models of data and dataFrom: entries, JSON objects, searches and certificates; reads no vault."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -6,25 +6,25 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field, StrictBool
 
-from vaultsync.api.checks import Check, Pattern, matching, refusal
+from vaultsync.api.checks import Check, Pattern, matching, rule_error
 from vaultsync.api.fields import DataKey, SecretName, SecretVersion
 from vaultsync.api.model import Model
 
 MAX_ENTRIES: Final = 256
-"""So many entries of the longest names still fit into the target's annotation, and their values rarely into 1 MiB."""
+"""With more entries of the longest names, the target's annotation would exceed its limit."""
 
 MAX_SOURCES: Final = 32
 
 
 class Encoding(StrEnum):
-    """How the vault's text becomes the bytes of the key."""
+    """How the vault's text is converted to the bytes of the key."""
 
     UTF8 = "Utf8"
     BASE64 = "Base64"
 
 
 class OnCollision(StrEnum):
-    """What happens to a key that comes a second time."""
+    """What happens when a key is produced twice."""
 
     FAIL = "Fail"
     REPLACE = "Replace"
@@ -35,7 +35,7 @@ PropertyPath = Annotated[
     Field(min_length=1, max_length=1024),
     matching(
         Pattern(r"/.*|[^./][^.]*(\.[^.]+)*"),
-        "must be a path into a JSON value: names with dots between them, as in db.password, or a JSON pointer, as in "
+        "must be a path into a JSON value: names separated by dots such as db.password, or a JSON pointer such as "
         "/db/password",
     ),
 ]
@@ -43,13 +43,16 @@ PropertyPath = Annotated[
 Glob = Annotated[
     str,
     Field(max_length=127),
-    matching(Pattern("[0-9a-zA-Z*?-]+"), "must be a secret's name in which * and ? may stand for other characters"),
+    matching(
+        Pattern("[0-9a-zA-Z*?-]+"),
+        "must be a pattern for secret names: letters, digits, hyphens, and the wildcards * and ?",
+    ),
 ]
 
 KeyPrefix = Annotated[
     str,
     Field(max_length=63),
-    matching(Pattern("[-._a-zA-Z0-9]+"), "must be the beginning of a key: letters, digits, '-', '_' and '.'"),
+    matching(Pattern("[-._a-zA-Z0-9]+"), "must be a prefix for keys: letters, digits, '-', '_' and '.'"),
 ]
 
 Rename = Annotated[
@@ -58,96 +61,96 @@ Rename = Annotated[
     Check(
         "self.contains('(?P<key>')",
         lambda pattern: "(?P<key>" in pattern,
-        "must be a regular expression with a group named key, as in ^app_(?P<key>.*)$",
+        "must be a regular expression with a group named key, such as ^app_(?P<key>.*)$",
     ),
 ]
 
 
 class Entry(Model):
-    """One line of data: a key of the Secret, and the secret in the vault that fills it."""
+    """An item of data: a key of the Secret and the secret in the vault that provides its value."""
 
     key: DataKey
-    """The key in the Kubernetes Secret, unique in this list."""
+    """The key in the Kubernetes Secret. It must be unique in this list."""
     secret_name: SecretName
     """The secret's name in the vault."""
     version: SecretVersion | None = None
-    """Pins one version of the secret: 32 digits and letters a to f, the last part of its identifier in the vault.
-    Left out, the newest version is followed."""
+    """Pins a version of the secret: 32 characters 0-9 and a-f, the last part of its identifier in the vault. If
+    omitted, the newest version is used."""
     property: PropertyPath | None = None
-    """A field of the secret's JSON value, in place of the whole: names with dots between them, as in db.password, or a
-    JSON pointer, as in /db/password. A text is taken as it is, anything else as JSON."""
+    """Selects a part of the secret's JSON value: names separated by dots such as db.password, or a JSON pointer such as
+    /db/password. A string is written as it is, any other value as JSON."""
     encoding: Encoding = Encoding.UTF8
-    """Utf8 (what holds when this is left out): the key holds the vault's text as it is. Base64: the vault's text is the
-    base64 of the bytes wanted; the key holds those bytes."""
+    """Utf8: the vault's text is written as it is. Base64: the vault's text is decoded from base64 first. Defaults to
+    Utf8."""
     optional: StrictBool = False
-    """If true, a secret that is absent from the vault is no failure: its key is left out of the Secret until it is
-    there. False when this is left out."""
+    """If true, a secret that does not exist in the vault is not an error: its key is omitted until the secret exists.
+    Defaults to false."""
     previous_key: DataKey | None = None
-    """Also keeps the version before the newest, under this key, while there is one that is enabled: for the time in
-    which both passwords of a rotation are in use. The operator's identity needs the permission to list."""
+    """Also writes the previous enabled version, if there is one, to this key: for rotations during which both passwords
+    are in use. The operator's identity needs the permission to list secrets."""
 
 
 PREVIOUS_IS_NOT_PINNED: Final = Check(
     "!(has(self.previousKey) && has(self.version))",
     lambda entry: entry.previous_key is None or entry.version is None,
-    "previousKey goes with the newest version: leave out version, or previousKey",
+    "previousKey and version exclude each other: omit one of them",
 )
 
 
 class Find(Model):
-    """Which secrets of the vault are meant: those that fit names and tags."""
+    """Selects secrets of the vault by name and tags; both must match."""
 
     names: Glob | None = None
-    """A pattern for the secret's name in the vault: * stands for any characters, ? for one; case is ignored."""
+    """A pattern for the secret's name: * matches any characters, ? exactly one. Case is ignored."""
     tags: Annotated[Mapping[str, Annotated[str, Field(max_length=256)]], Field(max_length=15)] | None = None
-    """Tags that the secret has in the vault, with these values."""
+    """Tags that the secret must have, with these values."""
 
 
 class Store(Model):
-    """A file in PKCS#12 for programs that read no PEM, such as those in Java."""
+    """A PKCS#12 file, for programs that do not read PEM, such as Java applications."""
 
     key: DataKey
-    """The key in the Kubernetes Secret that holds the file."""
+    """The key in the Kubernetes Secret for the file."""
     password_key: DataKey
-    """The key whose content, filled by an entry of data, is the file's password."""
+    """The key, provided by an entry of data, that has the file's password."""
 
 
 class DataFrom(Model):
-    """Many keys from one line: exactly one of object, find and certificate."""
+    """An item of dataFrom, which produces several keys: exactly one of object, find and certificate."""
 
     object: SecretName | None = None
-    """The name of a secret that holds a JSON object; each of its fields becomes a key."""
+    """The name of a secret whose value is a JSON object; each of its fields becomes a key."""
     find: Find | None = None
-    """Each secret of the vault that fits becomes a key, named like the secret. Disabled ones are left out. If none
-    fits, the reason is SecretNotFound. The operator's identity needs the permission to list."""
+    """Each matching secret of the vault becomes a key with the secret's name. Disabled secrets are skipped. If none
+    matches, the reason is SecretNotFound. The operator's identity needs the permission to list secrets."""
     certificate: SecretName | None = None
-    """The name of a secret that holds a certificate with its key, as Key Vault keeps it for each certificate (PFX or
-    PEM); it becomes the keys tls.crt, with the chain, and tls.key."""
+    """The name of a secret with a certificate and its private key in PFX or PEM, as Key Vault stores one for each
+    certificate. It becomes the keys tls.crt, with the chain, and tls.key."""
     version: SecretVersion | None = None
-    """Pins one version of the object or certificate. Left out, the newest version is followed."""
+    """Pins a version of the object or certificate. If omitted, the newest version is used."""
     optional: StrictBool = False
-    """If true, it is no failure that an object or certificate is absent from the vault, or that a search finds nothing.
-    False when this is left out."""
+    """If true, it is not an error if the object or certificate does not exist in the vault, or if find matches nothing.
+    Defaults to false."""
     prefix: KeyPrefix | None = None
-    """Put before each key of an object or of what was found."""
+    """A prefix for each key of object or find."""
     rename: Rename | None = None
-    """A regular expression (RE2) with a group named key, as in ^app_(?P<key>.*)$: a whole name that fits becomes what
-    the group holds, other names stay. For an object or for what was found."""
+    """A regular expression (RE2) with a group named key, such as ^app_(?P<key>.*)$: a name that matches as a whole is
+    replaced by the text of the group, other names are unchanged. Applies to object and find."""
     password_key: DataKey | None = None
-    """The key whose content, filled by an entry of data, opens a certificate that is protected by a password. Key Vault
-    protects none of those that it makes."""
+    """The key, provided by an entry of data, that has the password of a password-protected certificate. Certificates
+    created by Key Vault have no password."""
     ca: StrictBool = False
-    """If true, a certificate's root becomes the key ca.crt; the vault must hold it. False when this is left out."""
+    """If true, the certificate's root is written to the key ca.crt; the secret must contain it. Defaults to false."""
     key_store: Store | None = None
-    """A file that holds the certificate with its chain and its key, under the alias certificate, as well."""
+    """Also writes a key store with the certificate, its chain and its private key, under the alias certificate."""
     trust_store: Store | None = None
-    """A file that holds a certificate's root, under the alias ca; the vault must hold it."""
+    """Also writes a trust store with the certificate's root, under the alias ca; the secret must contain it."""
     on_collision: OnCollision = OnCollision.FAIL
-    """What happens to a key that an earlier line has filled. Fail (what holds when this is left out): nothing is
-    written, and the reason is InvalidSpec. Replace: this line wins."""
+    """What happens when an earlier item has produced the same key. Fail: nothing is written, and the reason is
+    InvalidSpec. Replace: this item wins. Defaults to Fail."""
 
 
-_OF_CERTIFICATES: Final = frozenset({"password_key", "ca", "key_store", "trust_store"})
+_CERTIFICATE_FIELDS: Final = frozenset({"password_key", "ca", "key_store", "trust_store"})
 
 ONE_KIND: Final = Check(
     "[has(self.object), has(self.find), has(self.certificate)].filter(given, given).size() == 1",
@@ -162,28 +165,28 @@ FIND_SOMETHING: Final = Check(
 FOUND_IS_NEWEST: Final = Check(
     "!has(self.find) || !has(self.version)",
     lambda source: source.find is None or source.version is None,
-    "version is for an object or certificate: leave it out beside find",
+    "version applies to object and certificate only: omit it with find",
 )
 KEYS_ARE_FIXED: Final = Check(
     "!has(self.certificate) || !(has(self.prefix) || has(self.rename))",
     lambda source: source.certificate is None or (source.prefix is None and source.rename is None),
-    "prefix and rename are for an object or find: a certificate's keys are tls.crt and tls.key",
+    "prefix and rename apply to object and find only: the keys of a certificate are tls.crt and tls.key",
 )
 CERTIFICATES_ONLY: Final = Check(
     "has(self.certificate) || !(has(self.passwordKey) || has(self.ca) || has(self.keyStore) || has(self.trustStore))",
-    lambda source: source.certificate is not None or source.model_fields_set.isdisjoint(_OF_CERTIFICATES),
-    "passwordKey, ca, keyStore and trustStore are for a certificate: leave them out otherwise",
+    lambda source: source.certificate is not None or source.model_fields_set.isdisjoint(_CERTIFICATE_FIELDS),
+    "passwordKey, ca, keyStore and trustStore apply to certificate only",
 )
 
 DATA_FROM_CHECKS: Final = (ONE_KIND, FIND_SOMETHING, FOUND_IS_NEWEST, KEYS_ARE_FIXED, CERTIFICATES_ONLY)
 
 
-def _well_formed(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
-    # The list's type and bounds say the same to the API server. pydantic's own bounds would not count wrong entries.
+def _unique_and_bounded(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
+    # The API server checks this by the list's type and bounds. pydantic's own bounds do not count invalid entries.
     if len(entries) > MAX_ENTRIES:
-        raise refusal(f"must have at most {MAX_ENTRIES} entries")
+        raise rule_error(f"must have at most {MAX_ENTRIES} entries")
     if len({entry.key for entry in entries}) < len(entries):
-        raise refusal("must not have two entries with the same key")
+        raise rule_error("must not have two entries with the same key")
     return entries
 
 
@@ -196,7 +199,7 @@ Entries = Annotated[
             "x-kubernetes-list-map-keys": ["key"],
         }
     ),
-    AfterValidator(_well_formed),
+    AfterValidator(_unique_and_bounded),
 ]
 
 Sources = Annotated[

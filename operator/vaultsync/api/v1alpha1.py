@@ -1,15 +1,16 @@
-"""The VaultSecret, version v1alpha1: frozen models, which are the truth about the custom resource.
+"""The VaultSecret, version v1alpha1: frozen models from which `schema.py` generates the CRD.
 
-The CRD is made from them (`schema.py`); the docstrings of fields are what `kubectl explain` shows. Fields of tomorrow
-are read over, so that an older operator survives a newer CRD; the rules of today are checked again.
+The docstrings of fields are what `kubectl explain` shows. Unknown fields are ignored, so an older operator works with a
+newer CRD; the rules are checked again when an object is read.
 """
 
 from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import (
+    AfterValidator,
     ConfigDict,
     Field,
     StrictBool,
@@ -19,20 +20,22 @@ from pydantic import (
 )
 
 from vaultsync.api import ObjectKey
-from vaultsync.api.checks import VALIDATIONS
+from vaultsync.api.checks import VALIDATIONS, rule_error
 from vaultsync.api.fields import (
     Annotations,
     DeleteAfter,
     Labels,
-    Moment,
     ObjectName,
     RefreshInterval,
+    RestartInterval,
     Templates,
+    Timestamp,
     VaultUrl,
+    WorkloadKind,
+    WorkloadName,
 )
 from vaultsync.api.model import InvalidSpec, Model
-from vaultsync.api.restarts import Restart, Restarts, WorkloadKind
-from vaultsync.api.secret_types import SPEC_CHECKS, TYPE_STAYS, SecretType
+from vaultsync.api.secret_types import SPEC_CHECKS, TYPE_IS_IMMUTABLE, SecretType
 from vaultsync.api.sources import (
     DataFrom,
     Encoding,
@@ -53,6 +56,7 @@ from vaultsync.api.status import (
 )
 
 __all__ = [
+    "DEFAULT_RESTART_INTERVAL",
     "Condition",
     "DataFrom",
     "Encoding",
@@ -77,93 +81,127 @@ __all__ = [
     "WorkloadKind",
 ]
 
+MAX_RESTARTS: Final = 16
+DEFAULT_RESTART_INTERVAL: Final = timedelta(minutes=5)
+
 
 class ObjectMeta(Model):
-    """What the API server keeps about the object itself."""
+    """The parts of an object's metadata that vaultsync uses."""
 
     name: str
     namespace: str
     uid: str
     generation: int
     resource_version: str
-    creation_timestamp: Moment
-    deletion_timestamp: Moment | None = None
+    creation_timestamp: Timestamp
+    deletion_timestamp: Timestamp | None = None
     labels: Mapping[str, str] = Field(default_factory=dict)
     annotations: Mapping[str, str] = Field(default_factory=dict)
 
 
 class OnDelete(StrEnum):
-    """What becomes of the target when the VaultSecret goes."""
+    """What happens to the target when the VaultSecret is deleted."""
 
     DELETE = "Delete"
     RETAIN = "Retain"
 
 
 class OnSourceDeleted(StrEnum):
-    """What becomes of a key whose secret is deleted in the vault."""
+    """What happens to a key whose secret is deleted in the vault."""
 
     RETAIN = "Retain"
     DELETE = "Delete"
 
 
 class TargetSpec(Model):
-    """The Kubernetes Secret that is made and kept."""
+    """The Kubernetes Secret to write."""
 
     name: ObjectName | None = None
-    """The Secret's name, in the VaultSecret's namespace. Left out, it is the VaultSecret's name."""
+    """The Secret's name, in the VaultSecret's namespace. Defaults to the VaultSecret's name."""
     type: SecretType = "Opaque"
-    """The Secret's type. It cannot change once the Secret is there: Kubernetes does not allow it."""
+    """The Secret's type. It cannot change once the Secret exists."""
     labels: Labels = Field(default_factory=dict)
-    """Labels to put on the Secret, beside vaultsync's own."""
+    """Labels for the Secret, in addition to vaultsync's own."""
     annotations: Annotations = Field(default_factory=dict)
-    """Annotations to put on the Secret, beside vaultsync's own."""
+    """Annotations for the Secret, in addition to vaultsync's own."""
     template: Templates = Field(default_factory=dict)
-    """More keys of the Secret, each written as a Liquid template over the keys of data and dataFrom: {{ password }}, or
-    {{ entries["tls.crt"] }} for a key that is no plain name. Filters such as url_encode, b64encode and json quote."""
+    """More keys of the Secret, each rendered from a Liquid template over the keys of data and dataFrom: {{ password }},
+    or {{ entries["tls.crt"] }} for a key that is not an identifier. Use filters such as url_encode, b64encode and json
+    to escape values."""
     immutable: StrictBool = False
-    """If true, Kubernetes lets nobody change the Secret's content any more, us included: see replaceImmutable."""
+    """If true, the Secret is immutable: Kubernetes rejects every change of its content, see replaceImmutable."""
     replace_immutable: StrictBool = False
-    """What happens when an immutable Secret must change. If false, it is left alone and the VaultSecret is not ready,
-    with the reason TargetImmutable. If true, it is deleted and made anew."""
+    """What happens when an immutable Secret needs a change. If false, it is not changed, and the VaultSecret is not
+    ready with the reason TargetImmutable. If true, it is deleted and created again."""
     adopt: StrictBool = False
-    """If true, a Secret of that name that vaultsync did not make is taken over, and what it held is replaced. If false,
-    such a Secret is left alone and the VaultSecret is not ready, with the reason TargetConflict."""
+    """If true, an existing Secret with this name that vaultsync did not create is taken over, and its content is
+    replaced. If false, such a Secret is not changed, and the VaultSecret is not ready with the reason
+    TargetConflict."""
+
+
+class Restart(Model):
+    """A workload in the VaultSecret's namespace whose pods read the Secret only when they start."""
+
+    kind: WorkloadKind
+    """Deployment, StatefulSet or DaemonSet."""
+    name: WorkloadName
+    """The workload's name."""
+    min_interval: RestartInterval | None = None
+    """The minimum time between two restarts, from 10s to 24h; changes within it share one restart. Defaults to 5m."""
+
+
+def _each_once(restarts: tuple[Restart, ...]) -> tuple[Restart, ...]:
+    # The API server checks this by the list's type.
+    if len({(restart.kind, restart.name) for restart in restarts}) < len(restarts):
+        raise rule_error("must not list a workload twice")
+    return restarts
+
+
+Restarts = Annotated[
+    tuple[Restart, ...],
+    Field(
+        max_length=MAX_RESTARTS,
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["kind", "name"]},
+    ),
+    AfterValidator(_each_once),
+]
 
 
 class VaultSecretSpec(Model):
-    """What is wanted: which secrets of which vault, in which Kubernetes Secret."""
+    """The desired state: which secrets of which vault to sync into which Kubernetes Secret."""
 
     vault_url: VaultUrl
-    """The vault's URI, as the Azure portal shows it: https://shop.vault.azure.net for the vault named shop."""
+    """The vault's URI as shown in the Azure portal, for example https://shop.vault.azure.net."""
     data: Entries = ()
-    """Keys of the Secret, each from one secret of the vault. All keys are written together, from one look at it."""
+    """Keys of the Secret, each from one secret of the vault. All keys are written together in one update."""
     data_from: Sources = ()
-    """More keys of the Secret, many from one line. They come after those of data, in this order."""
+    """More keys of the Secret, several from each item. They are added after those of data, in this order."""
     target: TargetSpec = TargetSpec()
-    """The Kubernetes Secret that is made and kept."""
+    """The Kubernetes Secret to write."""
     refresh_interval: RefreshInterval = timedelta(minutes=2)
-    """How often the vault is asked for changes, from 10s to 24h, written like 30s, 2m or 1h30m. VaultSecrets of one
-    vault share their polls: the shortest interval holds for all of them."""
+    """How often the vault is polled for changes, from 10s to 24h, such as 30s, 2m or 1h30m. VaultSecrets of one vault
+    share its polls: the shortest interval applies to all of them."""
     on_source_deleted: OnSourceDeleted = OnSourceDeleted.RETAIN
-    """What becomes of a key whose secret is deleted in the vault. Retain: the Secret stays as it is, all of it, and the
-    VaultSecret is not ready, with the reason SecretSoftDeleted or SecretNotFound. Delete: after deleteAfter the key
-    goes, and the Secret with its last key. Keys of secrets that are optional, or found by find, go at once either way.
-    If most of the vault's secrets vanish together, nothing goes, and the reason is DeletionHeld."""
+    """What happens to a key whose secret is deleted in the vault. Retain: the whole Secret is kept as it is, and the
+    VaultSecret is not ready with the reason SecretSoftDeleted or SecretNotFound. Delete: the key is removed after
+    deleteAfter, and the Secret is deleted with its last key. Keys of secrets that are optional or selected by find are
+    removed immediately in both cases. If most of the vault's secrets go missing at once, nothing is removed, and the
+    reason is DeletionHeld."""
     delete_after: DeleteAfter = timedelta(hours=1)
-    """For how long a secret must have been gone from the vault before onSourceDeleted: Delete removes its key, from 1m
-    to 720h. If it is back before that, nothing happens."""
+    """The grace period before onSourceDeleted: Delete removes the key of a secret that is missing from the vault, from
+    1m to 720h. If the secret is restored within it, nothing is removed."""
     on_delete: OnDelete = OnDelete.DELETE
-    """What becomes of the Secret when this VaultSecret is deleted. Delete: it goes too. Retain: it stays as it is, and
-    nobody keeps it in sync any more."""
+    """What happens to the Secret when this VaultSecret is deleted. Delete: the Secret is deleted, too. Retain: it is
+    kept and no longer synced."""
     restart: Restarts = ()
-    """Workloads of the same namespace to restart when what the Secret holds has changed: for programs that read it only
-    when they start. They are restarted as kubectl rollout restart does it, and never because the Secret was created."""
+    """Workloads in the same namespace to restart when the Secret's content changes, for programs that read it only when
+    they start. It has the effect of kubectl rollout restart. Creating the Secret does not restart them."""
     suspend: StrictBool = False
-    """If true, the vault is not asked and the Secret is left as it is, until this is false again."""
+    """If true, the vault is not read and the Secret is not changed until this is false again."""
 
 
-def _status_or_none_yet(value: object, read: ValidatorFunctionWrapHandler) -> VaultSecretStatus:
-    """Take a status that cannot be read for none: it is ours, and is written anew."""
+def _status_or_empty(value: object, read: ValidatorFunctionWrapHandler) -> VaultSecretStatus:
+    # Only vaultsync writes the status: an invalid one is replaced by the next write.
     try:
         status = read(value)
     except ValidationError:
@@ -173,27 +211,27 @@ def _status_or_none_yet(value: object, read: ValidatorFunctionWrapHandler) -> Va
 
 
 class VaultSecretMeta(Model):
-    """A VaultSecret but for its spec: enough to tell people how it fares, even if its spec cannot be read."""
+    """A VaultSecret without its spec: enough to write its status, even if the spec is invalid."""
 
     metadata: ObjectMeta
-    status: Annotated[VaultSecretStatus, WrapValidator(_status_or_none_yet)] = VaultSecretStatus()
-    """What vaultsync says about it; nobody else writes here."""
+    status: Annotated[VaultSecretStatus, WrapValidator(_status_or_empty)] = VaultSecretStatus()
+    """The observed state. Only vaultsync writes it."""
 
     @property
     def key(self) -> ObjectKey:
-        """Its namespace and name."""
+        """The VaultSecret's namespace and name."""
         return ObjectKey(self.metadata.namespace, self.metadata.name)
 
 
 class VaultSecret(VaultSecretMeta):
-    """Keeps secrets of an Azure Key Vault in a Kubernetes Secret."""
+    """Syncs secrets of an Azure Key Vault into a Kubernetes Secret."""
 
-    model_config = ConfigDict(json_schema_extra={VALIDATIONS: [TYPE_STAYS]})
+    model_config = ConfigDict(json_schema_extra={VALIDATIONS: [TYPE_IS_IMMUTABLE]})
 
     spec: Annotated[VaultSecretSpec, *SPEC_CHECKS]
-    """What is wanted: which secrets of which vault, in which Kubernetes Secret."""
+    """The desired state: which secrets of which vault to sync into which Kubernetes Secret."""
 
     @property
     def target_key(self) -> ObjectKey:
-        """Namespace and name of the Secret that it asks for."""
+        """Namespace and name of the Secret that is written."""
         return ObjectKey(self.metadata.namespace, self.spec.target.name or self.metadata.name)

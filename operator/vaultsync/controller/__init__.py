@@ -1,1 +1,1 @@
-"""The work queue and the reconcile of one VaultSecret."""
+"""The work queue, and the reconcile of one VaultSecret; watches and polls nothing."""

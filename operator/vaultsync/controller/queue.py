@@ -1,174 +1,219 @@
-"""The work queue: which key is reconciled next; knows nothing of what a reconcile does.
+"""The work queue: which key is reconciled next, and when it is requeued; does not know what a reconcile does.
 
-A key is never worked on twice at once; one that is added while it is being worked on runs again afterwards. Urgent keys
-(new, changed, tampered with) go before routine ones. Keys of one vault share a lane of limited width, so that a slow
-vault holds up nobody but itself.
+A key never has two reconciles at once; one that is added during its reconcile is reconciled again afterwards. Urgent
+keys (new, changed, drifted) are first. Keys of one vault share a partition with limited concurrency, so that a slow
+vault delays only its own VaultSecrets.
 """
 
 import asyncio
 import heapq
 import itertools
-from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 
 from vaultsync.api import ObjectKey
-from vaultsync.policy.requeue import Result
+from vaultsync.policy.requeue import Jitter, Result, Work, backoff
 
 
 class Priority(IntEnum):
-    """Who goes first."""
+    """The priority of a key; lower numbers are first."""
 
     URGENT = 0
     ROUTINE = 1
 
 
-Work = Callable[[ObjectKey, int], Awaitable[Result]]
-"""Reconciles a key that has failed so many times in a row, and says when to come back."""
-
-
 @dataclass(frozen=True, slots=True)
 class Concurrency:
-    """How many keys are worked on at once: in all, and of one lane."""
+    """The limits of concurrent reconciles: in total, and per partition."""
 
     total: int
     partition: int
 
 
 @dataclass(frozen=True, slots=True)
-class _Waiting:
+class Observers:
+    """Callbacks for how long a key waited, in seconds, and for unexpected exceptions of reconciles."""
+
+    waited: Callable[[float], None]
+    error: Callable[[ObjectKey, BaseException], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
     priority: Priority
     since: float
     partition: str
 
 
 class WorkQueue:
-    """Keys that wait, run, or are to come back later. To be used within one event loop."""
+    """Keys that wait, run, or are requeued later. Use it within one event loop."""
 
     def __init__(
         self,
         work: Work,
         *,
         partition_of: Callable[[ObjectKey], str],
-        width: Concurrency,
+        concurrency: Concurrency,
         clock: Callable[[], float],
-        waited: Callable[[float], None],
+        jitter: Jitter,
+        observers: Observers,
     ) -> None:
-        """`clock` counts seconds from anywhere; `waited` is told how long each key had waited when its turn came."""
+        """Reconcile nothing yet.
+
+        Args:
+            work: Reconciles a key. An exception counts as a failed reconcile.
+            partition_of: Returns the partition of a key, which may change over time.
+            concurrency: The limits of concurrent reconciles.
+            clock: A monotonic clock, in seconds.
+            jitter: Spreads the retries after exceptions.
+            observers: Called with waits and exceptions.
+        """
         self._work = work
         self._partition_of = partition_of
-        self._width = width
+        self._concurrency = concurrency
         self._clock = clock
-        self._waited = waited
+        self._jitter = jitter
+        self._observers = observers
         self._order = itertools.count()
-        self._partitions: defaultdict[str, list[tuple[Priority, int, ObjectKey]]] = defaultdict(list)
-        self._waiting: dict[ObjectKey, _Waiting] = {}
+        self._partitions: dict[str, list[tuple[Priority, int, ObjectKey]]] = {}
+        self._pending: dict[ObjectKey, _Pending] = {}
         self._running: dict[ObjectKey, asyncio.Task[None]] = {}
         self._busy: Counter[str] = Counter()
         self._again: dict[ObjectKey, Priority] = {}
         self._timers: dict[ObjectKey, asyncio.TimerHandle] = {}
         self._failures: dict[ObjectKey, int] = {}
-        self._open = False
+        self._tasks: asyncio.TaskGroup | None = None
+        """Where reconciles run; None while the queue is closed."""
 
     @property
     def depth(self) -> int:
-        """How many keys wait for their turn."""
-        return len(self._waiting)
+        """The number of waiting keys."""
+        return len(self._pending)
+
+    @property
+    def running(self) -> int:
+        """The number of running reconciles."""
+        return len(self._running)
 
     @property
     def oldest(self) -> float:
-        """How many seconds the key that waits longest has waited; 0 if none waits."""
+        """The seconds that the oldest waiting key has waited; 0 if none waits."""
         now = self._clock()
-        return max((now - waiting.since for waiting in self._waiting.values()), default=0.0)
+        return max((now - pending.since for pending in self._pending.values()), default=0.0)
 
     def add(self, key: ObjectKey, priority: Priority) -> None:
-        """Let the key be reconciled as soon as its turn comes; adding it twice is adding it once."""
+        """Queue a key; adding a waiting key again has no effect, except that it may get the higher priority."""
         self._cancel_timer(key)
         if key in self._running:
             self._again[key] = min(priority, self._again.get(key, priority))
             return
-        waiting = self._waiting.get(key)
-        if waiting is not None and waiting.priority <= priority:
+        pending, partition = self._pending.get(key), self._partition_of(key)
+        if pending is not None and pending.priority <= priority and pending.partition == partition:
             return
-        partition = waiting.partition if waiting else self._partition_of(key)
-        self._waiting[key] = _Waiting(priority, waiting.since if waiting else self._clock(), partition)
-        heapq.heappush(self._partitions[partition], (priority, next(self._order), key))
+        if pending is not None:
+            priority = min(priority, pending.priority)
+        self._pending[key] = _Pending(priority, pending.since if pending else self._clock(), partition)
+        heapq.heappush(self._partitions.setdefault(partition, []), (priority, next(self._order), key))
         self._start_what_fits()
 
     def add_later(self, key: ObjectKey, seconds: float) -> None:
-        """Let the key be reconciled after that time, unless something adds it before."""
+        """Queue a key after that time, unless it is added before."""
         self._cancel_timer(key)
         self._timers[key] = asyncio.get_running_loop().call_later(seconds, self.add, key, Priority.ROUTINE)
 
     def forget(self, key: ObjectKey) -> None:
-        """Drop what is to come of a key that is no more; work that has begun on it finishes."""
+        """Drop a key that does not exist any more, its timer and its failures; a running reconcile of it finishes."""
         self._cancel_timer(key)
-        self._waiting.pop(key, None)
+        self._pending.pop(key, None)
         self._again.pop(key, None)
         self._failures.pop(key, None)
 
-    def open(self) -> None:
-        """Begin to work; what was added before waits until then."""
-        self._open = True
-        self._start_what_fits()
+    async def run(self) -> None:
+        """Reconcile keys until cancelled; keys can be added before."""
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            self._start_what_fits()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self._tasks = None
 
-    async def close(self) -> None:
-        """Begin nothing more, and wait for what has begun."""
-        self._open = False
+    async def drain(self) -> None:
+        """Start no further reconciles, and wait for the running ones."""
+        self._tasks = None
         for key in tuple(self._timers):
             self._cancel_timer(key)
         await asyncio.gather(*self._running.values(), return_exceptions=True)
 
     def _start_what_fits(self) -> None:
-        while self._open and len(self._running) < self._width.total:
+        while self._tasks is not None and len(self._running) < self._concurrency.total:
             partition = self._next_partition()
             if partition is None:
                 return
             _, _, key = heapq.heappop(self._partitions[partition])
-            self._waited(self._clock() - self._waiting.pop(key).since)
+            self._observers.waited(self._clock() - self._pending.pop(key).since)
             self._busy[partition] += 1
-            self._running[key] = asyncio.get_running_loop().create_task(self._run(key, partition))
+            self._running[key] = self._tasks.create_task(self._run(key, partition))
 
     def _next_partition(self) -> str | None:
-        """The lane with room whose first key comes before those of all others; stale entries are dropped on the way."""
+        """Return the partition below its limit whose first key is next; drop outdated entries."""
         best: tuple[Priority, int, ObjectKey] | None = None
         choice = None
         for partition, heap in tuple(self._partitions.items()):
-            while heap and not self._is_present(heap[0]):
+            while heap and not self._is_present(heap[0], partition):
                 heapq.heappop(heap)
             if not heap:
                 del self._partitions[partition]
-            elif self._busy[partition] < self._width.partition and (best is None or heap[0] < best):
+            elif self._busy[partition] < self._concurrency.partition and (best is None or heap[0] < best):
                 best, choice = heap[0], partition
         return choice
 
-    def _is_present(self, entry: tuple[Priority, int, ObjectKey]) -> bool:
-        waiting = self._waiting.get(entry[2])
-        return waiting is not None and waiting.priority == entry[0]
+    def _is_present(self, entry: tuple[Priority, int, ObjectKey], partition: str) -> bool:
+        pending = self._pending.get(entry[2])
+        return pending is not None and (pending.priority, pending.partition) == (entry[0], partition)
 
     async def _run(self, key: ObjectKey, partition: str) -> None:
         try:
-            after = await self._work(key, self._failures.get(key, 0))
-            self._settle(key, after)
+            self._settle(key, await self._result(key))
         finally:
             del self._running[key]
             self._busy[partition] -= 1
+            if not self._busy[partition]:
+                del self._busy[partition]
             again = self._again.pop(key, None)
             if again is not None:
                 self.add(key, again)
             else:
                 self._start_what_fits()
 
-    def _settle(self, key: ObjectKey, after: Result) -> None:
-        if after.failed:
+    async def _result(self, key: ObjectKey) -> Result:
+        failures = self._failures.get(key, 0)
+        try:
+            return await self._work(key, failures)
+        except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and is_cancelled():
+                raise
+            # It is reported, and the key is requeued. Something that the reconcile awaited may have been cancelled.
+            self._observers.error(key, error)
+            return Result(backoff(failures + 1, jitter=self._jitter), failed=True)
+
+    def _settle(self, key: ObjectKey, result: Result) -> None:
+        if result.failed:
             self._failures[key] = self._failures.get(key, 0) + 1
-        else:
+        elif not result.waiting:
             self._failures.pop(key, None)
-        if after.seconds is not None and self._open:
-            self.add_later(key, after.seconds)
+        if result.requeue_after is not None and self._tasks is not None:
+            self.add_later(key, result.requeue_after)
 
     def _cancel_timer(self, key: ObjectKey) -> None:
         timer = self._timers.pop(key, None)
         if timer is not None:
             timer.cancel()
+
+
+def is_cancelled() -> bool:
+    """Return whether the cancellation of the current task was requested, and not that of what it awaits."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -1,293 +1,280 @@
-"""The story of one VaultSecret, top to bottom: look at the target, decide, read, write, tell.
+"""The reconcile of one VaultSecret: gather → guard → plan → read → render → apply → report.
 
-It never sees *what* changed, only how things are, so that every trigger may call it at any time. What it needs of the
-world it names here as Protocols; the adapters fit them by shape.
+It is level-triggered: it uses the current state and not what has changed, so every source may wake it at any time.
+It does no I/O itself and never calls a source.
 """
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import NamedTuple, Protocol
 
 from vaultsync.api import ObjectKey
-from vaultsync.api.v1alpha1 import VaultSecret, VaultSecretMeta, VaultSecretStatus
-from vaultsync.controller.apply import Writer
-from vaultsync.controller.fetch import Fetch, Vaults
-from vaultsync.controller.report import Teller
-from vaultsync.controller.rollout import Restarter
-from vaultsync.errors import NotYet, ObjectGone, Reason, Retry, SyncError
-from vaultsync.policy.access import check_type, check_vault
-from vaultsync.policy.activation import check_active
-from vaultsync.policy.deletion import check_brake, check_listing_agrees, confirmed_deletions, pruned
-from vaultsync.policy.diff import change_for, content_changed, detail_of, must_remember
-from vaultsync.policy.ownership import check_target
-from vaultsync.policy.plan import Plan, plan_for, refresh_requested
-from vaultsync.policy.requests import check_listing, check_search, left_out
-from vaultsync.policy.requeue import Jitter, Result, moments_of, recheck_interval, result_for
-from vaultsync.render.manifest import desired_secret
-from vaultsync.state.applied import applied_keys
-from vaultsync.state.observed import Observed
+from vaultsync.api.v1alpha1 import VaultSecret, VaultSecretMeta
+from vaultsync.controller.apply import apply_target, delete_stale_targets, delete_target
+from vaultsync.controller.fetch import read_secrets
+from vaultsync.controller.report import write_report
+from vaultsync.controller.rollout import Rollouts, restart_workloads
+from vaultsync.errors import ObjectChanged, ObjectGone, Reason, Retry, SyncError
+from vaultsync.interfaces import KubeApi, Recorder, VaultClients
+from vaultsync.policy.deletion import Deletions, carried_readings, confirmed_deletions, pruned
+from vaultsync.policy.diff import annotation_changed, change_for, content_changed, describe
+from vaultsync.policy.guards import first_blocked, first_blocked_reading
+from vaultsync.policy.in_place import outcome_in_place
+from vaultsync.policy.inputs import Config, Inputs
+from vaultsync.policy.plan import plan_for, refresh_requested
+from vaultsync.policy.requests import left_out
+from vaultsync.policy.requeue import MIN_RETRY, Jitter, Result, backoff, moments_of, recheck_interval, result_for
+from vaultsync.render.manifest import render_secret
+from vaultsync.state.applied import content_fingerprint
+from vaultsync.state.observed import Field, Observed
 from vaultsync.state.requests import searches
-from vaultsync.state.secrets import MissingReading, Readings
+from vaultsync.state.secrets import AnyReading, MissingReading, Readings, SecretRef
+from vaultsync.state.stores import State
 from vaultsync.state.vaults import VaultView
-from vaultsync.state.vaultsecrets import VaultSecretCache
+from vaultsync.state.vaultsecrets import UnreadableVaultSecret
 from vaultsync.status.events import events_for
-from vaultsync.status.next_status import check_known_trouble, status_after, status_of_unreadable
-from vaultsync.status.outcome import Change, Failed, Outcome, Pruned, Suspended, Synced, failed
+from vaultsync.status.next_status import status_after, status_of_unreadable
+from vaultsync.status.outcome import Change, Failed, Gone, Outcome, Reported, Suspended, Synced, Waiting, failed
 
-
-class KubeApi(Protocol):
-    """Where targets and VaultSecrets are seen."""
-
-    async def observe(self, key: ObjectKey) -> Observed | None:
-        """Look at a Secret's metadata; None if there is none."""
-        ...
-
-    async def ensure_current(self, vault_secret: VaultSecretMeta) -> None:
-        """Make sure that it is still there, to stay, and as it was; raises `GoingAway` or `NotYet` if not."""
-        ...
-
-    async def find_vault_secret(self, namespace: str, *, uid: str) -> VaultSecretMeta | None:
-        """Look for a VaultSecret by its uid; None if there is none."""
-        ...
-
-
-class Targets(Protocol):
-    """What the watch of our targets last saw."""
-
-    def get(self, key: ObjectKey) -> Observed | None:
-        """The target as last seen; None if it is not there, or not ours."""
-        ...
-
-
-class Record(Protocol):
-    """Where outcomes are counted and logged."""
-
-    def outcome(
-        self, vault_secret: VaultSecretMeta, outcome: Outcome, *, after: VaultSecretStatus, seconds: float
-    ) -> None:
-        """Count and log how a reconcile ended; `after` is the status that comes of it."""
-        ...
-
-    def bug(self, vault_secret: VaultSecret, error: Exception) -> None:
-        """Log an unforeseen error."""
-        ...
-
-
-LISTED_WITHIN = 30.0
-"""Seconds after which a search that waits for a listing looks again, should nobody tell it before."""
+_INTERNAL_ERROR = Failed(Reason.INTERNAL_ERROR, Reason.INTERNAL_ERROR.sentence)
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """What the operator's settings say about every VaultSecret."""
-
-    dns_suffixes: tuple[str, ...]
-    recheck: timedelta
-    notice: timedelta
-    """How long before its date a secret counts as expiring."""
-
-
-class _Ending(NamedTuple):
-    """What came of a reconcile, the status that says so, and in how many seconds a restart is due."""
+class Attempt:
+    """How one attempt to sync ended, and why it read secrets, if it did."""
 
     outcome: Outcome
-    status: VaultSecretStatus
-    restart_in: float | None
+    read_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Reconciler:
-    """Makes targets what their VaultSecrets ask for.
+    """Reconciles VaultSecrets: each target holds what its spec selects in the vault."""
 
-    `seen` tells what polls know of a vault; `answered` tells them that it has given a value; `list_now` asks for a
-    listing, since somebody searches. `forget` is called with a VaultSecret that turns out to be going, since there may
-    be no other word of it.
-    """
-
-    vaultsecrets: VaultSecretCache
-    vaults: Vaults
-    cluster: KubeApi
-    targets: Targets
-    view: Callable[[str], VaultView]
-    answered: Callable[[str], None]
-    forget: Callable[[VaultSecretMeta], None]
-    list_now: Callable[[str], None]
-    writer: Writer
-    teller: Teller
-    restarter: Restarter
-    record: Record
-    limits: Limits
+    state: State
+    kube: KubeApi
+    vaults: VaultClients
+    recorder: Recorder
+    config: Config
     now: Callable[[], datetime]
     jitter: Jitter
 
-    async def work(self, key: ObjectKey, failures: int) -> Result:
-        """Reconcile the VaultSecret of that key, after so many failures in a row; tell when to come back."""
-        vault_secret = self.vaultsecrets.get(key)
-        if vault_secret is None:
-            return Result(None)
-        try:
-            ending = await self._end(vault_secret)
-        except ObjectGone:
-            self.forget(vault_secret)
-            return Result(None)
-        except NotYet:
-            self.list_now(vault_secret.spec.vault_url)
-            return Result(LISTED_WITHIN)
-        now, notice = self.now(), self.limits.notice
-        after = result_for(
-            vault_secret,
-            ending.outcome,
-            failures=failures + 1,
-            now=now,
-            recheck=self._recheck(vault_secret),
-            jitter=self.jitter,
-            moments=moments_of(ending.status, vault_secret.spec.refresh_interval, now=now, notice=notice),
-        )
-        return after if ending.restart_in is None else after.at_most(ending.restart_in)
-
-    async def _end(self, vault_secret: VaultSecret) -> _Ending:
-        """Try, and tell what came of it."""
+    async def reconcile(self, key: ObjectKey, failures: int) -> Result:
+        """Reconcile the VaultSecret of that key, after that many consecutive failures; return when to requeue it."""
+        found = self.state.vaultsecrets.find(key)
+        if found is None:
+            return Result.done()
+        if isinstance(found, UnreadableVaultSecret):
+            return await self._report_unreadable(found, failures)
         started = self.now()
-        outcome = await self._try(vault_secret)
-        now, view = self.now(), self.view(vault_secret.spec.vault_url)
+        attempt = await self._attempt(found)
+        try:
+            return await self._report(found, attempt, started, failures)
+        except ObjectGone as error:
+            return self._gone(found, error)
+        except Exception as error:  # noqa: BLE001  it is recorded, and reported in the condition
+            self.recorder.reconcile_error(key, error)
+            return await self._report(found, replace(attempt, outcome=_INTERNAL_ERROR), started, failures)
+
+    async def _attempt(self, vault_secret: VaultSecret) -> Attempt:
+        read_reason = None
+        try:
+            inputs = await self._gather(vault_secret)
+            read_reason = inputs.plan.read_reason
+            return Attempt(first_blocked(inputs) or await self._sync(inputs), read_reason)
+        except ObjectGone as error:
+            return Attempt(Gone(error.message), read_reason)
+        except ObjectChanged as error:
+            return Attempt(Waiting(error.message), read_reason)
+        except SyncError as error:
+            return Attempt(failed(error), read_reason)
+        except Exception as error:  # noqa: BLE001  a bug that one VaultSecret triggers must not stop the others
+            self.recorder.reconcile_error(vault_secret.key, error)
+            return Attempt(_INTERNAL_ERROR, read_reason)
+
+    async def _gather(self, vault_secret: VaultSecret) -> Inputs:
+        """Return the inputs of all decisions: the target, the VaultSecrets that compete for it, the vault's view."""
+        key = vault_secret.target_key
+        target = self.state.targets.get(key)
+        if target is None and not vault_secret.spec.suspend:
+            target = await self.kube.get_target(key)
+        competing = await self._competing(vault_secret, target)
+        view, now = self._view(vault_secret), self.now()
+        plan = plan_for(vault_secret, target, view, now=now, recheck=self._recheck(vault_secret))
+        return Inputs(vault_secret, target, competing, view, plan, self.config, now)
+
+    async def _competing(self, vault_secret: VaultSecret, target: Observed | None) -> tuple[VaultSecretMeta, ...]:
+        """Return every other VaultSecret that names the target, and one that owns it and was not observed yet."""
+        competing: tuple[VaultSecretMeta, ...] = tuple(self.state.vaultsecrets.competing(vault_secret))
+        owner = None if target is None else target.owner_uid
+        if owner is None or owner == vault_secret.metadata.uid or self.state.vaultsecrets.has_uid(owner):
+            return competing
+        unobserved = await self.kube.find_vaultsecret(vault_secret.key.namespace, uid=owner)
+        return competing if unobserved is None else (*competing, unobserved)
+
+    async def _sync(self, inputs: Inputs) -> Outcome:
+        """Read what is due, and write the target if that changes it."""
+        vault_secret, plan = inputs.vault_secret, inputs.plan
+        if plan.read_reason is None:
+            return await self._sync_in_place(inputs)
+        if plan.drift is not None or (inputs.target is None and vault_secret.status.target is not None):
+            # The garbage collector may be ahead of our watch: neither a target that it deleted nor an owner reference
+            # that it removed must be restored.
+            await self.kube.ensure_current(vault_secret)
+        readings: Readings = {}
+        deletions = Deletions()
+        for batch in plan.batches:
+            readings = {**readings, **await read_secrets(self.vaults, vault_secret.spec, batch)}
+            confirmed = self._confirmed_deletions(inputs, readings)
+            if not isinstance(confirmed, Deletions):
+                return confirmed
+            deletions = confirmed
+        self._mark_reachable(vault_secret)
+        readings = {one.ref.identity: readings[one.ref.identity] for one in plan.requests}
+        return first_blocked_reading(inputs, readings) or await self._write(inputs, readings, deletions)
+
+    async def _sync_in_place(self, inputs: Inputs) -> Outcome:
+        outcome = outcome_in_place(inputs)
+        if isinstance(outcome, Synced):
+            await delete_stale_targets(self.kube, self.state.targets, inputs.vault_secret)
+        return outcome
+
+    def _confirmed_deletions(self, inputs: Inputs, readings: Readings) -> Deletions | Failed | Waiting:
+        """Check deletions against the current view, which may be newer than that of the inputs."""
+        return confirmed_deletions(inputs, readings, self._view(inputs.vault_secret), now=self.now())
+
+    async def _write(self, inputs: Inputs, readings: Readings, deletions: Deletions) -> Outcome:
+        """Write what was read, or delete the target if no key is left."""
+        vault_secret, target = inputs.vault_secret, inputs.target
+        is_empty = all(isinstance(reading, MissingReading) for reading in readings.values())
+        if is_empty and deletions.confirmed and deletions.pending is None:
+            deleted = await delete_target(self.kube, vault_secret, target)
+            deleted |= bool(await delete_stale_targets(self.kube, self.state.targets, vault_secret))
+            return replace(pruned(readings, deletions.confirmed), change=Change.DELETED if deleted else Change.NONE)
+        if deletions.pending is not None:
+            carried = await self._carry_over(inputs, deletions)
+            if carried is None:
+                return deletions.pending
+            readings = {**readings, **carried}
+        present = {one.ref.identity: readings[one.ref.identity] for one in inputs.plan.requests if not one.unlisted}
+        desired = render_secret(vault_secret, present, inputs.view)
+        change = change_for(vault_secret, target, inputs.plan, desired)
+        if deletions.confirmed or change is Change.REMOVED:
+            # This deletes keys that are still in the spec.
+            await self.kube.ensure_current(vault_secret)
+            confirmed = self._confirmed_deletions(inputs, readings)
+            if not isinstance(confirmed, Deletions):
+                return confirmed
+        if change is not Change.NONE or annotation_changed(inputs.plan, desired):
+            await apply_target(self.kube, self.state.targets, vault_secret, target, desired)
+        deleted_targets = await delete_stale_targets(self.kube, self.state.targets, vault_secret)
+        refreshed = refresh_requested(vault_secret)
+        if refreshed is not None and searches(vault_secret.spec):
+            self._request_poll(vault_secret, after=self._view(vault_secret).polls)
+        synced = Synced(
+            secrets=desired.secrets,
+            keys=desired.keys,
+            change=change,
+            detail=" ".join([describe(change, target, inputs.plan, desired), *deleted_targets]),
+            left_out=left_out(vault_secret.spec, inputs.view),
+            missing=deletions.confirmed,
+            content_changed=content_changed(vault_secret, target, change, desired.secrets),
+            refreshed=refreshed,
+        )
+        return synced if deletions.pending is None else replace(deletions.pending, written=synced)
+
+    async def _carry_over(self, inputs: Inputs, deletions: Deletions) -> Mapping[SecretRef, AnyReading] | None:
+        """Return readings that keep the keys within their grace period; None if the target does not hold them."""
+        target, applied = inputs.target, None if inputs.target is None else inputs.target.applied
+        if target is None or applied is None or applied.spec_content != content_fingerprint(inputs.vault_secret):
+            # Another spec asks for another key, or another part of the secret, under the same version.
+            return None
+        if inputs.vault_secret.spec.target.replace_immutable:
+            # It would be deleted to be created again: if that failed in between, what it alone holds would be lost.
+            return None
+        data = await self.kube.get_target_data(inputs.vault_secret.target_key, observed=target)
+        # What another writer changed is not the secret's value, and must not pass for it.
+        ours = {key: value for key, value in data.items() if Field("data", key) in target.ours}
+        return carried_readings(inputs.plan, deletions.kept, ours)
+
+    async def _report(self, vault_secret: VaultSecret, attempt: Attempt, started: datetime, failures: int) -> Result:
+        """Report every outcome in one place: status, events, metrics, log; return when to requeue the key."""
+        outcome, now, view = attempt.outcome, self.now(), self._view(vault_secret)
+        if isinstance(outcome, Gone):
+            raise ObjectGone(Reason.CLUSTER_UNAVAILABLE, outcome.message)
+        if isinstance(outcome, Failed) and outcome.retry is Retry.LATER:
+            outcome = replace(outcome, refreshed=refresh_requested(vault_secret))
         status = status_after(
             vault_secret,
             outcome,
             now=now,
             polled_at=view.polled_at,
-            notice=self.limits.notice,
-            back=view.present(one.secret_name for one in vault_secret.status.missing),
+            notice=self.config.expiry_notice,
+            present=view.present(one.secret_name for one in vault_secret.status.missing),
         )
-        self.record.outcome(vault_secret, outcome, after=status, seconds=(now - started).total_seconds())
-        events, restart_in = [*events_for(vault_secret.status, status, outcome)], None
-        if not isinstance(outcome, Suspended):
-            followed = await self.restarter.follow(vault_secret, changed=status.content_change_time)
-            events += followed.events
-            status, restart_in = status.model_copy(update={"restarts": followed.restarts}), followed.seconds
-        untold = await self.teller.tell(vault_secret, status, events)
-        return _Ending(untold or outcome, status, restart_in)
+        seconds = (now - started).total_seconds()
+        self.recorder.reconciled(vault_secret, outcome, after=status, seconds=seconds, read_reason=attempt.read_reason)
+        rollouts = await self._restart_workloads(vault_secret, outcome, status.content_change_time)
+        status = status.model_copy(update={"restarts": rollouts.restarts})
+        events = [*events_for(vault_secret.status, status, outcome), *rollouts.events]
+        failure = await write_report(self.kube, self.state.vaultsecrets, self.recorder, vault_secret, status, events)
+        result = result_for(
+            vault_secret,
+            failure or outcome,
+            failures=failures + 1,
+            now=self.now(),
+            recheck=self._recheck(vault_secret),
+            jitter=self.jitter,
+            moments=moments_of(status, vault_secret.spec.refresh_interval, now=now, notice=self.config.expiry_notice),
+        )
+        if isinstance(outcome, Waiting) and outcome.after_poll is not None:
+            self._request_poll(vault_secret, after=outcome.after_poll)
+            if self._view(vault_secret).polls > outcome.after_poll:
+                result = result.at_most(MIN_RETRY)
+        return result if rollouts.requeue_after is None else result.at_most(rollouts.requeue_after)
 
-    async def _try(self, vault_secret: VaultSecret) -> Outcome:
+    async def _restart_workloads(
+        self, vault_secret: VaultSecret, outcome: Reported, changed: datetime | None
+    ) -> Rollouts:
+        if isinstance(outcome, Suspended):
+            return Rollouts(vault_secret.status.restarts, (), None)
+        return await restart_workloads(self.kube, self.recorder, vault_secret, changed=changed, now=self.now())
+
+    async def _report_unreadable(self, unreadable: UnreadableVaultSecret, failures: int) -> Result:
+        """Report that the spec is not accepted, and why; the target is not changed."""
+        meta, notice = unreadable.meta, self.config.expiry_notice
+        message = f"This version of vaultsync does not accept it: {unreadable.error}."
+        outcome = Failed(Reason.INVALID_SPEC, message)
+        status = status_of_unreadable(meta, outcome, now=self.now(), notice=notice)
+        self.recorder.reconciled(meta, outcome, after=status, seconds=0.0, read_reason=None)
+        events = events_for(meta.status, status, outcome)
         try:
-            return Suspended() if vault_secret.spec.suspend else await self._sync(vault_secret)
-        except (ObjectGone, NotYet):
-            raise
-        except SyncError as error:
-            outcome = failed(error)
-            in_vain = outcome.retry is Retry.LATER
-            return replace(outcome, refreshed=refresh_requested(vault_secret)) if in_vain else outcome
-        except Exception as error:  # noqa: BLE001  whatever breaks for one VaultSecret must not stop the others
-            self.record.bug(vault_secret, error)
-            return Failed(Reason.INTERNAL_ERROR, Reason.INTERNAL_ERROR.sentence)
+            failure = await write_report(self.kube, self.state.vaultsecrets, self.recorder, meta, status, events)
+        except ObjectGone as error:
+            return self._gone(meta, error)
+        if failure is None:
+            return Result.done()
+        return Result(backoff(failures + 1, jitter=self.jitter, at_least=failure.retry_after or 0.0), failed=True)
 
-    async def refuse(self, head: VaultSecretMeta, why: str) -> None:
-        """Tell people that a VaultSecret cannot be read, and why; its target stays as it is."""
-        outcome = Failed(Reason.INVALID_SPEC, f"This version of vaultsync does not accept it: {why}.")
-        status = status_of_unreadable(head, outcome, now=self.now(), notice=self.limits.notice)
-        self.record.outcome(head, outcome, after=status, seconds=0.0)
-        with suppress(ObjectGone):
-            await self.teller.tell(head, status, events_for(head.status, status, outcome))
-
-    def is_due(self, key: ObjectKey) -> bool:
-        """Tell, from what watches and polls know already, whether a reconcile would read or write."""
-        vault_secret = self.vaultsecrets.get(key)
-        if vault_secret is None or vault_secret.spec.suspend:
-            return False
-        observed, view = self.targets.get(vault_secret.target_key), self.view(vault_secret.spec.vault_url)
-        return self._plan(vault_secret, observed, view).why_read is not None
-
-    async def _sync(self, vault_secret: VaultSecret) -> Outcome:
-        spec, target = vault_secret.spec, vault_secret.target_key
-        check_vault(spec.vault_url, self.limits.dns_suffixes)
-        check_type(vault_secret)
-        observed = self.targets.get(target) or await self.cluster.observe(target)
-        check_target(vault_secret, observed, await self._rivals(vault_secret, observed))
-        view = self.view(spec.vault_url)
-        check_search(spec, view)
-        plan = self._plan(vault_secret, observed, view)
-        if plan.why_read is None and observed is not None:
-            return await self._in_place(vault_secret, observed, plan, view)
-        check_listing(spec, view)
-        if plan.tampering is not None or (observed is None and vault_secret.status.target is not None):
-            # The garbage collector may be quicker than our watch of VaultSecrets: what it took must not come back, nor
-            # must an owner reference that it took off.
-            await self.cluster.ensure_current(vault_secret)
-        check_brake(vault_secret, plan, view, now=self.now())
-        return await self._settle(vault_secret, observed, plan, await self._read(vault_secret, plan, view), view)
-
-    async def _read(self, vault_secret: VaultSecret, plan: Plan, view: VaultView) -> Readings:
-        """Read what is due, and then the rest, unless that would be in vain."""
-        fetch = Fetch(self.vaults, vault_secret.spec)
-        first, then = plan.steps
-        readings = await fetch.some(first)
-        confirmed_deletions(vault_secret, plan, readings, view, now=self.now())
-        readings |= await fetch.some(then)
-        if readings:
-            self.answered(vault_secret.spec.vault_url)
-        return {one.ref.identity: readings[one.ref.identity] for one in plan.wanted}
-
-    async def _settle(
-        self, vault_secret: VaultSecret, observed: Observed | None, plan: Plan, readings: Readings, view: VaultView
-    ) -> Synced | Pruned:
-        """Write what was read, as far as it is to be written."""
-        spec, asked = vault_secret.spec, refresh_requested(vault_secret)
-        check_listing_agrees(plan.wanted, readings, spec.vault_url)
-        check_active(readings, spec.vault_url)
-        missing = confirmed_deletions(vault_secret, plan, readings, view, now=self.now())
-        if missing and all(isinstance(reading, MissingReading) for reading in readings.values()):
-            went = await self.writer.delete(vault_secret, observed)
-            return replace(pruned(readings, missing), change=Change.DELETED if went else Change.NONE)
-        kept = {one.ref.identity: readings[one.ref.identity] for one in plan.wanted if not one.vanished}
-        desired = desired_secret(vault_secret, kept, view)
-        change = change_for(vault_secret, observed, plan, desired)
-        if change is not Change.NONE or must_remember(plan, desired):
-            takes_away = bool(missing) or change is Change.REMOVED
-            await self.writer.write(vault_secret, observed, desired, takes_away=takes_away)
-        cleared = await self.writer.delete_stale_targets(vault_secret)
-        if asked is not None and searches(spec):
-            self.list_now(spec.vault_url)
-        return Synced(
-            desired.secrets,
-            desired.keys,
-            change,
-            " ".join([detail_of(change, observed, plan, desired), *cleared]),
-            left_out(spec, view),
-            missing,
-            content_changed(vault_secret, observed, change, desired.secrets),
-            asked,
+    def _gone(self, vault_secret: VaultSecretMeta, error: ObjectGone) -> Result:
+        """Record that the VaultSecret is gone, and request a resync: there may be no watch event of the deletion."""
+        self.recorder.reconciled(
+            vault_secret, Gone(error.message), after=vault_secret.status, seconds=0.0, read_reason=None
         )
+        self.state.vaultsecrets.request_resync()
+        return Result.done()
 
-    async def _rivals(self, vault_secret: VaultSecret, observed: Observed | None) -> list[VaultSecretMeta]:
-        """Everybody else who wants the target, and who has it without our having heard of them, as after a restart."""
-        competing: list[VaultSecretMeta] = [*self.vaultsecrets.competing(vault_secret)]
-        holder = None if observed is None else observed.owner_uid
-        if holder is None or holder == vault_secret.metadata.uid or self.vaultsecrets.has_uid(holder):
-            return competing
-        unheard = await self.cluster.find_vault_secret(vault_secret.key.namespace, uid=holder)
-        return competing if unheard is None else [*competing, unheard]
+    def _mark_reachable(self, vault_secret: VaultSecret) -> None:
+        """Request a poll of a vault that has just returned a value although its last poll failed."""
+        view = self._view(vault_secret)
+        if view.last_poll_failed:
+            self._request_poll(vault_secret, after=view.polls)
 
-    def _plan(self, vault_secret: VaultSecret, observed: Observed | None, view: VaultView) -> Plan:
-        return plan_for(vault_secret, observed, view, now=self.now(), recheck=self._recheck(vault_secret))
+    def _request_poll(self, vault_secret: VaultSecret, *, after: int) -> None:
+        self.state.vaults.request_poll(vault_secret.spec.vault_url, after=after)
+
+    def _view(self, vault_secret: VaultSecret) -> VaultView:
+        return self.state.vaults.view(vault_secret.spec.vault_url)
 
     def _recheck(self, vault_secret: VaultSecret) -> timedelta:
-        return recheck_interval(vault_secret.metadata.uid, self.limits.recheck)
-
-    async def _in_place(self, vault_secret: VaultSecret, observed: Observed, plan: Plan, view: VaultView) -> Synced:
-        """Nothing to do, as far as we know: while the vault can't be asked, that is a failure too."""
-        if view.failure is not None:
-            raise view.failure.anew()
-        check_known_trouble(vault_secret.status, view.polled_at)
-        assert observed.applied is not None
-        is_listed = view.listing is not None
-        await self.writer.delete_stale_targets(vault_secret)
-        omitted = left_out(vault_secret.spec, view) if is_listed else vault_secret.status.left_out or 0
-        secrets = tuple(plan.known.values())
-        return Synced(
-            secrets,
-            applied_keys(vault_secret, observed.applied),
-            left_out=omitted,
-            missing=plan.missing,
-            content_changed=content_changed(vault_secret, observed, Change.NONE, secrets),
-        )
+        return recheck_interval(vault_secret.metadata.uid, self.config.recheck)

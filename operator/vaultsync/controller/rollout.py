@@ -1,147 +1,135 @@
-"""Restarts the workloads of a VaultSecret once the content of its Secret has changed, and tells how that went.
+"""Restarts the workloads of a VaultSecret when the content of its Secret has changed; `policy.rollout` decides when.
 
-When is decided by `policy.rollout`. A workload that cannot be restarted is told about and tried again; it is no reason
-to call the VaultSecret itself out of sync, since its Secret is as it should be.
+A workload that cannot be restarted is reported and retried; the VaultSecret itself stays in sync, since its Secret is.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Final
 
 from vaultsync.api import ObjectKey
-from vaultsync.api.restarts import Restart, WorkloadKind
-from vaultsync.api.v1alpha1 import StatusRestart, VaultSecret, VaultSecretMeta
+from vaultsync.api.v1alpha1 import Restart, StatusRestart, VaultSecret
 from vaultsync.errors import ObjectGone, SyncError
+from vaultsync.interfaces import KubeApi, Recorder
 from vaultsync.policy.requeue import MAX_RETRY
-from vaultsync.policy.rollout import Current, Due, NotBefore, Workload, after_look, before_look, entry_for
+from vaultsync.policy.rollout import Current, Due, NotBefore, after_observing, before_observing, entry_for
 from vaultsync.status.events import Event
 
 RESTARTED: Final = "Restarted"
 RESTART_FAILED: Final = "RestartFailed"
-"""The reasons of our events."""
+"""The reasons of the events."""
 
-MOMENT: Final = 5.0
-"""Seconds after which a workload that changed under our hands is looked at again: some change all the time."""
-
-
-class Workloads(Protocol):
-    """Where workloads live."""
-
-    async def observe(self, kind: WorkloadKind, key: ObjectKey) -> Workload | None:
-        """Look at a workload's metadata; None if there is no such workload. Raises `SyncError`."""
-        ...
-
-    async def restart(self, kind: WorkloadKind, key: ObjectKey, workload: Workload, *, at: datetime) -> bool:
-        """Have its pods replaced, as of that moment; False if it is not as observed any more. Raises `SyncError`."""
-        ...
-
-
-class Record(Protocol):
-    """Where restarts are counted and logged."""
-
-    def restarted(self, vault_secret: VaultSecretMeta, entry: StatusRestart) -> None:
-        """Count and log a restart, or, where the entry has a problem, that it could not be."""
-        ...
+CONFLICT_RETRY: Final = 5.0
+"""Seconds after which a workload is read again that was changed at the same time; some change continuously."""
 
 
 @dataclass(frozen=True, slots=True)
-class Followed:
-    """How the workloads fare: what the status says of them, what people are told, and when to come back."""
+class Rollouts:
+    """The entries of the status and the events about the workloads, and when to requeue the key."""
 
     restarts: tuple[StatusRestart, ...]
     events: tuple[Event, ...]
-    seconds: float | None
-    """Until it has to be followed again; None if not before the content changes again."""
+    requeue_after: float | None
+    """In seconds; None if nothing is due before the content changes again."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """How one workload fares."""
+    """The same for one workload."""
 
     entry: StatusRestart
     event: Event | None = None
-    seconds: float | None = None
+    requeue_after: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Restarter:
-    """Restarts workloads: each once for each change, never for the Secret's creation, and not more often than allowed.
+async def restart_workloads(
+    kube: KubeApi, recorder: Recorder, vault_secret: VaultSecret, *, changed: datetime | None, now: datetime
+) -> Rollouts:
+    """Restart each workload that `spec.restart` names, if it is due: once for each change of the content.
 
-    Asks the API server nothing as long as no restart is owed.
+    No request is sent while no restart is due.
+
+    Args:
+        kube: The API server.
+        recorder: Records restarts.
+        vault_secret: The VaultSecret, with the status that it had before this reconcile.
+        changed: The `content_change_time` of the status that follows from this reconcile.
+        now: The operator's clock.
+
+    Raises:
+        ObjectGone: The namespace is being deleted.
     """
-
-    workloads: Workloads
-    record: Record
-    now: Callable[[], datetime]
-
-    async def follow(self, vault_secret: VaultSecret, *, changed: datetime | None) -> Followed:
-        """Go a step further with each workload that `spec.restart` names.
-
-        Args:
-            vault_secret: The VaultSecret, with the status that it had before this reconcile.
-            changed: The `content_change_time` of the status that comes of this reconcile.
-
-        Raises:
-            GoingAway: There is nothing left to be done for this VaultSecret.
-        """
-        steps = [await self._follow_one(vault_secret, restart, changed) for restart in vault_secret.spec.restart]
-        return Followed(
-            restarts=tuple(step.entry for step in steps),
-            events=tuple(step.event for step in steps if step.event is not None),
-            seconds=min((step.seconds for step in steps if step.seconds is not None), default=None),
-        )
-
-    async def _follow_one(self, vault_secret: VaultSecret, restart: Restart, changed: datetime | None) -> _Step:
-        entry = entry_for(restart, vault_secret.status, changed=changed, now=self.now())
-        try:
-            return await self._step(vault_secret, restart, entry, changed)
-        except ObjectGone:
-            raise
-        except SyncError as error:
-            return self._failed(vault_secret, entry, error.message)
-
-    async def _step(
-        self, vault_secret: VaultSecret, restart: Restart, entry: StatusRestart, changed: datetime | None
-    ) -> _Step:
-        now = self.now()
-        match before_look(entry, changed=changed, now=now):
-            case Current(at):
-                return _Step(_as_of(restart, at))
-            case NotBefore(moment):
-                return _Step(entry, seconds=(moment - now).total_seconds())
-            case Due(change):
-                return await self._look(vault_secret, restart, entry, change)
-
-    async def _look(self, vault_secret: VaultSecret, restart: Restart, entry: StatusRestart, change: datetime) -> _Step:
-        key = ObjectKey(vault_secret.key.namespace, restart.name)
-        workload = await self.workloads.observe(restart.kind, key)
-        if workload is None:
-            return self._failed(vault_secret, entry, f"{restart.kind} {key} is to be restarted and does not exist.")
-        now = self.now()
-        match after_look(restart, workload, change=change, now=now):
-            case Current(at):
-                return _Step(_as_of(restart, at))
-            case NotBefore(moment):
-                return _Step(_as_of(restart, entry.at), seconds=(moment - now).total_seconds())
-            case Due():
-                if not await self.workloads.restart(restart.kind, key, workload, at=now):
-                    return _Step(entry, seconds=MOMENT)
-                return self._restarted(vault_secret, _as_of(restart, now))
-
-    def _restarted(self, vault_secret: VaultSecret, entry: StatusRestart) -> _Step:
-        self.record.restarted(vault_secret, entry)
-        secret = vault_secret.target_key.name
-        message = f"Restarted {entry.kind} {entry.name}, since what Secret {secret} holds has changed."
-        return _Step(entry, Event("Normal", RESTARTED, message, records_action=True))
-
-    def _failed(self, vault_secret: VaultSecret, entry: StatusRestart, problem: str) -> _Step:
-        """Tell a problem once; whoever waits for it to be put right should not have to wait for a day."""
-        failed = entry.model_copy(update={"problem": problem})
-        self.record.restarted(vault_secret, failed)
-        event = Event("Warning", RESTART_FAILED, problem) if entry.problem != problem else None
-        return _Step(failed, event, min(vault_secret.spec.refresh_interval.total_seconds(), MAX_RETRY))
+    steps = [
+        await _follow(kube, recorder, vault_secret, restart, changed, now) for restart in vault_secret.spec.restart
+    ]
+    return Rollouts(
+        restarts=tuple(step.entry for step in steps),
+        events=tuple(step.event for step in steps if step.event is not None),
+        requeue_after=min((step.requeue_after for step in steps if step.requeue_after is not None), default=None),
+    )
 
 
-def _as_of(restart: Restart, at: datetime) -> StatusRestart:
+async def _follow(
+    kube: KubeApi,
+    recorder: Recorder,
+    vault_secret: VaultSecret,
+    restart: Restart,
+    changed: datetime | None,
+    now: datetime,
+) -> _Step:
+    entry = entry_for(restart, vault_secret.status, changed=changed, now=now)
+    match before_observing(entry, changed=changed, now=now):
+        case Current(at):
+            return _Step(_entry(restart, at))
+        case NotBefore(moment):
+            return _Step(entry, requeue_after=(moment - now).total_seconds())
+        case Due(change):
+            try:
+                return await _restart(kube, recorder, vault_secret, restart, entry, change, now)
+            except ObjectGone:
+                raise
+            except SyncError as error:
+                return _failed(recorder, vault_secret, entry, error.message)
+
+
+async def _restart(
+    kube: KubeApi,
+    recorder: Recorder,
+    vault_secret: VaultSecret,
+    restart: Restart,
+    entry: StatusRestart,
+    change: datetime,
+    now: datetime,
+) -> _Step:
+    key = ObjectKey(vault_secret.key.namespace, restart.name)
+    workload = await kube.get_workload(restart.kind, key)
+    if workload is None:
+        return _failed(recorder, vault_secret, entry, f"{restart.kind} {key} cannot be restarted: it does not exist.")
+    match after_observing(restart, workload, change=change, now=now):
+        case Current(at):
+            return _Step(_entry(restart, at))
+        case NotBefore(moment):
+            return _Step(_entry(restart, entry.at), requeue_after=(moment - now).total_seconds())
+        case Due():
+            if not await kube.restart_workload(restart.kind, key, workload, at=now):
+                return _Step(entry, requeue_after=CONFLICT_RETRY)
+            return _restarted(recorder, vault_secret, _entry(restart, now))
+
+
+def _restarted(recorder: Recorder, vault_secret: VaultSecret, entry: StatusRestart) -> _Step:
+    recorder.workload_restarted(vault_secret, entry)
+    secret = vault_secret.target_key.name
+    message = f"Restarted {entry.kind} {entry.name}, since the content of Secret {secret} has changed."
+    return _Step(entry, Event("Normal", RESTARTED, message, records_action=True))
+
+
+def _failed(recorder: Recorder, vault_secret: VaultSecret, entry: StatusRestart, problem: str) -> _Step:
+    """Report a problem once, and retry at the refresh interval, but within `MAX_RETRY`."""
+    failed = entry.model_copy(update={"problem": problem})
+    recorder.workload_restarted(vault_secret, failed)
+    event = Event("Warning", RESTART_FAILED, problem) if entry.problem != problem else None
+    return _Step(failed, event, min(vault_secret.spec.refresh_interval.total_seconds(), MAX_RETRY))
+
+
+def _entry(restart: Restart, at: datetime) -> StatusRestart:
     return StatusRestart(kind=restart.kind, name=restart.name, at=at)

@@ -1,1 +1,1 @@
-"""Decisions: pure functions of values; no I/O, no clock, no library of the outside world."""
+"""Decisions: pure functions of values, without I/O, clock or third-party libraries."""

@@ -1,211 +1,265 @@
-"""What becomes of keys whose secrets the vault has no more: when they go, and when nothing goes at all.
+"""Decides when the keys of secrets that are missing from the vault are deleted; deletes nothing itself.
 
-A deletion is believed late and not blindly: a secret that is being recovered answers for seconds as if it were not
-there, and a vault that has lost most of its secrets has more likely been mistaken than emptied. Deletes nothing itself.
+Deletions propagate only after a grace period: a secret that is being recovered returns 404 for seconds. The deletion
+guard blocks them while most of a vault's secrets are missing at once, which is more likely an error than intended.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from kvsecrets import SecretValue
 from vaultsync.api import RELEASE_ANNOTATION
 from vaultsync.api.v1alpha1 import OnSourceDeleted, StatusMissing, VaultSecret
-from vaultsync.errors import NotYet, PendingDeletion, Reason
+from vaultsync.errors import Reason
+from vaultsync.policy.inputs import Inputs
 from vaultsync.policy.plan import Plan
 from vaultsync.policy.requests import disabled_finds
-from vaultsync.state.requests import SecretRequest, named_secrets
-from vaultsync.state.secrets import MissingReading, Reading, Readings, SecretRef
+from vaultsync.policy.waiting import failed_or_waiting
+from vaultsync.state.requests import SecretRequest
+from vaultsync.state.secrets import CarriedReading, MissingReading, Reading, Readings, SecretRef
 from vaultsync.state.vaults import Missing, VaultView
-from vaultsync.status.outcome import Pruned
+from vaultsync.status.outcome import Failed, Pruned, Waiting, failed
 
-PERSON_AHEAD = timedelta(minutes=5)
-"""By how much the clock of a person may be ahead of ours."""
+MAX_USER_CLOCK_SKEW = timedelta(minutes=5)
+"""By how much the clock of a user may be ahead of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deletions:
+    """Secrets that the vault had and has lost: those whose keys are deleted now, and those that are not due yet."""
+
+    confirmed: tuple[StatusMissing, ...] = ()
+    """Secrets whose keys are deleted now."""
+    pending: Failed | None = None
+    """What is reported while the keys of some of them are kept until the end of their grace period."""
+    kept: frozenset[SecretRef] = frozenset()
+    """The secrets whose keys are kept."""
 
 
 def confirmed_deletions(
-    vault_secret: VaultSecret, plan: Plan, readings: Readings, view: VaultView, *, now: datetime
-) -> tuple[StatusMissing, ...]:
-    """Say what is gone for good, so that its keys may go, too; of all that is wanted, or of a part that was read first.
+    inputs: Inputs, readings: Readings, view: VaultView, *, now: datetime
+) -> Deletions | Failed | Waiting:
+    """Return which keys may be deleted; also works for a part of the readings.
 
-    Raises:
-        NotThere: Something is not there and never was; the words are the vault's.
-        Vanished: Something is gone, and it is too early for its key to go, or too much is gone.
-        NotYet: It is not known yet how much is gone.
+    Args:
+        inputs: What the reconcile started with.
+        readings: What was read so far.
+        view: The current view of the vault. A poll may have ended since the reconcile started, and only its view has
+            the current losses.
+        now: The operator's clock.
+
+    Returns:
+        The deletions, or why nothing may be written: a secret does not exist and never did; the deletion guard has
+        tripped; all lost secrets are within their grace period; no poll has confirmed the loss yet.
     """
+    inputs = _without_recovered(inputs, readings)
+    vault_secret, plan = inputs.vault_secret, inputs.plan
     absent = {ref: reading for ref, reading in readings.items() if isinstance(reading, MissingReading)}
     lost: list[SecretRequest] = []
-    for one in plan.wanted:
-        if (reading := absent.get(one.ref.identity)) is None:
+    for one in plan.requests:
+        reading = absent.get(one.ref.identity)
+        if reading is None:
             continue
-        if _was_there(one, plan):
+        if _existed(one, plan):
             lost.append(one)
         elif not one.optional:
-            raise reading.why
-    if not lost:
-        return ()
-    missing = _missing(plan, lost, now)
-    _check_surveyed(vault_secret.spec.vault_url, view)
-    _brake(vault_secret, plan, missing, view, now=now)
-    required = [one for one in lost if not one.optional]
-    _wait(vault_secret, plan, required, absent, missing, now=now)
-    _check_missed(vault_secret.spec.vault_url, plan, lost, view)
-    return tuple({one.ref.name.lower(): missing[one.ref.name.lower()] for one in required}.values())
+            return failed(reading.error)
+    disabled = tuple(disabled_finds(vault_secret.spec, plan.known, view))
+    if not lost and not disabled:
+        return Deletions()
+    missing = _missing(plan, (*lost, *disabled), now)
+    blocked = _unconfirmed(inputs, lost, missing, view, now=now)
+    if blocked is not None:
+        return blocked
+    return _split(inputs, [*lost, *disabled], absent, missing, now=now)
 
 
-def check_brake(vault_secret: VaultSecret, plan: Plan, view: VaultView, *, now: datetime) -> None:
-    """Read nothing in vain while most of the vault is gone. Raises `Vanished`, if something is of what is wanted."""
+def deletions_held(inputs: Inputs) -> Failed | None:
+    """Return a failure for a VaultSecret that would lose keys while the deletion guard has tripped, else None."""
+    vault_secret, plan, view = inputs.vault_secret, inputs.plan, inputs.view
+    if plan.read_reason is None:
+        return None
     deletes = vault_secret.spec.on_source_deleted is OnSourceDeleted.DELETE
     lost = [
         one
-        for one in plan.wanted
-        if (one.vanished or _is_missed(one, plan, view)) and (one.optional or deletes) and _was_there(one, plan)
+        for one in plan.requests
+        if (one.unlisted or _is_missed(one, plan, view)) and (one.optional or deletes) and _existed(one, plan)
     ]
     lost += disabled_finds(vault_secret.spec, plan.known, view)
-    if lost:
-        _brake(vault_secret, plan, _missing(plan, lost, now), view, now=now)
+    return _held(vault_secret, plan, _missing(plan, lost, inputs.now), view, now=inputs.now) if lost else None
 
 
-def check_listing_agrees(wanted: Iterable[SecretRequest], readings: Readings, vault_url: str) -> None:
-    """Do nothing while a listing lacks what the vault gives all the same. Raises `NotYet`."""
-    for one in wanted:
-        if one.vanished and isinstance(readings[one.ref.identity], Reading):
-            raise NotYet(Reason.VAULT_FAILED, f"Vault {vault_url} gave {one.ref.name}, which it did not list.")
+def carried_readings(
+    plan: Plan, kept: Iterable[SecretRef], data: Mapping[str, SecretValue]
+) -> dict[SecretRef, CarriedReading] | None:
+    """Return the readings that keep the keys of lost secrets within their grace period; None if the target lacks some.
+
+    Args:
+        plan: Has the last-read state of the secrets.
+        kept: The lost secrets.
+        data: The part of the target's data that no other writer has changed, in base64.
+    """
+    carried: dict[SecretRef, CarriedReading] = {}
+    for ref in kept:
+        state = plan.known.get(ref)
+        if state is None or not (state.version is None or data.keys() >= set(state.keys)):
+            return None
+        if state.version is None:
+            continue  # the target holds nothing of it
+        carried[ref] = CarriedReading(state, {key: data[key] for key in state.keys})
+    return carried
 
 
 def pruned(readings: Readings, missing: tuple[StatusMissing, ...]) -> Pruned:
-    """Say why there is no target any more, in the vault's words about the first secret."""
+    """Return the outcome for a target without keys; its reason is that of the first lost secret."""
     gone = {one.secret_name for one in missing}
-    why = next(
-        reading.why
+    error = next(
+        reading.error
         for ref, reading in readings.items()
         if isinstance(reading, MissingReading) and ref.name.lower() in gone
     )
-    return Pruned(why.reason, why.message, missing)
+    return Pruned(error.reason, error.message, missing)
 
 
-def lost_names(vault_secrets: Iterable[VaultSecret], view: VaultView) -> set[str]:
-    """Which secrets are gone of those whose keys would go with them, by their names in lower case."""
-    return {name for name in known_names(vault_secrets) if _is_lost(name, view)}
+def _without_recovered(inputs: Inputs, readings: Readings) -> Inputs:
+    """Return the inputs without losses that are over: if a secret is lost again, its grace period starts again."""
+    plan = inputs.plan
+    unread = {one.ref.name.lower() for one in plan.requests if not isinstance(readings.get(one.ref.identity), Reading)}
+    recovered = {one.ref.name.lower() for one in plan.requests} - unread
+    missing = tuple(one for one in plan.missing if one.secret_name not in recovered)
+    return replace(inputs, plan=replace(plan, missing=missing))
 
 
-def known_names(vault_secrets: Iterable[VaultSecret]) -> set[str]:
-    """Which secrets fill keys that would go with them."""
-    return {name for vault_secret in vault_secrets for name in _deletable(vault_secret)}
+def _existed(request: SecretRequest, plan: Plan) -> bool:
+    """Return whether a secret existed before, in contrast to one that was never set."""
+    state = plan.known.get(request.ref.identity)
+    lost_before = {missing.secret_name for missing in plan.missing}
+    return (state is not None and state.version is not None) or request.ref.name.lower() in lost_before
 
 
-def _was_there(wanted: SecretRequest, plan: Plan) -> bool:
-    """Tell a secret that has gone from one that never was."""
-    state = plan.known.get(wanted.ref.identity)
-    gone_before = {missing.secret_name for missing in plan.missing}
-    return (state is not None and state.version is not None) or wanted.ref.name.lower() in gone_before
-
-
-def _is_missed(wanted: SecretRequest, plan: Plan, view: VaultView) -> bool:
-    """Tell whether a poll, too, has missed it, and that after it was last read."""
-    metadata, state = view.secrets.get(wanted.ref.name.lower()), plan.known.get(wanted.ref.identity)
+def _is_missed(request: SecretRequest, plan: Plan, view: VaultView) -> bool:
+    """Return whether a poll has found it missing, too, since it was last read."""
+    metadata, state = view.secrets.get(request.ref.name.lower()), plan.known.get(request.ref.identity)
     return isinstance(metadata, Missing) and (state is None or metadata.observed_at >= state.read_at)
 
 
 def _missing(plan: Plan, lost: Iterable[SecretRequest], now: datetime) -> dict[str, StatusMissing]:
-    """Since when what is lost has been missing, by its name in lower case."""
+    """Return since when each lost secret has been missing, by its name in lower case."""
     before = {missing.secret_name: missing for missing in plan.missing}
     names = dict.fromkeys(one.ref.name.lower() for one in lost)
     return {name: before.get(name) or StatusMissing(secret_name=name, since=now) for name in names}
 
 
-def _vanished(
-    reason: Reason,
-    message: str,
-    plan: Plan,
+def _all_missing(plan: Plan, missing: Mapping[str, StatusMissing]) -> tuple[StatusMissing, ...]:
+    """Return what is missing now, and what was missing before."""
+    return tuple({**{one.secret_name: one for one in plan.missing}, **missing}.values())
+
+
+def _unconfirmed(
+    inputs: Inputs,
+    lost: Iterable[SecretRequest],
     missing: Mapping[str, StatusMissing],
+    view: VaultView,
     *,
-    retry_after: float | None = None,
-) -> PendingDeletion:
-    """What is lost now, beside what went before."""
-    known = {**{one.secret_name: one for one in plan.missing}, **missing}
-    return PendingDeletion(reason, message, missing=tuple(known.values()), retry_after=retry_after)
-
-
-def _check_surveyed(vault_url: str, view: VaultView) -> None:
-    """Let nothing go before a poll has looked how much is gone."""
+    now: datetime,
+) -> Failed | Waiting | None:
+    """Block deletions until a poll confirms them, and the deletion guard has counted the losses."""
+    vault_url = inputs.vault_secret.spec.vault_url
     if view.losses is None:
-        raise view.unknown(f"Vault {vault_url} has not been looked through yet.")
-
-
-def _check_missed(vault_url: str, plan: Plan, lost: Iterable[SecretRequest], view: VaultView) -> None:
-    """Let nothing go before a poll has missed it, too, where polls look for it."""
+        return failed_or_waiting(view, f"Waiting for a complete poll of vault {vault_url}, which lost secrets.")
+    held = _held(inputs.vault_secret, inputs.plan, missing, view, now=now)
+    if held is not None:
+        return held
     for one in lost:
-        if one.ref.follows and not one.vanished and not _is_missed(one, plan, view):
-            raise view.unknown(f"No poll of vault {vault_url} has missed {one.ref.name} yet.")
+        name = one.ref.name.lower()
+        if one.unlisted:
+            unconfirmed = view.listing is not None and name in view.listing
+        else:
+            unconfirmed = one.ref.follows and not _is_missed(one, inputs.plan, view)
+        if unconfirmed:
+            return failed_or_waiting(
+                view, f"Waiting for a poll of vault {vault_url} that confirms the deletion of secret {one.ref.name}."
+            )
+    return None
 
 
-def _brake(
+def _held(
     vault_secret: VaultSecret, plan: Plan, missing: Mapping[str, StatusMissing], view: VaultView, *, now: datetime
-) -> None:
-    """Hold everything up while most of the vault is gone, but for what a person has released."""
+) -> Failed | None:
+    """Block everything while the deletion guard has tripped, except for losses that a user has released."""
     if view.losses is None or not view.losses.tripped:
-        return
-    released, complaint = _released_until(vault_secret, now)
+        return None
+    released, problem = _released_until(vault_secret, now)
     if released is not None and all(one.since <= released for one in missing.values()):
-        return
+        return None
     message = (
-        f"Most secrets of vault {vault_secret.spec.vault_url} whose keys would go with them have vanished together, so "
-        "nothing is deleted; the Secret stays as it is. If they are meant to be gone: kubectl annotate vaultsecret "
-        f"-n {vault_secret.key.namespace} {vault_secret.key.name} --overwrite "
-        f'{RELEASE_ANNOTATION}="$(date -u +%FT%TZ)".{complaint}'
+        f"Most secrets of vault {vault_secret.spec.vault_url} whose keys would be deleted with them went missing "
+        "at once, so nothing is deleted; the Secret stays as it is. If this is intended: kubectl annotate "
+        f"vaultsecret -n {vault_secret.key.namespace} {vault_secret.key.name} --overwrite "
+        f'{RELEASE_ANNOTATION}="$(date -u +%FT%TZ)".{problem}'
     )
-    raise _vanished(Reason.DELETION_HELD, message, plan, missing)
+    return Failed(Reason.DELETION_HELD, message, missing=_all_missing(plan, missing))
 
 
 def _released_until(vault_secret: VaultSecret, now: datetime) -> tuple[datetime | None, str]:
-    """Read the annotation: the moment up to which losses are released, or a complaint about it."""
+    """Return the time until which the annotation releases losses, and a sentence for an invalid annotation."""
     text = vault_secret.metadata.annotations.get(RELEASE_ANNOTATION)
     if text is None:
         return None, ""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        return None, " What the annotation holds now is no moment."
+        return None, " The annotation's present value is not a time."
     if moment.tzinfo is None:
-        return None, " What the annotation holds now is a moment without a time zone."
-    if moment > now + PERSON_AHEAD:
-        return None, " What the annotation holds now lies in the future."
+        return None, " The annotation's present value is a time without a time zone."
+    if moment > now + MAX_USER_CLOCK_SKEW:
+        return None, " The annotation's present value is in the future."
     return moment, ""
 
 
-def _wait(
-    vault_secret: VaultSecret,
-    plan: Plan,
+def _split(
+    inputs: Inputs,
     lost: Sequence[SecretRequest],
     absent: Mapping[SecretRef, MissingReading],
     missing: Mapping[str, StatusMissing],
     *,
     now: datetime,
-) -> None:
-    """Let nothing go before its time."""
-    waiting = [
-        (missing[one.ref.name.lower()].since + vault_secret.spec.delete_after, absent[one.ref.identity].why)
-        for one in lost
-    ]
-    early = [(moment, why) for moment, why in waiting if moment > now]
-    if not early:
-        return
-    moment, why = early[0]
-    message = f"{why.message} Its key goes at {moment:%Y-%m-%d %H:%M:%S} UTC, unless the secret is back by then."
-    last = max(moment for moment, _ in early)
-    raise _vanished(why.reason, message, plan, missing, retry_after=(last - now).total_seconds())
+) -> Deletions | Failed:
+    """Split required secrets by whether their grace period is over; one whose key is deleted already has none left."""
+    plan, delete_after = inputs.plan, inputs.vault_secret.spec.delete_after
+    confirmed: dict[str, StatusMissing] = {}
+    pending: list[tuple[datetime, SecretRequest]] = []
+    for one in lost:
+        if one.optional:
+            continue
+        entry, state = missing[one.ref.name.lower()], plan.known.get(one.ref.identity)
+        is_deleted = state is not None and state.version is None
+        if entry.since + delete_after > now and not is_deleted:
+            pending.append((entry.since + delete_after, one))
+        else:
+            confirmed[entry.secret_name] = entry
+    if not pending:
+        return Deletions(tuple(confirmed.values()))
+    deadline, first = min(pending, key=lambda entry: (entry[0], entry[1].ref.name))
+    error = absent[first.ref.identity].error
+    failure = Failed(
+        error.reason,
+        f"{error.message} Its key is deleted at {deadline:%Y-%m-%d %H:%M:%S} UTC, unless the secret is back by then.",
+        retry_after=(deadline - now).total_seconds(),
+        missing=_all_missing(plan, missing),
+    )
+    # The version before the newest goes with it, although that one may be missing by itself.
+    names = {one.ref.name.lower() for _, one in pending}
+    kept = {
+        one.ref.identity for one in lost if one.ref.name.lower() in names and (one.ref.previous or not one.optional)
+    }
+    if not confirmed and not _fills_keys(plan, {one.ref.identity for one in lost} - kept):
+        return failure
+    return Deletions(tuple(confirmed.values()), failure, frozenset(kept))
 
 
-def _deletable(vault_secret: VaultSecret) -> set[str]:
-    spec = vault_secret.spec
-    names = {entry.secret_name.lower() for entry in vault_secret.status.entries if entry.version is not None}
-    if spec.on_source_deleted is OnSourceDeleted.DELETE:
-        return names
-    return names - {wanted.ref.name.lower() for wanted in named_secrets(spec) if not wanted.optional}
-
-
-def _is_lost(name: str, view: VaultView) -> bool:
-    metadata = view.secrets.get(name)
-    if metadata is None and view.listing is not None:
-        listed = view.listing.get(name)
-        return listed is None or not listed.readable
-    return isinstance(metadata, Missing)
+def _fills_keys(plan: Plan, refs: Iterable[SecretRef]) -> bool:
+    """Return whether the target has keys of some of these secrets."""
+    states = (plan.known.get(ref) for ref in refs)
+    return any(state is not None and state.version is not None and state.keys for state in states)

@@ -1,4 +1,4 @@
-"""What writing a target is: the word for it, the sentence that tells it, and whether pods read something else now."""
+"""What a write changes in a target: the kind of change, its description, whether the content differs; writes none."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -14,13 +14,13 @@ from vaultsync.status.outcome import Change
 
 _WRITTEN = {
     Change.CREATED: "Created the Secret with ",
-    Change.UPDATED: "Wrote the Secret as the VaultSecret asks, with ",
-    Change.HEALED: "The Secret had been deleted; wrote it again with ",
+    Change.UPDATED: "Updated the Secret to the changed spec, with ",
+    Change.HEALED: "The Secret had been deleted; created it again with ",
 }
 
 
 def change_for(vault_secret: VaultSecret, observed: Observed | None, plan: Plan, desired: Desired) -> Change:
-    """Say what writing the desired target would be, `NONE` if it is there already."""
+    """Return the kind of change that writes the desired target; `NONE` if it is in place."""
     if observed is None:
         written = vault_secret.status.target
         return Change.HEALED if written and written.name == vault_secret.target_key.name else Change.CREATED
@@ -28,7 +28,7 @@ def change_for(vault_secret: VaultSecret, observed: Observed | None, plan: Plan,
         return Change.ADOPTED
     if plan.spec_changed:
         return Change.UPDATED
-    if plan.tampering is not None:
+    if plan.drift is not None:
         return Change.HEALED
     changed = _rotated(observed, desired)
     if not changed:
@@ -36,42 +36,42 @@ def change_for(vault_secret: VaultSecret, observed: Observed | None, plan: Plan,
     return Change.REMOVED if any(state.version is None for state in changed) else Change.ROTATED
 
 
-def must_remember(plan: Plan, desired: Desired) -> bool:
-    """Tell whether the target has to be written for its annotation's sake, since something else was read.
+def annotation_changed(plan: Plan, desired: Desired) -> bool:
+    """Return whether the target must be written only to update its annotation.
 
-    The status tells of later readings by the keys that they fill: what fills none is known from the annotation alone.
+    The status has later readings by key, so those of secrets without keys are recorded in the annotation alone.
     """
     return any(not state.keys and plan.known.get(state.ref.identity) != state for state in desired.secrets)
 
 
-def detail_of(change: Change, observed: Observed | None, plan: Plan, desired: Desired) -> str:
-    """Tell in a sentence what was done, by keys and versions."""
+def describe(change: Change, observed: Observed | None, plan: Plan, desired: Desired) -> str:
+    """Return a sentence about what was done, with keys and versions; empty if nothing was."""
     if observed is None or change is Change.UPDATED:
         return _WRITTEN[change] + _versions(desired.secrets)
     if change is Change.ADOPTED:
         return _adopted(observed, desired)
     if change is Change.HEALED:
-        assert plan.tampering is not None
-        return f"{plan.tampering.text[0].upper()}{plan.tampering.text[1:]}; restored it."
+        assert plan.drift is not None
+        return f"{plan.drift.text[0].upper()}{plan.drift.text[1:]}; restored it."
     return _moved(_rotated(observed, desired)) if change is not Change.NONE else ""
 
 
 def content_changed(
     vault_secret: VaultSecret, observed: Observed | None, change: Change, secrets: Iterable[SecretState]
 ) -> bool:
-    """Tell whether what pods read is something else than what people were last told that they read.
+    """Return whether the content differs from what the status last reported, so that workloads need a restart.
 
-    Also where nothing is written now: an operator may have ended between writing the target and telling of it.
+    That may be so though nothing is written: an operator may have stopped between writing target and status.
     """
     if change in {Change.ADOPTED, Change.CREATED}:
         return change is Change.ADOPTED
     applied = None if observed is None else observed.applied
-    # Another spec is only written by an update: elsewhere there is no second one to be told apart.
-    content = applied.content if applied is not None and change is Change.UPDATED else None
+    # Only an update writes another spec.
+    content = applied.spec_content if applied is not None and change is Change.UPDATED else None
     if content is not None and content != content_fingerprint(vault_secret):
         return True
-    told = {entry.key: entry.version for entry in vault_secret.status.entries}
-    before = told or _versions_by_key(() if applied is None else applied.secrets)
+    reported = {entry.key: entry.version for entry in vault_secret.status.entries}
+    before = reported or _versions_by_key(() if applied is None else applied.secrets)
     return bool(before) and before != _versions_by_key(secrets)
 
 
@@ -80,12 +80,12 @@ def _versions_by_key(secrets: Iterable[SecretState]) -> dict[str, str | None]:
 
 
 def _adopted(observed: Observed, desired: Desired) -> str:
-    """Say whose it was, and what became of their keys."""
+    """Return who wrote it before, and which keys are replaced or removed."""
     keys = {field.name for field in observed.foreign}
-    deeds = {"replaced": keys & desired.keys, "removed": keys - desired.keys}
-    told = [f"{deed} {', '.join(sorted(names))}" for deed, names in deeds.items() if names]
-    whose = f", written by {', '.join(observed.managers)}" if observed.managers else ""
-    return f"Took over the Secret{whose}: {'; '.join(told) or 'it had no keys'}; wrote {_versions(desired.secrets)}"
+    actions = {"replaced": keys & desired.keys, "removed": keys - desired.keys}
+    parts = [f"{action} {', '.join(sorted(names))}" for action, names in actions.items() if names]
+    writers = f", written by {', '.join(observed.managers)}" if observed.managers else ""
+    return f"Adopted the Secret{writers}: {'; '.join(parts) or 'it had no keys'}; wrote {_versions(desired.secrets)}"
 
 
 def _moved(changed: Iterable[SecretState]) -> str:
@@ -97,7 +97,7 @@ def _moved(changed: Iterable[SecretState]) -> str:
 
 
 def _rotated(observed: Observed, desired: Desired) -> tuple[SecretState, ...]:
-    """What the target does not hold yet, and what it holds no longer."""
+    """Return the secrets that the target does not hold yet, and those that it must not hold any more."""
     before = observed.applied.by_ref if observed.applied is not None else {}
     after = {state.ref.identity: state for state in desired.secrets}
     changed = [state for ref, state in after.items() if _content(before.get(ref)) != _content(state)]
@@ -110,5 +110,7 @@ def _content(state: SecretState | None) -> tuple[str | None, tuple[str, ...]] | 
 
 
 def _versions(secrets: Iterable[SecretState]) -> str:
-    told = (f"{', '.join(state.keys) or 'no key'} ({state.ref.name} {state.version or 'absent'})" for state in secrets)
-    return ", ".join(told) + "."
+    parts = (
+        f"{', '.join(state.keys) or 'no key'} ({state.ref.name} {state.version or 'missing'})" for state in secrets
+    )
+    return ", ".join(parts) + "."

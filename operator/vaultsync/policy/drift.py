@@ -1,4 +1,4 @@
-"""Which fields of a target other writers changed."""
+"""Drift: which fields of a target other writers changed, by its metadata alone; corrects nothing."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,31 +6,32 @@ from typing import Any
 from vaultsync.api import API_VERSION, APPLIED_ANNOTATION, KIND, MANAGED_BY, MANAGED_BY_LABEL, OWNER_UID_LABEL
 from vaultsync.api.v1alpha1 import OnDelete, VaultSecret
 from vaultsync.state.applied import applied_keys
+from vaultsync.state.desired import Desired
 from vaultsync.state.observed import Field, Observed
 
 
 @dataclass(frozen=True, slots=True)
-class Tampering:
-    """What others did to a target of ours."""
+class Drift:
+    """What other writers changed in a target of ours."""
 
     fields: tuple[Field, ...]
-    """Fields of ours that somebody changed or removed."""
+    """Fields of ours that were changed or removed."""
     added: tuple[str, ...]
-    """Keys that somebody added."""
+    """Keys that were added."""
     managers: tuple[str, ...]
-    """Under which field managers' names."""
+    """The field managers that have written to the target."""
 
     @property
     def text(self) -> str:
-        """Tell it in one sentence, by names alone."""
-        changed = [_called(field) for field in self.fields]
-        deeds = [f"changed or removed {', '.join(changed)}"] if changed else []
-        deeds += [f"added {', '.join(self.added)}"] if self.added else []
-        who = f"field manager {', '.join(self.managers)}" if self.managers else "somebody"
-        return f"{who} {' and '.join(deeds)}"
+        """The drift as part of a sentence; it has names, never values."""
+        changed = [_name_of(field) for field in self.fields]
+        actions = [f"changed or removed {', '.join(changed)}"] if changed else []
+        actions += [f"added {', '.join(self.added)}"] if self.added else []
+        writer = f"field manager {', '.join(self.managers)}" if self.managers else "another writer"
+        return f"{writer} {' and '.join(actions)}"
 
 
-def _called(field: Field) -> str:
+def _name_of(field: Field) -> str:
     match field.area:
         case "data":
             return field.name
@@ -40,8 +41,8 @@ def _called(field: Field) -> str:
             return f"{field.area}/{field.name}"
 
 
-def tampering_with(vault_secret: VaultSecret, observed: Observed) -> Tampering | None:
-    """Tell what others changed of a target that we applied, or None while it is intact."""
+def drift_of(vault_secret: VaultSecret, observed: Observed) -> Drift | None:
+    """Return what other writers changed in a target that we applied; None while it is intact."""
     if observed.applied is None:
         return None
     keys = applied_keys(vault_secret, observed.applied)
@@ -50,11 +51,16 @@ def tampering_with(vault_secret: VaultSecret, observed: Observed) -> Tampering |
     if not missing and not added:
         return None
     managers = {observed.foreign[field] for field in observed.foreign} or set(observed.managers)
-    return Tampering(missing, added, tuple(sorted(managers)))
+    return Drift(missing, added, tuple(sorted(managers)))
+
+
+def foreign_keys(written: Observed, desired: Desired) -> tuple[str, ...]:
+    """Return keys that other managers own in the target, sorted: an apply, even a forced one, does not remove them."""
+    return tuple(sorted(field.name for field in written.foreign if field.name not in desired.keys))
 
 
 def expected_fields(vault_secret: VaultSecret, keys: frozenset[str]) -> frozenset[Field]:
-    """Every field of the target that must be ours while nobody tampers with it; `keys` are those of its data."""
+    """Return every field of an intact target that we own; `keys` are those of its data."""
     labels, annotations = target_labels(vault_secret), vault_secret.spec.target.annotations
     fields = {Field("data", key) for key in keys}
     fields |= {Field("labels", name) for name in labels}
@@ -64,7 +70,7 @@ def expected_fields(vault_secret: VaultSecret, keys: frozenset[str]) -> frozense
 
 
 def target_labels(vault_secret: VaultSecret) -> dict[str, str]:
-    """Return the target's labels: those of the spec, and ours."""
+    """Return the labels of the target: those of the spec, and ours."""
     return {
         **vault_secret.spec.target.labels,
         MANAGED_BY_LABEL: MANAGED_BY,
@@ -73,7 +79,7 @@ def target_labels(vault_secret: VaultSecret) -> dict[str, str]:
 
 
 def owner_references(vault_secret: VaultSecret) -> list[dict[str, Any]]:
-    """Let the garbage collector delete the target with its VaultSecret, unless it is to be retained."""
+    """Return the target's owner references, by which the garbage collector deletes it; none with `onDelete: Retain`."""
     if vault_secret.spec.on_delete is OnDelete.RETAIN:
         return []
     return [

@@ -1,47 +1,46 @@
-"""Who may do what: which vaults are spoken to, and which Secrets are ours to write; reads nothing itself."""
-
-from collections.abc import Iterable
+"""Who owns a Secret, and which of several VaultSecrets may write it; reads nothing itself."""
 
 from vaultsync.api import ObjectKey
 from vaultsync.api.v1alpha1 import VaultSecret, VaultSecretMeta
-from vaultsync.errors import Reason, SyncError
+from vaultsync.errors import Reason
+from vaultsync.policy.inputs import Inputs
 from vaultsync.state.observed import Observed
+from vaultsync.status.outcome import Failed
 
 
-def check_target(vault_secret: VaultSecret, observed: Observed | None, competing: Iterable[VaultSecretMeta]) -> None:
-    """Refuse a target that is somebody else's.
-
-    `rivals` are the other VaultSecrets that want the same target: the oldest wins, so that the answer does not depend
-    on who came by first.
-    """
-    competing = tuple(competing)
-    for rival in competing:
-        if _age(rival) < _age(vault_secret):
-            raise _conflict(
+def competing_vaultsecret(inputs: Inputs) -> Failed | None:
+    """Block a target that an older VaultSecret names: the oldest wins, so that the order of events does not matter."""
+    vault_secret = inputs.vault_secret
+    for other in inputs.competing:
+        if _age(other) < _age(vault_secret):
+            return _conflict(
                 vault_secret.target_key,
-                f"belongs to VaultSecret {rival.key.name}, which is older; choose another target.name",
+                f"belongs to VaultSecret {other.key.name}, which is older; choose another target.name",
             )
-    if observed is None or is_ours(vault_secret, observed) or vault_secret.spec.target.adopt:
-        return
-    raise _conflict(
+    return None
+
+
+def foreign_target(inputs: Inputs) -> Failed | None:
+    """Block a target that we did not create, unless `target.adopt` is set."""
+    vault_secret, target = inputs.vault_secret, inputs.target
+    if target is None or is_ours(vault_secret, target) or vault_secret.spec.target.adopt:
+        return None
+    return _conflict(
         vault_secret.target_key,
-        f"{_whose(observed)}; choose another target.name, delete it, or set target.adopt: true to take it over",
+        f"{_owner_of(target)}; choose another target.name, delete it, or set target.adopt: true to take it over",
     )
 
 
 def is_ours(vault_secret: VaultSecret, observed: Observed) -> bool:
-    """Tell whether we made it: it holds fields that we applied, or says that it belongs to this very VaultSecret.
+    """Return whether we created it: it has fields that we applied, or names this very VaultSecret as its owner.
 
-    That it carries our label does not tell: whoever copies a Secret copies its labels along.
+    Our label alone proves nothing: a copy of a Secret has its labels too.
     """
     return bool(observed.ours) or (observed.managed and observed.owner_uid == vault_secret.metadata.uid)
 
 
 def is_written_for(vault_secret: VaultSecret, observed: Observed) -> bool:
-    """Tell whether we wrote a Secret for this very VaultSecret.
-
-    Labels alone do not tell: whoever copies a Secret copies them along.
-    """
+    """Return whether we wrote a Secret for this very VaultSecret; labels alone do not prove it."""
     return observed.owner_uid == vault_secret.metadata.uid and observed.managed and bool(observed.ours)
 
 
@@ -49,7 +48,7 @@ def _age(vault_secret: VaultSecretMeta) -> tuple[float, str]:
     return vault_secret.metadata.creation_timestamp.timestamp(), vault_secret.metadata.uid
 
 
-def _whose(observed: Observed) -> str:
+def _owner_of(observed: Observed) -> str:
     if observed.owners:
         return "is owned by " + ", ".join(f"{owner.kind} {owner.name}" for owner in observed.owners)
     if observed.managers:
@@ -57,5 +56,5 @@ def _whose(observed: Observed) -> str:
     return "exists already"
 
 
-def _conflict(target: ObjectKey, why: str) -> SyncError:
-    return SyncError(Reason.TARGET_CONFLICT, f"Secret {target} {why}.")
+def _conflict(target: ObjectKey, why: str) -> Failed:
+    return Failed(Reason.TARGET_CONFLICT, f"Secret {target} {why}.")

@@ -1,6 +1,6 @@
-"""What one reconcile has to do: which entries to read, and why; whether the target has been tampered with.
+"""Plans one reconcile: which secrets to read, and why; reads nothing itself.
 
-If one entry must be read, all are: the target is one consistent picture, and values are not kept.
+If one secret must be read, all are: a target is written from one set of reads, and values are not kept.
 """
 
 from collections.abc import Mapping
@@ -10,106 +10,115 @@ from datetime import datetime, timedelta
 from vaultsync.api import APPLIED_ANNOTATION, REFRESH_ANNOTATION
 from vaultsync.api.v1alpha1 import StatusEntry, StatusMissing, VaultSecret
 from vaultsync.policy.changes import due
-from vaultsync.policy.drift import Tampering, tampering_with
-from vaultsync.policy.requests import vanished_finds, wanted_secrets
+from vaultsync.policy.drift import Drift, drift_of
+from vaultsync.policy.requests import requested_secrets, unlisted_finds
 from vaultsync.state.applied import fingerprint
 from vaultsync.state.observed import Field, Observed
 from vaultsync.state.requests import SecretRequest, searches
 from vaultsync.state.secrets import SecretRef, SecretState
 from vaultsync.state.vaults import VaultView
 
-_MAX_ASKING = 256
+_MAX_REFRESH_TEXT = 256
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be done, and why: `known` is what is remembered of the wanted secrets."""
+    """Which secrets are read, and why; `known` is their last-read state."""
 
-    wanted: tuple[SecretRequest, ...]
+    requests: tuple[SecretRequest, ...]
     known: Mapping[SecretRef, SecretState]
-    why_read: str | None
+    read_reason: str | None
+    """Why secrets are read, with the name of the first that is due; None if none is read."""
     missing: tuple[StatusMissing, ...] = ()
-    """What the vault has no more, as far as is known, and since when."""
-    first: frozenset[SecretRef] = frozenset()
-    """What is due itself: where one of these cannot be read, the others need not be."""
+    """The secrets that are known to be missing, and since when."""
+    due: frozenset[SecretRef] = frozenset()
+    """The secrets that are due themselves: if one of these cannot be read, the others are not read."""
     spec_changed: bool = False
-    tampering: Tampering | None = None
+    drift: Drift | None = None
 
     @property
-    def steps(self) -> tuple[tuple[SecretRequest, ...], tuple[SecretRequest, ...]]:
-        """What is read first, and what after it."""
-        first = tuple(one for one in self.wanted if one.ref.identity in self.first)
-        return first, tuple(one for one in self.wanted if one not in first)
+    def batches(self) -> tuple[tuple[SecretRequest, ...], ...]:
+        """The secrets that are read first, and those that are read after them."""
+        first = tuple(one for one in self.requests if one.ref.identity in self.due)
+        return first, tuple(one for one in self.requests if one not in first)
 
 
 def plan_for(
     vault_secret: VaultSecret, observed: Observed | None, view: VaultView, *, now: datetime, recheck: timedelta
 ) -> Plan:
-    """Decide what to read, from how things are."""
+    """Decide what to read, from the current state.
+
+    Args:
+        vault_secret: The VaultSecret.
+        observed: Its target; None if it does not exist.
+        view: The view of its vault.
+        now: The operator's clock.
+        recheck: The recheck interval of this VaultSecret.
+    """
     known = last_read_state(vault_secret, observed)
-    wanted = (*wanted_secrets(vault_secret.spec, view), *vanished_finds(vault_secret.spec, known, view))
-    missing = vault_secret.status.missing if observed is None or _is_of(vault_secret, observed) else ()
-    plan = Plan(wanted, known, None, missing)
+    requests = (*requested_secrets(vault_secret.spec, view), *unlisted_finds(vault_secret.spec, known, view))
+    missing = vault_secret.status.missing if observed is None or _describes(vault_secret, observed) else ()
+    plan = Plan(requests, known, None, missing)
     if observed is None:
-        return replace(plan, why_read="the Secret is not there")
+        return replace(plan, read_reason="the Secret does not exist")
     if observed.applied is None and observed.ours and _is_known_to_be_ours(vault_secret, observed):
-        spoiled = Tampering((Field("annotations", APPLIED_ANNOTATION),), (), observed.managers)
-        return replace(plan, why_read="the Secret was tampered with", tampering=spoiled)
+        lost = Drift((Field("annotations", APPLIED_ANNOTATION),), (), observed.managers)
+        return replace(plan, read_reason="the Secret has drifted", drift=lost)
     if observed.applied is None or observed.applied.spec != fingerprint(vault_secret):
-        return replace(plan, why_read="the VaultSecret asks for something else", spec_changed=True)
-    tampering = tampering_with(vault_secret, observed)
-    if tampering is not None:
-        return replace(plan, why_read="the Secret was tampered with", tampering=tampering)
+        return replace(plan, read_reason="the spec of the VaultSecret has changed", spec_changed=True)
+    drift = drift_of(vault_secret, observed)
+    if drift is not None:
+        return replace(plan, read_reason="the Secret has drifted", drift=drift)
     if refresh_requested(vault_secret) is not None:
-        return replace(plan, why_read="somebody asked for it")
+        return replace(plan, read_reason="a refresh was requested")
     reasons = _reasons(vault_secret, plan, view, now=now, recheck=recheck)
-    return replace(plan, why_read=next(iter(reasons.values()), None), first=frozenset(reasons))
+    return replace(plan, read_reason=next(iter(reasons.values()), None), due=frozenset(reasons))
 
 
 def _reasons(
     vault_secret: VaultSecret, plan: Plan, view: VaultView, *, now: datetime, recheck: timedelta
 ) -> dict[SecretRef, str]:
-    """Why something must be read, by what is due."""
+    """Return why secrets must be read, by the secret that is due."""
     searching = bool(searches(vault_secret.spec))
     if searching and view.listing is None:
-        # Nobody has listed the vault yet. What was found last time is still wanted, as far as we know.
+        # The vault was not listed yet: nothing is due before it is known what the searches find.
         return {}
-    refs = {one.ref.identity for one in plan.wanted if not one.vanished}
+    refs = {one.ref.identity for one in plan.requests if not one.unlisted}
     missing = {one.secret_name for one in plan.missing}
     reasons: dict[SecretRef, str] = {}
-    for one in plan.wanted:
+    for one in plan.requests:
         state = plan.known.get(one.ref.identity)
         in_doubt = state is not None and state.version is not None and one.ref.name.lower() in missing
-        # What had vanished and was recovered looks to a poll as ever.
-        reason = "had vanished" if in_doubt else due(one.ref, state, view, now=now, recheck=recheck)
+        # A secret that was deleted and recovered has unchanged metadata.
+        reason = "it was missing" if in_doubt else due(one.ref, state, view, now=now, recheck=recheck)
         if reason is not None:
             reasons[one.ref.identity] = f"{one.ref.name}: {reason}"
-    gone = {ref: f"{ref.name}: not found any more" for ref in plan.known if ref not in refs} if searching else {}
+    gone = {ref: f"{ref.name}: no longer found" for ref in plan.known if ref not in refs} if searching else {}
     return reasons | gone
 
 
 def _is_known_to_be_ours(vault_secret: VaultSecret, observed: Observed) -> bool:
-    """Tell it from one that outlived another VaultSecret and was let go of: taking that up is no healing."""
+    """Return whether a target without annotation is ours, and not one that another VaultSecret left behind."""
     return vault_secret.status.target is not None or observed.owner_uid == vault_secret.metadata.uid
 
 
 def refresh_requested(vault_secret: VaultSecret) -> str | None:
-    """The text of the annotation by which somebody asks for everything to be read again, unless that was done.
+    """Return the text of the annotation that requests a refresh, unless it was handled already.
 
-    A text may be as long as people like; what differs after so many letters is taken for the same.
+    Only the first characters of a longer text count.
     """
-    asked = vault_secret.metadata.annotations.get(REFRESH_ANNOTATION)
-    asked = None if asked is None else asked[:_MAX_ASKING]
-    return None if asked == vault_secret.status.last_handled_refresh else asked
+    text = vault_secret.metadata.annotations.get(REFRESH_ANNOTATION)
+    text = None if text is None else text[:_MAX_REFRESH_TEXT]
+    return None if text == vault_secret.status.last_handled_refresh else text
 
 
 def last_read_state(vault_secret: VaultSecret, observed: Observed | None) -> dict[SecretRef, SecretState]:
-    """Gather what was last read of each secret.
+    """Return the last-read state of each secret, by its identity.
 
-    The target's annotation tells what was written. The status may tell of a later reading of that same version, which
-    was no reason to write the target again.
+    The target's annotation has what was written. The status may have a later reading of the same version, for which
+    the target was not written again.
     """
-    if observed is None or observed.applied is None or not _is_of(vault_secret, observed):
+    if observed is None or observed.applied is None or not _describes(vault_secret, observed):
         return {}
     later = {entry.key: entry for entry in vault_secret.status.entries}
     return {
@@ -118,8 +127,8 @@ def last_read_state(vault_secret: VaultSecret, observed: Observed | None) -> dic
     }
 
 
-def _is_of(vault_secret: VaultSecret, observed: Observed) -> bool:
-    """Tell whether what a target says of itself is about this VaultSecret and its vault, and not what others left."""
+def _describes(vault_secret: VaultSecret, observed: Observed) -> bool:
+    """Return whether a target's annotation is about this VaultSecret and its vault, not left behind by another."""
     vault = None if observed.applied is None else observed.applied.vault
     same_vault = vault in {None, vault_secret.spec.vault_url}
     return observed.owner_uid in {None, vault_secret.metadata.uid} and same_vault

@@ -1,22 +1,20 @@
-"""Which secrets of the vault a VaultSecret needs: its entries, objects and certificates, and what its searches find.
+"""Which secrets a VaultSecret needs, those that its searches find included; reads nothing itself.
 
-A search looks at the last whole listing that the vault's poller has made: it costs no call of its own.
+A search uses the last complete listing of the vault's poller and makes no call.
 """
 
-import fnmatch
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from vaultsync.api.v1alpha1 import Find, VaultSecretSpec
-from vaultsync.errors import Reason, SyncError
 from vaultsync.state.requests import SecretRequest, named_secrets, searches
 from vaultsync.state.secrets import SecretRef, SecretState
 from vaultsync.state.vaults import SecretMetadata, VaultView
 
 
-def wanted_secrets(spec: VaultSecretSpec, view: VaultView) -> tuple[SecretRequest, ...]:
-    """All secrets to be read, each once, in the spec's order; what one line needs is not optional for another."""
-    # What was found may go before it is read: the next listing will not have it either.
+def requested_secrets(spec: VaultSecretSpec, view: VaultView) -> tuple[SecretRequest, ...]:
+    """Return all secrets to read, each once, in the spec's order; one that any entry requires is required."""
+    # What was found is optional: it may be deleted before it is read, and the next listing will not have it either.
     found = (
         SecretRequest(SecretRef(metadata.name), optional=True)
         for find in searches(spec)
@@ -24,50 +22,48 @@ def wanted_secrets(spec: VaultSecretSpec, view: VaultView) -> tuple[SecretReques
         if metadata.readable
     )
     merged: dict[SecretRef, SecretRequest] = {}
-    for wanted in (*named_secrets(spec), *found):
-        first = merged.setdefault(wanted.ref.identity, wanted)
-        merged[wanted.ref.identity] = replace(first, optional=first.optional and wanted.optional)
+    for request in (*named_secrets(spec), *found):
+        first = merged.setdefault(request.ref.identity, request)
+        merged[request.ref.identity] = replace(first, optional=first.optional and request.optional)
     return tuple(merged.values())
 
 
-def vanished_finds(
+def unlisted_finds(
     spec: VaultSecretSpec, known: Mapping[SecretRef, SecretState], view: VaultView
 ) -> Iterator[SecretRequest]:
-    """What fills keys as far as is known, and is in the listing no more, not even unfit or disabled."""
+    """Yield secrets that fill keys, were found by a search, and are not in the listing any more."""
     for state in _found_before(spec, known):
         if view.listing is not None and state.ref.name.lower() not in view.listing:
-            yield SecretRequest(state.ref, optional=True, vanished=True)
+            yield SecretRequest(state.ref, optional=True, unlisted=True)
 
 
 def disabled_finds(
     spec: VaultSecretSpec, known: Mapping[SecretRef, SecretState], view: VaultView
 ) -> Iterator[SecretRequest]:
-    """What fills keys as far as is known, and is listed as disabled, so that its key is left out."""
+    """Yield secrets that fill keys, were found by a search, and are listed as disabled: their keys are removed."""
     for state in _found_before(spec, known):
-        listed = (view.listing or {}).get(state.ref.name.lower())
+        listed = None if view.listing is None else view.listing.get(state.ref.name.lower())
         if listed is not None and not listed.readable:
             yield SecretRequest(state.ref, optional=True)
 
 
 def _found_before(spec: VaultSecretSpec, known: Mapping[SecretRef, SecretState]) -> Iterator[SecretState]:
-    """What fills keys as far as is known, and is not named by a spec that searches."""
+    """Yield secrets that fill keys and are not named by the spec; none if the spec has no search."""
     if not searches(spec):
         return
-    named = {wanted.ref.identity for wanted in named_secrets(spec)}
+    named = {request.ref.identity for request in named_secrets(spec)}
     for ref, state in known.items():
         if state.version is not None and ref.follows and ref not in named:
             yield state
 
 
 def found_secrets(find: Find, view: VaultView) -> tuple[SecretMetadata, ...]:
-    """What a search finds in the vault's last whole listing, by name, disabled ones included."""
-    if view.listing is None:
-        return ()
-    return tuple(metadata for _, metadata in sorted(view.listing.items()) if _fits(find, metadata))
+    """Return the secrets that a search finds in the last complete listing, sorted by name, with disabled ones."""
+    return () if view.listing is None else view.listing.search(find.names, find.tags or {})
 
 
 def left_out(spec: VaultSecretSpec, view: VaultView) -> int:
-    """How many secrets fit a search and cannot be read."""
+    """Return how many secrets match a search and cannot be read."""
     disabled = {
         metadata.name.lower()
         for find in searches(spec)
@@ -75,25 +71,3 @@ def left_out(spec: VaultSecretSpec, view: VaultView) -> int:
         if not metadata.readable
     }
     return len(disabled)
-
-
-def check_search(spec: VaultSecretSpec, view: VaultView) -> None:
-    """Refuse searches in a vault that does not let itself be listed."""
-    if searches(spec) and view.list_error is not None:
-        raise SyncError(
-            Reason.ACCESS_DENIED,
-            f"No permission to list the secrets of vault {spec.vault_url}, which find in dataFrom needs; give the "
-            "operator's identity the role Key Vault Secrets User there, or name the secrets one by one.",
-        )
-
-
-def check_listing(spec: VaultSecretSpec, view: VaultView) -> None:
-    """Wait for the vault's first listing, where there are searches. Raises `NotYet`, or why there is no listing."""
-    if searches(spec) and view.listing is None:
-        raise view.unknown(f"Vault {spec.vault_url} has not been listed yet.")
-
-
-def _fits(find: Find, metadata: SecretMetadata) -> bool:
-    if find.names is not None and not fnmatch.fnmatchcase(metadata.name.lower(), find.names.lower()):
-        return False
-    return all(metadata.tags.get(name) == value for name, value in (find.tags or {}).items())

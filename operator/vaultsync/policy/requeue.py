@@ -1,25 +1,32 @@
-"""When to look again: after success, after failure, and how polls are spread; sleeps nowhere itself."""
+"""When a key is requeued, and how retries, polls and rechecks are spread; does not sleep."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import assert_never
+from typing import Self, assert_never
 
+from vaultsync.api import ObjectKey
 from vaultsync.api.v1alpha1 import VaultSecret, VaultSecretStatus
 from vaultsync.errors import Retry
-from vaultsync.policy.changes import CLOCKS_APART
+from vaultsync.policy.changes import MAX_CLOCK_SKEW
 from vaultsync.state.secrets import SecretState
 from vaultsync.status.expiry import expiry_moments
 from vaultsync.status.freshness import stale_at
-from vaultsync.status.outcome import Failed, Outcome, Pruned, Suspended, Synced
+from vaultsync.status.outcome import Failed, Pruned, Reported, Suspended, Synced, Waiting
 
 Jitter = Callable[[float, float], float]
-"""A random number between two bounds; `random.uniform` outside tests."""
+"""Returns a random number between two bounds: `random.uniform` outside of tests."""
 
-FIRST_RETRY = 1.0
+MIN_RETRY = 1.0
 MAX_RETRY = 300.0
-"""Seconds between which retries of passing failures are spread."""
+"""Seconds between which retries of temporary failures are spread."""
+
+MAX_DOUBLINGS = 5
+"""The backoff of watches and lists grows to 32 seconds at most: without them no drift or deletion is detected."""
+
+WAITING_RETRY = 30.0
+"""Seconds after which a reconcile that waits runs again, unless something wakes it before."""
 
 EARLIEST_RECHECK = 0.75
 """The share of the recheck interval after which the earliest rechecks come; see `recheck_interval`."""
@@ -27,19 +34,32 @@ EARLIEST_RECHECK = 0.75
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """When a key is looked at again by itself: after `seconds`, or never if None. `failed` counts for the backoff."""
+    """When a key is requeued, and the effect on its backoff."""
 
-    seconds: float | None
+    requeue_after: float | None
+    """In seconds; None if only an event wakes it."""
     failed: bool = False
+    """Whether it counts as one more consecutive failure."""
+    waiting: bool = False
+    """Whether it keeps the number of consecutive failures."""
+
+    @classmethod
+    def done(cls) -> Self:
+        """Return the result for a key that needs no requeue."""
+        return cls(None)
 
     def at_most(self, seconds: float) -> "Result":
-        """The same, but not later than that."""
-        return replace(self, seconds=seconds if self.seconds is None else min(seconds, self.seconds))
+        """Return the same, but not later than that."""
+        return replace(self, requeue_after=seconds if self.requeue_after is None else min(seconds, self.requeue_after))
+
+
+Work = Callable[[ObjectKey, int], Awaitable[Result]]
+"""Reconciles a key; gets the number of its consecutive failures."""
 
 
 def result_for(
     vault_secret: VaultSecret,
-    outcome: Outcome,
+    outcome: Reported,
     *,
     failures: int,
     now: datetime,
@@ -47,20 +67,29 @@ def result_for(
     jitter: Jitter,
     moments: Iterable[datetime] = (),
 ) -> Result:
-    """Decide when to look again.
+    """Decide when to reconcile again.
 
-    `failures` counts those in a row, this one included. At each of `moments` there will be something else to say.
+    Args:
+        vault_secret: The VaultSecret.
+        outcome: How its reconcile ended.
+        failures: Consecutive failures, this one included.
+        now: The operator's clock.
+        recheck: The recheck interval of this VaultSecret.
+        jitter: Spreads the retries.
+        moments: When the status must change without an event.
     """
     sooner = min((_until(moment, now) for moment in moments), default=math.inf)
     interval = vault_secret.spec.refresh_interval.total_seconds()
     match outcome:
         case Suspended():
-            return Result(None)
+            return Result.done()
         case Synced():
             seconds = min(sooner, until_recheck(outcome.secrets, now=now, recheck=recheck))
             return Result(None if seconds == math.inf else seconds)
         case Pruned():
             return Result(interval)
+        case Waiting():
+            return Result(min(sooner, WAITING_RETRY), waiting=True)
         case Failed() if outcome.retry is Retry.LATER:
             return Result(min(interval, sooner, outcome.retry_after or math.inf))
         case Failed():
@@ -71,36 +100,36 @@ def result_for(
 
 
 def moments_of(status: VaultSecretStatus, interval: timedelta, *, now: datetime, notice: timedelta) -> set[datetime]:
-    """The moments at which the status has to say something else, though nothing happens."""
+    """Return the moments at which the status must change without an event: expiry dates, and when it becomes stale."""
     stale = stale_at(status, interval)
     return {*expiry_moments(status.entries, now=now, notice=notice), *([] if stale is None else [stale])}
 
 
 def _until(moment: datetime, now: datetime) -> float:
-    return max(FIRST_RETRY, (moment - now).total_seconds())
+    return max(MIN_RETRY, (moment - now).total_seconds())
 
 
 def backoff(failures: int, *, jitter: Jitter, at_least: float = 0.0) -> float:
-    """Wait longer after each failure in a row, with full jitter, so that many don't come back together."""
-    ceiling = min(MAX_RETRY, FIRST_RETRY * 2.0 ** min(failures, 16))
-    return at_least + jitter(FIRST_RETRY, max(FIRST_RETRY, ceiling))
+    """Return the seconds to wait after that many consecutive failures: exponential, with full jitter."""
+    ceiling = min(MAX_RETRY, MIN_RETRY * 2.0 ** min(failures, 16))
+    return at_least + jitter(MIN_RETRY, max(MIN_RETRY, ceiling))
 
 
 def recheck_interval(uid: str, longest: timedelta) -> timedelta:
-    """Spread the rechecks of objects that were made together: the same share of the interval, by uid, every time."""
+    """Spread the rechecks of objects that were created together: a share of the longest interval, stable by uid."""
     share = int.from_bytes(uid.encode()[-4:], "big") % 1000 / 1000
     return longest * (EARLIEST_RECHECK + (1 - EARLIEST_RECHECK) * share)
 
 
 def until_recheck(secrets: tuple[SecretState, ...], *, now: datetime, recheck: timedelta) -> float:
-    """Seconds until the oldest reading has to be renewed whatever the listing says; without end if nothing was read."""
+    """Return the seconds until the recheck of the oldest reading; infinite if nothing was read."""
     if not secrets:
         return math.inf
     left = recheck - (now - min(state.read_at for state in secrets))
-    return max(FIRST_RETRY, min(left, recheck + CLOCKS_APART).total_seconds())
+    return max(MIN_RETRY, min(left, recheck + MAX_CLOCK_SKEW).total_seconds())
 
 
 def poll_period(refresh_interval: timedelta, *, jitter: Jitter) -> float:
-    """Seconds from the start of one poll to the next: up to a tenth early, never late."""
+    """Return the seconds from the start of one poll to the next: up to a tenth early, never late."""
     seconds = refresh_interval.total_seconds()
     return jitter(0.9 * seconds, seconds)

@@ -1,33 +1,32 @@
-"""Whether the pods of a workload may still hold what a Secret held before, and when to replace them; replaces none.
+"""Decides whether pods of a workload may still use old content of a Secret, and when to restart them; restarts none.
 
-A Secret that is mounted changes under the running pods; an environment variable, or a file that a program reads once,
-is what it was when the pod started. So pods owe a restart if the content has changed after they were made. Moments are
-kept to the second, so what happened in the same second counts as if it came before: a restart too many does no harm.
+A mounted Secret is updated in running pods; an environment variable, or a file that a program reads once, keeps the
+content of the pod's start. So a restart is due if the content has changed since the pods were created. Times have a
+resolution of a second; pods of the same second count as older: one restart too many does no harm.
 """
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from vaultsync.api.restarts import DEFAULT_RESTART_INTERVAL, Restart
-from vaultsync.api.v1alpha1 import StatusRestart, VaultSecretStatus
+from vaultsync.api.v1alpha1 import DEFAULT_RESTART_INTERVAL, Restart, StatusRestart, VaultSecretStatus
 
 SETTLING: Final = timedelta(seconds=10)
-"""How long a change is left alone: VaultSecrets that rotate in one poll then share one restart, and kubelets, who hear
-of a changed Secret by watches of their own, know it when the new pods start.
+"""How long after a change a restart waits: VaultSecrets that rotate in one poll then share one restart, and kubelets,
+which watch Secrets themselves, have the new content when the new pods start.
 
 https://kubernetes.io/docs/concepts/configuration/secret/#using-secrets-as-files-from-a-pod
 """
 
-_CLOCKS_APART: Final = timedelta(minutes=1)
-"""By how much the clock of whoever restarted a workload may be ahead of ours."""
+_MAX_CLOCK_SKEW: Final = timedelta(minutes=1)
+"""By how much the clock of another client that restarted a workload may be ahead of ours."""
 
 _SECOND: Final = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """A workload's metadata, as just seen; `restarted` is what its annotation says, if it says a moment."""
+    """A workload's metadata as just observed; `restarted` is the time in its annotation, if there is one."""
 
     uid: str
     resource_version: str
@@ -37,22 +36,22 @@ class Workload:
 
 @dataclass(frozen=True, slots=True)
 class Current:
-    """Its pods are from after the change, or there was none: nothing is to be done."""
+    """Its pods are newer than the change, or there was none: nothing is due."""
 
     at: datetime
-    """Its pods are from after this moment."""
+    """Its pods are newer than this moment."""
 
 
 @dataclass(frozen=True, slots=True)
 class NotBefore:
-    """It is to be looked at again at that moment."""
+    """It is checked again at that moment."""
 
     moment: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """The next step is due now: to look at it, or, once looked at, to restart it."""
+    """The next step is due now: to read the workload, or, once it is read, to restart it."""
 
     change: datetime
     """When the content changed."""
@@ -62,7 +61,7 @@ Verdict = Current | NotBefore | Due
 
 
 def entry_for(restart: Restart, before: VaultSecretStatus, *, changed: datetime | None, now: datetime) -> StatusRestart:
-    """Find what is known of a workload, or begin with what can be said of one just named: its pods are as of now.
+    """Return the workload's entry in the status; for one that was just named, a new entry as of now.
 
     Args:
         restart: The workload.
@@ -75,28 +74,28 @@ def entry_for(restart: Restart, before: VaultSecretStatus, *, changed: datetime 
             return entry
     at = now
     if changed is not None:
-        # A change of this very reconcile is one that they have not seen; of older ones whoever names it has taken care.
+        # Its pods do not have a change of this very reconcile; older changes came before it was named.
         at = changed if changed != before.content_change_time else max(now, changed + _SECOND)
     return StatusRestart(kind=restart.kind, name=restart.name, at=at)
 
 
-def before_look(entry: StatusRestart, *, changed: datetime | None, now: datetime) -> Verdict:
-    """Judge without a look at the workload: while nothing has changed, nobody is asked anything."""
+def before_observing(entry: StatusRestart, *, changed: datetime | None, now: datetime) -> Verdict:
+    """Decide without a request to the API server, which is not needed while nothing has changed."""
     if changed is None or entry.at > changed:
         return Current(entry.at)
     settled = changed + SETTLING
     return Due(changed) if now >= settled else NotBefore(settled)
 
 
-def after_look(restart: Restart, workload: Workload, *, change: datetime, now: datetime) -> Verdict:
-    """Judge by the workload itself: others may have restarted it, for another VaultSecret, or made it anew.
+def after_observing(restart: Restart, workload: Workload, *, change: datetime, now: datetime) -> Verdict:
+    """Decide by the workload's metadata: it may have been restarted for another VaultSecret, or created again.
 
     The shortest time between two restarts counts from the workload's own annotation, so that it holds for all
     VaultSecrets that name it.
     """
     restarted = workload.restarted
-    if restarted is not None and restarted > now + _CLOCKS_APART:
-        # Nobody has restarted it tomorrow. To believe it would be to restart it never again.
+    if restarted is not None and restarted > now + _MAX_CLOCK_SKEW:
+        # A time in the future is not trusted: it would prevent every restart.
         restarted = None
     newest = workload.created if restarted is None else max(restarted, workload.created)
     if newest > change:

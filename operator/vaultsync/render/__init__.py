@@ -1,1 +1,1 @@
-"""From values that were read to the manifest of a Secret: pure functions."""
+"""Renders values into the manifest of a Secret: pure functions, without I/O."""

@@ -1,7 +1,7 @@
-"""A certificate as the vault keeps it, in PKCS#12 or PEM, becomes what a TLS server reads; makes no stores for Java.
+"""Turns a certificate as the vault keeps it, PKCS#12 or PEM, into what a TLS server loads; makes no stores for Java.
 
-Key Vault gives the secret of a certificate as base64 of PKCS#12 or as PEM, and says which by the content type; the
-order of the certificates in it depends on how they came there.
+Key Vault returns the secret of a certificate as base64 of PKCS#12 or as PEM; the content type says which. The order of
+the certificates in it depends on how they were imported.
 https://learn.microsoft.com/azure/key-vault/certificates/about-certificates#composition-of-a-certificate
 """
 
@@ -18,14 +18,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from kvsecrets import SecretValue
 from vaultsync.errors import Reason, SyncError
 from vaultsync.render.private_keys import (
+    KeyDataError,
     PrivateKey,
-    Unusable,
-    belong_together,
-    blocks_of,
-    certificates_in,
-    checked,
+    check_rsa_numbers,
+    key_matches,
+    load_certificates,
+    load_private_key,
     open_pkcs12,
-    private_key_in,
+    pem_blocks,
 )
 
 PKCS12_TYPE: Final = "application/x-pkcs12"
@@ -36,23 +36,24 @@ _BEGIN: Final = "-----BEGIN "
 
 @dataclass(frozen=True, slots=True)
 class CertifiedKey:
-    """A private key and the certificates that vouch for it, checked against each other; its text form hides the key.
+    """A private key and its certificate chain, checked against each other; `repr` hides the key.
 
-    A certificate that is not on the way from the leaf to its root is left out, for it would serve nobody.
+    Certificates are written byte for byte as the vault holds them: no extension is added or checked. Certificates that
+    are not on the path from the leaf to its root are left out.
     """
 
     origin: str
-    """What a message calls the value that it came from."""
+    """The name for messages of the value that it came from."""
     key: PrivateKey = field(repr=False)
     chain: tuple[x509.Certificate, ...]
-    """The leaf first, each followed by its issuer, as TLS sends them. The root is not sent: whoever does not have it
-    would not trust it either (https://www.rfc-editor.org/rfc/rfc8446#section-4.4.2). A self-signed leaf stays."""
+    """The leaf first, each followed by its issuer, as TLS sends them. The root is not sent: a client without it would
+    not trust it either (https://www.rfc-editor.org/rfc/rfc8446#section-4.4.2). A self-signed leaf stays."""
     root: x509.Certificate | None
     """The self-signed certificate at the end of the chain, if the value holds it."""
 
     @property
     def not_valid_after(self) -> datetime:
-        """Until when the leaf is valid, in UTC."""
+        """When the leaf expires, in UTC."""
         return self.chain[0].not_valid_after_utc
 
     @property
@@ -72,68 +73,78 @@ class CertifiedKey:
         Raises:
             SyncError: CertificateInvalid, if the value does not hold it.
         """
-        return _pem(self.anchor)
+        return _pem(self.required_root)
 
     @property
-    def anchor(self) -> x509.Certificate:
-        """The root, or CertificateInvalid if the value does not hold it."""
+    def required_root(self) -> x509.Certificate:
+        """The root.
+
+        Raises:
+            SyncError: CertificateInvalid, if the value does not hold it.
+        """
         if self.root is None:
             raise SyncError(
                 Reason.CERTIFICATE_INVALID,
-                f"{self.origin} holds no root certificate at the end of its chain, so that there is none to trust.",
+                f"{self.origin} holds no root certificate at the end of its chain; add the root to the certificate in "
+                "the vault, or leave out ca and trustStore.",
             )
         return self.root
 
 
-def certified_key(
+def load_certified_key(
     text: str, *, origin: str, content_type: str | None = None, password: SecretValue | None = None
 ) -> CertifiedKey:
-    """Read a certificate with its private key; `password` opens what is protected by one.
+    """Load a certificate with its private key.
 
-    Of several certificates about the key, the newest is the leaf. A content type that is neither of the two says
-    nothing: then the text itself tells.
+    Of several certificates for the key, the newest is the leaf.
+
+    Args:
+        text: The value of the secret.
+        origin: Its name for messages.
+        content_type: `PKCS12_TYPE` or `PEM_TYPE`; for any other, the text decides.
+        password: Opens what is protected by one.
 
     Raises:
-        SyncError: CertificateInvalid, with a message that says what is wrong.
+        SyncError: CertificateInvalid, with a message that says what is wrong and holds nothing of the value.
     """
     try:
-        key, certificates = _opened(text, content_type, password)
-        chain, root = _ordered(_leaf_of(key, certificates), certificates)
-    except Unusable as error:
-        trouble = str(error)
+        key, certificates = _load(text, content_type, password)
+        chain, root = _ordered(_leaf(key, certificates), certificates)
+    except KeyDataError as error:
+        problem = str(error)
     except (ValueError, UnsupportedAlgorithm):
-        trouble = "holds a certificate that cannot be read"
+        problem = "holds a certificate that cannot be read"
     else:
         return CertifiedKey(origin, key, chain, root)
-    # Not inside the handlers: the libraries' errors would come along as context, and may know the value.
-    raise SyncError(Reason.CERTIFICATE_INVALID, f"{origin} {trouble}.")
+    # Not inside the handlers: the libraries' errors would be the context, and may hold the value.
+    raise SyncError(Reason.CERTIFICATE_INVALID, f"{origin} {problem}.")
 
 
-def _opened(
+def _load(
     text: str, content_type: str | None, password: SecretValue | None
 ) -> tuple[PrivateKey, list[x509.Certificate]]:
     secret = password.reveal().encode() if password is not None else None
     if content_type == PEM_TYPE or (content_type != PKCS12_TYPE and _BEGIN in text):
-        blocks = blocks_of(text.encode())
-        return checked(private_key_in(blocks, secret)), certificates_in(blocks)
+        blocks = pem_blocks(text.encode())
+        return check_rsa_numbers(load_private_key(blocks, secret)), load_certificates(blocks)
     try:
         der = base64.b64decode("".join(text.split()), validate=True)
     except ValueError:
         der = None
     if der is None:
-        raise Unusable("is neither PEM nor the base64 of PKCS#12")
+        raise KeyDataError("is neither PEM nor the base64 of PKCS#12")
     return open_pkcs12(der, secret)
 
 
-def _leaf_of(key: PrivateKey, certificates: Iterable[x509.Certificate]) -> x509.Certificate:
+def _leaf(key: PrivateKey, certificates: Iterable[x509.Certificate]) -> x509.Certificate:
     found = list(certificates)
     if not found:
-        raise Unusable("holds no certificate")
-    fitting = [certificate for certificate in found if belong_together(key, certificate)]
-    if not fitting:
+        raise KeyDataError("holds no certificate")
+    matching = [certificate for certificate in found if key_matches(key, certificate)]
+    if not matching:
         count = f"none of its {len(found)} certificates is" if len(found) > 1 else "its certificate is not"
-        raise Unusable(f"does not fit together: {count} about its private key")
-    return max(fitting, key=lambda one: (one.not_valid_before_utc, _der(one)))
+        raise KeyDataError(f"does not fit together: {count} for its private key")
+    return max(matching, key=lambda one: (one.not_valid_before_utc, _der(one)))
 
 
 def _ordered(
@@ -141,24 +152,24 @@ def _ordered(
 ) -> tuple[tuple[x509.Certificate, ...], x509.Certificate | None]:
     """Follow the issuers from the leaf to the root, if it is there.
 
-    Of several issuers, take a root, else the one that is valid longest. A circle of certificates that vouch for each
-    other ends where it would begin again.
+    Of several issuers, a root is preferred, then the one that is valid longest. In a cycle of issuers, each is used
+    once.
     """
     chain = [leaf]
     left = set(certificates) - {leaf}
-    while not _vouches_for(chain[-1], chain[-1]):
-        issuers = [one for one in left if _vouches_for(one, chain[-1])]
+    while not _issued(chain[-1], chain[-1]):
+        issuers = [one for one in left if _issued(one, chain[-1])]
         if not issuers:
             return tuple(chain), None
-        issuer = max(issuers, key=lambda one: (_vouches_for(one, one), one.not_valid_after_utc, _der(one)))
+        issuer = max(issuers, key=lambda one: (_issued(one, one), one.not_valid_after_utc, _der(one)))
         left.remove(issuer)
         chain.append(issuer)
     root = chain[-1]
     return tuple(chain[:-1]) or (leaf,), root
 
 
-def _vouches_for(issuer: x509.Certificate, subject: x509.Certificate) -> bool:
-    """Tell whether the names fit and the signature is the issuer's."""
+def _issued(issuer: x509.Certificate, subject: x509.Certificate) -> bool:
+    """Return whether the names match and the signature is the issuer's."""
     try:
         subject.verify_directly_issued_by(issuer)
     except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):

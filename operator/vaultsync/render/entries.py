@@ -1,157 +1,281 @@
-"""What each line of `data` and `dataFrom` puts into the Secret, and what becomes of a key that comes twice.
+"""Renders `data` and `dataFrom` into the keys of a Secret, in their order, and detects keys that are set twice.
 
-It takes what was read and writes nothing. The lines come in their order, those of `data` first.
+It takes what was read and writes nothing; templates are rendered elsewhere.
 """
 
+import base64
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from kvsecrets import SecretValue
 from vaultsync.api.fields import is_data_key
-from vaultsync.api.v1alpha1 import DataFrom, Entry, OnCollision, VaultSecretSpec
+from vaultsync.api.v1alpha1 import DataFrom, Encoding, Entry, OnCollision, VaultSecretSpec
 from vaultsync.errors import Reason, SyncError
 from vaultsync.policy.requests import found_secrets
-from vaultsync.render.json_values import fields_of
-from vaultsync.render.key_names import naming
-from vaultsync.render.values import Material, certificate_keys, content_of
-from vaultsync.state.secrets import MissingReading, Reading, Readings, SecretRef, SecretState
+from vaultsync.render.certificates import load_certified_key
+from vaultsync.render.json_values import json_fields, json_property
+from vaultsync.render.key_names import key_namer
+from vaultsync.render.keystores import key_store, trust_store
+from vaultsync.state.secrets import (
+    AnyReading,
+    CarriedReading,
+    MissingReading,
+    Reading,
+    Readings,
+    SecretRef,
+    SecretState,
+)
 from vaultsync.state.vaults import VaultView
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """What one secret puts into the Secret: the keys that it is meant for, and their contents, if it is there."""
+class ReadSecret:
+    """A secret of a vault, and what was read of it."""
+
+    ref: SecretRef
+    reading: Reading
+    vault_url: str
+
+    @property
+    def origin(self) -> str:
+        """Its name for messages."""
+        return f"Secret {self.ref.name} of vault {self.vault_url}"
+
+
+@dataclass(frozen=True, slots=True)
+class SecretKeys:
+    """The keys that one secret sets."""
 
     ref: SecretRef
     keys: tuple[str, ...]
-    contents: Mapping[str, bytes] = field(repr=False)
+    """Keys that are reserved for it even while it is absent."""
+    data: Mapping[str, bytes] = field(repr=False)
+    """Contents by key; empty while the secret is absent."""
     replaces: bool = False
+    """Whether it may replace keys that are already set."""
 
 
 @dataclass(slots=True)
-class Filled:
-    """The Secret's content, and which secret fills which key of it; its text form does not show the content."""
+class RenderedEntries:
+    """Contents by key, and the secret of each key; `repr` hides the contents."""
 
     vault_url: str
-    contents: dict[str, bytes] = field(default_factory=dict, repr=False)
-    fillers: dict[str, SecretRef] = field(default_factory=dict)
-    """By key; those of absent secrets included, so that the status can tell of them."""
+    data: dict[str, bytes] = field(default_factory=dict, repr=False)
+    sources: dict[str, SecretRef] = field(default_factory=dict)
+    """By key; absent secrets included, so that the status can list them."""
 
-    def add(self, line: Line) -> None:
-        """Add a line. Raises `SyncError`: InvalidSpec, if it fills a key again and may not."""
-        for key, content in line.contents.items():
-            if key in self.contents and not line.replaces:
-                raise self._collision(key, line.ref)
-            self.contents[key], self.fillers[key] = content, line.ref
-        for key in line.keys:
-            self.fillers.setdefault(key, line.ref)
+    def add(self, secret: SecretKeys) -> None:
+        """Add the keys of one secret.
+
+        Raises:
+            SyncError: InvalidSpec, if a key is already set and may not be replaced.
+        """
+        for key, content in secret.data.items():
+            if key in self.data and not secret.replaces:
+                raise self._collision(key, secret.ref)
+            self.data[key], self.sources[key] = content, secret.ref
+        for key in secret.keys:
+            self.sources.setdefault(key, secret.ref)
 
     def _collision(self, key: str, ref: SecretRef) -> SyncError:
-        first = self.fillers[key].name
-        both = f"secrets {first} and {ref.name}" if first != ref.name else f"secret {ref.name}, by two lines,"
+        first = self.sources[key].name
+        both = f"secrets {first} and {ref.name}" if first != ref.name else f"secret {ref.name}, in two entries,"
         return SyncError(
             Reason.INVALID_SPEC,
             f"Key {key} is filled twice: from {both} of vault {self.vault_url}; use another key, or prefix or rename, "
-            "or set onCollision: Replace on the later line of dataFrom.",
+            "or set onCollision: Replace on the later entry of dataFrom.",
         )
 
 
-def fill(spec: VaultSecretSpec, readings: Readings, view: VaultView) -> Filled:
-    """Put together what the vault gave.
+def render_entries(spec: VaultSecretSpec, readings: Readings, view: VaultView) -> RenderedEntries:
+    """Render what was read into keys and contents.
 
     Raises:
-        SyncError: InvalidSpec for a key that comes twice; EncodingInvalid, PropertyMissing, CertificateInvalid,
-            TargetInvalid where a value is not what its line takes it for; SecretNotFound where a search finds nothing.
+        SyncError: InvalidSpec for a key that is set twice; EncodingInvalid, PropertyMissing, CertificateInvalid or
+            TargetInvalid for a value that is not what its entry expects; SecretNotFound for a search without results.
     """
-    filled = Filled(spec.vault_url)
+    rendered = RenderedEntries(spec.vault_url)
     for entry in spec.data:
-        for line in _entry_lines(spec, entry, readings):
-            filled.add(line)
-    passwords = dict(filled.contents)
+        for secret in _of_entry(spec, entry, readings):
+            rendered.add(secret)
+    passwords = dict(rendered.data)
     for source in spec.data_from:
-        for line in _source_lines(spec, source, readings, view, passwords):
-            filled.add(line)
-    return filled
+        for secret in _of_source(spec, source, readings, view, passwords):
+            rendered.add(secret)
+    return rendered
 
 
-def states_of(filled: Filled, readings: Readings) -> tuple[SecretState, ...]:
-    """Keep of what was read what may be remembered: all but the values."""
+def secret_states(rendered: RenderedEntries, readings: Readings) -> tuple[SecretState, ...]:
+    """Return versions, dates and keys of what was read, in its order; values are left out."""
     keys: dict[SecretRef, list[str]] = {ref: [] for ref in readings}
     spelled: dict[SecretRef, SecretRef] = {}
-    for key, ref in filled.fillers.items():
+    for key, ref in rendered.sources.items():
         keys[ref.identity].append(key)
         spelled.setdefault(ref.identity, ref)
     return tuple(_state(spelled.get(ref, ref), tuple(keys[ref]), reading) for ref, reading in readings.items())
 
 
-def _state(ref: SecretRef, keys: tuple[str, ...], reading: Reading | MissingReading) -> SecretState:
+def entry_content(entry: Entry, key: str, secret: ReadSecret) -> bytes:
+    """Return the content of an entry's key.
+
+    Raises:
+        SyncError: PropertyMissing or EncodingInvalid.
+    """
+    origin = f"{secret.origin}, for key {key},"
+    if entry.property is None:
+        text = secret.reading.value.reveal()
+    else:
+        text = json_property(secret.reading.value.reveal(), entry.property, origin=origin).decode()
+    if entry.encoding is not Encoding.BASE64:
+        return text.encode()
+    try:
+        return base64.b64decode("".join(text.split()), validate=True)
+    except ValueError:
+        pass
+    # Not inside the handler: the decoder's error would be the context.
+    raise SyncError(
+        Reason.ENCODING_INVALID,
+        f"{origin} is not valid base64, but its entry has encoding: Base64; store base64 in the vault, or set "
+        "encoding: Utf8.",
+    )
+
+
+def certificate_data(source: DataFrom, secret: ReadSecret, passwords: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return the files of a certificate by their keys.
+
+    Args:
+        source: The entry of `dataFrom`.
+        secret: The certificate's secret.
+        passwords: What `data` has set, by key: passwords of stores are among them.
+
+    Raises:
+        SyncError: CertificateInvalid or InvalidSpec.
+    """
+    certified = load_certified_key(
+        secret.reading.value.reveal(),
+        origin=secret.origin,
+        content_type=secret.reading.content_type,
+        password=None if source.password_key is None else _password(source.password_key, passwords),
+    )
+    files = [("tls.crt", certified.tls_crt), ("tls.key", certified.tls_key)]
+    if source.ca:
+        files.append(("ca.crt", certified.ca_crt))
+    if (store := source.key_store) is not None:
+        files.append((store.key, key_store(certified, _password(store.password_key, passwords))))
+    if (store := source.trust_store) is not None:
+        files.append((store.key, trust_store(certified, _password(store.password_key, passwords))))
+    data = dict(files)
+    if len(data) < len(files):
+        raise SyncError(Reason.INVALID_SPEC, f"{secret.origin} fills a key twice; give its stores other keys.")
+    return data
+
+
+def _password(key: str, passwords: Mapping[str, bytes]) -> SecretValue:
+    content = passwords.get(key)
+    if content is None:
+        raise SyncError(Reason.INVALID_SPEC, f"passwordKey {key} is not a key of an entry of data; add such an entry.")
+    try:
+        return SecretValue(content.decode())
+    except UnicodeDecodeError:
+        pass
+    # Not inside the handler: the codec's error would be the context, and it holds the content.
+    raise SyncError(
+        Reason.CERTIFICATE_INVALID, f"Key {key} is used as a password and is not UTF-8 text; use another password."
+    )
+
+
+def _state(ref: SecretRef, keys: tuple[str, ...], reading: AnyReading) -> SecretState:
     match reading:
+        case CarriedReading():
+            return replace(reading.state, keys=keys)
         case Reading():
             return SecretState(ref, keys, reading.version, reading.updated, reading.expires, reading.read_at)
         case MissingReading():
             return SecretState(ref, keys, None, None, None, reading.read_at)
 
 
-def _entry_lines(spec: VaultSecretSpec, entry: Entry, readings: Readings) -> Iterator[Line]:
-    yield _entry_line(spec, entry, entry.key, SecretRef(entry.secret_name, entry.version), readings)
+def _of_entry(spec: VaultSecretSpec, entry: Entry, readings: Readings) -> Iterator[SecretKeys]:
+    yield _entry_key(spec, entry, entry.key, SecretRef(entry.secret_name, entry.version), readings)
     if entry.previous_key is not None:
-        yield _entry_line(spec, entry, entry.previous_key, SecretRef(entry.secret_name, previous=True), readings)
+        yield _entry_key(spec, entry, entry.previous_key, SecretRef(entry.secret_name, previous=True), readings)
 
 
-def _entry_line(spec: VaultSecretSpec, entry: Entry, key: str, ref: SecretRef, readings: Readings) -> Line:
-    material = _material(spec, ref, readings)
-    return Line(ref, (key,), {} if material is None else {key: content_of(entry, key, material)})
+def _entry_key(spec: VaultSecretSpec, entry: Entry, key: str, ref: SecretRef, readings: Readings) -> SecretKeys:
+    secret = _read_secret(spec, ref, readings)
+    if secret is not None:
+        return SecretKeys(ref, (key,), {key: entry_content(entry, key, secret)})
+    carried = _carried_data(ref, readings)
+    return SecretKeys(ref, (key,), {key: carried[key]} if key in carried else {})
 
 
-def _source_lines(
+def _of_source(
     spec: VaultSecretSpec, source: DataFrom, readings: Readings, view: VaultView, passwords: Mapping[str, bytes]
-) -> Iterator[Line]:
+) -> Iterator[SecretKeys]:
     replaces = source.on_collision is OnCollision.REPLACE
     if source.find is not None:
-        for ref, contents in _found(spec, source, readings, view):
-            yield Line(ref, (), contents, replaces)
+        for ref, data in _found(spec, source, readings, view):
+            yield SecretKeys(ref, (), data, replaces)
         return
-    ref = SecretRef(source.object or source.certificate or "", source.version)
-    material = _material(spec, ref, readings)
-    if material is None:
-        yield Line(ref, (), {})
+    ref = _ref_of(source)
+    secret = _read_secret(spec, ref, readings)
+    if secret is None:
+        sources = [one for one in spec.data_from if _ref_of(one).identity == ref.identity]
+        if source is sources[-1]:
+            # Which of them filled which key is not known: the last one carries all.
+            named = {key for entry in spec.data for key in (entry.key, entry.previous_key)}
+            carried = _carried_data(ref, readings)
+            replaces = any(one.on_collision is OnCollision.REPLACE for one in sources)
+            yield SecretKeys(ref, (), {key: carried[key] for key in carried.keys() - named}, replaces)
     elif source.certificate is not None:
-        yield Line(ref, (), certificate_keys(source, material, passwords), replaces)
+        yield SecretKeys(ref, (), certificate_data(source, secret, passwords), replaces)
     else:
-        text = material.reading.value.reveal()
-        contents = fields_of(text, origin=material.origin, prefix=source.prefix or "", rename=source.rename)
-        yield Line(ref, (), contents, replaces)
+        text = secret.reading.value.reveal()
+        data = json_fields(text, origin=secret.origin, prefix=source.prefix or "", rename=source.rename)
+        yield SecretKeys(ref, (), data, replaces)
+
+
+def _ref_of(source: DataFrom) -> SecretRef:
+    return SecretRef(source.object or source.certificate or "", source.version)
 
 
 def _found(
     spec: VaultSecretSpec, source: DataFrom, readings: Readings, view: VaultView
 ) -> Iterator[tuple[SecretRef, dict[str, bytes]]]:
     assert source.find is not None
-    key_of = naming(source.prefix or "", source.rename)
+    key_of = key_namer(source.prefix or "", source.rename)
     refs = [SecretRef(metadata.name) for metadata in found_secrets(source.find, view) if metadata.readable]
-    materials = [material for ref in refs if (material := _material(spec, ref, readings)) is not None]
-    if not materials and not source.optional:
+    secrets = [secret for ref in refs if (secret := _read_secret(spec, ref, readings)) is not None]
+    if not secrets and not source.optional:
         raise SyncError(
             Reason.SECRET_NOT_FOUND,
-            f"No enabled secret of vault {spec.vault_url} fits a find of dataFrom; correct its names or tags, or set "
-            "optional: true there.",
+            f"No enabled secret of vault {spec.vault_url} matches a find of dataFrom; correct its names or tags, or "
+            "set optional: true there.",
         )
     keys: dict[str, str] = {}
-    for material in materials:
-        key, name = key_of(material.ref.name), material.ref.name
+    for secret in secrets:
+        key, name = key_of(secret.ref.name), secret.ref.name
         if not is_data_key(key):
             raise SyncError(
                 Reason.INVALID_SPEC,
-                f"{material.origin} does not become a key that a Kubernetes Secret allows; correct prefix or rename.",
+                f"{secret.origin} does not become a key that a Kubernetes Secret allows; correct prefix or rename.",
             )
         if (other := keys.setdefault(key, name)) != name:
             raise SyncError(
                 Reason.INVALID_SPEC,
                 f"Secrets {other} and {name} of vault {spec.vault_url} both become key {key}; correct rename.",
             )
-        yield material.ref, {key: content_of(Entry(key=key, secret_name=name), key, material)}
+        yield secret.ref, {key: entry_content(Entry(key=key, secret_name=name), key, secret)}
 
 
-def _material(spec: VaultSecretSpec, ref: SecretRef, readings: Readings) -> Material | None:
-    """What was read of it; None if it is absent, or a search found it only after the reading."""
+def _carried_data(ref: SecretRef, readings: Readings) -> dict[str, bytes]:
+    """Return the content that the keys of a lost secret keep, by key."""
     reading = readings.get(ref.identity)
-    return Material(ref, reading, spec.vault_url) if isinstance(reading, Reading) else None
+    if not isinstance(reading, CarriedReading):
+        return {}
+    return {key: base64.b64decode(value.reveal()) for key, value in reading.data.items()}
+
+
+def _read_secret(spec: VaultSecretSpec, ref: SecretRef, readings: Readings) -> ReadSecret | None:
+    """Return what was read; None if it is absent, or was listed only after the reading."""
+    reading = readings.get(ref.identity)
+    return ReadSecret(ref, reading, spec.vault_url) if isinstance(reading, Reading) else None

@@ -1,8 +1,8 @@
-"""Parts of a JSON value: one by its path, or every field of an object as a key of a Secret; nothing but JSON.
+"""Extracts parts of a JSON value: one by its path, or every field of an object as a key of a Secret.
 
-Numbers keep the digits that the vault holds: 1.10 stays 1.10, and no long id loses its last ones. `origin` is what a
-message calls the value, such as `Secret app-config of vault https://shop.vault.azure.net`; no message holds more of
-the value than its place in it.
+Numbers keep the digits that the vault holds: 1.10 stays 1.10, and long ids lose no digits. `origin` is the value's name
+for messages, such as `Secret app-config of vault https://shop.vault.azure.net`; messages hold nothing of the value but
+the path or position in question.
 """
 
 import json
@@ -10,85 +10,87 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final, NoReturn
 
+from vaultsync import bounded_json
 from vaultsync.api.fields import is_data_key
 from vaultsync.errors import Reason, SyncError
-from vaultsync.render.key_names import naming
+from vaultsync.render.key_names import key_namer
 
 _INDEX: Final = re.compile("0|[1-9][0-9]{0,8}", re.ASCII)
 _MAX_NAME: Final = 253
 
 
 class _Number(str):
-    """A number as it was written."""
+    """A number as it is written."""
 
     __slots__ = ()
 
 
-class _Missing(Exception):
-    """The path leads nowhere."""
+class _MissingPartError(Exception):
+    """There is nothing at the path."""
 
 
-def property_of(text: str, path: str, *, origin: str) -> bytes:
-    """Give a part of a JSON value: a text as its UTF-8, anything else as compact JSON.
+def json_property(text: str, path: str, *, origin: str) -> bytes:
+    """Return a part of a JSON value: a string as its UTF-8, anything else as compact JSON.
 
-    A path that begins with a slash is a JSON pointer (https://www.rfc-editor.org/rfc/rfc6901), every other one names
-    fields and indexes with dots between: `/hosts/0/name` and `hosts.0.name` are the same.
+    A path that begins with a slash is a JSON pointer (https://www.rfc-editor.org/rfc/rfc6901); any other path is names
+    and indexes separated by dots: `/hosts/0/name` and `hosts.0.name` are the same.
 
     Raises:
-        SyncError: PropertyMissing, if the value is no JSON or nothing is there.
+        SyncError: PropertyMissing, if the value is not JSON, nests too deeply, or has nothing at the path.
     """
-    document = _parsed(text, origin)
+    document = _parse(text, origin)
     try:
-        return _written(_at(document, path))
-    except _Missing:
-        trouble = f"has no property {path}"
+        return _to_bytes(_part(document, path))
+    except _MissingPartError:
+        problem = f"has no property {path}"
     except UnicodeEncodeError:
-        trouble = f"holds half a character in property {path}; set it anew in the vault"
-    except RecursionError:
-        trouble = f"nests too deeply in property {path}"
-    # Not inside the handlers: their errors would come along as context, and they know the value.
-    raise SyncError(Reason.PROPERTY_MISSING, f"{origin} {trouble}.")
+        problem = f"contains an unpaired surrogate in property {path}; set it again in the vault"
+    # Not inside the handlers: their errors would be the context, and they hold the value.
+    raise SyncError(Reason.PROPERTY_MISSING, f"{origin} {problem}.")
 
 
-def fields_of(text: str, *, origin: str, prefix: str = "", rename: str | None = None) -> dict[str, bytes]:
-    """Give every field of a JSON object by the key that it becomes, with contents as `property_of` gives them.
+def json_fields(text: str, *, origin: str, prefix: str = "", rename: str | None = None) -> dict[str, bytes]:
+    """Return every field of a JSON object by its key, with contents as `json_property` returns them.
 
-    `prefix` and `rename` make keys of the fields' names, as `naming` tells.
+    `prefix` and `rename` turn the names of fields into keys, as in `key_namer`.
 
     Raises:
-        SyncError: PropertyMissing, if the value is no JSON object. TargetInvalid, if a field does not become a key that
-            Kubernetes allows, or two become the same. InvalidSpec, if `rename` is no such expression.
+        SyncError: PropertyMissing, if the value is not a JSON object, or nests too deeply. TargetInvalid, if a field
+            does not become a key that Kubernetes allows, or two become the same. InvalidSpec, if `rename` is not such
+            an expression.
     """
-    key_of = naming(prefix, rename)
-    document = _parsed(text, origin)
+    key_of = key_namer(prefix, rename)
+    document = _parse(text, origin)
     if not isinstance(document, dict):
-        raise SyncError(Reason.PROPERTY_MISSING, f"{origin} is JSON, but no object with fields.")
+        raise SyncError(Reason.PROPERTY_MISSING, f"{origin} is JSON, but not an object with fields.")
     fields: dict[str, bytes] = {}
     for place, (name, value) in enumerate(document.items(), start=1):
-        key = key_of(name) if _fits(name) else ""
+        key = key_of(name) if _can_match(name) else ""
         if not is_data_key(key):
-            raise _no_key(f"Field {place} of {origin} does not become a key that a Kubernetes Secret allows")
+            raise _invalid_key(f"Field {place} of {origin} does not become a key that a Kubernetes Secret allows")
         if key in fields:
-            raise _no_key(f"Field {place} of {origin} becomes the same key as a field before it")
-        fields[key] = _content(value, place, origin)
+            raise _invalid_key(f"Field {place} of {origin} becomes the same key as a field before it")
+        fields[key] = _field_content(value, place, origin)
     return fields
 
 
-def _parsed(text: str, origin: str) -> Any:  # noqa: ANN401  a JSON document is anything
+def _parse(text: str, origin: str) -> Any:  # noqa: ANN401  a JSON document is anything
     try:
-        return json.loads(text, parse_float=_Number, parse_int=_Number, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
-        pass
-    # Not inside the handler: the parser's error would come along as context, and it holds the text.
-    raise SyncError(Reason.PROPERTY_MISSING, f"{origin} is not valid JSON, so that it has no properties.")
+        return bounded_json.parse(text, parse_float=_Number, parse_int=_Number, parse_constant=_refuse_constant)
+    except bounded_json.TooDeepError as error:
+        problem = f"is JSON that {error}; flatten it in the vault"
+    except ValueError:
+        problem = "is not valid JSON, so it has no properties"
+    # Not inside the handlers: the parser's error would be the context, and it holds the text.
+    raise SyncError(Reason.PROPERTY_MISSING, f"{origin} {problem}.")
 
 
-def _no_constant(_name: str) -> NoReturn:
-    """Refuse NaN and Infinity, which Python's parser takes and JSON does not have."""
+def _refuse_constant(_name: str) -> NoReturn:
+    """Refuse NaN and Infinity, which Python's parser accepts and JSON does not have."""
     raise ValueError
 
 
-def _at(document: Any, path: str) -> Any:  # noqa: ANN401  a part of a JSON document is anything
+def _part(document: Any, path: str) -> Any:  # noqa: ANN401  a part of a JSON document is anything
     here = document
     for step in _steps(path):
         match here:
@@ -97,7 +99,7 @@ def _at(document: Any, path: str) -> Any:  # noqa: ANN401  a part of a JSON docu
             case list() if _INDEX.fullmatch(step) and int(step) < len(here):
                 here = here[int(step)]
             case _:
-                raise _Missing
+                raise _MissingPartError
     return here
 
 
@@ -107,11 +109,12 @@ def _steps(path: str) -> Iterator[str]:
     return iter(path.split("."))
 
 
-def _written(value: Any) -> bytes:  # noqa: ANN401  a part of a JSON document is anything
+def _to_bytes(value: Any) -> bytes:  # noqa: ANN401  a part of a JSON document is anything
     return (value if isinstance(value, str) else _compact(value)).encode()
 
 
 def _compact(value: Any) -> str:  # noqa: ANN401  a part of a JSON document is anything
+    """Write compact JSON; the recursion is as deep as the document, which `bounded_json` bounds."""
     match value:
         case _Number():
             return value
@@ -123,19 +126,21 @@ def _compact(value: Any) -> str:  # noqa: ANN401  a part of a JSON document is a
             return json.dumps(value, ensure_ascii=False)
 
 
-def _fits(name: str) -> bool:
-    """Tell whether the name is one that can be matched: not overlong, and without half a character."""
+def _can_match(name: str) -> bool:
+    """Return whether RE2 can match the name: not too long, and without unpaired surrogates."""
     return len(name) <= _MAX_NAME and not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
-def _no_key(trouble: str) -> SyncError:
-    return SyncError(Reason.TARGET_INVALID, f"{trouble}. Rename the field in the vault, or with prefix and rename.")
+def _invalid_key(problem: str) -> SyncError:
+    return SyncError(Reason.TARGET_INVALID, f"{problem}. Rename the field in the vault, or with prefix and rename.")
 
 
-def _content(value: Any, place: int, origin: str) -> bytes:  # noqa: ANN401  a part of a JSON document is anything
+def _field_content(value: Any, place: int, origin: str) -> bytes:  # noqa: ANN401  a part of a JSON document is anything
     try:
-        return _written(value)
-    except (UnicodeEncodeError, RecursionError):
+        return _to_bytes(value)
+    except UnicodeEncodeError:
         pass
-    # Not inside the handler: the codec's error would come along as context, and it knows the value.
-    raise SyncError(Reason.PROPERTY_MISSING, f"Field {place} of {origin} holds half a character, or nests too deeply.")
+    # Not inside the handler: the codec's error would be the context, and it holds the value.
+    raise SyncError(
+        Reason.PROPERTY_MISSING, f"Field {place} of {origin} contains an unpaired surrogate; set it again in the vault."
+    )

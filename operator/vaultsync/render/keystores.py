@@ -1,7 +1,7 @@
-"""A certificate in the stores that Java reads, as PKCS#12; reads none, and makes no JKS.
+"""Writes a certificate into PKCS#12 stores that Java reads; reads none, and writes no JKS.
 
-Java takes PKCS#12 wherever it takes JKS: docs/decisions/ tells why there is nothing else. Salts are random, so that the
-same certificate gives other bytes each time: whether to write is to be decided by versions, never by comparing stores.
+Java reads PKCS#12 wherever it reads JKS: `docs/decisions/` says why there is no other format. Salts are random, so the
+same certificate produces different bytes each time: whether to write is decided by versions, not by comparing stores.
 """
 
 from typing import Final
@@ -30,35 +30,35 @@ _ROUNDS: Final = 10_000
 
 
 def key_store(certified: CertifiedKey, password: SecretValue) -> bytes:
-    """Make a store with the private key and its chain, under the name `certificate`.
+    """Return a store with the private key and its chain, under the alias `certificate`.
 
     Raises:
-        SyncError: CertificateInvalid, if Java would not take the password.
+        SyncError: CertificateInvalid, if Java does not accept the password.
     """
     leaf, *issuers = certified.chain
     return serialize_key_and_certificates(
-        KEY_ALIAS.encode(), certified.key, leaf, issuers, _protection(certified, password)
+        KEY_ALIAS.encode(), certified.key, leaf, issuers, _encryption(certified, password)
     )
 
 
 def trust_store(certified: CertifiedKey, password: SecretValue) -> bytes:
-    """Make a store with the root as a certificate to trust, under the name `ca`.
+    """Return a store with the root as a trusted certificate, under the alias `ca`.
 
     Raises:
-        SyncError: CertificateInvalid, if there is no root, or Java would not take the password.
+        SyncError: CertificateInvalid, if there is no root, or Java does not accept the password.
     """
-    trusted = PKCS12Certificate(certified.anchor, ROOT_ALIAS.encode())
-    return serialize_java_truststore([trusted], _protection(certified, password))
+    trusted = PKCS12Certificate(certified.required_root, ROOT_ALIAS.encode())
+    return serialize_java_truststore([trusted], _encryption(certified, password))
 
 
-def _protection(certified: CertifiedKey, password: SecretValue) -> KeySerializationEncryption:
-    """Encrypt as Java has been able to read since 8u301 and 11.0.12, where its own keytool began to write so."""
+def _encryption(certified: CertifiedKey, password: SecretValue) -> KeySerializationEncryption:
+    """Choose the encryption that keytool writes, and Java reads, since 8u301 and 11.0.12."""
     secret = password.reveal()
     if not (secret and secret.isascii() and secret.isprintable()):
         raise SyncError(
             Reason.CERTIFICATE_INVALID,
-            f"{certified.origin} cannot go into a store with the password given: Java takes printable ASCII "
-            "characters, at least one, and no line end.",
+            f"{certified.origin} cannot be written into a store with the given password: Java accepts only printable "
+            "ASCII characters, at least one, and no line end; change the password.",
         )
     return (
         PrivateFormat.PKCS12.encryption_builder()

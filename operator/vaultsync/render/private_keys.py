@@ -1,4 +1,4 @@
-"""Certificates and private keys out of PEM text and PKCS#12 files; says what is wrong, and puts nothing in order."""
+"""Loads certificates and private keys from PEM text and PKCS#12 files, within bounds; does not order a chain."""
 
 import base64
 from collections.abc import Iterable, Iterator
@@ -14,15 +14,15 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.hazmat.primitives.serialization.pkcs12 import load_pkcs12
 
-from vaultsync.render.kdf_cost import Burden, burden_of
+from vaultsync.render.kdf_cost import MAX_DEPTH, KdfCost, TooDeepError, check_depth, kdf_cost_of
 
 PrivateKey = RSAPrivateKey | EllipticCurvePrivateKey | Ed25519PrivateKey | Ed448PrivateKey
 
 MAX_ROUNDS: Final = 3_000_000
-"""Half a second of hashing; what today's tools write asks for less than a hundredth of that."""
+"""Half a second of key derivation; today's tools write less than a hundredth of that."""
 
 MAX_RSA: Final = 4096
-"""In bits: the longest that Key Vault makes. To check one of 8192 bits would hold up everything for ten seconds.
+"""In bits: the longest key that Key Vault makes. Checking one of 8192 bits would block everything for ten seconds.
 
 https://learn.microsoft.com/azure/key-vault/keys/about-keys-details
 """
@@ -36,147 +36,195 @@ _DASHES: Final = b"-----"
 _CERTIFICATES: Final = frozenset({b"CERTIFICATE", b"X509 CERTIFICATE"})
 _ENCRYPTED: Final = b"ENCRYPTED PRIVATE KEY"
 _OLD_ENCRYPTED: Final = b"Proc-Type: 4,ENCRYPTED"
+_OPENSSH: Final = b"OPENSSH PRIVATE KEY"
+_NOT_IN_BASE64: Final = b":"
 
 
-class Unusable(Exception):
-    """What is wrong with a content: the text continues a sentence that names it, and holds nothing of it."""
+class KeyDataError(Exception):
+    """What is wrong with keys or certificates: the text continues a sentence that names them, and holds no value."""
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class PemBlock:
     """One `-----BEGIN … -----END …` of a PEM text."""
 
     label: bytes
     text: bytes
 
     @property
-    def body(self) -> bytes:
-        """The bytes that it carries; ValueError if they are not well written."""
-        lines = self.text.splitlines()[1:-1]
-        return base64.b64decode(b"".join(lines))
+    def der(self) -> bytes:
+        """The bytes between the lines of dashes, without headers; ValueError if they are not base64."""
+        first = len(_BEGIN) + len(self.label) + len(_DASHES)
+        lines = self.text[first : self.text.rfind(b"-----END ")].splitlines()
+        return base64.b64decode(b"".join(line for line in lines if _NOT_IN_BASE64 not in line))
+
+    @property
+    def is_protected(self) -> bool:
+        """Whether a password encrypts it."""
+        return self.label == _ENCRYPTED or _OLD_ENCRYPTED in self.text
+
+    def check_depth(self, kind: str) -> None:
+        """Check how deeply its DER nests, where it is visible and the format is DER; `kind` is for the message.
+
+        Raises:
+            KeyDataError: It nests too deeply, or is not DER.
+        """
+        if self.label == _OPENSSH or _OLD_ENCRYPTED in self.text:
+            return
+        try:
+            check_depth(self.der)
+        except TooDeepError:
+            problem = _too_deep(kind)
+        except ValueError:
+            problem = f"holds a {kind} that cannot be read"
+        else:
+            return
+        # Not inside the handlers: the decoder's error would be the context, and it may hold the value.
+        raise KeyDataError(problem)
 
 
-def blocks_of(pem: bytes) -> tuple[Block, ...]:
-    """Find the blocks of a PEM text; what stands between them says nothing.
+def _too_deep(kind: str) -> str:
+    return f"holds a {kind} whose ASN.1 nests deeper than {MAX_DEPTH} levels; export it again, for example with openssl"
+
+
+def pem_blocks(pem: bytes) -> tuple[PemBlock, ...]:
+    """Return the blocks of a PEM text in their order; text between them is ignored.
 
     Raises:
-        Unusable: One does not end.
+        KeyDataError: A block does not end.
     """
     return tuple(_blocks(pem))
 
 
-def _blocks(pem: bytes) -> Iterator[Block]:
+def _blocks(pem: bytes) -> Iterator[PemBlock]:
     at = pem.find(_BEGIN)
     while at != -1:
         label = pem[at + len(_BEGIN) : pem.find(_DASHES, at + len(_BEGIN))]
         ending = b"-----END " + label + _DASHES
         end = pem.find(ending, at)
         if end == -1:
-            raise Unusable("holds a PEM block that does not end")
-        yield Block(label, pem[at : end + len(ending)])
+            raise KeyDataError("holds a PEM block that does not end")
+        yield PemBlock(label, pem[at : end + len(ending)])
         at = pem.find(_BEGIN, end)
 
 
-def certificates_in(blocks: Iterable[Block]) -> list[x509.Certificate]:
-    """Read the certificates, in their order.
+def load_certificates(blocks: Iterable[PemBlock]) -> list[x509.Certificate]:
+    """Return the certificates among the blocks, in their order.
 
     Raises:
-        Unusable: One cannot be read.
+        KeyDataError: One cannot be read.
     """
-    return [_certificate(block) for block in blocks if block.label in _CERTIFICATES]
+    return [_load_certificate(block) for block in blocks if block.label in _CERTIFICATES]
 
 
-def _certificate(block: Block) -> x509.Certificate:
+def _load_certificate(block: PemBlock) -> x509.Certificate:
+    block.check_depth("certificate")
     try:
         return x509.load_pem_x509_certificate(block.text)
     except ValueError:
         pass
-    raise Unusable("holds a certificate that cannot be read")
+    raise KeyDataError("holds a certificate that cannot be read")
 
 
-def private_key_in(blocks: Iterable[Block], password: bytes | None = None) -> PrivateKey:
-    """Read the one private key, without a check of an RSA key's numbers; a password that it does not need is ignored.
+def load_private_key(blocks: Iterable[PemBlock], password: bytes | None = None) -> PrivateKey:
+    """Return the one private key among the blocks; a password that it does not need is ignored.
+
+    The numbers of an RSA key are not checked: see `check_rsa_numbers`.
 
     Raises:
-        Unusable: There is none, or more than one, or it cannot be read.
+        KeyDataError: There is none, or more than one, or it cannot be read.
     """
     keys = [block for block in blocks if block.label.endswith(b"PRIVATE KEY")]
     if len(keys) != 1:
-        raise Unusable(f"holds {len(keys)} private keys instead of one" if keys else "holds no private key")
+        raise KeyDataError(f"holds {len(keys)} private keys instead of one" if keys else "holds no private key")
     (block,) = keys
-    is_protected = block.label == _ENCRYPTED or _OLD_ENCRYPTED in block.text
+    is_protected = block.is_protected
     if is_protected and password is None:
-        raise Unusable("holds a private key that is protected by a password, and none is given")
+        raise KeyDataError("holds a private key that is protected by a password, and none is given")
+    block.check_depth("private key")
     try:
         if block.label == _ENCRYPTED:
-            _refuse_toil(burden_of(block.body))
+            check_kdf_cost(kdf_cost_of(block.der))
         key = load_pem_private_key(block.text, password if is_protected else None, unsafe_skip_rsa_key_validation=True)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         key = None
     if key is None:
         wrong = ", or the password does not open it" if is_protected else ""
-        raise Unusable(f"holds a private key that cannot be read{wrong}")
-    return _of_a_known_kind(key)
+        raise KeyDataError(f"holds a private key that cannot be read{wrong}")
+    return _supported(key)
 
 
-def checked(key: PrivateKey) -> PrivateKey:
-    """Check the numbers of an RSA key, which takes up to half a second; other keys were checked as they were read.
+def check_rsa_numbers(key: PrivateKey) -> PrivateKey:
+    """Return the key after a check of an RSA key's numbers, which takes up to half a second.
+
+    Other kinds of keys are checked as they are loaded.
 
     Raises:
-        Unusable: They do not fit together, or it is too long.
+        KeyDataError: The numbers do not fit together, or the key is too long.
     """
     if not isinstance(key, RSAPrivateKey):
         return key
     if key.key_size > MAX_RSA:
-        raise Unusable(f"holds an RSA key of {key.key_size} bits; the longest allowed is {MAX_RSA}")
+        raise KeyDataError(f"holds an RSA key of {key.key_size} bits; the longest allowed is {MAX_RSA}")
     try:
         return key.private_numbers().private_key()
     except ValueError:
         pass
-    raise Unusable("holds an RSA key whose numbers do not fit together")
+    raise KeyDataError("holds an RSA key whose numbers do not fit together")
 
 
 def open_pkcs12(der: bytes, password: bytes | None) -> tuple[PrivateKey, list[x509.Certificate]]:
-    """Read the private key, checked, and all certificates of a PKCS#12 file, also known as PFX.
+    """Return the private key, checked, and all certificates of a PKCS#12 file, also known as PFX.
 
     Raises:
-        Unusable: It has no private key, or cannot be read.
+        KeyDataError: It has no private key, or cannot be read.
     """
     try:
-        burden = burden_of(der)
+        cost = kdf_cost_of(der)
+    except TooDeepError:
+        problem = _too_deep("PKCS#12 file")
     except ValueError:
-        burden = None
-    if burden is None:
-        raise Unusable("is no PKCS#12 file, or one in BER instead of DER")
-    _refuse_toil(burden)
+        problem = "is not a PKCS#12 file, or one in BER instead of DER"
+    else:
+        check_kdf_cost(cost)
+        return _load_pkcs12(der, password)
+    raise KeyDataError(problem)
+
+
+def _load_pkcs12(der: bytes, password: bytes | None) -> tuple[PrivateKey, list[x509.Certificate]]:
     try:
         store = load_pkcs12(der, password)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         store = None
     if store is None:
         given = "the password given does not open it" if password is not None else "it needs a password"
-        raise Unusable(f"cannot be opened as PKCS#12: {given}, or it is damaged")
+        raise KeyDataError(f"cannot be opened as PKCS#12: {given}, or it is damaged")
     if store.key is None:
-        raise Unusable("holds no private key")
+        raise KeyDataError("holds no private key")
     found = [store.cert] if store.cert is not None else []
-    return _of_a_known_kind(store.key), [latched.certificate for latched in (*found, *store.additional_certs)]
+    return _supported(store.key), [item.certificate for item in (*found, *store.additional_certs)]
 
 
-def _refuse_toil(burden: Burden) -> None:
-    if burden.rounds > MAX_ROUNDS:
-        raise Unusable(f"asks for {burden.rounds} rounds of hashing to be opened; {MAX_ROUNDS} are allowed")
-    if burden.longest_number > _MAX_MODULUS or burden.longest_secret > _MAX_ENCRYPTED:
-        raise Unusable(f"holds a key that is too long; for RSA, {MAX_RSA} bits are the most")
+def check_kdf_cost(cost: KdfCost) -> None:
+    """Check that a file can be opened in reasonable time.
+
+    Raises:
+        KeyDataError: It cannot.
+    """
+    if cost.rounds > MAX_ROUNDS:
+        raise KeyDataError(f"requires {cost.rounds} rounds of key derivation; {MAX_ROUNDS} are allowed")
+    if cost.longest_number > _MAX_MODULUS or cost.longest_secret > _MAX_ENCRYPTED:
+        raise KeyDataError(f"holds a key that is too long; for RSA, at most {MAX_RSA} bits are allowed")
 
 
-def _of_a_known_kind(key: object) -> PrivateKey:
+def _supported(key: object) -> PrivateKey:
     if isinstance(key, PrivateKey):
         return key
-    raise Unusable("holds a private key of a kind that TLS does not use; RSA, EC and Ed25519 are fine")
+    raise KeyDataError("holds a private key of a kind that TLS does not use; use RSA, EC or Ed25519")
 
 
-def belong_together(key: PrivateKey, certificate: x509.Certificate) -> bool:
-    """Tell whether the certificate is about this very key."""
+def key_matches(key: PrivateKey, certificate: x509.Certificate) -> bool:
+    """Return whether the certificate is for this key."""
     try:
         return key.public_key() == certificate.public_key()
     except (ValueError, UnsupportedAlgorithm):

@@ -1,110 +1,121 @@
-"""What the content of a Secret must be for its type, before it is written; the keys themselves are checked in the API.
+"""Checks the data of a Secret against its type, before it is written; that keys exist is checked in the API.
 
-Kubernetes looks at little more than the keys, and whoever uses the Secret fails later, in another place.
+Kubernetes checks little more than the keys; without these checks, the workloads that use the Secret would fail later.
 https://kubernetes.io/docs/concepts/configuration/secret/#secret-types
 """
 
 import base64
-import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_ssh_private_key
 
+from vaultsync import bounded_json
 from vaultsync.errors import Reason, SyncError
-from vaultsync.render.private_keys import Block, Unusable, belong_together, blocks_of, certificates_in, private_key_in
+from vaultsync.render.private_keys import (
+    KeyDataError,
+    PemBlock,
+    key_matches,
+    load_certificates,
+    load_private_key,
+    pem_blocks,
+)
 
 _OPENSSH: Final = b"OPENSSH PRIVATE KEY"
 
-Material = TypeVar("Material")
+Loaded = TypeVar("Loaded")
 
 
-class _Wrong(Exception):
-    """The key, and what is wrong with its content: a text that continues a sentence and holds nothing of it."""
+class _InvalidKey(Exception):
+    """A key of the Secret, and what is wrong with its content: the text continues a sentence and holds no content."""
 
-    def __init__(self, key: str, trouble: str) -> None:
-        super().__init__(trouble)
+    def __init__(self, key: str, problem: str) -> None:
+        super().__init__(problem)
         self.key = key
 
 
-def check_contents(secret_type: str, contents: Mapping[str, bytes], *, target: str) -> None:
-    """Look at what the Secret would hold; keys that are missing, and types without rules, are not looked at.
+def check_data(secret_type: str, data: Mapping[str, bytes], *, target: str) -> None:
+    """Check the data of a Secret against its type; types without rules are not checked.
+
+    Args:
+        secret_type: The Secret's `type`.
+        data: Contents by key.
+        target: Namespace and name of the Secret, for the message.
 
     Raises:
-        SyncError: TargetInvalid, with a message that names `target`, which is namespace and name of the Secret, and the
-            key.
+        SyncError: TargetInvalid, with a message that names `target` and the key, and holds no content.
     """
     check = _CHECKS.get(secret_type)
     if check is None:
         return
     try:
-        check(contents)
-    except _Wrong as error:
-        trouble = f"Key {error.key} {error}"
+        check(data)
+    except _InvalidKey as error:
+        problem = f"Key {error.key} {error}"
     else:
         return
-    # Not inside the handler: the parsers' errors would come along as context, and they know the content.
-    raise SyncError(
-        Reason.TARGET_INVALID, f"{trouble}, so that Secret {target} of type {secret_type} would be of no use."
-    )
+    # Not inside the handler: the parsers' errors would be the context, and they may hold the content.
+    raise SyncError(Reason.TARGET_INVALID, f"{problem}. Secret {target} of type {secret_type} would be unusable.")
 
 
-def _check_tls(contents: Mapping[str, bytes]) -> None:
-    certificates = _material("tls.crt", contents, certificates_in)
-    key = _material("tls.key", contents, private_key_in)
+def _check_tls(data: Mapping[str, bytes]) -> None:
+    certificates = _load("tls.crt", data, load_certificates)
+    key = _load("tls.key", data, load_private_key)
     if not certificates:
-        raise _Wrong("tls.crt", "holds no certificate in PEM")
-    if belong_together(key, certificates[0]):
+        raise _InvalidKey("tls.crt", "holds no certificate in PEM")
+    if key_matches(key, certificates[0]):
         return
-    if any(belong_together(key, certificate) for certificate in certificates):
-        raise _Wrong("tls.crt", "does not begin with the certificate that tls.key belongs to")
-    raise _Wrong("tls.crt", "holds no certificate that tls.key belongs to")
+    if any(key_matches(key, certificate) for certificate in certificates):
+        raise _InvalidKey("tls.crt", "does not begin with the certificate for tls.key")
+    raise _InvalidKey("tls.crt", "holds no certificate for tls.key")
 
 
-def _material(key: str, contents: Mapping[str, bytes], read: Callable[[tuple[Block, ...]], Material]) -> Material:
+def _load(key: str, data: Mapping[str, bytes], load: Callable[[tuple[PemBlock, ...]], Loaded]) -> Loaded:
     try:
-        return read(_blocks(key, contents))
-    except Unusable as error:
-        raise _Wrong(key, str(error)) from None
+        return load(_blocks(key, data))
+    except KeyDataError as error:
+        raise _InvalidKey(key, str(error)) from None
 
 
-def _blocks(key: str, contents: Mapping[str, bytes]) -> tuple[Block, ...]:
-    blocks = blocks_of(contents.get(key, b""))
+def _blocks(key: str, data: Mapping[str, bytes]) -> tuple[PemBlock, ...]:
+    blocks = pem_blocks(data.get(key, b""))
     if any(b"\n" not in block.text for block in blocks):
-        raise _Wrong(key, "is PEM that has lost its line ends; set it anew in the vault, from a file")
+        raise _InvalidKey(key, "is PEM that has lost its line ends; set it again in the vault, from a file")
     return blocks
 
 
-def _check_docker_config(contents: Mapping[str, bytes]) -> None:
+def _check_docker_config(data: Mapping[str, bytes]) -> None:
     key = ".dockerconfigjson"
-    document = _json(key, contents)
+    document = _json(key, data)
     if not isinstance(document, dict) or "auths" not in document:
-        raise _Wrong(key, "is no JSON object with a field auths")
+        raise _InvalidKey(key, "is not a JSON object with a field auths")
     _check_logins(key, document["auths"])
 
 
-def _check_old_docker_config(contents: Mapping[str, bytes]) -> None:
-    _check_logins(".dockercfg", _json(".dockercfg", contents))
+def _check_old_docker_config(data: Mapping[str, bytes]) -> None:
+    _check_logins(".dockercfg", _json(".dockercfg", data))
 
 
-def _json(key: str, contents: Mapping[str, bytes]) -> Any:  # noqa: ANN401  a JSON document is anything
+def _json(key: str, data: Mapping[str, bytes]) -> Any:  # noqa: ANN401  a JSON document is anything
     try:
-        return json.loads(contents.get(key, b"").decode())
-    except (ValueError, RecursionError):
-        raise _Wrong(key, "is not valid JSON") from None
+        return bounded_json.parse(data.get(key, b""))
+    except bounded_json.TooDeepError as error:
+        raise _InvalidKey(key, f"is JSON that {error}; remove what does not belong to a Docker configuration") from None
+    except ValueError:
+        raise _InvalidKey(key, "is not valid JSON") from None
 
 
 def _check_logins(key: str, logins: object) -> None:
     """Each registry has a login: user name and password, or both joined by a colon in base64, or a token."""
     if not isinstance(logins, dict):
-        raise _Wrong(key, "holds no JSON object of registries and their logins")
+        raise _InvalidKey(key, "holds no JSON object of registries and their logins")
     for place, login in enumerate(logins.values(), start=1):
         if not isinstance(login, dict):
-            raise _Wrong(key, f"has no JSON object for its registry number {place}")
+            raise _InvalidKey(key, f"has no JSON object for its registry number {place}")
         auth = login.get("auth")
         if auth and not (isinstance(auth, str) and _is_login(auth)):
-            raise _Wrong(key, f"has an auth that is no base64 of user:password for its registry number {place}")
+            raise _InvalidKey(key, f"has an auth that is not base64 of user:password for its registry number {place}")
 
 
 def _is_login(auth: str) -> bool:
@@ -114,24 +125,25 @@ def _is_login(auth: str) -> bool:
         return False
 
 
-def _check_basic_auth(contents: Mapping[str, bytes]) -> None:
+def _check_basic_auth(data: Mapping[str, bytes]) -> None:
     """A colon ends a user name: https://www.rfc-editor.org/rfc/rfc7617#section-2."""
-    if b":" in contents.get("username", b""):
-        raise _Wrong("username", "holds a colon, which basic authentication does not allow")
+    if b":" in data.get("username", b""):
+        raise _InvalidKey("username", "holds a colon, which basic authentication does not allow")
 
 
-def _check_ssh_auth(contents: Mapping[str, bytes]) -> None:
+def _check_ssh_auth(data: Mapping[str, bytes]) -> None:
     key = "ssh-privatekey"
-    blocks = _material(key, contents, tuple)
+    blocks = _load(key, data, tuple)
     if len(blocks) != 1 or not blocks[0].label.endswith(b"PRIVATE KEY"):
-        raise _Wrong(key, "holds no private key, or more than one")
+        raise _InvalidKey(key, "holds no private key, or more than one")
+    _load(key, data, lambda found: found[0].check_depth("private key"))
     load = load_ssh_private_key if blocks[0].label == _OPENSSH else load_pem_private_key
     try:
         load(blocks[0].text, None, unsafe_skip_rsa_key_validation=True)
     except (ValueError, UnsupportedAlgorithm):
-        raise _Wrong(key, "holds a private key that cannot be read") from None
+        raise _InvalidKey(key, "holds a private key that cannot be read") from None
     except TypeError:
-        return  # protected by a passphrase, which whoever uses it has
+        return  # protected by a passphrase, which only the workload needs
 
 
 _CHECKS: Final[Mapping[str, Callable[[Mapping[str, bytes]], None]]] = {

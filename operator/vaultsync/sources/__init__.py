@@ -1,1 +1,1 @@
-"""What changes the state and wakes the queue: watches, resyncs and polls."""
+"""The sources of state: watches, resyncs and polls; they write the state and wake the queue."""

@@ -1,323 +1,374 @@
-"""One poller per vault: what changed there, for everybody who asks it; reads no value that it can avoid.
+"""One poller per vault: publishes the vault's state and wakes the VaultSecrets that must read; keeps no value.
 
-A poll lists the vault page by page (some 25 secrets a call, no values) and lets those VaultSecrets be reconciled whose
-entries are due. Where listing is denied, or would cost more calls than reading, it reads the secrets one by one.
+A poll lists the vault page by page, some 25 secrets per call, without values. If listing is denied, or would cost more
+calls than reading, it reads the secrets one by one.
 """
 
 import asyncio
 import sys
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, aclosing, nullcontext, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Protocol
 
 from vaultsync.api import ObjectKey
-from vaultsync.controller.queue import Priority
+from vaultsync.api.v1alpha1 import VaultSecret
+from vaultsync.controller.queue import Priority, WorkQueue, is_cancelled
 from vaultsync.errors import Reason, SyncError
-from vaultsync.policy.requeue import Jitter, backoff, poll_period
-from vaultsync.sources.brake import Brake
-from vaultsync.sources.catalog import Catalog
-from vaultsync.state.vaults import ListingPage, LossReport, Missing, SecretMetadata, VaultView
-from vaultsync.state.vaultsecrets import VaultSecretCache
+from vaultsync.interfaces import Recorder, VaultClients
+from vaultsync.policy.losses import known_names, loss_report, lost_names, needs_all_known
+from vaultsync.policy.plan import plan_for
+from vaultsync.policy.requeue import Jitter, backoff, poll_period, recheck_interval
+from vaultsync.state.stores import State
+from vaultsync.state.vaults import Missing, SecretMetadata, VaultListing, VaultView
 
-LIST_AGAIN_AFTER = 3600.0
-"""Seconds after which a poller that reads one by one tries the listing again: permissions and prices change."""
+RELIST_AFTER = 3600.0
+"""Seconds after which a poller that reads one by one tries to list again: permissions and costs change."""
 
-READS_AT_ONCE = 16
-"""How many secrets are read at the same time where reading one by one is the way."""
+MAX_CONCURRENT_READS = 16
+"""Concurrent reads of a poll that reads secrets one by one."""
 
-FAILURES_BEFORE_NEWS = 2
-"""A single failed poll may be a blip; after so many in a row everybody who asks the vault is told."""
+FAILURES_BEFORE_REPORT = 2
+"""Consecutive failed polls after which the VaultSecrets of the vault report the failure."""
+
+PLANS_PER_TURN = 50
+"""VaultSecrets that are planned before control returns to the event loop."""
 
 
 class Mode(StrEnum):
-    """How a poll asks."""
+    """How a poll reads the vault."""
 
     LIST = "list"
     GET = "get"
 
 
-class Vaults(Protocol):
-    """How the vault is asked."""
-
-    def pages(self, vault_url: str) -> AsyncGenerator[ListingPage, None]:
-        """List all secrets of the vault, a call a page. Raises `SyncError`."""
-        ...
-
-    async def sight(self, vault_url: str, name: str) -> SecretMetadata | Missing:
-        """Look at one secret by reading it, and drop the value. Raises `SyncError`."""
-        ...
-
-
-class Polled(Protocol):
-    """Where polls are counted."""
-
-    def poll(self, vault_url: str, *, mode: Mode, calls: int, seconds: float, failure: SyncError | None) -> None:
-        """Count one poll."""
-        ...
-
-    def broken(self, vault_url: str, error: Exception) -> None:
-        """Log an unforeseen error."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
-class Trigger:
-    """How a poller lets VaultSecrets be reconciled: `is_due` asks whether one would read or write."""
+class PollerContext:
+    """The dependencies of all pollers.
 
-    add: Callable[[ObjectKey, Priority], None]
-    is_due: Callable[[ObjectKey], bool]
+    `clock` is monotonic, in seconds; `now` is the operator's clock; each poll runs within `span` of its vault's URL.
+    """
 
-
-@dataclass(frozen=True, slots=True)
-class Health:
-    """How the polls of one vault go."""
-
-    up: bool
-    """Whether the last one went well."""
-    polled_at: datetime | None
-    """When the last began that went well, by our clock; None before the first."""
-    listed: int | None
-    """How many secrets the last whole listing has found; None before the first."""
-    latched: bool
-    """Whether so many secrets are gone that nothing is deleted."""
+    state: State
+    vaults: VaultClients
+    queue: WorkQueue
+    recorder: Recorder
+    recheck: timedelta
+    clock: Callable[[], float]
+    now: Callable[[], datetime]
+    jitter: Jitter
+    span: Callable[[str], AbstractContextManager[object]] = nullcontext
 
 
 @dataclass(slots=True)
-class _Memory:
-    """What one poller knows."""
+class _Progress:
+    """The state of a poller between two polls, in addition to its published view."""
 
-    secrets: dict[str, SecretMetadata | Missing] = field(default_factory=dict)
+    begun: int = 0
+    """How many polls have begun."""
+    calls: int = 0
+    """Calls of the current poll."""
     failure: SyncError | None = None
     failures: int = 0
-    listing: Catalog = field(default_factory=Catalog)
-    polls: int = 0
-    calls: int = 0
-    """Answers that the present poll has got."""
-    polled_at: datetime | None = None
-    """By our clock: when the last poll began that went well."""
-    losses: LossReport | None = None
-    brake: Brake = field(default_factory=Brake)
-    listed: int | None = None
+    """Consecutive failed polls."""
+    retry_after: float = 0.0
+    """Seconds from the start of a failed poll to the next, drawn once for each failure."""
     get_until: float = 0.0
-    """On the poller's clock: until then secrets are read one by one."""
+    """Until then, on the poller's clock, secrets are read one by one."""
     get_below: int = 0
-    """Secrets are read one by one only while fewer are wanted."""
+    """Secrets are read one by one only while VaultSecrets name fewer."""
+    pages: dict[str, SecretMetadata] | None = field(default=None)
+    """The listing so far; None if no VaultSecret searches the vault."""
 
 
 class Poller:
-    """Polls one vault for as long as somebody asks it."""
+    """Polls one vault until cancelled, and publishes a new view after each page and each poll."""
 
-    def __init__(
-        self,
-        vault_url: str,
-        *,
-        vaults: Vaults,
-        vaultsecrets: VaultSecretCache,
-        trigger: Trigger,
-        record: Polled,
-        clock: Callable[[], float],
-        now: Callable[[], datetime],
-        jitter: Jitter,
-        around: Callable[[str], AbstractContextManager[object]] = nullcontext,
-    ) -> None:
-        """`clock` counts seconds from anywhere, `now` tells the time.
-
-        Each poll runs within what `around` gives for the vault's URL.
-        """
+    def __init__(self, vault_url: str, context: PollerContext) -> None:
         self._vault_url = vault_url
-        self._vaults = vaults
-        self._vaultsecrets = vaultsecrets
-        self._trigger = trigger
-        self._record = record
-        self._clock = clock
-        self._now = now
-        self._jitter = jitter
-        self._around = around
-        self._memory = _Memory()
-        self._sooner = asyncio.Event()
-        self._at_once = False
+        self._state = context.state
+        self._context = context
+        self._requests = context.state.vaults.requests(vault_url)
+        self._progress = _Progress()
 
     @property
-    def view(self) -> VaultView:
-        """What polls have seen so far."""
-        memory = self._memory
-        failure = memory.failure if memory.failures >= FAILURES_BEFORE_NEWS else None
-        listing = memory.listing
-        return VaultView(
-            memory.secrets,
-            failure,
-            listing.listing,
-            listing.refusal,
-            polled_at=memory.polled_at,
-            losses=memory.losses,
-        )
+    def _view(self) -> VaultView:
+        return self._state.vaults.view(self._vault_url)
 
-    @property
-    def health(self) -> Health | None:
-        """How its polls go; None before the first has ended."""
-        memory = self._memory
-        if memory.polls == 0:
-            return None
-        latched = memory.losses is not None and memory.losses.tripped
-        return Health(memory.failure is None, memory.polled_at, memory.listed, latched)
-
-    def answered(self) -> None:
-        """Take note that the vault has answered a reading: what kept polls from it may be over."""
-        if self._memory.failures:
-            self.hurry(now=True)
-
-    def hurry(self, *, now: bool = False) -> None:
-        """Reckon the time of the next poll again, for somebody new; `now`: at once, for who waits for a catalog."""
-        self._at_once |= now and not self._memory.listing.is_growing
-        self._sooner.set()
+    def _publish(self, view: VaultView) -> None:
+        self._state.vaults.publish(self._vault_url, view)
 
     async def run(self) -> None:
-        """Poll again and again, until cancelled. Periods count from start to start."""
-        share, hurried = self._jitter(0.0, 1.0), 0
+        """Poll until cancelled. Periods count from start to start."""
+        context, progress = self._context, self._progress
+        share, requested = context.jitter(0.0, 1.0), 0
         while True:
-            started, hurried, self._at_once = self._clock(), hurried + 1 if self._at_once else 0, False
-            with self._around(self._vault_url):
+            started = context.clock()
+            with context.span(self._vault_url):
                 await self.poll()
-            while (wait := started + self._pause(share, hurried) - self._clock()) > 0:
-                self._sooner.clear()
-                # Not by `asyncio.wait_for`: up to Python 3.11 it swallows a cancellation that comes with a hurry.
+            # Consecutive requested polls are spread by the backoff.
+            requested_after = backoff(requested, jitter=context.jitter) if requested else 0.0
+            while (wait := started + self._pause(share, requested_after) - context.clock()) > 0:
+                self._requests.changed.clear()
+                # Not by `asyncio.wait_for`: up to Python 3.11 it swallows a cancellation that comes with the event.
                 with suppress(TimeoutError):
                     async with asyncio.timeout(wait):
-                        await self._sooner.wait()
+                        await self._requests.changed.wait()
+            requested = requested + 1 if self._requests.is_pending_after(progress.begun) else 0
 
-    def _pause(self, share: float, hurried: int) -> float:
-        """Seconds from the start of a poll to that of the next; who wants it at once waits if that is so for long."""
-        if not self._at_once:
-            return self._period(share)
-        return backoff(hurried, jitter=self._jitter) if hurried else 0.0
-
-    def _period(self, share: float) -> float:
-        interval = self._vaultsecrets.refresh_interval(self._vault_url) or timedelta(hours=24)
-        period = poll_period(interval, jitter=lambda low, high: low + share * (high - low))
-        return min(period, backoff(self._memory.failures, jitter=self._jitter)) if self._memory.failures else period
+    def _pause(self, share: float, requested_after: float) -> float:
+        """Return the seconds from the start of a poll to that of the next."""
+        interval = self._state.vaultsecrets.refresh_interval(self._vault_url) or timedelta(hours=24)
+        pauses = [poll_period(interval, jitter=lambda low, high: low + share * (high - low))]
+        if self._progress.failures:
+            pauses.append(self._progress.retry_after)
+        if self._requests.is_pending_after(self._progress.begun):
+            pauses.append(requested_after)
+        return min(pauses)
 
     async def poll(self) -> None:
-        """Ask the vault once, and let everybody be reconciled for whom something has changed."""
-        started, began, memory = self._clock(), self._now(), self._memory
-        mode, failure, memory.calls = self._mode(started), None, 0
+        """Poll the vault once, publish its state, and wake every VaultSecret that must read."""
+        context, progress = self._context, self._progress
+        started, began = context.clock(), context.now()
+        mode, failure, progress.calls = self._mode(started), None, 0
+        progress.begun += 1
+        first = self._view.polls == 0
         try:
             if mode is Mode.LIST:
                 mode = await self._list()
-            if mode is Mode.GET and memory.polls > 0:
-                # Not in the first poll: a restart must not read all over again what is in place.
+            if mode is Mode.GET and not first:
+                # Not in the first poll: a restart must not read secrets that are in place.
                 await self._get()
         except SyncError as error:
             failure = error
-        except Exception as error:  # noqa: BLE001  a poller that dies would leave its vault unwatched in silence
-            self._record.broken(self._vault_url, error)
+        except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and is_cancelled():
+                raise
+            # It is recorded, and the vault is polled again. A task group ignores a task that is cancelled by itself.
+            context.recorder.poll_error(self._vault_url, error)
             failure = SyncError(Reason.INTERNAL_ERROR, Reason.INTERNAL_ERROR.sentence)
-        if failure is None and (mode is Mode.LIST or memory.polls > 0):
-            memory.polled_at = began
-        memory.polls += 1
-        self._settle(failure)
-        seconds = self._clock() - started
-        self._record.poll(self._vault_url, mode=mode, calls=memory.calls, seconds=seconds, failure=failure)
+        self._finish(failure, began=began if failure is None and (mode is Mode.LIST or not first) else None)
+        seconds = context.clock() - started
+        context.recorder.polled(self._vault_url, mode=mode, calls=progress.calls, seconds=seconds, failure=failure)
 
     def _mode(self, now: float) -> Mode:
-        few = len(self._vaultsecrets.names(self._vault_url)) < self._memory.get_below
-        searched = self._vaultsecrets.searchers(self._vault_url)
-        return Mode.GET if few and not searched and now < self._memory.get_until else Mode.LIST
+        few = len(self._state.vaultsecrets.names(self._vault_url)) < self._progress.get_below
+        searched = self._state.vaultsecrets.searchers(self._vault_url)
+        return Mode.GET if few and not searched and now < self._progress.get_until else Mode.LIST
 
     async def _list(self) -> Mode:
-        """List the vault; turn to reading one by one when that is denied, or turns out to be cheaper."""
-        listing = self._memory.listing
-        listing.begin(searched=bool(self._vaultsecrets.searchers(self._vault_url)))
+        """List the vault; return GET if that is denied, or if reading one by one is cheaper."""
+        progress = self._progress
+        progress.pages = {} if self._state.vaultsecrets.searchers(self._vault_url) else None
         try:
-            return await self._follow_pages(listing)
+            return await self._follow_pages()
         except SyncError as error:
             if error.reason is not Reason.ACCESS_DENIED:
                 raise
-            self._memory.calls += 1
-            if listing.deny(error):
-                self._reconcile(self._vaultsecrets.searchers(self._vault_url))
+            progress.calls += 1
+            is_new = self._view.list_error is None
+            self._publish(replace(self._view, listing=None, list_error=error))
+            if is_new:
+                self._wake(self._state.vaultsecrets.searchers(self._vault_url))
             return self._read_one_by_one(below=sys.maxsize)
         finally:
-            listing.abandon()
+            progress.pages = None
 
-    async def _follow_pages(self, listing: Catalog) -> Mode:
-        memory, began, listed = self._memory, None, 0
-        awaited = set(self._vaultsecrets.names(self._vault_url))
-        async with aclosing(self._vaults.pages(self._vault_url)) as pages:
+    async def _follow_pages(self) -> Mode:
+        progress, began, listed = self._progress, None, 0
+        unlisted = set(self._state.vaultsecrets.names(self._vault_url))
+        async with aclosing(self._context.vaults.list_pages(self._vault_url)) as pages:
             async for page in pages:
-                memory.calls += 1
+                progress.calls += 1
                 began = began or page.observed_at
                 listed += len(page.secrets)
-                wanted = self._vaultsecrets.names(self._vault_url)
-                if memory.calls > max(len(wanted), 1) and not listing.is_growing:
-                    return self._read_one_by_one(below=2 * memory.calls)
-                listing.add(page.secrets)
-                names = page.secrets.keys() & wanted.keys()
-                awaited -= names
-                memory.secrets.update((name, page.secrets[name]) for name in names)
-                self._reconcile_users(names)
-        memory.listed = listed
-        missing = self._miss(awaited, began) if began is not None else ()
-        listing.finish()
-        self._survey()
-        self._reconcile_users(missing)
-        self._reconcile_due(self._vaultsecrets.searchers(self._vault_url))
+                named = self._state.vaultsecrets.names(self._vault_url)
+                if progress.calls > max(len(named), 1) and progress.pages is None:
+                    return self._read_one_by_one(below=2 * progress.calls)
+                if progress.pages is not None:
+                    progress.pages |= page.secrets
+                names = page.secrets.keys() & named.keys()
+                unlisted -= names
+                self._publish(
+                    replace(self._view, secrets={**self._view.secrets, **{name: page.secrets[name] for name in names}})
+                )
+                await self._wake_users(names)
+        missing = self._publish_listing(unlisted, began, listed)
+        await self._wake_users(missing)
+        await self._wake_due(self._state.vaultsecrets.searchers(self._vault_url))
         return Mode.LIST
 
-    def _miss(self, names: Iterable[str], began: datetime) -> Iterable[str]:
-        """Note what was wanted when a listing began and is not in the whole of it; forget what nobody wants."""
-        wanted = self._vaultsecrets.names(self._vault_url).keys()
-        for name in self._memory.secrets.keys() - wanted:
-            del self._memory.secrets[name]
-        missing = wanted & names
-        self._memory.secrets.update((name, Missing(began)) for name in missing)
+    def _publish_listing(self, unlisted: set[str], began: datetime | None, listed: int) -> Iterable[str]:
+        """Publish a complete listing, what it lacks, and the losses in one view; return the missing names."""
+        named = self._state.vaultsecrets.names(self._vault_url).keys()
+        secrets = {name: metadata for name, metadata in self._view.secrets.items() if name in named}
+        missing = named & unlisted if began is not None else set()
+        secrets |= {name: Missing(began) for name in missing if began is not None}
+        pages = self._progress.pages
+        listing = None if pages is None else VaultListing(pages)
+        view = replace(self._view, secrets=secrets, listing=listing, list_error=None, listed=listed)
+        self._publish(self._with_losses(view))
         return missing
 
-    def _survey(self) -> None:
-        """Reckon how much of the vault is gone, before anybody acts on it."""
-        memory = self._memory
-        memory.losses = memory.brake.losses(self._vaultsecrets, self._vault_url, self.view) or memory.losses
+    def _with_losses(self, view: VaultView) -> VaultView:
+        """Add the losses to a view; not before all VaultSecrets have been observed."""
+        vaultsecrets = self._state.vaultsecrets
+        if not vaultsecrets.has_synced:
+            return view
+        users = vaultsecrets.names(self._vault_url)
+        missing = (name for name, metadata in view.secrets.items() if isinstance(metadata, Missing))
+        affected = {key for name in missing for key in users.get(name, ())}.union(
+            vaultsecrets.searchers(self._vault_url)
+        )
+        lost = lost_names(self._look_up(affected), view)
+        # VaultSecrets without missing secrets are counted only if it matters: there may be thousands.
+        known = known_names(self._look_up(vaultsecrets.users(self._vault_url))) if needs_all_known(lost) else lost
+        return replace(view, losses=loss_report(view.losses, known, lost, view))
 
     def _read_one_by_one(self, *, below: int) -> Mode:
-        self._memory.get_until = self._clock() + LIST_AGAIN_AFTER
-        self._memory.get_below = below
+        self._progress.get_until = self._context.clock() + RELIST_AFTER
+        self._progress.get_below = below
         return Mode.GET
 
     async def _get(self) -> None:
-        names, missing = list(self._vaultsecrets.names(self._vault_url)), dict[str, Missing]()
-        for start in range(0, len(names), READS_AT_ONCE):
-            batch = names[start : start + READS_AT_ONCE]
-            secrets = await asyncio.gather(*(self._vaults.sight(self._vault_url, name) for name in batch))
-            self._memory.calls += len(batch)
-            for name, metadata in zip(batch, secrets, strict=True):
-                if isinstance(metadata, Missing):
-                    missing[name] = metadata
-                else:
-                    self._memory.secrets[name] = metadata
-            self._reconcile_users(name for name in batch if name not in missing)
-        # What is missing is known to nobody before it is known how much is.
-        self._memory.secrets.update(missing)
-        self._survey()
-        self._reconcile_users(missing)
+        names, missing = list(self._state.vaultsecrets.names(self._vault_url)), dict[str, Missing]()
+        for start in range(0, len(names), MAX_CONCURRENT_READS):
+            observed = await self._heads(names[start : start + MAX_CONCURRENT_READS])
+            missing |= {name: metadata for name, metadata in observed.items() if isinstance(metadata, Missing)}
+            found = {name: metadata for name, metadata in observed.items() if isinstance(metadata, SecretMetadata)}
+            self._publish(replace(self._view, secrets={**self._view.secrets, **found}))
+            await self._wake_users(found)
+        # Missing secrets and losses are published in one view, without secrets that are no longer named.
+        named = self._state.vaultsecrets.names(self._vault_url).keys()
+        secrets = {name: one for name, one in {**self._view.secrets, **missing}.items() if name in named}
+        self._publish(self._with_losses(replace(self._view, secrets=secrets)))
+        await self._wake_users(missing)
 
-    def _settle(self, failure: SyncError | None) -> None:
-        """Tell everybody once when the vault has become unreachable, and once when it is back."""
-        memory = self._memory
-        was_known = memory.failures >= FAILURES_BEFORE_NEWS
-        memory.failure = failure
-        memory.failures = memory.failures + 1 if failure else 0
-        if (memory.failures >= FAILURES_BEFORE_NEWS) != was_known:
-            self._reconcile(self._vaultsecrets.users(self._vault_url))
+    async def _heads(self, names: Iterable[str]) -> dict[str, SecretMetadata | Missing]:
+        """Read the metadata of some secrets concurrently; if one fails, the others are cancelled. Counts every call."""
+        observed: dict[str, SecretMetadata | Missing] = {}
 
-    def _reconcile_users(self, names: Iterable[str]) -> None:
-        users = self._vaultsecrets.names(self._vault_url)
-        self._reconcile_due({key for name in names for key in users.get(name, ())})
+        async def head(name: str) -> None:
+            try:
+                observed[name] = await self._context.vaults.head(self._vault_url, name)
+            finally:
+                self._progress.calls += 1
 
-    def _reconcile_due(self, keys: Iterable[ObjectKey]) -> None:
-        self._reconcile(filter(self._trigger.is_due, tuple(keys)))
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for name in names:
+                    tasks.create_task(head(name))
+        except* SyncError as errors:
+            error = errors.exceptions[0]
+            while isinstance(error, ExceptionGroup):
+                error = error.exceptions[0]
+            failure = error
+        else:
+            return observed
+        assert isinstance(failure, SyncError)
+        raise SyncError(failure.reason, failure.message, retry_after=failure.retry_after)
 
-    def _reconcile(self, keys: Iterable[ObjectKey]) -> None:
+    def _finish(self, failure: SyncError | None, *, began: datetime | None) -> None:
+        """Publish the end of a poll; wake all VaultSecrets when polls start to fail, and when they succeed again.
+
+        `began` is None if the poll failed or did not check all secrets.
+        """
+        progress = self._progress
+        was_reported = progress.failures >= FAILURES_BEFORE_REPORT
+        progress.failure = failure
+        progress.failures = progress.failures + 1 if failure else 0
+        is_reported = progress.failures >= FAILURES_BEFORE_REPORT
+        if failure is not None:
+            progress.retry_after = backoff(progress.failures, jitter=self._context.jitter)
+        view = self._view
+        self._publish(
+            replace(
+                view,
+                failure=failure if is_reported else None,
+                polled_at=began or view.polled_at,
+                polls=progress.begun,
+                last_poll_failed=failure is not None,
+            )
+        )
+        if is_reported != was_reported:
+            self._wake(self._state.vaultsecrets.users(self._vault_url))
+
+    async def _wake_users(self, names: Iterable[str]) -> None:
+        users = self._state.vaultsecrets.names(self._vault_url)
+        await self._wake_due({key for name in names for key in users.get(name, ())})
+
+    async def _wake_due(self, keys: Iterable[ObjectKey]) -> None:
+        for number, key in enumerate(tuple(keys), start=1):
+            if self._must_read(key):
+                self._context.queue.add(key, Priority.ROUTINE)
+            if number % PLANS_PER_TURN == 0:
+                await asyncio.sleep(0)
+
+    def _must_read(self, key: ObjectKey) -> bool:
+        """Return whether a reconcile would read secrets, by the current state."""
+        vault_secret = self._state.vaultsecrets.get(key)
+        if vault_secret is None or vault_secret.spec.suspend:
+            return False
+        recheck = recheck_interval(vault_secret.metadata.uid, self._context.recheck)
+        target = self._state.targets.get(vault_secret.target_key)
+        plan = plan_for(vault_secret, target, self._view, now=self._context.now(), recheck=recheck)
+        return plan.read_reason is not None
+
+    def _wake(self, keys: Iterable[ObjectKey]) -> None:
         for key in tuple(keys):
-            self._trigger.add(key, Priority.ROUTINE)
+            self._context.queue.add(key, Priority.ROUTINE)
+
+    def _look_up(self, keys: Iterable[ObjectKey]) -> list[VaultSecret]:
+        return [found for key in keys if (found := self._state.vaultsecrets.get(key)) is not None]
+
+
+class Pollers:
+    """The pollers of all vaults in use: started with the first VaultSecret of a vault, stopped after the last."""
+
+    def __init__(self, context: PollerContext, *, may_call: Callable[[str], bool]) -> None:
+        """Vaults for which `may_call` returns False are never called."""
+        self._context = context
+        self._may_call = may_call
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._changed = asyncio.Event()
+        self._changed.set()
+
+    def sync(self) -> None:
+        """Start and stop pollers soon, since the VaultSecrets have changed."""
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Run a poller for each vault until cancelled; if one fails, all are stopped."""
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                await self._changed.wait()
+                self._changed.clear()
+                await self._sync(tasks)
+
+    async def _sync(self, tasks: asyncio.TaskGroup) -> None:
+        used = set(self._context.state.vaultsecrets.vaults())
+        # A reconcile that began before may open a vault again that was closed: it is closed with the next change.
+        for vault_url in (self._tasks.keys() | self._context.vaults.opened()) - used:
+            task = self._tasks.pop(vault_url, None)
+            if task is not None:
+                task.cancel()
+                await asyncio.wait({task})
+                self._context.state.vaults.remove(vault_url)
+            await self._context.vaults.close_vault(vault_url)
+        for vault_url in filter(self._may_call, used - self._tasks.keys()):
+            self._tasks[vault_url] = tasks.create_task(self._run(vault_url), name=f"poller of {vault_url}")
+
+    async def _run(self, vault_url: str) -> None:
+        try:
+            await self.poller_for(vault_url).run()
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+        # What it awaited was cancelled, and not the poller: a TaskGroup ignores that.
+        raise RuntimeError(f"The poller of vault {vault_url} has ended.")
+
+    def poller_for(self, vault_url: str) -> Poller:
+        """Return a new poller for a vault."""
+        return Poller(vault_url, self._context)

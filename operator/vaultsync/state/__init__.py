@@ -1,1 +1,1 @@
-"""What is known: stores with indexes and immutable values; no I/O and no callbacks."""
+"""The operator's state: stores with indexes, and immutable values; no I/O and no callbacks."""

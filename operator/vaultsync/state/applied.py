@@ -1,14 +1,21 @@
-"""What we last wrote to a target, as its annotation tells: which spec and versions; never values or their hashes."""
+"""The `applied` annotation of a target: the spec and versions that were last written; never values or their hashes."""
 
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Any
+from typing import Any, Final
 
+from vaultsync import bounded_json
 from vaultsync.api.v1alpha1 import VaultSecret
 from vaultsync.state.secrets import SecretRef, SecretState
+
+MAX_ANNOTATIONS: Final = 256 * 1024
+"""The limit of Kubernetes for all annotations of an object together, in bytes of names and texts.
+
+https://kubernetes.io/docs/concepts/overview/working-with-objects/annotations/#syntax-and-character-set
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,28 +23,30 @@ class Applied:
     """The content of the `vaultsync.dev/applied` annotation."""
 
     spec: str
+    """The fingerprint of the part of the spec that determines the whole target."""
     secrets: tuple[SecretState, ...]
-    content: str | None = None
-    """The fingerprint of that part of the spec which decides what the target holds."""
+    spec_content: str | None = None
+    """The fingerprint of the part of the spec that determines the target's data; None in annotations without it."""
     vault: str | None = None
-    """The URL of the vault that they are from; an older operator has not told."""
+    """The URL of the vault that the secrets are from; None in annotations without it."""
 
     @property
     def by_ref(self) -> Mapping[SecretRef, SecretState]:
-        """The secrets by what was asked for."""
+        """The secrets by the identity of their reference."""
         return {state.ref.identity: state for state in self.secrets}
 
 
 def fingerprint(vault_secret: VaultSecret) -> str:
-    """Tell apart two specs that make different targets; how often we look, or whether, is no part of it.
+    """Return a hash of the part of the spec that determines the target, 16 hexadecimal digits.
 
-    Defaults are left out, so that a field that comes with a later version changes no fingerprint.
+    The refresh interval and `suspend` are not part of it. Defaults are left out, so a field that a later version adds
+    changes no fingerprint.
     """
     return _fingerprint(vault_secret, {"vault_url", "data", "data_from", "target", "on_delete"})
 
 
 def content_fingerprint(vault_secret: VaultSecret) -> str:
-    """Tell apart two specs by which a target would hold other content, whatever the vault holds."""
+    """Return a hash of the part of the spec that determines the target's data; values are not part of it."""
     template = vault_secret.spec.target.template
     return _fingerprint(vault_secret, {"vault_url", "data", "data_from"}, template=dict(template))
 
@@ -49,16 +58,16 @@ def _fingerprint(vault_secret: VaultSecret, fields: set[str], **more: object) ->
 
 
 def applied_keys(vault_secret: VaultSecret, applied: Applied) -> frozenset[str]:
-    """All keys that a target of this spec has: what secrets fill, and its templates."""
+    """Return all keys of the target's data: those that secrets fill, and the templates of the spec."""
     filled = {key for state in applied.secrets if state.version is not None for key in state.keys}
     return frozenset(filled.union(vault_secret.spec.target.template))
 
 
 def to_annotation(vault_secret: VaultSecret, secrets: Iterable[SecretState]) -> str:
-    """Write the annotation's text: compact JSON in a fixed order, so that equal states are equal texts."""
+    """Return the annotation's text: compact JSON in a fixed order, the same for equal states."""
     document = {
         "spec": fingerprint(vault_secret),
-        "content": content_fingerprint(vault_secret),
+        "specContent": content_fingerprint(vault_secret),
         "vault": vault_secret.spec.vault_url,
         "secrets": [_to_item(state) for state in secrets],
     }
@@ -66,29 +75,33 @@ def to_annotation(vault_secret: VaultSecret, secrets: Iterable[SecretState]) -> 
 
 
 def from_annotation(text: str | None) -> Applied | None:
-    """Read the annotation; None if there is none or somebody has spoiled it, which makes us read and apply afresh."""
-    if text is None:
+    """Parse the annotation; returns None if it is absent or damaged, and the target is then written again.
+
+    Earlier versions wrote `content` in place of `specContent`, and no `vault` or neither before that. All of them are
+    read, so an upgrade writes no target.
+    """
+    if text is None or len(text) > MAX_ANNOTATIONS:
         return None
     try:
-        document = json.loads(text)
-        content, vault = document.get("content"), document.get("vault")
+        document = bounded_json.parse(text)
+        spec_content, vault = document.get("specContent", document.get("content")), document.get("vault")
         return Applied(
             str(document["spec"]),
             tuple(_from_item(item) for item in document["secrets"]),
-            None if content is None else str(content),
+            None if spec_content is None else str(spec_content),
             None if vault is None else str(vault),
         )
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, OSError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, OSError):
         return None
 
 
 def _to_item(state: SecretState) -> dict[str, Any]:
-    """What is seldom there is left out: the annotation of a large target comes near to what Kubernetes allows."""
-    asked = {"pin": state.ref.version} if state.ref.version else {"previous": True} if state.ref.previous else {}
+    """Fields without a value are left out: the annotation of a large target comes close to Kubernetes' limit."""
+    requested = {"pin": state.ref.version} if state.ref.version else {"previous": True} if state.ref.previous else {}
     moments = {"updated": state.updated, "expires": state.expires, "readAt": state.read_at}
     return {
         "name": state.ref.name,
-        **asked,
+        **requested,
         "version": state.version,
         **{name: int(moment.timestamp()) for name, moment in moments.items() if moment is not None},
         "keys": list(state.keys),
@@ -96,7 +109,7 @@ def _to_item(state: SecretState) -> dict[str, Any]:
 
 
 def _from_item(item: Mapping[str, Any]) -> SecretState:
-    name = str(item["name"])  # which refuses an item that is no object
+    name = str(item["name"])  # a TypeError for an item that is not an object
     pin = item.get("pin")
     return SecretState(
         ref=SecretRef(name, None if pin is None else str(pin), bool(item.get("previous"))),

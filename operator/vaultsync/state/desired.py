@@ -1,4 +1,4 @@
-"""A target as it should be; renders nothing itself."""
+"""The desired state of a target; renders nothing itself."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from vaultsync.state.secrets import SecretState
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """A target as it should be; its text form does not show the values."""
+    """The desired state of a target; `repr` hides the manifest, which has the values."""
 
     secrets: tuple[SecretState, ...]
     manifest: Mapping[str, Any] = field(repr=False)

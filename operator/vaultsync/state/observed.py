@@ -1,7 +1,7 @@
-"""The target as it is, told by its metadata alone: whose it is, what we applied, and whose hand changed which field.
+"""The observed state of a target, from its metadata alone: owner, applied annotation, and the managers of fields.
 
-Values are never looked at. Kubernetes records in `managedFields` which manager owns which field; a changed value takes
-its ownership away from us, so tampering shows without reading the Secret.
+Values are never read. Kubernetes records in `managedFields` which manager owns which field; a changed value takes the
+ownership away from us, so that drift is detected without reading the Secret.
 https://kubernetes.io/docs/reference/using-api/server-side-apply/#field-management
 """
 
@@ -25,7 +25,7 @@ class Field(NamedTuple):
 
 
 class Owner(NamedTuple):
-    """An owner reference of the target, as far as people need it."""
+    """An owner reference of the target."""
 
     kind: str
     name: str
@@ -34,7 +34,7 @@ class Owner(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """A target's metadata, as last seen."""
+    """A target's metadata, as last observed."""
 
     uid: str
     resource_version: str
@@ -42,19 +42,19 @@ class Observed:
     managed: bool
     """It carries our label."""
     owner_uid: str | None
-    """The uid of the VaultSecret that it says it belongs to."""
+    """The uid of the VaultSecret that its label names."""
     owners: tuple[Owner, ...]
     applied: Applied | None
     ours: frozenset[Field]
-    """The fields that we applied and that nobody has changed since."""
+    """The fields that we applied and that no other manager has changed since."""
     foreign: Mapping[Field, str]
-    """Fields of `data` that somebody else owns and we don't → the name of their manager."""
+    """Fields of `data` that other managers own and we do not → the name of their manager."""
     managers: tuple[str, ...]
-    """Everybody else who has written to it."""
+    """All other managers that have written to it."""
 
 
 def observed_from(metadata: Mapping[str, Any]) -> Observed:
-    """Read a Secret's `metadata` as the API server gives it."""
+    """Parse a Secret's `metadata` as the API server returns it."""
     labels = metadata.get("labels") or {}
     annotations = metadata.get("annotations") or {}
     ours: set[Field] = set()
@@ -84,7 +84,7 @@ def observed_from(metadata: Mapping[str, Any]) -> Observed:
 def _fields(tree: object) -> Iterator[Field]:
     """Walk a FieldsV1 tree: `f:name` is a field, `k:{…}` a list item by its key, `.` the container itself.
 
-    Users may write `managedFields` too, and the API server keeps odd ones: what is no field is passed over.
+    Users can write `managedFields` too, and the API server stores malformed ones: what is not a field is skipped.
     """
     metadata = _branch(tree, "f:metadata")
     for area, branch in (

@@ -1,4 +1,4 @@
-"""Which secrets of the vault a spec asks for by name, and by which searches; reads nothing."""
+"""The secrets that a spec names, and its searches; reads nothing."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,16 +9,16 @@ from vaultsync.state.secrets import SecretRef
 
 @dataclass(frozen=True, slots=True)
 class SecretRequest:
-    """One secret to be read, and whether its absence is a failure."""
+    """One secret to read, and whether its absence is a failure."""
 
     ref: SecretRef
     optional: bool
-    vanished: bool = False
-    """It was found before and is not listed any more; it is read to make sure that it is gone."""
+    unlisted: bool = False
+    """A search found it before, and the listing lacks it now; it is read to confirm that it is missing."""
 
 
 def named_secrets(spec: VaultSecretSpec) -> Iterator[SecretRequest]:
-    """The secrets that the spec names itself."""
+    """Yield the secrets that the spec names itself."""
     for entry in spec.data:
         yield SecretRequest(SecretRef(entry.secret_name, entry.version), entry.optional)
         if entry.previous_key is not None:
@@ -30,5 +30,5 @@ def named_secrets(spec: VaultSecretSpec) -> Iterator[SecretRequest]:
 
 
 def searches(spec: VaultSecretSpec) -> tuple[Find, ...]:
-    """The searches of the spec."""
+    """Return the searches of the spec."""
     return tuple(source.find for source in spec.data_from if source.find is not None)

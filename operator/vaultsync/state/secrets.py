@@ -1,7 +1,7 @@
-"""What the vault gave when secrets were read for a target, and whether it may be used yet; reads nothing itself."""
+"""References to secrets of a vault, what was read of them, and the state that is kept; reads nothing itself."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ from vaultsync.errors import SecretNotFound
 
 
 class SecretRef(NamedTuple):
-    """One thing to read from the vault: a secret's newest version, a pinned one, or the one before the newest."""
+    """A version of a secret in the vault: the newest, a pinned one, or the one before the newest."""
 
     name: str
     version: str | None = None
@@ -18,20 +18,20 @@ class SecretRef(NamedTuple):
 
     @property
     def follows(self) -> bool:
-        """Whether it is the newest version, which polls tell about."""
+        """Whether it is the newest version, which polls observe."""
         return self.version is None and not self.previous
 
     @property
     def identity(self) -> "SecretRef":
-        """The same for all spellings: the vault tells names apart without regard to case."""
+        """The reference with its name in lower case, since the vault ignores the case of names."""
         return SecretRef(self.name.lower(), self.version, self.previous)
 
 
 @dataclass(frozen=True, slots=True)
 class SecretState:
-    """What is known of one secret as it was last read: versions and dates, never the value; and the keys that it fills.
+    """The last-read state of one secret: version and dates, never the value; and the keys that it fills.
 
-    `version` is None for an optional secret that is absent. `read_at` is the vault's clock at that reading.
+    `version` is None for an optional secret that is missing. `read_at` is the time of the read, by the vault's clock.
     """
 
     ref: SecretRef
@@ -44,7 +44,7 @@ class SecretState:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One secret as the vault gave it."""
+    """One secret as the vault returned it."""
 
     value: SecretValue
     version: str
@@ -53,16 +53,27 @@ class Reading:
     read_at: datetime
     content_type: str | None = None
     not_before: datetime | None = None
-    """Until then it is not to be used, says the vault, which gives it all the same."""
+    """When the version becomes active; the vault returns it before that, too."""
 
 
 @dataclass(frozen=True, slots=True)
 class MissingReading:
-    """A secret that the vault does not have, and that may be absent; `why` tells it to people."""
+    """A secret that is missing from the vault and may be; `error` has reason and message for the condition."""
 
     read_at: datetime
-    why: SecretNotFound
+    error: SecretNotFound
 
 
-Readings = Mapping[SecretRef, Reading | MissingReading]
-"""By the identity of what was asked for."""
+@dataclass(frozen=True, slots=True)
+class CarriedReading:
+    """A secret that the vault lost, whose keys keep the target's content until the end of the grace period."""
+
+    state: SecretState
+    """Its last-read state."""
+    data: Mapping[str, SecretValue] = field(repr=False)
+    """The content of its keys, in base64, as the API server returns it."""
+
+
+AnyReading = Reading | MissingReading | CarriedReading
+Readings = Mapping[SecretRef, AnyReading]
+"""Readings by `SecretRef.identity`."""

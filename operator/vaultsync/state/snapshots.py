@@ -1,4 +1,4 @@
-"""What a list or a watch of the API server returns, as values; sends nothing."""
+"""The results of lists and watches of the API server, as values; sends nothing."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from vaultsync.state.observed import Observed
 
 @dataclass(frozen=True, slots=True)
 class ListSnapshot:
-    """Which VaultSecrets there were at one moment; those that were being deleted are among them."""
+    """The VaultSecrets that existed at one resource version; those that were being deleted are included."""
 
     keys: frozenset[ObjectKey]
     uids: frozenset[str]
@@ -20,7 +20,7 @@ class ListSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class TargetList:
-    """All targets with our label, and the moment from which a watch goes on."""
+    """All Secrets with our label, and the resource version from which a watch continues."""
 
     targets: Mapping[ObjectKey, Observed]
     resource_version: str
@@ -28,20 +28,20 @@ class TargetList:
 
 @dataclass(frozen=True, slots=True)
 class Modified:
-    """A target with our label was made or changed."""
+    """A Secret with our label was created or changed."""
 
     key: ObjectKey
     observed: Observed
 
     @property
     def resource_version(self) -> str:
-        """The moment of it."""
+        """The resource version of the change."""
         return self.observed.resource_version
 
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
-    """A target was deleted, or lost our label and so went out of our sight; `resource_version` is that moment's."""
+    """A Secret was deleted or lost our label, so that it left the watch, at that resource version."""
 
     key: ObjectKey
     resource_version: str
@@ -49,7 +49,7 @@ class Deleted:
 
 @dataclass(frozen=True, slots=True)
 class Bookmark:
-    """Nothing else happened up to this moment."""
+    """Nothing else happened up to this resource version."""
 
     resource_version: str
 

@@ -1,20 +1,28 @@
-"""What is known of each vault."""
+"""The state of each vault: one immutable view per vault, published whole by its poller; calls no vault.
 
+While a reconcile awaits something, a poll may publish a newer view. So the conditions for deleting a key are checked
+against the current view, after the reads.
+"""
+
+import asyncio
+import fnmatch
+import re
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from vaultsync.errors import NotYet, Reason, SyncError
+from vaultsync.errors import SyncError
 
-MAX_LOST = 5
-"""So many secrets may vanish together without anybody's being asked, even if there were no others."""
+MAX_UNCONFIRMED_LOSSES = 5
+"""The number of secrets that may go missing at once without a release by a user, even if there were no others."""
 
 
 @dataclass(frozen=True, slots=True)
 class SecretMetadata:
-    """What a poll saw of one secret: the attributes of its newest version. A listing tells no `version`.
+    """The metadata of one secret at a poll: the attributes of its newest version. A listing has no `version`.
 
-    `readable` is false while that version is disabled, or reading it was refused.
+    `readable` is false while that version is disabled, or reading it was denied. All moments are the vault's own clock.
     """
 
     readable: bool
@@ -23,65 +31,185 @@ class SecretMetadata:
     observed_at: datetime
     version: str | None = None
     name: str = ""
-    """In the letters of its creation."""
+    """As it was spelled when the secret was created."""
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """A poll looked for a secret, and the vault had none of that name."""
+    """A poll found that the vault does not have a secret."""
 
     observed_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class ListingPage:
-    """One page of a vault's listing: sightings by secret name in lower case, and the vault's clock."""
+    """One page of a vault's listing: metadata by secret name in lower case, and the vault's clock."""
 
     secrets: Mapping[str, SecretMetadata]
     observed_at: datetime
 
 
+class VaultListing:
+    """All secrets of a vault at one moment, by name in lower case; it is never changed.
+
+    Names are sorted once, and the results of searches are cached: many VaultSecrets search the same listing many times.
+    """
+
+    def __init__(self, secrets: Mapping[str, SecretMetadata]) -> None:
+        self._secrets = dict(sorted(secrets.items()))
+        self._names = tuple(self._secrets)
+        self._found: dict[tuple[str | None, frozenset[tuple[str, str]]], tuple[SecretMetadata, ...]] = {}
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._secrets
+
+    def get(self, name: str) -> SecretMetadata | None:
+        """Return a secret's metadata by its name in lower case."""
+        return self._secrets.get(name)
+
+    def search(self, glob: str | None, tags: Mapping[str, str]) -> tuple[SecretMetadata, ...]:
+        """Return the secrets whose name matches the glob, without regard to case, and that have all tags, by name."""
+        query = (None if glob is None else glob.lower(), frozenset(tags.items()))
+        if query not in self._found:
+            self._found[query] = tuple(
+                metadata
+                for metadata in self._matching(query[0])
+                if all(metadata.tags.get(name) == value for name, value in tags.items())
+            )
+        return self._found[query]
+
+    def _matching(self, glob: str | None) -> Iterable[SecretMetadata]:
+        if glob is None:
+            return self._secrets.values()
+        matches = re.compile(fnmatch.translate(glob)).match
+        return (self._secrets[name] for name in self._starting_with(_literal_prefix(glob)) if matches(name))
+
+    def _starting_with(self, prefix: str) -> tuple[str, ...]:
+        """Return the names with that prefix; most searches have one, and need not check all names."""
+        return self._names[bisect_left(self._names, prefix) : bisect_left(self._names, prefix + _LAST)]
+
+
+_LAST = "\x7f"
+"""Comes after every character of a secret's name."""
+
+
+def _literal_prefix(glob: str) -> str:
+    return re.split(r"[*?\[]", glob, maxsplit=1)[0]
+
+
 @dataclass(frozen=True, slots=True)
 class LossReport:
-    """How much a vault has lost of what would be deleted with it: secrets that were there, and those that are no more.
+    """The secrets that a vault has lost, of those whose keys would be deleted with them; trips the deletion guard.
 
-    How so much may go and come back: https://learn.microsoft.com/azure/key-vault/general/soft-delete-overview
+    Once tripped, it stays so until most of the lost secrets are back, or no VaultSecret waits for them any more.
+    Otherwise releasing, suspending or deleting some VaultSecrets would leave too few losses to protect the others.
+    How secrets are deleted and recovered: https://learn.microsoft.com/azure/key-vault/general/soft-delete-overview
     """
 
     known: int = 0
     lost: int = 0
-    latched: bool = False
-    """Whether most of what was gone when so many were is still gone, and somebody waits for some of it."""
+    latched: frozenset[str] = frozenset()
+    """The secrets that were lost when it tripped and are not back, by their names in lower case."""
+    latched_known: int = 0
+    """How many were known when it tripped."""
 
     @property
     def tripped(self) -> bool:
-        """Whether so many are, or were, gone together that nothing is deleted before somebody has said so."""
-        return self.latched or (self.lost > MAX_LOST and 2 * self.lost > self.known)
+        """Whether so many were lost at once that nothing is deleted without a release by a user."""
+        return bool(self.latched)
 
 
 @dataclass(frozen=True, slots=True)
 class VaultView:
-    """What polls know of one vault: sightings by secret name in lower case; nothing is known of a name without one.
+    """The state of one vault after a page or a poll. It is never changed: a poll publishes another one.
 
-    `failure` is why the vault cannot be polled at present. `catalog` is the last whole listing, where somebody searches
-    the vault.
+    Nothing is known about a secret that is neither in `secrets` nor in `listing`.
     """
 
     secrets: Mapping[str, SecretMetadata | Missing] = field(default_factory=dict)
+    """The secrets that VaultSecrets name, by name in lower case."""
     failure: SyncError | None = None
-    listing: Mapping[str, SecretMetadata] | None = None
+    """Why polls fail, once several in a row have failed."""
+    listing: VaultListing | None = None
+    """The last complete listing; kept only while a VaultSecret searches the vault."""
     list_error: SyncError | None = None
-    """Why there can be no catalog."""
+    """Why the vault cannot be listed."""
     polled_at: datetime | None = None
-    """When the last poll began that went well, by our clock."""
+    """When the last successful poll began, by the operator's clock."""
     losses: LossReport | None = None
-    """How much of the vault was gone at that poll."""
+    """The losses at the last complete poll; None while they are not known."""
+    polls: int = 0
+    """How many polls have ended."""
+    last_poll_failed: bool = False
+    listed: int | None = None
+    """How many secrets the last complete listing had; None before the first."""
 
-    def unknown(self, what: str) -> SyncError:
-        """Why something is not known of the vault: it cannot be polled, or no poll has come to it yet."""
-        return NotYet(Reason.VAULT_UNREACHABLE, what) if self.failure is None else self.failure.anew()
+    def find(self, name: str) -> SecretMetadata | Missing | None:
+        """Return the metadata of a secret by its name in lower case; None if polls have not observed it."""
+        return self.secrets.get(name) or (None if self.listing is None else self.listing.get(name))
 
     def present(self, names: Iterable[str]) -> frozenset[str]:
-        """Which of these, in lower case, polls have seen."""
+        """Return those of these secrets, by name in lower case, that polls have found."""
         return frozenset(name for name in names if isinstance(self.secrets.get(name), SecretMetadata))
+
+
+UNKNOWN = VaultView()
+"""The view of a vault that was never polled."""
+
+
+class PollRequests:
+    """Requests for polls of one vault; concurrent requests are merged."""
+
+    def __init__(self) -> None:
+        self.changed = asyncio.Event()
+        """Set when the time of the next poll must be computed again."""
+        self._after = -1
+
+    def request(self, *, after: int) -> None:
+        """Request a poll that begins after the first `after` polls have ended; one that has begun since then counts."""
+        if after > self._after:
+            self._after = after
+            self.changed.set()
+
+    def is_pending_after(self, polls: int) -> bool:
+        """Return whether another poll is requested after the first `polls` have begun."""
+        return self._after >= polls
+
+
+class VaultStore:
+    """The current view of each vault, and the requests for its polls."""
+
+    def __init__(self) -> None:
+        self._views: dict[str, VaultView] = {}
+        self._requests: dict[str, PollRequests] = {}
+
+    def view(self, vault_url: str) -> VaultView:
+        """Return the current view of a vault; `UNKNOWN` if it was never polled."""
+        return self._views.get(vault_url, UNKNOWN)
+
+    def publish(self, vault_url: str, view: VaultView) -> None:
+        """Replace the view of a vault."""
+        self._views[vault_url] = view
+
+    def remove(self, vault_url: str) -> None:
+        """Remove a vault that is not polled any more."""
+        self._views.pop(vault_url, None)
+        self._requests.pop(vault_url, None)
+
+    def requests(self, vault_url: str) -> PollRequests:
+        """Return the requests to a vault's poller."""
+        return self._requests.setdefault(vault_url, PollRequests())
+
+    def request_poll(self, vault_url: str, *, after: int) -> None:
+        """Request a poll of a vault that begins after the first `after` have ended; does nothing without a poller."""
+        if vault_url in self._requests:
+            self._requests[vault_url].request(after=after)
+
+    def reschedule(self, vault_url: str) -> None:
+        """Have a vault's poller compute the time of its next poll again, since its VaultSecrets have changed."""
+        if vault_url in self._requests:
+            self._requests[vault_url].changed.set()

@@ -1,5 +1,6 @@
-"""Which VaultSecrets there are: by key, by target, and by the vault that they ask; in memory, reads nothing itself."""
+"""The cache of VaultSecrets, indexed by key, target and vault; reads nothing itself."""
 
+import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
@@ -7,16 +8,29 @@ from datetime import timedelta
 from typing import TypeVar
 
 from vaultsync.api import ObjectKey
-from vaultsync.api.moments import is_newer
 from vaultsync.api.v1alpha1 import VaultSecret, VaultSecretMeta
 from vaultsync.state.requests import named_secrets, searches
+from vaultsync.state.resource_versions import is_newer
 
 _Name = TypeVar("_Name")
 
 
+@dataclass(frozen=True, slots=True)
+class UnreadableVaultSecret:
+    """A VaultSecret whose spec this version of the operator does not accept, and why."""
+
+    meta: VaultSecretMeta
+    error: str
+
+    @property
+    def key(self) -> ObjectKey:
+        """Its namespace and name."""
+        return self.meta.key
+
+
 @dataclass(slots=True)
 class _Demand:
-    """What is asked of one vault, and by whom."""
+    """What VaultSecrets need from one vault."""
 
     users: set[ObjectKey] = field(default_factory=set)
     names: defaultdict[str, set[ObjectKey]] = field(default_factory=lambda: defaultdict(set))
@@ -35,78 +49,94 @@ class _Demand:
         self.users.remove(vault_secret.key)
         self.searchers.discard(vault_secret.key)
         self.intervals.subtract([vault_secret.spec.refresh_interval])
-        self.intervals += Counter()  # which drops what counts zero
+        self.intervals += Counter()  # drops what counts zero
         for name in followed_names(vault_secret):
             _discard(self.names, name, vault_secret.key)
 
 
 class VaultSecretCache:
-    """The VaultSecrets as last seen, with the indexes that keep every look-up independent of how many there are."""
+    """The VaultSecrets as last observed; with the indexes, the cost of a lookup does not depend on their number.
+
+    A status that was written and not yet observed by the watch replaces that of an observed object.
+    """
 
     def __init__(self) -> None:
         self._by_key: dict[ObjectKey, VaultSecret] = {}
+        self._unreadable: dict[ObjectKey, UnreadableVaultSecret] = {}
         self._by_target: defaultdict[ObjectKey, set[ObjectKey]] = defaultdict(set)
         self._by_vault: defaultdict[str, _Demand] = defaultdict(_Demand)
         self._uids: set[str] = set()
-        self._told: dict[ObjectKey, VaultSecretMeta] = {}
-        """What we have told of some, and what the watch has not come to yet."""
-        self._unreadable: set[ObjectKey] = set()
+        self._unobserved_status: dict[ObjectKey, VaultSecretMeta] = {}
         self.has_synced = False
-        """Whether all have been heard of that there were at some moment since the start."""
+        """Whether a list has shown that every existing VaultSecret has been observed."""
+        self.resync_requested = asyncio.Event()
+        """Set when deletions may have been missed, so that the VaultSecrets are listed soon."""
 
     def __len__(self) -> int:
         return len(self._by_key)
 
     def get(self, key: ObjectKey) -> VaultSecret | None:
-        """The VaultSecret of that key, if there is one."""
+        """Return the VaultSecret of that key; None if there is none whose spec is accepted."""
         return self._by_key.get(key)
 
+    def unreadable(self, key: ObjectKey) -> UnreadableVaultSecret | None:
+        """Return the VaultSecret of that key; None unless its spec is not accepted."""
+        return self._unreadable.get(key)
+
+    def find(self, key: ObjectKey) -> VaultSecret | UnreadableVaultSecret | None:
+        """Return the VaultSecret of that key, readable or not; None if there is none."""
+        return self._by_key.get(key) or self._unreadable.get(key)
+
     def has_uid(self, uid: str) -> bool:
-        """Tell whether there is a VaultSecret of that uid, as far as we have heard."""
+        """Return whether a readable VaultSecret of that uid has been observed."""
         return uid in self._uids
 
-    def knows(self, key: ObjectKey) -> bool:
-        """Tell whether we have heard of it, readable or not."""
-        return key in self._by_key or key in self._unreadable
-
-    def refuse(self, key: ObjectKey) -> None:
-        """Remember that it cannot be read, until it is heard of again."""
-        self.drop(key)
-        self._unreadable.add(key)
-
     def all(self) -> Collection[VaultSecret]:
-        """All of them, as they are now."""
+        """Return all readable ones."""
         return tuple(self._by_key.values())
 
+    def metas(self) -> Collection[VaultSecretMeta]:
+        """Return the metadata of all, readable or not."""
+        return (*self._by_key.values(), *(one.meta for one in self._unreadable.values()))
+
     def put(self, vault_secret: VaultSecret) -> None:
-        """Remember it in place of what was known of its key, but for a status that we have written since."""
-        told = self._told.get(vault_secret.key)
-        self.drop(vault_secret.key)
-        if told is not None and _is_of_later(told, vault_secret):
-            self._told[vault_secret.key] = told
-            vault_secret = vault_secret.model_copy(update={"status": told.status})
+        """Store what was observed, but keep a newer status that was written since."""
+        written = self._unobserved_status.get(vault_secret.key)
+        self.delete(vault_secret.key)
+        if written is not None and _is_newer(written, vault_secret):
+            self._unobserved_status[vault_secret.key] = written
+            vault_secret = vault_secret.model_copy(update={"status": written.status})
         self._by_key[vault_secret.key] = vault_secret
         self._uids.add(vault_secret.metadata.uid)
         self._by_target[vault_secret.target_key].add(vault_secret.key)
         if not vault_secret.spec.suspend:
             self._by_vault[vault_secret.spec.vault_url].add(vault_secret)
 
+    def put_unreadable(self, unreadable: UnreadableVaultSecret) -> None:
+        """Store one whose spec is not accepted; it has no target and no vault."""
+        self.delete(unreadable.key)
+        self._unreadable[unreadable.key] = unreadable
+
     def record_status(self, written: VaultSecretMeta) -> None:
-        """Take our own status as known at once; what people changed meanwhile comes by the watch."""
+        """Store a status that was just written; concurrent changes of users arrive by the watch."""
+        unreadable = self._unreadable.get(written.key)
+        if unreadable is not None and _requested(unreadable.meta) == _requested(written):
+            self._unreadable[written.key] = UnreadableVaultSecret(written, unreadable.error)
+            return
         known = self._by_key.get(written.key)
         if known is None or known.metadata.uid != written.metadata.uid:
             return
-        if _asked(known) == _asked(written):
+        if _requested(known) == _requested(written):
             self.put(known.model_copy(update={"metadata": written.metadata, "status": written.status}))
         else:
-            # With its metadata it would pass for newer than the watch's word of what people changed.
-            self._told[written.key] = written
+            # With the metadata of the response, the user's change that the watch delivers would not be newer.
+            self._unobserved_status[written.key] = written
             self.put(known)
 
-    def drop(self, key: ObjectKey) -> None:
-        """Forget it; unknown keys are fine."""
-        self._told.pop(key, None)
-        self._unreadable.discard(key)
+    def delete(self, key: ObjectKey) -> None:
+        """Remove the VaultSecret of that key, if there is one."""
+        self._unobserved_status.pop(key, None)
+        self._unreadable.pop(key, None)
         vault_secret = self._by_key.pop(key, None)
         if vault_secret is None:
             return
@@ -119,58 +149,63 @@ class VaultSecretCache:
         if not demand.users:
             del self._by_vault[vault_secret.spec.vault_url]
 
+    def request_resync(self) -> None:
+        """Request that the VaultSecrets are listed soon."""
+        self.resync_requested.set()
+
     def competing(self, vault_secret: VaultSecret) -> Iterable[VaultSecret]:
-        """Everybody else who wants the same target."""
-        keys_for_target = self._by_target.get(vault_secret.target_key, ())
-        return [self._by_key[key] for key in keys_for_target if key != vault_secret.key]
+        """Return every other VaultSecret that names the same target."""
+        keys = self._by_target.get(vault_secret.target_key, ())
+        return [self._by_key[key] for key in keys if key != vault_secret.key]
 
     def keys_for_target(self, target: ObjectKey) -> Collection[ObjectKey]:
-        """Who wants that target."""
+        """Return the keys of all VaultSecrets that name that target."""
         return tuple(self._by_target.get(target, ()))
 
     def vault_of(self, key: ObjectKey) -> str:
-        """The URL of the vault that it asks; empty if it is unknown."""
+        """Return the URL of the vault that a VaultSecret uses; empty if that is not known."""
         vault_secret = self._by_key.get(key)
         return "" if vault_secret is None else vault_secret.spec.vault_url
 
     def vaults(self) -> Collection[str]:
-        """The vaults that are asked at present, suspended VaultSecrets left out."""
+        """Return the URLs of the vaults that VaultSecrets use; suspended ones do not count."""
         return self._by_vault.keys()
 
     def users(self, vault_url: str) -> Collection[ObjectKey]:
-        """Who asks that vault."""
+        """Return the keys of the VaultSecrets that use that vault."""
         demand = self._by_vault.get(vault_url)
         return demand.users if demand else ()
 
     def names(self, vault_url: str) -> Mapping[str, Collection[ObjectKey]]:
-        """Who asks that vault for the newest version of which secret, by its name in lower case."""
+        """Return the keys of the VaultSecrets that use the newest version of each secret, by name in lower case."""
         demand = self._by_vault.get(vault_url)
         return demand.names if demand else {}
 
     def searchers(self, vault_url: str) -> Collection[ObjectKey]:
-        """Who searches that vault by name or tags, so that all that it lists is of interest."""
+        """Return the keys of the VaultSecrets that search that vault, and so need its whole listing."""
         demand = self._by_vault.get(vault_url)
         return demand.searchers if demand else ()
 
     def refresh_interval(self, vault_url: str) -> timedelta | None:
-        """The shortest interval that anybody wants for that vault."""
+        """Return the shortest refresh interval among the VaultSecrets of that vault; None if there are none."""
         demand = self._by_vault.get(vault_url)
         return min(demand.intervals) if demand else None
 
 
 def followed_names(vault_secret: VaultSecret) -> Iterable[str]:
-    """The secrets whose newest version it names, in lower case: the vault tells names apart without regard to case."""
-    return {wanted.ref.name.lower() for wanted in named_secrets(vault_secret.spec) if wanted.ref.follows}
+    """Return the names, in lower case, of the secrets whose newest version a VaultSecret uses."""
+    return {request.ref.name.lower() for request in named_secrets(vault_secret.spec) if request.ref.follows}
 
 
-def _asked(head: VaultSecretMeta) -> tuple[object, ...]:
-    return head.metadata.generation, head.metadata.annotations
+def _requested(meta: VaultSecretMeta) -> tuple[object, ...]:
+    """Return the identity of the object and the part of it that users write."""
+    return meta.metadata.uid, meta.metadata.generation, meta.metadata.annotations
 
 
-def _is_of_later(told: VaultSecretMeta, heard: VaultSecretMeta) -> bool:
-    """Tell whether a status was written to that very object after what was heard of it."""
-    same = told.metadata.uid == heard.metadata.uid
-    return same and is_newer(told.metadata.resource_version, heard.metadata.resource_version)
+def _is_newer(written: VaultSecretMeta, observed: VaultSecretMeta) -> bool:
+    """Return whether a status was written to that very object after it was observed."""
+    same = written.metadata.uid == observed.metadata.uid
+    return same and is_newer(written.metadata.resource_version, observed.metadata.resource_version)
 
 
 def _discard(index: MutableMapping[_Name, set[ObjectKey]], name: _Name, key: ObjectKey) -> None:

@@ -1,1 +1,1 @@
-"""What is reported about a VaultSecret: outcomes, conditions, events; pure functions."""
+"""What is reported about a VaultSecret: outcomes, conditions, status and events; pure functions."""

@@ -1,4 +1,4 @@
-"""Conditions: how what is said becomes one, and how one is found; decides on nothing that is said.
+"""Finds conditions in a status and builds the next ones; other modules decide what they report.
 
 https://github.com/kubernetes/community/blob/master/contributors/devel/sig-architecture/api-conventions.md
 """
@@ -14,7 +14,7 @@ EXPIRING = "Expiring"
 
 
 class ConditionState(NamedTuple):
-    """What a condition says; the message stays the same as long as nothing changes."""
+    """Status, reason and message of a condition; the message must be stable while nothing changes."""
 
     status: Literal["True", "False", "Unknown"]
     reason: str
@@ -22,19 +22,19 @@ class ConditionState(NamedTuple):
 
 
 def condition(status: VaultSecretStatus, kind: str) -> Condition | None:
-    """Find a condition by its type."""
+    """Return the condition of a type; None if the status does not have it."""
     return next((one for one in status.conditions if one.type == kind), None)
 
 
-def next_condition(head: VaultSecretMeta, kind: str, said: ConditionState, *, now: datetime) -> Condition:
-    """Make the condition that follows the one of that type, if there is one."""
-    before = condition(head.status, kind)
-    unchanged = before is not None and before.status == said.status
+def next_condition(vault_secret: VaultSecretMeta, kind: str, state: ConditionState, *, now: datetime) -> Condition:
+    """Return the next condition of a type; the transition time is kept while the status is the same."""
+    before = condition(vault_secret.status, kind)
+    unchanged = before is not None and before.status == state.status
     return Condition(
         type=kind,
-        status=said.status,
-        reason=said.reason,
-        message=said.message,
+        status=state.status,
+        reason=state.reason,
+        message=state.message,
         last_transition_time=before.last_transition_time if before is not None and unchanged else now,
-        observed_generation=head.metadata.generation,
+        observed_generation=vault_secret.metadata.generation,
     )

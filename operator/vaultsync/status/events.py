@@ -1,4 +1,4 @@
-"""The events that people see in `kubectl describe`: one for each deed and each new trouble, none for repetition."""
+"""The events of a VaultSecret: one for each change of the target and each new failure, none for repetitions."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from typing import Literal, assert_never
 
 from vaultsync.api.v1alpha1 import VaultSecretStatus
 from vaultsync.status.conditions import EXPIRING, READY, STALE, condition
-from vaultsync.status.outcome import Change, Failed, Outcome, Pruned, Suspended, Synced
+from vaultsync.status.outcome import Change, Failed, Gone, Outcome, Pruned, Suspended, Synced, Waiting
 
 _WORDS = {
     Change.NONE: "Synced",
@@ -24,20 +24,22 @@ _ALARMING = frozenset({Change.HEALED, Change.REMOVED, Change.DELETED})
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An event about a VaultSecret; `reason` is one CamelCase word."""
+    """An event about a VaultSecret; `reason` is in CamelCase."""
 
     kind: Literal["Normal", "Warning"]
     reason: str
     message: str
     records_action: bool = field(default=False, compare=False)
-    """It tells of something done, which nobody will be able to tell afterwards."""
+    """Whether it records an action; without the event, there would be no trace of it."""
 
 
 def events_for(before: VaultSecretStatus, after: VaultSecretStatus, outcome: Outcome) -> Iterator[Event]:
-    """Say what is worth an event, given the status before and the one that comes of the outcome."""
-    told = _of_outcome(before, outcome)
-    if told is not None:
-        yield told
+    """Yield the events for an outcome, from the status before and after it."""
+    if isinstance(outcome, Failed) and outcome.written is not None and outcome.written.change is not Change.NONE:
+        yield _change_event(outcome.written)
+    event = _of_outcome(before, outcome)
+    if event is not None:
+        yield event
     for kind in (STALE, EXPIRING):
         was, now = condition(before, kind), condition(after, kind)
         if now is not None and now.status == "True" and (was is None or was.reason != now.reason):
@@ -51,17 +53,23 @@ def _of_outcome(before: VaultSecretStatus, outcome: Outcome) -> Event | None:
             recovered = ready is not None and ready.status == "False"
             return Event("Normal", _WORDS[Change.NONE], "In sync again.") if recovered else None
         case Synced():
-            return Event(_kind(outcome.change), _WORDS[outcome.change], outcome.detail, records_action=True)
+            return _change_event(outcome)
         case Pruned(change=Change.DELETED):
             return Event(
                 "Warning", _WORDS[Change.DELETED], f"Deleted the Secret. {outcome.message}", records_action=True
             )
+        case Waiting() | Gone():
+            return None
         case Failed() | Pruned() | Suspended():
             if _is_known(before, outcome):
                 return None
             return Event("Normal" if isinstance(outcome, Suspended) else "Warning", outcome.reason, outcome.message)
         case _:
             assert_never(outcome)
+
+
+def _change_event(synced: Synced) -> Event:
+    return Event(_kind(synced.change), _WORDS[synced.change], synced.detail, records_action=True)
 
 
 def _kind(change: Change) -> Literal["Normal", "Warning"]:

@@ -1,6 +1,6 @@
-"""What is said about dates at which secrets expire: a condition, and when it changes by itself. Withholds nothing.
+"""The condition Expiring, and when it changes by itself; expired secrets are synced like others.
 
-The vault gives an expired secret all the same, and so do we: withholding it would be an outage.
+The vault returns expired secrets, too: not syncing them would cause an outage.
 """
 
 from collections.abc import Iterable
@@ -11,28 +11,27 @@ from vaultsync.status.conditions import ConditionState
 
 
 def expiring(entries: Iterable[StatusEntry], *, now: datetime, notice: timedelta) -> ConditionState:
-    """Say whether a secret has expired, or does so within `notice`; the first one is named."""
+    """Return whether a secret has expired or expires within `notice`; the message names the first one."""
     dated = sorted((entry.expires, entry.key, entry.secret_name) for entry in entries if entry.expires is not None)
-    near = [one for one in dated if one[0] - notice <= now]
+    near = [one for one in dated if one[0] <= now + notice]
     if not near:
-        return ConditionState("False", "FarFromExpiry", f"No secret is known to expire within {_days(notice)}.")
+        return ConditionState("False", "FarFromExpiry", f"No secret expires within {_days(notice)}.")
     expires, key, name = near[0]
     others = f", and {len(near) - 1} more" if len(near) > 1 else ""
     subject = f"Secret {name}, which fills key {key},"
     at = f"{expires.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
     if expires <= now:
-        return ConditionState(
-            "True", "Expired", f"{subject} has expired at {at}{others}; it is kept in sync all the same."
-        )
+        return ConditionState("True", "Expired", f"{subject} expired at {at}{others}; it is still synced.")
     return ConditionState("True", "ExpiresSoon", f"{subject} expires at {at}{others}.")
 
 
 def expiry_moments(entries: Iterable[StatusEntry], *, now: datetime, notice: timedelta) -> Iterable[datetime]:
-    """The moments to come at which something else is to be said."""
-    expiries = {entry.expires for entry in entries if entry.expires is not None}
+    """Return the future times at which the condition changes."""
+    # Only future ones: `notice` before the year 1 would overflow.
+    expiries = {entry.expires for entry in entries if entry.expires is not None and entry.expires > now}
     return (moment for expires in expiries for moment in (expires - notice, expires) if moment > now)
 
 
 def _days(notice: timedelta) -> str:
     days = notice / timedelta(days=1)
-    return f"{days:g} days" if days != 1 else "a day"
+    return f"{days:g} days" if days != 1 else "1 day"

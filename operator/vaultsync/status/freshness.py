@@ -1,23 +1,24 @@
-"""How fresh a target is known to be: when it last held what the vault held, and whether that is too long ago."""
+"""The condition Stale: when the target last matched the vault, and whether that is too long ago; reads no clock."""
 
 from datetime import datetime, timedelta
 from typing import assert_never
 
 from vaultsync.api.v1alpha1 import VaultSecretMeta, VaultSecretStatus
+from vaultsync.errors import Reason
 from vaultsync.status.conditions import READY, STALE, ConditionState, condition
-from vaultsync.status.outcome import Failed, Outcome, Pruned, Suspended, Synced
+from vaultsync.status.outcome import Failed, Pruned, Reported, Suspended, Synced, Waiting
 
-PATIENCE = 3
-"""Refresh intervals without a successful look at the vault after which a target counts as stale."""
+STALE_AFTER = 3
+"""Number of refresh intervals without confirmation after which a target is stale."""
 
-_NOTHING_WRITTEN = ConditionState("Unknown", "NothingWritten", "There is no Secret that could be stale.")
+_NOTHING_WRITTEN = ConditionState("Unknown", "NothingWritten", "There is no Secret to compare with the vault.")
 
 
 def last_success(status: VaultSecretStatus, polled_at: datetime | None) -> datetime | None:
-    """Tell when the target was last known to hold what the vault holds; None if it never did.
+    """Return when the target was last confirmed to match the vault; None if never.
 
-    `looked_at` is when the vault's last successful poll began. While all is well, each poll confirms the target.
-    Otherwise it is the moment at which the trouble was noticed, a poll or two later than it began at most.
+    `polled_at` is when the vault's last successful poll began. While the target is in sync, each poll confirms it.
+    Otherwise it is the time when the failure was first reported, at most two polls after it began.
     """
     if not status.entries:
         return None
@@ -28,53 +29,62 @@ def last_success(status: VaultSecretStatus, polled_at: datetime | None) -> datet
 
 
 def staleness(
-    head: VaultSecretMeta, outcome: Outcome, success: datetime | None, *, interval: timedelta | None, now: datetime
+    vault_secret: VaultSecretMeta,
+    outcome: Reported,
+    success: datetime | None,
+    *,
+    interval: timedelta | None,
+    now: datetime,
 ) -> ConditionState:
-    """Say whether nobody knows any more if the target holds what the vault holds.
+    """Return whether it has not been confirmed for too long that the target matches the vault.
 
-    `interval` is how often the vault is asked; None if the spec cannot be read.
+    `interval` is how often the vault is polled; None if the spec is invalid.
     """
     match outcome:
         case Synced():
-            return ConditionState("False", "Fresh", "The Secret is known to hold what the vault holds.")
+            return ConditionState("False", "Fresh", "The Secret matches the vault.")
         case Suspended():
-            return ConditionState("Unknown", "Suspended", "Nobody looks while the VaultSecret is suspended.")
+            return ConditionState("Unknown", "Suspended", "The vault is not read while the VaultSecret is suspended.")
         case Pruned():
             return _NOTHING_WRITTEN
-        case Failed():
-            return _staleness_of_failed(head, success, interval, now)
+        case Failed() | Waiting():
+            return _staleness_of_failed(vault_secret, success, interval, now)
         case _:
             assert_never(outcome)
 
 
 def _staleness_of_failed(
-    head: VaultSecretMeta, success: datetime | None, interval: timedelta | None, now: datetime
+    vault_secret: VaultSecretMeta, success: datetime | None, interval: timedelta | None, now: datetime
 ) -> ConditionState:
-    before = condition(head.status, STALE)
+    before = condition(vault_secret.status, STALE)
     if success is None:
         return _NOTHING_WRITTEN
     if before is not None and before.status == "True":
-        # As long as it fails it gets no fresher, whatever else there is to be said about it meanwhile.
+        # It stays stale, with the same message, until it is in sync again.
         return ConditionState("True", before.reason, before.message)
-    if interval is None or now < success + PATIENCE * interval:
+    if interval is None:
+        return ConditionState("False", "Fresh", "Not evaluated while the spec is invalid.")
+    if now < success + STALE_AFTER * interval:
         return ConditionState(
-            "False", "Fresh", "The Secret was known to hold what the vault holds until a short while ago."
+            "False", "Fresh", f"The Secret matched the vault less than {STALE_AFTER} refresh intervals ago."
         )
     since = f"{success:%Y-%m-%d %H:%M:%S} UTC"
-    return ConditionState("True", "NotConfirmed", f"The Secret was last known to hold what the vault holds at {since}.")
+    return ConditionState("True", "NotConfirmed", f"The Secret was last confirmed to match the vault at {since}.")
 
 
 def stale_at(status: VaultSecretStatus, interval: timedelta) -> datetime | None:
-    """Tell when a target that is not in sync turns stale, if it does; `status` is the one that says so."""
+    """Return when a target that is not in sync becomes stale by its status; None if it does not."""
     ready, stale, success = condition(status, READY), condition(status, STALE), last_success(status, None)
-    fails_and_is_fresh = (ready and ready.status, stale and stale.status) == ("False", "False")
-    return success + PATIENCE * interval if fails_and_is_fresh and success is not None else None
+    if ready is None or ready.status == "True" or ready.reason == Reason.SUSPENDED:
+        return None
+    is_fresh = stale is not None and stale.status == "False"
+    return success + STALE_AFTER * interval if is_fresh and success is not None else None
 
 
 def rotation_delay(before: VaultSecretStatus, after: VaultSecretStatus) -> timedelta | None:
-    """Tell how long after its change in the vault the newest of the new versions was read; None without any.
+    """Return the time from the change in the vault to its reading, for the newest changed version; None without one.
 
-    Both moments are the vault's own clock. A version that fills a new key is none that anybody waited for.
+    Both times are by the vault's clock. The first version of a new key does not count.
     """
     versions = {entry.key: entry.version for entry in before.entries}
     changed = [

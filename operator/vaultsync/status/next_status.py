@@ -1,4 +1,4 @@
-"""The status that people see of a VaultSecret, from the one before and an outcome; whether to write it is not ours."""
+"""Computes the next status of a VaultSecret from the previous one and an outcome; does not write it."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
@@ -12,42 +12,45 @@ from vaultsync.api.v1alpha1 import (
     VaultSecretMeta,
     VaultSecretStatus,
 )
-from vaultsync.errors import Reason, SyncError
+from vaultsync.errors import Reason
 from vaultsync.state.secrets import SecretState
 from vaultsync.status.conditions import EXPIRING, READY, STALE, ConditionState, condition, next_condition
 from vaultsync.status.expiry import expiring
 from vaultsync.status.freshness import last_success, staleness
-from vaultsync.status.outcome import Change, Failed, Outcome, Pruned, Suspended, Synced, ready_status
+from vaultsync.status.outcome import Change, Failed, Pruned, Reported, Suspended, Synced, Waiting, ready_status
 
-_LASTING = {reason.value for reason in Reason} - {Reason.CLUSTER_UNAVAILABLE, Reason.TARGET_CONFLICT}
-"""What a target shows nothing of that is in place; the others are over by then."""
+_PERSISTENT = {reason.value for reason in Reason} - {Reason.CLUSTER_UNAVAILABLE, Reason.TARGET_CONFLICT}
+"""Reasons that may still hold although the target is in place; the other failures are over by then."""
 
 
 def status_after(
     vault_secret: VaultSecret,
-    outcome: Outcome,
+    outcome: Reported,
     *,
     now: datetime,
     polled_at: datetime | None,
     notice: timedelta,
-    back: Collection[str] = (),
+    present: Collection[str] = (),
 ) -> VaultSecretStatus:
-    """Build the next status; what a failure tells nothing about stays as it was.
+    """Return the next status; fields that the outcome does not change are kept.
 
     Args:
-        vault_secret: The VaultSecret with the status before.
-        outcome: What came of the reconcile.
-        now: Our clock.
+        vault_secret: The VaultSecret with its previous status.
+        outcome: The outcome of the reconcile.
+        now: The current time.
         polled_at: When the vault's last successful poll began, if there was one.
-        notice: How long before its date a secret counts as expiring.
-        back: Which secrets polls have seen, by their names in lower case: what was missing of them is back.
+        notice: How long before its expiry date a secret is reported as expiring.
+        present: Names, in lower case, of secrets that polls have found: they are removed from `missing`.
     """
     success = last_success(vault_secret.status, polled_at)
     stale = staleness(vault_secret, outcome, success, interval=vault_secret.spec.refresh_interval, now=now)
     before = vault_secret.status
     match outcome:
-        case Failed() | Suspended():
-            return _untouched(vault_secret, outcome, stale, now=now, notice=notice, back=back)
+        case Failed(written=Synced() as written):
+            status = _synced(vault_secret, written, outcome, stale, now=now, notice=notice)
+            return status.model_copy(update={"missing": outcome.missing or written.missing})
+        case Failed() | Suspended() | Waiting():
+            return _untouched(vault_secret, outcome, stale, now=now, notice=notice, present=present)
         case Pruned():
             return VaultSecretStatus(
                 observed_generation=vault_secret.metadata.generation,
@@ -58,76 +61,103 @@ def status_after(
                 last_handled_refresh=before.last_handled_refresh,
             )
         case Synced():
-            entries = tuple(_entry(key, state) for state in outcome.secrets for key in state.keys)
-            return VaultSecretStatus(
-                observed_generation=vault_secret.metadata.generation,
-                conditions=_conditions(vault_secret, outcome, stale, entries, now=now, notice=notice),
-                target=StatusTarget(name=vault_secret.target_key.name),
-                entries=entries,
-                missing=outcome.missing,
-                left_out=outcome.left_out or None,
-                last_change_time=before.last_change_time if outcome.change is Change.NONE else now,
-                content_change_time=now if outcome.content_changed else before.content_change_time,
-                restarts=before.restarts,
-                last_handled_refresh=before.last_handled_refresh if outcome.refreshed is None else outcome.refreshed,
-            )
+            return _synced(vault_secret, outcome, outcome, stale, now=now, notice=notice)
         case _:
             assert_never(outcome)
 
 
-def status_of_unreadable(
-    head: VaultSecretMeta, outcome: Failed, *, now: datetime, notice: timedelta
-) -> VaultSecretStatus:
-    """Build the next status of one whose spec cannot be read and whose target was left alone."""
-    stale = staleness(head, outcome, last_success(head.status, None), interval=None, now=now)
-    return _untouched(head, outcome, stale, now=now, notice=notice)
-
-
-def check_known_trouble(status: VaultSecretStatus, polled_at: datetime | None) -> None:
-    """Go on saying what was said last of a target in place, if it was a failure, until somebody has looked.
-
-    `looked_at` is when the vault's last successful poll began, if there was one.
-
-    Raises:
-        SyncError: The failure that the status tells of.
-    """
-    ready = condition(status, READY) if polled_at is None else None
-    if ready is not None and ready.status == "False" and ready.reason in _LASTING:
-        raise SyncError(Reason(ready.reason), ready.message)
-
-
-def _untouched(
-    head: VaultSecretMeta,
-    outcome: Failed | Suspended,
+def _synced(
+    vault_secret: VaultSecret,
+    written: Synced,
+    outcome: Reported,
     stale: ConditionState,
     *,
     now: datetime,
     notice: timedelta,
-    back: Collection[str] = (),
 ) -> VaultSecretStatus:
-    news: dict[str, object] = {
-        "observed_generation": head.metadata.generation,
-        "conditions": _conditions(head, outcome, stale, head.status.entries, now=now, notice=notice),
-        "missing": tuple(one for one in head.status.missing if one.secret_name not in back),
+    """Build the status for a target that was written or is in place; the conditions are those of the outcome."""
+    before = vault_secret.status
+    entries = tuple(_entry(key, state) for state in written.secrets for key in state.keys)
+    return VaultSecretStatus(
+        observed_generation=vault_secret.metadata.generation,
+        conditions=_conditions(vault_secret, outcome, stale, entries, now=now, notice=notice),
+        target=StatusTarget(name=vault_secret.target_key.name),
+        entries=entries,
+        missing=written.missing,
+        left_out=written.left_out or None,
+        last_change_time=before.last_change_time if written.change is Change.NONE else now,
+        content_change_time=now if written.content_changed else before.content_change_time,
+        restarts=before.restarts,
+        last_handled_refresh=before.last_handled_refresh if written.refreshed is None else written.refreshed,
+    )
+
+
+def status_of_unreadable(
+    vault_secret: VaultSecretMeta, outcome: Failed, *, now: datetime, notice: timedelta
+) -> VaultSecretStatus:
+    """Return the next status of a VaultSecret whose spec is invalid and whose target was not changed."""
+    stale = staleness(vault_secret, outcome, last_success(vault_secret.status, None), interval=None, now=now)
+    return _untouched(vault_secret, outcome, stale, now=now, notice=notice)
+
+
+def last_failure(status: VaultSecretStatus, polled_at: datetime | None) -> Failed | None:
+    """Return the failure in the status, as long as the vault was not polled since the start; None if there is none.
+
+    After a restart, a target that is in place does not show that its VaultSecret failed before, so the failure is
+    still reported.
+
+    Args:
+        status: The status before.
+        polled_at: When the vault's last successful poll began, if there was one.
+    """
+    ready = condition(status, READY) if polled_at is None else None
+    if ready is not None and ready.status == "False" and ready.reason in _PERSISTENT:
+        return Failed(Reason(ready.reason), ready.message)
+    return None
+
+
+def _untouched(
+    vault_secret: VaultSecretMeta,
+    outcome: Failed | Suspended | Waiting,
+    stale: ConditionState,
+    *,
+    now: datetime,
+    notice: timedelta,
+    present: Collection[str] = (),
+) -> VaultSecretStatus:
+    changes: dict[str, object] = {
+        "observed_generation": vault_secret.metadata.generation,
+        "conditions": _conditions(vault_secret, outcome, stale, vault_secret.status.entries, now=now, notice=notice),
+        "missing": tuple(one for one in vault_secret.status.missing if one.secret_name not in present),
     }
     if isinstance(outcome, Failed):
-        news |= {"missing": outcome.missing} if outcome.missing is not None else {}
-        news |= {"last_handled_refresh": outcome.refreshed} if outcome.refreshed is not None else {}
-    return head.status.model_copy(update=news)
+        if outcome.missing is not None:
+            changes["missing"] = tuple(one for one in outcome.missing if one.secret_name not in present)
+        changes |= {"last_handled_refresh": outcome.refreshed} if outcome.refreshed is not None else {}
+    return vault_secret.status.model_copy(update=changes)
 
 
 def _conditions(
-    head: VaultSecretMeta,
-    outcome: Outcome,
+    vault_secret: VaultSecretMeta,
+    outcome: Reported,
     stale: ConditionState,
     entries: Sequence[StatusEntry],
     *,
     now: datetime,
     notice: timedelta,
 ) -> tuple[Condition, ...]:
-    ready = ConditionState(ready_status(outcome), outcome.reason.value, outcome.message)
-    said = {READY: ready, STALE: stale, EXPIRING: expiring(entries, now=now, notice=notice)}
-    return tuple(next_condition(head, kind, one, now=now) for kind, one in said.items())
+    states = {STALE: stale, EXPIRING: expiring(entries, now=now, notice=notice)}
+    others = (next_condition(vault_secret, kind, state, now=now) for kind, state in states.items())
+    return (_ready(vault_secret, outcome, now), *others)
+
+
+def _ready(vault_secret: VaultSecretMeta, outcome: Reported, now: datetime) -> Condition:
+    """Return the Ready condition. Waiting does not replace a failure."""
+    before = condition(vault_secret.status, READY)
+    if isinstance(outcome, Waiting) and before is not None and before.status == "False":
+        return before
+    state = ConditionState(ready_status(outcome), outcome.reason.value, outcome.message)
+    return next_condition(vault_secret, READY, state, now=now)
 
 
 def _entry(key: str, state: SecretState) -> StatusEntry:

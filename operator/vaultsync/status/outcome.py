@@ -1,14 +1,11 @@
-"""What comes of one reconcile, and the closed set of reasons; decides nothing itself.
-
-A reason is one word that serves as the Ready condition's reason, the event's reason, a metric's label and a log field.
-"""
+"""The outcome of one reconcile, as values; decides nothing itself."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, assert_never
 
 from vaultsync.api.status import StatusMissing
-from vaultsync.errors import PendingDeletion, Reason, Retry, SyncError
+from vaultsync.errors import Reason, Retry, SyncError
 from vaultsync.state.secrets import SecretState
 
 
@@ -18,22 +15,22 @@ class Change(StrEnum):
     NONE = "none"
     CREATED = "created"
     ADOPTED = "adopted"
-    """It was somebody else's and was taken over, as the manifest says."""
+    """It belonged to another owner and was taken over, as `target.adopt` allows."""
     UPDATED = "updated"
-    """The manifest asked for something else."""
+    """The spec has changed."""
     ROTATED = "rotated"
     """The vault holds other versions than before."""
     REMOVED = "removed"
-    """The vault has some secrets no more, and their keys went."""
+    """The vault lost some secrets, and their keys were deleted."""
     DELETED = "deleted"
-    """The vault has none of the secrets any more, and the target went."""
+    """The vault lost all of the secrets, and the target was deleted."""
     HEALED = "healed"
-    """Somebody else had changed or deleted the target."""
+    """Another writer had changed or deleted the target."""
 
 
 @dataclass(frozen=True, slots=True)
 class Synced:
-    """The target is as it should be; `detail` tells what was done, for the event, and is empty if nothing was."""
+    """The target matches the vault; `detail` describes what was done, for the event, and is empty if nothing was."""
 
     secrets: tuple[SecretState, ...]
     keys: frozenset[str]
@@ -41,86 +38,110 @@ class Synced:
     change: Change = Change.NONE
     detail: str = ""
     left_out: int = 0
-    """How many secrets fit a search and are disabled."""
+    """How many secrets match a search and are disabled."""
     missing: tuple[StatusMissing, ...] = ()
-    """What the vault has no more, and whose keys went."""
+    """Secrets that the vault lost, and whose keys were deleted."""
     content_changed: bool = False
-    """Whether the target holds something else than before; not so if it was not there before."""
+    """Whether the content of the target has changed; false if the target was created."""
     refreshed: str | None = None
-    """The text of the annotation for which everything was read again."""
+    """The text of the refresh annotation for which everything was read again."""
 
     @property
     def reason(self) -> Reason:
-        """The word for condition, event, metric and log."""
+        """The reason for condition, event, metric and log."""
         return Reason.SYNCED
 
     @property
     def message(self) -> str:
-        """The sentence for the condition: stable while nothing changes."""
+        """The condition's message: stable while nothing changes."""
         gone = f"; gone from the vault: {', '.join(one.secret_name for one in self.missing)}" if self.missing else ""
         return f"{len(self.keys)} {'key is' if len(self.keys) == 1 else 'keys are'} in sync{gone}."
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The target was left as it was, and why; `missing` is None where nothing new is known about what vanished."""
+    """The target was not changed, and why; `missing` is None if nothing new is known about lost secrets."""
 
     reason: Reason
     message: str
     retry_after: float | None = None
     missing: tuple[StatusMissing, ...] | None = None
     refreshed: str | None = None
-    """The text of the annotation for which everything was read again, in vain."""
+    """The text of the refresh annotation for which everything was read again, without success."""
+    written: Synced | None = None
+    """What was written nevertheless: the target without the keys whose grace period is over."""
 
     @property
     def retry(self) -> Retry:
-        """Whether it is tried again soon or waits for the user."""
+        """When it is retried."""
         return self.reason.retry
 
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """There is no target, since the vault has none of the secrets any more and the manifest wants that."""
+    """There is no target, since the vault lost all of the secrets and `onSourceDeleted` is Delete."""
 
     reason: Reason
     message: str
     missing: tuple[StatusMissing, ...]
     change: Change = Change.NONE
-    """`DELETED` if it went just now."""
+    """`DELETED` if this reconcile deleted it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Suspended:
-    """Nothing was looked at, since the user said so."""
+    """Nothing was read or written, since the VaultSecret is suspended."""
 
     @property
     def reason(self) -> Reason:
-        """The word for condition, event, metric and log."""
+        """The reason for condition, event, metric and log."""
         return Reason.SUSPENDED
 
     @property
     def message(self) -> str:
-        """The sentence for the condition."""
+        """The condition's message."""
         return Reason.SUSPENDED.sentence
 
 
-Outcome = Synced | Failed | Pruned | Suspended
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The target was not changed, since something is not known yet; the message names it."""
+
+    message: str
+    after_poll: int | None = None
+    """How many of the vault's polls have ended without it, if it waits for another poll."""
+
+    @property
+    def reason(self) -> Reason:
+        """The reason for condition, metric and log."""
+        return Reason.WAITING
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """The VaultSecret or its namespace is gone, or being deleted: nothing was written and nothing is reported."""
+
+    message: str
+
+
+Outcome = Synced | Failed | Pruned | Suspended | Waiting | Gone
+Reported = Synced | Failed | Pruned | Suspended | Waiting
+"""The outcomes that the status shows."""
 
 
 def failed(error: SyncError) -> Failed:
-    """Turn the exception that travelled up into the outcome that is reported."""
-    missing = error.missing if isinstance(error, PendingDeletion) else None
-    return Failed(error.reason, error.message, error.retry_after, missing)
+    """Return the outcome for an error."""
+    return Failed(error.reason, error.message, error.retry_after)
 
 
-def ready_status(outcome: Outcome) -> Literal["True", "False", "Unknown"]:
-    """The Ready condition's status: `True`, `False`, or `Unknown` while nobody looks."""
+def ready_status(outcome: Reported) -> Literal["True", "False", "Unknown"]:
+    """Return the Ready condition's status: `Unknown` while the operator waits, or is suspended."""
     match outcome:
         case Synced():
             return "True"
         case Failed() | Pruned():
             return "False"
-        case Suspended():
+        case Suspended() | Waiting():
             return "Unknown"
         case _:
             assert_never(outcome)

@@ -12,6 +12,7 @@ import azure.identity
 import azure.identity.aio
 import pytest
 from azure.keyvault.secrets import SecretClient as VendorsClient
+from azure.keyvault.secrets._shared import http_challenge_cache
 from azure.keyvault.secrets.aio import SecretClient as VendorsAsyncClient
 
 from kvsecrets import AsyncSecretClient, RetryPolicy, SecretClient
@@ -47,7 +48,7 @@ class Controls(Protocol):
 
 @dataclass(frozen=True)
 class Harness:
-    """One client with a vault of its own."""
+    """One client with its own vault."""
 
     client: Client
     vault: Controls
@@ -124,6 +125,8 @@ async def vendors(emulator: Emulator, *, aio: bool, **options: Unpack[VaultOptio
         "verify_challenge_resource": False,
         "retry_backoff_factor": FAST.base_delay,
     }
+    # It keeps challenges by host and port for the whole process, and a vault may listen on the port of an earlier one.
+    http_challenge_cache.clear()
     async with AsyncExitStack() as stack:
         vault = stack.enter_context(_new_vault(emulator, options))
         if aio:
@@ -146,7 +149,7 @@ def _new_vault(emulator: Emulator, options: VaultOptions) -> Iterator[EmulatedVa
 
 @contextmanager
 def _ca_trusted(emulator: Emulator) -> Iterator[None]:
-    """Let kvsecrets trust the emulator's certificate, as httpx documents."""
+    """Have kvsecrets trust the emulator's certificate, as httpx documents."""
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("SSL_CERT_FILE", str(emulator.ca_file))
         yield

@@ -17,7 +17,7 @@ SERVICE_ACCOUNT: Final = "run/secrets/kubernetes.io/serviceaccount"
 _BASE: Final = "localhost/vaultsync-base"
 _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-# What the packages' downloads may need on this machine, and a base that is meant for all does not have.
+# What package downloads may need on this machine, and a general base image does not have.
 _MACHINES_OWN: Final = ("/etc/pip.conf", "/etc/ssl/certs/ca-certificates.crt")
 
 # It ends in an exec, so that the program itself is the first process of its container.
@@ -37,7 +37,7 @@ exec chroot --userspec="$user" "$root" "$@"
 
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """What Kubernetes puts into a pod: a folder with what it has of its ServiceAccount, and its file of hosts."""
+    """The files that Kubernetes mounts into a pod: the folder of its ServiceAccount, and /etc/hosts."""
 
     service_account: Path
     hosts: Path
@@ -53,7 +53,7 @@ class Image:
         self.environ: Final[dict[str, str]] = dict(variable.split("=", 1) for variable in config["Env"])
 
     def within(self, pod: Pod) -> Sequence[str | Path]:
-        """What to put before a program so that it runs in the image: as its user, with its root read-only.
+        """The command prefix that runs a program in the image, as its user and with a read-only root.
 
         It is the first process of a PID namespace of its own, and shares this machine's network. What stands before
         it stays outside: a signal is to be sent to its child, and its end ends everything within.

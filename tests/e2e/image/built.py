@@ -19,12 +19,13 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.controlplane.plane import ControlPlane
+from tests.e2e.harness import Harness
 from tests.e2e.image import service
 from tests.e2e.image.buildah import SERVICE_ACCOUNT, Image, Pod, built
 from tests.e2e.image.contained import ContainedOperator, first_within, options_of_root, status_of
 from tests.e2e.installation import Installation
 from tests.e2e.kubernetes import KubernetesApi
-from tests.e2e.scene import Scene
+from tests.e2e.recorder import ObjectRecorder
 from tests.emulator.client import Emulator
 from vaultsync import __version__
 
@@ -56,25 +57,25 @@ def pod() -> Iterator[Pod]:
 
 
 def megabytes(folder: Path) -> int:
-    """How much a folder holds."""
+    """The size of a folder in megabytes."""
     return int(subprocess.run(["du", "-sm", folder], capture_output=True, check=True).stdout.split()[0])
 
 
 @pytest.fixture
-def scene(api: KubernetesApi, emulator: Emulator) -> Scene:
+def harness(api: KubernetesApi, recorder: ObjectRecorder, emulator: Emulator) -> Harness:
     """A namespace and a vault."""
-    return Scene.new(api, emulator)
+    return Harness.new(api, recorder, emulator)
 
 
 def output(image: Image, pod: Pod, *command: str) -> str:
-    """What a program prints that is run in the image."""
+    """The output of a program that runs in the image."""
     done = subprocess.run([*image.within(pod), *command], env=image.environ, capture_output=True, text=True, check=True)
     return done.stdout
 
 
 @pytest.fixture
 def environ(pod: Pod, controlplane: ControlPlane, installation: Installation, emulator: Emulator) -> Iterator[Environ]:
-    """The variables that a pod of the installation has; it is given all that belongs to them."""
+    """The variables of a pod of the installation, whose files are written."""
     described = installation.environ()
     config = json.loads(Path(described["KUBECONFIG"]).read_text())
     (pod.service_account / "token").write_text(config["users"][0]["user"]["token"])
@@ -131,19 +132,19 @@ def test_a_first_process_that_handles_no_signal_is_not_stopped_by_one(image: Ima
     assert (begun, rest, outside.returncode) == ("begun\n", "still here\n", 0)
 
 
-def test_an_operator_started_from_the_image_is_process_1_syncs_a_secret_and_stops_when_told(
+def test_an_operator_started_from_the_image_is_process_1_syncs_a_secret_and_stops_on_sigterm(
     *,
     image: Image,
     pod: Pod,
     environ: Environ,
     installation: Installation,
-    scene: Scene,
+    harness: Harness,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     program = [*image.within(pod), *image.entry_point]
-    made = scene.put()
-    scene.apply()
+    made = harness.put()
+    harness.apply()
 
     began = time.monotonic()
     with ContainedOperator.start(
@@ -151,16 +152,16 @@ def test_an_operator_started_from_the_image_is_process_1_syncs_a_secret_and_stop
     ) as operator:
         operator.await_ready()
         ready = time.monotonic() - began
-        scene.await_content(password=made)
+        harness.await_content(password=made)
         seen, root = status_of(operator.first), options_of_root(operator.first)
-        told = time.monotonic()
+        signalled = time.monotonic()
         status = operator.stop()
-        took = time.monotonic() - told
+        took = time.monotonic() - signalled
 
     assert (seen["NSpid"][-1], set(seen["Uid"]), set(seen["Gid"])) == ("1", {"65532"}, {"65532"})
     assert "ro" in root
     assert status == 0
     with capsys.disabled():
         sizes = f"{megabytes(image.root)} MB, {megabytes(image.root / 'opt')} of them beside the base"
-        times = f"ready after {ready:.1f} s, and gone {took:.1f} s after SIGTERM"
+        times = f"ready after {ready:.1f} s, and ended {took:.1f} s after SIGTERM"
         sys.stderr.write(f"\nThe image holds {sizes}; the operator, process 1, was {times}.\n")

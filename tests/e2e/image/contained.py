@@ -1,4 +1,4 @@
-"""A program as the first process of its own PID namespace, seen from outside; says nothing of its files.
+"""A program as the first process of its own PID namespace, observed from outside; does not set up its files.
 
 The kernel spares such a process every signal that it has no handler for, but SIGKILL and SIGSTOP from outside:
 https://man7.org/linux/man-pages/man7/pid_namespaces.7.html. Whoever is the entry point of an image has to take care.
@@ -27,7 +27,7 @@ def first_within(entry: int) -> int:
 
 
 def status_of(number: int) -> Mapping[str, list[str]]:
-    """What the kernel says of a process: https://man7.org/linux/man-pages/man5/proc_pid_status.5.html."""
+    """The status of a process, from the kernel: https://man7.org/linux/man-pages/man5/proc_pid_status.5.html."""
     lines = Path(f"/proc/{number}/status").read_text().splitlines()
     return {name: texts.split() for name, _, texts in (line.partition(":") for line in lines)}
 
@@ -39,7 +39,7 @@ def options_of_root(number: int) -> list[str]:
 
 
 class ContainedOperator(RunningOperator):
-    """An operator in a container of its own: signals go to it, not to the `unshare` that waits for its end.
+    """An operator in its own container: signals are sent to it, not to the `unshare` that waits for its end.
 
     `unshare` ends as it does, so its exit code is the operator's.
     """

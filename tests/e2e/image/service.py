@@ -1,4 +1,4 @@
-"""What the Service `kubernetes` is to a pod: the API server behind port 443 of an address of its own."""
+"""The Service `kubernetes` of a pod: the API server behind port 443 of a separate address."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -8,14 +8,14 @@ from typing import Final
 
 NAME: Final = "kubernetes.default.svc"
 ADDRESS: Final = "127.8.0.1"
-"""All of 127.0.0.0/8 is this machine: nobody else listens there."""
+"""All of 127.0.0.0/8 is this machine, and no other program listens there."""
 
 _CHUNK: Final = 65_536
 
 
 @contextmanager
 def in_front_of(port: int) -> Iterator[None]:
-    """Pass on what comes to port 443 of the address, to a port of 127.0.0.1, while the block lasts."""
+    """Forward port 443 of the address to a port of 127.0.0.1 until the block ends."""
     ready, stop = Event(), Event()
 
     async def serve() -> None:

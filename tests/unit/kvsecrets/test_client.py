@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import ssl
 import threading
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -46,9 +47,9 @@ async def result_of(outcome: Any) -> Any:  # noqa: ANN401 - the result of any ca
     if isinstance(outcome, AsyncPaged):
         return [item async for item in outcome]
     if isinstance(outcome, DeleteSecretOperation | RecoverDeletedSecretOperation):
-        return outcome.wait(timeout=10)
+        return outcome.wait(timeout=60)
     if isinstance(outcome, AsyncDeleteSecretOperation | AsyncRecoverDeletedSecretOperation):
-        return await outcome.wait(timeout=10)
+        return await outcome.wait(timeout=60)
     return outcome
 
 
@@ -69,7 +70,7 @@ class Form:
         return vault.async_transport() if self.client is AsyncSecretClient else vault.transport()
 
     def open(self, vault: FakeVault, credential: object = None, **options: object) -> Client:
-        if "http_client" not in options:
+        if not options.keys() & {"http_client", "ssl_context"}:
             options = {"transport": self.transport(vault), **options}
         return self.client(vault.url, credential or self.credential(), **options)
 
@@ -238,7 +239,7 @@ def test_fifty_threads_share_a_client_and_a_login(vault: FakeVault) -> None:
     ready = threading.Barrier(50)
 
     def read(name: str) -> list[str]:
-        ready.wait(10)
+        ready.wait(60)
         return [shared.get_secret(name).value.reveal() for _ in range(5)]
 
     with (
@@ -282,6 +283,30 @@ async def test_a_given_http_client_is_used_and_not_closed(form: Form, vault: Fak
 
     assert not http.is_closed
     await form.aclose(http) if form is ASYNCIO else http.close()
+
+
+async def test_clients_share_a_given_tls_context(form: Form, vault: FakeVault, monkeypatch: pytest.MonkeyPatch) -> None:
+    shared = ssl.create_default_context()
+    monkeypatch.setattr(httpx, "create_ssl_context", None)
+
+    clients = [form.open(vault, ssl_context=shared) for _ in range(2)]
+
+    for client in clients:
+        await form.aclose(client)
+
+
+def test_a_tls_context_together_with_a_client_or_transport_is_rejected(form: Form, vault: FakeVault) -> None:
+    shared = ssl.create_default_context()
+
+    with pytest.raises(ValueError, match=r"^transport and ssl_context: pass only one of them"):
+        form.open(vault, ssl_context=shared, transport=form.transport(vault))
+    with pytest.raises(ValueError, match=r"^http_client and ssl_context: pass only one of them"):
+        form.open(vault, ssl_context=shared, http_client=form.http_client())
+
+
+def test_a_tls_context_of_another_type_is_rejected(form: Form, vault: FakeVault) -> None:
+    with pytest.raises(TypeError, match=r"^ssl_context: must be of type SSLContext, not str$"):
+        form.open(vault, ssl_context="ca.pem")
 
 
 async def test_a_foreign_challenge_is_rejected_unless_the_check_is_disabled(form: Form, credential: Credential) -> None:

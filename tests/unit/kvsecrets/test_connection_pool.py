@@ -1,9 +1,12 @@
 """Connection pools: the last used connection first, a limited number in use, and none after close."""
 
 import asyncio
+import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack
+from functools import partialmethod
+from itertools import combinations
 from typing import Any
 
 import httpx
@@ -14,10 +17,13 @@ from kvsecrets._transport import (
     MAX_IN_FLIGHT,
     AsyncConnectionPool,
     ConnectionPool,
+    DeadlineSocket,
     open_async_connections,
     open_connections,
 )
 from kvsecrets.errors import ConnectionFailed
+
+NOTHING_GIVEN = {"http_client": None, "transport": None, "ssl_context": None}
 
 
 def clients() -> Iterator[httpx.Client]:
@@ -30,11 +36,11 @@ def async_clients() -> Iterator[httpx.AsyncClient]:
         yield httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200)))
 
 
-def pool(timeout: float = 10) -> ConnectionPool:
+def pool(timeout: float = 60) -> ConnectionPool:
     return ConnectionPool(clients().__next__, timeout)
 
 
-def async_pool(timeout: float = 10) -> AsyncConnectionPool:
+def async_pool(timeout: float = 60) -> AsyncConnectionPool:
     return AsyncConnectionPool(async_clients().__next__, timeout)
 
 
@@ -111,7 +117,7 @@ def test_a_waiting_request_gets_the_next_free_slot() -> None:
             stack.enter_context(connections())
         waiting = threading.Thread(target=wait)
         waiting.start()
-    waiting.join(10)
+    waiting.join(60)
 
     assert got.is_set()
 
@@ -215,7 +221,7 @@ async def test_a_closed_pool_raises_async() -> None:
 
 def test_a_given_client_is_used_and_not_closed() -> None:
     with next(clients()) as given:
-        connections, close = open_connections(given, None, 10)
+        connections, close = open_connections(given, None, None, 10)
         with connections() as http:
             assert http is given
         close()
@@ -225,7 +231,7 @@ def test_a_given_client_is_used_and_not_closed() -> None:
 
 async def test_a_given_client_is_used_and_not_closed_async() -> None:
     async with next(async_clients()) as given:
-        connections, close = open_async_connections(given, None, 10)
+        connections, close = open_async_connections(given, None, None, 10)
         async with connections() as http:
             assert http is given
         await close()
@@ -234,7 +240,7 @@ async def test_a_given_client_is_used_and_not_closed_async() -> None:
 
 
 def test_a_given_transport_is_used_and_closed() -> None:
-    connections, close = open_connections(None, httpx.MockTransport(lambda _: httpx.Response(204)), 10)
+    connections, close = open_connections(None, httpx.MockTransport(lambda _: httpx.Response(204)), None, 10)
 
     with connections() as http:
         assert http.get("https://shop.vault.azure.net").status_code == 204
@@ -248,7 +254,7 @@ def test_a_client_or_transport_of_the_other_kind_is_rejected(kind: str) -> None:
     given: Any = {"http_client": httpx.AsyncClient(), "transport": httpx.ASGITransport(None)}[kind]  # type: ignore[arg-type]  # never called
 
     with pytest.raises(TypeError, match=f"{kind}: .* not A"):
-        open_connections(**{"http_client": None, "transport": None, kind: given}, timeout=10)
+        open_connections(**{**NOTHING_GIVEN, kind: given}, timeout=10)
 
 
 @pytest.mark.parametrize("kind", ["http_client", "transport"])
@@ -256,9 +262,106 @@ def test_a_client_or_transport_of_the_other_kind_is_rejected_async(kind: str) ->
     given: Any = {"http_client": httpx.Client(), "transport": httpx.HTTPTransport()}[kind]
 
     with pytest.raises(TypeError, match=f"{kind}: .* of type Async"):
-        open_async_connections(**{"http_client": None, "transport": None, kind: given}, timeout=10)
+        open_async_connections(**{**NOTHING_GIVEN, kind: given}, timeout=10)
 
 
-def test_a_client_and_a_transport_together_are_rejected() -> None:
-    with next(clients()) as given, pytest.raises(ValueError, match="only one of them"):
-        open_connections(given, httpx.MockTransport(lambda _: httpx.Response(204)), 10)
+@pytest.mark.parametrize("pair", list(combinations(NOTHING_GIVEN, 2)), ids=" and ".join)
+@pytest.mark.parametrize("open_any", [open_connections, open_async_connections], ids=["threads", "asyncio"])
+def test_two_of_client_transport_and_context_are_rejected(open_any: Callable[..., Any], pair: tuple[str, str]) -> None:
+    given = dict.fromkeys(pair, object())
+
+    with pytest.raises(ValueError, match=f"^{' and '.join(pair)}: pass only one of them"):
+        open_any(**{**NOTHING_GIVEN, **given}, timeout=10)
+
+
+@pytest.mark.parametrize("given", [True, "ca.pem", ssl.SSLContext], ids=["flag", "path", "class"])
+@pytest.mark.parametrize("open_any", [open_connections, open_async_connections], ids=["threads", "asyncio"])
+def test_a_context_of_another_type_is_rejected(open_any: Callable[..., Any], given: object) -> None:
+    with pytest.raises(TypeError, match=f"^ssl_context: must be of type SSLContext, not {type(given).__name__}$"):
+        open_any(None, None, given, 10)
+
+
+@pytest.fixture
+def created(monkeypatch: pytest.MonkeyPatch) -> list[ssl.SSLContext]:
+    """The TLS contexts that are created from now on."""
+    contexts: list[ssl.SSLContext] = []
+    create = ssl.create_default_context
+
+    def counted(*args: Any, **options: Any) -> ssl.SSLContext:  # noqa: ANN401  whatever httpx passes
+        contexts.append(create(*args, **options))
+        return contexts[-1]
+
+    monkeypatch.setattr(ssl, "create_default_context", counted)
+    return contexts
+
+
+@pytest.fixture
+def passed(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """The TLS contexts that connections are opened with from now on."""
+    contexts: list[object] = []
+    for kind in (httpx.Client, httpx.AsyncClient):
+        monkeypatch.setattr(kind, "__init__", partialmethod(_noted, kind.__init__, contexts))
+    return contexts
+
+
+def _noted(http: object, init: Callable[..., None], contexts: list[object], **options: Any) -> None:  # noqa: ANN401
+    contexts.append(options["verify"])
+    init(http, **options)
+
+
+def test_each_client_creates_one_context_for_all_its_connections(
+    created: list[ssl.SSLContext], passed: list[object]
+) -> None:
+    for _ in range(2):
+        connections, close = open_connections(None, None, None, 10)
+        with connections(), connections():
+            pass
+        close()
+
+    first, second = created
+    assert passed == [first, first, second, second]
+    assert first is not second
+
+
+async def test_each_client_creates_one_context_for_all_its_connections_async(
+    created: list[ssl.SSLContext], passed: list[object]
+) -> None:
+    for _ in range(2):
+        connections, close = open_async_connections(None, None, None, 10)
+        async with connections(), connections():
+            pass
+        await close()
+
+    first, second = created
+    assert passed == [first, first, second, second]
+    assert first is not second
+
+
+def test_clients_share_a_given_context_and_create_none(created: list[ssl.SSLContext], passed: list[object]) -> None:
+    shared = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+    for _ in range(2):
+        connections, close = open_connections(None, None, shared, 10)
+        with connections():
+            pass
+        close()
+
+    assert passed == [shared, shared]
+    assert created == []
+    assert shared.sslsocket_class is DeadlineSocket
+
+
+async def test_clients_share_a_given_context_and_create_none_async(
+    created: list[ssl.SSLContext], passed: list[object]
+) -> None:
+    shared = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+    for _ in range(2):
+        connections, close = open_async_connections(None, None, shared, 10)
+        async with connections():
+            pass
+        await close()
+
+    assert passed == [shared, shared]
+    assert created == []
+    assert shared.sslsocket_class is ssl.SSLSocket

@@ -151,6 +151,7 @@ def test_an_unterminated_string_is_scanned_once() -> None:
         decode_json(b'"' + hostile.replace(b'"', b'\\"'))
 
 
+@pytest.mark.slow
 def test_a_raised_recursion_limit_does_not_let_deep_json_crash_the_process() -> None:
     program = textwrap.dedent("""
         import sys

@@ -160,7 +160,7 @@ class Credential:
 
     def get_token(self, *scopes: str, **options: object) -> Result:
         self.logins += 1
-        self.gate.wait(10)
+        self.gate.wait(60)
         if self.error is not None:
             raise self.error
         refresh_on = None if self.refresh_in is None else self.clock.now + self.refresh_in
@@ -319,12 +319,12 @@ def test_fifty_threads_log_in_once() -> None:
     started = threading.Barrier(51)
 
     def token() -> str:
-        started.wait(10)
+        started.wait(60)
         return provider.token(REQUEST).text
 
     with ThreadPoolExecutor(50) as pool:
         tokens = [pool.submit(token) for _ in range(50)]
-        started.wait(10)
+        started.wait(60)
         credential.gate.set()
 
     assert {future.result() for future in tokens} == {"token-1"}

@@ -276,6 +276,13 @@ def test_a_socket_keeps_any_other_timeout(timeout: float | None, deadline_socket
     assert deadline_socket.gettimeout() == timeout
 
 
+def test_several_clients_can_share_a_context_with_deadlines() -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+    assert with_deadlines(with_deadlines(context)) is context
+    assert context.sslsocket_class is DeadlineSocket
+
+
 def test_other_contexts_are_not_changed() -> None:
     context, other = with_deadlines(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 

@@ -1,4 +1,4 @@
-"""The command line: what it prints, writes and checks, and what it says where the operator's libraries are missing."""
+"""The command line: its output, the files it writes and checks, and the error if dependencies are missing."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ SOURCE = Path(__file__).parents[3] / "operator"
 
 
 def run_bare(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the command with a Python that has no libraries but its own."""
+    """Run the command with a Python that has only the standard library."""
     return subprocess.run(
         [sys.executable, "-S", "-m", "vaultsync", *arguments],
         env={"PYTHONPATH": str(SOURCE)},
@@ -34,7 +34,7 @@ def test_crds_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.encode() == b"---\n".join(crd_files().values())
 
 
-def test_crds_are_written_into_a_new_folder_and_found_fresh(tmp_path: Path) -> None:
+def test_crds_are_written_to_a_new_folder_and_pass_the_check(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "crds"
 
     assert main(["crds", "--write", str(folder)]) == 0
@@ -43,41 +43,41 @@ def test_crds_are_written_into_a_new_folder_and_found_fresh(tmp_path: Path) -> N
     assert main(["crds", "--check", str(folder)]) == 0
 
 
-def test_a_stale_file_is_named_with_the_remedy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_stale_file_is_reported_with_the_command_to_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["crds", "--write", str(tmp_path)])
     (tmp_path / "vaultsecrets.yaml").write_text("kind: CustomResourceDefinition\n")
 
     assert main(["crds", "--check", str(tmp_path)]) == 1
 
-    told = f"{tmp_path / 'vaultsecrets.yaml'} is stale: run vaultsync crds --write {tmp_path}\n"
-    assert capsys.readouterr().err == told
+    expected = f"{tmp_path / 'vaultsecrets.yaml'} is stale: run vaultsync crds --write {tmp_path}\n"
+    assert capsys.readouterr().err == expected
 
 
 def test_a_missing_file_is_stale(tmp_path: Path) -> None:
     assert main(["crds", "--check", str(tmp_path)]) == 1
 
 
-def test_a_file_left_over_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_another_file_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["crds", "--write", str(tmp_path)])
     (tmp_path / "old.yaml").touch()
 
     assert main(["crds", "--check", str(tmp_path)]) == 1
-    assert capsys.readouterr().err == f"{tmp_path / 'old.yaml'} is left over; delete it\n"
+    assert capsys.readouterr().err == f"{tmp_path / 'old.yaml'} is not a CRD; delete it\n"
 
 
 @pytest.mark.parametrize("arguments", [["run"], ["crds"]], ids=["run", "crds"])
-def test_without_the_operators_libraries_one_line_says_how_to_get_them(arguments: list[str]) -> None:
+def test_without_the_operators_dependencies_one_line_says_how_to_install_them(arguments: list[str]) -> None:
     done = run_bare(*arguments)
 
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
     assert "pip install 'vaultsync[operator]'" in done.stderr
 
 
-def test_the_version_needs_no_library() -> None:
+def test_the_version_needs_no_dependency() -> None:
     assert run_bare("version").stdout == f"vaultsync {__version__}\n"
 
 
-def test_a_wrong_verb_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_command_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(["sync"])
 

@@ -1,7 +1,9 @@
-"""The composition root, as far as it goes without a cluster: what stops a start, and what is served before one."""
+"""The operator as `manager` runs it, without a cluster: failures at the start, and what is served."""
 
+import asyncio
 import json
 import logging
+import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -11,9 +13,12 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.clocks import freeze, settle, skip
+from tests.harness import MemoryHarness
 from vaultsync import __version__
 from vaultsync.adapters.logs import QUIET
-from vaultsync.manager import Operator, build, main
+from vaultsync.adapters.metrics.snapshot import families
+from vaultsync.manager import STOP_TIMEOUT, _snapshot, build, main, run
 from vaultsync.settings import Settings
 
 
@@ -32,90 +37,129 @@ def _restored_globals() -> Iterator[None]:
 
 @pytest.fixture
 def kubeconfig(tmp_path: Path) -> str:
-    """A way to a cluster that nobody answers for."""
+    """A kubeconfig of a cluster that does not answer."""
     document = {
         "apiVersion": "v1",
         "kind": "Config",
         "current-context": "nowhere",
         "clusters": [{"name": "nowhere", "cluster": {"server": "https://127.0.0.1:1"}}],
-        "contexts": [{"name": "nowhere", "context": {"cluster": "nowhere", "user": "nobody"}}],
-        "users": [{"name": "nobody", "user": {"token": "MARKED-token"}}],
+        "contexts": [{"name": "nowhere", "context": {"cluster": "nowhere", "user": "none"}}],
+        "users": [{"name": "none", "user": {"token": "MARKED-token"}}],
     }
     path = tmp_path / "kubeconfig"
     path.write_text(json.dumps(document))
     return str(path)
 
 
-def test_wrong_settings_are_told_all_at_once_and_nothing_is_started(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture
+def environ(kubeconfig: str) -> dict[str, str]:
+    """The operator's variables, with a free port."""
+    return {"KUBECONFIG": kubeconfig, "VAULTSYNC_LISTEN": "127.0.0.1:0", "VAULTSYNC_LOG_FORMAT": "json"}
+
+
+def test_all_wrong_settings_are_reported_at_once_and_nothing_is_started(capsys: pytest.CaptureFixture[str]) -> None:
     code = main({"VAULTSYNC_LISTEN": "everywhere", "VAULTSYNC_RECHECK_INTERVAL": "often"})
 
-    told = capsys.readouterr()
-    assert (code, told.out) == (2, "")
-    assert "VAULTSYNC_LISTEN: " in told.err
-    assert "VAULTSYNC_RECHECK_INTERVAL: " in told.err
+    printed = capsys.readouterr()
+    assert (code, printed.out) == (2, "")
+    assert "VAULTSYNC_LISTEN: " in printed.err
+    assert "VAULTSYNC_RECHECK_INTERVAL: " in printed.err
 
 
 def test_without_a_cluster_one_line_says_what_to_set(capsys: pytest.CaptureFixture[str]) -> None:
     code = main({"VAULTSYNC_LOG_FORMAT": "json"})
 
     (line,) = capsys.readouterr().err.splitlines()
-    told = json.loads(line)
+    logged = json.loads(line)
     assert code == 1
-    assert (told["level"], told["message"]) == ("ERROR", "cannot start")
-    assert "KUBECONFIG" in told["detail"]
+    assert (logged["level"], logged["message"]) == ("ERROR", "cannot start")
+    assert "KUBECONFIG" in logged["detail"]
 
 
-def test_a_kubeconfig_that_is_none_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_kubeconfig_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main({"KUBECONFIG": str(tmp_path / "nothing")}) == 1
     assert "cannot start" in capsys.readouterr().err
 
 
-def test_a_port_that_is_taken_is_told(kubeconfig: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_port_that_is_taken_is_reported(environ: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
 
-        code = main({"KUBECONFIG": kubeconfig, "VAULTSYNC_LISTEN": f"127.0.0.1:{port}"})
+        code = main(environ | {"VAULTSYNC_LISTEN": f"127.0.0.1:{port}"})
 
-    told = capsys.readouterr().err
+    printed = capsys.readouterr().err
     assert code == 1
-    assert "cannot start" in told
-    assert str(port) in told
-    assert "MARKED" not in told
+    assert "cannot start" in printed
+    assert str(port) in printed
+    assert "MARKED" not in printed
 
 
-class Built:
-    """An operator that is built and not started, and the way to its port."""
+def test_a_part_that_fails_ends_the_process_with_one_line_that_names_it(
+    environ: dict[str, str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = KeyError("MARKED")
 
-    def __init__(self, operator: Operator, port: int) -> None:
-        self.operator = operator
-        self.url = f"http://127.0.0.1:{port}"
+    async def fail(_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("vaultsync.manager.measure_lag", fail)
+
+    code = main(environ)
+
+    printed = capsys.readouterr().err
+    logged = [json.loads(line) for line in printed.splitlines()]
+    assert code == 1
+    assert [(one["message"], one["part"], one["error"]) for one in logged if one["level"] == "ERROR"] == [
+        ("part of the operator failed", "event loop lag", "KeyError")
+    ]
+    assert "MARKED" not in printed
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_an_operator_that_still_waits_for_its_cluster(
+    environ: dict[str, str], number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def raise_signal(_: object) -> None:
+        signal.raise_signal(number)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("vaultsync.manager.measure_lag", raise_signal)
+
+    assert main(environ) == 0
+
+
+class Waiting:
+    """An operator that waits for its cluster, and its port."""
+
+    def __init__(self, port: int, stop: asyncio.Event) -> None:
+        self.port = port
+        self.stop = stop
 
     async def get(self, path: str) -> httpx.Response:
-        async with httpx.AsyncClient() as client:
-            return await client.get(self.url + path)
+        async with httpx.AsyncClient(trust_env=False) as client:
+            return await client.get(f"http://127.0.0.1:{self.port}{path}")
 
 
 @pytest.fixture
-async def built(kubeconfig: str, caplog: pytest.LogCaptureFixture) -> AsyncIterator[Built]:
+async def waiting(environ: dict[str, str], caplog: pytest.LogCaptureFixture) -> AsyncIterator[Waiting]:
     caplog.set_level(logging.INFO, "vaultsync")
-    async with AsyncExitStack() as stack:
-        settings = Settings.from_env({"VAULTSYNC_LISTEN": "127.0.0.1:0"})
-        operator = await build(settings, {"KUBECONFIG": kubeconfig}, stack)
-        (port,) = [vars(record)["port"] for record in caplog.records if record.getMessage().startswith("serving")]
-        yield Built(operator, port)
+    stop = asyncio.Event()
+    task = asyncio.create_task(run(Settings.from_env(environ), environ, stop=stop))
+    while not (serving := [one for one in caplog.records if one.getMessage() == "serving metrics and probes"]):
+        await asyncio.wait({task}, timeout=0.01)
+        assert not task.done()
+    yield Waiting(vars(serving[0])["port"], stop)
+    stop.set()
+    await task
 
 
-async def test_before_its_start_the_operator_is_alive_and_not_ready(built: Built) -> None:
-    assert (await built.get("/healthz")).status_code == 200
-    assert (await built.get("/readyz")).status_code == 503
-
-    built.operator.started.set()
-
-    assert (await built.get("/readyz")).status_code == 200
+async def test_before_its_start_the_operator_is_alive_and_not_ready(waiting: Waiting) -> None:
+    assert (await waiting.get("/healthz")).status_code == 200
+    assert (await waiting.get("/readyz")).status_code == 503
 
 
-async def test_metrics_tell_of_process_version_and_queue(built: Built) -> None:
-    metrics = (await built.get("/metrics")).text
+async def test_metrics_show_process_version_and_queue(waiting: Waiting) -> None:
+    metrics = (await waiting.get("/metrics")).text
 
     for line in (
         f'vaultsync_build_info{{version="{__version__}"}} 1.0',
@@ -127,7 +171,97 @@ async def test_metrics_tell_of_process_version_and_queue(built: Built) -> None:
         assert name in metrics
 
 
-async def test_what_was_built_and_not_started_can_be_stopped(built: Built) -> None:
-    await built.operator.stop()
+async def test_what_was_built_and_not_started_can_be_closed(environ: dict[str, str]) -> None:
+    before = asyncio.all_tasks()
 
-    assert (await built.get("/readyz")).status_code == 503
+    async with AsyncExitStack() as stack:
+        operator = await build(Settings.from_env(environ), environ, stack)
+        assert operator.controller.queue.depth == 0
+
+    assert asyncio.all_tasks() == before
+
+
+async def samples(harness: MemoryHarness) -> dict[str, float]:
+    """Return what metrics show of the vault, by the name of the metric."""
+    metrics = [metric for metric in families(_snapshot(harness.controller, harness.vaults)) if "vault_" in metric.name]
+    return {sample.name: sample.value for metric in metrics for sample in metric.samples}
+
+
+async def test_metrics_show_the_state_of_each_vault() -> None:
+    harness = MemoryHarness()
+    names = [f"shop-{number}" for number in range(6)]
+    for name in names:
+        harness.vault.set(name, "x")
+    await harness.start([])
+    harness.apply(data=[], dataFrom=[{"find": {"names": "shop-*"}, "optional": True}])
+    await harness.drain()
+    assert "vaultsync_vault_up" not in await samples(harness)
+
+    await harness.poll()
+    first = await samples(harness)
+    for name in names:
+        harness.vault.delete(name)
+    await harness.poll()
+    lost = await samples(harness)
+    polled_at = harness.clock.seconds()
+    harness.vault.close_door()
+    await harness.poll()
+    unreachable = await samples(harness)
+    await harness.aclose()
+
+    assert (first["vaultsync_vault_up"], first["vaultsync_vault_listed_secrets"]) == (1, 7)
+    assert (first["vaultsync_vault_deletion_brake"], lost["vaultsync_vault_deletion_brake"]) == (0, 1)
+    assert lost["vaultsync_vault_listed_secrets"] == 1
+    assert unreachable["vaultsync_vault_up"] == 0
+    assert unreachable["vaultsync_vault_last_poll_timestamp_seconds"] == polled_at
+
+
+# how it stops
+
+
+@pytest.fixture
+async def reconciling() -> AsyncIterator[tuple[MemoryHarness, asyncio.Event]]:
+    """An operator with a reconcile that waits for its vault, and what lets the vault answer."""
+    await freeze()
+    harness, answer = MemoryHarness(), asyncio.Event()
+    get = harness.vaults.get
+
+    async def slow(*arguments: object) -> object:
+        await answer.wait()
+        return await get(*arguments)  # type: ignore[arg-type]  # they are passed on as they are
+
+    harness.vaults.get = slow  # type: ignore[assignment, method-assign]  # the fake vault answers at once
+    await harness.start([])
+    harness.apply()
+    harness.apply(name="later")
+    await settle()
+    yield harness, answer
+    await harness.aclose()
+
+
+async def test_running_reconciles_finish_when_the_operator_stops(
+    reconciling: tuple[MemoryHarness, asyncio.Event],
+) -> None:
+    harness, answer = reconciling
+    draining = asyncio.create_task(harness.controller.drain())
+    await settle()
+    assert not draining.done()
+
+    answer.set()
+    await draining
+
+    assert harness.values() == {"password": "first"}
+    assert harness.ready().status == "True"
+
+
+async def test_a_reconcile_that_does_not_finish_in_time_does_not_keep_the_operator_from_stopping(
+    reconciling: tuple[MemoryHarness, asyncio.Event],
+) -> None:
+    harness, _ = reconciling
+    draining = asyncio.create_task(harness.controller.drain())
+    await settle()
+
+    await skip(STOP_TIMEOUT)
+
+    assert draining.done()
+    assert harness.values() is None

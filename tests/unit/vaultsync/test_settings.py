@@ -1,4 +1,4 @@
-"""Settings, read from mappings."""
+"""Settings from mappings of environment variables."""
 
 from datetime import timedelta
 
@@ -7,7 +7,7 @@ import pytest
 from vaultsync.settings import LogFormat, LogLevel, Settings, SettingsError
 
 
-def test_without_variables_everything_has_its_default() -> None:
+def test_without_variables_every_setting_has_its_default() -> None:
     assert Settings.from_env({"PATH": "/bin"}) == Settings()
 
 
@@ -49,15 +49,17 @@ def test_every_variable_is_read() -> None:
 
 @pytest.mark.parametrize("name", ["TLS_CERT_FILE", "TLS_KEY_FILE"])
 def test_a_certificate_needs_its_key_and_a_key_its_certificate(name: str) -> None:
-    with pytest.raises(SettingsError, match="VAULTSYNC_TLS_KEY_FILE: give it together with VAULTSYNC_TLS_CERT_FILE"):
+    with pytest.raises(
+        SettingsError, match="VAULTSYNC_TLS_KEY_FILE: must be set together with VAULTSYNC_TLS_CERT_FILE"
+    ):
         Settings.from_env({f"VAULTSYNC_{name}": "/tls/file"})
 
 
-def test_an_empty_variable_is_no_setting() -> None:
+def test_an_empty_variable_is_ignored() -> None:
     assert Settings.from_env({"VAULTSYNC_CONCURRENCY": ""}) == Settings()
 
 
-def test_all_problems_are_told_at_once_by_name_and_without_content() -> None:
+def test_all_errors_are_reported_at_once_with_names_and_without_values() -> None:
     with pytest.raises(SettingsError) as caught:
         Settings.from_env(
             {
@@ -72,18 +74,18 @@ def test_all_problems_are_told_at_once_by_name_and_without_content() -> None:
     text = str(caught.value)
     for name in ("CONCURRENCY", "LISTEN", "RECHECK_INTERVAL", "LOG_LEVEL"):
         assert f"VAULTSYNC_{name}: " in text
-    assert "VAULTSYNC_CONCURENCY: there is no such setting" in text
+    assert "VAULTSYNC_CONCURENCY: unknown setting" in text
     assert "s3cr3t" not in text
 
 
 @pytest.mark.parametrize(
     "name", ["SERVICE_HOST", "SERVICE_PORT_METRICS", "PORT", "PORT_8080_TCP", "METRICS_PORT_80_TCP"]
 )
-def test_what_kubernetes_says_of_a_service_of_our_name_is_no_setting(name: str) -> None:
+def test_the_variables_of_a_service_with_the_operators_name_are_ignored(name: str) -> None:
     assert Settings.from_env({f"VAULTSYNC_{name}": "10.0.0.1"}) == Settings()
 
 
 @pytest.mark.parametrize("interval", ["59s", "721h"])
-def test_a_recheck_interval_out_of_bounds_is_refused(interval: str) -> None:
+def test_a_recheck_interval_out_of_bounds_is_an_error(interval: str) -> None:
     with pytest.raises(SettingsError, match="RECHECK_INTERVAL"):
         Settings.from_env({"VAULTSYNC_RECHECK_INTERVAL": interval})

@@ -1,6 +1,6 @@
-"""The vault edge: kvsecrets behind what reconcile and polls need; its errors become reasons here."""
+"""Azure Key Vault through kvsecrets: reads, listings, rate limits, and errors as reasons."""
 
-from vaultsync.adapters.keyvault.clients import Vaults
+from vaultsync.adapters.keyvault.clients import VaultClients
 from vaultsync.adapters.keyvault.rate_limit import Budget
 
-__all__ = ["Budget", "Vaults"]
+__all__ = ["Budget", "VaultClients"]

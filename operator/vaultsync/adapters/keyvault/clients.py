@@ -1,16 +1,18 @@
 """Reads and lists vaults through kvsecrets: one client per vault, one call in flight per secret; decides nothing.
 
-The same secret asked by many at once is read once. Its answer is remembered for two seconds, so that a fan-out to many
-VaultSecrets costs one call, and never longer: values are not kept. A poll's look at the secret ends that memory, since
-what it saw may be newer.
+Concurrent reads of a secret share one call. Its result is cached for two seconds, so that many VaultSecrets with the
+same secret cost one call, and never longer: values are not kept. A poll of the secret invalidates the cached result,
+since it may have observed a newer version.
 """
 
 import asyncio
 import logging
+import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import httpx
 
@@ -37,87 +39,109 @@ logger = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
 
 CACHE_TTL = 2.0
-"""Seconds for which an answer is remembered."""
+"""Seconds for which the result of a read is cached."""
 
 TIMEOUT = 10.0
-"""Seconds within which a vault must answer."""
+"""Seconds within which a vault must respond."""
 
 _NO_RETRIES = RetryPolicy(attempts=1)
-"""The work queue tries again, for all calls of a VaultSecret together and without holding up others."""
+"""The work queue retries, for all calls of a VaultSecret together and without blocking other VaultSecrets."""
 
 
-class Counted(Protocol):
-    """Where calls are counted; `status` is an HTTP status, or a word when there was none."""
-
-    def vault_call(self, vault_url: str, *, operation: str, status: str, seconds: float) -> None:
-        """Count one call."""
-        ...
+CountCall = Callable[[str, str, str, float], None]
+"""Counts a call: the vault's URL, the operation, the HTTP status or the kind of failure, and the seconds it took."""
 
 
 @dataclass(slots=True)
 class _Vault:
-    """One vault: `ahead` is by how much its clock is ahead of ours, as far as its last answer told."""
+    """The client of one vault, and what belongs to it."""
 
     url: str
     client: AsyncSecretClient
     rate_limiter: RateLimiter
     now: Callable[[], datetime]
-    flights: dict[SecretRef, asyncio.Task[Reading]] = field(default_factory=dict)
-    ahead: timedelta = timedelta(0)
+    cached: dict[SecretRef, asyncio.Task[Reading]] = field(default_factory=dict)
+    """Reads in flight, and those that ended within `CACHE_TTL`."""
+    in_flight: set[asyncio.Task[Reading]] = field(default_factory=set)
+    clock_offset: timedelta = timedelta(0)
+    """By how much the vault's clock is ahead of ours, according to its last response."""
+    is_closed: bool = False
 
     def time(self) -> datetime:
-        """Tell the time by the vault's clock."""
-        return self.now() + self.ahead
+        """Return the time by the vault's clock."""
+        return self.now() + self.clock_offset
 
-    def hear(self, answer: ResponseInfo) -> None:
-        """Learn the vault's clock from any answer, a refusal too."""
-        if answer.date is not None:
-            self.ahead = answer.date - self.now()
+    def observe_clock(self, response: ResponseInfo) -> None:
+        """Learn the vault's clock from a response, whatever its status."""
+        if response.date is not None:
+            self.clock_offset = response.date - self.now()
 
     def invalidate(self, names: Iterable[str]) -> None:
-        """Let nobody get an answer any more that was asked for before a poll looked at these secrets."""
+        """Drop the cached reads of secrets, as they began before a poll observed the secrets."""
         for name in names:
-            self.flights.pop(SecretRef(name), None)
-            self.flights.pop(SecretRef(name, previous=True), None)
+            self.cached.pop(SecretRef(name), None)
+            self.cached.pop(SecretRef(name, previous=True), None)
+
+    async def cancel_reads(self) -> None:
+        """Cancel all reads in flight, and wait until they have ended."""
+        for task in self.in_flight:
+            task.cancel()
+        await asyncio.gather(*self.in_flight, return_exceptions=True)
 
 
-class Vaults:
-    """All vaults that the operator speaks to, with one identity. Close it with `aclose`."""
+class VaultClients:
+    """The clients of all vaults, with one identity and one TLS context. Close them with `aclose`."""
 
     def __init__(
         self,
         credential: AsyncTokenCredential | AsyncSupportsTokenInfo,
         *,
         budget: Budget,
-        record: Counted,
+        count_call: CountCall,
         now: Callable[[], datetime],
         clock: Callable[[], float],
         http: httpx.AsyncClient | None = None,
     ) -> None:
-        """`now` tells the time where a vault's answer does not; `clock` counts seconds from anywhere.
+        """Open no connection yet.
 
-        Without `http` each vault has connections of its own, which kvsecrets handles at half the price of httpx's pool.
+        Args:
+            credential: The operator's identity.
+            budget: How many calls each vault gets.
+            count_call: Counts calls.
+            now: Our wall clock, for what a vault's response does not date.
+            clock: A monotonic clock in seconds.
+            http: An HTTP client for all vaults, which stays open; by default each vault has connections of its own,
+                over one TLS context.
         """
         self._credential = credential
         self._http = http
         self._budget = budget
-        self._record = record
+        self._count_call = count_call
         self._now = now
         self._clock = clock
+        self._tls: ssl.SSLContext | None = None
         self._vaults: dict[str, _Vault] = {}
-        self._airborne: set[asyncio.Task[Reading]] = set()
 
-    async def read(self, vault_url: str, ref: SecretRef) -> Reading:
-        """Read a secret; the answer is newer than what polls have seen of it by now.
+    async def get(self, vault_url: str, ref: SecretRef) -> Reading:
+        """Read a secret.
 
-        Raises `SyncError` with the reason of the failure, of the kind `NotThere` if there is no such secret.
+        Returns:
+            A reading that began after the last poll that observed the secret.
+
+        Raises:
+            SecretNotFound: There is no such secret, or no such version.
+            SyncError: The call failed, or `close_vault` interrupted it.
         """
         return await self._read(self._vault(vault_url), ref)
 
-    async def pages(self, vault_url: str) -> AsyncGenerator[ListingPage, None]:
-        """List all secrets of the vault, a call a page; no values. Raises `SyncError`."""
+    async def list_pages(self, vault_url: str) -> AsyncGenerator[ListingPage, None]:
+        """List the metadata of all secrets of a vault, one call per page; no values are transferred.
+
+        Raises:
+            SyncError: A call failed, or followed `close_vault`.
+        """
         vault = self._vault(vault_url)
-        pages = vault.client.list_properties_of_secrets(raw_response_hook=vault.hear).by_page()
+        pages = vault.client.list_properties_of_secrets(raw_response_hook=vault.observe_clock).by_page()
         more = True
         while more:
             page = await self._call(vault, None, "list_secrets", lambda: anext(pages))
@@ -127,11 +151,15 @@ class Vaults:
             if more:
                 vault.invalidate(secrets)
             else:
-                vault.flights.clear()  # the last page tells what is missing, too
+                vault.cached.clear()  # the last page shows which secrets are missing, too
             yield ListingPage(secrets, observed_at)
 
-    async def sight(self, vault_url: str, name: str) -> SecretMetadata | Missing:
-        """Look at one secret by reading it, and drop the value. Raises `SyncError`."""
+    async def head(self, vault_url: str, name: str) -> SecretMetadata | Missing:
+        """Get the metadata of a secret: Key Vault has no such operation, so it is read and its value dropped.
+
+        Raises:
+            SyncError: The call failed.
+        """
         vault = self._vault(vault_url)
         try:
             secret = await self._get(vault, name, None)
@@ -148,51 +176,71 @@ class Vaults:
         return _metadata(secret.properties, secret.response.date or vault.time())
 
     def rate_limiter(self, vault_url: str) -> RateLimiter | None:
-        """Who stands before that vault; None if it was never called."""
+        """Return the rate limiter of a vault; None if the vault was not called since it was closed last."""
         vault = self._vaults.get(vault_url)
         return None if vault is None else vault.rate_limiter
 
+    def opened(self) -> AbstractSet[str]:
+        """Return the vaults that were called since they were closed last, by URL."""
+        return self._vaults.keys()
+
+    async def close_vault(self, vault_url: str) -> None:
+        """Close the client of a vault that is not used any more; a later call opens another one.
+
+        Reads in flight are interrupted: their readers get a `SyncError`. Stop the vault's poller before.
+        """
+        vault = self._vaults.pop(vault_url, None)
+        if vault is None:
+            return
+        vault.is_closed = True
+        await vault.cancel_reads()
+        await vault.client.aclose()
+
     async def aclose(self) -> None:
-        """Break off what is still being read, and close the connections to all vaults."""
-        for flight in self._airborne:
-            flight.cancel()
-        await asyncio.gather(*self._airborne, return_exceptions=True)
-        for vault in self._vaults.values():
+        """Cancel all reads, and close the clients of all vaults."""
+        vaults, self._vaults = self._vaults, {}
+        for vault in vaults.values():
+            await vault.cancel_reads()
             await vault.client.aclose()
-        self._vaults.clear()
 
     async def _read(self, vault: _Vault, ref: SecretRef) -> Reading:
-        """Ask once for all who ask."""
-        flight = vault.flights.get(ref.identity) or self._depart(vault, ref)
-        return await asyncio.shield(flight)
+        """Join the read of that secret that is in flight or cached, or start one."""
+        task = vault.cached.get(ref.identity) or self._start(vault, ref)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            reader = asyncio.current_task()
+            if not vault.is_closed or (reader is not None and reader.cancelling()):
+                raise
+        raise _closed(vault)
 
-    def _depart(self, vault: _Vault, ref: SecretRef) -> asyncio.Task[Reading]:
-        flight = vault.flights[ref.identity] = asyncio.create_task(self._fly(vault, ref))
-        self._airborne.add(flight)
-        flight.add_done_callback(lambda _: self._land(vault, ref.identity, flight))
-        return flight
+    def _start(self, vault: _Vault, ref: SecretRef) -> asyncio.Task[Reading]:
+        task = vault.cached[ref.identity] = asyncio.create_task(self._fetch(vault, ref))
+        vault.in_flight.add(task)
+        task.add_done_callback(lambda _: self._on_done(vault, ref.identity, task))
+        return task
 
-    def _land(self, vault: _Vault, ref: SecretRef, flight: asyncio.Task[Reading]) -> None:
-        """Forget a failure at once, an answer after a short while."""
-        self._airborne.discard(flight)
+    def _on_done(self, vault: _Vault, ref: SecretRef, task: asyncio.Task[Reading]) -> None:
+        """Drop a failure at once, and a result after `CACHE_TTL`."""
+        vault.in_flight.discard(task)
 
-        def forget() -> None:
-            if vault.flights.get(ref) is flight:
-                del vault.flights[ref]
+        def drop() -> None:
+            if vault.cached.get(ref) is task:
+                del vault.cached[ref]
 
-        if flight.cancelled() or flight.exception() is not None:
-            forget()
+        if task.cancelled() or task.exception() is not None:
+            drop()
         else:
-            asyncio.get_running_loop().call_later(CACHE_TTL, forget)
+            asyncio.get_running_loop().call_later(CACHE_TTL, drop)
 
-    async def _fly(self, vault: _Vault, ref: SecretRef) -> Reading:
-        version = await self._version_before_the_newest(vault, ref.name) if ref.previous else ref.version
+    async def _fetch(self, vault: _Vault, ref: SecretRef) -> Reading:
+        version = await self._version_before_newest(vault, ref.name) if ref.previous else ref.version
         try:
             secret = await self._get(vault, ref.name, version)
         except SyncError as error:
             if error.reason is not Reason.SECRET_NOT_FOUND:
                 raise
-            raise await self._not_there(vault, ref.name, error) from None
+            raise await self._not_found(vault, ref.name, error) from None
         properties = secret.properties
         return Reading(
             value=secret.value,
@@ -204,10 +252,10 @@ class Vaults:
             not_before=properties.not_before,
         )
 
-    async def _version_before_the_newest(self, vault: _Vault, name: str) -> str:
+    async def _version_before_newest(self, vault: _Vault, name: str) -> str:
         newest = await self._read(vault, SecretRef(name))
         versions: list[SecretProperties] = []
-        pages = vault.client.list_properties_of_secret_versions(name, raw_response_hook=vault.hear).by_page()
+        pages = vault.client.list_properties_of_secret_versions(name, raw_response_hook=vault.observe_clock).by_page()
         more = True
         while more:
             page = await self._call(vault, name, "list_versions", lambda: anext(pages))
@@ -216,41 +264,41 @@ class Vaults:
         if version := version_before(newest.version, versions):
             return version
         text = f"Secret {name} of vault {vault.url} has no enabled version before its newest."
-        raise SecretNotFound(Reason.SECRET_NOT_FOUND, text, polled_at=vault.time())
+        raise SecretNotFound(Reason.SECRET_NOT_FOUND, text, observed_at=vault.time())
 
-    async def _not_there(self, vault: _Vault, name: str, error: SyncError) -> SecretNotFound:
-        """Tell a secret that was deleted and can be recovered from one that never was, as far as we may look.
+    async def _not_found(self, vault: _Vault, name: str, error: SyncError) -> SecretNotFound:
+        """Distinguish a soft-deleted secret from one that never existed, if the identity may read deleted secrets.
 
-        A failure that passes is raised: the reason would change with it and back, and people be told each time.
+        A transient failure is raised: otherwise the reason would change back and forth, with an event each time.
         """
         polled_at = vault.time()
-        client = vault.client
+        client, hook = vault.client, vault.observe_clock
         try:
             deleted = await self._call(
-                vault, name, "get_deleted_secret", lambda: client.get_deleted_secret(name, raw_response_hook=vault.hear)
+                vault, name, "get_deleted_secret", lambda: client.get_deleted_secret(name, raw_response_hook=hook)
             )
-        except SyncError as refused:
-            if refused.reason not in {Reason.SECRET_NOT_FOUND, Reason.ACCESS_DENIED}:
+        except SyncError as failure:
+            if failure.reason not in {Reason.SECRET_NOT_FOUND, Reason.ACCESS_DENIED}:
                 raise
-            return SecretNotFound(error.reason, error.message, polled_at=polled_at)
+            return SecretNotFound(error.reason, error.message, observed_at=polled_at)
         until = f" until {deleted.scheduled_purge_on:%Y-%m-%d}" if deleted.scheduled_purge_on else ""
         return SecretNotFound(
             Reason.SECRET_SOFT_DELETED,
             f"Secret {name} of vault {vault.url} was deleted; recover it there{until}, or remove the entry.",
-            polled_at=polled_at,
+            observed_at=polled_at,
         )
 
     async def _get(self, vault: _Vault, name: str, version: str | None) -> KeyVaultSecret:
-        client = vault.client
+        client, hook = vault.client, vault.observe_clock
         return await self._call(
-            vault, name, "get_secret", lambda: client.get_secret(name, version, raw_response_hook=vault.hear)
+            vault, name, "get_secret", lambda: client.get_secret(name, version, raw_response_hook=hook)
         )
 
     async def _call(
         self, vault: _Vault, name: str | None, operation: str, call: Callable[[], Awaitable[_Result]]
     ) -> _Result:
-        """Make one call when its turn comes; count it, and turn its failure into a reason."""
-        async with vault.rate_limiter.turn():
+        """Make a call when the rate limiter allows it, count it, and translate its failure."""
+        async with vault.rate_limiter.acquire():
             started, status = self._clock(), "interrupted"
             try:
                 result = await call()
@@ -259,23 +307,41 @@ class Vaults:
                 failure = sync_error(error, vault_url=vault.url, secret=name)
                 fields = {"vault": vault.url, "operation": operation, "detail": str(error), **_request_ids(error)}
                 logger.info("vault call failed", extra=fields)
-                # The cause is dropped: what people may see of it is in the message, the rest in the log line above.
+                # The cause is dropped: the message has what users may see of it, and the log line above the rest.
                 raise failure from None
+            except RuntimeError:
+                if self._vaults.get(vault.url) is vault:
+                    raise
+                raise _closed(vault) from None  # a closed client of kvsecrets raises a RuntimeError
             else:
                 status = "200"
                 return result
             finally:
-                self._record.vault_call(vault.url, operation=operation, status=status, seconds=self._clock() - started)
+                self._count_call(vault.url, operation, status, self._clock() - started)
 
     def _vault(self, vault_url: str) -> _Vault:
         vault = self._vaults.get(vault_url)
         if vault is None:
-            client = AsyncSecretClient(
-                vault_url, self._credential, retry=_NO_RETRIES, timeout=TIMEOUT, http_client=self._http
-            )
-            rate_limiter = RateLimiter(self._budget, clock=self._clock)
-            vault = self._vaults[vault_url] = _Vault(vault_url, client, rate_limiter, self._now)
+            vault = self._vaults[vault_url] = self._open_vault(vault_url)
         return vault
+
+    def _open_vault(self, vault_url: str) -> _Vault:
+        if self._http is None and self._tls is None:
+            self._tls = httpx.create_ssl_context()
+        client = AsyncSecretClient(
+            vault_url,
+            self._credential,
+            retry=_NO_RETRIES,
+            timeout=TIMEOUT,
+            http_client=self._http,
+            ssl_context=self._tls,
+        )
+        return _Vault(vault_url, client, RateLimiter(self._budget, clock=self._clock), self._now)
+
+
+def _closed(vault: _Vault) -> SyncError:
+    text = f"The client of vault {vault.url} was closed, as no VaultSecret uses the vault."
+    return SyncError(Reason.VAULT_UNREACHABLE, text)
 
 
 def _metadata(properties: SecretProperties, observed_at: datetime) -> SecretMetadata:
@@ -291,7 +357,7 @@ def _metadata(properties: SecretProperties, observed_at: datetime) -> SecretMeta
 
 
 def _request_ids(error: KeyVaultError) -> dict[str, str]:
-    """By what the vault's support, and our own debug log, find the call."""
+    """Return the ids by which the vendor's support, and our debug log, find the call."""
     ids = {name: getattr(error, name, None) for name in ("request_id", "client_request_id")}
     return {name: text for name, text in ids.items() if text}
 

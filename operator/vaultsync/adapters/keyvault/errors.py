@@ -1,7 +1,7 @@
-"""What a failed call to a vault means to people: kvsecrets errors to reasons; makes no call itself.
+"""Maps errors of kvsecrets to reasons and condition messages; makes no call itself.
 
-Messages name vault and secret and stay the same from one retry to the next, so that a lasting failure is one event and
-one status write. Request ids change with each call and go to the log.
+Messages name vault and secret and do not change between retries, so that a lasting failure is one event and one status
+write. Request ids change with each call and are logged only.
 """
 
 from typing import NamedTuple
@@ -22,57 +22,68 @@ from kvsecrets import (
 from vaultsync.errors import Reason, SyncError
 
 MAX_WAIT = 300.0
-"""Seconds that a vault may ask us to wait; a proxy between that asks for years is not believed."""
+"""Upper bound of a Retry-After in seconds; a larger one is a misconfigured proxy's."""
 
 
 class _Meaning(NamedTuple):
-    """A reason, and the sentence around the vault or secret that it is about."""
+    """A reason, and its message with a placeholder for the subject: the vault, or a secret of it."""
 
     reason: Reason
-    before: str
-    after: str
+    message: str
 
 
-_LOGIN = "; check the operator's identity: tenant, client, token."
+_CHECK_IDENTITY = "check the operator's identity: tenant, client, token."
 
 _MEANINGS: tuple[tuple[type[KeyVaultError], _Meaning], ...] = (
     (
         SecretNotFound,
-        _Meaning(Reason.SECRET_NOT_FOUND, "There is no", "; set it in the vault, or correct the name or version."),
+        _Meaning(
+            Reason.SECRET_NOT_FOUND, "{subject} was not found; set it in the vault, or correct the name or version."
+        ),
     ),
     (
         SecretDisabled,
-        _Meaning(Reason.SECRET_DISABLED, "Disabled:", "; enable it in the vault, or pin an enabled version."),
+        _Meaning(Reason.SECRET_DISABLED, "{subject} is disabled; enable it in the vault, or pin an enabled version."),
     ),
     (
         FirewallDenied,
-        _Meaning(Reason.FIREWALL_DENIED, "No way to", ": its firewall or private link keeps this cluster out."),
+        _Meaning(
+            Reason.FIREWALL_DENIED,
+            "{subject} rejected the request: its firewall or private endpoint does not allow this network.",
+        ),
     ),
     (
         AccessDenied,
         _Meaning(
             Reason.ACCESS_DENIED,
-            "No permission for",
-            "; give the operator's identity the role Key Vault Secrets User there.",
+            "No permission to read {subject}; grant the operator's identity the role Key Vault Secrets User.",
         ),
     ),
-    (Throttled, _Meaning(Reason.VAULT_THROTTLED, "Throttled on", "; it is asked too often, by whomever.")),
-    (LoginFailed, _Meaning(Reason.LOGIN_FAILED, "Cannot log in for", _LOGIN)),
-    (NotAuthenticated, _Meaning(Reason.LOGIN_FAILED, "The login is not accepted for", _LOGIN)),
+    (Throttled, _Meaning(Reason.VAULT_THROTTLED, "{subject} is throttling requests (HTTP 429).")),
+    (LoginFailed, _Meaning(Reason.LOGIN_FAILED, f"Login for {{subject}} failed; {_CHECK_IDENTITY}")),
+    (
+        NotAuthenticated,
+        _Meaning(Reason.LOGIN_FAILED, f"{{subject}} rejected the operator's token; {_CHECK_IDENTITY}"),
+    ),
     (
         UntrustedChallenge,
-        _Meaning(Reason.LOGIN_FAILED, "Refused to log in for", ": it asks for a token of a foreign domain."),
+        _Meaning(
+            Reason.LOGIN_FAILED, "{subject} requested a token for another domain, so none was sent; check vaultUrl."
+        ),
     ),
-    (ConnectionFailed, _Meaning(Reason.VAULT_UNREACHABLE, "No answer from", ".")),
+    (ConnectionFailed, _Meaning(Reason.VAULT_UNREACHABLE, "No response from {subject}.")),
     (
         ResponseError,
-        _Meaning(Reason.VAULT_FAILED, "A failure of", " itself; there is nothing to be done here."),
+        _Meaning(Reason.VAULT_FAILED, "{subject} responded with an error of its own; the request is retried."),
     ),
-    (KeyVaultError, _Meaning(Reason.VAULT_FAILED, "No Key Vault's answer from", "; check vaultUrl and proxies.")),
+    (
+        KeyVaultError,
+        _Meaning(Reason.VAULT_FAILED, "Unexpected response from {subject}; it does not look like Azure Key Vault."),
+    ),
 )
-"""In this order: the first class that fits."""
+"""The first class that matches decides."""
 
-_OF_THE_WHOLE_VAULT = frozenset(
+_VAULT_REASONS = frozenset(
     {
         Reason.FIREWALL_DENIED,
         Reason.LOGIN_FAILED,
@@ -82,24 +93,35 @@ _OF_THE_WHOLE_VAULT = frozenset(
         Reason.VAULT_UNREACHABLE,
     }
 )
-"""What everybody who asks the vault is told in the same words, whichever secret it showed with.
+"""Failures of the vault as a whole, whose message names no secret.
 
-While a vault is down, calls are refused with the last failure's message: it must be nobody's in particular.
+While the circuit breaker is open, all calls fail with the message of the last failure, whichever secret that was about.
 """
 
-_NO_SUCH_HOST = _Meaning(
-    Reason.VAULT_NOT_FOUND, "Cannot find the host of", "; correct vaultUrl, or check the cluster's DNS."
+_UNRESOLVED = _Meaning(
+    Reason.VAULT_NOT_FOUND,
+    "The host name of {subject} cannot be resolved; correct vaultUrl, or check the cluster's DNS.",
 )
 
 
 def sync_error(error: KeyVaultError, *, vault_url: str, secret: str | None) -> SyncError:
-    """Name the failure of a call; `secret` is what it was about, or None if it was about the vault as a whole."""
+    """Translate the failure of a call.
+
+    Args:
+        error: The failure.
+        vault_url: The vault that was called.
+        secret: The secret that the call was about; None for a call about the vault as a whole.
+    """
     if isinstance(error, ConnectionFailed) and error.unresolved:
-        meaning = _NO_SUCH_HOST
+        meaning = _UNRESOLVED
     else:
         meaning = next(meaning for kind, meaning in _MEANINGS if isinstance(error, kind))
-    whole = secret is None or meaning.reason in _OF_THE_WHOLE_VAULT
-    subject = f"vault {vault_url}" if whole else f"secret {secret} of vault {vault_url}"
-    asked = error.retry_after if isinstance(error, ResponseError) else None
-    retry_after = None if asked is None else min(asked, MAX_WAIT)
-    return SyncError(meaning.reason, f"{meaning.before} {subject}{meaning.after}", retry_after=retry_after)
+    is_vault = secret is None or meaning.reason in _VAULT_REASONS
+    subject = f"vault {vault_url}" if is_vault else f"secret {secret} of vault {vault_url}"
+    message = meaning.message.format(subject=subject)
+    retry_after = error.retry_after if isinstance(error, ResponseError) else None
+    return SyncError(
+        meaning.reason,
+        message[0].upper() + message[1:],
+        retry_after=None if retry_after is None else min(retry_after, MAX_WAIT),
+    )

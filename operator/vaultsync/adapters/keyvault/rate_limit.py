@@ -1,6 +1,6 @@
-"""Lets calls to one vault through, or says why not: a budget, the vault's wish to wait, a breaker; calls nothing.
+"""Per-vault rate limiter, Retry-After gate and circuit breaker; makes no call itself.
 
-Azure counts 4,000 secret transactions in 10 seconds per vault and region for everybody together; we take half at most.
+Azure allows 4,000 secret transactions in 10 seconds per vault and region, all clients together; we use at most half.
 https://learn.microsoft.com/azure/key-vault/general/service-limits
 """
 
@@ -11,97 +11,113 @@ from dataclasses import dataclass
 
 from vaultsync.errors import Reason, SyncError
 
-FAILURES_BEFORE_BREAK = 5
-SHORTEST_BREAK = 1.0
-MAX_BREAK = 30.0
-DEFAULT_THROTTLE = 2.0
-"""Seconds to wait when the vault says 429 and not for how long."""
+FAILURE_THRESHOLD = 5
+"""Consecutive failures that open the circuit breaker."""
 
-_BREAKING = frozenset({Reason.VAULT_UNREACHABLE, Reason.VAULT_NOT_FOUND, Reason.VAULT_FAILED, Reason.LOGIN_FAILED})
+MIN_OPEN_SECONDS = 1.0
+MAX_OPEN_SECONDS = 30.0
+DEFAULT_RETRY_AFTER = 2.0
+"""Seconds to wait after an HTTP 429 without a Retry-After header."""
+
+_BREAKER_REASONS = frozenset(
+    {Reason.VAULT_UNREACHABLE, Reason.VAULT_NOT_FOUND, Reason.VAULT_FAILED, Reason.LOGIN_FAILED}
+)
+"""Failures that count towards opening the circuit breaker."""
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How many calls a vault may get in how many seconds; that many may come at once."""
+    """The number of calls that a vault gets in so many seconds, as a token bucket of that size."""
 
     calls: int = 2000
     seconds: float = 10.0
 
 
 class RateLimiter:
-    """Stands before one vault. While that is down or throttled, calls fail at once instead of queueing up."""
+    """Per-vault rate limiter, Retry-After gate and circuit breaker.
+
+    While the vault throttles, or the circuit breaker is open, calls fail at once with the last failure.
+    """
 
     def __init__(
         self, budget: Budget, *, clock: Callable[[], float], sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     ) -> None:
-        """`clock` counts seconds from anywhere."""
+        """`clock` is monotonic, in seconds."""
         self._budget = budget
         self._clock = clock
         self._sleep = sleep
         self._empty_until = clock() - budget.seconds
-        """The budget as a moment: how long before now it lies is how much of it is left."""
-        self._closed_until = 0.0
-        self._closed_by: SyncError | None = None
+        """The token bucket as a time: the further before now it lies, the more calls are left."""
+        self._retry_at = 0.0
+        self._failure: SyncError | None = None
+        """What calls fail with until `_retry_at`."""
         self._failures = 0
-        self._probing = False
+        self._is_probing = False
         self.throttled_seconds = 0.0
-        """For how long the vault has told us to wait, in all; time that it said twice counts once."""
+        """The sum of the waits that the vault requested, in seconds; overlapping waits count once."""
         self.waited_seconds = 0.0
-        """For how long calls have waited for room in our own budget, in all."""
+        """The sum of the waits for our own budget."""
 
     @property
-    def is_broken(self) -> bool:
-        """Whether the vault has failed so often that only a probe is let through."""
-        return self._failures >= FAILURES_BEFORE_BREAK
+    def is_open(self) -> bool:
+        """Whether the circuit breaker is open: only one probe at a time is sent."""
+        return self._failures >= FAILURE_THRESHOLD
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """Wait for room in the budget, let one call through, and learn from how it ends. Raises `SyncError`."""
-        self._refuse_while_closed()
-        probe, self._probing = self.is_broken, self.is_broken
+    async def acquire(self) -> AsyncIterator[None]:
+        """Wait for the budget, allow one call, and learn from its `SyncError` or its success.
+
+        Raises:
+            SyncError: The vault throttles or the circuit breaker is open, with the last failure's reason and message,
+                and `retry_after`.
+        """
+        self._check_gate()
+        probe, self._is_probing = self.is_open, self.is_open
         try:
-            wait = self._wait_for_room()
+            wait = self._reserve()
             self.waited_seconds += wait
             await self._sleep(wait)
             yield
         except SyncError as error:
-            self._learn(error)
+            self._on_failure(error)
             raise
         else:
-            self._recover()
+            self._reset()
         finally:
             if probe:
-                self._probing = False
+                self._is_probing = False
 
-    def _refuse_while_closed(self) -> None:
-        if self._closed_by is None:
+    def _check_gate(self) -> None:
+        if self._failure is None:
             return
-        wait = self._closed_until - self._clock()
-        if wait > 0 or self._probing:
-            raise SyncError(self._closed_by.reason, self._closed_by.message, retry_after=max(wait, SHORTEST_BREAK))
+        wait = self._retry_at - self._clock()
+        if wait > 0 or self._is_probing:
+            failure = self._failure
+            raise SyncError(failure.reason, failure.message, retry_after=max(wait, MIN_OPEN_SECONDS))
 
-    def _wait_for_room(self) -> float:
+    def _reserve(self) -> float:
+        """Take a call from the budget; returns the seconds to wait for it."""
         now = self._clock()
         self._empty_until = max(self._empty_until, now - self._budget.seconds)
         self._empty_until += self._budget.seconds / self._budget.calls
         return max(0.0, self._empty_until - now)
 
-    def _learn(self, error: SyncError) -> None:
+    def _on_failure(self, error: SyncError) -> None:
         if error.reason is Reason.VAULT_THROTTLED:
-            wait = error.retry_after or DEFAULT_THROTTLE
-            self.throttled_seconds += max(0.0, wait - max(0.0, self._closed_until - self._clock()))
-            self._close(error, wait)
-        elif error.reason in _BREAKING:
+            wait = error.retry_after or DEFAULT_RETRY_AFTER
+            self.throttled_seconds += max(0.0, wait - max(0.0, self._retry_at - self._clock()))
+            self._close_gate(error, wait)
+        elif error.reason in _BREAKER_REASONS:
             self._failures += 1
-            if self.is_broken:
-                exponent = self._failures - FAILURES_BEFORE_BREAK
-                self._close(error, min(MAX_BREAK, SHORTEST_BREAK * 2.0 ** min(exponent, 10)))
+            if self.is_open:
+                exponent = self._failures - FAILURE_THRESHOLD
+                self._close_gate(error, min(MAX_OPEN_SECONDS, MIN_OPEN_SECONDS * 2.0 ** min(exponent, 10)))
         else:
-            self._recover()
+            self._reset()
 
-    def _recover(self) -> None:
-        """An answer, even a refusal, shows that the vault is there."""
-        self._failures, self._closed_by = 0, None
+    def _reset(self) -> None:
+        """Close the circuit breaker: any response, also an error for one secret, shows that the vault is reachable."""
+        self._failures, self._failure = 0, None
 
-    def _close(self, error: SyncError, seconds: float) -> None:
-        self._closed_until, self._closed_by = self._clock() + seconds, error
+    def _close_gate(self, error: SyncError, seconds: float) -> None:
+        self._retry_at, self._failure = self._clock() + seconds, error

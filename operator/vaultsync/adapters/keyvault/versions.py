@@ -1,4 +1,4 @@
-"""Which of a secret's versions was the one before the newest; lists none itself."""
+"""Selects the version before the newest one of a secret; lists none itself."""
 
 import math
 from collections.abc import Sequence
@@ -7,9 +7,9 @@ from kvsecrets import SecretProperties
 
 
 def version_before(newest: str, versions: Sequence[SecretProperties]) -> str | None:
-    """Find the newest of the enabled versions that are no younger than the newest of all; None if there is none.
+    """Return the newest of the enabled versions that are not younger than `newest`; None if there is none.
 
-    The vault dates versions in whole seconds: of several within the newest's own second, any may be taken.
+    The vault dates versions in whole seconds: of several in the same second as `newest`, any may be returned.
     """
     until = next((_created(version) for version in versions if version.version == newest), math.inf)
     older = [one for one in versions if one.enabled and one.version != newest and _created(one) <= until]

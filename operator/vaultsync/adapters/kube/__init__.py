@@ -1,11 +1,10 @@
-"""The Kubernetes API, as far as vaultsync needs it: targets by their metadata, server-side apply, status, events."""
+"""The Kubernetes API: metadata of targets, server-side apply, status, events, workloads, token reviews."""
 
 from vaultsync.adapters.kube.api import KubeApi, NotInstalled
-from vaultsync.adapters.kube.connection import Access, NoCluster
+from vaultsync.adapters.kube.connection import NoCluster
 from vaultsync.adapters.kube.errors import Conflict, ResourceExpired
 
 __all__ = [
-    "Access",
     "Conflict",
     "KubeApi",
     "NoCluster",

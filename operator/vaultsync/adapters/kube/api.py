@@ -1,4 +1,4 @@
-"""What vaultsync asks of the Kubernetes API: look at targets, write them, tell how a VaultSecret fares."""
+"""The operations that vaultsync performs on the Kubernetes API: targets, VaultSecrets, events and workloads."""
 
 import logging
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
@@ -8,15 +8,19 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any, Literal, Self, TypeVar
 
+import aiohttp
+
+from kvsecrets import SecretValue
 from vaultsync import __version__
 from vaultsync.adapters.kube import requests as wire
-from vaultsync.adapters.kube.connection import Access, Answer, Connection, configuration_from
-from vaultsync.adapters.kube.errors import Conflict
-from vaultsync.adapters.kube.token_reviews import Reviews
-from vaultsync.adapters.kube.workloads import Workloads
+from vaultsync.adapters.kube import workloads
+from vaultsync.adapters.kube.connection import Connection, Response, configuration_from
+from vaultsync.adapters.kube.errors import Conflict, Forbidden
+from vaultsync.adapters.kube.token_reviews import TokenReviewer
 from vaultsync.api import FIELD_MANAGER, ObjectKey
-from vaultsync.api.v1alpha1 import VaultSecretMeta
-from vaultsync.errors import NotYet, ObjectGone, Reason, SyncError
+from vaultsync.api.v1alpha1 import VaultSecretMeta, WorkloadKind
+from vaultsync.errors import ObjectChanged, ObjectGone, Reason, SyncError
+from vaultsync.policy.rollout import Workload
 from vaultsync.state.observed import Observed, observed_from
 from vaultsync.state.snapshots import ListSnapshot, TargetEvent, TargetList
 
@@ -26,11 +30,11 @@ _Item = TypeVar("_Item")
 
 
 class NotInstalled(Exception):
-    """The cluster does not know our CustomResourceDefinitions; the text says how to install them."""
+    """The cluster does not have the CustomResourceDefinition; the text says how to install it."""
 
 
 class KubeApi:
-    """The Kubernetes API; every failure is a `SyncError` that holds no value. Calls may overlap as they like."""
+    """The Kubernetes API; every failure is a `SyncError` that holds no value. Calls may overlap."""
 
     def __init__(self, connection: Connection, *, now: Callable[[], datetime]) -> None:
         self._connection = connection
@@ -38,35 +42,41 @@ class KubeApi:
 
     @classmethod
     async def connect(cls, environ: Mapping[str, str], *, now: Callable[[], datetime], connections: int = 32) -> Self:
-        """Find the cluster; nothing is sent yet.
+        """Find the cluster; sends no request yet.
 
         Args:
-            environ: `KUBECONFIG` decides if it is set, otherwise what Kubernetes gives to a pod.
-            now: The clock that dates events.
-            connections: How many requests may be under way at once; watches come on top.
+            environ: `KUBECONFIG` is used if it is set, otherwise the service account of the pod.
+            now: The clock whose time events carry.
+            connections: The number of concurrent requests; watches are not counted.
 
         Raises:
-            NoCluster: Nothing tells where the API is.
+            NoCluster: The environment does not say where the API is.
         """
         configuration = await configuration_from(environ)
         return cls(Connection(configuration, user_agent=f"vaultsync/{__version__}", connections=connections), now=now)
 
-    async def access(self) -> Access:
-        """Tell how to get to the same API as the same user. Raises `SyncError` if the token cannot be read."""
-        return await self._connection.access()
+    @property
+    def server(self) -> str:
+        """The URL of the API server."""
+        return self._connection.server
+
+    async def open_session(self) -> aiohttp.ClientSession:
+        """Open an HTTP session for another client of the same API, whose responses contain no deep JSON.
+
+        The caller closes it, and opens another one when the API server responds with HTTP status 401.
+
+        Raises:
+            SyncError: ClusterUnavailable, if the token cannot be read.
+        """
+        return await self._connection.open_session()
 
     @property
-    def reviews(self) -> Reviews:
-        """Who knows people and their rights."""
-        return Reviews(self._connection)
-
-    @property
-    def workloads(self) -> Workloads:
-        """What runs pods."""
-        return Workloads(self._connection)
+    def token_reviewer(self) -> TokenReviewer:
+        """Authenticates and authorizes bearer tokens."""
+        return TokenReviewer(self._connection)
 
     async def aclose(self) -> None:
-        """Drop all connections."""
+        """Close all connections."""
         await self._connection.close()
 
     async def __aenter__(self) -> Self:
@@ -75,202 +85,302 @@ class KubeApi:
     async def __aexit__(self, *exc: object) -> None:
         await self.aclose()
 
-    async def observe(self, key: ObjectKey) -> Observed | None:
-        """Look at a Secret's metadata; None if there is no such Secret."""
+    async def get_target(self, key: ObjectKey) -> Observed | None:
+        """Get a Secret's metadata.
+
+        Returns:
+            The metadata, or None if there is no such Secret.
+
+        Raises:
+            SyncError: ClusterUnavailable.
+        """
         try:
-            return _observed(await self._connection.send(wire.look(key)))
+            return _observed(await self._connection.send(wire.get_secret(key)))
         except Conflict:
             return None
 
-    async def apply(self, key: ObjectKey, manifest: Mapping[str, Any], *, onto: Observed | None) -> Observed:
-        """Make the Secret hold what the manifest says, by server-side apply; what others own beside it stays.
+    async def get_target_data(self, key: ObjectKey, *, observed: Observed) -> Mapping[str, SecretValue]:
+        """Get what a Secret holds, in base64.
 
         Args:
-            key: Where.
-            manifest: All that we want to own of it; what we owned before and don't name any more goes.
-            onto: The Secret as it was seen. Its fields are taken over by force, whoever owns them, but only of that
-                very object, never of one that somebody else has made since. None makes a new Secret; should one have
-                appeared meanwhile, it is left, or put back, as it was.
+            key: The Secret.
+            observed: The Secret as it was observed.
 
         Raises:
-            SyncError: TargetConflict when a new Secret met another, TargetInvalid, TargetTooLarge, ClusterUnavailable.
-            GoingAway: The namespace is being deleted.
+            SyncError: ClusterUnavailable; of the kind Conflict if it is gone, or was changed since.
         """
-        answer = await self._connection.send(wire.apply(key, manifest, onto=None if onto is None else onto.uid))
-        observed = _observed(answer)
-        if onto is not None or answer.status == HTTPStatus.CREATED:
+        document = (await self._connection.send(wire.get_secret_data(key))).document
+        metadata, data = document["metadata"], document.get("data") or {}
+        if (metadata["uid"], metadata["resourceVersion"]) != (observed.uid, observed.resource_version):
+            raise Conflict(Reason.CLUSTER_UNAVAILABLE, f"Secret {key} was changed at the same time.", retry_after=1.0)
+        return {name: SecretValue(text) for name, text in data.items()}
+
+    async def apply_target(self, key: ObjectKey, manifest: Mapping[str, Any], *, onto: Observed | None) -> Observed:
+        """Apply a manifest to a Secret by server-side apply; fields of other managers stay.
+
+        Args:
+            key: The Secret.
+            manifest: All fields that vaultsync owns from now on; those that it owned before and that are not in the
+                manifest are removed.
+            onto: The Secret as it was observed. Its fields are taken over by force, but only of the object with that
+                uid. None creates a Secret; if one exists already, it keeps, or gets back, the fields that it had.
+
+        Returns:
+            The metadata of the Secret after the write.
+
+        Raises:
+            SyncError: TargetConflict if a Secret exists that should be created, TargetInvalid, TargetTooLarge,
+                TargetImmutable, ClusterUnavailable.
+            Conflict: The Secret was deleted or replaced since it was observed.
+            ObjectGone: The namespace is being deleted.
+        """
+        uid = None if onto is None else onto.uid
+        response = await self._connection.send(wire.apply_secret(key, manifest, onto=uid))
+        observed = _observed(response)
+        if onto is not None or response.status == HTTPStatus.CREATED:
             return observed
-        # It was there already: apply cannot say "only if absent", and merges with a stranger's other keys in silence.
-        # If nobody else ever wrote to it, it is ours, made by a request whose answer got lost.
+        # The Secret existed: apply has no "only if absent", and merges with another manager's keys without an error.
+        # If no other manager ever wrote to it, an earlier request created it whose response was lost.
         foreign = [manager for manager in observed.managers if manager != FIELD_MANAGER]
         if not foreign:
             return observed
-        await self.withdraw(key, onto=observed)
-        raise SyncError(Reason.TARGET_CONFLICT, f"Secret {key} belongs to somebody else: {', '.join(foreign)} made it.")
+        await self.relinquish_fields(key, onto=observed)
+        raise SyncError(Reason.TARGET_CONFLICT, f"Secret {key} was created by another manager: {', '.join(foreign)}.")
 
-    async def withdraw(self, key: ObjectKey, *, onto: Observed) -> None:
-        """Give up all that we own of that very Secret; what others own too stays. Fine if it is gone.
+    async def relinquish_fields(self, key: ObjectKey, *, onto: Observed) -> None:
+        """Relinquish every field that vaultsync owns of the Secret with that uid; fields with other owners stay.
+
+        A Secret that is gone is not an error.
 
         Raises:
             SyncError: ClusterUnavailable.
         """
         with suppress(Conflict):
-            await self._connection.send(wire.give_up(key, uid=onto.uid))
+            await self._connection.send(wire.relinquish_fields(key, uid=onto.uid))
 
-    async def discard(self, key: ObjectKey, *, observed: Observed) -> None:
-        """Delete that very Secret, as it was observed; fine if it is gone.
+    async def delete_target(self, key: ObjectKey, *, observed: Observed) -> None:
+        """Delete the Secret if its uid and resource version are those observed; one that is gone is not an error.
 
         Raises:
-            SyncError: ClusterUnavailable; of the kind OutOfDate if somebody has changed or replaced it since.
+            SyncError: ClusterUnavailable.
+            Conflict: The Secret was changed or replaced since it was observed; nothing is deleted.
         """
+        request = wire.delete_secret(key, uid=observed.uid, resource_version=observed.resource_version)
         try:
-            await self._connection.send(wire.discard(key, uid=observed.uid, resource_version=observed.resource_version))
+            await self._connection.send(request)
         except Conflict:
-            if await self.observe(key) is not None:
+            if await self.get_target(key) is not None:
                 raise
 
-    async def drop_keys(self, key: ObjectKey, names: Iterable[str], *, observed: Observed) -> Observed:
-        """Remove keys of the Secret's data, whoever owns them, provided that it is still as observed.
+    async def remove_keys(self, key: ObjectKey, names: Iterable[str], *, observed: Observed) -> Observed:
+        """Remove keys of the Secret's data, whatever their owners, if its resource version is the one observed.
 
-        Raises:
-            SyncError: ClusterUnavailable; of the kind OutOfDate if it has changed meanwhile, and nothing was removed.
-        """
-        request = wire.drop(key, names, resource_version=observed.resource_version)
-        return _observed(await self._connection.send(request))
-
-    async def release(self, key: ObjectKey, *, observed: Observed) -> None:
-        """Take our labels and annotation off that very Secret, as it was observed; its content and all else stays.
-
-        Raises:
-            SyncError: ClusterUnavailable; of the kind OutOfDate if it is gone, or was changed or replaced since.
-        """
-        await self._connection.send(wire.release(key, uid=observed.uid, resource_version=observed.resource_version))
-
-    async def ensure_current(self, vault_secret: VaultSecretMeta) -> None:
-        """Make sure that this very VaultSecret is still there, there to stay, and asks for the same.
+        Returns:
+            The metadata of the Secret after the write.
 
         Raises:
             SyncError: ClusterUnavailable.
-            GoingAway: It is gone, or being deleted.
-            NotYet: Its spec has changed; the watch will tell of it in a moment.
+            Conflict: The Secret was changed, replaced or deleted since it was observed; nothing is removed.
         """
+        request = wire.remove_keys(key, names, resource_version=observed.resource_version)
+        return _observed(await self._connection.send(request))
+
+    async def orphan_target(self, key: ObjectKey, *, observed: Observed) -> None:
+        """Remove vaultsync's labels and annotation from the Secret as it was observed; its data and all else stays.
+
+        Raises:
+            SyncError: ClusterUnavailable.
+            Conflict: The Secret was changed, replaced or deleted since it was observed; nothing is removed.
+        """
+        request = wire.orphan_secret(key, uid=observed.uid, resource_version=observed.resource_version)
+        await self._connection.send(request)
+
+    async def ensure_current(self, vault_secret: VaultSecretMeta) -> None:
+        """Check that the VaultSecret exists with that uid and generation, and is not being deleted.
+
+        Raises:
+            SyncError: ClusterUnavailable.
+            ObjectGone: It is gone, replaced, or being deleted.
+            ObjectChanged: Its spec has changed; the watch delivers the change.
+        """
+        key, expected = vault_secret.key, vault_secret.metadata
         with suppress(Conflict):
-            metadata = (await self._connection.send(wire.look_at_vault_secret(vault_secret.key))).document["metadata"]
-            if metadata["uid"] == vault_secret.metadata.uid and "deletionTimestamp" not in metadata:
-                if metadata["generation"] != vault_secret.metadata.generation:
-                    raise NotYet(Reason.CLUSTER_UNAVAILABLE, f"VaultSecret {vault_secret.key} has just been changed.")
+            metadata = (await self._connection.send(wire.get_vaultsecret(key))).document["metadata"]
+            if metadata["uid"] == expected.uid and "deletionTimestamp" not in metadata:
+                if metadata["generation"] != expected.generation:
+                    raise ObjectChanged(Reason.CLUSTER_UNAVAILABLE, f"The spec of VaultSecret {key} has changed.")
                 return
-        raise ObjectGone(Reason.CLUSTER_UNAVAILABLE, f"VaultSecret {vault_secret.key} is gone, or being deleted.")
+        raise ObjectGone(Reason.CLUSTER_UNAVAILABLE, f"VaultSecret {key} is gone, or being deleted.")
 
-    async def write_status(self, vault_secret: VaultSecretMeta, status: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        """Write the status of that very VaultSecret, and return the whole object.
+    async def patch_status(self, vault_secret: VaultSecretMeta, status: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Replace the status of the VaultSecret with that uid.
 
-        None means that it is gone meanwhile, or was changed in the same moment; `confirm` tells.
+        Returns:
+            The whole VaultSecret after the write. None if it is gone, or was written to at the same time;
+            `ensure_current` distinguishes the two.
 
         Raises:
             SyncError: ClusterUnavailable.
         """
         try:
-            return (await self._connection.send(wire.status(vault_secret, status))).document
+            return (await self._connection.send(wire.patch_status(vault_secret, status))).document
         except Conflict:
             return None
 
-    async def post_event(
+    async def create_event(
         self, vault_secret: VaultSecretMeta, *, kind: Literal["Normal", "Warning"], reason: str, message: str
     ) -> None:
-        """Tell people, so that `kubectl describe` shows it; a long message is cut. Failure is logged, never raised."""
-        request = wire.event(vault_secret, kind=kind, reason=reason, message=message, now=self._now())
+        """Create an event about a VaultSecret; a long message is cut. A failure is logged, never raised."""
+        request = wire.create_event(vault_secret, kind=kind, reason=reason, message=message, now=self._now())
         try:
             await self._connection.send(request)
         except ObjectGone:
             return
         except SyncError as error:
-            logger.warning("event not posted", extra={"vaultsecret": str(vault_secret.key), "detail": error.message})
+            logger.warning("event not created", extra={"vaultsecret": str(vault_secret.key), "detail": error.message})
 
     async def check_installed(self, namespace: str | None) -> None:
-        """Make sure that VaultSecrets are known and may be listed, in one namespace or in all.
+        """Check that the cluster has VaultSecrets and that they may be listed, in one namespace or in all.
 
         Raises:
-            NotInstalled: The cluster knows no VaultSecrets.
+            NotInstalled: The CustomResourceDefinition is not installed.
             SyncError: ClusterUnavailable.
         """
-        with _known_kind():
-            await self._connection.send(wire.vault_secrets(namespace, None, limit=1))
+        with _installed():
+            await self._connection.send(wire.list_vaultsecrets(namespace, None, limit=1))
 
-    async def list_vault_secrets(self, namespace: str | None) -> ListSnapshot:
-        """Say which VaultSecrets there are, in one namespace or in all: page by page, but as of one moment.
+    async def list_vaultsecrets(self, namespace: str | None) -> ListSnapshot:
+        """List the metadata of VaultSecrets in one namespace or in all, page by page, at one resource version.
+
+        Returns:
+            Their keys and uids, those that are being deleted included.
 
         Raises:
-            NotInstalled: The cluster knows no VaultSecrets any more.
-            SyncError: ClusterUnavailable; of the kind HistoryExpired if the server forgets that moment meanwhile.
+            NotInstalled: The CustomResourceDefinition is not installed any more.
+            SyncError: ClusterUnavailable.
+            ResourceExpired: The server dropped that resource version before the last page.
         """
-        with _known_kind():
-            listed, moment = await self._all(partial(wire.vault_secrets, namespace), _identity)
-        terminating = frozenset(key for key, _, leaves in listed if leaves)
+        with _installed():
+            listed, resource_version = await self._list(partial(wire.list_vaultsecrets, namespace), _identity)
         return ListSnapshot(
-            frozenset(key for key, *_ in listed), frozenset(uid for _, uid, _ in listed), moment, terminating
+            keys=frozenset(key for key, *_ in listed),
+            uids=frozenset(uid for _, uid, _ in listed),
+            resource_version=resource_version,
+            terminating=frozenset(key for key, _, is_terminating in listed if is_terminating),
         )
 
-    async def find_vault_secret(self, namespace: str, *, uid: str) -> VaultSecretMeta | None:
-        """Look for a VaultSecret by its uid; None if there is none.
+    async def find_vaultsecret(self, namespace: str, *, uid: str) -> VaultSecretMeta | None:
+        """Find a VaultSecret by its uid.
+
+        Returns:
+            Its metadata, or None if there is no such VaultSecret in the namespace.
 
         Raises:
             SyncError: ClusterUnavailable.
         """
 
-        def wanted(item: Mapping[str, Any]) -> VaultSecretMeta | None:
+        def matching(item: Mapping[str, Any]) -> VaultSecretMeta | None:
             return VaultSecretMeta.parse(item) if item["metadata"]["uid"] == uid else None
 
-        found, _ = await self._all(partial(wire.vault_secrets, namespace), wanted)
+        found, _ = await self._list(partial(wire.list_vaultsecrets, namespace), matching)
         return next(filter(None, found), None)
 
     async def list_targets(self, namespace: str | None) -> TargetList:
-        """List what carries our label, in one namespace or in all: page by page, but as of one moment.
+        """List the Secrets with vaultsync's label in one namespace or in all, page by page, at one resource version.
 
         Raises:
-            SyncError: ClusterUnavailable; of the kind HistoryExpired if the server forgets that moment meanwhile.
+            SyncError: ClusterUnavailable.
+            ResourceExpired: The server dropped that resource version before the last page.
         """
-        targets, moment = await self._all(partial(wire.page, namespace), _target)
-        return TargetList(dict(targets), moment)
+        targets, resource_version = await self._list(partial(wire.list_secrets, namespace), _target)
+        return TargetList(dict(targets), resource_version)
 
     async def watch_targets(self, namespace: str | None, resource_version: str) -> AsyncGenerator[TargetEvent, None]:
-        """Follow what happens to what carries our label, from a moment on, until the server ends it after minutes.
+        """Watch the Secrets with vaultsync's label from a resource version on; the server ends it after minutes.
 
         Raises:
-            SyncError: ClusterUnavailable when the connection breaks; of the kind HistoryExpired when that moment is
-                too long ago.
+            SyncError: ClusterUnavailable when the connection breaks.
+            ResourceExpired: That resource version is too old: list again.
         """
-        async with aclosing(self._connection.documents(wire.watch(namespace, resource_version))) as documents:
+        async with aclosing(self._connection.documents(wire.watch_secrets(namespace, resource_version))) as documents:
             async for document in documents:
                 yield wire.target_event(document)
 
-    async def _all(
+    async def get_workload(self, kind: WorkloadKind, key: ObjectKey) -> Workload | None:
+        """Get a workload's metadata.
+
+        Returns:
+            What a restart needs to know of it, or None if there is no such workload.
+
+        Raises:
+            SyncError: ClusterUnavailable, also when the permission is missing, which the chart grants on request.
+        """
+        with suppress(Conflict), _granted_by_chart():
+            document = (await self._connection.send(workloads.get_workload(kind, key))).document
+            return workloads.workload_from(document["metadata"])
+        return None
+
+    async def restart_workload(self, kind: WorkloadKind, key: ObjectKey, workload: Workload, *, at: datetime) -> bool:
+        """Change the pod template, so that the workload's controller replaces its pods by its own strategy.
+
+        Args:
+            kind: The kind of workload.
+            key: The workload.
+            workload: The workload as `get_workload` returned it. If it has changed since, nothing is written: of
+                several VaultSecrets that restart it at the same time, exactly one does.
+            at: The time that is written into the annotation, with a resolution of a second.
+
+        Returns:
+            Whether it was restarted.
+
+        Raises:
+            SyncError: ClusterUnavailable, also when the permission is missing; TargetInvalid when an admission policy
+                denies it.
+        """
+        try:
+            with _granted_by_chart():
+                await self._connection.send(workloads.restart_workload(kind, key, workload, at=at))
+        except Conflict:
+            return False
+        return True
+
+    async def _list(
         self, page: Callable[[str | None], wire.Request], read: Callable[[Mapping[str, Any]], _Item]
     ) -> tuple[list[_Item], str]:
-        """List page by page, keeping of each item what is read of it; gives that and the moment of the list."""
+        """List page by page; return what `read` returns for each item, and the resource version of the list."""
         items: list[_Item] = []
         position: str | None = None
         while True:
             document = (await self._connection.send(page(position))).document
-            items += map(read, document["items"] or ())  # an empty list comes as null
+            items += map(read, document["items"] or ())  # an empty list is null
             position = document["metadata"].get("continue")
             if not position:
                 return items, document["metadata"]["resourceVersion"]
 
 
 @contextmanager
-def _known_kind() -> Iterator[None]:
+def _installed() -> Iterator[None]:
     try:
         yield
     except Conflict:
         raise NotInstalled(
-            "The cluster knows no VaultSecrets: install their CustomResourceDefinition with `kubectl apply -f crds/` "
+            "The CustomResourceDefinition of VaultSecrets is not installed: run `kubectl apply -f crds/` "
             "or `vaultsync crds | kubectl apply -f -`."
         ) from None
 
 
-def _observed(answer: Answer) -> Observed:
-    return observed_from(answer.document["metadata"])
+@contextmanager
+def _granted_by_chart() -> Iterator[None]:
+    """Name the chart's value that grants a permission which the chart grants only on request."""
+    try:
+        yield
+    except Forbidden as error:
+        hint = "set rbac.restartWorkloads in the chart's values"
+        raise SyncError(error.reason, f"{error.message.removesuffix('.')}; {hint}.") from None
+
+
+def _observed(response: Response) -> Observed:
+    return observed_from(response.document["metadata"])
 
 
 def _identity(item: Mapping[str, Any]) -> tuple[ObjectKey, str, bool]:

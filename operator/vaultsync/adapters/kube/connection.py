@@ -1,12 +1,12 @@
-"""How requests travel to the Kubernetes API: address, login, time limits, JSON in and out; knows no resource.
+"""HTTP to the Kubernetes API: address, authentication, timeouts, JSON in and out; knows no resource.
 
-The client's generated classes are passed by: they cannot ask for metadata alone, and building their models costs more
-than the request. Its configuration, token renewal and HTTP session are what we use.
+Of the client library only the configuration, token renewal and HTTP session are used. Its generated classes cannot
+request metadata only, and building their models costs more than the request.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -22,51 +22,42 @@ from kubernetes.aio.config.incluster_config import (
     InClusterConfigLoader,
 )
 
-from vaultsync.adapters.kube.errors import refusal
+from vaultsync.adapters.kube.bounded_session import bounded_session
+from vaultsync.adapters.kube.errors import api_error
 from vaultsync.adapters.kube.json_documents import parsed
 from vaultsync.adapters.kube.requests import Request
 from vaultsync.errors import Reason, SyncError
 
-ANSWER_WITHIN = 30.0
-"""Seconds for a request, its answer, and the wait for a free connection."""
+REQUEST_TIMEOUT = 30.0
+"""Seconds for a request, its response, and the wait for a free connection."""
 
-NEWS_WITHIN = 150.0
-"""Seconds for the next word of a watch. Bookmarks come about once a minute: a longer silence is a dead connection."""
+WATCH_TIMEOUT = 150.0
+"""Seconds until the next event of a watch. Bookmarks arrive about once a minute: without one the connection is dead."""
 
 
 class NoCluster(Exception):
-    """Nothing tells where the Kubernetes API is, or what tells it is broken."""
+    """There is no configuration of the Kubernetes API, or it cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
-    """Where the API is and how to log in, for those who speak to it by themselves; `token` is good for a while."""
-
-    server: str
-    verify: bool
-    ca_file: str | None
-    certificate_file: str | None
-    key_file: str | None
-    proxy: str | None
-    token: str | None = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came back: `status` is 201 when the request made the object."""
+class Response:
+    """A response: `status` is 201 when the request created the object."""
 
     status: int
     document: Mapping[str, Any]
 
 
 async def configuration_from(environ: Mapping[str, str]) -> Configuration:
-    """Find the cluster: the files that `KUBECONFIG` names if it is set, otherwise the pod's own service account.
+    """Load the kubeconfig that `KUBECONFIG` names if it is set, otherwise the service account of the pod.
 
-    The service account's token is read again every minute, since Kubernetes renews it. Raises `NoCluster`.
+    The service account's token is read again every minute, since Kubernetes renews it.
+
+    Raises:
+        NoCluster: Neither is there, or it cannot be used.
     """
     configuration = Configuration()
-    # The chain and the host name are checked all the same; Python 3.13's strict mode refuses cluster authorities
-    # that lack an extension which no other Kubernetes client asks for.
+    # The chain and the host name are still verified; Python 3.13's strict mode rejects cluster authorities without an
+    # extension that no other Kubernetes client requires.
     configuration.disable_strict_ssl_verification = True
     try:
         if environ.get("KUBECONFIG"):
@@ -78,34 +69,34 @@ async def configuration_from(environ: Mapping[str, str]) -> Configuration:
                 token_filename=SERVICE_TOKEN_FILENAME, cert_filename=SERVICE_CERT_FILENAME, environ=environ
             ).load_and_set(configuration)
         else:
-            raise NoCluster("Neither KUBECONFIG is set nor is this a pod: no Kubernetes API to talk to.")
+            raise NoCluster("No Kubernetes API is configured: KUBECONFIG is not set, and this is not a pod.")
     except ConfigException as error:
         raise NoCluster(f"The Kubernetes configuration cannot be used: {error}") from error
     return configuration
 
 
 class _Response(aiohttp.ClientResponse):
-    """An answer that drops its connection at once if nobody reads it to its end: a watch that is left, a time limit.
+    """A response that aborts its connection when it is closed before its end: a watch that ends, a timeout.
 
-    aiohttp would say farewell in TLS and keep the socket until the server has said it too: half a minute, out of our
-    sight, if the server is gone.
+    aiohttp would start a TLS shutdown and keep the socket until the server takes part in it, which takes half a minute
+    if the server is gone.
     """
 
     def close(self) -> None:
-        self._drop()
+        self._abort()
         super().close()
 
     def release(self) -> object:
-        self._drop()
+        self._abort()
         return super().release()
 
-    def _drop(self) -> None:
+    def _abort(self) -> None:
         if self.connection is not None and self.connection.transport is not None:
             self.connection.transport.abort()
 
 
 class Connection:
-    """Sends requests; every failure comes out as a `SyncError` that holds no part of a body."""
+    """Sends requests; every failure is a `SyncError` that holds no part of a body."""
 
     def __init__(
         self,
@@ -113,24 +104,24 @@ class Connection:
         *,
         user_agent: str,
         connections: int,
-        answer_within: float = ANSWER_WITHIN,
-        news_within: float = NEWS_WITHIN,
+        request_timeout: float = REQUEST_TIMEOUT,
+        watch_timeout: float = WATCH_TIMEOUT,
     ) -> None:
-        """Open nothing yet.
+        """Open no connection yet.
 
         Args:
-            configuration: Where the API is, and how to log in.
-            user_agent: What the API server's audit log calls us.
-            connections: How many requests may be under way at once; watches come on top.
-            answer_within: Seconds that a request may take.
-            news_within: Seconds that a watch may be silent.
+            configuration: Address and credentials.
+            user_agent: Our name in the API server's audit log.
+            connections: The number of concurrent requests; watches are not counted.
+            request_timeout: Seconds that a request may take.
+            watch_timeout: Seconds that may pass between two events of a watch.
         """
         self._configuration = configuration
         self._user_agent = user_agent
-        self._answer_within = aiohttp.ClientTimeout(total=answer_within)
-        self._news_within = aiohttp.ClientTimeout(total=None, sock_connect=answer_within, sock_read=news_within)
-        # The environment's proxies are for the vaults. The session would ask for them, and for ~/.netrc, in a thread at
-        # every request; a kubeconfig's proxy-url is obeyed.
+        self._request_timeout = aiohttp.ClientTimeout(total=request_timeout)
+        self._watch_timeout = aiohttp.ClientTimeout(total=None, sock_connect=request_timeout, sock_read=watch_timeout)
+        # The environment's proxies are for the vaults, and the session would read them, and ~/.netrc, in a thread at
+        # every request. The kubeconfig's proxy-url is used.
         configuration.client_session_kwargs = {"trust_env": False, "response_class": _Response}
         configuration.connection_pool_maxsize = connections
         self._client = ApiClient(configuration)
@@ -138,70 +129,70 @@ class Connection:
         self._watches = ApiClient(configuration)
 
     async def close(self) -> None:
-        """Drop all connections."""
+        """Close all connections."""
         await self._client.close()
         await self._watches.close()
 
-    async def access(self) -> Access:
-        """Tell how to get to the same API as the same user.
+    @property
+    def server(self) -> str:
+        """The URL of the API server."""
+        return str(self._configuration.host)
+
+    async def open_session(self) -> aiohttp.ClientSession:
+        """Open a session for another client of the same API, whose responses contain no deep JSON.
+
+        Its credentials expire: open another one when the API server responds with HTTP status 401.
 
         Raises:
             SyncError: The service account's token cannot be read.
         """
-        configuration = self._configuration
-        authorization = await self._authorization("The watch of VaultSecrets")
-        return Access(
-            server=configuration.host,
-            verify=configuration.verify_ssl,
-            ca_file=configuration.ssl_ca_cert,
-            certificate_file=configuration.cert_file,
-            key_file=configuration.key_file,
-            proxy=configuration.proxy,
-            # A kubeconfig's token comes after "Bearer", a service account's after "bearer".
-            token=authorization.partition(" ")[2] if authorization else None,
-        )
+        headers = {"User-Agent": self._user_agent}
+        if authorization := await self._authorization("Watch of VaultSecrets"):
+            headers["Authorization"] = authorization
+        tls = self._watches.rest_client.ssl_context
+        return bounded_session(tls=tls, proxy=self._configuration.proxy, headers=headers)
 
-    async def send(self, request: Request) -> Answer:
-        """Send a request and read its answer.
+    async def send(self, request: Request) -> Response:
+        """Send a request and read its response.
 
         Raises:
-            SyncError: The server refused, or did not answer in time.
+            SyncError: The server responded with an error, or not in time; `api_error` has the classes.
         """
-        async with self._answered(self._client, request, self._answer_within) as response:
-            return Answer(response.status, _document(await response.read(), request.about))
+        async with self._open(self._client, request, self._request_timeout) as response:
+            return Response(response.status, _document(await response.read(), request.about))
 
     async def documents(self, request: Request) -> AsyncGenerator[Mapping[str, Any], None]:
-        """Follow an answer that goes on, a document a line, until the server ends it.
+        """Stream the documents of a response, one per line, until the server ends it.
 
         Raises:
-            SyncError: The server refused, or the connection broke.
+            SyncError: The server responded with an error, or the connection broke.
         """
-        async with self._answered(self._watches, request, self._news_within) as response:
+        async with self._open(self._watches, request, self._watch_timeout) as response:
             async for line in response.content:
                 yield _document(line, request.about)
 
     @asynccontextmanager
-    async def _answered(
+    async def _open(
         self, client: ApiClient, request: Request, limits: aiohttp.ClientTimeout
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Hold the response while it is read."""
+        """Open a response, and translate the failures of the request and of reading the response."""
         try:
             async with await self._call(client, request, limits) as response:
                 if response.status >= HTTPStatus.BAD_REQUEST:
-                    # An overloaded server, or a proxy before it, may send plain text instead of a document.
+                    # An overloaded server, or a proxy, may send plain text instead of a `Status`.
                     status = parsed(await response.read()) or {}
-                    raise refusal(response.status, status, request.about, retry_after=_wait(response))
+                    raise api_error(response.status, status, request.about, retry_after=_retry_after(response))
                 yield response
         except TimeoutError:
-            trouble = "does not answer in time"
+            problem = "did not respond in time"
         except aiohttp.ClientConnectorError as error:
-            trouble = f"cannot be reached: {error}"
+            problem = f"is not reachable: {error}"
         except aiohttp.ClientError as error:
-            trouble = f"broke off the connection ({type(error).__name__})"
+            problem = f"closed the connection ({type(error).__name__})"
         else:
             return
-        # Not inside the handlers: the errors would come along as context, and they carry headers with our token.
-        raise SyncError(Reason.CLUSTER_UNAVAILABLE, f"{request.about}: the Kubernetes API {trouble}.")
+        # Outside of the handlers: otherwise the context would be those errors, whose headers have our token.
+        raise SyncError(Reason.CLUSTER_UNAVAILABLE, f"{request.about}: the Kubernetes API {problem}.")
 
     async def _call(self, client: ApiClient, request: Request, limits: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
         url = f"{self._configuration.host}{request.path}"
@@ -216,14 +207,14 @@ class Connection:
             _request_timeout=limits,
         )
         try:
-            answer = await call()
+            result = await call()
         except aiohttp.ServerDisconnectedError:
-            # The server closed an idle connection just as we took it up. Reads are repeated by the session itself; all
-            # our patches may be sent twice, since they say what is to be and not what is to change.
+            # The server closed an idle connection at the time of its reuse. The session itself repeats reads; our
+            # patches may be sent twice, since they are idempotent.
             if request.method != "PATCH":
                 raise
-            answer = await call()
-        response: aiohttp.ClientResponse = answer.response
+            result = await call()
+        response: aiohttp.ClientResponse = result.response
         return response
 
     async def _headers(self, request: Request) -> dict[str, str]:
@@ -244,10 +235,10 @@ class Connection:
 def _document(body: bytes, about: str) -> dict[str, Any]:
     document = parsed(body)
     if document is None:
-        raise SyncError(Reason.CLUSTER_UNAVAILABLE, f"{about}: the Kubernetes API does not answer in JSON.")
+        raise SyncError(Reason.CLUSTER_UNAVAILABLE, f"{about}: the Kubernetes API did not return JSON.")
     return document
 
 
-def _wait(response: aiohttp.ClientResponse) -> float | None:
+def _retry_after(response: aiohttp.ClientResponse) -> float | None:
     text = response.headers.get("Retry-After", "")
     return float(text) if text.isascii() and text.isdigit() else None

@@ -1,6 +1,6 @@
-"""Our requests to the Kubernetes API as values, and how its documents are read; sends nothing.
+"""The requests to the Kubernetes API as values, and how its documents are read; sends nothing.
 
-Secrets are asked for as metadata alone, in every answer and every watch: their values never cross the wire to us.
+Secrets are requested as metadata only, in every response and every watch: their values are never received.
 https://kubernetes.io/docs/reference/using-api/api-concepts/#metadata-only-fetches
 """
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from vaultsync.adapters.kube.errors import refusal
+from vaultsync.adapters.kube.errors import api_error
 from vaultsync.api import (
     API_VERSION,
     APPLIED_ANNOTATION,
@@ -35,7 +35,7 @@ JSON_PATCH = "application/json-patch+json"
 _PAGE = 500
 _WATCH_SECONDS = "300"
 _MAX_MESSAGE = 1024
-"""Bytes of an event's message, by the newer of the two APIs that serve events.
+"""The limit of an event's message in bytes, by the newer of the two APIs of events.
 
 https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/event-v1/
 """
@@ -43,7 +43,7 @@ https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/event-v1/
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request; `about` names its object in errors. Its text form does not show the body, which may hold values."""
+    """One request; `about` names its object in errors. The body may hold values, and is not part of its `repr`."""
 
     method: str
     path: str
@@ -54,34 +54,39 @@ class Request:
     body: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = field(default=None, repr=False)
 
 
-def look(key: ObjectKey) -> Request:
-    """Ask for a Secret's metadata."""
+def get_secret(key: ObjectKey) -> Request:
+    """Get a Secret's metadata."""
     return Request("GET", _secret(key), about=f"Secret {key}", accept=METADATA)
 
 
-def apply(key: ObjectKey, manifest: Mapping[str, Any], *, onto: str | None = None) -> Request:
-    """Apply a manifest; with the uid of an existing Secret, by force, and onto no other."""
+def get_secret_data(key: ObjectKey) -> Request:
+    """Get a whole Secret, its data included."""
+    return Request("GET", _secret(key), about=f"Secret {key}")
+
+
+def apply_secret(key: ObjectKey, manifest: Mapping[str, Any], *, onto: str | None = None) -> Request:
+    """Apply a manifest; with a uid by force, and only to the existing Secret with that uid."""
     if onto is None:
         return _patch(key, manifest, APPLY, {})
     return _patch(key, {**manifest, "metadata": {**manifest["metadata"], "uid": onto}}, APPLY, {"force": "true"})
 
 
-def give_up(key: ObjectKey, *, uid: str) -> Request:
-    """Apply nothing: what we alone own goes, what others own too stays. The uid keeps it from making a Secret."""
+def relinquish_fields(key: ObjectKey, *, uid: str) -> Request:
+    """Apply no fields: those that only vaultsync owns are removed, others stay. The uid prevents a creation."""
     nothing = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": key.name, "uid": uid}}
     return _patch(key, nothing, APPLY, {})
 
 
-def drop(key: ObjectKey, names: Iterable[str], *, resource_version: str) -> Request:
-    """Remove keys of the data, whoever owns them, from a Secret that is still as it was then."""
+def remove_keys(key: ObjectKey, names: Iterable[str], *, resource_version: str) -> Request:
+    """Remove keys of the data, whatever their owners, from the Secret at that resource version."""
     body = {"metadata": {"resourceVersion": resource_version}, "data": dict.fromkeys(names)}
     return _patch(key, body, MERGE, {})
 
 
-def release(key: ObjectKey, *, uid: str, resource_version: str) -> Request:
-    """Take our labels and annotation off that very Secret, whoever owns them, provided that it is still as it was then.
+def orphan_secret(key: ObjectKey, *, uid: str, resource_version: str) -> Request:
+    """Remove vaultsync's labels and annotation from the Secret at that resource version, whatever their owners.
 
-    An apply of nothing would take the content off as well.
+    An apply of no fields would remove the data as well.
     """
     labels = dict.fromkeys((MANAGED_BY_LABEL, OWNER_UID_LABEL))
     metadata = {
@@ -93,8 +98,8 @@ def release(key: ObjectKey, *, uid: str, resource_version: str) -> Request:
     return _patch(key, {"metadata": metadata}, MERGE, {})
 
 
-def discard(key: ObjectKey, *, uid: str, resource_version: str) -> Request:
-    """Delete that very Secret, provided that it is still as it was then.
+def delete_secret(key: ObjectKey, *, uid: str, resource_version: str) -> Request:
+    """Delete the Secret with that uid at that resource version.
 
     https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/delete-options/
     """
@@ -111,21 +116,21 @@ def discard(key: ObjectKey, *, uid: str, resource_version: str) -> Request:
     )
 
 
-def look_at_vault_secret(key: ObjectKey) -> Request:
-    """Ask for a VaultSecret's metadata."""
+def get_vaultsecret(key: ObjectKey) -> Request:
+    """Get a VaultSecret's metadata."""
     return Request("GET", _vault_secret(key), about=f"VaultSecret {key}", accept=METADATA)
 
 
-def status(vault_secret: VaultSecretMeta, document: Mapping[str, Any]) -> Request:
-    """Replace the status of that very VaultSecret.
+def patch_status(vault_secret: VaultSecretMeta, document: Mapping[str, Any]) -> Request:
+    """Replace the status of the VaultSecret with that uid.
 
-    An apply would not do: the status of a custom resource is written whatever uid the apply names.
+    It is not an apply, since the API server ignores the uid of an apply to the status of a custom resource.
     """
     key = vault_secret.key
     return Request(
         "PATCH",
         f"{_vault_secret(key)}/status",
-        about=f"The status of VaultSecret {key}",
+        about=f"Status of VaultSecret {key}",
         query={"fieldManager": FIELD_MANAGER},
         content_type=JSON_PATCH,
         body=[
@@ -135,10 +140,10 @@ def status(vault_secret: VaultSecretMeta, document: Mapping[str, Any]) -> Reques
     )
 
 
-def event(
+def create_event(
     vault_secret: VaultSecretMeta, *, kind: Literal["Normal", "Warning"], reason: str, message: str, now: datetime
 ) -> Request:
-    """Post an event about a VaultSecret; a long message is cut."""
+    """Create an event about a VaultSecret; a long message is cut."""
     key, moment = vault_secret.key, now.strftime("%Y-%m-%dT%H:%M:%SZ")
     subject = {
         "apiVersion": API_VERSION,
@@ -150,7 +155,7 @@ def event(
     return Request(
         "POST",
         f"/api/v1/namespaces/{key.namespace}/events",
-        about=f"An event of VaultSecret {key}",
+        about=f"Event of VaultSecret {key}",
         accept=METADATA,
         body={
             "apiVersion": "v1",
@@ -168,13 +173,13 @@ def event(
     )
 
 
-def page(namespace: str | None, position: str | None) -> Request:
-    """Ask for a page of the Secrets with our label, in one namespace or in all."""
+def list_secrets(namespace: str | None, position: str | None) -> Request:
+    """List a page of the Secrets with vaultsync's label, in one namespace or in all."""
     return _targets(namespace, _part(position), METADATA_LIST)
 
 
-def watch(namespace: str | None, resource_version: str) -> Request:
-    """Ask for what happens from a moment on to the Secrets with our label; the server ends it in five minutes."""
+def watch_secrets(namespace: str | None, resource_version: str) -> Request:
+    """Watch the Secrets with vaultsync's label from a resource version on; the server ends it after five minutes."""
     query = {
         "watch": "true",
         "allowWatchBookmarks": "true",
@@ -185,14 +190,14 @@ def watch(namespace: str | None, resource_version: str) -> Request:
 
 
 def target_event(document: Mapping[str, Any]) -> TargetEvent:
-    """Read one line of a watch; raises `SyncError` where the server says that it cannot go on.
+    """Read one line of a watch. Raises `SyncError` if it is an error.
 
     https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes
     """
-    thing = document["object"]
+    item = document["object"]
     if document["type"] == "ERROR":
-        raise refusal(int(thing.get("code") or 500), thing, "The watch of Secrets")
-    metadata = thing["metadata"]
+        raise api_error(int(item.get("code") or 500), item, "Watch of Secrets")
+    metadata = item["metadata"]
     match document["type"]:
         case "BOOKMARK":
             return Bookmark(metadata["resourceVersion"])
@@ -208,20 +213,20 @@ def key_of(metadata: Mapping[str, Any]) -> ObjectKey:
 
 
 def cut(message: str) -> str:
-    """Shorten a message to what an event may hold, on a character's border."""
+    """Cut a message to the limit of an event, between characters."""
     content = message.encode()
     if len(content) <= _MAX_MESSAGE:
         return message
     return content[: _MAX_MESSAGE - 3].decode(errors="ignore") + "…"
 
 
-def vault_secrets(namespace: str | None, position: str | None, *, limit: int = _PAGE) -> Request:
-    """Ask for a page of the VaultSecrets' metadata, in one namespace or in all."""
+def list_vaultsecrets(namespace: str | None, position: str | None, *, limit: int = _PAGE) -> Request:
+    """List a page of the VaultSecrets' metadata, in one namespace or in all."""
     where = "" if namespace is None else f"/namespaces/{namespace}"
     return Request(
         "GET",
         f"/apis/{API_VERSION}{where}/{PLURAL}",
-        about="The VaultSecrets" + ("" if namespace is None else f" in namespace {namespace}"),
+        about="VaultSecrets" + ("" if namespace is None else f" in namespace {namespace}"),
         query=_part(position, limit),
         accept=METADATA_LIST,
     )
@@ -255,7 +260,7 @@ def _targets(namespace: str | None, query: Mapping[str, str], accept: str) -> Re
     return Request(
         "GET",
         "/api/v1/secrets" if namespace is None else f"/api/v1/namespaces/{namespace}/secrets",
-        about="The Secrets with our label" + ("" if namespace is None else f" in namespace {namespace}"),
+        about="Secrets with vaultsync's label" + ("" if namespace is None else f" in namespace {namespace}"),
         query={**query, "labelSelector": f"{MANAGED_BY_LABEL}={MANAGED_BY}"},
         accept=accept,
     )

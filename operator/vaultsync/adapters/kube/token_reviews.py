@@ -1,6 +1,7 @@
-"""Asks the Kubernetes API who somebody is and what they may: tokens and rights are judged there, never here.
+"""Authenticates and authorizes bearer tokens by the API server's TokenReview and SubjectAccessReview; decides nothing.
 
 https://kubernetes.io/docs/reference/access-authn-authz/authentication/#webhook-token-authentication
+https://kubernetes.io/docs/reference/access-authn-authz/authorization/#checking-api-access
 """
 
 from collections.abc import Mapping
@@ -9,20 +10,23 @@ from typing import Any
 from vaultsync.adapters.kube.connection import Connection
 from vaultsync.adapters.kube.requests import Request
 
-_ABOUT_USERS = ("uid", "groups", "extra")
+_USER_FIELDS = ("uid", "groups", "extra")
 
 
-class Reviews:
-    """What the API server says of those who knock at our door."""
+class TokenReviewer:
+    """Reviews of the clients of `/metrics`."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def user_of(self, token: str) -> Mapping[str, Any] | None:
-        """Say whose token it is; None if it is nobody's.
+    async def authenticate(self, token: str) -> Mapping[str, Any] | None:
+        """Review a bearer token.
+
+        Returns:
+            The user as `TokenReview.status.user` has it, or None if the token is not valid.
 
         Raises:
-            SyncError: ClusterUnavailable, also when we may not ask.
+            SyncError: ClusterUnavailable, also when the permission to create reviews is missing.
         """
         status = (await self._connection.send(token_review(token))).document["status"]
         if not status.get("authenticated"):
@@ -31,35 +35,35 @@ class Reviews:
         return user
 
     async def authorize(self, user: Mapping[str, Any], path: str) -> bool:
-        """Say whether that user may GET a path, by the cluster's roles.
+        """Return whether the cluster's roles allow that user to GET a path.
 
         Raises:
-            SyncError: ClusterUnavailable, also when we may not ask.
+            SyncError: ClusterUnavailable, also when the permission to create reviews is missing.
         """
         status = (await self._connection.send(access_review(user, path))).document["status"]
         return bool(status.get("allowed"))
 
 
 def token_review(token: str) -> Request:
-    """Ask whose token that is."""
+    """Create a TokenReview."""
     return Request(
         "POST",
         "/apis/authentication.k8s.io/v1/tokenreviews",
-        about="A review of a token",
+        about="TokenReview",
         body={"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": token}},
     )
 
 
 def access_review(user: Mapping[str, Any], path: str) -> Request:
-    """Ask whether a user may GET a path that is no resource."""
-    who = {"user": user["username"], **{name: user[name] for name in _ABOUT_USERS if name in user}}
+    """Create a SubjectAccessReview for a path that is not a resource."""
+    subject = {"user": user["username"], **{name: user[name] for name in _USER_FIELDS if name in user}}
     return Request(
         "POST",
         "/apis/authorization.k8s.io/v1/subjectaccessreviews",
-        about=f"A review of the rights of {user['username']}",
+        about=f"SubjectAccessReview of {user['username']}",
         body={
             "apiVersion": "authorization.k8s.io/v1",
             "kind": "SubjectAccessReview",
-            "spec": {**who, "nonResourceAttributes": {"path": path, "verb": "get"}},
+            "spec": {**subject, "nonResourceAttributes": {"path": path, "verb": "get"}},
         },
     )

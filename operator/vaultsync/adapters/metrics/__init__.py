@@ -1,8 +1,8 @@
-"""What administrators watch: happenings, counted and logged, and how things are when somebody scrapes."""
+"""Prometheus metrics and the log of outcomes: events are counted, the state is read at the time of a scrape."""
 
 from vaultsync.adapters.metrics.lag import measure_lag
 from vaultsync.adapters.metrics.recorder import Recorder
 from vaultsync.adapters.metrics.scrape import Scrapes
-from vaultsync.adapters.metrics.snapshot import State, VaultState
+from vaultsync.adapters.metrics.snapshot import Snapshot, VaultSnapshot
 
-__all__ = ["Recorder", "Scrapes", "State", "VaultState", "measure_lag"]
+__all__ = ["Recorder", "Scrapes", "Snapshot", "VaultSnapshot", "measure_lag"]

@@ -1,14 +1,14 @@
-"""How late the event loop is: what a stall of it would cost everybody; blames nobody."""
+"""Measures the lag of the event loop; does not find its cause."""
 
 import asyncio
 from collections.abc import Callable
 
-EVERY = 0.5
+INTERVAL = 0.5
 """Seconds between two measurements."""
 
 
-async def measure_lag(observe: Callable[[float], None], *, every: float = EVERY) -> None:
-    """Sleep again and again, and tell by how many seconds each sleep was too long, until cancelled."""
+async def measure_lag(observe: Callable[[float], None], *, every: float = INTERVAL) -> None:
+    """Sleep periodically until cancelled, and pass to `observe` by how many seconds each sleep was too long."""
     loop = asyncio.get_running_loop()
     while True:
         due = loop.time() + every

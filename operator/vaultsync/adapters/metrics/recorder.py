@@ -1,95 +1,102 @@
-"""What happens, as Prometheus metrics and one log line per outcome; decides nothing, and sees no value.
+"""Counts and logs events as Prometheus metrics and one log line per outcome; decides nothing, and gets no value.
 
 Labels are bounded: vaults, operations, reasons, statuses; never the name of a VaultSecret or of a secret.
 """
 
 import logging
-import traceback
 from collections.abc import Collection, Mapping
 from typing import Protocol, assert_never
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
+from vaultsync.api import ObjectKey
 from vaultsync.api.v1alpha1 import StatusRestart, VaultSecretMeta, VaultSecretStatus, WorkloadKind
-from vaultsync.errors import Reason, SyncError
+from vaultsync.errors import Reason, SyncError, error_fields
 from vaultsync.status.freshness import rotation_delay
-from vaultsync.status.outcome import Change, Failed, Outcome, Pruned, Suspended, Synced
+from vaultsync.status.outcome import Change, Failed, Gone, Outcome, Pruned, Suspended, Synced, Waiting
 
 logger = logging.getLogger("vaultsync")
 
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-"""Buckets in seconds: from a call on the same machine to one that times out."""
+"""Buckets in seconds, from a local call to a timeout."""
 
 _SLOW = (1.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 14400.0, 86400.0)
-"""Buckets in seconds: from the shortest refresh interval's smallest part to the longest."""
+"""Buckets in seconds, from a fraction of the shortest refresh interval to the longest one."""
+
+
+GONE = "Gone"
+"""The label in place of a reason for a VaultSecret that is gone: it has no condition."""
 
 
 class Note(Protocol):
-    """Adds how it ended to the span of the reconcile or poll that runs, where there is one."""
+    """Adds the result of the current reconcile or poll to its span, if there is one."""
 
     def __call__(self, facts: Mapping[str, str | int], *, failed: bool) -> None:
-        """Add facts: words and numbers of ours."""
+        """Add attributes: names, numbers and fixed texts, never messages of errors or values."""
         ...
 
 
-def _nowhere(facts: Mapping[str, str | int], *, failed: bool) -> None:
-    """There are no spans."""
+def _no_note(facts: Mapping[str, str | int], *, failed: bool) -> None:
+    """Add nothing, without tracing."""
 
 
 class Recorder:
-    """Counts and logs what happens; one per process, on the registry given."""
+    """Counts and logs events; one per process."""
 
-    def __init__(self, registry: CollectorRegistry, *, version: str, note: Note = _nowhere) -> None:
-        """Register the metrics; the registry must not have them yet. `note` hears how reconciles and polls end."""
+    def __init__(self, registry: CollectorRegistry, *, version: str, note: Note = _no_note) -> None:
+        """Register the metrics; `note` gets the result of each reconcile and poll."""
         self.registry = registry
         self._note = note
         self._vaults: set[str] = set()
-        build = Info("vaultsync_build", "The version that runs.", registry=registry)
+        build = Info("vaultsync_build", "The running version.", registry=registry)
         build.info({"version": version})
-        self._count_reconciles()
-        self._count_restarts()
-        self._count_calls()
+        self._register_reconciles()
+        self._register_restarts()
+        self._register_calls()
         self._waits = Histogram(
             "vaultsync_queue_wait_seconds",
-            "How long a VaultSecret has waited for its turn.",
+            "Time that a VaultSecret waited in the queue.",
             buckets=_FAST,
             registry=registry,
         )
         self._lag = Histogram(
             "vaultsync_event_loop_lag_seconds",
-            "How late the event loop is, measured twice a second.",
+            "Lag of the event loop, measured twice a second.",
             buckets=_FAST,
             registry=registry,
         )
 
-    def _count_reconciles(self) -> None:
+    def _register_reconciles(self) -> None:
         registry = self.registry
         self._reconciles = Counter(
             "vaultsync_reconciles", "Reconciles of VaultSecrets, by reason.", ["reason"], registry=registry
         )
         self._reconcile_seconds = Histogram(
-            "vaultsync_reconcile_duration_seconds", "How long a reconcile took.", buckets=_FAST, registry=registry
+            "vaultsync_reconcile_duration_seconds", "Duration of a reconcile.", buckets=_FAST, registry=registry
+        )
+        self._reconcile_errors = Counter(
+            "vaultsync_reconcile_errors", "Reconciles that ended with an unexpected exception.", registry=registry
         )
         self._targets = Counter(
             "vaultsync_targets_written",
-            "Target Secrets written or deleted, by why: created, adopted, updated, rotated, removed, deleted, healed.",
+            "Writes and deletions of target Secrets: created, adopted, updated, rotated, removed, deleted, healed.",
             ["change"],
             registry=registry,
         )
         self._rotation_seconds = Histogram(
             "vaultsync_rotation_latency_seconds",
-            "From a new version in the vault to the target Secret that holds it.",
+            "Time from a new version in the vault until the target Secret holds it.",
             buckets=_SLOW,
             registry=registry,
         )
-        # What has never happened counts zero: Prometheus takes no first appearance for an increase.
-        for reason in Reason:
+        # Initialized to zero: Prometheus does not count the first appearance of a series as an increase.
+        for reason in (*Reason, GONE):
             self._reconciles.labels(reason)
         for change in Change:
             if change is not Change.NONE:
                 self._targets.labels(change)
 
-    def _count_restarts(self) -> None:
+    def _register_restarts(self) -> None:
         self._restarts = Counter(
             "vaultsync_restarts",
             "Restarts of workloads whose Secret has changed, by kind and result: restarted, failed.",
@@ -100,7 +107,7 @@ class Recorder:
             for result in ("restarted", "failed"):
                 self._restarts.labels(kind, result)
 
-    def _count_calls(self) -> None:
+    def _register_calls(self) -> None:
         registry = self.registry
         self._calls = Counter(
             "vaultsync_vault_requests",
@@ -110,7 +117,7 @@ class Recorder:
         )
         self._call_seconds = Histogram(
             "vaultsync_vault_request_duration_seconds",
-            "How long a call to a vault took.",
+            "Duration of a call to a vault.",
             ["operation"],
             buckets=_FAST,
             registry=registry,
@@ -122,54 +129,87 @@ class Recorder:
             registry=registry,
         )
         self._poll_calls = Gauge(
-            "vaultsync_poll_requests", "How many calls the last poll of a vault took.", ["vault"], registry=registry
+            "vaultsync_poll_requests", "Calls that the last poll of a vault made.", ["vault"], registry=registry
         )
         self._logins = Counter(
             "vaultsync_logins",
-            "Tokens asked of the identity provider or of azure-identity's memory, by result: issued, refused.",
+            "Token requests to azure-identity, from its cache or the identity provider, by result: issued, refused.",
             ["result"],
             registry=registry,
         )
         for result in ("issued", "refused"):
             self._logins.labels(result)
 
-    def outcome(
-        self, vault_secret: VaultSecretMeta, outcome: Outcome, *, after: VaultSecretStatus, seconds: float
+    def reconciled(
+        self,
+        vault_secret: VaultSecretMeta,
+        outcome: Outcome,
+        *,
+        after: VaultSecretStatus,
+        seconds: float,
+        read_reason: str | None,
     ) -> None:
-        """Count a reconcile, and log it if it did something or failed; `after` is the status that comes of it."""
-        self._reconciles.labels(outcome.reason).inc()
+        """Count and log a reconcile.
+
+        Args:
+            vault_secret: The VaultSecret, with the status that it had before.
+            outcome: How the reconcile ended.
+            after: The status that follows from the outcome.
+            seconds: The duration of the reconcile.
+            read_reason: Why secrets were read from the vault; None if none was read.
+        """
+        reason = GONE if isinstance(outcome, Gone) else outcome.reason.value
+        self._reconciles.labels(reason).inc()
         self._reconcile_seconds.observe(seconds)
         change = outcome.change if isinstance(outcome, Synced | Pruned) else Change.NONE
-        self._note({"reason": outcome.reason.value, "change": change.value}, failed=isinstance(outcome, Failed))
-        fields = {"vaultsecret": str(vault_secret.key), "reason": outcome.reason.value, "seconds": round(seconds, 3)}
+        read = {} if read_reason is None else {"read": read_reason}
+        noted = {"reason": reason, "change": change.value} | {f"{name}_reason": text for name, text in read.items()}
+        self._note(noted, failed=isinstance(outcome, Failed))
+        fields = {"vaultsecret": str(vault_secret.key), "reason": reason, "seconds": round(seconds, 3), **read}
         match outcome:
             case Synced(change=Change.NONE):
                 logger.debug("in sync", extra=fields)
             case Synced():
-                self._targets.labels(outcome.change).inc()
-                if outcome.change is Change.ROTATED:
-                    self._rotated(vault_secret.status, after, seconds)
-                logger.info("wrote target", extra={**fields, "change": outcome.change.value, "detail": outcome.detail})
+                self._target_written(vault_secret, outcome, after, seconds, fields)
             case Pruned(change=Change.NONE):
                 logger.debug("no target", extra=fields)
             case Pruned():
                 self._targets.labels(outcome.change).inc()
                 logger.info("deleted target", extra={**fields, "detail": outcome.message})
             case Failed():
+                if outcome.written is not None and outcome.written.change is not Change.NONE:
+                    self._target_written(vault_secret, outcome.written, after, seconds, fields)
                 logger.warning("not in sync", extra={**fields, "detail": outcome.message})
             case Suspended():
                 logger.debug("suspended", extra=fields)
+            case Waiting():
+                logger.debug("waiting", extra={**fields, "detail": outcome.message})
+            case Gone():
+                logger.debug("vaultsecret gone", extra=fields)
             case _:
                 assert_never(outcome)
 
-    def _rotated(self, before: VaultSecretStatus, after: VaultSecretStatus, seconds: float) -> None:
-        """Time a rotation: by the vault's clock until it was read, and as long as the reconcile took on top."""
+    def _target_written(
+        self,
+        vault_secret: VaultSecretMeta,
+        synced: Synced,
+        after: VaultSecretStatus,
+        seconds: float,
+        fields: Mapping[str, object],
+    ) -> None:
+        self._targets.labels(synced.change).inc()
+        if synced.change is Change.ROTATED:
+            self._observe_rotation(vault_secret.status, after, seconds)
+        logger.info("wrote target", extra={**fields, "change": synced.change.value, "detail": synced.detail})
+
+    def _observe_rotation(self, before: VaultSecretStatus, after: VaultSecretStatus, seconds: float) -> None:
+        """Observe the time of a rotation: until it was read by the vault's clock, plus that of the reconcile."""
         delay = rotation_delay(before, after)
         if delay is not None:
             self._rotation_seconds.observe(delay.total_seconds() + seconds)
 
-    def restarted(self, vault_secret: VaultSecretMeta, entry: StatusRestart) -> None:
-        """Count and log that a workload was restarted, or, where the entry has a problem, that it could not be."""
+    def workload_restarted(self, vault_secret: VaultSecretMeta, entry: StatusRestart) -> None:
+        """Count and log the restart of a workload, or its failure if the entry has a problem."""
         self._restarts.labels(entry.kind, "restarted" if entry.problem is None else "failed").inc()
         fields = {"vaultsecret": str(vault_secret.key), "workload": f"{entry.kind} {entry.name}"}
         if entry.problem is None:
@@ -177,22 +217,23 @@ class Recorder:
         else:
             logger.warning("workload not restarted", extra={**fields, "detail": entry.problem})
 
-    def bug(self, vault_secret: VaultSecretMeta, error: Exception) -> None:
-        """Log an unforeseen error of a reconcile."""
-        _log_bug("reconcile broke", {"vaultsecret": str(vault_secret.key)}, error)
+    def reconcile_error(self, key: ObjectKey, error: BaseException) -> None:
+        """Count and log an unexpected exception in a reconcile."""
+        self._reconcile_errors.inc()
+        logger.error("reconcile error", extra={"vaultsecret": str(key), **error_fields(error)})
 
-    def untold(self, vault_secret: VaultSecretMeta, error: SyncError) -> None:
-        """Log that status or event could not be written."""
-        logger.warning("could not tell", extra={"vaultsecret": str(vault_secret.key), "detail": error.message})
+    def status_update_failed(self, vault_secret: VaultSecretMeta, error: SyncError) -> None:
+        """Log that the status of a VaultSecret could not be written; `error` is logged by its message."""
+        logger.warning("status update failed", extra={"vaultsecret": str(vault_secret.key), "detail": error.message})
 
-    def vault_call(self, vault_url: str, *, operation: str, status: str, seconds: float) -> None:
-        """Count one call to a vault."""
+    def vault_call(self, vault_url: str, operation: str, status: str, seconds: float) -> None:
+        """Count a call to a vault; `status` is an HTTP status, or the kind of failure."""
         self._vaults.add(vault_url)
         self._calls.labels(vault_url, operation, status).inc()
         self._call_seconds.labels(operation).observe(seconds)
 
-    def poll(self, vault_url: str, *, mode: str, calls: int, seconds: float, failure: SyncError | None) -> None:
-        """Count one poll of a vault."""
+    def polled(self, vault_url: str, *, mode: str, calls: int, seconds: float, failure: SyncError | None) -> None:
+        """Count and log a poll of a vault, and its failure if it failed."""
         self._vaults.add(vault_url)
         result = failure.reason.value if failure else "Synced"
         self._polls.labels(vault_url, mode, result).inc()
@@ -204,31 +245,25 @@ class Recorder:
         else:
             logger.warning("poll failed", extra={**fields, "detail": failure.message})
 
-    def broken(self, vault_url: str, error: Exception) -> None:
-        """Log an unforeseen error of a poll."""
-        _log_bug("poll broke", {"vault": vault_url}, error)
+    def poll_error(self, vault_url: str, error: BaseException) -> None:
+        """Log an unexpected exception in a poll."""
+        logger.error("poll error", extra={"vault": vault_url, **error_fields(error)})
 
-    def login(self, *, issued: bool) -> None:
-        """Count one login."""
-        self._logins.labels("issued" if issued else "refused").inc()
+    def login(self, result: str) -> None:
+        """Count a token request by its result: issued, refused."""
+        self._logins.labels(result).inc()
 
-    def waited(self, seconds: float) -> None:
-        """Count how long a key waited for its turn."""
+    def queue_waited(self, seconds: float) -> None:
+        """Observe how long a key waited in the queue."""
         self._waits.observe(seconds)
 
-    def lagged(self, seconds: float) -> None:
-        """Count by how much the event loop was late."""
+    def loop_lagged(self, seconds: float) -> None:
+        """Observe how late the event loop was."""
         self._lag.observe(seconds)
 
-    def forget_vaults_but(self, asked: Collection[str]) -> None:
-        """Drop the series of vaults that nobody asks any more: otherwise they would be there until the end."""
-        for vault in self._vaults.difference(asked):
+    def forget_vaults_except(self, used: Collection[str]) -> None:
+        """Remove the series of vaults that are not used any more."""
+        for vault in self._vaults.difference(used):
             self._vaults.remove(vault)
             for metric in (self._calls, self._polls, self._poll_calls):
                 metric.remove_by_labels({"vault": vault})
-
-
-def _log_bug(message: str, fields: dict[str, str], error: Exception) -> None:
-    """Log where it happened and of which type it is, but not its text, which may hold anything."""
-    where = "".join(traceback.format_tb(error.__traceback__))
-    logger.error(message, extra={**fields, "error": type(error).__name__, "where": where})

@@ -1,4 +1,4 @@
-"""Renders metrics for whoever scrapes, beside the event loop: happenings from a registry, states as they are now."""
+"""Renders all metrics outside of the event loop: counters from a registry, the state at the time of the scrape."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -10,41 +10,41 @@ from prometheus_client.registry import Collector
 
 from vaultsync.adapters.metrics.per_vaultsecret import exposition
 from vaultsync.adapters.metrics.recorder import Recorder
-from vaultsync.adapters.metrics.snapshot import State, families
+from vaultsync.adapters.metrics.snapshot import Snapshot, families
 
 _END = b"# EOF\n"
-"""How OpenMetrics ends; Prometheus' text just stops."""
+"""The last line of OpenMetrics; Prometheus' text format has none."""
 
 
 class Scrapes:
-    """Answers scrapes, one at a time.
+    """Renders scrapes, one at a time.
 
-    Ten thousand VaultSecrets are four megabytes. So the state is taken within the loop, where it cannot change
-    meanwhile, and rendered in a thread, beside which the loop goes on.
+    Ten thousand VaultSecrets are four megabytes. The state is read in the event loop, where it cannot change
+    concurrently, and rendered in a thread, so that it does not block the loop.
     """
 
-    def __init__(self, recorder: Recorder, *, state: Callable[[], State], per_vault_secret: bool) -> None:
-        """`state` is called within the loop, and must be quick."""
-        self._telemetry = recorder
+    def __init__(self, recorder: Recorder, *, state: Callable[[], Snapshot], per_vault_secret: bool) -> None:
+        """`state` is called in the event loop, and must not block."""
+        self._recorder = recorder
         self._state = state
         self._per_vault_secret = per_vault_secret
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
 
     async def render(self, accept: str) -> tuple[bytes, str]:
-        """Render everything in the format that an Accept header asks for; gives the text and its content type."""
+        """Render all metrics in the format of an Accept header; returns the body and its content type."""
         try:
             encode, content_type = choose_encoder(accept)
         except (TypeError, ValueError):
-            # It asks for a version that is no number.
+            # The Accept header has a version that is not a number.
             encode, content_type = choose_encoder("")
-        async with self._turn:
+        async with self._lock:
             state = self._state()
-            self._telemetry.forget_vaults_but(state.vaults)
+            self._recorder.forget_vaults_except(state.vaults)
             text = await asyncio.to_thread(self._rendered, encode, state)
         return text, content_type
 
-    def _rendered(self, encode: Callable[[Collector], bytes], state: State) -> bytes:
-        text = encode(_Page(self._telemetry.registry, state))
+    def _rendered(self, encode: Callable[[Collector], bytes], state: Snapshot) -> bytes:
+        text = encode(_Page(self._recorder.registry, state))
         if not self._per_vault_secret:
             return text
         body = text.removesuffix(_END)
@@ -52,9 +52,9 @@ class Scrapes:
 
 
 class _Page(Collector):
-    """The metrics of one scrape but for those of each VaultSecret."""
+    """The metrics of one scrape, except those of each VaultSecret."""
 
-    def __init__(self, registry: CollectorRegistry, state: State) -> None:
+    def __init__(self, registry: CollectorRegistry, state: Snapshot) -> None:
         self._registry = registry
         self._state = state
 

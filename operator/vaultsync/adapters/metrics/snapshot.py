@@ -1,6 +1,6 @@
-"""How things are at one moment, as Prometheus metrics; counts nothing over time, keeps nothing, names no VaultSecret.
+"""The state at the time of a scrape, as Prometheus metrics without VaultSecrets' names; keeps nothing.
 
-Whatever is deleted is gone from the next scrape, since nobody remembers it here.
+What is deleted is therefore absent from the next scrape.
 """
 
 from collections import Counter
@@ -15,43 +15,46 @@ from vaultsync.errors import Reason
 from vaultsync.status.conditions import READY, condition
 
 PENDING = "Pending"
-"""In the place of a reason: not looked at yet."""
+"""The label in place of a reason before the first reconcile."""
 
 
 @dataclass(frozen=True, slots=True)
-class VaultState:
-    """How it is with one vault; seconds are sums since the start."""
+class VaultSnapshot:
+    """The state of one vault. Sums are since the start of the process."""
 
     up: bool | None = None
-    """Whether the last poll went well; None before the first."""
+    """Whether the last poll succeeded; None before the first."""
     polled_at: datetime | None = None
-    """When the last poll began that went well."""
+    """When the last successful poll started; None before the first."""
     listed: int | None = None
-    """How many secrets the last whole listing has found."""
-    latched: bool = False
-    """Whether so many secrets are gone that nothing is deleted."""
-    broken: bool = False
-    """Whether only a probe is let through to it."""
+    """The number of secrets in the last complete listing; None before the first."""
+    deletion_guard: bool = False
+    """Whether the deletion guard has tripped."""
+    breaker_open: bool = False
+    """Whether the circuit breaker is open."""
     throttled_seconds: float = 0.0
+    """The sum of the waits that the vault requested, in seconds."""
     waited_seconds: float = 0.0
+    """The sum of the waits for our own rate limit, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
-class State:
-    """How things are; nothing in it ever changes, so that another thread may read it."""
+class Snapshot:
+    """The state of the operator. It is immutable, and rendered in another thread."""
 
     vault_secrets: Collection[VaultSecret] = ()
-    vaults: Mapping[str, VaultState] = field(default_factory=dict)
+    vaults: Mapping[str, VaultSnapshot] = field(default_factory=dict)
     queue_depth: int = 0
-    queue_oldest: float = 0.0
-    """Seconds."""
+    queue_oldest_seconds: float = 0.0
 
 
-def families(state: State) -> Iterator[Metric]:
-    """Write the state as metrics."""
-    yield GaugeMetricFamily("vaultsync_queue_depth", "VaultSecrets that wait for their turn.", state.queue_depth)
+def families(state: Snapshot) -> Iterator[Metric]:
+    """Render the state as metrics."""
+    yield GaugeMetricFamily("vaultsync_queue_depth", "VaultSecrets that wait in the queue.", state.queue_depth)
     yield GaugeMetricFamily(
-        "vaultsync_queue_oldest_seconds", "How long the longest waiting VaultSecret has waited.", state.queue_oldest
+        "vaultsync_queue_oldest_seconds",
+        "Time that the oldest VaultSecret in the queue has waited.",
+        state.queue_oldest_seconds,
     )
     yield _by_reason(state.vault_secrets)
     yield from _of_vaults(state.vaults)
@@ -67,34 +70,34 @@ def _by_reason(vault_secrets: Iterable[VaultSecret]) -> Metric:
     return metric
 
 
-def _of_vaults(vaults: Mapping[str, VaultState]) -> Iterable[Metric]:
-    up = GaugeMetricFamily("vaultsync_vault_up", "Whether the last poll of the vault went well.", labels=["vault"])
+def _of_vaults(vaults: Mapping[str, VaultSnapshot]) -> Iterable[Metric]:
+    up = GaugeMetricFamily("vaultsync_vault_up", "Whether the last poll of the vault succeeded.", labels=["vault"])
     polled_at = GaugeMetricFamily(
         "vaultsync_vault_last_poll_timestamp_seconds",
-        "When the last poll of the vault began that went well.",
+        "When the last successful poll of the vault started.",
         labels=["vault"],
     )
     listed = GaugeMetricFamily(
         "vaultsync_vault_listed_secrets",
-        "Secrets that the last whole listing of the vault has found.",
+        "Secrets in the last complete listing of the vault.",
         labels=["vault"],
     )
-    latched = GaugeMetricFamily(
+    deletion_guard = GaugeMetricFamily(
         "vaultsync_vault_deletion_brake",
-        "Whether most secrets of the vault have vanished together, so that nothing is deleted.",
+        "Whether the deletion guard has tripped: most secrets of the vault are gone, and nothing is deleted.",
         labels=["vault"],
     )
-    broken = GaugeMetricFamily(
+    breaker_open = GaugeMetricFamily(
         "vaultsync_vault_breaker_open",
-        "Whether the vault has failed so often that only a probe is let through now and then.",
+        "Whether the circuit breaker is open: the vault failed repeatedly, and only probes are sent.",
         labels=["vault"],
     )
     throttled = CounterMetricFamily(
-        "vaultsync_vault_throttled_seconds", "Time for which the vault has told us to wait.", labels=["vault"]
+        "vaultsync_vault_throttled_seconds", "Time that the vault asked clients to wait (HTTP 429).", labels=["vault"]
     )
     waited = CounterMetricFamily(
         "vaultsync_vault_budget_wait_seconds",
-        "Time that calls to the vault have waited for room in vaultsync's own budget.",
+        "Time that calls to the vault waited for vaultsync's own rate limit.",
         labels=["vault"],
     )
     for vault, state in vaults.items():
@@ -104,14 +107,14 @@ def _of_vaults(vaults: Mapping[str, VaultState]) -> Iterable[Metric]:
             polled_at.add_metric([vault], state.polled_at.timestamp())
         if state.listed is not None:
             listed.add_metric([vault], state.listed)
-        latched.add_metric([vault], state.latched)
-        broken.add_metric([vault], state.broken)
+        deletion_guard.add_metric([vault], state.deletion_guard)
+        breaker_open.add_metric([vault], state.breaker_open)
         throttled.add_metric([vault], state.throttled_seconds)
         waited.add_metric([vault], state.waited_seconds)
-    return up, polled_at, listed, latched, broken, throttled, waited
+    return up, polled_at, listed, deletion_guard, breaker_open, throttled, waited
 
 
 def reason_of(vault_secret: VaultSecret) -> str:
-    """Give the reason of its Ready condition."""
+    """Return the reason of its Ready condition, or `PENDING`."""
     ready: Condition | None = condition(vault_secret.status, READY)
     return PENDING if ready is None else ready.reason

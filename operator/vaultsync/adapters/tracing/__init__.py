@@ -1,4 +1,4 @@
-"""Spans for OpenTelemetry, sent by OTLP over HTTP, if the environment asks for that; knows no value and no message."""
+"""OpenTelemetry spans, exported by OTLP over HTTP if the environment configures it; contains no values or messages."""
 
 from vaultsync.adapters.tracing.setup import CannotTrace, Tracing, Untraced, start_tracing
 

@@ -1,4 +1,4 @@
-"""Sends spans to a collector, from a thread of its own; says once when that fails, and never why in others' words."""
+"""Exports spans to a collector in a thread; logs once when that starts to fail, without texts of other libraries."""
 
 import logging
 import threading
@@ -14,78 +14,81 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 
 logger = logging.getLogger("vaultsync")
 
-FLUSH_WITHIN = 2.0
-"""Seconds that the last spans may take when the operator stops; what is late is lost."""
+FLUSH_TIMEOUT = 2.0
+"""Seconds to export the last spans when the operator stops; after it they are dropped."""
 
 
 class Delivery:
-    """A collector's address, the spans on their way there, and the tracer that makes them."""
+    """A tracer, the queue of its spans, and their export to a collector."""
 
-    def __init__(self, provider: TracerProvider, exporter: "ToldExporter", tracer: trace.Tracer) -> None:
-        """To be made by `begin`."""
+    def __init__(self, provider: TracerProvider, exporter: "LoggingExporter", tracer: trace.Tracer) -> None:
+        """Use `start`."""
         self.tracer = tracer
         self._provider = provider
         self._exporter = exporter
 
     @classmethod
-    def begin(cls, version: str) -> Self:
-        """Begin to send what is traced; where to, which part of it and as whose, OpenTelemetry asks the environment."""
+    def start(cls, version: str) -> Self:
+        """Start to export; OpenTelemetry reads address, sampling and resource from the environment.
+
+        Raises:
+            ValueError: A variable of OpenTelemetry is not valid.
+        """
         ours = Resource.create({SERVICE_NAME: "vaultsync", SERVICE_VERSION: version})
         provider = TracerProvider(resource=ours.merge(OTELResourceDetector().detect()), shutdown_on_exit=False)
-        # What it has to say from here on may hold a header, and would be said with each attempt: the exporter tells it.
+        # Its log lines may contain a header, and are repeated with each attempt: the exporter logs instead.
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
-        exporter = ToldExporter()
+        exporter = LoggingExporter()
         provider.add_span_processor(BatchSpanProcessor(exporter))
         return cls(provider, exporter, provider.get_tracer("vaultsync", version))
 
-    def listen_to_libraries(self) -> None:
-        """Take in the spans of libraries, too, which ask for the process's tracer; it can be set only once."""
+    def trace_libraries(self) -> None:
+        """Export the spans of libraries, too, by the tracer provider of the process; it can be set only once."""
         trace.set_tracer_provider(self._provider)
 
-    def end(self) -> None:
-        """Send what is left, within `FLUSH_WITHIN`; a collector that is known to be away is not waited for."""
-        # OpenTelemetry would wait for half a minute, and cannot be told otherwise.
-        farewell = threading.Thread(target=self._provider.shutdown, name="last spans", daemon=True)
-        farewell.start()
-        if not self._exporter.fails:
-            farewell.join(FLUSH_WITHIN)
+    def stop(self) -> None:
+        """Export what is left within `FLUSH_TIMEOUT`; does not wait for a collector whose last export failed."""
+        # OpenTelemetry waits for half a minute, which is not configurable.
+        shutdown = threading.Thread(target=self._provider.shutdown, name="last spans", daemon=True)
+        shutdown.start()
+        if not self._exporter.is_failing:
+            shutdown.join(FLUSH_TIMEOUT)
 
 
-class ToldExporter(SpanExporter):
-    """Exports by OTLP, and logs when that begins to fail and when it goes well again."""
+class LoggingExporter(SpanExporter):
+    """Exports by OTLP, and logs when that starts to fail and when it succeeds again."""
 
     def __init__(self) -> None:
-        self.fails = False
+        self.is_failing = False
         self._session = _Session()
         self._exporter = OTLPSpanExporter(session=self._session)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Send spans; what fails is lost."""
-        self._session.trouble = "not sent"
-        result = self._exporter.export(spans)
-        failed = result is not SpanExportResult.SUCCESS
-        if failed and not self.fails:
-            logger.warning("traces are not delivered", extra={"detail": self._session.trouble})
-        elif self.fails and not failed:
+        """Export spans; those that fail are dropped."""
+        self._session.result = "not sent"
+        failed = self._exporter.export(spans) is not SpanExportResult.SUCCESS
+        if failed and not self.is_failing:
+            logger.warning("traces are not delivered", extra={"detail": self._session.result})
+        elif self.is_failing and not failed:
             logger.info("traces are delivered again")
-        self.fails = failed
-        return result
+        self.is_failing = failed
+        return SpanExportResult.FAILURE if failed else SpanExportResult.SUCCESS
 
     def shutdown(self) -> None:
-        """Send nothing more."""
+        """Export nothing more."""
         self._exporter.shutdown()  # type: ignore[no-untyped-call]  # OpenTelemetry has not annotated it
 
 
 class _Session(requests.Session):
-    """Remembers what became of the last request: a status or the kind of failure, whose text may hold a header."""
+    """Keeps the result of the last request: its status, or the type of its exception without the text."""
 
-    trouble = "not sent"
+    result = "not sent"
 
-    def request(self, *arguments: Any, **options: Any) -> requests.Response:  # noqa: ANN401  whatever requests takes
+    def request(self, *arguments: Any, **options: Any) -> requests.Response:  # noqa: ANN401  those of requests
         try:
             response = super().request(*arguments, **options)
         except Exception as error:
-            self.trouble = type(error).__name__
+            self.result = type(error).__name__
             raise
-        self.trouble = f"HTTP {response.status_code}"
+        self.result = f"HTTP {response.status_code}"
         return response

@@ -1,89 +1,85 @@
-"""Whether the environment asks for tracing, and what begins and ends with it; imports OpenTelemetry only when asked."""
+"""Starts and stops tracing if the environment configures it; imports OpenTelemetry only then."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
-from vaultsync.api import ObjectKey
-from vaultsync.policy.requeue import Result
-
-Work: TypeAlias = Callable[[ObjectKey, int], Awaitable[Result]]
+from vaultsync.policy.requeue import Work
 
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
-_SPOKEN = "http/protobuf"
+_SUPPORTED = "http/protobuf"
 
 
 class CannotTrace(Exception):
-    """Tracing is asked for, and cannot be had; the text says what to change."""
+    """Tracing is configured, but cannot start; the text says what to change."""
 
 
 class Tracing(Protocol):
-    """What the operator tells of itself in spans."""
+    """Spans of the operator's work."""
 
     def work(self, work: Work) -> Work:
-        """Let each reconcile be a span."""
+        """Wrap a reconcile function, so that each call is a span."""
         ...
 
     def poll(self, vault_url: str) -> AbstractContextManager[None]:
-        """Let one poll of a vault be a span."""
+        """Return a context for one poll of a vault, which is a span."""
         ...
 
     def note(self, facts: Mapping[str, str | int], *, failed: bool) -> None:
-        """Add how it ended to the reconcile or poll that runs."""
+        """Add the result to the span of the current reconcile or poll."""
         ...
 
 
 class Untraced:
-    """Nobody asks: nothing is wrapped, nothing is told."""
+    """Tracing is not configured: no spans."""
 
     def work(self, work: Work) -> Work:
-        """Give it back as it is."""
+        """Return it unchanged."""
         return work
 
-    def poll(self, vault_url: str) -> AbstractContextManager[None]:  # noqa: ARG002  there is nobody to tell
-        """Let it be."""
+    def poll(self, vault_url: str) -> AbstractContextManager[None]:  # noqa: ARG002  there is no span
+        """Do nothing."""
         return nullcontext()
 
     def note(self, facts: Mapping[str, str | int], *, failed: bool) -> None:
-        """Let it be."""
+        """Do nothing."""
 
 
 @asynccontextmanager
 async def start_tracing(environ: Mapping[str, str], *, version: str) -> AsyncIterator[Tracing]:
-    """Trace while the block lasts, if `environ` names where to; the rest of what it says is for OpenTelemetry to read.
+    """Trace within the context, if `environ` has an endpoint; OpenTelemetry reads the other variables itself.
 
-    The client library finds the process's tracer by itself, so that only the first who traces in a process is heard.
+    The client library uses the tracer provider of the process, which only the first call in a process can set.
 
     https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
 
     Raises:
-        CannotTrace: It asks for tracing without the libraries being there, in a protocol that is not spoken, or with
-            numbers that make no sense.
+        CannotTrace: The libraries are not installed, the protocol is not supported, or a variable is not valid.
     """
-    asked_by = _first(environ, _ENDPOINTS)
-    if asked_by is None or _is_off(environ):
+    variable = _first(environ, _ENDPOINTS)
+    if variable is None or _is_off(environ):
         yield Untraced()
         return
     _check_protocol(environ)
     try:
-        from vaultsync.adapters.tracing.export import Delivery  # noqa: PLC0415  it may not be there
+        from vaultsync.adapters.tracing.export import Delivery  # noqa: PLC0415  an optional dependency
         from vaultsync.adapters.tracing.spans import Spans  # noqa: PLC0415  the same
     except ModuleNotFoundError as error:
         raise CannotTrace(
-            f"{asked_by} is set, and the module {error.name} is not installed, without which no traces can be sent: "
+            f"{variable} is set, but the module {error.name} is not installed: "
             "pip install 'vaultsync[operator,tracing]', or unset the variable."
         ) from error
     try:
-        delivery = Delivery.begin(version)
+        delivery = Delivery.start(version)
     except ValueError as error:
-        raise CannotTrace(f"OpenTelemetry refuses what its variables say: {error}") from error
-    delivery.listen_to_libraries()
+        raise CannotTrace(f"A variable of OpenTelemetry is not valid: {error}") from error
+    delivery.trace_libraries()
     try:
         yield Spans(delivery.tracer)
     finally:
-        await asyncio.to_thread(delivery.end)
+        await asyncio.to_thread(delivery.stop)
 
 
 def _is_off(environ: Mapping[str, str]) -> bool:
@@ -91,12 +87,12 @@ def _is_off(environ: Mapping[str, str]) -> bool:
 
 
 def _check_protocol(environ: Mapping[str, str]) -> None:
-    """Refuse to begin in another protocol than is wanted: a collector that waits for that one would not tell why."""
+    """Raise for another protocol than the supported one, as its collector would drop the spans without an error."""
     name = _first(environ, _PROTOCOLS)
-    if name is not None and environ[name] != _SPOKEN:
-        raise CannotTrace(f"{name}: traces are sent by {_SPOKEN}, most often to port 4318, and in no other way.")
+    if name is not None and environ[name] != _SUPPORTED:
+        raise CannotTrace(f"{name}: only {_SUPPORTED} is supported, usually on port 4318.")
 
 
 def _first(environ: Mapping[str, str], names: tuple[str, ...]) -> str | None:
-    """The first of these variables that says something."""
+    """Return the first of these variables that is set and not empty."""
     return next((name for name in names if environ.get(name)), None)

@@ -1,6 +1,6 @@
-"""Reconciles and polls as spans: each the root of a trace of its own, with the calls to the vault that it makes below.
+"""Spans of reconciles and polls: each is the root of a trace, with the calls to the vault as children.
 
-An attribute is a name, a number or a word of ours; never a message, which may hold what somebody else has written.
+Attributes are names, numbers and fixed texts; never messages of errors, which may contain text of users.
 """
 
 from collections.abc import Iterator, Mapping
@@ -9,19 +9,18 @@ from contextlib import contextmanager
 from opentelemetry.context import Context
 from opentelemetry.trace import StatusCode, Tracer, get_current_span
 
-from vaultsync.adapters.tracing.setup import Work
 from vaultsync.api import ObjectKey
-from vaultsync.policy.requeue import Result
+from vaultsync.policy.requeue import Result, Work
 
 
 class Spans:
-    """Makes spans with a tracer."""
+    """Creates spans with a tracer."""
 
     def __init__(self, tracer: Tracer) -> None:
         self._tracer = tracer
 
     def work(self, work: Work) -> Work:
-        """Let each reconcile be a span."""
+        """Wrap a reconcile function, so that each call is a span."""
 
         async def traced(key: ObjectKey, failures: int) -> Result:
             about = {"k8s.namespace.name": key.namespace, "vaultsync.vaultsecret": key.name}
@@ -32,12 +31,12 @@ class Spans:
 
     @contextmanager
     def poll(self, vault_url: str) -> Iterator[None]:
-        """Let one poll of a vault be a span."""
+        """Create the span of one poll of a vault."""
         with self._root("poll", {"vaultsync.vault": vault_url}):
             yield
 
     def note(self, facts: Mapping[str, str | int], *, failed: bool) -> None:
-        """Add how it ended to the reconcile or poll that runs; elsewhere there is nothing to add it to."""
+        """Add the result to the current span; does nothing outside of one."""
         span = get_current_span()
         span.set_attributes({f"vaultsync.{name}": fact for name, fact in facts.items()})
         if failed:
@@ -45,7 +44,7 @@ class Spans:
 
     @contextmanager
     def _root(self, name: str, attributes: Mapping[str, str]) -> Iterator[None]:
-        """Start a trace. A task inherits the span of whoever happened to start it, which need not be its cause."""
+        """Start a trace. A task inherits the span of the code that started it, which need not be its cause."""
         with self._tracer.start_as_current_span(
             name, context=Context(), attributes=attributes, record_exception=False, set_status_on_exception=False
         ) as span:

@@ -1,5 +1,5 @@
-"""The part of the Liquid language that templates may use, within bounds; `vaultsync.render.template` is its one user.
+"""The part of the Liquid language that templates may use, within bounds; only `vaultsync.render.template` uses it.
 
-Its modules import python-liquid, which takes a quarter of a second, so that nobody imports them before a template is
-there to be rendered.
+Its modules import python-liquid, which takes a quarter of a second, so they are imported only when a template is
+rendered.
 """

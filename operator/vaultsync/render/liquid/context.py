@@ -1,7 +1,7 @@
-"""How a template finds names, and what it may cost; knows no tag.
+"""Resolves names of a template and counts what it costs; does not know tags.
 
-The cost is counted, not timed, so that the same template and values always come out the same: the bytes that lookups
-and filters touch, the items of lists, and the template's own characters as often as a loop goes through them.
+The cost is counted, not timed, so the same template and values always have the same result. It counts the bytes that
+lookups and filters touch, the items of lists, and the template's own characters, once per pass of a loop.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,74 +12,82 @@ from liquid.exceptions import UndefinedError
 from liquid.token import Token
 from liquid.utils import ReadOnlyChainMap
 
-from vaultsync.render.liquid.filters import Binary, Refusal
+from vaultsync.render.liquid.filters import Binary, ValueFreeError
 
-BUDGET: Final = 8 * 1024 * 1024
-"""In bytes touched."""
+MAX_COST: Final = 8 * 1024 * 1024
+"""In bytes touched, by all templates of one target together."""
 
-_CHARACTER: Final = 16
-"""How many bytes weigh as much as one character of a template that is gone through."""
+_CHARACTER_COST: Final = 16
+"""In bytes: the cost of one pass over a character of a template."""
 
-_ITEM: Final = 16
-"""How many bytes weigh as much as one item of a list."""
+_ITEM_COST: Final = 16
+"""In bytes: the cost of one item of a list."""
 
 _ABSENT: Final = object()
 
 
-class Meter:
-    """Counts what may still be spent, for all templates of one target together."""
+class Budget:
+    """What may still be spent, for all templates of one target together."""
 
-    def __init__(self, budget: int = BUDGET) -> None:
-        self._left = budget
+    def __init__(self, cost: int = MAX_COST) -> None:
+        self._left = cost
 
-    def read(self, value: object) -> None:
-        """Count a value that is looked up or made."""
+    def charge_value(self, value: object) -> None:
+        """Charge for a value that is looked up or created.
+
+        Raises:
+            ValueFreeError: The budget is spent.
+        """
         match value:
             case str() | Binary():
-                self._spend(len(value))
+                self._charge(len(value))
             case list() | dict():
-                self._spend(_ITEM * len(value))
+                self._charge(_ITEM_COST * len(value))
 
-    def pass_through(self, characters: int) -> None:
-        """Count a part of a template that is gone through once."""
-        self._spend(_CHARACTER * characters)
+    def charge_pass(self, characters: int) -> None:
+        """Charge for one pass over a part of a template.
 
-    def _spend(self, cost: int) -> None:
+        Raises:
+            ValueFreeError: The budget is spent.
+        """
+        self._charge(_CHARACTER_COST * characters)
+
+    def _charge(self, cost: int) -> None:
         self._left -= cost
         if self._left < 0:
-            raise Refusal("this takes more work than all templates of a target together may; look at the loops")
+            raise ValueFreeError("this takes more work than all templates of a target together may; check the loops")
 
 
 class Context(RenderContext):
-    """Finds names, every one of which must be there, and counts what is touched."""
+    """Resolves names, all of which must exist, and charges for what is touched."""
 
-    __slots__ = ("meter",)
+    __slots__ = ("budget",)
 
-    def __init__(self, template: BoundTemplate, values: Mapping[str, str | Binary], meter: Meter) -> None:
+    def __init__(self, template: BoundTemplate, values: Mapping[str, str | Binary], budget: Budget) -> None:
         super().__init__(template, globals={**values, "entries": dict(values)})
-        self.scope = ReadOnlyChainMap(self.locals, self.globals)  # the library's own holds now and today as well
-        self.meter = meter
+        self.scope = ReadOnlyChainMap(self.locals, self.globals)  # the library's own has now and today, too
+        self.budget = budget
 
     def get(self, path: list[object], *, token: Token | None, default: object = _ABSENT) -> object:
-        """Follow a path of names.
+        """Return what is at a path of names.
 
         Raises:
-            UndefinedError: There is no such thing. The library would put it off, and let comparisons pass.
-            Refusal: The meter has run out.
+            UndefinedError: A name does not exist. The library would postpone the error, and comparisons would pass.
+            ValueFreeError: The budget is spent.
         """
         found = super().get(path, token=token, default=default)
         if found is _ABSENT:
             raise UndefinedError("", token=token)
-        self.meter.read(found)
+        self.budget.charge_value(found)
         return found
 
     def filter(self, name: str, token: Token | None) -> Callable[..., object]:
-        """Give a filter that counts what it makes."""
+        """Return a filter that charges for its result."""
         apply = super().filter(name, token)
 
-        def metered(*values: object) -> object:
+        def charged(*values: object) -> object:
             result = apply(*values)
-            self.meter.read(result)
+            self.budget.charge_value(result)
             return result
 
-        return metered
+        return charged

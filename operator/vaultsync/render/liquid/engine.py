@@ -1,6 +1,6 @@
-"""python-liquid at its strictest: reads a template, fills in values, and says what is wrong without any of them.
+"""python-liquid in its strict mode: parses a template, renders it with values, and reports errors without any value.
 
-Nothing here reads a clock, a file or another template, and every template ends soon: see `context.py`.
+Nothing here reads a clock, a file or another template, and the cost of a template is bounded: see `context.py`.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -13,59 +13,61 @@ from liquid.ast import Node
 from liquid.builtin.expressions import FilteredExpression, KeywordArgument
 from liquid.builtin.expressions.filtered import Filter
 from liquid.builtin.expressions.primitive import RangeLiteral
-from liquid.exceptions import LiquidError, LiquidSyntaxError, OutputStreamLimitError, UndefinedError
+from liquid.exceptions import BlockNestingError, LiquidError, LiquidSyntaxError, OutputStreamLimitError, UndefinedError
 from liquid.expression import Expression
 from liquid.output import LimitedStringIO
 from liquid.token import Token
 
-from vaultsync.render.liquid.context import Context, Meter
-from vaultsync.render.liquid.filters import FILTERS, Binary, Refusal
+from vaultsync.render.liquid.context import Budget, Context
+from vaultsync.render.liquid.filters import FILTERS, Binary, ValueFreeError
 from vaultsync.render.liquid.lexer import tokenize
 from vaultsync.render.liquid.tags import TAGS
 
 MAX_OUTPUT: Final = 1024 * 1024
-"""In bytes: more than a Secret could hold is not worth writing."""
+"""In bytes: no more than a Secret can hold."""
+
+MAX_BLOCKS: Final = 30
+"""Levels of if, unless, for and capture inside each other."""
 
 _LINE_END: Final = "\n"
 
 Result = TypeVar("Result")
 
 
-class Broken(Exception):
-    """Where a template is wrong, and how: a text that goes after its name, and holds nothing of any value."""
+class TemplateError(Exception):
+    """Where a template is wrong, and how: the text follows the template's name, and holds nothing of any value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A template that was read."""
+    """A parsed template."""
 
     source: str
     tree: BoundTemplate
 
-    def render(self, values: Mapping[str, str | Binary], meter: Meter) -> bytes:
-        """Fill in the values, by their names and as `entries`.
+    def render(self, values: Mapping[str, str | Binary], budget: Budget) -> bytes:
+        """Render the template with values, available by their names and as `entries`.
 
         Raises:
-            Broken: It cannot be done with these values, or would cost too much.
+            TemplateError: It fails with these values, or would cost too much.
         """
 
         def rendered() -> bytes:
-            meter.pass_through(len(self.source))
+            budget.charge_pass(len(self.source))
             buffer = LimitedStringIO(limit=MAX_OUTPUT)
-            self.tree.render_with_context(Context(self.tree, values, meter), buffer)
+            self.tree.render_with_context(Context(self.tree, values, budget), buffer)
             return buffer.getvalue().encode()
 
-        return _guarded(self.source, rendered, _trouble)
+        return _guarded(self.source, rendered, _render_problem)
 
 
 def parse(source: str) -> Template:
-    """Read a template.
+    """Parse a template.
 
     Raises:
-        Broken: It is none, or uses something that is not there.
+        TemplateError: It is not valid, or uses something that does not exist.
     """
-    # The library's own words will do: there are no values yet that they could hold.
-    tree = _guarded(source, lambda: _inspected(_Environment().from_string(source)), lambda error: str(error.message))
+    tree = _guarded(source, lambda: _inspected(_Environment().from_string(source)), _parse_problem)
     return Template(source, tree)
 
 
@@ -73,38 +75,46 @@ def _guarded(source: str, work: Callable[[], Result], explain: Callable[[LiquidE
     try:
         return work()
     except LiquidError as error:
-        broken = Broken(f"{_place(source, error.token)}: {explain(error)}")
-    except Exception:  # noqa: BLE001  whatever the library did not foresee: its text may hold a value
-        broken = Broken(": this cannot be rendered")
-    # Not inside the handlers: the errors would come along as context, and may know a value.
-    raise broken
+        problem = f"{_place(source, error.token)}: {explain(error)}"
+    except Exception:  # noqa: BLE001  an error that the library did not expect: its text may hold a value
+        problem = ": this cannot be rendered"
+    # Not inside the handlers: the errors would be the context, and may hold a value.
+    raise TemplateError(problem)
 
 
 def _place(source: str, token: Token | None) -> str:
-    """Tell line and column, from 1, if they are known."""
+    """Return line and column, from 1, if they are known."""
     if token is None or token.start_index < 0:
         return ""
     before = source[: token.start_index]
     return f", line {before.count(_LINE_END) + 1}, column {len(before) - before.rfind(_LINE_END)}"
 
 
-def _trouble(error: LiquidError) -> str:
-    """Say what went wrong while values were filled in: in our words, for the library's may hold a value."""
+def _parse_problem(error: LiquidError) -> str:
+    """Describe an error of the parser; the library's text is safe, since there are no values yet."""
+    if isinstance(error, BlockNestingError):
+        return f"blocks nest deeper than {MAX_BLOCKS} levels; use fewer blocks inside each other"
+    return str(error.message)
+
+
+def _render_problem(error: LiquidError) -> str:
+    """Describe an error of rendering in a text of our own: the library's may hold a value."""
     match error:
-        case Refusal():
-            return error.trouble
+        case ValueFreeError():
+            return error.problem
         case UndefinedError():
-            return "no entry has this name; where one may be missing, add | default: ''"
+            return "no entry has this name; if it may be missing, add | default: ''"
         case OutputStreamLimitError():
             return f"more than {MAX_OUTPUT} bytes would be written"
         case LiquidSyntaxError() if type(error) is LiquidSyntaxError:
-            return "there is no loop here to break or continue"
+            return "break and continue need a loop around them"
         case _:
-            return "this cannot be done with what the entries hold"
+            return "this does not work with what the entries hold"
 
 
 class _Environment(Environment):
     output_stream_limit = MAX_OUTPUT
+    block_nesting_limit = MAX_BLOCKS
 
     def __init__(self) -> None:
         super().__init__(tolerance=Mode.STRICT, undefined=StrictUndefined, strict_filters=True)
@@ -120,7 +130,7 @@ class _Environment(Environment):
 
 
 class _Optional(Expression):
-    """A name that may be missing, since `default` follows."""
+    """A name that may be missing, because `default` follows."""
 
     __slots__ = ("_name",)
 
@@ -139,11 +149,11 @@ class _Optional(Expression):
 
 
 def _inspected(template: BoundTemplate) -> BoundTemplate:
-    """Refuse what the parser takes and we don't have; let a name be missing where `default` follows."""
+    """Refuse what the parser accepts and we do not support; allow a missing name where `default` follows."""
     for expression in _expressions(template.nodes, RenderContext(template)):
         if isinstance(expression, RangeLiteral):
-            trouble = "there are no ranges; a loop goes over entries, or over what split makes"
-            raise Refusal(trouble, token=expression.token)
+            problem = "ranges are not supported; loop over entries, or over the result of split"
+            raise ValueFreeError(problem, token=expression.token)
         if isinstance(expression, FilteredExpression) and expression.filters:
             for used in expression.filters:
                 _check_filter(used)
@@ -155,15 +165,15 @@ def _inspected(template: BoundTemplate) -> BoundTemplate:
 def _check_filter(used: Filter) -> None:
     function = FILTERS.get(used.name)
     if function is None:
-        raise Refusal(f"there is no filter {used.name}; there are {', '.join(FILTERS)}", token=used.token)
+        raise ValueFreeError(f"there is no filter {used.name}; use one of {', '.join(FILTERS)}", token=used.token)
     try:
         signature(function).bind(None, *used.args)
     except TypeError:
-        takes = False
+        accepted = False
     else:
-        takes = not any(isinstance(argument, KeywordArgument) for argument in used.args)
-    if not takes:
-        raise Refusal(f"{used.name} does not take these arguments", token=used.token)
+        accepted = not any(isinstance(argument, KeywordArgument) for argument in used.args)
+    if not accepted:
+        raise ValueFreeError(f"{used.name} does not accept these arguments", token=used.token)
 
 
 def _expressions(nodes: Iterable[Node], context: RenderContext) -> Iterator[Expression]:

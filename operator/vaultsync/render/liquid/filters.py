@@ -1,4 +1,4 @@
-"""The filters that a template may use, each a pure function of texts; whatever is not text is refused, and said so."""
+"""The filters that a template may use, each a pure function of texts; they refuse what is not text."""
 
 import base64
 import json
@@ -10,22 +10,22 @@ from liquid.exceptions import FilterArgumentError
 from liquid.token import Token
 
 MAX_TEXT: Final = 1024 * 1024
-"""In characters, of what a filter may make: no more than a Secret could hold."""
+"""In characters, of a filter's result: no more than a Secret can hold."""
 
 MAX_PARTS: Final = 10_000
-"""Into how many parts a text may be split."""
+"""Of a text that is split."""
 
 
-class Refusal(FilterArgumentError):
-    """Why a template cannot go on, in words of ours, which hold nothing of any value."""
+class ValueFreeError(FilterArgumentError):
+    """Why a template cannot be rendered, in a text that holds nothing of any value."""
 
-    def __init__(self, trouble: str, *, token: Token | None = None) -> None:
-        super().__init__(trouble, token=token)
-        self.trouble = trouble
+    def __init__(self, problem: str, *, token: Token | None = None) -> None:
+        super().__init__(problem, token=token)
+        self.problem = problem
 
 
 class Binary:
-    """Bytes that are no text: nothing can be made of them but base64."""
+    """Bytes that are not UTF-8: only `b64encode` accepts them."""
 
     __slots__ = ("content",)
 
@@ -36,11 +36,11 @@ class Binary:
         return len(self.content)
 
     def __str__(self) -> str:
-        raise Refusal("a value that is not text can only be taken by b64encode")
+        raise ValueFreeError("a value that is not text can only be used with b64encode")
 
 
 def text_or_binary(content: bytes) -> str | Binary:
-    """Read bytes as UTF-8 where they are."""
+    """Return bytes as text if they are UTF-8."""
     try:
         return content.decode()
     except UnicodeDecodeError:
@@ -48,10 +48,10 @@ def text_or_binary(content: bytes) -> str | Binary:
 
 
 def text_of(value: object) -> str:
-    """Give the text of a text, a number or a truth.
+    """Return the text of a string, a number or a boolean.
 
     Raises:
-        Refusal: It is something else.
+        ValueFreeError: It is something else.
     """
     match value:
         case str():
@@ -61,7 +61,7 @@ def text_of(value: object) -> str:
         case int() | float() | Binary():
             return str(value)
         case _:
-            raise Refusal("text is needed here, and this is a list, all entries or nothing")
+            raise ValueFreeError("text is needed here; this is a list, all entries or nothing")
 
 
 def _b64encode(value: object) -> str:
@@ -76,12 +76,12 @@ def _b64decode(value: object) -> str | Binary:
     except ValueError:
         content = None
     if content is None:
-        raise Refusal("b64decode got something that is no base64")
+        raise ValueFreeError("the input of b64decode is not base64")
     return text_or_binary(content)
 
 
 def _url_encode(value: object) -> str:
-    """Encode all but letters, digits and -._~, a space as %20: right in every part of a URL."""
+    """Encode everything except letters, digits and -._~, a space as %20: safe in every part of a URL."""
     return quote(text_of(value), safe="")
 
 
@@ -102,7 +102,7 @@ def _for_json(value: object) -> object:
 
 
 def _default(value: object, fallback: object = "") -> object:
-    """Take another value where there is none, or an empty one; the engine lets a missing name come here as None."""
+    """Return the fallback for a missing or empty value; the engine passes None for a missing name."""
     return fallback if value is None or value is False or value in ("", []) else value
 
 
@@ -127,25 +127,25 @@ def _prepend(value: object, beginning: object) -> str:
 
 
 def _replace(value: object, old: object, new: object = "") -> str:
-    text, sought, other = text_of(value), text_of(old), text_of(new)
-    if not sought:
-        raise Refusal("replace needs a text to look for")
-    _refuse_long(len(text) + text.count(sought) * (len(other) - len(sought)))
-    return text.replace(sought, other)
+    text, before, after = text_of(value), text_of(old), text_of(new)
+    if not before:
+        raise ValueFreeError("replace needs a text to search for")
+    _check_length(len(text) + text.count(before) * (len(after) - len(before)))
+    return text.replace(before, after)
 
 
 def _split(value: object, separator: object) -> list[str]:
     text, between = text_of(value), text_of(separator)
     if not between:
-        raise Refusal("split needs a separator")
+        raise ValueFreeError("split needs a separator")
     if text.count(between) >= MAX_PARTS:
-        raise Refusal(f"split may make {MAX_PARTS} parts, and would make more")
+        raise ValueFreeError(f"split may return {MAX_PARTS} parts, and this would be more")
     return text.split(between)
 
 
 def _join(value: object, separator: object = " ") -> str:
     parts, between = [text_of(part) for part in _list(value)], text_of(separator)
-    _refuse_long(sum(map(len, parts)) + len(parts) * len(between))
+    _check_length(sum(map(len, parts)) + len(parts) * len(between))
     return between.join(parts)
 
 
@@ -159,13 +159,13 @@ def _last(value: object) -> str:
 
 def _list(value: object) -> list[Any]:
     if not isinstance(value, list):
-        raise Refusal("a list is needed here, as split makes it")
+        raise ValueFreeError("a list is needed here, as from split")
     return value
 
 
-def _refuse_long(length: int) -> None:
+def _check_length(length: int) -> None:
     if length > MAX_TEXT:
-        raise Refusal(f"a text may have {MAX_TEXT} characters, and this one would have more")
+        raise ValueFreeError(f"a text may have {MAX_TEXT} characters, and this would be more")
 
 
 FILTERS: Final[Mapping[str, Callable[..., object]]] = {
@@ -185,4 +185,4 @@ FILTERS: Final[Mapping[str, Callable[..., object]]] = {
     "upcase": _upcase,
     "url_encode": _url_encode,
 }
-"""By the name that a template uses."""
+"""By their names in templates."""

@@ -1,6 +1,7 @@
-"""A template's text as tokens for python-liquid's parser, in time proportional to its length; knows no tag but raw.
+"""Splits a template into tokens for python-liquid's parser, in linear time; knows no tag but raw.
 
-The library's own lexer consists of regular expressions that take quadratic time on long runs of spaces.
+The library's own lexer uses regular expressions that take quadratic time on long runs of spaces. Its parser recurses
+with each bracket and operator of an expression, so their number is bounded here, before it runs.
 """
 
 import re
@@ -11,19 +12,25 @@ from liquid.exceptions import LiquidSyntaxError
 from liquid.token import TOKEN_CONTENT, TOKEN_EXPRESSION, TOKEN_OUTPUT, TOKEN_TAG, Token
 
 MAX_TAG: Final = 1000
-"""In characters, from braces to braces: what the library does with one of them takes quadratic time, too."""
+"""In characters, from braces to braces: the library takes quadratic time for one of them, too."""
+
+MAX_NESTING: Final = 64
+"""Brackets and operators in one expression: each may be one more level."""
 
 _OPENING: Final = re.compile(r"\{[{%]-?")
 _NAME: Final = re.compile(r"\w*")
 _ENDRAW: Final = re.compile(r"\{%(-?)\s*endraw\s*(-?)%\}")
+_NESTING: Final = re.compile(r"[\[(]|[=!<>]{1,2}|(?<![^\W\d])(?:and|or|not|contains)\b")
+"""What makes the parser recurse. Strings are not skipped: the library's rules for where they end are intricate."""
+
 _CLOSING: Final = {"{{": "}}", "{%": "%}"}
 
 
 def tokenize(source: str) -> Iterator[Token]:
-    """Split a template into plain text, outputs and tags. A hyphen inside of the braces takes the white space beside.
+    """Split a template into plain text, outputs and tags; a hyphen inside braces strips the white space next to them.
 
     Raises:
-        LiquidSyntaxError: A brace is not closed, or what it opens is too long.
+        LiquidSyntaxError: A brace is not closed, or what it opens is too long or nests too deeply.
     """
     at, strip = 0, False
     while (opening := _OPENING.search(source, at)) is not None:
@@ -47,13 +54,23 @@ def tokenize(source: str) -> Iterator[Token]:
 
 
 def _inner(source: str, opening: re.Match[str]) -> tuple[str, int]:
-    """Find what is between the braces, and where the closing ones end."""
+    """Return the text between the braces, and where the closing braces end."""
     closing = _CLOSING[opening[0][:2]]
     found = source.find(closing, opening.end(), opening.start() + MAX_TAG)
     if found == -1:
-        trouble = f"expected {closing!r} within {MAX_TAG} characters"
-        raise LiquidSyntaxError(trouble, token=Token(TOKEN_TAG, opening[0], opening.start(), source))
-    return source[opening.end() : found], found + len(closing)
+        raise _error(f"expected {closing!r} within {MAX_TAG} characters", source, opening)
+    inner = source[opening.end() : found]
+    if len(_NESTING.findall(inner)) > MAX_NESTING:
+        raise _error(
+            f"more than {MAX_NESTING} brackets and operators; split the expression with assign or nested if",
+            source,
+            opening,
+        )
+    return inner, found + len(closing)
+
+
+def _error(problem: str, source: str, opening: re.Match[str]) -> LiquidSyntaxError:
+    return LiquidSyntaxError(problem, token=Token(TOKEN_TAG, opening[0], opening.start(), source))
 
 
 def _content(source: str, begin: int, end: int, *, left: bool, right: bool) -> Iterator[Token]:
@@ -66,7 +83,7 @@ def _content(source: str, begin: int, end: int, *, left: bool, right: bool) -> I
 
 def _tag(source: str, inner: str, begin: int) -> Iterator[Token]:
     name = _NAME.match(inner)
-    assert name is not None  # it matches nothing, too
+    assert name is not None  # it also matches the empty string
     yield Token(TOKEN_TAG, name[0], begin, source)
     expression = inner[name.end() :].lstrip()
     if expression:

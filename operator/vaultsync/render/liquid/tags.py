@@ -1,7 +1,7 @@
-"""The tags that are left of the language: outputs, if, unless, for, assign and capture; raw is the lexer's.
+"""The tags that templates may use: outputs, if, unless, for, assign and capture; raw is in the lexer.
 
-Missing on purpose: whatever reaches for files or other templates, `case`, which writes a branch once for each match,
-and all that the others do as well.
+Left out on purpose: tags that read files or other templates, `case`, which renders a branch once per match, and tags
+that duplicate others.
 """
 
 from typing import Final, TextIO
@@ -23,11 +23,11 @@ from liquid.tag import Tag
 from liquid.token import Token
 
 from vaultsync.render.liquid.context import Context
-from vaultsync.render.liquid.filters import Refusal, text_of
+from vaultsync.render.liquid.filters import ValueFreeError, text_of
 
 
 class _Placed(Tag):
-    """Knows where it is when the library does not: where something ends too soon."""
+    """Adds its position to errors that have none, such as an unexpected end."""
 
     def get_node(self, stream: TokenStream) -> Node:
         token = stream.current
@@ -40,7 +40,7 @@ class _Placed(Tag):
 
 
 class _OutputNode(OutputNode):
-    """Writes texts, and refuses what else the library would write in Python's own notation."""
+    """Writes texts, and refuses what the library would write as Python's `repr`."""
 
     __slots__ = ()
 
@@ -48,8 +48,8 @@ class _OutputNode(OutputNode):
         value = self.expression.evaluate(context)
         try:
             text = text_of(value)
-        except Refusal as refusal:
-            refusal.token = self.token
+        except ValueFreeError as error:
+            error.token = self.token
             raise
         return buffer.write(text)
 
@@ -59,7 +59,7 @@ class _Output(_Placed, Output):
 
 
 class _Body(BlockNode):
-    """What a loop goes through: it costs its length each time."""
+    """The body of a loop: each pass costs its length."""
 
     __slots__ = ("_length",)
 
@@ -69,7 +69,7 @@ class _Body(BlockNode):
 
     def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
         assert isinstance(context, Context)
-        context.meter.pass_through(self._length)
+        context.budget.charge_pass(self._length)
         return super().render_to_output(context, buffer)
 
 
@@ -79,7 +79,7 @@ class _ForNode(ForNode):
     def __init__(
         self, token: Token, expression: LoopExpression, block: BlockNode, default: BlockNode | None = None
     ) -> None:
-        # The block's token is that of the tag which ends it.
+        # The block's token is that of the tag that ends it.
         super().__init__(token, expression, _Body(block, block.token.start_index - token.start_index), default)
 
 

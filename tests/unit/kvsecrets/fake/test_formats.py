@@ -74,6 +74,7 @@ def test_a_marker_is_decoded_from_its_token(marker: str) -> None:
     assert decode_marker(encode_marker(marker)) == marker
 
 
+@pytest.mark.slow
 @given(st.text())
 def test_any_text_is_decoded_or_rejected(token: str) -> None:
     with suppress(VaultRefused):

@@ -30,7 +30,7 @@ def _empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-async def test_no_way_asks_a_person_or_a_developers_tool() -> None:
+async def test_no_credential_is_interactive_or_of_a_developer_tool() -> None:
     assert await ways() == ["EnvironmentCredential", "ManagedIdentityCredential"]
 
 
@@ -42,14 +42,14 @@ async def test_a_pod_with_workload_identity_uses_it_before_the_nodes_identity(mo
 
 
 class Credential:
-    """Gives a token, or refuses."""
+    """Returns a token, or raises."""
 
     def __init__(self, *, refuses: bool = False) -> None:
         self.refuses = refuses
-        self.asked: list[tuple[tuple[str, ...], TokenRequestOptions | None]] = []
+        self.requested: list[tuple[tuple[str, ...], TokenRequestOptions | None]] = []
 
     async def get_token_info(self, *scopes: str, options: TokenRequestOptions | None = None) -> AccessTokenInfo:
-        self.asked.append((scopes, options))
+        self.requested.append((scopes, options))
         if self.refuses:
             raise PermissionError("no")
         return AccessTokenInfo("a token", 4_000_000_000)
@@ -68,13 +68,13 @@ class Tally:
     """How logins ended."""
 
     def __init__(self) -> None:
-        self.issued: list[bool] = []
+        self.results: list[str] = []
 
-    def login(self, *, issued: bool) -> None:
-        self.issued.append(issued)
+    def login(self, result: str) -> None:
+        self.results.append(result)
 
 
-async def test_a_login_is_passed_on_and_counted() -> None:
+async def test_a_token_is_returned_and_counted() -> None:
     credential, tally = Credential(), Tally()
 
     token = await InstrumentedCredential(credential, count=tally.login).get_token_info(
@@ -82,14 +82,14 @@ async def test_a_login_is_passed_on_and_counted() -> None:
     )
 
     assert token.token == "a token"
-    assert credential.asked == [(("scope",), {"enable_cae": True})]
-    assert tally.issued == [True]
+    assert credential.requested == [(("scope",), {"enable_cae": True})]
+    assert tally.results == ["issued"]
 
 
-async def test_a_refused_login_is_passed_on_and_counted() -> None:
+async def test_a_failed_login_is_raised_and_counted() -> None:
     tally = Tally()
 
     with pytest.raises(PermissionError):
         await InstrumentedCredential(Credential(refuses=True), count=tally.login).get_token_info("scope")
 
-    assert tally.issued == [False]
+    assert tally.results == ["refused"]

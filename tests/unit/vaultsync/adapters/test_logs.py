@@ -70,7 +70,7 @@ def test_a_message_of_several_lines_becomes_one_and_no_escape_sequence_gets_thro
 
 
 @pytest.mark.parametrize("as_json", [False, True])
-def test_of_an_error_that_another_library_logs_its_type_and_place_are_told_and_not_its_text(as_json: bool) -> None:
+def test_another_librarys_exception_is_logged_by_type_and_location_only(as_json: bool) -> None:
     stream = logged(as_json=as_json)
 
     try:
@@ -85,7 +85,7 @@ def test_of_an_error_that_another_library_logs_its_type_and_place_are_told_and_n
     assert "a password" not in line
 
 
-def test_loggers_that_print_requests_stay_quiet_at_debug() -> None:
+def test_loggers_that_log_requests_stay_at_warning() -> None:
     stream = logged(as_json=False, level="debug")
 
     for name in QUIET:

@@ -1,4 +1,4 @@
-"""A server's certificate whose files somebody renews, shaken hands with in memory."""
+"""The server's certificate follows its files; TLS handshakes are made in memory."""
 
 import asyncio
 import logging
@@ -13,7 +13,7 @@ from vaultsync.adapters.server_certificate import ServerCertificate
 
 
 class Files:
-    """The files, as somebody renews them."""
+    """The files of a certificate that is renewed."""
 
     def __init__(self, folder: Path) -> None:
         self.cert = folder / "tls.crt"
@@ -21,7 +21,7 @@ class Files:
         self.authority = trustme.CA()
 
     def renew(self) -> bytes:
-        """Write a new certificate and its key; gives the certificate."""
+        """Write a new certificate and its key; returns the certificate."""
         issued = self.authority.issue_cert("vaultsync.test")
         (certificate, *_) = issued.cert_chain_pems
         certificate.write_to_path(self.cert)
@@ -34,8 +34,8 @@ def files(tmp_path: Path) -> Files:
     return Files(tmp_path)
 
 
-def shown_by(server: ssl.SSLContext, authority: trustme.CA) -> bytes | None:
-    """The certificate that a server shows to a new client."""
+def served_by(server: ssl.SSLContext, authority: trustme.CA) -> bytes | None:
+    """The certificate that a server sends to a new client."""
     client = ssl.create_default_context()
     authority.configure_trust(client)
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -49,36 +49,36 @@ def shown_by(server: ssl.SSLContext, authority: trustme.CA) -> bytes | None:
     return ours.getpeercert(binary_form=True)
 
 
-def test_the_certificate_of_the_files_is_shown(files: Files) -> None:
+def test_the_certificate_of_the_files_is_served(files: Files) -> None:
     issued = files.renew()
 
     certificate = ServerCertificate(files.cert, files.key)
 
-    assert shown_by(certificate.context, files.authority) == issued
+    assert served_by(certificate.context, files.authority) == issued
 
 
-def test_a_renewed_one_is_shown_to_new_clients(files: Files) -> None:
+def test_a_renewed_certificate_is_served_to_new_clients(files: Files) -> None:
     files.renew()
     certificate = ServerCertificate(files.cert, files.key)
     renewed = files.renew()
 
-    certificate.renew()
+    certificate.reload()
 
-    assert shown_by(certificate.context, files.authority) == renewed
+    assert served_by(certificate.context, files.authority) == renewed
 
 
-def test_files_that_did_not_change_are_not_loaded_again(files: Files, caplog: pytest.LogCaptureFixture) -> None:
+def test_unchanged_files_are_not_reloaded(files: Files, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     files.renew()
     certificate = ServerCertificate(files.cert, files.key)
 
-    certificate.renew()
+    certificate.reload()
 
     assert caplog.records == []
 
 
 @pytest.mark.parametrize("broken", ["cert", "key"])
-def test_files_that_cannot_be_used_are_an_error_that_every_caller_knows(files: Files, broken: str) -> None:
+def test_files_that_cannot_be_used_are_an_os_error(files: Files, broken: str) -> None:
     files.renew()
     getattr(files, broken).write_text("no PEM")
 
@@ -86,7 +86,7 @@ def test_files_that_cannot_be_used_are_an_error_that_every_caller_knows(files: F
         ServerCertificate(files.cert, files.key)
 
 
-async def test_a_renewal_that_goes_wrong_leaves_the_old_one_and_the_next_one_counts(
+async def test_after_a_failed_reload_the_old_certificate_stays_until_the_next_renewal(
     files: Files, caplog: pytest.LogCaptureFixture
 ) -> None:
     old = files.renew()
@@ -100,12 +100,12 @@ async def test_a_renewal_that_goes_wrong_leaves_the_old_one_and_the_next_one_cou
     files.cert.write_text("half a file")
     moments.put_nowait(None)
     await settle()
-    assert shown_by(certificate.context, files.authority) == old
-    assert [record.getMessage() for record in caplog.records] == ["certificate not renewed"]
+    assert served_by(certificate.context, files.authority) == old
+    assert [record.getMessage() for record in caplog.records] == ["certificate not reloaded"]
 
     renewed = files.renew()
     moments.put_nowait(None)
     await settle()
     task.cancel()
 
-    assert shown_by(certificate.context, files.authority) == renewed
+    assert served_by(certificate.context, files.authority) == renewed

@@ -1,4 +1,4 @@
-"""A rule's two faces: what pydantic enforces and what the schema carries."""
+"""Rules: enforced by pydantic and written to the schema."""
 
 from typing import Annotated
 
@@ -12,26 +12,26 @@ LOWER = matching(Pattern("[a-z{}]*"), "must be in lower case, as in {this}")
 WORD: TypeAdapter[str] = TypeAdapter(Annotated[str, SHORT, LOWER])
 
 
-def test_a_value_that_holds_passes_unchanged() -> None:
+def test_a_valid_value_is_unchanged() -> None:
     assert WORD.validate_python("abc") == "abc"
 
 
-@pytest.mark.parametrize(("text", "told"), [("abcd", SHORT.message), ("ABC", LOWER.message)])
-def test_a_broken_rule_is_told_in_its_own_sentence_and_nothing_else(text: str, told: str) -> None:
-    with pytest.raises(ValidationError) as refused:
+@pytest.mark.parametrize(("text", "message"), [("abcd", SHORT.message), ("ABC", LOWER.message)])
+def test_a_violated_rule_reports_its_message_only(text: str, message: str) -> None:
+    with pytest.raises(ValidationError) as error:
         WORD.validate_python(text)
 
-    assert [(error["type"], error["msg"]) for error in refused.value.errors()] == [(RULE, told)]
+    assert [(each["type"], each["msg"]) for each in error.value.errors()] == [(RULE, message)]
 
 
-def test_a_rule_is_asked_only_of_values_of_the_right_type() -> None:
-    with pytest.raises(ValidationError) as refused:
+def test_a_rule_is_evaluated_only_for_values_of_the_right_type() -> None:
+    with pytest.raises(ValidationError) as error:
         WORD.validate_python(7)
 
-    assert [error["type"] for error in refused.value.errors()] == ["string_type"]
+    assert [each["type"] for each in error.value.errors()] == ["string_type"]
 
 
-def test_the_schema_carries_the_rules_in_the_order_of_the_annotations() -> None:
+def test_the_schema_has_the_rules_in_the_order_of_the_annotations() -> None:
     assert WORD.json_schema() == {
         "type": "string",
         VALIDATIONS: [
@@ -46,7 +46,7 @@ def test_the_schema_carries_the_rules_in_the_order_of_the_annotations() -> None:
     [("[a-z]+", "abc\n"), ("[a-z]+", "1abc"), ("a|b", "ab"), (r"\d+", "٣")],
     ids=["a newline at the end", "the end alone", "one of two", "a digit of another script"],
 )
-def test_a_pattern_means_the_whole_text_in_ascii(pattern: str, text: str) -> None:
+def test_a_pattern_matches_the_whole_text_in_ascii(pattern: str, text: str) -> None:
     assert not Pattern(pattern)(text)
 
 

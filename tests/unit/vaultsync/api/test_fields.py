@@ -1,4 +1,4 @@
-"""What the texts, maps and times of a spec become; what they refuse stands in the table of wrong manifests."""
+"""How the texts, maps, durations and times of a spec are read; what they reject is in `tests/manifests.py`."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from vaultsync.api.fields import Labels, Moment, RefreshInterval, VaultUrl
+from vaultsync.api.fields import Labels, RefreshInterval, Timestamp, VaultUrl, format_duration, parse_duration
 
 URLS: TypeAdapter[str] = TypeAdapter(VaultUrl)
-MOMENTS: TypeAdapter[datetime] = TypeAdapter(Moment)
+TIMESTAMPS: TypeAdapter[datetime] = TypeAdapter(Timestamp)
 INTERVALS: TypeAdapter[timedelta] = TypeAdapter(RefreshInterval)
 LABELS: TypeAdapter[Any] = TypeAdapter(Labels)
 
@@ -34,38 +34,44 @@ def test_a_vault_has_one_url_however_it_is_written(written: str, kept: str) -> N
 
 
 @given(st.lists(PARTS, min_size=1, max_size=4), PORTS, st.sampled_from(["", "/"]))
-def test_a_vaults_one_url_is_accepted_and_stays_as_it_is(parts: list[str], port: int | None, end: str) -> None:
+def test_a_normalized_url_is_accepted_and_unchanged(parts: list[str], port: int | None, end: str) -> None:
     kept = URLS.validate_python(f"https://{'.'.join(parts)}{f':{port}' if port else ''}{end}")
 
     assert URLS.validate_python(kept) == kept
 
 
 @pytest.mark.parametrize("port", ["0", "08", "65536", "99999", "100000", ""])
-def test_a_port_that_is_none_is_refused(port: str) -> None:
+def test_an_invalid_port_is_rejected(port: str) -> None:
     with pytest.raises(ValidationError, match="must be the vault's URI"):
         URLS.validate_python(f"https://shop.vault.azure.net:{port}")
 
 
 @given(st.datetimes(timezones=st.sampled_from([UTC, timezone(timedelta(hours=9))])).filter(lambda m: 1 < m.year < 9999))
-def test_a_moment_is_utc_to_the_second_and_survives_the_wire(moment: datetime) -> None:
-    kept = MOMENTS.validate_python(moment)
+def test_a_timestamp_is_utc_to_the_second_and_survives_the_wire(moment: datetime) -> None:
+    kept = TIMESTAMPS.validate_python(moment)
 
     assert kept.tzinfo is UTC
     assert timedelta() <= moment - kept < timedelta(seconds=1)
-    assert MOMENTS.validate_python(MOMENTS.dump_python(kept, mode="json")) == kept
+    assert TIMESTAMPS.validate_python(TIMESTAMPS.dump_python(kept, mode="json")) == kept
 
 
-def test_a_moment_without_a_time_zone_is_refused() -> None:
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_a_time_that_is_out_of_range_in_utc_is_rejected(text: str) -> None:
+    with pytest.raises(ValidationError, match="between the years 1 and 9999"):
+        TIMESTAMPS.validate_python(text)
+
+
+def test_a_time_without_a_zone_is_rejected() -> None:
     with pytest.raises(ValidationError, match="timezone"):
-        MOMENTS.validate_python("2026-03-01T12:00:00")
+        TIMESTAMPS.validate_python("2026-03-01T12:00:00")
 
 
-def test_an_interval_is_written_as_people_write_it() -> None:
+def test_an_interval_is_dumped_in_the_notation_of_manifests() -> None:
     assert INTERVALS.dump_python(timedelta(minutes=90), mode="json") == "1h30m"
 
 
 @pytest.mark.parametrize("text", ["10s", "24h"])
-def test_the_bounds_of_an_interval_are_within(text: str) -> None:
+def test_the_bounds_of_an_interval_are_inclusive(text: str) -> None:
     INTERVALS.validate_python(text)
 
 
@@ -83,3 +89,29 @@ def test_a_keys_prefix_is_as_long_as_kubernetes_allows(length: int, allowed: boo
     else:
         with pytest.raises(ValidationError, match="each key must be a name"):
             LABELS.validate_python({key: "x"})
+
+
+@given(st.integers(0, 86_400 * 365))
+def test_a_formatted_duration_parses_to_itself(seconds: int) -> None:
+    duration = timedelta(seconds=seconds)
+
+    assert parse_duration(format_duration(duration)) == duration
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("30s", 30), ("2m", 120), ("1h30m", 5400), ("90m", 5400), ("0s", 0), ("1s1s", 2), ("007s", 7)],
+)
+def test_the_parts_of_a_duration_are_added(text: str, seconds: int) -> None:
+    assert parse_duration(text) == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("text", ["", "30", "s", "1.5h", "-5s", "1d", " 30s", "30s\n", "100000s", "1h1m1s1s", "٣s"])
+def test_other_texts_are_not_durations(text: str) -> None:
+    with pytest.raises(ValueError, match="such as 30s, 2m or 1h30m"):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(90, "1m30s"), (3600, "1h"), (86_400, "24h"), (0, "0s"), (3601, "1h1s")])
+def test_a_duration_is_formatted_without_zero_parts(seconds: int, text: str) -> None:
+    assert format_duration(timedelta(seconds=seconds)) == text

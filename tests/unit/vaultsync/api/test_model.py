@@ -1,8 +1,11 @@
-"""What all models have in common: names, what they read over, and how they refuse."""
+"""The base of all models: names, unknown fields, and errors."""
+
+from collections.abc import Mapping
 
 import pytest
+from pydantic import Field
 
-from vaultsync.api.model import InvalidSpec, Model
+from vaultsync.api.model import MAX_PATH, MAX_PROBLEMS, InvalidSpec, Model
 
 
 class Inner(Model):
@@ -15,20 +18,48 @@ class Outer(Model):
     """A whole."""
 
     parts: tuple[Inner, ...] = ()
+    sizes: Mapping[str, int] = Field(default_factory=dict)
 
 
 def test_fields_have_other_names_in_manifests() -> None:
     assert Outer.parse({"parts": [{"longName": 1}]}) == Outer(parts=(Inner(long_name=1),))
 
 
-def test_unknown_fields_are_read_over() -> None:
+def test_unknown_fields_are_ignored() -> None:
     assert Outer.parse({"tomorrow": 1}) == Outer()
 
 
-def test_a_refusal_names_the_place_and_shows_nothing_of_it() -> None:
-    with pytest.raises(InvalidSpec) as refused:
+def test_an_error_has_the_path_of_the_field_and_not_its_value() -> None:
+    with pytest.raises(InvalidSpec) as error:
         Outer.parse({"parts": [{"longName": 1}, {"longName": "Pa55w0rd!"}]})
 
-    assert str(refused.value).startswith("parts[1].longName: ")
-    assert "Pa55w0rd" not in str(refused.value)
-    assert refused.value.__context__ is None
+    assert str(error.value).startswith("parts[1].longName: ")
+    assert "Pa55w0rd" not in str(error.value)
+    assert error.value.__context__ is None
+
+
+def nested(depth: int) -> object:
+    """A list in a list in a list."""
+    value: object = "Pa55w0rd!"
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+def test_a_deeply_nested_value_is_an_error_of_its_field() -> None:
+    with pytest.raises(InvalidSpec, match=r"^parts\[0\]\.longName: Input should be a valid integer$"):
+        Outer.parse({"parts": [{"longName": nested(10_000)}], "unknown": nested(10_000)})
+
+
+def test_an_error_names_a_bounded_number_of_problems() -> None:
+    with pytest.raises(InvalidSpec, match=r"; and 980 more$") as error:
+        Outer.parse({"parts": [{}] * 1000})
+
+    assert str(error.value).count("Field required") == MAX_PROBLEMS
+
+
+def test_an_error_has_a_bounded_path() -> None:
+    with pytest.raises(InvalidSpec) as error:
+        Outer.parse({"sizes": {"a" * 10_000: "large"}})
+
+    assert len(str(error.value).partition("…: ")[0]) == MAX_PATH

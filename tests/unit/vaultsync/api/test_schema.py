@@ -1,4 +1,4 @@
-"""The CRD says what the models say, and its bytes depend on nothing else."""
+"""The CRD agrees with the models, and its bytes depend on nothing else."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -19,7 +19,7 @@ SCHEMA = jsonschema.Draft202012Validator(vault_secret_schema())
 
 
 def nodes(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every node of a structural schema, with its place."""
+    """Every node of a structural schema, with its path."""
     yield path, schema
     for name, child in schema.get("properties", {}).items():
         yield from nodes(child, f"{path}.{name}")
@@ -28,8 +28,8 @@ def nodes(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[st
             yield from nodes(schema[keyword], f"{path}[]")
 
 
-def broken_rules(document: dict[str, Any]) -> set[str]:
-    """The types of the errors that the model reports."""
+def error_types(document: dict[str, Any]) -> set[str]:
+    """The types of the errors that pydantic reports."""
     try:
         VaultSecret.model_validate(document, by_alias=True, by_name=False)
     except ValidationError as error:
@@ -38,30 +38,30 @@ def broken_rules(document: dict[str, Any]) -> set[str]:
 
 
 @given(specs())
-def test_what_the_model_accepts_the_schema_accepts(spec: object) -> None:
+def test_the_schema_accepts_every_spec_that_the_model_accepts(spec: object) -> None:
     document = as_stored(manifest(spec))
 
-    if not broken_rules(document):
+    if not error_types(document):
         SCHEMA.validate(document)
 
 
 @given(specs())
-def test_what_the_schema_accepts_breaks_at_most_our_own_rules(spec: object) -> None:
+def test_a_spec_that_the_schema_accepts_can_only_violate_rules(spec: object) -> None:
     document = as_stored(manifest(spec))
 
     if SCHEMA.is_valid(document):
-        assert broken_rules(document) <= {RULE}
+        assert error_types(document) <= {RULE}
 
 
 @pytest.mark.parametrize("spec", RIGHT.values(), ids=RIGHT)
-def test_the_schema_accepts_what_is_right(spec: object) -> None:
+def test_the_schema_accepts_a_valid_spec(spec: object) -> None:
     SCHEMA.validate(manifest(spec))
 
 
 @pytest.mark.parametrize("wrong", WRONG, ids=str)
-def test_what_is_wrong_breaks_either_the_structure_or_a_rule_with_a_sentence(wrong: Wrong) -> None:
+def test_an_invalid_spec_violates_the_structure_or_a_rule(wrong: Wrong) -> None:
     document = as_stored(manifest(wrong.spec))
-    unique = wrong.what not in {"one key twice", "one workload twice"}  # JSON Schema has no lists that are maps
+    unique = wrong.what not in {"one key twice", "one workload twice"}  # JSON Schema has no map lists
 
     assert SCHEMA.is_valid(document) is not (wrong.structural and unique)
     with pytest.raises(InvalidSpec):
@@ -69,7 +69,7 @@ def test_what_is_wrong_breaks_either_the_structure_or_a_rule_with_a_sentence(wro
 
 
 def test_every_field_is_described() -> None:
-    silent = {
+    undescribed = {
         path
         for path, node in nodes(vault_secret_schema())
         if "description" not in node
@@ -77,17 +77,17 @@ def test_every_field_is_described() -> None:
         and not path.endswith(("labels[]", "annotations[]", "template[]", "tags[]"))
     }
 
-    assert silent == set()
+    assert undescribed == set()
 
 
-def test_every_rule_has_a_sentence() -> None:
+def test_every_rule_has_a_message() -> None:
     rules = [rule for _, node in nodes(vault_secret_schema()) for rule in node.get(VALIDATIONS, ())]
 
     assert len(rules) > 15
     assert all(rule["rule"] and rule["message"] for rule in rules)
 
 
-def test_defaults_are_filled_in_for_the_spec_alone_and_never_inside_lists() -> None:
+def test_only_the_spec_has_defaults_and_never_inside_lists() -> None:
     defaults = {path: node["default"] for path, node in nodes(vault_secret_schema()) if "default" in node}
 
     assert defaults == {
@@ -105,23 +105,27 @@ def test_defaults_are_filled_in_for_the_spec_alone_and_never_inside_lists() -> N
     }
 
 
-def test_the_columns_are_those_that_people_look_for() -> None:
+def test_the_printer_columns() -> None:
     columns = vault_secret_crd()["spec"]["versions"][0]["additionalPrinterColumns"]
 
     assert [column["name"] for column in columns] == ["Ready", "Reason", "Target", "Vault", "Expires", "Age"]
 
 
-def test_no_column_shows_a_moment_that_lies_ahead_as_an_age() -> None:
+def test_only_the_age_is_of_type_date() -> None:
     columns = vault_secret_crd()["spec"]["versions"][0]["additionalPrinterColumns"]
 
     assert [column["name"] for column in columns if column["type"] == "date"] == ["Age"]
 
 
-def test_the_file_says_where_it_comes_from_and_holds_the_crd() -> None:
+def test_the_file_names_its_source_and_contains_the_crd() -> None:
     (content,) = crd_files().values()
 
     assert content.startswith(b"# Generated from operator/vaultsync/api/v1alpha1.py by `vaultsync crds")
     assert yaml.safe_load(content) == vault_secret_crd()
+
+
+def test_the_short_name_does_not_collide_with_volumesnapshots_and_virtualservices() -> None:
+    assert vault_secret_crd()["spec"]["names"]["shortNames"] == ["vsec"]
 
 
 def test_rendering_twice_gives_the_same_bytes() -> None:

@@ -1,4 +1,4 @@
-"""Types of Secrets and the keys that they cannot do without."""
+"""Types of Secrets and the keys that they need."""
 
 import pytest
 
@@ -44,7 +44,7 @@ def test_a_type_without_a_key_that_it_needs_is_refused(kind: str, keys: list[str
 
 
 @pytest.mark.parametrize("more", [{"dataFrom": [{"object": "app"}]}, {"target": {"template": {"tls.crt": ""}}}])
-def test_a_type_may_get_its_keys_from_elsewhere(more: Spec) -> None:
+def test_the_keys_of_a_type_may_come_from_data_from_or_a_template(more: Spec) -> None:
     target = more.get("target", {}) | {"type": "kubernetes.io/tls"}
 
     parsed = VaultSecret.parse(as_stored(manifest(spec(**more | {"target": target}))))

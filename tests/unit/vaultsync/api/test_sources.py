@@ -1,4 +1,4 @@
-"""The lines of data and dataFrom: what they read, what holds when something is left out, and which rules they have."""
+"""The items of data and dataFrom: parsing, defaults and rules."""
 
 import jsonschema
 import pytest
@@ -13,14 +13,14 @@ def parsed(written: object) -> VaultSecretSpec:
     return VaultSecret.parse(as_stored(manifest(written))).spec
 
 
-def test_what_is_left_out_of_an_entry_has_the_documented_defaults() -> None:
+def test_omitted_fields_of_an_entry_have_the_documented_defaults() -> None:
     (line,) = parsed(spec()).data
 
     assert (line.encoding, line.optional) == (Encoding.UTF8, False)
     assert (line.version, line.property, line.previous_key) == (None, None, None)
 
 
-def test_what_is_left_out_of_a_source_has_the_documented_defaults() -> None:
+def test_omitted_fields_of_a_source_have_the_documented_defaults() -> None:
     (line,) = parsed(source(object="app")).data_from
 
     assert line == DataFrom(object="app")
@@ -30,7 +30,7 @@ def test_what_is_left_out_of_a_source_has_the_documented_defaults() -> None:
 @pytest.mark.parametrize(
     "path", ["db", "db.password", "a b.c-d", "hosts.0.name", "/db/password", "/", "/a~1b//c", "é.ü"], ids=str
 )
-def test_a_path_is_names_with_dots_between_or_a_json_pointer(path: str) -> None:
+def test_a_path_is_names_separated_by_dots_or_a_json_pointer(path: str) -> None:
     assert parsed(entry(property=path)).data[0].property == path
 
 
@@ -40,14 +40,14 @@ def test_a_path_has_no_empty_names_between_dots(path: str) -> None:
         parsed(entry(property=path))
 
 
-def test_two_entries_of_one_key_are_refused() -> None:
+def test_two_entries_with_the_same_key_are_rejected() -> None:
     with pytest.raises(InvalidSpec, match=r"spec\.data: must not have two entries with the same key"):
         parsed(spec(data=[ENTRY, ENTRY]))
 
 
-def test_a_false_word_about_certificates_is_out_of_place_beside_an_object_too() -> None:
-    """CEL sees that the field is there, and so must we."""
-    with pytest.raises(InvalidSpec, match="are for a certificate"):
+def test_a_certificate_field_of_an_object_is_rejected_even_if_false() -> None:
+    """The rule in CEL tests whether the field is present, and so must the one in Python."""
+    with pytest.raises(InvalidSpec, match="apply to certificate only"):
         parsed(source(object="app", ca=False))
 
 

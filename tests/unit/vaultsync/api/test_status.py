@@ -1,4 +1,4 @@
-"""The status's models: what they write, and that it comes back as it was."""
+"""The status: its JSON, and that it parses to the same status."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -27,19 +27,19 @@ def condition(status: str, text: str, moment: datetime, generation: int | None) 
 
 
 GENERATIONS = st.none() | st.integers(1, 9)
-MOMENTS = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - bounds
+TIMES = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - bounds
 STATUSES = st.builds(
     VaultSecretStatus,
     observed_generation=GENERATIONS,
     conditions=st.tuples(
-        st.builds(condition, st.sampled_from(["True", "False", "Unknown"]), st.text(), MOMENTS, GENERATIONS)
+        st.builds(condition, st.sampled_from(["True", "False", "Unknown"]), st.text(), TIMES, GENERATIONS)
     ),
     target=st.none() | st.builds(StatusTarget, name=st.text()),
-    entries=st.lists(st.builds(status_entry, st.text(), st.none() | MOMENTS), max_size=3).map(tuple),
-    last_change_time=st.none() | MOMENTS,
-    missing=st.lists(st.builds(StatusMissing, secret_name=st.text(), since=MOMENTS), max_size=2).map(tuple),
+    entries=st.lists(st.builds(status_entry, st.text(), st.none() | TIMES), max_size=3).map(tuple),
+    last_change_time=st.none() | TIMES,
+    missing=st.lists(st.builds(StatusMissing, secret_name=st.text(), since=TIMES), max_size=2).map(tuple),
     restarts=st.lists(
-        st.builds(StatusRestart, kind=st.just("Deployment"), name=st.text(), at=MOMENTS, problem=st.none() | st.text()),
+        st.builds(StatusRestart, kind=st.just("Deployment"), name=st.text(), at=TIMES, problem=st.none() | st.text()),
         max_size=2,
     ).map(tuple),
     last_handled_refresh=st.none() | st.text(),
@@ -47,20 +47,20 @@ STATUSES = st.builds(
 
 
 @given(STATUSES)
-def test_a_status_comes_back_from_the_wire_as_it_was(status: VaultSecretStatus) -> None:
+def test_a_status_parses_to_itself(status: VaultSecretStatus) -> None:
     assert VaultSecretStatus.parse(status.to_wire()) == status
 
 
 @given(STATUSES)
-def test_a_status_on_the_wire_holds_no_nulls(status: VaultSecretStatus) -> None:
-    def nothing_null(value: object) -> bool:
+def test_the_json_of_a_status_has_no_nulls(status: VaultSecretStatus) -> None:
+    def has_no_null(value: object) -> bool:
         children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-        return value is not None and all(map(nothing_null, children))
+        return value is not None and all(map(has_no_null, children))
 
-    assert nothing_null(status.to_wire())
+    assert has_no_null(status.to_wire())
 
 
-def test_a_status_is_written_in_the_words_of_the_api() -> None:
+def test_the_json_of_a_status() -> None:
     status = VaultSecretStatus(
         observed_generation=3,
         conditions=(
@@ -102,7 +102,7 @@ def test_a_status_is_written_in_the_words_of_the_api() -> None:
     }
 
 
-def test_a_moment_is_written_to_the_second_however_it_came_into_the_status() -> None:
+def test_a_time_is_written_without_microseconds_even_if_it_was_not_validated() -> None:
     status = VaultSecretStatus().model_copy(update={"last_change_time": NOON.replace(microsecond=7)})
 
     assert status.to_wire()["lastChangeTime"] == "2026-03-01T12:00:00Z"

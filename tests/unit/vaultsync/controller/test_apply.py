@@ -1,4 +1,4 @@
-"""How targets are written and deleted, on a cluster in memory: nothing is taken away on an outdated word."""
+"""How targets are written and deleted. Before a deletion the VaultSecret is read again: the watch may be behind."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,161 +7,209 @@ import pytest
 
 from tests.builders import KEY, a_reading
 from tests.fakes import FakeKube
+from tests.harness import key_of
 from tests.manifests import manifest, spec
-from vaultsync.api import ObjectKey
-from vaultsync.api.v1alpha1 import TargetSpec, VaultSecret
-from vaultsync.controller.apply import Writer
-from vaultsync.errors import NotYet, ObjectGone
-from vaultsync.render.manifest import desired_secret
+from vaultsync.api.v1alpha1 import VaultSecret
+from vaultsync.controller.apply import apply_target, delete_stale_targets, delete_target
+from vaultsync.errors import ObjectChanged, ObjectGone, Reason, SyncError
+from vaultsync.render.manifest import render_secret
 from vaultsync.state.desired import Desired
 from vaultsync.state.observed import Observed
 from vaultsync.state.secrets import SecretRef
+from vaultsync.state.targets import TargetCache
 from vaultsync.state.vaults import VaultView
-
-OLD = ObjectKey(KEY.namespace, "old")
-
-
-class Scene:
-    """A VaultSecret in a cluster, and what the watch of targets would know."""
-
-    def __init__(self) -> None:
-        self.cluster = FakeKube()
-        self.vault_secret: VaultSecret = self.cluster.put_vault_secret(manifest(spec(onDelete="Retain")))
-        self.known: dict[ObjectKey, Observed] = {}
-        self.writer = Writer(self.cluster, self)
-
-    def remember(self, key: ObjectKey, observed: Observed) -> None:
-        self.known[key] = observed
-
-    def owned_by(self, uid: str) -> list[ObjectKey]:
-        return [key for key, observed in self.known.items() if observed.owner_uid == uid]
-
-    def desired(self, **target: object) -> Desired:
-        readings = {SecretRef("db-password"): a_reading()}
-        wanted = self.vault_secret.model_copy(
-            update={"spec": self.vault_secret.spec.model_copy(update={"target": self.target(**target)})}
-        )
-        return desired_secret(wanted, readings, VaultView())
-
-    def target(self, **fields: object) -> TargetSpec:
-        return self.vault_secret.spec.target.model_copy(update=fields)
-
-    def renamed(self, name: str) -> VaultSecret:
-        """The VaultSecret with another target, as the operator has heard of it."""
-        return self.vault_secret.model_copy(
-            update={"spec": self.vault_secret.spec.model_copy(update={"target": self.target(name=name)})}
-        )
-
-    async def written(self) -> Observed:
-        await self.writer.write(self.vault_secret, None, self.desired(), takes_away=False)
-        return self.known[KEY]
-
-    def is_deleted(self) -> None:
-        self.cluster.delete_vault_secret(KEY)
-
-    def is_changed(self) -> None:
-        self.cluster.put_vault_secret(manifest(spec(onDelete="Retain", suspend=True)))
-
-
-UNHEARD: list[Any] = [
-    pytest.param(Scene.is_deleted, ObjectGone, id="that it was deleted"),
-    pytest.param(Scene.is_changed, NotYet, id="that it was changed"),
-]
-"""What the watch has not told yet."""
 
 
 @pytest.fixture
-def scene() -> Scene:
-    return Scene()
+def kube() -> FakeKube:
+    return FakeKube()
 
 
-async def test_a_target_is_written_and_known_at_once(scene: Scene) -> None:
-    observed = await scene.written()
-
-    assert scene.cluster.values(KEY) == {"password": "s3cret"}
-    assert observed.owner_uid == scene.vault_secret.metadata.uid
-
-
-async def test_keys_of_others_go(scene: Scene) -> None:
-    await scene.written()
-    scene.cluster.edit(KEY, "kubectl-edit", data={"backdoor": "x"})
-    observed = await scene.cluster.observe(KEY)
-
-    await scene.writer.write(scene.vault_secret, observed, scene.desired(), takes_away=False)
-
-    assert scene.cluster.values(KEY) == {"password": "s3cret"}
+@pytest.fixture
+def vault_secret(kube: FakeKube) -> VaultSecret:
+    """A VaultSecret in the cluster, as the operator has observed it."""
+    return kube.put_vault_secret(manifest(spec(onDelete="Retain")))
 
 
-async def test_a_target_is_deleted(scene: Scene) -> None:
-    observed = await scene.written()
-
-    assert await scene.writer.delete(scene.vault_secret, observed)
-
-    assert scene.cluster.values(KEY) is None
+@pytest.fixture
+def targets() -> TargetCache:
+    return TargetCache()
 
 
-async def test_where_there_is_none_none_is_deleted(scene: Scene) -> None:
-    assert not await scene.writer.delete(scene.vault_secret, None)
+@pytest.fixture
+async def written(kube: FakeKube, vault_secret: VaultSecret, targets: TargetCache) -> Observed:
+    """Its target, as it was written."""
+    await apply_target(kube, targets, vault_secret, None, desired(vault_secret))
+    observed = targets.get(KEY)
+    assert observed is not None
+    return observed
 
 
-async def test_a_secret_of_somebody_else_is_not_deleted(scene: Scene) -> None:
-    scene.cluster.create(KEY, "helm", {"password": "theirs"})
-    observed = await scene.cluster.observe(KEY)
-
-    assert not await scene.writer.delete(scene.vault_secret, observed)
-
-    assert scene.cluster.values(KEY) == {"password": "theirs"}
+def desired(vault_secret: VaultSecret, value: str = "s3cret") -> Desired:
+    return render_secret(vault_secret, {SecretRef("db-password"): a_reading(value)}, VaultView())
 
 
-@pytest.mark.parametrize(("happen", "error"), UNHEARD)
-async def test_nothing_is_deleted_before_it_is_heard(
-    scene: Scene, happen: Callable[[Scene], None], error: type[Exception]
+def with_target(vault_secret: VaultSecret, **fields: object) -> VaultSecret:
+    """Return the VaultSecret with another target."""
+    target = vault_secret.spec.target.model_copy(update=fields)
+    return vault_secret.model_copy(update={"spec": vault_secret.spec.model_copy(update={"target": target})})
+
+
+def delete_vault_secret(kube: FakeKube) -> None:
+    kube.delete_vault_secret(KEY)
+
+
+def change_vault_secret(kube: FakeKube) -> None:
+    kube.put_vault_secret(manifest(spec(onDelete="Retain", suspend=True)))
+
+
+UNOBSERVED: list[Any] = [
+    pytest.param(delete_vault_secret, ObjectGone, id="it was deleted"),
+    pytest.param(change_vault_secret, ObjectChanged, id="it was changed"),
+]
+"""What the watch has not reported yet of the VaultSecret."""
+
+
+async def test_a_target_is_written_and_cached_at_once(
+    kube: FakeKube, vault_secret: VaultSecret, written: Observed
 ) -> None:
-    observed = await scene.written()
-    happen(scene)
+    assert kube.values(KEY) == {"password": "s3cret"}
+    assert written == await kube.get_target(KEY)
+    assert written.owner_uid == vault_secret.metadata.uid
+
+
+async def test_keys_of_other_managers_are_removed(
+    kube: FakeKube, vault_secret: VaultSecret, targets: TargetCache, written: Observed
+) -> None:
+    kube.edit(KEY, "kubectl-edit", data={"backdoor": "x"})
+    observed = await kube.get_target(KEY)
+    assert observed != written
+
+    await apply_target(kube, targets, vault_secret, observed, desired(vault_secret))
+
+    assert kube.values(KEY) == {"password": "s3cret"}
+    assert targets.get(KEY) == await kube.get_target(KEY)
+
+
+@pytest.mark.parametrize("replaces", [True, False])
+async def test_an_immutable_target_is_replaced_only_where_the_user_wants_that(
+    kube: FakeKube, vault_secret: VaultSecret, targets: TargetCache, replaces: bool
+) -> None:
+    immutable = with_target(vault_secret, immutable=True, replace_immutable=replaces)
+    await apply_target(kube, targets, immutable, None, desired(immutable))
+    observed = targets.get(KEY)
+    assert observed is not None
+    changed = desired(immutable, "changed")
+
+    if replaces:
+        await apply_target(kube, targets, immutable, observed, changed)
+    else:
+        with pytest.raises(SyncError) as caught:
+            await apply_target(kube, targets, immutable, observed, changed)
+        assert caught.value.reason is Reason.TARGET_IMMUTABLE
+
+    current = targets.get(KEY)
+    assert current is not None
+    assert (kube.values(KEY), current.uid != observed.uid) == (
+        {"password": "changed" if replaces else "s3cret"},
+        replaces,
+    )
+
+
+async def test_a_target_is_deleted(kube: FakeKube, vault_secret: VaultSecret, written: Observed) -> None:
+    assert await delete_target(kube, vault_secret, written)
+
+    assert kube.values(KEY) is None
+
+
+async def test_a_target_that_does_not_exist_is_not_deleted(kube: FakeKube, vault_secret: VaultSecret) -> None:
+    assert not await delete_target(kube, vault_secret, None)
+
+    assert kube.calls.total() == 0
+
+
+async def test_a_secret_of_another_manager_is_not_deleted(kube: FakeKube, vault_secret: VaultSecret) -> None:
+    kube.create(KEY, "helm", {"password": "theirs"})
+
+    assert not await delete_target(kube, vault_secret, await kube.get_target(KEY))
+
+    assert kube.values(KEY) == {"password": "theirs"}
+
+
+@pytest.mark.parametrize(("happen", "error"), UNOBSERVED)
+async def test_a_target_is_not_deleted_for_an_outdated_vaultsecret(
+    kube: FakeKube,
+    vault_secret: VaultSecret,
+    written: Observed,
+    happen: Callable[[FakeKube], None],
+    error: type[Exception],
+) -> None:
+    happen(kube)
 
     with pytest.raises(error):
-        await scene.writer.delete(scene.vault_secret, observed)
+        await delete_target(kube, vault_secret, written)
 
-    assert scene.cluster.values(KEY) == {"password": "s3cret"}
+    assert kube.values(KEY) == {"password": "s3cret"}
 
 
-@pytest.mark.parametrize(("happen", "error"), UNHEARD)
-async def test_no_key_is_taken_away_before_it_is_heard(
-    scene: Scene, happen: Callable[[Scene], None], error: type[Exception]
+async def test_the_previous_target_is_deleted_and_reported(
+    kube: FakeKube, vault_secret: VaultSecret, targets: TargetCache, written: Observed
 ) -> None:
-    observed = await scene.written()
-    happen(scene)
+    assert targets.get(KEY) == written
+
+    sentences = await delete_stale_targets(kube, targets, with_target(vault_secret, name="another"))
+
+    assert sentences == ["Deleted Secret db, the previous target."]
+    assert kube.values(KEY) is None
+
+
+async def test_a_previous_target_that_another_manager_has_taken_over_is_not_deleted(
+    kube: FakeKube, vault_secret: VaultSecret, targets: TargetCache, written: Observed
+) -> None:
+    assert targets.get(KEY) == written
+    kube.delete(KEY)
+    kube.create(KEY, "helm", {"password": "theirs"})
+
+    assert await delete_stale_targets(kube, targets, with_target(vault_secret, name="another")) == []
+
+    assert kube.values(KEY) == {"password": "theirs"}
+
+
+async def test_the_current_target_is_not_deleted_as_a_previous_one(
+    kube: FakeKube, vault_secret: VaultSecret, targets: TargetCache, written: Observed
+) -> None:
+    assert targets.get(KEY) == written
+
+    assert await delete_stale_targets(kube, targets, vault_secret) == []
+
+    assert kube.values(KEY) is not None
+
+
+async def test_a_target_in_another_namespace_is_not_deleted_as_a_previous_one(
+    kube: FakeKube, vault_secret: VaultSecret, targets: TargetCache, written: Observed
+) -> None:
+    elsewhere = vault_secret.model_copy(
+        update={"metadata": vault_secret.metadata.model_copy(update={"namespace": "elsewhere"})}
+    )
+
+    assert await delete_stale_targets(kube, targets, elsewhere) == []
+
+    assert await kube.get_target(KEY) == written
+
+
+@pytest.mark.parametrize(("happen", "error"), UNOBSERVED)
+async def test_a_previous_target_is_not_deleted_for_an_outdated_vaultsecret(
+    kube: FakeKube,
+    vault_secret: VaultSecret,
+    targets: TargetCache,
+    written: Observed,
+    happen: Callable[[FakeKube], None],
+    error: type[Exception],
+) -> None:
+    assert targets.get(key_of("db")) == written
+    happen(kube)
 
     with pytest.raises(error):
-        await scene.writer.write(scene.vault_secret, observed, scene.desired(), takes_away=True)
+        await delete_stale_targets(kube, targets, with_target(vault_secret, name="another"))
 
-
-async def test_what_was_the_target_before_is_cleared_away_and_told(scene: Scene) -> None:
-    await scene.written()
-
-    told = await scene.writer.delete_stale_targets(scene.renamed("another"))
-
-    assert told == ["Deleted Secret db, which was the target before."]
-    assert scene.cluster.values(KEY) is None
-
-
-async def test_the_target_itself_is_not_cleared_away(scene: Scene) -> None:
-    await scene.written()
-
-    assert await scene.writer.delete_stale_targets(scene.vault_secret) == []
-
-    assert scene.cluster.values(KEY) is not None
-
-
-@pytest.mark.parametrize(("happen", "error"), UNHEARD)
-async def test_nothing_is_cleared_away_before_it_is_heard(
-    scene: Scene, happen: Callable[[Scene], None], error: type[Exception]
-) -> None:
-    await scene.written()
-    happen(scene)
-
-    with pytest.raises(error):
-        await scene.writer.delete_stale_targets(scene.renamed("another"))
-
-    assert scene.cluster.values(KEY) is not None
+    assert kube.values(KEY) is not None

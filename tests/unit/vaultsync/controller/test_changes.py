@@ -1,51 +1,53 @@
-"""What changes with time or by a person's word: dates, staleness, refresh-now, another target, restarts."""
+"""What changes with time or on a user's request: dates, staleness, refreshes, another target, restarts."""
 
 from datetime import timedelta
 
-from tests.unit.vaultsync.world import AWAY, NOTICE, SKEW, World, entry, key_of
+from tests.harness import NOTICE, SKEW, UNAVAILABLE, MemoryHarness, entry, key_of
 from vaultsync.api import REFRESH_ANNOTATION
-from vaultsync.api.restarts import WorkloadKind
+from vaultsync.api.v1alpha1 import WorkloadKind
 
 
-async def test_a_version_that_is_not_to_be_used_yet_is_taken_at_that_very_moment(synced: World) -> None:
-    await synced.later()
+async def test_a_version_that_is_not_active_yet_is_synced_once_it_is(synced: MemoryHarness) -> None:
+    await synced.pass_time()
     synced.vault.set("db-password", "tomorrow's", not_before=synced.vault_time() + timedelta(seconds=100))
     await synced.poll()
     assert (synced.values(), synced.ready().reason) == ({"password": "first"}, "SecretNotYetActive")
 
-    await synced.later(39)
-    await synced.work()
+    await synced.pass_time(39)
+    await synced.drain()
     assert synced.values() == {"password": "first"}
-    await synced.later(2)
-    await synced.work()
+    await synced.pass_time(2)
+    await synced.drain()
 
     assert synced.values() == {"password": "tomorrow's"}
 
 
-async def test_it_is_told_when_a_secret_expires_soon_and_when_it_has(world: World) -> None:
-    world.vault.set("db-password", "x", expires_on=world.vault_time() + NOTICE + timedelta(minutes=10))
-    world.apply()
-    await world.work()
-    assert world.condition("Expiring").reason == "FarFromExpiry"
+async def test_a_condition_reports_that_a_secret_expires_soon_and_that_it_has_expired(harness: MemoryHarness) -> None:
+    harness.vault.set("db-password", "x", expires_on=harness.vault_time() + NOTICE + timedelta(minutes=10))
+    harness.apply()
+    await harness.drain()
+    assert harness.condition("Expiring").reason == "FarFromExpiry"
 
-    await world.later(1020)
-    await world.work()
-    assert world.condition("Expiring").reason == "ExpiresSoon"
+    await harness.pass_time(1020)
+    await harness.drain()
+    assert harness.condition("Expiring").reason == "ExpiresSoon"
 
-    await world.later(NOTICE.total_seconds())
-    await world.work()
-    assert world.condition("Expiring").reason == "Expired"
-    assert world.values() == {"password": "x"}
+    await harness.pass_time(NOTICE.total_seconds())
+    await harness.drain()
+    assert harness.condition("Expiring").reason == "Expired"
+    assert harness.values() == {"password": "x"}
 
 
-async def test_after_three_intervals_without_the_vault_a_target_is_stale_until_it_is_confirmed(synced: World) -> None:
+async def test_after_three_intervals_without_the_vault_a_target_is_stale_until_it_is_confirmed(
+    synced: MemoryHarness,
+) -> None:
     synced.vault.close_door()
     await synced.poll()
     await synced.poll()
     assert synced.condition("Stale").status == "False"
 
-    await synced.later(360 + SKEW.total_seconds())
-    await synced.work()
+    await synced.pass_time(360 + SKEW.total_seconds())
+    await synced.drain()
     assert synced.condition("Stale").status == "True"
     assert synced.values() == {"password": "first"}
 
@@ -55,90 +57,92 @@ async def test_after_three_intervals_without_the_vault_a_target_is_stale_until_i
     assert synced.condition("Stale").status == "False"
 
 
-async def test_everything_is_read_again_once_when_a_person_asks_for_it(synced: World) -> None:
-    await synced.later()
+async def test_everything_is_read_once_more_when_a_user_requests_a_refresh(synced: MemoryHarness) -> None:
+    await synced.pass_time()
     synced.apply(annotations={REFRESH_ANNOTATION: "now"})
-    await synced.work()
+    await synced.drain()
     assert (synced.reads, synced.status().last_handled_refresh) == (1, "now")
 
-    await synced.rests()
+    await synced.assert_idle()
 
 
-async def test_a_search_that_is_asked_for_asks_for_a_new_listing(world: World) -> None:
-    world.vault.set("shop-user", "app")
+async def test_a_requested_refresh_of_a_search_requests_a_poll(harness: MemoryHarness) -> None:
+    harness.vault.set("shop-user", "app")
     find = [{"find": {"names": "shop-*"}}]
-    world.apply(data=[], dataFrom=find)
-    await world.poll()
-    before = world.hurried
+    harness.apply(data=[], dataFrom=find)
+    await harness.poll()
+    assert not harness.poll_requested
 
-    world.apply(annotations={REFRESH_ANNOTATION: "now"}, data=[], dataFrom=find)
-    await world.work()
+    harness.apply(annotations={REFRESH_ANNOTATION: "now"}, data=[], dataFrom=find)
+    await harness.drain()
 
-    assert world.hurried == before + 1
+    assert harness.poll_requested
 
 
-async def test_another_target_takes_the_place_of_the_one_before_but_not_of_its_copy(synced: World) -> None:
-    synced.cluster.create(key_of("copy"), "kubectl", {"password": "first"})
+async def test_another_target_replaces_the_previous_one_but_not_its_copy(synced: MemoryHarness) -> None:
+    synced.kube.create(key_of("copy"), "kubectl", {"password": "first"})
 
     synced.apply(target={"name": "other"})
-    await synced.work()
+    await synced.drain()
 
     assert (synced.values("db"), synced.values("other")) == (None, {"password": "first"})
     assert synced.values("copy") == {"password": "first"}
     await synced.poll()
-    await synced.rests()
+    await synced.assert_idle()
 
 
-async def test_a_chain_of_renames_leaves_one_target_whatever_fails_in_between(synced: World) -> None:
+async def test_a_chain_of_renames_leaves_one_target_whatever_fails_in_between(synced: MemoryHarness) -> None:
     synced.apply(target={"name": "second"})
-    synced.cluster.lost_answers = 1
-    await synced.work()
+    synced.kube.lost_answers = 1
+    await synced.drain()
     synced.apply(target={"name": "third"})
-    synced.cluster.fail(AWAY)
-    await synced.work()
-    synced.cluster.fail(None)
+    synced.kube.fail(UNAVAILABLE)
+    await synced.drain()
+    synced.kube.fail(None)
 
     await synced.reconcile()
     await synced.reconcile()
 
     assert [synced.values(name) for name in ("db", "second", "third")] == [None, None, {"password": "first"}]
     await synced.poll()
-    await synced.rests()
+    await synced.assert_idle()
 
 
-async def test_a_workload_is_restarted_for_a_rotation_and_not_for_the_creation(world: World) -> None:
-    world.workloads.make(WorkloadKind.DEPLOYMENT, key_of("web"))
-    world.apply(restart=[{"kind": "Deployment", "name": "web"}])
-    await world.work()
-    await world.poll()
-    assert world.workloads.restarts == []
+async def test_a_workload_is_restarted_for_a_rotation_and_not_for_the_creation(harness: MemoryHarness) -> None:
+    harness.kube.make_workload(WorkloadKind.DEPLOYMENT, key_of("web"))
+    harness.apply(restart=[{"kind": "Deployment", "name": "web"}])
+    await harness.drain()
+    await harness.poll()
+    assert harness.kube.restarts == []
 
-    await world.rotate()
-    await world.poll()
-    await world.poll()
+    await harness.rotate()
+    await harness.poll()
+    await harness.poll()
 
-    assert len(world.workloads.restarts) == 1
-    assert world.status().content_change_time is not None
-    await world.poll()
-    await world.rests()
+    assert len(harness.kube.restarts) == 1
+    assert harness.status().content_change_time is not None
+    await harness.poll()
+    await harness.assert_idle()
 
 
-async def test_a_healed_target_is_no_change_of_what_pods_read(synced: World) -> None:
-    synced.cluster.edit(key_of("db"), "kubectl", data={"extra": "x"})
+async def test_corrected_drift_does_not_count_as_a_change_of_content(synced: MemoryHarness) -> None:
+    synced.kube.edit(key_of("db"), "kubectl", data={"extra": "x"})
 
-    await synced.work()
+    await synced.drain()
 
     assert synced.status().content_change_time is None
 
 
-async def test_a_target_that_the_garbage_collector_may_have_taken_is_not_made_again(synced: World) -> None:
-    synced.cluster.edit(key_of("db"), "kubectl", data={"password": "hacked"})
+async def test_drift_is_not_corrected_for_a_vaultsecret_that_was_deleted_and_not_observed(
+    synced: MemoryHarness,
+) -> None:
+    synced.kube.edit(key_of("db"), "kubectl", data={"password": "hacked"})
     synced.apply(entry(), onDelete="Retain")
-    await synced.work()
-    synced.remove(heard=False)
-    synced.cluster.edit(key_of("db"), "kubectl", data={"password": "hacked"})
+    await synced.drain()
+    synced.remove(observed=False)
+    synced.kube.edit(key_of("db"), "kubectl", data={"password": "hacked"})
 
-    await synced.work()
+    await synced.drain()
 
     assert synced.values() == {"password": "hacked"}
-    assert synced.forgotten == ["db"]
+    assert synced.resync_requested

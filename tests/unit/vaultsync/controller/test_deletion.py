@@ -1,63 +1,74 @@
-"""Secrets that go from the vault: their keys follow late, or not at all while most of the vault is gone."""
+"""Secrets that are deleted in the vault: their keys follow after a grace period, and not while most of it is lost."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
 
 import pytest
 
+from kvsecrets import SecretValue
+from tests.harness import DB, Line, MemoryHarness, entry
 from tests.manifests import manifest, spec
-from tests.unit.vaultsync.world import DB, World, entry
-from vaultsync.api import RELEASE_ANNOTATION
+from vaultsync.api import RELEASE_ANNOTATION, ObjectKey
+from vaultsync.errors import Reason
+from vaultsync.state.observed import Observed
+from vaultsync.status.outcome import Failed
 
 HOUR = 3600
 TOKEN = entry("token", "api-token")
+USER = entry("user", "db-user")
 MANY = [f"shop-{number}" for number in range(6)]
 
 
 @pytest.fixture
-async def deleting(world: World) -> World:
-    """Two keys in sync, which are to go with their secrets."""
-    world.vault.set("api-token", "token")
-    world.apply(entry(), TOKEN, onSourceDeleted="Delete")
-    await world.work()
-    await world.poll()
-    world.count_anew()
-    return world
+async def deleting(harness: MemoryHarness) -> MemoryHarness:
+    """Two keys in sync, which are deleted with their secrets."""
+    harness.vault.set("api-token", "token")
+    harness.apply(entry(), TOKEN, onSourceDeleted="Delete")
+    await harness.drain()
+    await harness.poll()
+    harness.reset_counts()
+    return harness
 
 
-async def test_a_key_goes_after_an_hour_without_its_secret(deleting: World) -> None:
+async def test_a_key_is_deleted_after_an_hour_without_its_secret(deleting: MemoryHarness) -> None:
     deleting.vault.delete("api-token")
     await deleting.poll()
     assert deleting.values() == {"password": "first", "token": "token"}
     assert (deleting.ready().status, deleting.ready().reason) == ("False", "SecretSoftDeleted")
 
-    await deleting.later(HOUR - 1)
-    await deleting.work()
+    await deleting.pass_time(HOUR - 1)
+    await deleting.drain()
     assert deleting.values() == {"password": "first", "token": "token"}
-    await deleting.later(121)
-    await deleting.work()
+    await deleting.pass_time(121)
+    await deleting.drain()
 
     assert deleting.values() == {"password": "first"}
     assert deleting.ready().status == "True"
     assert deleting.events[-1] == ("Warning", "SourceDeleted")
-    await deleting.rests()
+    await deleting.assert_idle()
 
 
-async def test_the_target_goes_with_its_last_key_and_comes_back_with_its_secret(world: World) -> None:
-    world.apply(onSourceDeleted="Delete")
-    await world.poll()
-    world.vault.delete("db-password")
-    await world.poll()
+async def test_the_target_is_deleted_with_its_last_key_and_created_again_with_its_secret(
+    harness: MemoryHarness,
+) -> None:
+    harness.apply(onSourceDeleted="Delete")
+    await harness.poll()
+    harness.vault.delete("db-password")
+    await harness.poll()
 
-    await world.poll(HOUR)
-    assert world.values() is None
-    assert world.ready().reason == "SecretSoftDeleted"
-    assert world.condition("Stale").status == "Unknown"
+    await harness.poll(HOUR)
+    assert harness.values() is None
+    assert harness.ready().reason == "SecretSoftDeleted"
+    assert harness.condition("Stale").status == "Unknown"
 
-    world.vault.recover("db-password")
-    await world.poll()
-    await world.reconcile()
-    assert world.values() == {"password": "first"}
+    harness.vault.recover("db-password")
+    await harness.poll()
+    await harness.reconcile()
+    assert harness.values() == {"password": "first"}
 
 
-async def test_recovered_in_between_nothing_has_happened(deleting: World) -> None:
+async def test_nothing_is_deleted_if_the_secret_is_recovered_in_time(deleting: MemoryHarness) -> None:
     deleting.vault.delete("api-token")
     await deleting.poll()
     deleting.vault.recover("api-token")
@@ -67,23 +78,23 @@ async def test_recovered_in_between_nothing_has_happened(deleting: World) -> Non
 
     assert deleting.values() == {"password": "first", "token": "token"}
     assert deleting.status().missing == ()
-    assert deleting.cluster.writes["apply"] == 0
+    assert deleting.kube.writes["apply_target"] == 0
 
 
-async def test_what_never_was_there_is_a_failure_for_ever(world: World) -> None:
-    world.apply(entry(), TOKEN, onSourceDeleted="Delete")
-    await world.work()
+async def test_a_secret_that_never_existed_is_a_failure_however_long_it_is_missing(harness: MemoryHarness) -> None:
+    harness.apply(entry(), TOKEN, onSourceDeleted="Delete")
+    await harness.drain()
 
     for _ in range(3):
-        await world.poll(2 * HOUR)
+        await harness.poll(2 * HOUR)
 
-    assert (world.values(), world.ready().reason) == (None, "SecretNotFound")
+    assert (harness.values(), harness.ready().reason) == (None, "SecretNotFound")
 
 
-async def test_a_restart_does_not_begin_the_hour_anew(deleting: World) -> None:
+async def test_a_restart_does_not_start_the_grace_period_again(deleting: MemoryHarness) -> None:
     deleting.vault.delete("api-token")
     await deleting.poll()
-    await deleting.later(HOUR / 2)
+    await deleting.pass_time(HOUR / 2)
 
     await deleting.restart()
     await deleting.poll(HOUR / 2)
@@ -92,18 +103,18 @@ async def test_a_restart_does_not_begin_the_hour_anew(deleting: World) -> None:
 
 
 @pytest.fixture
-async def many(world: World) -> World:
+async def many(harness: MemoryHarness) -> MemoryHarness:
     """A search that has found six secrets, and may find none."""
     for name in MANY:
-        world.vault.set(name, "x")
-    world.apply(data=[], dataFrom=[{"find": {"names": "shop-*"}, "optional": True}])
-    await world.poll()
-    await world.poll()
-    world.count_anew()
-    return world
+        harness.vault.set(name, "x")
+    harness.apply(data=[], dataFrom=[{"find": {"names": "shop-*"}, "optional": True}])
+    await harness.poll()
+    await harness.poll()
+    harness.reset_counts()
+    return harness
 
 
-async def test_while_most_of_the_vault_is_gone_nothing_goes_until_a_person_says_so(many: World) -> None:
+async def test_while_most_of_the_vault_is_lost_nothing_is_deleted_until_a_user_confirms_it(many: MemoryHarness) -> None:
     for name in MANY:
         many.vault.delete(name)
     await many.poll()
@@ -113,39 +124,39 @@ async def test_while_most_of_the_vault_is_gone_nothing_goes_until_a_person_says_
 
     release = {RELEASE_ANNOTATION: many.clock().isoformat()}
     many.apply(data=[], dataFrom=[{"find": {"names": "shop-*"}, "optional": True}], annotations=release)
-    await many.work()
+    await many.drain()
 
     assert many.values() == {}
 
 
-async def test_what_vanished_while_the_operator_was_down_is_held_too(many: World) -> None:
+async def test_deletions_are_held_too_if_the_secrets_were_lost_while_the_operator_was_down(many: MemoryHarness) -> None:
     await many.stop()
     for name in MANY:
         many.vault.delete(name)
 
     await many.restart()
-    await many.work()
+    await many.drain()
     await many.poll()
 
     assert many.values() == dict.fromkeys(MANY, "x")
     assert many.ready().reason == "DeletionHeld"
 
 
-async def test_optional_entries_are_held_too(world: World) -> None:
+async def test_deletions_of_optional_entries_are_held_too(harness: MemoryHarness) -> None:
     for name in MANY:
-        world.vault.set(name, "x")
-    world.apply(*(entry(name, name, optional=True) for name in MANY))
-    await world.poll()
+        harness.vault.set(name, "x")
+    harness.apply(*(entry(name, name, optional=True) for name in MANY))
+    await harness.poll()
     for name in MANY:
-        world.vault.delete(name)
+        harness.vault.delete(name)
 
-    await world.poll()
+    await harness.poll()
 
-    assert world.values() == dict.fromkeys(MANY, "x")
-    assert world.ready().reason == "DeletionHeld"
+    assert harness.values() == dict.fromkeys(MANY, "x")
+    assert harness.ready().reason == "DeletionHeld"
 
 
-async def test_what_comes_back_ends_the_hold(many: World) -> None:
+async def test_deletions_are_not_held_any_more_once_the_secrets_are_recovered(many: MemoryHarness) -> None:
     for name in MANY:
         many.vault.delete(name)
     await many.poll()
@@ -155,13 +166,15 @@ async def test_what_comes_back_ends_the_hold(many: World) -> None:
     await many.poll()
 
     assert many.ready().status == "True"
-    assert many.cluster.values(DB) == dict.fromkeys(MANY, "x")
+    assert many.kube.values(DB) == dict.fromkeys(MANY, "x")
 
 
-# on whose word nothing goes
+# what does not delete anything
 
 
-async def test_a_secret_that_was_back_while_something_else_failed_is_waited_for_anew(deleting: World) -> None:
+async def test_the_grace_period_starts_again_if_the_secret_was_recovered_while_another_failed(
+    deleting: MemoryHarness,
+) -> None:
     deleting.vault.delete("api-token")
     await deleting.poll()
     assert [one.secret_name for one in deleting.status().missing] == ["api-token"]
@@ -180,13 +193,13 @@ async def test_a_secret_that_was_back_while_something_else_failed_is_waited_for_
 
 
 @pytest.mark.parametrize("change", [{"suspend": True}, {"onSourceDeleted": "Retain"}], ids=["suspend", "retain"])
-async def test_nothing_goes_that_the_user_has_just_said_to_keep_though_nobody_has_heard_it(
-    deleting: World, change: dict[str, object]
+async def test_nothing_is_deleted_that_a_user_has_just_decided_to_keep_though_that_is_not_observed_yet(
+    deleting: MemoryHarness, change: dict[str, object]
 ) -> None:
     deleting.vault.delete("api-token")
     await deleting.poll()
     wanted = manifest(spec(**{"data": [entry(), TOKEN], "onSourceDeleted": "Delete", **change}))
-    deleting.hands.put_vault_secret(wanted)
+    deleting.users.put_vault_secret(wanted)
 
     await deleting.poll(HOUR)
     await deleting.poll()
@@ -194,34 +207,262 @@ async def test_nothing_goes_that_the_user_has_just_said_to_keep_though_nobody_ha
     assert deleting.values() == {"password": "first", "token": "token"}
 
 
-async def test_nothing_goes_from_what_is_retained_though_nobody_has_heard_that_its_vaultsecret_went(
-    world: World,
+async def test_nothing_is_deleted_from_a_retained_target_whose_vaultsecret_was_deleted_and_not_observed(
+    harness: MemoryHarness,
 ) -> None:
-    world.vault.set("api-token", "token")
-    world.apply(entry(), {**TOKEN, "optional": True}, onDelete="Retain")
-    await world.work()
-    await world.poll()
-    world.remove("db", heard=False)
-    world.vault.delete("api-token")
+    harness.vault.set("api-token", "token")
+    harness.apply(entry(), {**TOKEN, "optional": True}, onDelete="Retain")
+    await harness.drain()
+    await harness.poll()
+    harness.remove("db", observed=False)
+    harness.vault.delete("api-token")
 
-    await world.poll()
-    await world.poll()
+    await harness.poll()
+    await harness.poll()
 
-    assert world.values() == {"password": "first", "token": "token"}
+    assert harness.values() == {"password": "first", "token": "token"}
 
 
-async def test_what_another_vaultsecret_has_left_is_not_deleted_on_its_evidence(world: World) -> None:
-    world.apply(name="old", target={"name": "shared"}, onDelete="Retain")
-    await world.work()
-    await world.poll()
-    world.vault.delete("db-password")
-    await world.poll()
-    world.apply(name="new", target={"name": "shared"}, onSourceDeleted="Delete", deleteAfter="1m")
-    await world.work()
-    world.remove("old")
+async def test_what_another_vaultsecret_left_behind_is_not_deleted_for_what_that_one_had_missed(
+    harness: MemoryHarness,
+) -> None:
+    harness.apply(name="old", target={"name": "shared"}, onDelete="Retain")
+    await harness.drain()
+    await harness.poll()
+    harness.vault.delete("db-password")
+    await harness.poll()
+    harness.apply(name="new", target={"name": "shared"}, onSourceDeleted="Delete", deleteAfter="1m")
+    await harness.drain()
+    harness.remove("old")
 
     for _ in range(6):
-        await world.poll()
+        await harness.poll()
 
-    assert world.values("shared") == {"password": "first"}
-    assert world.ready("new").reason == "SecretSoftDeleted"
+    assert harness.values("shared") == {"password": "first"}
+    assert harness.ready("new").reason == "SecretSoftDeleted"
+
+
+DELETES: dict[str, Any] = {"onSourceDeleted": "Delete", "deleteAfter": "30m"}
+
+
+async def two_lost(harness: MemoryHarness) -> None:
+    """Sync three secrets and a template, and lose two of the secrets ten minutes apart."""
+    harness.vault.set("api-token", "token")
+    lines = [entry(), TOKEN, USER]
+    await lose_in_turn(harness, *lines, second="api-token", target={"template": {"LINE": "{{ token }}"}})
+
+
+async def lose_in_turn(harness: MemoryHarness, *lines: Line, second: str, **changes: object) -> None:
+    """Sync these lines, and lose `db-password`, and ten minutes later a second secret."""
+    merged: dict[str, Any] = {**DELETES, **changes}
+    harness.vault.set("db-user", "shop")
+    harness.apply(*lines, **merged)
+    await harness.drain()
+    await harness.poll()
+    harness.vault.delete("db-password")
+    await harness.poll(60)
+    await harness.poll(60)
+    harness.vault.delete(second)
+    await harness.poll(600)
+    await harness.poll(60)
+
+
+async def test_of_two_lost_secrets_each_loses_its_key_when_its_own_grace_period_is_over(
+    harness: MemoryHarness,
+) -> None:
+    await two_lost(harness)
+    lost = {one.secret_name: one.since for one in harness.status().missing}
+    assert harness.ready().reason == "SecretSoftDeleted"
+    first = lost["db-password"] + timedelta(minutes=30)
+    assert f"{first:%H:%M:%S}" in harness.ready().message
+    harness.vault.set("db-user", "depot")
+
+    await harness.poll((first - harness.clock()).total_seconds() + 1)
+
+    assert harness.values() == {"token": "token", "user": "depot", "LINE": "token"}
+    assert harness.ready().reason == "SecretSoftDeleted"
+    second = lost["api-token"] + timedelta(minutes=30)
+    assert f"{second:%H:%M:%S}" in harness.ready().message
+    assert ("Warning", "SourceDeleted") in harness.events
+    harness.apply(entry("token", "api-token"), entry("user", "db-user"), **DELETES)
+    await harness.poll((second - harness.clock()).total_seconds() + 1)
+    assert harness.values() == {"user": "depot"}
+    await harness.poll()
+    await harness.assert_idle()
+
+
+async def test_a_lost_secret_that_comes_back_while_its_key_is_carried_over_is_followed_again(
+    harness: MemoryHarness,
+) -> None:
+    await two_lost(harness)
+    await harness.poll(1200)
+    await harness.poll(120)
+    assert harness.values() == {"token": "token", "user": "shop", "LINE": "token"}
+
+    harness.vault.recover("api-token")
+    harness.vault.set("api-token", "new")
+    await harness.poll()
+
+    assert harness.values() == {"token": "new", "user": "shop", "LINE": "new"}
+    assert harness.ready().reason == "Synced"
+
+
+async def test_an_edit_of_the_target_while_a_key_is_carried_over_is_a_conflict_that_is_retried(
+    harness: MemoryHarness,
+) -> None:
+    await two_lost(harness)
+    original = harness.kube.get_target_data
+
+    async def edited_meanwhile(key: ObjectKey, *, observed: Observed) -> Mapping[str, SecretValue]:
+        harness.kube.edit(key, "kubectl", labels={"edited": "true"})
+        return await original(key, observed=observed)
+
+    harness.kube.get_target_data = edited_meanwhile  # type: ignore[method-assign]  # in the very moment
+    harness.recorded.outcomes.clear()
+    await harness.poll(1300)
+
+    reasons = [outcome.reason for outcome in harness.recorded.outcomes if isinstance(outcome, Failed)]
+    assert reasons.count(Reason.CLUSTER_UNAVAILABLE) == 1
+    assert harness.values() == {"token": "token", "user": "shop", "LINE": "token"}
+
+
+async def test_the_target_is_not_deleted_before_the_last_grace_period_is_over(harness: MemoryHarness) -> None:
+    harness.vault.set("api-token", "token")
+    await lose_in_turn(harness, entry(), TOKEN, second="api-token")
+
+    await harness.poll(1200)
+    assert harness.values() == {"token": "token"}
+
+    await harness.poll(900)
+    assert harness.values() is None
+
+
+async def test_the_previous_target_is_deleted_too_if_all_is_lost_before_the_new_one_is_created(
+    harness: MemoryHarness,
+) -> None:
+    harness.vault.set("api-token", "token")
+    await lose_in_turn(harness, entry(), TOKEN, second="api-token")
+    harness.apply(entry(), TOKEN, target={"name": "other"}, **DELETES)
+    await harness.drain()
+    assert harness.values() == {"password": "first", "token": "token"}
+
+    await harness.poll(HOUR)
+
+    assert harness.values() is None
+    assert harness.events.count(("Warning", "SourceDeleted")) == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "recovered"),
+    [(entry("x", "object", property="b"), {"x": "2"}), (entry("y", "object", property="a"), {"y": "1"})],
+    ids=["property", "key"],
+)
+async def test_no_key_is_carried_over_to_a_spec_that_asks_for_something_else(
+    harness: MemoryHarness, line: Line, recovered: dict[str, str]
+) -> None:
+    harness.vault.set("object", '{"a": "1", "b": "2"}')
+    await lose_in_turn(harness, entry(), entry("x", "object", property="a"), USER, second="object")
+    harness.apply(entry(), line, USER, **DELETES)
+
+    await harness.poll(1200)
+    assert harness.values() == {"password": "first", "x": "1", "user": "shop"}
+
+    harness.vault.recover("object")
+    await harness.poll()
+    assert harness.values() == {"user": "shop", **recovered}
+    assert ("Warning", "Tampered") not in harness.events
+
+
+async def test_a_value_of_another_writer_is_not_carried_over_as_if_it_were_the_secrets(harness: MemoryHarness) -> None:
+    await two_lost(harness)
+    harness.kube.edit(DB, "kubectl", data={"token": "forged"})
+    await harness.drain()
+
+    await harness.poll(1200)
+    harness.vault.recover("api-token")
+    await harness.poll()
+
+    assert harness.values() == {"token": "token", "user": "shop", "LINE": "token"}
+    assert harness.ready().reason == "Synced"
+
+
+async def test_the_keys_of_a_lost_secret_that_fills_several_sources_are_carried_over(harness: MemoryHarness) -> None:
+    harness.vault.set("object", '{"a": "1"}')
+    sources = [{"object": "object", "prefix": prefix} for prefix in ("x-", "y-")]
+    await lose_in_turn(harness, entry(), USER, second="object", dataFrom=sources)
+
+    await harness.poll(1200)
+
+    assert harness.values() == {"x-a": "1", "y-a": "1", "user": "shop"}
+
+
+async def test_the_previous_version_is_kept_as_long_as_the_newest(harness: MemoryHarness) -> None:
+    harness.vault.set("api-token", "older")
+    await harness.pass_time()
+    harness.vault.set("api-token", "token")
+    lines = [entry(), {**TOKEN, "previousKey": "old"}, {**USER, "previousKey": "old-user"}]
+    await lose_in_turn(harness, *lines, second="api-token")
+
+    await harness.poll(1200)
+    assert harness.values() == {"token": "token", "old": "older", "user": "shop"}
+
+    await harness.poll(900)
+    assert harness.values() == {"user": "shop"}
+
+
+async def test_a_lost_secret_without_a_previous_version_is_carried_over(harness: MemoryHarness) -> None:
+    harness.vault.set("api-token", "token")
+    await lose_in_turn(harness, entry(), {**TOKEN, "previousKey": "old"}, USER, second="api-token")
+
+    await harness.poll(1200)
+
+    assert harness.values() == {"token": "token", "user": "shop"}
+
+
+async def test_a_longer_grace_period_does_not_hold_what_is_deleted_already(harness: MemoryHarness) -> None:
+    harness.vault.set("api-token", "token")
+    await lose_in_turn(harness, entry(), TOKEN, USER, second="api-token")
+    await harness.poll(2 * HOUR)
+    assert harness.values() == {"user": "shop"}
+    harness.vault.set("db-user", "depot")
+
+    harness.apply(entry(), TOKEN, USER, **{**DELETES, "deleteAfter": "24h"})
+    await harness.poll()
+
+    assert harness.values() == {"user": "depot"}
+    assert harness.ready().reason == "Synced"
+
+
+async def test_an_immutable_target_is_not_replaced_while_it_alone_holds_a_value(harness: MemoryHarness) -> None:
+    harness.vault.set("api-token", "token")
+    target = {"immutable": True, "replaceImmutable": True}
+    await lose_in_turn(harness, entry(), TOKEN, USER, second="api-token", target=target)
+
+    await harness.poll(1200)
+    assert harness.values() == {"password": "first", "token": "token", "user": "shop"}
+    assert harness.kube.writes["delete_target"] == 0
+
+    await harness.poll(900)
+    assert harness.values() == {"user": "shop"}
+
+
+async def test_an_optional_key_is_removed_at_once_though_another_is_within_its_grace_period(
+    harness: MemoryHarness,
+) -> None:
+    harness.vault.set("api-token", "token")
+    harness.vault.set("db-user", "shop")
+    harness.apply(entry(), {**TOKEN, "optional": True}, USER, onSourceDeleted="Delete")
+    await harness.drain()
+    await harness.poll()
+    harness.vault.delete("db-password")
+    await harness.poll()
+
+    harness.vault.delete("api-token")
+    await harness.poll()
+    await harness.poll()
+    assert harness.values() == {"password": "first", "user": "shop"}
+    assert harness.ready().reason == "SecretSoftDeleted"
+
+    harness.reset_counts()
+    await harness.poll()
+    assert (harness.writes, harness.events) == ({}, [])

@@ -1,11 +1,11 @@
-"""What is read together, which failure is told, and what an absence becomes."""
-
-import asyncio
+"""What is read together, which failure is reported, and when a missing secret is a failure."""
 
 import pytest
 
-from tests.builders import READ_AT, VAULT, a_reading, a_vault_secret, an_entry
-from vaultsync.controller.fetch import Fetch
+from tests.builders import VAULT, a_vault_secret, an_entry
+from tests.harness import MemoryHarness
+from vaultsync.api.v1alpha1 import VaultSecretSpec
+from vaultsync.controller.fetch import read_secrets
 from vaultsync.errors import Reason, SecretNotFound, SyncError
 from vaultsync.state.requests import SecretRequest
 from vaultsync.state.secrets import MissingReading, Reading, SecretRef
@@ -13,60 +13,58 @@ from vaultsync.state.secrets import MissingReading, Reading, SecretRef
 A, B, C = (SecretRef(name) for name in "abc")
 
 
-class Shelf:
-    """Secrets that can be read, and why others cannot."""
-
-    def __init__(self, **troubles: SyncError) -> None:
-        self.troubles = troubles
-        self.asked: list[str] = []
-
-    async def read(self, vault_url: str, ref: SecretRef) -> Reading:
-        assert vault_url == VAULT
-        self.asked.append(ref.name)
-        await asyncio.sleep(0)
-        if ref.name in self.troubles:
-            raise self.troubles[ref.name]
-        return a_reading(ref.name)
+def requests(*refs: SecretRef, optional: bool = False) -> list[SecretRequest]:
+    return [SecretRequest(ref, optional=optional) for ref in refs]
 
 
-def denied(name: str) -> SyncError:
-    return SyncError(Reason.ACCESS_DENIED, f"No permission for {name}.")
+@pytest.fixture
+def vault_spec() -> VaultSecretSpec:
+    return a_vault_secret().spec
 
 
-def gone(name: str) -> SecretNotFound:
-    return SecretNotFound(Reason.SECRET_NOT_FOUND, f"There is no {name}.", polled_at=READ_AT)
+async def test_all_are_read_and_returned_in_order(harness: MemoryHarness, vault_spec: VaultSecretSpec) -> None:
+    for name in "abc":
+        harness.vault.set(name, f"value of {name}")
+
+    readings = await read_secrets(harness.vaults, vault_spec, requests(A, B, C))
+
+    assert list(readings) == [A, B, C]
+    assert [one.value.reveal() for one in readings.values() if isinstance(one, Reading)] == [
+        f"value of {name}" for name in "abc"
+    ]
+    assert harness.reads == 3
 
 
-def wanted(*refs: SecretRef, optional: tuple[SecretRef, ...] = ()) -> list[SecretRequest]:
-    return [SecretRequest(ref, optional=ref in optional) for ref in refs]
+async def test_of_several_failures_the_first_is_raised_though_all_are_read(
+    harness: MemoryHarness, vault_spec: VaultSecretSpec
+) -> None:
+    for name in "abc":
+        harness.vault.set(name, "x")
+    for name in "bc":
+        harness.vault.disable(name)
 
+    with pytest.raises(SyncError, match="ecret b ") as caught:
+        await read_secrets(harness.vaults, vault_spec, requests(A, B, C))
 
-async def test_everything_is_read_at_once_and_told_in_order() -> None:
-    shelf = Shelf()
-
-    readings = await Fetch(shelf, a_vault_secret().spec).some(wanted(A, B, C))
-
-    assert (list(readings), shelf.asked) == ([A, B, C], ["a", "b", "c"])
-
-
-async def test_of_several_failures_the_first_is_told() -> None:
-    with pytest.raises(SyncError, match="No permission for b"):
-        await Fetch(Shelf(b=denied("b"), c=denied("c")), a_vault_secret().spec).some(wanted(A, B, C))
+    assert (caught.value.reason, harness.reads) == (Reason.SECRET_DISABLED, 3)
 
 
 @pytest.mark.parametrize(
-    ("optional", "policy", "absent"),
-    [(False, "Retain", False), (True, "Retain", True), (False, "Delete", True)],
-    ids=["one that must be there", "one that may be absent", "one whose key goes with it"],
+    ("optional", "policy", "is_failure"),
+    [(False, "Retain", True), (True, "Retain", False), (False, "Delete", False)],
+    ids=["required", "optional", "its key is deleted with it"],
 )
-async def test_what_is_not_there_is_a_failure_or_an_absence(optional: bool, policy: str, absent: bool) -> None:
-    spec = a_vault_secret(an_entry(), on_source_deleted=policy).spec
-    fetch, asked = Fetch(Shelf(a=gone("a")), spec), wanted(A, optional=(A,) if optional else ())
+async def test_a_missing_secret_is_a_failure_or_a_reading(
+    harness: MemoryHarness, optional: bool, policy: str, is_failure: bool
+) -> None:
+    spec = a_vault_secret(an_entry(), vault_url=VAULT, on_source_deleted=policy).spec
+    requested = requests(A, optional=optional)
 
-    if absent:
-        reading = (await fetch.some(asked))[A]
-        assert isinstance(reading, MissingReading)
-        assert (reading.read_at, reading.why.message) == (READ_AT, "There is no a.")
-    else:
+    if is_failure:
         with pytest.raises(SecretNotFound):
-            await fetch.some(asked)
+            await read_secrets(harness.vaults, spec, requested)
+    else:
+        reading = (await read_secrets(harness.vaults, spec, requested))[A]
+        assert isinstance(reading, MissingReading)
+        assert reading.read_at == harness.vault_time()
+        assert "ecret a " in reading.error.message

@@ -2,13 +2,17 @@
 
 import asyncio
 from collections import defaultdict
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.clocks import settle, skip
+from tests.harness import longest
 from vaultsync.api import ObjectKey
-from vaultsync.controller.queue import Concurrency, Priority, WorkQueue
+from vaultsync.controller.queue import Concurrency, Observers, Priority, WorkQueue
 from vaultsync.policy.requeue import Result
 
 
@@ -16,179 +20,311 @@ def key(name: str) -> ObjectKey:
     return ObjectKey("shop", name)
 
 
-class Desk:
-    """Reconciles that the test finishes by hand; `started` is their order."""
+class ManualWork:
+    """A queue whose reconciles finish by `finish`, on a clock that stands still; nothing runs yet."""
 
-    def __init__(self, *, total: int = 4, partition: int = 4, partitions: dict[ObjectKey, str] | None = None) -> None:
+    def __init__(
+        self, *, total: int = 4, partition: int = 4, partitions: Mapping[ObjectKey, str] | None = None
+    ) -> None:
         self.started: list[ObjectKey] = []
         self.failures: list[int] = []
+        self.cancelled: list[ObjectKey] = []
         self.waits: list[float] = []
+        self.errors: list[tuple[ObjectKey, BaseException]] = []
         self.time = 0.0
-        self._gates: defaultdict[ObjectKey, asyncio.Queue[Result | Exception]] = defaultdict(asyncio.Queue)
+        self._gates: defaultdict[ObjectKey, asyncio.Queue[Result | BaseException]] = defaultdict(asyncio.Queue)
         self.queue = WorkQueue(
             self._work,
             partition_of=lambda key: (partitions or {}).get(key, "one"),
-            width=Concurrency(total, partition),
+            concurrency=Concurrency(total, partition),
             clock=lambda: self.time,
-            waited=self.waits.append,
+            jitter=longest,
+            observers=Observers(self.waits.append, lambda key, error: self.errors.append((key, error))),
         )
 
     async def _work(self, key: ObjectKey, failures: int) -> Result:
         self.started.append(key)
         self.failures.append(failures)
-        answer = await self._gates[key].get()
-        if isinstance(answer, Exception):
+        try:
+            answer = await self._gates[key].get()
+        except asyncio.CancelledError:
+            self.cancelled.append(key)
+            raise
+        if isinstance(answer, BaseException):
             raise answer
         return answer
 
-    async def finish(self, key: ObjectKey, answer: Result | None = None) -> None:
-        self._gates[key].put_nowait(answer or Result(None))
+    async def add(self, *names: str, priority: Priority = Priority.ROUTINE) -> None:
+        for name in names:
+            self.queue.add(key(name), priority)
+        await settle()
+
+    async def finish(self, name: str, answer: Result | BaseException | None = None) -> None:
+        self._gates[key(name)].put_nowait(answer or Result.done())
         await settle()
 
 
-async def settle() -> None:
-    for _ in range(10):
-        await asyncio.sleep(0)
-
-
-async def test_nothing_starts_before_the_queue_is_opened() -> None:
-    desk = Desk()
-    desk.queue.add(key("a"), Priority.URGENT)
+@asynccontextmanager
+async def running(
+    *, total: int = 4, partition: int = 4, partitions: Mapping[ObjectKey, str] | None = None
+) -> AsyncIterator[ManualWork]:
+    """Yield a queue that runs."""
+    work = ManualWork(total=total, partition=partition, partitions=partitions)
+    task = asyncio.create_task(work.queue.run())
     await settle()
-    assert desk.started == []
+    try:
+        yield work
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
 
-    desk.queue.open()
+
+def remembered(queue: WorkQueue) -> list[object]:
+    """Return what the queue keeps in memory of keys and partitions."""
+    keys = [queue._pending, queue._running, queue._again, queue._timers, queue._failures]
+    return [kept for kept in (*keys, queue._partitions, queue._busy) if kept]
+
+
+async def test_nothing_starts_before_the_queue_runs() -> None:
+    work = ManualWork()
+    await work.add("a", priority=Priority.URGENT)
+    assert work.started == []
+
+    task = asyncio.create_task(work.queue.run())
     await settle()
 
-    assert desk.started == [key("a")]
-    await desk.finish(key("a"))
+    assert work.started == [key("a")]
+    task.cancel()
+    await asyncio.wait({task})
 
 
 async def test_a_key_is_never_worked_on_twice_at_once_but_runs_again_afterwards() -> None:
-    desk = Desk()
-    desk.queue.open()
-    desk.queue.add(key("a"), Priority.ROUTINE)
-    await settle()
+    async with running() as work:
+        await work.add("a")
+        await work.add("a")
+        await work.add("a", priority=Priority.URGENT)
+        assert work.started == [key("a")]
 
-    desk.queue.add(key("a"), Priority.ROUTINE)
-    desk.queue.add(key("a"), Priority.URGENT)
-    await settle()
-    assert desk.started == [key("a")]
-    await desk.finish(key("a"))
+        await work.finish("a")
+        assert work.started == [key("a"), key("a")]
+        await work.finish("a")
 
-    assert desk.started == [key("a"), key("a")]
-    await desk.finish(key("a"))
-    assert desk.started == [key("a"), key("a")]
+        assert work.started == [key("a"), key("a")]
 
 
 async def test_urgent_keys_go_before_routine_ones_that_came_earlier() -> None:
-    desk = Desk(total=1)
-    desk.queue.open()
-    desk.queue.add(key("busy"), Priority.ROUTINE)
-    for name in ("r1", "r2"):
-        desk.queue.add(key(name), Priority.ROUTINE)
-    desk.queue.add(key("u"), Priority.URGENT)
-    desk.queue.add(key("r2"), Priority.URGENT)
-    await settle()
+    async with running(total=1) as work:
+        await work.add("busy", "r1", "r2")
+        await work.add("u", "r2", priority=Priority.URGENT)
 
-    for name in ("busy", "u", "r2", "r1"):
-        await desk.finish(key(name))
+        for name in ("busy", "u", "r2", "r1"):
+            await work.finish(name)
 
-    assert desk.started == [key("busy"), key("u"), key("r2"), key("r1")]
+        assert work.started == [key("busy"), key("u"), key("r2"), key("r1")]
 
 
-async def test_a_full_lane_leaves_room_for_the_others() -> None:
+async def test_a_full_partition_leaves_room_for_the_others() -> None:
     partitions = {key("slow1"): "slow", key("slow2"): "slow", key("quick"): "quick"}
-    desk = Desk(total=4, partition=1, partitions=partitions)
-    desk.queue.open()
+    async with running(partition=1, partitions=partitions) as work:
+        await work.add("slow1", "slow2", "quick")
 
-    for name in ("slow1", "slow2", "quick"):
-        desk.queue.add(key(name), Priority.ROUTINE)
-    await settle()
+        assert work.started == [key("slow1"), key("quick")]
 
-    assert desk.started == [key("slow1"), key("quick")]
-    for name in ("slow1", "slow2", "quick"):
-        await desk.finish(key(name))
+
+async def test_a_pending_key_whose_vault_changed_moves_to_the_new_partition() -> None:
+    partitions = {key("busy"): "slow", key("moved"): "slow"}
+    async with running(partition=1, partitions=partitions) as work:
+        await work.add("busy", "moved")
+        assert work.started == [key("busy")]
+
+        partitions[key("moved")] = "quick"
+        await work.add("moved")
+        assert work.started == [key("busy"), key("moved")]
+        await work.finish("moved")
+        await work.finish("busy")
+
+        assert work.started == [key("busy"), key("moved")]
+        assert remembered(work.queue) == []
+
+
+async def test_a_key_that_moved_to_a_full_partition_does_not_start_in_the_old_one() -> None:
+    partitions = {key("slow"): "slow", key("quick"): "quick", key("moved"): "slow"}
+    async with running(partition=1, partitions=partitions) as work:
+        await work.add("slow", "quick", "moved")
+        partitions[key("moved")] = "quick"
+        await work.add("moved")
+
+        await work.finish("slow")
+        assert work.started == [key("slow"), key("quick")]
+        await work.finish("quick")
+
+        assert work.started == [key("slow"), key("quick"), key("moved")]
+
+
+async def test_a_key_that_moves_keeps_its_priority_and_the_time_since_it_waits() -> None:
+    partitions = {key("busy"): "slow", key("moved"): "slow"}
+    async with running(total=1, partitions=partitions) as work:
+        await work.add("busy")
+        await work.add("moved", priority=Priority.URGENT)
+        await work.add("routine")
+        work.time = 5.0
+
+        partitions[key("moved")] = "quick"
+        await work.add("moved", priority=Priority.ROUTINE)
+        assert (work.queue.depth, work.queue.oldest) == (2, 5.0)
+        await work.finish("busy")
+
+        assert work.started == [key("busy"), key("moved")]
 
 
 async def test_failures_in_a_row_are_counted_until_one_succeeds() -> None:
-    desk = Desk()
-    desk.queue.open()
-    for answer in (Result(None, failed=True), Result(None, failed=True), Result(None), Result(None)):
-        desk.queue.add(key("a"), Priority.ROUTINE)
-        await settle()
-        await desk.finish(key("a"), answer)
+    async with running() as work:
+        for answer in (Result(None, failed=True), Result(None, failed=True), Result.done(), Result.done()):
+            await work.add("a")
+            await work.finish("a", answer)
 
-    assert desk.failures == [0, 1, 2, 0]
+        assert work.failures == [0, 1, 2, 0]
+
+
+async def test_a_reconcile_that_waits_leaves_the_number_of_failures_as_it_is() -> None:
+    async with running() as work:
+        for answer in (Result(None, failed=True), Result(None, waiting=True), Result.done(), Result.done()):
+            await work.add("a")
+            await work.finish("a", answer)
+
+        assert work.failures == [0, 1, 1, 0]
+
+
+async def test_an_exception_is_a_failed_reconcile_that_is_reported_and_comes_back_after_a_growing_time() -> None:
+    error = KeyError("broken")
+    async with running() as work:
+        await work.add("a", "b")
+
+        await work.finish("a", error)
+        assert work.errors == [(key("a"), error)]
+        await skip(1.9)
+        assert work.started == [key("a"), key("b")]
+        await skip(0.2)
+        assert work.started == [key("a"), key("b"), key("a")]
+        await work.finish("a", error)
+        await skip(3.9)
+        assert len(work.started) == 3
+        await skip(0.2)
+
+        assert work.started[3:] == [key("a")]
+        assert work.failures == [0, 0, 1, 2]
+        await work.finish("b")
+        assert work.queue.running == 1
+
+
+async def test_a_reconcile_that_awaits_what_is_cancelled_is_a_failed_one() -> None:
+    async with running() as work:
+        await work.add("a")
+
+        await work.finish("a", asyncio.CancelledError())
+        assert [(failed, type(error)) for failed, error in work.errors] == [(key("a"), asyncio.CancelledError)]
+        await skip(2.1)
+
+        assert (work.started, work.failures) == ([key("a"), key("a")], [0, 1])
 
 
 async def test_a_key_comes_back_when_its_reconcile_said_so() -> None:
-    desk = Desk()
-    desk.queue.open()
-    desk.queue.add(key("a"), Priority.ROUTINE)
-    await settle()
+    async with running() as work:
+        await work.add("a")
 
-    await desk.finish(key("a"), Result(0.0))
+        await work.finish("a", Result(60.0))
+        await skip(59.0)
+        assert work.started == [key("a")]
+        await skip(2.0)
 
-    async with asyncio.timeout(5):
-        while len(desk.started) < 2:
-            await settle()
-    await desk.finish(key("a"))
+        assert work.started == [key("a"), key("a")]
+
+
+async def test_a_key_that_is_added_before_its_time_does_not_come_back_once_more() -> None:
+    async with running() as work:
+        await work.add("a")
+        await work.finish("a", Result(60.0))
+
+        await work.add("a")
+        await work.finish("a")
+        await skip(61.0)
+
+        assert work.started == [key("a"), key("a")]
 
 
 async def test_a_forgotten_key_does_not_come_back() -> None:
-    desk = Desk(total=1)
-    desk.queue.open()
-    desk.queue.add(key("busy"), Priority.ROUTINE)
-    desk.queue.add(key("a"), Priority.ROUTINE)
-    desk.queue.add_later(key("b"), 0.0)
+    async with running(total=1) as work:
+        await work.add("busy", "a")
+        work.queue.add_later(key("b"), 1.0)
 
-    for name in ("a", "b"):
-        desk.queue.forget(key(name))
+        for name in ("a", "b"):
+            work.queue.forget(key(name))
+        await skip(2.0)
+        await work.finish("busy")
+
+        assert work.started == [key("busy")]
+        assert work.queue.depth == 0
+        assert remembered(work.queue) == []
+
+
+async def test_depth_and_oldest_describe_what_waits() -> None:
+    async with running(total=1) as work:
+        await work.add("busy", "a")
+        work.time = 7.0
+        await work.add("b")
+
+        assert (work.queue.depth, work.queue.oldest) == (2, 7.0)
+
+        await work.finish("busy")
+        assert work.waits == [0.0, 7.0]
+
+
+async def test_nothing_is_kept_of_keys_and_partitions_once_the_queue_is_empty() -> None:
+    names = [f"db-{number}" for number in range(20)]
+    partitions = {key(name): f"vault-{name}" for name in names}
+    async with running(total=3, partition=1, partitions=partitions) as work:
+        await work.add(*names)
+        await work.add(*reversed(names), priority=Priority.URGENT)
+        assert remembered(work.queue) != []
+
+        while work.queue.depth or work.queue.running:
+            for name in names:
+                await work.finish(name)
+
+        assert remembered(work.queue) == []
+
+
+async def test_draining_waits_for_what_was_started_and_starts_nothing_more() -> None:
+    async with running(total=1) as work:
+        await work.add("a", "b")
+
+        draining = asyncio.create_task(work.queue.drain())
+        await settle()
+        assert not draining.done()
+        await work.finish("a", Result(1.0))
+        await draining
+        await skip(2.0)
+
+        assert work.started == [key("a")]
+
+
+async def test_reconciles_are_cancelled_with_the_queue() -> None:
+    work = ManualWork()
+    task = asyncio.create_task(work.queue.run())
     await settle()
-    await desk.finish(key("busy"))
+    await work.add("a", "b")
 
-    assert desk.started == [key("busy")]
-    assert desk.queue.depth == 0
+    task.cancel()
+    await asyncio.wait({task})
 
-
-async def test_depth_and_oldest_tell_of_those_who_wait() -> None:
-    desk = Desk(total=1)
-    desk.queue.open()
-    desk.queue.add(key("busy"), Priority.ROUTINE)
-    desk.queue.add(key("a"), Priority.ROUTINE)
-    desk.time = 7.0
-    desk.queue.add(key("b"), Priority.ROUTINE)
-    await settle()
-
-    assert (desk.queue.depth, desk.queue.oldest) == (2, 7.0)
-
-    await desk.finish(key("busy"))
-    assert desk.waits == [0.0, 7.0]
-    await desk.finish(key("a"))
-    await desk.finish(key("b"))
-
-
-async def test_closing_waits_for_what_has_begun_and_begins_nothing_more() -> None:
-    desk = Desk(total=1)
-    desk.queue.open()
-    desk.queue.add(key("a"), Priority.ROUTINE)
-    desk.queue.add(key("b"), Priority.ROUTINE)
-    await settle()
-
-    closing = asyncio.create_task(desk.queue.close())
-    await settle()
-    assert not closing.done()
-    await desk.finish(key("a"), Result(0.0))
-    await closing
-
-    assert desk.started == [key("a")]
+    assert sorted(work.cancelled) == [key("a"), key("b")]
+    assert (work.queue.running, asyncio.all_tasks()) == (0, {asyncio.current_task()})
 
 
 @pytest.mark.parametrize("total", [1, 3])
 @given(names=st.lists(st.sampled_from("abcdefgh"), max_size=30))
-def test_every_key_that_is_added_runs_once_whatever_the_order(total: int, names: list[str]) -> None:
-    async def story() -> list[ObjectKey]:
+def test_every_key_that_is_added_runs_once_in_any_order(total: int, names: list[str]) -> None:
+    async def run() -> list[ObjectKey]:
         ran: list[ObjectKey] = []
         all_ran = asyncio.Event()
 
@@ -196,21 +332,27 @@ def test_every_key_that_is_added_runs_once_whatever_the_order(total: int, names:
             ran.append(key)
             if len(ran) == len(set(names)):
                 all_ran.set()
-            return Result(None)
+            return Result.done()
 
+        errors: list[BaseException] = []
         queue = WorkQueue(
             work,
             partition_of=lambda key: key.name[0],
-            width=Concurrency(total, 1),
+            concurrency=Concurrency(total, 1),
             clock=lambda: 0.0,
-            waited=lambda _: None,
+            jitter=longest,
+            observers=Observers(lambda _: None, lambda _, error: errors.append(error)),
         )
         for index, name in enumerate(names):
             queue.add(key(name), Priority(index % 2))
-        queue.open()
+        running = asyncio.create_task(queue.run())
         if names:
             await all_ran.wait()
-        await queue.close()
+        await settle()
+        running.cancel()
+        await asyncio.wait({running})
+        assert errors == []
+        assert remembered(queue) == []
         return ran
 
-    assert sorted(asyncio.run(story())) == sorted({key(name) for name in names})
+    assert sorted(asyncio.run(run())) == sorted({key(name) for name in names})

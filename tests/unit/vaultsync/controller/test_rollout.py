@@ -1,4 +1,4 @@
-"""A VaultSecret's workloads over time: what is asked of the cluster, what the status keeps, what people are told."""
+"""The workloads of a VaultSecret over time: when they are restarted, what the status keeps, which events there are."""
 
 import asyncio
 import itertools
@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 
 from tests.builders import START, a_vault_secret
 from tests.clocks import Clock
-from tests.fakes.workloads import FakeWorkloads
+from tests.fakes import FakeKube
+from tests.harness import RecordedEvents
 from vaultsync.api import ObjectKey
-from vaultsync.api.restarts import Restart, WorkloadKind
-from vaultsync.api.v1alpha1 import StatusRestart, VaultSecret, VaultSecretMeta, VaultSecretStatus
-from vaultsync.controller.rollout import Followed, Restarter
+from vaultsync.api.v1alpha1 import Restart, StatusRestart, VaultSecret, VaultSecretMeta, VaultSecretStatus, WorkloadKind
+from vaultsync.controller.rollout import CONFLICT_RETRY, Rollouts, restart_workloads
 from vaultsync.errors import ObjectGone, Reason, SyncError
+from vaultsync.policy.requeue import MAX_RETRY
 from vaultsync.policy.rollout import SETTLING, Workload
 from vaultsync.status.events import Event
 
@@ -26,7 +27,7 @@ DEPLOYMENT: Final = WorkloadKind.DEPLOYMENT
 WEB: Final = ObjectKey("shop", "web")
 INTERVAL: Final = timedelta(minutes=1)
 SETTLED: Final = SETTLING.total_seconds()
-MISSING: Final = "Deployment shop/web is to be restarted and does not exist."
+MISSING: Final = "Deployment shop/web cannot be restarted: it does not exist."
 DENIED: Final = "Deployment shop/web: the operator's service account may not get deployments."
 
 
@@ -34,39 +35,49 @@ def restart_of(name: str = "web", kind: WorkloadKind = DEPLOYMENT) -> Restart:
     return Restart(kind=kind, name=name, min_interval=INTERVAL)
 
 
+class RecordedRestarts(RecordedEvents):
+    """What would be counted and logged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.restarts: list[StatusRestart] = []
+
+    def workload_restarted(self, vault_secret: VaultSecretMeta, entry: StatusRestart) -> None:
+        self.restarts.append(entry)
+
+
 @dataclass
-class Story:
-    """One VaultSecret, and what is kept of it from one reconcile to the next."""
+class Reconciles:
+    """The reconciles of one VaultSecret, and what is kept from one to the next."""
 
     clock: Clock = field(default_factory=Clock)
-    workloads: FakeWorkloads = field(init=False)
+    kube: FakeKube = field(init=False)
     restarts: tuple[Restart, ...] = (restart_of(),)
     status: VaultSecretStatus = field(default_factory=VaultSecretStatus)
     events: list[Event] = field(default_factory=list)
-    counted: list[StatusRestart] = field(default_factory=list)
+    recorder: RecordedRestarts = field(default_factory=RecordedRestarts)
 
     def __post_init__(self) -> None:
-        self.workloads = FakeWorkloads(now=self.clock)
+        self.kube = FakeKube(now=self.clock)
 
-    def restarted(self, vault_secret: VaultSecretMeta, entry: StatusRestart) -> None:
-        self.counted.append(entry)
+    def vault_secret(self, interval: timedelta) -> VaultSecret:
+        return a_vault_secret(status=self.status, restart=self.restarts, refresh_interval=interval)
 
-    def vault_secret(self) -> VaultSecret:
-        return a_vault_secret(status=self.status, restart=self.restarts)
+    async def reconcile(self, *, changes: bool = False, interval: timedelta = timedelta(minutes=2)) -> Rollouts:
+        """Reconcile once, with or without a change of the content."""
+        now = self.clock()
+        changed = now if changes else self.status.content_change_time
+        rollouts = await restart_workloads(
+            self.kube, self.recorder, self.vault_secret(interval), changed=changed, now=now
+        )
+        self.status = VaultSecretStatus(content_change_time=changed, restarts=rollouts.restarts)
+        self.events += rollouts.events
+        return rollouts
 
-    async def reconcile(self, *, changes: bool = False) -> Followed:
-        """What a reconcile does of it, one that changes the content or one that does not."""
-        changed = self.clock() if changes else self.status.content_change_time
-        restarter = Restarter(workloads=self.workloads, record=self, now=self.clock)
-        followed = await restarter.follow(self.vault_secret(), changed=changed)
-        self.status = VaultSecretStatus(content_change_time=changed, restarts=followed.restarts)
-        self.events += followed.events
-        return followed
-
-    async def changed(self, *names: str) -> Followed:
-        """The content changes while these workloads are an hour old; returns when that has settled."""
+    async def change(self, *names: str) -> Rollouts:
+        """Change the content while these workloads are an hour old; return what follows once that has settled."""
         for name in names:
-            self.workloads.make(DEPLOYMENT, ObjectKey("shop", name))
+            self.kube.make_workload(DEPLOYMENT, ObjectKey("shop", name))
         await self.reconcile()
         self.clock.turn(3600)
         await self.reconcile(changes=True)
@@ -75,231 +86,234 @@ class Story:
 
 
 @pytest.fixture
-def story() -> Story:
-    return Story()
+def vsec() -> Reconciles:
+    return Reconciles()
 
 
-async def test_a_change_restarts_a_workload_and_tells_it(story: Story) -> None:
-    followed = await story.changed("web")
+async def test_a_change_restarts_a_workload_and_reports_it(vsec: Reconciles) -> None:
+    rollouts = await vsec.change("web")
 
-    now = story.clock()
-    assert story.workloads.restarts == [(DEPLOYMENT, WEB, now)]
-    assert followed == Followed(
+    now = vsec.clock()
+    assert vsec.kube.restarts == [(DEPLOYMENT, WEB, now)]
+    assert rollouts == Rollouts(
         restarts=(StatusRestart(kind=DEPLOYMENT, name="web", at=now),),
-        events=(Event("Normal", "Restarted", "Restarted Deployment web, since what Secret db holds has changed."),),
-        seconds=None,
+        events=(Event("Normal", "Restarted", "Restarted Deployment web, since the content of Secret db has changed."),),
+        requeue_after=None,
     )
-    assert story.counted == list(followed.restarts)
+    assert vsec.recorder.restarts == list(rollouts.restarts)
 
 
-async def test_a_restart_waits_until_the_change_has_settled(story: Story) -> None:
-    story.workloads.make(DEPLOYMENT, WEB)
-    await story.reconcile()
-    story.clock.turn(3600)
+async def test_a_restart_waits_until_the_change_has_settled(vsec: Reconciles) -> None:
+    vsec.kube.make_workload(DEPLOYMENT, WEB)
+    await vsec.reconcile()
+    vsec.clock.turn(3600)
 
-    followed = await story.reconcile(changes=True)
+    rollouts = await vsec.reconcile(changes=True)
 
-    assert (followed.seconds, story.workloads.calls) == (SETTLED, 0)
-
-
-async def test_nothing_is_asked_while_nothing_changes(story: Story) -> None:
-    await story.changed("web")
-    calls = story.workloads.calls
-    story.clock.turn(86400)
-
-    followed = await story.reconcile()
-
-    assert (followed.seconds, story.workloads.calls) == (None, calls)
+    assert (rollouts.requeue_after, vsec.kube.calls.total()) == (SETTLED, 0)
 
 
-async def test_a_restart_that_the_status_never_told_of_is_not_made_again(story: Story) -> None:
-    story.workloads.make(DEPLOYMENT, WEB)
-    await story.reconcile()
-    story.clock.turn(3600)
-    await story.reconcile(changes=True)
-    story.clock.turn(SETTLED)
-    told = story.status
-    await story.reconcile()
-    restarted_at, story.status = story.clock(), told
-    story.clock.turn(3600)
+async def test_the_api_server_is_not_called_while_nothing_changes(vsec: Reconciles) -> None:
+    await vsec.change("web")
+    calls = vsec.kube.calls.total()
+    vsec.clock.turn(86400)
 
-    followed = await story.reconcile()
+    rollouts = await vsec.reconcile()
 
-    assert len(story.workloads.restarts) == 1
-    assert followed == Followed((StatusRestart(kind=DEPLOYMENT, name="web", at=restarted_at),), (), None)
+    assert (rollouts.requeue_after, vsec.kube.calls.total()) == (None, calls)
 
 
-async def test_the_creation_of_the_secret_restarts_nothing(story: Story) -> None:
-    story.workloads.make(DEPLOYMENT, WEB)
-    story.clock.turn(3600)
+async def test_a_restart_that_is_missing_in_the_status_is_not_repeated(vsec: Reconciles) -> None:
+    vsec.kube.make_workload(DEPLOYMENT, WEB)
+    await vsec.reconcile()
+    vsec.clock.turn(3600)
+    await vsec.reconcile(changes=True)
+    vsec.clock.turn(SETTLED)
+    before = vsec.status
+    await vsec.reconcile()
+    restarted_at, vsec.status = vsec.clock(), before
+    vsec.clock.turn(3600)
 
-    followed = await story.reconcile()
+    rollouts = await vsec.reconcile()
 
-    assert (followed.seconds, story.workloads.calls) == (None, 0)
-    assert followed.restarts == (StatusRestart(kind=DEPLOYMENT, name="web", at=story.clock()),)
-
-
-async def test_a_second_change_waits_for_its_time(story: Story) -> None:
-    await story.changed("web")
-    first = story.clock()
-    story.clock.turn(5)
-    await story.reconcile(changes=True)
-    story.clock.turn(SETTLED)
-
-    followed = await story.reconcile()
-
-    assert followed.seconds == 45.0
-    story.clock.turn(45.0)
-    await story.reconcile()
-    assert story.workloads.restarts == [(DEPLOYMENT, WEB, first), (DEPLOYMENT, WEB, first + INTERVAL)]
+    assert len(vsec.kube.restarts) == 1
+    assert rollouts == Rollouts((StatusRestart(kind=DEPLOYMENT, name="web", at=restarted_at),), (), None)
 
 
-async def test_each_workload_has_its_own_kind(story: Story) -> None:
-    story.restarts = tuple(restart_of("same", kind) for kind in WorkloadKind)
+async def test_the_creation_of_the_secret_restarts_nothing(vsec: Reconciles) -> None:
+    vsec.kube.make_workload(DEPLOYMENT, WEB)
+    vsec.clock.turn(3600)
+
+    rollouts = await vsec.reconcile()
+
+    assert (rollouts.requeue_after, vsec.kube.calls.total()) == (None, 0)
+    assert rollouts.restarts == (StatusRestart(kind=DEPLOYMENT, name="web", at=vsec.clock()),)
+
+
+async def test_a_second_change_waits_for_the_minimum_interval(vsec: Reconciles) -> None:
+    await vsec.change("web")
+    first = vsec.clock()
+    vsec.clock.turn(5)
+    await vsec.reconcile(changes=True)
+    vsec.clock.turn(SETTLED)
+
+    rollouts = await vsec.reconcile()
+
+    assert rollouts.requeue_after == 45.0
+    vsec.clock.turn(45.0)
+    await vsec.reconcile()
+    assert vsec.kube.restarts == [(DEPLOYMENT, WEB, first), (DEPLOYMENT, WEB, first + INTERVAL)]
+
+
+async def test_each_workload_has_its_own_kind(vsec: Reconciles) -> None:
+    vsec.restarts = tuple(restart_of("same", kind) for kind in WorkloadKind)
     for kind in WorkloadKind:
-        story.workloads.make(kind, ObjectKey("shop", "same"))
+        vsec.kube.make_workload(kind, ObjectKey("shop", "same"))
 
-    await story.changed()
+    await vsec.change()
 
-    assert [kind for kind, _, _ in story.workloads.restarts] == list(WorkloadKind)
-
-
-async def test_a_workload_that_is_named_no_more_is_forgotten(story: Story) -> None:
-    await story.changed("web")
-    story.restarts = ()
-
-    followed = await story.reconcile()
-
-    assert followed == Followed((), (), None)
+    assert [kind for kind, _, _ in vsec.kube.restarts] == list(WorkloadKind)
 
 
-async def test_a_workload_that_is_missing_is_told_once_and_looked_for_again(story: Story) -> None:
-    first = await story.changed()
-    story.clock.turn(120)
-    second = await story.reconcile()
+async def test_a_workload_that_is_not_named_any_more_is_forgotten(vsec: Reconciles) -> None:
+    await vsec.change("web")
+    vsec.restarts = ()
+
+    rollouts = await vsec.reconcile()
+
+    assert rollouts == Rollouts((), (), None)
+
+
+async def test_a_missing_workload_is_reported_once_and_read_again(vsec: Reconciles) -> None:
+    first = await vsec.change()
+    vsec.clock.turn(120)
+    second = await vsec.reconcile()
 
     assert [entry.problem for entry in first.restarts] == [MISSING]
     assert first.events == (Event("Warning", "RestartFailed", MISSING),)
-    assert (second.restarts, second.events, second.seconds) == (first.restarts, (), 120.0)
-    assert story.counted == [*first.restarts, *second.restarts]
+    assert (second.restarts, second.events, second.requeue_after) == (first.restarts, (), 120.0)
+    assert vsec.recorder.restarts == [*first.restarts, *second.restarts]
 
 
-async def test_whatever_the_refresh_interval_a_problem_is_looked_into_within_minutes(story: Story) -> None:
-    await story.changed()
-    vault_secret = a_vault_secret(status=story.status, restart=story.restarts, refresh_interval=timedelta(days=1))
-    restarter = Restarter(workloads=story.workloads, record=story, now=story.clock)
+async def test_a_workload_that_failed_is_read_again_within_minutes_however_long_the_refresh_interval_is(
+    vsec: Reconciles,
+) -> None:
+    await vsec.change()
 
-    followed = await restarter.follow(vault_secret, changed=story.status.content_change_time)
+    rollouts = await vsec.reconcile(interval=timedelta(days=1))
 
-    assert followed.seconds == 300.0
-
-
-async def test_a_missing_workload_that_comes_after_the_change_is_up_to_date(story: Story) -> None:
-    await story.changed()
-    story.clock.turn(60)
-    story.workloads.make(DEPLOYMENT, WEB)
-
-    followed = await story.reconcile()
-
-    assert story.workloads.restarts == []
-    assert followed == Followed((StatusRestart(kind=DEPLOYMENT, name="web", at=story.clock()),), (), None)
+    assert rollouts.requeue_after == MAX_RETRY
 
 
-async def test_a_problem_of_one_workload_is_no_problem_of_the_others(story: Story) -> None:
-    story.restarts = restart_of("gone"), restart_of("web")
+async def test_a_missing_workload_that_is_created_after_the_change_is_up_to_date(vsec: Reconciles) -> None:
+    await vsec.change()
+    vsec.clock.turn(60)
+    vsec.kube.make_workload(DEPLOYMENT, WEB)
 
-    followed = await story.changed("web")
+    rollouts = await vsec.reconcile()
 
-    assert [entry.problem is None for entry in followed.restarts] == [False, True]
-    assert [event.reason for event in followed.events] == ["RestartFailed", "Restarted"]
+    assert vsec.kube.restarts == []
+    assert rollouts == Rollouts((StatusRestart(kind=DEPLOYMENT, name="web", at=vsec.clock()),), (), None)
 
 
-async def test_a_refusal_is_a_problem_and_the_restart_is_made_up_for(story: Story) -> None:
-    story.workloads.refusal = SyncError(Reason.CLUSTER_UNAVAILABLE, DENIED)
-    denied = await story.changed("web")
-    story.workloads.refusal = None
+async def test_a_failure_of_one_workload_does_not_affect_the_others(vsec: Reconciles) -> None:
+    vsec.restarts = restart_of("gone"), restart_of("web")
 
-    made_up = await story.reconcile()
+    rollouts = await vsec.change("web")
+
+    assert [entry.problem is None for entry in rollouts.restarts] == [False, True]
+    assert [event.reason for event in rollouts.events] == ["RestartFailed", "Restarted"]
+
+
+async def test_a_denied_restart_is_reported_and_made_later(vsec: Reconciles) -> None:
+    vsec.kube.fail(SyncError(Reason.CLUSTER_UNAVAILABLE, DENIED))
+    denied = await vsec.change("web")
+    vsec.kube.fail(None)
+
+    later = await vsec.reconcile()
 
     assert [entry.problem for entry in denied.restarts] == [DENIED]
-    assert [entry.problem for entry in made_up.restarts] == [None]
-    assert len(story.workloads.restarts) == 1
+    assert [entry.problem for entry in later.restarts] == [None]
+    assert len(vsec.kube.restarts) == 1
 
 
-async def test_a_problem_is_not_told_again_for_another_change(story: Story) -> None:
-    first = await story.changed()
-    settling = await story.reconcile(changes=True)
-    story.clock.turn(SETTLED)
-    second = await story.reconcile()
+async def test_the_same_failure_is_not_reported_again_for_another_change(vsec: Reconciles) -> None:
+    first = await vsec.change()
+    settling = await vsec.reconcile(changes=True)
+    vsec.clock.turn(SETTLED)
+    second = await vsec.reconcile()
 
     assert settling.restarts == second.restarts == first.restarts
-    assert [event.reason for event in story.events] == ["RestartFailed"]
+    assert [event.reason for event in vsec.events] == ["RestartFailed"]
 
 
-async def test_there_is_nothing_to_be_told_of_a_vault_secret_that_goes(story: Story) -> None:
-    story.workloads.refusal = ObjectGone(Reason.CLUSTER_UNAVAILABLE, "Deployment shop/web: its namespace is gone.")
+async def test_nothing_is_reported_of_a_vaultsecret_whose_namespace_is_being_deleted(vsec: Reconciles) -> None:
+    vsec.kube.fail(ObjectGone(Reason.CLUSTER_UNAVAILABLE, "Deployment shop/web: its namespace is gone."))
 
     with pytest.raises(ObjectGone):
-        await story.changed("web")
+        await vsec.change("web")
 
 
-class Elsewhere(FakeWorkloads):
-    """Workloads in which somebody has a hand between our look and our restart."""
+class Busy(FakeKube):
+    """An API server where another controller changes a workload between our read and our restart."""
 
-    async def restart(self, kind: WorkloadKind, key: ObjectKey, workload: Workload, *, at: datetime) -> bool:
-        self.touch(kind, key)
-        return await super().restart(kind, key, workload, at=at)
-
-
-async def test_a_workload_that_changes_under_our_hands_is_looked_at_again_in_a_moment(story: Story) -> None:
-    story.workloads = Elsewhere(now=story.clock)
-
-    followed = await story.changed("web")
-
-    assert (followed.seconds, followed.events, story.counted) == (5.0, (), [])
-    assert [entry.problem for entry in followed.restarts] == [None]
+    async def restart_workload(self, kind: WorkloadKind, key: ObjectKey, workload: Workload, *, at: datetime) -> bool:
+        self.touch_workload(kind, key)
+        return await super().restart_workload(kind, key, workload, at=at)
 
 
-async def test_vault_secrets_that_rotate_together_share_a_restart() -> None:
+async def test_a_workload_that_is_changed_at_the_same_time_is_read_again_in_a_moment(vsec: Reconciles) -> None:
+    vsec.kube = Busy(now=vsec.clock)
+
+    rollouts = await vsec.change("web")
+
+    assert (rollouts.requeue_after, rollouts.events, vsec.recorder.restarts) == (CONFLICT_RETRY, (), [])
+    assert [entry.problem for entry in rollouts.restarts] == [None]
+
+
+def two_on_one_cluster() -> tuple[Reconciles, Reconciles]:
+    """Return two VaultSecrets that name the same workload."""
     clock = Clock()
-    first, second = Story(clock), Story(clock)
-    second.workloads = first.workloads
-    first.workloads.make(DEPLOYMENT, WEB)
-    for story in (first, second):
-        await story.reconcile()
-    clock.turn(3600)
+    first, second = Reconciles(clock), Reconciles(clock)
+    second.kube = first.kube
+    first.kube.make_workload(DEPLOYMENT, WEB)
+    return first, second
+
+
+async def test_vaultsecrets_that_rotate_together_share_a_restart() -> None:
+    first, second = two_on_one_cluster()
+    for vsec in (first, second):
+        await vsec.reconcile()
+    first.clock.turn(3600)
     await first.reconcile(changes=True)
-    clock.turn(3)
+    first.clock.turn(3)
     await second.reconcile(changes=True)
-    clock.turn(SETTLED)
+    first.clock.turn(SETTLED)
 
-    told = [event.reason for story in (first, second) for event in (await story.reconcile()).events]
+    events = [event.reason for vsec in (first, second) for event in (await vsec.reconcile()).events]
 
-    assert told == ["Restarted"]
-    assert len(first.workloads.restarts) == 1
+    assert events == ["Restarted"]
+    assert len(first.kube.restarts) == 1
     assert second.status.restarts == first.status.restarts
 
 
-async def lived(changes: Iterable[tuple[float, int]]) -> tuple[list[datetime], list[datetime], int]:
-    """Let two VaultSecrets change the content for one workload, after so many seconds each; and let time go by.
+async def run_changes(changes: Iterable[tuple[float, int]]) -> tuple[list[datetime], list[datetime], int]:
+    """Let two VaultSecrets change the content of one workload, each after so many seconds, and then let an hour pass.
 
-    Gives the moments of the changes, those of the restarts, and how many calls the last hour took.
+    Returns the times of the changes and of the restarts, and how many calls the reconciles after that hour took.
     """
-    clock = Clock()
-    stories = [Story(clock), Story(clock)]
-    stories[1].workloads = stories[0].workloads
-    workloads = stories[0].workloads
-    workloads.make(DEPLOYMENT, WEB)
+    both = two_on_one_cluster()
+    clock, kube = both[0].clock, both[0].kube
     clock.turn(60)
-    for story in stories:
-        await story.reconcile()
+    for vsec in both:
+        await vsec.reconcile()
     timers: dict[int, datetime] = {}
 
     async def reconcile(number: int, *, changes: bool = False) -> None:
-        seconds = (await stories[number].reconcile(changes=changes)).seconds
+        requeue_after = (await both[number].reconcile(changes=changes)).requeue_after
         timers.pop(number, None)
-        if seconds is not None:
-            timers[number] = clock() + timedelta(seconds=seconds)
+        if requeue_after is not None:
+            timers[number] = clock() + timedelta(seconds=requeue_after)
 
     async def let_pass(seconds: float) -> None:
         until = clock() + timedelta(seconds=seconds)
@@ -315,17 +329,17 @@ async def lived(changes: Iterable[tuple[float, int]]) -> tuple[list[datetime], l
         changed.append(clock().replace(microsecond=0))
         await reconcile(number, changes=True)
     await let_pass(3600)
-    calls = workloads.calls
+    calls = kube.calls.total()
     for number in range(2):
         await reconcile(number)
-    return changed, [moment for _, _, moment in workloads.restarts], workloads.calls - calls
+    return changed, [restart.at for restart in kube.restarts], kube.calls.total() - calls
 
 
 @given(st.lists(st.tuples(st.floats(0, 200), st.integers(0, 1)), max_size=12))
-def test_every_change_is_followed_by_a_restart_and_none_comes_without_one_or_too_soon(
+def test_every_change_is_rollouts_by_a_restart_and_none_comes_without_one_or_too_soon(
     changes: list[tuple[float, int]],
 ) -> None:
-    changed, restarts, calls_at_rest = asyncio.run(lived(changes))
+    changed, restarts, calls_at_rest = asyncio.run(run_changes(changes))
 
     assert all(any(restart > change for restart in restarts) for change in changed)
     for earlier, restart in itertools.pairwise([START, *restarts]):

@@ -1,4 +1,4 @@
-"""What must be read: tables of single cases, and a vault at random in which no change may be lost."""
+"""What must be read: tables of single cases, and a random vault in which no change may be lost."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.builders import FAR, FIRST, READ_AT, SECOND, START, a_sighting, a_state
+from tests.builders import FAR, FIRST, READ_AT, SECOND, START, a_listing, a_state, some_metadata
 from vaultsync.policy.changes import SETTLING, due
 from vaultsync.state.secrets import SecretRef, SecretState
 from vaultsync.state.vaults import Missing, SecretMetadata, VaultView
@@ -17,7 +17,7 @@ SECONDS = timedelta(seconds=1)
 LATER = READ_AT + timedelta(minutes=1)
 
 
-def why(
+def reason_for(
     state: SecretState | None,
     metadata: SecretMetadata | Missing | None = None,
     *,
@@ -30,60 +30,60 @@ def why(
 
 
 @pytest.mark.parametrize(
-    ("state", "metadata", "told"),
+    ("state", "metadata", "reason"),
     [
         (None, None, "never read"),
         (a_state(), None, None),
-        (a_state(), a_sighting(), None),
-        (a_state(), a_sighting(updated=START + SECONDS), "changed in the vault"),
-        (a_state(), a_sighting(updated=START - SECONDS), "changed in the vault"),
-        (a_state(), a_sighting(expires=LATER), "changed in the vault"),
-        (a_state(expires=LATER), a_sighting(), "changed in the vault"),
-        (a_state(), a_sighting(readable=False), "cannot be read"),
+        (a_state(), some_metadata(), None),
+        (a_state(), some_metadata(updated=START + SECONDS), "changed in the vault"),
+        (a_state(), some_metadata(updated=START - SECONDS), "changed in the vault"),
+        (a_state(), some_metadata(expires=LATER), "changed in the vault"),
+        (a_state(expires=LATER), some_metadata(), "changed in the vault"),
+        (a_state(), some_metadata(readable=False), "cannot be read"),
         (a_state(), Missing(LATER), "gone from the vault"),
-        (a_state(), a_sighting(version=FIRST), None),
-        (a_state(), a_sighting(version=SECOND), "changed in the vault"),
-        (a_state(version=None, updated=None), a_sighting(), "appeared in the vault"),
-        (a_state(version=None, updated=None), a_sighting(readable=False), "appeared in the vault"),
+        (a_state(), some_metadata(version=FIRST), None),
+        (a_state(), some_metadata(version=SECOND), "changed in the vault"),
+        (a_state(version=None, updated=None), some_metadata(), "appeared in the vault"),
+        (a_state(version=None, updated=None), some_metadata(readable=False), "appeared in the vault"),
         (a_state(version=None, updated=None), Missing(LATER), None),
         (a_state(version=None, updated=None), None, None),
-        (a_state(), a_sighting(updated=START + SECONDS, observed_at=READ_AT - SECONDS), None),
-        (a_state(), a_sighting(readable=False, observed_at=READ_AT - SECONDS), None),
+        (a_state(), some_metadata(updated=START + SECONDS, observed_at=READ_AT - SECONDS), None),
+        (a_state(), some_metadata(readable=False, observed_at=READ_AT - SECONDS), None),
         (a_state(), Missing(READ_AT - SECONDS), None),
-        (a_state(), a_sighting(updated=START + SECONDS, observed_at=READ_AT), "changed in the vault"),
+        (a_state(), some_metadata(updated=START + SECONDS, observed_at=READ_AT), "changed in the vault"),
         (a_state(), Missing(READ_AT), "gone from the vault"),
     ],
     ids=[
         "nothing is known of it",
-        "no poll has seen it yet",
-        "a poll has seen it as it was read",
+        "no poll has observed it yet",
+        "a poll has observed it as it was read",
         "it is newer than what was read",
         "it is older: deleted, purged and restored from a backup",
-        "it got an expiry",
-        "its expiry was taken away",
+        "it got an expiry date",
+        "its expiry date was removed",
         "it was disabled",
         "it was deleted",
-        "a poll has read the version that is known",
+        "a poll has read the known version",
         "a poll has read another version in the same second",
-        "what was absent is there",
-        "what was absent is there but disabled",
-        "what was absent still is",
-        "nobody has looked for what was absent",
-        "an older look saw something else",
-        "an older look saw it disabled",
-        "an older look saw nothing",
-        "a look in the same second counts as newer",
-        "so does one that saw nothing",
+        "a missing secret exists now",
+        "a missing secret exists now but is disabled",
+        "a missing secret is still missing",
+        "no poll has looked for a missing secret",
+        "an older poll observed something else",
+        "an older poll observed it disabled",
+        "an older poll did not find it",
+        "a poll in the same second counts as newer",
+        "a poll in the same second that did not find it counts as newer",
     ],
 )
-def test_an_entry_is_due_when(
-    state: SecretState | None, metadata: SecretMetadata | Missing | None, told: str | None
+def test_a_secret_is_due_when(
+    state: SecretState | None, metadata: SecretMetadata | Missing | None, reason: str | None
 ) -> None:
-    assert why(state, metadata) == told
+    assert reason_for(state, metadata) == reason
 
 
 @pytest.mark.parametrize(
-    ("read_after", "seen_after", "told"),
+    ("read_after", "observed_after", "reason"),
     [
         (-1.0, 4.0, "unsettled"),
         (0.0, 4.0, "unsettled"),
@@ -92,32 +92,32 @@ def test_an_entry_is_due_when(
         (3.0, 60.0, None),
     ],
     ids=[
-        "its date lies ahead of the vault's clock",
-        "read in the very second of the change",
-        "read two seconds after it",
-        "the look came too early to settle it",
+        "its date is ahead of the vault's clock",
+        "read in the second of the change",
+        "read two seconds after the change",
+        "the poll was too early to settle it",
         "three seconds are enough",
     ],
 )
-def test_a_second_write_may_hide_behind_a_date_that_was_read_too_soon(
-    read_after: float, seen_after: float, told: str | None
+def test_a_secret_that_was_read_too_soon_after_a_change_is_read_again(
+    read_after: float, observed_after: float, reason: str | None
 ) -> None:
     state = a_state(read_at=START + read_after * SECONDS)
 
-    assert why(state, a_sighting(observed_at=START + seen_after * SECONDS)) == told
+    assert reason_for(state, some_metadata(observed_at=START + observed_after * SECONDS)) == reason
 
 
 @pytest.mark.parametrize(
-    ("state", "told"),
+    ("state", "reason"),
     [
         (a_state(), None),
         (a_state(version=None), None),
         (None, "never read"),
     ],
-    ids=["it was read", "it is optional and was absent", "nothing was read"],
+    ids=["it was read", "it is optional and missing", "nothing was read"],
 )
-def test_a_pinned_version_is_no_business_of_polls(state: SecretState | None, told: str | None) -> None:
-    assert why(state, a_sighting(updated=LATER), ref=SecretRef("db-password", FIRST)) == told
+def test_polls_do_not_follow_a_pinned_version(state: SecretState | None, reason: str | None) -> None:
+    assert reason_for(state, some_metadata(updated=LATER), ref=SecretRef("db-password", FIRST)) == reason
 
 
 @pytest.mark.parametrize(
@@ -125,24 +125,24 @@ def test_a_pinned_version_is_no_business_of_polls(state: SecretState | None, tol
     [REF, SecretRef("db-password", FIRST), SecretRef("db-password", previous=True)],
     ids=["newest", "pinned", "previous"],
 )
-def test_everything_is_read_again_when_the_recheck_interval_is_over(ref: SecretRef) -> None:
+def test_a_secret_is_read_again_when_the_recheck_interval_is_over(ref: SecretRef) -> None:
     recheck = timedelta(hours=1)
 
-    assert why(a_state(), ref=ref, now=READ_AT + recheck - SECONDS, recheck=recheck) is None
-    assert why(a_state(), ref=ref, now=READ_AT + recheck, recheck=recheck) == "time for a recheck"
+    assert reason_for(a_state(), ref=ref, now=READ_AT + recheck - SECONDS, recheck=recheck) is None
+    assert reason_for(a_state(), ref=ref, now=READ_AT + recheck, recheck=recheck) == "recheck interval is over"
 
 
-def test_the_vault_tells_names_apart_without_regard_to_case() -> None:
+def test_names_are_compared_without_regard_to_case() -> None:
     ref = SecretRef("DB-Password")
 
-    assert why(a_state(source="DB-Password"), a_sighting(updated=LATER), ref=ref) == "changed in the vault"
+    assert reason_for(a_state(source="DB-Password"), some_metadata(updated=LATER), ref=ref) == "changed in the vault"
 
 
 @dataclass
-class World:
-    """A vault with one secret, whose dates are whole seconds and may run a second ahead, and somebody who follows it.
+class Simulation:
+    """A vault with one secret, whose dates are whole seconds and may be a second ahead, and a reader that follows it.
 
-    `time` is finer than the vault tells it.
+    `time` is finer than the vault's dates.
     """
 
     time: float = 1_000_000.0
@@ -169,7 +169,7 @@ class World:
         if not self.enabled:
             self.toggle(ahead=False)
 
-    def vanish(self, *, ahead: bool) -> None:
+    def delete(self) -> None:
         self.exists = False
 
     def poll(self, *, by_reading: bool) -> None:
@@ -186,13 +186,13 @@ class World:
         )
 
     def read(self) -> None:
-        """Read it as an optional entry; of a disabled one the state stays as it was."""
+        """Read it as an optional entry; the state of a disabled one stays as it was."""
         if not self.exists:
             self.state = SecretState(REF, ("password",), None, None, None, self.second())
         elif self.enabled:
             self.state = SecretState(REF, ("password",), str(self.version), self.updated, None, self.second())
 
-    def why(self) -> str | None:
+    def reason(self) -> str | None:
         return due(REF, self.state, VaultView(self.secrets), now=self.second(), recheck=FAR)
 
     def is_up_to_date(self) -> bool:
@@ -202,7 +202,7 @@ class World:
 
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(["write"] * 3 + ["read"] * 3 + ["toggle", "vanish", "list", "sight", "follow"]),
+        st.sampled_from(["write"] * 3 + ["read"] * 3 + ["toggle", "delete", "list", "get", "follow"]),
         st.booleans(),
         st.sampled_from([0.0, 0.1, 0.1, 0.2, 0.9, 2.5, 60.0]),
     ),
@@ -210,82 +210,81 @@ STEPS = st.lists(
 )
 
 
-def play(steps: list[tuple[str, bool, float]]) -> World:
-    world = World()
+def run(steps: list[tuple[str, bool, float]]) -> Simulation:
+    simulation = Simulation()
     for step, ahead, pause in steps:
         match step:
             case "write":
-                world.write(ahead=ahead)
-            case "toggle" if world.exists:
-                world.toggle(ahead=ahead)
-            case "vanish":
-                world.vanish(ahead=ahead)
-            case "list" | "sight":
-                world.poll(by_reading=step == "sight")
+                simulation.write(ahead=ahead)
+            case "toggle" if simulation.exists:
+                simulation.toggle(ahead=ahead)
+            case "delete":
+                simulation.delete()
+            case "list" | "get":
+                simulation.poll(by_reading=step == "get")
             case "read":
-                world.read()
-            case "follow" if world.why() is not None:
-                world.read()
-        world.time += pause
-    return world
+                simulation.read()
+            case "follow" if simulation.reason() is not None:
+                simulation.read()
+        simulation.time += pause
+    return simulation
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by_reading", [False, True], ids=["listing", "reading one by one"])
 @settings(max_examples=500)
 @given(steps=STEPS)
 @example(steps=[("write", False, 0.1), ("read", False, 0.1), ("write", False, 0.1)])
 @example(steps=[("write", True, 0.9), ("read", False, 0.1), ("write", False, 0.1)])
-def test_no_change_is_ever_lost(by_reading: bool, steps: list[tuple[str, bool, float]]) -> None:
-    world = play(steps)
-    world.enable()
+def test_no_change_is_lost(by_reading: bool, steps: list[tuple[str, bool, float]]) -> None:
+    simulation = run(steps)
+    simulation.enable()
 
-    world.time += SETTLING.total_seconds() + 2
-    world.poll(by_reading=by_reading)
-    if world.why() is not None:
-        world.read()
+    simulation.time += SETTLING.total_seconds() + 2
+    simulation.poll(by_reading=by_reading)
+    if simulation.reason() is not None:
+        simulation.read()
 
-    assert world.is_up_to_date()
+    assert simulation.is_up_to_date()
 
 
 @pytest.mark.parametrize("by_reading", [False, True], ids=["listing", "reading one by one"])
 @given(steps=STEPS)
-def test_in_a_quiet_world_nothing_is_due_after_two_polls(
-    by_reading: bool, steps: list[tuple[str, bool, float]]
-) -> None:
-    world = play(steps)
-    world.enable()
+def test_nothing_is_due_two_polls_after_the_last_change(by_reading: bool, steps: list[tuple[str, bool, float]]) -> None:
+    simulation = run(steps)
+    simulation.enable()
 
     for _ in range(2):
-        world.time += SETTLING.total_seconds() + 2
-        world.poll(by_reading=by_reading)
-        if world.why() is not None:
-            world.read()
+        simulation.time += SETTLING.total_seconds() + 2
+        simulation.poll(by_reading=by_reading)
+        if simulation.reason() is not None:
+            simulation.read()
 
-    world.time += 1
-    world.poll(by_reading=by_reading)
-    assert world.why() is None
+    simulation.time += 1
+    simulation.poll(by_reading=by_reading)
+    assert simulation.reason() is None
 
 
 @given(steps=STEPS)
-def test_what_cannot_be_read_stays_due(steps: list[tuple[str, bool, float]]) -> None:
-    world = play(steps)
-    world.write(ahead=False)
-    world.toggle(ahead=False)
+def test_a_secret_that_cannot_be_read_stays_due(steps: list[tuple[str, bool, float]]) -> None:
+    simulation = run(steps)
+    simulation.write(ahead=False)
+    simulation.toggle(ahead=False)
 
     for _ in range(3):
-        world.time += 10
-        world.poll(by_reading=False)
-        assert world.why() is not None
-        world.read()
+        simulation.time += 10
+        simulation.poll(by_reading=False)
+        assert simulation.reason() is not None
+        simulation.read()
 
 
-def test_a_reading_that_claims_to_lie_in_the_future_does_not_put_off_the_recheck() -> None:
+def test_a_forged_reading_in_the_future_does_not_postpone_the_recheck() -> None:
     forged = a_state(read_at=READ_AT + timedelta(days=3000))
 
-    assert due(REF, forged, VaultView(), now=READ_AT, recheck=FAR) == "time for a recheck"
+    assert due(REF, forged, VaultView(), now=READ_AT, recheck=FAR) == "recheck interval is over"
 
 
-def test_what_a_search_found_is_due_when_the_last_listing_shows_it_changed() -> None:
-    view = VaultView(listing={"db-password": a_sighting(updated=LATER)})
+def test_a_found_secret_is_due_when_the_last_listing_shows_a_change() -> None:
+    view = VaultView(listing=a_listing(some_metadata(name="DB-Password", updated=LATER)))
 
     assert due(REF, a_state(), view, now=LATER, recheck=FAR) == "changed in the vault"

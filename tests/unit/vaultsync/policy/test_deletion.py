@@ -1,4 +1,4 @@
-"""What becomes of keys whose secrets the vault has no more: when they go, and when nothing goes at all."""
+"""What becomes of keys whose secrets the vault has lost: when they are deleted, and when nothing is."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -7,130 +7,281 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kvsecrets import SecretValue
 from tests.builders import (
     FIRST,
     READ_AT,
     VAULT,
+    a_listing,
+    a_missing_reading,
     a_reading,
-    a_sighting,
     a_state,
-    a_status,
-    a_status_entry,
     a_vault_secret,
-    an_absent,
-    an_entry,
+    some_inputs,
+    some_metadata,
 )
 from vaultsync.api import RELEASE_ANNOTATION
 from vaultsync.api.v1alpha1 import StatusMissing, VaultSecret, VaultSecretStatus
-from vaultsync.errors import NotYet, PendingDeletion, Reason, SecretNotFound, SyncError
-from vaultsync.policy.deletion import (
-    check_brake,
-    check_listing_agrees,
-    confirmed_deletions,
-    known_names,
-    lost_names,
-    pruned,
-)
+from vaultsync.errors import Reason, SyncError
+from vaultsync.policy.deletion import Deletions, carried_readings, confirmed_deletions, deletions_held, pruned
+from vaultsync.policy.inputs import Inputs
+from vaultsync.policy.losses import loss_report
 from vaultsync.policy.plan import Plan
 from vaultsync.state.requests import SecretRequest
-from vaultsync.state.secrets import MissingReading, Reading, SecretRef, SecretState
-from vaultsync.state.vaults import MAX_LOST, LossReport, Missing, VaultView
+from vaultsync.state.secrets import CarriedReading, MissingReading, Reading, SecretRef, SecretState
+from vaultsync.state.vaults import UNKNOWN, LossReport, Missing, VaultView
+from vaultsync.status.outcome import Failed, Waiting, failed
 
 NOW = READ_AT + timedelta(days=1)
-HOUR = timedelta(hours=1)
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 REF = SecretRef("db-password")
 REQUIRED = SecretRequest(REF, optional=False)
 OPTIONAL = SecretRequest(REF, optional=True)
-MISSED_BY_A_POLL = {name: Missing(NOW) for name in ("db-password", "a", "b")}
-CALM = VaultView(MISSED_BY_A_POLL, polled_at=NOW, losses=LossReport(known=10, lost=1))
-ALARM = replace(CALM, losses=LossReport(known=10, lost=6))
+UNLISTED = replace(OPTIONAL, unlisted=True)
+NAMES = ("db-password", "a", "b", "c", "d")
+CALM = VaultView(dict.fromkeys(NAMES, Missing(NOW)), polled_at=NOW, losses=LossReport(known=10, lost=1), polls=4)
+"""A poll has missed the secrets, and little of the vault is lost."""
+ALARM = replace(CALM, losses=LossReport(10, 6, frozenset(NAMES), 10))
+"""The deletion guard has tripped."""
+UNCOUNTED = replace(CALM, losses=None)
+"""How much of the vault is lost is not known yet."""
+FINDS = a_vault_secret(data=(), data_from=[{"find": {"names": "*"}, "optional": True}])
+
+Decision = Deletions | Failed | Waiting
 
 
 def missing(ago: timedelta, name: str = "db-password") -> StatusMissing:
     return StatusMissing(secret_name=name, since=NOW - ago)
 
 
-def a_deleting(*gone: StatusMissing, release: str | None = None, **spec: object) -> VaultSecret:
-    """A VaultSecret whose keys go with their secrets, and whose status says what has been gone since when."""
+def deleting(*gone: StatusMissing, release: str | None = None, **spec: object) -> VaultSecret:
+    """A VaultSecret whose keys are deleted with their secrets, and whose status has since when those are missing."""
     annotations = {} if release is None else {RELEASE_ANNOTATION: release}
     fields = {"on_source_deleted": "Delete", "delete_after": HOUR} | spec
     return a_vault_secret(metadata={"annotations": annotations}, status=VaultSecretStatus(missing=gone), **fields)
 
 
-def a_plan(vault_secret: VaultSecret, *wanted: SecretRequest, known: dict[SecretRef, SecretState]) -> Plan:
-    """What is wanted, known, and missing as the status says."""
-    return Plan(wanted, known, "because", vault_secret.status.missing)
-
-
-def judged(
+def inputs_of(
     vault_secret: VaultSecret,
-    wanted: SecretRequest = REQUIRED,
+    *requests: SecretRequest,
+    known: dict[SecretRef, SecretState] | None = None,
+    view: VaultView = UNKNOWN,
+) -> Inputs:
+    """The inputs of a reconcile that requests these secrets; each was read before, unless `known` says otherwise."""
+    states = {one.ref.identity: a_state(one.ref.name, ref=one.ref) for one in requests} if known is None else known
+    plan = Plan(requests, states, "because", vault_secret.status.missing)
+    return some_inputs(vault_secret, view=view, plan=plan, now=NOW)
+
+
+def decision(
+    vault_secret: VaultSecret,
+    request: SecretRequest = REQUIRED,
     reading: Reading | MissingReading | None = None,
     *,
-    was_there: bool = True,
+    existed: bool = True,
     view: VaultView = CALM,
-) -> tuple[StatusMissing, ...]:
-    plan = a_plan(vault_secret, wanted, known={REF: a_state()} if was_there else {})
-    return confirmed_deletions(vault_secret, plan, {REF: reading or an_absent()}, view, now=NOW)
+    started_with: VaultView = UNKNOWN,
+) -> Decision:
+    """What is decided of one secret, which the vault does not have unless it was read."""
+    inputs = inputs_of(vault_secret, request, known=None if existed else {}, view=started_with)
+    return confirmed_deletions(inputs, {request.ref: reading or a_missing_reading()}, view, now=NOW)
 
 
-def test_what_is_there_is_not_missing() -> None:
-    assert judged(a_deleting(missing(2 * HOUR)), reading=a_reading()) == ()
+def reason_of(decided: Decision | None) -> Reason | None:
+    return None if decided is None or isinstance(decided, Deletions) else decided.reason
 
 
-def test_what_never_was_there_is_a_failure_for_ever() -> None:
-    with pytest.raises(SecretNotFound, match="There is no db-password"):
-        judged(a_deleting(), was_there=False)
+# One secret
 
 
-def test_what_may_be_absent_and_never_was_there_is_no_matter() -> None:
-    assert judged(a_deleting(), OPTIONAL, was_there=False, view=ALARM) == ()
+def test_a_secret_that_was_read_is_not_lost() -> None:
+    assert decision(deleting(missing(2 * HOUR)), reading=a_reading()) == Deletions()
 
 
-def test_what_has_just_gone_is_waited_for_and_the_moment_is_told() -> None:
-    with pytest.raises(PendingDeletion) as caught:
-        judged(a_deleting(), reading=an_absent(reason=Reason.SECRET_SOFT_DELETED))
+def test_a_required_secret_that_never_existed_is_a_failure() -> None:
+    assert decision(deleting(), existed=False) == failed(a_missing_reading().error)
 
-    assert caught.value.reason is Reason.SECRET_SOFT_DELETED
-    assert caught.value.message == (
-        "There is no db-password. Its key goes at 2026-03-02 13:30:00 UTC, unless the secret is back by then."
+
+def test_an_optional_secret_that_never_existed_blocks_nothing() -> None:
+    assert decision(deleting(), OPTIONAL, existed=False, view=ALARM) == Deletions()
+
+
+def test_a_secret_that_was_just_lost_keeps_its_key_and_the_message_names_the_deadline() -> None:
+    decided = decision(deleting(), reading=a_missing_reading(reason=Reason.SECRET_SOFT_DELETED))
+
+    assert decided == Failed(
+        Reason.SECRET_SOFT_DELETED,
+        ("There is no db-password. Its key is deleted at 2026-03-02 13:30:00 UTC, unless the secret is back by then."),
+        retry_after=3600.0,
+        missing=(missing(timedelta(0)),),
     )
-    assert (caught.value.missing, caught.value.retry_after) == ((missing(timedelta(0)),), 3600.0)
 
 
 @pytest.mark.parametrize(
-    ("ago", "goes"),
+    ("ago", "deleted"),
     [(HOUR - timedelta(seconds=1), False), (HOUR, True), (30 * HOUR, True)],
-    ids=["too early", "at the moment", "long after"],
+    ids=["too early", "at the deadline", "long after"],
 )
-def test_a_key_goes_when_its_secret_has_been_gone_for_long_enough(ago: timedelta, goes: bool) -> None:
-    vault_secret = a_deleting(missing(ago))
+def test_a_key_is_deleted_when_its_grace_period_is_over(ago: timedelta, deleted: bool) -> None:
+    decided = decision(deleting(missing(ago)))
 
-    if goes:
-        assert judged(vault_secret) == (missing(ago),)
+    if deleted:
+        assert decided == Deletions((missing(ago),))
     else:
-        with pytest.raises(PendingDeletion):
-            judged(vault_secret)
+        assert reason_of(decided) is Reason.SECRET_NOT_FOUND
 
 
-def test_of_several_all_wait_for_the_last() -> None:
-    first, second = SecretRequest(SecretRef("a"), optional=False), SecretRequest(SecretRef("b"), optional=False)
-    known = {one.ref: a_state(one.ref.name, source=one.ref.name) for one in (first, second)}
-    readings = {first.ref: an_absent("a"), second.ref: an_absent("b")}
-    vault_secret = a_deleting(missing(2 * HOUR, "a"))
-
-    with pytest.raises(PendingDeletion, match="There is no b") as caught:
-        confirmed_deletions(vault_secret, a_plan(vault_secret, first, second, known=known), readings, CALM, now=NOW)
-
-    assert caught.value.missing == (missing(2 * HOUR, "a"), missing(timedelta(0), "b"))
+def test_a_secret_that_was_lost_before_stays_lost_though_nothing_else_is_known_of_it() -> None:
+    assert decision(deleting(missing(2 * HOUR)), existed=False) == Deletions((missing(2 * HOUR),))
 
 
-def test_what_has_gone_for_good_stays_gone_though_nothing_else_is_known_of_it_any_more() -> None:
-    assert judged(a_deleting(missing(2 * HOUR)), was_there=False) == (missing(2 * HOUR),)
+def test_the_key_of_an_optional_secret_is_deleted_without_a_grace_period() -> None:
+    assert decision(deleting(), OPTIONAL) == Deletions()
 
 
-def test_what_may_be_absent_goes_at_once() -> None:
-    assert judged(a_deleting(), OPTIONAL) == ()
+# Several secrets
+
+
+def several(
+    *gone: tuple[str, timedelta], now: datetime = NOW, before: tuple[StatusMissing, ...] | None = None
+) -> Decision:
+    """What is decided of secrets that were lost so long before `NOW`; `before` is what the status has of them."""
+    known = tuple(missing(ago, name) for name, ago in gone) if before is None else before
+    requests = [SecretRequest(SecretRef(name), optional=False) for name, _ in gone]
+    readings = {one.ref: a_missing_reading(one.ref.name) for one in requests}
+    return confirmed_deletions(inputs_of(deleting(*known), *requests), readings, CALM, now=now)
+
+
+@pytest.mark.parametrize("gone", [("b", "a"), ("a", "b")], ids=["in one order", "in the other"])
+def test_the_message_names_the_earliest_deadline_and_its_secret(gone: tuple[str, str]) -> None:
+    ago = {"a": 50 * MINUTE, "b": 10 * MINUTE}
+
+    decided = several(*((name, ago[name]) for name in gone))
+
+    assert isinstance(decided, Failed)
+    assert decided.message == (
+        "There is no a. Its key is deleted at 2026-03-02 12:40:00 UTC, unless the secret is back by then."
+    )
+    assert decided.retry_after == 600.0
+    assert decided.missing == tuple(missing(ago[name], name) for name in gone)
+
+
+def test_a_key_whose_grace_period_is_over_is_deleted_and_the_others_are_kept_until_theirs() -> None:
+    decided = several(("a", 2 * HOUR), ("b", 10 * MINUTE))
+
+    assert decided == Deletions(
+        confirmed=(missing(2 * HOUR, "a"),),
+        pending=Failed(
+            Reason.SECRET_NOT_FOUND,
+            "There is no b. Its key is deleted at 2026-03-02 13:20:00 UTC, unless the secret is back by then.",
+            retry_after=3000.0,
+            missing=(missing(2 * HOUR, "a"), missing(10 * MINUTE, "b")),
+        ),
+        kept=frozenset({SecretRef("b")}),
+    )
+
+
+def test_further_losses_do_not_postpone_the_first_deletion() -> None:
+    lost_at = {"a": timedelta(0), "b": 50 * MINUTE, "c": 100 * MINUTE, "d": 150 * MINUTE}
+    status: tuple[StatusMissing, ...] = ()
+    deleted_at: dict[str, timedelta] = {}
+
+    for minutes in range(0, 211, 10):
+        elapsed = minutes * MINUTE
+        gone = [(name, timedelta(0)) for name, at in lost_at.items() if at <= elapsed]
+        decided = several(*gone, now=NOW + elapsed, before=status)
+        assert not isinstance(decided, Waiting)
+        if isinstance(decided, Deletions):
+            for one in decided.confirmed:
+                deleted_at.setdefault(one.secret_name, elapsed)
+            status = decided.confirmed if decided.pending is None else decided.pending.missing or ()
+        else:
+            status = decided.missing or ()
+
+    assert deleted_at == {name: at + HOUR for name, at in lost_at.items()}
+
+
+@given(
+    ages=st.lists(st.integers(0, 10_000).map(lambda seconds: timedelta(seconds=seconds)), min_size=1, max_size=4),
+)
+def test_each_key_is_deleted_by_its_own_deadline(ages: list[timedelta]) -> None:
+    gone = list(zip(NAMES[1:], ages, strict=False))
+    over = tuple(missing(ago, name) for name, ago in gone if ago >= HOUR)
+    left = [HOUR - ago for _, ago in gone if ago < HOUR]
+
+    decided = several(*gone)
+
+    assert not isinstance(decided, Waiting)
+    if isinstance(decided, Deletions):
+        assert decided.confirmed == over
+        assert decided.kept == {SecretRef(name) for name, ago in gone if ago < HOUR}
+    pending = decided.pending if isinstance(decided, Deletions) else decided
+    assert (pending is None) is (not left)
+    if pending is not None:
+        assert pending.retry_after == min(left).total_seconds()
+        assert pending.missing == tuple(missing(ago, name) for name, ago in gone)
+
+
+@pytest.mark.parametrize("view", [CALM, ALARM], ids=["within the grace period", "held"])
+def test_a_secret_that_is_back_is_not_missing_while_another_is(view: VaultView) -> None:
+    requests = [SecretRequest(SecretRef(name), optional=False) for name in ("a", "b")]
+    vault_secret = deleting(missing(30 * MINUTE, "a"), missing(10 * MINUTE, "b"))
+    readings: dict[SecretRef, Reading | MissingReading] = {
+        SecretRef("a"): a_reading(),
+        SecretRef("b"): a_missing_reading("b"),
+    }
+
+    decided = confirmed_deletions(inputs_of(vault_secret, *requests), readings, view, now=NOW)
+
+    assert isinstance(decided, Failed)
+    assert decided.missing == (missing(10 * MINUTE, "b"),)
+
+
+def test_a_secret_is_still_missing_while_one_of_its_versions_is_or_was_not_read_yet() -> None:
+    newest, pinned, other = SecretRef("a"), SecretRef("a", FIRST), SecretRef("b")
+    requests = [SecretRequest(ref, optional=False) for ref in (newest, pinned, other)]
+    vault_secret = deleting(missing(30 * MINUTE, "a"), missing(10 * MINUTE, "b"))
+    part: dict[SecretRef, Reading | MissingReading] = {newest: a_reading(), other: a_missing_reading("b")}
+
+    complete = part | {pinned: a_missing_reading("a")}
+
+    for readings in (part, complete):
+        decided = confirmed_deletions(inputs_of(vault_secret, *requests), readings, CALM, now=NOW)
+
+        assert isinstance(decided, Failed)
+        assert decided.missing == vault_secret.status.missing
+
+
+# What is kept until its grace period is over
+
+
+DATA = {"password": SecretValue("czNjcmV0"), "user": SecretValue("ZGI="), "token": SecretValue("dA==")}
+
+
+def test_kept_secrets_carry_what_the_target_holds_in_their_keys() -> None:
+    state = a_state("password", "user")
+
+    carried = carried_readings(Plan((), {REF: state, SecretRef("a"): a_state("token")}, None), [REF], DATA)
+
+    assert carried == {REF: CarriedReading(state, {key: DATA[key] for key in ("password", "user")})}
+
+
+@pytest.mark.parametrize(
+    ("known", "data"),
+    [({}, DATA), ({REF: a_state("password", "other")}, DATA), ({REF: a_state()}, {})],
+    ids=["nothing is known of it", "the target lacks a key", "the target is empty"],
+)
+def test_nothing_is_carried_if_the_target_does_not_hold_every_kept_key(
+    known: dict[SecretRef, SecretState], data: dict[str, SecretValue]
+) -> None:
+    assert carried_readings(Plan((), known, None), [REF], data) is None
+
+
+def test_a_carried_reading_does_not_show_its_values() -> None:
+    assert "czNjcmV0" not in repr(CarriedReading(a_state(), DATA))
+
+
+# The deletion guard
 
 
 def released(ago: timedelta) -> str:
@@ -138,82 +289,41 @@ def released(ago: timedelta) -> str:
 
 
 @pytest.mark.parametrize(
-    ("release", "told"),
+    ("release", "complaint"),
     [
         (None, '="$(date -u +%FT%TZ)".'),
         (released(3 * HOUR), '="$(date -u +%FT%TZ)".'),
-        ("yes", "is no moment"),
-        ("2026-03-02T12:00:00", "without a time zone"),
-        (released(-HOUR), "lies in the future"),
+        ("yes", "is not a time."),
+        ("2026-03-02T12:00:00", "is a time without a time zone."),
+        (released(-HOUR), "is in the future."),
     ],
-    ids=["nobody released it", "an earlier loss was released", "a word", "no time zone", "a moment to come"],
+    ids=["not released", "an earlier loss was released", "not a time", "no time zone", "a time in the future"],
 )
-def test_while_most_of_the_vault_is_gone_nothing_goes(release: str | None, told: str) -> None:
-    with pytest.raises(PendingDeletion) as caught:
-        judged(a_deleting(missing(2 * HOUR), release=release), view=ALARM)
+def test_nothing_is_deleted_while_most_of_the_vault_is_lost(release: str | None, complaint: str) -> None:
+    decided = decision(deleting(missing(2 * HOUR), release=release), view=ALARM)
 
-    assert caught.value.reason is Reason.DELETION_HELD
-    assert caught.value.missing == (missing(2 * HOUR),)
-    assert "kubectl annotate vaultsecret -n shop db --overwrite vaultsync.dev/release-brake" in caught.value.message
-    assert caught.value.message.endswith(told) or told in caught.value.message
-
-
-def test_what_may_be_absent_is_held_too() -> None:
-    with pytest.raises(PendingDeletion) as caught:
-        judged(a_deleting(), OPTIONAL, view=ALARM)
-
-    assert caught.value.reason is Reason.DELETION_HELD
+    assert isinstance(decided, Failed)
+    assert decided.reason is Reason.DELETION_HELD
+    assert decided.missing == (missing(2 * HOUR),)
+    assert f"kubectl annotate vaultsecret -n shop db --overwrite {RELEASE_ANNOTATION}=" in decided.message
+    assert decided.message.endswith(complaint)
 
 
-def test_a_person_releases_what_was_missing_by_then() -> None:
-    assert judged(a_deleting(missing(2 * HOUR), release=released(HOUR)), view=ALARM) == (missing(2 * HOUR),)
+def test_a_user_releases_what_was_missing_by_then() -> None:
+    assert decision(deleting(missing(2 * HOUR), release=released(HOUR)), view=ALARM) == Deletions((missing(2 * HOUR),))
 
 
-@pytest.mark.parametrize(
-    "view",
-    [
-        VaultView(),
-        replace(CALM, losses=None),
-        replace(CALM, secrets={}),
-        replace(CALM, secrets={"db-password": Missing(READ_AT - HOUR)}),
-        replace(CALM, secrets={"db-password": a_sighting()}),
-    ],
-    ids=[
-        "before the first poll",
-        "before anybody has counted",
-        "before a poll has missed it",
-        "though a poll has missed it before it was last read",
-        "while polls still see it",
-    ],
-)
-def test_nothing_goes_before_the_vault_was_looked_through(view: VaultView) -> None:
-    with pytest.raises(NotYet):
-        judged(a_deleting(missing(2 * HOUR)), view=view)
+def test_the_clock_of_a_user_may_be_a_little_ahead() -> None:
+    ahead = released(-4 * MINUTE)
+
+    assert decision(deleting(missing(2 * HOUR), release=ahead), view=ALARM) == Deletions((missing(2 * HOUR),))
 
 
-def test_what_may_be_absent_goes_no_sooner_than_a_poll_has_missed_it() -> None:
-    with pytest.raises(NotYet):
-        judged(a_deleting(), OPTIONAL, view=replace(CALM, secrets={}))
+def test_earlier_losses_stay_in_the_status_while_further_ones_are_held() -> None:
+    decided = decision(deleting(missing(30 * HOUR, "earlier")), view=ALARM)
 
-
-@pytest.mark.parametrize(
-    "ref",
-    [REF._replace(version=FIRST), REF._replace(previous=True)],
-    ids=["a pinned version", "the version before the newest"],
-)
-def test_what_polls_do_not_follow_need_not_be_missed_by_them(ref: SecretRef) -> None:
-    optional = SecretRequest(ref, optional=True)
-
-    plan = a_plan(a_deleting(), optional, known={ref: a_state()})
-
-    assert confirmed_deletions(a_deleting(), plan, {ref: an_absent()}, replace(CALM, secrets={}), now=NOW) == ()
-
-
-def test_a_vault_that_cannot_be_looked_through_is_told() -> None:
-    with pytest.raises(SyncError, match="No answer") as caught:
-        judged(a_deleting(missing(2 * HOUR)), view=VaultView(failure=SyncError(Reason.VAULT_UNREACHABLE, "No answer.")))
-
-    assert not isinstance(caught.value, NotYet)
+    assert isinstance(decided, Failed)
+    assert decided.missing == (missing(30 * HOUR, "earlier"), missing(timedelta(0)))
 
 
 @given(
@@ -223,174 +333,189 @@ def test_a_vault_that_cannot_be_looked_through_is_told() -> None:
     lost=st.integers(0, 40),
     optional=st.booleans(),
 )
-def test_no_key_goes_too_early_or_while_most_is_gone(
+def test_no_key_is_deleted_too_early_or_while_most_of_the_vault_is_lost(
     ago: timedelta, after: timedelta, known: int, lost: int, optional: bool
 ) -> None:
-    view = replace(CALM, losses=LossReport(known, lost))
-    vault_secret = a_deleting(missing(ago), delete_after=after)
+    report = loss_report(None, frozenset(map(str, range(known))), frozenset(map(str, range(lost))), UNKNOWN)
+    vault_secret = deleting(missing(ago), delete_after=after)
 
-    latched = lost > MAX_LOST and 2 * lost > known
-    if latched or (not optional and ago < after):
-        with pytest.raises(PendingDeletion) as caught:
-            judged(vault_secret, SecretRequest(REF, optional), view=view)
-        assert caught.value.missing == (missing(ago),)
+    decided = decision(vault_secret, SecretRequest(REF, optional), view=replace(CALM, losses=report))
+
+    if report.tripped or (not optional and ago < after):
+        assert isinstance(decided, Failed)
+        assert (decided.reason is Reason.DELETION_HELD) is report.tripped
+        assert decided.missing == (missing(ago),)
     else:
-        assert judged(vault_secret, SecretRequest(REF, optional), view=view) == (() if optional else (missing(ago),))
+        assert decided == Deletions(() if optional else (missing(ago),))
 
 
-def test_where_everything_has_gone_the_first_of_it_is_told() -> None:
-    other = SecretRef("other")
-    readings = {other: an_absent("other"), REF: an_absent(reason=Reason.SECRET_SOFT_DELETED)}
+# The current view decides
+
+
+@pytest.mark.parametrize(
+    "started_with",
+    [UNKNOWN, UNCOUNTED, CALM],
+    ids=["before the first poll", "before the losses were counted", "while little was lost"],
+)
+@pytest.mark.parametrize(
+    ("vault_secret", "request_", "current"),
+    [
+        (deleting(missing(2 * HOUR)), REQUIRED, ALARM),
+        (deleting(on_source_deleted="Retain"), OPTIONAL, ALARM),
+        (FINDS, UNLISTED, replace(ALARM, secrets={}, listing=a_listing())),
+    ],
+    ids=["a required secret", "an optional secret", "a found secret"],
+)
+def test_deletions_are_held_by_the_current_view_not_by_that_of_the_start(
+    vault_secret: VaultSecret, request_: SecretRequest, current: VaultView, started_with: VaultView
+) -> None:
+    decided = decision(vault_secret, request_, view=current, started_with=started_with)
+
+    assert reason_of(decided) is Reason.DELETION_HELD
+
+
+def test_a_guard_that_is_reset_during_the_reconcile_holds_nothing() -> None:
+    decided = decision(deleting(missing(2 * HOUR)), view=CALM, started_with=ALARM)
+
+    assert decided == Deletions((missing(2 * HOUR),))
+
+
+DISABLED = a_listing(some_metadata(name="db-password", readable=False))
+READABLE = a_listing(some_metadata(name="db-password"))
+
+
+@pytest.mark.parametrize("others", [{}, {SecretRef("a"): a_reading()}], ids=["nothing was read", "another was read"])
+def test_finds_that_the_current_view_has_as_disabled_are_held(others: dict[SecretRef, Reading]) -> None:
+    requests = [SecretRequest(ref, optional=True) for ref in others]
+    inputs = inputs_of(FINDS, *requests, known={REF: a_state()}, view=replace(CALM, listing=READABLE))
+
+    held = confirmed_deletions(inputs, others, replace(ALARM, listing=DISABLED), now=NOW)
+    uncounted = confirmed_deletions(inputs, others, replace(UNCOUNTED, listing=DISABLED), now=NOW)
+    few = confirmed_deletions(inputs, others, replace(CALM, listing=DISABLED), now=NOW)
+
+    assert (reason_of(held), reason_of(uncounted), few) == (Reason.DELETION_HELD, Reason.WAITING, Deletions())
+
+
+# A poll confirms
+
+
+@pytest.mark.parametrize(
+    ("view", "subject"),
+    [
+        (VaultView(polls=4), "a complete poll"),
+        (UNCOUNTED, "a complete poll"),
+        (replace(CALM, secrets={}), "confirms the deletion of secret db-password"),
+        (replace(CALM, secrets={"db-password": Missing(READ_AT - HOUR)}), "confirms the deletion"),
+        (replace(CALM, secrets={"db-password": some_metadata()}), "confirms the deletion"),
+    ],
+    ids=[
+        "before the first poll",
+        "before the losses were counted",
+        "before a poll has missed it",
+        "though a poll has missed it before it was last read",
+        "while polls still find it",
+    ],
+)
+def test_nothing_is_deleted_before_a_later_poll_confirms_it(view: VaultView, subject: str) -> None:
+    decided = decision(deleting(missing(2 * HOUR)), view=view)
+
+    assert isinstance(decided, Waiting)
+    assert decided.after_poll == 4
+    assert subject in decided.message
+    assert VAULT in decided.message
+
+
+def test_an_optional_secret_waits_for_a_poll_that_misses_it_too() -> None:
+    assert reason_of(decision(deleting(), OPTIONAL, view=replace(CALM, secrets={}))) is Reason.WAITING
+
+
+def test_a_found_secret_that_is_listed_again_waits_for_another_poll() -> None:
+    decided = decision(FINDS, UNLISTED, view=replace(CALM, secrets={}, listing=READABLE))
+
+    assert reason_of(decided) is Reason.WAITING
+
+
+def test_a_found_secret_that_the_listing_lacks_is_confirmed_by_it() -> None:
+    assert decision(FINDS, UNLISTED, view=replace(CALM, secrets={}, listing=a_listing())) == Deletions()
+
+
+@pytest.mark.parametrize(
+    "ref",
+    [REF._replace(version=FIRST), REF._replace(previous=True)],
+    ids=["a pinned version", "the version before the newest"],
+)
+def test_a_version_that_polls_do_not_follow_needs_no_poll_that_misses_it(ref: SecretRef) -> None:
+    assert decision(deleting(), SecretRequest(ref, optional=True), view=replace(CALM, secrets={})) == Deletions()
+
+
+def test_a_vault_that_cannot_be_polled_is_a_failure() -> None:
+    unreachable = SyncError(Reason.VAULT_UNREACHABLE, "No answer.")
+
+    assert decision(deleting(missing(2 * HOUR)), view=VaultView(failure=unreachable)) == failed(unreachable)
+
+
+# Nothing is read while the deletion guard has tripped
+
+
+@pytest.mark.parametrize(
+    ("vault_secret", "request_", "view", "held"),
+    [
+        (deleting(), REQUIRED, ALARM, True),
+        (deleting(), REQUIRED, CALM, False),
+        (deleting(), REQUIRED, UNCOUNTED, False),
+        (deleting(), REQUIRED, replace(ALARM, secrets={"db-password": some_metadata()}), False),
+        (deleting(), REQUIRED, replace(ALARM, secrets={}), False),
+        (deleting(on_source_deleted="Retain"), REQUIRED, ALARM, False),
+        (deleting(on_source_deleted="Retain"), OPTIONAL, ALARM, True),
+        (deleting(on_source_deleted="Retain"), UNLISTED, ALARM, True),
+        (deleting(missing(2 * HOUR), release=released(HOUR)), REQUIRED, ALARM, False),
+    ],
+    ids=[
+        "a key that would be deleted with its secret",
+        "not while little is lost",
+        "not before the losses were counted",
+        "not a secret that polls find",
+        "not a secret that no poll has missed",
+        "not a key that is retained",
+        "an optional secret",
+        "a found secret",
+        "not a loss that was released",
+    ],
+)
+def test_reads_are_blocked_while_the_deletion_guard_has_tripped(
+    vault_secret: VaultSecret, request_: SecretRequest, view: VaultView, held: bool
+) -> None:
+    blocked = deletions_held(inputs_of(vault_secret, request_, view=view))
+
+    assert reason_of(blocked) is (Reason.DELETION_HELD if held else None)
+
+
+def test_a_secret_that_never_existed_is_not_held() -> None:
+    assert deletions_held(inputs_of(deleting(), REQUIRED, known={}, view=ALARM)) is None
+
+
+def test_nothing_is_held_where_nothing_is_read() -> None:
+    inputs = inputs_of(deleting(), REQUIRED, view=ALARM)
+
+    assert deletions_held(replace(inputs, plan=replace(inputs.plan, read_reason=None))) is None
+
+
+def test_finds_that_are_disabled_are_held() -> None:
+    blocked = deletions_held(inputs_of(FINDS, known={REF: a_state()}, view=replace(ALARM, listing=DISABLED)))
+
+    assert reason_of(blocked) is Reason.DELETION_HELD
+
+
+# No secret is left
+
+
+def test_the_first_lost_secret_is_why_there_is_no_target() -> None:
+    readings = {
+        SecretRef("other"): a_missing_reading("other"),
+        REF: a_missing_reading(reason=Reason.SECRET_SOFT_DELETED),
+    }
 
     found = pruned(readings, (missing(HOUR),))
 
     assert (found.reason, found.message) == (Reason.SECRET_SOFT_DELETED, "There is no db-password.")
-
-
-def test_nothing_is_done_while_the_listing_lacks_what_the_vault_gives() -> None:
-    found_before = replace(OPTIONAL, vanished=True)
-
-    check_listing_agrees([found_before], {REF: an_absent()}, VAULT)
-    check_listing_agrees([OPTIONAL], {REF: a_reading()}, VAULT)
-    with pytest.raises(NotYet):
-        check_listing_agrees([found_before], {REF: a_reading()}, VAULT)
-
-
-IN_PLACE = a_status(a_status_entry(), a_status_entry(key="token", secret_name="Api-Token"))
-PAIR = (an_entry(), an_entry(key="token", secret_name="api-token"))
-MIXED = (an_entry(), an_entry(key="token", secret_name="api-token", optional=True))
-
-
-@pytest.mark.parametrize(
-    ("vault_secret", "names"),
-    [
-        (a_vault_secret(*PAIR, status=IN_PLACE), set()),
-        (a_vault_secret(*PAIR, status=IN_PLACE, on_source_deleted="Delete"), {"db-password", "api-token"}),
-        (a_vault_secret(*MIXED, status=IN_PLACE), {"api-token"}),
-        (
-            a_vault_secret(data=(), data_from=[{"find": {"names": "*"}}], status=IN_PLACE),
-            {"db-password", "api-token"},
-        ),
-        (a_vault_secret(*PAIR, on_source_deleted="Delete"), set()),
-        (
-            a_vault_secret(on_source_deleted="Delete", status=a_status(a_status_entry(version=None, updated=None))),
-            set(),
-        ),
-    ],
-    ids=[
-        "nothing where secrets are retained",
-        "everything where keys go with their secrets",
-        "what may be absent",
-        "what was found",
-        "nothing that was never there",
-        "nothing that went before",
-    ],
-)
-def test_what_would_go_with_its_secret(vault_secret: VaultSecret, names: set[str]) -> None:
-    assert known_names([vault_secret]) == names
-
-
-@pytest.mark.parametrize(
-    ("view", "lost"),
-    [
-        (VaultView(), False),
-        (VaultView({"db-password": a_sighting()}), False),
-        (VaultView({"db-password": Missing(NOW)}), True),
-        (VaultView(listing={"db-password": a_sighting()}), False),
-        (VaultView(listing={}), True),
-        (VaultView({"db-password": a_sighting(readable=False)}, listing={}), False),
-        (VaultView(listing={"db-password": a_sighting(readable=False)}), True),
-    ],
-    ids=[
-        "nobody has looked",
-        "it was seen",
-        "it was missed",
-        "it is listed",
-        "it is not listed",
-        "it is named, and disabled",
-        "it was found, and is disabled",
-    ],
-)
-def test_what_counts_as_lost(view: VaultView, lost: bool) -> None:
-    vault_secret = a_vault_secret(on_source_deleted="Delete", status=a_status())
-
-    assert lost_names([vault_secret], view) == ({"db-password"} if lost else set())
-
-
-@pytest.mark.parametrize(
-    ("known", "lost", "tripped"),
-    [(5, 5, False), (6, 6, True), (11, 6, True), (12, 6, False), (1000, 500, False), (1000, 501, True)],
-    ids=["five of five", "six of six", "six of eleven", "half", "half of many", "more than half of many"],
-)
-def test_the_brake_holds_when_more_than_half_and_more_than_five_are_gone(known: int, lost: int, tripped: bool) -> None:
-    assert LossReport(known, lost).tripped is tripped
-
-
-def test_the_clock_of_a_person_may_be_a_little_ahead() -> None:
-    ahead: datetime = NOW + timedelta(minutes=4)
-
-    assert judged(a_deleting(missing(2 * HOUR), release=ahead.isoformat()), view=ALARM) == (missing(2 * HOUR),)
-
-
-FOUND = replace(OPTIONAL, vanished=True)
-
-
-@pytest.mark.parametrize(
-    ("vault_secret", "wanted", "view", "latched"),
-    [
-        (a_deleting(), REQUIRED, ALARM, True),
-        (a_deleting(), REQUIRED, replace(ALARM, losses=CALM.losses), False),
-        (a_deleting(), REQUIRED, replace(ALARM, secrets={"db-password": a_sighting()}), False),
-        (a_deleting(), REQUIRED, replace(ALARM, secrets={}), False),
-        (a_deleting(on_source_deleted="Retain"), REQUIRED, ALARM, False),
-        (a_deleting(on_source_deleted="Retain"), OPTIONAL, ALARM, True),
-        (a_deleting(on_source_deleted="Retain"), FOUND, ALARM, True),
-        (a_deleting(missing(2 * HOUR), release=released(HOUR)), REQUIRED, ALARM, False),
-    ],
-    ids=[
-        "what would go with its secret",
-        "not while little is gone",
-        "not what is there",
-        "not what nobody has missed",
-        "not what is retained",
-        "what may be absent",
-        "what was found before",
-        "not what was released",
-    ],
-)
-def test_while_most_is_gone_nothing_is_read_in_vain(
-    vault_secret: VaultSecret, wanted: SecretRequest, view: VaultView, latched: bool
-) -> None:
-    plan = a_plan(vault_secret, wanted, known={REF: a_state()})
-
-    if latched:
-        with pytest.raises(PendingDeletion) as caught:
-            check_brake(vault_secret, plan, view, now=NOW)
-        assert caught.value.reason is Reason.DELETION_HELD
-    else:
-        check_brake(vault_secret, plan, view, now=NOW)
-
-
-def test_the_brake_asks_nothing_of_what_never_was_there() -> None:
-    check_brake(a_deleting(), a_plan(a_deleting(), REQUIRED, known={}), ALARM, now=NOW)
-
-
-def test_finds_that_are_disabled_together_are_held_too() -> None:
-    finds = a_vault_secret(data=(), data_from=[{"find": {"names": "*"}}])
-    view = replace(ALARM, listing={"db-password": a_sighting(readable=False)})
-
-    with pytest.raises(PendingDeletion, match="vanished together"):
-        check_brake(finds, a_plan(finds, known={REF: a_state()}), view, now=NOW)
-
-
-def test_what_went_before_stays_known_while_more_is_held() -> None:
-    vault_secret = a_deleting(missing(30 * HOUR, "earlier"))
-
-    with pytest.raises(PendingDeletion) as caught:
-        judged(vault_secret, view=ALARM)
-
-    assert caught.value.missing == (missing(30 * HOUR, "earlier"), missing(timedelta(0)))
-
-
-def test_the_brake_stays_on_while_some_of_what_it_held_is_still_gone() -> None:
-    assert LossReport(known=7, lost=4, latched=True).tripped
+    assert found.missing == (missing(HOUR),)

@@ -1,4 +1,4 @@
-"""What writing a target is called and how it is told, and when pods read something else than before."""
+"""What writing a target changes, how that is described, and when pods read something else than before."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -17,7 +17,7 @@ from tests.builders import (
     an_observed,
 )
 from vaultsync.api.v1alpha1 import StatusTarget, VaultSecret, VaultSecretStatus
-from vaultsync.policy.diff import change_for, content_changed, detail_of, must_remember
+from vaultsync.policy.diff import annotation_changed, change_for, content_changed, describe
 from vaultsync.policy.plan import Plan, plan_for
 from vaultsync.state.applied import Applied, content_fingerprint, fingerprint
 from vaultsync.state.desired import Desired
@@ -65,7 +65,10 @@ REREAD = a_state(read_at=READ_AT + MINUTE)
             None,
             a_state(),
             Change.HEALED,
-            "The Secret had been deleted; wrote it again with password (db-password 0f4a7c9be2d84a6c8c1f7e5d3b2a1908).",
+            (
+                "The Secret had been deleted; created it again with password "
+                "(db-password 0f4a7c9be2d84a6c8c1f7e5d3b2a1908)."
+            ),
         ),
         (
             a_vault_secret(target={"name": "new"}, status=WRITTEN),
@@ -79,7 +82,7 @@ REREAD = a_state(read_at=READ_AT + MINUTE)
             an_observed(applied=Applied("another", (a_state(),))),
             a_state(),
             Change.UPDATED,
-            "Wrote the Secret as the VaultSecret asks, with password (db-password 0f4a7c9be2d84a6c8c1f7e5d3b2a1908).",
+            "Updated the Secret to the changed spec, with password (db-password 0f4a7c9be2d84a6c8c1f7e5d3b2a1908).",
         ),
         (
             a_vault_secret(),
@@ -100,7 +103,7 @@ REREAD = a_state(read_at=READ_AT + MINUTE)
             an_observed(a_vault_secret(an_entry(optional=True))),
             a_state(version=None),
             Change.REMOVED,
-            "Gone from the vault, and so removed: password (db-password absent).",
+            "Gone from the vault, and so removed: password (db-password missing).",
         ),
         (a_vault_secret(), an_observed(), REREAD, Change.NONE, ""),
         (
@@ -109,7 +112,7 @@ REREAD = a_state(read_at=READ_AT + MINUTE)
             a_state(),
             Change.ADOPTED,
             (
-                "Took over the Secret, written by helm, kubectl-edit: replaced password; removed more, other; wrote "
+                "Adopted the Secret, written by helm, kubectl-edit: replaced password; removed more, other; wrote "
                 "password (db-password 0f4a7c9be2d84a6c8c1f7e5d3b2a1908)."
             ),
         ),
@@ -119,14 +122,14 @@ REREAD = a_state(read_at=READ_AT + MINUTE)
         "the target was deleted",
         "the VaultSecret got another target",
         "the spec has changed",
-        "somebody tampered, and the value rotated too",
-        "the value rotated",
-        "an optional secret vanished",
-        "the reading found nothing new",
-        "it was somebody else's",
+        "the target has drifted, and the value has rotated too",
+        "the value has rotated",
+        "an optional secret is gone",
+        "the reading is the same",
+        "the target had another owner",
     ],
 )
-def test_what_is_written_has_a_word_and_a_sentence(
+def test_a_write_has_a_kind_and_a_sentence(
     vault_secret: VaultSecret, observed: Observed | None, state: SecretState, change: Change, detail: str
 ) -> None:
     made, desired = plan(observed, vault_secret=vault_secret), Desired((state,), {"data": {"password": ""}})
@@ -134,31 +137,31 @@ def test_what_is_written_has_a_word_and_a_sentence(
     found = change_for(vault_secret, observed, made, desired)
 
     assert found is change
-    assert detail_of(found, observed, made, desired) == detail
+    assert describe(found, observed, made, desired) == detail
 
 
-def test_of_several_keys_only_those_that_rotated_are_told() -> None:
+def test_only_keys_that_rotated_are_described() -> None:
     vault_secret = a_vault_secret(*PAIR)
     token = a_state("token", source="api-token", version="1")
     observed = an_observed(vault_secret, applied=Applied(fingerprint(vault_secret), (a_state(), token)))
     desired = Desired((REREAD, a_state("token", source="api-token", version="2", updated=START)), {})
 
-    assert detail_of(Change.ROTATED, observed, Plan((), {}, None), desired) == "Rotated token (api-token 2)."
+    assert describe(Change.ROTATED, observed, Plan((), {}, None), desired) == "Rotated token (api-token 2)."
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "must"),
+    ("before", "after", "changed"),
     [
         (a_state(), REREAD, False),
         (a_state(keys=()), a_state(keys=()), False),
         (a_state(keys=(), version=None), a_state(keys=(), version=None, read_at=READ_AT + MINUTE), True),
     ],
-    ids=["the status tells of it", "nothing new", "the annotation alone knows"],
+    ids=["the status has it", "nothing new", "only the annotation has it"],
 )
-def test_a_reading_that_the_status_cannot_tell_of_is_written(
-    before: SecretState, after: SecretState, must: bool
+def test_a_reading_that_fills_no_key_is_written_to_the_annotation(
+    before: SecretState, after: SecretState, changed: bool
 ) -> None:
-    assert must_remember(Plan((), {REF: before}, None), Desired((after,), {})) is must
+    assert annotation_changed(Plan((), {REF: before}, None), Desired((after,), {})) is changed
 
 
 IN_PLACE = VaultSecretStatus(entries=(a_status_entry(),), target=StatusTarget(name="db"))
@@ -189,17 +192,17 @@ def with_content(print_: str | None) -> Observed:
         (IN_PLACE, with_content(None), Change.UPDATED, (a_state(), ADDED), True),
     ],
     ids=[
-        "not when it is made",
-        "not when nothing is done",
-        "when an operator ended before it could tell",
-        "not when nobody was told before",
-        "when a version rotated, though nobody was told before",
+        "not when it is created",
+        "not when nothing is written",
+        "when an operator ended before it wrote the status",
+        "not when there is no status yet",
+        "when a version rotated, though there is no status yet",
         "when a version rotated",
-        "when a key went",
-        "not when it is healed",
-        "not when it is made again as it was",
-        "when it is made again with another version",
-        "when it was somebody else's",
+        "when a key was removed",
+        "not when drift is corrected",
+        "not when it is created again as it was",
+        "when it is created again with another version",
+        "when it had another owner",
         "not when labels change",
         "not when an older operator wrote it, and labels change",
         "when a template changes",

@@ -4,36 +4,33 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import VAULT, a_sighting, a_vault_secret, an_entry
+from tests.builders import VAULT, a_listing, a_state, an_entry, some_metadata
 from vaultsync.api.v1alpha1 import Find, VaultSecretSpec
-from vaultsync.errors import NotYet, Reason, SyncError
-from vaultsync.policy.requests import check_listing, check_search, found_secrets, left_out, wanted_secrets
+from vaultsync.policy.requests import disabled_finds, found_secrets, left_out, requested_secrets, unlisted_finds
 from vaultsync.state.requests import SecretRequest
-from vaultsync.state.secrets import SecretRef
-from vaultsync.state.vaults import SecretMetadata, VaultView
+from vaultsync.state.secrets import SecretRef, SecretState
+from vaultsync.state.vaults import UNKNOWN, SecretMetadata, VaultView
 
 VERSION = "0f4a7c9be2d84a6c8c1f7e5d3b2a1908"
-DENIED = SyncError(Reason.ACCESS_DENIED, "No.")
-AWAY = SyncError(Reason.VAULT_UNREACHABLE, "No answer.")
 
 
 def a_spec(*entries: object, **fields: object) -> VaultSecretSpec:
     return VaultSecretSpec.model_validate({"vault_url": VAULT, "data": entries, **fields})
 
 
-def listing(*secrets: SecretMetadata) -> VaultView:
-    return VaultView(listing={metadata.name.lower(): metadata for metadata in secrets})
+def listed(*secrets: SecretMetadata) -> VaultView:
+    return VaultView(listing=a_listing(*secrets))
 
 
 SHOP = (
-    a_sighting(name="shop-User", tags={"tier": "web"}),
-    a_sighting(name="shop-password", tags={"tier": "db", "team": "shop"}),
-    a_sighting(name="shop-old", readable=False),
-    a_sighting(name="other"),
+    some_metadata(name="shop-User", tags={"tier": "web"}),
+    some_metadata(name="shop-password", tags={"tier": "db", "team": "shop"}),
+    some_metadata(name="shop-old", readable=False),
+    some_metadata(name="other"),
 )
 
 
-def test_each_line_names_its_secrets_in_order() -> None:
+def test_each_item_requests_its_secrets_in_order() -> None:
     spec = a_spec(
         an_entry(),
         an_entry(key="pinned", version=VERSION, optional=True),
@@ -41,7 +38,7 @@ def test_each_line_names_its_secrets_in_order() -> None:
         data_from=[{"object": "app", "optional": True}, {"certificate": "tls", "version": VERSION}],
     )
 
-    assert wanted_secrets(spec, VaultView()) == (
+    assert requested_secrets(spec, VaultView()) == (
         SecretRequest(SecretRef("db-password"), optional=False),
         SecretRequest(SecretRef("db-password", VERSION), optional=True),
         SecretRequest(SecretRef("db-user"), optional=False),
@@ -51,20 +48,20 @@ def test_each_line_names_its_secrets_in_order() -> None:
     )
 
 
-def test_a_secret_of_two_lines_is_read_once_and_is_optional_only_where_both_say_so() -> None:
+def test_a_secret_of_two_items_is_read_once_and_is_optional_only_if_both_are() -> None:
     spec = a_spec(an_entry(optional=True), an_entry(key="again", secret_name="DB-Password"))
 
-    assert wanted_secrets(spec, VaultView()) == (SecretRequest(SecretRef("db-password"), optional=False),)
+    assert requested_secrets(spec, VaultView()) == (SecretRequest(SecretRef("db-password"), optional=False),)
 
 
-def test_what_is_found_is_wanted_as_long_as_it_is_there() -> None:
+def test_found_secrets_that_can_be_read_are_requested_as_optional() -> None:
     spec = a_spec(data_from=[{"find": {"names": "shop-*"}}])
 
-    assert wanted_secrets(spec, listing(*SHOP)) == (
+    assert requested_secrets(spec, listed(*SHOP)) == (
         SecretRequest(SecretRef("shop-password"), optional=True),
         SecretRequest(SecretRef("shop-User"), optional=True),
     )
-    assert left_out(spec, listing(*SHOP)) == 1
+    assert left_out(spec, listed(*SHOP)) == 1
 
 
 @pytest.mark.parametrize(
@@ -78,52 +75,62 @@ def test_what_is_found_is_wanted_as_long_as_it_is_there() -> None:
         (Find(tags={"tier": "db", "team": "other"}), []),
         (Find(names="*", tags={"team": "shop"}), ["shop-password"]),
     ],
-    ids=["a beginning", "any case", "a whole name", "a tag", "two tags", "one wrong tag", "name and tag"],
+    ids=["a prefix", "any case", "a whole name", "a tag", "two tags", "one wrong tag", "name and tag"],
 )
-def test_a_search_finds_what_fits_by_name(find: Find, names: list[str]) -> None:
-    assert [metadata.name for metadata in found_secrets(find, listing(*SHOP))] == names
+def test_a_search_finds_what_matches_by_name(find: Find, names: list[str]) -> None:
+    assert [metadata.name for metadata in found_secrets(find, listed(*SHOP))] == names
 
 
 @given(name=st.text("ab-", max_size=4), pattern=st.text("ab-*?", min_size=1, max_size=5))
-def test_a_pattern_means_what_the_text_says(name: str, pattern: str) -> None:
-    def fits(pattern: str, name: str) -> bool:
+def test_a_pattern_means_what_the_documentation_says(name: str, pattern: str) -> None:
+    def matches(pattern: str, name: str) -> bool:
         match pattern[:1]:
             case "":
                 return name == ""
             case "*":
-                return any(fits(pattern[1:], name[start:]) for start in range(len(name) + 1))
+                return any(matches(pattern[1:], name[start:]) for start in range(len(name) + 1))
             case letter:
-                return bool(name) and letter in {name[0], "?"} and fits(pattern[1:], name[1:])
+                return bool(name) and letter in {name[0], "?"} and matches(pattern[1:], name[1:])
 
-    found = found_secrets(Find(names=pattern), listing(a_sighting(name=name)))
+    found = found_secrets(Find(names=pattern), listed(some_metadata(name=name)))
 
-    assert bool(found) is fits(pattern, name)
-
-
-def test_a_search_in_a_vault_that_cannot_be_listed_is_denied_and_says_what_to_grant() -> None:
-    spec = a_spec(data_from=[{"find": {"names": "shop-*"}}])
-
-    with pytest.raises(SyncError, match="No permission to list the secrets of vault https://shop") as refused:
-        check_search(spec, VaultView(list_error=DENIED))
-
-    assert refused.value.reason is Reason.ACCESS_DENIED
+    assert bool(found) is matches(pattern, name)
 
 
-def test_who_does_not_search_needs_no_listing() -> None:
-    spec = a_vault_secret().spec
-
-    check_search(spec, VaultView(list_error=DENIED))
-    check_listing(spec, VaultView())
-
-
-def test_a_search_waits_for_a_listing_without_a_word() -> None:
-    with pytest.raises(NotYet):
-        check_listing(a_spec(data_from=[{"find": {"names": "a"}}]), VaultView())
+FINDS = a_spec(an_entry(), data_from=[{"find": {"names": "shop-*"}}])
+KNOWN = {
+    SecretRef(name): a_state(name, source=name) for name in ("db-password", "shop-password", "shop-old", "shop-gone")
+}
 
 
-def test_a_search_in_a_vault_that_is_away_tells_so() -> None:
-    with pytest.raises(SyncError) as refused:
-        check_listing(a_spec(data_from=[{"find": {"names": "a"}}]), VaultView(failure=AWAY))
+def test_a_known_find_that_the_listing_lacks_is_unlisted() -> None:
+    assert [*unlisted_finds(FINDS, KNOWN, listed(*SHOP))] == [
+        SecretRequest(SecretRef("shop-gone"), optional=True, unlisted=True)
+    ]
 
-    assert (refused.value.reason, refused.value.message) == (AWAY.reason, AWAY.message)
-    assert refused.value is not AWAY
+
+def test_a_known_find_that_is_listed_as_disabled_is_disabled() -> None:
+    assert [*disabled_finds(FINDS, KNOWN, listed(*SHOP))] == [SecretRequest(SecretRef("shop-old"), optional=True)]
+
+
+@pytest.mark.parametrize(
+    ("spec", "state", "view"),
+    [
+        (FINDS, a_state("x", source="shop-old"), UNKNOWN),
+        (a_spec(an_entry()), a_state("x", source="shop-old"), listed()),
+        (FINDS, a_state("x", source="shop-old", version=None), listed()),
+        (FINDS, a_state("x", ref=SecretRef("shop-old", VERSION)), listed()),
+        (FINDS, a_state(), listed()),
+    ],
+    ids=[
+        "the vault was not listed",
+        "the spec does not search",
+        "it fills no key",
+        "it was pinned",
+        "the spec names it",
+    ],
+)
+def test_nothing_is_unlisted_or_disabled_where(spec: VaultSecretSpec, state: SecretState, view: VaultView) -> None:
+    known = {state.ref.identity: state}
+
+    assert [*unlisted_finds(spec, known, view), *disabled_finds(spec, known, view)] == []

@@ -1,4 +1,4 @@
-"""When to look again: the bounds of every wait, at both ends of the jitter."""
+"""When a key is reconciled again: the bounds of every wait, at both ends of the jitter."""
 
 import math
 import random
@@ -15,8 +15,9 @@ from vaultsync.api.v1alpha1 import Condition
 from vaultsync.errors import Reason
 from vaultsync.policy.requeue import (
     EARLIEST_RECHECK,
-    FIRST_RETRY,
     MAX_RETRY,
+    MIN_RETRY,
+    WAITING_RETRY,
     Jitter,
     Result,
     backoff,
@@ -26,7 +27,7 @@ from vaultsync.policy.requeue import (
     result_for,
     until_recheck,
 )
-from vaultsync.status.outcome import Change, Failed, Outcome, Pruned, Suspended, Synced
+from vaultsync.status.outcome import Change, Failed, Pruned, Reported, Suspended, Synced, Waiting
 
 DAY = timedelta(days=1)
 
@@ -39,7 +40,7 @@ def highest(_low: float, high: float) -> float:
     return high
 
 
-def look(outcome: Outcome, *, failures: int = 1, jitter: Jitter = highest) -> Result:
+def result(outcome: Reported, *, failures: int = 1, jitter: Jitter = highest) -> Result:
     return result_for(a_vault_secret(), outcome, failures=failures, now=READ_AT, recheck=DAY, jitter=jitter)
 
 
@@ -55,6 +56,7 @@ def look(outcome: Outcome, *, failures: int = 1, jitter: Jitter = highest) -> Re
         (Failed(Reason.SECRET_NOT_YET_ACTIVE, "x", retry_after=30.0), Result(30.0)),
         (Failed(Reason.SECRET_NOT_YET_ACTIVE, "x", retry_after=3000.0), Result(120.0)),
         (Pruned(Reason.SECRET_NOT_FOUND, "x", ()), Result(120.0)),
+        (Waiting("x"), Result(WAITING_RETRY, waiting=True)),
         (Failed(Reason.VAULT_UNREACHABLE, "x"), Result(2.0, failed=True)),
         (Failed(Reason.VAULT_THROTTLED, "x", retry_after=30.0), Result(32.0, failed=True)),
     ],
@@ -68,39 +70,40 @@ def look(outcome: Outcome, *, failures: int = 1, jitter: Jitter = highest) -> Re
         "time must pass: at that moment",
         "much time must pass: at the refresh interval",
         "there is no Secret any more: at the refresh interval",
-        "it may pass by itself: soon",
-        "the vault asked for a wait: not before",
+        "waiting: soon, without counting as a failure or a success",
+        "it may resolve by itself: soon",
+        "the vault requested a wait: not before",
     ],
 )
-def test_when_a_vaultsecret_is_looked_at_again(outcome: Outcome, after: Result) -> None:
-    assert look(outcome) == after
+def test_when_a_vaultsecret_is_reconciled_again(outcome: Reported, after: Result) -> None:
+    assert result(outcome) == after
 
 
 @pytest.mark.parametrize(
     ("failures", "ceiling"),
     [(1, 2.0), (2, 4.0), (5, 32.0), (8, 256.0), (9, MAX_RETRY), (10_000, MAX_RETRY)],
 )
-def test_retries_are_spread_ever_wider_up_to_a_limit(failures: int, ceiling: float) -> None:
-    assert backoff(failures, jitter=lowest) == FIRST_RETRY
+def test_retries_are_spread_wider_with_each_failure_up_to_a_limit(failures: int, ceiling: float) -> None:
+    assert backoff(failures, jitter=lowest) == MIN_RETRY
     assert backoff(failures, jitter=highest) == ceiling
 
 
-@given(failures=st.integers(1, 10**9), asked=st.floats(0, 1e6), seed=st.integers())
-def test_no_retry_comes_before_its_time_or_much_after(failures: int, asked: float, seed: int) -> None:
-    wait = backoff(failures, jitter=random.Random(seed).uniform, at_least=asked)  # noqa: S311  nobody guesses a wait
+@given(failures=st.integers(1, 10**9), requested=st.floats(0, 1e6), seed=st.integers())
+def test_no_retry_comes_too_early_or_much_too_late(failures: int, requested: float, seed: int) -> None:
+    wait = backoff(failures, jitter=random.Random(seed).uniform, at_least=requested)  # noqa: S311  a wait needs no secrecy
 
-    assert asked + FIRST_RETRY <= wait <= asked + MAX_RETRY
+    assert requested + MIN_RETRY <= wait <= requested + MAX_RETRY
 
 
 @given(uid=st.uuids(version=4), longest=st.timedeltas(timedelta(minutes=1), timedelta(days=30)))
-def test_an_object_is_always_rechecked_after_the_same_time_and_never_late(uid: UUID, longest: timedelta) -> None:
+def test_the_recheck_interval_of_an_object_is_stable_and_never_too_long(uid: UUID, longest: timedelta) -> None:
     interval = recheck_interval(str(uid), longest)
 
     assert longest * EARLIEST_RECHECK <= interval <= longest
     assert recheck_interval(str(uid), longest) == interval
 
 
-def test_rechecks_of_objects_that_were_made_together_are_spread() -> None:
+def test_rechecks_of_objects_that_were_created_together_are_spread() -> None:
     chance = random.Random(4)  # noqa: S311  the uids need no secrecy
     uids = [str(UUID(int=chance.getrandbits(128), version=4)) for _ in range(10_000)]
 
@@ -113,21 +116,21 @@ def test_rechecks_of_objects_that_were_made_together_are_spread() -> None:
 
 @pytest.mark.parametrize(
     ("age", "seconds"),
-    [(0, 3600.0), (1800, 1800.0), (3600, FIRST_RETRY), (10**6, FIRST_RETRY), (-60, 3660.0)],
-    ids=["just read", "half-way", "due", "long overdue", "read by a clock that is ahead of ours"],
+    [(0, 3600.0), (1800, 1800.0), (3600, MIN_RETRY), (10**6, MIN_RETRY), (-60, 3660.0)],
+    ids=["just read", "half the interval ago", "due", "overdue", "by a clock that is ahead of ours"],
 )
-def test_the_recheck_is_counted_from_the_reading_and_is_never_in_the_past(age: int, seconds: float) -> None:
+def test_the_recheck_is_counted_from_the_reading_and_never_in_the_past(age: int, seconds: float) -> None:
     state = a_state(read_at=READ_AT - timedelta(seconds=age))
 
     assert until_recheck((state,), now=READ_AT, recheck=timedelta(hours=1)) == seconds
 
 
-def test_without_entries_there_is_nothing_to_recheck() -> None:
+def test_without_secrets_there_is_nothing_to_recheck() -> None:
     assert until_recheck((), now=READ_AT, recheck=DAY) == math.inf
 
 
 @pytest.mark.parametrize(("jitter", "share"), [(lowest, 0.9), (highest, 1.0)], ids=["at the earliest", "at the latest"])
-def test_polls_come_up_to_a_tenth_early_and_never_late(jitter: Jitter, share: float) -> None:
+def test_polls_are_up_to_a_tenth_early_and_never_late(jitter: Jitter, share: float) -> None:
     assert poll_period(timedelta(seconds=10), jitter=jitter) == 10 * share
 
 
@@ -140,11 +143,12 @@ SOON = READ_AT + timedelta(seconds=5)
         (a_synced(), Result(5.0)),
         (Suspended(), Result(None)),
         (Failed(Reason.SECRET_NOT_FOUND, "x"), Result(5.0)),
+        (Waiting("x"), Result(5.0, waiting=True)),
         (Failed(Reason.VAULT_THROTTLED, "x", retry_after=30.0), Result(5.0, failed=True)),
     ],
-    ids=["in sync", "suspended: never by itself", "the user must act", "it may pass by itself"],
+    ids=["in sync", "suspended: never by itself", "the user must act", "waiting", "it may resolve by itself"],
 )
-def test_what_changes_by_itself_is_looked_at_in_time(outcome: Outcome, after: Result) -> None:
+def test_a_status_that_changes_by_itself_is_updated_in_time(outcome: Reported, after: Result) -> None:
     found = result_for(
         a_vault_secret(),
         outcome,
@@ -158,15 +162,15 @@ def test_what_changes_by_itself_is_looked_at_in_time(outcome: Outcome, after: Re
     assert found == after
 
 
-def test_a_moment_that_has_come_is_a_second_away() -> None:
+def test_a_moment_in_the_past_is_a_second_away() -> None:
     found = result_for(
         a_vault_secret(), a_synced(), failures=1, now=SOON, recheck=DAY, jitter=highest, moments=[READ_AT]
     )
 
-    assert found == Result(FIRST_RETRY)
+    assert found == Result(MIN_RETRY)
 
 
-def test_the_moments_are_those_of_expiring_and_of_turning_stale() -> None:
+def test_the_moments_are_those_of_expiry_and_of_becoming_stale() -> None:
     expires = READ_AT + 20 * DAY
     failing = a_status(a_status_entry(expires=expires), reason="VaultUnreachable", since=READ_AT)
     fresh = Condition(type="Stale", status="False", reason="Fresh", message="x", last_transition_time=READ_AT)
@@ -180,5 +184,27 @@ def test_the_moments_are_those_of_expiring_and_of_turning_stale() -> None:
 @pytest.mark.parametrize(
     ("seconds", "limit", "expected"), [(None, 5.0, 5.0), (9.0, 5.0, 5.0), (3.0, 5.0, 3.0)], ids=str
 )
-def test_a_look_can_be_had_sooner(seconds: float | None, limit: float, expected: float) -> None:
+def test_a_result_can_be_limited_and_keeps_what_it_means(seconds: float | None, limit: float, expected: float) -> None:
     assert Result(seconds, failed=True).at_most(limit) == Result(expected, failed=True)
+    assert Result(seconds, waiting=True).at_most(limit) == Result(expected, waiting=True)
+
+
+@given(failures=st.integers(0, 10**6), polled=st.none() | st.integers(0, 10), moment=st.none() | st.integers(-10, 100))
+def test_waiting_is_neither_a_failure_nor_a_success_and_is_retried_soon(
+    failures: int, polled: int | None, moment: int | None
+) -> None:
+    moments = [] if moment is None else [READ_AT + timedelta(seconds=moment)]
+
+    found = result_for(
+        a_vault_secret(),
+        Waiting("x", after_poll=polled),
+        failures=failures,
+        now=READ_AT,
+        recheck=DAY,
+        jitter=highest,
+        moments=moments,
+    )
+
+    assert (found.failed, found.waiting) == (False, True)
+    assert found.requeue_after is not None
+    assert MIN_RETRY <= found.requeue_after <= WAITING_RETRY

@@ -1,4 +1,4 @@
-"""When a restart is owed, and when it may be: each rule at its edges, and what holds for all moments."""
+"""When a restart is due, and when it is allowed: each rule at its limits, and what holds for all times."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import START
-from vaultsync.api.restarts import Restart, WorkloadKind
-from vaultsync.api.v1alpha1 import StatusRestart, VaultSecretStatus
+from vaultsync.api.v1alpha1 import Restart, StatusRestart, VaultSecretStatus, WorkloadKind
 from vaultsync.policy.rollout import (
     SETTLING,
     Current,
@@ -18,8 +17,8 @@ from vaultsync.policy.rollout import (
     NotBefore,
     Verdict,
     Workload,
-    after_look,
-    before_look,
+    after_observing,
+    before_observing,
     entry_for,
 )
 
@@ -35,14 +34,14 @@ moments = st.integers(-100_000, 100_000).map(lambda seconds: CHANGE + seconds * 
 
 
 def an_entry(at: timedelta, name: str = "web", kind: WorkloadKind = WorkloadKind.DEPLOYMENT) -> StatusRestart:
-    """What the status says of a workload whose pods are from that long after the change."""
+    """The status of a workload whose pods are from that long after the change."""
     return StatusRestart(kind=kind, name=name, at=CHANGE + at)
 
 
-# What is known
+# The status
 
 
-def test_a_workload_that_is_known_stays_as_it_is_known() -> None:
+def test_the_entry_of_a_workload_in_the_status_is_kept() -> None:
     entries = an_entry(SECOND, "api"), an_entry(SECOND, kind=WorkloadKind.STATEFUL_SET), an_entry(-MINUTE)
 
     entry = entry_for(WEB, VaultSecretStatus(restarts=entries), changed=CHANGE, now=NOW)
@@ -51,7 +50,7 @@ def test_a_workload_that_is_known_stays_as_it_is_known() -> None:
 
 
 @pytest.mark.parametrize(
-    ("before", "changed", "owed"),
+    ("before", "changed", "due"),
     [
         (None, None, False),
         (CHANGE - MINUTE, CHANGE - MINUTE, False),
@@ -67,17 +66,17 @@ def test_a_workload_that_is_known_stays_as_it_is_known() -> None:
         "something changes once more",
     ],
 )
-def test_a_workload_just_named_is_owed_a_restart_only_for_a_change_of_the_same_reconcile(
-    before: datetime | None, changed: datetime | None, owed: bool
+def test_a_workload_that_was_just_named_is_restarted_only_for_a_change_of_the_same_reconcile(
+    before: datetime | None, changed: datetime | None, due: bool
 ) -> None:
     status = VaultSecretStatus(content_change_time=before)
 
     entry = entry_for(WEB, status, changed=changed, now=CHANGE)
 
-    assert isinstance(before_look(entry, changed=changed, now=CHANGE), NotBefore) is owed
+    assert isinstance(before_observing(entry, changed=changed, now=CHANGE), NotBefore) is due
 
 
-# Before a look
+# Before the workload is read
 
 
 @pytest.mark.parametrize(
@@ -93,17 +92,17 @@ def test_a_workload_just_named_is_owed_a_restart_only_for_a_change_of_the_same_r
     ids=[
         "nothing has ever changed",
         "the pods are newer than the change",
-        "the pods are of the same second: they may be older",
-        "just changed: others may change too",
-        "changed a moment ago",
+        "the pods are from the same second: they may be older",
+        "just changed: other VaultSecrets may change too",
+        "changed a second less than the settling time ago",
         "settled",
     ],
 )
-def test_without_a_look(changed: bool, at: timedelta, since: timedelta, verdict: Verdict) -> None:
-    assert before_look(an_entry(at), changed=CHANGE if changed else None, now=CHANGE + since) == verdict
+def test_before_the_workload_is_read(changed: bool, at: timedelta, since: timedelta, verdict: Verdict) -> None:
+    assert before_observing(an_entry(at), changed=CHANGE if changed else None, now=CHANGE + since) == verdict
 
 
-# After a look
+# After the workload was read
 
 
 @pytest.mark.parametrize(
@@ -119,56 +118,54 @@ def test_without_a_look(changed: bool, at: timedelta, since: timedelta, verdict:
         (-MINUTE, timedelta(days=400), Due(CHANGE)),
     ],
     ids=[
-        "never restarted, made before the change: restart it",
-        "made in the same second: restart it",
-        "made after the change: it holds the new content",
-        "restarted after the change, for another VaultSecret: leave it",
-        "restarted once, and made anew since: leave it",
-        "restarted in the same second: restart it",
-        "restarted long enough ago: restart it",
-        "marked with a moment to come: nobody has restarted it then",
+        "never restarted, created before the change: due",
+        "created in the same second: due",
+        "created after the change: it has the new content",
+        "restarted after the change, for another VaultSecret: it has the new content",
+        "restarted once, and created again since: it has the new content",
+        "restarted in the same second: due",
+        "restarted long enough ago: due",
+        "restarted in the future: not trusted",
     ],
 )
-def test_with_a_look(created: timedelta, restarted: timedelta | None, verdict: Verdict) -> None:
+def test_after_the_workload_was_read(created: timedelta, restarted: timedelta | None, verdict: Verdict) -> None:
     workload = replace(OLD, created=CHANGE + created, restarted=None if restarted is None else CHANGE + restarted)
 
-    assert after_look(WEB, workload, change=CHANGE, now=NOW) == verdict
+    assert after_observing(WEB, workload, change=CHANGE, now=NOW) == verdict
 
 
-def test_a_workload_that_was_restarted_a_moment_ago_waits() -> None:
+def test_a_workload_that_was_just_restarted_waits_for_the_interval() -> None:
     workload = replace(OLD, restarted=CHANGE - SECOND)
 
-    assert after_look(WEB, workload, change=CHANGE, now=CHANGE + SETTLING) == NotBefore(CHANGE - SECOND + MINUTE)
+    assert after_observing(WEB, workload, change=CHANGE, now=CHANGE + SETTLING) == NotBefore(CHANGE - SECOND + MINUTE)
 
 
-def test_an_interval_that_is_left_out_is_five_minutes() -> None:
+def test_the_default_interval_is_five_minutes() -> None:
     restart, workload = WEB.model_copy(update={"min_interval": None}), replace(OLD, restarted=CHANGE - SECOND)
 
-    verdict = after_look(restart, workload, change=CHANGE, now=CHANGE + SETTLING)
+    verdict = after_observing(restart, workload, change=CHANGE, now=CHANGE + SETTLING)
 
     assert verdict == NotBefore(CHANGE - SECOND + timedelta(minutes=5))
 
 
-# At any time
+# At all times
 
 
 @given(created=moments, restarted=st.none() | moments, now=moments)
-def test_whoever_waits_waits_long_enough_at_once(created: datetime, restarted: datetime | None, now: datetime) -> None:
+def test_a_restart_is_due_when_its_wait_is_over(created: datetime, restarted: datetime | None, now: datetime) -> None:
     workload = replace(OLD, created=created, restarted=restarted)
 
-    verdict = after_look(WEB, workload, change=CHANGE, now=now)
+    verdict = after_observing(WEB, workload, change=CHANGE, now=now)
 
     if isinstance(verdict, NotBefore):
         assert verdict.moment > now
-        assert after_look(WEB, workload, change=CHANGE, now=verdict.moment) == Due(CHANGE)
+        assert after_observing(WEB, workload, change=CHANGE, now=verdict.moment) == Due(CHANGE)
 
 
 @given(created=moments, restarted=moments, now=moments)
-def test_no_restart_comes_sooner_after_another_than_allowed(
-    created: datetime, restarted: datetime, now: datetime
-) -> None:
+def test_no_restart_comes_before_the_interval_is_over(created: datetime, restarted: datetime, now: datetime) -> None:
     workload = replace(OLD, created=created, restarted=restarted)
 
-    verdict = after_look(WEB, workload, change=CHANGE, now=now)
+    verdict = after_observing(WEB, workload, change=CHANGE, now=now)
 
     assert not isinstance(verdict, Due) or now - restarted >= MINUTE or restarted - now > MINUTE

@@ -1,6 +1,7 @@
-"""What comes of a rule that may refuse, as one value; a mark by which a leak is known; programs that may be missing."""
+"""Helpers for tests of errors: errors as values, a marker that shows leaks, and optional programs."""
 
 import shutil
+import time
 from collections.abc import Callable
 from typing import Final, TypeVar
 
@@ -9,29 +10,39 @@ import pytest
 from vaultsync.errors import SyncError
 
 MARK: Final = "m4rked-v4lue"
-"""A text that stands for a secret: no message may hold it."""
+"""Stands for a secret value: no message may hold it."""
 
 Result = TypeVar("Result")
 
 
 def attempt(work: Callable[[], Result]) -> Result | SyncError:
-    """Gives what the rule gives, or its refusal; any other exception is the test's to fail of."""
+    """Return the result, or the `SyncError`; any other exception fails the test."""
     try:
         return work()
-    except SyncError as refusal:
-        return refusal
+    except SyncError as error:
+        return error
 
 
-def told_by(refusal: SyncError) -> str:
-    """All that whoever logs the refusal could see: its text, and what came along as cause or context."""
-    view: list[str] = []
-    error: BaseException | None = refusal
-    while error is not None:
-        view += [str(error), repr(error), repr(error.args)]
-        error = error.__cause__ or error.__context__
-    return "\n".join(view)
+def visible_text(error: SyncError) -> str:
+    """Everything that a log could show of an error: its text, its arguments, and those of its causes and contexts."""
+    texts: list[str] = []
+    shown: BaseException | None = error
+    while shown is not None:
+        texts += [str(shown), repr(shown), repr(shown.args)]
+        shown = shown.__cause__ or shown.__context__
+    return "\n".join(texts)
+
+
+def cpu_units(work: Callable[[], object]) -> float:
+    """The CPU time of some work, in multiples of a fixed amount of work on the same machine."""
+    begin = time.process_time()
+    for _ in range(1_000_000):
+        pass
+    middle = time.process_time()
+    work()
+    return (time.process_time() - middle) / (middle - begin)
 
 
 def needs(program: str) -> pytest.MarkDecorator:
-    """Leaves a test out where the program that proves it is not installed."""
-    return pytest.mark.skipif(shutil.which(program) is None, reason=f"there is no {program} here")
+    """Skip a test if the program that it needs is not installed."""
+    return pytest.mark.skipif(shutil.which(program) is None, reason=f"{program} is not installed")

@@ -1,42 +1,60 @@
-"""What lines put into a Secret: objects, what searches find, and keys that come twice."""
+"""`data` and `dataFrom` become keys: values, objects, certificates, searches, and keys that are set twice."""
 
+import base64
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization.pkcs12 import load_pkcs12
+from cryptography.x509 import load_pem_x509_certificates
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import VAULT, a_reading, a_sighting, an_absent, an_entry
-from vaultsync.api.v1alpha1 import Entry, VaultSecretSpec
+from tests.builders import VAULT, a_missing_reading, a_reading, an_entry, some_metadata
+from tests.unit.vaultsync.render.authorities import Party, a_party, in_pem, in_pkcs12, key_in_pem
+from vaultsync.api.v1alpha1 import DataFrom, Entry, VaultSecretSpec
 from vaultsync.errors import Reason, SyncError
-from vaultsync.render.entries import Filled, fill, states_of
+from vaultsync.render.entries import (
+    ReadSecret,
+    RenderedEntries,
+    certificate_data,
+    entry_content,
+    render_entries,
+    secret_states,
+)
 from vaultsync.state.secrets import MissingReading, Reading, SecretRef
-from vaultsync.state.vaults import VaultView
+from vaultsync.state.vaults import VaultListing, VaultView
 
 MARK = "MARKED"
 SEARCH = {"find": {"names": "shop-*"}}
+ROOT = a_party("root")
+SERVER = a_party("server", by=ROOT)
 
 
-def filled(*sources: Mapping[str, Any], data: Iterable[Entry] = (), **values: str | Reading | MissingReading) -> Filled:
-    """What sources make of a vault that holds these values by name; what begins with shop_ has been listed."""
+def rendered(
+    *sources: Mapping[str, Any], data: Iterable[Entry] = (), **values: str | Reading | MissingReading
+) -> RenderedEntries:
+    """Render sources with these values by name; names that begin with shop_ are in the listing."""
     spec = VaultSecretSpec.model_validate({"vault_url": VAULT, "data": tuple(data), "data_from": sources})
     readings = {
         SecretRef(name.replace("_", "-")): a_reading(value) if isinstance(value, str) else value
         for name, value in values.items()
     }
     names = [ref.name for ref in readings if ref.name.startswith("shop-")]
-    return fill(spec, readings, VaultView(listing={name: a_sighting(name=name) for name in names}))
+    return render_entries(
+        spec, readings, VaultView(listing=VaultListing({name: some_metadata(name=name) for name in names}))
+    )
 
 
-def contents(*sources: Mapping[str, Any], **rest: Any) -> dict[str, str]:  # noqa: ANN401  what `filled` takes
-    return {key: content.decode() for key, content in filled(*sources, **rest).contents.items()}
+def contents(*sources: Mapping[str, Any], **rest: Any) -> dict[str, str]:  # noqa: ANN401  what `rendered` takes
+    return {key: content.decode() for key, content in rendered(*sources, **rest).data.items()}
 
 
-def refusal(*sources: Mapping[str, Any], **rest: Any) -> SyncError:  # noqa: ANN401  what `filled` takes
-    with pytest.raises(SyncError) as refused:
-        filled(*sources, **rest)
-    return refused.value
+def error_of(*sources: Mapping[str, Any], **rest: Any) -> SyncError:  # noqa: ANN401  what `rendered` takes
+    with pytest.raises(SyncError) as raised:
+        rendered(*sources, **rest)
+    return raised.value
 
 
 def test_every_field_of_an_object_becomes_a_key() -> None:
@@ -51,116 +69,114 @@ def test_an_objects_keys_are_renamed() -> None:
     assert contents(source, app='{"app_user": "shop"}') == {"APP_user": "shop"}
 
 
-def test_an_optional_object_that_is_absent_fills_nothing() -> None:
-    made = filled({"object": "app", "optional": True}, app=an_absent())
+def test_an_optional_object_that_is_absent_sets_no_keys() -> None:
+    made = rendered({"object": "app", "optional": True}, app=a_missing_reading())
 
-    assert (made.contents, made.fillers) == ({}, {})
+    assert (made.data, made.sources) == ({}, {})
 
 
-def test_everything_found_becomes_a_key_named_like_the_secret() -> None:
+def test_each_found_secret_becomes_a_key_of_its_name() -> None:
     assert contents(SEARCH, shop_user="a", shop_password="b") == {"shop-user": "a", "shop-password": "b"}
 
 
-def test_what_is_found_is_renamed() -> None:
+def test_found_secrets_are_renamed() -> None:
     source = SEARCH | {"rename": "shop-(?P<key>.*)", "prefix": "X."}
 
     assert contents(source, shop_user="a") == {"X.user": "a"}
 
 
-def test_what_was_found_and_has_gone_is_left_out() -> None:
-    assert contents(SEARCH, shop_user="a", shop_old=an_absent()) == {"shop-user": "a"}
+def test_a_found_secret_that_is_gone_is_left_out() -> None:
+    assert contents(SEARCH, shop_user="a", shop_old=a_missing_reading()) == {"shop-user": "a"}
 
 
-def test_a_search_that_finds_nothing_is_a_failure_that_keeps_the_last_good_target() -> None:
-    error = refusal(SEARCH, shop_old=an_absent())
+def test_a_search_without_results_is_an_error() -> None:
+    error = error_of(SEARCH, shop_old=a_missing_reading())
 
     assert error.reason is Reason.SECRET_NOT_FOUND
-    assert "No enabled secret of vault https://shop.vault.azure.net fits" in error.message
+    assert "No enabled secret of vault https://shop.vault.azure.net matches" in error.message
 
 
-def test_an_optional_search_may_find_nothing() -> None:
+def test_an_optional_search_may_have_no_results() -> None:
     assert contents(SEARCH | {"optional": True}) == {}
 
 
 @pytest.mark.parametrize(
-    ("sources", "told"),
+    ("sources", "message"),
     [
         ([{"object": "app"}], "Key password is filled twice: from secrets db-password and app of vault https://shop"),
         ([{"object": "other"}, {"object": "app"}], "from secrets other and app"),
         ([SEARCH | {"rename": ".*(?P<key>password)"}], "from secrets db-password and shop-password"),
-        ([{"object": "other"}, {"object": "other"}], "from secret other, by two lines,"),
+        ([{"object": "other"}, {"object": "other"}], "from secret other, in two entries,"),
     ],
-    ids=["an entry and an object", "two objects", "an entry and what was found", "one object twice"],
+    ids=["an entry and an object", "two objects", "an entry and a found secret", "one object twice"],
 )
-def test_a_key_that_comes_twice_is_refused_by_the_names_of_both_secrets(
-    sources: list[dict[str, Any]], told: str
-) -> None:
-    data = [an_entry()] if "db-password" in told or sources == [{"object": "app"}] else []
+def test_the_error_for_a_key_that_is_set_twice_names_both_secrets(sources: list[dict[str, Any]], message: str) -> None:
+    data = [an_entry()] if "db-password" in message or sources == [{"object": "app"}] else []
     value = f'{{"password": "{MARK}"}}'
 
-    error = refusal(*sources, data=data, db_password=MARK, app=value, other=value, shop_password=MARK)
+    error = error_of(*sources, data=data, db_password=MARK, app=value, other=value, shop_password=MARK)
 
     assert error.reason is Reason.INVALID_SPEC
-    assert told in error.message
+    assert message in error.message
     assert "onCollision: Replace" in error.message
     assert MARK not in error.message
 
 
-def test_a_later_line_wins_where_it_says_so() -> None:
-    made = filled(
+def test_a_later_entry_with_on_collision_replace_replaces_the_key() -> None:
+    made = rendered(
         {"object": "app", "onCollision": "Replace"}, data=[an_entry()], db_password="a", app='{"password": "b"}'
     )
 
-    assert made.contents == {"password": b"b"}
-    assert made.fillers == {"password": SecretRef("app")}
+    assert made.data == {"password": b"b"}
+    assert made.sources == {"password": SecretRef("app")}
 
 
 @pytest.mark.parametrize(
-    ("rename", "told"),
+    ("rename", "message"),
     [("(?P<key>shop)-.*", "both become key shop"), ("shop-(?P<key>)user", "does not become a key")],
-    ids=["two of one name", "no name left"],
+    ids=["the same key", "an empty key"],
 )
-def test_what_is_found_needs_keys_of_its_own(rename: str, told: str) -> None:
-    error = refusal(SEARCH | {"rename": rename}, shop_user=MARK, shop_password=MARK)
+def test_found_secrets_must_become_different_valid_keys(rename: str, message: str) -> None:
+    error = error_of(SEARCH | {"rename": rename}, shop_user=MARK, shop_password=MARK)
 
     assert error.reason is Reason.INVALID_SPEC
-    assert told in error.message
+    assert message in error.message
     assert MARK not in error.message
 
 
-def test_the_version_before_has_a_key_of_its_own_and_none_while_there_is_none() -> None:
+def test_the_previous_version_has_its_own_key_once_it_exists() -> None:
     entry = an_entry(previous_key="password.old")
     spec = VaultSecretSpec(vault_url=VAULT, data=(entry,))
     newest, before = SecretRef("db-password"), SecretRef("db-password", previous=True)
 
-    both = fill(spec, {newest: a_reading("b"), before: a_reading("a")}, VaultView())
-    one = fill(spec, {newest: a_reading("b"), before: an_absent()}, VaultView())
+    both = render_entries(spec, {newest: a_reading("b"), before: a_reading("a")}, VaultView())
+    one = render_entries(spec, {newest: a_reading("b"), before: a_missing_reading()}, VaultView())
 
-    assert both.contents == {"password": b"b", "password.old": b"a"}
-    assert one.contents == {"password": b"b"}
-    assert one.fillers == {"password": newest, "password.old": before}
+    assert both.data == {"password": b"b", "password.old": b"a"}
+    assert one.data == {"password": b"b"}
+    assert one.sources == {"password": newest, "password.old": before}
 
 
-def test_a_secret_is_remembered_once_with_all_its_keys_as_it_was_spelled() -> None:
+def test_a_secret_has_one_state_with_all_its_keys_and_its_first_spelling() -> None:
     data = [an_entry(secret_name="DB-Password"), an_entry(key="again", secret_name="db-password")]
     readings = {SecretRef("db-password"): a_reading()}
-    made = fill(VaultSecretSpec(vault_url=VAULT, data=tuple(data)), readings, VaultView())
+    made = render_entries(VaultSecretSpec(vault_url=VAULT, data=tuple(data)), readings, VaultView())
 
-    (state,) = states_of(made, readings)
+    (state,) = secret_states(made, readings)
 
     assert (state.ref, state.keys) == (SecretRef("DB-Password"), ("password", "again"))
 
 
-def test_an_absent_secret_keeps_its_key_unless_another_fills_it() -> None:
+def test_a_missing_reading_secret_keeps_its_key_unless_another_sets_it() -> None:
     data = [an_entry(optional=True), an_entry(key="token", secret_name="api-token", optional=True)]
     readings: dict[SecretRef, Reading | MissingReading] = {
-        SecretRef("db-password"): an_absent(),
-        SecretRef("api-token"): an_absent(),
+        SecretRef("db-password"): a_missing_reading(),
+        SecretRef("api-token"): a_missing_reading(),
         SecretRef("app"): a_reading('{"password": "x"}'),
     }
     spec = VaultSecretSpec.model_validate({"vault_url": VAULT, "data": tuple(data), "data_from": [{"object": "app"}]})
 
-    states = states_of(fill(spec, readings, VaultView()), readings)
+    states = secret_states(render_entries(spec, readings, VaultView()), readings)
 
     assert [(state.ref.name, state.keys) for state in states] == [
         ("db-password", ()),
@@ -169,17 +185,15 @@ def test_an_absent_secret_keeps_its_key_unless_another_fills_it() -> None:
     ]
 
 
-def test_what_was_filled_does_not_show_its_content() -> None:
-    assert MARK not in repr(filled({"object": "app"}, app=f'{{"a": "{MARK}"}}'))
+def test_the_repr_hides_contents() -> None:
+    assert MARK not in repr(rendered({"object": "app"}, app=f'{{"a": "{MARK}"}}'))
 
 
 OBJECTS = st.lists(st.dictionaries(st.sampled_from("abc"), st.just(1), max_size=3), max_size=3)
 
 
 @given(objects=OBJECTS, replaces=st.lists(st.booleans(), min_size=3, max_size=3))
-def test_a_key_is_the_last_lines_that_may_have_it_or_nobodys(
-    objects: list[dict[str, int]], replaces: list[bool]
-) -> None:
+def test_the_last_entry_that_may_replace_a_key_sets_it(objects: list[dict[str, int]], replaces: list[bool]) -> None:
     sources = [
         {"object": f"o{place}", "onCollision": "Replace" if replaces[place] else "Fail"}
         for place in range(len(objects))
@@ -190,7 +204,127 @@ def test_a_key_is_the_last_lines_that_may_have_it_or_nobodys(
     )
 
     if collides:
-        assert refusal(*sources, **values).reason is Reason.INVALID_SPEC
+        assert error_of(*sources, **values).reason is Reason.INVALID_SPEC
     else:
         last = {key: str(place) for place, one in enumerate(objects) for key in one}
         assert contents(*sources, **values) == last
+
+
+def pem(*parties: Party) -> str:
+    """The key of the first, and the certificates of all."""
+    return key_in_pem(parties[0].key) + in_pem(party.certificate for party in parties)
+
+
+def a_secret(value: str, name: str = "db-password", content_type: str | None = None) -> ReadSecret:
+    return ReadSecret(SecretRef(name), a_reading(value, content_type=content_type), VAULT)
+
+
+def certificate(value: str, passwords: dict[str, bytes] | None = None, **source: Any) -> dict[str, bytes]:  # noqa: ANN401  fields of a source
+    source_ = DataFrom.model_validate({"certificate": "tls", **source})
+    return certificate_data(source_, a_secret(value, "tls"), passwords or {})
+
+
+@pytest.mark.parametrize(
+    ("tweaks", "value", "content"),
+    [
+        ({}, "s3cret", b"s3cret"),
+        ({"encoding": "Base64"}, "aGk=", b"hi"),
+        ({"property": "db.password"}, '{"db": {"password": "x"}}', b"x"),
+        ({"property": "/db/0"}, '{"db": [1.10]}', b"1.10"),
+        ({"property": "key", "encoding": "Base64"}, '{"key": "AP8="}', b"\x00\xff"),
+    ],
+    ids=["text", "base64", "a path", "a pointer", "base64 in a property"],
+)
+def test_entry_content_returns(tweaks: dict[str, str], value: str, content: bytes) -> None:
+    assert entry_content(an_entry(**tweaks), "password", a_secret(value)) == content
+
+
+@pytest.mark.parametrize(
+    ("tweaks", "value", "reason"),
+    [
+        ({"encoding": "Base64"}, f"{MARK}!", Reason.ENCODING_INVALID),
+        ({"property": "a.b"}, MARK, Reason.PROPERTY_MISSING),
+        ({"property": "a.b"}, f'{{"a": "{MARK}"}}', Reason.PROPERTY_MISSING),
+        ({"property": "a", "encoding": "Base64"}, f'{{"a": "{MARK}!"}}', Reason.ENCODING_INVALID),
+    ],
+    ids=["invalid base64", "invalid JSON", "no such property", "a property that is not base64"],
+)
+def test_entry_content_fails_with_names_and_without_the_value_for(
+    tweaks: dict[str, str], value: str, reason: Reason
+) -> None:
+    with pytest.raises(SyncError) as raised:
+        entry_content(an_entry(**tweaks), "password", a_secret(value))
+
+    assert raised.value.reason is reason
+    assert raised.value.message.startswith(f"Secret db-password of vault {VAULT}, for key password,")
+    assert MARK not in raised.value.message
+
+
+def test_a_certificate_becomes_its_chain_and_key() -> None:
+    files = certificate(pem(SERVER, ROOT))
+
+    assert files.keys() == {"tls.crt", "tls.key"}
+    assert load_pem_x509_certificates(files["tls.crt"]) == [SERVER.certificate]
+    key = load_pem_private_key(files["tls.key"], None)
+    assert key.public_key() == SERVER.certificate.public_key()
+    assert files["tls.key"].startswith(b"-----BEGIN PRIVATE KEY-----")
+
+
+def test_ca_and_stores_are_added_on_request() -> None:
+    files = certificate(
+        pem(SERVER, ROOT),
+        {"pw": b"changeit"},
+        ca=True,
+        key_store={"key": "key.p12", "password_key": "pw"},
+        trust_store={"key": "trust.p12", "password_key": "pw"},
+    )
+
+    assert load_pem_x509_certificates(files["ca.crt"]) == [ROOT.certificate]
+    store = load_pkcs12(files["key.p12"], b"changeit")
+    assert store.cert is not None
+    assert store.cert.certificate == SERVER.certificate
+    trusted = load_pkcs12(files["trust.p12"], b"changeit")
+    assert [one.certificate for one in trusted.additional_certs] == [ROOT.certificate]
+
+
+def test_a_protected_certificate_opens_with_the_password_of_an_entry() -> None:
+    files = certificate(in_pkcs12(SERVER.key, [SERVER.certificate], "0pen"), {"pw": b"0pen"}, password_key="pw")
+
+    assert load_pem_x509_certificates(files["tls.crt"]) == [SERVER.certificate]
+
+
+STORE = {"key": "tls.crt", "password_key": "pw"}
+
+
+@pytest.mark.parametrize(
+    ("source", "passwords", "reason", "message"),
+    [
+        ({"key_store": STORE | {"key": "a"}}, {}, Reason.INVALID_SPEC, "passwordKey pw is not a key of an entry"),
+        (
+            {"key_store": STORE | {"key": "a"}},
+            {"pw": b"\xff"},
+            Reason.CERTIFICATE_INVALID,
+            "Key pw is used as a password and is not UTF-8 text",
+        ),
+        ({"key_store": STORE}, {"pw": b"x"}, Reason.INVALID_SPEC, "fills a key twice"),
+        ({"ca": True}, {}, Reason.CERTIFICATE_INVALID, "holds no root certificate"),
+    ],
+    ids=["a missing password", "a password of bytes", "a store with the key of the chain", "a missing root"],
+)
+def test_certificate_data_fails_for(
+    source: dict[str, Any], passwords: dict[str, bytes], reason: Reason, message: str
+) -> None:
+    with pytest.raises(SyncError, match=message) as raised:
+        certificate(pem(SERVER), passwords, **source)
+
+    assert raised.value.reason is reason
+    assert raised.value.__context__ is None
+
+
+def test_the_error_for_an_invalid_certificate_names_the_secret() -> None:
+    with pytest.raises(SyncError) as raised:
+        certificate(base64.b64encode(MARK.encode()).decode())
+
+    assert raised.value.reason is Reason.CERTIFICATE_INVALID
+    assert raised.value.message.startswith(f"Secret tls of vault {VAULT} ")
+    assert MARK not in raised.value.message

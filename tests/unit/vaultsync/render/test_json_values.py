@@ -1,4 +1,4 @@
-"""Parts of JSON values: paths and pointers, all fields as keys, renaming; and nothing of the value in any message."""
+"""Parts of JSON values: paths and pointers, all fields as keys, renaming; no error holds anything of the value."""
 
 import json
 from typing import Final
@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.vaultsync.render.attempts import MARK, attempt, told_by
+from tests.unit.vaultsync.render.attempts import MARK, attempt, visible_text
 from vaultsync.api.fields import is_data_key
 from vaultsync.errors import Reason, SyncError
-from vaultsync.render.json_values import fields_of, property_of
+from vaultsync.render.json_values import json_fields, json_property
 
 ORIGIN: Final = "Secret app of vault v"
 
@@ -56,9 +56,9 @@ _pointers = st.lists(_steps).map(lambda steps: "/" + "/".join(steps))
     ],
     ids=[
         "a dotted path walks into objects",
-        "a pointer does too",
+        "a pointer walks into objects",
         "a dotted path walks into lists",
-        "a pointer does too ",
+        "a pointer walks into lists",
         "a pointer finds a name with a dot",
         "~1 stands for a slash",
         "~0 stands for a tilde",
@@ -66,7 +66,7 @@ _pointers = st.lists(_steps).map(lambda steps: "/" + "/".join(steps))
         "digits are a name where there is an object",
         "a text is its UTF-8",
         "a number is its digits",
-        "a truth is its JSON",
+        "a boolean is its JSON",
         "null is there",
         "a number keeps its final zero",
         "a long number keeps all its digits",
@@ -75,12 +75,12 @@ _pointers = st.lists(_steps).map(lambda steps: "/" + "/".join(steps))
         "a list is compact JSON",
     ],
 )
-def test_a_property_is(path: str, content: str) -> None:
-    assert property_of(DOCUMENT, path, origin=ORIGIN) == content.encode()
+def test_json_property_returns(path: str, content: str) -> None:
+    assert json_property(DOCUMENT, path, origin=ORIGIN) == content.encode()
 
 
 @pytest.mark.parametrize(
-    ("text", "path", "trouble"),
+    ("text", "path", "problem"),
     [
         (DOCUMENT, "db.user", "has no property db.user."),
         (DOCUMENT, "db.password.length", "has no property db.password.length."),
@@ -89,12 +89,12 @@ def test_a_property_is(path: str, content: str) -> None:
         (DOCUMENT, "hosts.01", "has no property hosts.01."),
         (DOCUMENT, "hosts.-1", "has no property hosts.-1."),
         (DOCUMENT, "tls.crt", "has no property tls.crt."),
-        (DOCUMENT, "half", "holds half a character in property half; set it anew in the vault."),
-        ("s3cret", "db", "is not valid JSON, so that it has no properties."),
-        ("", "db", "is not valid JSON, so that it has no properties."),
-        ('{"a": NaN}', "a", "is not valid JSON, so that it has no properties."),
-        ('{"a": -Infinity}', "a", "is not valid JSON, so that it has no properties."),
-        ("[" * 100_000, "0", "is not valid JSON, so that it has no properties."),
+        (DOCUMENT, "half", "contains an unpaired surrogate in property half; set it again in the vault."),
+        ("s3cret", "db", "is not valid JSON, so it has no properties."),
+        ("", "db", "is not valid JSON, so it has no properties."),
+        ('{"a": NaN}', "a", "is not valid JSON, so it has no properties."),
+        ('{"a": -Infinity}', "a", "is not valid JSON, so it has no properties."),
+        ("[" * 65 + "]" * 65, "0", "is JSON that nests deeper than 64 levels; flatten it in the vault."),
     ],
     ids=[
         "no such field",
@@ -104,38 +104,38 @@ def test_a_property_is(path: str, content: str) -> None:
         "an index with a leading zero",
         "an index from the end",
         "a name with a dot in a dotted path",
-        "half a character",
-        "a text that is no JSON",
+        "an unpaired surrogate",
+        "text that is not JSON",
         "nothing at all",
         "a number that JSON does not have",
         "another one",
-        "endless nesting",
+        "deep nesting",
     ],
 )
-def test_there_is_no_property_in_case_of(text: str, path: str, trouble: str) -> None:
-    with pytest.raises(SyncError) as refused:
-        property_of(text, path, origin=ORIGIN)
+def test_json_property_fails_for(text: str, path: str, problem: str) -> None:
+    with pytest.raises(SyncError) as raised:
+        json_property(text, path, origin=ORIGIN)
 
-    assert refused.value.reason is Reason.PROPERTY_MISSING
-    assert refused.value.message == f"{ORIGIN} {trouble}"
+    assert raised.value.reason is Reason.PROPERTY_MISSING
+    assert raised.value.message == f"{ORIGIN} {problem}"
 
 
 @given(document=_documents, path=_paths | _pointers)
-def test_any_json_value_and_path_give_bytes_or_property_missing(document: object, path: str) -> None:
-    result = attempt(lambda: property_of(json.dumps(document), path, origin=ORIGIN))
+def test_any_json_and_path_give_bytes_or_property_missing(document: object, path: str) -> None:
+    result = attempt(lambda: json_property(json.dumps(document), path, origin=ORIGIN))
 
     assert isinstance(result, bytes) or result.reason is Reason.PROPERTY_MISSING
 
 
 @given(text=st.text(), path=st.text())
 def test_any_text_and_path_give_bytes_or_property_missing(text: str, path: str) -> None:
-    result = attempt(lambda: property_of(text, path, origin=ORIGIN))
+    result = attempt(lambda: json_property(text, path, origin=ORIGIN))
 
     assert isinstance(result, bytes) or result.reason is Reason.PROPERTY_MISSING
 
 
 def _places(document: object, pointer: str = "") -> list[tuple[str, object]]:
-    """Every place in a document, with what is there."""
+    """Every part of a document, with its pointer."""
     match document:
         case dict():
             steps = [(name.replace("~", "~0").replace("/", "~1"), part) for name, part in document.items()]
@@ -154,17 +154,17 @@ _wholesome = st.recursive(
 
 
 @given(document=_wholesome, data=st.data())
-def test_a_pointer_to_any_place_gives_what_is_there(document: object, data: st.DataObject) -> None:
+def test_a_pointer_to_any_part_returns_that_part(document: object, data: st.DataObject) -> None:
     places = _places([document], "")[1:]
     pointer, there = data.draw(st.sampled_from(places))
 
-    content = property_of(json.dumps([document]), pointer, origin=ORIGIN)
+    content = json_property(json.dumps([document]), pointer, origin=ORIGIN)
 
     assert (content.decode() if isinstance(there, str) else json.loads(content)) == there
 
 
 def test_every_field_of_an_object_becomes_a_key() -> None:
-    fields = fields_of('{"user": "app", "port": 5432, "pool": {"max": 9}}', origin=ORIGIN)
+    fields = json_fields('{"user": "app", "port": 5432, "pool": {"max": 9}}', origin=ORIGIN)
 
     assert fields == {"user": b"app", "port": b"5432", "pool": b'{"max":9}'}
 
@@ -186,21 +186,26 @@ def test_every_field_of_an_object_becomes_a_key() -> None:
         "the prefix comes before the new name",
         "a field that does not match keeps its name",
         "the whole name must match",
-        "a name that is no key may become one",
+        "a name that is not a valid key may become one",
         "letters are those of all scripts",
     ],
 )
 def test_a_name_becomes_a_key(name: str, prefix: str, rename: str | None, key: str) -> None:
-    assert list(fields_of(json.dumps({name: "x"}), origin=ORIGIN, prefix=prefix, rename=rename)) == [key]
+    assert list(json_fields(json.dumps({name: "x"}), origin=ORIGIN, prefix=prefix, rename=rename)) == [key]
 
 
 @pytest.mark.parametrize(
-    ("document", "rename", "reason", "trouble"),
+    ("document", "rename", "reason", "problem"),
     [
-        ("[1]", None, Reason.PROPERTY_MISSING, "is JSON, but no object with fields"),
-        ("7", None, Reason.PROPERTY_MISSING, "is JSON, but no object with fields"),
+        ("[1]", None, Reason.PROPERTY_MISSING, "is JSON, but not an object with fields"),
+        ("7", None, Reason.PROPERTY_MISSING, "is JSON, but not an object with fields"),
         ("s3cret", None, Reason.PROPERTY_MISSING, "is not valid JSON"),
-        ('{"ok": "\\ud800"}', None, Reason.PROPERTY_MISSING, "Field 1 of Secret app of vault v holds half a character"),
+        (
+            '{"ok": "\\ud800"}',
+            None,
+            Reason.PROPERTY_MISSING,
+            "Field 1 of Secret app of vault v contains an unpaired surrogate",
+        ),
         ('{"ok": 1, "a b": 2}', None, Reason.TARGET_INVALID, "Field 2 of Secret app of vault v does not become a key"),
         ('{"": 1}', None, Reason.TARGET_INVALID, "does not become a key"),
         ('{"..a": 1}', None, Reason.TARGET_INVALID, "does not become a key"),
@@ -213,7 +218,7 @@ def test_a_name_becomes_a_key(name: str, prefix: str, rename: str | None, key: s
             Reason.TARGET_INVALID,
             "Field 2 of Secret app of vault v becomes the same",
         ),
-        ('{"a": 1}', "(?P<key>a", Reason.INVALID_SPEC, "(?P<key>a is none"),
+        ('{"a": 1}', "(?P<key>a", Reason.INVALID_SPEC, "(?P<key>a is not"),
         ('{"a": 1}', "(?P<name>a)", Reason.INVALID_SPEC, "with a group (?P<key>…)"),
         ('{"a": 1}', r"(?P<key>a)(?=b)", Reason.INVALID_SPEC, "in RE2's syntax"),
         ('{"a": 1}', "(?P<key>((a?){999}){999})", Reason.INVALID_SPEC, "of moderate size"),
@@ -221,38 +226,38 @@ def test_a_name_becomes_a_key(name: str, prefix: str, rename: str | None, key: s
     ids=[
         "a list has no fields",
         "a number has none",
-        "no JSON, no fields",
-        "half a character",
+        "text that is not JSON",
+        "an unpaired surrogate",
         "a name with a space",
         "a name that is empty",
         "a name that begins with two dots",
-        "a name with half a character",
-        "a name that is overlong",
+        "a name with an unpaired surrogate",
+        "a name that is too long",
         "a new name that is empty",
         "two that are renamed to the same",
-        "a pattern that is none",
+        "an invalid pattern",
         "a pattern without the group",
         "a pattern that RE2 does not have",
         "a pattern that is huge",
     ],
 )
-def test_fields_are_refused_for(document: str, rename: str | None, reason: Reason, trouble: str) -> None:
-    with pytest.raises(SyncError) as refused:
-        fields_of(document, origin=ORIGIN, rename=rename)
+def test_json_fields_fails_for(document: str, rename: str | None, reason: Reason, problem: str) -> None:
+    with pytest.raises(SyncError) as raised:
+        json_fields(document, origin=ORIGIN, rename=rename)
 
-    assert refused.value.reason is reason
-    assert trouble in refused.value.message
+    assert raised.value.reason is reason
+    assert problem in raised.value.message
 
 
-def test_a_pattern_that_would_backtrack_for_ages_elsewhere_does_not_here() -> None:
+def test_a_pattern_with_nested_repetition_takes_linear_time() -> None:
     name = "x" * 250
 
-    assert list(fields_of(json.dumps({name: 1}), origin=ORIGIN, rename="(?P<key>(x+x+)+)y")) == [name]
+    assert list(json_fields(json.dumps({name: 1}), origin=ORIGIN, rename="(?P<key>(x+x+)+)y")) == [name]
 
 
 @given(document=st.dictionaries(_texts, _documents, max_size=4), prefix=st.sampled_from(["", "p-"]))
-def test_any_object_gives_keys_that_kubernetes_allows_or_a_reason(document: dict[str, object], prefix: str) -> None:
-    result = attempt(lambda: fields_of(json.dumps(document), origin=ORIGIN, prefix=prefix, rename="_(?P<key>.*)"))
+def test_any_object_gives_valid_keys_or_an_error(document: dict[str, object], prefix: str) -> None:
+    result = attempt(lambda: json_fields(json.dumps(document), origin=ORIGIN, prefix=prefix, rename="_(?P<key>.*)"))
 
     if isinstance(result, SyncError):
         assert result.reason in {Reason.PROPERTY_MISSING, Reason.TARGET_INVALID}
@@ -270,15 +275,15 @@ def test_any_object_gives_keys_that_kubernetes_allows_or_a_reason(document: dict
         f'{{"a": "{MARK}\\ud800", "b": "{MARK}"}}',
         f'["{MARK}"]',
     ],
-    ids=["no JSON", "broken JSON", "a name that is no key", "half a character", "no object"],
+    ids=["not JSON", "broken JSON", "an invalid key", "an unpaired surrogate", "not an object"],
 )
-def test_no_message_holds_anything_of_the_value_given(document: str) -> None:
-    refusals = [
-        attempt(lambda: property_of(document, "a", origin=ORIGIN)),
-        attempt(lambda: fields_of(document, origin=ORIGIN)),
+def test_no_error_holds_anything_of_the_value(document: str) -> None:
+    errors = [
+        attempt(lambda: json_property(document, "a", origin=ORIGIN)),
+        attempt(lambda: json_fields(document, origin=ORIGIN)),
     ]
 
-    told = [told_by(refusal) for refusal in refusals if isinstance(refusal, SyncError)]
+    message = [visible_text(error) for error in errors if isinstance(error, SyncError)]
 
-    assert len(told) == len(refusals)
-    assert MARK not in "".join(told)
+    assert len(message) == len(errors)
+    assert MARK not in "".join(message)

@@ -1,7 +1,8 @@
-"""The work that a protected file asks for, told from its DER alone."""
+"""The cost of opening a protected file, read from its DER alone."""
 
 import base64
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -11,10 +12,10 @@ from hypothesis import strategies as st
 
 from tests.unit.vaultsync.render.attempts import needs
 from tests.unit.vaultsync.render.authorities import a_line, in_pkcs12, key_in_pem
-from vaultsync.render.kdf_cost import Burden, burden_of
+from vaultsync.render.kdf_cost import KdfCost, TooDeepError, check_depth, kdf_cost_of
 
 SALT: Final = b"\xff" * 8
-"""Bytes that are no DER themselves."""
+"""Bytes that are not DER."""
 
 
 def element(tag: int, *parts: bytes) -> bytes:
@@ -54,18 +55,18 @@ def sequence(*parts: bytes) -> bytes:
     ],
     ids=[
         "the number after a salt",
-        "that one alone, where a key length follows",
+        "only that number if a key length follows",
         "the product of three, for scrypt",
         "the number after a digest and a salt",
         "the sum of all parts, those in octet strings too",
         "none for a number before a salt",
         "none for a number elsewhere",
         "none for an empty string",
-        "none for nothing",
+        "none for no bytes",
     ],
 )
 def test_the_rounds_are(der: bytes, rounds: int) -> None:
-    assert burden_of(der).rounds == rounds
+    assert kdf_cost_of(der).rounds == rounds
 
 
 @pytest.mark.parametrize(
@@ -78,10 +79,10 @@ def test_the_rounds_are(der: bytes, rounds: int) -> None:
     ],
     ids=["a long number", "a long ciphertext", "what is inside of what can be read", "nothing but those"],
 )
-def test_the_longest_are(der: bytes, number: int, secret: int) -> None:
-    burden = burden_of(der)
+def test_the_longest_parts_are(der: bytes, number: int, secret: int) -> None:
+    cost = kdf_cost_of(der)
 
-    assert (burden.longest_number, burden.longest_secret) == (number, secret)
+    assert (cost.longest_number, cost.longest_secret) == (number, secret)
 
 
 @pytest.mark.parametrize(
@@ -89,49 +90,64 @@ def test_the_longest_are(der: bytes, number: int, secret: int) -> None:
     [b"\x30", b"\x30\x02\x01", b"\x30\x80\x00\x00", b"\x30\x85\x00\x00\x00\x00\x00", b"\x3f\x01\x00", b"\x30\x84\x01"],
     ids=["no length", "too short", "BER", "a length of five bytes", "a tag of several bytes", "half a length"],
 )
-def test_what_is_no_der_is_refused(der: bytes) -> None:
+def test_bytes_that_are_not_der_are_a_value_error(der: bytes) -> None:
     with pytest.raises(ValueError, match=r"element|length"):
-        burden_of(der)
+        kdf_cost_of(der)
 
 
 @given(der=st.binary(max_size=200))
-def test_any_bytes_give_a_burden_or_a_value_error(der: bytes) -> None:
+def test_any_bytes_give_a_cost_or_a_value_error(der: bytes) -> None:
     try:
-        burden = burden_of(der)
+        cost = kdf_cost_of(der)
     except ValueError:
         return
 
-    assert 0 <= max(burden.longest_number, burden.longest_secret) <= len(der)
+    assert 0 <= max(cost.longest_number, cost.longest_secret) <= len(der)
 
 
-def test_endless_nesting_is_refused() -> None:
+def nested(depth: int, tag: int = 0x30) -> bytes:
     der = b""
-    for _ in range(3000):
-        der = sequence(der)
-
-    with pytest.raises(ValueError, match="nest too deeply"):
-        burden_of(der)
+    for _ in range(depth):
+        der = element(tag, der)
+    return der
 
 
-def test_an_octet_string_that_is_der_at_first_sight_alone_is_a_secret() -> None:
+@pytest.mark.parametrize("measure", [check_depth, kdf_cost_of])
+def test_elements_may_nest_64_levels_deep(measure: Callable[[bytes], object]) -> None:
+    measure(nested(64))
+
+    for depth in (65, 5000):
+        with pytest.raises(TooDeepError):
+            measure(nested(depth))
+
+
+def test_octet_strings_may_nest_64_levels_deep_where_pkcs12_opens_them() -> None:
+    kdf_cost_of(nested(64, tag=0x04))
+    check_depth(nested(5000, tag=0x04))
+
+    with pytest.raises(TooDeepError):
+        kdf_cost_of(nested(65, tag=0x04))
+
+
+def test_an_octet_string_that_is_only_partly_der_counts_as_a_secret() -> None:
     der = sequence(octets(sequence(b"\xff\xff"), b""))
 
-    assert burden_of(der) == Burden(0, 0, 4)
+    assert kdf_cost_of(der) == KdfCost(0, 0, 4)
 
 
-def test_what_pkcs12_announces_as_data_must_be_der_so_that_it_hides_nothing() -> None:
+def test_pkcs12_data_must_be_der_so_it_cannot_hide_a_cost() -> None:
     announced = element(0x06, bytes.fromhex("2a864886f70d010701"))
     in_ber = b"\x30\x80" + sequence(octets(SALT), number(1 << 30)) + b"\0\0"
 
     with pytest.raises(ValueError, match="length"):
-        burden_of(sequence(announced, element(0xA0, octets(in_ber))))
+        kdf_cost_of(sequence(announced, element(0xA0, octets(in_ber))))
 
 
-def test_rounds_are_found_in_pkcs12_as_this_library_writes_it() -> None:
+def test_rounds_are_found_in_pkcs12_written_by_cryptography() -> None:
     leaf, root = a_line(between=0)
     store = base64.b64decode(in_pkcs12(leaf.key, [leaf.certificate, root.certificate], "s3cret", rounds=1234))
 
-    assert burden_of(store).rounds >= 2 * 1234
+    assert kdf_cost_of(store).rounds >= 2 * 1234
 
 
 @needs("openssl")
@@ -144,10 +160,10 @@ def test_rounds_are_found_in_pkcs12_as_this_library_writes_it() -> None:
     ],
     ids=["PBES2", "PBES1", "scrypt"],
 )
-def test_rounds_are_found_in_a_key_as_openssl_writes_it(arguments: list[str], rounds: int, tmp_path: Path) -> None:
+def test_rounds_are_found_in_a_key_written_by_openssl(arguments: list[str], rounds: int, tmp_path: Path) -> None:
     plain, protected = tmp_path / "plain.pem", tmp_path / "protected.der"
     plain.write_text(key_in_pem(a_line()[0].key))
     command = ["openssl", "pkcs8", "-topk8", "-in", str(plain), "-outform", "DER", "-out", str(protected)]
     subprocess.run([*command, *arguments, "-passout", "pass:s3cret"], check=True, capture_output=True)
 
-    assert burden_of(protected.read_bytes()).rounds == rounds
+    assert kdf_cost_of(protected.read_bytes()).rounds == rounds

@@ -1,4 +1,4 @@
-"""Stores for Java: opened by openssl, by Java's keytool where there is one, and by the library that made them."""
+"""Stores for Java: opened by openssl, by Java's keytool if it is installed, and by cryptography."""
 
 import subprocess
 from collections.abc import Callable
@@ -9,10 +9,10 @@ import pytest
 from cryptography.hazmat.primitives.serialization.pkcs12 import load_pkcs12
 
 from kvsecrets import SecretValue
-from tests.unit.vaultsync.render.attempts import MARK, attempt, needs, told_by
+from tests.unit.vaultsync.render.attempts import MARK, attempt, needs, visible_text
 from tests.unit.vaultsync.render.authorities import KINDS, Party, a_line, in_pem, key_in_pem
 from vaultsync.errors import Reason, SyncError
-from vaultsync.render.certificates import CertifiedKey, certified_key
+from vaultsync.render.certificates import CertifiedKey, load_certified_key
 from vaultsync.render.keystores import key_store, trust_store
 
 PASSWORD: Final = SecretValue("chang3 it!")
@@ -20,7 +20,7 @@ PASSWORD: Final = SecretValue("chang3 it!")
 
 def certified(line: list[Party]) -> CertifiedKey:
     pem = key_in_pem(line[0].key) + in_pem(party.certificate for party in line)
-    return certified_key(pem, origin="Secret shop-tls of vault v")
+    return load_certified_key(pem, origin="Secret shop-tls of vault v")
 
 
 def keytool_list(store: Path, password: SecretValue, kind: str) -> str:
@@ -57,7 +57,7 @@ def test_a_key_store_holds_the_key_and_its_chain(kind: str) -> None:
     assert store.key.public_key() == line[0].key.public_key()
     assert store.cert is not None
     assert (store.cert.certificate, store.cert.friendly_name) == (line[0].certificate, b"certificate")
-    assert [latched.certificate for latched in store.additional_certs] == [party.certificate for party in line[1:-1]]
+    assert [item.certificate for item in store.additional_certs] == [party.certificate for party in line[1:-1]]
 
 
 @needs("openssl")
@@ -69,14 +69,15 @@ def test_openssl_opens_a_key_store(tmp_path: Path) -> None:
     arguments = ["-in", str(store), "-passin", f"pass:{PASSWORD.reveal()}", "-nodes"]
     opened = subprocess.run(["openssl", "pkcs12", *arguments], check=True, capture_output=True, text=True).stdout
 
-    found = certified_key(opened, origin="what openssl says")
+    found = load_certified_key(opened, origin="what openssl says")
     assert found.chain == tuple(party.certificate for party in line[:-1])
 
 
+@pytest.mark.slow
 @needs("keytool")
 @pytest.mark.parametrize("kind", ["rsa", "ec"])
 @pytest.mark.parametrize("store_type", ["PKCS12", "JKS"])
-def test_java_opens_a_key_store_even_where_it_is_told_to_expect_jks(kind: str, store_type: str, tmp_path: Path) -> None:
+def test_java_opens_a_key_store_as_pkcs12_and_as_jks(kind: str, store_type: str, tmp_path: Path) -> None:
     store = tmp_path / "keystore"
     store.write_bytes(key_store(certified(a_line(kind, between=1)), PASSWORD))
 
@@ -88,9 +89,10 @@ def test_java_opens_a_key_store_even_where_it_is_told_to_expect_jks(kind: str, s
     assert "Owner: CN=leaf" in listed
 
 
+@pytest.mark.slow
 @needs("keytool")
 @pytest.mark.parametrize("store_type", ["PKCS12", "JKS"])
-def test_java_trusts_what_is_in_a_trust_store(store_type: str, tmp_path: Path) -> None:
+def test_java_opens_a_trust_store_as_pkcs12_and_as_jks(store_type: str, tmp_path: Path) -> None:
     store = tmp_path / "truststore"
     store.write_bytes(trust_store(certified(a_line()), PASSWORD))
 
@@ -102,22 +104,22 @@ def test_java_trusts_what_is_in_a_trust_store(store_type: str, tmp_path: Path) -
 
 
 def test_a_trust_store_needs_a_root() -> None:
-    with pytest.raises(SyncError, match="holds no root certificate") as refused:
+    with pytest.raises(SyncError, match="holds no root certificate") as raised:
         trust_store(certified(a_line()[:-1]), PASSWORD)
 
-    assert refused.value.reason is Reason.CERTIFICATE_INVALID
+    assert raised.value.reason is Reason.CERTIFICATE_INVALID
 
 
 @pytest.mark.parametrize(
     "password", ["", f"{MARK}\n", f"{MARK} grüß"], ids=["an empty one", "one with a line end", "one that is not ASCII"]
 )
 @pytest.mark.parametrize("make", [key_store, trust_store])
-def test_a_password_that_java_would_not_take_is_refused(
+def test_a_password_that_java_does_not_accept_is_an_error(
     make: Callable[[CertifiedKey, SecretValue], bytes], password: str
 ) -> None:
-    refusal = attempt(lambda: make(certified(a_line()), SecretValue(password)))
+    error = attempt(lambda: make(certified(a_line()), SecretValue(password)))
 
-    assert isinstance(refusal, SyncError)
-    assert refusal.reason is Reason.CERTIFICATE_INVALID
-    assert "cannot go into a store with the password given" in refusal.message
-    assert MARK not in told_by(refusal)
+    assert isinstance(error, SyncError)
+    assert error.reason is Reason.CERTIFICATE_INVALID
+    assert "cannot be written into a store with the given password" in error.message
+    assert MARK not in visible_text(error)

@@ -1,4 +1,4 @@
-"""The target as it should be: what a manifest holds, what it never holds, and where it is refused."""
+"""The manifest of a target: what it holds, what it never holds, and the errors of rendering it."""
 
 import base64
 import json
@@ -13,26 +13,25 @@ from tests.builders import (
     FIRST,
     READ_AT,
     UID,
+    a_missing_reading,
     a_reading,
-    a_sighting,
     a_state,
     a_vault_secret,
-    an_absent,
     an_entry,
-    an_observed,
+    some_metadata,
 )
 from vaultsync.api import APPLIED_ANNOTATION, MANAGED_BY_LABEL, OWNER_UID_LABEL
 from vaultsync.api.v1alpha1 import VaultSecret
 from vaultsync.errors import Reason, SyncError
 from vaultsync.policy.drift import expected_fields
-from vaultsync.render.manifest import MAX_BYTES, desired_secret, foreign_keys
+from vaultsync.render.manifest import MAX_BYTES, render_secret
 from vaultsync.state.applied import from_annotation
 from vaultsync.state.desired import Desired
 from vaultsync.state.observed import Field
 from vaultsync.state.secrets import MissingReading, Reading, SecretRef
-from vaultsync.state.vaults import VaultView
+from vaultsync.state.vaults import VaultListing, VaultView
 
-MARK = "MARKED-password-ähnlich"
+MARK = "MARKED-password-ä"
 
 
 def encoded(content: bytes) -> str:
@@ -43,17 +42,17 @@ Found = Mapping[str, Reading | MissingReading]
 
 
 def made(vault_secret: VaultSecret, found: Found) -> Desired:
-    """The target, from what was read for each key of data."""
+    """Render the target from a reading for each key of data."""
     readings = {
         SecretRef(entry.secret_name, entry.version).identity: found[entry.key] for entry in vault_secret.spec.data
     }
-    return desired_secret(vault_secret, readings, VaultView())
+    return render_secret(vault_secret, readings, VaultView())
 
 
-def refusal_of(vault_secret: VaultSecret, readings: Found) -> SyncError:
-    with pytest.raises(SyncError) as refused:
+def error_of(vault_secret: VaultSecret, readings: Found) -> SyncError:
+    with pytest.raises(SyncError) as raised:
         made(vault_secret, readings)
-    return refused.value
+    return raised.value
 
 
 def test_the_manifest_is_a_secret_that_belongs_to_its_vaultsecret() -> None:
@@ -88,7 +87,7 @@ def test_the_manifest_is_a_secret_that_belongs_to_its_vaultsecret() -> None:
     }
 
 
-def test_a_target_that_is_to_be_retained_has_no_owner() -> None:
+def test_a_retained_target_has_no_owner_reference() -> None:
     vault_secret = a_vault_secret(on_delete="Retain")
 
     manifest = made(vault_secret, {"password": a_reading()}).manifest
@@ -108,7 +107,7 @@ def test_a_target_that_is_to_be_retained_has_no_owner() -> None:
     ],
     ids=["nothing", "text", "base64 taken as text", "base64 decoded", "base64 in lines of bytes", "nothing in base64"],
 )
-def test_a_value_becomes_the_bytes_that_its_encoding_says(text: str, encoding: str, content: bytes) -> None:
+def test_a_value_becomes_the_bytes_of_its_encoding(text: str, encoding: str, content: bytes) -> None:
     vault_secret = a_vault_secret(an_entry(encoding=encoding))
 
     manifest = made(vault_secret, {"password": a_reading(text)}).manifest
@@ -117,8 +116,8 @@ def test_a_value_becomes_the_bytes_that_its_encoding_says(text: str, encoding: s
 
 
 @pytest.mark.parametrize("text", [MARK, "MARKED", "YQ", "YQ=a", "Y-_Q", "é"])
-def test_what_is_not_base64_is_refused_by_the_names_of_secret_and_key(text: str) -> None:
-    error = refusal_of(a_vault_secret(an_entry(encoding="Base64")), {"password": a_reading(text)})
+def test_the_error_for_invalid_base64_names_secret_and_key(text: str) -> None:
+    error = error_of(a_vault_secret(an_entry(encoding="Base64")), {"password": a_reading(text)})
 
     assert error.reason is Reason.ENCODING_INVALID
     assert "db-password" in error.message
@@ -130,8 +129,8 @@ def test_what_is_not_base64_is_refused_by_the_names_of_secret_and_key(text: str)
     [(an_entry(encoding="Base64"), MARK), (an_entry(), "MARKED" * MAX_BYTES)],
     ids=["not base64", "too large"],
 )
-def test_no_refusal_carries_the_value_not_even_in_its_causes(entry: Any, text: str) -> None:  # noqa: ANN401
-    error: BaseException | None = refusal_of(a_vault_secret(entry), {"password": a_reading(text)})
+def test_no_error_holds_the_value_not_even_in_its_causes(entry: Any, text: str) -> None:  # noqa: ANN401
+    error: BaseException | None = error_of(a_vault_secret(entry), {"password": a_reading(text)})
 
     while error is not None:
         assert "MARKED" not in f"{error!r} {error} {error.args} {vars(error)}"
@@ -139,26 +138,26 @@ def test_no_refusal_carries_the_value_not_even_in_its_causes(entry: Any, text: s
 
 
 @pytest.mark.parametrize(("extra", "fits"), [(0, True), (1, False)], ids=["one MiB fits", "one byte more does not"])
-def test_the_values_of_a_secret_weigh_one_mib_at_most(extra: int, fits: bool) -> None:
+def test_the_values_of_a_secret_have_one_mib_at_most(extra: int, fits: bool) -> None:
     vault_secret = a_vault_secret(an_entry(key="a", secret_name="a"), an_entry(key="b", secret_name="b"))
     readings = {"a": a_reading("ä" * 1000), "b": a_reading("x" * (MAX_BYTES - 2000 + extra))}
 
     if fits:
         assert made(vault_secret, readings).manifest["data"].keys() == {"a", "b"}
     else:
-        assert refusal_of(vault_secret, readings).reason is Reason.TARGET_TOO_LARGE
+        assert error_of(vault_secret, readings).reason is Reason.TARGET_TOO_LARGE
 
 
-def test_an_absent_secret_leaves_its_key_out_and_is_remembered_as_absent() -> None:
+def test_the_key_of_a_missing_reading_secret_is_left_out_and_its_state_is_kept() -> None:
     vault_secret = a_vault_secret(an_entry(), an_entry(key="token", secret_name="api-token", optional=True))
 
-    desired = made(vault_secret, {"password": a_reading(), "token": an_absent()})
+    desired = made(vault_secret, {"password": a_reading(), "token": a_missing_reading()})
 
     assert desired.manifest["data"].keys() == {"password"}
     assert desired.secrets[1] == a_state("token", source="api-token", version=None, updated=None)
 
 
-def test_a_desired_target_does_not_show_its_values() -> None:
+def test_the_repr_hides_values() -> None:
     desired = made(a_vault_secret(), {"password": a_reading(MARK)})
 
     assert MARK not in repr(desired)
@@ -169,9 +168,7 @@ KEYS = st.lists(st.sampled_from(["a", "b.c", "D_e", "-", "f9"]), min_size=1, uni
 
 
 @given(keys=KEYS, values=st.lists(st.text(), min_size=5, max_size=5), data=st.data())
-def test_equal_input_makes_equal_bytes_in_ascii_whatever_the_order(
-    keys: list[str], values: list[str], data: st.DataObject
-) -> None:
+def test_equal_input_gives_equal_bytes_in_any_order(keys: list[str], values: list[str], data: st.DataObject) -> None:
     readings = {key: a_reading(value) for key, value in zip(keys, values, strict=False)}
     entries = [an_entry(key=key, secret_name=f"secret-{index}") for index, key in enumerate(keys)]
     shuffled = dict(data.draw(st.permutations(list(readings.items()))))
@@ -188,7 +185,7 @@ def test_equal_input_makes_equal_bytes_in_ascii_whatever_the_order(
 
 
 @given(text=st.text(min_size=8, alphabet="0123456789"), encoding=st.sampled_from(["Utf8", "Base64"]))
-def test_outside_of_the_data_nothing_depends_on_a_value(text: str, encoding: str) -> None:
+def test_nothing_outside_the_data_depends_on_a_value(text: str, encoding: str) -> None:
     vault_secret = a_vault_secret(an_entry(encoding=encoding))
 
     def everything_else(text: str) -> str:
@@ -199,7 +196,7 @@ def test_outside_of_the_data_nothing_depends_on_a_value(text: str, encoding: str
 
 
 def owned_fields(manifest: Any) -> set[Field]:  # noqa: ANN401 - a manifest is JSON
-    """What the API server notes as ours after an apply."""
+    """The fields that the API server records for our field manager after an apply."""
     metadata = manifest["metadata"]
     owners = {Field("ownerReferences", owner["uid"]) for owner in metadata["ownerReferences"]}
     named = {"data": manifest["data"], "labels": metadata["labels"], "annotations": metadata["annotations"]}
@@ -207,26 +204,19 @@ def owned_fields(manifest: Any) -> set[Field]:  # noqa: ANN401 - a manifest is J
 
 
 @pytest.mark.parametrize("on_delete", ["Delete", "Retain"])
-def test_the_fields_that_must_be_ours_are_those_that_we_apply(on_delete: str) -> None:
+def test_the_expected_fields_are_those_that_are_applied(on_delete: str) -> None:
     vault_secret = a_vault_secret(
         an_entry(),
         an_entry(key="token", secret_name="token", optional=True),
         on_delete=on_delete,
         target={"labels": {"team": "shop"}},
     )
-    desired = made(vault_secret, {"password": a_reading(), "token": an_absent()})
+    desired = made(vault_secret, {"password": a_reading(), "token": a_missing_reading()})
 
     assert expected_fields(vault_secret, frozenset({"password"})) == owned_fields(desired.manifest)
 
 
-def test_strange_keys_are_those_that_nobody_wants() -> None:
-    desired = Desired((), {"data": {"password": ""}})
-    written = an_observed(foreign={Field("data", name): "kubectl" for name in ("z", "password", "a")})
-
-    assert foreign_keys(written, desired) == ("a", "z")
-
-
-def test_versions_and_dates_are_remembered_of_a_reading_and_nothing_else() -> None:
+def test_the_state_of_a_reading_has_versions_and_dates_only() -> None:
     (state,) = made(a_vault_secret(), {"password": a_reading(MARK, expires=READ_AT)}).secrets
 
     assert state == a_state(version=FIRST, expires=READ_AT)
@@ -237,7 +227,7 @@ EVERYTHING = a_vault_secret(
     data_from=[{"object": "app", "prefix": "app_"}, {"find": {"names": "shop-*"}}],
     target={"template": {"DSN": "{{ password | url_encode }}@{{ app_host }}"}, "immutable": True},
 )
-FOUND = VaultView(listing={"shop-user": a_sighting(name="shop-user")})
+FOUND = VaultView(listing=VaultListing({"shop-user": some_metadata(name="shop-user")}))
 READ = {
     SecretRef("db-password"): a_reading("a/b"),
     SecretRef("db-password", previous=True): a_reading("before"),
@@ -246,8 +236,8 @@ READ = {
 }
 
 
-def test_all_sources_and_templates_fill_one_secret() -> None:
-    desired = desired_secret(EVERYTHING, READ, FOUND)
+def test_all_sources_and_templates_are_rendered_into_one_secret() -> None:
+    desired = render_secret(EVERYTHING, READ, FOUND)
 
     assert {key: base64.b64decode(text) for key, text in desired.manifest["data"].items()} == {
         "DSN": b"a%2Fb@db",
@@ -265,8 +255,8 @@ def test_all_sources_and_templates_fill_one_secret() -> None:
     ]
 
 
-def test_the_same_readings_make_the_same_secret() -> None:
-    first, second = (desired_secret(EVERYTHING, READ, FOUND) for _ in range(2))
+def test_the_same_readings_give_the_same_secret() -> None:
+    first, second = (render_secret(EVERYTHING, READ, FOUND) for _ in range(2))
 
     assert json.dumps(first.manifest) == json.dumps(second.manifest)
 
@@ -274,27 +264,27 @@ def test_the_same_readings_make_the_same_secret() -> None:
 def test_a_template_cannot_have_the_key_of_a_secret() -> None:
     vault_secret = a_vault_secret(target={"template": {"password": "x"}})
 
-    error = refusal_of(vault_secret, {"password": a_reading(MARK)})
+    error = error_of(vault_secret, {"password": a_reading(MARK)})
 
     assert error.reason is Reason.INVALID_SPEC
     assert "Key password is filled twice: from secret db-password" in error.message
     assert MARK not in error.message
 
 
-def test_content_that_its_type_cannot_use_is_refused() -> None:
+def test_data_that_does_not_fit_the_type_is_an_error() -> None:
     vault_secret = a_vault_secret(an_entry(key=".dockerconfigjson"), target={"type": "kubernetes.io/dockerconfigjson"})
 
-    error = refusal_of(vault_secret, {".dockerconfigjson": a_reading(MARK)})
+    error = error_of(vault_secret, {".dockerconfigjson": a_reading(MARK)})
 
     assert error.reason is Reason.TARGET_INVALID
     assert MARK not in error.message
 
 
-def test_more_keys_than_the_annotation_can_tell_of_are_too_many() -> None:
+def test_more_keys_than_the_annotation_can_hold_are_too_large() -> None:
     fields = ",".join(f'"{number:0250}": 1' for number in range(1100))
     vault_secret = a_vault_secret(data=(), data_from=[{"object": "app"}])
 
-    with pytest.raises(SyncError, match="names of its keys and annotations weigh") as refused:
-        desired_secret(vault_secret, {SecretRef("app"): a_reading("{" + fields + "}")}, VaultView())
+    with pytest.raises(SyncError, match="names of its keys and its annotations have") as raised:
+        render_secret(vault_secret, {SecretRef("app"): a_reading("{" + fields + "}")}, VaultView())
 
-    assert refused.value.reason is Reason.TARGET_TOO_LARGE
+    assert raised.value.reason is Reason.TARGET_TOO_LARGE

@@ -1,7 +1,8 @@
-"""Keys and certificates read from PEM and PKCS#12: what is taken, and what is said of the rest."""
+"""Keys and certificates loaded from PEM and PKCS#12, and the errors for what cannot be loaded."""
 
 import base64
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -23,85 +24,103 @@ from tests.unit.vaultsync.render.authorities import (
     the_key,
 )
 from vaultsync.render.private_keys import (
-    Unusable,
-    belong_together,
-    blocks_of,
-    certificates_in,
-    checked,
+    KeyDataError,
+    check_rsa_numbers,
+    key_matches,
+    load_certificates,
+    load_private_key,
     open_pkcs12,
-    private_key_in,
+    pem_blocks,
 )
 
 PASSWORD: Final = "s3cret"
 
 
 def the_key_in(pem: str, password: bytes | None = None) -> object:
-    """What is read, or the trouble with it."""
+    """The loaded key, or the text of the error."""
     try:
-        return private_key_in(blocks_of(pem.encode()), password)
-    except Unusable as trouble:
-        return str(trouble)
+        return load_private_key(pem_blocks(pem.encode()), password)
+    except KeyDataError as problem:
+        return str(problem)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("password", [None, PASSWORD], ids=["plain", "protected"])
-def test_a_key_of_each_kind_is_read(kind: str, password: str | None) -> None:
-    key = the_key(kind, "somebody")
+def test_a_key_of_each_kind_is_loaded(kind: str, password: str | None) -> None:
+    key = the_key(kind, "owner")
 
-    read = private_key_in(blocks_of(key_in_pem(key, password).encode()), password.encode() if password else None)
+    read = load_private_key(pem_blocks(key_in_pem(key, password).encode()), password.encode() if password else None)
 
     assert read.public_key() == key.public_key()
 
 
 @pytest.mark.parametrize("kind", ["rsa", "ec"])
-def test_openssls_older_layout_is_read(kind: str) -> None:
-    key = the_key(kind, "somebody")
+def test_openssls_traditional_format_is_loaded(kind: str) -> None:
+    key = the_key(kind, "owner")
     pem = key_in_pem(key, layout=PrivateFormat.TraditionalOpenSSL)
 
     assert "PRIVATE KEY-----" in pem
-    assert private_key_in(blocks_of(pem.encode())).public_key() == key.public_key()
+    assert load_private_key(pem_blocks(pem.encode())).public_key() == key.public_key()
 
 
-def test_openssls_older_protection_is_opened() -> None:
-    key = the_key("ec", "somebody")
+def test_openssls_traditional_encryption_is_opened() -> None:
+    key = the_key("ec", "owner")
     pem = key_in_pem(key, PASSWORD, PrivateFormat.TraditionalOpenSSL)
 
     assert "Proc-Type: 4,ENCRYPTED" in pem
-    assert private_key_in(blocks_of(pem.encode()), PASSWORD.encode()).public_key() == key.public_key()
+    assert load_private_key(pem_blocks(pem.encode()), PASSWORD.encode()).public_key() == key.public_key()
     assert the_key_in(pem) == "holds a private key that is protected by a password, and none is given"
 
 
 def test_a_password_that_is_not_needed_is_ignored() -> None:
-    key = the_key("ec", "somebody")
+    key = the_key("ec", "owner")
 
-    assert private_key_in(blocks_of(key_in_pem(key).encode()), b"any").public_key() == key.public_key()
+    assert load_private_key(pem_blocks(key_in_pem(key).encode()), b"any").public_key() == key.public_key()
 
 
-def test_what_stands_around_the_blocks_says_nothing() -> None:
+def test_text_around_the_blocks_is_ignored() -> None:
     leaf, root = a_line(between=0)
     pem = f"Bag Attributes\n  friendlyName: x\n{in_pem([leaf.certificate])}# root\n{in_pem([root.certificate])}end"
 
-    assert certificates_in(blocks_of(pem.encode())) == [leaf.certificate, root.certificate]
+    assert load_certificates(pem_blocks(pem.encode())) == [leaf.certificate, root.certificate]
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        "\n".join,
+        "\r\n".join,
+        lambda lines: lines[0] + "".join(lines[1:-1]) + lines[-1],
+        lambda lines: "\n".join([lines[0], "Comment: x", "", *lines[1:]]),
+    ],
+    ids=["lines", "lines of Windows", "one line", "headers"],
+)
+def test_the_der_of_a_block_is_that_of_any_layout(layout: Callable[[list[str]], str]) -> None:
+    certificate = a_party("leaf").certificate
+
+    (block,) = pem_blocks(layout(in_pem([certificate]).splitlines()).encode())
+
+    assert block.der == certificate.public_bytes(Encoding.DER)
 
 
 def _in_broken_pem() -> dict[str, tuple[str, str]]:
-    """What is wrong, with a PEM text of that kind and what is said of it."""
-    key = key_in_pem(the_key("ec", "somebody"))
+    """PEM texts and their errors, by what is wrong."""
+    key = key_in_pem(the_key("ec", "owner"))
     agreement = x25519.X25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     lines = key.splitlines(keepends=True)
     return {
         "nothing": ("", "holds no private key"),
-        "no key": (in_pem([a_party("somebody").certificate]), "holds no private key"),
+        "no key": (in_pem([a_party("owner").certificate]), "holds no private key"),
         "two keys": (key + key, "holds 2 private keys instead of one"),
         "half a key": (lines[0] + lines[-1], "holds a private key that cannot be read"),
         "no end": (lines[0] + lines[1], "holds a PEM block that does not end"),
         "another end": (key.replace("END PRIVATE", "END PUBLIC"), "holds a PEM block that does not end"),
-        "a key that signs nothing": (
+        "a key that cannot sign": (
             agreement.decode(),
-            "holds a private key of a kind that TLS does not use; RSA, EC and Ed25519 are fine",
+            "holds a private key of a kind that TLS does not use; use RSA, EC or Ed25519",
         ),
         "a protected key": (
-            key_in_pem(the_key("ec", "somebody"), PASSWORD),
+            key_in_pem(the_key("ec", "owner"), PASSWORD),
             "holds a private key that is protected by a password, and none is given",
         ),
     }
@@ -110,61 +129,61 @@ def _in_broken_pem() -> dict[str, tuple[str, str]]:
 BROKEN: Final = _in_broken_pem()
 
 
-@pytest.mark.parametrize("trouble", BROKEN)
-def test_a_key_is_refused_for(trouble: str) -> None:
-    pem, told = BROKEN[trouble]
+@pytest.mark.parametrize("problem", BROKEN)
+def test_load_private_key_fails_for(problem: str) -> None:
+    pem, message = BROKEN[problem]
 
-    assert the_key_in(pem) == told
+    assert the_key_in(pem) == message
 
 
-def test_a_wrong_password_is_said_to_be_one() -> None:
-    pem = key_in_pem(the_key("ec", "somebody"), PASSWORD)
+def test_the_error_for_a_wrong_password_mentions_the_password() -> None:
+    pem = key_in_pem(the_key("ec", "owner"), PASSWORD)
 
     assert the_key_in(pem, b"wrong") == "holds a private key that cannot be read, or the password does not open it"
 
 
-def test_a_broken_certificate_is_refused() -> None:
-    pem = in_pem([a_party("somebody").certificate]).replace("M", "N")
+def test_a_broken_certificate_is_an_error() -> None:
+    pem = in_pem([a_party("owner").certificate]).replace("M", "N")
 
-    with pytest.raises(Unusable, match="holds a certificate that cannot be read"):
-        certificates_in(blocks_of(pem.encode()))
+    with pytest.raises(KeyDataError, match="holds a certificate that cannot be read"):
+        load_certificates(pem_blocks(pem.encode()))
 
 
-def test_blocks_are_found_in_time_however_many_do_not_end() -> None:
+def test_many_blocks_without_an_end_take_linear_time() -> None:
     pem = b"-----BEGIN CERTIFICATE-----\n" * 100_000
 
-    with pytest.raises(Unusable, match="does not end"):
-        blocks_of(pem)
+    with pytest.raises(KeyDataError, match="does not end"):
+        pem_blocks(pem)
 
 
 @given(pem=st.lists(st.sampled_from([b"-----BEGIN ", b"-----END ", b"-----", b"A KEY", b"\n", b"AA=="])).map(b"".join))
-def test_any_text_gives_blocks_or_is_refused(pem: bytes) -> None:
+def test_any_text_gives_blocks_or_an_error(pem: bytes) -> None:
     try:
-        blocks = blocks_of(pem)
-    except Unusable:
+        blocks = pem_blocks(pem)
+    except KeyDataError:
         return
 
     assert all(block.text.startswith(b"-----BEGIN ") and block.text.endswith(b"-----") for block in blocks)
 
 
-def test_an_rsa_key_with_sound_numbers_passes_the_check() -> None:
-    key = the_key("rsa", "somebody")
+def test_an_rsa_key_with_valid_numbers_passes_the_check() -> None:
+    key = the_key("rsa", "owner")
 
-    assert checked(key).public_key() == key.public_key()
+    assert check_rsa_numbers(key).public_key() == key.public_key()
 
 
 @pytest.mark.parametrize(
-    ("bits", "trouble"),
+    ("bits", "problem"),
     [
         (2048, "holds an RSA key whose numbers do not fit together"),
         (8192, "holds an RSA key of 8192 bits; the longest allowed is 4096"),
     ],
 )
-def test_an_rsa_key_is_refused_for_its_numbers(bits: int, trouble: str) -> None:
-    key = private_key_in(blocks_of(key_in_pem(a_bogus_rsa_key(bits)).encode()))
+def test_an_rsa_key_with_other_numbers_is_an_error(bits: int, problem: str) -> None:
+    key = load_private_key(pem_blocks(key_in_pem(a_bogus_rsa_key(bits)).encode()))
 
-    with pytest.raises(Unusable, match=trouble):
-        checked(key)
+    with pytest.raises(KeyDataError, match=problem):
+        check_rsa_numbers(key)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -195,11 +214,11 @@ def test_pkcs12_without_a_password_is_opened(arguments: list[str], password: byt
 
     key, certificates = open_pkcs12(store.read_bytes(), password)
 
-    assert belong_together(key, certificates[0])
+    assert key_matches(key, certificates[0])
 
 
 def _broken_pkcs12() -> dict[str, tuple[bytes, bytes | None, str]]:
-    """What is wrong, with a store of that kind, a password, and what is said of it."""
+    """Stores, passwords and their errors, by what is wrong."""
     leaf = a_party("leaf")
     protected = base64.b64decode(in_pkcs12(leaf.key, [leaf.certificate], PASSWORD))
     keyless = base64.b64decode(in_pkcs12(None, [leaf.certificate]))
@@ -213,14 +232,14 @@ def _broken_pkcs12() -> dict[str, tuple[bytes, bytes | None, str]]:
         ),
         "no password": (protected, None, "cannot be opened as PKCS#12: it needs a password, or it is damaged"),
         "no key": (keyless, None, "holds no private key"),
-        "other bytes": (b"s3cret", None, "is no PKCS#12 file, or one in BER instead of DER"),
+        "other bytes": (b"s3cret", None, "is not a PKCS#12 file, or one in BER instead of DER"),
         "no bytes": (b"", None, "cannot be opened as PKCS#12: it needs a password, or it is damaged"),
-        "BER": (b"\x30\x80" + keyless[4:] + b"\0\0", None, "is no PKCS#12 file, or one in BER instead of DER"),
-        "a long key": (long, None, "holds a key that is too long; for RSA, 4096 bits are the most"),
+        "BER": (b"\x30\x80" + keyless[4:] + b"\0\0", None, "is not a PKCS#12 file, or one in BER instead of DER"),
+        "a long key": (long, None, "holds a key that is too long; for RSA, at most 4096 bits are allowed"),
         "a long key, protected": (
             long_protected,
             PASSWORD.encode(),
-            "holds a key that is too long; for RSA, 4096 bits are the most",
+            "holds a key that is too long; for RSA, at most 4096 bits are allowed",
         ),
     }
 
@@ -228,37 +247,38 @@ def _broken_pkcs12() -> dict[str, tuple[bytes, bytes | None, str]]:
 BROKEN_STORES: Final = _broken_pkcs12()
 
 
-@pytest.mark.parametrize("trouble", BROKEN_STORES)
-def test_pkcs12_is_refused_for(trouble: str) -> None:
-    store, password, told = BROKEN_STORES[trouble]
+@pytest.mark.parametrize("problem", BROKEN_STORES)
+def test_open_pkcs12_fails_for(problem: str) -> None:
+    store, password, message = BROKEN_STORES[problem]
 
-    with pytest.raises(Unusable) as refused:
+    with pytest.raises(KeyDataError) as raised:
         open_pkcs12(store, password)
 
-    assert str(refused.value) == told
+    assert str(raised.value) == message
 
 
-def test_pkcs12_that_would_take_long_to_open_is_refused_at_once() -> None:
+def test_pkcs12_with_a_high_kdf_cost_is_not_opened() -> None:
     leaf = a_party("leaf")
     store = base64.b64decode(in_pkcs12(leaf.key, [leaf.certificate], PASSWORD, rounds=1_500_000))
 
-    with pytest.raises(Unusable, match=r"asks for 300\d\d\d\d rounds of hashing to be opened; 3000000 are allowed"):
+    with pytest.raises(KeyDataError, match=r"requires 300\d\d\d\d rounds of key derivation; 3000000 are allowed"):
         open_pkcs12(store, PASSWORD.encode())
 
 
+@pytest.mark.slow
 @needs("openssl")
-def test_a_key_that_would_take_long_to_open_is_refused_at_once(tmp_path: Path) -> None:
+def test_a_key_with_a_high_kdf_cost_is_not_opened(tmp_path: Path) -> None:
     plain = tmp_path / "key.pem"
-    plain.write_text(key_in_pem(the_key("ec", "somebody")))
+    plain.write_text(key_in_pem(the_key("ec", "owner")))
     protect = ["openssl", "pkcs8", "-topk8", "-in", str(plain), "-iter", "3000001", "-passout", "pass:s3cret"]
     pem = subprocess.run(protect, check=True, capture_output=True, text=True).stdout
 
-    assert the_key_in(pem, b"s3cret") == "asks for 3000001 rounds of hashing to be opened; 3000000 are allowed"
+    assert the_key_in(pem, b"s3cret") == "requires 3000001 rounds of key derivation; 3000000 are allowed"
 
 
 @pytest.mark.parametrize("kind", ["ec", "rsa"])
-def test_keys_and_certificates_belong_together_or_not(kind: str) -> None:
+def test_key_matches_compares_public_keys(kind: str) -> None:
     key = the_key(kind, "leaf")
 
-    assert belong_together(key, a_party("leaf", key=key).certificate)
-    assert not belong_together(key, a_party("another").certificate)
+    assert key_matches(key, a_party("leaf", key=key).certificate)
+    assert not key_matches(key, a_party("another").certificate)

@@ -1,8 +1,7 @@
-"""Templates of a target: what they make, what is said of broken ones, and that each ends soon whatever it is."""
+"""Templates of a target: what they render, how they fail, and that the time of each is bounded."""
 
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from typing import Final
 
@@ -10,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.vaultsync.render.attempts import MARK, attempt, told_by
+from tests.unit.vaultsync.render.attempts import MARK, attempt, cpu_units, visible_text
 from vaultsync.errors import Reason, SyncError
-from vaultsync.render.template import MAX_SOURCE, check, render
+from vaultsync.render.template import MAX_SOURCE, render
 
 VALUES: Final[Mapping[str, bytes]] = {
     "user": b"app",
@@ -42,17 +41,17 @@ VALUES: Final[Mapping[str, bytes]] = {
     ],
     ids=[
         "a connection string",
-        "a key that is no name",
+        "a key that is not a name",
         "a key called entries",
         "a configuration in JSON",
         "bytes in base64",
         "a part of a text",
         "an entry that is absent",
-        "nothing but text",
+        "only text",
         "nothing",
     ],
 )
-def test_a_template_makes(source: str, content: str) -> None:
+def test_a_template_renders(source: str, content: str) -> None:
     assert render({"made": source}, VALUES) == {"made": content.encode()}
 
 
@@ -60,39 +59,38 @@ def test_every_template_becomes_a_key() -> None:
     assert render({"a": "{{ user }}", "b": "{{ user | upcase }}"}, VALUES) == {"a": b"app", "b": b"APP"}
 
 
-def test_without_templates_nothing_is_made() -> None:
-    check({})
-
+def test_no_templates_render_nothing() -> None:
     assert render({}, VALUES) == {}
 
 
 @pytest.mark.parametrize(
-    ("source", "told"),
+    ("source", "message"),
     [
-        ("a\n  {{ nobody }}", "Template DSN, line 2, column 6: no entry has this name; where one may be missing, add"),
-        ("{{ bytes }}", "Template DSN, line 1, column 1: a value that is not text can only be taken by b64encode."),
-        ("{{ user | nope }}", "Template DSN, line 1, column 11: there is no filter nope; there are append, "),
+        ("a\n  {{ missing }}", "Template DSN, line 2, column 6: no entry has this name; if it may be missing, add"),
+        ("{{ bytes }}", "Template DSN, line 1, column 1: a value that is not text can only be used with b64encode."),
+        ("{{ user | nope }}", "Template DSN, line 1, column 11: there is no filter nope; use one of append, "),
         ("{% include 'x' %}", "Template DSN, line 1, column 4: unexpected tag 'include'."),
         ("{{ '\ud800' }}", "Template DSN: this cannot be rendered."),
-        ("x" * (MAX_SOURCE + 1), "The templates have 32772 characters; all of one target together may have 32768."),
+        (
+            "x" * (MAX_SOURCE + 1),
+            "The templates have 32772 characters; all templates of a target together may have 32768.",
+        ),
     ],
-    ids=["a name that is missing", "bytes", "an unknown filter", "an unknown tag", "half a character", "a long one"],
+    ids=[
+        "a name that is missing",
+        "bytes",
+        "an unknown filter",
+        "an unknown tag",
+        "an unpaired surrogate",
+        "too many characters",
+    ],
 )
-def test_a_template_is_refused_for(source: str, told: str) -> None:
-    with pytest.raises(SyncError) as refused:
+def test_a_template_fails_for(source: str, message: str) -> None:
+    with pytest.raises(SyncError) as raised:
         render({"fine": "xyz", "DSN": source}, VALUES)
 
-    assert refused.value.reason is Reason.TEMPLATE_INVALID
-    assert refused.value.message.startswith(told)
-
-
-def test_what_is_wrong_with_the_text_alone_is_told_without_values() -> None:
-    check({"DSN": "{{ user }} {{ nobody }}"})
-
-    with pytest.raises(SyncError, match="Template DSN, line 1, column 4: expected tag endif") as refused:
-        check({"fine": "", "DSN": "{% if user %}"})
-
-    assert refused.value.reason is Reason.TEMPLATE_INVALID
+    assert raised.value.reason is Reason.TEMPLATE_INVALID
+    assert raised.value.message.startswith(message)
 
 
 def test_all_templates_of_a_target_share_one_budget() -> None:
@@ -105,7 +103,7 @@ def test_all_templates_of_a_target_share_one_budget() -> None:
         render({"one": costly, "other": costly}, values)
 
 
-_names = st.sampled_from(["user", "db-password", "bytes", "nobody", "entries", "entries['tls.crt']", "x", "e[1]", "e"])
+_names = st.sampled_from(["user", "db-password", "bytes", "missing", "entries", "entries['tls.crt']", "x", "e[1]", "e"])
 _literals = st.sampled_from(["'a'", "''", "0", "7", "nil", "true", "1.5", "(1..9)", f"'{MARK[:3]}'"])
 _operands = _names | _literals
 _filters = st.sampled_from(
@@ -143,32 +141,23 @@ _values = st.dictionaries(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=400)
 @given(source=_templates | st.text(), values=_values)
-def test_any_template_and_values_give_the_same_bytes_each_time_or_template_invalid(
-    source: str, values: dict[str, bytes]
-) -> None:
+def test_any_template_and_values_give_the_same_bytes_or_error_each_time(source: str, values: dict[str, bytes]) -> None:
     first, second = (attempt(lambda: render({"made": source}, values)) for _ in range(2))
 
     if isinstance(first, SyncError):
         assert first.reason is Reason.TEMPLATE_INVALID
         assert isinstance(second, SyncError)
         assert first.message == second.message
-        assert MARK not in told_by(first)
+        assert MARK not in visible_text(first)
     else:
         assert first == second
 
 
-@given(source=_templates)
-def test_what_check_refuses_is_not_rendered_either(source: str) -> None:
-    refusal = attempt(lambda: check({"made": source}))
-
-    if isinstance(refusal, SyncError):
-        assert isinstance(attempt(lambda: render({"made": source}, VALUES)), SyncError)
-
-
-def filled(part: str, before: str = "", after: str = "") -> str:
-    """As many of the parts as templates may have."""
+def repeated(part: str, before: str = "", after: str = "") -> str:
+    """As many repetitions as templates may have."""
     return before + part * ((MAX_SOURCE - len(before) - len(after)) // len(part)) + after
 
 
@@ -187,30 +176,30 @@ _SPLIT: Final = "{%assign l=list|split:','%}"
 @pytest.mark.parametrize(
     "source",
     [
-        filled("{{key-1}}"),
-        filled("{{key-1|strip}}"),
-        filled("{{nobody|default:key-1}}"),
-        filled("{%assign x=umlauts|url_encode%}"),
-        filled("{%assign x=quotes|json%}"),
-        filled("{%assign x=a|replace:'a',''%}"),
-        filled("{%assign x=x|append:x%}", "{%assign x='x'%}"),
-        filled("{%capture x%}{{x}}{{x}}{%endcapture%}", "{%assign x='x'%}"),
-        filled("{%if a==b or a contains b%}{%endif%}"),
-        filled("{%if a contains 'aaaaaab'%}{%endif%}"),
-        filled("{%assign x=a|split:'aaaaaaaaaaaaaaaab'%}"),
-        filled("{%for e in entries%}{%for f in entries%}{{e[0]}}{%endfor%}{%endfor%}"),
-        filled("{%for e in entries%}{%endfor%}"),
-        filled("{%for e in l reversed%}{%break%}{%endfor%}", _SPLIT),
-        filled("{%for e in l%}{{e}}{%endfor%}", _SPLIT),
-        filled("{%for e in l%}{%if e==e%}{%endif%}{%endfor%}", _SPLIT),
-        filled("{%assign x=l|join:''%}", _SPLIT),
-        filled("{{" + "key-1[" * 150 + "key-1" + "]" * 150 + "|default:1}}"),
-        filled("{%if " + " and ".join(["key-1"] * 100) + "%}{%endif%}"),
-        filled("{{" + " " * 990 + "}}"),
-        filled("{{" + "['" * 490 + "}}"),
-        filled("{{" + "(" * 990 + "}}"),
-        filled("{%raw%}{%endraw%}"),
-        filled("{% " + " " * 400, "{%raw%}"),
+        repeated("{{key-1}}"),
+        repeated("{{key-1|strip}}"),
+        repeated("{{missing|default:key-1}}"),
+        repeated("{%assign x=umlauts|url_encode%}"),
+        repeated("{%assign x=quotes|json%}"),
+        repeated("{%assign x=a|replace:'a',''%}"),
+        repeated("{%assign x=x|append:x%}", "{%assign x='x'%}"),
+        repeated("{%capture x%}{{x}}{{x}}{%endcapture%}", "{%assign x='x'%}"),
+        repeated("{%if a==b or a contains b%}{%endif%}"),
+        repeated("{%if a contains 'aaaaaab'%}{%endif%}"),
+        repeated("{%assign x=a|split:'aaaaaaaaaaaaaaaab'%}"),
+        repeated("{%for e in entries%}{%for f in entries%}{{e[0]}}{%endfor%}{%endfor%}"),
+        repeated("{%for e in entries%}{%endfor%}"),
+        repeated("{%for e in l reversed%}{%break%}{%endfor%}", _SPLIT),
+        repeated("{%for e in l%}{{e}}{%endfor%}", _SPLIT),
+        repeated("{%for e in l%}{%if e==e%}{%endif%}{%endfor%}", _SPLIT),
+        repeated("{%assign x=l|join:''%}", _SPLIT),
+        repeated("{{" + "key-1[" * 150 + "key-1" + "]" * 150 + "|default:1}}"),
+        repeated("{%if " + " and ".join(["key-1"] * 100) + "%}{%endif%}"),
+        repeated("{{" + " " * 990 + "}}"),
+        repeated("{{" + "['" * 490 + "}}"),
+        repeated("{{" + "(" * 990 + "}}"),
+        repeated("{%raw%}{%endraw%}"),
+        repeated("{% " + " " * 400, "{%raw%}"),
     ],
     ids=[
         "many outputs",
@@ -225,7 +214,7 @@ _SPLIT: Final = "{%assign l=list|split:','%}"
         "searching long texts",
         "splitting long texts",
         "loops in loops",
-        "many loops over nothing to do",
+        "many loops with empty bodies",
         "many loops that end at once",
         "many loops over many items",
         "many conditions over many items",
@@ -239,17 +228,17 @@ _SPLIT: Final = "{%assign l=list|split:','%}"
         "a raw that does not end",
     ],
 )
-def test_the_most_costly_template_ends_within_a_second(source: str) -> None:
+def test_the_most_costly_templates_take_bounded_time(source: str) -> None:
     assert len(source) <= MAX_SOURCE
-    begin = time.process_time()
 
-    attempt(lambda: render({"made": source}, LARGE))
-
-    assert time.process_time() - begin < 1
+    assert cpu_units(lambda: attempt(lambda: render({"made": source}, LARGE))) < 100  # unbounded work takes thousands
 
 
-def test_the_engine_is_imported_when_a_template_is_there_and_no_sooner() -> None:
-    program = "import sys, vaultsync.render.template as t; t.render({}, {}); print('liquid' in sys.modules)"
+def test_the_engine_is_imported_only_to_render_a_template() -> None:
+    program = (
+        f"import sys; sys.path[:0] = {sys.path!r}; import vaultsync.render.template as t; "
+        "t.render({}, {}); print('liquid' in sys.modules)"
+    )
 
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 

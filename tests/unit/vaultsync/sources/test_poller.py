@@ -1,545 +1,876 @@
-"""Pollers of a FakeVault, driven poll by poll: what they ask, whom they let be reconciled, and what they know after."""
+"""Pollers of a FakeVault, driven poll by poll: what they call, which keys they wake, and which views they publish."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import itertools
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.builders import START, a_status, a_status_entry, a_vault_secret, an_entry
-from tests.clocks import settle, skip
-from tests.unit.vaultsync.sources.scene import SKEW, Scene, nobody, run_for
+from tests.builders import START, VAULT, a_state, a_status, a_status_entry, a_vault_secret, an_entry, an_observed
+from tests.clocks import settle
+from tests.harness import SKEW, MemoryHarness, record_woken
 from vaultsync.api import ObjectKey
-from vaultsync.errors import Reason
-from vaultsync.sources.poller import LIST_AGAIN_AFTER, READS_AT_ONCE, Health, Mode
-from vaultsync.state.vaults import LossReport, Missing, SecretMetadata
+from vaultsync.api.v1alpha1 import VaultSecret
+from vaultsync.controller.queue import Priority
+from vaultsync.errors import Reason, SyncError
+from vaultsync.policy.plan import Plan, plan_for
+from vaultsync.sources.poller import MAX_CONCURRENT_READS, PLANS_PER_TURN, RELIST_AFTER, Mode
+from vaultsync.state.applied import Applied, fingerprint
+from vaultsync.state.observed import Field
+from vaultsync.state.vaults import ListingPage, Missing, SecretMetadata, VaultView
+
+Woken = list[tuple[str, Priority]]
 
 
-async def test_a_poll_lists_and_lets_those_be_reconciled_who_are_due(scene: Scene) -> None:
-    for name in ("one", "two", "unasked"):
-        scene.vault.set(name, "x")
-    scene.wants("changed", "one")
-    scene.wants("same", "two")
-    scene.wants("both", "one", "TWO")
-    scene.is_due = lambda key: key.name in {"changed", "both"}
+def add(
+    harness: MemoryHarness, name: str, *secrets: str, interval: int = 120, version: str | None = None
+) -> VaultSecret:
+    """Observe a VaultSecret of that name that uses these secrets; it has no target yet, so it must read them."""
+    entries = [an_entry(key=secret, secret_name=secret, version=version) for secret in secrets]
+    vault_secret = a_vault_secret(
+        *entries, metadata={"name": name, "uid": name}, refresh_interval=timedelta(seconds=interval)
+    )
+    harness.state.vaultsecrets.put(vault_secret)
+    return vault_secret
 
-    assert await scene.polled() == ["both", "changed"]
 
-    assert scene.polls == [(Mode.LIST, 1, None)]
-    assert scene.calls == (1, 0)
-    assert scene.poller.view.secrets.keys() == {"one", "two"}
+def add_in_place(harness: MemoryHarness, name: str, *secrets: str, interval: int = 120) -> None:
+    """Observe one whose target is in place, read a minute after its secrets were set, so that it need not read them."""
+    vault_secret, changed = add(harness, name, *secrets, interval=interval), START + SKEW
+    states = tuple(
+        a_state(secret, source=secret, updated=changed, read_at=changed + timedelta(minutes=1)) for secret in secrets
+    )
+    observed = an_observed(vault_secret, applied=Applied(fingerprint(vault_secret), states))
+    ours = observed.ours - {Field("data", "password")} | {Field("data", secret) for secret in secrets}
+    harness.state.targets.record_write(vault_secret.target_key, replace(observed, ours=ours))
+
+
+def add_search(harness: MemoryHarness, name: str, names: str = "*") -> None:
+    """Observe a VaultSecret that searches the vault."""
+    find = {"find": {"names": names}}
+    harness.state.vaultsecrets.put(a_vault_secret(metadata={"name": name, "uid": name}, data=(), data_from=[find]))
+
+
+def add_deleting(harness: MemoryHarness, *secrets: str) -> None:
+    """Observe a VaultSecret with keys of these secrets, which are deleted with them."""
+    entries = [an_entry(key=name, secret_name=name) for name in secrets]
+    status = a_status(*(a_status_entry(key=name, secret_name=name) for name in secrets))
+    harness.state.vaultsecrets.put(a_vault_secret(*entries, status=status, on_source_deleted="Delete"))
+
+
+def fill(harness: MemoryHarness, count: int) -> None:
+    """Put so many secrets into the vault that no VaultSecret uses; a page has 25."""
+    for number in range(count):
+        harness.vault.set(f"filler-{number:03}", "x")
+
+
+def on_wake(harness: MemoryHarness, action: Callable[[], None]) -> None:
+    """Do something whenever a key is added to the queue."""
+    queue = harness.controller.queue
+    add = queue.add
+
+    def acting(key: ObjectKey, priority: Priority) -> None:
+        action()
+        add(key, priority)
+
+    queue.add = acting  # type: ignore[method-assign]  # the moments between two pages are the poller's own
+
+
+def record_views(harness: MemoryHarness) -> list[VaultView]:
+    """Return a list to which each view that is published from now on is appended."""
+    published: list[VaultView] = []
+    publish = harness.state.vaults.publish
+
+    def record(vault_url: str, view: VaultView) -> None:
+        published.append(view)
+        publish(vault_url, view)
+
+    harness.state.vaults.publish = record  # type: ignore[method-assign]  # a store keeps the current view alone
+    return published
+
+
+async def poll(harness: MemoryHarness, woken: Woken) -> list[str]:
+    """Poll a minute after the last time; return the names of the keys that were woken, all with low priority."""
+    harness.clock.turn(60)
+    woken.clear()
+    await harness.poller.poll()
+    assert {priority for _, priority in woken} <= {Priority.ROUTINE}
+    return sorted(name for name, _ in woken)
+
+
+def view(harness: MemoryHarness) -> VaultView:
+    return harness.state.vaults.view(VAULT)
+
+
+def metadata(harness: MemoryHarness, name: str) -> SecretMetadata | Missing | None:
+    return view(harness).secrets.get(name)
+
+
+def calls(harness: MemoryHarness) -> tuple[int, int]:
+    """Return how many pages were listed and how many secrets read since the last time."""
+    counted = harness.vault.calls["list"], harness.vault.calls["get"]
+    harness.vault.forget_calls()
+    return counted
+
+
+async def test_a_poll_lists_and_wakes_the_vaultsecrets_that_must_read(harness: MemoryHarness, woken: Woken) -> None:
+    for name in ("one", "two", "unused"):
+        harness.vault.set(name, "x")
+    add(harness, "changed", "one")
+    add_in_place(harness, "same", "two")
+    add(harness, "both", "one", "TWO")
+
+    assert await poll(harness, woken) == ["both", "changed"]
+
+    assert harness.recorded.poll_calls == [(Mode.LIST, 1)]
+    assert calls(harness) == (1, 0)
+    assert view(harness).secrets.keys() == {"one", "two"}
     observed_at = START + SKEW + timedelta(minutes=1)
-    view = SecretMetadata(readable=True, updated=START + SKEW, expires=None, observed_at=observed_at, name="one")
-    assert scene.metadata("one") == view
+    seen = SecretMetadata(readable=True, updated=START + SKEW, expires=None, observed_at=observed_at, name="one")
+    assert metadata(harness, "one") == seen
 
 
-async def test_who_is_due_by_two_of_its_secrets_is_added_once(scene: Scene) -> None:
-    scene.vault.set("one", "x")
-    scene.vault.set("two", "x")
-    scene.wants("both", "one", "two")
+async def test_a_vaultsecret_with_two_secrets_to_read_is_woken_once(harness: MemoryHarness, woken: Woken) -> None:
+    harness.vault.set("one", "x")
+    harness.vault.set("two", "x")
+    add(harness, "both", "one", "two")
 
-    assert await scene.polled() == ["both"]
+    assert await poll(harness, woken) == ["both"]
 
 
-async def test_each_page_is_acted_on_before_the_next_is_asked_for(scene: Scene) -> None:
-    scene.vault.set("a-first", "x")
-    scene.fill(30)
-    scene.wants("early", "a-first", "filler-029")
+async def test_a_suspended_vaultsecret_is_not_woken(harness: MemoryHarness, woken: Woken) -> None:
+    add(harness, "user", "db-password")
+    suspended = add(harness, "suspended", "db-password")
+    spec = suspended.spec.model_copy(update={"suspend": True})
+    harness.state.vaultsecrets.put(suspended.model_copy(update={"spec": spec}))
+
+    assert await poll(harness, woken) == ["user"]
+
+
+async def test_vaultsecrets_are_woken_page_by_page(harness: MemoryHarness, woken: Woken) -> None:
+    harness.vault.set("a-first", "x")
+    fill(harness, 30)
+    add(harness, "early", "a-first", "filler-029")
     pages_at: list[int] = []
+    on_wake(harness, lambda: pages_at.append(harness.vault.calls["list"]))
 
-    def note(_: ObjectKey) -> bool:
-        pages_at.append(scene.vault.calls["list"])
-        return True
-
-    scene.is_due = note
-    await scene.polled()
+    await poll(harness, woken)
 
     assert pages_at == [1, 2]
 
 
-async def test_a_secret_that_a_whole_listing_lacks_is_missing_since_its_beginning(scene: Scene) -> None:
-    scene.vault.set("a-first", "x")
-    scene.vault.set("gone", "x")
-    scene.fill(30)
-    scene.wants("user", "a-first", "gone", "never")
-    await scene.polled()
-    scene.vault.delete("gone")
-    began = scene.vault_time() + timedelta(minutes=1)
-
-    def dawdle(_: ObjectKey) -> bool:
-        scene.clock.turn(30)
-        return True
-
-    scene.is_due = dawdle
-    assert await scene.polled() == ["user", "user"]
-
-    assert scene.metadata("gone") == scene.metadata("never") == Missing(began)
-
-
-async def test_who_comes_while_a_listing_is_under_way_is_not_told_that_passed_pages_lack_its_secret(
-    scene: Scene,
+async def test_a_secret_that_a_complete_listing_lacks_is_missing_since_the_listing_began(
+    harness: MemoryHarness, woken: Woken
 ) -> None:
-    scene.vault.set("a-first", "x")
-    scene.fill(30)
-    scene.wants("watched", "a-first", "filler-000")
+    harness.vault.set("a-first", "x")
+    harness.vault.set("gone", "x")
+    fill(harness, 30)
+    add(harness, "user", "a-first", "gone", "never")
+    await poll(harness, woken)
+    harness.vault.delete("gone")
+    began = harness.vault_time() + timedelta(minutes=1)
+    on_wake(harness, lambda: harness.clock.turn(30))
 
-    def arrive(_: ObjectKey) -> bool:
-        scene.wants("newcomer", "filler-001")
-        return False
+    assert await poll(harness, woken) == ["user", "user"]
 
-    scene.is_due = arrive
-    await scene.polled()
-
-    assert scene.metadata("filler-001") is None
-
-
-async def test_what_nobody_asks_for_any_more_is_forgotten(scene: Scene) -> None:
-    scene.vault.set("one", "x")
-    scene.vault.set("two", "x")
-    scene.wants("user", "one", "two")
-    await scene.polled()
-
-    scene.wants("user", "two")
-    await scene.polled()
-
-    assert scene.poller.view.secrets.keys() == {"two"}
+    assert metadata(harness, "gone") == metadata(harness, "never") == Missing(began)
 
 
-async def test_pinned_versions_are_not_looked_for(scene: Scene) -> None:
-    version = scene.vault.set("one", "x")
-    scene.wants("pinner", "one", version=version)
+async def test_a_secret_of_a_passed_page_that_is_newly_asked_for_is_not_missing(
+    harness: MemoryHarness, woken: Woken
+) -> None:
+    harness.vault.set("a-first", "x")
+    fill(harness, 30)
+    add(harness, "user", "a-first", "filler-000")
+    on_wake(harness, lambda: add_in_place(harness, "newcomer", "filler-001"))
 
-    assert await scene.polled() == []
-    assert scene.poller.view.secrets == {}
+    await poll(harness, woken)
 
-
-async def test_without_permission_to_list_secrets_are_read_one_by_one_but_not_in_the_first_poll(scene: Scene) -> None:
-    version = scene.vault.set("one", "x")
-    scene.wants("user", "one", "absent")
-    scene.vault.deny("list")
-
-    assert await scene.polled() == []
-    assert (scene.calls, scene.polls[-1]) == ((1, 0), (Mode.GET, 1, None))
-
-    # By what is there, and by what is not when all have been looked at.
-    assert await scene.polled() == ["user", "user"]
-    assert (scene.calls, scene.polls[-1]) == ((0, 2), (Mode.GET, 2, None))
-    metadata = scene.metadata("one")
-    assert isinstance(metadata, SecretMetadata)
-    assert metadata.version == version
-    assert isinstance(scene.metadata("absent"), Missing)
+    assert metadata(harness, "filler-000") is not None
+    assert metadata(harness, "filler-001") is None
 
 
-async def test_reading_one_by_one_notices_a_deletion(scene: Scene) -> None:
-    scene.vault.set("one", "x")
-    scene.wants("user", "one")
-    scene.vault.deny("list")
-    await scene.polled()
-    await scene.polled()
+@pytest.mark.parametrize("mode", list(Mode))
+async def test_a_secret_that_no_vaultsecret_asks_for_any_more_is_forgotten(
+    harness: MemoryHarness, woken: Woken, mode: Mode
+) -> None:
+    harness.vault.set("one", "x")
+    harness.vault.set("two", "x")
+    add(harness, "user", "one", "two")
+    if mode is Mode.GET:
+        harness.vault.deny("list")
+        await poll(harness, woken)
+    await poll(harness, woken)
+    assert view(harness).secrets.keys() == {"one", "two"}
 
-    scene.vault.delete("one")
-    await scene.polled()
+    add(harness, "user", "two")
+    await poll(harness, woken)
 
-    assert scene.metadata("one") == Missing(scene.vault_time())
-
-
-async def test_the_listing_is_tried_again_after_an_hour(scene: Scene) -> None:
-    scene.vault.set("one", "x")
-    scene.wants("user", "one")
-    scene.vault.deny("list")
-    await scene.polled()
-    scene.vault.allow("list")
-
-    scene.clock.turn(LIST_AGAIN_AFTER - 120)
-    await scene.polled()
-    assert scene.polls[-1] == (Mode.GET, 1, None)
-    await scene.polled()
-
-    assert scene.polls[-1] == (Mode.LIST, 1, None)
+    assert view(harness).secrets.keys() == {"two"}
 
 
-async def test_secrets_are_read_one_by_one_where_a_listing_would_cost_more(scene: Scene) -> None:
-    scene.fill(100)
-    scene.wants("user", "filler-000", "filler-001")
-    await scene.polled()
-    assert (scene.calls, scene.polls[-1]) == ((3, 0), (Mode.GET, 3, None))
+async def test_pinned_versions_are_not_polled(harness: MemoryHarness, woken: Woken) -> None:
+    version = harness.vault.set("one", "x")
+    add(harness, "pinned", "one", version=version)
 
-    await scene.polled()
-
-    assert (scene.calls, scene.polls[-1]) == ((0, 2), (Mode.GET, 2, None))
+    assert await poll(harness, woken) == []
+    assert view(harness).secrets == {}
 
 
-async def test_the_listing_is_taken_up_again_when_more_secrets_are_wanted(scene: Scene) -> None:
-    scene.fill(100)
-    scene.wants("user", "filler-000", "filler-001")
-    await scene.polled()
-
-    scene.wants("another", *(f"filler-{number:03}" for number in range(10, 20)))
-    await scene.polled()
-
-    assert scene.polls[-1] == (Mode.LIST, 4, None)
+# views
 
 
-async def test_empty_pages_are_no_end(scene: Scene) -> None:
+async def test_a_published_view_is_never_changed(harness: MemoryHarness, woken: Woken) -> None:
+    harness.vault.set("one", "x")
+    harness.vault.set("two", "x")
+    add(harness, "user", "one", "two")
+    add_search(harness, "search")
+    published = record_views(harness)
+    await poll(harness, woken)
+    await poll(harness, woken)
+    before = list(published)
+    copies = [(dict(one.secrets), one.listing, one.losses, one.polls, one.polled_at) for one in before]
+
+    harness.vault.delete("one")
+    harness.vault.set("three", "x")
+    add(harness, "user", "one", "three")
+    await poll(harness, woken)
+
+    assert [(dict(one.secrets), one.listing, one.losses, one.polls, one.polled_at) for one in before] == copies
+    assert view(harness).secrets.keys() == {"one", "three"}
+    assert len({id(one.secrets) for one in published if one.polls == 2}) > 1
+    assert before[-1].listing is not view(harness).listing
+
+
+@pytest.mark.parametrize("mode", [Mode.LIST, Mode.GET])
+async def test_what_is_missing_and_how_much_is_lost_appear_in_one_view(
+    harness: MemoryHarness, woken: Woken, mode: Mode
+) -> None:
+    lost = [f"lost-{number:02}" for number in range(3 * MAX_CONCURRENT_READS)]
+    for name in [*lost, "left"]:
+        harness.vault.set(name, "x")
+    add_deleting(harness, "left", *lost)
+    if mode is Mode.GET:
+        harness.vault.deny("list")
+        await poll(harness, woken)
+    await poll(harness, woken)
+    for name in lost:
+        harness.vault.delete(name)
+    published = record_views(harness)
+
+    await poll(harness, woken)
+
+    assert harness.recorded.poll_calls[-1][0] is mode
+    found = [sum(isinstance(one, Missing) for one in view.secrets.values()) for view in published]
+    counted = [0 if view.losses is None else view.losses.lost for view in published]
+    assert found == counted
+    assert {0, len(lost)} == set(found)
+
+
+async def test_a_poll_in_progress_is_not_counted_before_it_has_ended(harness: MemoryHarness, woken: Woken) -> None:
+    add(harness, "user", "db-password")
+    polls: list[int] = []
+    on_wake(harness, lambda: polls.append(view(harness).polls))
+
+    await poll(harness, woken)
+    await poll(harness, woken)
+
+    assert (polls, view(harness).polls) == ([0, 1], 2)
+
+
+# reading one by one
+
+
+async def test_without_permission_to_list_secrets_are_read_one_by_one_but_not_in_the_first_poll(
+    harness: MemoryHarness, woken: Woken
+) -> None:
+    version = harness.vault.set("one", "x")
+    add(harness, "user", "one", "absent")
+    harness.vault.deny("list")
+
+    assert await poll(harness, woken) == []
+    assert (calls(harness), harness.recorded.poll_calls[-1]) == ((1, 0), (Mode.GET, 1))
+
+    # Woken for what exists, and for what does not once all have been read.
+    assert await poll(harness, woken) == ["user", "user"]
+    assert (calls(harness), harness.recorded.poll_calls[-1]) == ((0, 2), (Mode.GET, 2))
+    seen = metadata(harness, "one")
+    assert isinstance(seen, SecretMetadata)
+    assert seen.version == version
+    assert isinstance(metadata(harness, "absent"), Missing)
+
+
+async def test_reading_one_by_one_notices_a_deletion(harness: MemoryHarness, woken: Woken) -> None:
+    harness.vault.set("one", "x")
+    add(harness, "user", "one")
+    harness.vault.deny("list")
+    await poll(harness, woken)
+    await poll(harness, woken)
+
+    harness.vault.delete("one")
+    await poll(harness, woken)
+
+    assert metadata(harness, "one") == Missing(harness.vault_time())
+
+
+async def test_the_listing_is_tried_again_after_an_hour(harness: MemoryHarness, woken: Woken) -> None:
+    harness.vault.set("one", "x")
+    add(harness, "user", "one")
+    harness.vault.deny("list")
+    await poll(harness, woken)
+    harness.vault.allow("list")
+
+    harness.clock.turn(RELIST_AFTER - 120)
+    await poll(harness, woken)
+    assert harness.recorded.poll_calls[-1] == (Mode.GET, 1)
+    await poll(harness, woken)
+
+    assert harness.recorded.poll_calls[-1] == (Mode.LIST, 1)
+
+
+async def test_secrets_are_read_one_by_one_where_a_listing_would_cost_more(
+    harness: MemoryHarness, woken: Woken
+) -> None:
+    fill(harness, 100)
+    add(harness, "user", "filler-000", "filler-001")
+    await poll(harness, woken)
+    assert (calls(harness), harness.recorded.poll_calls[-1]) == ((3, 0), (Mode.GET, 3))
+
+    await poll(harness, woken)
+
+    assert (calls(harness), harness.recorded.poll_calls[-1]) == ((0, 2), (Mode.GET, 2))
+
+
+async def test_the_vault_is_listed_again_when_more_secrets_are_asked_for(harness: MemoryHarness, woken: Woken) -> None:
+    fill(harness, 100)
+    add(harness, "user", "filler-000", "filler-001")
+    await poll(harness, woken)
+
+    add(harness, "another", *(f"filler-{number:03}" for number in range(10, 20)))
+    await poll(harness, woken)
+
+    assert harness.recorded.poll_calls[-1] == (Mode.LIST, 5)
+
+
+async def test_an_empty_page_is_not_the_end_of_a_listing(harness: MemoryHarness, woken: Woken) -> None:
     for _ in range(100):
-        scene.vault.set("a-much-rotated", "x")
+        harness.vault.set("a-much-rotated", "x")
     names = [f"wanted-{number}" for number in range(6)]
     for name in names:
-        scene.vault.set(name, "x")
-    scene.wants("user", *names)
+        harness.vault.set(name, "x")
+    add(harness, "user", *names)
 
-    await scene.polled()
+    await poll(harness, woken)
 
-    assert scene.polls == [(Mode.LIST, 5, None)]
-    assert all(isinstance(scene.metadata(name), SecretMetadata) for name in names)
-
-
-async def test_a_single_failed_poll_is_no_news(scene: Scene) -> None:
-    scene.vault.set("one", "x")
-    scene.wants("user", "one")
-    scene.is_due = nobody
-    scene.vault.close_door()
-
-    assert await scene.polled() == []
-    assert scene.poller.view.failure is None
-    assert scene.polls == [(Mode.LIST, 0, Reason.VAULT_UNREACHABLE)]
-
-    scene.vault.open_door()
-    assert await scene.polled() == []
+    assert harness.recorded.poll_calls == [(Mode.LIST, 5)]
+    assert all(isinstance(metadata(harness, name), SecretMetadata) for name in names)
 
 
-async def test_two_in_a_row_are_told_to_everybody_once_and_so_is_the_recovery(scene: Scene) -> None:
-    version = scene.vault.set("one", "x")
-    scene.wants("user", "one")
-    scene.wants("pinner", "one", version=version)
-    scene.is_due = nobody
-    scene.vault.close_door()
-    await scene.polled()
+async def test_all_calls_of_a_failing_batch_are_counted_and_its_others_are_cancelled(
+    harness: MemoryHarness, woken: Woken
+) -> None:
+    names = [f"secret-{number:02}" for number in range(MAX_CONCURRENT_READS)]
+    add(harness, "user", *names)
+    harness.vault.deny("list")
+    await poll(harness, woken)
+    cancelled: list[str] = []
 
-    assert await scene.polled() == ["pinner", "user"]
-    failure = scene.poller.view.failure
+    async def head(vault_url: str, name: str) -> SecretMetadata | Missing:
+        if name == names[3]:
+            await asyncio.sleep(0)
+            raise SyncError(Reason.VAULT_THROTTLED, "Vault is throttling.", retry_after=7.0)
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.append(name)
+            raise
+        raise AssertionError
+
+    harness.vaults.head = head  # type: ignore[method-assign]  # the fake vault answers at once
+    await poll(harness, woken)
+
+    assert harness.recorded.poll_calls[-1] == (Mode.GET, MAX_CONCURRENT_READS)
+    failure = harness.recorded.polls[-1]
+    assert failure is not None
+    assert (failure.reason, failure.retry_after) == (Reason.VAULT_THROTTLED, 7.0)
+    assert sorted(cancelled) == sorted(set(names) - {names[3]})
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+# failures
+
+
+async def test_a_single_failed_poll_is_not_reported(harness: MemoryHarness, woken: Woken) -> None:
+    harness.vault.set("one", "x")
+    add_in_place(harness, "user", "one")
+    harness.vault.close_door()
+
+    assert await poll(harness, woken) == []
+    assert view(harness).failure is None
+    assert [failure and failure.reason for failure in harness.recorded.polls] == [Reason.VAULT_UNREACHABLE]
+    assert harness.recorded.poll_calls == [(Mode.LIST, 0)]
+
+    harness.vault.open_door()
+    assert await poll(harness, woken) == []
+
+
+async def test_two_failed_polls_in_a_row_and_the_recovery_wake_all_vaultsecrets_of_the_vault_once(
+    harness: MemoryHarness, woken: Woken
+) -> None:
+    version = harness.vault.set("one", "x")
+    add_in_place(harness, "user", "one")
+    add(harness, "pinned", "one", version=version)
+    harness.vault.close_door()
+    await poll(harness, woken)
+
+    assert await poll(harness, woken) == ["pinned", "user"]
+    failure = view(harness).failure
     assert failure is not None
     assert failure.reason is Reason.VAULT_UNREACHABLE
-    assert await scene.polled() == []
+    assert await poll(harness, woken) == []
 
-    scene.vault.open_door()
-    assert await scene.polled() == ["pinner", "user"]
-    assert scene.poller.view.failure is None
-    assert await scene.polled() == []
-
-
-async def test_an_answered_reading_is_no_news_while_polls_go_well(scene: Scene) -> None:
-    scene.wants("db", "db-password")
-    scene.is_due = nobody
-    await scene.polled()
-
-    scene.poller.answered()
-
-    assert scene.added == []
+    harness.vault.open_door()
+    assert await poll(harness, woken) == ["pinned", "user"]
+    assert view(harness).failure is None
+    assert await poll(harness, woken) == []
 
 
-async def test_before_its_first_poll_nobody_knows_how_a_poller_fares(scene: Scene) -> None:
-    assert scene.poller.health is None
+def health(harness: MemoryHarness) -> tuple[object, ...]:
+    """Return what metrics show of a vault."""
+    current = view(harness)
+    return current.polls, current.last_poll_failed, current.polled_at, current.listed
 
 
-async def test_a_pollers_health_tells_when_it_last_looked_in_vain_or_not_and_how_much_it_found(scene: Scene) -> None:
-    scene.fill(30)
-    scene.wants("user", "filler-000", "filler-001")
-    await scene.polled()
-    polled_at = scene.started[-1]
-    assert scene.poller.health == Health(up=True, polled_at=polled_at, listed=30, latched=False)
+async def test_a_view_says_whether_the_last_poll_failed_when_the_last_good_one_began_and_how_much_it_listed(
+    harness: MemoryHarness, woken: Woken
+) -> None:
+    fill(harness, 30)
+    add(harness, "user", "filler-000", "filler-001")
+    assert health(harness) == (0, False, None, None)
 
-    scene.vault.close_door()
-    await scene.polled()
+    await poll(harness, woken)
+    polled_at = harness.clock()
+    assert health(harness) == (1, False, polled_at, 31)
 
-    assert scene.poller.health == Health(up=False, polled_at=polled_at, listed=30, latched=False)
+    harness.vault.close_door()
+    await poll(harness, woken)
 
-
-async def test_a_first_poll_that_may_not_list_has_looked_at_nothing(scene: Scene) -> None:
-    scene.vault.set("one", "x")
-    scene.wants("user", "one")
-    scene.vault.deny("list")
-
-    await scene.polled()
-    assert scene.poller.health == Health(up=True, polled_at=None, listed=None, latched=False)
-    await scene.polled()
-
-    assert scene.poller.health == Health(up=True, polled_at=scene.clock(), listed=None, latched=False)
+    assert health(harness) == (2, True, polled_at, 31)
 
 
-async def test_a_listing_that_breaks_half_way_keeps_what_was_seen_and_misses_nothing(scene: Scene) -> None:
-    scene.vault.set("a-first", "x")
-    scene.fill(30)
-    scene.wants("user", "a-first", "filler-029")
-    await scene.polled()
-    scene.vault.delete("filler-029")
+async def test_a_first_poll_that_may_not_list_has_observed_nothing(harness: MemoryHarness, woken: Woken) -> None:
+    harness.vault.set("one", "x")
+    add(harness, "user", "one")
+    harness.vault.deny("list")
 
-    def break_down(_: ObjectKey) -> bool:
-        scene.vault.fail(kind="list")
-        return True
+    await poll(harness, woken)
+    assert health(harness) == (1, False, None, None)
+    await poll(harness, woken)
 
-    scene.is_due = break_down
-    assert await scene.polled() == ["user"]
-
-    assert scene.polls[-1] == (Mode.LIST, 1, Reason.VAULT_FAILED)
-    assert isinstance(scene.metadata("filler-029"), SecretMetadata)
+    assert health(harness) == (2, False, harness.clock(), None)
 
 
-async def test_a_bug_is_logged_and_told_and_the_poller_goes_on(scene: Scene) -> None:
-    scene.vault.set("one", "x")
-    scene.wants("user", "one")
-    scene.is_due = lambda _: 1 // 0 == 0
+async def test_a_listing_that_fails_half_way_keeps_what_was_seen_and_misses_nothing(
+    harness: MemoryHarness, woken: Woken
+) -> None:
+    harness.vault.set("a-first", "x")
+    fill(harness, 30)
+    add(harness, "user", "a-first", "filler-029")
+    await poll(harness, woken)
+    harness.vault.delete("filler-029")
+    on_wake(harness, lambda: harness.vault.fail(kind="list"))
 
-    await scene.polled()
+    assert await poll(harness, woken) == ["user"]
 
-    assert [type(bug) for bug in scene.bugs] == [ZeroDivisionError]
-    assert scene.polls == [(Mode.LIST, 1, Reason.INTERNAL_ERROR)]
-    scene.is_due = lambda _: True
-    assert await scene.polled() == ["user"]
+    failure = harness.recorded.polls[-1]
+    assert failure is not None
+    assert (harness.recorded.poll_calls[-1], failure.reason) == ((Mode.LIST, 1), Reason.VAULT_FAILED)
+    assert isinstance(metadata(harness, "filler-029"), SecretMetadata)
+
+
+@pytest.mark.parametrize("unexpected", [KeyError("broken"), asyncio.CancelledError()], ids=["error", "cancelled"])
+async def test_an_unexpected_exception_is_recorded_and_the_vault_is_polled_again(
+    harness: MemoryHarness, woken: Woken, unexpected: BaseException
+) -> None:
+    harness.vault.set("one", "x")
+    add(harness, "user", "one")
+    errors = iter([unexpected])
+
+    def fail_once() -> None:
+        for error in errors:
+            raise error
+
+    on_wake(harness, fail_once)
+    await poll(harness, woken)
+
+    assert harness.recorded.errors == [unexpected]
+    failure = harness.recorded.polls[-1]
+    assert failure is not None
+    assert failure.reason is Reason.INTERNAL_ERROR
+    assert await poll(harness, woken) == ["user"]
 
 
 @settings(max_examples=30)
 @given(
     wanted=st.sets(st.integers(0, 30), min_size=1, max_size=8),
-    there=st.sets(st.integers(0, 30)),
+    existing=st.sets(st.integers(0, 30)),
     others=st.sampled_from([0, 20, 60, 300]),
     listing=st.booleans(),
 )
-def test_after_two_polls_it_is_known_of_every_wanted_secret_whether_it_is_there_at_the_lower_price(
-    wanted: set[int], there: set[int], others: int, listing: bool
+def test_after_two_polls_it_is_known_of_each_secret_whether_it_exists_at_the_lower_cost(
+    wanted: set[int], existing: set[int], others: int, listing: bool
 ) -> None:
-    async def story() -> Scene:
-        scene = Scene()
-        scene.fill(others)
-        for number in there:
-            scene.vault.set(f"secret-{number}", "x")
+    async def polled_twice() -> MemoryHarness:
+        harness = MemoryHarness()
+        fill(harness, others)
+        for number in existing:
+            harness.vault.set(f"secret-{number}", "x")
         if not listing:
-            scene.vault.deny("list")
+            harness.vault.deny("list")
         for number in wanted:
-            scene.wants(f"user-{number}", f"Secret-{number}")
-        await scene.polled()
-        await scene.polled()
-        await scene.http.aclose()
-        return scene
+            add(harness, f"user-{number}", f"Secret-{number}")
+        woken = record_woken(harness.controller.queue)
+        await poll(harness, woken)
+        await poll(harness, woken)
+        await harness.aclose()
+        return harness
 
-    scene = asyncio.run(story())
+    harness = asyncio.run(polled_twice())
 
-    pages = -(-(others + len(there)) // 25) or 1
-    assert {name for name, view in scene.poller.view.secrets.items() if isinstance(view, SecretMetadata)} == {
-        f"secret-{number}" for number in wanted & there
+    pages = -(-(others + len(existing) + 1) // 25)
+    assert {name for name, seen in view(harness).secrets.items() if isinstance(seen, SecretMetadata)} == {
+        f"secret-{number}" for number in wanted & existing
     }
-    assert scene.poller.view.secrets.keys() == {f"secret-{number}" for number in wanted}
-    assert scene.polls[-1][1] <= (min(pages, len(wanted)) if listing else len(wanted))
+    assert view(harness).secrets.keys() == {f"secret-{number}" for number in wanted}
+    assert harness.recorded.poll_calls[-1][1] <= (min(pages, len(wanted)) if listing else len(wanted))
+
+
+# when it polls
+
+
+@asynccontextmanager
+async def polling(harness: MemoryHarness) -> AsyncIterator[None]:
+    """Run the poller by itself, for a VaultSecret that is in place and polled every 20 seconds."""
+    harness.vault.set("one", "x")
+    add_in_place(harness, "user", "one", interval=20)
+    task = asyncio.create_task(harness.poller.run())
+    await settle()
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
 
 
 @pytest.fixture
-async def running(scene: Scene) -> AsyncIterator[Scene]:
-    scene.vault.set("one", "x")
-    scene.is_due = nobody
-    scene.wants("user", "one", interval=20)
-    task = asyncio.create_task(scene.poller.run())
-    await settle()
-    yield scene
-    task.cancel()
+async def running(harness: MemoryHarness) -> AsyncIterator[MemoryHarness]:
+    async with polling(harness):
+        yield harness
 
 
-def times(scene: Scene) -> list[float]:
-    return [(moment - START).total_seconds() for moment in scene.started]
+async def polls_within(
+    harness: MemoryHarness, seconds: int, each_second: Callable[[], None] = lambda: None
+) -> list[float]:
+    """Advance the time, second by second; return when polls ended, in seconds since the start."""
+    times: list[float] = []
+    for _ in range(seconds):
+        before = len(harness.recorded.polls)
+        each_second()
+        await harness.pass_time(1)
+        times += [(harness.clock() - START).total_seconds()] * (len(harness.recorded.polls) - before)
+    return times
 
 
-async def test_a_poller_polls_at_once_and_then_at_the_interval(running: Scene) -> None:
-    await run_for(running, 50)
-
-    assert times(running) == [0.0, 20.0, 40.0]
-
-
-async def test_each_poll_runs_in_a_frame_of_its_own(running: Scene) -> None:
-    await run_for(running, 50)
-
-    assert running.framed == [(running.vault.url, 1)] * 3
+def request_poll(harness: MemoryHarness) -> None:
+    """Request a poll that begins after the last one that has ended, as a reconcile does."""
+    harness.state.vaults.request_poll(VAULT, after=view(harness).polls)
 
 
-async def test_somebody_new_who_wants_it_sooner_is_heard(running: Scene) -> None:
-    await run_for(running, 5)
-    running.wants("hasty", "one", interval=10)
-    running.poller.hurry()
-    await run_for(running, 20)
+async def test_a_poller_polls_at_once_and_then_at_the_interval(running: MemoryHarness) -> None:
+    assert len(running.recorded.polls) == 1
 
-    assert times(running) == [0.0, 10.0, 20.0]
+    assert await polls_within(running, 50) == [20.0, 40.0]
 
 
-async def test_a_vault_that_has_answered_a_reading_after_failures_is_polled_at_once(running: Scene) -> None:
+async def test_each_poll_runs_in_a_span_of_its_own(running: MemoryHarness) -> None:
+    await polls_within(running, 50)
+
+    assert running.traced.polled == [VAULT] * 3
+
+
+async def test_a_new_vaultsecret_with_a_shorter_interval_is_polled_for_earlier(running: MemoryHarness) -> None:
+    await polls_within(running, 5)
+    add_in_place(running, "shorter", "one", interval=10)
+    running.state.vaults.reschedule(VAULT)
+
+    assert await polls_within(running, 20) == [10.0, 20.0]
+
+
+async def test_a_new_vaultsecret_with_a_longer_interval_changes_nothing(running: MemoryHarness) -> None:
+    await polls_within(running, 5)
+    add_in_place(running, "longer", "one", interval=3600)
+    running.state.vaults.reschedule(VAULT)
+
+    assert await polls_within(running, 20) == [20.0]
+
+
+async def test_a_requested_poll_comes_at_once(running: MemoryHarness, woken: Woken) -> None:
     running.vault.close_door()
-    await run_for(running, 60)
-    failed, running.added[:] = len(running.polls), []
-    before = running.poller.view
+    await polls_within(running, 60)
+    failed = len(running.recorded.polls)
+    assert view(running).failure is not None
+    woken.clear()
     running.vault.open_door()
 
-    running.poller.answered()
+    request_poll(running)
     await settle()
 
-    assert len(running.polls) == failed + 1
-    assert (before.failure is None, running.poller.view.failure is None) == (False, True)
-    assert running.added == ["user"]
+    assert len(running.recorded.polls) == failed + 1
+    assert (view(running).failure, woken) == (None, [("user", Priority.ROUTINE)])
 
 
-async def test_who_wants_polls_at_once_again_and_again_has_to_wait_longer_and_longer(running: Scene) -> None:
-    before = len(running.started)
+async def test_a_request_that_a_running_poll_satisfies_causes_no_other_poll(running: MemoryHarness) -> None:
+    arrived, answer = asyncio.Event(), asyncio.Event()
+    list_pages = running.vaults.list_pages
 
-    for _ in range(120):
-        running.poller.hurry(now=True)
-        running.clock.turn(0.5)
-        await skip(0.5)
+    async def slow(vault_url: str) -> AsyncGenerator[ListingPage, None]:
+        arrived.set()
+        await answer.wait()
+        async for page in list_pages(vault_url):
+            yield page
 
-    assert 3 <= len(running.started) - before <= 9
+    running.vaults.list_pages = slow  # type: ignore[method-assign]  # the fake vault answers at once
+    await polls_within(running, 20)
+    assert arrived.is_set()
+
+    request_poll(running)
+    await settle()
+    answer.set()
+
+    assert await polls_within(running, 10) == [21.0]
 
 
-async def test_somebody_new_who_wants_it_later_changes_nothing(running: Scene) -> None:
-    await run_for(running, 5)
-    running.wants("lazy", "one", interval=3600)
-    running.poller.hurry()
-    await run_for(running, 20)
+async def test_requests_that_come_together_are_one_poll(running: MemoryHarness) -> None:
+    for _ in range(3):
+        request_poll(running)
 
-    assert times(running) == [0.0, 20.0]
+    assert await polls_within(running, 10) == [1.0]
 
 
-async def test_after_a_failure_the_next_poll_comes_sooner_but_never_later_than_the_interval(running: Scene) -> None:
+async def test_consecutive_requested_polls_come_later_and_later(running: MemoryHarness) -> None:
+    times = await polls_within(running, 60, lambda: request_poll(running))
+
+    gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
+    assert 3 <= len(times) <= 9
+    assert gaps[:3] == sorted(set(gaps[:3]))
+
+
+async def test_after_a_failure_the_next_poll_comes_sooner_but_never_later_than_the_interval(
+    running: MemoryHarness,
+) -> None:
     running.vault.fail(calls=100, kind="list")
-    await run_for(running, 60)
 
-    assert times(running) == [0.0, 20.0, 22.0, 26.0, 34.0, 50.0]
-
-
-async def test_the_whole_listing_is_kept_while_somebody_searches_the_vault(scene: Scene) -> None:
-    scene.vault.set("one", "x", tags={"tier": "web"})
-    scene.wants("asks", "one")
-    await scene.polled()
-    before = scene.poller.view.listing
-
-    scene.searches("finds")
-    assert await scene.polled() == ["asks", "finds"]
-
-    listing = scene.poller.view.listing or {}
-    assert before is None
-    assert listing["one"].tags == {"tier": "web"}
+    assert await polls_within(running, 60) == [20.0, 22.0, 26.0, 34.0, 50.0]
 
 
-async def test_a_vault_that_is_searched_is_listed_whatever_that_costs(scene: Scene) -> None:
-    for number in range(60):
-        scene.vault.set(f"other-{number}", "x")
-    scene.searches("finds")
+async def test_the_wait_after_a_failure_is_drawn_once_however_often_the_poller_is_rescheduled() -> None:
+    drawn: list[tuple[float, float]] = []
 
-    await scene.polled()
-    await scene.polled()
+    def jitter(low: float, high: float) -> float:
+        """Return the longest wait at first, and the shortest for the same failure again."""
+        drawn.append((low, high))
+        return high if drawn.count((low, high)) == 1 else low
 
-    assert scene.polls == [(Mode.LIST, 3, None), (Mode.LIST, 3, None)]
+    harness = MemoryHarness(jitter=jitter)
+    async with polling(harness):
+        harness.vault.fail(calls=100, kind="list")
+
+        times = await polls_within(harness, 60, lambda: harness.state.vaults.reschedule(VAULT))
+
+    await harness.aclose()
+    assert times == [20.0, 22.0, 26.0, 34.0, 50.0]
 
 
-async def test_searches_are_told_once_that_the_vault_does_not_let_itself_be_listed(scene: Scene) -> None:
-    scene.is_due = nobody
-    scene.vault.deny("list")
-    scene.searches("finds")
+# searches
 
-    assert await scene.polled() == ["finds"]
-    assert await scene.polled() == []
-    assert scene.poller.view.list_error is not None
 
-    scene.vault.allow("list")
-    await scene.polled()
-    assert scene.poller.view.list_error is None
+async def test_the_listing_is_kept_while_a_vaultsecret_searches_the_vault(harness: MemoryHarness, woken: Woken) -> None:
+    harness.vault.set("one", "x", tags={"tier": "web"})
+    add(harness, "user", "one")
+    await poll(harness, woken)
+    assert view(harness).listing is None
+
+    add_search(harness, "search")
+    assert await poll(harness, woken) == ["search", "user"]
+
+    listing = view(harness).listing
+    assert listing is not None
+    found = listing.get("one")
+    assert found is not None
+    assert found.tags == {"tier": "web"}
+
+
+async def test_a_listing_is_published_once_it_is_complete(harness: MemoryHarness, woken: Woken) -> None:
+    fill(harness, 60)
+    add_search(harness, "search")
+    published = record_views(harness)
+
+    await poll(harness, woken)
+    harness.vault.set("one-more", "x")
+    await poll(harness, woken)
+    on_wake(harness, lambda: harness.vault.fail(kind="list"))
+    add(harness, "user", "db-password")
+    await poll(harness, woken)
+
+    assert {None if one.listing is None else len(one.listing) for one in published} == {None, 61, 62}
+    assert harness.recorded.polls[-1] is not None
+
+
+async def test_a_listing_that_no_vaultsecret_searches_any_more_is_dropped(harness: MemoryHarness, woken: Woken) -> None:
+    add(harness, "user", "db-password")
+    add_search(harness, "search")
+    await poll(harness, woken)
+    assert view(harness).listing is not None
+
+    harness.state.vaultsecrets.delete(ObjectKey("shop", "search"))
+    await poll(harness, woken)
+
+    assert view(harness).listing is None
+
+
+async def test_a_vault_that_is_searched_is_listed_whatever_that_costs(harness: MemoryHarness, woken: Woken) -> None:
+    fill(harness, 60)
+    add_search(harness, "search")
+
+    await poll(harness, woken)
+    await poll(harness, woken)
+
+    assert harness.recorded.poll_calls == [(Mode.LIST, 3), (Mode.LIST, 3)]
+
+
+async def test_searches_are_woken_once_where_the_vault_may_not_be_listed(harness: MemoryHarness, woken: Woken) -> None:
+    harness.vault.deny("list")
+    add_search(harness, "search")
+
+    assert await poll(harness, woken) == ["search"]
+    assert await poll(harness, woken) == []
+    assert view(harness).list_error is not None
+
+    harness.vault.allow("list")
+    await poll(harness, woken)
+    assert view(harness).list_error is None
+
+
+async def test_planning_gives_other_tasks_a_turn(
+    harness: MemoryHarness, woken: Woken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = ListingPage({f"team-{number:05}": _named(f"team-{number:05}") for number in range(10_000)}, START)
+    for number in range(2 * PLANS_PER_TURN):
+        add_search(harness, f"search-{number}", f"team-{number:03}*")
+
+    async def one_page(vault_url: str) -> AsyncGenerator[ListingPage, None]:
+        yield page
+
+    turns, planned_at = 0, list[int]()
+
+    async def tick() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    def plan(*arguments: object, **named: object) -> Plan:
+        planned_at.append(turns)
+        return plan_for(*arguments, **named)  # type: ignore[arg-type]  # they are passed on as they are
+
+    harness.vaults.list_pages = one_page  # type: ignore[method-assign]  # 400 pages would be slow
+    monkeypatch.setattr("vaultsync.sources.poller.plan_for", plan)
+    ticker = asyncio.create_task(tick())
+    names = await poll(harness, woken)
+    ticker.cancel()
+
+    assert len(names) == len(planned_at) == 2 * PLANS_PER_TURN
+    assert max(planned_at.count(turn) for turn in planned_at) <= PLANS_PER_TURN
+
+
+def _named(name: str) -> SecretMetadata:
+    return SecretMetadata(readable=True, updated=START, expires=None, observed_at=START, name=name)
+
+
+# losses
 
 
 LOST = [f"lost-{number}" for number in range(6)]
 
 
-def holds_on_to(scene: Scene, *secrets: str) -> None:
-    """Let a VaultSecret have keys of these secrets, which would go with them."""
-    entries = [an_entry(key=name, secret_name=name) for name in secrets]
-    status = a_status(*(a_status_entry(key=name, secret_name=name) for name in secrets))
-    scene.vaultsecrets.put(a_vault_secret(*entries, status=status, on_source_deleted="Delete"))
+def losses(harness: MemoryHarness) -> tuple[int, int, bool] | None:
+    """Return how many secrets are known and lost, and whether that is suspicious."""
+    report = view(harness).losses
+    return None if report is None else (report.known, report.lost, report.tripped)
 
 
-async def test_nothing_is_counted_before_everybody_has_been_heard_of(scene: Scene) -> None:
-    scene.vaultsecrets.has_synced = False
-    holds_on_to(scene, "left", *LOST)
+async def test_losses_are_not_counted_before_all_vaultsecrets_have_been_observed(
+    harness: MemoryHarness, woken: Woken
+) -> None:
+    harness.state.vaultsecrets.has_synced = False
+    add_deleting(harness, "left", *LOST)
 
-    await scene.polled()
-    before = scene.poller.view.losses
-    scene.vaultsecrets.has_synced = True
-    await scene.polled()
+    await poll(harness, woken)
+    assert losses(harness) is None
+    harness.state.vaultsecrets.has_synced = True
+    await poll(harness, woken)
 
-    assert (before, scene.poller.view.losses) == (None, LossReport(known=7, lost=7, latched=True))
-
-
-async def test_what_is_missing_is_known_to_nobody_before_all_are_looked_for_one_by_one(scene: Scene) -> None:
-    names = [f"{'lost' if number % 2 else 'left'}-{number:02}" for number in range(3 * READS_AT_ONCE)]
-    holds_on_to(scene, *names)
-    for name in names:
-        if name.startswith("left"):
-            scene.vault.set(name, "x")
-    scene.vault.deny("list")
-    await scene.polled()
-    missed: list[bool] = []
-
-    def note(_: ObjectKey) -> bool:
-        secrets = scene.poller.view.secrets.values()
-        missed.append(any(isinstance(one, Missing) for one in secrets) and scene.poller.view.losses is None)
-        return True
-
-    scene.is_due = note
-    await scene.polled()
-
-    assert missed
-    assert not any(missed)
+    assert losses(harness) == (7, 7, True)
 
 
 @pytest.mark.parametrize("mode", [Mode.LIST, Mode.GET])
-async def test_how_much_is_gone_is_known_before_anybody_acts_on_it(scene: Scene, mode: Mode) -> None:
-    holds_on_to(scene, "left", *LOST)
-    scene.vault.set("left", "x")
-    latched: list[bool] = []
-
-    def note(_: ObjectKey) -> bool:
-        losses = scene.poller.view.losses
-        latched.append(losses is not None and losses.tripped)
-        return True
-
+async def test_losses_are_counted_before_a_vaultsecret_is_woken_for_them(
+    harness: MemoryHarness, woken: Woken, mode: Mode
+) -> None:
+    add_deleting(harness, "left", *LOST)
+    harness.vault.set("left", "x")
+    tripped: list[bool] = []
     if mode is Mode.GET:
-        scene.vault.deny("list")
-        await scene.polled()
-    scene.is_due = note
-    await scene.polled()
+        harness.vault.deny("list")
+        await poll(harness, woken)
+    on_wake(harness, lambda: tripped.append((losses(harness) or (0, 0, False))[2]))
 
-    assert scene.polls[-1][0] is mode
-    assert scene.poller.view.losses == LossReport(known=7, lost=6, latched=True)
-    assert latched[-1]
+    await poll(harness, woken)
+
+    assert harness.recorded.poll_calls[-1][0] is mode
+    assert losses(harness) == (7, 6, True)
+    assert tripped[-1]
 
 
-async def test_what_a_search_has_found_counts_as_gone_when_a_listing_lacks_it(scene: Scene) -> None:
+async def test_what_a_search_has_found_is_lost_when_a_listing_lacks_it(harness: MemoryHarness, woken: Woken) -> None:
     status = a_status(*(a_status_entry(key=name, secret_name=name) for name in LOST))
     find = {"find": {"names": "lost-*"}, "optional": True}
-    scene.vaultsecrets.put(a_vault_secret(status=status, data=(), data_from=[find]))
+    harness.state.vaultsecrets.put(a_vault_secret(status=status, data=(), data_from=[find]))
 
-    await scene.polled()
+    await poll(harness, woken)
 
-    assert scene.poller.view.losses == LossReport(known=6, lost=6, latched=True)
-
-
-async def test_the_first_poll_after_a_restart_counts_what_vanished_before_it(scene: Scene) -> None:
-    holds_on_to(scene, *LOST)
-
-    await scene.polled()
-
-    assert scene.poller.health is not None
-    assert scene.poller.health.latched
+    assert losses(harness) == (6, 6, True)
 
 
-async def test_a_first_poll_that_may_not_list_has_not_looked_how_much_is_gone(scene: Scene) -> None:
-    holds_on_to(scene, *LOST)
-    scene.vault.deny("list")
+async def test_the_first_poll_after_a_restart_counts_what_was_lost_before_it(
+    harness: MemoryHarness, woken: Woken
+) -> None:
+    add_deleting(harness, *LOST)
 
-    await scene.polled()
+    await poll(harness, woken)
 
-    assert scene.poller.view.losses is None
+    assert losses(harness) == (6, 6, True)
+
+
+async def test_a_first_poll_that_may_not_list_counts_no_losses(harness: MemoryHarness, woken: Woken) -> None:
+    add_deleting(harness, *LOST)
+    harness.vault.deny("list")
+
+    await poll(harness, woken)
+
+    assert losses(harness) is None

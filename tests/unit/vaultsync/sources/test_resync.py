@@ -1,14 +1,17 @@
-"""The census of VaultSecrets on a cluster in memory: whoever is no more is forgotten, and what they left is let go."""
+"""Resync with an API server in memory: what was deleted is forgotten, and the targets that it left are released."""
 
 import asyncio
 import base64
 import logging
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
 from tests.clocks import settle
 from tests.fakes import FakeKube
+from tests.harness import UNAVAILABLE, MemoryHarness, key_of, longest
 from tests.manifests import manifest, spec
 from vaultsync.adapters.kube import NotInstalled
 from vaultsync.api import (
@@ -22,486 +25,616 @@ from vaultsync.api import (
 )
 from vaultsync.api.v1alpha1 import VaultSecret
 from vaultsync.errors import ObjectGone, Reason, SyncError
-from vaultsync.sources.resync import EVERY, RELEASES_AT_ONCE, SETTLING, Census
-from vaultsync.sources.targets import Targets
+from vaultsync.sources.orphans import MAX_CONCURRENT_RELEASES
+from vaultsync.sources.resync import INTERVAL, SETTLING
 from vaultsync.state.observed import Observed
 from vaultsync.state.snapshots import ListSnapshot
-from vaultsync.state.vaultsecrets import VaultSecretCache
-
-AWAY = SyncError(Reason.CLUSTER_UNAVAILABLE, "The Kubernetes API does not answer.")
-
-
-class Scene:
-    """A cluster, what is known of it, and a census whose waits end when the test says so."""
-
-    def __init__(self, *namespaces: str, every: float = EVERY) -> None:
-        self.cluster = FakeKube()
-        self.vaultsecrets = VaultSecretCache()
-        self.gone: list[str] = []
-        self.waits: list[float] = []
-        self._alarm = asyncio.Event()
-        self.targets = Targets(
-            self.cluster, namespaces=namespaces, on_change=lambda _: None, jitter=lambda _, high: high
-        )
-        self.census = Census(
-            self.cluster,
-            namespaces=namespaces,
-            vaultsecrets=self.vaultsecrets,
-            targets=self.targets,
-            gone=self.forget,
-            jitter=lambda _, high: high,
-            sleep=self.sleep,
-            every=every,
-        )
-
-    async def begin(self) -> None:
-        """Begin as the operator does: with what is there, and a count of it soon."""
-        self.targets.start()
-        await settle()
-        await self.census.begin()
-        await settle()
-
-    async def begin_and_count(self) -> None:
-        """Begin, let the first count pass, and forget that it was."""
-        await self.begin()
-        await self.awake()
-        self.waits.clear()
-        self.cluster.calls.clear()
-
-    async def stop(self) -> None:
-        await self.census.stop()
-        await self.targets.stop()
-
-    async def sleep(self, seconds: float) -> None:
-        self.waits.append(seconds)
-        await self._alarm.wait()
-
-    async def awake(self) -> None:
-        """Let the present wait be over."""
-        self._alarm.set()
-        self._alarm = asyncio.Event()
-        await settle()
-
-    def forget(self, key: ObjectKey, uid: str) -> None:
-        known = self.vaultsecrets.get(key)
-        assert known is not None
-        assert known.metadata.uid == uid
-        self.vaultsecrets.drop(key)
-        self.gone.append(str(key))
-
-    def make(self, name: str, namespace: str = "shop") -> ObjectKey:
-        """Make a VaultSecret, and hear of it."""
-        made = self.put(name, namespace)
-        self.vaultsecrets.put(made)
-        return made.key
-
-    def put(self, name: str, namespace: str = "shop") -> VaultSecret:
-        """Make a VaultSecret that nobody has heard of."""
-        return self.cluster.put_vault_secret(manifest(spec(), name=name, namespace=namespace))
-
-    async def target(
-        self, name: str, uid: str | None, *, namespace: str = "shop", owners: Iterable[str] = ()
-    ) -> ObjectKey:
-        """Write a target of the VaultSecret of that uid, and let the watch see it."""
-        labels = {MANAGED_BY_LABEL: MANAGED_BY} | ({} if uid is None else {OWNER_UID_LABEL: uid})
-        written = {
-            "metadata": {
-                "labels": labels,
-                "annotations": {APPLIED_ANNOTATION: "{}"},
-                "ownerReferences": [{"apiVersion": API_VERSION, "kind": KIND, "name": "o", "uid": o} for o in owners],
-            },
-            "data": {"password": base64.b64encode(b"one").decode()},
-        }
-        key = ObjectKey(namespace, name)
-        await self.cluster.apply(key, written, onto=None)
-        await settle()
-        return key
-
-    def copy_by_hand(self, name: str, uid: str) -> None:
-        """Make a Secret as somebody does who copies a target, labels and annotation and all."""
-        key, labels = ObjectKey("shop", name), {MANAGED_BY_LABEL: MANAGED_BY, OWNER_UID_LABEL: uid}
-        self.cluster.create(key, "replicator", {"password": "one"}, labels=labels)
-        self.cluster.edit(key, "replicator", annotations={APPLIED_ANNOTATION: "{}"})
-
-    async def leave(self, *names: str) -> None:
-        """Write targets whose VaultSecrets go."""
-        for name in names:
-            made = self.put(name)
-            await self.target(name, made.metadata.uid)
-            self.cluster.delete_vault_secret(made.key)
-
-    async def claimed(self) -> list[str]:
-        """The targets that say that they are ours."""
-        return sorted(str(key) for key in (await self.cluster.list_targets(None)).targets)
-
-    def make_and_miss_its_deletion(self, name: str, namespace: str = "shop") -> None:
-        self.cluster.delete_vault_secret(self.make(name, namespace))
-
-    async def counted_in_doubt(self) -> None:
-        self.census.doubt()
-        await settle()
-        await self.awake()
 
 
 @pytest.fixture
-async def scene() -> AsyncIterator[Scene]:
-    scene = Scene()
-    await scene.begin_and_count()
-    yield scene
-    await scene.stop()
+async def watching(harness: MemoryHarness) -> MemoryHarness:
+    """An operator that watches targets; a resync is made when the test says so."""
+    harness.run_beside(harness.controller.targets.run())
+    await harness.settle()
+    return harness
 
 
-async def test_whoever_is_no_more_is_forgotten(scene: Scene) -> None:
-    scene.make("still-there")
-    scene.make_and_miss_its_deletion("ghost")
+@asynccontextmanager
+async def watching_only(*namespaces: str, kube: type[FakeKube] = FakeKube) -> AsyncIterator[MemoryHarness]:
+    """Yield one that watches the targets of these namespaces alone, or with another API server."""
+    harness = MemoryHarness(watched=namespaces, kube=kube, jitter=longest)
+    harness.run_beside(harness.controller.targets.run())
+    await harness.settle()
+    try:
+        yield harness
+    finally:
+        await harness.aclose()
 
-    await scene.counted_in_doubt()
 
-    assert scene.gone == ["shop/ghost"]
-
-
-async def test_many_doubts_are_one_count_a_moment_later(scene: Scene) -> None:
-    for _ in range(3):
-        scene.census.doubt()
+@pytest.fixture
+async def running(watching: MemoryHarness) -> MemoryHarness:
+    """An operator that resyncs by itself, and has done so once."""
+    watching.run_beside(watching.controller.resync.run())
     await settle()
-    assert (scene.waits, scene.cluster.calls["list_vault_secrets"]) == ([SETTLING], 0)
-
-    await scene.awake()
-
-    assert scene.cluster.calls["list_vault_secrets"] == 1
-    assert scene.waits == [SETTLING]
+    await watching.pass_time(SETTLING)
+    assert resyncs(watching) == 1
+    watching.kube.calls.clear()
+    return watching
 
 
-async def test_without_doubt_they_are_counted_every_ten_minutes() -> None:
-    scene = Scene(every=0.0)
-    await scene.begin_and_count()
-    scene.make_and_miss_its_deletion("ghost")
-
-    async with asyncio.timeout(5):
-        while not scene.gone:
-            await settle()
-    await scene.stop()
-
-    assert EVERY == 600.0
+def resyncs(harness: MemoryHarness) -> int:
+    """Return how many were begun."""
+    return harness.kube.calls["list_vaultsecrets"]
 
 
-async def test_the_first_count_is_soon_after_the_start() -> None:
-    scene = Scene()
-    await scene.leave("db")
-
-    await scene.begin()
-    assert (scene.waits, await scene.claimed()) == ([SETTLING], ["shop/db"])
-    await scene.awake()
-
-    assert await scene.claimed() == []
-    await scene.stop()
+async def resync(harness: MemoryHarness) -> None:
+    await harness.controller.resync.resync()
+    await settle()
 
 
-async def test_one_that_was_made_after_the_count_is_no_ghost(scene: Scene) -> None:
-    roll = await scene.cluster.list_vault_secrets(None)
-    scene.make("newcomer")
+async def request_resync(harness: MemoryHarness) -> None:
+    """Request one and wait until it was made."""
+    harness.state.vaultsecrets.request_resync()
+    await settle()
+    await harness.pass_time(SETTLING)
+
+
+async def resyncs_within(harness: MemoryHarness, seconds: int) -> list[int]:
+    """Advance the time, second by second; return the seconds after which resyncs began."""
+    begun: list[int] = []
+    for second in range(1, seconds + 1):
+        before = resyncs(harness)
+        await harness.pass_time(1)
+        begun += [second] * (resyncs(harness) - before)
+    return begun
+
+
+def put(harness: MemoryHarness, name: str, namespace: str = "shop") -> VaultSecret:
+    """Create a VaultSecret that the operator has not observed."""
+    return harness.kube.put_vault_secret(manifest(spec(), name=name, namespace=namespace))
+
+
+def observe(harness: MemoryHarness, name: str, namespace: str = "shop") -> VaultSecret:
+    """Create a VaultSecret and observe it."""
+    vault_secret = put(harness, name, namespace)
+    harness.controller.source.handle_changed(harness.kube.vault_secret_body(vault_secret.key))
+    return vault_secret
+
+
+def miss_deletion(harness: MemoryHarness, name: str, namespace: str = "shop") -> None:
+    """Observe a VaultSecret that is then deleted, without an event."""
+    harness.kube.delete_vault_secret(observe(harness, name, namespace).key)
+
+
+def known(harness: MemoryHarness) -> list[str]:
+    return sorted(str(meta.key) for meta in harness.state.vaultsecrets.metas())
+
+
+async def write_target(
+    harness: MemoryHarness, name: str, uid: str | None, *, namespace: str = "shop", owners: Iterable[str] = ()
+) -> None:
+    """Write a target of the VaultSecret of that uid, and have the watch report it."""
+    labels = {MANAGED_BY_LABEL: MANAGED_BY} | ({} if uid is None else {OWNER_UID_LABEL: uid})
+    written = {
+        "metadata": {
+            "labels": labels,
+            "annotations": {APPLIED_ANNOTATION: "{}"},
+            "ownerReferences": [{"apiVersion": API_VERSION, "kind": KIND, "name": "o", "uid": o} for o in owners],
+        },
+        "data": {"password": base64.b64encode(b"one").decode()},
+    }
+    await harness.kube.apply_target(ObjectKey(namespace, name), written, onto=None)
+    await settle()
+
+
+async def leave_targets(harness: MemoryHarness, *names: str) -> None:
+    """Write targets whose VaultSecrets are then deleted."""
+    for name in names:
+        vault_secret = put(harness, name)
+        await write_target(harness, name, vault_secret.metadata.uid)
+        harness.kube.delete_vault_secret(vault_secret.key)
+
+
+def copy_target(harness: MemoryHarness, name: str, uid: str) -> None:
+    """Create a Secret as a user does who copies a target, with its labels and its annotation."""
+    labels = {MANAGED_BY_LABEL: MANAGED_BY, OWNER_UID_LABEL: uid}
+    harness.kube.create(key_of(name), "replicator", {"password": "one"}, labels=labels)
+    harness.kube.edit(key_of(name), "replicator", annotations={APPLIED_ANNOTATION: "{}"})
+
+
+async def managed(harness: MemoryHarness) -> list[str]:
+    """Return the Secrets that carry our label."""
+    return sorted(str(key) for key in (await harness.kube.list_targets(None)).targets)
+
+
+def answer_late(harness: MemoryHarness, listed: ListSnapshot) -> None:
+    """Make the next lists show an earlier moment."""
 
     async def late(_: str | None) -> ListSnapshot:
-        return roll
+        return listed
 
-    scene.cluster.list_vault_secrets = late  # type: ignore[assignment, method-assign]  # an answer that was long under way
-    await scene.counted_in_doubt()
-
-    assert scene.gone == []
+    harness.kube.list_vaultsecrets = late  # type: ignore[assignment, method-assign]  # the fake answers at once
 
 
-async def test_namespaces_that_are_not_served_are_not_judged() -> None:
-    scene = Scene("shop", "store")
-    await scene.begin_and_count()
-    for namespace in ("shop", "store", "elsewhere"):
-        scene.make_and_miss_its_deletion("ghost", namespace)
-
-    await scene.counted_in_doubt()
-    await scene.stop()
-
-    assert sorted(scene.gone) == ["shop/ghost", "store/ghost"]
+# when it is made
 
 
-async def test_a_count_that_fails_is_repeated_after_ever_longer_waits(scene: Scene) -> None:
-    scene.make_and_miss_its_deletion("ghost")
-    scene.cluster.fail(AWAY)
-    await scene.counted_in_doubt()
-    for _ in range(3):
-        await scene.awake()
-    assert scene.waits == [SETTLING, 2.0, SETTLING, 4.0, SETTLING]
-
-    scene.cluster.fail(None)
-    for _ in range(2):
-        await scene.awake()
-
-    assert scene.gone == ["shop/ghost"]
-
-
-async def test_a_bug_does_not_end_it(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
-    count = scene.cluster.list_vault_secrets
-
-    async def stumble(_: str | None) -> ListSnapshot:
-        raise ZeroDivisionError
-
-    scene.cluster.list_vault_secrets = stumble  # type: ignore[assignment, method-assign]  # nothing real is known to break it
-    await scene.counted_in_doubt()
-    assert "the census broke" in caplog.messages
-    scene.cluster.list_vault_secrets = count  # type: ignore[method-assign]
-    scene.make_and_miss_its_deletion("ghost")
-
-    await scene.counted_in_doubt()
-
-    assert scene.gone == ["shop/ghost"]
-
-
-async def test_it_begins_as_soon_as_they_can_be_listed(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.WARNING)
-    scene = Scene()
-    scene.cluster.fail(AWAY)
-    beginning = asyncio.create_task(scene.census.begin())
+async def test_the_first_resync_is_soon_after_the_start(watching: MemoryHarness) -> None:
+    watching.run_beside(watching.controller.resync.run())
     await settle()
-    await scene.awake()
+    assert resyncs(watching) == 0
+
+    await watching.pass_time(SETTLING)
+
+    assert resyncs(watching) == 1
+
+
+async def test_many_requests_are_one_resync_a_moment_later(running: MemoryHarness) -> None:
+    for _ in range(3):
+        running.state.vaultsecrets.request_resync()
+        await settle()
+    assert resyncs(running) == 0
+
+    await running.pass_time(SETTLING)
+    assert resyncs(running) == 1
+    await running.pass_time(INTERVAL / 2)
+
+    assert resyncs(running) == 1
+
+
+async def test_without_a_request_there_is_a_resync_every_ten_minutes(running: MemoryHarness) -> None:
+    assert INTERVAL == 600.0
+    miss_deletion(running, "deleted")
+
+    await running.pass_time(INTERVAL - 1)
+    assert resyncs(running) == 0
+    await running.pass_time(2)
+
+    assert (resyncs(running), known(running)) == (1, [])
+
+
+async def test_a_resync_that_fails_is_retried_after_growing_waits(
+    running: MemoryHarness, caplog: pytest.LogCaptureFixture
+) -> None:
+    miss_deletion(running, "deleted")
+    running.kube.fail(UNAVAILABLE)
+    await request_resync(running)
+    assert resyncs(running) == 1
+    # After 2, 4 and 8 seconds, each time with the two seconds from a request to the resync.
+    assert await resyncs_within(running, 20) == [4, 10, 20]
+    messages = [record.getMessage() for record in caplog.records if record.name.endswith("resync")]
+    assert messages == ["resync failed"] * 4
+
+    running.kube.fail(None)
+    assert await resyncs_within(running, 60) == [18]
+    assert known(running) == []
+
+
+async def test_an_unexpected_exception_is_logged_and_the_resync_retried(
+    running: MemoryHarness, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = ZeroDivisionError("MARKED")
+
+    async def fail(_: str | None) -> ListSnapshot:
+        raise error
+
+    monkeypatch.setattr(running.kube, "list_vaultsecrets", fail)
+    await request_resync(running)
+    (record,) = caplog.records
+    assert (record.getMessage(), vars(record)["error"]) == ("resync error", "ZeroDivisionError")
+    assert "MARKED" not in str(vars(record))
+    monkeypatch.undo()
+    miss_deletion(running, "deleted")
+
+    assert await resyncs_within(running, 60) == [4]
+    assert known(running) == []
+
+
+async def test_what_the_watch_does_not_bring_is_listed_less_and_less_often(running: MemoryHarness) -> None:
+    await request_resync(running)
+    running.state.vaultsecrets.has_synced = False
+    late = put(running, "late")
+
+    await request_resync(running)
+    assert await resyncs_within(running, 20) == [4, 10, 20]
+
+    running.controller.source.handle_changed(running.kube.vault_secret_body(late.key))
+    assert await resyncs_within(running, 60) == [18]
+    assert running.state.vaultsecrets.has_synced
+
+
+async def test_it_begins_once_vaultsecrets_can_be_listed(
+    harness: MemoryHarness, caplog: pytest.LogCaptureFixture
+) -> None:
+    harness.kube.fail(UNAVAILABLE)
+    beginning = asyncio.create_task(harness.controller.resync.wait_until_installed())
+    await settle()
+    await harness.pass_time(2)
+    assert not beginning.done()
+    harness.kube.fail(None)
+    await harness.pass_time(3.9)
     assert not beginning.done()
 
-    scene.cluster.fail(None)
-    await scene.awake()
+    await harness.pass_time(0.2)
 
     await beginning
-    assert scene.waits == [2.0, 4.0, SETTLING]
-    assert caplog.messages == ["VaultSecrets cannot be listed"] * 2
-    await scene.census.stop()
+    assert harness.kube.calls["check_installed"] == 3
+    assert caplog.messages == ["resync failed"] * 2
 
 
-async def test_a_cluster_that_knows_no_vaultsecrets_is_an_error() -> None:
-    scene = Scene()
-
-    async def unknown(_: str | None) -> None:
+async def test_a_cluster_without_our_customresourcedefinition_is_an_error(harness: MemoryHarness) -> None:
+    async def fail(_: str | None) -> None:
         raise NotInstalled("install them")
 
-    scene.cluster.check_installed = unknown  # type: ignore[assignment, method-assign]  # the cluster in memory always knows them
+    harness.kube.check_installed = fail  # type: ignore[assignment, method-assign]  # the fake always has it
 
     with pytest.raises(NotInstalled, match="install them"):
-        await scene.census.begin()
+        await harness.controller.resync.wait_until_installed()
 
 
-async def test_one_that_never_began_can_be_stopped() -> None:
-    await Scene().census.stop()
+# what is forgotten
 
 
-# what is left behind
+async def test_a_vaultsecret_whose_deletion_was_missed_is_forgotten(watching: MemoryHarness) -> None:
+    observe(watching, "kept")
+    miss_deletion(watching, "deleted")
+
+    await resync(watching)
+
+    assert known(watching) == ["shop/kept"]
+    assert watching.controller.queue.depth == 1
+
+
+async def test_one_that_was_created_after_the_list_is_kept(watching: MemoryHarness) -> None:
+    listed = await watching.kube.list_vaultsecrets(None)
+    observe(watching, "newcomer")
+    answer_late(watching, listed)
+
+    await resync(watching)
+
+    assert known(watching) == ["shop/newcomer"]
+
+
+async def test_one_that_is_being_deleted_is_forgotten(watching: MemoryHarness) -> None:
+    vault_secret = observe(watching, "terminating")
+    listed = await watching.kube.list_vaultsecrets(None)
+    answer_late(
+        watching,
+        ListSnapshot(listed.keys, listed.uids, listed.resource_version, terminating=frozenset({vault_secret.key})),
+    )
+
+    await resync(watching)
+
+    assert known(watching) == []
+
+
+async def test_one_whose_spec_is_not_accepted_is_forgotten_once_it_is_deleted(watching: MemoryHarness) -> None:
+    vault_secret = put(watching, "unreadable")
+    body = watching.kube.vault_secret_body(vault_secret.key)
+    watching.controller.source.handle_changed({**body, "spec": {**body["spec"], "vaultUrl": "ftp://nowhere"}})
+    await resync(watching)
+    assert known(watching) == ["shop/unreadable"]
+
+    watching.kube.delete_vault_secret(vault_secret.key)
+    await resync(watching)
+
+    assert known(watching) == []
+
+
+async def test_vaultsecrets_of_other_namespaces_are_not_forgotten() -> None:
+    async with watching_only("shop", "store") as harness:
+        for namespace in ("shop", "store", "elsewhere"):
+            miss_deletion(harness, "deleted", namespace)
+
+        await resync(harness)
+
+        assert known(harness) == ["elsewhere/deleted"]
+
+
+async def test_all_have_been_observed_once_each_that_is_listed_is_known(watching: MemoryHarness) -> None:
+    watching.state.vaultsecrets.has_synced = False
+    observe(watching, "first")
+    second = put(watching, "second")
+
+    await resync(watching)
+    assert not watching.state.vaultsecrets.has_synced
+    body = watching.kube.vault_secret_body(second.key)
+    watching.controller.source.handle_changed({**body, "spec": {**body["spec"], "vaultUrl": "ftp://nowhere"}})
+    await resync(watching)
+
+    assert watching.state.vaultsecrets.has_synced
+
+
+async def test_what_is_created_after_the_first_list_need_not_have_been_observed(watching: MemoryHarness) -> None:
+    watching.state.vaultsecrets.has_synced = False
+    put(watching, "first")
+    await resync(watching)
+    observe(watching, "first")
+    put(watching, "second")
+
+    await resync(watching)
+
+    assert watching.state.vaultsecrets.has_synced
+
+
+async def test_one_that_is_being_deleted_need_not_have_been_observed(watching: MemoryHarness) -> None:
+    watching.state.vaultsecrets.has_synced = False
+    key = put(watching, "terminating").key
+    listed = await watching.kube.list_vaultsecrets(None)
+    answer_late(watching, ListSnapshot(listed.keys, listed.uids, listed.resource_version, frozenset({key})))
+
+    await resync(watching)
+
+    assert watching.state.vaultsecrets.has_synced
+
+
+# what is released
 
 
 async def test_a_target_that_outlives_its_vaultsecret_is_released_and_keeps_its_content(
-    scene: Scene, caplog: pytest.LogCaptureFixture
+    watching: MemoryHarness, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "vaultsync")
-    await scene.leave("db")
+    await leave_targets(watching, "db")
 
-    await scene.counted_in_doubt()
+    await resync(watching)
 
-    left = await scene.cluster.observe(ObjectKey("shop", "db"))
+    left = await watching.kube.get_target(key_of("db"))
     assert left is not None
     assert (left.managed, left.owner_uid, left.applied) == (False, None, None)
-    assert scene.cluster.values(ObjectKey("shop", "db")) == {"password": "one"}
-    assert caplog.messages == ["released target"]
+    assert watching.kube.values(key_of("db")) == {"password": "one"}
+    assert caplog.messages == ["released orphaned target"]
 
 
-async def test_the_target_of_one_whose_deletion_was_missed_is_released_in_the_same_count(scene: Scene) -> None:
-    key = scene.make("db")
-    await scene.target("db", scene.cluster.vault_secret(key).metadata.uid)
-    scene.cluster.delete_vault_secret(key)
-
-    await scene.counted_in_doubt()
-
-    assert (scene.gone, await scene.claimed()) == (["shop/db"], [])
-
-
-async def test_what_belongs_to_a_vaultsecret_that_is_there_stays_ours_though_we_have_not_heard_of_it(
-    scene: Scene,
+async def test_the_target_of_one_whose_deletion_was_missed_is_released_in_the_same_resync(
+    watching: MemoryHarness,
 ) -> None:
-    await scene.target("renamed-since", scene.put("db").metadata.uid)
+    vault_secret = observe(watching, "db")
+    await write_target(watching, "db", vault_secret.metadata.uid)
+    watching.kube.delete_vault_secret(vault_secret.key)
 
-    await scene.counted_in_doubt()
+    await resync(watching)
 
-    assert await scene.claimed() == ["shop/renamed-since"]
-
-
-async def test_what_another_vaultsecret_wants_is_left_for_that_to_take_over(scene: Scene) -> None:
-    await scene.leave("db")
-    scene.make("db")
-
-    await scene.counted_in_doubt()
-
-    assert await scene.claimed() == ["shop/db"]
+    assert (known(watching), await managed(watching)) == ([], [])
 
 
-async def test_what_the_garbage_collector_will_take_is_left_to_it(scene: Scene) -> None:
-    await scene.target("db", "no-more", owners=["no-more"])
+async def test_the_target_of_a_vaultsecret_that_exists_stays_ours_though_it_was_not_observed(
+    watching: MemoryHarness,
+) -> None:
+    await write_target(watching, "renamed-since", put(watching, "db").metadata.uid)
 
-    await scene.counted_in_doubt()
+    await resync(watching)
 
-    assert await scene.claimed() == ["shop/db"]
-
-
-async def test_what_is_owned_by_others_alone_is_released(scene: Scene) -> None:
-    await scene.target("db", "no-more", owners=["somebody-else"])
-
-    await scene.counted_in_doubt()
-
-    assert await scene.claimed() == []
+    assert await managed(watching) == ["shop/renamed-since"]
 
 
-async def test_what_does_not_say_whose_it_is_stays_as_it_is(scene: Scene) -> None:
-    await scene.target("db", None)
+async def test_a_target_that_another_vaultsecret_wants_is_left_to_that_one(watching: MemoryHarness) -> None:
+    await leave_targets(watching, "db")
+    observe(watching, "db")
 
-    await scene.counted_in_doubt()
+    await resync(watching)
 
-    assert await scene.claimed() == ["shop/db"]
+    assert await managed(watching) == ["shop/db"]
 
 
-async def test_a_copy_that_others_made_of_a_target_is_theirs(scene: Scene) -> None:
-    scene.copy_by_hand("copy", "no-more")
+async def test_a_target_that_the_garbage_collector_will_delete_is_left_to_it(watching: MemoryHarness) -> None:
+    await write_target(watching, "db", "deleted", owners=["deleted"])
+
+    await resync(watching)
+
+    assert await managed(watching) == ["shop/db"]
+
+
+async def test_a_target_that_has_only_other_owners_is_released(watching: MemoryHarness) -> None:
+    await write_target(watching, "db", "deleted", owners=["another-owner"])
+
+    await resync(watching)
+
+    assert await managed(watching) == []
+
+
+async def test_a_target_that_names_no_vaultsecret_stays_as_it_is(watching: MemoryHarness) -> None:
+    await write_target(watching, "db", None)
+
+    await resync(watching)
+
+    assert await managed(watching) == ["shop/db"]
+
+
+async def test_a_copy_of_a_target_by_another_controller_is_not_released(watching: MemoryHarness) -> None:
+    copy_target(watching, "copy", "deleted")
     await settle()
 
-    await scene.counted_in_doubt()
+    await resync(watching)
 
-    assert await scene.claimed() == ["shop/copy"]
-    assert scene.cluster.calls["release"] == 0
-
-
-async def test_a_copy_that_others_made_in_a_namespace_that_is_counted_is_theirs_while_the_vaultsecret_lives() -> None:
-    scene = Scene("shop")
-    await scene.begin_and_count()
-    scene.copy_by_hand("copy", scene.put("db", "elsewhere").metadata.uid)
-    await settle()
-
-    await scene.counted_in_doubt()
-
-    assert await scene.claimed() == ["shop/copy"]
-    await scene.stop()
+    assert await managed(watching) == ["shop/copy"]
+    assert watching.kube.calls["orphan_target"] == 0
 
 
-async def test_what_was_written_after_the_count_may_belong_to_a_newcomer(scene: Scene) -> None:
-    roll = await scene.cluster.list_vault_secrets(None)
-    await scene.target("db", scene.put("newcomer").metadata.uid)
+async def test_a_copy_in_a_watched_namespace_of_a_target_elsewhere_is_not_released() -> None:
+    async with watching_only("shop") as harness:
+        copy_target(harness, "copy", put(harness, "db", "elsewhere").metadata.uid)
+        await settle()
 
-    async def late(_: str | None) -> ListSnapshot:
-        return roll
+        await resync(harness)
 
-    scene.cluster.list_vault_secrets = late  # type: ignore[assignment, method-assign]  # an answer that was long under way
-    await scene.counted_in_doubt()
-
-    assert await scene.claimed() == ["shop/db"]
+        assert await managed(harness) == ["shop/copy"]
 
 
-async def test_what_has_changed_unseen_is_judged_anew_another_time(
-    scene: Scene, caplog: pytest.LogCaptureFixture
+async def test_a_target_that_was_written_after_the_list_may_belong_to_a_new_vaultsecret(
+    watching: MemoryHarness,
+) -> None:
+    list_vaultsecrets = watching.kube.list_vaultsecrets
+
+    async def slow(namespace: str | None) -> ListSnapshot:
+        listed = await list_vaultsecrets(namespace)
+        await write_target(watching, "db", put(watching, "newcomer").metadata.uid)
+        return listed
+
+    watching.kube.list_vaultsecrets = slow  # type: ignore[method-assign]  # the fake answers at once
+    await resync(watching)
+
+    assert watching.state.targets.get(key_of("db")) is not None
+    assert await managed(watching) == ["shop/db"]
+
+
+async def test_a_target_that_was_changed_and_not_observed_is_left_for_the_next_resync(
+    watching: MemoryHarness, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "vaultsync")
-    await scene.leave("db")
-    await scene.targets.stop()
-    scene.cluster.edit(ObjectKey("shop", "db"), "somebody", data={"password": "two"})
+    await leave_targets(watching, "db")
+    observed = watching.state.targets.within(None)
+    watching.kube.edit(key_of("db"), "kubectl", data={"password": "two"})
+    assert watching.state.targets.within(None) == observed
 
-    await scene.counted_in_doubt()
+    await watching.controller.resync.resync()
 
-    assert scene.cluster.calls["release"] == 1
-    assert (await scene.claimed(), caplog.messages) == (["shop/db"], [])
-
-
-async def test_each_namespace_is_judged_by_its_own_count() -> None:
-    scene = Scene("shop", "store")
-    await scene.begin_and_count()
-    for namespace in ("shop", "store"):
-        await scene.target("db", scene.put("other", namespace).metadata.uid, namespace=namespace)
-    for namespace in ("store", "elsewhere"):
-        await scene.target("left", "no-more", namespace=namespace)
-
-    await scene.counted_in_doubt()
-
-    assert await scene.claimed() == ["elsewhere/left", "shop/db", "store/db"]
-    await scene.stop()
+    assert watching.kube.calls["orphan_target"] == 1
+    assert (await managed(watching), caplog.messages) == (["shop/db"], [])
 
 
-async def test_a_cluster_that_knows_no_vaultsecrets_any_more_has_nothing_released(scene: Scene) -> None:
-    await scene.leave("db")
+async def test_each_namespace_is_compared_with_its_own_list() -> None:
+    async with watching_only("shop", "store") as harness:
+        for namespace in ("shop", "store"):
+            await write_target(harness, "db", put(harness, "other", namespace).metadata.uid, namespace=namespace)
+        for namespace in ("store", "elsewhere"):
+            await write_target(harness, "left", "deleted", namespace=namespace)
 
-    async def unknown(_: str | None) -> ListSnapshot:
+        await resync(harness)
+
+        assert await managed(harness) == ["elsewhere/left", "shop/db", "store/db"]
+
+
+async def test_nothing_is_released_in_a_cluster_that_lacks_our_customresourcedefinition(
+    watching: MemoryHarness,
+) -> None:
+    await leave_targets(watching, "db")
+
+    async def fail(_: str | None) -> ListSnapshot:
         raise NotInstalled("install them")
 
-    scene.cluster.list_vault_secrets = unknown  # type: ignore[assignment, method-assign]  # the cluster in memory always knows them
-    await scene.counted_in_doubt()
+    watching.kube.list_vaultsecrets = fail  # type: ignore[assignment, method-assign]  # the fake always has it
+    with pytest.raises(NotInstalled):
+        await resync(watching)
 
-    assert await scene.claimed() == ["shop/db"]
-
-
-class Gate:
-    """Stands before the cluster's releases: some are refused, and all may be held up."""
-
-    def __init__(self, cluster: FakeKube) -> None:
-        self.refused: dict[str, SyncError] = {}
-        self.passes = asyncio.Event()
-        self.passes.set()
-        self.waiting = 0
-        self._release = cluster.release
-        cluster.release = self.release  # type: ignore[method-assign]  # the cluster in memory refuses all or nothing
-
-    async def release(self, key: ObjectKey, *, observed: Observed) -> None:
-        self.waiting += 1
-        await self.passes.wait()
-        self.waiting -= 1
-        if key.name in self.refused:
-            raise self.refused[key.name]
-        await self._release(key, observed=observed)
+    assert await managed(watching) == ["shop/db"]
 
 
-async def test_one_that_cannot_be_released_keeps_no_other_waiting_and_has_its_turn_again(
-    scene: Scene, caplog: pytest.LogCaptureFixture
+class SeparateVersions(FakeKube):
+    """An API server that keeps VaultSecrets in a separate store, whose resource versions are far from the others."""
+
+    offset = 0
+
+    async def list_vaultsecrets(self, namespace: str | None) -> ListSnapshot:
+        listed = await super().list_vaultsecrets(namespace)
+        resource_version = str(int(listed.resource_version) + self.offset)
+        return ListSnapshot(listed.keys, listed.uids, resource_version, listed.terminating)
+
+    def _put_body(self, key: ObjectKey, body: Mapping[str, Any]) -> None:
+        super()._put_body(key, body)
+        stored = self._vault_secrets[key]
+        resource_version = str(int(stored["metadata"]["resourceVersion"]) + self.offset)
+        self._vault_secrets[key] = {**stored, "metadata": {**stored["metadata"], "resourceVersion": resource_version}}
+
+
+class AheadOfSecrets(SeparateVersions):
+    """Its VaultSecrets' resource versions are all higher than those of Secrets."""
+
+    offset = 1_000_000
+
+
+class BehindSecrets(SeparateVersions):
+    """Its VaultSecrets' resource versions are all lower than those of Secrets."""
+
+    def __init__(self, **more: Any) -> None:  # noqa: ANN401  they are passed on
+        super().__init__(**more)
+        self.resource_version = 2_000_000
+
+    offset = -1_000_000
+
+
+@pytest.mark.parametrize("kube", [AheadOfSecrets, BehindSecrets])
+async def test_resource_versions_of_secrets_are_not_compared_with_those_of_vaultsecrets(kube: type[FakeKube]) -> None:
+    async with watching_only(kube=kube) as harness:
+        await leave_targets(harness, "orphan")
+        miss_deletion(harness, "deleted")
+        list_vaultsecrets = harness.kube.list_vaultsecrets
+
+        async def slow(namespace: str | None) -> ListSnapshot:
+            listed = await list_vaultsecrets(namespace)
+            await write_target(harness, "new", put(harness, "newcomer").metadata.uid)
+            return listed
+
+        harness.kube.list_vaultsecrets = slow  # type: ignore[method-assign]  # the fake answers at once
+        await resync(harness)
+
+        assert (known(harness), await managed(harness)) == ([], ["shop/new"])
+
+
+# releases
+
+
+@pytest.fixture
+def rejected(watching: MemoryHarness, monkeypatch: pytest.MonkeyPatch) -> dict[str, SyncError]:
+    """Why targets of these names cannot be released."""
+    rejected: dict[str, SyncError] = {}
+    orphan_target = watching.kube.orphan_target
+
+    async def orphan(key: ObjectKey, *, observed: Observed) -> None:
+        if key.name in rejected:
+            raise rejected[key.name]
+        await orphan_target(key, observed=observed)
+
+    monkeypatch.setattr(watching.kube, "orphan_target", orphan)
+    return rejected
+
+
+async def test_a_target_that_cannot_be_released_does_not_keep_the_others_and_is_retried(
+    watching: MemoryHarness, rejected: dict[str, SyncError], caplog: pytest.LogCaptureFixture
 ) -> None:
-    gate = Gate(scene.cluster)
-    gate.refused["a"] = SyncError(Reason.TARGET_INVALID, "The admission policy denies it.")
-    await scene.leave("a", "b", "c")
+    rejected["a"] = SyncError(Reason.TARGET_INVALID, "The admission policy denies it.")
+    await leave_targets(watching, "a", "b", "c")
 
-    await scene.counted_in_doubt()
-    assert await scene.claimed() == ["shop/a"]
-    assert [vars(record)["target"] for record in caplog.records] == ["shop/a"]
+    await resync(watching)
+    assert await managed(watching) == ["shop/a"]
+    assert [(record.getMessage(), vars(record)["target"]) for record in caplog.records] == [
+        ("orphaned target not released", "shop/a")
+    ]
 
-    gate.refused.clear()
-    await scene.counted_in_doubt()
-    assert await scene.claimed() == []
+    rejected.clear()
+    await resync(watching)
+    assert await managed(watching) == []
 
 
-async def test_one_whose_namespace_is_going_is_nothing_to_speak_of(
-    scene: Scene, caplog: pytest.LogCaptureFixture
+async def test_a_target_whose_namespace_is_being_deleted_is_not_logged(
+    watching: MemoryHarness, rejected: dict[str, SyncError], caplog: pytest.LogCaptureFixture
 ) -> None:
-    Gate(scene.cluster).refused["db"] = ObjectGone(Reason.CLUSTER_UNAVAILABLE, "Its namespace is gone.")
-    await scene.leave("db")
+    rejected["db"] = ObjectGone(Reason.CLUSTER_UNAVAILABLE, "Its namespace is being deleted.")
+    await leave_targets(watching, "db")
 
-    await scene.counted_in_doubt()
+    await resync(watching)
 
     assert caplog.messages == []
 
 
-async def test_of_many_a_few_are_released_at_once(scene: Scene) -> None:
-    gate = Gate(scene.cluster)
-    gate.passes.clear()
-    await scene.leave(*(f"db-{number}" for number in range(RELEASES_AT_ONCE + 3)))
+async def test_of_many_targets_a_few_are_released_at_once(
+    watching: MemoryHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting, may_continue = list[str](), asyncio.Event()
+    orphan_target = watching.kube.orphan_target
 
-    await scene.counted_in_doubt()
-    assert gate.waiting == RELEASES_AT_ONCE
+    async def slow(key: ObjectKey, *, observed: Observed) -> None:
+        waiting.append(key.name)
+        await may_continue.wait()
+        await orphan_target(key, observed=observed)
 
-    gate.passes.set()
+    monkeypatch.setattr(watching.kube, "orphan_target", slow)
+    await leave_targets(watching, *(f"db-{number}" for number in range(MAX_CONCURRENT_RELEASES + 3)))
+
+    task = asyncio.create_task(resync(watching))
     await settle()
-    assert await scene.claimed() == []
+    assert len(waiting) == MAX_CONCURRENT_RELEASES
+    may_continue.set()
+    await task
 
-
-async def test_the_inventory_is_complete_once_everybody_on_the_roll_has_been_heard_of(scene: Scene) -> None:
-    first, second = (scene.cluster.put_vault_secret(manifest(spec(), name=name)) for name in ("first", "second"))
-    scene.vaultsecrets.put(first)
-    scene.vaultsecrets.has_synced = False
-
-    await scene.census.count()
-    before = scene.vaultsecrets.has_synced
-    scene.vaultsecrets.refuse(second.key)
-    await scene.census.count()
-
-    assert (before, scene.vaultsecrets.has_synced) == (False, True)
+    assert await managed(watching) == []

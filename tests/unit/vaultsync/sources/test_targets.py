@@ -1,4 +1,4 @@
-"""The watch of our targets: what is news, what is known after outages, and that nothing is lost in between."""
+"""The informer of our targets: which VaultSecrets it wakes, and that no change is lost in failures of the watch."""
 
 import asyncio
 import base64
@@ -12,17 +12,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.builders import a_vault_secret
 from tests.fakes import FakeKube
+from tests.harness import UNAVAILABLE, MemoryHarness, longest, record_woken
 from vaultsync.api import MANAGED_BY, MANAGED_BY_LABEL, ObjectKey
-from vaultsync.errors import Reason, SyncError
-from vaultsync.sources.targets import KubeApi, Targets
+from vaultsync.controller.queue import Priority
+from vaultsync.errors import SyncError
+from vaultsync.interfaces import KubeApi
+from vaultsync.sources.targets import TargetInformer
 from vaultsync.state.observed import Field, Observed
 from vaultsync.state.snapshots import Bookmark, TargetEvent, TargetList
 
 KEY = ObjectKey("shop", "db")
 OTHER = ObjectKey("shop", "cache")
-ELSEWHERE = ObjectKey("blog", "db")
-OUTAGE = SyncError(Reason.CLUSTER_UNAVAILABLE, "The Kubernetes API does not answer in time.")
+ELSEWHERE = ObjectKey("blog", "web")
+UNWATCHED = ObjectKey("secret", "vault")
 
 
 def manifest(value: str) -> dict[str, Any]:
@@ -34,214 +38,239 @@ def manifest(value: str) -> dict[str, Any]:
 
 
 async def write(fake: FakeKube, key: ObjectKey = KEY, value: str = "one") -> Observed:
-    """Write as vaultsync does, without telling the watch."""
-    return await fake.apply(key, manifest(value), onto=await fake.observe(key))
+    """Write as a reconcile does, without recording it."""
+    return await fake.apply_target(key, manifest(value), onto=await fake.get_target(key))
 
 
 class Watched:
-    """Targets that are being watched, what they said, and how long they waited after failures."""
+    """An informer, the targets whose VaultSecrets it woke, and how long it waited after failures."""
 
-    def __init__(self, cluster: KubeApi, *namespaces: str) -> None:
-        self.news: list[ObjectKey] = []
+    def __init__(self, kube: KubeApi, *namespaces: str) -> None:
+        harness = MemoryHarness(watched=namespaces)
+        self.targets = harness.state.targets
+        self.woken = record_woken(harness.controller.queue)
         self.waits: list[float] = []
-        self.targets = Targets(
-            cluster,
-            namespaces=namespaces,
-            on_change=self.news.append,
-            jitter=lambda _, high: high,
-            sleep=self._sleep,
-        )
+        for key in (KEY, OTHER, ELSEWHERE, UNWATCHED):
+            metadata = {"name": key.name, "namespace": key.namespace, "uid": key.name}
+            harness.state.vaultsecrets.put(a_vault_secret(metadata=metadata))
+        self.informer = TargetInformer(kube, harness.state, harness.controller.queue, jitter=longest, sleep=self._sleep)
 
     async def _sleep(self, seconds: float) -> None:
         self.waits.append(seconds)
         await asyncio.sleep(0)
 
-    async def heard(self, *keys: ObjectKey) -> None:
-        """Return when exactly these have been news, and nothing more is coming."""
-        await until(lambda: len(self.news) >= len(keys))
+    async def assert_woken(self, *keys: ObjectKey) -> None:
+        """Return when exactly these were woken, and nothing more is to come."""
+        await until(lambda: len(self.woken) >= len(keys))
         await turns(30)
-        assert self.news == list(keys)
+        assert self.woken == [(key.name, Priority.URGENT) for key in keys]
 
 
 async def turns(count: int) -> None:
-    """Let everything else go on, so many times."""
+    """Return to the event loop so many times."""
     for _ in range(count):
         await asyncio.sleep(0)
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await turns(1)
+    """Return when the condition holds; it must do so within some turns."""
+    for _ in range(10_000):
+        if condition():
+            return
+        await turns(1)
+    raise AssertionError
 
 
 @asynccontextmanager
-async def watching(cluster: KubeApi, *namespaces: str) -> AsyncIterator[Watched]:
-    """Targets that have been listed and are being watched."""
-    watched = Watched(cluster, *namespaces)
-    watched.targets.start()
+async def informing(watched: Watched) -> AsyncIterator[Watched]:
+    """Run an informer."""
+    task = asyncio.create_task(watched.informer.run())
+    await turns(30)
     try:
-        await watched.targets.synced.wait()
-        await turns(30)
         yield watched
     finally:
-        await watched.targets.stop()
+        task.cancel()
+        await asyncio.wait({task})
 
 
-async def test_what_is_there_at_the_start_is_known_and_no_news() -> None:
+@asynccontextmanager
+async def watching(kube: KubeApi, *namespaces: str) -> AsyncIterator[Watched]:
+    """Yield one that has synced and watches."""
+    async with informing(Watched(kube, *namespaces)) as watched:
+        await watched.informer.has_synced.wait()
+        await turns(30)
+        yield watched
+
+
+async def test_what_exists_at_the_start_is_known_and_wakes_nothing() -> None:
     fake = FakeKube()
     observed = await write(fake)
 
     async with watching(fake) as watched:
-        await watched.heard()
+        await watched.assert_woken()
 
         assert watched.targets.get(KEY) == observed
 
 
-@pytest.mark.parametrize("watched_namespaces", [(), ("shop", "blog")], ids=["in one watch", "each by itself"])
-async def test_what_is_known_is_told_by_namespace_or_all_of_it(watched_namespaces: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("namespaces", [(), ("shop", "blog")], ids=["in one watch", "each by itself"])
+async def test_what_is_known_is_returned_by_namespace_or_all_of_it(namespaces: tuple[str, ...]) -> None:
     fake = FakeKube()
-    there = {key: await write(fake, key) for key in (KEY, OTHER, ELSEWHERE)}
+    existing = {key: await write(fake, key) for key in (KEY, OTHER, ELSEWHERE)}
 
-    async with watching(fake, *watched_namespaces) as watched:
-        assert watched.targets.known(None) == there
-        assert watched.targets.known("blog") == {ELSEWHERE: there[ELSEWHERE]}
-        assert watched.targets.known("nowhere") == {}
+    async with watching(fake, *namespaces) as watched:
+        assert watched.targets.within(None) == existing
+        assert watched.targets.within("blog") == {ELSEWHERE: existing[ELSEWHERE]}
+        assert watched.targets.within("nowhere") == {}
 
 
-async def test_a_change_by_another_is_news() -> None:
+async def test_a_change_by_another_manager_wakes_the_vaultsecret() -> None:
     fake = FakeKube()
     await write(fake)
 
     async with watching(fake) as watched:
         fake.edit(KEY, "mallory", data={"password": "evil"})
-        await watched.heard(KEY)
+        await watched.assert_woken(KEY)
 
         known = watched.targets.get(KEY)
         assert known is not None
         assert known.foreign == {Field("data", "password"): "mallory"}
 
 
-async def test_a_deletion_is_news() -> None:
+async def test_a_deletion_wakes_the_vaultsecret() -> None:
     fake = FakeKube()
     await write(fake)
 
     async with watching(fake) as watched:
         fake.delete(KEY)
-        await watched.heard(KEY)
+        await watched.assert_woken(KEY)
 
         assert watched.targets.get(KEY) is None
 
 
-async def test_a_target_that_loses_our_label_is_news_and_out_of_sight() -> None:
+async def test_a_target_that_loses_our_label_wakes_the_vaultsecret_and_is_not_known_any_more() -> None:
     fake = FakeKube()
     await write(fake)
 
     async with watching(fake) as watched:
         fake.edit(KEY, "mallory", labels={MANAGED_BY_LABEL: None})
-        await watched.heard(KEY)
+        await watched.assert_woken(KEY)
 
         assert watched.targets.get(KEY) is None
 
 
-async def test_a_write_of_ours_is_no_news() -> None:
+async def test_all_vaultsecrets_that_want_a_changed_target_are_woken(harness: MemoryHarness) -> None:
+    await write(harness.kube)
+    harness.run_beside(harness.controller.targets.run())
+    await harness.settle()
+    for name in ("db", "competing"):
+        target = {"name": KEY.name}
+        harness.state.vaultsecrets.put(a_vault_secret(metadata={"name": name, "uid": name}, target=target))
+    woken = record_woken(harness.controller.queue)
+
+    harness.kube.edit(KEY, "mallory", data={"password": "evil"})
+    await harness.settle()
+
+    assert sorted(woken) == [("competing", Priority.URGENT), ("db", Priority.URGENT)]
+
+
+async def test_our_own_write_wakes_nothing() -> None:
     fake = FakeKube()
     await write(fake)
 
     async with watching(fake) as watched:
         written = await write(fake, value="two")
-        watched.targets.remember(KEY, written)
-        await watched.heard()
+        watched.targets.record_write(KEY, written)
+        await watched.assert_woken()
 
         assert watched.targets.get(KEY) == written
 
 
-async def test_a_write_of_ours_does_not_hide_what_came_after_it() -> None:
+async def test_our_own_write_does_not_hide_what_came_after_it() -> None:
     fake = FakeKube()
     await write(fake)
 
     async with watching(fake) as watched:
         written = await write(fake, value="two")
         fake.edit(KEY, "mallory", data={"password": "evil"})
-        await watched.heard(KEY)
-        watched.targets.remember(KEY, written)
+        await watched.assert_woken(KEY)
+        watched.targets.record_write(KEY, written)
 
-        assert watched.targets.get(KEY) == await fake.observe(KEY)
+        assert watched.targets.get(KEY) == await fake.get_target(KEY)
 
 
-async def test_a_write_of_ours_does_not_bring_back_what_was_deleted_after_it() -> None:
+async def test_our_own_write_does_not_bring_back_what_was_deleted_after_it() -> None:
     fake = FakeKube()
 
     async with watching(fake) as watched:
         written = await write(fake)
         fake.delete(KEY)
-        await watched.heard(KEY, KEY)
-        watched.targets.remember(KEY, written)
+        await watched.assert_woken(KEY, KEY)
+        watched.targets.record_write(KEY, written)
 
         assert watched.targets.get(KEY) is None
 
 
-async def test_a_tampering_that_our_write_overtook_is_no_news() -> None:
+async def test_drift_that_our_write_has_corrected_already_wakes_nothing() -> None:
     fake = FakeKube()
     await write(fake)
 
     async with watching(fake) as watched:
         fake.edit(KEY, "mallory", data={"password": "evil"})
-        healed = await write(fake, value="one")
-        watched.targets.remember(KEY, healed)
-        await watched.heard()
+        corrected = await write(fake, value="one")
+        watched.targets.record_write(KEY, corrected)
+        await watched.assert_woken()
 
-        assert watched.targets.get(KEY) == healed
+        assert watched.targets.get(KEY) == corrected
 
 
-async def test_a_change_that_shows_in_nothing_we_look_at_is_no_news() -> None:
+async def test_a_change_of_nothing_that_is_observed_wakes_nothing() -> None:
     fake = FakeKube()
     await write(fake)
     fake.edit(KEY, "clock", annotations={"time": "1"})
 
     async with watching(fake) as watched:
         fake.edit(KEY, "clock", annotations={"time": "2"})
-        await watched.heard()
+        await watched.assert_woken()
 
-        assert watched.targets.get(KEY) == await fake.observe(KEY)
+        assert watched.targets.get(KEY) == await fake.get_target(KEY)
 
 
-async def test_a_watch_that_breaks_goes_on_where_it_was() -> None:
+async def test_a_watch_that_fails_continues_where_it_stopped() -> None:
     fake = FakeKube()
     await write(fake)
 
     async with watching(fake) as watched:
-        fake.fail(OUTAGE)
+        fake.fail(UNAVAILABLE)
         await until(lambda: bool(watched.waits))
         fake.delete(KEY)
         fake.fail(None)
-        await watched.heard(KEY)
+        await watched.assert_woken(KEY)
 
         assert fake.calls["list_targets"] == 1
 
 
-async def test_what_happened_while_history_was_lost_is_found_by_a_new_listing() -> None:
+async def test_what_happened_while_the_history_was_dropped_is_found_by_another_list() -> None:
     fake = FakeKube()
     deleted, changed, same = KEY, OTHER, ELSEWHERE
     for key in (deleted, changed, same):
         await write(fake, key)
 
     async with watching(fake) as watched:
-        fake.fail(OUTAGE)
+        fake.fail(UNAVAILABLE)
         await until(lambda: bool(watched.waits))
         fake.delete(deleted)
         fake.edit(changed, "mallory", data={"password": "evil"})
         fake.forget_history()
         fake.fail(None)
-        await until(lambda: len(watched.news) == 2)
+        await until(lambda: len(watched.woken) == 2)
         await turns(30)
 
-        assert set(watched.news) == {deleted, changed}
+        assert {name for name, _ in watched.woken} == {deleted.name, changed.name}
         assert watched.targets.get(deleted) is None
-        assert watched.targets.get(changed) == await fake.observe(changed)
+        assert watched.targets.get(changed) == await fake.get_target(changed)
 
 
-async def test_after_a_new_listing_the_watch_goes_on() -> None:
+async def test_after_another_list_the_watch_continues() -> None:
     fake = FakeKube()
     await write(fake)
 
@@ -250,26 +279,26 @@ async def test_after_a_new_listing_the_watch_goes_on() -> None:
         await until(lambda: fake.calls["list_targets"] == 2)
         fake.delete(KEY)
 
-        await watched.heard(KEY)
+        await watched.assert_woken(KEY)
 
 
-async def test_the_waits_in_an_outage_grow_to_half_a_minute_and_end_with_it() -> None:
+async def test_the_waits_after_failures_grow_to_half_a_minute_and_start_over_after_an_event() -> None:
     fake = FakeKube()
 
     async with watching(fake) as watched:
-        fake.fail(OUTAGE)
-        await until(lambda: len(watched.waits) == 7)
+        fake.fail(UNAVAILABLE)
+        await until(lambda: len(watched.waits) >= 7)
         fake.fail(None)
         await turns(30)
         first, watched.waits[:] = watched.waits[:7], []
-        fake.fail(OUTAGE)
+        fake.fail(UNAVAILABLE)
         await until(lambda: bool(watched.waits))
 
     assert first == [2, 4, 8, 16, 32, 32, 32]
     assert watched.waits[0] == 2
 
 
-async def test_a_watch_that_ends_after_some_minutes_is_taken_up_again_at_once() -> None:
+async def test_a_watch_that_ends_after_some_minutes_is_opened_again_at_once() -> None:
     fake = FakeKube()
     await write(fake)
 
@@ -277,16 +306,13 @@ async def test_a_watch_that_ends_after_some_minutes_is_taken_up_again_at_once() 
         fake.end_watches()
         await until(lambda: fake.calls["watch_targets"] == 2)
         fake.delete(KEY)
-        await watched.heard(KEY)
+        await watched.assert_woken(KEY)
 
     assert watched.waits == []
 
 
-class Mute:
-    """A cluster whose watches end without a word."""
-
-    async def list_targets(self, namespace: str | None) -> TargetList:
-        return TargetList({}, "1")
+class Silent(FakeKube):
+    """An API server whose watches end without an event."""
 
     async def watch_targets(self, namespace: str | None, resource_version: str) -> AsyncGenerator[TargetEvent, None]:
         no_events: tuple[TargetEvent, ...] = ()
@@ -294,87 +320,94 @@ class Mute:
             yield event
 
 
-async def test_watches_that_end_without_a_word_are_not_opened_in_a_hot_loop() -> None:
-    async with watching(Mute()) as watched:
+async def test_watches_that_end_without_an_event_are_not_opened_in_a_hot_loop() -> None:
+    async with watching(Silent()) as watched:
         await until(lambda: len(watched.waits) >= 3)
 
     assert watched.waits[:3] == [2, 4, 8]
 
 
-class Broken(Mute):
-    """A cluster whose first watch brings what cannot be read."""
+class Unreadable(FakeKube):
+    """An API server whose first watch brings what cannot be read."""
 
-    def __init__(self) -> None:
-        self.lists = 0
-
-    async def list_targets(self, namespace: str | None) -> TargetList:
-        self.lists += 1
-        return await super().list_targets(namespace)
+    error: BaseException = KeyError("metadata")
 
     async def watch_targets(self, namespace: str | None, resource_version: str) -> AsyncGenerator[TargetEvent, None]:
-        if self.lists == 1:
-            raise KeyError("metadata")
-        yield Bookmark("2")
+        if self.calls["list_targets"] == 1:
+            raise self.error
+        yield Bookmark(resource_version)
         await asyncio.Event().wait()
 
 
-async def test_what_cannot_be_read_is_a_reason_to_list_again_and_no_end(caplog: pytest.LogCaptureFixture) -> None:
-    cluster = Broken()
+@pytest.mark.parametrize("error", [KeyError("metadata"), asyncio.CancelledError()], ids=["error", "cancelled"])
+async def test_after_an_unexpected_exception_the_targets_are_listed_again(
+    error: BaseException, caplog: pytest.LogCaptureFixture
+) -> None:
+    fake = Unreadable()
+    fake.error = error
+    await write(fake)
 
-    async with watching(cluster):
-        await until(lambda: cluster.lists == 2)
+    async with watching(fake) as watched:
+        await until(lambda: fake.calls["list_targets"] == 2)
+        await turns(30)
 
-    assert "the watch of targets broke" in [record.getMessage() for record in caplog.records]
+        assert watched.targets.get(KEY) == await fake.get_target(KEY)
+        assert watched.targets.resource_version(None) is not None
+        assert fake.calls["list_targets"] == 2
+    (record,) = (one for one in caplog.records if one.getMessage() == "secret watch error")
+    assert record.exc_info is None
+    assert vars(record)["where"]
 
 
-async def test_an_outage_is_told_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_interrupted_watch_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     fake = FakeKube()
 
     async with watching(fake) as watched:
-        fake.fail(OUTAGE)
+        fake.fail(UNAVAILABLE)
         await until(lambda: bool(watched.waits))
 
-    assert [record.getMessage() for record in caplog.records] == ["targets are out of sight"]
+        assert [record.getMessage() for record in caplog.records] == ["secret watch interrupted"]
 
 
-async def test_nothing_is_synced_while_a_namespace_cannot_be_listed() -> None:
-    fake = FakeKube()
-    fake.fail(OUTAGE)
-    watched = Watched(fake, "shop")
+async def test_it_has_not_synced_while_a_namespace_cannot_be_listed() -> None:
+    class OneNamespace(FakeKube):
+        async def list_targets(self, namespace: str | None) -> TargetList:
+            if namespace == "blog":
+                raise UNAVAILABLE
+            return await super().list_targets(namespace)
 
-    watched.targets.start()
-    await until(lambda: len(watched.waits) == 3)
+    async with informing(Watched(OneNamespace(), "shop", "blog")) as watched:
+        await until(lambda: len(watched.waits) >= 3)
 
-    assert not watched.targets.synced.is_set()
-    await watched.targets.stop()
+        assert not watched.informer.has_synced.is_set()
 
 
 async def test_each_of_the_namespaces_is_watched_and_no_other() -> None:
     fake = FakeKube()
-    for key in (KEY, ELSEWHERE, ObjectKey("secret", "db")):
+    for key in (KEY, ELSEWHERE, UNWATCHED):
         await write(fake, key)
 
     async with watching(fake, "shop", "blog") as watched:
-        known = [watched.targets.get(key) is not None for key in (KEY, ELSEWHERE, ObjectKey("secret", "db"))]
-        fake.delete(ObjectKey("secret", "db"))
+        known = [watched.targets.get(key) is not None for key in (KEY, ELSEWHERE, UNWATCHED)]
+        fake.delete(UNWATCHED)
         fake.delete(ELSEWHERE)
-        await watched.heard(ELSEWHERE)
+        await watched.assert_woken(ELSEWHERE)
 
     assert known == [True, True, False]
 
 
-async def test_what_is_written_to_a_namespace_that_is_not_watched_is_not_remembered() -> None:
+async def test_a_write_to_a_namespace_that_is_not_watched_is_not_recorded() -> None:
     fake = FakeKube()
     observed = await write(fake, ELSEWHERE)
 
     async with watching(fake, "shop") as watched:
-        watched.targets.remember(ELSEWHERE, observed)
+        watched.targets.record_write(ELSEWHERE, observed)
 
         assert watched.targets.get(ELSEWHERE) is None
 
 
-async def test_nothing_is_followed_after_the_end() -> None:
+async def test_nothing_is_watched_after_the_end() -> None:
     fake = FakeKube()
     await write(fake)
     async with watching(fake) as watched:
@@ -383,23 +416,18 @@ async def test_nothing_is_followed_after_the_end() -> None:
     fake.delete(KEY)
     await turns(30)
 
-    assert watched.news == []
+    assert watched.woken == []
 
 
-class Slow:
-    """A cluster whose listings arrive some time after the moment that they show."""
+class Slow(FakeKube):
+    """An API server whose lists arrive some time after the moment that they show."""
 
-    def __init__(self, fake: FakeKube, delay: int) -> None:
-        self._fake = fake
-        self._delay = delay
+    delay = 0
 
     async def list_targets(self, namespace: str | None) -> TargetList:
-        listing = await self._fake.list_targets(namespace)
-        await turns(self._delay)
-        return listing
-
-    def watch_targets(self, namespace: str | None, resource_version: str) -> AsyncGenerator[TargetEvent, None]:
-        return self._fake.watch_targets(namespace, resource_version)
+        listed = await super().list_targets(namespace)
+        await turns(self.delay)
+        return listed
 
 
 KEYS = st.sampled_from([KEY, OTHER])
@@ -412,10 +440,10 @@ STEPS = st.one_of(
 
 
 def disturb(fake: FakeKube, step: str, key: ObjectKey, number: int) -> None:
-    """Do what others, or the weather, do to a cluster."""
+    """Do what other clients and outages do to a cluster."""
     match step:
         case "outage":
-            fake.fail(OUTAGE)
+            fake.fail(UNAVAILABLE)
         case "recover":
             fake.fail(None)
         case "end":
@@ -438,62 +466,72 @@ def content(observed: Observed | None) -> Observed | None:
     return None if observed is None else replace(observed, resource_version="")
 
 
-class Reconciler:
-    """Stands where the reconciler stands: it knows of each target what it was called for, or has written itself."""
+class Reader:
+    """Reads a target whenever its VaultSecret is woken, and writes targets one at a time."""
 
-    def __init__(self, fake: FakeKube, delay: int) -> None:
-        self.knows: dict[ObjectKey, Observed | None] = {}
-        self.targets = Targets(
-            Slow(fake, delay), namespaces=(), on_change=self.look, jitter=lambda _, high: high, sleep=lambda _: turns(1)
-        )
+    def __init__(self, fake: FakeKube) -> None:
+        self.watched = Watched(fake)
+        self.known: dict[ObjectKey, Observed | None] = {}
         self._fake = fake
         self._writing: asyncio.Task[None] | None = None
 
-    def look(self, key: ObjectKey) -> None:
-        self.knows[key] = self.targets.get(key)
+    def read(self, *keys: ObjectKey) -> None:
+        for key in keys:
+            self.known[key] = self.watched.targets.get(key)
+
+    async def follow(self) -> None:
+        """Read what was woken, at every turn."""
+        while True:
+            names = {name for name, _ in self.watched.woken}
+            self.watched.woken.clear()
+            self.read(*(key for key in (KEY, OTHER) if key.name in names))
+            await turns(1)
 
     async def write(self, key: ObjectKey, value: str, delay: int) -> None:
-        """Write a target, one at a time; the answer takes a while to be taken in."""
+        """Write a target; the response arrives some time later."""
         await self.finish()
         with suppress(SyncError):
             written = await write(self._fake, key, value)
-            self._writing = asyncio.create_task(self._remember(key, written, delay))
+            self._writing = asyncio.create_task(self._record(key, written, delay))
 
     async def finish(self) -> None:
         if self._writing is not None:
             await self._writing
 
-    async def _remember(self, key: ObjectKey, written: Observed, delay: int) -> None:
+    async def _record(self, key: ObjectKey, written: Observed, delay: int) -> None:
         await turns(delay)
-        self.targets.remember(key, written)
-        self.look(key)
+        self.watched.targets.record_write(key, written)
+        self.read(key)
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(steps=st.lists(STEPS, max_size=25), delay=st.integers(0, 8))
-async def test_in_any_weather_all_is_known_in_the_end_and_nothing_that_others_did_goes_unheard(
+async def test_whatever_fails_all_is_known_in_the_end_and_every_change_by_others_wakes_the_vaultsecret(
     steps: list[tuple[str, ObjectKey, int]], delay: int
 ) -> None:
-    fake = FakeKube()
+    fake = Slow()
+    fake.delay = delay
     await write(fake)
-    reconciler = Reconciler(fake, delay)
-    reconciler.targets.start()
-    await reconciler.targets.synced.wait()
-    reconciler.look(KEY)
+    reader = Reader(fake)
+    async with informing(reader.watched):
+        await reader.watched.informer.has_synced.wait()
+        reader.read(KEY)
+        following = asyncio.create_task(reader.follow())
 
-    for number, (step, key, count) in enumerate(steps):
-        if step == "turns":
-            await turns(count)
-        elif step == "write":
-            await reconciler.write(key, f"value-{number}", count)
-        else:
-            disturb(fake, step, key, number)
-    fake.fail(None)
-    await reconciler.finish()
-    await turns(60)
+        for number, (step, key, count) in enumerate(steps):
+            if step == "turns":
+                await turns(count)
+            elif step == "write":
+                await reader.write(key, f"value-{number}", count)
+            else:
+                disturb(fake, step, key, number)
+        fake.fail(None)
+        await reader.finish()
+        await turns(60)
+        following.cancel()
 
-    there = (await fake.list_targets(None)).targets
-    for key in (KEY, OTHER):
-        assert reconciler.targets.get(key) == there.get(key)
-        assert content(reconciler.knows.get(key)) == content(there.get(key))
-    await reconciler.targets.stop()
+        existing = (await FakeKube.list_targets(fake, None)).targets
+        for key in (KEY, OTHER):
+            assert reader.watched.targets.get(key) == existing.get(key)
+            assert content(reader.known.get(key)) == content(existing.get(key))

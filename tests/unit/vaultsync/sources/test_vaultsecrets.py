@@ -1,380 +1,427 @@
-"""What the watch of VaultSecrets says, and what comes of it: who is known, who is queued, which vaults are polled."""
+"""What the watch of VaultSecrets reports, and what follows: what is cached, what is woken, which vaults are polled."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
+import aiohttp
 import kopf
 import pytest
 
+from tests.builders import VAULT
+from tests.harness import MemoryHarness, key_of
 from tests.manifests import as_stored, manifest, spec
-from vaultsync.adapters.kube import Access
-from vaultsync.api import ObjectKey
-from vaultsync.api.v1alpha1 import VaultSecretMeta
-from vaultsync.controller.queue import Concurrency, Priority, WorkQueue
-from vaultsync.policy.requeue import Result
-from vaultsync.sources.poller import Poller
-from vaultsync.sources.pollers import Polls
-from vaultsync.sources.vaultsecrets import VaultSecretEvents, register
-from vaultsync.state.vaultsecrets import VaultSecretCache
+from vaultsync.api import REFRESH_ANNOTATION, RELEASE_ANNOTATION
+from vaultsync.api.v1alpha1 import VaultSecret
+from vaultsync.controller.queue import Priority
+from vaultsync.sources.vaultsecrets import VaultSecretSource, register
+from vaultsync.state.vaultsecrets import UnreadableVaultSecret
 
-SHOP = "https://shop.vault.azure.net"
 OTHER = "https://other.vault.azure.net"
-ACCESS = Access(
-    server="https://10.0.0.1",
-    verify=True,
-    ca_file="ca.crt",
-    certificate_file="client.crt",
-    key_file="client.key",
-    proxy="http://proxy:3128",
-    token="token",
-)
+SERVER = "https://cluster.example"
 Body = dict[str, Any]
+Woken = list[tuple[str, Priority]]
 
 
-def body(name: str = "db", *, resource_version: int = 7, generation: int = 1, uid: str = "", **changes: object) -> Body:
-    """A VaultSecret as the watch brings it; `changes` are to its spec."""
+def body(
+    name: str = "db",
+    *,
+    resource_version: int = 7,
+    generation: int = 1,
+    uid: str = "",
+    annotations: dict[str, str] | None = None,
+    **changes: object,
+) -> Body:
+    """Return a VaultSecret as the watch reports it; `changes` are to its spec."""
     written = manifest(spec(**changes), name=name)
     stored = {"resourceVersion": str(resource_version), "generation": generation, "uid": uid or f"uid-{name}"}
-    return as_stored({**written, "metadata": written["metadata"] | stored})
+    return as_stored({**written, "metadata": written["metadata"] | stored | {"annotations": annotations or {}}})
 
 
-def key(name: str = "db") -> ObjectKey:
-    return ObjectKey("shop", name)
-
-
-class Watched(WorkQueue):
-    """A queue that is closed, and tells what was added and forgotten."""
-
-    def __init__(self) -> None:
-        async def work(_: ObjectKey, __: int) -> Result:
-            raise AssertionError
-
-        super().__init__(
-            work, partition_of=lambda _: "", width=Concurrency(1, 1), clock=lambda: 0.0, waited=lambda _: None
-        )
-        self.added: list[tuple[str, Priority]] = []
-
-    def add(self, key: ObjectKey, priority: Priority) -> None:
-        self.added.append((key.name, priority))
-        super().add(key, priority)
-
-
-class Scene:
-    """The events' taker, and what came of them since the last look."""
-
-    def __init__(self) -> None:
-        self.vaultsecrets = VaultSecretCache()
-        self.queue = Watched()
-        self.hurried: list[str] = []
-        self.refused: list[tuple[ObjectKey, str]] = []
-        self.doubts = 0
-        self.polls = Polls(self.poller, self.vaultsecrets, may_ask=lambda _: True)
-        self.events = VaultSecretEvents(self.vaultsecrets, self.queue, self.polls, self.refuse, self.doubt)
-
-    def poller(self, vault_url: str) -> Poller:
-        return SilentPoller(vault_url, self.hurried)
-
-    async def refuse(self, head: VaultSecretMeta, why: str) -> None:
-        self.refused.append((head.key, why))
-
-    def doubt(self) -> None:
-        self.doubts += 1
-
-    def news(self) -> list[tuple[str, Priority]]:
-        """Who was queued since the last look."""
-        added, self.queue.added = self.queue.added, []
-        return sorted(added)
-
-
-class SilentPoller(Poller):
-    """A poller that asks nothing; it notes when it is hurried."""
-
-    def __init__(self, vault_url: str, hurried: list[str]) -> None:
-        self._url = vault_url
-        self._hurried = hurried
-
-    def hurry(self, *, now: bool = False) -> None:
-        self._hurried.append(self._url)
-
-    async def run(self) -> None:
-        """Do nothing."""
+def terminating(reported: Body) -> Body:
+    """Return the same while it is being deleted."""
+    return {**reported, "metadata": reported["metadata"] | {"deletionTimestamp": "2026-03-01T12:30:00Z"}}
 
 
 @pytest.fixture
-async def scene() -> AsyncIterator[Scene]:
-    scene = Scene()
-    yield scene
-    await scene.polls.stop()
+def source(harness: MemoryHarness) -> VaultSecretSource:
+    return harness.controller.source
 
 
-async def test_a_new_vaultsecret_is_known_queued_first_and_its_vault_polled_soon(scene: Scene) -> None:
-    await scene.events.changed(body())
-
-    known = scene.vaultsecrets.get(key())
-    assert known is not None
-    assert known.spec.vault_url == SHOP
-    assert scene.news() == [("db", Priority.URGENT)]
-    assert scene.hurried == [SHOP]
+def cached(harness: MemoryHarness, name: str = "db") -> VaultSecret:
+    found = harness.state.vaultsecrets.get(key_of(name))
+    assert found is not None
+    return found
 
 
-async def test_one_that_was_served_before_a_restart_stands_back(scene: Scene) -> None:
-    await scene.events.listed({**body("served", generation=3), "status": {"observedGeneration": 3}})
-    await scene.events.listed({**body("edited", generation=4), "status": {"observedGeneration": 3}})
-
-    assert scene.news() == [("edited", Priority.URGENT), ("served", Priority.ROUTINE)]
-    assert scene.doubts == 0
-
-
-async def test_a_changed_spec_is_queued(scene: Scene) -> None:
-    await scene.events.changed(body())
-    scene.news()
-
-    await scene.events.changed(body(resource_version=8, generation=2, refreshInterval="10s"))
-
-    assert scene.news() == [("db", Priority.URGENT)]
-    assert scene.hurried == [SHOP, SHOP]
+def take(woken: Woken) -> Woken:
+    """Return what was woken since the last time."""
+    taken = sorted(woken)
+    woken.clear()
+    return taken
 
 
-async def test_a_changed_status_is_remembered_and_nobody_is_queued(scene: Scene) -> None:
-    await scene.events.changed(body())
-    scene.news()
-
-    await scene.events.changed({**body(resource_version=8), "status": {"observedGeneration": 1}})
-
-    known = scene.vaultsecrets.get(key())
-    assert known is not None
-    assert known.status.observed_generation == 1
-    assert scene.news() == []
+def rescheduled(harness: MemoryHarness, vault_url: str = VAULT) -> bool:
+    """Return whether a vault's poller was rescheduled since the last time."""
+    changed = harness.state.vaults.requests(vault_url).changed
+    was_set = changed.is_set()
+    changed.clear()
+    return was_set
 
 
-async def test_what_was_overtaken_by_later_news_is_no_news(scene: Scene) -> None:
-    await scene.events.changed(body(resource_version=10, generation=2))
-    scene.news()
+async def test_a_new_vaultsecret_is_cached_and_woken_first_and_its_poller_rescheduled(
+    harness: MemoryHarness, source: VaultSecretSource, woken: Woken
+) -> None:
+    source.handle_changed(body())
 
-    await scene.events.changed(body(resource_version=9, generation=1))
-
-    known = scene.vaultsecrets.get(key())
-    assert known is not None
-    assert known.metadata.generation == 2
-    assert scene.news() == []
+    assert cached(harness).spec.vault_url == VAULT
+    assert woken == [("db", Priority.URGENT)]
+    assert rescheduled(harness)
 
 
-async def test_resource_versions_are_numbers_not_texts(scene: Scene) -> None:
-    await scene.events.changed(body(resource_version=9))
-    scene.news()
+async def test_one_that_was_synced_before_a_restart_has_low_priority(
+    harness: MemoryHarness, source: VaultSecretSource, woken: Woken
+) -> None:
+    source.handle_listed({**body("synced", generation=3), "status": {"observedGeneration": 3}})
+    source.handle_listed({**body("edited", generation=4), "status": {"observedGeneration": 3}})
 
-    await scene.events.changed(body(resource_version=10, generation=2))
-
-    assert scene.news() == [("db", Priority.URGENT)]
-
-
-async def test_one_that_was_made_anew_under_the_same_name_is_queued(scene: Scene) -> None:
-    await scene.events.changed(body(uid="first"))
-    scene.news()
-
-    await scene.events.changed(body(uid="second", resource_version=8))
-    scene.events.gone(key(), "first")
-
-    known = scene.vaultsecrets.get(key())
-    assert known is not None
-    assert known.metadata.uid == "second"
-    assert scene.news() == [("db", Priority.URGENT)]
+    assert take(woken) == [("edited", Priority.URGENT), ("synced", Priority.ROUTINE)]
+    assert not harness.resync_requested
 
 
-async def test_one_that_is_gone_is_forgotten_with_its_place_in_the_queue_and_its_vault(scene: Scene) -> None:
-    await scene.events.changed(body())
+async def test_a_changed_spec_is_woken(harness: MemoryHarness, source: VaultSecretSource, woken: Woken) -> None:
+    source.handle_changed(body())
+    take(woken)
+    rescheduled(harness)
 
-    scene.events.gone(key(), "uid-db")
+    source.handle_changed(body(resource_version=8, generation=2, refreshInterval="10s"))
 
-    assert scene.vaultsecrets.get(key()) is None
-    assert scene.queue.depth == 0
-    assert scene.polls.view(SHOP).secrets == {}
-    scene.hurried.clear()
-    scene.polls.hurry(SHOP)
-    assert scene.hurried == []
+    assert take(woken) == [("db", Priority.URGENT)]
+    assert rescheduled(harness)
 
 
-async def test_one_that_is_being_deleted_counts_as_gone(scene: Scene) -> None:
-    await scene.events.changed(body())
-    going = body(resource_version=8)
-    going["metadata"]["deletionTimestamp"] = "2026-03-01T12:30:00Z"
+@pytest.mark.parametrize("annotation", [REFRESH_ANNOTATION, RELEASE_ANNOTATION])
+async def test_an_annotation_by_which_a_user_requests_something_is_woken(
+    source: VaultSecretSource, woken: Woken, annotation: str
+) -> None:
+    source.handle_changed(body())
+    take(woken)
 
-    await scene.events.changed(going)
-    await scene.events.listed(going)
+    source.handle_changed(body(resource_version=8, annotations={annotation: "now"}))
+    assert take(woken) == [("db", Priority.URGENT)]
+    source.handle_changed(body(resource_version=9, annotations={annotation: "now", "note": "x"}))
 
-    assert scene.vaultsecrets.get(key()) is None
-    assert scene.queue.depth == 0
-
-
-async def test_the_deletion_of_somebody_unknown_is_nothing(scene: Scene) -> None:
-    scene.events.gone(key("nobody"), "uid")
-
-    assert scene.news() == []
+    assert take(woken) == []
 
 
-async def test_whoever_wants_the_target_of_one_that_is_gone_gets_their_turn(scene: Scene) -> None:
-    await scene.events.changed(body())
-    await scene.events.changed(body("rival", target={"name": "db"}))
-    scene.news()
+async def test_a_changed_status_is_cached_and_wakes_nothing(
+    harness: MemoryHarness, source: VaultSecretSource, woken: Woken
+) -> None:
+    source.handle_changed(body())
+    take(woken)
 
-    scene.events.gone(key(), "uid-db")
+    source.handle_changed({**body(resource_version=8), "status": {"observedGeneration": 1}})
 
-    assert scene.news() == [("rival", Priority.URGENT)]
-
-
-async def test_whoever_wants_the_old_or_the_new_target_of_one_that_moves_gets_their_turn(scene: Scene) -> None:
-    await scene.events.changed(body())
-    await scene.events.changed(body("heir", target={"name": "db"}))
-    await scene.events.changed(body("invaded", target={"name": "theirs"}))
-    await scene.events.changed(body("bystander"))
-    scene.news()
-
-    await scene.events.changed(body(resource_version=8, generation=2, target={"name": "theirs"}))
-
-    assert {name for name, _ in scene.news()} == {"db", "heir", "invaded"}
+    assert cached(harness).status.observed_generation == 1
+    assert take(woken) == []
 
 
-async def test_one_that_asks_another_vault_has_that_polled_and_the_old_one_no_more(scene: Scene) -> None:
-    await scene.events.changed(body())
+async def test_an_older_object_is_ignored(harness: MemoryHarness, source: VaultSecretSource, woken: Woken) -> None:
+    source.handle_changed(body(resource_version=10, generation=2))
+    take(woken)
 
-    await scene.events.changed(body(resource_version=8, generation=2, vaultUrl=OTHER))
+    source.handle_changed(body(resource_version=9, generation=1))
 
-    assert set(scene.vaultsecrets.vaults()) == {OTHER}
-    scene.hurried.clear()
-    for vault_url in (SHOP, OTHER):
-        scene.polls.hurry(vault_url)
-    assert scene.hurried == [OTHER]
+    assert cached(harness).metadata.generation == 2
+    assert take(woken) == []
 
 
-async def test_one_that_cannot_be_read_is_refused_and_no_longer_served(scene: Scene) -> None:
-    await scene.events.changed(body())
+async def test_resource_versions_are_compared_as_numbers(source: VaultSecretSource, woken: Woken) -> None:
+    source.handle_changed(body(resource_version=9))
+    take(woken)
 
-    await scene.events.changed(body(resource_version=8, generation=2, vaultUrl="http://MARKED"))
+    source.handle_changed(body(resource_version=10, generation=2))
 
-    ((refused, why),) = scene.refused
-    assert refused == key()
-    assert why.startswith("spec.vaultUrl: ")
-    assert "MARKED" not in why
-    assert scene.vaultsecrets.get(key()) is None
-    assert scene.queue.depth == 0
+    assert take(woken) == [("db", Priority.URGENT)]
 
 
-async def test_a_listing_that_brings_what_is_known_raises_doubt_about_the_rest(scene: Scene) -> None:
-    await scene.events.listed(body())
-    assert scene.doubts == 0
+async def test_one_that_was_created_again_under_the_same_name_is_woken_and_not_forgotten_with_the_first(
+    harness: MemoryHarness, source: VaultSecretSource, woken: Woken
+) -> None:
+    source.handle_changed(body(uid="first"))
+    take(woken)
 
-    await scene.events.listed(body())
+    source.handle_changed(body(uid="second", resource_version=8))
+    source.forget(key_of("db"), "first")
+    source.handle_deleted(body(uid="first"))
 
-    assert scene.doubts == 1
+    assert cached(harness).metadata.uid == "second"
+    assert take(woken) == [("db", Priority.URGENT)]
+
+
+async def test_one_that_was_deleted_is_forgotten_with_its_place_in_the_queue(
+    harness: MemoryHarness, source: VaultSecretSource
+) -> None:
+    source.handle_changed(body())
+    assert harness.controller.queue.depth == 1
+
+    source.handle_deleted(body())
+
+    assert harness.state.vaultsecrets.get(key_of("db")) is None
+    assert harness.controller.queue.depth == 0
+    assert harness.state.vaultsecrets.vaults() == set()
+
+
+async def test_one_that_is_being_deleted_is_forgotten(harness: MemoryHarness, source: VaultSecretSource) -> None:
+    source.handle_changed(body())
+
+    source.handle_changed(terminating(body(resource_version=8)))
+    source.handle_listed(terminating(body(resource_version=8)))
+
+    assert harness.state.vaultsecrets.find(key_of("db")) is None
+    assert harness.controller.queue.depth == 0
+
+
+async def test_the_deletion_of_an_unknown_vaultsecret_changes_nothing(source: VaultSecretSource, woken: Woken) -> None:
+    source.forget(key_of("unknown"), "uid")
+    source.handle_deleted(body("unknown"))
+
+    assert take(woken) == []
+
+
+async def test_vaultsecrets_that_want_the_target_of_a_deleted_one_are_woken(
+    source: VaultSecretSource, woken: Woken
+) -> None:
+    source.handle_changed(body())
+    source.handle_changed(body("competing", target={"name": "db"}))
+    take(woken)
+
+    source.handle_deleted(body())
+
+    assert take(woken) == [("competing", Priority.URGENT)]
+
+
+async def test_vaultsecrets_that_want_the_old_or_the_new_target_of_one_that_moves_are_woken(
+    source: VaultSecretSource, woken: Woken
+) -> None:
+    source.handle_changed(body())
+    source.handle_changed(body("wants-the-old", target={"name": "db"}))
+    source.handle_changed(body("wants-the-new", target={"name": "new"}))
+    source.handle_changed(body("bystander"))
+    take(woken)
+
+    source.handle_changed(body(resource_version=8, generation=2, target={"name": "new"}))
+
+    assert {name for name, _ in take(woken)} == {"db", "wants-the-old", "wants-the-new"}
+
+
+async def test_one_that_asks_another_vault_has_that_polled_and_the_old_one_no_more(
+    harness: MemoryHarness, source: VaultSecretSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def close_vault(_: str) -> None:
+        """The vaults are closed in the tests of pollers."""
+
+    monkeypatch.setattr(harness.vaults, "close_vault", close_vault)
+    harness.run_beside(harness.controller.pollers.run())
+    source.handle_changed(body())
+    await harness.settle()
+    assert harness.traced.polled == [VAULT]
+
+    source.handle_changed(body(resource_version=8, generation=2, vaultUrl=OTHER))
+    await harness.settle()
+
+    assert harness.traced.polled == [VAULT, OTHER]
+    assert (harness.state.vaults.view(VAULT).polls, harness.state.vaults.view(OTHER).polls) == (0, 1)
+
+
+# those whose spec is not accepted
+
+
+def unreadable(**metadata: Any) -> Body:  # noqa: ANN401  they are passed on
+    """Return one that was admitted by another version of the schema."""
+    return body(vaultUrl="http://MARKED", **metadata)
+
+
+async def test_one_whose_spec_is_not_accepted_is_woken_to_report_that_and_not_synced_any_more(
+    harness: MemoryHarness, source: VaultSecretSource, woken: Woken
+) -> None:
+    source.handle_changed(body())
+    take(woken)
+
+    source.handle_changed(unreadable(resource_version=8, generation=2))
+
+    found = harness.state.vaultsecrets.find(key_of("db"))
+    assert isinstance(found, UnreadableVaultSecret)
+    assert found.error.startswith("spec.vaultUrl: ")
+    assert "MARKED" not in found.error
+    assert harness.state.vaultsecrets.vaults() == set()
+    assert take(woken) == [("db", Priority.URGENT)]
+
+
+async def test_one_whose_spec_is_accepted_again_is_synced_again(
+    harness: MemoryHarness, source: VaultSecretSource, woken: Woken
+) -> None:
+    source.handle_changed(unreadable())
+    take(woken)
+
+    source.handle_changed(body(resource_version=8, generation=2))
+
+    assert cached(harness).metadata.generation == 2
+    assert harness.state.vaultsecrets.unreadable(key_of("db")) is None
+    assert take(woken) == [("db", Priority.URGENT)]
+
+
+@pytest.mark.parametrize("deletion", ["deleted", "terminating", "missed"])
+async def test_one_whose_spec_is_not_accepted_is_forgotten_when_it_is_deleted(
+    harness: MemoryHarness, source: VaultSecretSource, deletion: str
+) -> None:
+    source.handle_changed(unreadable())
+    later = unreadable(resource_version=8)
+
+    match deletion:
+        case "deleted":
+            source.handle_deleted(later)
+        case "terminating":
+            source.handle_changed(terminating(later))
+        case "missed":
+            harness.kube.resource_version = 9
+            await harness.controller.resync.resync()
+
+    assert harness.state.vaultsecrets.find(key_of("db")) is None
+    assert harness.controller.queue.depth == 0
+
+
+# when a resync is requested
+
+
+async def test_a_list_that_brings_what_is_cached_requests_a_resync(
+    harness: MemoryHarness, source: VaultSecretSource
+) -> None:
+    source.handle_listed(body())
+    source.handle_listed(unreadable(name="unreadable"))
+    assert not harness.resync_requested
+
+    source.handle_listed(body())
+
+    assert harness.resync_requested
+
+
+async def test_a_list_that_brings_an_unreadable_one_again_requests_a_resync_too(
+    harness: MemoryHarness, source: VaultSecretSource
+) -> None:
+    source.handle_listed(unreadable())
+    source.handle_listed(unreadable())
+
+    assert harness.resync_requested
 
 
 @pytest.mark.parametrize(
-    ("deleted", "doubts"),
-    [(body(onDelete="Retain"), 1), (body(onDelete="Delete"), 0), (body(), 0)],
-    ids=["it leaves its target", "it takes its target along", "it does so by default"],
+    ("deleted", "requested"),
+    [(body(onDelete="Retain"), True), (body(onDelete="Delete"), False), (body(), False)],
+    ids=["it leaves its target behind", "its target is deleted with it", "so by default"],
 )
-async def test_a_deletion_that_leaves_a_target_behind_raises_doubt(scene: Scene, deleted: Body, doubts: int) -> None:
-    await scene.events.changed(deleted)
+async def test_a_deletion_that_leaves_a_target_behind_requests_a_resync(
+    harness: MemoryHarness, source: VaultSecretSource, deleted: Body, requested: bool
+) -> None:
+    source.handle_changed(deleted)
 
-    scene.events.deleted(deleted)
+    source.handle_deleted(deleted)
 
-    assert (scene.vaultsecrets.get(key()), scene.doubts) == (None, doubts)
-
-
-async def test_one_that_was_being_deleted_raises_doubt_when_it_is_gone(scene: Scene) -> None:
-    going = body(onDelete="Retain", resource_version=8)
-    going["metadata"]["deletionTimestamp"] = "2026-03-01T12:30:00Z"
-    await scene.events.changed(body(onDelete="Retain"))
-    await scene.events.changed(going)
-    assert scene.doubts == 0
-
-    scene.events.deleted(going)
-
-    assert scene.doubts == 1
+    assert harness.state.vaultsecrets.get(key_of("db")) is None
+    assert harness.resync_requested is requested
 
 
-# what is hung into kopf
+async def test_one_that_was_being_deleted_requests_a_resync_once_it_is_deleted(
+    harness: MemoryHarness, source: VaultSecretSource
+) -> None:
+    source.handle_changed(body(onDelete="Retain"))
+    source.handle_changed(terminating(body(onDelete="Retain", resource_version=8)))
+    assert not harness.resync_requested
+
+    source.handle_deleted(terminating(body(onDelete="Retain", resource_version=8)))
+
+    assert harness.resync_requested
 
 
-class Hung:
-    """A registry with our handlers, and what they called."""
+# what is registered with kopf
 
-    def __init__(self, scene: Scene) -> None:
+
+class Registered:
+    """A registry of kopf with our handlers."""
+
+    def __init__(self, source: VaultSecretSource) -> None:
         self.registry = kopf.OperatorRegistry()
-        self.calls: list[str] = []
-        register(self.registry, scene.events, access=self.access, start=self.start, stop=self.stop)
+        self.stops = 0
+        register(self.registry, source, server=SERVER, open_session=self.open_session, stop=self.stop)
 
-    async def access(self) -> Access:
-        return ACCESS
-
-    async def start(self) -> None:
-        self.calls.append("start")
+    async def open_session(self) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(headers={"Authorization": "Bearer token"})
 
     async def stop(self) -> None:
-        self.calls.append("stop")
+        self.stops += 1
 
     @property
     def activities(self) -> dict[str, Any]:
         handlers = self.registry._activities.get_all_handlers()
         return {str(one.activity and one.activity.value): one.fn for one in handlers}
 
-    async def tell(self, kind: str | None, told: Body) -> None:
+    async def report(self, kind: str | None, reported: Body) -> None:
         (handler,) = self.registry._watching.get_all_handlers()
         call: Any = handler.fn  # kopf's type asks for all that kopf gives; ours takes what it needs
-        await call(type=kind, body=told)
+        await call(type=kind, body=reported)
 
 
 @pytest.fixture
-def hung(scene: Scene) -> Hung:
-    return Hung(scene)
+def registered(source: VaultSecretSource) -> Registered:
+    return Registered(source)
 
 
-def test_nothing_is_hung_into_kopf_that_writes_to_objects(hung: Hung) -> None:
-    registry = hung.registry
+async def test_no_handler_is_registered_by_which_kopf_writes_to_objects(registered: Registered) -> None:
+    registry = registered.registry
 
     assert len(registry._watching.get_all_handlers()) == 1
     writers: list[Any] = [registry._changing, registry._spawning, registry._indexing, registry._webhooks]
     assert [len(handlers.get_all_handlers()) for handlers in writers] == [0, 0, 0, 0]
 
 
-async def test_kopf_posts_no_events_of_its_own_and_starts_us_before_it_watches(hung: Hung) -> None:
+async def test_kopf_posts_no_events_of_its_own_and_stops_us_before_it_waits_for_tasks(registered: Registered) -> None:
     settings = kopf.OperatorSettings()
-    calls = hung.activities
 
-    await calls["startup"](settings=settings)
-    assert hung.calls == ["start"]
-    await calls["cleanup"]()
+    await registered.activities["startup"](settings=settings)
+    await registered.activities["cleanup"]()
 
-    assert hung.calls == ["start", "stop"]
+    assert registered.stops == 1
     assert not settings.posting.enabled
     assert settings.scanning.disabled
 
 
-async def test_kopf_goes_to_the_cluster_that_we_go_to_as_the_same_user(hung: Hung) -> None:
-    info = await hung.activities["authentication"]()
+async def test_kopf_calls_our_cluster_with_our_session(registered: Registered) -> None:
+    info = await registered.activities["authentication"]()
 
-    assert (info.server, info.insecure, info.proxy_url) == (ACCESS.server, False, ACCESS.proxy)
-    assert (info.ca_path, info.certificate_path, info.private_key_path) == ("ca.crt", "client.crt", "client.key")
-    assert info.as_http_headers() == {"Authorization": "Bearer token"}
+    async with info.aiohttp_session as session:
+        assert (info.server, session.headers["Authorization"]) == (SERVER, "Bearer token")
 
 
 @pytest.mark.parametrize("kind", [None, "ADDED", "MODIFIED"])
-async def test_whatever_the_watch_brings_is_taken_in(scene: Scene, hung: Hung, kind: str | None) -> None:
-    await hung.tell(kind, body())
+async def test_every_event_of_the_watch_is_handled(
+    harness: MemoryHarness, registered: Registered, kind: str | None
+) -> None:
+    await registered.report(kind, body())
 
-    assert scene.vaultsecrets.get(key()) is not None
-
-
-async def test_a_deletion_is_taken_in_with_what_it_leaves_behind(scene: Scene, hung: Hung) -> None:
-    await hung.tell("ADDED", body(onDelete="Retain"))
-
-    await hung.tell("DELETED", body(onDelete="Retain"))
-
-    assert (scene.vaultsecrets.get(key()), scene.doubts) == (None, 1)
+    assert cached(harness).metadata.generation == 1
 
 
-async def test_a_second_listing_raises_doubt(scene: Scene, hung: Hung) -> None:
-    await hung.tell(None, body())
-    await hung.tell(None, body())
+async def test_a_deletion_event_is_handled_with_what_it_leaves_behind(
+    harness: MemoryHarness, registered: Registered
+) -> None:
+    await registered.report("ADDED", body(onDelete="Retain"))
 
-    assert scene.doubts == 1
+    await registered.report("DELETED", body(onDelete="Retain"))
+
+    assert harness.state.vaultsecrets.get(key_of("db")) is None
+    assert harness.resync_requested
+
+
+async def test_a_second_list_of_kopf_requests_a_resync(harness: MemoryHarness, registered: Registered) -> None:
+    await registered.report(None, body())
+    await registered.report(None, body())
+
+    assert harness.resync_requested

@@ -1,4 +1,4 @@
-"""The annotation on a target: what it remembers, what it must never hold, and that a spoiled one is no annotation."""
+"""The annotation on a target: what it holds, what it never holds, older formats, and damaged annotations."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from tests.builders import FIRST, READ_AT, SECOND, START, VAULT, a_state, a_vault_secret, an_entry
 from vaultsync.api.v1alpha1 import Encoding, OnDelete, VaultSecret
+from vaultsync.bounded_json import MAX_DEPTH
 from vaultsync.state.applied import (
+    MAX_ANNOTATIONS,
     Applied,
     applied_keys,
     content_fingerprint,
@@ -38,7 +40,7 @@ STATES = st.builds(
 
 
 @given(states=st.lists(STATES).map(tuple))
-def test_what_was_written_is_read_back(states: tuple[SecretState, ...]) -> None:
+def test_an_annotation_parses_to_what_was_written(states: tuple[SecretState, ...]) -> None:
     vault_secret = a_vault_secret()
 
     assert from_annotation(to_annotation(vault_secret, states)) == Applied(
@@ -46,15 +48,16 @@ def test_what_was_written_is_read_back(states: tuple[SecretState, ...]) -> None:
     )
 
 
-def test_equal_states_are_equal_texts() -> None:
+def test_equal_states_give_equal_texts() -> None:
     first, second = (to_annotation(a_vault_secret(), [a_state(), a_state("user")]) for _ in range(2))
 
     assert first == second
 
 
-def test_the_annotation_holds_names_versions_and_dates_and_nothing_else() -> None:
+def test_the_annotation_has_names_versions_and_dates_and_nothing_else() -> None:
     document = json.loads(to_annotation(a_vault_secret(), [a_state()]))
 
+    assert list(document) == ["spec", "specContent", "vault", "secrets"]
     assert document["secrets"] == [
         {
             "name": "db-password",
@@ -66,13 +69,13 @@ def test_the_annotation_holds_names_versions_and_dates_and_nothing_else() -> Non
     ]
 
 
-def test_secrets_are_found_by_what_was_asked_for_in_any_letters() -> None:
+def test_secrets_are_found_by_reference_regardless_of_case() -> None:
     applied = Applied("spec", (a_state(), a_state("user", source="DB-User", version=SECOND)))
 
     assert applied.by_ref[SecretRef("db-user")].version == SECOND
 
 
-def test_the_keys_of_a_target_are_what_secrets_fill_and_its_templates() -> None:
+def test_the_keys_of_a_target_are_those_of_secrets_and_templates() -> None:
     vault_secret = a_vault_secret(target={"template": {"DSN": "{{ password }}"}})
     absent = a_state("token", source="api-token", version=None)
 
@@ -83,8 +86,8 @@ def test_the_keys_of_a_target_are_what_secrets_fill_and_its_templates() -> None:
     "text",
     [
         pytest.param(None, id="none"),
-        pytest.param("", id="nothing in it"),
-        pytest.param("yes", id="no JSON"),
+        pytest.param("", id="empty"),
+        pytest.param("yes", id="not JSON"),
         pytest.param("[]", id="a list"),
         pytest.param("{}", id="an empty object"),
         pytest.param('{"spec":"a"}', id="no secrets"),
@@ -92,18 +95,20 @@ def test_the_keys_of_a_target_are_what_secrets_fill_and_its_templates() -> None:
         pytest.param('{"spec":"a","secrets":[1]}', id="a secret that is a number"),
         pytest.param('{"spec":"a","secrets":["key"]}', id="a secret that is a text"),
         pytest.param('{"spec":"a","secrets":[{"name":"a"}]}', id="a secret without a version"),
-        pytest.param("[" * 100_000, id="lists nested without end"),
+        pytest.param("[" * 100_000, id="lists without an end"),
+        pytest.param('{"spec":' + "[" * MAX_DEPTH + "]" * MAX_DEPTH + ',"secrets":[]}', id="one level too deep"),
         pytest.param('{"spec":' + "[" * 5000 + "]" * 5000 + ',"secrets":[]}', id="a spec nested too deep"),
-        pytest.param("1" * 5000, id="a number without end"),
+        pytest.param('{"spec":"a","secrets":[]}' + " " * MAX_ANNOTATIONS, id="longer than Kubernetes allows"),
+        pytest.param("1" * 5000, id="a very long number"),
     ],
 )
-def test_a_spoiled_annotation_is_none(text: str | None) -> None:
+def test_a_damaged_annotation_is_none(text: str | None) -> None:
     assert from_annotation(text) is None
 
 
 @pytest.mark.parametrize("field", ["updated", "expires", "readAt"])
 @pytest.mark.parametrize("moment", ['"soon"', "1e300", "-1e300", "NaN", "Infinity", "[]", "{}", "99999999999999"])
-def test_a_date_that_is_none_spoils_the_annotation(field: str, moment: str) -> None:
+def test_an_annotation_with_an_invalid_date_is_none(field: str, moment: str) -> None:
     document = json.loads(to_annotation(a_vault_secret(), [a_state()]))
     document["secrets"][0][field] = "HERE"
 
@@ -124,14 +129,14 @@ NAMES = ("name", "pin", "previous", "version", "updated", "expires", "readAt", "
         {"spec": JSON, "secrets": JSON | st.lists(st.fixed_dictionaries(dict.fromkeys(NAMES, JSON)), max_size=2)}
     )
 )
-def test_any_json_is_an_annotation_of_ours_or_none(document: object) -> None:
+def test_any_json_is_an_annotation_or_none(document: object) -> None:
     applied = from_annotation(json.dumps(document))
 
     assert applied is None or all(entry.read_at.tzinfo is UTC for entry in applied.secrets)
 
 
 @given(text=st.text())
-def test_any_text_is_an_annotation_of_ours_or_none(text: str) -> None:
+def test_any_text_is_an_annotation_or_none(text: str) -> None:
     applied = from_annotation(text)
 
     assert applied is None or isinstance(applied, Applied)
@@ -148,7 +153,7 @@ def test_any_text_is_an_annotation_of_ours_or_none(text: str) -> None:
         pytest.param(a_vault_secret(an_entry(optional=True)), id="an optional entry"),
         pytest.param(a_vault_secret(an_entry(), an_entry(key="token")), id="one more entry"),
         pytest.param(a_vault_secret(an_entry(property="a.b")), id="a property"),
-        pytest.param(a_vault_secret(an_entry(previous_key="old")), id="a version before"),
+        pytest.param(a_vault_secret(an_entry(previous_key="old")), id="the previous version"),
         pytest.param(a_vault_secret(data_from=[{"object": "app"}]), id="an object"),
         pytest.param(a_vault_secret(target={"template": {"a": "b"}}), id="a template"),
         pytest.param(a_vault_secret(target={"immutable": True}), id="an immutable target"),
@@ -156,11 +161,11 @@ def test_any_text_is_an_annotation_of_ours_or_none(text: str) -> None:
         pytest.param(a_vault_secret(target={"type": "example.com/x"}), id="another type"),
         pytest.param(a_vault_secret(target={"labels": {"team": "shop"}}), id="a label"),
         pytest.param(a_vault_secret(target={"annotations": {"note": "x"}}), id="an annotation"),
-        pytest.param(a_vault_secret(on_delete=OnDelete.RETAIN), id="another fate"),
+        pytest.param(a_vault_secret(on_delete=OnDelete.RETAIN), id="another deletion policy"),
         pytest.param(a_vault_secret(metadata={"uid": "another"}), id="another VaultSecret of that name"),
     ],
 )
-def test_specs_that_make_different_targets_are_told_apart(other: VaultSecret) -> None:
+def test_specs_that_make_different_targets_have_different_fingerprints(other: VaultSecret) -> None:
     assert fingerprint(other) != fingerprint(a_vault_secret())
 
 
@@ -168,13 +173,13 @@ def test_specs_that_make_different_targets_are_told_apart(other: VaultSecret) ->
     "same",
     [
         pytest.param(a_vault_secret(), id="nothing changed"),
-        pytest.param(a_vault_secret(refresh_interval=timedelta(hours=1)), id="another interval"),
+        pytest.param(a_vault_secret(refresh_interval=timedelta(hours=1)), id="another refresh interval"),
         pytest.param(a_vault_secret(suspend=True), id="suspended"),
         pytest.param(a_vault_secret(metadata={"generation": 5, "labels": {"a": "b"}}), id="another generation"),
-        pytest.param(a_vault_secret(target={"labels": {}}), id="a default that was written out"),
+        pytest.param(a_vault_secret(target={"labels": {}}), id="an explicit default"),
     ],
 )
-def test_how_and_whether_we_look_makes_no_other_target(same: VaultSecret) -> None:
+def test_what_does_not_change_the_target_does_not_change_the_fingerprint(same: VaultSecret) -> None:
     assert fingerprint(same) == fingerprint(a_vault_secret())
 
 
@@ -186,14 +191,64 @@ def test_how_and_whether_we_look_makes_no_other_target(same: VaultSecret) -> Non
         ({"target": {"template": {"DSN": "{{ password }}"}}}, False),
         ({"data_from": [{"object": "app"}]}, False),
     ],
-    ids=["labels", "what becomes of it", "a template", "another source"],
+    ids=["labels", "the deletion policy", "a template", "another source"],
 )
-def test_the_content_is_told_apart_by_what_fills_it(changes: dict[str, Any], same: bool) -> None:
+def test_the_content_fingerprint_changes_with_what_decides_the_data(changes: dict[str, Any], same: bool) -> None:
     assert (content_fingerprint(a_vault_secret(**changes)) == content_fingerprint(a_vault_secret())) is same
     assert fingerprint(a_vault_secret(**changes)) != fingerprint(a_vault_secret())
 
 
-def test_an_annotation_of_an_older_operator_is_read() -> None:
-    text = json.dumps({"spec": "x", "secrets": []})
+OLD_SECRETS = (
+    '"secrets":[{"name":"db-password","version":"0f4a7c9be2d84a6c8c1f7e5d3b2a1908","updated":1772366400,'
+    '"readAt":1772368200,"keys":["password"]},{"name":"db-password","previous":true,'
+    '"version":"5b8e1d2c3f4a4b6d9e0f1a2b3c4d5e6f","updated":1772366400,"expires":1772368200,"readAt":1772368200,'
+    '"keys":["password.old"]},{"name":"api-token","version":null,"readAt":1772368200,"keys":["token"]}]}'
+)
 
-    assert from_annotation(text) == Applied("x", ())
+
+@pytest.mark.parametrize(
+    ("head", "spec_content", "vault"),
+    [
+        pytest.param('{"spec":"67dc68966489a607",', None, None, id="without content and vault"),
+        pytest.param('{"spec":"67dc68966489a607","content":"5be171a1649102b3",', True, None, id="without vault"),
+        pytest.param(
+            '{"spec":"67dc68966489a607","content":"5be171a1649102b3","vault":"https://shop.vault.azure.net",',
+            True,
+            VAULT,
+            id="with content",
+        ),
+        pytest.param(
+            '{"spec":"67dc68966489a607","specContent":"5be171a1649102b3","vault":"https://shop.vault.azure.net",',
+            True,
+            VAULT,
+            id="with specContent",
+        ),
+    ],
+)
+def test_an_upgrade_changes_nothing_for_an_annotation_in_the_format(
+    head: str, spec_content: bool | None, vault: str | None
+) -> None:
+    vault_secret = a_vault_secret(
+        an_entry(previous_key="password.old"),
+        an_entry(key="token", secret_name="api-token", optional=True),
+        target={"template": {"DSN": "{{ password }}"}},
+        on_delete=OnDelete.RETAIN,
+    )
+    states = (
+        a_state(),
+        SecretState(SecretRef("db-password", previous=True), ("password.old",), SECOND, START, READ_AT, READ_AT),
+        a_state("token", source="api-token", version=None, updated=None),
+    )
+
+    applied = from_annotation(head + OLD_SECRETS)
+
+    # Whether to read and write is decided by comparing these with what the spec and the vault give now.
+    assert applied == Applied(
+        fingerprint(vault_secret), states, content_fingerprint(vault_secret) if spec_content else None, vault
+    )
+
+
+def test_spec_content_has_precedence_over_the_old_field() -> None:
+    applied = from_annotation('{"spec":"a","content":"old","specContent":"new","secrets":[]}')
+
+    assert applied == Applied("a", (), "new")

@@ -1,4 +1,4 @@
-"""Reading a target's metadata: whose fields are whose, and that no metadata, however odd, is beyond reading."""
+"""A target from its metadata: who owns which field, and that any metadata can be read."""
 
 import json
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ PASSWORD = Field("data", "password")
 
 
 def metadata(*records: dict[str, Any], **fields: object) -> dict[str, Any]:
-    """A Secret's metadata as the API server tells it, with these records of ownership."""
+    """A Secret's metadata as the API server returns it, with these records of ownership."""
     return {
         "uid": "secret-1",
         "resourceVersion": "9",
@@ -37,7 +37,7 @@ def record(manager: str, operation: str, *keys: str, **areas: object) -> dict[st
     return {"manager": manager, "operation": operation, "fieldsType": "FieldsV1", "fieldsV1": fields}
 
 
-def test_the_object_itself_is_told_by_uid_version_and_age() -> None:
+def test_the_object_has_uid_resource_version_and_creation_time() -> None:
     observed = observed_from(metadata())
 
     assert (observed.uid, observed.resource_version) == ("secret-1", "9")
@@ -49,17 +49,17 @@ def test_the_object_itself_is_told_by_uid_version_and_age() -> None:
     [
         pytest.param({MANAGED_BY_LABEL: "vaultsync", OWNER_UID_LABEL: UID}, True, UID, id="ours"),
         pytest.param({MANAGED_BY_LABEL: "Helm"}, False, None, id="another tool's"),
-        pytest.param({}, False, None, id="nobody's"),
+        pytest.param({}, False, None, id="no label of ours"),
         pytest.param(None, False, None, id="without labels"),
     ],
 )
-def test_labels_tell_whose_it_is(labels: dict[str, str] | None, managed: bool, owner_uid: str | None) -> None:
+def test_labels_name_manager_and_owner(labels: dict[str, str] | None, managed: bool, owner_uid: str | None) -> None:
     observed = observed_from(metadata(labels=labels))
 
     assert (observed.managed, observed.owner_uid) == (managed, owner_uid)
 
 
-def test_owner_references_are_read_as_far_as_people_need_them() -> None:
+def test_owner_references_are_read_by_kind_name_and_uid() -> None:
     reference = {"apiVersion": "vaultsync.dev/v1alpha1", "kind": "VaultSecret", "name": "db", "uid": UID}
 
     assert observed_from(metadata(ownerReferences=[reference])).owners == (Owner("VaultSecret", "db", UID),)
@@ -96,43 +96,41 @@ def test_fields_that_we_applied_are_ours_in_every_area() -> None:
 @pytest.mark.parametrize(
     ("records", "ours", "foreign", "managers"),
     [
-        pytest.param(
-            [record("vaultsync", "Apply", "password")], {PASSWORD}, {}, (), id="nobody else has written to it"
-        ),
+        pytest.param([record("vaultsync", "Apply", "password")], {PASSWORD}, {}, (), id="no other manager"),
         pytest.param(
             [record("vaultsync", "Apply"), record("kubectl-edit", "Update", "password")],
             set(),
             {PASSWORD: "kubectl-edit"},
             ("kubectl-edit",),
-            id="somebody changed a value",
+            id="another manager changed a value",
         ),
         pytest.param(
             [record("vaultsync", "Apply", "password"), record("kubectl-edit", "Update", "extra")],
             {PASSWORD},
             {Field("data", "extra"): "kubectl-edit"},
             ("kubectl-edit",),
-            id="somebody added a key",
+            id="another manager added a key",
         ),
         pytest.param(
             [record("argo", "Apply", "password"), record("vaultsync", "Apply", "password")],
             {PASSWORD},
             {},
             ("argo",),
-            id="somebody owns a key with us",
+            id="another manager owns a key with us",
         ),
         pytest.param(
             [record("vaultsync", "Update", "password")],
             set(),
             {PASSWORD: "vaultsync"},
             ("vaultsync",),
-            id="somebody edits under our name",
+            id="a client updates under our name",
         ),
         pytest.param(
             [record("vaultsync", "Apply", "password"), record("ci", "Update", labels={"f:team": {}})],
             {PASSWORD},
             {},
             ("ci",),
-            id="somebody set a label of theirs",
+            id="another manager added a label",
         ),
         pytest.param(
             [record("a", "Update", "x"), record("a", "Apply", "x"), record("b", "Update", "x")],
@@ -143,7 +141,7 @@ def test_fields_that_we_applied_are_ours_in_every_area() -> None:
         ),
     ],
 )
-def test_ownership_shows_whose_hand_was_where(
+def test_managed_fields_say_who_owns_which_field(
     records: list[dict[str, Any]], ours: set[Field], foreign: dict[Field, str], managers: tuple[str, ...]
 ) -> None:
     observed = observed_from(metadata(*records))
@@ -164,7 +162,7 @@ def test_ownership_shows_whose_hand_was_where(
         ".",
     ],
 )
-def test_an_owner_reference_without_a_plain_uid_is_no_field(reference: str) -> None:
+def test_an_owner_reference_without_a_plain_uid_is_not_a_field(reference: str) -> None:
     ours = record("vaultsync", "Apply", "password", ownerReferences={reference: {}})
 
     assert observed_from(metadata(ours)).ours == {PASSWORD}
@@ -213,9 +211,7 @@ RECORDS = st.fixed_dictionaries(
 
 
 @given(records=st.lists(RECORDS, max_size=4), annotation=st.text() | JSON.map(json.dumps))
-def test_whatever_users_write_into_managed_fields_and_our_annotation_can_be_read(
-    records: list[dict[str, Any]], annotation: str
-) -> None:
+def test_any_managed_fields_and_any_annotation_can_be_read(records: list[dict[str, Any]], annotation: str) -> None:
     observed = observed_from(metadata(*records, annotations={APPLIED_ANNOTATION: annotation}))
 
     assert not observed.foreign.keys() & observed.ours

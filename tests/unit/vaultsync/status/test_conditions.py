@@ -1,4 +1,4 @@
-"""How what is said becomes a condition."""
+"""Conditions from their states."""
 
 from datetime import timedelta
 
@@ -17,7 +17,7 @@ def test_a_condition_is_found_by_its_type() -> None:
     assert condition(a_status(), STALE) is None
 
 
-def test_what_is_said_is_what_the_condition_says() -> None:
+def test_a_condition_has_the_status_reason_and_message_of_its_state() -> None:
     made = next_condition(a_vault_secret(metadata={"generation": 7}), READY, AWAY, now=LATER)
 
     assert made == Condition(
@@ -35,5 +35,5 @@ def test_what_is_said_is_what_the_condition_says() -> None:
     [(VaultSecretStatus(), LATER), (a_status(), LATER), (a_status(reason="AccessDenied"), READ_AT)],
     ids=["the first", "another status", "the same status for another reason"],
 )
-def test_the_transition_is_dated_by_the_status_alone(status: VaultSecretStatus, since: object) -> None:
+def test_only_a_new_status_moves_the_transition_time(status: VaultSecretStatus, since: object) -> None:
     assert next_condition(a_vault_secret(status=status), READY, AWAY, now=LATER).last_transition_time == since

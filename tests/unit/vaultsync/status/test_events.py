@@ -1,4 +1,4 @@
-"""The events that people see: one for each deed and each new failure, none for repetition."""
+"""The events: one for each change and each new failure, none for repetitions."""
 
 from datetime import timedelta
 
@@ -11,23 +11,24 @@ from vaultsync.api.v1alpha1 import VaultSecretStatus
 from vaultsync.errors import Reason
 from vaultsync.status.events import Event, events_for
 from vaultsync.status.next_status import status_after
-from vaultsync.status.outcome import Change, Failed, Outcome, Suspended
+from vaultsync.status.outcome import Change, Failed, Gone, Pruned, Reported, Suspended, Waiting
 
 IN_SYNC = a_synced()
 AWAY = Failed(Reason.VAULT_UNREACHABLE, "No answer.")
 ELSEWHERE = Failed(Reason.VAULT_UNREACHABLE, "No answer for another vault.")
 DENIED = Failed(Reason.ACCESS_DENIED, "No answer.")
+WAITING = Waiting("Waiting for a poll.", after_poll=3)
 
 
-def events_of(*outcomes: Outcome) -> list[list[Event]]:
-    """The events of outcomes that follow one another, each told to the status before the next."""
-    told: list[list[Event]] = []
+def events_of(*outcomes: Reported) -> list[list[Event]]:
+    """The events of consecutive outcomes, each with the status after the previous one."""
+    posted: list[list[Event]] = []
     status = VaultSecretStatus()
     for minute, outcome in enumerate(outcomes):
         now, before = START + minute * timedelta(minutes=1), status
         status = status_after(a_vault_secret(status=before), outcome, now=now, polled_at=None, notice=NOTICE)
-        told.append([*events_for(before, status, outcome)])
-    return told
+        posted.append([*events_for(before, status, outcome)])
+    return posted
 
 
 @pytest.mark.parametrize(
@@ -41,12 +42,15 @@ def events_of(*outcomes: Outcome) -> list[list[Event]]:
         (Change.REMOVED, Event("Warning", "SourceDeleted", "What was done.")),
     ],
 )
-def test_every_deed_is_an_event(change: Change, event: Event) -> None:
-    assert events_of(a_synced(change=change, detail="What was done.")) == [[event]]
+def test_every_change_is_an_event_that_records_an_action(change: Change, event: Event) -> None:
+    posted = events_of(a_synced(change=change, detail="What was done."))
+
+    assert posted == [[event]]
+    assert [one.records_action for one in posted[0]] == [True]
 
 
 @pytest.mark.parametrize(
-    ("outcomes", "told"),
+    ("outcomes", "reasons"),
     [
         ((IN_SYNC, IN_SYNC), [None, None]),
         ((AWAY, AWAY, AWAY), ["VaultUnreachable", None, None]),
@@ -55,6 +59,9 @@ def test_every_deed_is_an_event(change: Change, event: Event) -> None:
         ((AWAY, IN_SYNC, IN_SYNC), ["VaultUnreachable", "Synced", None]),
         ((AWAY, IN_SYNC, AWAY), ["VaultUnreachable", "Synced", "VaultUnreachable"]),
         ((AWAY, a_synced(change=Change.ROTATED, detail="x"), IN_SYNC), ["VaultUnreachable", "Rotated", None]),
+        ((WAITING, WAITING), [None, None]),
+        ((IN_SYNC, WAITING, IN_SYNC), [None, None, None]),
+        ((WAITING, AWAY), [None, "VaultUnreachable"]),
         ((Suspended(), Suspended(), IN_SYNC), ["Suspended", None, None]),
         ((AWAY, Suspended(), AWAY), ["VaultUnreachable", "Suspended", "VaultUnreachable"]),
     ],
@@ -62,17 +69,20 @@ def test_every_deed_is_an_event(change: Change, event: Event) -> None:
         "nothing happens",
         "a failure lasts",
         "the same failure of something else",
-        "failures take turns",
+        "failures alternate",
         "it recovers by itself",
         "it fails again",
-        "it recovers by a deed",
+        "it recovers with a change",
+        "it waits for the first poll",
+        "it waits while it is in sync",
+        "it waits and then fails",
         "it is suspended for a while",
         "it is suspended while it fails",
     ],
 )
-def test_what_is_told_of_a_story(outcomes: tuple[Outcome, ...], told: list[str | None]) -> None:
+def test_the_events_of_consecutive_outcomes(outcomes: tuple[Reported, ...], reasons: list[str | None]) -> None:
     assert [[event.reason for event in events] for events in events_of(*outcomes)] == [
-        [] if reason is None else [reason] for reason in told
+        [] if reason is None else [reason] for reason in reasons
     ]
 
 
@@ -84,11 +94,37 @@ def test_failures_are_warnings_and_the_rest_is_normal() -> None:
     ]
 
 
-@given(outcomes=st.lists(st.sampled_from([IN_SYNC, AWAY, ELSEWHERE, DENIED, Suspended()]), max_size=8))
-def test_without_a_deed_an_outcome_that_repeats_the_one_before_is_no_event(outcomes: list[Outcome]) -> None:
-    told = events_of(*outcomes)
+@given(outcomes=st.lists(st.sampled_from([IN_SYNC, AWAY, ELSEWHERE, DENIED, Suspended(), WAITING]), max_size=8))
+def test_a_repeated_outcome_without_a_change_is_not_an_event(outcomes: list[Reported]) -> None:
+    posted = events_of(*outcomes)
 
     repeated = [
-        event for before, after, event in zip(outcomes, outcomes[1:], told[1:], strict=False) if before == after
+        event for before, after, event in zip(outcomes, outcomes[1:], posted[1:], strict=False) if before == after
     ]
     assert repeated == [[]] * len(repeated)
+
+
+def test_a_write_that_keeps_keys_for_their_grace_period_is_an_event_beside_the_failure() -> None:
+    removed = a_synced(change=Change.REMOVED, detail="Removed a.")
+    pending = Failed(Reason.SECRET_NOT_FOUND, "There is no b.", written=removed)
+    again = Failed(Reason.SECRET_NOT_FOUND, "There is no b.", written=IN_SYNC)
+
+    posted = events_of(IN_SYNC, pending, again)
+
+    assert posted == [
+        [],
+        [Event("Warning", "SourceDeleted", "Removed a."), Event("Warning", "SecretNotFound", "There is no b.")],
+        [],
+    ]
+    assert [event.records_action for event in posted[1]] == [True, False]
+
+
+def test_a_deleted_target_is_an_event_that_records_an_action() -> None:
+    (posted,) = events_of(Pruned(Reason.SECRET_NOT_FOUND, "There is no db-password.", (), Change.DELETED))
+
+    assert posted == [Event("Warning", "SourceDeleted", "Deleted the Secret. There is no db-password.")]
+    assert posted[0].records_action
+
+
+def test_a_vaultsecret_that_is_gone_has_no_event() -> None:
+    assert [*events_for(VaultSecretStatus(), VaultSecretStatus(), Gone("It is gone."))] == []

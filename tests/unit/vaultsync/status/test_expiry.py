@@ -1,6 +1,6 @@
-"""What is said about dates at which secrets expire, and when it changes by itself."""
+"""The condition Expiring, and when it changes by itself."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -14,7 +14,7 @@ DAY = timedelta(days=1)
 
 
 def entries(*days: float | None) -> tuple[StatusEntry, ...]:
-    """One that expires after each of so many days; the first fills key-0."""
+    """An entry for each number of days until it expires; the first has key-0."""
     return tuple(
         a_status_entry(key=f"key-{number}", expires=None if after is None else START + after * DAY)
         for number, after in enumerate(days)
@@ -24,9 +24,9 @@ def entries(*days: float | None) -> tuple[StatusEntry, ...]:
 @pytest.mark.parametrize(
     ("days", "status", "reason", "message"),
     [
-        ((), "False", "FarFromExpiry", "No secret is known to expire within 14 days."),
-        ((None,), "False", "FarFromExpiry", "No secret is known to expire within 14 days."),
-        ((15,), "False", "FarFromExpiry", "No secret is known to expire within 14 days."),
+        ((), "False", "FarFromExpiry", "No secret expires within 14 days."),
+        ((None,), "False", "FarFromExpiry", "No secret expires within 14 days."),
+        ((15,), "False", "FarFromExpiry", "No secret expires within 14 days."),
         (
             (14,),
             "True",
@@ -44,19 +44,19 @@ def entries(*days: float | None) -> tuple[StatusEntry, ...]:
             "True",
             "Expired",
             (
-                "Secret db-password, which fills key key-1, has expired at 2026-03-01 12:00:00 UTC, and 1 more; it is "
-                "kept in sync all the same."
+                "Secret db-password, which fills key key-1, expired at 2026-03-01 12:00:00 UTC, and 1 more; "
+                "it is still synced."
             ),
         ),
     ],
     ids=["nothing", "no date", "far", "soon", "the first of several", "expired"],
 )
-def test_what_is_said(days: tuple[float | None, ...], status: str, reason: str, message: str) -> None:
+def test_the_condition(days: tuple[float | None, ...], status: str, reason: str, message: str) -> None:
     assert expiring(entries(*days), now=START, notice=NOTICE) == (status, reason, message)
 
 
-def test_a_notice_of_a_day_is_told_as_such() -> None:
-    assert expiring((), now=START, notice=DAY).message == "No secret is known to expire within a day."
+def test_a_notice_of_one_day_is_singular() -> None:
+    assert expiring((), now=START, notice=DAY).message == "No secret expires within 1 day."
 
 
 MOMENTS = st.integers(0, 40 * 86400).map(lambda seconds: START + timedelta(seconds=seconds))
@@ -66,7 +66,7 @@ ENTRIES = st.lists(st.none() | MOMENTS, max_size=4).map(
 
 
 @given(found=ENTRIES, now=MOMENTS, later=MOMENTS)
-def test_nothing_else_is_said_before_the_next_of_the_moments(
+def test_the_condition_does_not_change_before_the_next_of_the_times(
     found: tuple[StatusEntry, ...], now: datetime, later: datetime
 ) -> None:
     moments = list(expiry_moments(found, now=now, notice=NOTICE))
@@ -74,3 +74,10 @@ def test_nothing_else_is_said_before_the_next_of_the_moments(
     assert all(moment > now for moment in moments)
     if now <= later < min(moments, default=later + DAY):
         assert expiring(found, now=later, notice=NOTICE) == expiring(found, now=now, notice=NOTICE)
+
+
+def test_an_expiry_in_the_first_year_does_not_overflow() -> None:
+    first = (a_status_entry(expires=datetime.min.replace(tzinfo=UTC)),)
+
+    assert expiring(first, now=START, notice=NOTICE).reason == "Expired"
+    assert not [*expiry_moments(first, now=START, notice=NOTICE)]

@@ -1,4 +1,4 @@
-"""How fresh a target is known to be, and how long a rotation took."""
+"""The condition Stale, and how long a rotation took."""
 
 from datetime import datetime, timedelta
 
@@ -8,7 +8,7 @@ from tests.builders import READ_AT, SECOND, START, a_status, a_status_entry, a_s
 from vaultsync.api.v1alpha1 import Condition, StatusEntry, VaultSecretStatus
 from vaultsync.errors import Reason
 from vaultsync.status.freshness import last_success, rotation_delay, stale_at, staleness
-from vaultsync.status.outcome import Failed, Outcome, Pruned, Suspended
+from vaultsync.status.outcome import Failed, Pruned, Reported, Suspended, Waiting
 
 MINUTE = timedelta(minutes=1)
 SECOND_LONG = timedelta(seconds=1)
@@ -29,13 +29,13 @@ LATE = a_status_entry(key="other", read_at=READ_AT + MINUTE)
         (a_status(reason="Suspended", since=READ_AT + 2 * MINUTE), POLLED, READ_AT + 2 * MINUTE),
     ],
     ids=[
-        "never, before anything was read",
+        "never, before the first read",
         "when it was read, before the first poll",
         "when the vault was last polled, while it is in sync",
         "when it was read, if that is later than the poll",
         "when its oldest key was read",
-        "when the trouble was noticed, whatever polls find of others",
-        "when it was read, if the trouble is older",
+        "when the failure was reported, whatever later polls find",
+        "when it was read, if the failure is older",
         "when it was suspended",
     ],
 )
@@ -45,10 +45,11 @@ def test_the_last_success_is(status: VaultSecretStatus, polled_at: datetime | No
 
 AWAY = Failed(Reason.VAULT_UNREACHABLE, "No answer.")
 GONE = Pruned(Reason.SECRET_NOT_FOUND, "Gone.", ())
+WAITING = Waiting("Waiting for a poll.", after_poll=3)
 
 
-def stale_status(status: VaultSecretStatus, *, message: str = "For long.") -> VaultSecretStatus:
-    """That status, saying that it is stale."""
+def stale_status(status: VaultSecretStatus, *, message: str = "Since then.") -> VaultSecretStatus:
+    """The status with the condition Stale."""
     stale = Condition(type="Stale", status="True", reason="NotConfirmed", message=message, last_transition_time=READ_AT)
     return status.model_copy(update={"conditions": (*status.conditions, stale)})
 
@@ -64,19 +65,27 @@ def stale_status(status: VaultSecretStatus, *, message: str = "For long.") -> Va
         (AWAY, a_status(), 6 * MINUTE - SECOND_LONG, ("False", "Fresh")),
         (AWAY, a_status(), 6 * MINUTE, ("True", "NotConfirmed")),
         (AWAY, stale_status(a_status()), MINUTE, ("True", "NotConfirmed")),
+        (WAITING, VaultSecretStatus(), 60 * MINUTE, ("Unknown", "NothingWritten")),
+        (WAITING, a_status(), 6 * MINUTE - SECOND_LONG, ("False", "Fresh")),
+        (WAITING, a_status(), 6 * MINUTE, ("True", "NotConfirmed")),
+        (WAITING, stale_status(a_status()), MINUTE, ("True", "NotConfirmed")),
     ],
     ids=[
         "in sync: not stale, however long ago it was read",
         "in sync again",
-        "suspended: nobody knows",
-        "no Secret any more: nothing that could be stale",
-        "no Secret yet: nothing that could be stale",
+        "suspended: unknown",
+        "deleted Secret: unknown",
+        "no Secret yet: unknown",
         "failing for less than three intervals: not yet",
         "failing for three intervals: stale",
         "still failing: still stale, whatever the clock says",
+        "waiting without a Secret: unknown",
+        "waiting for less than three intervals: not yet",
+        "waiting for three intervals: stale",
+        "stale and waiting: still stale",
     ],
 )
-def test_a_target_is_stale(outcome: Outcome, status: VaultSecretStatus, age: timedelta, said: tuple[str, str]) -> None:
+def test_a_target_is_stale(outcome: Reported, status: VaultSecretStatus, age: timedelta, said: tuple[str, str]) -> None:
     success = last_success(status, None)
 
     found = staleness(a_vault_secret(status=status), outcome, success, interval=2 * MINUTE, now=READ_AT + age)
@@ -84,23 +93,23 @@ def test_a_target_is_stale(outcome: Outcome, status: VaultSecretStatus, age: tim
     assert found[:2] == said
 
 
-def test_how_long_it_was_not_confirmed_is_told_in_words_that_stay() -> None:
+def test_the_message_of_a_stale_target_is_stable() -> None:
     first = staleness(a_vault_secret(), AWAY, READ_AT, interval=MINUTE, now=READ_AT + 5 * MINUTE)
-    told = a_vault_secret(status=stale_status(a_status(), message=first.message))
+    stale = a_vault_secret(status=stale_status(a_status(), message=first.message))
 
-    assert first.message == "The Secret was last known to hold what the vault holds at 2026-03-01 12:30:00 UTC."
-    assert staleness(told, AWAY, READ_AT + MINUTE, interval=MINUTE, now=READ_AT + 9 * MINUTE) == first
+    assert first.message == "The Secret was last confirmed to match the vault at 2026-03-01 12:30:00 UTC."
+    assert staleness(stale, AWAY, READ_AT + MINUTE, interval=MINUTE, now=READ_AT + 9 * MINUTE) == first
 
 
-def test_one_whose_spec_cannot_be_read_does_not_turn_stale() -> None:
+def test_a_vault_secret_with_an_invalid_spec_does_not_become_stale() -> None:
     found = staleness(a_vault_secret(status=a_status()), AWAY, READ_AT, interval=None, now=READ_AT + 600 * MINUTE)
 
     assert found.status == "False"
 
 
-def fails(*, stale: str) -> VaultSecretStatus:
-    """The status of one that fails since it was read, and what it says about being stale."""
-    status = a_status(reason="VaultUnreachable", since=READ_AT)
+def not_in_sync(*, stale: str, reason: str = "VaultUnreachable") -> VaultSecretStatus:
+    """The status of a VaultSecret that is not in sync since it was read, with this status of Stale."""
+    status = a_status(reason=reason, since=READ_AT)
     said = Condition(type="Stale", status=stale, reason="x", message="x", last_transition_time=READ_AT)
     return status.model_copy(update={"conditions": (*status.conditions, said)})
 
@@ -108,19 +117,22 @@ def fails(*, stale: str) -> VaultSecretStatus:
 @pytest.mark.parametrize(
     ("status", "moment"),
     [
-        (fails(stale="False"), READ_AT + 6 * MINUTE),
-        (fails(stale="True"), None),
+        (not_in_sync(stale="False"), READ_AT + 6 * MINUTE),
+        (not_in_sync(stale="False", reason="Waiting"), READ_AT + 6 * MINUTE),
+        (not_in_sync(stale="True"), None),
+        (not_in_sync(stale="True", reason="Waiting"), None),
+        (not_in_sync(stale="False", reason="Suspended"), None),
         (a_status(), None),
         (VaultSecretStatus(), None),
     ],
-    ids=["one that fails", "one that is stale already", "one in sync", "one that was never looked at"],
+    ids=["failing", "waiting", "stale already", "stale and waiting", "suspended", "in sync", "never reconciled"],
 )
-def test_it_turns_stale_by_itself(status: VaultSecretStatus, moment: datetime | None) -> None:
+def test_when_a_target_becomes_stale(status: VaultSecretStatus, moment: datetime | None) -> None:
     assert stale_at(status, 2 * MINUTE) == moment
 
 
 def rotated(after: timedelta, **more: object) -> StatusEntry:
-    """The default entry after a rotation that was read so much later."""
+    """The default entry after a rotation, read this much later."""
     updated = READ_AT + MINUTE
     return a_status_entry(**{"version": SECOND, "updated": updated, "read_at": updated + after} | more)
 
@@ -145,7 +157,7 @@ def rotated(after: timedelta, **more: object) -> StatusEntry:
         "nothing, when no version changed",
         "nothing, for the first version",
         "nothing, for one that appeared",
-        "nothing, for one that went away",
+        "nothing, for one that went missing",
         "never negative, as a vault may stamp a second ahead",
         "that of the newest version",
     ],

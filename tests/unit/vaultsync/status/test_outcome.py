@@ -1,4 +1,4 @@
-"""Reasons and outcomes: a closed set of words, each with a sentence and a time to try again."""
+"""Reasons and outcomes: each reason has a sentence and a time to retry."""
 
 import re
 
@@ -6,11 +6,11 @@ import pytest
 
 from tests.builders import a_state, a_synced
 from vaultsync.errors import Reason, Retry, SyncError
-from vaultsync.status.outcome import Change, Failed, Outcome, Suspended, failed, ready_status
+from vaultsync.status.outcome import Change, Failed, Pruned, Reported, Suspended, Waiting, failed, ready_status
 
 
 @pytest.mark.parametrize("reason", Reason)
-def test_every_reason_is_one_word_with_a_sentence_for_people(reason: Reason) -> None:
+def test_every_reason_is_in_camel_case_and_has_a_sentence(reason: Reason) -> None:
     assert re.fullmatch(r"([A-Z][a-z]+)+", reason)
     assert re.fullmatch(r"\S.* .*\.", reason.sentence)
 
@@ -23,6 +23,7 @@ def test_every_reason_is_one_word_with_a_sentence_for_people(reason: Reason) -> 
         (Reason.FIREWALL_DENIED, Retry.LATER),
         (Reason.TARGET_CONFLICT, Retry.LATER),
         (Reason.INVALID_SPEC, Retry.LATER),
+        (Reason.WAITING, Retry.SOON),
         (Reason.LOGIN_FAILED, Retry.SOON),
         (Reason.VAULT_UNREACHABLE, Retry.SOON),
         (Reason.VAULT_THROTTLED, Retry.SOON),
@@ -30,9 +31,7 @@ def test_every_reason_is_one_word_with_a_sentence_for_people(reason: Reason) -> 
         (Reason.INTERNAL_ERROR, Retry.SOON),
     ],
 )
-def test_what_may_pass_by_itself_is_tried_again_soon_and_what_somebody_must_mend_is_not(
-    reason: Reason, retry: Retry
-) -> None:
+def test_failures_that_may_resolve_by_themselves_are_retried_soon(reason: Reason, retry: Retry) -> None:
     assert reason.retry is retry
     assert Failed(reason, "why").retry is retry
 
@@ -42,31 +41,33 @@ def test_what_may_pass_by_itself_is_tried_again_soon_and_what_somebody_must_mend
     [
         (a_synced(), "True", "Synced"),
         (Failed(Reason.VAULT_UNREACHABLE, "No answer."), "False", "VaultUnreachable"),
+        (Pruned(Reason.SECRET_NOT_FOUND, "Gone.", ()), "False", "SecretNotFound"),
         (Suspended(), "Unknown", "Suspended"),
+        (Waiting("Waiting for a poll."), "Unknown", "Waiting"),
     ],
-    ids=["what is in sync is ready", "what has failed is not", "of what is suspended nobody knows"],
+    ids=["in sync", "failed", "pruned", "suspended", "waiting"],
 )
-def test_ready_follows_the_outcome(outcome: Outcome, status: str, reason: str) -> None:
+def test_ready_follows_the_outcome(outcome: Reported, status: str, reason: str) -> None:
     assert (ready_status(outcome), outcome.reason) == (status, reason)
 
 
 @pytest.mark.parametrize(
-    ("versions", "sentence"),
+    ("versions", "message"),
     [
         (["1"], "1 key is in sync."),
         (["1", "2"], "2 keys are in sync."),
         (["1", None], "1 key is in sync."),
         ([None], "0 keys are in sync."),
     ],
-    ids=["one key", "two keys", "an absent one does not count", "none but an absent one"],
+    ids=["one key", "two keys", "a missing secret does not count", "only a missing secret"],
 )
-def test_the_sentence_counts_the_keys_that_are_there(versions: list[str | None], sentence: str) -> None:
+def test_the_message_counts_the_existing_keys(versions: list[str | None], message: str) -> None:
     entries = tuple(a_state(f"key-{index}", version=version) for index, version in enumerate(versions))
 
-    assert a_synced(*entries).message == sentence
+    assert a_synced(*entries).message == message
 
 
-def test_the_sentence_stays_when_values_rotate() -> None:
+def test_the_message_does_not_change_with_a_rotation() -> None:
     before, after = (
         a_synced(a_state(version="1")),
         a_synced(a_state(version="2"), change=Change.ROTATED, detail="Rotated."),
@@ -75,8 +76,8 @@ def test_the_sentence_stays_when_values_rotate() -> None:
     assert before.message == after.message
 
 
-def test_a_sync_error_becomes_the_outcome_that_it_describes() -> None:
-    error = SyncError(Reason.VAULT_THROTTLED, "Throttled on vault v.", retry_after=7.0)
+def test_a_sync_error_becomes_a_failed_outcome() -> None:
+    error = SyncError(Reason.VAULT_THROTTLED, "Vault v is throttling requests (HTTP 429).", retry_after=7.0)
 
-    assert failed(error) == Failed(Reason.VAULT_THROTTLED, "Throttled on vault v.", 7.0)
-    assert str(error) == "Throttled on vault v."
+    assert failed(error) == Failed(Reason.VAULT_THROTTLED, "Vault v is throttling requests (HTTP 429).", 7.0)
+    assert str(error) == "Vault v is throttling requests (HTTP 429)."

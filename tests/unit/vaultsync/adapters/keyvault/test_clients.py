@@ -1,74 +1,78 @@
-"""Vaults read and listed, against FakeVault: what is called, how often, and what is told when it fails."""
+"""Reads and listings against FakeVault: the number of calls, caching, and errors."""
 
 import asyncio
 import logging
+import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from kvsecrets.testing import AsyncFakeCredential, FakeVault
 from tests.builders import START
-from tests.clocks import Clock, settle, skip
-from vaultsync.adapters.keyvault.clients import CACHE_TTL, TIMEOUT, Vaults
+from tests.clocks import Clock, freeze, settle, skip
+from tests.unit.vaultsync.adapters.keyvault.served import ServedVault, served
+from vaultsync.adapters.keyvault.clients import CACHE_TTL, TIMEOUT, VaultClients
 from vaultsync.adapters.keyvault.rate_limit import Budget
 from vaultsync.errors import Reason, SecretNotFound, SyncError
 from vaultsync.state.secrets import Reading, SecretRef
 from vaultsync.state.vaults import ListingPage, Missing, SecretMetadata
 
 SKEW = timedelta(minutes=7)
-"""The vault's clock is ahead of ours."""
+"""By how much the vault's clock is ahead of ours."""
 
 VALUE = "MARKED-s3cret"
 
 REF = SecretRef("db-password")
 
 
-class Doors(httpx.AsyncBaseTransport):
-    """The way to several vaults; one that is held up answers only when it is let go."""
+class Network(httpx.AsyncBaseTransport):
+    """A transport to several vaults; it can hold back the responses of one."""
 
     def __init__(self, *vaults: FakeVault) -> None:
         self._ways = {httpx.URL(vault.url).host: vault.async_transport() for vault in vaults}
         self._held: dict[str, asyncio.Event] = {}
         self._broken: tuple[str, ...] = ()
 
-    def hold_up(self, vault: FakeVault) -> None:
+    def hold(self, vault: FakeVault) -> None:
         self._held[httpx.URL(vault.url).host] = asyncio.Event()
 
-    def let_go(self, vault: FakeVault) -> None:
+    def resume(self, vault: FakeVault) -> None:
         self._held.pop(httpx.URL(vault.url).host).set()
 
-    def break_off(self, path: str) -> None:
-        """Let no request pass any more whose path begins so."""
+    def fail(self, path: str) -> None:
+        """Fail all requests whose path has that prefix."""
         self._broken = (path,)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if request.url.path.startswith(self._broken):
-            raise httpx.ConnectError("broken off", request=request)
+            raise httpx.ConnectError("no route", request=request)
         answer = await self._ways[request.url.host].handle_async_request(request)
         if request.url.host in self._held:
             await self._held[request.url.host].wait()
         return answer
 
 
-class Scene:
-    """Two vaults whose clock is ahead, a reader of them, and what it counted."""
+class Harness:
+    """Two vaults whose clock is ahead, their clients, and the counted calls."""
 
     def __init__(self) -> None:
         self.clock = Clock()
         self.vault = FakeVault("https://shop.vault.azure.net", clock=self.vault_time)
         self.other = FakeVault("https://other.vault.azure.net", clock=self.vault_time)
-        self.doors = Doors(self.vault, self.other)
+        self.network = Network(self.vault, self.other)
         self.counted: Counter[tuple[str, str]] = Counter()
-        self.http = httpx.AsyncClient(transport=self.doors)
-        self.reader = Vaults(
+        self.http = httpx.AsyncClient(transport=self.network)
+        self.clients = VaultClients(
             AsyncFakeCredential(),
             http=self.http,
             budget=Budget(),
-            record=self,
+            count_call=self.vault_call,
             now=self.clock,
             clock=self.clock.seconds,
         )
@@ -78,257 +82,258 @@ class Scene:
     def vault_time(self) -> datetime:
         return self.clock() + SKEW
 
-    def vault_call(self, vault_url: str, *, operation: str, status: str, seconds: float) -> None:
+    def vault_call(self, vault_url: str, operation: str, status: str, seconds: float) -> None:
         self.counted[operation, status] += 1
 
     async def read(self, ref: SecretRef = REF, *, vault: FakeVault | None = None) -> Reading:
-        return await self.reader.read((vault or self.vault).url, ref)
+        return await self.clients.get((vault or self.vault).url, ref)
 
     async def list_all(self) -> list[ListingPage]:
-        return [page async for page in self.reader.pages(self.vault.url)]
+        return [page async for page in self.clients.list_pages(self.vault.url)]
 
-    async def refusal(self, ref: SecretRef = REF) -> SyncError:
+    async def failure(self, ref: SecretRef = REF) -> SyncError:
         with pytest.raises(SyncError) as refused:
             await self.read(ref)
         return refused.value
 
 
 @pytest.fixture
-async def scene() -> AsyncIterator[Scene]:
-    scene = Scene()
-    yield scene
-    await scene.reader.aclose()
-    await scene.http.aclose()
+async def harness() -> AsyncIterator[Harness]:
+    await freeze()
+    harness = Harness()
+    yield harness
+    await harness.clients.aclose()
+    await harness.http.aclose()
 
 
-async def test_a_reading_is_the_newest_version_dated_by_the_vaults_clock(scene: Scene) -> None:
+async def test_a_reading_is_the_newest_version_dated_by_the_vaults_clock(harness: Harness) -> None:
     expires = datetime(2030, 1, 1, tzinfo=UTC)
-    version = scene.vault.set("db-password", "newer", expires_on=expires)
+    version = harness.vault.set("db-password", "newer", expires_on=expires)
 
-    reading = await scene.read()
+    reading = await harness.read()
 
     assert reading.value.reveal() == "newer"
     assert (reading.version, reading.expires) == (version, expires)
     assert reading.updated == reading.read_at == START + SKEW
 
 
-async def test_a_pinned_entry_is_read_at_its_version(scene: Scene) -> None:
-    pinned = scene.vault.set("db-password", "older")
-    scene.vault.set("db-password", "newer")
+async def test_a_pinned_version_is_read(harness: Harness) -> None:
+    pinned = harness.vault.set("db-password", "older")
+    harness.vault.set("db-password", "newer")
 
-    reading = await scene.read(SecretRef("db-password", pinned))
+    reading = await harness.read(SecretRef("db-password", pinned))
 
     assert (reading.value.reveal(), reading.version) == ("older", pinned)
 
 
-async def test_many_who_ask_at_once_cost_one_call(scene: Scene) -> None:
+async def test_concurrent_reads_share_one_call(harness: Harness) -> None:
     names = ["db-password", "DB-Password"] * 25
 
-    readings = await asyncio.gather(*(scene.read(SecretRef(name)) for name in names))
+    readings = await asyncio.gather(*(harness.read(SecretRef(name)) for name in names))
 
-    assert scene.vault.calls["get"] == 1
+    assert harness.vault.calls["get"] == 1
     assert {reading.value.reveal() for reading in readings} == {VALUE}
 
 
-async def test_an_answer_is_remembered_for_two_seconds_and_then_nowhere(scene: Scene) -> None:
-    await scene.read()
+async def test_a_result_is_cached_for_two_seconds_only(harness: Harness) -> None:
+    await harness.read()
     await skip(CACHE_TTL - 0.5)
-    await scene.read()
-    assert scene.vault.calls["get"] == 1
+    await harness.read()
+    assert harness.vault.calls["get"] == 1
 
     await skip(0.6)
 
-    assert scene.reader._vaults[scene.vault.url].flights == {}
-    await scene.read()
-    assert scene.vault.calls["get"] == 2
+    assert harness.clients._vaults[harness.vault.url].cached == {}
+    await harness.read()
+    assert harness.vault.calls["get"] == 2
 
 
-async def test_an_answer_is_remembered_as_long_as_the_one_that_it_replaced_was(scene: Scene) -> None:
-    await scene.read()
+async def test_a_result_after_an_invalidation_is_cached_for_its_own_two_seconds(harness: Harness) -> None:
+    await harness.read()
     await skip(CACHE_TTL - 0.5)
-    await scene.list_all()
-    await scene.read()
+    await harness.list_all()
+    await harness.read()
 
     await skip(CACHE_TTL - 0.5)
-    await scene.read()
+    await harness.read()
 
-    assert scene.vault.calls["get"] == 2
-
-
-async def test_versions_and_vaults_are_told_apart(scene: Scene) -> None:
-    version = scene.vault.set("db-password", VALUE)
-
-    await scene.read()
-    await scene.read(SecretRef("db-password", version))
-    await scene.read(vault=scene.other)
-
-    assert (scene.vault.calls["get"], scene.other.calls["get"]) == (2, 1)
+    assert harness.vault.calls["get"] == 2
 
 
-async def look_at_all(scene: Scene) -> None:
-    await scene.list_all()
+async def test_versions_and_vaults_are_cached_separately(harness: Harness) -> None:
+    version = harness.vault.set("db-password", VALUE)
+
+    await harness.read()
+    await harness.read(SecretRef("db-password", version))
+    await harness.read(vault=harness.other)
+
+    assert (harness.vault.calls["get"], harness.other.calls["get"]) == (2, 1)
 
 
-async def look_at_it(scene: Scene) -> None:
-    await scene.reader.sight(scene.vault.url, "db-password")
+async def poll_by_list(harness: Harness) -> None:
+    await harness.list_all()
 
 
-LOOKS = pytest.mark.parametrize("look", [look_at_all, look_at_it], ids=["a listing", "a reading"])
+async def poll_by_head(harness: Harness) -> None:
+    await harness.clients.head(harness.vault.url, "db-password")
 
 
-@LOOKS
-async def test_what_was_remembered_before_a_polls_look_is_given_to_nobody(
-    scene: Scene, look: Callable[[Scene], Awaitable[None]]
+POLLS = pytest.mark.parametrize("poll", [poll_by_list, poll_by_head], ids=["a listing", "a reading"])
+
+
+@POLLS
+async def test_a_poll_invalidates_the_cached_result(
+    harness: Harness, poll: Callable[[Harness], Awaitable[None]]
 ) -> None:
-    await scene.read()
-    scene.vault.set("db-password", "newer")
-    await look(scene)
+    await harness.read()
+    harness.vault.set("db-password", "newer")
+    await poll(harness)
 
-    readings = await asyncio.gather(*(scene.read() for _ in range(50)))
+    readings = await asyncio.gather(*(harness.read() for _ in range(50)))
 
     assert {reading.value.reveal() for reading in readings} == {"newer"}
 
 
-async def test_each_page_of_a_listing_counts_as_soon_as_it_is_there(scene: Scene) -> None:
+async def test_each_page_of_a_listing_invalidates_its_secrets_at_once(harness: Harness) -> None:
     for number in range(30):
-        scene.vault.set(f"x-{number}", VALUE)
-    await scene.read()
-    scene.vault.set("db-password", "newer")
+        harness.vault.set(f"x-{number}", VALUE)
+    await harness.read()
+    harness.vault.set("db-password", "newer")
 
-    async with aclosing(scene.reader.pages(scene.vault.url)) as pages:
+    async with aclosing(harness.clients.list_pages(harness.vault.url)) as pages:
         assert "db-password" in (await anext(pages)).secrets
-        assert (await scene.read()).value.reveal() == "newer"
+        assert (await harness.read()).value.reveal() == "newer"
 
 
-async def test_after_a_poll_all_readers_share_one_call_even_within_its_second(scene: Scene) -> None:
-    await scene.read()
-    await scene.list_all()
-    scene.vault.forget_calls()
+async def test_after_a_poll_concurrent_reads_share_one_call(harness: Harness) -> None:
+    await harness.read()
+    await harness.list_all()
+    harness.vault.forget_calls()
 
-    await asyncio.gather(*(scene.read() for _ in range(50)))
+    await asyncio.gather(*(harness.read() for _ in range(50)))
 
-    assert scene.vault.calls["get"] == 1
+    assert harness.vault.calls["get"] == 1
 
 
-async def test_an_answer_that_is_still_under_way_when_a_poll_looks_is_for_those_who_asked_before(scene: Scene) -> None:
-    await scene.read(vault=scene.other)  # it is logged in by now
+async def test_a_read_in_flight_during_a_poll_is_not_joined_after_it(harness: Harness) -> None:
+    await harness.read(vault=harness.other)  # it is logged in by now
     await skip(CACHE_TTL)
-    scene.doors.hold_up(scene.other)
-    early = asyncio.create_task(scene.read(vault=scene.other))
+    harness.network.hold(harness.other)
+    early = asyncio.create_task(harness.read(vault=harness.other))
     await settle()
-    version = scene.other.set("db-password", "newer")
-    scene.reader._vaults[scene.other.url].invalidate(["db-password"])
+    version = harness.other.set("db-password", "newer")
+    harness.clients._vaults[harness.other.url].invalidate(["db-password"])
 
-    late = asyncio.create_task(scene.read(vault=scene.other))
+    late = asyncio.create_task(harness.read(vault=harness.other))
     await settle()
-    scene.doors.let_go(scene.other)
+    harness.network.resume(harness.other)
 
     assert (await early).version != version
     assert (await late).version == version
 
 
-async def test_the_last_page_of_a_listing_tells_of_secrets_that_are_gone(scene: Scene) -> None:
-    await scene.read()
-    scene.vault.delete("db-password")
-    await scene.list_all()
+async def test_the_last_page_of_a_listing_invalidates_missing_secrets(harness: Harness) -> None:
+    await harness.read()
+    harness.vault.delete("db-password")
+    await harness.list_all()
 
-    assert (await scene.refusal()).reason is Reason.SECRET_SOFT_DELETED
-
-
-async def test_a_failure_is_not_remembered(scene: Scene) -> None:
-    scene.vault.fail(kind="get")
-
-    assert (await scene.refusal()).reason is Reason.VAULT_FAILED
-    await scene.read()
-
-    assert scene.counted == {("get_secret", "503"): 1, ("get_secret", "200"): 1}
+    assert (await harness.failure()).reason is Reason.SECRET_SOFT_DELETED
 
 
-async def test_a_cancelled_reader_does_not_cancel_the_others(scene: Scene) -> None:
-    scene.doors.hold_up(scene.vault)
-    first, second = (asyncio.create_task(scene.read()) for _ in range(2))
+async def test_a_failure_is_not_cached(harness: Harness) -> None:
+    harness.vault.fail(kind="get")
+
+    assert (await harness.failure()).reason is Reason.VAULT_FAILED
+    await harness.read()
+
+    assert harness.counted == {("get_secret", "503"): 1, ("get_secret", "200"): 1}
+
+
+async def test_a_cancelled_reader_does_not_cancel_the_others(harness: Harness) -> None:
+    harness.network.hold(harness.vault)
+    first, second = (asyncio.create_task(harness.read()) for _ in range(2))
     await settle()
 
     first.cancel()
     await settle()
-    scene.doors.let_go(scene.vault)
+    harness.network.resume(harness.vault)
 
     assert (await second).value.reveal() == VALUE
     assert first.cancelled()
 
 
-async def test_a_failure_that_nobody_waits_for_any_more_is_dropped_in_silence(scene: Scene) -> None:
+async def test_a_failure_without_a_reader_is_not_reported_by_the_loop(harness: Harness) -> None:
     complaints: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
-    scene.vault.fail(kind="get")
-    scene.doors.hold_up(scene.vault)
-    reader = asyncio.create_task(scene.read())
+    harness.vault.fail(kind="get")
+    harness.network.hold(harness.vault)
+    reader = asyncio.create_task(harness.read())
     await settle()
 
     reader.cancel()
-    scene.doors.let_go(scene.vault)
+    harness.network.resume(harness.vault)
     await settle()
 
-    assert scene.counted == {("get_secret", "503"): 1}
+    assert harness.counted == {("get_secret", "503"): 1}
     assert complaints == []
 
 
-async def test_a_secret_that_was_deleted_is_told_from_one_that_never_was(scene: Scene) -> None:
-    scene.vault.delete("db-password")
+async def test_a_soft_deleted_secret_has_a_reason_of_its_own(harness: Harness) -> None:
+    harness.vault.delete("db-password")
 
-    deleted, unknown = await scene.refusal(), await scene.refusal(SecretRef("nobody"))
+    deleted, unknown = await harness.failure(), await harness.failure(SecretRef("unknown"))
 
     assert isinstance(deleted, SecretNotFound)
-    assert deleted.polled_at == START + SKEW
+    assert deleted.observed_at == START + SKEW
     assert deleted.message == (
         "Secret db-password of vault https://shop.vault.azure.net was deleted; "
         "recover it there until 2026-05-30, or remove the entry."
     )
     assert isinstance(unknown, SecretNotFound)
-    assert (unknown.reason, unknown.polled_at) == (Reason.SECRET_NOT_FOUND, START + SKEW)
+    assert (unknown.reason, unknown.observed_at) == (Reason.SECRET_NOT_FOUND, START + SKEW)
 
 
-async def test_where_deleted_secrets_may_not_be_looked_at_it_is_simply_not_there(scene: Scene) -> None:
-    scene.vault.delete("db-password")
-    scene.vault.fail(status=403, kind="get_deleted")
+async def test_without_permission_for_deleted_secrets_it_is_not_found(harness: Harness) -> None:
+    harness.vault.delete("db-password")
+    harness.vault.fail(status=403, kind="get_deleted")
 
-    refusal = await scene.refusal()
+    refusal = await harness.failure()
 
     assert isinstance(refusal, SecretNotFound)
     assert refusal.reason is Reason.SECRET_NOT_FOUND
 
 
 @pytest.mark.parametrize(
-    ("trouble", "reason"),
+    ("failure", "reason"),
     [
         (lambda vault: vault.fail(kind="get_deleted"), Reason.VAULT_FAILED),
         (lambda vault: vault.throttle(kind="get_deleted", retry_after=30), Reason.VAULT_THROTTLED),
     ],
     ids=["a vault that fails", "a throttled vault"],
 )
-async def test_trouble_between_the_two_looks_at_a_deleted_secret_is_told_as_what_it_is(
-    scene: Scene, trouble: Callable[[FakeVault], None], reason: Reason
+async def test_a_failure_of_the_call_for_the_deleted_secret_is_raised(
+    harness: Harness, failure: Callable[[FakeVault], None], reason: Reason
 ) -> None:
-    scene.vault.delete("db-password")
-    trouble(scene.vault)
+    harness.vault.delete("db-password")
+    failure(harness.vault)
 
-    refusal = await scene.refusal()
+    refusal = await harness.failure()
 
     assert not isinstance(refusal, SecretNotFound)
     assert refusal.reason is reason
-    scene.clock.turn(30)
-    assert (await scene.refusal()).reason is Reason.SECRET_SOFT_DELETED
+    harness.clock.turn(30)
+    assert (await harness.failure()).reason is Reason.SECRET_SOFT_DELETED
 
 
-async def test_a_connection_that_breaks_between_the_two_looks_is_told_as_what_it_is(scene: Scene) -> None:
-    scene.vault.delete("db-password")
-    scene.doors.break_off("/deletedsecrets/")
+async def test_a_broken_connection_of_the_call_for_the_deleted_secret_is_raised(harness: Harness) -> None:
+    harness.vault.delete("db-password")
+    harness.network.fail("/deletedsecrets/")
 
-    assert (await scene.refusal()).reason is Reason.VAULT_UNREACHABLE
+    assert (await harness.failure()).reason is Reason.VAULT_UNREACHABLE
 
 
 @pytest.mark.parametrize(
-    ("trouble", "reason"),
+    ("failure", "reason"),
     [
         (lambda vault: vault.disable("db-password"), Reason.SECRET_DISABLED),
         (lambda vault: vault.deny("get"), Reason.ACCESS_DENIED),
@@ -338,21 +343,21 @@ async def test_a_connection_that_breaks_between_the_two_looks_is_told_as_what_it
     ],
     ids=["disabled", "denied", "kept out by the firewall", "unreachable", "throttled"],
 )
-async def test_every_trouble_has_its_reason_and_is_met_once(
-    scene: Scene, trouble: Callable[[FakeVault], None], reason: Reason
+async def test_every_failure_has_its_reason_and_is_not_retried(
+    harness: Harness, failure: Callable[[FakeVault], None], reason: Reason
 ) -> None:
-    trouble(scene.vault)
+    failure(harness.vault)
 
-    error = await scene.refusal()
+    error = await harness.failure()
 
     assert error.reason is reason
     assert error.__suppress_context__
-    assert sum(scene.counted.values()) == 1
+    assert sum(harness.counted.values()) == 1
 
 
-async def test_a_vault_that_does_not_answer_is_given_up_on_in_time(scene: Scene) -> None:
-    scene.doors.hold_up(scene.vault)
-    refused = asyncio.create_task(scene.refusal())
+async def test_a_call_without_a_response_times_out(harness: Harness) -> None:
+    harness.network.hold(harness.vault)
+    refused = asyncio.create_task(harness.failure())
     await settle()
 
     await skip(TIMEOUT)
@@ -361,70 +366,70 @@ async def test_a_vault_that_does_not_answer_is_given_up_on_in_time(scene: Scene)
     assert (await refused).reason is Reason.VAULT_UNREACHABLE
 
 
-async def test_a_throttled_vault_is_not_asked_again_before_its_time_and_others_are(scene: Scene) -> None:
-    scene.vault.throttle(retry_after=30)
-    await scene.refusal()
+async def test_a_throttled_vault_is_not_called_before_retry_after_and_others_are(harness: Harness) -> None:
+    harness.vault.throttle(retry_after=30)
+    await harness.failure()
 
-    again = await scene.refusal()
+    again = await harness.failure()
 
     assert (again.reason, again.retry_after) == (Reason.VAULT_THROTTLED, 30.0)
-    assert scene.vault.calls["get"] == 1
-    await scene.read(vault=scene.other)
-    scene.clock.turn(30)
-    await scene.read()
+    assert harness.vault.calls["get"] == 1
+    await harness.read(vault=harness.other)
+    harness.clock.turn(30)
+    await harness.read()
 
 
-async def test_a_vault_that_is_slow_holds_up_no_other(scene: Scene) -> None:
-    scene.doors.hold_up(scene.vault)
-    slow = asyncio.create_task(scene.read())
+async def test_a_slow_vault_does_not_block_others(harness: Harness) -> None:
+    harness.network.hold(harness.vault)
+    slow = asyncio.create_task(harness.read())
     await settle()
 
-    assert (await scene.read(vault=scene.other)).value.reveal() == VALUE
+    assert (await harness.read(vault=harness.other)).value.reveal() == VALUE
 
-    scene.doors.let_go(scene.vault)
+    harness.network.resume(harness.vault)
     await slow
 
 
-async def test_a_listing_comes_page_by_page_without_values_and_costs_a_call_a_page(scene: Scene) -> None:
+async def test_a_listing_has_no_values_and_costs_one_call_per_page(harness: Harness) -> None:
     for number in range(59):
-        scene.vault.set(f"Secret-{number:02}", VALUE)
+        harness.vault.set(f"Secret-{number:02}", VALUE)
 
-    pages = await scene.list_all()
+    pages = await harness.list_all()
 
     assert [len(page.secrets) for page in pages] == [25, 25, 10]
     assert {page.observed_at for page in pages} == {START + SKEW}
     assert pages[1].secrets["secret-30"] == SecretMetadata(
         readable=True, updated=START + SKEW, expires=None, observed_at=START + SKEW, name="Secret-30"
     )
-    assert (scene.vault.calls["list"], scene.vault.calls["get"]) == (3, 0)
-    assert scene.counted == {("list_secrets", "200"): 3}
+    assert (harness.vault.calls["list"], harness.vault.calls["get"]) == (3, 0)
+    assert harness.counted == {("list_secrets", "200"): 3}
 
 
-async def test_a_listing_shows_what_is_disabled_and_goes_on_after_an_empty_page(scene: Scene) -> None:
-    scene.vault.disable("db-password")
+async def test_a_listing_has_disabled_secrets_and_continues_after_an_empty_page(harness: Harness) -> None:
+    harness.vault.disable("db-password")
     for _ in range(60):
-        scene.vault.set("a-much-rotated", VALUE)
+        harness.vault.set("a-much-rotated", VALUE)
 
-    pages = await scene.list_all()
+    pages = await harness.list_all()
 
     assert [len(page.secrets) for page in pages] == [1, 0, 1]
     assert not pages[2].secrets["db-password"].readable
 
 
-async def test_a_listing_that_is_denied_says_so(scene: Scene) -> None:
-    scene.vault.deny("list")
+async def test_a_denied_listing_has_its_reason(harness: Harness) -> None:
+    harness.vault.deny("list")
 
     with pytest.raises(SyncError) as refused:
-        await scene.list_all()
+        await harness.list_all()
 
     assert refused.value.reason is Reason.ACCESS_DENIED
-    assert scene.counted == {("list_secrets", "403"): 1}
+    assert harness.counted == {("list_secrets", "403"): 1}
 
 
-async def test_a_look_at_one_secret_tells_its_version_and_no_value(scene: Scene) -> None:
-    version = scene.vault.set("db-password", VALUE)
+async def test_the_metadata_of_one_secret_has_its_version_and_no_value(harness: Harness) -> None:
+    version = harness.vault.set("db-password", VALUE)
 
-    assert await scene.reader.sight(scene.vault.url, "db-password") == SecretMetadata(
+    assert await harness.clients.head(harness.vault.url, "db-password") == SecretMetadata(
         readable=True, updated=START + SKEW, expires=None, observed_at=START + SKEW, version=version, name="db-password"
     )
 
@@ -438,42 +443,42 @@ async def test_a_look_at_one_secret_tells_its_version_and_no_value(scene: Scene)
     ],
     ids=["disabled", "denied", "deleted"],
 )
-async def test_a_look_at_what_cannot_be_read_is_dated_by_the_vaults_clock_too(
-    scene: Scene, change: Callable[[FakeVault], None], view: SecretMetadata | Missing
+async def test_the_metadata_of_an_unreadable_secret_is_dated_by_the_vaults_clock(
+    harness: Harness, change: Callable[[FakeVault], None], view: SecretMetadata | Missing
 ) -> None:
-    change(scene.vault)
+    change(harness.vault)
 
-    assert await scene.reader.sight(scene.vault.url, "db-password") == view
+    assert await harness.clients.head(harness.vault.url, "db-password") == view
 
 
-async def test_a_look_that_fails_says_why(scene: Scene) -> None:
-    scene.vault.close_door()
+async def test_a_failed_head_has_its_reason(harness: Harness) -> None:
+    harness.vault.close_door()
 
     with pytest.raises(SyncError) as refused:
-        await scene.reader.sight(scene.vault.url, "db-password")
+        await harness.clients.head(harness.vault.url, "db-password")
 
     assert refused.value.reason is Reason.VAULT_UNREACHABLE
 
 
-async def test_a_call_that_is_given_up_is_counted_as_interrupted(scene: Scene) -> None:
-    scene.doors.hold_up(scene.vault)
-    look = asyncio.create_task(scene.reader.sight(scene.vault.url, "db-password"))
+async def test_a_cancelled_call_is_counted_as_interrupted(harness: Harness) -> None:
+    harness.network.hold(harness.vault)
+    poll = asyncio.create_task(harness.clients.head(harness.vault.url, "db-password"))
     await settle()
 
-    look.cancel()
+    poll.cancel()
     await settle()
 
-    assert scene.counted == {("get_secret", "interrupted"): 1}
+    assert harness.counted == {("get_secret", "interrupted"): 1}
 
 
 async def test_no_log_line_holds_a_value_and_a_failure_has_its_request_id(
-    scene: Scene, caplog: pytest.LogCaptureFixture
+    harness: Harness, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    await scene.read()
-    scene.vault.delete("db-password")
+    await harness.read()
+    harness.vault.delete("db-password")
     await skip(CACHE_TTL)
-    await scene.refusal()
+    await harness.failure()
 
     failed = [vars(record) for record in caplog.records if record.getMessage() == "vault call failed"]
     assert failed
@@ -484,63 +489,171 @@ async def test_no_log_line_holds_a_value_and_a_failure_has_its_request_id(
 BEFORE = SecretRef("db-password", previous=True)
 
 
-async def test_a_disabled_version_is_never_the_one_before(scene: Scene) -> None:
-    # All within one second, which is as fine as the vault tells it.
-    versions = [scene.vault.set("rotated", value) for value in ("first", "second", "third", "fourth")]
-    scene.vault.disable("rotated", versions[2])
+async def test_a_disabled_version_is_never_the_one_before(harness: Harness) -> None:
+    # All within one second, the resolution of the vault's timestamps.
+    versions = [harness.vault.set("rotated", value) for value in ("first", "second", "third", "fourth")]
+    harness.vault.disable("rotated", versions[2])
 
-    reading = await scene.read(SecretRef("Rotated", previous=True))
+    reading = await harness.read(SecretRef("Rotated", previous=True))
 
     assert reading.version in versions[:2]
 
 
-async def test_of_versions_of_different_seconds_the_one_just_before_the_newest_is_taken(scene: Scene) -> None:
+async def test_the_version_before_the_newest_is_the_second_newest(harness: Harness) -> None:
     for value in ("second", "third"):
-        scene.clock.turn(5)
-        scene.vault.set("db-password", value)
+        harness.clock.turn(5)
+        harness.vault.set("db-password", value)
 
-    assert (await scene.read(BEFORE)).value.reveal() == "second"
+    assert (await harness.read(BEFORE)).value.reveal() == "second"
 
 
-async def test_a_secret_of_one_version_has_none_before(scene: Scene) -> None:
+async def test_a_secret_with_one_version_has_none_before(harness: Harness) -> None:
     with pytest.raises(SecretNotFound) as refused:
-        await scene.read(BEFORE)
+        await harness.read(BEFORE)
 
     assert refused.value.reason is Reason.SECRET_NOT_FOUND
     assert "no enabled version before its newest" in refused.value.message
 
 
-async def test_newest_and_the_version_before_cost_two_reads_and_a_listing_of_versions(scene: Scene) -> None:
-    scene.clock.turn(5)
-    scene.vault.set("db-password", "newer")
+async def test_newest_and_previous_version_cost_two_reads_and_a_list_of_versions(harness: Harness) -> None:
+    harness.clock.turn(5)
+    harness.vault.set("db-password", "newer")
 
-    await asyncio.gather(scene.read(), scene.read(BEFORE), scene.read(BEFORE))
+    await asyncio.gather(harness.read(), harness.read(BEFORE), harness.read(BEFORE))
 
-    assert scene.counted == {("get_secret", "200"): 2, ("list_versions", "200"): 1}
-
-
-async def test_a_poll_ends_the_memory_of_the_version_before_too(scene: Scene) -> None:
-    scene.clock.turn(5)
-    scene.vault.set("db-password", "newer")
-    await scene.read(BEFORE)
-
-    await scene.reader.sight(scene.vault.url, "db-password")
-    scene.clock.turn(5)
-    scene.vault.set("db-password", "newest")
-
-    assert (await scene.read(BEFORE)).value.reveal() == "newer"
+    assert harness.counted == {("get_secret", "200"): 2, ("list_versions", "200"): 1}
 
 
-async def test_a_reading_tells_its_content_type(scene: Scene) -> None:
-    scene.vault.set("tls", VALUE, content_type="application/x-pkcs12")
+async def test_a_poll_invalidates_the_previous_version_too(harness: Harness) -> None:
+    harness.clock.turn(5)
+    harness.vault.set("db-password", "newer")
+    await harness.read(BEFORE)
 
-    assert (await scene.read(SecretRef("tls"))).content_type == "application/x-pkcs12"
+    await harness.clients.head(harness.vault.url, "db-password")
+    harness.clock.turn(5)
+    harness.vault.set("db-password", "newest")
+
+    assert (await harness.read(BEFORE)).value.reveal() == "newer"
 
 
-async def test_a_listing_tells_names_as_they_were_given_and_tags(scene: Scene) -> None:
-    scene.vault.set("Shop-User", VALUE, tags={"tier": "web"})
+async def test_a_reading_has_its_content_type(harness: Harness) -> None:
+    harness.vault.set("tls", VALUE, content_type="application/x-pkcs12")
 
-    (page,) = await scene.list_all()
+    assert (await harness.read(SecretRef("tls"))).content_type == "application/x-pkcs12"
+
+
+async def test_a_listing_has_tags_and_names_in_their_original_case(harness: Harness) -> None:
+    harness.vault.set("Shop-User", VALUE, tags={"tier": "web"})
+
+    (page,) = await harness.list_all()
 
     metadata = page.secrets["shop-user"]
     assert (metadata.name, metadata.tags) == ("Shop-User", {"tier": "web"})
+
+
+@pytest.fixture
+async def three(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[ServedVault, ...]]:
+    async with served(3, tmp_path, monkeypatch) as vaults:
+        yield vaults
+
+
+@pytest.fixture
+async def clients(three: tuple[ServedVault, ...]) -> AsyncIterator[VaultClients]:
+    clock = Clock()
+    clients = VaultClients(
+        AsyncFakeCredential(), budget=Budget(), count_call=Ignored().vault_call, now=clock, clock=clock.seconds
+    )
+    yield clients
+    await clients.aclose()
+
+
+class Ignored:
+    """Counts nothing."""
+
+    def vault_call(self, vault_url: str, operation: str, status: str, seconds: float) -> None: ...
+
+
+async def test_all_vaults_share_one_tls_context(
+    three: tuple[ServedVault, ...], clients: VaultClients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    created: list[ssl.SSLContext] = []
+    create = ssl.create_default_context
+
+    def counted(**options: Any) -> ssl.SSLContext:  # noqa: ANN401  whatever httpx passes
+        created.append(create(**options))
+        return created[-1]
+
+    monkeypatch.setattr(ssl, "create_default_context", counted)
+
+    for vault in three:
+        assert (await clients.get(vault.url, REF)).value.reveal() == "s3cret"
+        assert [page.secrets.keys() async for page in clients.list_pages(vault.url)] == [{"db-password"}]
+
+    assert len(created) == 1
+
+
+async def test_closing_a_vault_closes_its_connections_and_a_later_read_opens_another(
+    three: tuple[ServedVault, ...], clients: VaultClients
+) -> None:
+    closed, kept, _ = three
+    for vault in (closed, kept):
+        await clients.get(vault.url, REF)
+
+    await clients.close_vault(closed.url)
+
+    await closed.until_closed()
+    assert (clients.rate_limiter(closed.url), kept.open_connections) == (None, 1)
+    assert (await clients.get(closed.url, REF)).value.reveal() == "s3cret"
+    assert closed.open_connections == 1
+
+
+async def test_closing_a_vault_interrupts_its_reads_with_an_error(
+    three: tuple[ServedVault, ...], clients: VaultClients
+) -> None:
+    vault, *_ = three
+    vault.resumed.clear()
+    readers = [asyncio.create_task(clients.get(vault.url, ref)) for ref in (REF, REF, BEFORE)]
+    await vault.until_requests(1)
+
+    await clients.close_vault(vault.url)
+    ended = await asyncio.gather(*readers, return_exceptions=True)
+
+    for error in ended:
+        assert isinstance(error, SyncError)
+        assert error.reason is Reason.VAULT_UNREACHABLE
+        assert error.message == f"The client of vault {vault.url} was closed, as no VaultSecret uses the vault."
+
+
+async def test_a_listing_that_continues_after_its_vault_was_closed_ends_with_an_error(
+    three: tuple[ServedVault, ...], clients: VaultClients
+) -> None:
+    vault, *_ = three
+    for number in range(30):  # more than a page
+        vault.vault.set(f"s-{number}", "s3cret")
+    async with aclosing(clients.list_pages(vault.url)) as pages:
+        await anext(pages)
+        await clients.close_vault(vault.url)
+
+        with pytest.raises(SyncError, match="was closed") as caught:
+            await anext(pages)
+
+    assert caught.value.reason is Reason.VAULT_UNREACHABLE
+
+
+async def test_a_reader_that_is_cancelled_while_its_vault_is_closed_is_cancelled(
+    three: tuple[ServedVault, ...], clients: VaultClients
+) -> None:
+    vault, *_ = three
+    vault.resumed.clear()
+    reader = asyncio.create_task(clients.get(vault.url, REF))
+    await vault.until_requests(1)
+
+    reader.cancel()
+    await clients.close_vault(vault.url)
+    await asyncio.gather(reader, return_exceptions=True)
+
+    assert reader.cancelled()
+
+
+async def test_closing_a_vault_that_was_never_called_does_nothing(clients: VaultClients) -> None:
+    await clients.close_vault("https://never.vault.azure.net")

@@ -1,4 +1,4 @@
-"""What a failed call means to people: every error of the client library has a reason and a steady sentence."""
+"""Every error of the client library has a reason and a message that does not change between retries."""
 
 import pytest
 
@@ -20,7 +20,7 @@ def all_kinds(root: type[KeyVaultError] = KeyVaultError) -> list[type[KeyVaultEr
     return [root, *(kind for child in root.__subclasses__() for kind in all_kinds(child))]
 
 
-def told(error: KeyVaultError) -> SyncError:
+def translated(error: KeyVaultError) -> SyncError:
     return sync_error(error, vault_url=VAULT, secret="db-password")
 
 
@@ -43,21 +43,21 @@ def told(error: KeyVaultError) -> SyncError:
     ],
 )
 def test_every_kind_of_failure_has_its_reason(kind: type[KeyVaultError], reason: Reason) -> None:
-    assert told(made(kind)).reason is reason
+    assert translated(made(kind)).reason is reason
 
 
 @pytest.mark.parametrize("kind", all_kinds())
-def test_the_sentence_names_the_vault_and_is_the_same_at_the_next_try(kind: type[KeyVaultError]) -> None:
-    first, second = told(made(kind, "1")), told(made(kind, "2"))
+def test_the_message_names_the_vault_and_does_not_change_between_retries(kind: type[KeyVaultError]) -> None:
+    first, second = translated(made(kind, "1")), translated(made(kind, "2"))
 
-    assert f"vault {VAULT}" in first.message
+    assert f"vault {VAULT}" in first.message.lower()
     assert first.message == second.message
     assert first.message.endswith(".")
 
 
 @pytest.mark.parametrize("kind", [kvsecrets.SecretNotFound, kvsecrets.SecretDisabled, kvsecrets.AccessDenied])
-def test_trouble_with_a_secret_names_it(kind: type[KeyVaultError]) -> None:
-    assert f"secret db-password of vault {VAULT}" in told(made(kind)).message
+def test_the_message_of_a_secrets_failure_names_the_secret(kind: type[KeyVaultError]) -> None:
+    assert f"secret db-password of vault {VAULT}" in translated(made(kind)).message.lower()
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_trouble_with_a_secret_names_it(kind: type[KeyVaultError]) -> None:
         kvsecrets.UnexpectedAnswer,
     ],
 )
-def test_trouble_with_the_whole_vault_is_told_to_all_in_the_same_words(kind: type[KeyVaultError]) -> None:
+def test_the_message_of_a_vaults_failure_names_no_secret(kind: type[KeyVaultError]) -> None:
     one = sync_error(made(kind), vault_url=VAULT, secret="db-password")
     other = sync_error(made(kind), vault_url=VAULT, secret="api-token")
 
@@ -80,8 +80,8 @@ def test_trouble_with_the_whole_vault_is_told_to_all_in_the_same_words(kind: typ
 
 
 @pytest.mark.parametrize("kind", all_kinds())
-def test_nothing_that_the_vault_said_is_repeated(kind: type[KeyVaultError]) -> None:
-    error = told(made(kind))
+def test_the_message_repeats_nothing_of_the_response(kind: type[KeyVaultError]) -> None:
+    error = translated(made(kind))
 
     assert "MARKED" not in error.message
     assert (error.__cause__, error.__context__) == (None, None)
@@ -90,7 +90,7 @@ def test_nothing_that_the_vault_said_is_repeated(kind: type[KeyVaultError]) -> N
 def test_a_failure_of_the_vault_as_a_whole_names_the_vault() -> None:
     error = sync_error(made(kvsecrets.AccessDenied), vault_url=VAULT, secret=None)
 
-    assert f"No permission for vault {VAULT};" in error.message
+    assert f"No permission to read vault {VAULT};" in error.message
 
 
 @pytest.mark.parametrize(
@@ -102,13 +102,13 @@ def test_a_failure_of_the_vault_as_a_whole_names_the_vault() -> None:
     ids=list(ConnectionProblem),
 )
 def test_a_vault_that_does_not_exist_has_no_host_name(problem: ConnectionProblem, reason: Reason) -> None:
-    assert told(kvsecrets.ConnectionFailed("no", problem)).reason is reason
+    assert translated(kvsecrets.ConnectionFailed("no", problem)).reason is reason
 
 
 @pytest.mark.parametrize(
-    ("asked", "waits"),
+    ("requested", "waits"),
     [(None, None), (0.0, 0.0), (12.0, 12.0), (999_999_999.0, MAX_WAIT)],
-    ids=["it asked for none", "for nothing", "for seconds", "for thirty years"],
+    ids=["none", "zero", "seconds", "thirty years"],
 )
-def test_the_vault_may_ask_for_a_wait_within_reason(asked: float | None, waits: float | None) -> None:
-    assert told(kvsecrets.Throttled(429, retry_after=asked)).retry_after == waits
+def test_a_retry_after_is_kept_up_to_a_limit(requested: float | None, waits: float | None) -> None:
+    assert translated(kvsecrets.Throttled(429, retry_after=requested)).retry_after == waits

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from vaultsync.adapters.keyvault.rate_limit import FAILURES_BEFORE_BREAK, MAX_BREAK, Budget, RateLimiter
+from vaultsync.adapters.keyvault.rate_limit import FAILURE_THRESHOLD, MAX_OPEN_SECONDS, Budget, RateLimiter
 from vaultsync.errors import Reason, SyncError
 
 
@@ -20,7 +20,7 @@ class Bench:
         self.waits.append(seconds)
 
     async def call(self, failure: SyncError | None = None) -> None:
-        async with self.rate_limiter.turn():
+        async with self.rate_limiter.acquire():
             if failure is not None:
                 raise failure
 
@@ -30,7 +30,7 @@ class Bench:
                 await self.call(SyncError(reason, "no", retry_after=retry_after))
 
 
-async def test_a_throttled_vault_is_left_alone_for_as_long_as_it_asked() -> None:
+async def test_a_throttled_vault_is_not_called_before_retry_after() -> None:
     bench = Bench()
     await bench.fail(Reason.VAULT_THROTTLED, retry_after=30.0)
 
@@ -43,25 +43,25 @@ async def test_a_throttled_vault_is_left_alone_for_as_long_as_it_asked() -> None
     await bench.call()
 
 
-async def test_a_vault_that_keeps_failing_is_asked_by_one_probe_at_a_time() -> None:
+async def test_an_open_breaker_allows_one_probe_at_a_time() -> None:
     bench = Bench()
-    await bench.fail(Reason.VAULT_UNREACHABLE, times=FAILURES_BEFORE_BREAK)
+    await bench.fail(Reason.VAULT_UNREACHABLE, times=FAILURE_THRESHOLD)
     with pytest.raises(SyncError):
         await bench.call()
 
-    bench.time += MAX_BREAK
-    async with bench.rate_limiter.turn():
+    bench.time += MAX_OPEN_SECONDS
+    async with bench.rate_limiter.acquire():
         with pytest.raises(SyncError) as refused:
             await bench.call()
         assert refused.value.reason is Reason.VAULT_UNREACHABLE
 
     await bench.call()
-    assert not bench.rate_limiter.is_broken
+    assert not bench.rate_limiter.is_open
 
 
-async def test_a_failed_probe_makes_the_break_longer() -> None:
+async def test_a_failed_probe_keeps_the_breaker_open_for_longer() -> None:
     bench = Bench()
-    await bench.fail(Reason.VAULT_UNREACHABLE, times=FAILURES_BEFORE_BREAK)
+    await bench.fail(Reason.VAULT_UNREACHABLE, times=FAILURE_THRESHOLD)
 
     bench.time += 1.0
     await bench.fail(Reason.VAULT_UNREACHABLE)
@@ -75,9 +75,9 @@ async def test_a_failed_probe_makes_the_break_longer() -> None:
 @pytest.mark.parametrize(
     "reason", [Reason.SECRET_NOT_FOUND, Reason.ACCESS_DENIED, Reason.SECRET_DISABLED, Reason.FIREWALL_DENIED]
 )
-async def test_a_refusal_shows_that_the_vault_is_there(reason: Reason) -> None:
+async def test_an_error_response_closes_the_breaker(reason: Reason) -> None:
     bench = Bench()
-    await bench.fail(Reason.VAULT_UNREACHABLE, times=FAILURES_BEFORE_BREAK - 1)
+    await bench.fail(Reason.VAULT_UNREACHABLE, times=FAILURE_THRESHOLD - 1)
 
     await bench.fail(reason)
     await bench.fail(Reason.VAULT_UNREACHABLE)
@@ -85,19 +85,19 @@ async def test_a_refusal_shows_that_the_vault_is_there(reason: Reason) -> None:
     await bench.call()
 
 
-async def test_a_cancelled_probe_makes_room_for_the_next() -> None:
+async def test_after_a_cancelled_probe_the_next_one_is_allowed() -> None:
     bench = Bench()
-    await bench.fail(Reason.VAULT_FAILED, times=FAILURES_BEFORE_BREAK)
-    bench.time += MAX_BREAK
+    await bench.fail(Reason.VAULT_FAILED, times=FAILURE_THRESHOLD)
+    bench.time += MAX_OPEN_SECONDS
 
     with pytest.raises(asyncio.CancelledError):
-        async with bench.rate_limiter.turn():
+        async with bench.rate_limiter.acquire():
             raise asyncio.CancelledError
 
     await bench.call()
 
 
-async def test_the_budget_may_be_spent_at_once_and_then_flows_back() -> None:
+async def test_the_budget_allows_a_burst_and_refills() -> None:
     bench = Bench(Budget(calls=10, seconds=10.0))
 
     for _ in range(12):
@@ -110,9 +110,9 @@ async def test_the_budget_may_be_spent_at_once_and_then_flows_back() -> None:
     assert bench.waits[12:] == [0.0] * 10 + [1.0]
 
 
-async def test_the_time_for_which_a_vault_had_us_wait_is_summed_and_what_it_said_twice_counts_once() -> None:
+async def test_waits_that_the_vault_asked_for_are_summed_and_overlaps_count_once() -> None:
     bench = Bench()
-    turns = [bench.rate_limiter.turn() for _ in range(2)]
+    turns = [bench.rate_limiter.acquire() for _ in range(2)]
     for turn in turns:
         await turn.__aenter__()
     for turn in turns:
@@ -126,7 +126,7 @@ async def test_the_time_for_which_a_vault_had_us_wait_is_summed_and_what_it_said
     assert bench.rate_limiter.throttled_seconds == 35.0
 
 
-async def test_the_time_for_which_calls_waited_for_the_budget_is_summed() -> None:
+async def test_waits_for_the_budget_are_summed() -> None:
     bench = Bench(Budget(calls=10, seconds=10.0))
 
     for _ in range(12):

@@ -33,7 +33,7 @@ def version(name: str, seconds: int | None, *, enabled: bool = True) -> SecretPr
         "two versions",
         "in any order",
         "the one before is disabled",
-        "one that came while we asked is not before it",
+        "one that was created during our calls is not before it",
         "one of the same second",
         "the newest is not listed yet",
         "one without a date",
@@ -44,5 +44,5 @@ def test_the_version_before_the_newest_is(versions: list[SecretProperties], befo
 
 
 @given(st.permutations([version(f"{number:032}", number, enabled=number != 3) for number in range(5)]))
-def test_the_order_of_the_list_says_nothing(versions: list[SecretProperties]) -> None:
+def test_the_order_of_the_list_does_not_matter(versions: list[SecretProperties]) -> None:
     assert version_before(f"{4:032}", versions) == f"{2:032}"

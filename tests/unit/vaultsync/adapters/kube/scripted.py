@@ -1,4 +1,4 @@
-"""A server that answers as a test says, for what no real API server does on demand; it keeps what it was sent."""
+"""A server whose responses a test scripts, for what no real API server does on demand; it keeps the requests."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -39,9 +39,8 @@ class Script:
 
     async def arrivals(self, count: int) -> None:
         """Return when so many more requests have come."""
-        async with asyncio.timeout(10):
-            for _ in range(count):
-                await self._arrivals.acquire()
+        for _ in range(count):
+            await self._arrivals.acquire()
 
     async def play(self, request: web.Request) -> web.StreamResponse:
         body = await request.json() if request.can_read_body else None
@@ -75,7 +74,7 @@ def lines(*documents: str) -> Answer:
 
 
 async def silence(_: web.Request) -> web.StreamResponse:
-    """No answer, for as long as somebody waits for one."""
+    """No response."""
     await asyncio.Event().wait()
     raise AssertionError
 
@@ -98,7 +97,7 @@ async def hanging_up(request: web.Request) -> web.StreamResponse:
 
 
 @asynccontextmanager
-async def connected(*answers: Answer, patience: float = 10) -> AsyncIterator[tuple[Connection, Script]]:
+async def connected(*answers: Answer, patience: float = 60) -> AsyncIterator[tuple[Connection, Script]]:
     """A connection to a server that gives these answers, one after the other."""
     script = Script(list(answers))
     app = web.Application()
@@ -108,7 +107,7 @@ async def connected(*answers: Answer, patience: float = 10) -> AsyncIterator[tup
             host=str(server.make_url("")).rstrip("/"), api_key={"BearerToken": "Bearer our-token"}
         )
         connection = Connection(
-            configuration, user_agent="vaultsync/1", connections=4, answer_within=patience, news_within=patience
+            configuration, user_agent="vaultsync/1", connections=4, request_timeout=patience, watch_timeout=patience
         )
         try:
             yield connection, script

@@ -1,4 +1,4 @@
-"""What the adapter makes of answers that a real API server gives in bad moments; tests/contract has the good ones."""
+"""The adapter with failures of a real API server; tests/contract has its successful responses."""
 
 import logging
 from typing import Any
@@ -16,7 +16,7 @@ MANIFEST: dict[str, Any] = {"metadata": {"name": "db"}, "data": {"password": "bW
 
 
 def a_secret(*managers: str, name: str = "db") -> dict[str, Any]:
-    """What the API server tells of a Secret that these managers have written to."""
+    """The API server's metadata of a Secret that these managers have written to."""
     return {
         "metadata": {
             "name": name,
@@ -38,33 +38,33 @@ def a_secret(*managers: str, name: str = "db") -> dict[str, Any]:
 
 async def apply_to_nothing(*answers: Answer) -> Script:
     async with connected(*answers) as (connection, script):
-        await KubeApi(connection, now=lambda: NOW).apply(KEY, MANIFEST, onto=None)
+        await KubeApi(connection, now=lambda: NOW).apply_target(KEY, MANIFEST, onto=None)
     return script
 
 
-async def test_a_secret_that_was_there_already_by_our_own_hand_is_taken_as_made() -> None:
+async def test_a_secret_that_only_vaultsync_wrote_counts_as_created() -> None:
     script = await apply_to_nothing(document(200, a_secret("vaultsync")))
 
     assert len(script.sent) == 1
 
 
-async def test_a_secret_that_somebody_wrote_to_in_the_answer_to_its_making_is_ours() -> None:
+async def test_a_created_secret_that_a_webhook_changed_counts_as_created() -> None:
     script = await apply_to_nothing(document(201, a_secret("vaultsync", "mutating-webhook")))
 
     assert len(script.sent) == 1
 
 
-async def test_what_was_merged_into_a_strangers_secret_is_taken_back_from_that_very_secret() -> None:
+async def test_fields_that_were_merged_into_another_managers_secret_are_relinquished() -> None:
     answers = [document(200, a_secret("vaultsync", "helm")), document(200, a_secret("helm"))]
     async with connected(*answers) as (connection, script):
-        with pytest.raises(SyncError, match="Secret shop/db belongs to somebody else: helm made it"):
-            await KubeApi(connection, now=lambda: NOW).apply(KEY, MANIFEST, onto=None)
+        with pytest.raises(SyncError, match="Secret shop/db was created by another manager: helm"):
+            await KubeApi(connection, now=lambda: NOW).apply_target(KEY, MANIFEST, onto=None)
 
     assert script.sent[1].body["metadata"] == {"name": "db", "uid": "uid-1"}
     assert "data" not in script.sent[1].body
 
 
-async def test_pages_are_read_until_the_last() -> None:
+async def test_all_pages_are_listed() -> None:
     first = {"metadata": {"resourceVersion": "5", "continue": "next"}, "items": [a_secret(name="a")]}
     last = {"metadata": {"resourceVersion": "5", "continue": ""}, "items": [a_secret(name="b")]}
     async with connected(document(200, first), document(200, last)) as (connection, script):
@@ -75,7 +75,7 @@ async def test_pages_are_read_until_the_last() -> None:
     assert script.sent[1].query["continue"] == "next"
 
 
-async def test_a_listing_that_takes_longer_than_the_server_remembers_has_expired() -> None:
+async def test_a_list_whose_resource_version_is_dropped_has_expired() -> None:
     first = {"metadata": {"resourceVersion": "5", "continue": "next"}, "items": []}
     async with connected(document(200, first), document(410, {"reason": "Expired"})) as (connection, _):
         with pytest.raises(ResourceExpired):
@@ -90,8 +90,8 @@ async def test_a_watch_ends_when_the_server_ends_it() -> None:
     assert events == [Deleted(KEY, "9")]
 
 
-@pytest.mark.parametrize("line", ["", "nonsense", '{"type":"ADDED","object":{"metadata":{"name":'])
-async def test_a_watch_that_brings_nonsense_is_unavailable(line: str) -> None:
+@pytest.mark.parametrize("line", ["", "invalid", '{"type":"ADDED","object":{"metadata":{"name":'])
+async def test_a_watch_with_invalid_lines_is_unavailable(line: str) -> None:
     async with connected(lines(line)) as (connection, _):
         with pytest.raises(SyncError) as caught:
             await anext(KubeApi(connection, now=lambda: NOW).watch_targets(None, "5"))
@@ -99,21 +99,21 @@ async def test_a_watch_that_brings_nonsense_is_unavailable(line: str) -> None:
     assert caught.value.reason is Reason.CLUSTER_UNAVAILABLE
 
 
-async def test_an_event_that_cannot_be_posted_is_logged_and_stops_nobody(caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_event_that_cannot_be_created_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, logger="vaultsync")
     async with connected(text(503, "")) as (connection, _):
-        await KubeApi(connection, now=lambda: NOW).post_event(
+        await KubeApi(connection, now=lambda: NOW).create_event(
             a_vault_secret(), kind="Normal", reason="Synced", message="Created the Secret."
         )
 
     [record] = caplog.records
-    assert record.getMessage() == "event not posted"
+    assert record.getMessage() == "event not created"
 
 
-async def test_a_namespace_that_is_going_takes_no_events_and_needs_none(caplog: pytest.LogCaptureFixture) -> None:
+async def test_no_event_in_a_namespace_that_is_being_deleted_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     going = {"details": {"causes": [{"reason": "NamespaceTerminating"}]}}
     async with connected(document(403, going)) as (connection, _):
-        await KubeApi(connection, now=lambda: NOW).post_event(
+        await KubeApi(connection, now=lambda: NOW).create_event(
             a_vault_secret(), kind="Normal", reason="Synced", message="Created the Secret."
         )
 

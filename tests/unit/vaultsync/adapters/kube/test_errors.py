@@ -1,4 +1,4 @@
-"""What refusals become, told from documents as kube-apiserver 1.36 sends them; none about data is repeated."""
+"""Errors of kube-apiserver 1.36 become `SyncError`; no message about data is repeated."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vaultsync.adapters.kube.errors import Conflict, ResourceExpired, refusal
+from vaultsync.adapters.kube.errors import Conflict, ResourceExpired, api_error
 from vaultsync.errors import ObjectGone, Reason, SyncError
 
 ABOUT = "Secret shop/db"
@@ -15,7 +15,7 @@ MARK = "hunter2"
 
 
 def document(message: str, *causes: dict[str, str], kind: str = "Secret") -> dict[str, Any]:
-    """A Status as the API server sends it; `details` are empty where there is nothing to tell."""
+    """A Status as the API server sends it; `details` may be empty."""
     return {"kind": "Status", "message": message, "details": {"name": "db", "kind": kind, "causes": list(causes)}}
 
 
@@ -46,20 +46,20 @@ POLICY = FORBIDDEN + f"ValidatingAdmissionPolicy 'weak' with binding 'all' denie
 
 
 @pytest.mark.parametrize(
-    ("status", "sent", "reason", "told"),
+    ("status", "sent", "reason", "expected"),
     [
         pytest.param(
             422,
             document("", TYPE_CHANGE),
             Reason.TARGET_INVALID,
-            "type cannot change once it is set: delete the Secret, and it is made anew",
+            "type cannot be changed; delete the Secret to have it recreated",
             id="another type",
         ),
         pytest.param(
             422,
             document("", IMMUTABLE_DATA),
             Reason.TARGET_IMMUTABLE,
-            "is immutable and would have to change; delete it, or set target.replaceImmutable: true",
+            "is immutable and has to change; delete it, or set target.replaceImmutable: true",
             id="an immutable Secret",
         ),
         pytest.param(
@@ -87,28 +87,28 @@ POLICY = FORBIDDEN + f"ValidatingAdmissionPolicy 'weak' with binding 'all' denie
             422,
             document(POLICY, {"message": POLICY}),
             Reason.TARGET_INVALID,
-            "the admission policy weak",
+            "denied by the admission policy weak",
             id="a policy",
         ),
         pytest.param(
             400,
             document(f'admission webhook "check.example.com" denied the request: {MARK}'),
             Reason.TARGET_INVALID,
-            "the admission webhook check.example.com denies it",
+            "denied by the admission webhook check.example.com",
             id="a webhook",
         ),
         pytest.param(
             403,
             document(FORBIDDEN + "exceeded quota: small, requested: secrets=1, used: secrets=3, limited: secrets=3"),
             Reason.TARGET_INVALID,
-            "the quota small of its namespace allows no more",
+            "the quota small of its namespace is exceeded",
             id="a quota",
         ),
         pytest.param(
             403,
             document(FORBIDDEN + MARK),
             Reason.TARGET_INVALID,
-            "Kubernetes refuses it; its answer is not repeated here, since it may hold values",
+            "Kubernetes rejected it; the response is not shown here, since it may contain values",
             id="any other admission",
         ),
         pytest.param(
@@ -119,7 +119,7 @@ POLICY = FORBIDDEN + f"ValidatingAdmissionPolicy 'weak' with binding 'all' denie
             id="a missing right",
         ),
         pytest.param(
-            401, document("Unauthorized"), Reason.CLUSTER_UNAVAILABLE, "does not accept the operator's", id="no login"
+            401, document("Unauthorized"), Reason.CLUSTER_UNAVAILABLE, "rejected the operator's", id="no login"
         ),
         pytest.param(
             409,
@@ -137,28 +137,28 @@ POLICY = FORBIDDEN + f"ValidatingAdmissionPolicy 'weak' with binding 'all' denie
             500,
             {"message": f"failed to create typed patch object (shop/db): .data.a: expected string, got {MARK}"},
             Reason.CLUSTER_UNAVAILABLE,
-            "answers with status 500",
+            "responded with HTTP status 500",
             id="a type error, which repeats the value",
         ),
         pytest.param(
             500,
             {"message": 'Internal error occurred: failed calling webhook "check.example.com": no endpoints'},
             Reason.CLUSTER_UNAVAILABLE,
-            "the admission webhook check.example.com does not work",
+            "the admission webhook check.example.com failed",
             id="a broken webhook",
         ),
-        pytest.param(429, {}, Reason.CLUSTER_UNAVAILABLE, "asked too often", id="too many requests"),
-        pytest.param(503, {}, Reason.CLUSTER_UNAVAILABLE, "answers with status 503", id="no answer from etcd"),
+        pytest.param(429, {}, Reason.CLUSTER_UNAVAILABLE, "throttling requests (HTTP 429)", id="too many requests"),
+        pytest.param(503, {}, Reason.CLUSTER_UNAVAILABLE, "responded with HTTP status 503", id="no answer from etcd"),
     ],
 )
-def test_a_refusal_has_its_reason_and_says_what_is_wrong(
-    status: int, sent: dict[str, Any], reason: Reason, told: str
+def test_an_error_has_its_reason_and_says_what_is_wrong(
+    status: int, sent: dict[str, Any], reason: Reason, expected: str
 ) -> None:
-    error = refusal(status, sent, ABOUT)
+    error = api_error(status, sent, ABOUT)
 
     assert error.reason is reason
     assert error.message.startswith(ABOUT)
-    assert told in error.message
+    assert expected in error.message
     assert MARK not in error.message
 
 
@@ -176,23 +176,21 @@ def test_a_refusal_has_its_reason_and_says_what_is_wrong(
         pytest.param(410, document("too old resource version"), ResourceExpired, id="a forgotten moment"),
     ],
 )
-def test_what_can_be_done_about_it_is_told_by_the_kind_of_error(
-    status: int, sent: dict[str, Any], kind: type[SyncError]
-) -> None:
-    error = refusal(status, sent, ABOUT)
+def test_the_class_of_the_error_says_how_to_handle_it(status: int, sent: dict[str, Any], kind: type[SyncError]) -> None:
+    error = api_error(status, sent, ABOUT)
 
     assert type(error) is kind
     assert error.reason is Reason.CLUSTER_UNAVAILABLE
 
 
-def test_the_wait_that_was_asked_for_is_kept() -> None:
-    assert refusal(429, {}, ABOUT, retry_after=3.0).retry_after == 3.0
+def test_the_retry_after_is_kept() -> None:
+    assert api_error(429, {}, ABOUT, retry_after=3.0).retry_after == 3.0
 
 
-def test_of_many_causes_the_first_are_told_and_the_rest_counted() -> None:
+def test_of_many_causes_the_first_are_listed_and_the_rest_counted() -> None:
     causes = [cause("FieldValueRequired", f"data[{number}]") for number in range(7)]
 
-    error = refusal(422, document("", *causes), ABOUT)
+    error = api_error(422, document("", *causes), ABOUT)
 
     assert error.message.endswith("data[4] is required, and 2 more.")
 
@@ -220,8 +218,8 @@ DOCUMENTS = st.fixed_dictionaries(
 
 
 @given(status=st.integers(400, 599), sent=DOCUMENTS)
-def test_any_document_becomes_an_error_of_ours(status: int, sent: dict[str, Any]) -> None:
-    assert isinstance(refusal(status, sent, ABOUT), SyncError)
+def test_any_document_becomes_a_sync_error(status: int, sent: dict[str, Any]) -> None:
+    assert isinstance(api_error(status, sent, ABOUT), SyncError)
 
 
 REASONS = st.sampled_from(["FieldValueInvalid", "FieldValueRequired", "FieldValueDuplicate", "FieldValueX", "", MARK])
@@ -233,7 +231,7 @@ REASONS = st.sampled_from(["FieldValueInvalid", "FieldValueRequired", "FieldValu
     place=st.sampled_from(["data", "data[a]", "stringData", "spec", ""]),
     before=st.text(max_size=5),
 )
-def test_a_sentence_about_data_is_never_repeated(status: int, reason: str, place: str, before: str) -> None:
+def test_a_message_about_data_is_never_repeated(status: int, reason: str, place: str, before: str) -> None:
     sent = document(f"{before}{MARK}", cause(reason, place, f"{before}{MARK}"))
 
-    assert MARK not in refusal(status, sent, ABOUT).message
+    assert MARK not in api_error(status, sent, ABOUT).message

@@ -17,53 +17,53 @@ NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 MANIFEST: dict[str, Any] = {"metadata": {"name": "db"}, "data": {"password": "bWFya2Vk"}}
 
 
-def test_the_text_form_of_a_request_shows_no_content() -> None:
-    assert "bWFya2Vk" not in repr(wire.apply(KEY, MANIFEST))
+def test_the_repr_of_a_request_has_no_body() -> None:
+    assert "bWFya2Vk" not in repr(wire.apply_secret(KEY, MANIFEST))
 
 
 @pytest.mark.parametrize(
     "request_",
     [
-        pytest.param(wire.look(KEY), id="looking"),
-        pytest.param(wire.apply(KEY, MANIFEST), id="applying"),
-        pytest.param(wire.apply(KEY, MANIFEST, onto="1"), id="applying by force"),
-        pytest.param(wire.give_up(KEY, uid="1"), id="giving up"),
-        pytest.param(wire.drop(KEY, ["extra"], resource_version="7"), id="dropping keys"),
-        pytest.param(wire.release(KEY, uid="1", resource_version="7"), id="releasing"),
-        pytest.param(wire.watch(None, "7"), id="watching"),
+        pytest.param(wire.get_secret(KEY), id="get"),
+        pytest.param(wire.apply_secret(KEY, MANIFEST), id="applying"),
+        pytest.param(wire.apply_secret(KEY, MANIFEST, onto="1"), id="applying by force"),
+        pytest.param(wire.relinquish_fields(KEY, uid="1"), id="giving up"),
+        pytest.param(wire.remove_keys(KEY, ["extra"], resource_version="7"), id="dropping keys"),
+        pytest.param(wire.orphan_secret(KEY, uid="1", resource_version="7"), id="releasing"),
+        pytest.param(wire.watch_secrets(None, "7"), id="watching"),
     ],
 )
-def test_secrets_are_asked_for_without_their_values(request_: wire.Request) -> None:
+def test_secrets_are_requested_without_values(request_: wire.Request) -> None:
     assert request_.accept == "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 
 
-def test_pages_are_asked_for_without_values() -> None:
-    assert wire.page(None, None).accept == "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+def test_pages_are_requested_without_values() -> None:
+    assert wire.list_secrets(None, None).accept == "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 
-def test_force_is_used_only_onto_a_secret_of_a_known_uid() -> None:
-    new, known = wire.apply(KEY, MANIFEST), wire.apply(KEY, MANIFEST, onto="uid-1")
+def test_force_is_used_only_with_a_uid() -> None:
+    new, known = wire.apply_secret(KEY, MANIFEST), wire.apply_secret(KEY, MANIFEST, onto="uid-1")
 
     assert ("force" in new.query, known.query["force"]) == (False, "true")
     assert isinstance(known.body, dict)
     assert known.body["metadata"] == {"name": "db", "uid": "uid-1"}
 
 
-def test_applying_changes_nothing_in_the_manifest_it_was_given() -> None:
-    wire.apply(KEY, MANIFEST, onto="uid-1")
+def test_applying_does_not_change_the_manifest() -> None:
+    wire.apply_secret(KEY, MANIFEST, onto="uid-1")
 
     assert "uid" not in MANIFEST["metadata"]
 
 
-def test_dropping_keys_names_them_with_null() -> None:
-    assert wire.drop(KEY, ["a", "b"], resource_version="7").body == {
+def test_removed_keys_are_null() -> None:
+    assert wire.remove_keys(KEY, ["a", "b"], resource_version="7").body == {
         "metadata": {"resourceVersion": "7"},
         "data": {"a": None, "b": None},
     }
 
 
-def test_releasing_takes_off_what_says_that_a_secret_is_ours_and_nothing_else() -> None:
-    assert wire.release(KEY, uid="uid-1", resource_version="7").body == {
+def test_orphaning_removes_only_our_labels_and_annotation() -> None:
+    assert wire.orphan_secret(KEY, uid="uid-1", resource_version="7").body == {
         "metadata": {
             "uid": "uid-1",
             "resourceVersion": "7",
@@ -74,12 +74,12 @@ def test_releasing_takes_off_what_says_that_a_secret_is_ours_and_nothing_else() 
 
 
 def event_body(message: str) -> dict[str, Any]:
-    body = wire.event(a_vault_secret(), kind="Warning", reason="VaultFailed", message=message, now=NOW).body
+    body = wire.create_event(a_vault_secret(), kind="Warning", reason="VaultFailed", message=message, now=NOW).body
     assert isinstance(body, dict)
     return body
 
 
-def test_an_event_is_about_the_vault_secret_itself() -> None:
+def test_an_event_involves_the_vaultsecret() -> None:
     vault_secret = a_vault_secret()
 
     assert event_body("It broke.")["involvedObject"] == {
@@ -91,14 +91,14 @@ def test_an_event_is_about_the_vault_secret_itself() -> None:
     }
 
 
-def test_an_event_is_dated_as_the_api_server_reads_dates() -> None:
+def test_an_event_has_timestamps_in_the_format_of_the_api_server() -> None:
     body = event_body("It broke.")
 
     assert (body["firstTimestamp"], body["lastTimestamp"]) == ("2026-03-01T12:00:00Z", "2026-03-01T12:00:00Z")
 
 
 @given(message=st.text(max_size=1500) | st.text(alphabet="aé€𝄞", min_size=200, max_size=1100))
-def test_a_long_message_is_cut_to_what_an_event_holds(message: str) -> None:
+def test_a_long_message_is_cut(message: str) -> None:
     cut = event_body(message)["message"]
 
     assert len(cut.encode()) <= 1024
@@ -109,15 +109,15 @@ def test_a_long_message_is_cut_to_what_an_event_holds(message: str) -> None:
     ("namespace", "path"), [(None, "/api/v1/secrets"), ("shop", "/api/v1/namespaces/shop/secrets")]
 )
 def test_only_secrets_with_our_label_are_watched(namespace: str | None, path: str) -> None:
-    request = wire.watch(namespace, "7")
+    request = wire.watch_secrets(namespace, "7")
 
     assert request.path == path
     assert request.query["labelSelector"] == "app.kubernetes.io/managed-by=vaultsync"
     assert (request.query["resourceVersion"], request.query["allowWatchBookmarks"]) == ("7", "true")
 
 
-def test_a_page_goes_on_where_the_last_one_ended() -> None:
-    first, second = wire.page("shop", None), wire.page("shop", "abc")
+def test_a_page_continues_after_the_one_before() -> None:
+    first, second = wire.list_secrets("shop", None), wire.list_secrets("shop", "abc")
 
     assert ("continue" in first.query, second.query["continue"]) == (False, "abc")
 
@@ -132,32 +132,32 @@ METADATA = {
 
 
 @pytest.mark.parametrize("kind", ["ADDED", "MODIFIED"])
-def test_a_target_that_was_made_or_changed_is_sighted(kind: str) -> None:
+def test_a_created_or_changed_target_is_modified(kind: str) -> None:
     event = wire.target_event({"type": kind, "object": {"metadata": METADATA}})
 
     assert isinstance(event, Modified)
     assert (event.key, event.resource_version) == (KEY, "9")
 
 
-def test_a_deleted_target_is_gone() -> None:
+def test_a_deleted_target_is_deleted() -> None:
     event = wire.target_event({"type": "DELETED", "object": {"metadata": METADATA}})
 
     assert event == Deleted(KEY, "9")
 
 
-def test_a_bookmark_tells_the_moment_alone() -> None:
+def test_a_bookmark_has_only_a_resource_version() -> None:
     event = wire.target_event({"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "12"}}})
 
     assert event == Bookmark("12")
 
 
-def test_a_moment_that_the_server_has_forgotten_ends_the_watch() -> None:
+def test_a_resource_version_that_is_too_old_ends_the_watch() -> None:
     with pytest.raises(ResourceExpired):
         wire.target_event({"type": "ERROR", "object": {"kind": "Status", "code": 410, "reason": "Expired"}})
 
 
 @pytest.mark.parametrize("code", [{"code": 500}, {}])
-def test_any_other_trouble_ends_the_watch_too(code: dict[str, int]) -> None:
+def test_any_other_error_ends_the_watch_too(code: dict[str, int]) -> None:
     with pytest.raises(SyncError) as caught:
         wire.target_event({"type": "ERROR", "object": {"kind": "Status", **code}})
 

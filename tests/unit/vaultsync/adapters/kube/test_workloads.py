@@ -1,4 +1,4 @@
-"""Requests about workloads, to a server that answers as the test says; what the real one says is a contract's."""
+"""Requests about workloads to a scripted server; tests/contract uses a real one."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, Final
@@ -6,10 +6,10 @@ from typing import Any, Final
 import pytest
 
 from tests.unit.vaultsync.adapters.kube.scripted import connected, document
+from vaultsync.adapters.kube.api import KubeApi
 from vaultsync.adapters.kube.requests import METADATA
-from vaultsync.adapters.kube.workloads import Workloads
 from vaultsync.api import RESTARTED_ANNOTATION, ObjectKey
-from vaultsync.api.restarts import WorkloadKind
+from vaultsync.api.v1alpha1 import WorkloadKind
 from vaultsync.errors import Reason, SyncError
 from vaultsync.policy.rollout import Workload
 
@@ -21,7 +21,7 @@ TEXT: Final = "2026-03-02T08:30:15Z"
 
 
 def metadata(*, restarted: str | None = None) -> dict[str, Any]:
-    """A workload as the server tells it."""
+    """A workload as the server returns it."""
     annotations = {} if restarted is None else {"annotations": {RESTARTED_ANNOTATION: restarted}}
     own = {"name": "web", "uid": "u1", "resourceVersion": "7", "creationTimestamp": "2026-03-01T12:00:00Z"}
     return {"kind": "PartialObjectMetadata", "metadata": own | annotations}
@@ -35,9 +35,9 @@ def metadata(*, restarted: str | None = None) -> dict[str, Any]:
         (WorkloadKind.DAEMON_SET, "/apis/apps/v1/namespaces/shop/daemonsets/web"),
     ],
 )
-async def test_a_workload_is_asked_for_as_metadata_alone(kind: WorkloadKind, path: str) -> None:
+async def test_a_workload_is_requested_as_metadata_only(kind: WorkloadKind, path: str) -> None:
     async with connected(document(200, metadata())) as (connection, script):
-        view = await Workloads(connection).observe(kind, KEY)
+        view = await KubeApi(connection, now=lambda: CREATED).get_workload(kind, KEY)
 
     assert view == SEEN
     (sent,) = script.sent
@@ -56,18 +56,20 @@ async def test_a_workload_is_asked_for_as_metadata_alone(kind: WorkloadKind, pat
     ],
     ids=["ours", "of another time zone", "of no time zone", "in words", "empty", "never restarted"],
 )
-async def test_an_annotation_tells_a_moment_or_nothing(text: str | None, moment: datetime | None) -> None:
+async def test_an_annotation_is_a_time_or_ignored(text: str | None, moment: datetime | None) -> None:
     async with connected(document(200, metadata(restarted=text))) as (connection, _):
-        view = await Workloads(connection).observe(WorkloadKind.DEPLOYMENT, KEY)
+        view = await KubeApi(connection, now=lambda: CREATED).get_workload(WorkloadKind.DEPLOYMENT, KEY)
 
     assert view is not None
     assert view.restarted == moment
 
 
-async def test_a_restart_changes_that_very_workload_as_it_was_seen_and_nothing_but_two_annotations() -> None:
+async def test_a_restart_patches_two_annotations_at_the_observed_resource_version() -> None:
     at = RESTARTED.astimezone(timezone(timedelta(hours=2))).replace(microsecond=999_999)
     async with connected(document(200, metadata())) as (connection, script):
-        restarted = await Workloads(connection).restart(WorkloadKind.DAEMON_SET, KEY, SEEN, at=at)
+        restarted = await KubeApi(connection, now=lambda: CREATED).restart_workload(
+            WorkloadKind.DAEMON_SET, KEY, SEEN, at=at
+        )
 
     assert restarted
     (sent,) = script.sent
@@ -81,14 +83,16 @@ async def test_a_restart_changes_that_very_workload_as_it_was_seen_and_nothing_b
     assert sent.query == {"fieldManager": "vaultsync"}
 
 
-async def test_whoever_may_not_restart_workloads_is_told_how_to_allow_it() -> None:
+async def test_a_missing_permission_names_the_value_of_the_chart() -> None:
     denied = {
         "message": 'deployments.apps "web" is forbidden: User "system:serviceaccount:a:b" cannot patch resource '
         '"deployments" in API group "apps" in the namespace "shop"'
     }
     async with connected(document(403, denied)) as (connection, _):
         with pytest.raises(SyncError) as caught:
-            await Workloads(connection).restart(WorkloadKind.DEPLOYMENT, KEY, SEEN, at=RESTARTED)
+            await KubeApi(connection, now=lambda: CREATED).restart_workload(
+                WorkloadKind.DEPLOYMENT, KEY, SEEN, at=RESTARTED
+            )
 
     assert caught.value.reason is Reason.CLUSTER_UNAVAILABLE
     assert caught.value.message == (
@@ -97,12 +101,12 @@ async def test_whoever_may_not_restart_workloads_is_told_how_to_allow_it() -> No
     )
 
 
-async def test_a_server_in_trouble_is_told_with_the_workloads_name() -> None:
+async def test_an_error_of_the_server_names_the_workload() -> None:
     async with connected(document(500, {}), document(500, {})) as (connection, _):
-        workloads = Workloads(connection)
-        with pytest.raises(SyncError, match="StatefulSet shop/web: the Kubernetes API answers with status 500"):
-            await workloads.observe(WorkloadKind.STATEFUL_SET, KEY)
+        workloads = KubeApi(connection, now=lambda: CREATED)
+        with pytest.raises(SyncError, match="StatefulSet shop/web: the Kubernetes API responded with HTTP status 500"):
+            await workloads.get_workload(WorkloadKind.STATEFUL_SET, KEY)
         with pytest.raises(SyncError) as caught:
-            await workloads.restart(WorkloadKind.STATEFUL_SET, KEY, SEEN, at=RESTARTED)
+            await workloads.restart_workload(WorkloadKind.STATEFUL_SET, KEY, SEEN, at=RESTARTED)
 
     assert caught.value.reason is Reason.CLUSTER_UNAVAILABLE

@@ -1,4 +1,4 @@
-"""How each VaultSecret fares, read back by prometheus-client's own parser."""
+"""The metrics of each VaultSecret, parsed by prometheus-client."""
 
 from datetime import timedelta
 
@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.builders import KEY, READ_AT, START, VAULT, a_status, a_status_entry, a_vault_secret
 from vaultsync.adapters.metrics.per_vaultsecret import exposition
-from vaultsync.adapters.metrics.snapshot import PENDING, State, VaultState
+from vaultsync.adapters.metrics.snapshot import PENDING, Snapshot, VaultSnapshot
 from vaultsync.api.v1alpha1 import Condition, VaultSecret
 
 NOW = READ_AT + timedelta(minutes=1)
@@ -19,9 +19,9 @@ PREFIX = "vaultsync_vaultsecret_"
 Samples = dict[str, list[tuple[dict[str, str], float]]]
 
 
-def told(*vault_secrets: VaultSecret, vault: VaultState | None = None) -> Samples:
+def parsed(*vault_secrets: VaultSecret, vault: VaultSnapshot | None = None) -> Samples:
     """Labels and values by metric; metrics without any are left out."""
-    text = exposition(State(vault_secrets, {} if vault is None else {VAULT: vault}))
+    text = exposition(Snapshot(vault_secrets, {} if vault is None else {VAULT: vault}))
     return {
         metric.name.removeprefix(PREFIX): [(sample.labels, sample.value) for sample in metric.samples]
         for metric in text_string_to_metric_families(text)
@@ -29,34 +29,41 @@ def told(*vault_secrets: VaultSecret, vault: VaultState | None = None) -> Sample
     }
 
 
-def test_one_in_sync_tells_that_and_since_when() -> None:
+def test_a_vaultsecret_in_sync_is_ready() -> None:
     in_sync = a_vault_secret(status=a_status())
 
-    assert told(in_sync, vault=VaultState(polled_at=NOW)) == {
+    assert parsed(in_sync, vault=VaultSnapshot(polled_at=NOW)) == {
         "ready": [(DB, 1)],
         "stale": [(DB, 0)],
         "last_success_timestamp_seconds": [(DB, NOW.timestamp())],
     }
 
 
-def test_one_that_fails_tells_why() -> None:
-    failing = told(a_vault_secret(status=a_status(reason="AccessDenied")))
+def test_a_failing_vaultsecret_has_its_reason() -> None:
+    failing = parsed(a_vault_secret(status=a_status(reason="AccessDenied")))
 
     assert failing["ready"] == [(DB, 0)]
     assert failing["failing"] == [(DB | {"vault": VAULT, "reason": "AccessDenied"}, 1)]
 
 
-def test_one_that_was_never_looked_at_is_not_ready_for_no_reason() -> None:
-    assert told(a_vault_secret()) == {"ready": [(DB, 0)], "stale": [(DB, 0)]}
+def test_before_the_first_reconcile_a_vaultsecret_is_not_ready_and_not_failing() -> None:
+    assert parsed(a_vault_secret()) == {"ready": [(DB, 0)], "stale": [(DB, 0)]}
 
 
-def test_a_suspended_one_is_neither_ready_nor_not() -> None:
+def test_a_waiting_vaultsecret_is_not_ready_and_has_the_reason() -> None:
+    waiting = parsed(a_vault_secret(status=a_status(reason="Waiting")))
+
+    assert waiting["ready"] == [(DB, 0)]
+    assert waiting["failing"] == [(DB | {"vault": VAULT, "reason": "Waiting"}, 1)]
+
+
+def test_a_suspended_vaultsecret_has_no_ready_sample() -> None:
     suspended = a_vault_secret(status=a_status(reason="Suspended"), suspend=True)
 
-    assert told(suspended) == {"last_success_timestamp_seconds": [(DB, READ_AT.timestamp())]}
+    assert parsed(suspended) == {"last_success_timestamp_seconds": [(DB, READ_AT.timestamp())]}
 
 
-def test_one_that_nobody_could_confirm_for_long_is_stale() -> None:
+def test_a_vaultsecret_that_was_not_confirmed_for_long_is_stale() -> None:
     status = a_status(reason="VaultUnreachable")
     stale = Condition(
         type="Stale", status="True", reason="NotConfirmed", message="For long.", last_transition_time=READ_AT
@@ -64,29 +71,29 @@ def test_one_that_nobody_could_confirm_for_long_is_stale() -> None:
 
     unconfirmed = a_vault_secret(status=status.model_copy(update={"conditions": (*status.conditions, stale)}))
 
-    assert told(unconfirmed)["stale"] == [(DB, 1)]
+    assert parsed(unconfirmed)["stale"] == [(DB, 1)]
 
 
-def test_each_key_whose_secret_expires_tells_when() -> None:
+def test_each_key_with_an_expiry_date_has_a_sample() -> None:
     status = a_status(a_status_entry(expires=START), a_status_entry(key="forever"))
 
-    assert told(a_vault_secret(status=status))["expiry_timestamp_seconds"] == [
+    assert parsed(a_vault_secret(status=status))["expiry_timestamp_seconds"] == [
         (DB | {"key": "password"}, START.timestamp())
     ]
 
 
-def test_each_vaultsecret_has_its_own_samples() -> None:
+def test_each_vaultsecret_has_samples_of_its_own() -> None:
     names = ("a", "b")
 
-    ready = told(*(a_vault_secret(metadata={"name": name}) for name in names))["ready"]
+    ready = parsed(*(a_vault_secret(metadata={"name": name}) for name in names))["ready"]
 
     assert [labels["name"] for labels, _ in ready] == ["a", "b"]
 
 
-def test_openmetrics_reads_it_too() -> None:
+def test_the_text_is_valid_openmetrics() -> None:
     status = a_status(a_status_entry(expires=START), reason="AccessDenied")
 
-    text = exposition(State([a_vault_secret(status=status)]))
+    text = exposition(Snapshot([a_vault_secret(status=status)]))
 
     metrics = list(openmetrics(text + "# EOF\n"))  # type: ignore[no-untyped-call]  # the library has not annotated it
 
@@ -94,8 +101,8 @@ def test_openmetrics_reads_it_too() -> None:
 
 
 @given(st.text())
-def test_whatever_a_label_holds_is_read_back(reason: str) -> None:
-    failing = told(a_vault_secret(status=a_status(reason=reason or "x")))
+def test_any_label_value_is_escaped(reason: str) -> None:
+    failing = parsed(a_vault_secret(status=a_status(reason=reason or "x")))
 
     if reason not in {"", "Synced", "Suspended", PENDING}:
         assert failing["failing"][0][0]["reason"] == reason

@@ -1,4 +1,4 @@
-"""What happens: each thing as numbers and as one log line."""
+"""Each event is counted, and logged in one line."""
 
 import itertools
 import logging
@@ -13,18 +13,19 @@ from tests.builders import READ_AT, SECOND, VAULT, a_status, a_status_entry, a_s
 from vaultsync.adapters.metrics import Recorder
 from vaultsync.api.v1alpha1 import StatusRestart, VaultSecretStatus, WorkloadKind
 from vaultsync.errors import Reason, SyncError
-from vaultsync.status.outcome import Change, Failed, Outcome, Pruned, Suspended
+from vaultsync.status.outcome import Change, Failed, Gone, Pruned, Reported, Suspended, Waiting
 
 IN_SYNC = a_synced()
 ROTATED = a_synced(change=Change.ROTATED, detail="Rotated password (db-password 2).")
 VALUE = "MARKED-s3cret"
 AWAY = Failed(Reason.VAULT_UNREACHABLE, "No answer.")
 DELETED = Pruned(Reason.SECRET_NOT_FOUND, "There is no db-password.", (), Change.DELETED)
+WAITING = Waiting("The vault is not listed yet.")
 EMPTY = Pruned(Reason.SECRET_NOT_FOUND, "There is no db-password.", ())
 
 
-class Scene:
-    """Telemetry on a registry of its own, and the log lines that it wrote."""
+class Harness:
+    """A recorder on its own registry, and its log lines."""
 
     def __init__(self, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level(logging.DEBUG, "vaultsync")
@@ -39,10 +40,18 @@ class Scene:
     def number(self, name: str, **labels: str) -> float | None:
         return self.registry.get_sample_value(name, labels)
 
-    def outcome(self, outcome: Outcome, *, after: VaultSecretStatus | None = None, seconds: float = 0.0) -> None:
-        """Tell of a reconcile of the default VaultSecret, which was in sync before."""
+    def reconciled(
+        self,
+        outcome: Reported | Gone,
+        *,
+        after: VaultSecretStatus | None = None,
+        seconds: float = 0.0,
+        read_reason: str | None = None,
+    ) -> None:
+        """Record a reconcile of the default VaultSecret, which was in sync before."""
         vault_secret = a_vault_secret(status=a_status())
-        self.recorder.outcome(vault_secret, outcome, after=after or vault_secret.status, seconds=seconds)
+        status = after or vault_secret.status
+        self.recorder.reconciled(vault_secret, outcome, after=status, seconds=seconds, read_reason=read_reason)
 
     def lines(self) -> list[tuple[str, str, dict[str, Any]]]:
         """Level, message and our fields of each line."""
@@ -54,8 +63,8 @@ class Scene:
 
 
 @pytest.fixture
-def scene(caplog: pytest.LogCaptureFixture) -> Scene:
-    return Scene(caplog)
+def harness(caplog: pytest.LogCaptureFixture) -> Harness:
+    return Harness(caplog)
 
 
 @pytest.mark.parametrize(
@@ -67,18 +76,35 @@ def scene(caplog: pytest.LogCaptureFixture) -> Scene:
         (DELETED, "INFO", "deleted target", {"detail": DELETED.message}),
         (EMPTY, "DEBUG", "no target", {}),
         (Suspended(), "DEBUG", "suspended", {}),
+        (WAITING, "DEBUG", "waiting", {"detail": "The vault is not listed yet."}),
     ],
-    ids=["in sync", "written", "failed", "deleted", "empty", "suspended"],
+    ids=["in sync", "written", "failed", "deleted", "empty", "suspended", "waiting"],
 )
 def test_an_outcome_is_one_line_and_one_count(
-    scene: Scene, outcome: Outcome, level: str, message: str, fields: dict[str, str]
+    harness: Harness, outcome: Reported, level: str, message: str, fields: dict[str, str]
 ) -> None:
-    scene.outcome(outcome, seconds=0.1234)
+    harness.reconciled(outcome, seconds=0.1234)
 
     always = {"vaultsecret": "shop/db", "reason": outcome.reason.value, "seconds": 0.123}
-    assert scene.lines() == [(level, message, always | fields)]
-    assert scene.number("vaultsync_reconciles_total", reason=outcome.reason.value) == 1
-    assert scene.number("vaultsync_reconcile_duration_seconds_sum") == 0.1234
+    assert harness.lines() == [(level, message, always | fields)]
+    assert harness.number("vaultsync_reconciles_total", reason=outcome.reason.value) == 1
+    assert harness.number("vaultsync_reconcile_duration_seconds_sum") == 0.1234
+
+
+def test_a_vaultsecret_that_is_gone_is_counted_under_a_label_of_its_own(harness: Harness) -> None:
+    harness.reconciled(Gone("VaultSecret shop/db is gone."), seconds=0.1234)
+
+    fields = {"vaultsecret": "shop/db", "reason": "Gone", "seconds": 0.123}
+    assert harness.lines() == [("DEBUG", "vaultsecret gone", fields)]
+    assert harness.number("vaultsync_reconciles_total", reason="Gone") == 1
+
+
+def test_the_reason_of_a_read_is_logged_and_noted(harness: Harness) -> None:
+    harness.reconciled(ROTATED, read_reason="another version of db-password")
+
+    ((_, _, fields),) = harness.lines()
+    assert fields["read"] == "another version of db-password"
+    assert harness.noted[0][0]["read_reason"] == "another version of db-password"
 
 
 @pytest.mark.parametrize(
@@ -89,60 +115,62 @@ def test_an_outcome_is_one_line_and_one_count(
         (DELETED, {"reason": "SecretNotFound", "change": "deleted"}, False),
         (EMPTY, {"reason": "SecretNotFound", "change": "none"}, False),
         (Suspended(), {"reason": "Suspended", "change": "none"}, False),
+        (WAITING, {"reason": "Waiting", "change": "none"}, False),
+        (Gone("VaultSecret shop/db is gone."), {"reason": "Gone", "change": "none"}, False),
     ],
-    ids=["written", "failed", "deleted", "empty", "suspended"],
+    ids=["written", "failed", "deleted", "empty", "suspended", "waiting", "gone"],
 )
-def test_an_outcome_is_noted_in_words_of_ours_alone(
-    scene: Scene, outcome: Outcome, facts: Mapping[str, str], *, failed: bool
+def test_the_note_of_an_outcome_has_no_message(
+    harness: Harness, outcome: Reported | Gone, facts: Mapping[str, str], *, failed: bool
 ) -> None:
-    scene.outcome(outcome)
+    harness.reconciled(outcome)
 
-    assert scene.noted == [(facts, failed)]
+    assert harness.noted == [(facts, failed)]
 
 
-def test_a_poll_is_noted_in_words_of_ours_alone(scene: Scene) -> None:
+def test_the_note_of_a_poll_has_no_message(harness: Harness) -> None:
     throttled = SyncError(Reason.VAULT_THROTTLED, VALUE)
 
-    scene.recorder.poll(VAULT, mode="list", calls=3, seconds=1.0, failure=throttled)
+    harness.recorder.polled(VAULT, mode="list", calls=3, seconds=1.0, failure=throttled)
 
-    assert scene.noted == [({"mode": "list", "calls": 3, "result": "VaultThrottled"}, True)]
+    assert harness.noted == [({"mode": "list", "calls": 3, "result": "VaultThrottled"}, True)]
 
 
-def test_written_and_deleted_targets_are_counted_by_why_and_others_are_not(scene: Scene) -> None:
+def test_only_written_and_deleted_targets_are_counted_by_change(harness: Harness) -> None:
     for outcome in (ROTATED, ROTATED, DELETED, EMPTY, EMPTY, IN_SYNC, AWAY):
-        scene.outcome(outcome)
+        harness.reconciled(outcome)
 
-    assert scene.number("vaultsync_targets_written_total", change="rotated") == 2
-    assert scene.number("vaultsync_targets_written_total", change="deleted") == 1
-    assert scene.number("vaultsync_targets_written_total", change="none") is None
+    assert harness.number("vaultsync_targets_written_total", change="rotated") == 2
+    assert harness.number("vaultsync_targets_written_total", change="deleted") == 1
+    assert harness.number("vaultsync_targets_written_total", change="none") is None
 
 
-def test_what_has_never_happened_counts_zero(scene: Scene) -> None:
+def test_counters_start_at_zero(harness: Harness) -> None:
     for reason in Reason:
-        assert scene.number("vaultsync_reconciles_total", reason=reason) == 0
+        assert harness.number("vaultsync_reconciles_total", reason=reason) == 0
     for change in set(Change) - {Change.NONE}:
-        assert scene.number("vaultsync_targets_written_total", change=change) == 0
+        assert harness.number("vaultsync_targets_written_total", change=change) == 0
     for result in ("issued", "refused"):
-        assert scene.number("vaultsync_logins_total", result=result) == 0
+        assert harness.number("vaultsync_logins_total", result=result) == 0
     for kind, result in itertools.product(WorkloadKind, ("restarted", "failed")):
-        assert scene.number("vaultsync_restarts_total", kind=kind, result=result) == 0
+        assert harness.number("vaultsync_restarts_total", kind=kind, result=result) == 0
 
 
-def test_a_rotation_is_timed_from_the_change_in_the_vault_to_the_end_of_the_reconcile(scene: Scene) -> None:
+def test_a_rotation_is_timed_from_the_change_in_the_vault_to_the_end_of_the_reconcile(harness: Harness) -> None:
     rotated = a_status_entry(version=SECOND, updated=READ_AT, read_at=READ_AT + timedelta(seconds=40))
 
-    scene.outcome(ROTATED, after=a_status(rotated), seconds=2.0)
+    harness.reconciled(ROTATED, after=a_status(rotated), seconds=2.0)
 
-    assert scene.number("vaultsync_rotation_latency_seconds_sum") == 42.0
+    assert harness.number("vaultsync_rotation_latency_seconds_sum") == 42.0
 
 
 @pytest.mark.parametrize("change", sorted(set(Change) - {Change.ROTATED}))
-def test_no_other_change_is_timed_as_a_rotation(scene: Scene, change: Change) -> None:
+def test_no_other_change_is_timed_as_a_rotation(harness: Harness, change: Change) -> None:
     rotated = a_status_entry(version=SECOND, updated=READ_AT, read_at=READ_AT + timedelta(seconds=40))
 
-    scene.outcome(a_synced(change=change), after=a_status(rotated))
+    harness.reconciled(a_synced(change=change), after=a_status(rotated))
 
-    assert scene.number("vaultsync_rotation_latency_seconds_count") == 0
+    assert harness.number("vaultsync_rotation_latency_seconds_count") == 0
 
 
 @pytest.mark.parametrize(
@@ -154,33 +182,33 @@ def test_no_other_change_is_timed_as_a_rotation(scene: Scene, change: Change) ->
     ids=["restarted", "failed"],
 )
 def test_a_restart_is_one_line_and_one_count(
-    scene: Scene, problem: str | None, result: str, line: tuple[str, str, dict[str, str]]
+    harness: Harness, problem: str | None, result: str, line: tuple[str, str, dict[str, str]]
 ) -> None:
     entry = StatusRestart(kind=WorkloadKind.STATEFUL_SET, name="web", at=READ_AT, problem=problem)
 
-    scene.recorder.restarted(a_vault_secret(), entry)
+    harness.recorder.workload_restarted(a_vault_secret(), entry)
 
     level, message, fields = line
-    assert scene.lines() == [(level, message, {"vaultsecret": "shop/db", "workload": "StatefulSet web"} | fields)]
-    assert scene.number("vaultsync_restarts_total", kind="StatefulSet", result=result) == 1
+    assert harness.lines() == [(level, message, {"vaultsecret": "shop/db", "workload": "StatefulSet web"} | fields)]
+    assert harness.number("vaultsync_restarts_total", kind="StatefulSet", result=result) == 1
 
 
-def test_logins_are_counted_by_result(scene: Scene) -> None:
+def test_logins_are_counted_by_result(harness: Harness) -> None:
     for issued in (True, True, False):
-        scene.recorder.login(issued=issued)
+        harness.recorder.login("issued" if issued else "refused")
 
-    assert scene.number("vaultsync_logins_total", result="issued") == 2
-    assert scene.number("vaultsync_logins_total", result="refused") == 1
+    assert harness.number("vaultsync_logins_total", result="issued") == 2
+    assert harness.number("vaultsync_logins_total", result="refused") == 1
 
 
-def test_calls_to_vaults_are_counted_and_timed(scene: Scene) -> None:
-    scene.recorder.vault_call(VAULT, operation="get_secret", status="200", seconds=0.25)
-    scene.recorder.vault_call(VAULT, operation="get_secret", status="ConnectionFailed", seconds=10.0)
+def test_calls_to_vaults_are_counted_and_timed(harness: Harness) -> None:
+    harness.recorder.vault_call(VAULT, operation="get_secret", status="200", seconds=0.25)
+    harness.recorder.vault_call(VAULT, operation="get_secret", status="ConnectionFailed", seconds=10.0)
 
     calls = {"vault": VAULT, "operation": "get_secret"}
-    assert scene.number("vaultsync_vault_requests_total", status="200", **calls) == 1
-    assert scene.number("vaultsync_vault_requests_total", status="ConnectionFailed", **calls) == 1
-    assert scene.number("vaultsync_vault_request_duration_seconds_sum", operation="get_secret") == 10.25
+    assert harness.number("vaultsync_vault_requests_total", status="200", **calls) == 1
+    assert harness.number("vaultsync_vault_requests_total", status="ConnectionFailed", **calls) == 1
+    assert harness.number("vaultsync_vault_request_duration_seconds_sum", operation="get_secret") == 10.25
 
 
 @pytest.mark.parametrize(
@@ -195,36 +223,36 @@ def test_calls_to_vaults_are_counted_and_timed(scene: Scene) -> None:
     ],
     ids=["well", "failed"],
 )
-def test_polls_are_counted_by_how_they_went(
-    scene: Scene, failure: SyncError | None, result: str, line: tuple[str, str, dict[str, str]]
+def test_polls_are_counted_by_result(
+    harness: Harness, failure: SyncError | None, result: str, line: tuple[str, str, dict[str, str]]
 ) -> None:
-    scene.recorder.poll(VAULT, mode="list", calls=40, seconds=1.0, failure=failure)
+    harness.recorder.polled(VAULT, mode="list", calls=40, seconds=1.0, failure=failure)
 
     level, message, fields = line
     always = {"vault": VAULT, "mode": "list", "calls": 40, "seconds": 1.0, "reason": result}
-    assert scene.lines() == [(level, message, always | fields)]
-    assert scene.number("vaultsync_polls_total", vault=VAULT, mode="list", result=result) == 1
-    assert scene.number("vaultsync_poll_requests", vault=VAULT) == 40
+    assert harness.lines() == [(level, message, always | fields)]
+    assert harness.number("vaultsync_polls_total", vault=VAULT, mode="list", result=result) == 1
+    assert harness.number("vaultsync_poll_requests", vault=VAULT) == 40
 
 
-def test_the_series_of_a_vault_that_nobody_asks_any_more_are_dropped(scene: Scene) -> None:
+def test_the_series_of_an_unused_vault_are_removed(harness: Harness) -> None:
     for vault in (VAULT, "https://gone.vault.azure.net"):
-        scene.recorder.vault_call(vault, operation="get_secret", status="200", seconds=0.25)
-        scene.recorder.poll(vault, mode="list", calls=1, seconds=1.0, failure=None)
+        harness.recorder.vault_call(vault, operation="get_secret", status="200", seconds=0.25)
+        harness.recorder.polled(vault, mode="list", calls=1, seconds=1.0, failure=None)
 
-    scene.recorder.forget_vaults_but([VAULT])
+    harness.recorder.forget_vaults_except([VAULT])
 
-    samples = [sample for metric in scene.registry.collect() for sample in metric.samples]
+    samples = [sample for metric in harness.registry.collect() for sample in metric.samples]
     assert {sample.labels["vault"] for sample in samples if "vault" in sample.labels} == {VAULT}
 
 
-def test_waits_lags_and_the_version_are_told(scene: Scene) -> None:
-    scene.recorder.waited(0.5)
-    scene.recorder.lagged(0.25)
+def test_queue_waits_loop_lag_and_the_version_are_recorded(harness: Harness) -> None:
+    harness.recorder.queue_waited(0.5)
+    harness.recorder.loop_lagged(0.25)
 
-    assert scene.number("vaultsync_event_loop_lag_seconds_sum") == 0.25
-    assert scene.number("vaultsync_queue_wait_seconds_sum") == 0.5
-    assert scene.number("vaultsync_build_info", version="1.2.3") == 1.0
+    assert harness.number("vaultsync_event_loop_lag_seconds_sum") == 0.25
+    assert harness.number("vaultsync_queue_wait_seconds_sum") == 0.5
+    assert harness.number("vaultsync_build_info", version="1.2.3") == 1.0
 
 
 def stumble(over: str) -> None:
@@ -232,35 +260,41 @@ def stumble(over: str) -> None:
 
 
 @pytest.mark.parametrize("of_a_poll", [False, True], ids=["a reconcile's", "a poll's"])
-def test_a_bug_is_logged_by_its_type_and_place_without_its_text(scene: Scene, of_a_poll: bool) -> None:
+def test_an_unexpected_exception_is_logged_by_type_and_traceback_without_its_text(
+    harness: Harness, of_a_poll: bool
+) -> None:
     try:
         stumble(VALUE)
     except ValueError as error:
         if of_a_poll:
-            scene.recorder.broken(VAULT, error)
+            harness.recorder.poll_error(VAULT, error)
         else:
-            scene.recorder.bug(a_vault_secret(), error)
+            harness.recorder.reconcile_error(a_vault_secret().key, error)
 
-    ((level, _, fields),) = scene.lines()
-    assert (level, fields["error"]) == ("ERROR", "ValueError")
+    ((level, message, fields),) = harness.lines()
+    assert (level, message) == ("ERROR", "poll error" if of_a_poll else "reconcile error")
+    assert fields["error"] == "ValueError"
+    assert harness.number("vaultsync_reconcile_errors_total") == (0 if of_a_poll else 1)
     assert "in stumble" in fields["where"]
     assert VALUE not in str(fields)
 
 
-def test_what_could_not_be_told_is_logged(scene: Scene) -> None:
-    scene.recorder.untold(a_vault_secret(), SyncError(Reason.CLUSTER_UNAVAILABLE, "No answer."))
+def test_a_failed_status_update_is_logged(harness: Harness) -> None:
+    harness.recorder.status_update_failed(a_vault_secret(), SyncError(Reason.CLUSTER_UNAVAILABLE, "No answer."))
 
-    assert scene.lines() == [("WARNING", "could not tell", {"vaultsecret": "shop/db", "detail": "No answer."})]
+    assert harness.lines() == [("WARNING", "status update failed", {"vaultsecret": "shop/db", "detail": "No answer."})]
 
 
-def test_no_label_names_a_vaultsecret_or_a_secret(scene: Scene) -> None:
+def test_no_label_names_a_vaultsecret_or_a_secret(harness: Harness) -> None:
     for outcome in (IN_SYNC, ROTATED, AWAY, DELETED, EMPTY, Suspended()):
-        scene.outcome(outcome)
-    scene.recorder.vault_call(VAULT, operation="get_secret", status="200", seconds=0.0)
-    scene.recorder.poll(VAULT, mode="list", calls=1, seconds=0.0, failure=None)
-    scene.recorder.restarted(a_vault_secret(), StatusRestart(kind=WorkloadKind.DEPLOYMENT, name="db-web", at=READ_AT))
+        harness.reconciled(outcome)
+    harness.recorder.vault_call(VAULT, operation="get_secret", status="200", seconds=0.0)
+    harness.recorder.polled(VAULT, mode="list", calls=1, seconds=0.0, failure=None)
+    harness.recorder.workload_restarted(
+        a_vault_secret(), StatusRestart(kind=WorkloadKind.DEPLOYMENT, name="db-web", at=READ_AT)
+    )
 
-    samples = [sample for metric in scene.registry.collect() for sample in metric.samples]
+    samples = [sample for metric in harness.registry.collect() for sample in metric.samples]
     labels = {name for sample in samples for name in sample.labels}
     assert labels <= {"reason", "change", "vault", "operation", "status", "mode", "kind", "result", "version", "le"}
     assert not any("db" in value for sample in samples for value in sample.labels.values())

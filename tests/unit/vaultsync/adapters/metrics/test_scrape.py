@@ -1,4 +1,4 @@
-"""Scrapes of a state in memory."""
+"""Scrapes of a recorder and a state."""
 
 import asyncio
 import threading
@@ -7,21 +7,21 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from tests.builders import VAULT, a_status, a_vault_secret
-from vaultsync.adapters.metrics import Recorder, Scrapes, State, VaultState
+from vaultsync.adapters.metrics import Recorder, Scrapes, Snapshot, VaultSnapshot
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 
 
-class Scene:
-    """An operator's telemetry, its state, and the threads in which that was asked for."""
+class Harness:
+    """A recorder, a state, and the threads that read it."""
 
     def __init__(self, *, per_vault_secret: bool = True) -> None:
         self.recorder = Recorder(CollectorRegistry(), version="1.2.3")
-        self.state = State([a_vault_secret(status=a_status())], {VAULT: VaultState(up=True)})
+        self.state = Snapshot([a_vault_secret(status=a_status())], {VAULT: VaultSnapshot(up=True)})
         self.threads: list[int] = []
-        self.scrapes = Scrapes(self.recorder, state=self.look, per_vault_secret=per_vault_secret)
+        self.scrapes = Scrapes(self.recorder, state=self.read_state, per_vault_secret=per_vault_secret)
 
-    def look(self) -> State:
+    def read_state(self) -> Snapshot:
         self.threads.append(threading.get_ident())
         return self.state
 
@@ -30,15 +30,15 @@ class Scene:
         return body.decode()
 
 
-async def test_a_scrape_tells_what_happened_and_how_things_are() -> None:
-    text = await Scene().text()
+async def test_a_scrape_has_counters_and_the_state() -> None:
+    text = await Harness().text()
 
     assert 'vaultsync_build_info{version="1.2.3"} 1.0\n' in text
     assert 'vaultsync_vaultsecret_ready{name="db",namespace="shop"} 1\n' in text
 
 
-async def test_names_of_vault_secrets_are_left_out_when_the_settings_say_so() -> None:
-    assert "shop" not in (await Scene(per_vault_secret=False).text()).replace(VAULT, "")
+async def test_names_of_vaultsecrets_can_be_left_out() -> None:
+    assert "shop" not in (await Harness(per_vault_secret=False).text()).replace(VAULT, "")
 
 
 @pytest.mark.parametrize(
@@ -46,8 +46,8 @@ async def test_names_of_vault_secrets_are_left_out_when_the_settings_say_so() ->
     [("", "text/plain; version=0.0.4; charset=utf-8", "\n"), (OPENMETRICS, OPENMETRICS, "# EOF\n")],
     ids=["Prometheus text", "OpenMetrics"],
 )
-async def test_the_format_is_the_one_that_was_asked_for(accept: str, content_type: str, end: str) -> None:
-    body, kind = await Scene().scrapes.render(accept)
+async def test_the_format_is_that_of_the_accept_header(accept: str, content_type: str, end: str) -> None:
+    body, kind = await Harness().scrapes.render(accept)
 
     assert kind.startswith(content_type)
     assert body.decode().endswith(end)
@@ -57,30 +57,30 @@ async def test_the_format_is_the_one_that_was_asked_for(accept: str, content_typ
 @pytest.mark.parametrize(
     "accept",
     ["application/openmetrics-text; version=abc", "text/plain; version=x", "image/png"],
-    ids=["OpenMetrics of no version", "text of no version", "a picture"],
+    ids=["OpenMetrics with an invalid version", "text with an invalid version", "an image"],
 )
-async def test_who_asks_for_what_there_is_not_gets_prometheus_text(accept: str) -> None:
-    _, kind = await Scene().scrapes.render(accept)
+async def test_an_unknown_format_gets_prometheus_text(accept: str) -> None:
+    _, kind = await Harness().scrapes.render(accept)
 
     assert kind.startswith("text/plain; version=0.0.4")
 
 
-async def test_the_state_is_taken_within_the_loop() -> None:
-    scene = Scene()
+async def test_the_state_is_read_in_the_event_loop() -> None:
+    harness = Harness()
 
-    await asyncio.gather(scene.text(), scene.text())
+    await asyncio.gather(harness.text(), harness.text())
 
-    assert scene.threads == [threading.get_ident()] * 2
+    assert harness.threads == [threading.get_ident()] * 2
 
 
-async def test_what_is_deleted_is_gone_from_the_next_scrape() -> None:
-    scene = Scene()
-    scene.recorder.vault_call(VAULT, operation="get_secret", status="200", seconds=0.1)
-    scene.recorder.poll(VAULT, mode="list", calls=1, seconds=0.1, failure=None)
-    assert VAULT in await scene.text()
+async def test_what_is_deleted_is_absent_from_the_next_scrape() -> None:
+    harness = Harness()
+    harness.recorder.vault_call(VAULT, operation="get_secret", status="200", seconds=0.1)
+    harness.recorder.polled(VAULT, mode="list", calls=1, seconds=0.1, failure=None)
+    assert VAULT in await harness.text()
 
-    scene.state = State()
-    text = await scene.text()
+    harness.state = Snapshot()
+    text = await harness.text()
 
     assert VAULT not in text
     assert "shop" not in text

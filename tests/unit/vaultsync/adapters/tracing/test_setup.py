@@ -1,4 +1,4 @@
-"""Whether tracing begins, and what becomes of it where it cannot."""
+"""When tracing starts, and the errors that prevent it."""
 
 import subprocess
 import sys
@@ -16,9 +16,10 @@ COLLECTOR = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}
 OURS_AND_A_LIBRARYS = """
 import asyncio, os
 from opentelemetry import trace
-from vaultsync.adapters.tracing import start_tracing
+from vaultsync.adapters.tracing import export, start_tracing
 
 async def main():
+    export.FLUSH_TIMEOUT = 600
     async with start_tracing(os.environ, version="1.2.3") as tracing:
         with tracing.poll("https://shop.vault.azure.net"):
             with trace.get_tracer("kvsecrets").start_as_current_span("kvsecrets.list"):
@@ -41,7 +42,7 @@ asyncio.run(main())
 
 
 def output_of(program: str, environ: Mapping[str, str]) -> str:
-    """Run a program in a process of its own: the process's tracer can be set only once."""
+    """Run a program in a separate process: the process's tracer can be set only once."""
     paths = {"PYTHONPATH": "operator"}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", program],
@@ -70,18 +71,20 @@ async def test_nothing_is_traced_when(environ: Mapping[str, str]) -> None:
         assert isinstance(tracing, Untraced)
 
 
-async def test_untraced_work_is_not_even_wrapped() -> None:
+async def test_without_tracing_nothing_is_wrapped() -> None:
     async def work(key: ObjectKey, failures: int) -> Result:
         return Result(None)
 
     assert Untraced().work(work) is work
 
 
-def test_what_makes_and_sends_spans_is_not_even_imported_when_nobody_asks() -> None:
+@pytest.mark.slow
+def test_without_tracing_opentelemetry_is_not_imported() -> None:
     assert output_of(WHAT_IS_IMPORTED, {}) == "[]\n"
 
 
-def test_our_spans_and_those_of_libraries_go_to_the_collector_and_the_last_ones_at_the_end() -> None:
+@pytest.mark.slow
+def test_our_spans_and_those_of_libraries_are_exported_until_the_end() -> None:
     with Collector.listening() as collector:
         output_of(OURS_AND_A_LIBRARYS, {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url})
 
@@ -90,9 +93,7 @@ def test_our_spans_and_those_of_libraries_go_to_the_collector_and_the_last_ones_
 
 
 @pytest.mark.parametrize("missing", ["opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http", "requests"])
-async def test_a_library_that_is_missing_is_named_with_the_extra_that_has_it(
-    monkeypatch: pytest.MonkeyPatch, missing: str
-) -> None:
+async def test_a_missing_library_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
     for name in [name for name in sys.modules if name.startswith(("vaultsync.adapters.tracing.", missing))]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, missing, None)
@@ -107,7 +108,7 @@ async def test_a_library_that_is_missing_is_named_with_the_extra_that_has_it(
 
 
 @pytest.mark.parametrize("name", ["OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"])
-async def test_a_protocol_that_is_not_spoken_is_refused(name: str) -> None:
-    with pytest.raises(CannotTrace, match=f"{name}: traces are sent by http/protobuf"):
+async def test_an_unsupported_protocol_is_an_error(name: str) -> None:
+    with pytest.raises(CannotTrace, match=f"{name}: only http/protobuf is supported"):
         async with start_tracing({**COLLECTOR, name: "grpc"}, version="1.2.3"):
             pass

@@ -18,7 +18,7 @@ KEY = ObjectKey("shop", "db")
 VALUE = "MARKED-s3cret"
 
 
-class Scene:
+class Harness:
     """Spans, and what is left of them when they have ended."""
 
     def __init__(self) -> None:
@@ -34,18 +34,18 @@ class Scene:
 
 
 @pytest.fixture
-def scene() -> Scene:
-    return Scene()
+def harness() -> Harness:
+    return Harness()
 
 
-async def test_a_reconcile_is_a_span_that_says_whose_it_was_and_how_it_ended(scene: Scene) -> None:
+async def test_a_reconcile_is_a_span_with_its_vaultsecret_and_result(harness: Harness) -> None:
     async def work(key: ObjectKey, failures: int) -> Result:
-        scene.spans.note({"reason": "Synced", "change": "rotated"}, failed=False)
+        harness.spans.note({"reason": "Synced", "change": "rotated"}, failed=False)
         return Result(30.0 + failures)
 
-    after = await scene.spans.work(work)(KEY, 2)
+    after = await harness.spans.work(work)(KEY, 2)
 
-    (span,) = scene.ended
+    (span,) = harness.ended
     assert (span.name, span.parent, span.status.status_code) == ("reconcile", None, StatusCode.UNSET)
     assert dict(span.attributes or {}) == {
         "k8s.namespace.name": "shop",
@@ -56,11 +56,11 @@ async def test_a_reconcile_is_a_span_that_says_whose_it_was_and_how_it_ended(sce
     assert after == Result(32.0)
 
 
-def test_a_poll_is_a_span_that_says_which_vault_it_asked_and_how(scene: Scene) -> None:
-    with scene.spans.poll(VAULT):
-        scene.spans.note({"mode": "list", "calls": 3, "result": "VaultThrottled"}, failed=True)
+def test_a_poll_is_a_span_with_its_vault_and_mode(harness: Harness) -> None:
+    with harness.spans.poll(VAULT):
+        harness.spans.note({"mode": "list", "calls": 3, "result": "VaultThrottled"}, failed=True)
 
-    (span,) = scene.ended
+    (span,) = harness.ended
     assert (span.name, span.parent, span.status.status_code) == ("poll", None, StatusCode.ERROR)
     assert dict(span.attributes or {}) == {
         "vaultsync.vault": VAULT,
@@ -70,39 +70,39 @@ def test_a_poll_is_a_span_that_says_which_vault_it_asked_and_how(scene: Scene) -
     }
 
 
-def test_what_is_called_meanwhile_is_a_span_below(scene: Scene) -> None:
-    with scene.spans.poll(VAULT), scene.tracer.start_as_current_span("kvsecrets.list"):
+def test_calls_are_child_spans(harness: Harness) -> None:
+    with harness.spans.poll(VAULT), harness.tracer.start_as_current_span("kvsecrets.list"):
         pass
 
-    call, poll = scene.ended
+    call, poll = harness.ended
     assert call.parent == poll.context
 
 
-async def test_a_reconcile_that_a_poll_has_started_is_a_trace_of_its_own(scene: Scene) -> None:
+async def test_a_reconcile_is_a_trace_of_its_own(harness: Harness) -> None:
     async def work(key: ObjectKey, failures: int) -> Result:
         return Result(None)
 
     async def start(key: ObjectKey) -> Result:
-        return await scene.spans.work(work)(key, 0)
+        return await harness.spans.work(work)(key, 0)
 
-    with scene.spans.poll(VAULT):
+    with harness.spans.poll(VAULT):
         await asyncio.create_task(start(KEY))
 
-    reconcile, _ = scene.ended
+    reconcile, _ = harness.ended
     assert reconcile.parent is None
 
 
-def test_of_an_unforeseen_error_the_type_alone_is_told(scene: Scene) -> None:
-    with pytest.raises(RuntimeError), scene.spans.poll(VAULT):
+def test_of_an_unexpected_exception_only_the_type_is_an_attribute(harness: Harness) -> None:
+    with pytest.raises(RuntimeError), harness.spans.poll(VAULT):
         raise RuntimeError(VALUE)
 
-    (span,) = scene.ended
+    (span,) = harness.ended
     assert (span.attributes or {})["error.type"] == "RuntimeError"
     assert span.status.status_code is StatusCode.ERROR
     assert VALUE not in span.to_json()
 
 
-def test_a_note_outside_of_any_span_goes_nowhere(scene: Scene) -> None:
-    scene.spans.note({"reason": "InvalidSpec"}, failed=True)
+def test_a_note_outside_of_a_span_is_ignored(harness: Harness) -> None:
+    harness.spans.note({"reason": "InvalidSpec"}, failed=True)
 
-    assert scene.ended == ()
+    assert harness.ended == ()

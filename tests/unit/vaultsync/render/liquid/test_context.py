@@ -1,4 +1,4 @@
-"""How names are found, and what is counted: bytes, items and passes."""
+"""How names are resolved, and what is charged: bytes, items and passes."""
 
 from typing import Final
 
@@ -6,14 +6,14 @@ import pytest
 from liquid import Environment
 from liquid.exceptions import UndefinedError
 
-from vaultsync.render.liquid.context import Context, Meter
-from vaultsync.render.liquid.filters import Binary, Refusal
+from vaultsync.render.liquid.context import Budget, Context
+from vaultsync.render.liquid.filters import Binary, ValueFreeError
 
 VALUES: Final = {"user": "app", "tls.crt": "CRT", "size": "XL"}
 
 
 def a_context(budget: int = 1000) -> Context:
-    return Context(Environment().from_string(""), VALUES, Meter(budget))
+    return Context(Environment().from_string(""), VALUES, Budget(budget))
 
 
 @pytest.mark.parametrize(
@@ -35,14 +35,14 @@ def a_context(budget: int = 1000) -> Context:
         "an entry named like a property",
     ],
 )
-def test_a_path_leads_to(path: list[object], found: object) -> None:
+def test_a_path_resolves_to(path: list[object], found: object) -> None:
     assert a_context().get(path, token=None) == found
 
 
 @pytest.mark.parametrize(
-    "path", [["nobody"], ["tls", "crt"], ["entries", "nobody"], ["user", 0], ["user", "first"], ["now"], ["today"]]
+    "path", [["missing"], ["tls", "crt"], ["entries", "missing"], ["user", 0], ["user", "first"], ["now"], ["today"]]
 )
-def test_a_path_that_leads_nowhere_is_an_error_at_once(path: list[object]) -> None:
+def test_a_path_to_nothing_is_an_error(path: list[object]) -> None:
     with pytest.raises(UndefinedError):
         a_context().get(path, token=None)
 
@@ -52,33 +52,33 @@ def test_a_path_that_leads_nowhere_is_an_error_at_once(path: list[object]) -> No
     [("abc", 3), (Binary(b"abcd"), 4), (["a", "b"], 32), ({"a": "b"}, 16), (7, 0), (None, 0)],
     ids=["a text", "bytes", "a list", "all entries", "a number", "nothing"],
 )
-def test_what_is_read_costs(value: object, cost: int) -> None:
-    Meter(cost).read(value)
+def test_a_value_costs_its_size(value: object, cost: int) -> None:
+    Budget(cost).charge_value(value)
     if cost:
-        with pytest.raises(Refusal, match="more work than all templates of a target together may"):
-            Meter(cost - 1).read(value)
+        with pytest.raises(ValueFreeError, match="more work than all templates of a target together may"):
+            Budget(cost - 1).charge_value(value)
 
 
-def test_a_character_that_is_passed_costs_sixteen_bytes() -> None:
-    meter = Meter(33)
-    meter.pass_through(2)
+def test_a_pass_over_a_character_costs_sixteen_bytes() -> None:
+    budget = Budget(33)
+    budget.charge_pass(2)
 
-    with pytest.raises(Refusal):
-        meter.pass_through(1)
+    with pytest.raises(ValueFreeError):
+        budget.charge_pass(1)
 
 
-def test_a_lookup_costs_what_it_finds() -> None:
+def test_a_lookup_costs_the_size_of_its_result() -> None:
     context = a_context(budget=5)
     context.get(["user"], token=None)
 
-    with pytest.raises(Refusal):
+    with pytest.raises(ValueFreeError):
         context.get(["user"], token=None)
 
 
-def test_a_filter_costs_what_it_makes() -> None:
+def test_a_filter_costs_the_size_of_its_result() -> None:
     context = a_context(budget=5)
     upcase = context.filter("upcase", token=None)
     upcase("abc")
 
-    with pytest.raises(Refusal):
+    with pytest.raises(ValueFreeError):
         upcase("abc")

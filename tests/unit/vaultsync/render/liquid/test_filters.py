@@ -1,4 +1,4 @@
-"""Filters: what each makes of texts, and that they refuse what is not text without showing it."""
+"""Filters: what each returns, and that they refuse what is not text without showing it."""
 
 import base64
 import json
@@ -10,13 +10,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.vaultsync.render.attempts import MARK
-from vaultsync.render.liquid.filters import FILTERS, MAX_PARTS, MAX_TEXT, Binary, Refusal, text_of, text_or_binary
+from vaultsync.render.liquid.filters import (
+    FILTERS,
+    MAX_PARTS,
+    MAX_TEXT,
+    Binary,
+    ValueFreeError,
+    text_of,
+    text_or_binary,
+)
 
 BYTES: Final = Binary(b"\xff" + MARK.encode())
-"""A value that is no text."""
+"""A value that is not text."""
 
 ENTRIES: Final = {"a": MARK}
-"""All entries, as a template has them."""
+"""All entries, as a template sees them."""
 
 
 @pytest.mark.parametrize(
@@ -53,17 +61,17 @@ ENTRIES: Final = {"a": MARK}
         ("json", None, [], "null"),
     ],
 )
-def test_a_filter_makes(name: str, value: object, arguments: list[object], made: object) -> None:
+def test_a_filter_returns(name: str, value: object, arguments: list[object], made: object) -> None:
     assert FILTERS[name](value, *arguments) == made
 
 
 @given(text=st.text())
-def test_base64_and_back_is_the_same(text: str) -> None:
+def test_b64decode_inverts_b64encode(text: str) -> None:
     assert FILTERS["b64decode"](FILTERS["b64encode"](text)) == text
 
 
 @given(content=st.binary())
-def test_bytes_come_through_base64_whatever_they_are(content: bytes) -> None:
+def test_b64encode_accepts_any_bytes(content: bytes) -> None:
     assert FILTERS["b64encode"](text_or_binary(content)) == base64.b64encode(content).decode()
 
 
@@ -77,7 +85,7 @@ def test_url_encoded_text_is_unreserved_and_can_be_decoded(text: str) -> None:
 
 
 @given(text=st.text())
-def test_json_is_the_same_text_to_a_reader(text: str) -> None:
+def test_json_output_parses_to_the_same_text(text: str) -> None:
     encoded = FILTERS["json"](text)
 
     assert isinstance(encoded, str)
@@ -94,32 +102,32 @@ def test_json_is_the_same_text_to_a_reader(text: str) -> None:
     ],
     ids=lambda part: part if isinstance(part, str) else type(part).__name__,
 )
-def test_what_is_not_text_is_refused_and_not_shown(name: str, value: object) -> None:
-    with pytest.raises(Refusal) as refused:
+def test_filters_refuse_what_is_not_text_without_showing_it(name: str, value: object) -> None:
+    with pytest.raises(ValueFreeError) as raised:
         FILTERS[name](value, *([","] if name in {"append", "prepend", "replace", "split", "join"} else []))
 
-    assert MARK not in repr(refused.value)
+    assert MARK not in repr(raised.value)
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "arguments", "trouble"),
+    ("name", "value", "arguments", "problem"),
     [
-        ("b64decode", f"{MARK}!", [], "b64decode got something that is no base64"),
-        ("replace", MARK, ["", "b"], "replace needs a text to look for"),
+        ("b64decode", f"{MARK}!", [], "the input of b64decode is not base64"),
+        ("replace", MARK, ["", "b"], "replace needs a text to search for"),
         ("split", MARK, [""], "split needs a separator"),
-        ("split", "," * MAX_PARTS, [","], "split may make 10000 parts, and would make more"),
-        ("replace", "a" * 2000, ["a", "b" * 2000], "a text may have 1048576 characters, and this one would have more"),
-        ("join", ["a"] * 2000, ["b" * 2000], "a text may have 1048576 characters, and this one would have more"),
-        ("first", MARK, [], "a list is needed here, as split makes it"),
-        ("append", MARK, [None], "text is needed here, and this is a list, all entries or nothing"),
-        ("upcase", BYTES, [], "a value that is not text can only be taken by b64encode"),
+        ("split", "," * MAX_PARTS, [","], "split may return 10000 parts, and this would be more"),
+        ("replace", "a" * 2000, ["a", "b" * 2000], "a text may have 1048576 characters, and this would be more"),
+        ("join", ["a"] * 2000, ["b" * 2000], "a text may have 1048576 characters, and this would be more"),
+        ("first", MARK, [], "a list is needed here, as from split"),
+        ("append", MARK, [None], "text is needed here; this is a list, all entries or nothing"),
+        ("upcase", BYTES, [], "a value that is not text can only be used with b64encode"),
     ],
 )
-def test_a_filter_refuses(name: str, value: object, arguments: list[object], trouble: str) -> None:
-    with pytest.raises(Refusal) as refused:
+def test_a_filter_fails_for(name: str, value: object, arguments: list[object], problem: str) -> None:
+    with pytest.raises(ValueFreeError) as raised:
         FILTERS[name](value, *arguments)
 
-    assert refused.value.trouble == trouble
+    assert raised.value.problem == problem
 
 
 def test_the_longest_texts_and_most_parts_are_allowed() -> None:
@@ -128,11 +136,11 @@ def test_the_longest_texts_and_most_parts_are_allowed() -> None:
 
 
 @pytest.mark.parametrize(("value", "text"), [("a", "a"), (True, "true"), (False, "false"), (7, "7"), (1.5, "1.5")])
-def test_texts_numbers_and_truths_have_a_text(value: object, text: str) -> None:
+def test_texts_numbers_and_booleans_have_a_text(value: object, text: str) -> None:
     assert text_of(value) == text
 
 
-def test_bytes_do_not_show_themselves() -> None:
+def test_the_repr_of_bytes_hides_them() -> None:
     assert MARK not in repr(BYTES)
-    with pytest.raises(Refusal):
+    with pytest.raises(ValueFreeError):
         str(BYTES)

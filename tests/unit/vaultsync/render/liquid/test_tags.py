@@ -1,14 +1,14 @@
-"""The tags that are left: what they write, that loops are counted, and where an end is missing."""
+"""The supported tags: what they render, that loops are charged, and positions of unexpected ends."""
 
 import pytest
 
-from vaultsync.render.liquid.context import Meter
-from vaultsync.render.liquid.engine import Broken, parse
+from vaultsync.render.liquid.context import Budget
+from vaultsync.render.liquid.engine import TemplateError, parse
 
 
-def written(source: str, meter: Meter | None = None) -> str:
-    """What a template makes of two entries."""
-    return parse(source).render({"a": "1", "b": "2"}, meter or Meter()).decode()
+def written(source: str, budget: Budget | None = None) -> str:
+    """Render a template with two entries."""
+    return parse(source).render({"a": "1", "b": "2"}, budget or Budget()).decode()
 
 
 @pytest.mark.parametrize(
@@ -22,13 +22,13 @@ def written(source: str, meter: Meter | None = None) -> str:
         ("{% for entry in entries limit: 1 %}{{ entry.first }}{% endfor %}", "a"),
         ("{% for e in entries %}{% if e[0] == 'a' %}{% continue %}{% endif %}{{ e[0] }}{% break %}{% endfor %}", "b"),
         ("{% assign all = 'x,y' | split: ',' %}{% for one in all %}{{ one }}{% endfor %}", "xy"),
-        ("{% assign nobody = '' | split: ',' %}{% for n in nobody offset: 1 %}{% else %}none{% endfor %}", "none"),
+        ("{% assign missing = '' | split: ',' %}{% for n in missing offset: 1 %}{% else %}none{% endfor %}", "none"),
         ("{% assign c = a | append: b %}{{ c }}{{ c.size }}", "122"),
         ("{% capture c %}[{{ a }}]{% endcapture %}{{ c }}{{ c }}", "[1][1]"),
         ("{% raw %}{{ a }}{% endraw %}", "{{ a }}"),
     ],
 )
-def test_a_tag_writes(source: str, text: str) -> None:
+def test_a_tag_renders(source: str, text: str) -> None:
     assert written(source) == text
 
 
@@ -51,25 +51,25 @@ def test_a_tag_writes(source: str, text: str) -> None:
         "# nothing",
     ],
 )
-def test_other_tags_are_not_there(tag: str) -> None:
-    with pytest.raises(Broken, match=r"^, line 1, column 4: (unexpected tag|missing tag name)"):
+def test_other_tags_are_not_supported(tag: str) -> None:
+    with pytest.raises(TemplateError, match=r"^, line 1, column 4: (unexpected tag|missing tag name)"):
         parse(f"{{% {tag} %}}")
 
 
-@pytest.mark.parametrize("output", ["entries", "entries.first", "nil", "nobody", "a | split: ','"], ids=str)
-def test_only_texts_numbers_and_truths_are_written(output: str) -> None:
-    with pytest.raises(Broken, match="line 2, column "):
+@pytest.mark.parametrize("output", ["entries", "entries.first", "nil", "missing", "a | split: ','"], ids=str)
+def test_only_texts_numbers_and_booleans_are_rendered(output: str) -> None:
+    with pytest.raises(TemplateError, match="line 2, column "):
         written(f"\n{{{{ {output} }}}}")
 
 
-def test_a_loop_costs_its_length_each_time_it_is_gone_through() -> None:
+def test_each_pass_of_a_loop_costs_its_length() -> None:
     source = "{% for entry in entries %}12345678901234567890{% endfor %}"
     length = source.index("endfor") - source.index("for")
     enough = 16 * (len(source) + 2 * length) + 2 * 16
 
-    assert written(source, Meter(enough)) == "12345678901234567890" * 2
-    with pytest.raises(Broken, match="more work"):
-        written(source, Meter(enough - 1))
+    assert written(source, Budget(enough)) == "12345678901234567890" * 2
+    with pytest.raises(TemplateError, match="more work"):
+        written(source, Budget(enough - 1))
 
 
 @pytest.mark.parametrize(
@@ -84,8 +84,8 @@ def test_a_loop_costs_its_length_each_time_it_is_gone_through() -> None:
         ("{{ }}", "line 1, column 1"),
     ],
 )
-def test_where_something_ends_too_soon_is_told(source: str, place: str) -> None:
-    with pytest.raises(Broken, match=f"^, {place}: expected "):
+def test_an_unexpected_end_has_a_position(source: str, place: str) -> None:
+    with pytest.raises(TemplateError, match=f"^, {place}: expected "):
         parse(source)
 
 
@@ -97,6 +97,6 @@ def test_where_something_ends_too_soon_is_told(source: str, place: str) -> None:
         "{% unless a %}{% else %}{% elsif a %}",
     ],
 )
-def test_what_the_library_would_read_over_is_refused(source: str) -> None:
-    with pytest.raises(Broken):
+def test_mistakes_that_the_library_ignores_are_errors(source: str) -> None:
+    with pytest.raises(TemplateError):
         parse(source)

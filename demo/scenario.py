@@ -1,0 +1,194 @@
+"""The steps of the demo: a secret is synced, rotated, changed by others, deleted and recovered; checks each outcome."""
+
+import base64
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+
+from demo.processes import ROOT, DemoProcesses
+from demo.terminal import Terminal
+from tests.controlplane.parts import free_ports
+
+REFRESH = 10
+"""Seconds between two polls: the shortest interval there is."""
+
+NAMESPACE = "shop"
+SECRET = "db-password"  # noqa: S105  a name, not a password
+MANIFEST = """\
+apiVersion: vaultsync.dev/v1alpha1
+kind: VaultSecret
+metadata:
+  name: db
+  namespace: {namespace}
+spec:
+  vaultUrl: {vault_url}
+  refreshInterval: {refresh}s
+  data:
+    - key: password
+      secretName: {secret}
+"""
+
+
+class Scenario:
+    """Runs the steps, and keeps how long each change took."""
+
+    def __init__(self, processes: DemoProcesses, terminal: Terminal) -> None:
+        self._processes = processes
+        self._terminal = terminal
+        self._times: dict[str, float] = {}
+        (self._port,) = free_ports(1)
+        self._manifest = processes.folder / "db.yaml"
+
+    def run(self) -> None:
+        """Run all steps.
+
+        Raises:
+            StepFailed: A step had another outcome.
+        """
+        self._install()
+        self._start_operator("Start the operator")
+        self._create()
+        self._rotate()
+        self._tamper()
+        self._delete_target()
+        self._delete_source()
+        self._recover_source()
+        self._restart()
+        self._delete_vault_secret()
+        self._summary()
+
+    def _install(self) -> None:
+        terminal = self._terminal
+        terminal.title("A control plane and a Key Vault emulator are running")
+        terminal.run("kubectl version | grep Server")
+        terminal.say(f"Key Vault emulator: {self._processes.vault().url}")
+        terminal.run(f"python -m demo.vault generate {SECRET}")
+        terminal.title("Install the CustomResourceDefinition")
+        terminal.run(f"kubectl apply -f {_short(ROOT / 'crds')}/")
+        # Not by `--for=condition=…`, which fails on what has no conditions yet.
+        established = "jsonpath={.status.conditions[?(@.type=='Established')].status}=True"
+        terminal.run(f'kubectl wait --for="{established}" -f {_short(ROOT / "crds")}/')
+        terminal.run(f"kubectl create namespace {NAMESPACE}")
+
+    def _start_operator(self, title: str) -> None:
+        terminal = self._terminal
+        terminal.title(title)
+        settings = {"VAULTSYNC_VAULT_DNS_SUFFIXES": "localhost", "VAULTSYNC_LISTEN": f"127.0.0.1:{self._port}"}
+        terminal.say("$ " + " ".join(f"{name}={text}" for name, text in settings.items()) + " vaultsync run &")
+        self._processes.start_operator(settings)
+        self._times[title] = terminal.wait_until("the operator is ready", self._is_ready)
+
+    def _create(self) -> None:
+        terminal = self._terminal
+        terminal.title("Apply a VaultSecret: its Secret is created with the value from the vault")
+        self._manifest.write_text(
+            MANIFEST.format(namespace=NAMESPACE, vault_url=self._processes.vault().url, refresh=REFRESH, secret=SECRET)
+        )
+        terminal.run(f"cat {_short(self._manifest)}")
+        terminal.run(f"kubectl apply -f {_short(self._manifest)}")
+        self._time("VaultSecret applied → Secret created", self._has_vault_value)
+        self._await_ready()
+        terminal.run(f"kubectl get -n {NAMESPACE} vaultsecrets,secrets")
+
+    def _rotate(self) -> None:
+        terminal = self._terminal
+        terminal.title("Rotate the secret in the vault: the Secret is updated")
+        terminal.run(f"python -m demo.vault generate {SECRET}")
+        self._time("secret rotated in the vault → Secret updated", self._has_vault_value)
+        terminal.run(f"kubectl get -n {NAMESPACE} vaultsecret db -o jsonpath='{{.status.entries[0]}}'; echo")
+
+    def _tamper(self) -> None:
+        terminal = self._terminal
+        terminal.title("Change the Secret manually: the drift is corrected")
+        patch = json.dumps({"stringData": {"password": "guessed", "backdoor": "open"}})
+        terminal.run(f"kubectl patch -n {NAMESPACE} secret db --type merge -p '{patch}'")
+        self._time("Secret changed manually → corrected", self._has_vault_value)
+
+    def _delete_target(self) -> None:
+        terminal = self._terminal
+        terminal.title("Delete the Secret: it is created again")
+        terminal.run(f"kubectl delete -n {NAMESPACE} secret db")
+        self._time("Secret deleted → created again", self._has_vault_value)
+
+    def _delete_source(self) -> None:
+        terminal = self._terminal
+        terminal.title("Delete the secret in the vault: the Secret is kept, and the condition reports it")
+        before = self._target_data()
+        terminal.run(f"python -m demo.vault delete {SECRET}")
+        self._time("secret deleted in the vault → reported", lambda: self._reason() == "SecretSoftDeleted")
+        terminal.run(f"kubectl get -n {NAMESPACE} vaultsecrets,secrets")
+        terminal.run(f"kubectl get -n {NAMESPACE} vaultsecret db -o jsonpath='{{.status.conditions[0].message}}'; echo")
+        terminal.check("the Secret is unchanged", holds=self._target_data() == before)
+
+    def _recover_source(self) -> None:
+        terminal = self._terminal
+        terminal.title("Recover the secret in the vault: the VaultSecret is synced again")
+        terminal.run(f"python -m demo.vault recover {SECRET}")
+        self._await_ready()
+
+    def _restart(self) -> None:
+        terminal = self._terminal
+        took = self._processes.stop_operator()
+        calls = self._processes.vault().calls()
+        self._start_operator("Restart the operator: it reads no value from the vault")
+        terminal.say(f"(it stopped after {took:.1f} s)")
+        terminal.wait_until("it has polled the vault", self._has_polled)
+        since = self._processes.vault().calls() - calls
+        terminal.say(f"calls to the vault since the restart: {dict(since)}")
+        terminal.check("no value was read", holds=since["get"] == 0)
+
+    def _delete_vault_secret(self) -> None:
+        terminal = self._terminal
+        terminal.title("Delete the VaultSecret: the garbage collector deletes the Secret")
+        terminal.run(f"kubectl describe -n {NAMESPACE} vaultsecret db | sed -n '/^Events/,$p'")
+        terminal.run(f"kubectl delete -n {NAMESPACE} vaultsecret db")
+        self._time("VaultSecret deleted → Secret deleted", lambda: not self._target())
+
+    def _summary(self) -> None:
+        terminal = self._terminal
+        terminal.title("Results")
+        terminal.table({what: f"{seconds:.1f} s" for what, seconds in self._times.items()})
+        terminal.say("")
+        terminal.say("calls to the vault by kind:")
+        terminal.table({kind: str(count) for kind, count in sorted(self._processes.vault().calls().items())})
+
+    def _time(self, what: str, holds: Callable[[], bool]) -> None:
+        self._times[what] = self._terminal.wait_until(what, holds)
+
+    def _await_ready(self) -> None:
+        self._terminal.wait_until("the VaultSecret is Ready", lambda: self._reason() == "Synced")
+
+    def _is_ready(self) -> bool:
+        try:
+            return httpx.get(f"http://127.0.0.1:{self._port}/readyz", trust_env=False).is_success
+        except httpx.TransportError:
+            return False
+
+    def _has_polled(self) -> bool:
+        metrics = httpx.get(f"http://127.0.0.1:{self._port}/metrics", trust_env=False).text
+        return any(
+            line.startswith("vaultsync_polls_total{") and 'result="Synced"' in line for line in metrics.splitlines()
+        )
+
+    def _has_vault_value(self) -> bool:
+        data = self._target_data()
+        if data is None or data.keys() != {"password"}:
+            return False
+        return base64.b64decode(data["password"]).decode() == self._processes.vault().value(SECRET)
+
+    def _target_data(self) -> dict[str, str] | None:
+        target = self._target()
+        return json.loads(target).get("data") if target else None
+
+    def _target(self) -> str:
+        return self._terminal.output_of("kubectl", "get", "-n", NAMESPACE, "secret", "db", "-o", "json")
+
+    def _reason(self) -> str:
+        path = "jsonpath={.status.conditions[?(@.type=='Ready')].reason}"
+        return self._terminal.output_of("kubectl", "get", "-n", NAMESPACE, "vaultsecret", "db", "-o", path)
+
+
+def _short(path: Path) -> Path:
+    return path.relative_to(ROOT)

@@ -1,0 +1,154 @@
+"""The interfaces of what sources and controller use: the API server, the vaults, a recorder; implements none of them.
+
+The adapters and the fakes of tests match them by shape.
+"""
+
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import Set as AbstractSet
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+from kvsecrets import SecretValue
+from vaultsync.api import ObjectKey
+from vaultsync.api.v1alpha1 import StatusRestart, VaultSecretMeta, VaultSecretStatus, WorkloadKind
+from vaultsync.errors import SyncError
+from vaultsync.policy.rollout import Workload
+from vaultsync.state.observed import Observed
+from vaultsync.state.secrets import Reading, SecretRef
+from vaultsync.state.snapshots import ListSnapshot, TargetEvent, TargetList
+from vaultsync.state.vaults import ListingPage, Missing, SecretMetadata
+from vaultsync.status.outcome import Outcome
+
+
+class KubeApi(Protocol):
+    """The API server. Every method raises `SyncError`; of the kind `ObjectGone` where a namespace is being deleted."""
+
+    async def get_target(self, key: ObjectKey) -> Observed | None:
+        """Return a Secret's metadata; None if it does not exist."""
+        ...
+
+    async def get_target_data(self, key: ObjectKey, *, observed: Observed) -> Mapping[str, SecretValue]:
+        """Return the data of that very Secret, as it was observed, by key and in base64."""
+        ...
+
+    async def apply_target(self, key: ObjectKey, manifest: Mapping[str, Any], *, onto: Observed | None) -> Observed:
+        """Apply a manifest by force to that very Secret; None creates one, and fails if there is another."""
+        ...
+
+    async def delete_target(self, key: ObjectKey, *, observed: Observed) -> None:
+        """Delete that very Secret, as it was observed; one that is gone is not an error."""
+        ...
+
+    async def remove_keys(self, key: ObjectKey, names: Iterable[str], *, observed: Observed) -> Observed:
+        """Remove keys from that very Secret, as it was observed, whichever manager owns them."""
+        ...
+
+    async def orphan_target(self, key: ObjectKey, *, observed: Observed) -> None:
+        """Remove our labels and annotation from that very Secret, as it was observed; its content stays."""
+        ...
+
+    async def list_targets(self, namespace: str | None) -> TargetList:
+        """List the Secrets that carry our label, in one namespace or in all."""
+        ...
+
+    def watch_targets(self, namespace: str | None, resource_version: str) -> AsyncGenerator[TargetEvent, None]:
+        """Watch the Secrets that carry our label, for some minutes."""
+        ...
+
+    async def check_installed(self, namespace: str | None) -> None:
+        """Check that VaultSecrets can be listed."""
+        ...
+
+    async def list_vaultsecrets(self, namespace: str | None) -> ListSnapshot:
+        """List the VaultSecrets, in one namespace or in all."""
+        ...
+
+    async def find_vaultsecret(self, namespace: str, *, uid: str) -> VaultSecretMeta | None:
+        """Return the VaultSecret of that uid; None if there is none."""
+        ...
+
+    async def ensure_current(self, vault_secret: VaultSecretMeta) -> None:
+        """Check that it still exists with the same spec; raises `ObjectGone` or `ObjectChanged` if not."""
+        ...
+
+    async def patch_status(self, vault_secret: VaultSecretMeta, status: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Write the status; returns the object, or None if it is gone or was changed at the same time."""
+        ...
+
+    async def create_event(
+        self, vault_secret: VaultSecretMeta, *, kind: Literal["Normal", "Warning"], reason: str, message: str
+    ) -> None:
+        """Create an event about a VaultSecret; a failure is logged and not raised."""
+        ...
+
+    async def get_workload(self, kind: WorkloadKind, key: ObjectKey) -> Workload | None:
+        """Return a workload's metadata; None if it does not exist."""
+        ...
+
+    async def restart_workload(self, kind: WorkloadKind, key: ObjectKey, workload: Workload, *, at: datetime) -> bool:
+        """Have its pods replaced; returns False if it has changed since it was observed."""
+        ...
+
+
+class VaultClients(Protocol):
+    """The vaults. Every method raises `SyncError`."""
+
+    async def get(self, vault_url: str, ref: SecretRef) -> Reading:
+        """Read one secret, at least as new as the polls' metadata; raises `SecretNotFound` if it does not exist."""
+        ...
+
+    def list_pages(self, vault_url: str) -> AsyncGenerator[ListingPage, None]:
+        """List all secrets of a vault, without values, one call per page."""
+        ...
+
+    async def head(self, vault_url: str, name: str) -> SecretMetadata | Missing:
+        """Read one secret's metadata, and drop the value."""
+        ...
+
+    def opened(self) -> AbstractSet[str]:
+        """Return the vaults that were called since they were closed last, by URL."""
+        ...
+
+    async def close_vault(self, vault_url: str) -> None:
+        """Close the connections to a vault that is not used any more."""
+        ...
+
+
+class Recorder(Protocol):
+    """Counts, logs and traces reconciles, calls and polls."""
+
+    def reconciled(
+        self,
+        vault_secret: VaultSecretMeta,
+        outcome: Outcome,
+        *,
+        after: VaultSecretStatus,
+        seconds: float,
+        read_reason: str | None,
+    ) -> None:
+        """Record how a reconcile ended, and why it read secrets, if it did; `after` is the status that follows."""
+        ...
+
+    def reconcile_error(self, key: ObjectKey, error: BaseException) -> None:
+        """Record an unexpected exception of a reconcile."""
+        ...
+
+    def status_update_failed(self, vault_secret: VaultSecretMeta, error: SyncError) -> None:
+        """Record that a status or event could not be written."""
+        ...
+
+    def workload_restarted(self, vault_secret: VaultSecretMeta, entry: StatusRestart) -> None:
+        """Record a restart, or its failure if the entry has a problem."""
+        ...
+
+    def polled(self, vault_url: str, *, mode: str, calls: int, seconds: float, failure: SyncError | None) -> None:
+        """Record one poll of a vault."""
+        ...
+
+    def poll_error(self, vault_url: str, error: BaseException) -> None:
+        """Record an unexpected exception of a poll."""
+        ...
+
+    def queue_waited(self, seconds: float) -> None:
+        """Record how many seconds a key waited in the queue."""
+        ...

@@ -1,0 +1,133 @@
+"""The guards of a reconcile, in the order in which they are evaluated: each may block it; changes nothing.
+
+`GUARDS` are evaluated before any read, `READING_GUARDS` after all reads.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Final
+from urllib.parse import urlsplit
+
+from vaultsync.api.secret_types import TOKEN_TYPES
+from vaultsync.errors import Reason
+from vaultsync.policy.deletion import deletions_held
+from vaultsync.policy.inputs import Inputs
+from vaultsync.policy.ownership import competing_vaultsecret, foreign_target
+from vaultsync.policy.waiting import failed_or_waiting
+from vaultsync.state.requests import searches
+from vaultsync.state.secrets import Reading, Readings
+from vaultsync.status.outcome import Failed, Suspended, Waiting
+
+Blocked = Failed | Suspended | Waiting
+Guard = Callable[[Inputs], Blocked | None]
+ReadingGuard = Callable[[Inputs, Readings], Blocked | None]
+
+
+def is_known_vault(vault_url: str, dns_suffixes: Iterable[str]) -> bool:
+    """Return whether a vault is in an allowed domain, so that the operator's token may be sent there.
+
+    A suffix with a leading dot allows every host below it; one without allows only that host.
+    """
+    host = (urlsplit(vault_url).hostname or "").lower()
+    suffixes = (suffix.lower() for suffix in dns_suffixes)
+    return any(host.endswith(suffix) if suffix.startswith(".") else host == suffix for suffix in suffixes)
+
+
+def suspended(inputs: Inputs) -> Suspended | None:
+    """Block a suspended VaultSecret."""
+    return Suspended() if inputs.vault_secret.spec.suspend else None
+
+
+def unknown_vault(inputs: Inputs) -> Failed | None:
+    """Block a vault outside the allowed domains."""
+    vault_url, dns_suffixes = inputs.vault_secret.spec.vault_url, inputs.config.dns_suffixes
+    if is_known_vault(vault_url, dns_suffixes):
+        return None
+    return Failed(
+        Reason.INVALID_SPEC,
+        f"vaultUrl {vault_url} is not in a domain that this operator may call ({', '.join(dns_suffixes)}); "
+        "correct it, or add its domain to the operator's setting VAULTSYNC_VAULT_DNS_SUFFIXES.",
+    )
+
+
+def refused_type(inputs: Inputs) -> Failed | None:
+    """Block the types that become credentials, even where an older CRD admitted them."""
+    secret_type = inputs.vault_secret.spec.target.type
+    if secret_type not in TOKEN_TYPES:
+        return None
+    return Failed(
+        Reason.INVALID_SPEC, f"target.type {secret_type} is never written: Kubernetes turns it into a credential."
+    )
+
+
+def unlistable_vault(inputs: Inputs) -> Failed | None:
+    """Block searches in a vault that denies the permission to list."""
+    spec = inputs.vault_secret.spec
+    if not searches(spec) or inputs.view.list_error is None:
+        return None
+    return Failed(
+        Reason.ACCESS_DENIED,
+        f"No permission to list the secrets of vault {spec.vault_url}, which find in dataFrom needs; grant the "
+        "operator's identity the role Key Vault Secrets User there, or name the secrets one by one.",
+    )
+
+
+def pending_listing(inputs: Inputs) -> Failed | Waiting | None:
+    """Block a search that must read secrets until the vault has been listed."""
+    spec = inputs.vault_secret.spec
+    if inputs.plan.read_reason is None or not searches(spec) or inputs.view.listing is not None:
+        return None
+    return failed_or_waiting(inputs.view, f"Waiting for the first listing of vault {spec.vault_url}.")
+
+
+def contradicted_listing(inputs: Inputs, readings: Readings) -> Waiting | None:
+    """Block everything while the listing lacks a secret that the vault returns."""
+    for one in inputs.plan.requests:
+        if one.unlisted and isinstance(readings[one.ref.identity], Reading):
+            vault_url = inputs.vault_secret.spec.vault_url
+            return Waiting(
+                f"Waiting for a listing of vault {vault_url} that has secret {one.ref.name}: the vault returned the "
+                "secret, and the last listing lacks it.",
+                after_poll=inputs.view.polls,
+            )
+    return None
+
+
+def inactive_version(inputs: Inputs, readings: Readings) -> Failed | None:
+    """Block versions that are not active yet; they are retried when they become active.
+
+    The vault returns a secret regardless of its dates; they are for its users.
+    https://learn.microsoft.com/azure/key-vault/secrets/about-secrets#secret-attributes
+    """
+    for ref, reading in readings.items():
+        if isinstance(reading, Reading) and reading.not_before is not None and reading.not_before > reading.read_at:
+            return Failed(
+                Reason.SECRET_NOT_YET_ACTIVE,
+                f"Secret {ref.name} of vault {inputs.vault_secret.spec.vault_url} has a version that is not active "
+                f"before {reading.not_before:%Y-%m-%d %H:%M:%S} UTC; the Secret stays as it is until then.",
+                retry_after=(reading.not_before - reading.read_at).total_seconds(),
+            )
+    return None
+
+
+GUARDS: Final[tuple[Guard, ...]] = (
+    suspended,
+    unknown_vault,
+    refused_type,
+    competing_vaultsecret,
+    foreign_target,
+    unlistable_vault,
+    pending_listing,
+    deletions_held,
+)
+
+READING_GUARDS: Final[tuple[ReadingGuard, ...]] = (contradicted_listing, inactive_version)
+
+
+def first_blocked(inputs: Inputs) -> Blocked | None:
+    """Return the outcome of the first guard that blocks; None if the reconcile may continue."""
+    return next((blocked for guard in GUARDS if (blocked := guard(inputs)) is not None), None)
+
+
+def first_blocked_reading(inputs: Inputs, readings: Readings) -> Blocked | None:
+    """Return the outcome of the first guard that blocks what was read; None if it may be written."""
+    return next((blocked for guard in READING_GUARDS if (blocked := guard(inputs, readings)) is not None), None)

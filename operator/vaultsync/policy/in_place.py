@@ -1,0 +1,29 @@
+"""The outcome for a target that needs neither a read nor a write; reads nothing itself."""
+
+from vaultsync.policy.diff import content_changed
+from vaultsync.policy.inputs import Inputs
+from vaultsync.policy.requests import left_out
+from vaultsync.state.applied import applied_keys
+from vaultsync.status.next_status import last_failure
+from vaultsync.status.outcome import Change, Failed, Synced, failed
+
+
+def outcome_in_place(inputs: Inputs) -> Synced | Failed:
+    """Return Synced, or the failure of the vault's polls, which leaves unknown whether it is in sync."""
+    vault_secret, target, view = inputs.vault_secret, inputs.target, inputs.view
+    if view.failure is not None:
+        return failed(view.failure)
+    failure = last_failure(vault_secret.status, view.polled_at)
+    if failure is not None:
+        return failure
+    assert target is not None
+    assert target.applied is not None
+    secrets = tuple(inputs.plan.known.values())
+    omitted = vault_secret.status.left_out or 0 if view.listing is None else left_out(vault_secret.spec, view)
+    return Synced(
+        secrets,
+        applied_keys(vault_secret, target.applied),
+        left_out=omitted,
+        missing=inputs.plan.missing,
+        content_changed=content_changed(vault_secret, target, Change.NONE, secrets),
+    )

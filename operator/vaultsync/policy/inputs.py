@@ -1,0 +1,35 @@
+"""The inputs of one reconcile's decisions, as values; gathers nothing itself."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from vaultsync.api.v1alpha1 import VaultSecret, VaultSecretMeta
+from vaultsync.policy.plan import Plan
+from vaultsync.state.observed import Observed
+from vaultsync.state.vaults import VaultView
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The operator's settings that apply to every VaultSecret."""
+
+    dns_suffixes: tuple[str, ...]
+    recheck: timedelta
+    """The longest time after which every secret is read again."""
+    expiry_notice: timedelta
+    """How long before its date a secret counts as expiring."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """The state that a reconcile started with."""
+
+    vault_secret: VaultSecret
+    target: Observed | None
+    """None if the Secret does not exist."""
+    competing: tuple[VaultSecretMeta, ...]
+    """Every other VaultSecret that names, or owns, the same target."""
+    view: VaultView
+    plan: Plan
+    config: Config
+    now: datetime

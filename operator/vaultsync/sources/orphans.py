@@ -1,0 +1,68 @@
+"""Finds orphaned targets and releases them: their VaultSecret is deleted, and they are kept; deletes nothing."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+
+from vaultsync.adapters.kube import Conflict
+from vaultsync.api import ObjectKey
+from vaultsync.errors import ObjectGone, SyncError
+from vaultsync.interfaces import KubeApi
+from vaultsync.state.observed import Observed
+from vaultsync.state.snapshots import ListSnapshot
+from vaultsync.state.stores import State
+
+logger = logging.getLogger(__name__)
+
+MAX_CONCURRENT_RELEASES = 4
+"""Concurrent releases: there may be thousands of orphans, and reconciles need the connections."""
+
+
+def orphans(targets: Mapping[ObjectKey, Observed], listed: ListSnapshot, state: State) -> Mapping[ObjectKey, Observed]:
+    """Return the targets whose VaultSecret does not exist any more, and that no other VaultSecret names.
+
+    A target with `onDelete: Retain` outlives its VaultSecret. One with an owner reference to that VaultSecret is left
+    to the garbage collector. A copy of a target, which has our label but no field that we applied, is not changed.
+
+    Args:
+        targets: The targets that were cached before the VaultSecrets were listed: their VaultSecrets existed before
+            the list, and are in it unless they were deleted.
+        listed: The VaultSecrets.
+        state: Has the VaultSecrets by target.
+    """
+    return {
+        key: target
+        for key, target in targets.items()
+        if _is_orphan(target, listed) and not state.vaultsecrets.keys_for_target(key)
+    }
+
+
+def _is_orphan(target: Observed, listed: ListSnapshot) -> bool:
+    uid = target.owner_uid
+    if uid is None or uid in listed.uids or not target.ours:
+        return False
+    return all(owner.uid != uid for owner in target.owners)
+
+
+async def release_orphans(kube: KubeApi, targets: Mapping[ObjectKey, Observed]) -> None:
+    """Remove our labels from orphaned targets; failures are logged, and the next resync retries them."""
+    limit = asyncio.Semaphore(MAX_CONCURRENT_RELEASES)
+
+    async def release(key: ObjectKey, target: Observed) -> None:
+        async with limit:
+            await _release(kube, key, target)
+
+    async with asyncio.TaskGroup() as tasks:
+        for key, target in targets.items():
+            tasks.create_task(release(key, target))
+
+
+async def _release(kube: KubeApi, key: ObjectKey, target: Observed) -> None:
+    try:
+        await kube.orphan_target(key, observed=target)
+    except (Conflict, ObjectGone):
+        return
+    except SyncError as error:
+        logger.warning("orphaned target not released", extra={"target": str(key), "detail": error.message})
+    else:
+        logger.info("released orphaned target", extra={"target": str(key)})

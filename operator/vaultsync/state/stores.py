@@ -1,0 +1,16 @@
+"""All stores in one value, which sources and controller share; stores nothing else."""
+
+from dataclasses import dataclass
+
+from vaultsync.state.targets import TargetCache
+from vaultsync.state.vaults import VaultStore
+from vaultsync.state.vaultsecrets import VaultSecretCache
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The stores: sources write them, reconciles read them and record their own writes."""
+
+    vaultsecrets: VaultSecretCache
+    targets: TargetCache
+    vaults: VaultStore

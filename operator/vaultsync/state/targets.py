@@ -1,0 +1,117 @@
+"""The cache of target Secrets, by their metadata; reads nothing itself."""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from vaultsync.api import ObjectKey
+from vaultsync.state.observed import Observed
+from vaultsync.state.resource_versions import is_newer
+from vaultsync.state.snapshots import Bookmark, Deleted, Modified, TargetEvent, TargetList
+
+
+@dataclass(slots=True)
+class _Scope:
+    """The targets of one namespace, or of all, and the resource version that the watch has reached."""
+
+    known: dict[ObjectKey, Observed] = field(default_factory=dict)
+    owned: defaultdict[str, set[ObjectKey]] = field(default_factory=lambda: defaultdict(set))
+    """By the uid of the VaultSecret that their label names."""
+    resource_version: str | None = None
+
+    def replace(self, key: ObjectKey, observed: Observed | None, resource_version: str) -> bool:
+        """Store what was observed at that resource version; return whether it differs from the cached state."""
+        known = self.known.get(key)
+        if known is not None and not is_newer(resource_version, known.resource_version):
+            return False
+        self.set(key, observed)
+        if known is None or observed is None:
+            return known is not observed
+        return replace(known, resource_version=observed.resource_version) != observed
+
+    def set(self, key: ObjectKey, observed: Observed | None) -> None:
+        known = self.known.pop(key, None)
+        if known is not None and known.owner_uid is not None:
+            self.owned[known.owner_uid].discard(key)
+            if not self.owned[known.owner_uid]:
+                del self.owned[known.owner_uid]
+        if observed is not None:
+            self.known[key] = observed
+            if observed.owner_uid is not None:
+                self.owned[observed.owner_uid].add(key)
+
+
+class TargetCache:
+    """The Secrets that carry our label, as last observed."""
+
+    def __init__(self, namespaces: Sequence[str] = ()) -> None:
+        """`namespaces` are watched one by one; if empty, all namespaces are watched together."""
+        self._scopes: dict[str | None, _Scope] = {namespace: _Scope() for namespace in namespaces or (None,)}
+
+    @property
+    def scopes(self) -> Collection[str | None]:
+        """The namespaces that are watched; None stands for all of them."""
+        return self._scopes.keys()
+
+    @property
+    def has_synced(self) -> bool:
+        """Whether every scope has been listed; until then `get` may return None for existing targets."""
+        return all(scope.resource_version is not None for scope in self._scopes.values())
+
+    def get(self, key: ObjectKey) -> Observed | None:
+        """Return the target as last observed; None if there is none that carries our label."""
+        scope = self._scope_of(key)
+        return None if scope is None else scope.known.get(key)
+
+    def within(self, namespace: str | None) -> Mapping[ObjectKey, Observed]:
+        """Return all targets as last observed, of one namespace or of all."""
+        return {
+            key: observed
+            for scope in self._scopes.values()
+            for key, observed in scope.known.items()
+            if namespace in {None, key.namespace}
+        }
+
+    def owned_by(self, uid: str) -> Collection[ObjectKey]:
+        """Return the keys of the targets whose label names the VaultSecret of that uid, as last observed."""
+        return [key for scope in self._scopes.values() for key in scope.owned.get(uid, ())]
+
+    def resource_version(self, namespace: str | None) -> str | None:
+        """Return the resource version from which the watch of a scope continues; None if it must be listed again."""
+        return self._scopes[namespace].resource_version
+
+    def expire(self, namespace: str | None) -> None:
+        """Have a scope listed again: the server no longer has the history since the resource version."""
+        self._scopes[namespace].resource_version = None
+
+    def record_write(self, key: ObjectKey, observed: Observed) -> None:
+        """Store the result of our own write, unless the watch has already observed a newer state."""
+        scope = self._scope_of(key)
+        if scope is None:
+            return
+        known = scope.known.get(key)
+        observed_versions = {scope.resource_version, None if known is None else known.resource_version} - {None}
+        if all(is_newer(observed.resource_version, version) for version in observed_versions if version is not None):
+            scope.set(key, observed)
+
+    def handle_event(self, namespace: str | None, event: TargetEvent) -> bool:
+        """Store the object of a watch event; return whether it is new: our own writes, and older states, are not."""
+        scope = self._scopes[namespace]
+        scope.resource_version = event.resource_version
+        match event:
+            case Bookmark():
+                return False
+            case Deleted():
+                return scope.replace(event.key, None, event.resource_version)
+            case Modified():
+                return scope.replace(event.key, event.observed, event.resource_version)
+
+    def handle_list(self, namespace: str | None, targets: TargetList) -> set[ObjectKey]:
+        """Store the objects of a list; return the keys of targets that differ from the cached state."""
+        scope = self._scopes[namespace]
+        scope.resource_version = targets.resource_version
+        keys = scope.known.keys() | targets.targets.keys()
+        return {key for key in keys if scope.replace(key, targets.targets.get(key), targets.resource_version)}
+
+    def _scope_of(self, key: ObjectKey) -> _Scope | None:
+        return self._scopes.get(None) or self._scopes.get(key.namespace)

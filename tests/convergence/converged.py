@@ -1,0 +1,135 @@
+"""Checks convergence once everything is healthy: each target is what spec and vault determine, without leftovers."""
+
+from datetime import timedelta
+from typing import Final
+
+from tests.convergence.desired_spec import TARGETS, WORKLOAD
+from tests.convergence.scenario import Scenario
+from tests.harness import NOTICE, RECHECK
+from vaultsync.api import MANAGED_BY_LABEL, OWNER_UID_LABEL
+
+ROUND: Final = 610.0
+"""Seconds between polls: longer than any interval or retry of a scenario."""
+
+
+async def check_converges(scenario: Scenario) -> None:
+    """Make cluster and vault healthy, advance the time, and check that everything has converged."""
+    await recover(scenario)
+    check_target(scenario)
+    check_conditions(scenario)
+    check_left_overs(scenario)
+    check_bulk(scenario)
+    await check_idle(scenario)
+
+
+async def recover(scenario: Scenario) -> None:
+    """Make everything healthy except for the secrets, which are not changed."""
+    harness = scenario.harness
+    scenario.make_healthy()
+    if scenario.released is None:
+        scenario.bulk_return()
+    rounds, scenario.failures_to_come = 4 + scenario.failures_to_come, 0
+    await scenario.run(harness.poll(RECHECK.total_seconds() + ROUND))
+    for _ in range(rounds):
+        await scenario.run(harness.poll(ROUND))
+    if harness.ready("bulk").reason == "DeletionHeld":
+        scenario.release_bulk()
+    if harness.ready().reason == "DeletionHeld":
+        scenario.release_db()
+    await scenario.run(harness.poll(7200))
+    for _ in range(2):
+        await scenario.run(harness.poll(ROUND))
+
+
+def check_target(scenario: Scenario) -> None:
+    """Check that the target holds what the oracle returns, or the condition has the reason."""
+    reason, values = scenario.harness.ready().reason, scenario.harness.values(scenario.desired.target)
+    if scenario.desired.suspend:
+        assert reason == "Suspended"
+        return
+    if scenario.is_foreign():
+        assert reason == "TargetConflict"
+        return
+    expected = scenario.expected(_gone(scenario))
+    if expected.pruned:
+        assert (values, reason) in {(None, scenario.vault.reason_for_absence(name)) for name in _gone(scenario)}
+    elif expected.reasons:
+        assert reason in expected.reasons
+    elif _is_stuck(scenario) and values not in expected.data:
+        assert reason == "TargetImmutable"
+    elif reason == "TargetImmutable":
+        assert _is_stuck(scenario)
+        assert not scenario.desired.immutable
+    else:
+        assert (reason, values in expected.data) == ("Synced", True), f"{values} is not in {expected.data}"
+
+
+def _gone(scenario: Scenario) -> set[str]:
+    """Return the secrets that the status reports as missing; check that they are, and for long enough."""
+    missing = {one.secret_name for one in scenario.harness.status().missing}
+    if not scenario.desired.suspend:
+        assert {name for name in missing if scenario.vault.find(name) is not None} == set()
+    return missing & scenario.gone_for_long()
+
+
+def _is_stuck(scenario: Scenario) -> bool:
+    """Return whether Kubernetes rejects every change of the target's content."""
+    secret = scenario.without_data(scenario.desired.target) or {}
+    return bool(secret.get("immutable")) and not scenario.desired.replace
+
+
+def check_conditions(scenario: Scenario) -> None:
+    """Check the other conditions by the outcome, the clock and the secrets' dates."""
+    harness = scenario.harness
+    status = harness.status()
+    vault_secret = harness.users.vault_secret(harness.key_of("db"))
+    assert status.observed_generation == vault_secret.metadata.generation
+    stale, expiring = (harness.condition(kind) for kind in ("Stale", "Expiring"))
+    match harness.ready().status:
+        case "True":
+            assert stale.status == "False"
+            assert (expiring.status == "True") == _expires_soon(scenario), expiring.message
+        case "False":
+            assert stale.status == ("True" if status.entries else "Unknown")
+        case _:
+            assert stale.status == "Unknown"
+    if scenario.desired.restarts and not scenario.desired.suspend:
+        (workload,) = status.restarts
+        assert (workload.name, workload.problem) == (WORKLOAD["name"], None)
+        assert status.content_change_time is None or workload.at > status.content_change_time
+
+
+def _expires_soon(scenario: Scenario) -> bool:
+    names = {entry.secret_name.lower() for entry in scenario.harness.status().entries if entry.version is not None}
+    newest = [secret.newest for name in names if (secret := scenario.vault.find(name)) is not None]
+    limit = scenario.harness.clock() + NOTICE
+    return any(version.expires is not None and version.expires <= limit for version in newest)
+
+
+def check_left_overs(scenario: Scenario) -> None:
+    """Check that no Secret of ours is left under another name, unless a user has removed our labels."""
+    harness = scenario.harness
+    if harness.ready().status != "True":
+        return
+    uid = harness.users.vault_secret(harness.key_of("db")).metadata.uid
+    for name in set(TARGETS) - {scenario.desired.target}:
+        labels = ((scenario.without_data(name) or {}).get("metadata") or {}).get("labels") or {}
+        assert not (labels.get(OWNER_UID_LABEL) == uid and MANAGED_BY_LABEL in labels), f"Secret {name} was left over"
+
+
+def check_bulk(scenario: Scenario) -> None:
+    """Check that `bulk` holds what the vault has."""
+    assert scenario.harness.ready("bulk").reason == "Synced"
+    present = {name: value for name, value in scenario.bulk_values().items() if scenario.vault.find(name) is not None}
+    assert scenario.harness.values("bulk") == present
+
+
+async def check_idle(scenario: Scenario) -> None:
+    """Check that another poll and reconcile write and report nothing, and read nothing if all is in sync."""
+    harness = scenario.harness
+    harness.reset_counts()
+    await scenario.run(harness.poll(timedelta(minutes=1).total_seconds()))
+    for name in harness.names:
+        await scenario.run(harness.reconcile(name))
+    assert (harness.writes, harness.events) == ({}, [])
+    assert harness.ready().status == "False" or harness.reads == 0

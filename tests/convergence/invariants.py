@@ -1,0 +1,174 @@
+"""The invariants that must hold after every step.
+
+A target changes to what was right at some moment, or not at all; it is deleted only where the user wants that; and no
+value is where none belongs. What holds once everything is healthy again is in `converged`.
+"""
+
+import itertools
+from collections.abc import Collection, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from tests.builders import VAULT
+from tests.convergence.desired_spec import TARGETS
+from tests.convergence.oracle import Oracle, source_of
+from tests.convergence.vault_model import MARK
+from vaultsync.api import ObjectKey
+
+if TYPE_CHECKING:
+    from tests.convergence.scenario import Scenario
+
+MAX_UNCONFIRMED_LOSSES = 5
+"""The number of secrets that may be lost at once before the deletion guard trips."""
+
+Values = dict[str, str]
+
+
+class Invariants:
+    """Checks the steps of one scenario.
+
+    Between two steps the operator may be in the middle of something (`is_idle` of the harness). A change is then right
+    if it was right at any moment since the operator was idle.
+    """
+
+    def __init__(self, scenario: "Scenario") -> None:
+        self._scenario = scenario
+        self._harness = scenario.harness
+        self._was_idle = True
+        self._before: dict[str, Values | None] = {}
+        self._immutable: set[str] = set()
+        self._key_sets: set[frozenset[str]] = set()
+        self._pairs: set[tuple[str, str]] = set()
+        self._found: list[frozenset[str]] = []
+        """The secrets that searches may have found so far: a listing may be old."""
+        self._deletable: set[str] = set()
+        """The targets that might be deleted at some moment since the operator was idle."""
+        self.has_spec_changed = False
+        """Whether the spec of `db` has changed since the operator was idle."""
+        self.was_released = False
+        """Whether a user has released losses since the operator was idle."""
+        self.violations: list[str] = []
+        """Writes of the operator that violated a rule which can be checked only at the moment of the write."""
+
+    def spec_changed(self) -> None:
+        self.has_spec_changed = True
+
+    def released(self) -> None:
+        self.was_released = True
+
+    def begin_step(self) -> None:
+        self._before = {name: self._harness.values(name) for name in (*TARGETS, "bulk")}
+        self._immutable |= {name for name in TARGETS if (self._scenario.without_data(name) or {}).get("immutable")}
+        self._learn()
+
+    def check_step(self) -> None:
+        self._learn()
+        is_strict = self._was_idle and self._harness.is_idle
+        for name in TARGETS:
+            self._check_target(name, self._before[name], self._harness.values(name), is_strict=is_strict)
+        self._check_bulk(self._before["bulk"] or {}, self._harness.values("bulk") or {}, is_strict=is_strict)
+        self.check_leaks()
+        assert self._harness.recorded.errors == []
+        assert self.violations == []
+        self._forget_returned()
+        self._was_idle = self._harness.is_idle
+        if self._was_idle:
+            self._deletable.clear()
+            self._immutable.clear()
+            self.has_spec_changed = False
+            self.was_released = self._scenario.released is not None or bool(self._scenario.releases)
+
+    def _learn(self) -> None:
+        """Record the contents that may be written now; a listing may be of any age."""
+        scenario, now = self._scenario, self._harness.vault_time()
+        current = frozenset(scenario.found())
+        if current not in self._found:
+            self._found.append(current)
+        for found, gone in itertools.product(self._found, _subsets(scenario.gone_for_long())):
+            for data in Oracle(scenario.vault, now, gone, found).expected(scenario.desired).data:
+                self._key_sets.add(frozenset(data))
+                self._pairs.update(data.items())
+        self._deletable |= {name for name in TARGETS if self._may_be_deleted(name)}
+
+    def _may_be_deleted(self, name: str) -> bool:
+        scenario = self._scenario
+        if name != scenario.desired.target:
+            return self._harness.values(scenario.desired.target) is not None
+        is_replaced = name in self._immutable and scenario.desired.replace
+        return is_replaced or (scenario.desired.deletes and scenario.expected(scenario.gone_for_long()).pruned)
+
+    def _check_target(self, name: str, before: Values | None, after: Values | None, *, is_strict: bool) -> None:
+        if before == after:
+            return
+        assert not (is_strict and self._scenario.desired.suspend), "a suspended VaultSecret's target was changed"
+        if after is None:
+            assert name in self._deletable, f"Secret {name} was deleted, which held {before}"
+            return
+        held = before or {}
+        wrong = {pair for pair in after.items() if pair not in self._pairs and pair not in held.items()}
+        assert not wrong, f"Secret {name} holds what never was right: {wrong}"
+        if is_strict:
+            fits = any(keys <= after.keys() <= keys | held.keys() for keys in self._key_sets)
+        else:
+            # Secrets that were read at several moments may never have been there together.
+            removed = held.keys() - after.keys()
+            fits = all(any(key not in keys for keys in self._key_sets) for key in removed)
+        assert fits, f"Secret {name} holds {sorted(after)}, which never was right; before: {before}"
+
+    def _check_bulk(self, before: Values, after: Values, *, is_strict: bool) -> None:
+        assert after.items() <= self._scenario.bulk_values().items()
+        removed = before.keys() - after.keys()
+        assert removed <= self._scenario.vault.ever_deleted, f"keys were deleted, but not their secrets: {removed}"
+        if is_strict and not self.was_released:
+            assert len(removed) <= MAX_UNCONFIRMED_LOSSES, "the deletion guard did not hold"
+
+    def check_write(self, target: ObjectKey, data: Mapping[str, str] | None, *, is_checked: bool) -> None:
+        """Check a write at the moment of the operator's decision, by the state that it could have.
+
+        Args:
+            target: What is written.
+            data: What it will hold; None if it is deleted.
+            is_checked: Whether the same reconcile has made sure that its VaultSecret is current.
+        """
+        lost = self._lost_keys(target.name, data or {})
+        if not lost:
+            return
+        losses = self._harness.state.vaults.view(VAULT).losses
+        is_tripped = len(lost) > MAX_UNCONFIRMED_LOSSES or (losses is not None and losses.tripped)
+        if is_tripped and not self.was_released:
+            self.violations.append(
+                f"{sorted(lost)} of Secret {target.name} are deleted, and the deletion guard tripped"
+            )
+        if not is_checked:
+            self.violations.append(f"{sorted(lost)} of Secret {target.name} are deleted for a VaultSecret of any age")
+
+    def _lost_keys(self, name: str, data: Mapping[str, str]) -> set[str]:
+        """Return the keys that a write deletes although the spec names them, since the vault lost their secrets."""
+        scenario = self._scenario
+        removed = (self._harness.values(name) or {}).keys() - data.keys()
+        if name == "bulk":
+            return set(removed)
+        if name != scenario.desired.target or self.has_spec_changed or scenario.desired.replace:
+            return set()
+        sources = {key: source_of(scenario.desired, key) for key in removed}
+        return {key for key, source in sources.items() if source is not None and scenario.vault.find(source) is None}
+
+    def check_leaks(self) -> None:
+        """Search for values in everything that users without permission for the Secret can read."""
+        harness = self._harness
+        text = [str(harness.status(name).to_wire()) for name in harness.names]
+        text += [str(self._scenario.without_data(name)) for name in TARGETS]
+        text += [str(harness.users.posted(harness.key_of(name))) for name in harness.names]
+        text += [str(harness.recorded.outcomes), str(harness.recorded.failed_reports)]
+        assert MARK not in "".join(text)
+
+    def _forget_returned(self) -> None:
+        scenario = self._scenario
+        ready = [one.status for one in self._harness.status("db").conditions if one.type == "Ready"]
+        if ready == ["True"]:
+            absent = scenario.absent_since.items()
+            scenario.absent_since = {name: since for name, since in absent if scenario.vault.find(name) is None}
+
+
+def _subsets(names: Collection[str]) -> Iterator[tuple[str, ...]]:
+    """Yield every subset of the names: the operator may detect the loss of some later than of others."""
+    return itertools.chain.from_iterable(itertools.combinations(sorted(names), size) for size in range(len(names) + 1))

@@ -1,0 +1,78 @@
+"""The harness of a scenario with its own operators, which serve only its namespace and have permissions only there."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Self
+
+from tests.chart.renders import RELEASE, manifests, render
+from tests.controlplane.cluster import Rule
+from tests.controlplane.helm import Helm
+from tests.controlplane.plane import ControlPlane
+from tests.e2e.harness import Harness
+from tests.e2e.installation import RESTARTS
+from tests.e2e.operators import RunningOperator
+from tests.e2e.tcp_proxy import TcpProxy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorHarness(Harness):
+    """A namespace, a vault, and an operator that can be started, disconnected, stopped and started again."""
+
+    plane: ControlPlane
+    rules: Sequence[Rule]
+    """The permissions that the chart grants to an operator."""
+    folder: Path
+    """Where logs go."""
+
+    @classmethod
+    def on(cls, plane: ControlPlane, harness: Harness, helm: Helm, folder: Path) -> Self:
+        """Add the control plane, and the rights of the chart's role, to a harness."""
+        rendered = manifests(render(helm, values={"rbac": RESTARTS}))
+        names = {one["metadata"]["name"]: one for one in rendered if one["kind"] == "ClusterRole"}
+        given = {field.name: getattr(harness, field.name) for field in fields(harness)}
+        return cls(**given, plane=plane, rules=names[RELEASE]["rules"], folder=folder)
+
+    @property
+    def log(self) -> Path:
+        """Where all operators of this harness write their log."""
+        return self.folder / f"{self.namespace}.log"
+
+    def user(self, rules: Sequence[Rule] | None = None) -> Path:
+        """The kubeconfig of a service account with those rights in this namespace, by default the chart's."""
+        return self.plane.user("vaultsync", self.rules if rules is None else rules, self.namespace)
+
+    @contextmanager
+    def operator(
+        self,
+        kubeconfig: Path | None = None,
+        *,
+        through: TcpProxy | None = None,
+        wait: bool = True,
+        environ: Mapping[str, str] | None = None,
+    ) -> Iterator[RunningOperator]:
+        """Start an operator, by default with the rights that it needs, and return when it is ready if `wait`."""
+        kubeconfig = kubeconfig or self.user()
+        if through is not None:
+            kubeconfig = _rerouted(kubeconfig, through)
+        ours = {"KUBECONFIG": str(kubeconfig), "VAULTSYNC_WATCH_NAMESPACES": self.namespace}
+        with RunningOperator.start({**ours, **self.emulator.environment(), **(environ or {})}, self.log) as running:
+            if wait:
+                running.await_ready()
+            yield running
+
+    @contextmanager
+    def proxy(self) -> Iterator[TcpProxy]:
+        """A proxy to the API server, which can be disconnected."""
+        with TcpProxy.to(int(self.plane.url.rpartition(":")[2])) as proxy:
+            yield proxy
+
+
+def _rerouted(kubeconfig: Path, proxy: TcpProxy) -> Path:
+    config = json.loads(kubeconfig.read_text())
+    config["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{proxy.port}"
+    path = kubeconfig.with_suffix(f".{proxy.port}.kubeconfig")
+    path.write_text(json.dumps(config))
+    return path

@@ -1,0 +1,117 @@
+"""A TCP proxy between an operator and the API server that can be disconnected; forwards bytes and reads none."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, Final, Self
+
+_HOST: Final = "127.0.0.1"
+
+_CLOSE_SECONDS: Final = 300.0
+"""A guard against a connection that never ends."""
+
+
+class TcpProxy:
+    """A port that forwards to another. While it is disconnected, connections are cut and new ones refused.
+
+    It accepts connections itself: a server of asyncio's forgets, still open, what comes in the moment of its closing.
+    """
+
+    def __init__(self, to_port: int, loop: asyncio.AbstractEventLoop) -> None:
+        self._to_port = to_port
+        self._loop = loop
+        self._socket = _bound(0)
+        self.port: Final[int] = self._socket.getsockname()[1]
+        self._is_connected = False
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @classmethod
+    @contextmanager
+    def to(cls, to_port: int) -> Iterator[Self]:
+        """Forward to a port of this machine until the block ends."""
+        loop = asyncio.new_event_loop()
+        thread = threading.Thread(target=loop.run_forever, name=f"proxy to {to_port}")
+        thread.start()
+        proxy = cls(to_port, loop)
+        try:
+            proxy.connect()
+            yield proxy
+        finally:
+            try:
+                proxy.disconnect()
+            finally:
+                proxy._socket.close()
+                loop.call_soon_threadsafe(loop.stop)
+                thread.join()
+                loop.close()
+
+    def disconnect(self) -> None:
+        """Cut all connections and refuse new ones. Raises `TimeoutError` if one of them does not end."""
+        self._run(self._close())
+
+    def connect(self) -> None:
+        """Accept connections again."""
+        self._run(self._open())
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    async def _open(self) -> None:
+        self._socket.listen()
+        self._loop.add_reader(self._socket, self._accept)
+        self._is_connected = True
+
+    async def _close(self) -> None:
+        if not self._is_connected:
+            return
+        self._is_connected = False
+        self._loop.remove_reader(self._socket)
+        self._socket.close()
+        # Bind the port again at once: no other program may listen there meanwhile.
+        self._socket = _bound(self.port)
+        # They may wait for a connection, for a reader that is too slow, or for data.
+        for task in self._tasks:
+            task.cancel()
+        async with asyncio.timeout(_CLOSE_SECONDS):
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _accept(self) -> None:
+        with suppress(BlockingIOError, ConnectionAbortedError):
+            near, _ = self._socket.accept()
+            task = self._loop.create_task(self._forward(near))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            # A task that is cancelled before its first step runs no code of its own.
+            task.add_done_callback(lambda _: near.close())
+
+    async def _forward(self, near: socket.socket) -> None:
+        ends: list[asyncio.StreamWriter] = []
+        try:
+            reader, writer = await asyncio.open_connection(sock=near)
+            ends.append(writer)
+            far_reader, far_writer = await asyncio.open_connection(_HOST, self._to_port)
+            ends.append(far_writer)
+            await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
+        except (OSError, asyncio.CancelledError):
+            for end in ends:
+                end.transport.abort()
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Copy in one direction until the end."""
+    while data := await reader.read(65536):
+        writer.write(data)
+        await writer.drain()
+    writer.close()
+    await writer.wait_closed()
+
+
+def _bound(port: int) -> socket.socket:
+    """A socket bound to a port, not listening yet."""
+    bound = socket.socket()
+    bound.setblocking(False)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.bind((_HOST, port))
+    return bound

@@ -1,0 +1,279 @@
+"""The Kubernetes API in memory, with the interface of `KubeApi`; tests/contract compares it with a real one.
+
+What other clients do and read is in its base class `Store`.
+"""
+
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, Final, Literal, NamedTuple
+
+from kvsecrets import SecretValue
+from tests.fakes.ownership import Fields, Path, fields_of
+from tests.fakes.store import IMMUTABLE, TYPE, Change, Store, StoredSecret
+from vaultsync.adapters.kube import Conflict, ResourceExpired
+from vaultsync.api import APPLIED_ANNOTATION, FIELD_MANAGER, MANAGED_BY_LABEL, OWNER_UID_LABEL, ObjectKey
+from vaultsync.api.v1alpha1 import VaultSecretMeta, WorkloadKind
+from vaultsync.errors import ObjectChanged, ObjectGone, Reason, SyncError
+from vaultsync.policy.rollout import Workload
+from vaultsync.state.observed import Observed
+from vaultsync.state.snapshots import Bookmark, Deleted, ListSnapshot, Modified, TargetEvent, TargetList
+
+_OWNERSHIP: Final = (
+    Path("labels", MANAGED_BY_LABEL),
+    Path("labels", OWNER_UID_LABEL),
+    Path("annotations", APPLIED_ANNOTATION),
+)
+
+
+class Posted(NamedTuple):
+    """An event that was created about a VaultSecret."""
+
+    key: ObjectKey
+    kind: str
+    reason: str
+    message: str
+
+
+class Restarted(NamedTuple):
+    """A workload that was restarted, and the time in its annotation."""
+
+    kind: WorkloadKind
+    key: ObjectKey
+    at: datetime
+
+
+class FakeKube(Store):
+    """The API server, as vaultsync uses it.
+
+    `calls` counts calls by method; `writes` counts those that changed something. While a failure is set by `fail`,
+    every call raises it. `lost_answers` is the number of next writes that are carried out and whose response is lost.
+    """
+
+    def __init__(self, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        super().__init__(now=now)
+        self.calls: Counter[str] = Counter()
+        self.writes: Counter[str] = Counter()
+        self.events: list[Posted] = []
+        self.restarts: list[Restarted] = []
+        self.lost_answers = 0
+        self._failure: SyncError | None = None
+        self._watches_ended = 0
+
+    async def get_target(self, key: ObjectKey) -> Observed | None:
+        self._called("get_target")
+        secret = self._secrets.get(key)
+        return None if secret is None else secret.observed()
+
+    async def get_target_data(self, key: ObjectKey, *, observed: Observed) -> Mapping[str, SecretValue]:
+        self._called("get_target_data")
+        there = self._same(key, observed)
+        if str(there.resource_version) != observed.resource_version:
+            raise _stale(key)
+        return {name: SecretValue(text) for name, text in there.fields.of("data").items()}
+
+    async def apply_target(self, key: ObjectKey, manifest: Mapping[str, Any], *, onto: Observed | None) -> Observed:
+        self._called("apply_target")
+        desired = dict(fields_of(manifest))
+        stored = self._secrets.get(key)
+        if onto is not None:
+            stored = self._same(key, onto)
+        elif stored is not None and (conflicts := stored.fields.conflicts(FIELD_MANAGER, desired)):
+            raise _conflict(key, [conflict.owner.manager for conflict in conflicts])
+        if stored is not None and desired.get(TYPE, stored.fields.values[TYPE]) != stored.fields.values[TYPE]:
+            raise SyncError(Reason.TARGET_INVALID, f"Secret {key}: type cannot be changed.")
+        fields = Fields() if stored is None else stored.fields.copy()
+        fields.apply(FIELD_MANAGER, desired)
+        fields.values.setdefault(TYPE, "Opaque")
+        if stored is not None and stored.fields.values.get(IMMUTABLE) and _is_other_content(stored.fields, fields):
+            raise SyncError(Reason.TARGET_IMMUTABLE, f"Secret {key} is immutable and has to change.")
+        if onto is None and (
+            foreign := [writer.manager for writer in fields.owners if writer.manager != FIELD_MANAGER]
+        ):
+            raise _conflict(key, foreign)
+        return self._written("apply_target", key, fields).observed()
+
+    async def relinquish_fields(self, key: ObjectKey, *, onto: Observed) -> None:
+        self._called("relinquish_fields")
+        stored = self._secrets.get(key)
+        if stored is not None and stored.uid == onto.uid:
+            fields = stored.fields.copy()
+            fields.apply(FIELD_MANAGER, {})
+            self._written("relinquish_fields", key, fields)
+
+    async def delete_target(self, key: ObjectKey, *, observed: Observed) -> None:
+        self._called("delete_target")
+        stored = self._secrets.get(key)
+        if stored is None:
+            return
+        if (stored.uid, str(stored.resource_version)) != (observed.uid, observed.resource_version):
+            raise _stale(key)
+        self.writes["delete_target"] += 1
+        self.delete(key)
+        self._lose_answer()
+
+    async def remove_keys(self, key: ObjectKey, names: Iterable[str], *, observed: Observed) -> Observed:
+        self._called("remove_keys")
+        stored = self._same(key, observed)
+        if str(stored.resource_version) != observed.resource_version:
+            raise _stale(key)
+        fields = stored.fields.copy()
+        fields.edit(FIELD_MANAGER, dict.fromkeys(Path("data", name) for name in names))
+        return self._written("remove_keys", key, fields).observed()
+
+    async def orphan_target(self, key: ObjectKey, *, observed: Observed) -> None:
+        self._called("orphan_target")
+        stored = self._same(key, observed)
+        if str(stored.resource_version) != observed.resource_version:
+            raise _stale(key)
+        fields = stored.fields.copy()
+        fields.edit(FIELD_MANAGER, dict.fromkeys(_OWNERSHIP))
+        self._written("orphan_target", key, fields)
+
+    async def ensure_current(self, vault_secret: VaultSecretMeta) -> None:
+        self._called("ensure_current")
+        body = self._vault_secrets.get(vault_secret.key)
+        if body is None or body["metadata"]["uid"] != vault_secret.metadata.uid:
+            raise ObjectGone(Reason.CLUSTER_UNAVAILABLE, f"VaultSecret {vault_secret.key} is gone, or being deleted.")
+        if body["metadata"]["generation"] != vault_secret.metadata.generation:
+            text = f"The spec of VaultSecret {vault_secret.key} has changed."
+            raise ObjectChanged(Reason.CLUSTER_UNAVAILABLE, text)
+
+    async def check_installed(self, namespace: str | None) -> None:
+        self._called("check_installed")
+
+    async def list_vaultsecrets(self, namespace: str | None) -> ListSnapshot:
+        self._called("list_vaultsecrets")
+        listed = {key: body for key, body in self._vault_secrets.items() if namespace in {None, key.namespace}}
+        uids = frozenset(body["metadata"]["uid"] for body in listed.values())
+        return ListSnapshot(frozenset(listed), uids, str(self.resource_version))
+
+    async def find_vaultsecret(self, namespace: str, *, uid: str) -> VaultSecretMeta | None:
+        self._called("find_vaultsecret")
+        heads = [VaultSecretMeta.parse(body) for body in self._vault_secrets.values()]
+        return next((head for head in heads if (head.key.namespace, head.metadata.uid) == (namespace, uid)), None)
+
+    async def patch_status(self, vault_secret: VaultSecretMeta, status: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        self._called("patch_status")
+        key = vault_secret.key
+        body = self._vault_secrets.get(key)
+        if body is None or body["metadata"]["uid"] != vault_secret.metadata.uid:
+            return None
+        if body.get("status") != status:
+            self.writes["patch_status"] += 1
+            self._put_body(key, {**body, "status": dict(status)})
+        self._lose_answer()
+        return self._vault_secrets[key]
+
+    async def create_event(
+        self, vault_secret: VaultSecretMeta, *, kind: Literal["Normal", "Warning"], reason: str, message: str
+    ) -> None:
+        self.calls["create_event"] += 1
+        if self._failure is None and vault_secret.key.namespace not in self._terminating:
+            self.writes["create_event"] += 1
+            self.events.append(Posted(vault_secret.key, kind, reason, message))
+
+    async def list_targets(self, namespace: str | None) -> TargetList:
+        self._called("list_targets")
+        targets = {
+            key: secret.observed()
+            for key, secret in self._secrets.items()
+            if secret.is_managed and namespace in {None, key.namespace}
+        }
+        return TargetList(targets, str(self.resource_version))
+
+    async def watch_targets(self, namespace: str | None, resource_version: str) -> AsyncGenerator[TargetEvent, None]:
+        self._called("watch_targets")
+        position, ended = int(resource_version), self._watches_ended
+        while self._watches_ended == ended:
+            changed = self._changed
+            if self._failure is not None:
+                raise self._failure
+            if position < self._oldest_version:
+                raise ResourceExpired(Reason.CLUSTER_UNAVAILABLE, "The resource version is too old.")
+            for change in [change for change in self._history if change.resource_version > position]:
+                position = change.resource_version
+                if namespace in {None, change.key.namespace}:
+                    yield _event(change)
+            yield Bookmark(str(position))
+            await changed.wait()
+
+    async def get_workload(self, kind: WorkloadKind, key: ObjectKey) -> Workload | None:
+        self._called("get_workload")
+        return self._workloads.get((kind, key))
+
+    async def restart_workload(self, kind: WorkloadKind, key: ObjectKey, workload: Workload, *, at: datetime) -> bool:
+        self._called("restart_workload")
+        found = self._workloads.get((kind, key))
+        if found is None or (found.uid, found.resource_version) != (workload.uid, workload.resource_version):
+            return False
+        restarted = at.replace(microsecond=0)
+        self._put_workload(kind, key, replace(found, restarted=restarted))
+        self.writes["restart_workload"] += 1
+        self.restarts.append(Restarted(kind, key, restarted))
+        self._lose_answer()
+        return True
+
+    def posted(self, key: ObjectKey) -> list[tuple[str, str, str]]:
+        """Kind, reason and message of the events about a VaultSecret."""
+        return [(event.kind, event.reason, event.message) for event in self.events if event.key == key]
+
+    def fail(self, failure: SyncError | None) -> None:
+        """Make every call and every watch raise that failure, until it is set to None."""
+        self._failure = failure
+        self._wake()
+
+    def end_watches(self) -> None:
+        """End all watches, as the API server does after some minutes."""
+        self._watches_ended += 1
+        self._wake()
+
+    def forget_history(self) -> None:
+        """Make all earlier resource versions too old for a watch."""
+        self.resource_version += 1
+        self._oldest_version = self.resource_version
+        self._history.clear()
+        self._wake()
+
+    def _called(self, kind: str) -> None:
+        self.calls[kind] += 1
+        if self._failure is not None:
+            raise self._failure
+
+    def _same(self, key: ObjectKey, observed: Observed) -> StoredSecret:
+        stored = self._secrets.get(key)
+        if stored is None or stored.uid != observed.uid:
+            raise _stale(key)
+        return stored
+
+    def _written(self, kind: str, key: ObjectKey, fields: Fields) -> StoredSecret:
+        before = self.resource_version
+        secret = self._put(key, fields)
+        self.writes[kind] += self.resource_version != before
+        self._lose_answer()
+        return secret
+
+    def _lose_answer(self) -> None:
+        if self.lost_answers:
+            self.lost_answers -= 1
+            raise SyncError(Reason.CLUSTER_UNAVAILABLE, "The Kubernetes API did not respond in time.")
+
+
+def _event(change: Change) -> TargetEvent:
+    if change.observed is None:
+        return Deleted(change.key, str(change.resource_version))
+    return Modified(change.key, change.observed)
+
+
+def _is_other_content(before: Fields, after: Fields) -> bool:
+    return before.of("data") != after.of("data") or not after.values.get(IMMUTABLE)
+
+
+def _conflict(key: ObjectKey, managers: Iterable[str]) -> SyncError:
+    return SyncError(Reason.TARGET_CONFLICT, f"Secret {key} was created by another manager: {', '.join(managers)}.")
+
+
+def _stale(key: ObjectKey) -> SyncError:
+    text = f"Secret {key} is gone, or was changed at the same time."
+    return Conflict(Reason.CLUSTER_UNAVAILABLE, text, retry_after=1.0)

@@ -1,0 +1,97 @@
+"""Drift: which changes by other writers count, how they are described, and which fields an intact target has."""
+
+import pytest
+
+from tests.builders import UID, a_state, a_vault_secret, an_entry, an_observed
+from vaultsync.api import APPLIED_ANNOTATION, MANAGED_BY_LABEL, OWNER_UID_LABEL
+from vaultsync.policy.drift import drift_of, expected_fields, foreign_keys
+from vaultsync.state.applied import Applied, fingerprint
+from vaultsync.state.desired import Desired
+from vaultsync.state.observed import Field, Observed
+
+PASSWORD = Field("data", "password")
+
+
+def without(*fields: Field) -> frozenset[Field]:
+    """The fields of an intact target, without some."""
+    return an_observed().ours - set(fields)
+
+
+def test_an_intact_target_has_not_drifted() -> None:
+    assert drift_of(a_vault_secret(), an_observed()) is None
+
+
+@pytest.mark.parametrize(
+    ("observed", "text"),
+    [
+        (
+            an_observed(ours=without(PASSWORD), managers=("kubectl-edit",)),
+            "field manager kubectl-edit changed or removed password",
+        ),
+        (
+            an_observed(foreign={Field("data", "extra"): "helm"}, managers=("kubectl-edit", "helm")),
+            "field manager helm added extra",
+        ),
+        (
+            an_observed(
+                ours=without(PASSWORD, Field("labels", MANAGED_BY_LABEL)),
+                foreign={Field("data", "z"): "b", Field("data", "a"): "a"},
+            ),
+            f"field manager a, b changed or removed password, labels/{MANAGED_BY_LABEL} and added a, z",
+        ),
+        (
+            an_observed(ours=without(Field("ownerReferences", UID))),
+            "another writer changed or removed the owner reference",
+        ),
+    ],
+    ids=["a changed value", "an added key", "both at once", "an unknown manager"],
+)
+def test_drift_is_described_by_names(observed: Observed, text: str) -> None:
+    drift = drift_of(a_vault_secret(), observed)
+
+    assert drift is not None
+    assert drift.text == text
+
+
+def test_another_manager_of_a_key_that_we_still_own_is_not_drift() -> None:
+    assert drift_of(a_vault_secret(), an_observed(foreign={PASSWORD: "helm"})) is None
+
+
+def test_a_target_without_our_annotation_cannot_be_compared() -> None:
+    assert drift_of(a_vault_secret(), an_observed(applied=None, ours=frozenset())) is None
+
+
+def test_a_missing_optional_key_is_drift_only_when_another_writer_adds_it() -> None:
+    vault_secret = a_vault_secret(an_entry(optional=True))
+    applied = Applied(fingerprint(vault_secret), (a_state(version=None, updated=None),))
+    ours = without(PASSWORD)
+
+    assert drift_of(vault_secret, an_observed(applied=applied, ours=ours)) is None
+    assert drift_of(vault_secret, an_observed(applied=applied, ours=ours, foreign={PASSWORD: "kubectl"})) is not None
+
+
+def test_an_intact_target_has_every_field_of_the_spec_and_ours() -> None:
+    vault_secret = a_vault_secret(target={"labels": {"team": "shop"}, "annotations": {"note": "x"}})
+
+    assert expected_fields(vault_secret, frozenset({"password"})) == {
+        PASSWORD,
+        Field("labels", "team"),
+        Field("labels", MANAGED_BY_LABEL),
+        Field("labels", OWNER_UID_LABEL),
+        Field("annotations", "note"),
+        Field("annotations", APPLIED_ANNOTATION),
+        Field("ownerReferences", UID),
+    }
+
+
+def test_a_target_that_is_retained_has_no_owner_reference() -> None:
+    fields = expected_fields(a_vault_secret(on_delete="Retain"), frozenset())
+
+    assert {field.area for field in fields} == {"labels", "annotations"}
+
+
+def test_foreign_keys_are_those_that_are_not_desired() -> None:
+    desired = Desired((), {"data": {"password": ""}})
+    written = an_observed(foreign={Field("data", name): "kubectl" for name in ("z", "password", "a")})
+
+    assert foreign_keys(written, desired) == ("a", "z")

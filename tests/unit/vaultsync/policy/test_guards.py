@@ -1,0 +1,265 @@
+"""The guards: what blocks a reconcile before it reads and after it has read, and in which order."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from tests.builders import (
+    CONFIG,
+    NOW_MISSING,
+    READ_AT,
+    UID,
+    VAULT,
+    a_listing,
+    a_missing_reading,
+    a_reading,
+    a_status,
+    a_vault_secret,
+    an_observed,
+    some_inputs,
+)
+from vaultsync.api.secret_types import TOKEN_TYPES
+from vaultsync.api.v1alpha1 import VaultSecret
+from vaultsync.errors import Reason, SyncError
+from vaultsync.policy.deletion import deletions_held
+from vaultsync.policy.guards import (
+    GUARDS,
+    READING_GUARDS,
+    contradicted_listing,
+    first_blocked,
+    first_blocked_reading,
+    inactive_version,
+    pending_listing,
+    refused_type,
+    suspended,
+    unknown_vault,
+    unlistable_vault,
+)
+from vaultsync.policy.inputs import Inputs
+from vaultsync.policy.ownership import competing_vaultsecret, foreign_target
+from vaultsync.policy.plan import Plan
+from vaultsync.state.requests import SecretRequest
+from vaultsync.state.secrets import SecretRef
+from vaultsync.state.vaults import UNKNOWN, LossReport, VaultView
+from vaultsync.status.outcome import Failed, Suspended, Waiting, failed
+
+SUFFIXES = (".vault.azure.net", ".Vault.Azure.cn", "localhost")
+REF = SecretRef("db-password")
+DENIED = SyncError(Reason.ACCESS_DENIED, "No.")
+AWAY = SyncError(Reason.VAULT_UNREACHABLE, "No answer.")
+SEARCHES = a_vault_secret(data=(), data_from=[{"find": {"names": "shop-*"}}])
+FORBIDDEN_TYPE = min(TOKEN_TYPES)
+
+
+def with_type(vault_secret: VaultSecret, secret_type: str) -> VaultSecret:
+    """A VaultSecret whose target has a type that the CRD does not admit."""
+    target = vault_secret.spec.target.model_copy(update={"type": secret_type})
+    return vault_secret.model_copy(update={"spec": vault_secret.spec.model_copy(update={"target": target})})
+
+
+# The order
+
+
+OLDER = a_vault_secret(metadata={"name": "older", "uid": "0" + UID[1:]}, target={"name": "db"})
+STRANGE = an_observed(managed=False, owner_uid=None, owners=(), applied=None, ours=frozenset())
+ALARM = replace(
+    UNKNOWN,
+    secrets={"db-password": NOW_MISSING},
+    list_error=DENIED,
+    losses=LossReport(10, 9, frozenset({"db-password"}), 10),
+)
+DELETES = with_type(
+    a_vault_secret(
+        vault_url="https://evil.example",
+        on_source_deleted="Delete",
+        suspend=True,
+        data_from=[{"find": {"names": "shop-*"}}],
+        status=a_status(),
+    ),
+    FORBIDDEN_TYPE,
+)
+KNOWN = Plan(
+    (SecretRequest(REF, optional=True, unlisted=True),),
+    {REF: some_inputs(target=an_observed()).plan.known[REF]},
+    "because",
+)
+ALL_BLOCK = some_inputs(DELETES, STRANGE, view=ALARM, plan=KNOWN, competing=(OLDER,))
+"""Inputs that every guard blocks."""
+
+
+def test_the_guards_are_asked_in_this_order() -> None:
+    assert (
+        suspended,
+        unknown_vault,
+        refused_type,
+        competing_vaultsecret,
+        foreign_target,
+        unlistable_vault,
+        pending_listing,
+        deletions_held,
+    ) == GUARDS
+    assert (contradicted_listing, inactive_version) == READING_GUARDS
+
+
+def test_every_guard_can_block() -> None:
+    assert all(guard(ALL_BLOCK) is not None for guard in GUARDS)
+
+
+def test_the_first_guard_that_blocks_decides() -> None:
+    assert first_blocked(ALL_BLOCK) == Suspended()
+
+    resumed = replace(ALL_BLOCK, vault_secret=a_vault_secret(vault_url="https://evil.example"))
+    assert first_blocked(resumed) == unknown_vault(resumed)
+
+    conflicting = replace(resumed, vault_secret=a_vault_secret())
+    assert first_blocked(conflicting) == competing_vaultsecret(conflicting)
+
+
+def test_nothing_blocks_a_vaultsecret_that_may_be_synced() -> None:
+    assert first_blocked(some_inputs()) is None
+    assert first_blocked(some_inputs(target=an_observed())) is None
+
+
+# Before anything is read
+
+
+def test_a_suspended_vaultsecret_is_blocked() -> None:
+    assert suspended(some_inputs(a_vault_secret(suspend=True))) == Suspended()
+    assert suspended(some_inputs()) is None
+
+
+def with_vault(url: str) -> Inputs:
+    """The inputs of a VaultSecret with that URL, which the schema need not admit."""
+    spec = a_vault_secret().spec.model_copy(update={"vault_url": url})
+    return some_inputs(
+        a_vault_secret().model_copy(update={"spec": spec}), config=replace(CONFIG, dns_suffixes=SUFFIXES)
+    )
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://shop.vault.azure.net",
+        "https://SHOP.vault.azure.net:443",
+        "https://a.b.vault.azure.cn",
+        "https://localhost:8443",
+    ],
+)
+def test_vaults_in_the_known_domains_are_called(url: str) -> None:
+    assert unknown_vault(with_vault(url)) is None
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://vault.azure.net",
+        "https://shop.vault.azure.net.evil.example",
+        "https://shopvault.azure.net",
+        "https://evil.example/.vault.azure.net",
+        "https://shop.vault.azure.net@evil.example",
+        "https://sub.localhost",
+        "",
+    ],
+)
+def test_other_hosts_are_never_called(url: str) -> None:
+    blocked = unknown_vault(with_vault(url))
+
+    assert blocked is not None
+    assert blocked.reason is Reason.INVALID_SPEC
+    assert "VAULTSYNC_VAULT_DNS_SUFFIXES" in blocked.message
+
+
+@pytest.mark.parametrize("secret_type", sorted(TOKEN_TYPES))
+def test_types_that_become_credentials_are_blocked_even_if_the_crd_admitted_them(secret_type: str) -> None:
+    blocked = refused_type(some_inputs(with_type(a_vault_secret(), secret_type)))
+
+    assert blocked is not None
+    assert blocked.reason is Reason.INVALID_SPEC
+    assert secret_type in blocked.message
+
+
+def test_other_types_are_written() -> None:
+    assert refused_type(some_inputs()) is None
+
+
+def test_a_search_in_a_vault_that_denies_listing_is_blocked_and_the_message_names_the_role() -> None:
+    blocked = unlistable_vault(some_inputs(SEARCHES, view=VaultView(list_error=DENIED)))
+
+    assert blocked is not None
+    assert blocked.reason is Reason.ACCESS_DENIED
+    assert blocked.message.startswith(f"No permission to list the secrets of vault {VAULT}")
+    assert "Key Vault Secrets User" in blocked.message
+
+
+def test_a_vaultsecret_that_does_not_search_needs_no_listing() -> None:
+    inputs = some_inputs(view=VaultView(list_error=DENIED))
+
+    assert (unlistable_vault(inputs), pending_listing(inputs)) == (None, None)
+
+
+def test_a_search_waits_for_the_listing_of_a_later_poll() -> None:
+    assert pending_listing(some_inputs(SEARCHES, view=VaultView(polls=7))) == Waiting(
+        f"Waiting for the first listing of vault {VAULT}.", after_poll=7
+    )
+
+
+def test_a_search_in_an_unreachable_vault_fails_with_its_error() -> None:
+    assert pending_listing(some_inputs(SEARCHES, view=VaultView(failure=AWAY))) == failed(AWAY)
+
+
+@pytest.mark.parametrize(
+    ("plan", "view"),
+    [
+        (Plan((), {}, None), UNKNOWN),
+        (Plan((), {}, "because"), VaultView(listing=a_listing())),
+    ],
+    ids=["nothing must be read", "the vault was listed"],
+)
+def test_a_search_does_not_wait_for_a_listing_if(plan: Plan, view: VaultView) -> None:
+    assert pending_listing(some_inputs(SEARCHES, view=view, plan=plan)) is None
+
+
+# After everything was read
+
+
+UNLISTED = SecretRequest(REF, optional=True, unlisted=True)
+
+
+def test_everything_waits_while_the_listing_lacks_a_secret_that_the_vault_returns() -> None:
+    inputs = some_inputs(plan=Plan((UNLISTED,), {}, "because"), view=VaultView(polls=3))
+
+    blocked = contradicted_listing(inputs, {REF: a_reading()})
+
+    assert isinstance(blocked, Waiting)
+    assert blocked.after_poll == 3
+    assert "db-password" in blocked.message
+    assert first_blocked_reading(inputs, {REF: a_reading()}) == blocked
+
+
+def test_a_listing_and_the_vault_that_agree_block_nothing() -> None:
+    gone = some_inputs(plan=Plan((UNLISTED,), {}, "because"))
+    there = some_inputs(plan=Plan((replace(UNLISTED, unlisted=False),), {}, "because"))
+
+    assert contradicted_listing(gone, {REF: a_missing_reading()}) is None
+    assert contradicted_listing(there, {REF: a_reading()}) is None
+
+
+@pytest.mark.parametrize("seconds", [None, -1, 0], ids=["no date", "a date in the past", "this very second"])
+def test_an_active_version_is_written(seconds: int | None) -> None:
+    not_before = None if seconds is None else READ_AT + timedelta(seconds=seconds)
+
+    assert first_blocked_reading(some_inputs(), {REF: a_reading(not_before=not_before)}) is None
+
+
+def test_a_version_that_is_not_active_yet_is_blocked_until_it_is() -> None:
+    blocked = first_blocked_reading(some_inputs(), {REF: a_reading(not_before=READ_AT + timedelta(minutes=30))})
+
+    assert isinstance(blocked, Failed)
+    assert (blocked.reason, blocked.retry_after) == (Reason.SECRET_NOT_YET_ACTIVE, 1800.0)
+    assert f"db-password of vault {VAULT}" in blocked.message
+    assert "before 2026-03-01 13:00:00 UTC" in blocked.message
+
+
+def test_a_missing_secret_has_no_version_that_could_be_inactive() -> None:
+    assert inactive_version(some_inputs(), {REF: a_missing_reading()}) is None

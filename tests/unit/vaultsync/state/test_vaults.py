@@ -1,0 +1,271 @@
+"""Views of vaults: searches of a listing, what is known of a secret, and the polls that are requested."""
+
+import fnmatch
+from collections.abc import Iterator, Mapping
+from dataclasses import FrozenInstanceError
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from tests.builders import NOW_MISSING, VAULT, a_listing, some_metadata
+from vaultsync.state.vaults import UNKNOWN, LossReport, PollRequests, VaultListing, VaultStore, VaultView
+
+OTHER = "https://other.vault.azure.net"
+SHOP = a_listing(
+    some_metadata(name="shop-User", tags={"tier": "web"}),
+    some_metadata(name="shop-password", tags={"tier": "db", "team": "shop"}),
+    some_metadata(name="shop-old", readable=False),
+    some_metadata(name="other"),
+)
+
+
+def found(listing: VaultListing, glob: str | None, **tags: str) -> list[str]:
+    return [metadata.name for metadata in listing.search(glob, tags)]
+
+
+# Listings
+
+
+def test_a_listing_has_secrets_by_name_in_lower_case() -> None:
+    assert (len(SHOP), "shop-user" in SHOP, "shop-User" in SHOP, "absent" in SHOP) == (4, True, False, False)
+    assert SHOP.get("shop-user") == some_metadata(name="shop-User", tags={"tier": "web"})
+    assert SHOP.get("absent") is None
+
+
+@pytest.mark.parametrize(
+    ("glob", "tags", "names"),
+    [
+        ("shop-*", {}, ["shop-old", "shop-password", "shop-User"]),
+        ("SHOP-U???", {}, ["shop-User"]),
+        ("*-user", {}, ["shop-User"]),
+        ("shop", {}, []),
+        ("shop-user", {}, ["shop-User"]),
+        (None, {}, ["other", "shop-old", "shop-password", "shop-User"]),
+        (None, {"tier": "web"}, ["shop-User"]),
+        (None, {"tier": "db", "team": "shop"}, ["shop-password"]),
+        (None, {"tier": "db", "team": "other"}, []),
+        ("*", {"team": "shop"}, ["shop-password"]),
+        ("other", {"team": "shop"}, []),
+    ],
+    ids=[
+        "a prefix",
+        "any case",
+        "a suffix",
+        "a part of a name",
+        "a whole name",
+        "everything",
+        "a tag",
+        "two tags",
+        "a tag with another value",
+        "name and tag",
+        "a name without the tag",
+    ],
+)
+def test_a_search_returns_what_matches_name_and_tags_by_name(
+    glob: str | None, tags: dict[str, str], names: list[str]
+) -> None:
+    assert found(SHOP, glob, **tags) == names
+
+
+@given(
+    names=st.lists(st.text("abAB-0", min_size=1, max_size=5), max_size=12, unique_by=str.lower),
+    glob=st.text("abAB-0*?[]!", min_size=1, max_size=5),
+)
+@example(names=["ab", "bb"], glob="a[b]")
+@example(names=["a", "ab", "b"], glob="a*")
+def test_a_search_that_narrows_by_prefix_finds_what_a_scan_of_all_names_finds(names: list[str], glob: str) -> None:
+    listing = a_listing(*(some_metadata(name=name) for name in names))
+
+    scan = [name for name in sorted(names, key=str.lower) if fnmatch.fnmatchcase(name.lower(), glob.lower())]
+
+    assert found(listing, glob) == scan
+
+
+class CountingTags(Mapping[str, str]):
+    """The tags of a secret, which count how often they are read."""
+
+    def __init__(self, **tags: str) -> None:
+        self._tags = tags
+        self.reads = 0
+
+    def __getitem__(self, name: str) -> str:
+        self.reads += 1
+        return self._tags[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tags)
+
+    def __len__(self) -> int:
+        return len(self._tags)
+
+
+def test_a_search_scans_the_listing_once_for_each_query() -> None:
+    tags = CountingTags(tier="db")
+    listing = a_listing(some_metadata(name="shop-password", tags=tags))
+
+    first = listing.search("shop-*", {"tier": "db"})
+    reads = tags.reads
+    again = listing.search("SHOP-*", {"tier": "db"})
+
+    assert (reads, tags.reads) == (1, 1)
+    assert again is first
+    assert listing.search("shop-*", {"tier": "web"}) == ()
+    assert tags.reads == 2
+
+
+def test_a_search_reads_the_tags_of_no_secret_whose_name_does_not_match() -> None:
+    tags = CountingTags(tier="db")
+
+    assert a_listing(some_metadata(name="other", tags=tags)).search("shop-*", {"tier": "db"}) == ()
+    assert tags.reads == 0
+
+
+def test_a_listing_does_not_change_with_the_mapping_that_it_was_made_of() -> None:
+    secrets = {"a": some_metadata(name="a")}
+    listing = VaultListing(secrets)
+
+    secrets["b"] = some_metadata(name="b")
+
+    assert (len(listing), found(listing, None)) == (1, ["a"])
+
+
+# Views
+
+
+def test_a_secret_is_found_by_name_or_else_in_the_listing() -> None:
+    view = VaultView(
+        {"named": some_metadata(name="named"), "gone": NOW_MISSING},
+        listing=a_listing(some_metadata(name="gone"), some_metadata(name="listed")),
+    )
+
+    assert view.find("named") == some_metadata(name="named")
+    assert view.find("gone") == NOW_MISSING
+    assert view.find("listed") == some_metadata(name="listed")
+    assert (view.find("other"), UNKNOWN.find("named")) == (None, None)
+
+
+def test_secrets_that_polls_have_found_are_present() -> None:
+    view = VaultView({"there": some_metadata(), "gone": NOW_MISSING})
+
+    assert view.present(["there", "gone", "other"]) == {"there"}
+
+
+def test_a_view_cannot_be_changed() -> None:
+    with pytest.raises(FrozenInstanceError):
+        UNKNOWN.polls = 1  # type: ignore[misc]  # that is the test
+
+
+def test_a_loss_report_has_tripped_while_anything_is_latched() -> None:
+    assert LossReport(10, 6, frozenset({"a"}), 10).tripped
+    assert not LossReport(10, 10).tripped
+
+
+# Requests
+
+
+def test_no_poll_is_requested_at_first() -> None:
+    requests = PollRequests()
+
+    assert not requests.is_pending_after(0)
+    assert not requests.changed.is_set()
+
+
+def test_a_request_is_satisfied_by_a_poll_that_begins_later() -> None:
+    requests = PollRequests()
+
+    requests.request(after=3)
+
+    assert requests.changed.is_set()
+    assert requests.is_pending_after(3)
+    assert not requests.is_pending_after(4)
+
+
+def test_a_request_after_a_poll_that_has_not_ended_is_not_satisfied_by_it() -> None:
+    requests = PollRequests()
+
+    requests.request(after=4)  # the fourth poll is in progress
+
+    assert requests.is_pending_after(4)
+    assert not requests.is_pending_after(5)
+
+
+def test_requests_that_come_together_are_one() -> None:
+    requests = PollRequests()
+    requests.request(after=3)
+    requests.changed.clear()
+
+    requests.request(after=3)
+    requests.request(after=2)
+
+    assert not requests.changed.is_set()
+    assert not requests.is_pending_after(4)
+
+
+@given(afters=st.lists(st.integers(0, 5), min_size=1, max_size=6), begun=st.integers(0, 7))
+def test_the_latest_of_several_requests_counts(afters: list[int], begun: int) -> None:
+    requests = PollRequests()
+
+    for after in afters:
+        requests.request(after=after)
+
+    assert requests.is_pending_after(begun) is (begun <= max(afters))
+
+
+# The store
+
+
+def test_a_vault_that_was_never_polled_has_the_unknown_view() -> None:
+    assert VaultStore().view(VAULT) is UNKNOWN
+
+
+def test_each_vault_has_the_view_that_was_published_last() -> None:
+    store, first, second = VaultStore(), VaultView(polls=1), VaultView(polls=2)
+
+    store.publish(VAULT, first)
+    store.publish(OTHER, first)
+    store.publish(VAULT, second)
+
+    assert (store.view(VAULT), store.view(OTHER)) == (second, first)
+
+
+def test_a_poll_is_requested_of_one_vault() -> None:
+    store = VaultStore()
+    requests, others = store.requests(VAULT), store.requests(OTHER)
+
+    store.request_poll(VAULT, after=0)
+
+    assert (requests.is_pending_after(0), others.is_pending_after(0)) == (True, False)
+
+
+def test_a_reschedule_wakes_the_poller_and_requests_no_poll() -> None:
+    store = VaultStore()
+    requests = store.requests(VAULT)
+
+    store.reschedule(VAULT)
+
+    assert (requests.changed.is_set(), requests.is_pending_after(0)) == (True, False)
+
+
+def test_nothing_is_requested_of_a_vault_that_is_not_polled() -> None:
+    store = VaultStore()
+
+    store.request_poll(VAULT, after=0)
+    store.reschedule(VAULT)
+
+    assert not store.requests(VAULT).is_pending_after(0)
+    assert not store.requests(VAULT).changed.is_set()
+
+
+def test_a_removed_vault_is_forgotten_with_its_requests() -> None:
+    store = VaultStore()
+    former = store.requests(VAULT)
+    store.publish(VAULT, VaultView(polls=1))
+    store.request_poll(VAULT, after=5)
+
+    store.remove(VAULT)
+    store.remove(VAULT)
+
+    assert store.view(VAULT) is UNKNOWN
+    assert store.requests(VAULT) is not former
+    assert not store.requests(VAULT).is_pending_after(0)
