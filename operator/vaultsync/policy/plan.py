@@ -17,6 +17,7 @@ from vaultsync.state.observed import Field, Observed
 from vaultsync.state.requests import SecretRequest, searches
 from vaultsync.state.secrets import SecretRef, SecretState
 from vaultsync.state.vaults import VaultView
+from vaultsync.status.next_status import still_missing
 
 _MAX_REFRESH_TEXT = 256
 
@@ -57,7 +58,7 @@ def plan_for(
     """
     known = last_read_state(vault_secret, observed)
     requests = (*requested_secrets(vault_secret.spec, view), *unlisted_finds(vault_secret.spec, known, view))
-    missing = vault_secret.status.missing if observed is None or _describes(vault_secret, observed) else ()
+    missing = still_missing(vault_secret.status, now) if observed is None or _describes(vault_secret, observed) else ()
     plan = Plan(requests, known, None, missing)
     if observed is None:
         return replace(plan, read_reason="the Secret does not exist")

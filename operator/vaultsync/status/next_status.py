@@ -7,6 +7,7 @@ from typing import assert_never
 from vaultsync.api.v1alpha1 import (
     Condition,
     StatusEntry,
+    StatusMissing,
     StatusTarget,
     VaultSecret,
     VaultSecretMeta,
@@ -116,6 +117,14 @@ def last_failure(status: VaultSecretStatus, polled_at: datetime | None) -> Faile
     return None
 
 
+def still_missing(status: VaultSecretStatus, now: datetime) -> tuple[StatusMissing, ...]:
+    """Return what the status lists as missing; after a suspension since now, as it may have been back meanwhile."""
+    ready = condition(status, READY)
+    if ready is None or ready.reason != Reason.SUSPENDED:
+        return status.missing
+    return tuple(one.model_copy(update={"since": now}) for one in status.missing)
+
+
 def _untouched(
     vault_secret: VaultSecretMeta,
     outcome: Failed | Suspended | Waiting,
@@ -125,10 +134,12 @@ def _untouched(
     notice: timedelta,
     present: Collection[str] = (),
 ) -> VaultSecretStatus:
+    before = vault_secret.status
+    missing = before.missing if isinstance(outcome, Suspended) else still_missing(before, now)
     changes: dict[str, object] = {
         "observed_generation": vault_secret.metadata.generation,
         "conditions": _conditions(vault_secret, outcome, stale, vault_secret.status.entries, now=now, notice=notice),
-        "missing": tuple(one for one in vault_secret.status.missing if one.secret_name not in present),
+        "missing": tuple(one for one in missing if one.secret_name not in present),
     }
     if isinstance(outcome, Failed):
         if outcome.missing is not None:

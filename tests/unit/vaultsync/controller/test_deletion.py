@@ -466,3 +466,30 @@ async def test_an_optional_key_is_removed_at_once_though_another_is_within_its_g
     harness.reset_counts()
     await harness.poll()
     assert (harness.writes, harness.events) == ({}, [])
+
+
+async def test_a_suspension_starts_the_grace_period_again(harness: MemoryHarness) -> None:
+    harness.vault.set("api-token", "token")
+    lines = [entry(), entry("token", "api-token")]
+    harness.apply(*lines, **DELETES)
+    await harness.drain()
+    await harness.poll()
+    harness.vault.delete("db-password")
+    await harness.poll()
+    await harness.poll()
+    harness.apply(*lines, suspend=True, **DELETES)
+    await harness.drain()
+    harness.vault.recover("db-password")
+    await harness.poll(7200)
+    harness.vault.delete("db-password")
+    await harness.poll()
+
+    harness.apply(*lines, **DELETES)
+    await harness.drain()
+    await harness.poll()
+    await harness.poll()
+    assert harness.values() == {"password": "first", "token": "token"}
+
+    await harness.poll(1800)
+    await harness.poll()
+    assert harness.values() == {"token": "token"}
