@@ -52,13 +52,10 @@ async def delete_target(kube: KubeApi, vault_secret: VaultSecret, observed: Obse
     """Delete the target if we wrote it for this very VaultSecret; return whether it was deleted.
 
     Raises:
-        ObjectGone: The VaultSecret is gone, or being deleted.
-        ObjectChanged: Its spec has changed.
         SyncError: The Secret cannot be deleted.
     """
     if observed is None or not is_written_for(vault_secret, observed):
         return False
-    await kube.ensure_current(vault_secret)
     await kube.delete_target(vault_secret.target_key, observed=observed)
     return True
 

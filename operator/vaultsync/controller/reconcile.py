@@ -148,9 +148,7 @@ class Reconciler:
         vault_secret, target = inputs.vault_secret, inputs.target
         is_empty = all(isinstance(reading, MissingReading) for reading in readings.values())
         if is_empty and deletions.confirmed and deletions.pending is None:
-            deleted = await delete_target(self.kube, vault_secret, target)
-            deleted |= bool(await delete_stale_targets(self.kube, self.state.targets, vault_secret))
-            return replace(pruned(readings, deletions.confirmed), change=Change.DELETED if deleted else Change.NONE)
+            return await self._prune(inputs, readings, deletions)
         if deletions.pending is not None:
             carried = await self._carry_over(inputs, deletions)
             if carried is None:
@@ -161,10 +159,9 @@ class Reconciler:
         change = change_for(vault_secret, target, inputs.plan, desired)
         if deletions.confirmed or change is Change.REMOVED:
             # This deletes keys that are still in the spec.
-            await self.kube.ensure_current(vault_secret)
-            confirmed = self._confirmed_deletions(inputs, readings)
-            if not isinstance(confirmed, Deletions):
-                return confirmed
+            blocked = await self._recheck_deletions(inputs, readings)
+            if blocked is not None:
+                return blocked
         if change is not Change.NONE or annotation_changed(inputs.plan, desired):
             await apply_target(self.kube, self.state.targets, vault_secret, target, desired)
         deleted_targets = await delete_stale_targets(self.kube, self.state.targets, vault_secret)
@@ -182,6 +179,23 @@ class Reconciler:
             refreshed=refreshed,
         )
         return synced if deletions.pending is None else replace(deletions.pending, written=synced)
+
+    async def _prune(self, inputs: Inputs, readings: Readings, deletions: Deletions) -> Outcome:
+        """Delete the target with the last of its keys."""
+        vault_secret, target = inputs.vault_secret, inputs.target
+        if target is not None:
+            blocked = await self._recheck_deletions(inputs, readings)
+            if blocked is not None:
+                return blocked
+        deleted = await delete_target(self.kube, vault_secret, target)
+        deleted |= bool(await delete_stale_targets(self.kube, self.state.targets, vault_secret))
+        return replace(pruned(readings, deletions.confirmed), change=Change.DELETED if deleted else Change.NONE)
+
+    async def _recheck_deletions(self, inputs: Inputs, readings: Readings) -> Failed | Waiting | None:
+        """Check the spec and the current view immediately before a deletion; return what blocks it now."""
+        await self.kube.ensure_current(inputs.vault_secret)
+        confirmed = self._confirmed_deletions(inputs, readings)
+        return None if isinstance(confirmed, Deletions) else confirmed
 
     async def _carry_over(self, inputs: Inputs, deletions: Deletions) -> Mapping[SecretRef, AnyReading] | None:
         """Return readings that keep the keys within their grace period; None if the target does not hold them."""

@@ -136,22 +136,6 @@ async def test_a_secret_of_another_manager_is_not_deleted(kube: FakeKube, vault_
     assert kube.values(KEY) == {"password": "theirs"}
 
 
-@pytest.mark.parametrize(("happen", "error"), UNOBSERVED)
-async def test_a_target_is_not_deleted_for_an_outdated_vaultsecret(
-    kube: FakeKube,
-    vault_secret: VaultSecret,
-    written: Observed,
-    happen: Callable[[FakeKube], None],
-    error: type[Exception],
-) -> None:
-    happen(kube)
-
-    with pytest.raises(error):
-        await delete_target(kube, vault_secret, written)
-
-    assert kube.values(KEY) == {"password": "s3cret"}
-
-
 async def test_the_previous_target_is_deleted_and_reported(
     kube: FakeKube, vault_secret: VaultSecret, targets: TargetCache, written: Observed
 ) -> None:

@@ -1,17 +1,21 @@
 """Secrets that are deleted in the vault: their keys follow after a grace period, and not while most of it is lost."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from kvsecrets import SecretValue
+from tests.builders import VAULT
 from tests.harness import DB, Line, MemoryHarness, entry
 from tests.manifests import manifest, spec
 from vaultsync.api import RELEASE_ANNOTATION, ObjectKey
+from vaultsync.api.v1alpha1 import VaultSecretMeta
 from vaultsync.errors import Reason
 from vaultsync.state.observed import Observed
+from vaultsync.state.vaults import LossReport
 from vaultsync.status.outcome import Failed
 
 HOUR = 3600
@@ -493,3 +497,43 @@ async def test_a_suspension_starts_the_grace_period_again(harness: MemoryHarness
     await harness.poll(1800)
     await harness.poll()
     assert harness.values() == {"token": "token"}
+
+
+async def lose_the_only_secret(harness: MemoryHarness) -> None:
+    """Sync one key and lose its secret; its grace period is over in less than 200 seconds."""
+    harness.apply(**DELETES)
+    await harness.drain()
+    await harness.poll()
+    harness.vault.delete("db-password")
+    await harness.poll()
+    await harness.poll()
+    assert harness.ready().reason == "SecretSoftDeleted"
+    await harness.pass_time(1600)
+    assert harness.values() == {"password": "first"}
+
+
+async def test_a_target_is_not_deleted_for_an_outdated_spec(harness: MemoryHarness) -> None:
+    await lose_the_only_secret(harness)
+    harness.kube.put_vault_secret(manifest(spec(data=[entry()], onSourceDeleted="Retain")))
+
+    await harness.poll(300)
+
+    assert harness.values() == {"password": "first"}
+
+
+async def test_a_target_is_not_deleted_if_the_guard_trips_while_the_spec_is_checked(harness: MemoryHarness) -> None:
+    await lose_the_only_secret(harness)
+    original = harness.kube.ensure_current
+
+    async def trip(vault_secret: VaultSecretMeta) -> None:
+        view = harness.state.vaults.view(VAULT)
+        losses = LossReport(8, 8, frozenset({"db-password"}), 8)
+        harness.state.vaults.publish(VAULT, replace(view, losses=losses))
+        await original(vault_secret)
+
+    harness.kube.ensure_current = trip  # type: ignore[method-assign]  # a poll ends in that very moment
+    await harness.pass_time(300)
+    await harness.drain()
+
+    assert harness.values() == {"password": "first"}
+    assert harness.ready().reason == "DeletionHeld"
