@@ -91,10 +91,11 @@ class Invariants:
 
     def _may_be_deleted(self, name: str) -> bool:
         scenario = self._scenario
+        if scenario.desired.deletes and scenario.expected(scenario.gone_for_long()).pruned:
+            return True  # the previous targets as well
         if name != scenario.desired.target:
             return self._harness.values(scenario.desired.target) is not None
-        is_replaced = name in self._immutable and scenario.desired.replace
-        return is_replaced or (scenario.desired.deletes and scenario.expected(scenario.gone_for_long()).pruned)
+        return name in self._immutable and scenario.desired.replace
 
     def _check_target(self, name: str, before: Values | None, after: Values | None, *, is_strict: bool) -> None:
         if before == after:

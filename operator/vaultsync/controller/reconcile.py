@@ -181,9 +181,9 @@ class Reconciler:
         return synced if deletions.pending is None else replace(deletions.pending, written=synced)
 
     async def _prune(self, inputs: Inputs, readings: Readings, deletions: Deletions) -> Outcome:
-        """Delete the target with the last of its keys."""
+        """Delete the target with the last of its keys, and the previous targets."""
         vault_secret, target = inputs.vault_secret, inputs.target
-        if target is not None:
+        if target is not None or self.state.targets.owned_by(vault_secret.metadata.uid):
             blocked = await self._recheck_deletions(inputs, readings)
             if blocked is not None:
                 return blocked
