@@ -1,5 +1,6 @@
 """Secrets that are deleted in the vault: their keys follow after a grace period, and not while most of it is lost."""
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -521,15 +522,26 @@ async def test_a_target_is_not_deleted_for_an_outdated_spec(harness: MemoryHarne
     assert harness.values() == {"password": "first"}
 
 
-async def test_a_target_is_not_deleted_if_the_guard_trips_while_the_spec_is_checked(harness: MemoryHarness) -> None:
+@pytest.mark.parametrize(
+    ("target", "checks"), [({}, 1), ({"name": "renamed"}, 2)], ids=["the target", "the previous target"]
+)
+async def test_a_target_is_not_deleted_if_the_guard_trips_while_the_spec_is_checked(
+    target: dict[str, str], checks: int, harness: MemoryHarness
+) -> None:
     await lose_the_only_secret(harness)
-    original = harness.kube.ensure_current
+    if target:
+        harness.apply(**DELETES, target=target)
+        await harness.drain()
+        assert harness.values() == {"password": "first"}
+    original, done = harness.kube.ensure_current, itertools.count(1)
 
     async def trip(vault_secret: VaultSecretMeta) -> None:
+        if next(done) < checks:
+            return await original(vault_secret)
         view = harness.state.vaults.view(VAULT)
         losses = LossReport(8, 8, frozenset({"db-password"}), 8)
         harness.state.vaults.publish(VAULT, replace(view, losses=losses))
-        await original(vault_secret)
+        return await original(vault_secret)
 
     harness.kube.ensure_current = trip  # type: ignore[method-assign]  # a poll ends in that very moment
     await harness.pass_time(300)
