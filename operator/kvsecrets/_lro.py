@@ -35,15 +35,7 @@ def poll_deletion(vault: Vault, name: str) -> Flow[Progress[DeletedSecret]]:
 
     A caller who may delete but not read deleted secrets gets 404 until completion, and 403 afterwards.
     """
-    try:
-        deleted = yield from get_deleted_secret(vault, name)
-    except SecretNotFound:
-        return Progress(done=False)
-    except ResponseError as error:
-        if error.status != FORBIDDEN:
-            raise
-        return Progress(done=True)
-    return Progress(done=True, value=deleted)
+    return _poll_once(get_deleted_secret(vault, name))
 
 
 def poll_recovery(vault: Vault, name: str) -> Flow[Progress[SecretProperties]]:
@@ -51,15 +43,21 @@ def poll_recovery(vault: Vault, name: str) -> Flow[Progress[SecretProperties]]:
 
     A disabled secret, or one that the caller may not read, returns 403 after completion.
     """
+    progress = yield from _poll_once(get_secret(vault, name, None))
+    return Progress(progress.done, None if progress.value is None else progress.value.properties)
+
+
+def _poll_once(read: Flow[T]) -> Flow[Progress[T]]:
+    """Read what exists once the operation has completed; whoever may not read it gets 404 until then."""
     try:
-        secret = yield from get_secret(vault, name, None)
+        value = yield from read
     except SecretNotFound:
         return Progress(done=False)
     except ResponseError as error:
         if error.status != FORBIDDEN:
             raise
         return Progress(done=True)
-    return Progress(done=True, value=secret.properties)
+    return Progress(done=True, value=value)
 
 
 def poll_until_done(poll: Callable[[], Flow[Progress[T]]], interval: float, timeout: float | None) -> Flow[Progress[T]]:

@@ -134,8 +134,10 @@ def _without_recovered(inputs: Inputs, readings: Readings) -> Inputs:
 def _existed(request: SecretRequest, plan: Plan) -> bool:
     """Return whether a secret existed before, in contrast to one that was never set."""
     state = plan.known.get(request.ref.identity)
-    lost_before = {missing.secret_name for missing in plan.missing}
-    return (state is not None and state.version is not None) or request.ref.name.lower() in lost_before
+    if state is not None and state.version is not None:
+        return True
+    name = request.ref.name.lower()
+    return any(missing.secret_name == name for missing in plan.missing)
 
 
 def _is_missed(request: SecretRequest, plan: Plan, view: VaultView) -> bool:
