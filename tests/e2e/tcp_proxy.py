@@ -7,7 +7,7 @@ from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Final, Self
 
-_HOST: Final = "127.0.0.1"
+from tests.sockets import LOOPBACK, bound, stop_listening
 
 _CLOSE_SECONDS: Final = 300.0
 """A guard against a connection that never ends."""
@@ -22,7 +22,7 @@ class TcpProxy:
     def __init__(self, to_port: int, loop: asyncio.AbstractEventLoop) -> None:
         self._to_port = to_port
         self._loop = loop
-        self._socket = _bound(0)
+        self._socket = bound()
         self.port: Final[int] = self._socket.getsockname()[1]
         self._is_connected = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -68,9 +68,7 @@ class TcpProxy:
             return
         self._is_connected = False
         self._loop.remove_reader(self._socket)
-        self._socket.close()
-        # Bind the port again at once: no other program may listen there meanwhile.
-        self._socket = _bound(self.port)
+        stop_listening(self._socket)
         # They may wait for a connection, for a reader that is too slow, or for data.
         for task in self._tasks:
             task.cancel()
@@ -91,7 +89,7 @@ class TcpProxy:
         try:
             reader, writer = await asyncio.open_connection(sock=near)
             ends.append(writer)
-            far_reader, far_writer = await asyncio.open_connection(_HOST, self._to_port)
+            far_reader, far_writer = await asyncio.open_connection(LOOPBACK, self._to_port)
             ends.append(far_writer)
             await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
         except (OSError, asyncio.CancelledError):
@@ -106,12 +104,3 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         await writer.drain()
     writer.close()
     await writer.wait_closed()
-
-
-def _bound(port: int) -> socket.socket:
-    """A socket bound to a port, not listening yet."""
-    bound = socket.socket()
-    bound.setblocking(False)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    bound.bind((_HOST, port))
-    return bound

@@ -74,6 +74,26 @@ def test_a_reconnected_proxy_forwards_again(proxy: TcpProxy, far_end: socket.soc
         assert far.recv(100) == b"question"
 
 
+def test_no_other_program_gets_the_port_of_a_disconnected_proxy(proxy: TcpProxy) -> None:
+    proxy.disconnect()
+
+    with socket.socket() as other, pytest.raises(OSError, match="in use"):
+        other.bind(("127.0.0.1", proxy.port))
+
+
+def test_a_child_process_with_a_copy_of_the_socket_does_not_matter(proxy: TcpProxy, far_end: socket.socket) -> None:
+    with proxy._socket.dup():
+        proxy.disconnect()
+        with pytest.raises(ConnectionRefusedError):
+            connected(proxy)
+
+        proxy.connect()
+        with connected(proxy) as near, far_end.accept()[0] as far:
+            near.sendall(b"question")
+
+            assert far.recv(100) == b"question"
+
+
 def test_it_can_be_disconnected_while_an_end_reads_nothing(proxy: TcpProxy, far_end: socket.socket) -> None:
     with connected(proxy) as near, far_end.accept()[0] as far:
         near.settimeout(0.2)

@@ -1,13 +1,13 @@
 """Serves a request → response function on a port that can be closed, which real servers cannot promise."""
 
 import asyncio
-import socket
 import ssl
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
 from kvsecrets._protocol import Request, Response
+from tests.sockets import bound, stop_listening
 
 Respond = Callable[[Request], Response]
 Handle = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
@@ -24,7 +24,7 @@ class Listener:
         self.latency = 0.0
         """Seconds that every call waits before it is answered."""
 
-        self._socket = _bound(port)
+        self._socket = bound(port)
         self._tls = tls
         self._server: web.Server | None = None
         self._listener: asyncio.Server | None = None
@@ -56,18 +56,19 @@ class Listener:
         if self._listener is None:
             self._server = web.Server(self._accept, access_log=None)
             loop = asyncio.get_running_loop()
-            self._listener = await loop.create_server(self._server, sock=self._socket, ssl=self._tls, backlog=1024)
+            # asyncio closes what it is given.
+            copy = self._socket.dup()
+            self._listener = await loop.create_server(self._server, sock=copy, ssl=self._tls, backlog=1024)
 
     async def close(self) -> None:
         """Stop listening and cut all connections: the operating system refuses new ones."""
         if self._listener is None or self._server is None:
             return
-        port = self.port
         self._listener.close()
+        stop_listening(self._socket)
         self._server.pre_shutdown()
         await self._server.shutdown(_GRACE_SECONDS)
         self._listener = self._server = None
-        self._socket = _bound(port)
 
     async def release(self) -> None:
         """Close and free the port."""
@@ -87,14 +88,6 @@ class Listener:
             await asyncio.sleep(self.latency)
         answer = self._respond(Request(request.method, f"{self.url}{request.raw_path}", request.headers, body))
         return web.Response(status=answer.status, headers=answer.headers, body=answer.body or None)
-
-
-def _bound(port: int) -> socket.socket:
-    bound = socket.socket()
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    bound.setblocking(False)
-    bound.bind(("127.0.0.1", port))
-    return bound
 
 
 def _nothing(_request: Request) -> Response:
