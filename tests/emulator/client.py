@@ -210,13 +210,17 @@ class Emulator:
         """The number of requests for tokens (`token`) and for documents about the login (`discovery`, `instance`)."""
         return Counter(self._command("logins"))
 
-    def fail_login(self, calls: int = 1, *, status: int = 503) -> None:
-        """Have the next requests for a token fail."""
-        self._command("fail_login", calls=calls, status=status)
+    def fail_login(self, calls: int = 1, *, status: int = 503, body: str = "") -> None:
+        """Have the next requests for a token fail, with that body."""
+        self._command("fail_login", calls=calls, status=status, body=body)
 
     def token_lifetime(self, seconds: float) -> None:
         """Make tokens live that long from now on."""
         self._command("token_lifetime", seconds=seconds)
+
+    def revoke_tokens(self) -> None:
+        """Have every vault refuse the tokens issued so far, with its usual challenge and no claims."""
+        self._command("revoke_tokens")
 
     def advance(self, seconds: float) -> None:
         """Move the login's clock forward, by which tokens expire."""

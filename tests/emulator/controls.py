@@ -93,6 +93,7 @@ class Controls:
             "remove_vault": self.state.remove_vault,
             "advance": self._advance,
             "token_lifetime": self._token_lifetime,
+            "revoke_tokens": self.state.tokens.revoke,
             "register": self._register,
             "fail_login": self.state.login.fail,
             "logins": lambda: dict(self.state.login.counts),

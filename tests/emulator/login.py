@@ -49,11 +49,12 @@ class LoginEndpoint:
         self.registrations: dict[str, Registration] = {}
         self.counts: Counter[str] = Counter()
         self._tokens = tokens
-        self._failures: list[int] = []
+        self._failures: list[Response] = []
 
-    def fail(self, calls: int, status: int) -> None:
-        """Answer the next requests for a token with that status and no useful body."""
-        self._failures += [status] * calls
+    def fail(self, calls: int, status: int, body: str = "") -> None:
+        """Answer the next requests for a token with that status and body; JSON is sent as JSON."""
+        kind = "application/json" if body.startswith("{") else "text/html"
+        self._failures += [Response(status, {"content-type": kind}, body.encode())] * calls
 
     def respond(self, request: Request) -> Response:
         """Answer one request."""
@@ -98,7 +99,7 @@ class LoginEndpoint:
 
     def _answer_token(self, tenant: str, request: Request) -> Response:
         if self._failures:
-            return Response(self._failures.pop(0))
+            return self._failures.pop(0)
         form = {name: values[0] for name, values in parse_qs(request.body.decode()).items()}
         try:
             client_id = self._authenticate(tenant, form)

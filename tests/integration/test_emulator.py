@@ -290,6 +290,18 @@ class TestControls:
             vault.delete("none")
 
 
+def test_revoked_tokens_are_refused_and_later_ones_accepted(emulator: Emulator, http: httpx.Client) -> None:
+    before = get(http, emulator.vault("shop")).status_code
+    emulator.revoke_tokens()
+    refused = get(http, emulator.vault("shop"))
+
+    with secret_credential(emulator) as other, client(emulator, other.get_token(SCOPE).token) as later:
+        after = get(later, emulator.vault("shop")).status_code
+
+    assert (before, refused.status_code, after) == (200, 401, 200)
+    assert "claims" not in refused.headers["www-authenticate"]
+
+
 def test_a_removed_vault_refuses_connections(emulator: Emulator) -> None:
     url = emulator.add_vault("passing").url
     emulator.remove_vault("passing")
