@@ -1,4 +1,4 @@
-"""A TCP proxy between an operator and the API server that can be disconnected; forwards bytes and reads none."""
+"""A TCP proxy between an operator and the API server that cuts, refuses and stalls; forwards bytes and reads none."""
 
 import asyncio
 import socket
@@ -16,6 +16,8 @@ _CLOSE_SECONDS: Final = 300.0
 class TcpProxy:
     """A port that forwards to another. While it is disconnected, connections are cut and new ones refused.
 
+    While it is stalled, connections are accepted and stay open, and nothing flows.
+
     It accepts connections itself: a server of asyncio's forgets, still open, what comes in the moment of its closing.
     """
 
@@ -26,6 +28,7 @@ class TcpProxy:
         self.port: Final[int] = self._socket.getsockname()[1]
         self._is_connected = False
         self._tasks: set[asyncio.Task[None]] = set()
+        self._flow = _flowing()
 
     @classmethod
     @contextmanager
@@ -55,8 +58,30 @@ class TcpProxy:
         """Accept connections again."""
         self._run(self._open())
 
+    def stall(self) -> None:
+        """Keep all connections open, present and new ones, and forward nothing."""
+        self._run(self._stall())
+
+    def resume(self) -> None:
+        """Forward again what was sent meanwhile, and what comes."""
+        self._run(self._resume())
+
+    def strand(self) -> None:
+        """Keep the present connections open and forward nothing on them ever again, as if the way was lost."""
+        self._run(self._strand())
+
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
         asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    async def _stall(self) -> None:
+        self._flow.clear()
+
+    async def _resume(self) -> None:
+        self._flow.set()
+
+    async def _strand(self) -> None:
+        self._flow.clear()
+        self._flow = _flowing()
 
     async def _open(self) -> None:
         self._socket.listen()
@@ -78,29 +103,37 @@ class TcpProxy:
     def _accept(self) -> None:
         with suppress(BlockingIOError, ConnectionAbortedError):
             near, _ = self._socket.accept()
-            task = self._loop.create_task(self._forward(near))
+            task = self._loop.create_task(self._forward(near, self._flow))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
             # A task that is cancelled before its first step runs no code of its own.
             task.add_done_callback(lambda _: near.close())
 
-    async def _forward(self, near: socket.socket) -> None:
+    async def _forward(self, near: socket.socket, flow: asyncio.Event) -> None:
         ends: list[asyncio.StreamWriter] = []
         try:
             reader, writer = await asyncio.open_connection(sock=near)
             ends.append(writer)
             far_reader, far_writer = await asyncio.open_connection(LOOPBACK, self._to_port)
             ends.append(far_writer)
-            await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
+            await asyncio.gather(_pump(reader, far_writer, flow), _pump(far_reader, writer, flow))
         except (OSError, asyncio.CancelledError):
             for end in ends:
                 end.transport.abort()
 
 
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Copy in one direction until the end."""
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, flow: asyncio.Event) -> None:
+    """Copy in one direction until the end, whenever bytes may flow."""
     while data := await reader.read(65536):
+        await flow.wait()
         writer.write(data)
         await writer.drain()
+    await flow.wait()
     writer.close()
     await writer.wait_closed()
+
+
+def _flowing() -> asyncio.Event:
+    flow = asyncio.Event()
+    flow.set()
+    return flow

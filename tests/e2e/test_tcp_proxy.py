@@ -1,4 +1,4 @@
-"""The proxy between operator and API server: it forwards, cuts connections, and does not hang."""
+"""The proxy between operator and API server: it forwards, cuts and stalls connections, and does not hang."""
 
 import socket
 from collections.abc import Iterator
@@ -72,6 +72,40 @@ def test_a_reconnected_proxy_forwards_again(proxy: TcpProxy, far_end: socket.soc
         near.sendall(b"question")
 
         assert far.recv(100) == b"question"
+
+
+def test_a_stalled_proxy_forwards_later_what_was_sent_meanwhile(proxy: TcpProxy, far_end: socket.socket) -> None:
+    with connected(proxy) as near, far_end.accept()[0] as far:
+        proxy.stall()
+        near.sendall(b"question")
+        far.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            far.recv(100)
+
+        proxy.resume()
+        far.settimeout(GUARD_SECONDS)
+
+        assert far.recv(100) == b"question"
+
+
+def test_a_stranded_connection_stays_open_for_nothing_while_a_new_one_works(
+    proxy: TcpProxy, far_end: socket.socket
+) -> None:
+    with connected(proxy) as lost, far_end.accept()[0] as unreached:
+        lost.sendall(b"question")
+        unreached.recv(100)
+        proxy.strand()
+        lost.sendall(b"lost")
+
+        with connected(proxy) as near, far_end.accept()[0] as far:
+            near.sendall(b"question")
+
+            assert far.recv(100) == b"question"
+        unreached.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            unreached.recv(100)
+        proxy.disconnect()
+        assert is_cut(lost)
 
 
 def test_no_other_program_gets_the_port_of_a_disconnected_proxy(proxy: TcpProxy) -> None:
