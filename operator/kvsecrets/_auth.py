@@ -5,8 +5,9 @@
    another.
 3. The real request and all later ones carry a token for that resource.
 
-The challenge is kept per client. A later 401 means that the token is no longer accepted: the vault moved to another
-tenant (a new challenge), or the session was revoked (a claims challenge). Each is handled once, by a new login.
+The challenge is kept per client. A later 401 means that the token is no longer accepted, and that the request was not
+executed: the vault moved to another tenant (a new challenge), requires more of the token (a claims challenge), or the
+token was revoked (the same challenge or none). A call handles each of them once, by a new login.
 https://learn.microsoft.com/azure/key-vault/general/authentication-requests-and-responses
 """
 
@@ -79,26 +80,49 @@ def send_authorized(
         challenge = _discover(response, request, auth)
         if challenge is None:
             return response
-    claims: str | None = None
+    remedies = _Remedies(moved=discovered)
+    rejection: Response | None = None
     while True:
-        token = yield from get_token(TokenRequest(challenge.scope, challenge.tenant, claims, auth.rejected))
+        token = yield from get_token(TokenRequest(challenge.scope, challenge.tenant, remedies.claims, auth.rejected))
+        if rejection is not None and auth.rejected is not None and token.text == auth.rejected.text:
+            return rejection  # there is no other token yet
         response = yield from send_with_retries(
             _with_token(request, token), auth.retry, repeatable=repeatable, max_bytes=max_bytes
         )
         if response.status != UNAUTHORIZED:
             return response
-        auth.rejected = token
+        auth.rejected, rejection = token, response
         parameters = parse_bearer(response.headers.get("www-authenticate", ""))
-        required_claims = parse_claims(parameters)
-        if required_claims is not None and claims is None:
-            claims = required_claims
-            continue
-        new_challenge = parse_challenge(parameters)
-        if new_challenge is None or discovered or claims is not None:
+        named = parse_challenge(parameters) or challenge
+        if not remedies.apply(parse_claims(parameters), is_other=named != challenge):
             auth.challenge = None
             return response
-        challenge = auth.challenge = _verify(new_challenge, auth)
-        discovered = True
+        if remedies.claims is None and named != challenge:
+            challenge = auth.challenge = _verify(named, auth)
+
+
+@dataclass(slots=True)
+class _Remedies:
+    """What a call has done about rejected tokens; each remedy is applied once."""
+
+    moved: bool
+    """The challenge is as new as the call."""
+
+    claims: str | None = None
+    replaced: bool = False
+
+    def apply(self, required_claims: str | None, *, is_other: bool) -> bool:
+        """Choose the remedy for a 401: more claims, another challenge, or another token. False if none is left."""
+        if self.claims is not None:
+            return False
+        if required_claims is not None:
+            self.claims = required_claims
+            return True
+        if is_other:
+            is_first, self.moved = not self.moved, True
+        else:
+            is_first, self.replaced = not self.replaced, True
+        return is_first
 
 
 def parse_bearer(header: str) -> dict[str, str]:

@@ -20,6 +20,13 @@ RENEW_BEFORE_EXPIRY_SECONDS = 300
 """A token with less than this left is renewed before it is used, as the vendor's clients do."""
 FALLBACK_SECONDS = 30
 """After a failed renewal, a token that still has this much left is used, and no renewal is tried for this long."""
+REPLACEMENT_SECONDS = 5
+"""A token that replaced a rejected one is kept for this long although it is rejected too; each further one twice as
+long, up to `MAX_REPLACEMENT_SECONDS`. A vault that rejects every token thus causes few logins."""
+MAX_REPLACEMENT_SECONDS = 30
+NO_CLAIMS = "{}"
+"""Claims that require nothing. With any claims azure-identity's credentials request a token, and without they may
+return one of their own cache; all of them merge these into the request that they would send anyway."""
 _MAX_REASON_CHARACTERS = 500
 _HEADER_SAFE = re.compile(r"[!-~]+")
 """A token with other characters cannot be sent in a header; httpx would raise an error that contains it."""
@@ -140,6 +147,16 @@ def credential_call(credential: AnyCredential, request: TokenRequest) -> Callabl
     return lambda: get_token(request.scope, **options)
 
 
+def without_cache(request: TokenRequest, token: Token) -> TokenRequest | None:
+    """Return the request for another token if a credential returned the rejected one, which it had cached.
+
+    A request with claims is not repeated: it bypassed the cache.
+    """
+    if request.claims is not None or request.rejected is None or token.text != request.rejected.text:
+        return None
+    return replace(request, claims=NO_CLAIMS)
+
+
 def parse_token(result: object) -> Token:
     """Check and convert what a credential returned.
 
@@ -165,12 +182,33 @@ def login_failed(error: Exception) -> LoginFailed:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """A token, what it is for, and until when no renewal is tried."""
+    """A token, what it is for, and until when no renewal is tried.
+
+    `replaced_at` is when the token replaced one that was rejected, and `kept_seconds` is how long it is kept from then.
+    """
 
     token: Token
     scope: str
     tenant: str | None
     no_renewal_until: float = 0.0
+    replaced_at: float = 0.0
+    kept_seconds: float = 0.0
+
+    def is_kept(self, now: float) -> bool:
+        """Whether it is too early to replace the token again; not if the clock was set back."""
+        return self.replaced_at <= now < self.replaced_at + self.kept_seconds
+
+    def replaced(self, token: Token, now: float) -> "_Entry":
+        """Return the entry after the token was rejected and replaced."""
+        doubled = now < self.replaced_at + 2 * self.kept_seconds + REPLACEMENT_SECONDS
+        kept = 2 * self.kept_seconds if doubled and self.kept_seconds else REPLACEMENT_SECONDS
+        return _Entry(
+            token,
+            self.scope,
+            self.tenant,
+            replaced_at=now,
+            kept_seconds=min(kept, MAX_REPLACEMENT_SECONDS),
+        )
 
 
 class TokenCache:
@@ -180,24 +218,28 @@ class TokenCache:
         self._entry: _Entry | None = None
 
     def get(self, request: TokenRequest, now: float) -> Token | None:
-        """Return the cached token if it is for this request, was not rejected and is not due for renewal."""
+        """Return the cached token if it is for this request and due neither for renewal nor for replacement."""
         entry = self._matching(request)
-        if entry is None:
+        if entry is None or (_is_rejected(entry, request) and not entry.is_kept(now)):
             return None
         renew_at = entry.token.expires_on - RENEW_BEFORE_EXPIRY_SECONDS
         if entry.token.refresh_on is not None:
             renew_at = min(renew_at, entry.token.refresh_on)
         return entry.token if now < max(renew_at, entry.no_renewal_until) else None
 
-    def put(self, request: TokenRequest, token: Token) -> Token:
+    def put(self, request: TokenRequest, token: Token, now: float) -> Token:
         """Store a new token and return it."""
-        self._entry = _Entry(token, request.scope, request.tenant)
+        old = self._matching(request)
+        if old is not None and _is_rejected(old, request):
+            self._entry = old.replaced(token, now)
+        else:
+            self._entry = _Entry(token, request.scope, request.tenant)
         return token
 
     def get_after_failure(self, request: TokenRequest, now: float) -> Token | None:
         """Return the old token after a failed renewal, if it is still valid for a while; delays the next renewal."""
         entry = self._matching(request)
-        if entry is None or now >= entry.token.expires_on - FALLBACK_SECONDS:
+        if entry is None or _is_rejected(entry, request) or now >= entry.token.expires_on - FALLBACK_SECONDS:
             return None
         until = min(now + FALLBACK_SECONDS, entry.token.expires_on - FALLBACK_SECONDS)
         self._entry = replace(entry, no_renewal_until=until)
@@ -207,7 +249,11 @@ class TokenCache:
         entry = self._entry
         if entry is None or (entry.scope, entry.tenant) != (request.scope, request.tenant):
             return None
-        return None if entry.token == request.rejected else entry
+        return entry
+
+
+def _is_rejected(entry: _Entry, request: TokenRequest) -> bool:
+    return request.rejected is not None and entry.token.text == request.rejected.text
 
 
 class TokenProvider:
@@ -245,6 +291,8 @@ class TokenProvider:
     def _login(self, request: TokenRequest, future: "Future[Token]") -> None:
         try:
             token = parse_token(credential_call(self._credential, request)())
+            if (again := without_cache(request, token)) is not None:
+                token = parse_token(credential_call(self._credential, again)())
         except Exception as error:  # noqa: BLE001 - a credential may raise any exception
             if (old := self._cache.get_after_failure(request, self._clock())) is None:
                 future.set_exception(error)
@@ -254,7 +302,7 @@ class TokenProvider:
             future.set_exception(LoginFailed("the thread that was logging in was interrupted"))
             raise
         else:
-            future.set_result(self._cache.put(request, token))
+            future.set_result(self._cache.put(request, token, self._clock()))
         finally:
             with self._lock:
                 del self._in_flight[request]
@@ -295,11 +343,15 @@ class AsyncTokenProvider:
 
     async def _login(self, request: TokenRequest) -> Token:
         try:
-            return self._cache.put(request, parse_token(await self._call_credential(request)))
+            token = parse_token(await self._call_credential(request))
+            if (again := without_cache(request, token)) is not None:
+                token = parse_token(await self._call_credential(again))
         except Exception:
             if (old := self._cache.get_after_failure(request, self._clock())) is None:
                 raise
             return old
+        else:
+            return self._cache.put(request, token, self._clock())
         finally:
             del self._in_flight[request]
 

@@ -14,7 +14,7 @@ from kvsecrets._auth import (
     parse_claims,
     send_authorized,
 )
-from kvsecrets._protocol import Request, Token
+from kvsecrets._protocol import Request, Token, TokenRequest
 from kvsecrets.errors import AccessDenied, NotAuthenticated, ResponseError, UnexpectedAnswer, UntrustedChallenge
 from tests.unit.kvsecrets.stepper import (
     CHALLENGE,
@@ -144,7 +144,20 @@ def test_a_vault_that_moved_to_another_tenant_is_followed_once() -> None:
     assert auth.challenge == Challenge(KNOWN.scope, "tenant-2")
 
 
-def test_a_rejected_new_token_is_returned_as_401() -> None:
+NEGOTIATE = "Negotiate"
+
+
+@pytest.mark.parametrize("header", [CHALLENGE, NEGOTIATE], ids=["the same challenge", "no challenge"])
+def test_a_rejected_token_is_replaced_once(header: str) -> None:
+    stepper = Stepper(send_authorized(PUT, auth_context())).resume(TOKEN).resume(challenge_response(header))
+
+    assert stepper.token_request == TokenRequest(KNOWN.scope, KNOWN.tenant, rejected=TOKEN)
+    assert stepper.resume(SECOND).request.headers["authorization"] == "Bearer second-token"
+    assert stepper.request.body == PUT.body
+    assert stepper.resume(challenge_response(header)).result.status == 401
+
+
+def test_a_rejected_token_is_replaced_right_after_a_challenge() -> None:
     stepper = (
         Stepper(send_authorized(GET, auth_context(challenge=None)))
         .resume(challenge_response())
@@ -152,14 +165,41 @@ def test_a_rejected_new_token_is_returned_as_401() -> None:
         .resume(challenge_response())
     )
 
-    assert stepper.result.status == 401
+    assert stepper.token_request.rejected == TOKEN
+    assert stepper.resume(SECOND).resume(response({})).result.status == 200
 
 
-def test_a_rejected_token_is_not_used_by_the_next_call() -> None:
-    auth = auth_context(challenge=None)
-    Stepper(send_authorized(GET, auth)).resume(challenge_response()).resume(TOKEN).resume(challenge_response())
+def test_a_rejected_token_is_not_sent_again_in_the_same_call() -> None:
+    auth = auth_context()
+    stepper = Stepper(send_authorized(GET, auth)).resume(TOKEN).resume(challenge_response())
+    same = Token(TOKEN.text, TOKEN.expires_on + 1)
 
-    assert Stepper(send_authorized(GET, auth)).resume(challenge_response()).token_request.rejected == TOKEN
+    assert stepper.resume(same).result.status == 401
+    assert auth.challenge == KNOWN
+
+
+def test_a_rejected_token_is_sent_by_the_next_call_if_there_is_no_other() -> None:
+    auth = auth_context()
+    Stepper(send_authorized(GET, auth)).resume(TOKEN).resume(challenge_response()).resume(TOKEN)
+    stepper = Stepper(send_authorized(GET, auth))
+
+    assert stepper.token_request.rejected == TOKEN
+    assert stepper.resume(TOKEN).resume(response({})).result.status == 200
+
+
+def test_a_call_handles_a_move_a_revoked_token_and_claims_once_each() -> None:
+    third, fourth = Token("third-token", 9_999_999_999), Token("fourth-token", 9_999_999_999)
+    stepper = Stepper(send_authorized(GET, auth_context())).resume(TOKEN).resume(challenge_response(MOVED))
+    stepper.resume(SECOND).resume(challenge_response(MOVED)).resume(third).resume(challenge_response(REVOKED))
+
+    assert (stepper.token_request.tenant, stepper.token_request.claims) == ("tenant-2", CLAIMS)
+    assert stepper.resume(fourth).resume(challenge_response(CHALLENGE)).result.status == 401
+
+
+def test_a_vault_that_moves_to_and_fro_is_not_followed() -> None:
+    stepper = Stepper(send_authorized(GET, auth_context())).resume(TOKEN).resume(challenge_response(MOVED))
+
+    assert stepper.resume(SECOND).resume(challenge_response(CHALLENGE)).result.status == 401
 
 
 def test_required_claims_cause_a_login_with_the_same_scope_and_tenant() -> None:

@@ -16,6 +16,7 @@ from kvsecrets._protocol import Token, TokenRequest
 from kvsecrets._tokens import (
     FALLBACK_SECONDS,
     RENEW_BEFORE_EXPIRY_SECONDS,
+    REPLACEMENT_SECONDS,
     AnyCredential,
     AsyncTokenProvider,
     TokenCache,
@@ -234,6 +235,132 @@ async def test_a_rejected_token_is_replaced(form: Form, kind: type[Credential]) 
     assert await provider.token(TokenRequest(REQUEST.scope, "tenant-1", rejected=first)) == "token-2"
 
 
+class CachingCredential(Credential):
+    """Returns its last token until it is called with claims, as azure-identity's credentials do."""
+
+    cached: Result | None = None
+    asked = 0
+
+    def get_token(self, *scopes: str, **options: object) -> Result:
+        self.asked += 1
+        if self.cached is None or options.get("claims"):
+            self.cached = super().get_token(*scopes, **options)
+        return self.cached
+
+
+class AsyncCachingCredential(CachingCredential):
+    """The same for asyncio."""
+
+    async def get_token(self, *scopes: str, **options: object) -> Result:  # type: ignore[override]  # a coroutine
+        await asyncio.sleep(0)
+        return super().get_token(*scopes, **options)
+
+
+def rejecting(text: str) -> TokenRequest:
+    return TokenRequest("scope", rejected=Token(text, 0))
+
+
+caching = pytest.mark.parametrize(
+    ("form", "kind"),
+    [(Sync, CachingCredential), (Async, AsyncCachingCredential), (Async, CachingCredential)],
+    ids=["threads", "asyncio", "asyncio with a credential for threads"],
+)
+
+
+@caching
+async def test_a_rejected_token_in_the_cache_of_the_credential_is_replaced(
+    form: Form, kind: type[CachingCredential]
+) -> None:
+    credential = kind()
+    provider = form(credential)
+    first = await provider.token(TokenRequest("scope"))
+
+    assert await provider.token(rejecting(first)) == "token-2"
+    assert credential.logins == 2
+
+
+@caching
+async def test_another_token_in_the_cache_of_the_credential_needs_no_login(
+    form: Form, kind: type[CachingCredential]
+) -> None:
+    credential = kind()
+    provider, of_another_vault = form(credential), form(credential)
+    first = await provider.token(TokenRequest("scope"))
+    await of_another_vault.token(rejecting(first))
+
+    assert await provider.token(rejecting(first)) == "token-2"
+    assert credential.logins == 2
+
+
+@caching
+async def test_a_vault_that_rejects_every_token_causes_few_logins(form: Form, kind: type[CachingCredential]) -> None:
+    credential = kind(lifetime=100_000)
+    provider = form(credential)
+    text = await provider.token(TokenRequest("scope"))
+    changed_at = []
+    for second in range(121):
+        credential.clock.now = second
+        before, text = text, await provider.token(rejecting(text))
+        changed_at += [second] if text != before else []
+
+    assert changed_at == [0, 5, 15, 35, 65, 95]
+    assert credential.logins == 1 + len(changed_at)
+
+
+@caching
+async def test_a_later_rejection_is_again_replaced_at_once(form: Form, kind: type[CachingCredential]) -> None:
+    credential = kind(lifetime=100_000)
+    provider = form(credential)
+    await provider.token(TokenRequest("scope"))
+    await provider.token(rejecting("token-1"))
+    credential.clock.now = 1000
+
+    changes = [await provider.token(rejecting("token-2"))]
+    credential.clock.now += REPLACEMENT_SECONDS
+    changes.append(await provider.token(rejecting("token-3")))
+
+    assert changes == ["token-3", "token-4"]
+
+
+@caching
+async def test_a_clock_that_is_set_back_delays_no_replacement(form: Form, kind: type[CachingCredential]) -> None:
+    credential = kind(lifetime=100_000)
+    credential.clock.now = 50_000
+    provider = form(credential)
+    await provider.token(TokenRequest("scope"))
+    await provider.token(rejecting("token-1"))
+    credential.clock.now = 10_000
+
+    assert await provider.token(rejecting("token-2")) == "token-3"
+
+
+@caching
+async def test_a_credential_that_has_only_the_rejected_token_is_asked_seldom(
+    form: Form, kind: type[CachingCredential]
+) -> None:
+    credential = kind(lifetime=100_000)
+    provider = form(credential)
+    await provider.token(TokenRequest("scope"))
+    credential.logins = 0  # its next token has the same text
+
+    texts = [await provider.token(rejecting("token-1")) for _ in range(10)]
+
+    assert set(texts) == {"token-1"}
+    assert credential.asked == 3
+
+
+@caching
+async def test_claims_are_passed_on_and_requested_once(form: Form, kind: type[CachingCredential]) -> None:
+    credential = kind()
+    provider = form(credential)
+    await provider.token(TokenRequest("scope"))
+    credential.logins = 0
+
+    await provider.token(TokenRequest("scope", claims='{"a":1}', rejected=Token("token-1", 0)))
+
+    assert credential.logins == 1
+
+
 @each
 async def test_a_token_is_renewed_five_minutes_before_its_expiry(form: Form, kind: type[Credential]) -> None:
     credential = kind()
@@ -402,7 +529,7 @@ def test_no_token_is_returned_after_its_expiry(
     lifetime: float, refresh: float | None, failed_at: float, requested_at: float
 ) -> None:
     cache = TokenCache()
-    cache.put(REQUEST, Token("t", lifetime, refresh))
+    cache.put(REQUEST, Token("t", lifetime, refresh), 0.0)
 
     fallback = cache.get_after_failure(REQUEST, failed_at)
     cached = cache.get(REQUEST, requested_at)
