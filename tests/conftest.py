@@ -31,6 +31,7 @@ _NEED_PROGRAMS: Final = {
     "prometheus": MONITORING,
     "promtool": MONITORING,
     "runner": TOOLS,
+    "stage": TOOLS,
 }
 
 # A deadline depends on the machine. Without --hypothesis-profile=ci examples are new in each run.

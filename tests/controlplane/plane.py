@@ -33,21 +33,31 @@ class ControlPlane(Cluster):
         tools: Where the programs are, as `build.ensure_tools` returns it.
         folder: Data, certificates, kubeconfigs and logs; data that is found there is used.
         audited: Whether the API server writes the requests of service accounts to `audit_log`.
+        flags: More flags of the programs, by the program's name.
     """
 
     etcd: Part
     apiserver: Part
     controllers: Part
 
-    def __init__(self, tools: Mapping[str, Path], folder: Path, *, audited: bool = False) -> None:
+    def __init__(
+        self,
+        tools: Mapping[str, Path],
+        folder: Path,
+        *,
+        audited: bool = False,
+        flags: Mapping[str, Mapping[str, object]] | None = None,
+    ) -> None:
         super().__init__(tools["kubectl"], folder / "kubeconfig")
         self.logs = folder / "logs"
         self.audit_log = self.logs / "audit.log"
         self._audited = audited
+        self._flags = flags or {}
         self._folder = folder
         self._token = secrets.token_urlsafe()
         self._etcd_port, self._peer_port, self._port, self._controllers_port = free_ports(4)
         self.url = f"https://127.0.0.1:{self._port}"
+        self.etcd_url = f"http://127.0.0.1:{self._etcd_port}"
         self.etcd = self._etcd(tools["etcd"])
         self.apiserver = self._apiserver(tools["kube-apiserver"])
         self.controllers = self._controllers(tools["kube-controller-manager"])
@@ -112,7 +122,7 @@ class ControlPlane(Cluster):
         return self._folder / "service-accounts.key"
 
     def _etcd(self, program: Path) -> Part:
-        client, peer = (f"http://127.0.0.1:{port}" for port in (self._etcd_port, self._peer_port))
+        client, peer = self.etcd_url, f"http://127.0.0.1:{self._peer_port}"
         flags = {
             "data-dir": self._folder / "etcd",
             "listen-client-urls": client,
@@ -130,7 +140,7 @@ class ControlPlane(Cluster):
 
     def _apiserver(self, program: Path) -> Part:
         flags = {
-            "etcd-servers": f"http://127.0.0.1:{self._etcd_port}",
+            "etcd-servers": self.etcd_url,
             "bind-address": "127.0.0.1",
             "advertise-address": "127.0.0.1",
             "secure-port": self._port,
@@ -163,6 +173,7 @@ class ControlPlane(Cluster):
         return self._part("kube-controller-manager", program, flags, ready=lambda: _answers(ready, verify=False))
 
     def _part(self, name: str, program: Path, flags: Mapping[str, object], *, ready: Callable[[], bool]) -> Part:
+        flags = {**flags, **self._flags.get(name, {})}
         arguments = [f"--{flag}={value}" for flag, value in flags.items()]
         return Part(name, [program, *arguments], log=self.logs / f"{name}.log", ready=ready)
 

@@ -115,6 +115,11 @@ class EmulatedVault:
         """How many calls of each kind came, refused ones included."""
         return Counter(self._command("calls"))
 
+    def lists(self) -> list[float]:
+        """When each listing began, page by page, in seconds of the monotonic clock."""
+        moments: list[float] = self._command("lists")
+        return moments
+
     def forget_calls(self) -> None:
         """Count from zero again."""
         self._command("forget_calls")

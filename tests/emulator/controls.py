@@ -82,6 +82,7 @@ class Controls:
             "latency": latency,
             "set_many": set_many,
             "calls": lambda: dict(vault.calls),
+            "lists": lambda: served.lists,
             "open_door": listener.open,
             "close_door": listener.close,
         }

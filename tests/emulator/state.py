@@ -1,13 +1,16 @@
 """The state of one emulator process: vaults, the login endpoint, their clocks and listeners."""
 
 import ssl
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Self, Unpack
+from urllib.parse import urlsplit
 
 import trustme
 
+from kvsecrets._protocol import Request, Response
 from kvsecrets.testing import FakeVault
 from tests.emulator.listener import Listener
 from tests.emulator.login import LoginEndpoint, Registration
@@ -39,6 +42,14 @@ class ServedVault:
     vault: FakeVault
     clock: Clock
     listener: Listener
+    lists: list[float]
+    """When a listing began, in seconds of the monotonic clock, which all processes of a machine share."""
+
+    def respond(self, request: Request) -> Response:
+        """Answer one request."""
+        if urlsplit(request.url).path == "/secrets":
+            self.lists.append(time.monotonic())
+        return self.vault.respond(request)
 
 
 class EmulatorState:
@@ -70,9 +81,9 @@ class EmulatorState:
             check_token=self.tokens.check_for(tenant_id=TENANT_ID, resource=RESOURCE),
             **arguments_of(options),
         )
-        listener.serve(vault.respond)
+        self.vaults[name] = served = ServedVault(vault, clock, listener, [])
+        listener.serve(served.respond)
         await listener.open()
-        self.vaults[name] = ServedVault(vault, clock, listener)
         return vault.url
 
     async def remove_vault(self, name: str) -> None:

@@ -1,0 +1,231 @@
+"""The world of one fault scenario: a namespace, a vault with groups of secrets that rotate together, and operators.
+
+It waits for outcomes; `PATIENCE` is a guard against hanging. How long a recovery took is measured, for the soak.
+"""
+
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Self
+
+from tests.chart.renders import RELEASE, manifests, render
+from tests.controlplane.cluster import Rule
+from tests.controlplane.helm import Helm
+from tests.controlplane.plane import ControlPlane
+from tests.e2e.harness import Harness, entry, eventually
+from tests.e2e.kubernetes import KubernetesApi, Object
+from tests.e2e.lifecycle.harness import OperatorHarness
+from tests.e2e.operators import RunningOperator
+from tests.e2e.recorder import ObjectRecorder
+from tests.emulator.client import ROOT, Emulator
+from tests.faults.checker import (
+    BY_USER,
+    DELETED_BY_USER,
+    FOREIGN,
+    Checker,
+    Group,
+    Model,
+    problems,
+    shows_a_value,
+    story,
+    value_text,
+)
+from tests.faults.fault import Fault
+from tests.faults.journal import Journal, Place
+from vaultsync.api import MANAGED_BY_LABEL, OWNER_UID_LABEL
+
+_JSON_IN_ETCD = {"kube-apiserver": {"storage-media-type": "application/json"}}
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A control plane that can be broken, and the journal of its etcd."""
+
+    plane: ControlPlane
+    api: KubernetesApi
+    """The API server, with every right, past all proxies."""
+    recorder: ObjectRecorder
+    journal: Journal
+    rules: Sequence[Rule]
+    """The permissions that the chart grants to an operator."""
+    folder: Path
+
+    @classmethod
+    @contextmanager
+    def start(
+        cls,
+        tools: Mapping[str, Path],
+        folder: Path,
+        *,
+        flags: Mapping[str, Mapping[str, object]] | None = None,
+    ) -> Iterator[Self]:
+        """Run one, with these flags of its programs in addition."""
+        given = flags or {}
+        flags = {name: {**_JSON_IN_ETCD.get(name, {}), **given.get(name, {})} for name in {*_JSON_IN_ETCD, *given}}
+        with ExitStack() as stack:
+            plane = stack.enter_context(ControlPlane(tools, folder / "plane", flags=flags))
+            plane.install(ROOT / "crds")
+            api = stack.enter_context(KubernetesApi(plane.kubeconfig))
+            recorder = stack.enter_context(ObjectRecorder.watching(api))
+            journal = stack.enter_context(Journal.of(plane.etcd_url))
+            rules = _rules_of_chart(Helm(tools["helm"], folder / "helm"))
+            yield cls(plane, api, recorder, journal, rules, folder)
+
+
+def _rules_of_chart(helm: Helm) -> Sequence[Rule]:
+    rendered = manifests(render(helm))
+    (role,) = [one for one in rendered if one["kind"] == "ClusterRole" and one["metadata"]["name"] == RELEASE]
+    rules: Sequence[Rule] = role["rules"]
+    return rules
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World(OperatorHarness):
+    """A namespace, a vault, and what must be true of them whatever breaks.
+
+    A VaultSecret, its target and its group of secrets in the vault have the same name.
+    """
+
+    stage: Stage
+    model: Model
+    checker: Checker
+
+    @classmethod
+    def on_stage(cls, stage: Stage, emulator: Emulator) -> Self:
+        """Create a namespace and a vault."""
+        harness = Harness.new(stage.api, stage.recorder, emulator)
+        given = {field.name: getattr(harness, field.name) for field in fields(harness)}
+        model = Model(lists=harness.vault.lists)
+        checker = Checker(stage.journal.of_namespace(harness.namespace), model)
+        given |= {"plane": stage.plane, "rules": stage.rules, "folder": stage.folder}
+        return cls(**given, stage=stage, model=model, checker=checker)
+
+    # what users do
+
+    def add(self, name: str = "db", *, secrets: int = 3, **spec: object) -> None:
+        """Put a group of secrets into the vault, and apply the VaultSecret that shows them."""
+        self.model.groups[name] = Group(tuple(f"{name}-{number}" for number in range(secrets)))
+        self.rotate(name)
+        self.apply(*self._entries(name), name=name, **spec)
+
+    def rotate(self, *names: str) -> None:
+        """Set all secrets of these groups, by default of all groups, between two calls of clients."""
+        groups = [self.model.groups[name] for name in names or self.model.groups]
+        texts = [
+            {"name": secret, "value": value_text(secret, group.generation + 1, uuid.uuid4().hex)}
+            for group in groups
+            for secret in group.secrets
+        ]
+        # A generation may be seen from the moment on at which the vault is asked to set it.
+        now = time.monotonic()
+        for group in groups:
+            group.rotated.append(now)
+        self.vault.set_many(texts)
+
+    def tamper(self, name: str = "db", **patch: object) -> None:
+        """Change a Secret behind the operator's back; by default, the text of its first key."""
+        secret = f"{name}-0"
+        content = patch or {"stringData": {secret: "tampered"}}
+        self._as_user(Place.secret(self.namespace, name), **content)
+
+    def delete_target(self, name: str = "db") -> None:
+        """Delete a Secret behind the operator's back."""
+        self._as_user(Place.secret(self.namespace, name), metadata={"annotations": {DELETED_BY_USER: "true"}})
+        self.api.delete(self.path("secrets", name))
+
+    def add_foreign(self, name: str, **metadata: Any) -> None:  # noqa: ANN401 - metadata has fields of any type
+        """Create a Secret that is not the operator's."""
+        annotations = {FOREIGN: "true", BY_USER: uuid.uuid4().hex}
+        body: Object = {"metadata": {"name": name, "annotations": annotations, **metadata}, "stringData": {"a": "b"}}
+        self.api.create(self.path("secrets"), {"apiVersion": "v1", "kind": "Secret", **body})
+
+    def _as_user(self, place: Place, **patch: Any) -> None:  # noqa: ANN401 - a patch has fields of any type
+        metadata = patch.pop("metadata", {})
+        annotations = {**metadata.get("annotations", {}), BY_USER: uuid.uuid4().hex}
+        patch["metadata"] = {**metadata, "annotations": annotations}
+        self.api.patch(self.path("secrets", place.name), patch)
+
+    def _entries(self, name: str) -> list[Mapping[str, object]]:
+        return [entry(secret, secret) for secret in self.model.groups[name].secrets]
+
+    # what must be
+
+    def settle(self) -> None:
+        """Create two groups, and Secrets of others that look like targets; return when all targets are right."""
+        self.add("db")
+        self.add("web")
+        self.add_foreign("foreign")
+        self.add_foreign("look-alike", labels={MANAGED_BY_LABEL: "vaultsync", OWNER_UID_LABEL: str(uuid.uuid4())})
+        self.await_right()
+
+    def await_right(self, *, since: float | None = None) -> float:
+        """Return when each target is as its VaultSecret and the vault are now.
+
+        Args:
+            since: The moment at which the world was well again.
+
+        Returns:
+            The seconds from then until the write that made the last target right.
+        """
+        well = time.monotonic() if since is None else since
+        journal, left = self.stage.journal, [""]
+
+        def is_right() -> bool:
+            left[:] = problems(journal, self.namespace, self.model)
+            return not left
+
+        try:
+            eventually(is_right, "right targets", journal.changed)
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {left}") from None
+        last = max(write.at for write in journal.of_namespace(self.namespace) if write.place.is_secret)
+        return max(0.0, last - well)
+
+    def await_quiet(self, polls: int = 2) -> None:
+        """Return after so many polls in which nothing was written and no secret was read."""
+        before = None
+        while before != (before := self._activity()):
+            self.await_calls("list", more=polls)
+            self.stage.journal.await_present()
+
+    def _activity(self) -> tuple[int, int]:
+        return len(self.stage.journal.of_namespace(self.namespace)), self.calls("get")
+
+    def check(self) -> None:
+        """Fail if an invariant was broken by any write so far."""
+        self.stage.journal.await_present()
+        found = self.checker.check()
+        writes = self.stage.journal.of_namespace(self.namespace)
+        told = [f"{violation}\n{story(writes, violation.place)}" for violation in found]
+        assert not told, "\n".join(told)
+
+    def survive(self, fault: Fault, *, seconds: float = 25.0) -> float:
+        """Break something, change the vault and the cluster meanwhile, mend it, and check all that must be.
+
+        Args:
+            fault: What breaks.
+            seconds: For how long: two polls of the shortest interval, and more.
+
+        Returns:
+            The seconds from the mending until all targets were right.
+        """
+        with fault.during(self):
+            self.rotate()
+            self.tamper("db")
+            self.delete_target("web")
+            time.sleep(seconds)
+        mended = time.monotonic()
+        recovery = self.await_right(since=mended)
+        self.await_quiet()
+        self.check()
+        return recovery
+
+
+def check_log(operator: RunningOperator) -> None:
+    """Fail if a line of an operator's log is not JSON, or shows a value."""
+    for line in operator.lines():
+        assert line.keys() > {"message"}, "a line of the log is not JSON"
+    assert not shows_a_value(operator.log.read_text()), "a value is in the log"
