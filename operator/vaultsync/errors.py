@@ -9,7 +9,7 @@ class Retry(StrEnum):
     """When a failed reconcile is retried."""
 
     SOON = "soon"
-    """With backoff, from one second to five minutes: the failure may resolve by itself."""
+    """With backoff from one second: the failure may resolve by itself."""
 
     LATER = "later"
     """At the refresh interval: a user must change something first, in the vault, in Azure or in the manifest."""

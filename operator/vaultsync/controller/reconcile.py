@@ -23,7 +23,16 @@ from vaultsync.policy.in_place import outcome_in_place
 from vaultsync.policy.inputs import Config, Inputs
 from vaultsync.policy.plan import plan_for, refresh_requested
 from vaultsync.policy.requests import left_out
-from vaultsync.policy.requeue import MIN_RETRY, Jitter, Result, backoff, moments_of, recheck_interval, result_for
+from vaultsync.policy.requeue import (
+    MAX_OUTAGE_RETRY,
+    MIN_RETRY,
+    Jitter,
+    Result,
+    backoff,
+    moments_of,
+    recheck_interval,
+    result_for,
+)
 from vaultsync.render.manifest import render_secret
 from vaultsync.state.applied import content_fingerprint
 from vaultsync.state.observed import Field, Observed
@@ -239,6 +248,7 @@ class Reconciler:
             now=self.now(),
             recheck=self._recheck(vault_secret),
             jitter=self.jitter,
+            polls_fail=self._view(vault_secret).failure is not None,
             moments=moments_of(status, vault_secret.spec.refresh_interval, now=now, notice=self.config.expiry_notice),
         )
         if isinstance(outcome, Waiting) and outcome.after_poll is not None:
@@ -268,7 +278,8 @@ class Reconciler:
             return self._gone(meta, error)
         if failure is None:
             return Result.done()
-        return Result(backoff(failures + 1, jitter=self.jitter, at_least=failure.retry_after or 0.0), failed=True)
+        wait = backoff(failures + 1, jitter=self.jitter, at_least=failure.retry_after or 0.0, at_most=MAX_OUTAGE_RETRY)
+        return Result(wait, failed=True)
 
     def _gone(self, vault_secret: VaultSecretMeta, error: ObjectGone) -> Result:
         """Record that the VaultSecret is gone, and request a resync: there may be no watch event of the deletion."""

@@ -8,7 +8,7 @@ from typing import Self, assert_never
 
 from vaultsync.api import ObjectKey
 from vaultsync.api.v1alpha1 import VaultSecret, VaultSecretStatus
-from vaultsync.errors import Retry
+from vaultsync.errors import Reason, Retry
 from vaultsync.policy.changes import MAX_CLOCK_SKEW
 from vaultsync.state.secrets import SecretState
 from vaultsync.status.expiry import expiry_moments
@@ -20,7 +20,10 @@ Jitter = Callable[[float, float], float]
 
 MIN_RETRY = 1.0
 MAX_RETRY = 300.0
-"""Seconds between which retries of temporary failures are spread."""
+"""Seconds between which retries are spread."""
+
+MAX_OUTAGE_RETRY = 30.0
+"""Maximum seconds between two retries of what an outage of the vault, the login or the API server may have caused."""
 
 MAX_DOUBLINGS = 5
 """The backoff of watches and lists grows to 32 seconds at most: without them no drift or deletion is detected."""
@@ -65,6 +68,7 @@ def result_for(
     now: datetime,
     recheck: timedelta,
     jitter: Jitter,
+    polls_fail: bool = False,
     moments: Iterable[datetime] = (),
 ) -> Result:
     """Decide when to reconcile again.
@@ -76,6 +80,7 @@ def result_for(
         now: The operator's clock.
         recheck: The recheck interval of this VaultSecret.
         jitter: Spreads the retries.
+        polls_fail: Whether polls of its vault fail; the first that succeeds wakes it.
         moments: When the status must change without an event.
     """
     sooner = min((_until(moment, now) for moment in moments), default=math.inf)
@@ -93,7 +98,8 @@ def result_for(
         case Failed() if outcome.retry is Retry.LATER:
             return Result(min(interval, sooner, outcome.retry_after or math.inf))
         case Failed():
-            wait = backoff(failures, jitter=jitter, at_least=outcome.retry_after or 0.0)
+            at_most = _longest_retry(outcome.reason, polls_fail=polls_fail)
+            wait = backoff(failures, jitter=jitter, at_least=outcome.retry_after or 0.0, at_most=at_most)
             return Result(min(wait, sooner), failed=True)
         case _:
             assert_never(outcome)
@@ -105,13 +111,23 @@ def moments_of(status: VaultSecretStatus, interval: timedelta, *, now: datetime,
     return {*expiry_moments(status.entries, now=now, notice=notice), *([] if stale is None else [stale])}
 
 
+def _longest_retry(reason: Reason, *, polls_fail: bool) -> float:
+    """Return the longest backoff: short where nothing reports that an outage is over."""
+    if reason is Reason.INTERNAL_ERROR or (polls_fail and reason is not Reason.CLUSTER_UNAVAILABLE):
+        return MAX_RETRY
+    return MAX_OUTAGE_RETRY
+
+
 def _until(moment: datetime, now: datetime) -> float:
     return max(MIN_RETRY, (moment - now).total_seconds())
 
 
-def backoff(failures: int, *, jitter: Jitter, at_least: float = 0.0) -> float:
-    """Return the seconds to wait after that many consecutive failures: exponential, with full jitter."""
-    ceiling = min(MAX_RETRY, MIN_RETRY * 2.0 ** min(failures, 16))
+def backoff(failures: int, *, jitter: Jitter, at_least: float = 0.0, at_most: float = MAX_RETRY) -> float:
+    """Return the seconds to wait after that many consecutive failures: exponential, with full jitter.
+
+    `at_most` bounds the exponential part, which is added to `at_least`.
+    """
+    ceiling = min(at_most, MIN_RETRY * 2.0 ** min(failures, 16))
     return at_least + jitter(MIN_RETRY, max(MIN_RETRY, ceiling))
 
 

@@ -1,11 +1,10 @@
 """One poller per vault: publishes the vault's state and wakes the VaultSecrets that must read; keeps no value.
 
-A poll lists the vault page by page, some 25 secrets per call, without values. If listing is denied, or would cost more
-calls than reading, it reads the secrets one by one.
+A poll lists the vault page by page, some 25 secrets per call, without values. If listing would cost more calls than
+reading, it reads the secrets one by one; also while listing is denied, which each poll tries with one call.
 """
 
 import asyncio
-import sys
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, aclosing, nullcontext, suppress
 from dataclasses import dataclass, field, replace
@@ -24,7 +23,13 @@ from vaultsync.state.stores import State
 from vaultsync.state.vaults import Missing, SecretMetadata, VaultListing, VaultView
 
 RELIST_AFTER = 3600.0
-"""Seconds after which a poller that reads one by one tries to list again: permissions and costs change."""
+"""Seconds after which a poller that reads one by one, as that is cheaper, tries to list again: costs change."""
+
+MAX_POLL_RETRY = 20.0
+"""Maximum seconds from a failed poll to the next, whatever the refresh interval.
+
+A poll is what notices that a vault has recovered, and it makes one call to a vault that has not.
+"""
 
 MAX_CONCURRENT_READS = 16
 """Concurrent reads of a poll that reads secrets one by one."""
@@ -148,7 +153,7 @@ class Poller:
             # It is recorded, and the vault is polled again. A task group ignores a task that is cancelled by itself.
             context.recorder.poll_error(self._vault_url, error)
             failure = SyncError(Reason.INTERNAL_ERROR, Reason.INTERNAL_ERROR.sentence)
-        self._finish(failure, began=began if failure is None and (mode is Mode.LIST or not first) else None)
+        await self._finish(failure, began=began if failure is None and (mode is Mode.LIST or not first) else None)
         seconds = context.clock() - started
         context.recorder.polled(self._vault_url, mode=mode, calls=progress.calls, seconds=seconds, failure=failure)
 
@@ -171,7 +176,8 @@ class Poller:
             self._publish(replace(self._view, listing=None, list_error=error))
             if is_new:
                 self._wake(self._state.vaultsecrets.searchers(self._vault_url))
-            return self._read_one_by_one(below=sys.maxsize)
+            # Permissions change: each poll tries to list again, which is one call beside those that read.
+            return Mode.GET
         finally:
             progress.pages = None
 
@@ -269,18 +275,20 @@ class Poller:
         assert isinstance(failure, SyncError)
         raise SyncError(failure.reason, failure.message, retry_after=failure.retry_after)
 
-    def _finish(self, failure: SyncError | None, *, began: datetime | None) -> None:
+    async def _finish(self, failure: SyncError | None, *, began: datetime | None) -> None:
         """Publish the end of a poll; wake all VaultSecrets when polls start to fail, and when they succeed again.
 
-        `began` is None if the poll failed or did not check all secrets.
+        If the failure was not reported, only those are woken that must read, since their own reads may have failed
+        meanwhile. `began` is None if the poll failed or did not check all secrets.
         """
         progress = self._progress
+        has_recovered = failure is None and progress.failures > 0
         was_reported = progress.failures >= FAILURES_BEFORE_REPORT
         progress.failure = failure
         progress.failures = progress.failures + 1 if failure else 0
         is_reported = progress.failures >= FAILURES_BEFORE_REPORT
         if failure is not None:
-            progress.retry_after = backoff(progress.failures, jitter=self._context.jitter)
+            progress.retry_after = backoff(progress.failures, jitter=self._context.jitter, at_most=MAX_POLL_RETRY)
         view = self._view
         self._publish(
             replace(
@@ -291,8 +299,13 @@ class Poller:
                 last_poll_failed=failure is not None,
             )
         )
+        vaultsecrets = self._state.vaultsecrets
+        users = vaultsecrets.users(self._vault_url)
         if is_reported != was_reported:
-            self._wake(self._state.vaultsecrets.users(self._vault_url))
+            self._wake(users)
+        elif has_recovered:
+            # The poll itself has woken those of the secrets that it observes.
+            await self._wake_due(set(users).difference(*vaultsecrets.names(self._vault_url).values()))
 
     async def _wake_users(self, names: Iterable[str]) -> None:
         users = self._state.vaultsecrets.names(self._vault_url)

@@ -15,7 +15,9 @@ FAILURE_THRESHOLD = 5
 """Consecutive failures that open the circuit breaker."""
 
 MIN_OPEN_SECONDS = 1.0
-MAX_OPEN_SECONDS = 30.0
+MAX_OPEN_SECONDS = 15.0
+"""Between these, doubled with each failure, are the seconds until an open circuit breaker allows the next probe."""
+
 DEFAULT_RETRY_AFTER = 2.0
 """Seconds to wait after an HTTP 429 without a Retry-After header."""
 

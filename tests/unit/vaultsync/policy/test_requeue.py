@@ -15,6 +15,7 @@ from vaultsync.api.v1alpha1 import Condition
 from vaultsync.errors import Reason
 from vaultsync.policy.requeue import (
     EARLIEST_RECHECK,
+    MAX_OUTAGE_RETRY,
     MAX_RETRY,
     MIN_RETRY,
     WAITING_RETRY,
@@ -86,6 +87,33 @@ def test_when_a_vaultsecret_is_reconciled_again(outcome: Reported, after: Result
 def test_retries_are_spread_wider_with_each_failure_up_to_a_limit(failures: int, ceiling: float) -> None:
     assert backoff(failures, jitter=lowest) == MIN_RETRY
     assert backoff(failures, jitter=highest) == ceiling
+
+
+@pytest.mark.parametrize(
+    ("reason", "polls_fail", "longest"),
+    [
+        (Reason.VAULT_UNREACHABLE, False, MAX_OUTAGE_RETRY),
+        (Reason.VAULT_UNREACHABLE, True, MAX_RETRY),
+        (Reason.LOGIN_FAILED, False, MAX_OUTAGE_RETRY),
+        (Reason.CLUSTER_UNAVAILABLE, False, MAX_OUTAGE_RETRY),
+        (Reason.CLUSTER_UNAVAILABLE, True, MAX_OUTAGE_RETRY),
+        (Reason.INTERNAL_ERROR, False, MAX_RETRY),
+    ],
+)
+def test_a_failure_of_an_outage_is_retried_soon_unless_the_next_good_poll_wakes_it(
+    reason: Reason, polls_fail: bool, longest: float
+) -> None:
+    after = result_for(
+        a_vault_secret(),
+        Failed(reason, "x"),
+        failures=100,
+        now=READ_AT,
+        recheck=DAY,
+        jitter=highest,
+        polls_fail=polls_fail,
+    )
+
+    assert after == Result(longest, failed=True)
 
 
 @given(failures=st.integers(1, 10**9), requested=st.floats(0, 1e6), seed=st.integers())

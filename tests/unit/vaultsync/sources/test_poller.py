@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 from tests.builders import START, VAULT, a_state, a_status, a_status_entry, a_vault_secret, an_entry, an_observed
 from tests.clocks import settle
 from tests.harness import SKEW, MemoryHarness, record_woken
+from vaultsync.adapters.keyvault.rate_limit import MAX_OPEN_SECONDS
 from vaultsync.api import ObjectKey
 from vaultsync.api.v1alpha1 import VaultSecret
 from vaultsync.controller.queue import Priority
 from vaultsync.errors import Reason, SyncError
 from vaultsync.policy.plan import Plan, plan_for
-from vaultsync.sources.poller import MAX_CONCURRENT_READS, PLANS_PER_TURN, RELIST_AFTER, Mode
+from vaultsync.sources.poller import MAX_CONCURRENT_READS, MAX_POLL_RETRY, PLANS_PER_TURN, RELIST_AFTER, Mode
 from vaultsync.state.applied import Applied, fingerprint
 from vaultsync.state.observed import Field
 from vaultsync.state.vaults import ListingPage, Missing, SecretMetadata, VaultView
@@ -298,7 +299,7 @@ async def test_without_permission_to_list_secrets_are_read_one_by_one_but_not_in
 
     # Woken for what exists, and for what does not once all have been read.
     assert await poll(harness, woken) == ["user", "user"]
-    assert (calls(harness), harness.recorded.poll_calls[-1]) == ((0, 2), (Mode.GET, 2))
+    assert (calls(harness), harness.recorded.poll_calls[-1]) == ((1, 2), (Mode.GET, 3))
     seen = metadata(harness, "one")
     assert isinstance(seen, SecretMetadata)
     assert seen.version == version
@@ -318,19 +319,31 @@ async def test_reading_one_by_one_notices_a_deletion(harness: MemoryHarness, wok
     assert metadata(harness, "one") == Missing(harness.vault_time())
 
 
-async def test_the_listing_is_tried_again_after_an_hour(harness: MemoryHarness, woken: Woken) -> None:
+async def test_reads_end_with_the_first_poll_that_may_list_again(harness: MemoryHarness, woken: Woken) -> None:
     harness.vault.set("one", "x")
-    add(harness, "user", "one")
+    add_in_place(harness, "user", "one")
     harness.vault.deny("list")
-    await poll(harness, woken)
+    for _ in range(3):
+        await poll(harness, woken)
+    assert (calls(harness), harness.recorded.poll_calls[-1]) == ((3, 2), (Mode.GET, 2))
     harness.vault.allow("list")
+
+    await poll(harness, woken)
+
+    assert (calls(harness), harness.recorded.poll_calls[-1]) == ((1, 0), (Mode.LIST, 1))
+
+
+async def test_a_listing_that_costs_more_is_tried_again_after_an_hour(harness: MemoryHarness, woken: Woken) -> None:
+    fill(harness, 100)
+    add(harness, "user", "filler-000")
+    await poll(harness, woken)
 
     harness.clock.turn(RELIST_AFTER - 120)
     await poll(harness, woken)
     assert harness.recorded.poll_calls[-1] == (Mode.GET, 1)
     await poll(harness, woken)
 
-    assert harness.recorded.poll_calls[-1] == (Mode.LIST, 1)
+    assert harness.vault.calls["list"] == 4
 
 
 async def test_secrets_are_read_one_by_one_where_a_listing_would_cost_more(
@@ -394,7 +407,7 @@ async def test_all_calls_of_a_failing_batch_are_counted_and_its_others_are_cance
     harness.vaults.head = head  # type: ignore[method-assign]  # the fake vault answers at once
     await poll(harness, woken)
 
-    assert harness.recorded.poll_calls[-1] == (Mode.GET, MAX_CONCURRENT_READS)
+    assert harness.recorded.poll_calls[-1] == (Mode.GET, 1 + MAX_CONCURRENT_READS)
     failure = harness.recorded.polls[-1]
     assert failure is not None
     assert (failure.reason, failure.retry_after) == (Reason.VAULT_THROTTLED, 7.0)
@@ -547,17 +560,17 @@ def test_after_two_polls_it_is_known_of_each_secret_whether_it_exists_at_the_low
         f"secret-{number}" for number in wanted & existing
     }
     assert view(harness).secrets.keys() == {f"secret-{number}" for number in wanted}
-    assert harness.recorded.poll_calls[-1][1] <= (min(pages, len(wanted)) if listing else len(wanted))
+    assert harness.recorded.poll_calls[-1][1] <= (min(pages, len(wanted)) if listing else 1 + len(wanted))
 
 
 # when it polls
 
 
 @asynccontextmanager
-async def polling(harness: MemoryHarness) -> AsyncIterator[None]:
-    """Run the poller by itself, for a VaultSecret that is in place and polled every 20 seconds."""
+async def polling(harness: MemoryHarness, interval: int = 20) -> AsyncIterator[None]:
+    """Run the poller by itself, for a VaultSecret that is in place and polled at that interval, in seconds."""
     harness.vault.set("one", "x")
-    add_in_place(harness, "user", "one", interval=20)
+    add_in_place(harness, "user", "one", interval=interval)
     task = asyncio.create_task(harness.poller.run())
     await settle()
     try:
@@ -676,6 +689,34 @@ async def test_after_a_failure_the_next_poll_comes_sooner_but_never_later_than_t
     running.vault.fail(calls=100, kind="list")
 
     assert await polls_within(running, 60) == [20.0, 22.0, 26.0, 34.0, 50.0]
+
+
+async def test_a_vault_that_is_back_is_polled_soon_whatever_the_interval(harness: MemoryHarness) -> None:
+    async with polling(harness, interval=86400):
+        harness.vault.close_door()
+        request_poll(harness)
+        await polls_within(harness, 600)
+        assert view(harness).failure is not None
+
+        harness.vault.open_door()
+        (recovered,) = await polls_within(harness, 60)
+
+        assert recovered - 600 <= MAX_POLL_RETRY + MAX_OPEN_SECONDS
+        assert view(harness).failure is None
+
+
+async def test_a_vaultsecret_that_polls_do_not_observe_is_woken_when_the_vault_is_back(
+    harness: MemoryHarness, woken: Woken
+) -> None:
+    version = harness.vault.set("one", "x")
+    add(harness, "user", "one")
+    add(harness, "pinned", "one", version=version)
+    assert await poll(harness, woken) == ["user"]
+    harness.vault.close_door()
+    await poll(harness, woken)
+    harness.vault.open_door()
+
+    assert await poll(harness, woken) == ["pinned", "user"]
 
 
 async def test_the_wait_after_a_failure_is_drawn_once_however_often_the_poller_is_rescheduled() -> None:
