@@ -79,8 +79,8 @@ class FakeKube(Store):
         stored = self._secrets.get(key)
         if onto is not None:
             stored = self._same(key, onto)
-        elif stored is not None and (conflicts := stored.fields.conflicts(FIELD_MANAGER, desired)):
-            raise _conflict(key, [conflict.owner.manager for conflict in conflicts])
+        elif stored is not None:
+            raise _stale(key)
         if stored is not None and desired.get(TYPE, stored.fields.values[TYPE]) != stored.fields.values[TYPE]:
             raise SyncError(Reason.TARGET_INVALID, f"Secret {key}: type cannot be changed.")
         fields = Fields() if stored is None else stored.fields.copy()
@@ -88,19 +88,7 @@ class FakeKube(Store):
         fields.values.setdefault(TYPE, "Opaque")
         if stored is not None and stored.fields.values.get(IMMUTABLE) and _is_other_content(stored.fields, fields):
             raise SyncError(Reason.TARGET_IMMUTABLE, f"Secret {key} is immutable and has to change.")
-        if onto is None and (
-            foreign := [writer.manager for writer in fields.owners if writer.manager != FIELD_MANAGER]
-        ):
-            raise _conflict(key, foreign)
         return self._written("apply_target", key, fields).observed()
-
-    async def relinquish_fields(self, key: ObjectKey, *, onto: Observed) -> None:
-        self._called("relinquish_fields")
-        stored = self._secrets.get(key)
-        if stored is not None and stored.uid == onto.uid:
-            fields = stored.fields.copy()
-            fields.apply(FIELD_MANAGER, {})
-            self._written("relinquish_fields", key, fields)
 
     async def delete_target(self, key: ObjectKey, *, observed: Observed) -> None:
         self._called("delete_target")
@@ -268,10 +256,6 @@ def _event(change: Change) -> TargetEvent:
 
 def _is_other_content(before: Fields, after: Fields) -> bool:
     return before.of("data") != after.of("data") or not after.values.get(IMMUTABLE)
-
-
-def _conflict(key: ObjectKey, managers: Iterable[str]) -> SyncError:
-    return SyncError(Reason.TARGET_CONFLICT, f"Secret {key} was created by another manager: {', '.join(managers)}.")
 
 
 def _stale(key: ObjectKey) -> SyncError:

@@ -16,14 +16,16 @@ import kopf
 import pytest
 
 from tests.builders import a_vault_secret
+from tests.contract.other_client import Kubectl
 from tests.controlplane.plane import ControlPlane
 from tests.manifests import manifest, spec
-from vaultsync.adapters.kube import KubeApi
+from vaultsync.adapters.kube import Conflict, KubeApi
 from vaultsync.adapters.kube import requests as wire
 from vaultsync.adapters.kube.connection import Connection, configuration_from
 from vaultsync.api import API_VERSION, APPLIED_ANNOTATION, MANAGED_BY, MANAGED_BY_LABEL, OWNER_UID_LABEL, ObjectKey
 from vaultsync.api.v1alpha1 import VaultSecret
 from vaultsync.errors import ObjectGone, Reason, SyncError
+from vaultsync.state.observed import observed_from
 from vaultsync.state.snapshots import Deleted, Modified
 
 MARK = "hunter2-correct-horse"
@@ -57,25 +59,41 @@ def secret(key: ObjectKey, data: Mapping[str, str], **fields: object) -> dict[st
 async def test_no_response_of_the_api_server_contains_a_value(controlplane: ControlPlane, key: ObjectKey) -> None:
     configuration = await configuration_from({"KUBECONFIG": str(controlplane.kubeconfig)})
     connection = Connection(configuration, user_agent="vaultsync/1", connections=1)
-    made = (await connection.send(wire.apply_secret(key, secret(key, {"password": MARK, "extra": MARK})))).document
-    uid, version = made["metadata"]["uid"], made["metadata"]["resourceVersion"]
-    requests = (
-        wire.get_secret(key),
-        wire.list_secrets(key.namespace, None),
-        wire.remove_keys(key, ["extra"], resource_version=version),
-        wire.apply_secret(key, secret(key, {"password": MARK}), onto=uid),
-    )
+    answers: list[Mapping[str, Any]] = []
 
-    answers = [made] + [(await connection.send(request)).document for request in requests]
-    latest = answers[-1]["metadata"]["resourceVersion"]
-    answers.append((await connection.send(wire.orphan_secret(key, uid=uid, resource_version=latest))).document)
-    watch = connection.documents(wire.watch_secrets(key.namespace, version))
+    async def send(request: wire.Request) -> Mapping[str, Any]:
+        answers.append((await connection.send(request)).document)
+        return answers[-1]["metadata"]  # type: ignore[no-any-return]
+
+    made = observed_from(await send(wire.apply_secret(key, secret(key, {"password": MARK, "extra": MARK}), onto=None)))
+    await send(wire.get_secret(key))
+    await send(wire.list_secrets(key.namespace, None))
+    cut = observed_from(await send(wire.remove_keys(key, ["extra"], resource_version=made.resource_version)))
+    again = observed_from(await send(wire.apply_secret(key, secret(key, {"password": MARK}), onto=cut)))
+    await send(wire.orphan_secret(key, uid=again.uid, resource_version=again.resource_version))
+    watch = connection.documents(wire.watch_secrets(key.namespace, made.resource_version))
     answers.append(await anext(watch))
     await watch.aclose()
     await connection.close()
 
     assert all("managedFields" in json.dumps(answer) for answer in answers)
     assert base64.b64encode(MARK.encode()).decode() not in json.dumps(answers)
+
+
+async def test_a_write_that_is_carried_out_late_changes_nothing(controlplane: ControlPlane, key: ObjectKey) -> None:
+    configuration = await configuration_from({"KUBECONFIG": str(controlplane.kubeconfig)})
+    connection = Connection(configuration, user_agent="vaultsync/1", connections=1)
+    create = wire.apply_secret(key, secret(key, {"password": "one"}), onto=None)
+    before = observed_from((await connection.send(create)).document["metadata"])
+    late = wire.apply_secret(key, secret(key, {"password": "two"}), onto=before)
+    await connection.send(wire.apply_secret(key, secret(key, {"password": "three"}), onto=before))
+
+    for request in (create, late):
+        with pytest.raises(Conflict):
+            await connection.send(request)
+
+    await connection.close()
+    assert Kubectl(controlplane).values(key) == {"password": "three"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mappin
 from contextlib import aclosing, contextmanager, suppress
 from datetime import datetime
 from functools import partial
-from http import HTTPStatus
 from typing import Any, Literal, Self, TypeVar
 
 import aiohttp
@@ -17,7 +16,7 @@ from vaultsync.adapters.kube import workloads
 from vaultsync.adapters.kube.connection import Connection, Response, configuration_from
 from vaultsync.adapters.kube.errors import Conflict, Forbidden
 from vaultsync.adapters.kube.token_reviews import TokenReviewer
-from vaultsync.api import FIELD_MANAGER, ObjectKey
+from vaultsync.api import ObjectKey
 from vaultsync.api.v1alpha1 import VaultSecretMeta, WorkloadKind
 from vaultsync.errors import ObjectChanged, ObjectGone, Reason, SyncError
 from vaultsync.policy.rollout import Workload
@@ -118,45 +117,31 @@ class KubeApi:
     async def apply_target(self, key: ObjectKey, manifest: Mapping[str, Any], *, onto: Observed | None) -> Observed:
         """Apply a manifest to a Secret by server-side apply; fields of other managers stay.
 
+        Each request names the state that it is based on, so one that is carried out twice, or late, changes nothing.
+
         Args:
             key: The Secret.
             manifest: All fields that vaultsync owns from now on; those that it owned before and that are not in the
                 manifest are removed.
             onto: The Secret as it was observed. Its fields are taken over by force, but only of the object with that
-                uid. None creates a Secret; if one exists already, it keeps, or gets back, the fields that it had.
+                uid. None creates a Secret; one that exists is not changed, whoever created it.
 
         Returns:
             The metadata of the Secret after the write.
 
         Raises:
-            SyncError: TargetConflict if a Secret exists that should be created, TargetInvalid, TargetTooLarge,
-                TargetImmutable, ClusterUnavailable.
-            Conflict: The Secret was deleted or replaced since it was observed.
+            SyncError: TargetInvalid, TargetTooLarge, TargetImmutable, ClusterUnavailable.
+            Conflict: The Secret was created, deleted or replaced since it was observed.
             ObjectGone: The namespace is being deleted.
         """
-        uid = None if onto is None else onto.uid
-        response = await self._connection.send(wire.apply_secret(key, manifest, onto=uid))
-        observed = _observed(response)
-        if onto is not None or response.status == HTTPStatus.CREATED:
-            return observed
-        # The Secret existed: apply has no "only if absent", and merges with another manager's keys without an error.
-        # If no other manager ever wrote to it, an earlier request created it whose response was lost.
-        foreign = [manager for manager in observed.managers if manager != FIELD_MANAGER]
-        if not foreign:
-            return observed
-        await self.relinquish_fields(key, onto=observed)
-        raise SyncError(Reason.TARGET_CONFLICT, f"Secret {key} was created by another manager: {', '.join(foreign)}.")
-
-    async def relinquish_fields(self, key: ObjectKey, *, onto: Observed) -> None:
-        """Relinquish every field that vaultsync owns of the Secret with that uid; fields with other owners stay.
-
-        A Secret that is gone is not an error.
-
-        Raises:
-            SyncError: ClusterUnavailable.
-        """
-        with suppress(Conflict):
-            await self._connection.send(wire.relinquish_fields(key, uid=onto.uid))
+        try:
+            return _observed(await self._connection.send(wire.apply_secret(key, manifest, onto=onto)))
+        except Conflict:
+            current = None if onto is None else await self.get_target(key)
+            if onto is None or current is None or current.uid != onto.uid:
+                raise
+        # The same Secret was changed since: by another writer, or by this very request, whose response was lost.
+        return _observed(await self._connection.send(wire.apply_secret(key, manifest, onto=current)))
 
     async def delete_target(self, key: ObjectKey, *, observed: Observed) -> None:
         """Delete the Secret if its uid and resource version are those observed; one that is gone is not an error.

@@ -209,8 +209,9 @@ class Connection:
         try:
             result = await call()
         except aiohttp.ServerDisconnectedError:
-            # The server closed an idle connection at the time of its reuse. The session itself repeats reads; our
-            # patches may be sent twice, since they are idempotent.
+            # The server closed an idle connection at the time of its reuse, or carried the request out and its response
+            # was lost. The session itself repeats reads and deletions. A patch may be sent twice: it names the state
+            # that it changes, or sets the same fields again.
             if request.method != "PATCH":
                 raise
             result = await call()

@@ -22,7 +22,7 @@ from vaultsync.api import (
     ObjectKey,
 )
 from vaultsync.api.v1alpha1 import VaultSecretMeta
-from vaultsync.state.observed import observed_from
+from vaultsync.state.observed import Observed, observed_from
 from vaultsync.state.snapshots import Bookmark, Deleted, Modified, TargetEvent
 
 JSON = "application/json"
@@ -31,6 +31,9 @@ METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
+
+ABSENT = "1"
+"""A resource version that no object has: it is that of an empty etcd."""
 
 _PAGE = 500
 _WATCH_SECONDS = "300"
@@ -64,17 +67,17 @@ def get_secret_data(key: ObjectKey) -> Request:
     return Request("GET", _secret(key), about=f"Secret {key}")
 
 
-def apply_secret(key: ObjectKey, manifest: Mapping[str, Any], *, onto: str | None = None) -> Request:
-    """Apply a manifest; with a uid by force, and only to the existing Secret with that uid."""
-    if onto is None:
-        return _patch(key, manifest, APPLY, {})
-    return _patch(key, {**manifest, "metadata": {**manifest["metadata"], "uid": onto}}, APPLY, {"force": "true"})
+def apply_secret(key: ObjectKey, manifest: Mapping[str, Any], *, onto: Observed | None) -> Request:
+    """Apply a manifest by force to the Secret with that uid at that resource version; None creates one.
 
-
-def relinquish_fields(key: ObjectKey, *, uid: str) -> Request:
-    """Apply no fields: those that only vaultsync owns are removed, others stay. The uid prevents a creation."""
-    nothing = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": key.name, "uid": uid}}
-    return _patch(key, nothing, APPLY, {})
+    Apply has no "only if absent". The API server compares the resource version only with that of an existing object:
+    `ABSENT` creates a Secret, and is a conflict with every Secret that exists.
+    """
+    state = {"resourceVersion": ABSENT}
+    if onto is not None:
+        state = {"uid": onto.uid, "resourceVersion": onto.resource_version}
+    body = {**manifest, "metadata": {**manifest["metadata"], **state}}
+    return _patch(key, body, APPLY, {"force": "true"})
 
 
 def remove_keys(key: ObjectKey, names: Iterable[str], *, resource_version: str) -> Request:

@@ -6,23 +6,24 @@ from typing import Any
 import pytest
 
 from tests.builders import KEY, a_vault_secret
-from tests.unit.vaultsync.adapters.kube.scripted import NOW, Answer, Script, connected, document, lines, text
-from vaultsync.adapters.kube import KubeApi, ResourceExpired
+from tests.unit.vaultsync.adapters.kube.scripted import NOW, Answer, connected, document, hanging_up, lines, text
+from vaultsync.adapters.kube import Conflict, KubeApi, ResourceExpired
 from vaultsync.api import ObjectKey
 from vaultsync.errors import Reason, SyncError
+from vaultsync.state.observed import observed_from
 from vaultsync.state.snapshots import Deleted
 
 MANIFEST: dict[str, Any] = {"metadata": {"name": "db"}, "data": {"password": "bWFya2Vk"}}
 
 
-def a_secret(*managers: str, name: str = "db") -> dict[str, Any]:
+def a_secret(*managers: str, name: str = "db", uid: str = "uid-1", version: str = "9") -> dict[str, Any]:
     """The API server's metadata of a Secret that these managers have written to."""
     return {
         "metadata": {
             "name": name,
             "namespace": "shop",
-            "uid": "uid-1",
-            "resourceVersion": "9",
+            "uid": uid,
+            "resourceVersion": version,
             "creationTimestamp": "2026-03-01T12:00:00Z",
             "managedFields": [
                 {
@@ -36,32 +37,43 @@ def a_secret(*managers: str, name: str = "db") -> dict[str, Any]:
     }
 
 
-async def apply_to_nothing(*answers: Answer) -> Script:
-    async with connected(*answers) as (connection, script):
-        await KubeApi(connection, now=lambda: NOW).apply_target(KEY, MANIFEST, onto=None)
-    return script
+CHANGED = document(409, {"reason": "Conflict"})
 
 
-async def test_a_secret_that_only_vaultsync_wrote_counts_as_created() -> None:
-    script = await apply_to_nothing(document(200, a_secret("vaultsync")))
-
-    assert len(script.sent) == 1
-
-
-async def test_a_created_secret_that_a_webhook_changed_counts_as_created() -> None:
-    script = await apply_to_nothing(document(201, a_secret("vaultsync", "mutating-webhook")))
-
-    assert len(script.sent) == 1
-
-
-async def test_fields_that_were_merged_into_another_managers_secret_are_relinquished() -> None:
-    answers = [document(200, a_secret("vaultsync", "helm")), document(200, a_secret("helm"))]
-    async with connected(*answers) as (connection, script):
-        with pytest.raises(SyncError, match="Secret shop/db was created by another manager: helm"):
+async def test_a_secret_that_exists_is_not_created_again() -> None:
+    """The first request may have created it, or another client: the next reconcile looks."""
+    async with connected(hanging_up, CHANGED) as (connection, script):
+        with pytest.raises(Conflict):
             await KubeApi(connection, now=lambda: NOW).apply_target(KEY, MANIFEST, onto=None)
 
-    assert script.sent[1].body["metadata"] == {"name": "db", "uid": "uid-1"}
-    assert "data" not in script.sent[1].body
+    assert [(sent.method, sent.body["metadata"]) for sent in script.sent] == [
+        ("PATCH", {"name": "db", "resourceVersion": "1"})
+    ] * 2
+
+
+async def test_a_secret_that_has_changed_since_is_read_and_written_as_it_is_now() -> None:
+    before, now = a_secret("vaultsync", version="8"), a_secret("vaultsync", "stranger", version="9")
+    async with connected(CHANGED, document(200, now), document(200, now)) as (connection, script):
+        await KubeApi(connection, now=lambda: NOW).apply_target(KEY, MANIFEST, onto=observed_from(before["metadata"]))
+
+    writes = [sent.body["metadata"] for sent in script.sent if sent.method == "PATCH"]
+    assert writes == [{"name": "db", "uid": "uid-1", "resourceVersion": version} for version in ("8", "9")]
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        pytest.param(document(404, {}), id="deleted"),
+        pytest.param(document(200, a_secret("helm", uid="uid-2")), id="replaced"),
+    ],
+)
+async def test_a_secret_that_was_deleted_or_replaced_is_not_written(found: Answer) -> None:
+    before = observed_from(a_secret("vaultsync")["metadata"])
+    async with connected(CHANGED, found) as (connection, script):
+        with pytest.raises(Conflict):
+            await KubeApi(connection, now=lambda: NOW).apply_target(KEY, MANIFEST, onto=before)
+
+    assert [sent.method for sent in script.sent] == ["PATCH", "GET"]
 
 
 async def test_all_pages_are_listed() -> None:

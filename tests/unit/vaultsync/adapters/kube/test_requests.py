@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import KEY, a_vault_secret
+from tests.builders import KEY, a_vault_secret, an_observed
 from vaultsync.adapters.kube import requests as wire
 from vaultsync.adapters.kube.errors import ResourceExpired
 from vaultsync.errors import Reason, SyncError
@@ -18,16 +18,15 @@ MANIFEST: dict[str, Any] = {"metadata": {"name": "db"}, "data": {"password": "bW
 
 
 def test_the_repr_of_a_request_has_no_body() -> None:
-    assert "bWFya2Vk" not in repr(wire.apply_secret(KEY, MANIFEST))
+    assert "bWFya2Vk" not in repr(wire.apply_secret(KEY, MANIFEST, onto=None))
 
 
 @pytest.mark.parametrize(
     "request_",
     [
         pytest.param(wire.get_secret(KEY), id="get"),
-        pytest.param(wire.apply_secret(KEY, MANIFEST), id="applying"),
-        pytest.param(wire.apply_secret(KEY, MANIFEST, onto="1"), id="applying by force"),
-        pytest.param(wire.relinquish_fields(KEY, uid="1"), id="giving up"),
+        pytest.param(wire.apply_secret(KEY, MANIFEST, onto=None), id="creating"),
+        pytest.param(wire.apply_secret(KEY, MANIFEST, onto=an_observed()), id="applying"),
         pytest.param(wire.remove_keys(KEY, ["extra"], resource_version="7"), id="dropping keys"),
         pytest.param(wire.orphan_secret(KEY, uid="1", resource_version="7"), id="releasing"),
         pytest.param(wire.watch_secrets(None, "7"), id="watching"),
@@ -41,18 +40,43 @@ def test_pages_are_requested_without_values() -> None:
     assert wire.list_secrets(None, None).accept == "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 
-def test_force_is_used_only_with_a_uid() -> None:
-    new, known = wire.apply_secret(KEY, MANIFEST), wire.apply_secret(KEY, MANIFEST, onto="uid-1")
+OBSERVED = an_observed()
 
-    assert ("force" in new.query, known.query["force"]) == (False, "true")
-    assert isinstance(known.body, dict)
-    assert known.body["metadata"] == {"name": "db", "uid": "uid-1"}
+
+@pytest.mark.parametrize(
+    ("request_", "state"),
+    [
+        pytest.param(wire.apply_secret(KEY, MANIFEST, onto=None), {"resourceVersion": wire.ABSENT}, id="creating"),
+        pytest.param(
+            wire.apply_secret(KEY, MANIFEST, onto=OBSERVED),
+            {"uid": OBSERVED.uid, "resourceVersion": OBSERVED.resource_version},
+            id="applying",
+        ),
+        pytest.param(
+            wire.remove_keys(KEY, ["extra"], resource_version="7"), {"resourceVersion": "7"}, id="removing keys"
+        ),
+        pytest.param(
+            wire.orphan_secret(KEY, uid="1", resource_version="7"), {"uid": "1", "resourceVersion": "7"}, id="orphaning"
+        ),
+    ],
+)
+def test_a_write_of_a_secret_names_the_state_that_it_changes(request_: wire.Request, state: dict[str, str]) -> None:
+    """Otherwise one that is carried out twice, or late, would change a Secret that nobody has looked at."""
+    assert isinstance(request_.body, dict)
+    assert request_.body["metadata"].items() >= state.items()
+
+
+def test_a_deletion_names_the_state_that_it_deletes() -> None:
+    body = wire.delete_secret(KEY, uid="uid-1", resource_version="7").body
+
+    assert isinstance(body, dict)
+    assert body["preconditions"] == {"uid": "uid-1", "resourceVersion": "7"}
 
 
 def test_applying_does_not_change_the_manifest() -> None:
-    wire.apply_secret(KEY, MANIFEST, onto="uid-1")
+    wire.apply_secret(KEY, MANIFEST, onto=OBSERVED)
 
-    assert "uid" not in MANIFEST["metadata"]
+    assert MANIFEST["metadata"] == {"name": "db"}
 
 
 def test_removed_keys_are_null() -> None:
