@@ -15,8 +15,8 @@ import pytest
 
 from tests.clocks import freeze, settle, skip
 from tests.harness import MemoryHarness
+from tests.process_logs import restored_logging
 from vaultsync import __version__
-from vaultsync.adapters.logs import QUIET
 from vaultsync.adapters.metrics.snapshot import families
 from vaultsync.manager import STOP_TIMEOUT, _snapshot, build, main, run
 from vaultsync.settings import Settings
@@ -25,14 +25,10 @@ from vaultsync.settings import Settings
 @pytest.fixture(autouse=True)
 def _restored_globals() -> Iterator[None]:
     """Put back what `main` sets for the whole process."""
-    root, recursion = logging.getLogger(), sys.getrecursionlimit()
-    handlers, level = root.handlers[:], root.level
-    levels = {name: logging.getLogger(name).level for name in QUIET}
-    yield
+    recursion = sys.getrecursionlimit()
+    with restored_logging():
+        yield
     sys.setrecursionlimit(recursion)
-    root.handlers[:], root.level = handlers, level
-    for name, before in levels.items():
-        logging.getLogger(name).setLevel(before)
 
 
 @pytest.fixture
