@@ -27,7 +27,7 @@ from kvsecrets import (
     RetryPolicy,
     SecretProperties,
 )
-from vaultsync.adapters.keyvault.errors import sync_error
+from vaultsync.adapters.keyvault.errors import log_fields, sync_error
 from vaultsync.adapters.keyvault.rate_limit import Budget, RateLimiter
 from vaultsync.adapters.keyvault.versions import version_before
 from vaultsync.errors import Reason, SecretNotFound, SyncError
@@ -305,7 +305,7 @@ class VaultClients:
             except KeyVaultError as error:
                 status = _status_of(error)
                 failure = sync_error(error, vault_url=vault.url, secret=name)
-                fields = {"vault": vault.url, "operation": operation, "detail": str(error), **_request_ids(error)}
+                fields = {"vault": vault.url, "operation": operation, **log_fields(error)}
                 logger.info("vault call failed", extra=fields)
                 # The cause is dropped: the message has what users may see of it, and the log line above the rest.
                 raise failure from None
@@ -354,12 +354,6 @@ def _metadata(properties: SecretProperties, observed_at: datetime) -> SecretMeta
         name=properties.name,
         tags=properties.tags,
     )
-
-
-def _request_ids(error: KeyVaultError) -> dict[str, str]:
-    """Return the ids by which the vendor's support, and our debug log, find the call."""
-    ids = {name: getattr(error, name, None) for name in ("request_id", "client_request_id")}
-    return {name: text for name, text in ids.items() if text}
 
 
 def _status_of(error: KeyVaultError) -> str:

@@ -4,6 +4,7 @@ Messages name vault and secret and do not change between retries, so that a last
 write. Request ids change with each call and are logged only.
 """
 
+import re
 from typing import NamedTuple
 
 from kvsecrets import (
@@ -17,12 +18,18 @@ from kvsecrets import (
     SecretDisabled,
     SecretNotFound,
     Throttled,
+    UnexpectedAnswer,
     UntrustedChallenge,
 )
 from vaultsync.errors import Reason, SyncError
 
 MAX_WAIT = 300.0
 """Upper bound of a Retry-After in seconds; a larger one is a misconfigured proxy's."""
+
+_ID = re.compile("[0-9A-Za-z-]{1,64}")
+_CODE = re.compile("[A-Za-z]{1,64}")
+_ENTRA_CODE = re.compile("AADSTS[0-9]{1,9}")
+"""https://learn.microsoft.com/entra/identity-platform/reference-error-codes"""
 
 
 class _Meaning(NamedTuple):
@@ -125,3 +132,29 @@ def sync_error(error: KeyVaultError, *, vault_url: str, secret: str | None) -> S
         message[0].upper() + message[1:],
         retry_after=None if retry_after is None else min(retry_after, MAX_WAIT),
     )
+
+
+def log_fields(error: KeyVaultError) -> dict[str, str]:
+    """Return what a log line has of a failure: its codes and ids, and of its text only what this project wrote.
+
+    Vaults, proxies and identity providers may write anything into their texts. The ids are those by which the vendor's
+    support, and our debug log, find the call.
+    """
+    ids = {name: getattr(error, name, None) for name in ("request_id", "client_request_id")}
+    return {"detail": _codes(error), **{name: text for name, text in ids.items() if text and _ID.fullmatch(text)}}
+
+
+def _codes(error: KeyVaultError) -> str:
+    match error:
+        case ConnectionFailed():
+            return str(error)
+        case ResponseError():
+            codes = [code for code in (error.code, error.inner_code) if code and _CODE.fullmatch(code)]
+            return " ".join([str(error.status), *codes])
+        case LoginFailed():
+            kind = type(error.__cause__ or error).__name__
+            return " ".join([kind, *dict.fromkeys(_ENTRA_CODE.findall(str(error)))])
+        case UnexpectedAnswer() if error.status is not None:
+            return f"{type(error).__name__} {error.status}"
+        case _:
+            return type(error).__name__

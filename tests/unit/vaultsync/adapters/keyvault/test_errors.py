@@ -5,7 +5,7 @@ import pytest
 import kvsecrets
 from kvsecrets import ConnectionProblem, KeyVaultError, ResponseError
 from tests.builders import VAULT
-from vaultsync.adapters.keyvault.errors import MAX_WAIT, sync_error
+from vaultsync.adapters.keyvault.errors import MAX_WAIT, log_fields, sync_error
 from vaultsync.errors import Reason, SyncError
 
 
@@ -112,3 +112,29 @@ def test_a_vault_that_does_not_exist_has_no_host_name(problem: ConnectionProblem
 )
 def test_a_retry_after_is_kept_up_to_a_limit(requested: float | None, waits: float | None) -> None:
     assert translated(kvsecrets.Throttled(429, retry_after=requested)).retry_after == waits
+
+
+@pytest.mark.parametrize("kind", [kind for kind in all_kinds() if kind is not kvsecrets.ConnectionFailed])
+def test_a_log_line_has_no_text_of_a_vault_or_an_identity_provider(kind: type[KeyVaultError]) -> None:
+    assert "MARKED" not in str(log_fields(made(kind, request_id="MARKED by the service")))
+
+
+def test_a_log_line_has_the_status_the_codes_and_the_ids_of_a_response() -> None:
+    error = ResponseError(403, code="Forbidden", inner_code="ForbiddenByRbac", message="MARKED", request_id="a-1")
+
+    assert log_fields(error) == {"detail": "403 Forbidden ForbiddenByRbac", "request_id": "a-1"}
+
+
+def test_a_code_that_is_none_is_not_logged() -> None:
+    assert log_fields(ResponseError(403, code="MARKED by the service"))["detail"] == "403"
+
+
+def test_a_log_line_of_a_failed_login_has_the_kind_of_its_error_and_entras_code() -> None:
+    error = kvsecrets.LoginFailed("ClientAuthenticationError: AADSTS7000215: MARKED. AADSTS7000215 AADSTS50027")
+    error.__cause__ = PermissionError("MARKED")
+
+    assert log_fields(error) == {"detail": "PermissionError AADSTS7000215 AADSTS50027"}
+
+
+def test_a_log_line_says_why_there_was_no_connection() -> None:
+    assert log_fields(kvsecrets.ConnectionFailed("GET vault: no connection")) == {"detail": "GET vault: no connection"}
