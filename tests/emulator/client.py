@@ -99,6 +99,18 @@ class EmulatedVault:
         """Listen again, on the same port."""
         self._command("open_door")
 
+    def break_(self, way: str, **options: object) -> None:
+        """Break the vault in a way, see `Listener.break_`, until it is mended."""
+        self._command("break", way=way, **options)
+
+    def mend(self) -> None:
+        """Undo `break_`."""
+        self._command("mend")
+
+    def lag(self, seconds: float, *, kind: str | None = None, every: int = 1) -> None:
+        """Answer requests, see `Selection`, from a replica that is so far behind; 0 for none."""
+        self._command("lag", seconds=seconds, kind=kind, every=every)
+
     def latency(self, seconds: float) -> None:
         """Delay the response to every call."""
         self._command("latency", seconds=seconds)
@@ -218,6 +230,14 @@ class Emulator:
     def fail_login(self, calls: int = 1, *, status: int = 503, body: str = "") -> None:
         """Have the next requests for a token fail, with that body."""
         self._command("fail_login", calls=calls, status=status, body=body)
+
+    def break_login(self, way: str, **options: object) -> None:
+        """Break the login in a way, see `Listener.break_`, until it is mended."""
+        self._command("break_login", way=way, **options)
+
+    def mend_login(self) -> None:
+        """Undo `break_login`."""
+        self._command("mend_login")
 
     def token_lifetime(self, seconds: float) -> None:
         """Make tokens live that long from now on."""

@@ -10,6 +10,7 @@ from typing import Any
 from aiohttp import web
 
 from kvsecrets.testing import FakeVault, VaultRefused
+from tests.emulator.faults import Selection
 from tests.emulator.login import Registration
 from tests.emulator.state import EmulatorState
 
@@ -75,11 +76,17 @@ class Controls:
             for command, arguments in commands:
                 methods[command](**arguments)
 
+        def lag(seconds: float, kind: str | None = None, every: int = 1) -> None:
+            served.lag = (timedelta(seconds=seconds), Selection(kind, every)) if seconds else None
+
         methods: dict[str, Command] = {method.__name__: getattr(vault, method.__name__) for method in _OF_THE_VAULT}
         own: dict[str, Command] = {
             "advance": advance,
             "batch": batch,
+            "break": listener.break_,
+            "lag": lag,
             "latency": latency,
+            "mend": listener.mend,
             "set_many": set_many,
             "calls": lambda: dict(vault.calls),
             "lists": lambda: served.lists,
@@ -96,6 +103,8 @@ class Controls:
             "token_lifetime": self._token_lifetime,
             "revoke_tokens": self.state.tokens.revoke,
             "register": self._register,
+            "break_login": self.state.login_listener.break_,
+            "mend_login": self.state.login_listener.mend,
             "fail_login": self.state.login.fail,
             "logins": lambda: dict(self.state.login.counts),
         }

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from kvsecrets._protocol import Request, Response
+from tests.emulator.faults import WAYS, Answer, Selection, whole
 from tests.sockets import bound, stop_listening
 
 Respond = Callable[[Request], Response]
@@ -19,13 +20,24 @@ _GRACE_SECONDS = 0.01
 class Listener:
     """One port on loopback that stays bound while it is closed: no other program can take it."""
 
-    def __init__(self, *, tls: ssl.SSLContext | None, port: int = 0) -> None:
-        """Bind the port, or any free one for 0; it does not listen yet, so connections are refused."""
+    def __init__(
+        self, *, tls: ssl.SSLContext | None, port: int = 0, strangers_tls: ssl.SSLContext | None = None
+    ) -> None:
+        """Bind the port, or any free one for 0; it does not listen yet, so connections are refused.
+
+        Args:
+            tls: With which it serves.
+            port: Its number.
+            strangers_tls: One that no client trusts.
+        """
         self.latency = 0.0
         """Seconds that every call waits before it is answered."""
 
         self._socket = bound(port)
         self._tls = tls
+        self._own_tls = tls
+        self._strangers_tls = strangers_tls
+        self._broken: tuple[Answer, Selection] | None = None
         self._server: web.Server | None = None
         self._listener: asyncio.Server | None = None
         self._handle: Handle = self._answer
@@ -70,6 +82,41 @@ class Listener:
         await self._server.shutdown(_GRACE_SECONDS)
         self._listener = self._server = None
 
+    async def break_(
+        self, way: str, *, kind: str | None = None, every: int = 1, calls: int | None = None, **options: object
+    ) -> None:
+        """Break in one way, until it is mended.
+
+        Args:
+            way: `refused`, `deaf` (no TLS handshake), `stranger` (a certificate that nobody trusts), or one of
+                `faults.WAYS`, with its options.
+            kind: See `Selection`, as the others.
+            every: The same.
+            calls: The same.
+            options: Those of the way.
+        """
+        await self.mend()
+        match way:
+            case "refused":
+                await self.close()
+            case "deaf":
+                await self.close()
+                self._socket.listen()
+            case "stranger":
+                await self.close()
+                self._tls = self._strangers_tls
+                await self.open()
+            case _:
+                self._broken = WAYS[way](**options), Selection(kind, every, calls)
+
+    async def mend(self) -> None:
+        """Undo `break_`."""
+        self._broken = None
+        if self._tls is not self._own_tls:
+            await self.close()
+            self._tls = self._own_tls
+        await self.open()
+
     async def release(self) -> None:
         """Close and free the port."""
         await self.close()
@@ -86,8 +133,12 @@ class Listener:
         body = await request.read()
         if self.latency:
             await asyncio.sleep(self.latency)
-        answer = self._respond(Request(request.method, f"{self.url}{request.raw_path}", request.headers, body))
-        return web.Response(status=answer.status, headers=answer.headers, body=answer.body or None)
+        asked = Request(request.method, f"{self.url}{request.raw_path}", request.headers, body)
+        if self._broken is not None:
+            answer, selection = self._broken
+            if selection.takes(request.path):
+                return await answer(request, lambda: self._respond(asked))
+        return whole(self._respond(asked))
 
 
 def _nothing(_request: Request) -> Response:

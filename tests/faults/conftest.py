@@ -1,16 +1,24 @@
-"""Fixtures of the fault suite: a stage for faults of its parts that all scenarios share, and makers of worlds."""
+"""Fixtures of the fault suite: a stage that scenarios share, the operator of the vault faults, and makers of worlds."""
 
 import os
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
 
 import pytest
 
 from tests.controlplane.build import TOOLS, ensure_tools
+from tests.e2e.concurrency import ScenarioRunner, is_scenario
+from tests.e2e.operators import RunningOperator
 from tests.emulator.client import Emulator
-from tests.faults.harness import Stage, World
+from tests.faults.harness import Stage, World, check_log
 
-_ENVIRON = os.environ  # noqa: TID251 - where programs are kept is the caller's choice
+_HERE: Final = Path(__file__).parent
+_ENVIRON: Final = os.environ  # noqa: TID251 - where programs are kept is the caller's choice
+
+_MAKERS: Final = (("test_vault.py", "new_served_world", 40), ("test_login.py", "new_world", 4))
+"""Which fixture makes the worlds of a file's scenarios, and how many of these run at once."""
 
 
 @pytest.fixture(scope="package")
@@ -24,3 +32,38 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 def new_world(stage: Stage, emulator: Emulator) -> Callable[[], World]:
     """Makes the world of one scenario: start its operator with `world.operator(...)`."""
     return lambda: World.on_stage(stage, emulator)
+
+
+@pytest.fixture(scope="package")
+def operator(stage: Stage, emulator: Emulator) -> Iterator[RunningOperator]:
+    """The operator that serves all namespaces, for faults of single vaults."""
+    kubeconfig = stage.plane.user("vaultsync", stage.rules)
+    environ = {"KUBECONFIG": str(kubeconfig), **emulator.environment()}
+    with RunningOperator.start(environ, stage.folder / "operator.log") as running:
+        running.await_ready()
+        yield running
+        check_log(running)
+
+
+@pytest.fixture(scope="package")
+def new_served_world(operator: RunningOperator, new_world: Callable[[], World]) -> Callable[[], World]:
+    """Makes the world of a scenario that the shared operator serves."""
+    return new_world
+
+
+@pytest.fixture(scope="package")
+def runner(request: pytest.FixtureRequest) -> Iterator[ScenarioRunner]:
+    """All selected scenarios, while they run."""
+    with ScenarioRunner() as runner:
+        for file, fixture, at_once in _MAKERS:
+            tests = [item for item in request.session.items if item.path == _HERE / file]
+            if scenarios := list(filter(is_scenario, tests)):
+                runner.start(scenarios, request.getfixturevalue(fixture), at_once=at_once)
+        yield runner
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _start_scenarios(request: pytest.FixtureRequest) -> None:
+    """Start the scenarios before the first test of this folder, whichever that is."""
+    if any(is_scenario(item) for item in request.session.items if item.path.is_relative_to(_HERE)):
+        request.getfixturevalue("runner")

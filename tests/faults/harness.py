@@ -96,12 +96,21 @@ class World(OperatorHarness):
     @classmethod
     def on_stage(cls, stage: Stage, emulator: Emulator) -> Self:
         """Create a namespace and a vault."""
-        harness = Harness.new(stage.api, stage.recorder, emulator)
+        return cls._around(Harness.new(stage.api, stage.recorder, emulator), stage)
+
+    @classmethod
+    def _around(cls, harness: Harness, stage: Stage) -> Self:
         given = {field.name: getattr(harness, field.name) for field in fields(harness)}
         model = Model(lists=harness.vault.lists)
         checker = Checker(stage.journal.of_namespace(harness.namespace), model)
         given |= {"plane": stage.plane, "rules": stage.rules, "folder": stage.folder}
         return cls(**given, stage=stage, model=model, checker=checker)
+
+    def with_emulator(self, emulator: Emulator) -> Self:
+        """The same namespace, which no scenario has used yet, with a vault of another emulator."""
+        vault = emulator.add_vault(self.namespace)
+        harness = Harness(self.api, self.recorder, emulator, self.namespace, vault)
+        return self._around(harness, self.stage)
 
     # what users do
 
@@ -153,8 +162,12 @@ class World(OperatorHarness):
 
     # what must be
 
-    def settle(self) -> None:
-        """Create two groups, and Secrets of others that look like targets; return when all targets are right."""
+    def settle(self, *, pages: int = 1) -> None:
+        """Create two groups, and Secrets of others that look like targets; return when all targets are right.
+
+        The vault's list has so many pages.
+        """
+        self.vault.set_many({"name": f"other-{number}", "value": self.value()} for number in range(25 * (pages - 1)))
         self.add("db")
         self.add("web")
         self.add_foreign("foreign")

@@ -6,7 +6,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -327,3 +328,85 @@ def test_it_stops_when_the_program_that_started_it_ends(tmp_path: Path) -> None:
         process.stdin.close()
 
         assert process.wait(300) == 0
+
+
+BROKEN: dict[str, dict[str, Any]] = {
+    "refused": {"way": "refused"},
+    "a black hole": {"way": "hole"},
+    "deaf": {"way": "deaf"},
+    "another certificate": {"way": "stranger"},
+    "truncated": {"way": "truncated"},
+    "reset": {"way": "reset"},
+    "garbage": {"way": "garbage"},
+}
+
+
+@pytest.mark.parametrize("way", BROKEN)
+def test_a_broken_vault_gives_no_answer_until_it_is_mended(way: str, vault: EmulatedVault, emulator: Emulator) -> None:
+    credential_ = secret_credential(emulator)
+    with credential_, client(emulator, credential_.get_token(SCOPE).token) as http:
+        http.timeout = 1.0 if way in {"a black hole", "deaf"} else 60.0
+        vault.break_(**BROKEN[way])
+
+        with pytest.raises(httpx.TransportError):
+            get(http, vault)
+
+        vault.mend()
+        http.timeout = 60.0
+        assert get(http, vault).is_success
+
+
+def test_a_vault_replies_as_it_is_told_to_some_calls(http: httpx.Client, vault: EmulatedVault) -> None:
+    vault.break_("reply", status=418, headers={"X-Kind": "teapot"}, body="[]", kind="list", every=2)
+
+    answers = [get(http, vault), get(http, vault), get(http, vault, "/secrets/none"), get(http, vault)]
+
+    assert [answer.status_code for answer in answers] == [200, 418, 404, 200]
+    assert answers[1].headers["X-Kind"] == "teapot"
+    assert answers[1].json() == []
+
+
+def test_a_vault_may_drip(http: httpx.Client, vault: EmulatedVault) -> None:
+    vault.break_("drip")
+
+    assert get(http, vault).json() == {"value": [], "nextLink": None}
+
+
+def test_the_date_of_a_vault_may_be_off_in_one_answer(http: httpx.Client, vault: EmulatedVault) -> None:
+    vault.break_("skewed", seconds=86400, calls=1)
+
+    wrong, right = (parsedate_to_datetime(get(http, vault).headers["Date"]) for _ in range(2))
+
+    assert wrong - right > timedelta(hours=23)
+
+
+@pytest.mark.parametrize(("change", "count"), [("skip", 1), ("repeat", 3)])
+def test_a_listing_may_skip_and_repeat(change: str, count: int, http: httpx.Client, vault: EmulatedVault) -> None:
+    vault.set("a", "1")
+    vault.set("b", "2")
+    vault.break_("relisted", kind="list", change=change)
+
+    assert len(get(http, vault).json()["value"]) == count
+
+
+def test_a_replica_lags(http: httpx.Client, vault: EmulatedVault) -> None:
+    vault.set("a", "old", created_on=datetime(2026, 1, 1, tzinfo=UTC))
+    vault.set("a", "new")
+    vault.set("b", "new")
+    vault.lag(3600.0)
+
+    assert get(http, vault, "/secrets/a").json()["value"] == "old"
+    assert len(get(http, vault).json()["value"]) == 1
+
+    vault.lag(0)
+    assert get(http, vault, "/secrets/a").json()["value"] == "new"
+
+
+def test_a_broken_login_is_mended(emulator: Emulator) -> None:
+    emulator.break_login("reply", status=401, body="{}")
+    with secret_credential(emulator) as credential, pytest.raises(ClientAuthenticationError):
+        credential.get_token(SCOPE)
+
+    emulator.mend_login()
+    with secret_credential(emulator) as credential:
+        assert credential.get_token(SCOPE).token
