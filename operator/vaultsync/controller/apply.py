@@ -3,6 +3,7 @@
 Before a Secret is deleted, the VaultSecret is read again: the watch may be behind, and a user may have changed it.
 """
 
+from vaultsync.api import ObjectKey
 from vaultsync.api.v1alpha1 import VaultSecret
 from vaultsync.errors import Reason, SyncError
 from vaultsync.interfaces import KubeApi
@@ -60,12 +61,22 @@ async def delete_target(kube: KubeApi, vault_secret: VaultSecret, observed: Obse
     return True
 
 
+def previous_targets(targets: TargetCache, vault_secret: VaultSecret) -> list[ObjectKey]:
+    """Return the keys of Secrets that may be the targets of earlier values of `target.name`, sorted.
+
+    Their label names the VaultSecret. The status has the last target's name, for the case that its label was changed.
+    """
+    namespace, last = vault_secret.key.namespace, vault_secret.status.target
+    keys = {key for key in targets.owned_by(vault_secret.metadata.uid) if key.namespace == namespace}
+    if last is not None:
+        keys.add(ObjectKey(namespace, last.name))
+    return sorted(keys - {vault_secret.target_key})
+
+
 async def delete_stale_targets(kube: KubeApi, targets: TargetCache, vault_secret: VaultSecret) -> list[str]:
     """Delete the targets of earlier values of `target.name`; return a sentence for each. Raises as `delete_target`."""
     sentences = []
-    for key in targets.owned_by(vault_secret.metadata.uid):
-        if key == vault_secret.target_key or key.namespace != vault_secret.key.namespace:
-            continue
+    for key in previous_targets(targets, vault_secret):
         observed = await kube.get_target(key)
         if observed is not None and is_written_for(vault_secret, observed):
             await kube.ensure_current(vault_secret)

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from vaultsync.api import ObjectKey
 from vaultsync.api.v1alpha1 import VaultSecret, VaultSecretMeta
-from vaultsync.controller.apply import apply_target, delete_stale_targets, delete_target
+from vaultsync.controller.apply import apply_target, delete_stale_targets, delete_target, previous_targets
 from vaultsync.controller.fetch import read_secrets
 from vaultsync.controller.report import write_report
 from vaultsync.controller.rollout import Rollouts, restart_workloads
@@ -192,7 +192,7 @@ class Reconciler:
     async def _prune(self, inputs: Inputs, readings: Readings, deletions: Deletions) -> Outcome:
         """Delete the target with the last of its keys, and the previous targets."""
         vault_secret, target = inputs.vault_secret, inputs.target
-        if target is not None or self.state.targets.owned_by(vault_secret.metadata.uid):
+        if target is not None or previous_targets(self.state.targets, vault_secret):
             blocked = await self._recheck_deletions(inputs, readings)
             if blocked is not None:
                 return blocked

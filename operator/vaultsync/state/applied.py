@@ -29,6 +29,8 @@ class Applied:
     """The fingerprint of the part of the spec that determines the target's data; None in annotations without it."""
     vault: str | None = None
     """The URL of the vault that the secrets are from; None in annotations without it."""
+    owner: str | None = None
+    """The uid of the VaultSecret for which the target was written; None in annotations without it."""
 
     @property
     def by_ref(self) -> Mapping[SecretRef, SecretState]:
@@ -69,6 +71,7 @@ def to_annotation(vault_secret: VaultSecret, secrets: Iterable[SecretState]) -> 
         "spec": fingerprint(vault_secret),
         "specContent": content_fingerprint(vault_secret),
         "vault": vault_secret.spec.vault_url,
+        "owner": vault_secret.metadata.uid,
         "secrets": [_to_item(state) for state in secrets],
     }
     return json.dumps(document, separators=(",", ":"))
@@ -77,22 +80,26 @@ def to_annotation(vault_secret: VaultSecret, secrets: Iterable[SecretState]) -> 
 def from_annotation(text: str | None) -> Applied | None:
     """Parse the annotation; returns None if it is absent or damaged, and the target is then written again.
 
-    Earlier versions wrote `content` in place of `specContent`, and no `vault` or neither before that. All of them are
-    read, so an upgrade writes no target.
+    Earlier versions wrote no `owner`, `content` in place of `specContent`, and no `vault` or neither before that. All
+    of them are read, so an upgrade writes no target.
     """
     if text is None or len(text) > MAX_ANNOTATIONS:
         return None
     try:
         document = bounded_json.parse(text)
-        spec_content, vault = document.get("specContent", document.get("content")), document.get("vault")
         return Applied(
             str(document["spec"]),
             tuple(_from_item(item) for item in document["secrets"]),
-            None if spec_content is None else str(spec_content),
-            None if vault is None else str(vault),
+            _text(document.get("specContent", document.get("content"))),
+            _text(document.get("vault")),
+            _text(document.get("owner")),
         )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, OSError):
         return None
+
+
+def _text(item: object) -> str | None:
+    return None if item is None else str(item)
 
 
 def _to_item(state: SecretState) -> dict[str, Any]:
@@ -110,11 +117,10 @@ def _to_item(state: SecretState) -> dict[str, Any]:
 
 def _from_item(item: Mapping[str, Any]) -> SecretState:
     name = str(item["name"])  # a TypeError for an item that is not an object
-    pin = item.get("pin")
     return SecretState(
-        ref=SecretRef(name, None if pin is None else str(pin), bool(item.get("previous"))),
+        ref=SecretRef(name, _text(item.get("pin")), bool(item.get("previous"))),
         keys=tuple(str(key) for key in item["keys"]),
-        version=None if item["version"] is None else str(item["version"]),
+        version=_text(item["version"]),
         updated=_from_seconds(item.get("updated")),
         expires=_from_seconds(item.get("expires")),
         read_at=datetime.fromtimestamp(item["readAt"], UTC),

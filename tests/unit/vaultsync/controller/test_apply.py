@@ -9,7 +9,8 @@ from tests.builders import KEY, a_reading
 from tests.fakes import FakeKube
 from tests.harness import key_of
 from tests.manifests import manifest, spec
-from vaultsync.api.v1alpha1 import VaultSecret
+from vaultsync.api import MANAGED_BY_LABEL, OWNER_UID_LABEL
+from vaultsync.api.v1alpha1 import StatusTarget, VaultSecret
 from vaultsync.controller.apply import apply_target, delete_stale_targets, delete_target
 from vaultsync.errors import ObjectChanged, ObjectGone, Reason, SyncError
 from vaultsync.render.manifest import render_secret
@@ -145,6 +146,48 @@ async def test_the_previous_target_is_deleted_and_reported(
 
     assert sentences == ["Deleted Secret db, the previous target."]
     assert kube.values(KEY) is None
+
+
+def with_status(vault_secret: VaultSecret, target: str) -> VaultSecret:
+    """Return the VaultSecret whose status names the last target, with another target in the spec."""
+    status = vault_secret.status.model_copy(update={"target": StatusTarget(name=target)})
+    return with_target(vault_secret, name="another").model_copy(update={"status": status})
+
+
+@pytest.mark.parametrize("labels", [{OWNER_UID_LABEL: "x"}, {OWNER_UID_LABEL: None}, {MANAGED_BY_LABEL: None}])
+async def test_the_previous_target_is_deleted_after_its_labels_were_changed(
+    kube: FakeKube, vault_secret: VaultSecret, targets: TargetCache, written: Observed, labels: dict[str, str | None]
+) -> None:
+    assert targets.get(KEY) == written
+    kube.edit(KEY, "kubectl", labels=labels)
+    targets.handle_list(None, await kube.list_targets(None))
+
+    sentences = await delete_stale_targets(kube, targets, with_status(vault_secret, KEY.name))
+
+    assert sentences == ["Deleted Secret db, the previous target."]
+    assert kube.values(KEY) is None
+
+
+async def test_a_secret_that_only_the_status_names_is_not_deleted(
+    kube: FakeKube, vault_secret: VaultSecret, targets: TargetCache
+) -> None:
+    kube.create(KEY, "helm", {"password": "theirs"}, labels={OWNER_UID_LABEL: vault_secret.metadata.uid})
+
+    assert await delete_stale_targets(kube, targets, with_status(vault_secret, KEY.name)) == []
+
+    assert kube.values(KEY) == {"password": "theirs"}
+
+
+async def test_a_previous_target_that_another_vaultsecret_has_taken_over_is_not_deleted(
+    kube: FakeKube, vault_secret: VaultSecret, targets: TargetCache, written: Observed
+) -> None:
+    another = kube.put_vault_secret(manifest(spec(onDelete="Retain", target={"name": "db"}), name="another"))
+    await apply_target(kube, targets, another, written, desired(another, "theirs"))
+    kube.edit(KEY, "kubectl", labels={OWNER_UID_LABEL: vault_secret.metadata.uid})
+
+    assert await delete_stale_targets(kube, targets, with_status(vault_secret, KEY.name)) == []
+
+    assert kube.values(KEY) == {"password": "theirs"}
 
 
 async def test_a_previous_target_that_another_manager_has_taken_over_is_not_deleted(

@@ -186,3 +186,25 @@ async def test_the_younger_takes_over_when_the_older_is_deleted(harness: MemoryH
     assert harness.values() == {"key": "other"}
     await harness.poll()
     await harness.assert_idle()
+
+
+@pytest.mark.parametrize("on_delete", ["Delete", "Retain"])
+async def test_a_previous_target_whose_label_was_changed_meanwhile_is_deleted(
+    synced: MemoryHarness, on_delete: str
+) -> None:
+    synced.apply(onDelete=on_delete)
+    await synced.drain()
+    await synced.pass_time()
+    synced.vault.close_door()
+    synced.kube.edit(DB, "kubectl", labels={OWNER_UID_LABEL: "me", MANAGED_BY_LABEL: None})
+    await synced.drain()
+    synced.apply(onDelete=on_delete, target={"name": "second"})
+    await synced.drain()
+    assert (synced.values("db"), synced.values("second")) == ({"password": "first"}, None)
+
+    synced.vault.open_door()
+    await synced.reconcile()
+
+    assert (synced.values("db"), synced.values("second")) == (None, {"password": "first"})
+    await synced.poll()
+    await synced.assert_idle()

@@ -1,5 +1,6 @@
 """Whose a target is, and which of several VaultSecrets may write it."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -7,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import START, UID, a_vault_secret, an_observed, some_inputs
+from vaultsync.api import APPLIED_ANNOTATION, OWNER_UID_LABEL
 from vaultsync.errors import Reason
 from vaultsync.policy.ownership import competing_vaultsecret, foreign_target, is_ours, is_written_for
+from vaultsync.state.applied import Applied
 from vaultsync.state.observed import Field, Observed, Owner
 
 FOREIGN = an_observed(managed=False, owner_uid=None, owners=(), applied=None, ours=frozenset(), managers=("helm",))
@@ -70,15 +73,52 @@ def test_a_copy_of_our_secret_is_not_ours_though_it_has_our_label() -> None:
     assert foreign_target(some_inputs(target=copied)) is not None
 
 
+LABEL, OWNER_REFERENCE = Field("labels", OWNER_UID_LABEL), Field("ownerReferences", UID)
+ANNOTATION, KEY_OF_DATA = Field("annotations", APPLIED_ANNOTATION), Field("data", "password")
+
+
+def an_applied(owner: str | None) -> Applied:
+    return replace(an_observed().applied or Applied("", ()), owner=owner)
+
+
 @pytest.mark.parametrize(
     ("observed", "written"),
     [
-        (an_observed(), True),
-        (an_observed(owner_uid="another"), False),
-        (an_observed(ours=frozenset()), False),
-        (an_observed(managed=False), False),
+        pytest.param(an_observed(), True, id="it was"),
+        pytest.param(an_observed(ours=frozenset({LABEL})), True, id="our label names it"),
+        pytest.param(an_observed(ours=frozenset({OWNER_REFERENCE}), owner_uid="x"), True, id="the label was changed"),
+        pytest.param(
+            an_observed(ours=frozenset({ANNOTATION, KEY_OF_DATA}), owner_uid="x", applied=an_applied(UID)),
+            True,
+            id="the label was changed, and there is no owner reference",
+        ),
+        pytest.param(an_observed(ours=frozenset()), False, id="never: it is a copy"),
+        pytest.param(
+            an_observed(ours=frozenset({ANNOTATION}), applied=an_applied("another")),
+            False,
+            id="another wrote the label",
+        ),
+        pytest.param(
+            an_observed(ours=frozenset({KEY_OF_DATA}), applied=an_applied(UID)), False, id="others wrote label and more"
+        ),
+        pytest.param(
+            an_observed(
+                ours=frozenset({LABEL, ANNOTATION, KEY_OF_DATA}), owner_uid="another", applied=an_applied("another")
+            ),
+            False,
+            id="for another VaultSecret",
+        ),
+        pytest.param(
+            an_observed(ours=frozenset({ANNOTATION}), owner_uid=None, applied=an_applied(None)),
+            False,
+            id="with an annotation of an earlier version",
+        ),
+        pytest.param(
+            an_observed(managed=False, owner_uid=None, applied=None, ours=frozenset({KEY_OF_DATA})),
+            False,
+            id="it was, and was orphaned",
+        ),
     ],
-    ids=["it was", "for another VaultSecret", "never: it is a copy", "it was, and was orphaned"],
 )
 def test_a_secret_was_written_for_a_vaultsecret(observed: Observed, written: bool) -> None:
     assert is_written_for(a_vault_secret(), observed) is written

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import FIRST, READ_AT, SECOND, START, VAULT, a_state, a_vault_secret, an_entry
+from tests.builders import FIRST, READ_AT, SECOND, START, UID, VAULT, a_state, a_vault_secret, an_entry
 from vaultsync.api.v1alpha1 import Encoding, OnDelete, VaultSecret
 from vaultsync.bounded_json import MAX_DEPTH
 from vaultsync.state.applied import (
@@ -44,7 +44,7 @@ def test_an_annotation_parses_to_what_was_written(states: tuple[SecretState, ...
     vault_secret = a_vault_secret()
 
     assert from_annotation(to_annotation(vault_secret, states)) == Applied(
-        fingerprint(vault_secret), states, content_fingerprint(vault_secret), VAULT
+        fingerprint(vault_secret), states, content_fingerprint(vault_secret), VAULT, UID
     )
 
 
@@ -57,7 +57,7 @@ def test_equal_states_give_equal_texts() -> None:
 def test_the_annotation_has_names_versions_and_dates_and_nothing_else() -> None:
     document = json.loads(to_annotation(a_vault_secret(), [a_state()]))
 
-    assert list(document) == ["spec", "specContent", "vault", "secrets"]
+    assert list(document) == ["spec", "specContent", "vault", "owner", "secrets"]
     assert document["secrets"] == [
         {
             "name": "db-password",
@@ -221,7 +221,7 @@ OLD_SECRETS = (
             '{"spec":"67dc68966489a607","specContent":"5be171a1649102b3","vault":"https://shop.vault.azure.net",',
             True,
             VAULT,
-            id="with specContent",
+            id="without owner",
         ),
     ],
 )
