@@ -37,6 +37,8 @@ class StatusTarget(Model):
 
     name: str
     """The Secret's name."""
+    vault_url: str | None = None
+    """The vault that its content is from."""
 
 
 class StatusEntry(Model):

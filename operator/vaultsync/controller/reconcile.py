@@ -16,7 +16,7 @@ from vaultsync.controller.report import write_report
 from vaultsync.controller.rollout import Rollouts, restart_workloads
 from vaultsync.errors import ObjectChanged, ObjectGone, Reason, Retry, SyncError
 from vaultsync.interfaces import KubeApi, Recorder, VaultClients
-from vaultsync.policy.deletion import Deletions, carried_readings, confirmed_deletions, pruned
+from vaultsync.policy.deletion import Deletions, carried_readings, confirmed_deletions, loses_keys, pruned
 from vaultsync.policy.diff import annotation_changed, change_for, content_changed, describe
 from vaultsync.policy.guards import first_blocked, first_blocked_reading
 from vaultsync.policy.in_place import outcome_in_place
@@ -166,7 +166,7 @@ class Reconciler:
         present = {one.ref.identity: readings[one.ref.identity] for one in inputs.plan.requests if not one.unlisted}
         desired = render_secret(vault_secret, present, inputs.view)
         change = change_for(vault_secret, target, inputs.plan, desired)
-        if deletions.confirmed or change is Change.REMOVED:
+        if deletions.confirmed or change is Change.REMOVED or loses_keys(inputs, readings, inputs.view):
             # This deletes keys that are still in the spec.
             blocked = await self._recheck_deletions(inputs, readings)
             if blocked is not None:

@@ -90,6 +90,16 @@ def deletions_held(inputs: Inputs) -> Failed | None:
     return _held(vault_secret, plan, _missing(plan, lost, inputs.now), view, now=inputs.now) if lost else None
 
 
+def loses_keys(inputs: Inputs, readings: Readings, view: VaultView) -> bool:
+    """Return whether the target would be written without keys that it had, since the vault does not have the secrets.
+
+    That holds for a target that is created again, too.
+    """
+    plan = inputs.plan
+    absent = (ref for ref, reading in readings.items() if isinstance(reading, MissingReading))
+    return _fills_keys(plan, absent) or any(disabled_finds(inputs.vault_secret.spec, plan.known, view))
+
+
 def carried_readings(
     plan: Plan, kept: Iterable[SecretRef], data: Mapping[str, SecretValue]
 ) -> dict[SecretRef, CarriedReading] | None:

@@ -11,6 +11,7 @@ from vaultsync.api import APPLIED_ANNOTATION, REFRESH_ANNOTATION
 from vaultsync.api.v1alpha1 import StatusEntry, StatusMissing, VaultSecret
 from vaultsync.policy.changes import due
 from vaultsync.policy.drift import Drift, drift_of
+from vaultsync.policy.reported import reported_state
 from vaultsync.policy.requests import requested_secrets, unlisted_finds
 from vaultsync.state.applied import fingerprint
 from vaultsync.state.observed import Field, Observed
@@ -117,10 +118,10 @@ def last_read_state(vault_secret: VaultSecret, observed: Observed | None) -> dic
     """Return the last-read state of each secret, by its identity.
 
     The target's annotation has what was written. The status may have a later reading of the same version, for which
-    the target was not written again.
+    the target was not written again. Without an annotation, the status has what was written last.
     """
     if observed is None or observed.applied is None or not _describes(vault_secret, observed):
-        return {}
+        return reported_state(vault_secret, observed)
     later = {entry.key: entry for entry in vault_secret.status.entries}
     return {
         ref: _renewed(state, later[state.keys[0]]) if state.keys and state.keys[0] in later else state

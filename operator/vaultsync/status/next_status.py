@@ -82,7 +82,7 @@ def _synced(
     return VaultSecretStatus(
         observed_generation=vault_secret.metadata.generation,
         conditions=_conditions(vault_secret, outcome, stale, entries, now=now, notice=notice),
-        target=StatusTarget(name=vault_secret.target_key.name),
+        target=_target(vault_secret, written.change),
         entries=entries,
         missing=written.missing,
         left_out=written.left_out or None,
@@ -91,6 +91,14 @@ def _synced(
         restarts=before.restarts,
         last_handled_refresh=before.last_handled_refresh if written.refreshed is None else written.refreshed,
     )
+
+
+def _target(vault_secret: VaultSecret, change: Change) -> StatusTarget:
+    """Return the target that was written; one that is in place stays as it was reported: an upgrade writes nothing."""
+    before, name = vault_secret.status.target, vault_secret.target_key.name
+    if before is not None and before.name == name and change is Change.NONE:
+        return before
+    return StatusTarget(name=name, vault_url=vault_secret.spec.vault_url)
 
 
 def status_of_unreadable(

@@ -181,8 +181,8 @@ def test_a_wrong_status_never_changes_which_versions_are_known_as_written(
 
 
 @pytest.mark.parametrize("observed", [None, an_observed(applied=None)], ids=["no target", "an invalid annotation"])
-def test_the_status_is_not_used_where_nothing_is_known_to_be_written(observed: Observed | None) -> None:
-    assert last_read_state(a_vault_secret(status=a_status(a_state())), observed) == {}
+def test_the_status_is_what_is_known_where_there_is_no_annotation(observed: Observed | None) -> None:
+    assert last_read_state(a_vault_secret(status=a_status(a_state())), observed) == {REF: a_state()}
 
 
 FINDS = a_vault_secret(data=(), data_from=[{"find": {"names": "shop-*"}}])

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tests.builders import NOTICE, READ_AT, SECOND, START, a_state, a_synced, a_vault_secret
-from vaultsync.api.v1alpha1 import Condition, StatusMissing, VaultSecret, VaultSecretStatus
+from tests.builders import NOTICE, READ_AT, SECOND, START, VAULT, a_state, a_synced, a_vault_secret
+from vaultsync.api.v1alpha1 import Condition, StatusMissing, StatusTarget, VaultSecret, VaultSecretStatus
 from vaultsync.errors import Reason
 from vaultsync.state.secrets import SecretRef, SecretState
 from vaultsync.status.conditions import READY, condition
@@ -73,7 +73,7 @@ def test_a_success_sets_the_target_its_entries_and_the_change_time() -> None:
                 "observedGeneration": 1,
             },
         ],
-        "target": {"name": "db"},
+        "target": {"name": "db", "vaultUrl": VAULT},
         "entries": [
             {
                 "key": "password",
@@ -359,3 +359,16 @@ def test_a_missing_secret_that_polls_see_again_is_not_missing_in_the_failure_of_
     )
 
     assert [one.secret_name for one in status.missing] == ["db-password"]
+
+
+@pytest.mark.parametrize(
+    ("change", "vault_url"),
+    [(Change.NONE, None), (Change.ROTATED, VAULT), (Change.UPDATED, VAULT)],
+    ids=["not for a target in place: an upgrade writes no status", "with a rotation", "with another spec"],
+)
+def test_the_vault_of_the_target_is_reported_when_it_is_written(change: Change, vault_url: str | None) -> None:
+    before = VaultSecretStatus(target=StatusTarget(name="db"))
+
+    target = after(a_vault_secret(status=before), a_synced(change=change)).target
+
+    assert target == StatusTarget(name="db", vault_url=vault_url)

@@ -1,0 +1,59 @@
+"""What the status reports about a target that is not there, as last-read states; reads nothing itself.
+
+The target's annotation has the whole state, but it is gone with the target. Without it, an incomplete listing of the
+vault would pass for all that a search finds, and the target would be created with fewer keys than it had.
+"""
+
+from collections.abc import Mapping
+
+from vaultsync.api.v1alpha1 import StatusEntry, VaultSecret, VaultSecretSpec
+from vaultsync.state.observed import Observed
+from vaultsync.state.requests import named_secrets
+from vaultsync.state.secrets import SecretRef, SecretState
+
+
+def reported_state(vault_secret: VaultSecret, observed: Observed | None) -> dict[SecretRef, SecretState]:
+    """Return the state of each secret of the last target by the status; empty if that was from another vault."""
+    if not _is_from_same_vault(vault_secret, observed):
+        return {}
+    previous_keys = {entry.previous_key for entry in vault_secret.spec.data}
+    pins = _pins(vault_secret.spec)
+    entries: dict[SecretRef, list[StatusEntry]] = {}
+    for entry in vault_secret.status.entries:
+        ref = SecretRef(entry.secret_name, previous=entry.key in previous_keys)
+        if not ref.previous and entry.version in pins.get(ref.name.lower(), ()):
+            ref = SecretRef(entry.secret_name, entry.version)
+        entries.setdefault(ref.identity, []).append(entry)
+    return {ref: _state(ref, group) for ref, group in entries.items()}
+
+
+def _is_from_same_vault(vault_secret: VaultSecret, observed: Observed | None) -> bool:
+    """Return whether the status is about a target from the vault that the spec names; older ones do not tell."""
+    target = vault_secret.status.target
+    if target is None:
+        return False
+    if target.vault_url is None:
+        return observed is None or observed.applied is None
+    return target.vault_url == vault_secret.spec.vault_url
+
+
+def _pins(spec: VaultSecretSpec) -> Mapping[str, set[str]]:
+    """Return the versions that the spec pins, of secrets whose newest version it does not use, by name."""
+    pins: dict[str, set[str]] = {}
+    for one in named_secrets(spec):
+        if one.ref.version is not None:
+            pins.setdefault(one.ref.name.lower(), set()).add(one.ref.version)
+    followed = {one.ref.name.lower() for one in named_secrets(spec) if one.ref.follows}
+    return {name: versions for name, versions in pins.items() if name not in followed}
+
+
+def _state(ref: SecretRef, entries: list[StatusEntry]) -> SecretState:
+    first = entries[0]
+    return SecretState(
+        ref=SecretRef(first.secret_name, ref.version, ref.previous),
+        keys=tuple(entry.key for entry in entries),
+        version=first.version,
+        updated=first.updated,
+        expires=first.expires,
+        read_at=first.read_at,
+    )
