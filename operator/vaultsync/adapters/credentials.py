@@ -1,9 +1,13 @@
-"""The operator's Azure identity: the credential of azure-identity, and a count of its token requests; knows no vault.
+"""The operator's Azure identity: the credential of azure-identity, with a time limit and a count of its token requests.
+
+Knows no vault.
 
 https://learn.microsoft.com/python/api/azure-identity/azure.identity.aio.defaultazurecredential
 """
 
+import asyncio
 from collections.abc import Callable
+from typing import Final
 
 from azure.core.credentials import AccessTokenInfo, TokenRequestOptions
 from azure.core.credentials_async import AsyncSupportsTokenInfo
@@ -11,6 +15,9 @@ from azure.identity.aio import DefaultAzureCredential
 
 CountLogin = Callable[[str], None]
 """Counts a token request by its result: issued, refused."""
+
+LOGIN_SECONDS: Final = 20.0
+"""The time limit of a token request. azure-core waits 300 seconds for a response, and tries ten more times."""
 
 
 def own_identity() -> DefaultAzureCredential:
@@ -28,16 +35,20 @@ def own_identity() -> DefaultAzureCredential:
 
 
 class InstrumentedCredential:
-    """Wraps a credential and counts its token requests."""
+    """Wraps a credential, limits the time of its token requests, and counts them."""
 
-    def __init__(self, credential: AsyncSupportsTokenInfo, *, count: CountLogin) -> None:
+    def __init__(
+        self, credential: AsyncSupportsTokenInfo, *, count: CountLogin, seconds: float = LOGIN_SECONDS
+    ) -> None:
         self._credential = credential
         self._count = count
+        self._seconds = seconds
 
     async def get_token_info(self, *scopes: str, options: TokenRequestOptions | None = None) -> AccessTokenInfo:
-        """Request a token; raises what the credential raises."""
+        """Request a token; raises what the credential raises, and `TimeoutError` at the time limit."""
         try:
-            token = await self._credential.get_token_info(*scopes, options=options)
+            async with asyncio.timeout(self._seconds):
+                token = await self._credential.get_token_info(*scopes, options=options)
         except Exception:
             self._count("refused")
             raise

@@ -1,5 +1,6 @@
 """The operator's own identity: which ways it tries, by what the environment says."""
 
+import asyncio
 from typing import Self
 
 import pytest
@@ -91,5 +92,22 @@ async def test_a_failed_login_is_raised_and_counted() -> None:
 
     with pytest.raises(PermissionError):
         await InstrumentedCredential(Credential(refuses=True), count=tally.login).get_token_info("scope")
+
+    assert tally.results == ["refused"]
+
+
+class SilentCredential(Credential):
+    """Gets no answer to its request."""
+
+    async def get_token_info(self, *scopes: str, options: TokenRequestOptions | None = None) -> AccessTokenInfo:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+async def test_a_login_without_an_answer_fails_at_the_time_limit() -> None:
+    tally = Tally()
+
+    with pytest.raises(TimeoutError):
+        await InstrumentedCredential(SilentCredential(), count=tally.login, seconds=0.0).get_token_info("scope")
 
     assert tally.results == ["refused"]
