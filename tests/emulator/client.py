@@ -243,9 +243,9 @@ class Emulator:
         """Make tokens live that long from now on."""
         self._command("token_lifetime", seconds=seconds)
 
-    def revoke_tokens(self) -> None:
-        """Have every vault refuse the tokens issued so far, with its usual challenge and no claims."""
-        self._command("revoke_tokens")
+    def revoke_tokens(self, client_id: str | None = None) -> None:
+        """Have every vault refuse the tokens issued so far, to one client or to all, with its usual challenge."""
+        self._command("revoke_tokens", client_id=client_id)
 
     def advance(self, seconds: float) -> None:
         """Move the login's clock forward, by which tokens expire."""

@@ -1,6 +1,7 @@
 """Issues and verifies access tokens: signed, dated, for one audience; knows neither clients nor HTTP."""
 
 import secrets
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -23,11 +24,11 @@ class Tokens:
     clock: Callable[[], datetime]
     lifetime: timedelta = timedelta(hours=1)
     _key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
-    _generation: int = 0
+    _revocations: Counter[str | None] = field(default_factory=Counter)
 
-    def revoke(self) -> None:
-        """Make every vault refuse the tokens issued so far, without a claims challenge."""
-        self._generation += 1
+    def revoke(self, client_id: str | None = None) -> None:
+        """Make every vault refuse the tokens issued so far, to one client or to all, without a claims challenge."""
+        self._revocations[client_id] += 1
 
     def issue(self, *, tenant_id: str, client_id: str, audience: str) -> str:
         """Return a token for one client and one audience; no two are the same."""
@@ -41,7 +42,7 @@ class Tokens:
             "oid": client_id,
             "tid": tenant_id,
             "uti": uuid4().hex,
-            "generation": self._generation,
+            "generation": self._generation(client_id),
         }
         return jwt.encode(claims, self._key, algorithm=_ALGORITHM)
 
@@ -50,7 +51,7 @@ class Tokens:
 
         def check(token: str) -> Caller:
             claims = self._read(token)
-            if claims["generation"] != self._generation:
+            if claims["generation"] != self._generation(claims["appid"]):
                 raise TokenRefused("[TokenRevoked] Error validating token: 'S2S12005'.")
             if claims["exp"] <= self.clock().timestamp():
                 raise TokenRefused("[TokenExpired] Error validating token: 'S2S12086'.")
@@ -64,6 +65,9 @@ class Tokens:
             return Caller(client_id=claims["appid"], object_id=claims["oid"], issuer=claims["iss"])
 
         return check
+
+    def _generation(self, client_id: str) -> int:
+        return self._revocations[None] + self._revocations[client_id]
 
     def _read(self, token: str) -> dict[str, Any]:
         try:

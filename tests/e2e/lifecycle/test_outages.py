@@ -107,4 +107,22 @@ def test_a_rejected_login_is_reported_and_retried(harness: OperatorHarness) -> N
         harness.emulator.register(client, secret=secret)
 
         harness.await_content(password=value)
+        assert [line for line in running.lines() if "logger" not in line] == []
     assert secret not in harness.log.read_text()
+
+
+@scenario
+def test_revoked_tokens_are_replaced_at_once(harness: OperatorHarness) -> None:
+    harness.put()
+    client, secret = str(uuid.uuid4()), harness.value()
+    harness.emulator.register(client, secret=secret)
+    harness.apply()
+    with harness.operator(environ={"AZURE_CLIENT_ID": client, "AZURE_CLIENT_SECRET": secret}) as running:
+        harness.await_synced()
+
+        harness.emulator.revoke_tokens(client)
+        value = harness.put()
+
+        harness.await_content(password=value)
+        assert running.metric("vaultsync_polls_total", vault=harness.vault.url, result="LoginFailed") == 0
+    assert "LoginFailed" not in harness.log.read_text()
