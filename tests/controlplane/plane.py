@@ -3,10 +3,11 @@
 import json
 import secrets
 import ssl
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import httpx
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -22,6 +23,9 @@ _CONTROLLERS: Final = (
     "namespace-controller",
     "serviceaccount-controller",
 )
+
+_ESTABLISHED_SECONDS: Final = 300.0
+"""A guard against CustomResourceDefinitions that are never served."""
 
 
 class ControlPlane(Cluster):
@@ -94,9 +98,12 @@ class ControlPlane(Cluster):
     def install(self, crds: Path) -> None:
         """Applies CustomResourceDefinitions (a file or a folder); returns when they are in use."""
         self.kubectl("apply", "-f", crds)
-        # Not by `--for=condition=…`, which fails on what has no conditions yet.
-        established = 'jsonpath={.status.conditions[?(@.type=="Established")].status}=True'
-        self.kubectl("wait", f"--for={established}", "--timeout=300s", "-f", crds)
+        # Not by `kubectl wait`, which fails on what has no conditions yet.
+        deadline = time.monotonic() + _ESTABLISHED_SECONDS
+        while not _are_established(json.loads(self.kubectl("get", "-o", "json", "-f", crds))):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{crds} is not in use after {_ESTABLISHED_SECONDS:g} s")
+            time.sleep(0.2)
         # The garbage collector discovers new kinds every 30 seconds, and when it starts.
         self.controllers.restart()
 
@@ -194,3 +201,14 @@ def _answers(url: str, *, verify: ssl.SSLContext | bool = True) -> bool:
 def _new_key() -> str:
     key = ec.generate_private_key(ec.SECP256R1())
     return key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()).decode()
+
+
+def _are_established(found: Mapping[str, Any]) -> bool:
+    """Whether all of them are served: one CustomResourceDefinition, or a list of them."""
+    return all(
+        any(
+            (condition["type"], condition["status"]) == ("Established", "True")
+            for condition in crd.get("status", {}).get("conditions") or ()
+        )
+        for crd in found.get("items", [found])
+    )
