@@ -61,6 +61,7 @@ class ControlPlane(Cluster):
         self._token = secrets.token_urlsafe()
         self._etcd_port, self._peer_port, self._port, self._controllers_port = free_ports(4)
         self.url = f"https://127.0.0.1:{self._port}"
+        self.etcd_data = folder / "etcd"
         self.etcd_url = f"http://127.0.0.1:{self._etcd_port}"
         self.etcd = self._etcd(tools["etcd"])
         self.apiserver = self._apiserver(tools["kube-apiserver"])
@@ -131,7 +132,7 @@ class ControlPlane(Cluster):
     def _etcd(self, program: Path) -> Part:
         client, peer = self.etcd_url, f"http://127.0.0.1:{self._peer_port}"
         flags = {
-            "data-dir": self._folder / "etcd",
+            "data-dir": self.etcd_data,
             "listen-client-urls": client,
             "advertise-client-urls": client,
             "listen-peer-urls": peer,

@@ -113,6 +113,10 @@ class KubernetesApi:
         """Create an object, as `kubectl create` does."""
         return _document(self._http.post(path, json=body, params={"fieldManager": manager}))
 
+    def try_create(self, path: str, body: Mapping[str, Any]) -> httpx.Response:
+        """The answer to a creation, which is not carried out."""
+        return self._http.post(path, json=body, params={"dryRun": "All"})
+
     def apply(self, path: str, body: Mapping[str, Any], *, manager: str = "kubectl") -> Object:
         """Apply a manifest, as `kubectl apply --server-side --force-conflicts` does."""
         answer = self._http.patch(

@@ -71,6 +71,11 @@ class RunningOperator:
         return self._process.poll() is None
 
     @property
+    def pid(self) -> int:
+        """The process's id."""
+        return self._process.pid
+
+    @property
     def port(self) -> int | None:
         """Where metrics and probes are served; None until the log names it."""
         if self._port is None:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass, field
 from http import HTTPStatus
+from itertools import chain
 from pathlib import Path
 from typing import Final, Self
 
@@ -31,6 +32,8 @@ WRITES: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 _LONGEST_LINE: Final = 2**24
 """Bytes of one event of a watch."""
+
+_CLOSING_SECONDS: Final = 0.25
 
 _OF_ONE_CONNECTION: Final = frozenset(
     {"connection", "content-length", "host", "keep-alive", "transfer-encoding", "upgrade"}
@@ -70,6 +73,9 @@ class ApiFault:
         """Whether an event of a watch is left out."""
         return False
 
+    def end(self) -> None:
+        """Is called when it is taken off."""
+
 
 @dataclass
 class Answers(ApiFault):
@@ -99,8 +105,8 @@ class LostAnswers(ApiFault):
     methods: frozenset[str] = WRITES
     chance: float = 1.0
     seed: int = 0
-    between: Callable[[str], None] | None = None
-    """Is called with the path after the request is carried out and before the connection is cut, in a thread."""
+    between: Callable[[str, str], None] | None = None
+    """Is called with method and path after the request is carried out and before the connection is cut, in a thread."""
     lost: int = 0
     """How many were lost."""
 
@@ -111,7 +117,7 @@ class LostAnswers(ApiFault):
         if self._random.random() >= self.chance:
             return False
         if self.between is not None:
-            await asyncio.to_thread(self.between, request.path)
+            await asyncio.to_thread(self.between, request.method, request.path)
         self.lost += 1
         return True
 
@@ -138,6 +144,9 @@ class Held(ApiFault):
         self.arrived.set()
         await asyncio.to_thread(self.released.wait)
         return None
+
+    def end(self) -> None:
+        self.released.set()
 
 
 @dataclass
@@ -166,7 +175,7 @@ class _HttpProxy:
     """The HTTP part, in the proxy's event loop."""
 
     def __init__(self, server: str, trusted: ssl.SSLContext) -> None:
-        self.faults: tuple[ApiFault, ...] = ()
+        self.faults: Mapping[object, tuple[ApiFault, ...]] = {}
         self.requests: Counter[str] = Counter()
         authority = trustme.CA()
         self.ca: Final = authority.cert_pem.bytes()
@@ -193,12 +202,22 @@ class _HttpProxy:
 
     async def close(self) -> None:
         await self._listener.release()
+        # Requests that a fault holds, and watches that nobody reads any more.
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
         if self._session is not None:
             await self._session.close()
+        # https://docs.aiohttp.org/en/stable/client_advanced.html#graceful-shutdown
+        await asyncio.sleep(_CLOSING_SECONDS)
+
+    def _of(self, request: web.BaseRequest) -> list[ApiFault]:
+        return [fault for fault in chain.from_iterable(self.faults.values()) if fault.concerns(request)]
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         self.requests[method_of(request)] += 1
-        faults = [fault for fault in self.faults if fault.concerns(request)]
+        faults = self._of(request)
         for fault in faults:
             if (answer := await fault.answer(request)) is not None:
                 return answer
@@ -226,7 +245,7 @@ class _HttpProxy:
         response = web.StreamResponse(status=answer.status, headers=_passed_on(answer.headers))
         await response.prepare(request)
         async for line in answer.content:
-            if not any(fault.hides(line) for fault in self.faults if fault.concerns(request)):
+            if not any(fault.hides(line) for fault in self._of(request)):
                 await response.write(line)
         await response.write_eof()
         return response
@@ -275,24 +294,23 @@ class ApiProxy:
 
     @contextmanager
     def fault(self, *faults: ApiFault) -> Iterator[None]:
-        """Put faults on until the block ends; the first that answers a request in the API server's place decides."""
-        for fault in faults:
-            self.put_on(fault)
+        """Put faults on until the block ends."""
+        name = object()
+        self.put_on(name, *faults)
         try:
             yield
         finally:
-            for fault in faults:
-                self.take_off(fault)
+            self.take_off(name)
 
-    def put_on(self, fault: ApiFault) -> None:
-        """Put a fault on."""
-        self._http.faults = (*self._http.faults, fault)
+    def put_on(self, name: object, *faults: ApiFault) -> None:
+        """Put faults on under a name; of all that are on, the first that answers a request itself decides."""
+        self._http.faults = {**self._http.faults, name: faults}
 
-    def take_off(self, fault: ApiFault) -> None:
-        """Take a fault off."""
-        if isinstance(fault, Held):
-            fault.released.set()
-        self._http.faults = tuple(other for other in self._http.faults if other is not fault)
+    def take_off(self, name: object) -> None:
+        """Take the faults of a name off; does nothing if there are none."""
+        for fault in self._http.faults.get(name, ()):
+            fault.end()
+        self._http.faults = {other: faults for other, faults in self._http.faults.items() if other != name}
 
     def cut(self) -> None:
         """Cut all connections, watches too; new ones are accepted."""

@@ -17,21 +17,33 @@ from tests.faults.harness import Stage, World, check_log
 _HERE: Final = Path(__file__).parent
 _ENVIRON: Final = os.environ  # noqa: TID251 - where programs are kept is the caller's choice
 
-_MAKERS: Final = (("test_vault.py", "new_served_world", 40), ("test_login.py", "new_world", 4))
+_MAKERS: Final = (
+    ("test_vault.py", "new_served_world", 40),
+    ("test_login.py", "new_world", 4),
+    ("test_kubernetes.py", "new_world", 16),
+    ("test_process.py", "new_world", 8),
+)
 """Which fixture makes the worlds of a file's scenarios, and how many of these run at once."""
 
 
 @pytest.fixture(scope="package")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """A control plane that no other test uses, and its journal; scenarios may not break its parts."""
+    """A control plane for scenarios that share an operator, and its journal; they may not break its parts."""
     with Stage.start(ensure_tools(_ENVIRON, sys.stderr, TOOLS), tmp_path_factory.mktemp("faults")) as stage:
         yield stage
 
 
 @pytest.fixture(scope="package")
-def new_world(stage: Stage, emulator: Emulator) -> Callable[[], World]:
-    """Makes the world of one scenario: start its operator with `world.operator(...)`."""
-    return lambda: World.on_stage(stage, emulator)
+def own_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """A control plane for scenarios with operators of their own; they may not break its parts either."""
+    with Stage.start(ensure_tools(_ENVIRON, sys.stderr, TOOLS), tmp_path_factory.mktemp("own")) as stage:
+        yield stage
+
+
+@pytest.fixture(scope="package")
+def new_world(own_stage: Stage, emulator: Emulator) -> Callable[[], World]:
+    """Makes the world of one scenario: start its operator with `world.operator(...)` or `world.instance()`."""
+    return lambda: World.on_stage(own_stage, emulator)
 
 
 @pytest.fixture(scope="package")
@@ -46,9 +58,9 @@ def operator(stage: Stage, emulator: Emulator) -> Iterator[RunningOperator]:
 
 
 @pytest.fixture(scope="package")
-def new_served_world(operator: RunningOperator, new_world: Callable[[], World]) -> Callable[[], World]:
+def new_served_world(operator: RunningOperator, stage: Stage, emulator: Emulator) -> Callable[[], World]:
     """Makes the world of a scenario that the shared operator serves."""
-    return new_world
+    return lambda: World.on_stage(stage, emulator)
 
 
 @pytest.fixture(scope="package")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, Self
 
 if TYPE_CHECKING:
     from tests.faults.harness import World
@@ -32,6 +32,24 @@ class Fault:
     on: Callable[[World], None]
     off: Callable[[World], None]
     soak: bool = True
+
+    @classmethod
+    def of(
+        cls, name: str, layer: Layer, breaking: Callable[[World], AbstractContextManager[object]], *, soak: bool = True
+    ) -> Self:
+        """Make a fault of a block that breaks something at its begin and mends it at its end."""
+        broken: dict[str, ExitStack] = {}
+
+        def on(world: World) -> None:
+            stack = ExitStack()
+            stack.enter_context(breaking(world))
+            broken[world.namespace] = stack
+
+        def off(world: World) -> None:
+            if (stack := broken.pop(world.namespace, None)) is not None:
+                stack.close()
+
+        return cls(name, layer, on, off, soak)
 
     @contextmanager
     def during(self, world: World) -> Iterator[None]:

@@ -7,7 +7,7 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
@@ -34,6 +34,7 @@ from tests.faults.checker import (
     value_text,
 )
 from tests.faults.fault import Fault
+from tests.faults.instance import Instance
 from tests.faults.journal import Journal, Place
 from vaultsync.api import MANAGED_BY_LABEL, OWNER_UID_LABEL
 
@@ -92,6 +93,8 @@ class World(OperatorHarness):
     stage: Stage
     model: Model
     checker: Checker
+    instances: list[Instance] = field(default_factory=list)
+    """The operators that run, each behind a proxy of its own; faults befall the first."""
 
     @classmethod
     def on_stage(cls, stage: Stage, emulator: Emulator) -> Self:
@@ -111,6 +114,16 @@ class World(OperatorHarness):
         vault = emulator.add_vault(self.namespace)
         harness = Harness(self.api, self.recorder, emulator, self.namespace, vault)
         return self._around(harness, self.stage)
+
+    @contextmanager
+    def instance(self) -> Iterator[Instance]:
+        """Run an operator that faults of Kubernetes and of the process befall, and return when it is ready."""
+        with Instance.of(self) as instance:
+            self.instances.append(instance)
+            try:
+                yield instance
+            finally:
+                self.instances.remove(instance)
 
     # what users do
 
@@ -139,6 +152,10 @@ class World(OperatorHarness):
         secret = f"{name}-0"
         content = patch or {"stringData": {secret: "tampered"}}
         self._as_user(Place.secret(self.namespace, name), **content)
+
+    def label(self, name: str) -> None:
+        """Label a Secret, as another controller does."""
+        self._as_user(Place.secret(self.namespace, name), metadata={"labels": {"team": uuid.uuid4().hex}})
 
     def delete_target(self, name: str = "db") -> None:
         """Delete a Secret behind the operator's back."""

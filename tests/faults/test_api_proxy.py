@@ -86,8 +86,8 @@ def test_an_answer_of_its_own_is_given_so_often_to_those_that_it_concerns(
 def test_a_write_with_a_lost_answer_is_carried_out_and_others_may_act_before_the_cut(
     through: KubernetesApi, administrator: KubernetesApi, proxy: ApiProxy, secrets: str
 ) -> None:
-    def label(path: str) -> None:
-        administrator.patch(path, {"metadata": {"labels": {"seen": "yes"}}})
+    def label(method: str, path: str) -> None:
+        administrator.patch(path, {"metadata": {"labels": {"seen": method}}})
 
     fault = LostAnswers(between=label)
     with proxy.fault(fault), pytest.raises(httpx.TransportError):
@@ -95,7 +95,7 @@ def test_a_write_with_a_lost_answer_is_carried_out_and_others_may_act_before_the
 
     made = through.get(f"{secrets}/db")
     assert made is not None
-    assert made["metadata"]["labels"] == {"seen": "yes"}
+    assert made["metadata"]["labels"] == {"seen": "PATCH"}
     assert fault.lost == 1
 
 

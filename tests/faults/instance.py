@@ -1,0 +1,62 @@
+"""The operator of a world: behind a proxy, with a clock that can jump; it can be killed and started again."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Self
+
+from tests.e2e.lifecycle.harness import OperatorHarness
+from tests.e2e.operators import RunningOperator
+from tests.faults.api_proxy import ApiProxy
+from tests.faults.clock import JumpingClock
+
+
+class Instance:
+    """One operator at a time; all of them write to the log of their harness."""
+
+    def __init__(self, harness: OperatorHarness, api: ApiProxy, clock: JumpingClock) -> None:
+        self.api = api
+        """What stands between it and the API server."""
+        self.clock = clock
+        """Its clock."""
+        self._harness = harness
+        self._kubeconfig = api.kubeconfig(harness.user())
+        self._life = ExitStack()
+        self._running: RunningOperator | None = None
+
+    @classmethod
+    @contextmanager
+    def of(cls, harness: OperatorHarness) -> Iterator[Self]:
+        """Run an operator until the block ends, which begins when it is ready."""
+        clock = JumpingClock(harness.folder / f"{harness.namespace}.clock")
+        with ApiProxy.to(harness.plane.kubeconfig) as api:
+            instance = cls(harness, api, clock)
+            try:
+                instance.start()
+                yield instance
+            finally:
+                instance.kill()
+
+    @property
+    def running(self) -> RunningOperator:
+        """The present operator, or the last one."""
+        assert self._running is not None
+        return self._running
+
+    def start(self, *, wait: bool = True) -> None:
+        """Start an operator, and return when it is ready if `wait`."""
+        operator = self._harness.operator(self._kubeconfig, wait=wait, environ=self.clock.environment())
+        self._running = self._life.enter_context(operator)
+
+    def kill(self) -> None:
+        """Kill the present operator, if there is one, by SIGKILL."""
+        self._life.close()
+
+    def stop(self) -> int:
+        """Stop the present operator, as Kubernetes does; returns its exit code."""
+        with self._life:
+            return self.running.stop()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send the present operator a signal."""
+        self.running.signal(number)

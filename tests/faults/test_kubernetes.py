@@ -1,0 +1,18 @@
+"""The operator survives what breaks between it and Kubernetes."""
+
+import pytest
+
+from tests.e2e.concurrency import scenario
+from tests.faults.fault import Fault
+from tests.faults.harness import World, check_log
+from tests.faults.kubernetes_faults import FAULTS
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=str)
+@scenario
+def test_it_survives(world: World, fault: Fault) -> None:
+    with world.instance() as instance:
+        world.settle()
+        world.survive(fault)
+        assert instance.running.is_running
+    check_log(instance.running)
