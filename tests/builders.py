@@ -26,7 +26,7 @@ from vaultsync.policy.plan import Plan, plan_for
 from vaultsync.state.applied import Applied, fingerprint
 from vaultsync.state.observed import Field, Observed, Owner
 from vaultsync.state.secrets import MissingReading, Reading, SecretRef, SecretState
-from vaultsync.state.vaults import UNKNOWN, Missing, SecretMetadata, VaultListing, VaultView
+from vaultsync.state.vaults import UNKNOWN, Missing, Moment, SecretMetadata, VaultListing, VaultView
 from vaultsync.status.outcome import Change, Synced
 
 Tweak = Any
@@ -95,7 +95,7 @@ def a_synced(*states: SecretState, change: Change = Change.NONE, detail: str = "
 
 def a_reading(value: str = "s3cret", **tweaks: Tweak) -> Reading:
     """The default secret as read from the vault."""
-    return replace(Reading(SecretValue(value), FIRST, START, None, READ_AT), **tweaks)
+    return replace(Reading(SecretValue(value), FIRST, START, None, Moment(0.0), READ_AT), **tweaks)
 
 
 def a_missing_reading(
@@ -107,8 +107,7 @@ def a_missing_reading(
 
 def some_metadata(**tweaks: Tweak) -> SecretMetadata:
     """The default secret in a listing a minute after it was read."""
-    observed_at = READ_AT + timedelta(minutes=1)
-    return replace(SecretMetadata(readable=True, updated=START, expires=None, observed_at=observed_at), **tweaks)
+    return replace(SecretMetadata(readable=True, updated=START, expires=None, observed_at=Moment(60.0)), **tweaks)
 
 
 """Former names, until no test uses them."""
@@ -119,7 +118,7 @@ def a_listing(*secrets: SecretMetadata) -> VaultListing:
     return VaultListing({metadata.name.lower(): metadata for metadata in secrets})
 
 
-NOW_MISSING: Final = Missing(READ_AT + timedelta(minutes=1))
+NOW_MISSING: Final = Missing(Moment(60.0))
 """A poll did not find the secret, a minute after the default secret was read."""
 
 

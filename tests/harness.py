@@ -35,7 +35,7 @@ from vaultsync.sources.poller import Poller
 from vaultsync.state.stores import State
 from vaultsync.status.outcome import Outcome
 
-SKEW: Final = timedelta(minutes=7)
+SKEW: Final = timedelta(seconds=2)
 """The vault's clock is ahead of ours."""
 
 RECHECK: Final = timedelta(days=1)

@@ -117,11 +117,17 @@ class SyncError(Exception):
 
 
 class SecretNotFound(SyncError):
-    """The secret does not exist in the vault; `observed_at` is when that was observed, by the vault's clock."""
+    """The secret does not exist in the vault.
 
-    def __init__(self, reason: Reason, message: str, *, observed_at: datetime) -> None:
+    `observed_at` is when that was observed, by the operator's clock, and `vault_time` by the vault's, if it is known.
+    """
+
+    def __init__(
+        self, reason: Reason, message: str, *, observed_at: datetime, vault_time: datetime | None = None
+    ) -> None:
         super().__init__(reason, message)
         self.observed_at = observed_at
+        self.vault_time = vault_time
 
 
 class ObjectGone(SyncError):

@@ -16,7 +16,7 @@ from vaultsync.policy.rollout import Workload
 from vaultsync.state.observed import Observed
 from vaultsync.state.secrets import Reading, SecretRef
 from vaultsync.state.snapshots import ListSnapshot, TargetEvent, TargetList
-from vaultsync.state.vaults import ListingPage, Missing, SecretMetadata
+from vaultsync.state.vaults import ListingPage, Missing, Moment, SecretMetadata
 from vaultsync.status.outcome import Outcome
 
 
@@ -95,6 +95,10 @@ class VaultClients(Protocol):
 
     async def get(self, vault_url: str, ref: SecretRef) -> Reading:
         """Read one secret, at least as new as the polls' metadata; raises `SecretNotFound` if it does not exist."""
+        ...
+
+    def moment(self) -> Moment:
+        """Return the present moment, in the order of what polls observe."""
         ...
 
     def list_pages(self, vault_url: str) -> AsyncGenerator[ListingPage, None]:

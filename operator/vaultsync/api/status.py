@@ -55,7 +55,7 @@ class StatusEntry(Model):
     expires: Timestamp | None = None
     """When the secret expires, if it has an expiry date. It is still synced after that."""
     read_at: Timestamp
-    """When the secret was last read, by the vault's clock."""
+    """When the secret was last read, by the operator's clock."""
 
 
 class StatusMissing(Model):

@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from vaultsync.api.v1alpha1 import OnSourceDeleted, VaultSecretSpec
 from vaultsync.errors import SecretNotFound
 from vaultsync.interfaces import VaultClients
+from vaultsync.policy.changes import last_read
 from vaultsync.state.requests import SecretRequest
 from vaultsync.state.secrets import MissingReading, Reading, SecretRef
+from vaultsync.state.vaults import VaultStore
 
 
 async def read_secrets(
-    vaults: VaultClients, spec: VaultSecretSpec, requests: Sequence[SecretRequest]
+    vaults: VaultClients, store: VaultStore, spec: VaultSecretSpec, requests: Sequence[SecretRequest]
 ) -> dict[SecretRef, Reading | MissingReading]:
-    """Read secrets concurrently.
+    """Read secrets concurrently, and record in the store what was read.
 
     Returns:
         The readings by identity; MissingReading for a missing secret whose key may be deleted.
@@ -21,7 +23,7 @@ async def read_secrets(
     Raises:
         SyncError: A secret cannot be read. Of several failures, that of the first request is raised.
     """
-    results = await asyncio.gather(*(_read(vaults, spec, one) for one in requests), return_exceptions=True)
+    results = await asyncio.gather(*(_read(vaults, store, spec, one) for one in requests), return_exceptions=True)
     readings: dict[SecretRef, Reading | MissingReading] = {}
     for one, result in zip(requests, results, strict=True):
         if isinstance(result, BaseException):
@@ -30,10 +32,18 @@ async def read_secrets(
     return readings
 
 
-async def _read(vaults: VaultClients, spec: VaultSecretSpec, request: SecretRequest) -> Reading | MissingReading:
+async def _read(
+    vaults: VaultClients, store: VaultStore, spec: VaultSecretSpec, request: SecretRequest
+) -> Reading | MissingReading:
+    asked = vaults.moment()
+    reading: Reading | MissingReading
     try:
-        return await vaults.get(spec.vault_url, request.ref)
+        reading = await vaults.get(spec.vault_url, request.ref)
     except SecretNotFound as error:
-        if request.optional or spec.on_source_deleted is OnSourceDeleted.DELETE:
-            return MissingReading(read_at=error.observed_at, error=error)
-        raise
+        reading = MissingReading(read_at=error.observed_at, error=error)
+    if request.ref.follows:
+        name = request.ref.name.lower()
+        store.record_read(spec.vault_url, name, last_read(store.view(spec.vault_url), name, reading, asked))
+    if isinstance(reading, Reading) or request.optional or spec.on_source_deleted is OnSourceDeleted.DELETE:
+        return reading
+    raise reading.error

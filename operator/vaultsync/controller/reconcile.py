@@ -75,7 +75,7 @@ class Reconciler:
             return Result.done()
         if isinstance(found, UnreadableVaultSecret):
             return await self._report_unreadable(found, failures)
-        started = self.now()
+        started = self.vaults.moment().seconds
         attempt = await self._attempt(found)
         try:
             return await self._report(found, attempt, started, failures)
@@ -133,7 +133,7 @@ class Reconciler:
         readings: Readings = {}
         deletions = Deletions()
         for batch in plan.batches:
-            readings = {**readings, **await read_secrets(self.vaults, vault_secret.spec, batch)}
+            readings = {**readings, **await read_secrets(self.vaults, self.state.vaults, vault_secret.spec, batch)}
             confirmed = self._confirmed_deletions(inputs, readings)
             if not isinstance(confirmed, Deletions):
                 return confirmed
@@ -220,7 +220,7 @@ class Reconciler:
         ours = {key: value for key, value in data.items() if Field("data", key) in target.ours}
         return carried_readings(inputs.plan, deletions.kept, ours)
 
-    async def _report(self, vault_secret: VaultSecret, attempt: Attempt, started: datetime, failures: int) -> Result:
+    async def _report(self, vault_secret: VaultSecret, attempt: Attempt, started: float, failures: int) -> Result:
         """Report every outcome in one place: status, events, metrics, log; return when to requeue the key."""
         outcome, now, view = attempt.outcome, self.now(), self._view(vault_secret)
         if isinstance(outcome, Gone):
@@ -235,7 +235,7 @@ class Reconciler:
             notice=self.config.expiry_notice,
             present=view.present(one.secret_name for one in vault_secret.status.missing),
         )
-        seconds = (now - started).total_seconds()
+        seconds = self.vaults.moment().seconds - started
         self.recorder.reconciled(vault_secret, outcome, after=status, seconds=seconds, read_reason=attempt.read_reason)
         rollouts = await self._restart_workloads(vault_secret, outcome, status.content_change_time)
         status = status.model_copy(update={"restarts": rollouts.restarts})

@@ -1,17 +1,19 @@
-"""Which secrets must be read: compares a poll's metadata with the last-read state; reads and writes nothing.
+"""Which secrets must be read: compares what was last observed with the last-read state; reads and writes nothing.
 
-All moments but `now` are the vault's own clock, from its `Date` header. The vault stamps `updated` in whole seconds and
-may stamp a second ahead, so two writes within one second have the same metadata in a listing: a secret that was read so
-soon after its `updated` is *unsettled* and is read once more when that second is over.
+A change is told by what changed: version, `updated`, expiry date, whether it can be read. Which observation is the last
+is told by this process alone, see `Moment`. Clocks only ever cause one more read: the vault stamps `updated` in whole
+seconds and may stamp a second ahead, so two writes within one second have the same metadata in a listing. A secret that
+was read so soon after its `updated` by the vault's clock or by the operator's is *unsettled* and is read once more.
 """
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
-from vaultsync.state.secrets import SecretRef, SecretState
-from vaultsync.state.vaults import Missing, SecretMetadata, VaultView
+from vaultsync.state.secrets import MissingReading, Reading, SecretRef, SecretState
+from vaultsync.state.vaults import LastRead, Missing, Moment, SecretMetadata, VaultView
 
-MAX_CLOCK_SKEW = timedelta(hours=1)
-"""By how much the vault's clock may be ahead of ours."""
+MAX_CLOCK_SKEW = timedelta(minutes=1)
+"""By how much a reading of a former process may be dated ahead of the operator's clock."""
 
 SETTLING = timedelta(seconds=3)
 """How long after `updated` a second write could still have the same metadata."""
@@ -23,44 +25,82 @@ def due(ref: SecretRef, state: SecretState | None, view: VaultView, *, now: date
     Args:
         ref: The secret.
         state: Its last-read state; None if it was never read.
-        view: What polls know of the vault.
+        view: What polls and reads of this process know of the vault.
         now: The operator's clock.
         recheck: The recheck interval of this VaultSecret.
     """
     if state is None:
         return "never read"
     if now - state.read_at >= recheck or state.read_at - now > MAX_CLOCK_SKEW:
-        # A `read_at` in the future is not trusted: an edited annotation must not postpone the recheck.
+        # A `read_at` in the future is not trusted: an edited annotation, or a clock that was ahead, must not postpone
+        # the recheck.
         return "recheck interval is over"
     if not ref.follows:
         # Polls observe only newest versions: a pinned one that is optional and missing waits for the recheck.
         return None
-    metadata = view.find(ref.name.lower())
-    if metadata is None or metadata.observed_at < state.read_at:
+    return _change(state, view, ref.name.lower())
+
+
+def _change(state: SecretState, view: VaultView, name: str) -> str | None:
+    """Compare the last-read state with the last observation of the secret, by a poll or a read."""
+    metadata, read = view.find(name), view.reads.get(name)
+    if metadata is None:
         return None
+    if read is not None and read.began > metadata.observed_at:
+        if read.version is not None:
+            return _difference(state, read)
+        if state.version is None:
+            return None
     if isinstance(metadata, Missing):
         return None if state.version is None else "gone from the vault"
-    return _difference(state, metadata)
+    if state.version is not None and not metadata.readable:
+        return "cannot be read"
+    return _difference(state, metadata) or _unsettled(state, metadata, read)
 
 
-def _difference(state: SecretState, metadata: SecretMetadata) -> str | None:
-    """Compare a reading with newer metadata; the same second counts as newer, to be safe."""
+def last_read(view: VaultView, name: str, reading: Reading | MissingReading, asked: Moment) -> LastRead:
+    """Return what is recorded of a read, by the secret's name in lower case, which was asked for at that moment."""
+    if isinstance(reading, MissingReading):
+        return LastRead(asked, None, None, None)
+    before, metadata = view.reads.get(name), view.find(name)
+    listed = metadata.updated if isinstance(metadata, SecretMetadata) else None
+    began, settled = reading.began, _has_settled(reading)
+    read = LastRead(began, reading.version, reading.updated, reading.expires, listed, began.seconds, settled)
+    if before is None or _series(before) != _series(read):
+        return read
+    since = min(began.seconds, before.since)
+    settled = settled or before.settled or began.seconds - since >= SETTLING.total_seconds()
+    return replace(read, since=since, settled=settled)
+
+
+def _series(read: LastRead) -> tuple[object, ...]:
+    return read.version, read.updated, read.listed
+
+
+def _difference(state: SecretState, observed: SecretMetadata | LastRead) -> str | None:
+    """Compare the last-read state with what was observed; a listing has no version."""
     if state.version is None:
         return "appeared in the vault"
-    if not metadata.readable:
-        return "cannot be read"
-    if (metadata.updated, metadata.expires) != (state.updated, state.expires):
-        return "changed in the vault"
+    same_version = observed.version in {None, state.version}
+    same = same_version and (observed.updated, observed.expires) == (state.updated, state.expires)
+    return None if same else "changed in the vault"
+
+
+def _unsettled(state: SecretState, metadata: SecretMetadata, read: LastRead | None) -> str | None:
+    """Return why a secret with unchanged metadata is read again, if a second write could have the same."""
     if metadata.version is not None:
-        return None if metadata.version == state.version else "changed in the vault"
-    return "unsettled" if unsettled(state) and has_settled(state, metadata.observed_at) else None
+        return None
+    if read is None or (read.updated, read.expires) != (state.updated, state.expires):
+        # A former process has read it.
+        settled = state.updated is None or state.updated + SETTLING <= state.read_at
+        return None if settled else "unsettled"
+    if read.version != state.version:
+        return "changed in the vault"  # another VaultSecret has read it
+    is_over = metadata.observed_at.seconds - read.since >= SETTLING.total_seconds()
+    return "unsettled" if is_over and not read.settled else None
 
 
-def unsettled(state: SecretState) -> bool:
-    """Return whether a second write could have the same `updated` as the one that was read."""
-    return state.updated is not None and state.updated > state.read_at - SETTLING
-
-
-def has_settled(state: SecretState, moment: datetime) -> bool:
-    """Return whether a read at that moment shows every write of the second of `updated`."""
-    return state.updated is not None and moment > state.updated + SETTLING
+def _has_settled(reading: Reading) -> bool:
+    """Return whether it was read late enough after `updated`, by the vault's clock and by the operator's."""
+    times = [reading.read_at] if reading.vault_time is None else [reading.read_at, reading.vault_time]
+    return reading.updated is None or reading.updated + SETTLING <= min(times)

@@ -84,7 +84,7 @@ def deletions_held(inputs: Inputs) -> Failed | None:
     lost = [
         one
         for one in plan.requests
-        if (one.unlisted or _is_missed(one, plan, view)) and (one.optional or deletes) and _existed(one, plan)
+        if (one.unlisted or _is_missed(one, view)) and (one.optional or deletes) and _existed(one, plan)
     ]
     lost += disabled_finds(vault_secret.spec, plan.known, view)
     return _held(vault_secret, plan, _missing(plan, lost, inputs.now), view, now=inputs.now) if lost else None
@@ -150,10 +150,11 @@ def _existed(request: SecretRequest, plan: Plan) -> bool:
     return any(missing.secret_name == name for missing in plan.missing)
 
 
-def _is_missed(request: SecretRequest, plan: Plan, view: VaultView) -> bool:
-    """Return whether a poll has found it missing, too, since it was last read."""
-    metadata, state = view.secrets.get(request.ref.name.lower()), plan.known.get(request.ref.identity)
-    return isinstance(metadata, Missing) and (state is None or metadata.observed_at >= state.read_at)
+def _is_missed(request: SecretRequest, view: VaultView) -> bool:
+    """Return whether a poll that began after this process last read it has found it missing, too."""
+    name = request.ref.name.lower()
+    metadata = view.secrets.get(name)
+    return isinstance(metadata, Missing) and not view.reads.found_since(name, metadata.observed_at)
 
 
 def _missing(plan: Plan, lost: Iterable[SecretRequest], now: datetime) -> dict[str, StatusMissing]:
@@ -188,7 +189,7 @@ def _unconfirmed(
         if one.unlisted:
             unconfirmed = view.listing is not None and name in view.listing
         else:
-            unconfirmed = one.ref.follows and not _is_missed(one, inputs.plan, view)
+            unconfirmed = one.ref.follows and not _is_missed(one, view)
         if unconfirmed:
             return failed_or_waiting(
                 view, f"Waiting for a poll of vault {vault_url} that confirms the deletion of secret {one.ref.name}."

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from vaultsync.api import APPLIED_ANNOTATION, REFRESH_ANNOTATION
 from vaultsync.api.v1alpha1 import StatusEntry, StatusMissing, VaultSecret
-from vaultsync.policy.changes import due
+from vaultsync.policy.changes import MAX_CLOCK_SKEW, due
 from vaultsync.policy.drift import Drift, drift_of
 from vaultsync.policy.reported import reported_state
 from vaultsync.policy.requests import requested_secrets, unlisted_finds
@@ -57,7 +57,7 @@ def plan_for(
         now: The operator's clock.
         recheck: The recheck interval of this VaultSecret.
     """
-    known = last_read_state(vault_secret, observed)
+    known = last_read_state(vault_secret, observed, now)
     requests = (*requested_secrets(vault_secret.spec, view), *unlisted_finds(vault_secret.spec, known, view))
     missing = still_missing(vault_secret.status, now) if observed is None or _describes(vault_secret, observed) else ()
     plan = Plan(requests, known, None, missing)
@@ -114,7 +114,9 @@ def refresh_requested(vault_secret: VaultSecret) -> str | None:
     return None if text == vault_secret.status.last_handled_refresh else text
 
 
-def last_read_state(vault_secret: VaultSecret, observed: Observed | None) -> dict[SecretRef, SecretState]:
+def last_read_state(
+    vault_secret: VaultSecret, observed: Observed | None, now: datetime
+) -> dict[SecretRef, SecretState]:
     """Return the last-read state of each secret, by its identity.
 
     The target's annotation has what was written. The status may have a later reading of the same version, for which
@@ -124,7 +126,7 @@ def last_read_state(vault_secret: VaultSecret, observed: Observed | None) -> dic
         return reported_state(vault_secret, observed)
     later = {entry.key: entry for entry in vault_secret.status.entries}
     return {
-        ref: _renewed(state, later[state.keys[0]]) if state.keys and state.keys[0] in later else state
+        ref: _renewed(state, later[state.keys[0]], now) if state.keys and state.keys[0] in later else state
         for ref, state in observed.applied.by_ref.items()
     }
 
@@ -136,8 +138,9 @@ def _describes(vault_secret: VaultSecret, observed: Observed) -> bool:
     return observed.owner_uid in {None, vault_secret.metadata.uid} and same_vault
 
 
-def _renewed(state: SecretState, entry: StatusEntry) -> SecretState:
+def _renewed(state: SecretState, entry: StatusEntry, now: datetime) -> SecretState:
     same = (state.ref.name, state.version) == (entry.secret_name, entry.version)
-    if not same or entry.read_at <= state.read_at:
+    # An annotation that is dated ahead would hide every later reading, and be read again at each poll.
+    if not same or entry.read_at <= state.read_at <= now + MAX_CLOCK_SKEW:
         return state
     return replace(state, updated=entry.updated, expires=entry.expires, read_at=entry.read_at)

@@ -20,7 +20,7 @@ from vaultsync.policy.losses import known_names, loss_report, lost_names, needs_
 from vaultsync.policy.plan import plan_for
 from vaultsync.policy.requeue import Jitter, backoff, poll_period, recheck_interval
 from vaultsync.state.stores import State
-from vaultsync.state.vaults import Missing, SecretMetadata, VaultListing, VaultView
+from vaultsync.state.vaults import Missing, Moment, SecretMetadata, VaultListing, VaultView
 
 RELIST_AFTER = 3600.0
 """Seconds after which a poller that reads one by one, as that is cheaper, tries to list again: costs change."""
@@ -182,12 +182,11 @@ class Poller:
             progress.pages = None
 
     async def _follow_pages(self) -> Mode:
-        progress, began, listed = self._progress, None, 0
+        progress, began, listed = self._progress, self._context.vaults.moment(), 0
         unlisted = set(self._state.vaultsecrets.names(self._vault_url))
         async with aclosing(self._context.vaults.list_pages(self._vault_url)) as pages:
             async for page in pages:
                 progress.calls += 1
-                began = began or page.observed_at
                 listed += len(page.secrets)
                 named = self._state.vaultsecrets.names(self._vault_url)
                 if progress.calls > max(len(named), 1) and progress.pages is None:
@@ -205,12 +204,12 @@ class Poller:
         await self._wake_due(self._state.vaultsecrets.searchers(self._vault_url))
         return Mode.LIST
 
-    def _publish_listing(self, unlisted: set[str], began: datetime | None, listed: int) -> Iterable[str]:
+    def _publish_listing(self, unlisted: set[str], began: Moment, listed: int) -> Iterable[str]:
         """Publish a complete listing, what it lacks, and the losses in one view; return the missing names."""
         named = self._state.vaultsecrets.names(self._vault_url).keys()
         secrets = {name: metadata for name, metadata in self._view.secrets.items() if name in named}
-        missing = named & unlisted if began is not None else set()
-        secrets |= {name: Missing(began) for name in missing if began is not None}
+        missing = named & unlisted
+        secrets |= {name: Missing(began) for name in missing}
         pages = self._progress.pages
         listing = None if pages is None else VaultListing(pages)
         view = replace(self._view, secrets=secrets, listing=listing, list_error=None, listed=listed)
@@ -301,11 +300,13 @@ class Poller:
         )
         vaultsecrets = self._state.vaultsecrets
         users = vaultsecrets.users(self._vault_url)
+        named = vaultsecrets.names(self._vault_url)
+        view.reads.retain(lambda name: name in named or (view.listing is not None and name in view.listing))
         if is_reported != was_reported:
             self._wake(users)
         elif has_recovered:
             # The poll itself has woken those of the secrets that it observes.
-            await self._wake_due(set(users).difference(*vaultsecrets.names(self._vault_url).values()))
+            await self._wake_due(set(users).difference(*named.values()))
 
     async def _wake_users(self, names: Iterable[str]) -> None:
         users = self._state.vaultsecrets.names(self._vault_url)

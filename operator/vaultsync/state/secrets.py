@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from kvsecrets import SecretValue
 from vaultsync.errors import SecretNotFound
+from vaultsync.state.vaults import Moment
 
 
 class SecretRef(NamedTuple):
@@ -31,7 +32,8 @@ class SecretRef(NamedTuple):
 class SecretState:
     """The last-read state of one secret: version and dates, never the value; and the keys that it fills.
 
-    `version` is None for an optional secret that is missing. `read_at` is the time of the read, by the vault's clock.
+    `version` is None for an optional secret that is missing. `read_at` is the time of the read, by the operator's
+    clock; it decides when the secret is read again if nothing changes, and never whether something has changed.
     """
 
     ref: SecretRef
@@ -44,13 +46,17 @@ class SecretState:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One secret as the vault returned it."""
+    """One secret as the vault returned it; `began` is when this process called it."""
 
     value: SecretValue
     version: str
     updated: datetime | None
     expires: datetime | None
+    began: Moment
     read_at: datetime
+    """When its response arrived, by the operator's clock."""
+    vault_time: datetime | None = None
+    """The same by the vault's clock, if it sent its time."""
     content_type: str | None = None
     not_before: datetime | None = None
     """When the version becomes active; the vault returns it before that, too."""

@@ -8,9 +8,10 @@ import asyncio
 import fnmatch
 import re
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from vaultsync.errors import SyncError
 
@@ -18,17 +19,29 @@ MAX_UNCONFIRMED_LOSSES = 5
 """The number of secrets that may go missing at once without a release by a user, even if there were no others."""
 
 
+class Moment(NamedTuple):
+    """A moment of this process: its monotonic clock, and a number that orders the moments within one tick of it.
+
+    What was observed first is told by these alone: neither the vault's clock nor the operator's can be trusted to.
+    A former process has none, since everything that this one observes is later.
+    """
+
+    seconds: float
+    number: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class SecretMetadata:
     """The metadata of one secret at a poll: the attributes of its newest version. A listing has no `version`.
 
-    `readable` is false while that version is disabled, or reading it was denied. All moments are the vault's own clock.
+    `readable` is false while that version is disabled, or reading it was denied. `updated` and `expires` are the
+    vault's; `observed_at` is when its response had arrived.
     """
 
     readable: bool
     updated: datetime | None
     expires: datetime | None
-    observed_at: datetime
+    observed_at: Moment
     version: str | None = None
     name: str = ""
     """As it was spelled when the secret was created."""
@@ -37,17 +50,59 @@ class SecretMetadata:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """A poll found that the vault does not have a secret."""
+    """A poll found that the vault does not have a secret; `observed_at` is when it began to look."""
 
-    observed_at: datetime
+    observed_at: Moment
 
 
 @dataclass(frozen=True, slots=True)
 class ListingPage:
-    """One page of a vault's listing: metadata by secret name in lower case, and the vault's clock."""
+    """One page of a vault's listing: metadata by secret name in lower case."""
 
     secrets: Mapping[str, SecretMetadata]
-    observed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LastRead:
+    """What this process read last of the newest version of a secret."""
+
+    began: Moment
+    version: str | None
+    """None if there was no such secret."""
+    updated: datetime | None
+    expires: datetime | None
+    listed: datetime | None = None
+    """The `updated` that polls had observed by then."""
+    since: float = 0.0
+    """The monotonic time of the first of the consecutive reads with this version, `updated` and `listed`."""
+    settled: bool = True
+    """Whether no other version can have this `updated`."""
+
+
+class Reads:
+    """What this process read last of each secret of a vault, by name in lower case; grows with each read."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, LastRead] = {}
+
+    def get(self, name: str) -> LastRead | None:
+        """Return the last read of a secret by its name in lower case; None if this process has not read it."""
+        return self._last.get(name)
+
+    def put(self, name: str, read: LastRead) -> None:
+        """Record a read, unless a later one is recorded."""
+        before = self._last.get(name)
+        if before is None or before.began <= read.began:
+            self._last[name] = read
+
+    def found_since(self, name: str, moment: Moment) -> bool:
+        """Return whether the last read began after that moment and found the secret."""
+        read = self._last.get(name)
+        return read is not None and read.version is not None and read.began > moment
+
+    def retain(self, is_used: Callable[[str], bool]) -> None:
+        """Forget the secrets that are not used any more."""
+        self._last = {name: read for name, read in self._last.items() if is_used(name)}
 
 
 class VaultListing:
@@ -147,6 +202,8 @@ class VaultView:
     last_poll_failed: bool = False
     listed: int | None = None
     """How many secrets the last complete listing had; None before the first."""
+    reads: Reads = field(default_factory=Reads, compare=False)
+    """Shared by all views of a vault, so reads after the publication of this one count, too."""
 
     def find(self, name: str) -> SecretMetadata | Missing | None:
         """Return the metadata of a secret by its name in lower case; None if polls have not observed it."""
@@ -195,13 +252,19 @@ class VaultStore:
         """Replace the view of a vault."""
         self._views[vault_url] = view
 
+    def record_read(self, vault_url: str, name: str, read: LastRead) -> None:
+        """Record what was read of a secret, by its name in lower case; does nothing without a poller."""
+        if vault_url in self._views:
+            self._views[vault_url].reads.put(name, read)
+
     def remove(self, vault_url: str) -> None:
         """Remove a vault that is not polled any more."""
         self._views.pop(vault_url, None)
         self._requests.pop(vault_url, None)
 
     def requests(self, vault_url: str) -> PollRequests:
-        """Return the requests to a vault's poller."""
+        """Return the requests to a vault's poller; from now on, reads of the vault are recorded."""
+        self._views.setdefault(vault_url, VaultView())
         return self._requests.setdefault(vault_url, PollRequests())
 
     def request_poll(self, vault_url: str, *, after: int) -> None:

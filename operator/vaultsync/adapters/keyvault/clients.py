@@ -6,12 +6,13 @@ since it may have observed a newer version.
 """
 
 import asyncio
+import itertools
 import logging
 import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TypeVar
 
 import httpx
@@ -32,7 +33,7 @@ from vaultsync.adapters.keyvault.rate_limit import Budget, RateLimiter
 from vaultsync.adapters.keyvault.versions import version_before
 from vaultsync.errors import Reason, SecretNotFound, SyncError
 from vaultsync.state.secrets import Reading, SecretRef
-from vaultsync.state.vaults import ListingPage, Missing, SecretMetadata
+from vaultsync.state.vaults import ListingPage, Missing, Moment, SecretMetadata
 
 logger = logging.getLogger(__name__)
 
@@ -59,22 +60,17 @@ class _Vault:
     url: str
     client: AsyncSecretClient
     rate_limiter: RateLimiter
-    now: Callable[[], datetime]
     cached: dict[SecretRef, asyncio.Task[Reading]] = field(default_factory=dict)
     """Reads in flight, and those that ended within `CACHE_TTL`."""
     in_flight: set[asyncio.Task[Reading]] = field(default_factory=set)
-    clock_offset: timedelta = timedelta(0)
-    """By how much the vault's clock is ahead of ours, according to its last response."""
+    time: datetime | None = None
+    """The vault's clock at its last response; None while it sends none."""
     is_closed: bool = False
-
-    def time(self) -> datetime:
-        """Return the time by the vault's clock."""
-        return self.now() + self.clock_offset
 
     def observe_clock(self, response: ResponseInfo) -> None:
         """Learn the vault's clock from a response, whatever its status."""
         if response.date is not None:
-            self.clock_offset = response.date - self.now()
+            self.time = response.date
 
     def invalidate(self, names: Iterable[str]) -> None:
         """Drop the cached reads of secrets, as they began before a poll observed the secrets."""
@@ -108,8 +104,8 @@ class VaultClients:
             credential: The operator's identity.
             budget: How many calls each vault gets.
             count_call: Counts calls.
-            now: Our wall clock, for what a vault's response does not date.
-            clock: A monotonic clock in seconds.
+            now: The operator's clock, which dates readings.
+            clock: A monotonic clock in seconds, which orders what reads and polls observe.
             http: An HTTP client for all vaults, which stays open; by default each vault has connections of its own,
                 over one TLS context.
         """
@@ -119,6 +115,7 @@ class VaultClients:
         self._count_call = count_call
         self._now = now
         self._clock = clock
+        self._numbers = itertools.count(1)
         self._tls: ssl.SSLContext | None = None
         self._vaults: dict[str, _Vault] = {}
 
@@ -134,6 +131,10 @@ class VaultClients:
         """
         return await self._read(self._vault(vault_url), ref)
 
+    def moment(self) -> Moment:
+        """Return the present moment, later than all before."""
+        return Moment(self._clock(), next(self._numbers))
+
     async def list_pages(self, vault_url: str) -> AsyncGenerator[ListingPage, None]:
         """List the metadata of all secrets of a vault, one call per page; no values are transferred.
 
@@ -146,13 +147,13 @@ class VaultClients:
         while more:
             page = await self._call(vault, None, "list_secrets", lambda: anext(pages))
             more = page.continuation_token is not None
-            observed_at = page.response.date or vault.time()
+            observed_at = self.moment()
             secrets = {item.name.lower(): _metadata(item, observed_at) for item in page.items}
             if more:
                 vault.invalidate(secrets)
             else:
                 vault.cached.clear()  # the last page shows which secrets are missing, too
-            yield ListingPage(secrets, observed_at)
+            yield ListingPage(secrets)
 
     async def head(self, vault_url: str, name: str) -> SecretMetadata | Missing:
         """Get the metadata of a secret: Key Vault has no such operation, so it is read and its value dropped.
@@ -160,20 +161,19 @@ class VaultClients:
         Raises:
             SyncError: The call failed.
         """
-        vault = self._vault(vault_url)
+        vault, began = self._vault(vault_url), self.moment()
         try:
             secret = await self._get(vault, name, None)
         except SyncError as error:
-            observed_at = vault.time()
             match error.reason:
                 case Reason.SECRET_NOT_FOUND:
-                    return Missing(observed_at)
+                    return Missing(began)
                 case Reason.SECRET_DISABLED | Reason.ACCESS_DENIED:
-                    return SecretMetadata(readable=False, updated=None, expires=None, observed_at=observed_at)
+                    return SecretMetadata(readable=False, updated=None, expires=None, observed_at=self.moment())
             raise
         finally:
             vault.invalidate({name})
-        return _metadata(secret.properties, secret.response.date or vault.time())
+        return _metadata(secret.properties, self.moment())
 
     def rate_limiter(self, vault_url: str) -> RateLimiter | None:
         """Return the rate limiter of a vault; None if the vault was not called since it was closed last."""
@@ -234,6 +234,7 @@ class VaultClients:
             asyncio.get_running_loop().call_later(CACHE_TTL, drop)
 
     async def _fetch(self, vault: _Vault, ref: SecretRef) -> Reading:
+        began = self.moment()
         version = await self._version_before_newest(vault, ref.name) if ref.previous else ref.version
         try:
             secret = await self._get(vault, ref.name, version)
@@ -247,7 +248,9 @@ class VaultClients:
             version=properties.version or "",
             updated=properties.updated_on,
             expires=properties.expires_on,
-            read_at=secret.response.date or vault.time(),
+            began=began,
+            read_at=self._now(),
+            vault_time=secret.response.date,
             content_type=properties.content_type,
             not_before=properties.not_before,
         )
@@ -264,14 +267,14 @@ class VaultClients:
         if version := version_before(newest.version, versions):
             return version
         text = f"Secret {name} of vault {vault.url} has no enabled version before its newest."
-        raise SecretNotFound(Reason.SECRET_NOT_FOUND, text, observed_at=vault.time())
+        raise SecretNotFound(Reason.SECRET_NOT_FOUND, text, observed_at=self._now(), vault_time=vault.time)
 
     async def _not_found(self, vault: _Vault, name: str, error: SyncError) -> SecretNotFound:
         """Distinguish a soft-deleted secret from one that never existed, if the identity may read deleted secrets.
 
         A transient failure is raised: otherwise the reason would change back and forth, with an event each time.
         """
-        polled_at = vault.time()
+        observed_at, vault_time = self._now(), vault.time
         client, hook = vault.client, vault.observe_clock
         try:
             deleted = await self._call(
@@ -280,12 +283,13 @@ class VaultClients:
         except SyncError as failure:
             if failure.reason not in {Reason.SECRET_NOT_FOUND, Reason.ACCESS_DENIED}:
                 raise
-            return SecretNotFound(error.reason, error.message, observed_at=polled_at)
+            return SecretNotFound(error.reason, error.message, observed_at=observed_at, vault_time=vault_time)
         until = f" until {deleted.scheduled_purge_on:%Y-%m-%d}" if deleted.scheduled_purge_on else ""
         return SecretNotFound(
             Reason.SECRET_SOFT_DELETED,
             f"Secret {name} of vault {vault.url} was deleted; recover it there{until}, or remove the entry.",
-            observed_at=polled_at,
+            observed_at=observed_at,
+            vault_time=vault_time,
         )
 
     async def _get(self, vault: _Vault, name: str, version: str | None) -> KeyVaultSecret:
@@ -336,7 +340,7 @@ class VaultClients:
             http_client=self._http,
             ssl_context=self._tls,
         )
-        return _Vault(vault_url, client, RateLimiter(self._budget, clock=self._clock), self._now)
+        return _Vault(vault_url, client, RateLimiter(self._budget, clock=self._clock))
 
 
 def _closed(vault: _Vault) -> SyncError:
@@ -344,7 +348,7 @@ def _closed(vault: _Vault) -> SyncError:
     return SyncError(Reason.VAULT_UNREACHABLE, text)
 
 
-def _metadata(properties: SecretProperties, observed_at: datetime) -> SecretMetadata:
+def _metadata(properties: SecretProperties, observed_at: Moment) -> SecretMetadata:
     return SecretMetadata(
         readable=properties.enabled,
         updated=properties.updated_on,

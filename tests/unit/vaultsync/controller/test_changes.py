@@ -9,7 +9,7 @@ from vaultsync.api.v1alpha1 import WorkloadKind
 
 async def test_a_version_that_is_not_active_yet_is_synced_once_it_is(synced: MemoryHarness) -> None:
     await synced.pass_time()
-    synced.vault.set("db-password", "tomorrow's", not_before=synced.vault_time() + timedelta(seconds=100))
+    synced.vault.set("db-password", "tomorrow's", not_before=synced.clock() + timedelta(seconds=100))
     await synced.poll()
     assert (synced.values(), synced.ready().reason) == ({"password": "first"}, "SecretNotYetActive")
 

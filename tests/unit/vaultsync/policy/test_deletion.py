@@ -11,6 +11,7 @@ from kvsecrets import SecretValue
 from tests.builders import (
     FIRST,
     READ_AT,
+    START,
     VAULT,
     a_listing,
     a_missing_reading,
@@ -29,7 +30,7 @@ from vaultsync.policy.losses import loss_report
 from vaultsync.policy.plan import Plan
 from vaultsync.state.requests import SecretRequest
 from vaultsync.state.secrets import CarriedReading, MissingReading, Reading, SecretRef, SecretState
-from vaultsync.state.vaults import UNKNOWN, LossReport, Missing, VaultView
+from vaultsync.state.vaults import UNKNOWN, LastRead, LossReport, Missing, Moment, Reads, VaultView
 from vaultsync.status.outcome import Failed, Waiting, failed
 
 NOW = READ_AT + timedelta(days=1)
@@ -39,7 +40,9 @@ REQUIRED = SecretRequest(REF, optional=False)
 OPTIONAL = SecretRequest(REF, optional=True)
 UNLISTED = replace(OPTIONAL, unlisted=True)
 NAMES = ("db-password", "a", "b", "c", "d")
-CALM = VaultView(dict.fromkeys(NAMES, Missing(NOW)), polled_at=NOW, losses=LossReport(known=10, lost=1), polls=4)
+CALM = VaultView(
+    dict.fromkeys(NAMES, Missing(Moment(60.0))), polled_at=NOW, losses=LossReport(known=10, lost=1), polls=4
+)
 """A poll has missed the secrets, and little of the vault is lost."""
 ALARM = replace(CALM, losses=LossReport(10, 6, frozenset(NAMES), 10))
 """The deletion guard has tripped."""
@@ -48,6 +51,13 @@ UNCOUNTED = replace(CALM, losses=None)
 FINDS = a_vault_secret(data=(), data_from=[{"find": {"names": "*"}, "optional": True}])
 
 Decision = Deletions | Failed | Waiting
+
+
+def reads_at(moment: Moment) -> Reads:
+    """What this process has read: the default secret, at that moment."""
+    reads = Reads()
+    reads.put("db-password", LastRead(moment, FIRST, START, None))
+    return reads
 
 
 def missing(ago: timedelta, name: str = "db-password") -> StatusMissing:
@@ -405,7 +415,10 @@ def test_finds_that_the_current_view_has_as_disabled_are_held(others: dict[Secre
         (VaultView(polls=4), "a complete poll"),
         (UNCOUNTED, "a complete poll"),
         (replace(CALM, secrets={}), "confirms the deletion of secret db-password"),
-        (replace(CALM, secrets={"db-password": Missing(READ_AT - HOUR)}), "confirms the deletion"),
+        (
+            replace(CALM, secrets={"db-password": Missing(Moment(60.0))}, reads=reads_at(Moment(61.0))),
+            "confirms the deletion",
+        ),
         (replace(CALM, secrets={"db-password": some_metadata()}), "confirms the deletion"),
     ],
     ids=[

@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 
 from tests.builders import (
     NOW_MISSING,
-    READ_AT,
     a_listing,
     a_status,
     a_status_entry,
@@ -21,6 +20,7 @@ from vaultsync.state.vaults import (
     UNKNOWN,
     LossReport,
     Missing,
+    Moment,
     SecretMetadata,
     VaultView,
 )
@@ -159,7 +159,7 @@ def test_a_secret_is_known_if_its_key_would_be_deleted_with_it(vault_secret: Vau
     [
         (UNKNOWN, False),
         (VaultView({"db-password": some_metadata()}), False),
-        (VaultView({"db-password": Missing(READ_AT)}), True),
+        (VaultView({"db-password": Missing(Moment(60.0))}), True),
         (VaultView(listing=a_listing(some_metadata(name="db-password"))), False),
         (VaultView(listing=a_listing()), True),
         (VaultView({"db-password": some_metadata(readable=False)}, listing=a_listing()), False),

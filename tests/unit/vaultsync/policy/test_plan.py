@@ -29,7 +29,7 @@ from vaultsync.state.secrets import SecretRef, SecretState
 from vaultsync.state.vaults import UNKNOWN, VaultView
 
 REF = SecretRef("db-password")
-MINUTE = timedelta(minutes=1)
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 PAIR = (an_entry(), an_entry(key="token", secret_name="api-token"))
 
 
@@ -149,7 +149,7 @@ def test_an_invalid_annotation_is_drift() -> None:
 def test_the_status_is_used_where_it_has_a_later_reading_of_the_written_version(
     reported: SecretState, used: bool
 ) -> None:
-    known = last_read_state(a_vault_secret(status=a_status(reported)), an_observed())
+    known = last_read_state(a_vault_secret(status=a_status(reported)), an_observed(), READ_AT + MINUTE)
 
     assert known == {REF: reported if used else a_state()}
 
@@ -172,17 +172,26 @@ def test_a_wrong_status_never_changes_which_versions_are_known_as_written(
 ) -> None:
     observed = an_observed(applied=Applied("any", tuple(written)))
 
-    known = last_read_state(a_vault_secret(status=a_status(*reported)), observed)
+    now = READ_AT + MINUTE
+    known = last_read_state(a_vault_secret(status=a_status(*reported)), observed, now)
 
     assert {ref: (state.keys, state.version) for ref, state in known.items()} == {
         state.ref: (state.keys, state.version) for state in written
     }
-    assert all(known[state.ref].read_at >= state.read_at for state in written)
+    assert all(known[state.ref].read_at >= state.read_at for state in written if state.read_at <= now)
+
+
+def test_the_status_counts_against_an_annotation_that_is_dated_ahead() -> None:
+    observed = an_observed(applied=Applied("any", (a_state(read_at=READ_AT + 2 * HOUR),)))
+
+    known = last_read_state(a_vault_secret(status=a_status(a_state())), observed, READ_AT + MINUTE)
+
+    assert known[SecretRef("db-password")].read_at == READ_AT
 
 
 @pytest.mark.parametrize("observed", [None, an_observed(applied=None)], ids=["no target", "an invalid annotation"])
 def test_the_status_is_what_is_known_where_there_is_no_annotation(observed: Observed | None) -> None:
-    assert last_read_state(a_vault_secret(status=a_status(a_state())), observed) == {REF: a_state()}
+    assert last_read_state(a_vault_secret(status=a_status(a_state())), observed, READ_AT + MINUTE) == {REF: a_state()}
 
 
 FINDS = a_vault_secret(data=(), data_from=[{"find": {"names": "shop-*"}}])

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.builders import START, VAULT, a_state, a_status, a_status_entry, a_vault_secret, an_entry, an_observed
+from tests.builders import FIRST, START, VAULT, a_state, a_status, a_status_entry, a_vault_secret, an_entry, an_observed
 from tests.clocks import settle
 from tests.harness import SKEW, MemoryHarness, record_woken
 from vaultsync.adapters.keyvault.rate_limit import MAX_OPEN_SECONDS
@@ -23,7 +23,7 @@ from vaultsync.policy.plan import Plan, plan_for
 from vaultsync.sources.poller import MAX_CONCURRENT_READS, MAX_POLL_RETRY, PLANS_PER_TURN, RELIST_AFTER, Mode
 from vaultsync.state.applied import Applied, fingerprint
 from vaultsync.state.observed import Field
-from vaultsync.state.vaults import ListingPage, Missing, SecretMetadata, VaultView
+from vaultsync.state.vaults import LastRead, ListingPage, Missing, Moment, SecretMetadata, VaultView
 
 Woken = list[tuple[str, Priority]]
 
@@ -131,9 +131,12 @@ async def test_a_poll_lists_and_wakes_the_vaultsecrets_that_must_read(harness: M
     assert harness.recorded.poll_calls == [(Mode.LIST, 1)]
     assert calls(harness) == (1, 0)
     assert view(harness).secrets.keys() == {"one", "two"}
-    observed_at = START + SKEW + timedelta(minutes=1)
-    seen = SecretMetadata(readable=True, updated=START + SKEW, expires=None, observed_at=observed_at, name="one")
-    assert metadata(harness, "one") == seen
+    observed = metadata(harness, "one")
+    assert observed is not None
+    assert observed == SecretMetadata(
+        readable=True, updated=START + SKEW, expires=None, observed_at=observed.observed_at, name="one"
+    )
+    assert observed.observed_at.seconds == harness.clock.seconds()
 
 
 async def test_a_vaultsecret_with_two_secrets_to_read_is_woken_once(harness: MemoryHarness, woken: Woken) -> None:
@@ -151,6 +154,19 @@ async def test_a_suspended_vaultsecret_is_not_woken(harness: MemoryHarness, woke
     harness.state.vaultsecrets.put(suspended.model_copy(update={"spec": spec}))
 
     assert await poll(harness, woken) == ["user"]
+
+
+async def test_what_was_read_of_a_secret_that_no_vaultsecret_uses_any_more_is_forgotten(
+    harness: MemoryHarness, woken: Woken
+) -> None:
+    add(harness, "user", "db-password")
+    for name in ("db-password", "unused"):
+        harness.state.vaults.record_read(VAULT, name, LastRead(Moment(0.0), FIRST, START, None))
+
+    await poll(harness, woken)
+
+    assert view(harness).reads.get("db-password") is not None
+    assert view(harness).reads.get("unused") is None
 
 
 async def test_vaultsecrets_are_woken_page_by_page(harness: MemoryHarness, woken: Woken) -> None:
@@ -174,12 +190,15 @@ async def test_a_secret_that_a_complete_listing_lacks_is_missing_since_the_listi
     add(harness, "user", "a-first", "gone", "never")
     await poll(harness, woken)
     harness.vault.delete("gone")
-    began = harness.vault_time() + timedelta(minutes=1)
+    began = harness.clock.seconds() + 60
     on_wake(harness, lambda: harness.clock.turn(30))
 
     assert await poll(harness, woken) == ["user", "user"]
 
-    assert metadata(harness, "gone") == metadata(harness, "never") == Missing(began)
+    gone, never = metadata(harness, "gone"), metadata(harness, "never")
+    assert isinstance(gone, Missing)
+    assert gone == never
+    assert gone.observed_at.seconds == began
 
 
 async def test_a_secret_of_a_passed_page_that_is_newly_asked_for_is_not_missing(
@@ -316,7 +335,9 @@ async def test_reading_one_by_one_notices_a_deletion(harness: MemoryHarness, wok
     harness.vault.delete("one")
     await poll(harness, woken)
 
-    assert metadata(harness, "one") == Missing(harness.vault_time())
+    gone = metadata(harness, "one")
+    assert isinstance(gone, Missing)
+    assert gone.observed_at.seconds == harness.clock.seconds()
 
 
 async def test_reads_end_with_the_first_poll_that_may_list_again(harness: MemoryHarness, woken: Woken) -> None:
@@ -810,7 +831,7 @@ async def test_searches_are_woken_once_where_the_vault_may_not_be_listed(harness
 async def test_planning_gives_other_tasks_a_turn(
     harness: MemoryHarness, woken: Woken, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    page = ListingPage({f"team-{number:05}": _named(f"team-{number:05}") for number in range(10_000)}, START)
+    page = ListingPage({f"team-{number:05}": _named(f"team-{number:05}") for number in range(10_000)})
     for number in range(2 * PLANS_PER_TURN):
         add_search(harness, f"search-{number}", f"team-{number:03}*")
 
@@ -840,7 +861,7 @@ async def test_planning_gives_other_tasks_a_turn(
 
 
 def _named(name: str) -> SecretMetadata:
-    return SecretMetadata(readable=True, updated=START, expires=None, observed_at=START, name=name)
+    return SecretMetadata(readable=True, updated=START, expires=None, observed_at=Moment(0.0), name=name)
 
 
 # losses

@@ -2,14 +2,24 @@
 
 import fnmatch
 from collections.abc import Iterator, Mapping
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tests.builders import NOW_MISSING, VAULT, a_listing, some_metadata
-from vaultsync.state.vaults import UNKNOWN, LossReport, PollRequests, VaultListing, VaultStore, VaultView
+from tests.builders import FIRST, NOW_MISSING, START, VAULT, a_listing, some_metadata
+from vaultsync.state.vaults import (
+    UNKNOWN,
+    LastRead,
+    LossReport,
+    Moment,
+    PollRequests,
+    Reads,
+    VaultListing,
+    VaultStore,
+    VaultView,
+)
 
 OTHER = "https://other.vault.azure.net"
 SHOP = a_listing(
@@ -269,3 +279,46 @@ def test_a_removed_vault_is_forgotten_with_its_requests() -> None:
     assert store.view(VAULT) is UNKNOWN
     assert store.requests(VAULT) is not former
     assert not store.requests(VAULT).is_pending_after(0)
+
+
+def a_read(at: float, version: str | None = FIRST) -> LastRead:
+    return LastRead(Moment(at), version, START, None)
+
+
+def test_moments_of_one_tick_are_ordered_by_their_number() -> None:
+    assert Moment(1.0, 9) < Moment(1.0, 10) < Moment(2.0, 1)
+
+
+def test_the_last_read_is_the_one_that_began_last() -> None:
+    reads = Reads()
+    for at in (1.0, 3.0, 2.0):
+        reads.put("db-password", a_read(at))
+
+    assert reads.get("db-password") == a_read(3.0)
+
+
+@pytest.mark.parametrize(
+    ("read", "found"),
+    [(None, False), (a_read(1.0), False), (a_read(2.0), False), (a_read(3.0), True), (a_read(3.0, None), False)],
+    ids=["never read", "read before", "read at the same time", "read after", "not found after"],
+)
+def test_whether_a_secret_was_found_since_a_moment(read: LastRead | None, found: bool) -> None:
+    reads = Reads()
+    if read is not None:
+        reads.put("db-password", read)
+
+    assert reads.found_since("db-password", Moment(2.0)) is found
+
+
+def test_reads_are_recorded_once_there_is_a_poller_and_count_in_every_view() -> None:
+    store = VaultStore()
+    store.record_read(VAULT, "db-password", a_read(1.0))
+    store.requests(VAULT)
+    before = store.view(VAULT)
+    assert before.reads.get("db-password") is None
+
+    store.publish(VAULT, replace(before, polls=1))
+    store.record_read(VAULT, "db-password", a_read(2.0))
+
+    assert store.view(VAULT).reads.get("db-password") == before.reads.get("db-password") == a_read(2.0)
+    assert store.view(OTHER).reads.get("db-password") is None

@@ -106,7 +106,7 @@ async def harness() -> AsyncIterator[Harness]:
     await harness.http.aclose()
 
 
-async def test_a_reading_is_the_newest_version_dated_by_the_vaults_clock(harness: Harness) -> None:
+async def test_a_reading_is_the_newest_version_dated_by_both_clocks(harness: Harness) -> None:
     expires = datetime(2030, 1, 1, tzinfo=UTC)
     version = harness.vault.set("db-password", "newer", expires_on=expires)
 
@@ -114,7 +114,8 @@ async def test_a_reading_is_the_newest_version_dated_by_the_vaults_clock(harness
 
     assert reading.value.reveal() == "newer"
     assert (reading.version, reading.expires) == (version, expires)
-    assert reading.updated == reading.read_at == START + SKEW
+    assert reading.updated == reading.vault_time == START + SKEW
+    assert reading.read_at == START
 
 
 async def test_a_pinned_version_is_read(harness: Harness) -> None:
@@ -284,13 +285,13 @@ async def test_a_soft_deleted_secret_has_a_reason_of_its_own(harness: Harness) -
     deleted, unknown = await harness.failure(), await harness.failure(SecretRef("unknown"))
 
     assert isinstance(deleted, SecretNotFound)
-    assert deleted.observed_at == START + SKEW
+    assert (deleted.observed_at, deleted.vault_time) == (START, START + SKEW)
     assert deleted.message == (
         "Secret db-password of vault https://shop.vault.azure.net was deleted; "
         "recover it there until 2026-05-30, or remove the entry."
     )
     assert isinstance(unknown, SecretNotFound)
-    assert (unknown.reason, unknown.observed_at) == (Reason.SECRET_NOT_FOUND, START + SKEW)
+    assert (unknown.reason, unknown.observed_at) == (Reason.SECRET_NOT_FOUND, START)
 
 
 async def test_without_permission_for_deleted_secrets_it_is_not_found(harness: Harness) -> None:
@@ -397,10 +398,11 @@ async def test_a_listing_has_no_values_and_costs_one_call_per_page(harness: Harn
     pages = await harness.list_all()
 
     assert [len(page.secrets) for page in pages] == [25, 25, 10]
-    assert {page.observed_at for page in pages} == {START + SKEW}
+    observed_at = pages[1].secrets["secret-30"].observed_at
     assert pages[1].secrets["secret-30"] == SecretMetadata(
-        readable=True, updated=START + SKEW, expires=None, observed_at=START + SKEW, name="Secret-30"
+        readable=True, updated=START + SKEW, expires=None, observed_at=observed_at, name="Secret-30"
     )
+    assert pages[0].secrets["secret-00"].observed_at < observed_at < harness.clients.moment()
     assert (harness.vault.calls["list"], harness.vault.calls["get"]) == (3, 0)
     assert harness.counted == {("list_secrets", "200"): 3}
 
@@ -429,26 +431,47 @@ async def test_a_denied_listing_has_its_reason(harness: Harness) -> None:
 async def test_the_metadata_of_one_secret_has_its_version_and_no_value(harness: Harness) -> None:
     version = harness.vault.set("db-password", VALUE)
 
-    assert await harness.clients.head(harness.vault.url, "db-password") == SecretMetadata(
-        readable=True, updated=START + SKEW, expires=None, observed_at=START + SKEW, version=version, name="db-password"
+    metadata = await harness.clients.head(harness.vault.url, "db-password")
+
+    assert metadata == SecretMetadata(
+        readable=True,
+        updated=START + SKEW,
+        expires=None,
+        observed_at=metadata.observed_at,
+        version=version,
+        name="db-password",
     )
 
 
 @pytest.mark.parametrize(
-    ("change", "view"),
-    [
-        (lambda vault: vault.disable("db-password"), SecretMetadata(False, None, None, START + SKEW)),
-        (lambda vault: vault.deny("get"), SecretMetadata(False, None, None, START + SKEW)),
-        (lambda vault: vault.delete("db-password"), Missing(START + SKEW)),
-    ],
-    ids=["disabled", "denied", "deleted"],
+    "change",
+    [lambda vault: vault.disable("db-password"), lambda vault: vault.deny("get")],
+    ids=["disabled", "denied"],
 )
-async def test_the_metadata_of_an_unreadable_secret_is_dated_by_the_vaults_clock(
-    harness: Harness, change: Callable[[FakeVault], None], view: SecretMetadata | Missing
+async def test_the_metadata_of_an_unreadable_secret_is_dated_after_the_response(
+    harness: Harness, change: Callable[[FakeVault], None]
 ) -> None:
     change(harness.vault)
+    before = harness.clients.moment()
 
-    assert await harness.clients.head(harness.vault.url, "db-password") == view
+    metadata = await harness.clients.head(harness.vault.url, "db-password")
+
+    assert metadata == SecretMetadata(False, None, None, metadata.observed_at)
+    assert metadata.observed_at > before
+
+
+async def test_a_deleted_secret_is_missing_since_before_the_call(harness: Harness) -> None:
+    harness.vault.delete("db-password")
+    harness.network.hold(harness.vault)
+    head = asyncio.create_task(harness.clients.head(harness.vault.url, "db-password"))
+    await settle()
+    meanwhile = harness.clients.moment()
+    harness.network.resume(harness.vault)
+
+    missing = await head
+
+    assert isinstance(missing, Missing)
+    assert missing.observed_at < meanwhile
 
 
 async def test_a_failed_head_has_its_reason(harness: Harness) -> None:
