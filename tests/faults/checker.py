@@ -55,6 +55,8 @@ class Group:
     secrets: tuple[str, ...]
     rotated: list[float] = field(default_factory=list)
     """When each generation was set, in seconds of the monotonic clock: the first is generation 1."""
+    wanted: bool = True
+    """Whether there is a VaultSecret that shows them."""
 
     @property
     def generation(self) -> int:
@@ -77,6 +79,10 @@ class Model:
     deleted: set[str] = field(default_factory=set)
     lists: Callable[[], Sequence[float]] = tuple
     is_doomed: bool = False
+
+    def wanted(self) -> dict[str, Group]:
+        """The groups that a VaultSecret shows."""
+        return {name: group for name, group in self.groups.items() if group.wanted}
 
     def group_of(self, secret: str) -> Group | None:
         """The group of a secret."""
@@ -275,6 +281,10 @@ class Checker:
 def problems(journal: Journal, namespace: str, model: Model) -> Iterator[str]:
     """What is not yet right: targets that are not as their VaultSecrets and the vault are now."""
     for name, group in model.groups.items():
+        if not group.wanted:
+            if journal.current(Place.secret(namespace, name)) is not None:
+                yield f"{name} is left over"
+            continue
         vault_secret = journal.current(Place.vault_secret(namespace, name))
         if vault_secret is None:
             yield f"there is no VaultSecret {name}"

@@ -129,13 +129,25 @@ class World(OperatorHarness):
 
     def add(self, name: str = "db", *, secrets: int = 3, **spec: object) -> None:
         """Put a group of secrets into the vault, and apply the VaultSecret that shows them."""
-        self.model.groups[name] = Group(tuple(f"{name}-{number}" for number in range(secrets)))
+        names = tuple(f"{name}-{number}" for number in range(secrets))
+        self.model.groups[name] = group = Group(names, wanted=False)
         self.rotate(name)
         self.apply(*self._entries(name), name=name, **spec)
+        group.wanted = True
+
+    def show(self, name: str, *, all_but: int) -> None:
+        """Change a VaultSecret so that it shows its secrets without the last ones, so many."""
+        entries = self._entries(name)
+        self.change(name, data=entries[: len(entries) - all_but])
+
+    def remove(self, name: str) -> None:
+        """Delete a VaultSecret; its secrets stay in the vault."""
+        self.delete(name)
+        self.model.groups[name].wanted = False
 
     def rotate(self, *names: str) -> None:
         """Set all secrets of these groups, by default of all groups, between two calls of clients."""
-        groups = [self.model.groups[name] for name in names or self.model.groups]
+        groups = [self.model.groups[name] for name in names or self.model.wanted()]
         texts = [
             {"name": secret, "value": value_text(secret, group.generation + 1, uuid.uuid4().hex)}
             for group in groups

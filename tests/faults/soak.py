@@ -1,0 +1,206 @@
+"""`python -m tests.faults.soak`: faults, rotations and kills for minutes, by a seed; the checker reads every write.
+
+Some worlds, each with a vault, a login and an operator of its own, go through episodes: something breaks, users act and
+the operator is killed meanwhile, it is mended, and all targets must be right within a minute. The schedule comes from
+the seed alone. The report has no value of a secret. The exit code is 1 after a violation.
+"""
+
+import argparse
+import os
+import random
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from tests.controlplane.build import TOOLS, ensure_tools
+from tests.emulator.client import ROOT, Emulator
+from tests.faults.checker import shows_a_value
+from tests.faults.fault import Fault, all_faults
+from tests.faults.harness import Stage, World
+from tests.faults.instance import Instance
+from tests.faults.report import Figures, table
+from tests.faults.users import WEIGHTS, Users
+
+BUILD: Final = ROOT / "build" / "soak"
+_WORLDS: Final = 3
+_BROKEN_SECONDS: Final = 25.0
+_ACTIONS: Final = 20
+_KILLS: Final = (0, 4, 8)
+"""In one episode; without kills an operator must also do well with what it remembers."""
+
+_RIGHT_SECONDS: Final = 60.0
+"""All targets must be right so soon after the mending."""
+
+_LONGEST_VIOLATION: Final = 20_000
+_ADDING: Final = threading.Lock()
+_MEBIBYTE: Final = 1024.0
+
+
+class Moment(NamedTuple):
+    """Something that happens in an episode: an action of users, or `kill`."""
+
+    after: float
+    what: str
+    choice: float
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """What breaks, and what happens meanwhile, in the order of time."""
+
+    number: int
+    fault: Fault
+    moments: Sequence[Moment]
+
+    def __str__(self) -> str:
+        happens = " ".join(f"{moment.what}@{moment.after:.1f}" for moment in self.moments)
+        return f"episode {self.number}, {self.fault}: {happens}"
+
+
+def episodes(seed: str, faults: Sequence[Fault]) -> Iterator[Episode]:
+    """The schedule of one world, without end: each fault comes once before one comes again."""
+    chance = random.Random(seed)  # noqa: S311 - repeatable, not secret
+    order: list[Fault] = []
+    for number in count(1):
+        order = order or chance.sample(faults, len(faults))
+        fault = order.pop()
+        happening = chance.choices(list(WEIGHTS), weights=list(WEIGHTS.values()), k=_ACTIONS)
+        # What befalls one process ends with it.
+        happening += ["kill"] * (0 if fault.layer == "process" else chance.choice(_KILLS))
+        moments = [Moment(chance.uniform(0, _BROKEN_SECONDS), what, chance.random()) for what in happening]
+        yield Episode(number, fault, sorted(moments))
+
+
+class Soak:
+    """The episodes of one world."""
+
+    def __init__(self, world: World, instance: Instance, figures: Figures) -> None:
+        self._world = world
+        self._instance = instance
+        self._figures = figures
+        self._users = Users(world)
+        self._log_read = 0
+
+    def go_through(self, episode: Episode) -> None:
+        """Break, act, mend, and check."""
+        with episode.fault.during(self._world):
+            began = time.monotonic()
+            for moment in episode.moments:
+                time.sleep(max(0.0, began + moment.after - time.monotonic()))
+                self._happen(moment)
+        mended = time.monotonic()
+        self._figures.episodes += 1
+        recovery = self._world.await_right(since=mended)
+        self._figures.recoveries.setdefault(str(episode.fault), []).append(recovery)
+        if recovery > _RIGHT_SECONDS:
+            self._figures.violations.append(f"{episode}\nall was right after {recovery:.0f} s")
+        self._check(episode)
+
+    def _happen(self, moment: Moment) -> None:
+        if moment.what == "kill":
+            self._instance.kill()
+            self._instance.start(wait=False)
+            self._figures.kills += 1
+        else:
+            what = moment.what if self._users.act(moment.what, moment.choice) else "refused by the cluster"
+            self._figures.events[what] = self._figures.events.get(what, 0) + 1
+
+    def _check(self, episode: Episode) -> None:
+        running = self._instance.running
+        running.await_ready()
+        self._figures.resources.take(*resources_of(running.pid))
+        shown = shows_a_value(running.get("/metrics").text) or shows_a_value(self._new_log())
+        if shown:
+            self._figures.violations.append(f"{episode}\na value is in a metric or in the log")
+        try:
+            self._world.check()
+        except AssertionError as error:
+            self._figures.violations.append(f"{episode}\n{error}")
+
+    def _new_log(self) -> str:
+        with self._world.log.open(errors="replace") as log:
+            log.seek(self._log_read)
+            text = log.read()
+            self._log_read = log.tell()
+        return text
+
+
+def resources_of(pid: int) -> tuple[float, int, int]:
+    """The memory in MiB, the open files and the threads of a process."""
+    status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    files = len(list(Path(f"/proc/{pid}/fd").iterdir()))
+    return int(status["VmRSS"].split()[0]) / _MEBIBYTE, files, int(status["Threads"])
+
+
+def soak(seed: int, minutes: float) -> Figures:
+    """Run all worlds until the time is over, or until something is wrong in one of them."""
+    figures = Figures(seed, minutes)
+    over = threading.Event()
+    clock = threading.Timer(minutes * 60, over.set)
+    clock.start()
+    tools = ensure_tools(os.environ, sys.stderr, TOOLS)  # noqa: TID251 - where programs are kept is the caller's choice
+    with (
+        tempfile.TemporaryDirectory(prefix="vaultsync-soak-") as folder,
+        Stage.start(tools, Path(folder)) as stage,
+        ThreadPoolExecutor(_WORLDS) as pool,
+    ):
+        runs = [pool.submit(_soak_world, stage, f"{seed}/{number}", over, figures) for number in range(_WORLDS)]
+        for run in runs:
+            run.result()
+    clock.cancel()
+    return figures
+
+
+def _soak_world(stage: Stage, seed: str, over: threading.Event, total: Figures) -> None:
+    figures = Figures(total.seed, total.minutes)
+    faults = [fault for fault in all_faults() if fault.soak]
+    with Emulator.start(stage.folder / seed.replace("/", "-")) as emulator:
+        world = World.on_stage(stage, emulator)
+        with world.instance() as instance:
+            world.settle(pages=2)
+            run = Soak(world, instance, figures)
+            for episode in episodes(seed, faults):
+                if over.is_set():
+                    break
+                _say(f"world {seed}: {episode}")
+                try:
+                    run.go_through(episode)
+                except AssertionError as error:
+                    figures.violations.append(f"{episode}\n{error}"[:_LONGEST_VIOLATION])
+                if figures.violations:
+                    over.set()
+    figures.writes_checked = world.checker.checked
+    with _ADDING:
+        total.add(figures)
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def main() -> int:
+    """Read the command line, run, and write the report."""
+    parser = argparse.ArgumentParser(prog="python -m tests.faults.soak", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=30.0)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    arguments = parser.parse_args()
+    _say(f"seed {arguments.seed}; the same again: make soak SEED={arguments.seed}")
+    figures = soak(arguments.seed, arguments.minutes)
+    BUILD.mkdir(parents=True, exist_ok=True)
+    (BUILD / "report.json").write_text(figures.to_json())
+    _say(table(figures))
+    for violation in figures.violations:
+        _say(f"\nVIOLATION in {violation}")
+    return 1 if figures.violations else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
