@@ -18,7 +18,7 @@ from vaultsync.errors import ObjectChanged, ObjectGone, Reason, Retry, SyncError
 from vaultsync.interfaces import KubeApi, Recorder, VaultClients
 from vaultsync.policy.deletion import Deletions, carried_readings, confirmed_deletions, loses_keys, pruned
 from vaultsync.policy.diff import annotation_changed, change_for, content_changed, describe
-from vaultsync.policy.guards import first_blocked, first_blocked_reading
+from vaultsync.policy.guards import first_blocked, first_blocked_reading, older_version
 from vaultsync.policy.in_place import outcome_in_place
 from vaultsync.policy.inputs import Config, Inputs
 from vaultsync.policy.plan import plan_for, refresh_requested
@@ -134,6 +134,9 @@ class Reconciler:
         deletions = Deletions()
         for batch in plan.batches:
             readings = {**readings, **await read_secrets(self.vaults, self.state.vaults, vault_secret.spec, batch)}
+            older = older_version(inputs, readings)
+            if older is not None:
+                return older  # the others are not read
             confirmed = self._confirmed_deletions(inputs, readings)
             if not isinstance(confirmed, Deletions):
                 return confirmed

@@ -4,18 +4,28 @@
 """
 
 from collections.abc import Callable, Iterable
+from datetime import timedelta
 from typing import Final
 from urllib.parse import urlsplit
 
 from vaultsync.api.secret_types import TOKEN_TYPES
 from vaultsync.errors import Reason
+from vaultsync.policy.changes import SETTLING
 from vaultsync.policy.deletion import deletions_held
 from vaultsync.policy.inputs import Inputs
 from vaultsync.policy.ownership import competing_vaultsecret, foreign_target
+from vaultsync.policy.plan import refresh_requested
 from vaultsync.policy.waiting import failed_or_waiting
 from vaultsync.state.requests import searches
-from vaultsync.state.secrets import Reading, Readings
+from vaultsync.state.secrets import Reading, Readings, SecretRef
+from vaultsync.state.vaults import SecretMetadata
 from vaultsync.status.outcome import Failed, Suspended, Waiting
+
+LASTING: Final = timedelta(minutes=5)
+"""How long this process must read an older version, and no other, before it is taken.
+
+Replicas lag by seconds, and a vault fails over within minutes. A vault that is restored from a backup stays as it is.
+"""
 
 Blocked = Failed | Suspended | Waiting
 Guard = Callable[[Inputs], Blocked | None]
@@ -92,6 +102,44 @@ def contradicted_listing(inputs: Inputs, readings: Readings) -> Waiting | None:
     return None
 
 
+def older_version(inputs: Inputs, readings: Readings) -> Waiting | None:
+    """Block everything while the vault returns an older version than it did before, as a replica that lags does.
+
+    All secrets of a target wait for it, so that those that change together are never of two generations. It also works
+    for a part of the readings. The older version is taken if that lasts, since a vault may have been restored from a
+    backup, and at once if a user requests a refresh.
+    """
+    if refresh_requested(inputs.vault_secret) is not None:
+        return None
+    for ref, reading in readings.items():
+        if isinstance(reading, Reading) and _is_older(inputs, ref, reading) and not _lasts(inputs, ref, reading):
+            return Waiting(
+                f"Waiting for vault {inputs.vault_secret.spec.vault_url} to return the newest version of secret "
+                f"{ref.name}: it returned an older one than before, which is not taken unless that lasts "
+                f"{LASTING / timedelta(minutes=1):g} minutes, or a refresh is requested; the Secret stays as it is."
+            )
+    return None
+
+
+def _is_older(inputs: Inputs, ref: SecretRef, reading: Reading) -> bool:
+    """Return whether a newer version was written before, or is listed; a pinned one is what the spec asks for."""
+    if reading.updated is None or not ref.follows:
+        return False
+    state, metadata = inputs.plan.known.get(ref), inputs.view.find(ref.name)
+    known = [None if state is None else state.updated]
+    known += [metadata.updated] if isinstance(metadata, SecretMetadata) else []
+    # The clocks of the vault's servers differ: a write that follows another may be dated before it.
+    return any(updated is not None and updated > reading.updated + SETTLING for updated in known)
+
+
+def _lasts(inputs: Inputs, ref: SecretRef, reading: Reading) -> bool:
+    """Return whether this process has read only that version for long enough."""
+    read = inputs.view.reads.get(ref.name)
+    if read is None or read.version != reading.version:
+        return False
+    return reading.began.seconds - read.since >= LASTING.total_seconds()
+
+
 def inactive_version(inputs: Inputs, readings: Readings) -> Failed | None:
     """Block versions that are not active yet; they are retried when they become active.
 
@@ -120,7 +168,7 @@ GUARDS: Final[tuple[Guard, ...]] = (
     deletions_held,
 )
 
-READING_GUARDS: Final[tuple[ReadingGuard, ...]] = (contradicted_listing, inactive_version)
+READING_GUARDS: Final[tuple[ReadingGuard, ...]] = (contradicted_listing, older_version, inactive_version)
 
 
 def first_blocked(inputs: Inputs) -> Blocked | None:

@@ -1,35 +1,45 @@
 """The guards: what blocks a reconcile before it reads and after it has read, and in which order."""
 
+from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from tests.builders import (
     CONFIG,
+    FIRST,
     NOW_MISSING,
     READ_AT,
+    SECOND,
+    START,
     UID,
     VAULT,
     a_listing,
     a_missing_reading,
     a_reading,
+    a_state,
     a_status,
     a_vault_secret,
     an_observed,
     some_inputs,
+    some_metadata,
 )
+from vaultsync.api import REFRESH_ANNOTATION
 from vaultsync.api.secret_types import TOKEN_TYPES
 from vaultsync.api.v1alpha1 import VaultSecret
 from vaultsync.errors import Reason, SyncError
+from vaultsync.policy.changes import SETTLING
 from vaultsync.policy.deletion import deletions_held
 from vaultsync.policy.guards import (
     GUARDS,
+    LASTING,
     READING_GUARDS,
     contradicted_listing,
     first_blocked,
     first_blocked_reading,
     inactive_version,
+    older_version,
     pending_listing,
     refused_type,
     suspended,
@@ -41,7 +51,7 @@ from vaultsync.policy.ownership import competing_vaultsecret, foreign_target
 from vaultsync.policy.plan import Plan
 from vaultsync.state.requests import SecretRequest
 from vaultsync.state.secrets import SecretRef
-from vaultsync.state.vaults import UNKNOWN, LossReport, VaultView
+from vaultsync.state.vaults import UNKNOWN, LastRead, LossReport, Moment, VaultView
 from vaultsync.status.outcome import Failed, Suspended, Waiting, failed
 
 SUFFIXES = (".vault.azure.net", ".Vault.Azure.cn", "localhost")
@@ -99,7 +109,7 @@ def test_the_guards_are_asked_in_this_order() -> None:
         pending_listing,
         deletions_held,
     ) == GUARDS
-    assert (contradicted_listing, inactive_version) == READING_GUARDS
+    assert (contradicted_listing, older_version, inactive_version) == READING_GUARDS
 
 
 def test_every_guard_can_block() -> None:
@@ -263,3 +273,92 @@ def test_a_version_that_is_not_active_yet_is_blocked_until_it_is() -> None:
 
 def test_a_missing_secret_has_no_version_that_could_be_inactive() -> None:
     assert inactive_version(some_inputs(), {REF: a_missing_reading()}) is None
+
+
+NEWER = START + timedelta(minutes=10)
+"""When a version that is newer than the default reading was written."""
+
+
+def older_inputs(
+    *,
+    written: datetime | None = None,
+    listed: datetime | None = None,
+    ref: SecretRef = REF,
+    annotations: Mapping[str, str] | None = None,
+) -> Inputs:
+    """The inputs of a reconcile after a version of `written` was written, and one of `listed` was listed."""
+    known = {} if written is None else {ref: a_state(ref=ref, version=SECOND, updated=written)}
+    secrets = {} if listed is None else {"db-password": some_metadata(updated=listed)}
+    plan = Plan((SecretRequest(ref, optional=False),), known, "because")
+    vault_secret = a_vault_secret(metadata={"annotations": annotations or {}})
+    return some_inputs(vault_secret, view=VaultView(secrets), plan=plan)
+
+
+@pytest.mark.parametrize(
+    ("written", "listed", "waits"),
+    [
+        (NEWER, None, True),
+        (None, NEWER, True),
+        (NEWER, START, True),
+        (START, NEWER, True),
+        (START + SETTLING, START + SETTLING, False),
+        (START, START, False),
+        (START - timedelta(minutes=10), None, False),
+        (None, None, False),
+    ],
+    ids=[
+        "the target has a newer one",
+        "a newer one is listed",
+        "the listing lags, too",
+        "a newer one is listed and was not read yet",
+        "servers of the vault whose clocks differ",
+        "it is the newest one",
+        "it is newer than the target's",
+        "nothing is known",
+    ],
+)
+def test_an_older_version_is_not_taken(written: datetime | None, listed: datetime | None, waits: bool) -> None:
+    inputs = older_inputs(written=written, listed=listed)
+
+    blocked = older_version(inputs, {REF: a_reading()})
+
+    assert (blocked is not None) is waits
+    assert first_blocked_reading(inputs, {REF: a_reading()}) == blocked
+    if blocked is not None:
+        assert "newest version of secret db-password" in blocked.message
+
+
+def test_the_secrets_of_a_target_wait_for_one_that_is_older() -> None:
+    readings = {SecretRef("api-token"): a_reading(updated=NEWER), REF: a_reading()}
+
+    assert older_version(older_inputs(written=NEWER), readings) is not None
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        older_inputs(written=NEWER, ref=SecretRef("db-password", FIRST)),
+        older_inputs(written=NEWER, ref=SecretRef("db-password", previous=True)),
+        older_inputs(written=NEWER, annotations={REFRESH_ANNOTATION: "now"}),
+    ],
+    ids=["the spec pins it", "it is the version before the newest", "a user requests a refresh"],
+)
+def test_an_older_version_that_is_asked_for_is_taken(inputs: Inputs) -> None:
+    assert older_version(inputs, {one.ref: a_reading() for one in inputs.plan.requests}) is None
+
+
+@pytest.mark.parametrize(
+    ("version", "since", "taken"),
+    [(FIRST, 0.0, True), (FIRST, 1.0, False), (SECOND, 0.0, False), (None, 0.0, False)],
+    ids=["it lasts", "not long enough", "another one was read last", "nothing was found last"],
+)
+def test_an_older_version_that_lasts_is_taken(version: str | None, since: float, taken: bool) -> None:
+    inputs = older_inputs(written=NEWER)
+    inputs.view.reads.put("db-password", LastRead(Moment(since), version, START, None, since=since))
+    reading = a_reading(began=Moment(LASTING.total_seconds()))
+
+    assert (older_version(inputs, {REF: reading}) is None) is taken
+
+
+def test_a_missing_secret_has_no_version_that_could_be_older() -> None:
+    assert older_version(older_inputs(written=NEWER), {REF: a_missing_reading()}) is None
