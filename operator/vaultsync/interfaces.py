@@ -31,8 +31,20 @@ class KubeApi(Protocol):
         """Return the data of that very Secret, as it was observed, by key and in base64."""
         ...
 
+    async def get_target_manifest(self, key: ObjectKey, *, observed: Observed) -> SecretValue:
+        """Return the manifest, as JSON, that creates that very Secret again, as it was observed."""
+        ...
+
     async def apply_target(self, key: ObjectKey, manifest: Mapping[str, Any], *, onto: Observed | None) -> Observed:
         """Apply a manifest by force to that very Secret; None creates one, and fails if there is another."""
+        ...
+
+    async def check_creation(self, key: ObjectKey, manifest: Mapping[str, Any]) -> None:
+        """Check, without storing anything, that a Secret could be created if there were none of its name."""
+        ...
+
+    async def announce_replacement(self, key: ObjectKey, *, observed: Observed) -> Observed:
+        """Annotate that very Secret, as it was observed, which proves that the API server stores writes."""
         ...
 
     async def delete_target(self, key: ObjectKey, *, observed: Observed) -> None:

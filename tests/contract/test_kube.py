@@ -1,8 +1,10 @@
 """The fake Kubernetes API behaves like the real one: field ownership, and the result of each write."""
 
 import base64
+import json
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -222,6 +224,66 @@ async def test_an_immutable_secret_accepts_new_annotations(cluster: Cluster) -> 
     observed = await cluster.kube.apply_target(cluster.key, {**immutable, "metadata": metadata}, onto=observed)
 
     assert Field("annotations", APPLIED_ANNOTATION) in observed.ours
+
+
+async def test_the_manifest_of_a_target_creates_the_same_secret_again(cluster: Cluster) -> None:
+    wanted = claimed(cluster.key, immutable=True)
+    wanted["metadata"]["ownerReferences"] = [{"apiVersion": API_VERSION, "kind": KIND, "name": "db", "uid": OWNER}]
+    before = await cluster.kube.apply_target(cluster.key, wanted, onto=None)
+    kept = json.loads((await cluster.kube.get_target_manifest(cluster.key, observed=before)).reveal())
+    cluster.other.delete(cluster.key)
+
+    after = await cluster.kube.apply_target(cluster.key, kept, onto=None)
+
+    assert replace(after, uid=before.uid, resource_version=before.resource_version, created=before.created) == before
+    assert cluster.other.values(cluster.key) == {"password": "one"}
+    with pytest.raises(SyncError) as refused:
+        await cluster.kube.apply_target(cluster.key, secret(cluster.key, password="two"), onto=after)
+    assert refused.value.reason is Reason.TARGET_IMMUTABLE
+
+
+async def test_the_manifest_is_that_of_the_very_object_that_was_observed(cluster: Cluster) -> None:
+    observed = await cluster.given(password="one")
+    cluster.other.edit(cluster.key, "kubectl", data={"password": "two"})
+
+    with pytest.raises(Conflict):
+        await cluster.kube.get_target_manifest(cluster.key, observed=observed)
+
+
+async def test_checking_a_creation_stores_nothing(cluster: Cluster) -> None:
+    await cluster.kube.check_creation(cluster.key, secret(cluster.key, password="one"))
+    assert cluster.other.values(cluster.key) is None
+
+    before = await cluster.given(password="one")
+    await cluster.kube.check_creation(cluster.key, secret(cluster.key, password="two"))
+
+    assert await cluster.observed() == before
+
+
+async def test_a_creation_in_a_namespace_that_is_being_deleted_fails_its_check(cluster: Cluster) -> None:
+    cluster.other.begin_deleting_namespace(cluster.namespace)
+
+    with pytest.raises(ObjectGone):
+        await cluster.kube.check_creation(cluster.key, secret(cluster.key, password="one"))
+
+
+async def test_announcing_a_replacement_is_a_write_each_time_and_keeps_what_is_ours(cluster: Cluster) -> None:
+    before = await cluster.kube.apply_target(cluster.key, claimed(cluster.key, immutable=True), onto=None)
+
+    first = await cluster.kube.announce_replacement(cluster.key, observed=before)
+    second = await cluster.kube.announce_replacement(cluster.key, observed=first)
+
+    assert len({before.resource_version, first.resource_version, second.resource_version}) == 3
+    assert (second.uid, second.ours, second.applied) == (before.uid, before.ours, before.applied)
+    assert cluster.other.values(cluster.key) == {"password": "one"}
+
+
+async def test_no_replacement_of_a_secret_that_has_changed_is_announced(cluster: Cluster) -> None:
+    before = await cluster.given(password="one")
+    cluster.other.edit(cluster.key, "kubectl", labels={"tier": "web"})
+
+    with pytest.raises(Conflict):
+        await cluster.kube.announce_replacement(cluster.key, observed=before)
 
 
 async def test_deleting_is_idempotent(cluster: Cluster) -> None:

@@ -20,7 +20,10 @@ Body = Mapping[str, Any]
 _CALLS: Final = (
     "get_target",
     "get_target_data",
+    "get_target_manifest",
     "apply_target",
+    "check_creation",
+    "announce_replacement",
     "delete_target",
     "remove_keys",
     "orphan_target",

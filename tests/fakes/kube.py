@@ -3,6 +3,7 @@
 What other clients do and read is in its base class `Store`.
 """
 
+import json
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from dataclasses import replace
@@ -11,9 +12,16 @@ from typing import Any, Final, Literal, NamedTuple
 
 from kvsecrets import SecretValue
 from tests.fakes.ownership import Fields, Path, fields_of
-from tests.fakes.store import IMMUTABLE, TYPE, Change, Store, StoredSecret
+from tests.fakes.store import IMMUTABLE, TYPE, Change, Store, StoredSecret, terminating
 from vaultsync.adapters.kube import Conflict, ResourceExpired
-from vaultsync.api import APPLIED_ANNOTATION, FIELD_MANAGER, MANAGED_BY_LABEL, OWNER_UID_LABEL, ObjectKey
+from vaultsync.api import (
+    APPLIED_ANNOTATION,
+    FIELD_MANAGER,
+    MANAGED_BY_LABEL,
+    OWNER_UID_LABEL,
+    REPLACING_ANNOTATION,
+    ObjectKey,
+)
 from vaultsync.api.v1alpha1 import VaultSecretMeta, WorkloadKind
 from vaultsync.errors import ObjectChanged, ObjectGone, Reason, SyncError
 from vaultsync.policy.rollout import Workload
@@ -49,6 +57,8 @@ class FakeKube(Store):
 
     `calls` counts calls by method; `writes` counts those that changed something. While a failure is set by `fail`,
     every call raises it. `lost_answers` is the number of next writes that are carried out and whose response is lost.
+    `rejection` is why admission rejects new Secrets, if it does. While `is_full` is set, Secrets can only be read and
+    deleted, as when etcd is out of space.
     """
 
     def __init__(self, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
@@ -58,6 +68,8 @@ class FakeKube(Store):
         self.events: list[Posted] = []
         self.restarts: list[Restarted] = []
         self.lost_answers = 0
+        self.rejection: SyncError | None = None
+        self.is_full = False
         self._failure: SyncError | None = None
         self._watches_ended = 0
 
@@ -73,6 +85,28 @@ class FakeKube(Store):
             raise _stale(key)
         return {name: SecretValue(text) for name, text in there.fields.of("data").items()}
 
+    async def get_target_manifest(self, key: ObjectKey, *, observed: Observed) -> SecretValue:
+        data = await self.get_target_data(key, observed=observed)
+        fields = self._secrets[key].fields
+        metadata = {"name": key.name, "namespace": key.namespace}
+        areas: dict[str, Any] = {area: fields.of(area) for area in ("labels", "annotations")}
+        areas["ownerReferences"] = list(fields.of("ownerReferences").values())
+        content = {"data": {name: value.reveal() for name, value in data.items()}}
+        return SecretValue(json.dumps({**fields.of(""), "metadata": metadata | areas, **content}))
+
+    async def check_creation(self, key: ObjectKey, manifest: Mapping[str, Any]) -> None:
+        self._called("check_creation")
+        self._admit(key)
+
+    async def announce_replacement(self, key: ObjectKey, *, observed: Observed) -> Observed:
+        self._called("announce_replacement")
+        stored = self._same(key, observed)
+        if str(stored.resource_version) != observed.resource_version:
+            raise _stale(key)
+        fields = stored.fields.copy()
+        fields.edit(FIELD_MANAGER, {Path("annotations", REPLACING_ANNOTATION): observed.resource_version})
+        return self._written("announce_replacement", key, fields).observed()
+
     async def apply_target(self, key: ObjectKey, manifest: Mapping[str, Any], *, onto: Observed | None) -> Observed:
         self._called("apply_target")
         desired = dict(fields_of(manifest))
@@ -81,6 +115,8 @@ class FakeKube(Store):
             stored = self._same(key, onto)
         elif stored is not None:
             raise _stale(key)
+        else:
+            self._admit(key)
         if stored is not None and desired.get(TYPE, stored.fields.values[TYPE]) != stored.fields.values[TYPE]:
             raise SyncError(Reason.TARGET_INVALID, f"Secret {key}: type cannot be changed.")
         fields = Fields() if stored is None else stored.fields.copy()
@@ -229,6 +265,12 @@ class FakeKube(Store):
         if self._failure is not None:
             raise self._failure
 
+    def _admit(self, key: ObjectKey) -> None:
+        if key.namespace in self._terminating:
+            raise terminating(key)
+        if self.rejection is not None:
+            raise self.rejection
+
     def _same(self, key: ObjectKey, observed: Observed) -> StoredSecret:
         stored = self._secrets.get(key)
         if stored is None or stored.uid != observed.uid:
@@ -236,6 +278,10 @@ class FakeKube(Store):
         return stored
 
     def _written(self, kind: str, key: ObjectKey, fields: Fields) -> StoredSecret:
+        if self.is_full:
+            raise SyncError(
+                Reason.CLUSTER_UNAVAILABLE, f"Secret {key}: the Kubernetes API responded with HTTP status 500."
+            )
         before = self.resource_version
         secret = self._put(key, fields)
         self.writes[kind] += self.resource_version != before

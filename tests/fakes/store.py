@@ -191,7 +191,7 @@ class Store:
         if before is not None and before.fields == fields:
             return before
         if before is None and key.namespace in self._terminating:
-            raise ObjectGone(Reason.CLUSTER_UNAVAILABLE, f"Secret {key}: its namespace is gone, or being deleted.")
+            raise terminating(key)
         uid, created = (str(uuid.uuid4()), self._now()) if before is None else (before.uid, before.created)
         after = StoredSecret(uid, created, self.resource_version + 1, fields)
         self._secrets[key] = after
@@ -221,6 +221,11 @@ class Store:
         """Wake all waiting watches."""
         self._changed.set()
         self._changed = asyncio.Event()
+
+
+def terminating(key: ObjectKey) -> ObjectGone:
+    """Return the error of a creation in a namespace that is being deleted."""
+    return ObjectGone(Reason.CLUSTER_UNAVAILABLE, f"Secret {key}: its namespace is gone, or being deleted.")
 
 
 def _text(moment: datetime) -> str:

@@ -18,6 +18,7 @@ import pytest
 from tests.builders import a_vault_secret
 from tests.contract.other_client import Kubectl
 from tests.controlplane.plane import ControlPlane
+from tests.integration.webhooks import broken_webhook_of
 from tests.manifests import manifest, spec
 from vaultsync.adapters.kube import Conflict, KubeApi
 from vaultsync.adapters.kube import requests as wire
@@ -25,7 +26,7 @@ from vaultsync.adapters.kube.connection import Connection, configuration_from
 from vaultsync.api import API_VERSION, APPLIED_ANNOTATION, MANAGED_BY, MANAGED_BY_LABEL, OWNER_UID_LABEL, ObjectKey
 from vaultsync.api.v1alpha1 import VaultSecret
 from vaultsync.errors import ObjectGone, Reason, SyncError
-from vaultsync.state.observed import observed_from
+from vaultsync.state.observed import Observed, observed_from
 from vaultsync.state.snapshots import Deleted, Modified
 
 MARK = "hunter2-correct-horse"
@@ -169,6 +170,15 @@ def gossip(controlplane: ControlPlane, namespace: str) -> Iterator[None]:
     controlplane.kubectl("delete", "validatingadmissionpolicies", f"gossip-{namespace}")
 
 
+@pytest.fixture
+def broken_webhook(controlplane: ControlPlane, namespace: str) -> Iterator[None]:
+    """A webhook for new Secrets of one namespace that does not respond."""
+    name = f"broken-{namespace}"
+    controlplane.apply(broken_webhook_of(namespace, name))
+    yield
+    controlplane.kubectl("delete", "validatingwebhookconfigurations", name)
+
+
 @pytest.mark.usefixtures("gossip")
 async def test_an_admission_policy_is_named_and_its_message_is_not_repeated(cluster: KubeApi, key: ObjectKey) -> None:
     async with asyncio.timeout(300):
@@ -189,19 +199,55 @@ async def _rejected(cluster: KubeApi, key: ObjectKey) -> SyncError:
     raise AssertionError
 
 
-async def test_a_quota_is_named(controlplane: ControlPlane, cluster: KubeApi, key: ObjectKey) -> None:
-    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "small", "namespace": key.namespace}}
+@pytest.fixture
+def quota(controlplane: ControlPlane, namespace: str) -> None:
+    """A quota of no Secrets."""
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "small", "namespace": namespace}}
     controlplane.apply({**quota, "spec": {"hard": {"secrets": "0"}}})
     # There is no controller here that counts.
     counted = '{"status":{"hard":{"secrets":"0"},"used":{"secrets":"0"}}}'
     status = ("--subresource=status", "--type=merge", "--patch", counted)
-    controlplane.kubectl("patch", "resourcequota", "small", "-n", key.namespace, *status)
+    controlplane.kubectl("patch", "resourcequota", "small", "-n", namespace, *status)
 
+
+@pytest.mark.usefixtures("quota")
+async def test_a_quota_is_named(cluster: KubeApi, key: ObjectKey) -> None:
     async with asyncio.timeout(300):
         error = await _rejected(cluster, key)
 
     assert error.reason is Reason.TARGET_INVALID
     assert error.message.endswith(": the quota small of its namespace is exceeded.")
+
+
+@pytest.fixture
+async def existing(cluster: KubeApi, key: ObjectKey) -> Observed:
+    """A Secret from before a policy or quota."""
+    return await cluster.apply_target(key, secret(key, {"password": MARK}), onto=None)
+
+
+@pytest.mark.parametrize("rule", ["gossip", "quota", "broken_webhook"])
+async def test_a_secret_whose_creation_would_be_rejected_fails_its_check_although_there_is_one(
+    request: pytest.FixtureRequest, cluster: KubeApi, key: ObjectKey, existing: Observed, rule: str
+) -> None:
+    request.getfixturevalue(rule)
+
+    async with asyncio.timeout(300):
+        await _rejected(cluster, key)
+    with pytest.raises(SyncError) as caught:
+        await cluster.check_creation(key, secret(key, {"password": MARK}))
+
+    assert not isinstance(caught.value, Conflict)
+    assert await cluster.get_target(key) == existing
+
+
+async def test_an_invalid_secret_fails_its_check_although_there_is_one(
+    cluster: KubeApi, key: ObjectKey, existing: Observed
+) -> None:
+    with pytest.raises(SyncError) as caught:
+        await cluster.check_creation(key, secret(key, {"tls.crt": MARK}, type="kubernetes.io/tls"))
+
+    assert caught.value.reason is Reason.TARGET_INVALID
+    assert await cluster.get_target(key) == existing
 
 
 async def test_a_missing_namespace_is_gone(cluster: KubeApi) -> None:

@@ -22,6 +22,9 @@ OWNER_UID_LABEL = f"{GROUP}/owner-uid"
 APPLIED_ANNOTATION = f"{GROUP}/applied"
 """On a target: the versions, never the values, that were last written to it."""
 
+REPLACING_ANNOTATION = f"{GROUP}/replacing"
+"""On a target: the resource version from which vaultsync was about to replace it."""
+
 REFRESH_ANNOTATION = f"{GROUP}/refresh-now"
 """On a VaultSecret, set by users: when its text changes, every secret is read again at once."""
 

@@ -3,6 +3,11 @@
 Before a Secret is deleted, the VaultSecret is read again: the watch may be behind, and a user may have changed it.
 """
 
+import json
+from contextlib import suppress
+from typing import Final
+
+from kvsecrets import SecretValue
 from vaultsync.api import ObjectKey
 from vaultsync.api.v1alpha1 import VaultSecret
 from vaultsync.errors import Reason, SyncError
@@ -12,6 +17,9 @@ from vaultsync.policy.ownership import is_written_for
 from vaultsync.state.desired import Desired
 from vaultsync.state.observed import Observed
 from vaultsync.state.targets import TargetCache
+
+_PUT_BACK_ATTEMPTS: Final = 3
+"""They follow each other at once: a connection may be cut. What lasts longer is for the next reconcile."""
 
 
 async def apply_target(
@@ -41,12 +49,38 @@ async def apply_target(
         replaces = vault_secret.spec.target.replace_immutable
         if error.reason is not Reason.TARGET_IMMUTABLE or observed is None or not replaces:
             raise
-        await kube.ensure_current(vault_secret)
-        await kube.delete_target(key, observed=observed)
-        written = await kube.apply_target(key, desired.manifest, onto=None)
+        written = await _replace(kube, vault_secret, observed, desired)
     if names := foreign_keys(written, desired):
         written = await kube.remove_keys(key, names, observed=written)
     targets.record_write(key, written)
+
+
+async def _replace(kube: KubeApi, vault_secret: VaultSecret, observed: Observed, desired: Desired) -> Observed:
+    """Delete an immutable target and create the desired one; return its metadata.
+
+    Whatever could prevent the creation is tried before the deletion. If the creation fails nevertheless, the previous
+    Secret is put back; without it, the next reconcile creates the target.
+    """
+    key = vault_secret.target_key
+    previous = await kube.get_target_manifest(key, observed=observed)
+    await kube.check_creation(key, desired.manifest)
+    announced = await kube.announce_replacement(key, observed=observed)
+    await kube.ensure_current(vault_secret)
+    try:
+        # A deletion whose response was lost may have been carried out.
+        await kube.delete_target(key, observed=announced)
+        return await kube.apply_target(key, desired.manifest, onto=None)
+    except SyncError:
+        await _put_back(kube, key, previous)
+        raise
+
+
+async def _put_back(kube: KubeApi, key: ObjectKey, previous: SecretValue) -> None:
+    """Create a Secret again, unless there is one of its name."""
+    for _ in range(_PUT_BACK_ATTEMPTS):
+        with suppress(SyncError):
+            await kube.apply_target(key, json.loads(previous.reveal()), onto=None)
+            return
 
 
 async def delete_target(kube: KubeApi, vault_secret: VaultSecret, observed: Observed | None) -> bool:

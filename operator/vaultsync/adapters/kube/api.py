@@ -1,5 +1,6 @@
 """The operations that vaultsync performs on the Kubernetes API: targets, VaultSecrets, events and workloads."""
 
+import json
 import logging
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from contextlib import aclosing, contextmanager, suppress
@@ -14,7 +15,7 @@ from vaultsync import __version__
 from vaultsync.adapters.kube import requests as wire
 from vaultsync.adapters.kube import workloads
 from vaultsync.adapters.kube.connection import Connection, Response, configuration_from
-from vaultsync.adapters.kube.errors import Conflict, Forbidden
+from vaultsync.adapters.kube.errors import AlreadyExists, Conflict, Forbidden
 from vaultsync.adapters.kube.token_reviews import TokenReviewer
 from vaultsync.api import ObjectKey
 from vaultsync.api.v1alpha1 import VaultSecretMeta, WorkloadKind
@@ -108,11 +109,19 @@ class KubeApi:
         Raises:
             SyncError: ClusterUnavailable; of the kind Conflict if it is gone, or was changed since.
         """
+        document = await self._whole(key, observed)
+        return {name: SecretValue(text) for name, text in (document.get("data") or {}).items()}
+
+    async def get_target_manifest(self, key: ObjectKey, *, observed: Observed) -> SecretValue:
+        """Get the manifest, as JSON, that creates the same Secret again. Arguments and errors as `get_target_data`."""
+        return SecretValue(json.dumps(wire.manifest_of(await self._whole(key, observed))))
+
+    async def _whole(self, key: ObjectKey, observed: Observed) -> Mapping[str, Any]:
         document = (await self._connection.send(wire.get_secret_data(key))).document
-        metadata, data = document["metadata"], document.get("data") or {}
+        metadata = document["metadata"]
         if (metadata["uid"], metadata["resourceVersion"]) != (observed.uid, observed.resource_version):
             raise Conflict(Reason.CLUSTER_UNAVAILABLE, f"Secret {key} was changed at the same time.", retry_after=1.0)
-        return {name: SecretValue(text) for name, text in data.items()}
+        return document
 
     async def apply_target(self, key: ObjectKey, manifest: Mapping[str, Any], *, onto: Observed | None) -> Observed:
         """Apply a manifest to a Secret by server-side apply; fields of other managers stay.
@@ -142,6 +151,31 @@ class KubeApi:
                 raise
         # The same Secret was changed since: by another writer, or by this very request, whose response was lost.
         return _observed(await self._connection.send(wire.apply_secret(key, manifest, onto=current)))
+
+    async def check_creation(self, key: ObjectKey, manifest: Mapping[str, Any]) -> None:
+        """Check, without storing anything, that a Secret could be created if there were none of its name.
+
+        It is validated, and admitted by all policies, webhooks and quotas.
+
+        Raises:
+            SyncError: As `apply_target`.
+            ObjectGone: The namespace is being deleted.
+        """
+        with suppress(AlreadyExists):
+            await self._connection.send(wire.check_creation(key, manifest))
+
+    async def announce_replacement(self, key: ObjectKey, *, observed: Observed) -> Observed:
+        """Annotate the Secret as it was observed. This proves that the API server stores writes of Secrets.
+
+        Returns:
+            The metadata of the Secret after the write.
+
+        Raises:
+            SyncError: ClusterUnavailable.
+            Conflict: The Secret was changed, replaced or deleted since it was observed; nothing is written.
+        """
+        request = wire.announce_replacement(key, uid=observed.uid, resource_version=observed.resource_version)
+        return _observed(await self._connection.send(request))
 
     async def delete_target(self, key: ObjectKey, *, observed: Observed) -> None:
         """Delete the Secret if its uid and resource version are those observed; one that is gone is not an error.

@@ -27,9 +27,9 @@ _IMMUTABLE = "cannot be changed; delete the Secret to have it recreated"
 _NO_PERMISSION = re.compile(r'User "[^"]*" cannot (\w+) resource "([^"]+)"')
 _POLICY = re.compile(r"ValidatingAdmissionPolicy '([^']+)'")
 _WEBHOOK = re.compile(r'admission webhook "([^"]+)" denied')
+_NO_DRY_RUN = re.compile(r'admission webhook "([^"]+)" does not support dry run')
 _FAILED_WEBHOOK = re.compile(r'failed calling webhook "([^"]+)"')
 _QUOTA = re.compile(r"exceeded quota: ([^,]+),")
-_MANAGER = re.compile(r'conflict with "([^"]*)"')
 _TOO_LARGE = re.compile(r"request is too large|message larger than max")
 _CONFLICT_RETRY = 1.0
 """Seconds until a retry after a conflicting write of another client."""
@@ -38,6 +38,10 @@ _MAX_CAUSES = 5
 
 class Conflict(SyncError):
     """The object was changed, replaced or deleted since it was read, or it never existed."""
+
+
+class AlreadyExists(Conflict):
+    """The object that should be created exists: nothing else prevents its creation."""
 
 
 class Forbidden(SyncError):
@@ -67,11 +71,10 @@ def api_error(status: int, document: Mapping[str, Any], about: str, *, retry_aft
         return ObjectGone(Reason.CLUSTER_UNAVAILABLE, f"{about}: its namespace is gone, or being deleted.")
     if status == HTTPStatus.GONE:
         return ResourceExpired(Reason.CLUSTER_UNAVAILABLE, f"{about}: the resource version is too old.")
-    if "FieldManagerConflict" in reasons:
-        return SyncError(Reason.TARGET_CONFLICT, f"{about} has fields of other managers: {_listed(causes, _owner)}.")
     if _is_stale(status, details, causes):
+        kind = AlreadyExists if document.get("reason") == "AlreadyExists" else Conflict
         text = f"{about} is gone, or was changed at the same time."
-        return Conflict(Reason.CLUSTER_UNAVAILABLE, text, retry_after=_CONFLICT_RETRY)
+        return kind(Reason.CLUSTER_UNAVAILABLE, text, retry_after=_CONFLICT_RETRY)
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE or "FieldValueTooLong" in reasons or _TOO_LARGE.search(message):
         return SyncError(Reason.TARGET_TOO_LARGE, f"{about} is larger than Kubernetes allows{_where(causes)}.")
     rejected = status in {HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY}
@@ -100,6 +103,7 @@ def _rejected(message: str, causes: Sequence[Mapping[str, Any]], about: str) -> 
     for pattern, text in (
         (_POLICY, "denied by the admission policy {}"),
         (_WEBHOOK, "denied by the admission webhook {}"),
+        (_NO_DRY_RUN, "the admission webhook {} does not support dry runs, by which its replacement is checked"),
         (_QUOTA, "the quota {} of its namespace is exceeded"),
     ):
         if match := pattern.search(message):
@@ -134,11 +138,6 @@ def _listed(causes: Sequence[Mapping[str, Any]], describe: Callable[[Mapping[str
     texts = list(dict.fromkeys(map(describe, causes)))
     more = f", and {len(texts) - _MAX_CAUSES} more" if len(texts) > _MAX_CAUSES else ""
     return "; ".join(texts[:_MAX_CAUSES]) + more
-
-
-def _owner(cause: Mapping[str, Any]) -> str:
-    match = _MANAGER.search(str(cause.get("message")))
-    return f"{match[1] if match else 'another manager'} owns {str(cause.get('field')).removeprefix('.')}"
 
 
 def _field_error(cause: Mapping[str, Any]) -> str:

@@ -19,6 +19,7 @@ from vaultsync.api import (
     MANAGED_BY_LABEL,
     OWNER_UID_LABEL,
     PLURAL,
+    REPLACING_ANNOTATION,
     ObjectKey,
 )
 from vaultsync.api.v1alpha1 import VaultSecretMeta
@@ -34,6 +35,10 @@ JSON_PATCH = "application/json-patch+json"
 
 ABSENT = "1"
 """A resource version that no object has: it is that of an empty etcd."""
+
+_KEPT_METADATA = ("name", "namespace", "labels", "annotations", "ownerReferences")
+_KEPT = ("apiVersion", "kind", "type", "immutable", "data")
+"""What a Secret that is created again has in common with the one before."""
 
 _PAGE = 500
 _WATCH_SECONDS = "300"
@@ -78,6 +83,35 @@ def apply_secret(key: ObjectKey, manifest: Mapping[str, Any], *, onto: Observed 
         state = {"uid": onto.uid, "resourceVersion": onto.resource_version}
     body = {**manifest, "metadata": {**manifest["metadata"], **state}}
     return _patch(key, body, APPLY, {"force": "true"})
+
+
+def check_creation(key: ObjectKey, manifest: Mapping[str, Any]) -> Request:
+    """Create a Secret in a dry run: it is validated and admitted as it would be, and not stored.
+
+    That there is none of that name is checked last, so the error that there is one means that nothing else is wrong.
+    https://kubernetes.io/docs/reference/using-api/api-concepts/#dry-run
+    """
+    return Request(
+        "POST",
+        _secrets(key.namespace),
+        about=f"Secret {key}",
+        query={"fieldManager": FIELD_MANAGER, "dryRun": "All"},
+        accept=METADATA,
+        body=manifest,
+    )
+
+
+def announce_replacement(key: ObjectKey, *, uid: str, resource_version: str) -> Request:
+    """Annotate the Secret at that resource version, with that resource version, so that it is never the same text."""
+    annotations = {REPLACING_ANNOTATION: resource_version}
+    metadata = {"uid": uid, "resourceVersion": resource_version, "annotations": annotations}
+    return _patch(key, {"metadata": metadata}, MERGE, {})
+
+
+def manifest_of(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the manifest that creates the same Secret again."""
+    metadata = {name: document["metadata"][name] for name in _KEPT_METADATA if name in document["metadata"]}
+    return {"metadata": metadata, **{name: document[name] for name in _KEPT if name in document}}
 
 
 def remove_keys(key: ObjectKey, names: Iterable[str], *, resource_version: str) -> Request:
@@ -239,8 +273,12 @@ def _part(position: str | None, limit: int = _PAGE) -> dict[str, str]:
     return {"limit": str(limit)} if position is None else {"limit": str(limit), "continue": position}
 
 
+def _secrets(namespace: str) -> str:
+    return f"/api/v1/namespaces/{namespace}/secrets"
+
+
 def _secret(key: ObjectKey) -> str:
-    return f"/api/v1/namespaces/{key.namespace}/secrets/{key.name}"
+    return f"{_secrets(key.namespace)}/{key.name}"
 
 
 def _vault_secret(key: ObjectKey) -> str:
@@ -262,7 +300,7 @@ def _patch(key: ObjectKey, body: Mapping[str, Any], content_type: str, query: Ma
 def _targets(namespace: str | None, query: Mapping[str, str], accept: str) -> Request:
     return Request(
         "GET",
-        "/api/v1/secrets" if namespace is None else f"/api/v1/namespaces/{namespace}/secrets",
+        "/api/v1/secrets" if namespace is None else _secrets(namespace),
         about="Secrets with vaultsync's label" + ("" if namespace is None else f" in namespace {namespace}"),
         query={**query, "labelSelector": f"{MANAGED_BY_LABEL}={MANAGED_BY}"},
         accept=accept,

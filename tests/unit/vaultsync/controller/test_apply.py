@@ -1,6 +1,7 @@
 """How targets are written and deleted. Before a deletion the VaultSecret is read again: the watch may be behind."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from tests.builders import KEY, a_reading
 from tests.fakes import FakeKube
 from tests.harness import key_of
 from tests.manifests import manifest, spec
-from vaultsync.api import MANAGED_BY_LABEL, OWNER_UID_LABEL
+from vaultsync.api import MANAGED_BY_LABEL, OWNER_UID_LABEL, ObjectKey
 from vaultsync.api.v1alpha1 import StatusTarget, VaultSecret
 from vaultsync.controller.apply import apply_target, delete_stale_targets, delete_target
 from vaultsync.errors import ObjectChanged, ObjectGone, Reason, SyncError
@@ -115,6 +116,131 @@ async def test_an_immutable_target_is_replaced_only_where_the_user_wants_that(
         {"password": "changed" if replaces else "s3cret"},
         replaces,
     )
+
+
+@pytest.fixture
+def immutable(vault_secret: VaultSecret) -> VaultSecret:
+    """The VaultSecret with an immutable target that may be replaced."""
+    return with_target(vault_secret, immutable=True, replace_immutable=True, labels={"tier": "web"})
+
+
+@pytest.fixture
+async def sealed(kube: FakeKube, immutable: VaultSecret, targets: TargetCache) -> Observed:
+    """Its target."""
+    await apply_target(kube, targets, immutable, None, desired(immutable))
+    observed = targets.get(KEY)
+    assert observed is not None
+    return observed
+
+
+UNAVAILABLE = SyncError(Reason.CLUSTER_UNAVAILABLE, "Secret shop/db: the admission webhook strict.example failed.")
+
+
+def reject_creations(kube: FakeKube) -> None:
+    kube.rejection = UNAVAILABLE
+
+
+def fill(kube: FakeKube) -> None:
+    kube.is_full = True
+
+
+@pytest.mark.parametrize(
+    "happen",
+    [
+        pytest.param(reject_creations, id="admission rejects new Secrets"),
+        pytest.param(fill, id="etcd is out of space"),
+        pytest.param(delete_vault_secret, id="its VaultSecret was deleted"),
+        pytest.param(change_vault_secret, id="its VaultSecret was changed"),
+    ],
+)
+async def test_an_immutable_target_that_could_not_be_created_again_is_not_deleted(
+    kube: FakeKube,
+    immutable: VaultSecret,
+    targets: TargetCache,
+    sealed: Observed,
+    happen: Callable[[FakeKube], None],
+) -> None:
+    happen(kube)
+
+    with pytest.raises(SyncError):
+        await apply_target(kube, targets, immutable, sealed, desired(immutable, "changed"))
+
+    after = await kube.get_target(KEY)
+    assert after is not None
+    assert (after.uid, kube.values(KEY)) == (sealed.uid, {"password": "s3cret"})
+
+
+class FlakyKube(FakeKube):
+    """An API server that fails after a deletion."""
+
+    failed_creations = 0
+    loses_deletion = False
+
+    async def delete_target(self, key: ObjectKey, *, observed: Observed) -> None:
+        await super().delete_target(key, observed=observed)
+        if self.loses_deletion:
+            raise UNAVAILABLE
+
+    async def apply_target(self, key: ObjectKey, manifest: Mapping[str, Any], *, onto: Observed | None) -> Observed:
+        if self.failed_creations and self.calls["delete_target"]:
+            self.failed_creations -= 1
+            raise UNAVAILABLE
+        return await super().apply_target(key, manifest, onto=onto)
+
+
+def described(kube: FakeKube) -> tuple[object, ...]:
+    """Return type and immutability of the target, its labels, annotations and owners."""
+    document = kube.without_data(KEY)
+    assert document is not None
+    metadata = document["metadata"]
+    return (
+        document["type"],
+        document["immutable"],
+        *(metadata[area] for area in ("labels", "annotations", "ownerReferences")),
+    )
+
+
+@pytest.mark.parametrize(("failures", "loses_deletion"), [(1, False), (3, False), (0, True)])
+async def test_the_previous_secret_is_put_back_when_its_replacement_fails(
+    targets: TargetCache, failures: int, loses_deletion: bool
+) -> None:
+    kube = FlakyKube()
+    vault_secret = kube.put_vault_secret(manifest(spec()))
+    immutable = with_target(vault_secret, immutable=True, replace_immutable=True, labels={"tier": "web"})
+    await apply_target(kube, targets, immutable, None, desired(immutable))
+    before, document = await kube.get_target(KEY), described(kube)
+    kube.failed_creations, kube.loses_deletion = failures, loses_deletion
+
+    with pytest.raises(SyncError) as caught:
+        await apply_target(kube, targets, immutable, before, desired(immutable, "changed"))
+
+    after = await kube.get_target(KEY)
+    assert before is not None
+    assert after is not None
+    assert caught.value is UNAVAILABLE
+    assert after.uid != before.uid
+    assert described(kube) == document
+    assert kube.values(KEY) == {"password": "s3cret"}
+    assert replace(after, uid=before.uid, resource_version=before.resource_version, created=before.created) == before
+    kube.loses_deletion = False
+    await apply_target(kube, targets, immutable, after, desired(immutable, "changed"))
+    assert kube.values(KEY) == {"password": "changed"}
+
+
+async def test_a_secret_that_another_client_creates_in_between_stays(targets: TargetCache) -> None:
+    class Raced(FakeKube):
+        async def delete_target(self, key: ObjectKey, *, observed: Observed) -> None:
+            await super().delete_target(key, observed=observed)
+            self.create(key, "helm", {"password": "theirs"})
+
+    kube = Raced()
+    immutable = with_target(kube.put_vault_secret(manifest(spec())), immutable=True, replace_immutable=True)
+    await apply_target(kube, targets, immutable, None, desired(immutable))
+
+    with pytest.raises(SyncError):
+        await apply_target(kube, targets, immutable, await kube.get_target(KEY), desired(immutable, "changed"))
+
+    assert kube.values(KEY) == {"password": "theirs"}
 
 
 async def test_a_target_is_deleted(kube: FakeKube, vault_secret: VaultSecret, written: Observed) -> None:

@@ -35,8 +35,6 @@ BAD_DOCKER_CONFIG = cause(
 BAD_LABEL = cause("FieldValueInvalid", "metadata.labels", 'Invalid value: "a b": a valid label must …')
 OTHER_UID = cause("FieldValueInvalid", "metadata.uid", 'Invalid value: "0c2a": field is immutable')
 TERMINATING = cause("NamespaceTerminating", "metadata.namespace", "namespace shop is being terminated")
-CONFLICT = cause("FieldManagerConflict", ".data.tls.crt", 'conflict with "kubectl-edit" using v1')
-OTHER_CONFLICT = cause("FieldManagerConflict", ".type", 'conflict with "argo"')
 TOO_LONG = cause("FieldValueTooLong", "data", "Too long: may not be more than 1048576 bytes")
 FORBIDDEN = 'secrets "db" is forbidden: '
 NO_RIGHT = (
@@ -122,11 +120,11 @@ POLICY = FORBIDDEN + f"ValidatingAdmissionPolicy 'weak' with binding 'all' denie
             401, document("Unauthorized"), Reason.CLUSTER_UNAVAILABLE, "rejected the operator's", id="no login"
         ),
         pytest.param(
-            409,
-            document("", CONFLICT, OTHER_CONFLICT),
-            Reason.TARGET_CONFLICT,
-            "kubectl-edit owns data.tls.crt; argo owns type",
-            id="an apply that meets others' fields",
+            400,
+            {"message": 'admission webhook "old.example" does not support dry run'},
+            Reason.TARGET_INVALID,
+            "old.example does not support dry runs",
+            id="a webhook without dry runs",
         ),
         pytest.param(422, document("", TOO_LONG), Reason.TARGET_TOO_LARGE, "allows (data)", id="too much data"),
         pytest.param(413, {"message": "limit is 3145728"}, Reason.TARGET_TOO_LARGE, "", id="far too much data"),

@@ -1,0 +1,71 @@
+"""Immutable Secrets are replaced on a real API server only if they can be created again."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.controlplane.cluster import KubectlFailed
+from tests.controlplane.plane import ControlPlane
+from tests.convergence.real_cluster import RealHarness
+from tests.integration.webhooks import broken_webhook_of
+
+
+@pytest.fixture
+async def harness(controlplane: ControlPlane) -> AsyncIterator[RealHarness]:
+    harness = await RealHarness.make(controlplane.kubeconfig)
+    await harness.start([])
+    harness.vault.set("db-password", "first")
+    harness.apply(target={"immutable": True, "replaceImmutable": True})
+    await harness.drain()
+    yield harness
+    await harness.aclose()
+
+
+async def rotate(harness: RealHarness) -> None:
+    await harness.pass_time()
+    harness.vault.set("db-password", "second")
+    await harness.poll()
+
+
+async def test_an_immutable_secret_is_replaced(harness: RealHarness) -> None:
+    await rotate(harness)
+
+    assert harness.values() == {"password": "second"}
+    assert harness.ready().status == "True"
+    await harness.poll()
+    assert harness.ready().status == "True"
+
+
+async def test_an_immutable_secret_stays_while_a_webhook_for_new_secrets_fails(
+    harness: RealHarness, controlplane: ControlPlane
+) -> None:
+    name = f"broken-{harness.namespace}"
+    controlplane.apply(broken_webhook_of(harness.namespace, name))
+    try:
+        await until_creations(controlplane, harness.namespace, fail=True)
+
+        await rotate(harness)
+
+        assert harness.values() == {"password": "first"}
+        assert harness.ready().message.endswith(": the admission webhook broken.example.com failed.")
+    finally:
+        controlplane.kubectl("delete", "validatingwebhookconfigurations", name)
+    await until_creations(controlplane, harness.namespace, fail=False)
+    await harness.reconcile()
+    assert harness.values() == {"password": "second"}
+
+
+async def until_creations(controlplane: ControlPlane, namespace: str, *, fail: bool) -> None:
+    """Wait for the API server, which learns about webhooks some time after they are stored."""
+    create = ("create", "secret", "generic", "another", f"--namespace={namespace}", "--dry-run=server")
+    async with asyncio.timeout(300):
+        while True:
+            try:
+                await asyncio.to_thread(controlplane.kubectl, *create)
+            except KubectlFailed:
+                if fail:
+                    return
+            else:
+                if not fail:
+                    return
