@@ -99,10 +99,15 @@ def a_reading(value: str = "s3cret", **tweaks: Tweak) -> Reading:
 
 
 def a_missing_reading(
-    name: str = "db-password", *, read_at: datetime = READ_AT, reason: Reason = Reason.SECRET_NOT_FOUND
+    name: str = "db-password",
+    *,
+    read_at: datetime = READ_AT,
+    vault_time: datetime | None = None,
+    reason: Reason = Reason.SECRET_NOT_FOUND,
 ) -> MissingReading:
     """A secret that does not exist in the vault."""
-    return MissingReading(read_at, SecretNotFound(reason, f"There is no {name}.", observed_at=read_at))
+    error = SecretNotFound(reason, f"There is no {name}.", observed_at=read_at, vault_time=vault_time)
+    return MissingReading(read_at, error)
 
 
 def some_metadata(**tweaks: Tweak) -> SecretMetadata:

@@ -14,9 +14,11 @@ class Clock:
     """A clock that stands still until it is turned; it returns the time, and seconds from an arbitrary start."""
 
     now: datetime = START
+    error: timedelta = timedelta(0)
+    """By how much the returned time is ahead; the seconds are monotonic and do not jump with it."""
 
     def __call__(self) -> datetime:
-        return self.now
+        return self.now + self.error
 
     def seconds(self) -> float:
         return self.now.timestamp()

@@ -275,7 +275,7 @@ class Harness(ABC):
     # what users do
 
     def vault_time(self) -> datetime:
-        return self.clock() + SKEW
+        return self.clock.now + SKEW
 
     def apply(
         self, *lines: Spec, name: str = "db", annotations: Mapping[str, str] | None = None, **changes: object

@@ -65,6 +65,8 @@ class StatusMissing(Model):
     """The secret's name in the vault, in lower case."""
     since: Timestamp
     """When vaultsync first found it missing; deleteAfter starts then."""
+    vault_since: Timestamp | None = None
+    """The same by the vault's clock. Across a restart of vaultsync, deleteAfter must be over by both clocks."""
 
 
 class StatusRestart(Model):

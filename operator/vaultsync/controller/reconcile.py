@@ -72,6 +72,7 @@ class Reconciler:
         """Reconcile the VaultSecret of that key, after that many consecutive failures; return when to requeue it."""
         found = self.state.vaultsecrets.find(key)
         if found is None:
+            self.state.waits.forget(key)
             return Result.done()
         if isinstance(found, UnreadableVaultSecret):
             return await self._report_unreadable(found, failures)
@@ -110,7 +111,8 @@ class Reconciler:
         competing = await self._competing(vault_secret, target)
         view, now = self._view(vault_secret), self.now()
         plan = plan_for(vault_secret, target, view, now=now, recheck=self._recheck(vault_secret))
-        return Inputs(vault_secret, target, competing, view, plan, self.config, now)
+        waited = self.state.waits.observe(vault_secret.key, plan.missing, self.vaults.moment().seconds)
+        return Inputs(vault_secret, target, competing, view, plan, self.config, now, waited)
 
     async def _competing(self, vault_secret: VaultSecret, target: Observed | None) -> tuple[VaultSecretMeta, ...]:
         """Return every other VaultSecret that names the target, and one that owns it and was not observed yet."""
@@ -238,7 +240,9 @@ class Reconciler:
             notice=self.config.expiry_notice,
             present=view.present(one.secret_name for one in vault_secret.status.missing),
         )
-        seconds = self.vaults.moment().seconds - started
+        ended = self.vaults.moment().seconds
+        self.state.waits.observe(vault_secret.key, status.missing, ended)
+        seconds = ended - started
         self.recorder.reconciled(vault_secret, outcome, after=status, seconds=seconds, read_reason=attempt.read_reason)
         rollouts = await self._restart_workloads(vault_secret, outcome, status.content_change_time)
         status = status.model_copy(update={"restarts": rollouts.restarts})

@@ -18,8 +18,11 @@ from vaultsync.policy.requests import disabled_finds
 from vaultsync.policy.waiting import failed_or_waiting
 from vaultsync.state.requests import SecretRequest
 from vaultsync.state.secrets import CarriedReading, MissingReading, Reading, Readings, SecretRef
-from vaultsync.state.vaults import Missing, VaultView
+from vaultsync.state.vaults import Missing, SecretMetadata, VaultView
 from vaultsync.status.outcome import Failed, Pruned, Waiting, failed
+
+CONFIRMING_POLLS = 2
+"""How many polls of this process must have missed a secret before the wait of a former process counts."""
 
 MAX_USER_CLOCK_SKEW = timedelta(minutes=5)
 """By how much the clock of a user may be ahead of ours."""
@@ -68,11 +71,11 @@ def confirmed_deletions(
     disabled = tuple(disabled_finds(vault_secret.spec, plan.known, view))
     if not lost and not disabled:
         return Deletions()
-    missing = _missing(plan, (*lost, *disabled), now)
+    missing = _missing(plan, (*lost, *disabled), now, absent)
     blocked = _unconfirmed(inputs, lost, missing, view, now=now)
     if blocked is not None:
         return blocked
-    return _split(inputs, [*lost, *disabled], absent, missing, now=now)
+    return _split(inputs, [*lost, *disabled], absent, missing, view, now=now)
 
 
 def deletions_held(inputs: Inputs) -> Failed | None:
@@ -157,11 +160,17 @@ def _is_missed(request: SecretRequest, view: VaultView) -> bool:
     return isinstance(metadata, Missing) and not view.reads.found_since(name, metadata.observed_at)
 
 
-def _missing(plan: Plan, lost: Iterable[SecretRequest], now: datetime) -> dict[str, StatusMissing]:
+def _missing(
+    plan: Plan, lost: Iterable[SecretRequest], now: datetime, absent: Mapping[SecretRef, MissingReading] | None = None
+) -> dict[str, StatusMissing]:
     """Return since when each lost secret has been missing, by its name in lower case."""
     before = {missing.secret_name: missing for missing in plan.missing}
-    names = dict.fromkeys(one.ref.name.lower() for one in lost)
-    return {name: before.get(name) or StatusMissing(secret_name=name, since=now) for name in names}
+    times = {ref.name: reading.error.vault_time for ref, reading in (absent or {}).items()}
+    missing: dict[str, StatusMissing] = {}
+    for name in dict.fromkeys(one.ref.name.lower() for one in lost):
+        one = before.get(name) or StatusMissing(secret_name=name, since=now)
+        missing[name] = one if one.vault_since else one.model_copy(update={"vault_since": times.get(name)})
+    return missing
 
 
 def _all_missing(plan: Plan, missing: Mapping[str, StatusMissing]) -> tuple[StatusMissing, ...]:
@@ -204,7 +213,7 @@ def _held(
     if view.losses is None or not view.losses.tripped:
         return None
     released, problem = _released_until(vault_secret, now)
-    if released is not None and all(one.since <= released for one in missing.values()):
+    if released is not None and all(_lost_at(one, now) <= released for one in missing.values()):
         return None
     message = (
         f"Most secrets of vault {vault_secret.spec.vault_url} whose keys would be deleted with them went missing "
@@ -213,6 +222,11 @@ def _held(
         f'{RELEASE_ANNOTATION}="$(date -u +%FT%TZ)".{problem}'
     )
     return Failed(Reason.DELETION_HELD, message, missing=_all_missing(plan, missing))
+
+
+def _lost_at(missing: StatusMissing, now: datetime) -> datetime:
+    """Return when a secret was lost: by the vault's clock if ours was ahead then, since no user could release it."""
+    return missing.vault_since if missing.vault_since and missing.since > now else missing.since
 
 
 def _released_until(vault_secret: VaultSecret, now: datetime) -> tuple[datetime | None, str]:
@@ -236,6 +250,7 @@ def _split(
     lost: Sequence[SecretRequest],
     absent: Mapping[SecretRef, MissingReading],
     missing: Mapping[str, StatusMissing],
+    view: VaultView,
     *,
     now: datetime,
 ) -> Deletions | Failed:
@@ -243,12 +258,15 @@ def _split(
     plan, delete_after = inputs.plan, inputs.vault_secret.spec.delete_after
     confirmed: dict[str, StatusMissing] = {}
     pending: list[tuple[datetime, SecretRequest]] = []
+    left: list[timedelta] = []
     for one in lost:
         if one.optional:
             continue
         entry, state = missing[one.ref.name.lower()], plan.known.get(one.ref.identity)
         is_deleted = state is not None and state.version is None
-        if entry.since + delete_after > now and not is_deleted:
+        grace = _grace_left(inputs, entry, absent.get(one.ref.identity), view.secrets.get(entry.secret_name), now)
+        if grace > timedelta(0) and not is_deleted:
+            left.append(grace)
             pending.append((entry.since + delete_after, one))
         else:
             confirmed[entry.secret_name] = entry
@@ -259,7 +277,7 @@ def _split(
     failure = Failed(
         error.reason,
         f"{error.message} Its key is deleted at {deadline:%Y-%m-%d %H:%M:%S} UTC, unless the secret is back by then.",
-        retry_after=(deadline - now).total_seconds(),
+        retry_after=min(left).total_seconds(),
         missing=_all_missing(plan, missing),
     )
     # The version before the newest goes with it, although that one may be missing by itself.
@@ -270,6 +288,29 @@ def _split(
     if not confirmed and not _fills_keys(plan, {one.ref.identity for one in lost} - kept):
         return failure
     return Deletions(tuple(confirmed.values()), failure, frozenset(kept))
+
+
+def _grace_left(
+    inputs: Inputs,
+    missing: StatusMissing,
+    reading: MissingReading | None,
+    metadata: SecretMetadata | Missing | None,
+    now: datetime,
+) -> timedelta:
+    """Return what is left of the grace period.
+
+    It is over if this process has known the secret to be missing for so long by its monotonic clock. What a former
+    process has waited counts if the operator's clock and the vault's agree, since one of them may have jumped, and if
+    polls of this process confirm it.
+    """
+    delete_after = inputs.vault_secret.spec.delete_after
+    left = delete_after - timedelta(seconds=inputs.waited.get(missing.secret_name, 0.0))
+    vault_time = None if reading is None else reading.error.vault_time
+    confirmed = isinstance(metadata, Missing) and metadata.polls >= CONFIRMING_POLLS
+    if not confirmed or missing.vault_since is None or vault_time is None:
+        return left
+    by_clocks = delete_after - min(now - missing.since, vault_time - missing.vault_since)
+    return min(left, by_clocks)
 
 
 def _fills_keys(plan: Plan, refs: Iterable[SecretRef]) -> bool:

@@ -1,6 +1,7 @@
 """The inputs of one reconcile's decisions, as values; gathers nothing itself."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from vaultsync.api.v1alpha1 import VaultSecret, VaultSecretMeta
@@ -33,3 +34,5 @@ class Inputs:
     plan: Plan
     config: Config
     now: datetime
+    waited: Mapping[str, float] = field(default_factory=dict)
+    """For how many seconds, by the monotonic clock, each secret in `plan.missing` has been known to be missing."""

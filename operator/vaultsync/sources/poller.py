@@ -209,7 +209,7 @@ class Poller:
         named = self._state.vaultsecrets.names(self._vault_url).keys()
         secrets = {name: metadata for name, metadata in self._view.secrets.items() if name in named}
         missing = named & unlisted
-        secrets |= {name: Missing(began) for name in missing}
+        secrets |= {name: Missing(began).after(secrets.get(name)) for name in missing}
         pages = self._progress.pages
         listing = None if pages is None else VaultListing(pages)
         view = replace(self._view, secrets=secrets, listing=listing, list_error=None, listed=listed)
@@ -240,7 +240,8 @@ class Poller:
         names, missing = list(self._state.vaultsecrets.names(self._vault_url)), dict[str, Missing]()
         for start in range(0, len(names), MAX_CONCURRENT_READS):
             observed = await self._heads(names[start : start + MAX_CONCURRENT_READS])
-            missing |= {name: metadata for name, metadata in observed.items() if isinstance(metadata, Missing)}
+            before = self._view.secrets
+            missing |= {name: one.after(before.get(name)) for name, one in observed.items() if isinstance(one, Missing)}
             found = {name: metadata for name, metadata in observed.items() if isinstance(metadata, SecretMetadata)}
             self._publish(replace(self._view, secrets={**self._view.secrets, **found}))
             await self._wake_users(found)

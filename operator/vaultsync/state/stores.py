@@ -1,10 +1,11 @@
 """All stores in one value, which sources and controller share; stores nothing else."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from vaultsync.state.targets import TargetCache
 from vaultsync.state.vaults import VaultStore
 from vaultsync.state.vaultsecrets import VaultSecretCache
+from vaultsync.state.waits import Waits
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,3 +15,4 @@ class State:
     vaultsecrets: VaultSecretCache
     targets: TargetCache
     vaults: VaultStore
+    waits: Waits = field(default_factory=Waits)

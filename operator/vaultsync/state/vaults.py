@@ -9,7 +9,7 @@ import fnmatch
 import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import NamedTuple
 
@@ -53,6 +53,12 @@ class Missing:
     """A poll found that the vault does not have a secret; `observed_at` is when it began to look."""
 
     observed_at: Moment
+    polls: int = 1
+    """How many consecutive polls of this process have found that."""
+
+    def after(self, before: "SecretMetadata | Missing | None") -> "Missing":
+        """Return the same, counted with what the poll before has found."""
+        return replace(self, polls=before.polls + 1) if isinstance(before, Missing) else self
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,7 +130,7 @@ def still_missing(status: VaultSecretStatus, now: datetime) -> tuple[StatusMissi
     ready = condition(status, READY)
     if ready is None or ready.reason != Reason.SUSPENDED:
         return status.missing
-    return tuple(one.model_copy(update={"since": now}) for one in status.missing)
+    return tuple(one.model_copy(update={"since": now, "vault_since": None}) for one in status.missing)
 
 
 def _untouched(

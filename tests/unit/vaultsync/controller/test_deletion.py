@@ -103,6 +103,40 @@ async def test_a_restart_does_not_start_the_grace_period_again(deleting: MemoryH
 
     await deleting.restart()
     await deleting.poll(HOUR / 2)
+    assert deleting.values() == {"password": "first", "token": "token"}
+    await deleting.poll()
+
+    assert deleting.values() == {"password": "first"}
+
+
+@pytest.mark.parametrize("hours", [-2, 2], ids=["back", "ahead"])
+async def test_a_jump_of_the_operators_clock_does_not_change_the_grace_period(
+    deleting: MemoryHarness, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    deleting.vault.delete("api-token")
+    await deleting.poll()
+    monkeypatch.setattr(deleting.clock, "error", timedelta(hours=hours))
+
+    for _ in range(4):
+        await deleting.poll(HOUR / 5)
+        assert deleting.values() == {"password": "first", "token": "token"}
+    await deleting.poll(HOUR / 5)
+
+    assert deleting.values() == {"password": "first"}
+
+
+async def test_a_clock_that_is_ahead_after_a_restart_does_not_cut_the_grace_period_short(
+    deleting: MemoryHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deleting.vault.delete("api-token")
+    await deleting.poll()
+    monkeypatch.setattr(deleting.clock, "error", timedelta(hours=2))
+
+    await deleting.restart()
+    for _ in range(4):
+        await deleting.poll(HOUR / 5)
+        assert deleting.values() == {"password": "first", "token": "token"}
+    await deleting.poll(HOUR / 5)
 
     assert deleting.values() == {"password": "first"}
 

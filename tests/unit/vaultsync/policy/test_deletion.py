@@ -76,11 +76,13 @@ def inputs_of(
     *requests: SecretRequest,
     known: dict[SecretRef, SecretState] | None = None,
     view: VaultView = UNKNOWN,
+    now: datetime = NOW,
 ) -> Inputs:
     """The inputs of a reconcile that requests these secrets; each was read before, unless `known` says otherwise."""
     states = {one.ref.identity: a_state(one.ref.name, ref=one.ref) for one in requests} if known is None else known
     plan = Plan(requests, states, "because", vault_secret.status.missing)
-    return some_inputs(vault_secret, view=view, plan=plan, now=NOW)
+    waited = {one.secret_name: (now - one.since).total_seconds() for one in vault_secret.status.missing}
+    return some_inputs(vault_secret, view=view, plan=plan, now=now, waited=waited)
 
 
 def decision(
@@ -141,6 +143,97 @@ def test_a_key_is_deleted_when_its_grace_period_is_over(ago: timedelta, deleted:
         assert reason_of(decided) is Reason.SECRET_NOT_FOUND
 
 
+LONG, SHORT = 2 * HOUR, 10 * MINUTE
+
+
+@pytest.mark.parametrize(
+    ("waited", "operator", "vault", "polls", "deleted"),
+    [
+        (LONG, -LONG, -LONG, 1, True),
+        (LONG, -LONG, None, 1, True),
+        (SHORT, LONG, SHORT, 9, False),
+        (SHORT, SHORT, LONG, 9, False),
+        (SHORT, LONG, LONG, 2, True),
+        (SHORT, LONG, LONG, 1, False),
+        (SHORT, LONG, None, 9, False),
+        (SHORT, -LONG, LONG, 9, False),
+    ],
+    ids=[
+        "this process has waited, and both clocks have jumped back",
+        "this process has waited, and the vault sends no time",
+        "the operator's clock has jumped ahead",
+        "the vault's clock has jumped ahead",
+        "a former process has waited",
+        "a former process has waited, and only one poll confirms it",
+        "a former process has waited by one clock",
+        "the operator's clock has jumped back",
+    ],
+)
+def test_no_single_clock_ends_the_grace_period(
+    waited: timedelta, operator: timedelta, vault: timedelta | None, polls: int, deleted: bool
+) -> None:
+    """For how long it is missing by the monotonic clock of this process, by the operator's clock and by the vault's."""
+    lost = StatusMissing(
+        secret_name="db-password", since=NOW - operator, vault_since=None if vault is None else NOW - vault
+    )
+    inputs = replace(inputs_of(deleting(lost), REQUIRED), waited={"db-password": waited.total_seconds()})
+    view = replace(CALM, secrets={"db-password": Missing(Moment(60.0), polls)})
+    reading = a_missing_reading(vault_time=None if vault is None else NOW)
+
+    decided = confirmed_deletions(inputs, {REF: reading}, view, now=NOW)
+
+    if deleted:
+        assert decided == Deletions((lost,))
+    else:
+        assert isinstance(decided, Failed)
+        assert decided.retry_after == (HOUR - waited).total_seconds()
+
+
+def test_it_is_retried_when_the_first_way_to_tell_is_over() -> None:
+    lost = StatusMissing(secret_name="db-password", since=NOW - 50 * MINUTE, vault_since=NOW - 40 * MINUTE)
+    inputs = replace(inputs_of(deleting(lost), REQUIRED), waited={"db-password": 60.0})
+    view = replace(CALM, secrets={"db-password": Missing(Moment(60.0), polls=2)})
+
+    decided = confirmed_deletions(inputs, {REF: a_missing_reading(vault_time=NOW)}, view, now=NOW)
+
+    assert isinstance(decided, Failed)
+    assert decided.retry_after == 1200.0
+
+
+def test_a_loss_is_dated_by_both_clocks() -> None:
+    decided = decision(deleting(), reading=a_missing_reading(vault_time=NOW + MINUTE))
+
+    assert isinstance(decided, Failed)
+    assert decided.missing == (StatusMissing(secret_name="db-password", since=NOW, vault_since=NOW + MINUTE),)
+
+
+def test_a_loss_that_an_earlier_version_dated_is_dated_by_the_vaults_clock_later() -> None:
+    decided = decision(deleting(missing(MINUTE)), reading=a_missing_reading(vault_time=NOW))
+
+    assert isinstance(decided, Failed)
+    assert decided.missing == (missing(MINUTE).model_copy(update={"vault_since": NOW}),)
+
+
+@pytest.mark.parametrize(
+    ("since", "vault_since", "released"),
+    [
+        (NOW + 2 * HOUR, NOW - HOUR, True),
+        (NOW + 2 * HOUR, None, False),
+        (NOW - MINUTE, NOW - 2 * HOUR, False),
+    ],
+    ids=["our clock was ahead", "our clock was ahead and the vault sent no time", "the vault's clock is behind"],
+)
+def test_a_loss_that_is_dated_in_the_future_is_released_by_the_vaults_clock(
+    since: datetime, vault_since: datetime | None, released: bool
+) -> None:
+    lost = StatusMissing(secret_name="db-password", since=since, vault_since=vault_since)
+    vault_secret = deleting(lost, release=(NOW - 2 * MINUTE).isoformat())
+
+    decided = decision(vault_secret, view=ALARM)
+
+    assert (reason_of(decided) is Reason.DELETION_HELD) is not released
+
+
 def test_a_secret_that_was_lost_before_stays_lost_though_nothing_else_is_known_of_it() -> None:
     assert decision(deleting(missing(2 * HOUR)), existed=False) == Deletions((missing(2 * HOUR),))
 
@@ -159,7 +252,7 @@ def several(
     known = tuple(missing(ago, name) for name, ago in gone) if before is None else before
     requests = [SecretRequest(SecretRef(name), optional=False) for name, _ in gone]
     readings = {one.ref: a_missing_reading(one.ref.name) for one in requests}
-    return confirmed_deletions(inputs_of(deleting(*known), *requests), readings, CALM, now=now)
+    return confirmed_deletions(inputs_of(deleting(*known), *requests, now=now), readings, CALM, now=now)
 
 
 @pytest.mark.parametrize("gone", [("b", "a"), ("a", "b")], ids=["in one order", "in the other"])

@@ -1,0 +1,37 @@
+"""How long this process has known what a status lists as missing, by its monotonic clock; reads no clock itself.
+
+A jump of the operator's clock neither cuts such a wait short nor stretches it.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from vaultsync.api import ObjectKey
+from vaultsync.api.status import StatusMissing
+
+
+class Waits:
+    """Since when each missing secret of each VaultSecret has been known."""
+
+    def __init__(self) -> None:
+        self._since: dict[ObjectKey, dict[tuple[str, int], float]] = {}
+
+    def observe(self, key: ObjectKey, missing: Iterable[StatusMissing], now: float) -> Mapping[str, float]:
+        """Return for how many seconds each has been known, by its name; forgets the others of that VaultSecret.
+
+        One that is missing since another time is another wait.
+        """
+        before = self._since.get(key, {})
+        waits = {one: before.get(one, now) for one in map(_wait, missing)}
+        if waits:
+            self._since[key] = waits
+        else:
+            self.forget(key)
+        return {name: now - since for (name, _), since in waits.items()}
+
+    def forget(self, key: ObjectKey) -> None:
+        """Forget a VaultSecret that does not exist any more."""
+        self._since.pop(key, None)
+
+
+def _wait(missing: StatusMissing) -> tuple[str, int]:
+    return missing.secret_name, int(missing.since.timestamp())
