@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import NamedTuple
 
@@ -293,14 +293,17 @@ async def test_another_token_in_the_cache_of_the_credential_needs_no_login(
 
 
 @caching
-async def test_a_vault_that_rejects_every_token_causes_few_logins(form: Form, kind: type[CachingCredential]) -> None:
+@pytest.mark.parametrize("claims", [None, '{"a":1}'], ids=["without claims", "with claims"])
+async def test_a_vault_that_rejects_every_token_causes_few_logins(
+    form: Form, kind: type[CachingCredential], claims: str | None
+) -> None:
     credential = kind(lifetime=100_000)
     provider = form(credential)
     text = await provider.token(TokenRequest("scope"))
     changed_at = []
     for second in range(121):
         credential.clock.now = second
-        before, text = text, await provider.token(rejecting(text))
+        before, text = text, await provider.token(replace(rejecting(text), claims=claims))
         changed_at += [second] if text != before else []
 
     assert changed_at == [0, 5, 15, 35, 65, 95]
