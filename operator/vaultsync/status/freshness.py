@@ -84,7 +84,7 @@ def stale_at(status: VaultSecretStatus, interval: timedelta) -> datetime | None:
 def rotation_delay(before: VaultSecretStatus, after: VaultSecretStatus) -> timedelta | None:
     """Return the time from the change in the vault to its reading, for the newest changed version; None without one.
 
-    Both times are by the vault's clock. The first version of a new key does not count.
+    It includes by how much the operator's clock is ahead of the vault's. The first version of a new key does not count.
     """
     versions = {entry.key: entry.version for entry in before.entries}
     changed = [
