@@ -19,7 +19,10 @@ from kvsecrets.errors import LoginFailed
 RENEW_BEFORE_EXPIRY_SECONDS = 300
 """A token with less than this left is renewed before it is used, as the vendor's clients do."""
 FALLBACK_SECONDS = 30
-"""After a failed renewal, a token that still has this much left is used, and no renewal is tried for this long."""
+"""After a failed renewal, a token that still has this much left is used, and no renewal is tried for this long.
+
+Nor is it for a new token: to a clock that is ahead, each token has expired when it is issued.
+"""
 REPLACEMENT_SECONDS = 5
 """A token that replaced a rejected one is kept for this long although it is rejected too; each further one twice as
 long, up to `MAX_REPLACEMENT_SECONDS`. A vault that rejects every token thus causes few logins."""
@@ -233,7 +236,7 @@ class TokenCache:
         if old is not None and _is_rejected(old, request):
             self._entry = old.replaced(token, now)
         else:
-            self._entry = _Entry(token, request.scope, request.tenant)
+            self._entry = _Entry(token, request.scope, request.tenant, no_renewal_until=now + FALLBACK_SECONDS)
         return token
 
     def get_after_failure(self, request: TokenRequest, now: float) -> Token | None:

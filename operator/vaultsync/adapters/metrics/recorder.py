@@ -203,7 +203,7 @@ class Recorder:
         logger.info("wrote target", extra={**fields, "change": synced.change.value, "detail": synced.detail})
 
     def _observe_rotation(self, before: VaultSecretStatus, after: VaultSecretStatus, seconds: float) -> None:
-        """Observe the time of a rotation: from the change in the vault until it was read, plus that of the reconcile."""
+        """Observe the time of a rotation: from the change until it was read, plus that of the reconcile."""
         delay = rotation_delay(before, after)
         if delay is not None:
             self._rotation_seconds.observe(delay.total_seconds() + seconds)
