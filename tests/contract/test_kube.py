@@ -228,7 +228,9 @@ async def test_an_immutable_secret_accepts_new_annotations(cluster: Cluster) -> 
 
 async def test_the_manifest_of_a_target_creates_the_same_secret_again(cluster: Cluster) -> None:
     wanted = claimed(cluster.key, immutable=True)
-    wanted["metadata"]["ownerReferences"] = [{"apiVersion": API_VERSION, "kind": KIND, "name": "db", "uid": OWNER}]
+    # The garbage collector would delete a Secret whose owner does not exist.
+    owner = {"apiVersion": API_VERSION, "kind": KIND, "name": "db", "uid": a_vault_secret(cluster).metadata.uid}
+    wanted["metadata"]["ownerReferences"] = [owner]
     before = await cluster.kube.apply_target(cluster.key, wanted, onto=None)
     kept = json.loads((await cluster.kube.get_target_manifest(cluster.key, observed=before)).reveal())
     cluster.other.delete(cluster.key)
