@@ -1,8 +1,10 @@
 """Immutable Secrets are replaced on a real API server only if they can be created again."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 
+import httpx
 import pytest
 
 from tests.controlplane.cluster import KubectlFailed
@@ -54,6 +56,31 @@ async def test_an_immutable_secret_stays_while_a_webhook_for_new_secrets_fails(
     await until_creations(controlplane, harness.namespace, fail=False)
     await harness.reconcile()
     assert harness.values() == {"password": "second"}
+
+
+async def test_an_immutable_secret_stays_while_etcd_is_out_of_space(
+    harness: RealHarness, controlplane: ControlPlane
+) -> None:
+    await harness.pass_time()
+    harness.vault.set("db-password", "second")
+    with out_of_space(controlplane):
+        await harness.poll()
+
+        assert harness.values() == {"password": "first"}
+    await harness.reconcile()
+    assert harness.values() == {"password": "second"}
+
+
+@contextmanager
+def out_of_space(controlplane: ControlPlane) -> Iterator[None]:
+    """Raise etcd's own alarm: it carries out no write but deletions, and a dry run passes."""
+    with httpx.Client(base_url=controlplane.etcd_url, trust_env=False) as http:
+        alarm = {"alarm": "NOSPACE", "memberID": "0"}
+        http.post("/v3/maintenance/alarm", json={"action": "ACTIVATE"} | alarm).raise_for_status()
+        try:
+            yield
+        finally:
+            http.post("/v3/maintenance/alarm", json={"action": "DEACTIVATE"} | alarm).raise_for_status()
 
 
 async def until_creations(controlplane: ControlPlane, namespace: str, *, fail: bool) -> None:
