@@ -5,6 +5,7 @@ import logging
 import random
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
@@ -14,7 +15,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import kopf
 from prometheus_client import (
     CollectorRegistry,
     GCCollector,
@@ -46,7 +46,8 @@ from vaultsync.settings import LogFormat, Settings, SettingsError
 from vaultsync.sources.poller import PollerContext, Pollers
 from vaultsync.sources.resync import Resync
 from vaultsync.sources.targets import TargetInformer
-from vaultsync.sources.vaultsecrets import VaultSecretSource, register
+from vaultsync.sources.vaultsecrets import VaultSecretSource
+from vaultsync.sources.watch import VaultSecretWatch
 from vaultsync.state.stores import State
 from vaultsync.state.targets import TargetCache
 from vaultsync.state.vaults import VaultStore, VaultView
@@ -54,9 +55,6 @@ from vaultsync.state.vaultsecrets import VaultSecretCache
 from vaultsync.supervisor import PartFailed, Supervisor
 
 logger = logging.getLogger("vaultsync")
-
-WATCH = "watch of VaultSecrets"
-"""The part that kopf runs; it ends last."""
 
 API_CONNECTIONS = 16
 """Each takes a quarter of a megabyte for TLS, and more of them are not faster."""
@@ -117,6 +115,7 @@ class Operator:
     """The controller, and the parts that serve it or report about it."""
 
     controller: Controller
+    watch: VaultSecretWatch
     kube: KubeApi
     vaults: VaultClients
     recorder: Recorder
@@ -135,7 +134,7 @@ def main(environ: Mapping[str, str]) -> int:
     disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has not annotated it
     set_up_logs(sys.stderr, level=settings.log_level, as_json=settings.log_format is LogFormat.JSON)
     try:
-        asyncio.run(_run_until_signal(settings, environ))
+        asyncio.run(run(settings, environ))
     except (NoCluster, NotInstalled, OSError) as error:
         logger.error("cannot start", extra={"detail": str(error)})  # noqa: TRY400  it needs no traceback
         return 1
@@ -150,16 +149,8 @@ def main(environ: Mapping[str, str]) -> int:
     return 0
 
 
-async def _run_until_signal(settings: Settings, environ: Mapping[str, str]) -> None:
-    """Handle signals from the beginning; kopf does so only once it runs."""
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await run(settings, environ, stop=stop)
-
-
 async def run(settings: Settings, environ: Mapping[str, str], *, stop: asyncio.Event | None = None) -> None:
-    """Run the operator in the current event loop, until a signal or `stop`.
+    """Run the operator in the current event loop, until `stop`, or, in the main thread, a signal.
 
     Raises:
         CannotTrace: Tracing is requested and not possible.
@@ -169,49 +160,47 @@ async def run(settings: Settings, environ: Mapping[str, str], *, stop: asyncio.E
         PartFailed: A part of the operator ended.
     """
     stop, ready, parts = stop or asyncio.Event(), asyncio.Event(), Supervisor()
+    handle_signals = partial(_stop_on_signals, stop)
+    handle_signals()
     async with AsyncExitStack() as stack:
         operator = await build(settings, environ, stack)
-        serving = _serve(settings, operator, is_ready=ready.is_set, is_alive=parts.is_alive)
+        watch = operator.watch
+        serving = _serve(settings, operator, is_ready=lambda: ready.is_set() and watch.is_up, is_alive=parts.is_alive)
         port = await stack.enter_async_context(serving)
         logger.info("serving metrics and probes", extra={"port": port, "version": __version__})
         async with parts:
-            await _run_parts(settings, operator, parts, ready=ready, stop=stop)
+            await _run_parts(operator, parts, ready=ready, stop=stop, handle_signals=handle_signals)
+
+
+def _stop_on_signals(stop: asyncio.Event) -> None:
+    """Set `stop` on SIGINT and SIGTERM, if this is the main thread: only there can signals be handled."""
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
 
 
 async def _run_parts(
-    settings: Settings, operator: Operator, parts: Supervisor, *, ready: asyncio.Event, stop: asyncio.Event
+    operator: Operator,
+    parts: Supervisor,
+    *,
+    ready: asyncio.Event,
+    stop: asyncio.Event,
+    handle_signals: Callable[[], None],
 ) -> None:
-    """Start the parts in order, wait for `stop`, and stop them: the queue first, the watch last."""
-    controller, drained = operator.controller, asyncio.Event()
+    """Start the parts in order, wait for `stop`, and stop them: the queue first."""
+    controller = operator.controller
     parts.start("event loop lag", measure_lag(operator.recorder.loop_lagged))
     if operator.certificate is not None:
         parts.start("server certificate", operator.certificate.follow())
     controller.start_informer(parts)
-    if not await _unless_stopped(controller.wait_until_synced(), stop):
-        await parts.stop()
-        return
-    controller.start(parts)
-
-    async def stop_first() -> None:
-        # Our tasks end before kopf waits for all remaining tasks. A signal may have stopped kopf only.
-        stop.set()
-        await drained.wait()
-
-    registry = kopf.OperatorRegistry()
-    kube = operator.kube
-    register(registry, controller.source, server=kube.server, open_session=kube.open_session, stop=stop_first)
-    parts.start(WATCH, _watch(settings, registry, stop))
-    ready.set()
-    try:
+    if await _unless_stopped(controller.wait_until_synced(), stop):
+        controller.start(parts)
+        parts.start("watch of VaultSecrets", operator.watch.run(started=handle_signals))
+        ready.set()
         await stop.wait()
         ready.clear()
         await controller.drain()
-        await parts.stop(keep=WATCH)
-        # Reads that are still in flight are tasks too: kopf would wait for them, and raise their errors.
-        await operator.vaults.aclose()
-    finally:
-        drained.set()
-    await parts.wait_for(WATCH, seconds=STOP_TIMEOUT)
+    await parts.stop()
 
 
 async def _unless_stopped(start: Coroutine[Any, Any, None], stop: asyncio.Event) -> bool:
@@ -227,16 +216,6 @@ async def _unless_stopped(start: Coroutine[Any, Any, None], stop: asyncio.Event)
         return False
     await starting
     return True
-
-
-async def _watch(settings: Settings, registry: kopf.OperatorRegistry, stop: asyncio.Event) -> None:
-    await kopf.operator(
-        registry=registry,
-        standalone=True,
-        clusterwide=not settings.watch_namespaces,
-        namespaces=settings.watch_namespaces,
-        stop_flag=stop,
-    )
 
 
 async def build(settings: Settings, environ: Mapping[str, str], stack: AsyncExitStack) -> Operator:
@@ -270,7 +249,8 @@ async def build(settings: Settings, environ: Mapping[str, str], stack: AsyncExit
     certificate = None
     if settings.tls_cert_file:
         certificate = ServerCertificate(Path(settings.tls_cert_file), Path(settings.tls_key_file))
-    return Operator(controller, kube, vaults, recorder, scrapes, certificate)
+    watch = VaultSecretWatch(controller.source, kube, namespaces=settings.watch_namespaces, jitter=clock.jitter)
+    return Operator(controller, watch, kube, vaults, recorder, scrapes, certificate)
 
 
 def build_controller(

@@ -35,18 +35,13 @@ class Supervisor:
         """Run a part until it is cancelled. It must not end by itself before `stop` is called."""
         self._parts[name] = self._group.create_task(self._run(name, part), name=name)
 
-    async def stop(self, *, keep: str | None = None) -> None:
-        """Cancel all parts except `keep` and wait for them; that one may end by itself from now on."""
+    async def stop(self) -> None:
+        """Cancel all parts and wait for them."""
         self._is_stopping = True
-        stopped = {part for name, part in self._parts.items() if name != keep}
-        for part in stopped:
+        for part in self._parts.values():
             part.cancel()
-        if stopped:
-            await asyncio.wait(stopped)
-
-    async def wait_for(self, name: str, *, seconds: float) -> None:
-        """Wait until a part has ended, for so many seconds at most."""
-        await asyncio.wait({self._parts[name]}, timeout=seconds)
+        if self._parts:
+            await asyncio.wait(self._parts.values())
 
     async def __aenter__(self) -> Self:
         await self._group.__aenter__()

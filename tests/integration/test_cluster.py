@@ -7,7 +7,7 @@ import json
 import traceback
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -387,6 +387,26 @@ async def test_kubectl_describe_shows_our_events(controlplane: ControlPlane, clu
     line = next(line for line in described if "VaultUnreachable" in line)
     assert line.split()[:2] == ["Warning", "VaultUnreachable"]
     assert line.endswith("x…")
+
+
+async def test_a_watch_that_the_server_ends_continues_from_where_it_stopped(cluster: KubeApi, key: ObjectKey) -> None:
+    connection = cluster._connection
+    position = (await cluster.list_targets(key.namespace)).resource_version
+    seen: list[str] = []
+
+    for name in ("before", "between", "after"):
+        if name == "between":
+            made = ObjectKey(key.namespace, name)
+            await connection.send(wire.apply_secret(made, secret(made, {"a": "b"}), onto=None))
+        request = wire.watch_secrets(key.namespace, position)
+        query = {**request.query, "timeoutSeconds": "1"}
+        async for document in connection.documents(replace(request, query=query)):
+            event = wire.target_event(document)
+            position = event.resource_version
+            if isinstance(event, Modified):
+                seen.append(event.key.name)
+
+    assert seen == ["between"]
 
 
 async def test_deep_managed_fields_do_not_break_the_watch_of_vaultsecrets(

@@ -7,6 +7,7 @@ https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 
@@ -20,6 +21,9 @@ from vaultsync.state.snapshots import Bookmark, TargetEvent
 from vaultsync.state.stores import State
 
 logger = logging.getLogger(__name__)
+
+MIN_WATCH = 10.0
+"""Seconds that a watch must last if it brings nothing: the API server lets it last for longer."""
 
 
 class TargetInformer:
@@ -36,6 +40,7 @@ class TargetInformer:
         *,
         jitter: Jitter,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._kube = kube
         self._state = state
@@ -43,6 +48,7 @@ class TargetInformer:
         self._queue = queue
         self._jitter = jitter
         self._sleep = sleep
+        self._clock = clock
         self.has_synced = asyncio.Event()
 
     async def run(self) -> None:
@@ -54,13 +60,15 @@ class TargetInformer:
     async def _follow(self, namespace: str | None) -> None:
         failures = 0
         while True:
-            received, detail = False, "nothing was received"
+            healthy, detail, begun = False, "nothing was received", self._clock()
             try:
                 position = self._targets.resource_version(namespace) or await self._list(namespace)
                 async with aclosing(self._kube.watch_targets(namespace, position)) as events:
                     async for event in events:
-                        received, failures = True, 0
+                        healthy, failures = True, 0
                         self._handle(namespace, event)
+                # While nothing changes, there are no events, and perhaps no bookmarks.
+                healthy = healthy or self._clock() - begun > MIN_WATCH
             except ResourceExpired as error:
                 self._targets.expire(namespace)
                 detail = error.message
@@ -73,8 +81,7 @@ class TargetInformer:
                 fields = {"namespace": namespace, **error_fields(error)}
                 logger.error("secret watch error", extra=fields)  # noqa: TRY400  without its text
                 self._targets.expire(namespace)
-            if not received:
-                # A watch lasts for minutes and has a bookmark every minute: without any event it counts as failed.
+            if not healthy:
                 failures += 1
                 logger.warning("secret watch interrupted", extra={"namespace": namespace, "detail": detail})
                 await self._sleep(backoff(min(failures, MAX_DOUBLINGS), jitter=self._jitter))

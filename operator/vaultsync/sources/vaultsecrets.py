@@ -1,16 +1,9 @@
-"""Receives VaultSecrets from kopf, writes them into the cache and wakes the queue; reconciles nothing.
+"""Receives VaultSecrets from their watch, writes them into the cache and wakes the queue; reconciles nothing."""
 
-kopf's configuration and its workarounds are here and in no other file. Only `on.event` is used, on a registry of our
-own: kopf's other handlers write annotations or finalizers to the objects.
-"""
-
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import aiohttp
-import kopf
-
-from vaultsync.api import GROUP, PLURAL, REFRESH_ANNOTATION, RELEASE_ANNOTATION, VERSION, ObjectKey
+from vaultsync.api import REFRESH_ANNOTATION, RELEASE_ANNOTATION, ObjectKey
 from vaultsync.api.v1alpha1 import InvalidSpec, OnDelete, VaultSecret, VaultSecretMeta
 from vaultsync.controller.queue import Priority, WorkQueue
 from vaultsync.sources.poller import Pollers
@@ -65,6 +58,10 @@ class VaultSecretSource:
         spec = body.get("spec")
         if isinstance(spec, Mapping) and spec.get("onDelete") == OnDelete.RETAIN:
             self._vaultsecrets.request_resync()
+
+    def request_resync(self) -> None:
+        """Request a resync: the watch was interrupted, and deletions may have been missed."""
+        self._vaultsecrets.request_resync()
 
     def forget(self, key: ObjectKey, uid: str) -> None:
         """Remove the VaultSecret of that uid, but not a successor of the same name; wake those that compete with it.
@@ -132,51 +129,3 @@ def _is_newer(body: Mapping[str, Any], known: Known) -> bool:
 def key_of(body: Mapping[str, Any]) -> ObjectKey:
     """Return the key of any namespaced object."""
     return ObjectKey(body["metadata"]["namespace"], body["metadata"]["name"])
-
-
-def register(
-    registry: kopf.OperatorRegistry,
-    source: VaultSecretSource,
-    *,
-    server: str,
-    open_session: Callable[[], Awaitable[aiohttp.ClientSession]],
-    stop: Callable[[], Awaitable[None]],
-) -> None:
-    """Register our handlers with kopf.
-
-    Args:
-        registry: Where to register them.
-        source: Handles the events.
-        server: The URL of the API server.
-        open_session: Opens the HTTP session that kopf uses, and another one whenever the credentials have expired.
-            kopf's own search could find another cluster than ours, and its own sessions parse JSON of any depth.
-        stop: Awaited when kopf stops, before it waits for tasks that are left.
-    """
-
-    @kopf.on.startup(registry=registry)
-    async def configure(settings: kopf.OperatorSettings, **_: object) -> None:
-        settings.posting.enabled = False
-        settings.scanning.disabled = True
-        settings.networking.request_timeout = 60.0
-        # The objects of a chunk are handled without a break: this bounds how long, and the memory that they take.
-        settings.watching.chunk_size = 500
-        # Seconds for which kopf keeps a task for an object after an event: thousands of tasks are much memory.
-        settings.queueing.idle_timeout = 1.0
-
-    @kopf.on.cleanup(registry=registry)
-    async def clean_up(**_: object) -> None:
-        await stop()
-
-    @kopf.on.login(registry=registry)
-    async def login(**_: object) -> kopf.AiohttpSession:
-        return kopf.AiohttpSession(server=server, aiohttp_session=await open_session())
-
-    @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
-    async def handle(type: str | None, body: kopf.Body, **_: object) -> None:  # noqa: A002  the name is kopf's
-        match type:
-            case "DELETED":
-                source.handle_deleted(body)
-            case None:
-                source.handle_listed(body)
-            case _:
-                source.handle_changed(body)

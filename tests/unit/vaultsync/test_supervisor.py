@@ -135,35 +135,20 @@ async def test_leaving_the_block_cancels_what_still_runs(caplog: pytest.LogCaptu
     assert (part.running, parts.is_alive(), caplog.records) == (False, True, [])
 
 
-async def test_stopping_cancels_all_parts_but_one_which_may_then_end(caplog: pytest.LogCaptureFixture) -> None:
+async def test_stopping_cancels_all_parts_and_waits_for_them(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    first, second, last, parts = Part(), Part(), Part(), Supervisor()
+    first, second, parts = Part(), Part(), Supervisor()
 
     async with parts:
-        for name, part in (("first", first), ("second", second), ("last", last)):
+        for name, part in (("first", first), ("second", second)):
             parts.start(name, part.run())
         await settle()
 
-        await parts.stop(keep="last")
-        running = [part.running for part in (first, second, last)]
-        last.end()
-        await parts.wait_for("last", seconds=60)
+        await parts.stop()
+        running = [part.running for part in (first, second)]
 
-    assert running == [False, False, True]
-    assert (last.running, parts.is_alive(), caplog.records) == (False, True, [])
-
-
-async def test_a_part_that_does_not_end_in_time_is_not_waited_for() -> None:
-    part, parts = Part(), Supervisor()
-
-    async with parts:
-        parts.start("slow", part.run())
-        await settle()
-
-        await parts.wait_for("slow", seconds=0)
-        assert part.running
-
-    assert not part.running
+    assert running == [False, False]
+    assert (parts.is_alive(), caplog.records) == (True, [])
 
 
 async def test_a_cancelled_block_cancels_its_parts() -> None:

@@ -14,7 +14,7 @@ from kvsecrets import SecretValue
 from vaultsync import __version__
 from vaultsync.adapters.kube import requests as wire
 from vaultsync.adapters.kube import workloads
-from vaultsync.adapters.kube.connection import Connection, Response, configuration_from
+from vaultsync.adapters.kube.connection import Connection, RequestObserver, Response, configuration_from
 from vaultsync.adapters.kube.errors import AlreadyExists, Conflict, Forbidden
 from vaultsync.adapters.kube.token_reviews import TokenReviewer
 from vaultsync.api import ObjectKey
@@ -52,23 +52,25 @@ class KubeApi:
         Raises:
             NoCluster: The environment does not say where the API is.
         """
-        configuration = await configuration_from(environ)
-        return cls(Connection(configuration, user_agent=f"vaultsync/{__version__}", connections=connections), now=now)
+        connection = Connection(
+            await configuration_from(environ),
+            user_agent=f"vaultsync/{__version__}",
+            connections=connections,
+            reload=partial(configuration_from, environ),
+        )
+        return cls(connection, now=now)
 
     @property
     def server(self) -> str:
         """The URL of the API server."""
         return self._connection.server
 
-    async def open_session(self) -> aiohttp.ClientSession:
+    async def open_session(self, observer: RequestObserver | None = None) -> aiohttp.ClientSession:
         """Open an HTTP session for another client of the same API, whose responses contain no deep JSON.
 
         The caller closes it, and opens another one when the API server responds with HTTP status 401.
-
-        Raises:
-            SyncError: ClusterUnavailable, if the token cannot be read.
         """
-        return await self._connection.open_session()
+        return await self._connection.open_session(observer)
 
     @property
     def token_reviewer(self) -> TokenReviewer:

@@ -14,13 +14,38 @@ import aiohttp
 from vaultsync.adapters.kube.json_documents import bounded
 
 
-def bounded_session(*, tls: ssl.SSLContext, proxy: str | None, headers: dict[str, str]) -> aiohttp.ClientSession:
+class AbortingResponse(aiohttp.ClientResponse):
+    """A response that aborts its connection when it is closed before its end: a watch that ends, a timeout.
+
+    aiohttp would start a TLS shutdown and keep the socket until the server takes part in it, which takes half a minute
+    if the server is gone.
+    """
+
+    def close(self) -> None:
+        """Close the response, and its connection at once unless the response has been read."""
+        self._abort()
+        super().close()
+
+    def release(self) -> Any:  # noqa: ANN401  aiohttp's own
+        """Release the connection, which can be used again only if the response has been read."""
+        self._abort()
+        return super().release()
+
+    def _abort(self) -> None:
+        if self.connection is not None and self.connection.transport is not None:
+            self.connection.transport.abort()
+
+
+def bounded_session(
+    *, tls: ssl.SSLContext, proxy: str | None, headers: dict[str, str], middleware: aiohttp.ClientMiddlewareType
+) -> aiohttp.ClientSession:
     """Open a session. The caller closes it.
 
     Args:
         tls: Verifies the API server.
         proxy: The URL of a proxy; the environment's proxies are not used.
         headers: Sent with each request.
+        middleware: Called for each request.
     """
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, ssl=tls),
@@ -28,10 +53,11 @@ def bounded_session(*, tls: ssl.SSLContext, proxy: str | None, headers: dict[str
         proxy=proxy,
         trust_env=False,
         response_class=BoundedResponse,
+        middlewares=(middleware,),
     )
 
 
-class BoundedResponse(aiohttp.ClientResponse):
+class BoundedResponse(AbortingResponse):
     """A response with null in place of what is nested deeper than `json_documents.MAX_DEPTH`."""
 
     async def start(self, connection: Any) -> "BoundedResponse":  # noqa: ANN401  a type that aiohttp does not export

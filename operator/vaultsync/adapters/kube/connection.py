@@ -4,12 +4,15 @@ Of the client library only the configuration, token renewal and HTTP session are
 request metadata only, and building their models costs more than the request.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Literal, Protocol
 from urllib.parse import urlencode
 
 import aiohttp
@@ -22,17 +25,22 @@ from kubernetes.aio.config.incluster_config import (
     InClusterConfigLoader,
 )
 
-from vaultsync.adapters.kube.bounded_session import bounded_session
+from vaultsync.adapters.kube.bounded_session import AbortingResponse, bounded_session
 from vaultsync.adapters.kube.errors import api_error
 from vaultsync.adapters.kube.json_documents import parsed
-from vaultsync.adapters.kube.requests import Request
+from vaultsync.adapters.kube.requests import WATCH_SECONDS, Request
 from vaultsync.errors import Reason, SyncError
+
+logger = logging.getLogger(__name__)
 
 REQUEST_TIMEOUT = 30.0
 """Seconds for a request, its response, and the wait for a free connection."""
 
-WATCH_TIMEOUT = 150.0
-"""Seconds until the next event of a watch. Bookmarks arrive about once a minute: without one the connection is dead."""
+WATCH_TIMEOUT = WATCH_SECONDS + 5.0
+"""Seconds until a watch is opened again if the server does not end it: then its connection is dead, although open."""
+
+RENEWAL_INTERVAL = 5.0
+"""Seconds from one renewal of rejected credentials to the next: each may run a program, and opens new connections."""
 
 
 class NoCluster(Exception):
@@ -75,24 +83,52 @@ async def configuration_from(environ: Mapping[str, str]) -> Configuration:
     return configuration
 
 
-class _Response(aiohttp.ClientResponse):
-    """A response that aborts its connection when it is closed before its end: a watch that ends, a timeout.
+class RequestObserver(Protocol):
+    """Is told of the requests that another client sends by a session of `Connection.open_session`."""
 
-    aiohttp would start a TLS shutdown and keep the socket until the server takes part in it, which takes half a minute
-    if the server is gone.
-    """
+    async def sending(self, request: aiohttp.ClientRequest) -> None:
+        """Wait until the request may be sent."""
+        ...
 
-    def close(self) -> None:
-        self._abort()
-        super().close()
+    def answered(self, request: aiohttp.ClientRequest) -> None:
+        """Record that the API server has begun to answer, without an error."""
+        ...
 
-    def release(self) -> object:
-        self._abort()
-        return super().release()
 
-    def _abort(self) -> None:
-        if self.connection is not None and self.connection.transport is not None:
-            self.connection.transport.abort()
+class _Sessions:
+    """The sessions of one configuration, which are replaced as a whole, and closed once nothing uses them any more."""
+
+    def __init__(self, configuration: Configuration, *, connections: int) -> None:
+        # The environment's proxies are for the vaults, and the session would read them, and ~/.netrc, in a thread at
+        # every request. The kubeconfig's proxy-url is used.
+        configuration.client_session_kwargs = {"trust_env": False, "response_class": AbortingResponse}
+        configuration.connection_pool_maxsize = connections
+        self.configuration = configuration
+        self.requests = ApiClient(configuration)
+        configuration.connection_pool_maxsize = 0
+        self.watches = ApiClient(configuration)
+        self.replaced = False
+        self._uses = 0
+
+    @asynccontextmanager
+    async def used(self) -> AsyncIterator[None]:
+        """Keep the sessions open."""
+        self._uses += 1
+        try:
+            yield
+        finally:
+            self._uses -= 1
+            await self.close_unused()
+
+    async def close_unused(self) -> None:
+        """Close them if they are replaced and not in use."""
+        if self.replaced and not self._uses:
+            await self.close()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self.requests.close()
+        await self.watches.close()
 
 
 class Connection:
@@ -104,6 +140,7 @@ class Connection:
         *,
         user_agent: str,
         connections: int,
+        reload: Callable[[], Awaitable[Configuration]] | None = None,
         request_timeout: float = REQUEST_TIMEOUT,
         watch_timeout: float = WATCH_TIMEOUT,
     ) -> None:
@@ -113,44 +150,59 @@ class Connection:
             configuration: Address and credentials.
             user_agent: Our name in the API server's audit log.
             connections: The number of concurrent requests; watches are not counted.
+            reload: Loads the configuration again when the API server has rejected its credentials.
             request_timeout: Seconds that a request may take.
-            watch_timeout: Seconds that may pass between two events of a watch.
+            watch_timeout: Seconds that a watch may take, which is longer than the server lets it last.
         """
-        self._configuration = configuration
         self._user_agent = user_agent
+        self._connections = connections
+        self._reload = reload
         self._request_timeout = aiohttp.ClientTimeout(total=request_timeout)
-        self._watch_timeout = aiohttp.ClientTimeout(total=None, sock_connect=request_timeout, sock_read=watch_timeout)
-        # The environment's proxies are for the vaults, and the session would read them, and ~/.netrc, in a thread at
-        # every request. The kubeconfig's proxy-url is used.
-        configuration.client_session_kwargs = {"trust_env": False, "response_class": _Response}
-        configuration.connection_pool_maxsize = connections
-        self._client = ApiClient(configuration)
-        configuration.connection_pool_maxsize = 0
-        self._watches = ApiClient(configuration)
+        self._watch_timeout = aiohttp.ClientTimeout(total=watch_timeout)
+        self._sessions = _Sessions(configuration, connections=connections)
+        self._reloading = asyncio.Lock()
+        self._next_renewal = 0.0
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._client.close()
-        await self._watches.close()
+        await self._sessions.close()
 
     @property
     def server(self) -> str:
         """The URL of the API server."""
-        return str(self._configuration.host)
+        return str(self._sessions.configuration.host)
 
-    async def open_session(self) -> aiohttp.ClientSession:
+    async def open_session(self, observer: RequestObserver | None = None) -> aiohttp.ClientSession:
         """Open a session for another client of the same API, whose responses contain no deep JSON.
 
-        Its credentials expire: open another one when the API server responds with HTTP status 401.
-
-        Raises:
-            SyncError: The service account's token cannot be read.
+        Each request carries the credentials that are valid then. A client certificate is that of the time of opening:
+        open another session when the API server responds with HTTP status 401.
         """
+        about = "Watch of VaultSecrets"
+
+        async def send(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+            if observer is not None:
+                await observer.sending(request)
+            sessions = self._sessions
+            if authorization := await self._authorization(sessions, about=about):
+                request.headers["Authorization"] = authorization
+            try:
+                response = await handler(request)
+            except (aiohttp.ClientError, TimeoutError) as error:
+                logger.warning("vaultsecret watch request failed", extra={"error": type(error).__name__})
+                raise
+            if response.status == HTTPStatus.UNAUTHORIZED:
+                await self._renew_credentials(sessions)
+            if not response.ok:
+                logger.warning("vaultsecret watch request failed", extra={"status": response.status})
+            elif observer is not None:
+                observer.answered(request)
+            return response
+
+        sessions = self._sessions
+        tls = sessions.watches.rest_client.ssl_context
         headers = {"User-Agent": self._user_agent}
-        if authorization := await self._authorization("Watch of VaultSecrets"):
-            headers["Authorization"] = authorization
-        tls = self._watches.rest_client.ssl_context
-        return bounded_session(tls=tls, proxy=self._configuration.proxy, headers=headers)
+        return bounded_session(tls=tls, proxy=sessions.configuration.proxy, headers=headers, middleware=send)
 
     async def send(self, request: Request) -> Response:
         """Send a request and read its response.
@@ -158,7 +210,7 @@ class Connection:
         Raises:
             SyncError: The server responded with an error, or not in time; `api_error` has the classes.
         """
-        async with self._open(self._client, request, self._request_timeout) as response:
+        async with self._open("requests", request, self._request_timeout) as response:
             return Response(response.status, _document(await response.read(), request.about))
 
     async def documents(self, request: Request) -> AsyncGenerator[Mapping[str, Any], None]:
@@ -167,17 +219,21 @@ class Connection:
         Raises:
             SyncError: The server responded with an error, or the connection broke.
         """
-        async with self._open(self._watches, request, self._watch_timeout) as response:
+        async with self._open("watches", request, self._watch_timeout) as response:
             async for line in response.content:
                 yield _document(line, request.about)
 
     @asynccontextmanager
     async def _open(
-        self, client: ApiClient, request: Request, limits: aiohttp.ClientTimeout
+        self, kind: Literal["requests", "watches"], request: Request, limits: aiohttp.ClientTimeout
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Open a response, and translate the failures of the request and of reading the response."""
+        sessions = self._sessions
+        client: ApiClient = getattr(sessions, kind)
         try:
-            async with await self._call(client, request, limits) as response:
+            async with sessions.used(), await self._call(sessions, client, request, limits) as response:
+                if response.status == HTTPStatus.UNAUTHORIZED:
+                    await self._renew_credentials(sessions)
                 if response.status >= HTTPStatus.BAD_REQUEST:
                     # An overloaded server, or a proxy, may send plain text instead of a `Status`.
                     status = parsed(await response.read()) or {}
@@ -185,6 +241,8 @@ class Connection:
                 yield response
         except TimeoutError:
             problem = "did not respond in time"
+            # All connections may lead through what does not respond: each of them would take as long.
+            await self._replace(sessions, sessions.configuration)
         except aiohttp.ClientConnectorError as error:
             problem = f"is not reachable: {error}"
         except aiohttp.ClientError as error:
@@ -194,15 +252,39 @@ class Connection:
         # Outside of the handlers: otherwise the context would be those errors, whose headers have our token.
         raise SyncError(Reason.CLUSTER_UNAVAILABLE, f"{request.about}: the Kubernetes API {problem}.")
 
-    async def _call(self, client: ApiClient, request: Request, limits: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
-        url = f"{self._configuration.host}{request.path}"
+    async def _renew_credentials(self, rejected: _Sessions) -> None:
+        """Load the configuration again: the token was renewed, or revoked, before its time."""
+        if self._reload is None:
+            return
+        async with self._reloading:
+            if rejected is not self._sessions or time.monotonic() < self._next_renewal:
+                return
+            self._next_renewal = time.monotonic() + RENEWAL_INTERVAL
+            try:
+                configuration = await self._reload()
+            except (NoCluster, OSError, ValueError) as error:
+                logger.warning("API credentials not renewed", extra={"error": type(error).__name__})
+                return
+            await self._replace(rejected, configuration)
+
+    async def _replace(self, sessions: _Sessions, configuration: Configuration) -> None:
+        """Use new connections from now on; those in use are closed when their requests have ended."""
+        if sessions is self._sessions:
+            self._sessions = _Sessions(configuration, connections=self._connections)
+            sessions.replaced = True
+            await sessions.close_unused()
+
+    async def _call(
+        self, sessions: _Sessions, client: ApiClient, request: Request, limits: aiohttp.ClientTimeout
+    ) -> aiohttp.ClientResponse:
+        url = f"{sessions.configuration.host}{request.path}"
         if request.query:
             url = f"{url}?{urlencode(request.query)}"
         call = partial(
             client.call_api,
             request.method,
             url,
-            header_params=await self._headers(request),
+            header_params=await self._headers(sessions, request),
             body=request.body,
             _request_timeout=limits,
         )
@@ -218,14 +300,14 @@ class Connection:
         response: aiohttp.ClientResponse = result.response
         return response
 
-    async def _headers(self, request: Request) -> dict[str, str]:
+    async def _headers(self, sessions: _Sessions, request: Request) -> dict[str, str]:
         headers = {"Accept": request.accept, "Content-Type": request.content_type, "User-Agent": self._user_agent}
-        authorization = await self._authorization(request.about)
+        authorization = await self._authorization(sessions, about=request.about)
         return {**headers, "Authorization": authorization} if authorization else headers
 
-    async def _authorization(self, about: str) -> str | None:
+    async def _authorization(self, sessions: _Sessions, *, about: str) -> str | None:
         try:
-            authorization: str | None = await self._configuration.get_api_key_with_prefix("BearerToken")
+            authorization: str | None = await sessions.configuration.get_api_key_with_prefix("BearerToken")
         except (ConfigException, OSError) as error:
             raise SyncError(
                 Reason.CLUSTER_UNAVAILABLE, f"{about}: the service account's token cannot be read: {error}."

@@ -41,7 +41,11 @@ _KEPT = ("apiVersion", "kind", "type", "immutable", "data")
 """What a Secret that is created again has in common with the one before."""
 
 _PAGE = 500
-_WATCH_SECONDS = "300"
+WATCH_SECONDS = 20
+"""Seconds that a watch lasts: a connection that is dead and still open is noticed soon after.
+
+The next watch continues from the last event or bookmark. Of a kind of which nothing has changed there may be neither.
+"""
 _MAX_MESSAGE = 1024
 """The limit of an event's message in bytes, by the newer of the two APIs of events.
 
@@ -216,12 +220,12 @@ def list_secrets(namespace: str | None, position: str | None) -> Request:
 
 
 def watch_secrets(namespace: str | None, resource_version: str) -> Request:
-    """Watch the Secrets with vaultsync's label from a resource version on; the server ends it after five minutes."""
+    """Watch the Secrets with vaultsync's label from a resource version on; the server ends it after `WATCH_SECONDS`."""
     query = {
         "watch": "true",
         "allowWatchBookmarks": "true",
         "resourceVersion": resource_version,
-        "timeoutSeconds": _WATCH_SECONDS,
+        "timeoutSeconds": str(WATCH_SECONDS),
     }
     return _targets(namespace, query, METADATA)
 

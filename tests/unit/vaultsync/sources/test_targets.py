@@ -19,7 +19,7 @@ from vaultsync.api import MANAGED_BY, MANAGED_BY_LABEL, ObjectKey
 from vaultsync.controller.queue import Priority
 from vaultsync.errors import SyncError
 from vaultsync.interfaces import KubeApi
-from vaultsync.sources.targets import TargetInformer
+from vaultsync.sources.targets import MIN_WATCH, TargetInformer
 from vaultsync.state.observed import Field, Observed
 from vaultsync.state.snapshots import Bookmark, TargetEvent, TargetList
 
@@ -53,7 +53,15 @@ class Watched:
         for key in (KEY, OTHER, ELSEWHERE, UNWATCHED):
             metadata = {"name": key.name, "namespace": key.namespace, "uid": key.name}
             harness.state.vaultsecrets.put(a_vault_secret(metadata=metadata))
-        self.informer = TargetInformer(kube, harness.state, harness.controller.queue, jitter=longest, sleep=self._sleep)
+        self.now = 0.0
+        self.informer = TargetInformer(
+            kube,
+            harness.state,
+            harness.controller.queue,
+            jitter=longest,
+            sleep=self._sleep,
+            clock=lambda: self.now,
+        )
 
     async def _sleep(self, seconds: float) -> None:
         self.waits.append(seconds)
@@ -325,6 +333,30 @@ async def test_watches_that_end_without_an_event_are_not_opened_in_a_hot_loop() 
         await until(lambda: len(watched.waits) >= 3)
 
     assert watched.waits[:3] == [2, 4, 8]
+
+
+class Quiet(FakeKube):
+    """An API server of which nothing changes: its watches end in time, without an event."""
+
+    watched: Watched
+
+    async def watch_targets(self, namespace: str | None, resource_version: str) -> AsyncGenerator[TargetEvent, None]:
+        self._called("watch_targets")
+        await asyncio.sleep(0)
+        self.watched.now += MIN_WATCH + 1
+        no_events: tuple[TargetEvent, ...] = ()
+        for event in no_events:
+            yield event
+
+
+async def test_watches_that_last_but_have_no_event_are_not_failures(caplog: pytest.LogCaptureFixture) -> None:
+    quiet = Quiet()
+    quiet.watched = Watched(quiet)
+
+    async with informing(quiet.watched):
+        await until(lambda: quiet.calls["watch_targets"] > 3)
+
+    assert (quiet.watched.waits, caplog.records, quiet.calls["list_targets"]) == ([], [], 1)
 
 
 class Unreadable(FakeKube):

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import aiohttp
-import kopf
 import pytest
 
 from tests.builders import VAULT
@@ -12,11 +10,10 @@ from tests.manifests import as_stored, manifest, spec
 from vaultsync.api import REFRESH_ANNOTATION, RELEASE_ANNOTATION
 from vaultsync.api.v1alpha1 import VaultSecret
 from vaultsync.controller.queue import Priority
-from vaultsync.sources.vaultsecrets import VaultSecretSource, register
+from vaultsync.sources.vaultsecrets import VaultSecretSource
 from vaultsync.state.vaultsecrets import UnreadableVaultSecret
 
 OTHER = "https://other.vault.azure.net"
-SERVER = "https://cluster.example"
 Body = dict[str, Any]
 Woken = list[tuple[str, Priority]]
 
@@ -337,91 +334,5 @@ async def test_one_that_was_being_deleted_requests_a_resync_once_it_is_deleted(
     assert not harness.resync_requested
 
     source.handle_deleted(terminating(body(onDelete="Retain", resource_version=8)))
-
-    assert harness.resync_requested
-
-
-# what is registered with kopf
-
-
-class Registered:
-    """A registry of kopf with our handlers."""
-
-    def __init__(self, source: VaultSecretSource) -> None:
-        self.registry = kopf.OperatorRegistry()
-        self.stops = 0
-        register(self.registry, source, server=SERVER, open_session=self.open_session, stop=self.stop)
-
-    async def open_session(self) -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(headers={"Authorization": "Bearer token"})
-
-    async def stop(self) -> None:
-        self.stops += 1
-
-    @property
-    def activities(self) -> dict[str, Any]:
-        handlers = self.registry._activities.get_all_handlers()
-        return {str(one.activity and one.activity.value): one.fn for one in handlers}
-
-    async def report(self, kind: str | None, reported: Body) -> None:
-        (handler,) = self.registry._watching.get_all_handlers()
-        call: Any = handler.fn  # kopf's type asks for all that kopf gives; ours takes what it needs
-        await call(type=kind, body=reported)
-
-
-@pytest.fixture
-def registered(source: VaultSecretSource) -> Registered:
-    return Registered(source)
-
-
-async def test_no_handler_is_registered_by_which_kopf_writes_to_objects(registered: Registered) -> None:
-    registry = registered.registry
-
-    assert len(registry._watching.get_all_handlers()) == 1
-    writers: list[Any] = [registry._changing, registry._spawning, registry._indexing, registry._webhooks]
-    assert [len(handlers.get_all_handlers()) for handlers in writers] == [0, 0, 0, 0]
-
-
-async def test_kopf_posts_no_events_of_its_own_and_stops_us_before_it_waits_for_tasks(registered: Registered) -> None:
-    settings = kopf.OperatorSettings()
-
-    await registered.activities["startup"](settings=settings)
-    await registered.activities["cleanup"]()
-
-    assert registered.stops == 1
-    assert not settings.posting.enabled
-    assert settings.scanning.disabled
-
-
-async def test_kopf_calls_our_cluster_with_our_session(registered: Registered) -> None:
-    info = await registered.activities["authentication"]()
-
-    async with info.aiohttp_session as session:
-        assert (info.server, session.headers["Authorization"]) == (SERVER, "Bearer token")
-
-
-@pytest.mark.parametrize("kind", [None, "ADDED", "MODIFIED"])
-async def test_every_event_of_the_watch_is_handled(
-    harness: MemoryHarness, registered: Registered, kind: str | None
-) -> None:
-    await registered.report(kind, body())
-
-    assert cached(harness).metadata.generation == 1
-
-
-async def test_a_deletion_event_is_handled_with_what_it_leaves_behind(
-    harness: MemoryHarness, registered: Registered
-) -> None:
-    await registered.report("ADDED", body(onDelete="Retain"))
-
-    await registered.report("DELETED", body(onDelete="Retain"))
-
-    assert harness.state.vaultsecrets.get(key_of("db")) is None
-    assert harness.resync_requested
-
-
-async def test_a_second_list_of_kopf_requests_a_resync(harness: MemoryHarness, registered: Registered) -> None:
-    await registered.report(None, body())
-    await registered.report(None, body())
 
     assert harness.resync_requested

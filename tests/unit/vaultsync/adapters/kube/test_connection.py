@@ -5,9 +5,12 @@ import traceback
 from dataclasses import replace
 from pathlib import Path
 
+import aiohttp
 import pytest
+from aiohttp import web
 from kubernetes.aio.client import Configuration
 
+from tests.clocks import frozen
 from tests.unit.vaultsync.adapters.kube.scripted import (
     Answer,
     breaking_off,
@@ -187,15 +190,125 @@ async def test_watches_do_not_use_the_connections_of_requests() -> None:
     assert answer.document == {"kind": "Secret"}
 
 
-@pytest.mark.parametrize("scheme", ["Bearer", "bearer"])
-async def test_a_session_for_another_client_has_the_token_and_one_scheme(scheme: str) -> None:
-    configuration = Configuration()
-    configuration.api_key["BearerToken"] = f"{scheme} our-token"
-    connection = Connection(configuration, user_agent="vaultsync/1", connections=1)
+async def test_a_session_for_another_client_has_the_current_token() -> None:
+    async with (
+        connected(document(200, {}), document(200, {})) as (connection, script),
+        await connection.open_session() as session,
+    ):
+        await session.get(f"{connection.server}/apis")
+        connection._sessions.configuration.api_key["BearerToken"] = "Bearer renewed"
+        await session.get(f"{connection.server}/apis")
 
-    async with await connection.open_session() as session:
-        assert session.headers["Authorization"] == f"{scheme} our-token"
-    await connection.close()
+    assert [sent.headers["Authorization"] for sent in script.sent] == ["Bearer our-token", "Bearer renewed"]
+
+
+class Observed:
+    """Keeps the paths of requests that were sent, and of those that were answered."""
+
+    def __init__(self) -> None:
+        self.sent: list[str] = []
+        self.answers: list[str] = []
+
+    async def sending(self, request: aiohttp.ClientRequest) -> None:
+        self.sent.append(request.url.path)
+
+    def answered(self, request: aiohttp.ClientRequest) -> None:
+        self.answers.append(request.url.path)
+
+
+async def test_requests_of_another_client_are_observed_and_failures_are_logged_without_their_text(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    observer = Observed()
+    async with (
+        connected(document(200, {}), text(503, "MARKED"), hanging_up) as (connection, _),
+        await connection.open_session(observer) as session,
+    ):
+        await session.get(f"{connection.server}/good")
+        await session.get(f"{connection.server}/bad")
+        with pytest.raises(aiohttp.ClientError):
+            await session.post(f"{connection.server}/away")
+
+    assert (observer.sent, observer.answers) == (["/good", "/bad", "/away"], ["/good"])
+    assert [vars(record).get("status") or vars(record)["error"] for record in caplog.records] == [
+        503,
+        "ServerDisconnectedError",
+    ]
+    assert "MARKED" not in caplog.text
+
+
+# what has to be replaced
+
+
+async def test_rejected_credentials_are_loaded_again_at_once_and_not_more_often_than_needed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loads = 0
+    async with connected(*[document(401, {})] * 3, document(200, {})) as (connection, script):
+
+        async def reload() -> Configuration:
+            nonlocal loads
+            loads += 1
+            return Configuration(host=connection.server, api_key={"BearerToken": f"Bearer token-{loads}"})
+
+        connection._reload = reload
+        for _ in range(2):
+            await failure_of(connection)
+        monkeypatch.setattr(connection, "_next_renewal", 0.0)
+        await failure_of(connection)
+        await connection.send(READ)
+
+    assert [sent.headers["Authorization"] for sent in script.sent] == [
+        "Bearer our-token",
+        "Bearer token-1",
+        "Bearer token-1",
+        "Bearer token-2",
+    ]
+    assert loads == 2
+
+
+@pytest.mark.parametrize("error", [NoCluster("gone"), OSError("gone"), ValueError("gone")])
+async def test_credentials_that_cannot_be_loaded_leave_the_present_ones(error: Exception) -> None:
+    async def fail() -> Configuration:
+        raise error
+
+    async with connected(document(401, {}), document(200, {})) as (connection, script):
+        connection._reload = fail
+        await failure_of(connection)
+        await connection.send(READ)
+
+    assert script.sent[1].headers["Authorization"] == "Bearer our-token"
+
+
+async def test_after_a_timeout_new_connections_are_used_and_those_in_use_are_kept_to_their_end() -> None:
+    peers, answer = list[object](), asyncio.Event()
+
+    async def named(request: web.Request) -> web.StreamResponse:
+        peers.append(request.transport and request.transport.get_extra_info("peername"))
+        return web.json_response({})
+
+    async def late(request: web.Request) -> web.StreamResponse:
+        await answer.wait()
+        return await named(request)
+
+    async with connected(named, named, late, silence, named) as (connection, script):
+        await connection.send(READ)
+        await connection.send(READ)
+        slow = asyncio.ensure_future(connection.send(READ))
+        await script.arrivals(3)
+        connection._request_timeout = aiohttp.ClientTimeout(total=0.05)
+        with frozen():  # until the server has the request
+            failing = asyncio.ensure_future(failure_of(connection))
+            await script.arrivals(1)
+        await failing
+        connection._request_timeout = aiohttp.ClientTimeout(total=60)
+        await connection.send(READ)
+        answer.set()
+        await slow
+
+    first, second, third, kept = peers
+    assert first == second == kept
+    assert third != first
 
 
 KUBECONFIG = """

@@ -1,0 +1,234 @@
+"""Runs kopf, which lists and watches the VaultSecrets, and runs it again whenever it ends; knows no VaultSecret.
+
+kopf's configuration and its workarounds are here and in no other module. Only `on.event` is used, on a registry of our
+own: kopf's other handlers write annotations or finalizers to the objects.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from itertools import chain, repeat
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import aiohttp
+import kopf
+
+from vaultsync.adapters.kube.connection import REQUEST_TIMEOUT, WATCH_TIMEOUT, RequestObserver
+from vaultsync.adapters.kube.requests import WATCH_SECONDS
+from vaultsync.api import GROUP, PLURAL, VERSION
+from vaultsync.errors import error_fields
+from vaultsync.policy.requeue import MAX_DOUBLINGS, Jitter, backoff
+from vaultsync.sources.vaultsecrets import VaultSecretSource
+
+logger = logging.getLogger(__name__)
+
+MAX_GAP = 2 * WATCH_TIMEOUT
+"""Seconds without a new watch after which there is none: the server ends each after `WATCH_SECONDS`."""
+
+MIN_INTERVAL = 1.0
+"""Seconds from one watch to the next, and from one login to the next: kopf itself repeats both without a pause."""
+
+CONNECT_TIMEOUT = 10.0
+"""Seconds to connect to the API server."""
+
+_KOPF = str(Path(kopf.__file__).parent)
+
+
+class Cluster(Protocol):
+    """The API server, as kopf calls it."""
+
+    @property
+    def server(self) -> str:
+        """Its URL."""
+        ...
+
+    async def open_session(self, observer: RequestObserver) -> aiohttp.ClientSession:
+        """Open a session with valid credentials."""
+        ...
+
+
+class VaultSecretWatch:
+    """Reports every VaultSecret to `source` while it runs. No response of the API server ends it.
+
+    kopf ends on whatever it does not expect: an error in a watch, a response that is not JSON, a list that expires. It
+    also stays without a watch if the API server does not list our resource at the moment of its start.
+    """
+
+    def __init__(
+        self,
+        source: VaultSecretSource,
+        cluster: Cluster,
+        *,
+        namespaces: Sequence[str],
+        jitter: Jitter,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """If `namespaces` is empty, all are watched."""
+        self._source = source
+        self._cluster = cluster
+        self._namespaces = namespaces
+        self._jitter = jitter
+        self._sleep = sleep
+        self._clock = clock
+        self._requested: dict[str, float] = {}
+        """When each path of VaultSecrets was requested last."""
+        self._watched: dict[str, float] = {}
+        """When the last watch of each path was opened."""
+        self._opened: dict[str, float] = {}
+        """When the API server has last answered a watch of each path."""
+        self._next_login = 0.0
+        self._restart = asyncio.Event()
+
+    @property
+    def is_up(self) -> bool:
+        """Whether all VaultSecrets are watched."""
+        return self._recent(self._opened)
+
+    def restart(self) -> None:
+        """List all VaultSecrets again, and watch them from there."""
+        self._restart.set()
+
+    async def run(self, *, started: Callable[[], None] = lambda: None) -> None:
+        """Run kopf until cancelled.
+
+        Args:
+            started: Called whenever kopf has started: in the main thread, it has replaced the handlers of signals.
+        """
+        failures = 0
+        while True:
+            before = self._clock()
+            self._restart.clear()
+            fields = await self._run_kopf(started)
+            # Deletions of this time are not reported by the list that follows.
+            self._source.request_resync()
+            if fields is None:
+                continue
+            failures = failures + 1 if self._clock() - before < MAX_GAP else 1
+            logger.warning("vaultsecret watch restarted", extra=fields)
+            await self._sleep(backoff(min(failures, MAX_DOUBLINGS), jitter=self._jitter))
+
+    async def _run_kopf(self, started: Callable[[], None]) -> dict[str, str] | None:
+        """Run kopf until it ends; return why, or None after a request to restart it."""
+        self._requested.clear()
+        running = asyncio.create_task(self._kopf(started), name="kopf")
+        restart = asyncio.create_task(self._restart.wait())
+        begun = self._clock()
+        try:
+            while not running.done() and not restart.done():
+                await asyncio.wait({running, restart}, timeout=WATCH_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+                if self._clock() - begun > MAX_GAP and not self._recent(self._requested):
+                    return {"error": "no requests"}
+            if not running.done():
+                return None
+            error = running.exception() if not running.cancelled() else None
+            return {"error": "it ended"} if error is None else error_fields(error)
+        finally:
+            for task in (running, restart):
+                task.cancel()
+            await asyncio.wait({running, restart})
+
+    async def _kopf(self, started: Callable[[], None]) -> None:
+        # As `kopf.operator` does, which waits for the tasks of other parts, and cancels them.
+        tasks = await kopf.spawn_tasks(
+            registry=self.registry(),
+            settings=_settings(),
+            standalone=True,
+            clusterwide=not self._namespaces,
+            namespaces=self._namespaces,
+        )
+        started()
+        await kopf.run_tasks(tasks, ignored=cast("Collection[Any]", _ForeignTasks()))
+
+    def registry(self) -> kopf.OperatorRegistry:
+        """Return kopf's registry with our handlers."""
+        registry = kopf.OperatorRegistry()
+
+        @kopf.on.login(registry=registry, backoff=MIN_INTERVAL)
+        async def login(**_: object) -> kopf.AiohttpSession:
+            # kopf's own search could find another cluster than ours, and its own sessions parse JSON of any depth.
+            delay = self._next_login - self._clock()
+            self._next_login = self._clock() + max(delay, 0.0) + MIN_INTERVAL
+            if delay > 0:
+                await self._sleep(delay)
+            session = await self._cluster.open_session(self)
+            return kopf.AiohttpSession(server=self._cluster.server, aiohttp_session=session)
+
+        @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
+        async def handle(type: str | None, body: kopf.Body, **_: object) -> None:  # noqa: A002  the name is kopf's
+            match type:
+                case "DELETED":
+                    self._source.handle_deleted(body)
+                case None:
+                    self._source.handle_listed(body)
+                case _:
+                    self._source.handle_changed(body)
+
+        return registry
+
+    async def sending(self, request: aiohttp.ClientRequest) -> None:
+        """Record that kopf requests VaultSecrets, and pause before a watch that follows another one too soon."""
+        path = request.url.path
+        if not path.endswith(f"/{PLURAL}"):
+            return
+        if _is_watch(request):
+            delay = self._watched.get(path, 0.0) + MIN_INTERVAL - self._clock()
+            if delay > 0:
+                await self._sleep(delay)
+            self._watched[path] = self._clock()
+        self._requested[path] = self._clock()
+
+    def answered(self, request: aiohttp.ClientRequest) -> None:
+        """Record that a watch is open."""
+        if _is_watch(request):
+            self._opened[request.url.path] = self._clock()
+
+    def _recent(self, moments: dict[str, float]) -> bool:
+        """Return whether there is a moment for each namespace, and how long ago is less than `MAX_GAP`."""
+        oldest = self._clock() - MAX_GAP
+        return sum(moment > oldest for moment in moments.values()) >= max(len(self._namespaces), 1)
+
+
+class _Backoffs:
+    """The seconds between kopf's attempts of a request; it never gives up, and then continues where it stopped.
+
+    kopf iterates over it anew for each request.
+    """
+
+    def __iter__(self) -> Iterator[float]:
+        return chain((1.0, 2.0, 4.0), repeat(8.0))
+
+
+class _ForeignTasks:
+    """All tasks but kopf's own."""
+
+    def __contains__(self, task: asyncio.Task[Any]) -> bool:
+        code = getattr(task.get_coro(), "cr_code", None)
+        return code is None or not code.co_filename.startswith(_KOPF)
+
+
+def _settings() -> kopf.OperatorSettings:
+    settings = kopf.OperatorSettings()
+    settings.posting.enabled = False
+    settings.scanning.disabled = True
+    # Otherwise kopf kills the process ten minutes after it has ended because of an error.
+    settings.process.ultimate_exiting_timeout = None
+    settings.networking.request_timeout = REQUEST_TIMEOUT
+    settings.networking.connect_timeout = CONNECT_TIMEOUT
+    settings.networking.error_backoffs = _Backoffs()
+    # Each watch is short, and continues from the version that the last one has reached, without another list.
+    settings.watching.server_timeout = WATCH_SECONDS
+    settings.watching.client_timeout = WATCH_TIMEOUT
+    settings.watching.connect_timeout = CONNECT_TIMEOUT
+    settings.watching.inactivity_timeout = WATCH_TIMEOUT
+    # The objects of a chunk are handled without a break: this bounds how long, and the memory that they take.
+    settings.watching.chunk_size = 500
+    # Seconds for which kopf keeps a task for an object after an event: thousands of tasks are much memory.
+    settings.queueing.idle_timeout = 1.0
+    return settings
+
+
+def _is_watch(request: aiohttp.ClientRequest) -> bool:
+    return request.url.query.get("watch") == "true"
