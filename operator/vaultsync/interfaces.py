@@ -15,7 +15,7 @@ from vaultsync.errors import SyncError
 from vaultsync.policy.rollout import Workload
 from vaultsync.state.observed import Observed
 from vaultsync.state.secrets import Reading, SecretRef
-from vaultsync.state.snapshots import ListSnapshot, TargetEvent, TargetList
+from vaultsync.state.snapshots import CurrentVersions, ListSnapshot, TargetEvent, TargetList
 from vaultsync.state.vaults import ListingPage, Missing, Moment, SecretMetadata
 from vaultsync.status.outcome import Outcome
 
@@ -73,6 +73,10 @@ class KubeApi(Protocol):
 
     async def list_vaultsecrets(self, namespace: str | None) -> ListSnapshot:
         """List the VaultSecrets, in one namespace or in all."""
+        ...
+
+    async def current_versions(self, namespace: str | None) -> CurrentVersions:
+        """Return the current resource versions, which are not lower than any that was observed before."""
         ...
 
     async def find_vaultsecret(self, namespace: str, *, uid: str) -> VaultSecretMeta | None:

@@ -44,6 +44,7 @@ from vaultsync.policy.inputs import Config
 from vaultsync.policy.requeue import Jitter
 from vaultsync.settings import LogFormat, Settings, SettingsError
 from vaultsync.sources.poller import PollerContext, Pollers
+from vaultsync.sources.restores import RestoreCheck
 from vaultsync.sources.resync import Resync
 from vaultsync.sources.targets import TargetInformer
 from vaultsync.sources.vaultsecrets import VaultSecretSource
@@ -116,6 +117,7 @@ class Operator:
 
     controller: Controller
     watch: VaultSecretWatch
+    restores: RestoreCheck
     kube: KubeApi
     vaults: VaultClients
     recorder: Recorder
@@ -196,6 +198,7 @@ async def _run_parts(
     if await _unless_stopped(controller.wait_until_synced(), stop):
         controller.start(parts)
         parts.start("watch of VaultSecrets", operator.watch.run(started=handle_signals))
+        parts.start("restore check", operator.restores.run())
         ready.set()
         await stop.wait()
         ready.clear()
@@ -250,7 +253,10 @@ async def build(settings: Settings, environ: Mapping[str, str], stack: AsyncExit
     if settings.tls_cert_file:
         certificate = ServerCertificate(Path(settings.tls_cert_file), Path(settings.tls_key_file))
     watch = VaultSecretWatch(controller.source, kube, namespaces=settings.watch_namespaces, jitter=clock.jitter)
-    return Operator(controller, watch, kube, vaults, recorder, scrapes, certificate)
+    restores = RestoreCheck(
+        kube, controller.state, namespaces=settings.watch_namespaces, restart=watch.restart, jitter=clock.jitter
+    )
+    return Operator(controller, watch, restores, kube, vaults, recorder, scrapes, certificate)
 
 
 def build_controller(

@@ -26,7 +26,15 @@ from vaultsync.api.v1alpha1 import VaultSecretMeta, WorkloadKind
 from vaultsync.errors import ObjectChanged, ObjectGone, Reason, SyncError
 from vaultsync.policy.rollout import Workload
 from vaultsync.state.observed import Observed
-from vaultsync.state.snapshots import Bookmark, Deleted, ListSnapshot, Modified, TargetEvent, TargetList
+from vaultsync.state.snapshots import (
+    Bookmark,
+    CurrentVersions,
+    Deleted,
+    ListSnapshot,
+    Modified,
+    TargetEvent,
+    TargetList,
+)
 
 _OWNERSHIP: Final = (
     Path("labels", MANAGED_BY_LABEL),
@@ -172,6 +180,10 @@ class FakeKube(Store):
         listed = {key: body for key, body in self._vault_secrets.items() if namespace in {None, key.namespace}}
         uids = frozenset(body["metadata"]["uid"] for body in listed.values())
         return ListSnapshot(frozenset(listed), uids, str(self.resource_version))
+
+    async def current_versions(self, namespace: str | None) -> CurrentVersions:
+        targets, vaultsecrets = await self.list_targets(namespace), await self.list_vaultsecrets(namespace)
+        return CurrentVersions(targets.resource_version, vaultsecrets.resource_version)
 
     async def find_vaultsecret(self, namespace: str, *, uid: str) -> VaultSecretMeta | None:
         self._called("find_vaultsecret")

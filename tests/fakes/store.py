@@ -61,6 +61,14 @@ class Change(NamedTuple):
     observed: Observed | None
 
 
+class Backup(NamedTuple):
+    """What the storage contained at one moment."""
+
+    resource_version: int
+    secrets: Mapping[ObjectKey, StoredSecret]
+    vault_secrets: Mapping[ObjectKey, dict[str, Any]]
+
+
 class Store:
     """The storage, with the operations of other clients."""
 
@@ -180,6 +188,17 @@ class Store:
     def delete_workload(self, kind: WorkloadKind, key: ObjectKey) -> None:
         """Delete a workload."""
         del self._workloads[kind, key]
+
+    def backup(self) -> Backup:
+        """Return the content of the storage, as an etcd snapshot has it."""
+        return Backup(self.resource_version, dict(self._secrets), dict(self._vault_secrets))
+
+    def restore(self, backup: Backup) -> None:
+        """Take the storage back to a backup: resource versions go back, and there is no history."""
+        self.resource_version = self._oldest_version = backup.resource_version
+        self._secrets, self._vault_secrets = dict(backup.secrets), dict(backup.vault_secrets)
+        self._history.clear()
+        self._wake()
 
     def begin_deleting_namespace(self, namespace: str) -> None:
         """From now on nothing can be created there; existing objects can still be changed."""

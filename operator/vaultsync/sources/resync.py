@@ -108,7 +108,8 @@ class Resync:
             listed = await self._kube.list_vaultsecrets(namespace)
             unobserved |= {key for key in listed.keys - listed.terminating if vaultsecrets.find(key) is None}
             for known in vaultsecrets.metas():
-                if namespace in {None, known.key.namespace} and _is_gone(known, listed):
+                is_outdated = vaultsecrets.is_outdated(known.key)
+                if namespace in {None, known.key.namespace} and _is_gone(known, listed, is_outdated=is_outdated):
                     logger.info("pruned deleted VaultSecret", extra={"vaultsecret": str(known.key)})
                     self._source.forget(known.key, known.metadata.uid)
             await release_orphans(self._kube, orphans(targets, listed, self._state))
@@ -136,7 +137,10 @@ def _log_failure(error: NotInstalled | SyncError) -> None:
     logger.warning("resync failed", extra={"error": type(error).__name__, "detail": str(error)})
 
 
-def _is_gone(known: VaultSecretMeta, listed: ListSnapshot) -> bool:
-    """Return whether a VaultSecret is not on a list, or being deleted, and was not created or changed since."""
+def _is_gone(known: VaultSecretMeta, listed: ListSnapshot, *, is_outdated: bool) -> bool:
+    """Return whether a VaultSecret is not on a list, or being deleted, and was not created or changed since.
+
+    After a restore of the API server the resource version does not say when it was created or changed.
+    """
     is_listed = known.metadata.uid in listed.uids and known.key not in listed.terminating
-    return not is_listed and not is_newer(known.metadata.resource_version, listed.resource_version)
+    return not is_listed and (is_outdated or not is_newer(known.metadata.resource_version, listed.resource_version))

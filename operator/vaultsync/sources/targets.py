@@ -83,6 +83,7 @@ class TargetInformer:
                 self._targets.expire(namespace)
             if not healthy:
                 failures += 1
+                self._targets.interrupted.set()
                 logger.warning("secret watch interrupted", extra={"namespace": namespace, "detail": detail})
                 await self._sleep(backoff(min(failures, MAX_DOUBLINGS), jitter=self._jitter))
 

@@ -40,14 +40,15 @@ class VaultSecretSource:
             self.forget(key, body["metadata"]["uid"])
             return
         known = self._vaultsecrets.find(key)
-        if known is not None and not _is_newer(body, known):
+        is_outdated = self._vaultsecrets.is_outdated(key)
+        if known is not None and not is_outdated and not _is_newer(body, known):
             return
         try:
             current: Known = VaultSecret.parse(body)
         except InvalidSpec as error:
             # The schema rejects such objects; this one was admitted by another version of it.
             current = UnreadableVaultSecret(VaultSecretMeta.parse(body), str(error))
-        self._store(known, current)
+        self._store(known, current, is_outdated=is_outdated)
 
     def handle_deleted(self, body: Mapping[str, Any]) -> None:
         """Remove a VaultSecret that was deleted; the resync releases a target that it leaves behind.
@@ -75,12 +76,12 @@ class VaultSecretSource:
         self._queue.forget(key)
         self._adapt(known, None)
 
-    def _store(self, known: Known | None, current: Known) -> None:
+    def _store(self, known: Known | None, current: Known, *, is_outdated: bool) -> None:
         if isinstance(current, VaultSecret):
             self._vaultsecrets.put(current)
         else:
             self._vaultsecrets.put_unreadable(current)
-        if known is not None and type(known) is type(current) and _requested(known) == _requested(current):
+        if not is_outdated and known is not None and _is_same(known, current):
             return
         self._adapt(known, current)
         self._queue.add(current.key, _priority(known, current))
@@ -105,6 +106,10 @@ def _meta(known: Known) -> VaultSecretMeta:
 
 def _target(known: Known | None) -> ObjectKey | None:
     return known.target_key if isinstance(known, VaultSecret) else None
+
+
+def _is_same(known: Known, current: Known) -> bool:
+    return type(known) is type(current) and _requested(known) == _requested(current)
 
 
 def _requested(known: Known) -> tuple[object, ...]:

@@ -27,6 +27,14 @@ class TargetList:
 
 
 @dataclass(frozen=True, slots=True)
+class CurrentVersions:
+    """The resource versions of the API server for each kind, at the moment of a request."""
+
+    targets: str
+    vaultsecrets: str
+
+
+@dataclass(frozen=True, slots=True)
 class Modified:
     """A Secret with our label was created or changed."""
 

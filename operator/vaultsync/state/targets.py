@@ -1,5 +1,6 @@
 """The cache of target Secrets, by their metadata; reads nothing itself."""
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,11 +19,22 @@ class _Scope:
     owned: defaultdict[str, set[ObjectKey]] = field(default_factory=lambda: defaultdict(set))
     """By the uid of the VaultSecret that their label names."""
     resource_version: str | None = None
+    outdated: set[ObjectKey] = field(default_factory=set)
+    """Targets that were observed before the API server was restored: whatever is observed next replaces them."""
+    is_outdated: bool = False
+    """Whether no list has been observed since the API server was restored."""
+
+    @property
+    def newest_version(self) -> int:
+        """The highest resource version that was observed."""
+        known = (target.resource_version for key, target in self.known.items() if key not in self.outdated)
+        return max(map(int, (*known, self.resource_version or "0")))
 
     def replace(self, key: ObjectKey, observed: Observed | None, resource_version: str) -> bool:
         """Store what was observed at that resource version; return whether it differs from the cached state."""
         known = self.known.get(key)
-        if known is not None and not is_newer(resource_version, known.resource_version):
+        is_outdated = key in self.outdated
+        if known is not None and not is_outdated and not is_newer(resource_version, known.resource_version):
             return False
         self.set(key, observed)
         if known is None or observed is None:
@@ -30,6 +42,7 @@ class _Scope:
         return replace(known, resource_version=observed.resource_version) != observed
 
     def set(self, key: ObjectKey, observed: Observed | None) -> None:
+        self.outdated.discard(key)
         known = self.known.pop(key, None)
         if known is not None and known.owner_uid is not None:
             self.owned[known.owner_uid].discard(key)
@@ -47,6 +60,8 @@ class TargetCache:
     def __init__(self, namespaces: Sequence[str] = ()) -> None:
         """`namespaces` are watched one by one; if empty, all namespaces are watched together."""
         self._scopes: dict[str | None, _Scope] = {namespace: _Scope() for namespace in namespaces or (None,)}
+        self.interrupted = asyncio.Event()
+        """Set when a watch has failed: the API server may have been restored from a backup."""
 
     @property
     def scopes(self) -> Collection[str | None]:
@@ -84,12 +99,23 @@ class TargetCache:
         """Have a scope listed again: the server no longer has the history since the resource version."""
         self._scopes[namespace].resource_version = None
 
+    def newest_version(self) -> int:
+        """Return the highest resource version that was observed; 0 if there is none."""
+        return max(scope.newest_version for scope in self._scopes.values())
+
+    def outdate(self) -> None:
+        """Have all scopes listed again, whose objects replace the cached ones although their versions are lower."""
+        for scope in self._scopes.values():
+            scope.resource_version = None
+            scope.outdated = set(scope.known)
+            scope.is_outdated = True
+
     def record_write(self, key: ObjectKey, observed: Observed) -> None:
         """Store the result of our own write, unless the watch has already observed a newer state."""
         scope = self._scope_of(key)
         if scope is None:
             return
-        known = scope.known.get(key)
+        known = None if key in scope.outdated else scope.known.get(key)
         observed_versions = {scope.resource_version, None if known is None else known.resource_version} - {None}
         if all(is_newer(observed.resource_version, version) for version in observed_versions if version is not None):
             scope.set(key, observed)
@@ -97,6 +123,8 @@ class TargetCache:
     def handle_event(self, namespace: str | None, event: TargetEvent) -> bool:
         """Store the object of a watch event; return whether it is new: our own writes, and older states, are not."""
         scope = self._scopes[namespace]
+        if scope.is_outdated:
+            return False
         scope.resource_version = event.resource_version
         match event:
             case Bookmark():
@@ -110,6 +138,7 @@ class TargetCache:
         """Store the objects of a list; return the keys of targets that differ from the cached state."""
         scope = self._scopes[namespace]
         scope.resource_version = targets.resource_version
+        scope.is_outdated = False
         keys = scope.known.keys() | targets.targets.keys()
         return {key for key in keys if scope.replace(key, targets.targets.get(key), targets.resource_version)}
 

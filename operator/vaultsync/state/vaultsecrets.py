@@ -67,6 +67,7 @@ class VaultSecretCache:
         self._by_vault: defaultdict[str, _Demand] = defaultdict(_Demand)
         self._uids: set[str] = set()
         self._unobserved_status: dict[ObjectKey, VaultSecretMeta] = {}
+        self._outdated: set[ObjectKey] = set()
         self.has_synced = False
         """Whether a list has shown that every existing VaultSecret has been observed."""
         self.resync_requested = asyncio.Event()
@@ -99,6 +100,20 @@ class VaultSecretCache:
         """Return the metadata of all, readable or not."""
         return (*self._by_key.values(), *(one.meta for one in self._unreadable.values()))
 
+    def newest_version(self) -> int:
+        """Return the highest resource version that was observed; 0 if there is none."""
+        metas = (meta for meta in self.metas() if meta.key not in self._outdated)
+        return max((int(meta.metadata.resource_version) for meta in metas), default=0)
+
+    def outdate(self) -> None:
+        """Have whatever is observed next replace the cached VaultSecrets: the API server was restored."""
+        self._unobserved_status.clear()
+        self._outdated = {meta.key for meta in self.metas()}
+
+    def is_outdated(self, key: ObjectKey) -> bool:
+        """Return whether a VaultSecret has not been observed since the API server was restored."""
+        return key in self._outdated
+
     def put(self, vault_secret: VaultSecret) -> None:
         """Store what was observed, but keep a newer status that was written since."""
         written = self._unobserved_status.get(vault_secret.key)
@@ -119,6 +134,8 @@ class VaultSecretCache:
 
     def record_status(self, written: VaultSecretMeta) -> None:
         """Store a status that was just written; concurrent changes of users arrive by the watch."""
+        if written.key in self._outdated:
+            return
         unreadable = self._unreadable.get(written.key)
         if unreadable is not None and _requested(unreadable.meta) == _requested(written):
             self._unreadable[written.key] = UnreadableVaultSecret(written, unreadable.error)
@@ -135,6 +152,7 @@ class VaultSecretCache:
 
     def delete(self, key: ObjectKey) -> None:
         """Remove the VaultSecret of that key, if there is one."""
+        self._outdated.discard(key)
         self._unobserved_status.pop(key, None)
         self._unreadable.pop(key, None)
         vault_secret = self._by_key.pop(key, None)

@@ -22,7 +22,7 @@ from vaultsync.api.v1alpha1 import VaultSecretMeta, WorkloadKind
 from vaultsync.errors import ObjectChanged, ObjectGone, Reason, SyncError
 from vaultsync.policy.rollout import Workload
 from vaultsync.state.observed import Observed, observed_from
-from vaultsync.state.snapshots import ListSnapshot, TargetEvent, TargetList
+from vaultsync.state.snapshots import CurrentVersions, ListSnapshot, TargetEvent, TargetList
 
 logger = logging.getLogger(__name__)
 
@@ -288,6 +288,23 @@ class KubeApi:
             uids=frozenset(uid for _, uid, _ in listed),
             resource_version=resource_version,
             terminating=frozenset(key for key, _, is_terminating in listed if is_terminating),
+        )
+
+    async def current_versions(self, namespace: str | None) -> CurrentVersions:
+        """Get the current resource versions, by two lists of one object: they are read from the storage itself.
+
+        https://kubernetes.io/docs/reference/using-api/api-concepts/#semantics-for-get-and-list
+
+        Raises:
+            NotInstalled: The CustomResourceDefinition is not installed any more.
+            SyncError: ClusterUnavailable.
+        """
+        targets = await self._connection.send(wire.list_secrets(namespace, None, limit=1))
+        with _installed():
+            vaultsecrets = await self._connection.send(wire.list_vaultsecrets(namespace, None, limit=1))
+        return CurrentVersions(
+            targets=targets.document["metadata"]["resourceVersion"],
+            vaultsecrets=vaultsecrets.document["metadata"]["resourceVersion"],
         )
 
     async def find_vaultsecret(self, namespace: str, *, uid: str) -> VaultSecretMeta | None:

@@ -214,9 +214,9 @@ def create_event(
     )
 
 
-def list_secrets(namespace: str | None, position: str | None) -> Request:
+def list_secrets(namespace: str | None, position: str | None, *, limit: int = _PAGE) -> Request:
     """List a page of the Secrets with vaultsync's label, in one namespace or in all."""
-    return _targets(namespace, _part(position), METADATA_LIST)
+    return _targets(namespace, _part(position, limit), METADATA_LIST)
 
 
 def watch_secrets(namespace: str | None, resource_version: str) -> Request:
@@ -273,7 +273,7 @@ def list_vaultsecrets(namespace: str | None, position: str | None, *, limit: int
     )
 
 
-def _part(position: str | None, limit: int = _PAGE) -> dict[str, str]:
+def _part(position: str | None, limit: int) -> dict[str, str]:
     return {"limit": str(limit)} if position is None else {"limit": str(limit), "continue": position}
 
 

@@ -1,0 +1,88 @@
+"""Notices that the API server was restored from a backup, and has everything read again; reconciles nothing.
+
+Resource versions go back then. A watch from a version of the future stays silent until they have caught up, and every
+object that was restored is older than the cached one, which no change replaces.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+
+from vaultsync.adapters.kube import NotInstalled
+from vaultsync.errors import SyncError, error_fields
+from vaultsync.interfaces import KubeApi
+from vaultsync.policy.requeue import MAX_DOUBLINGS, Jitter, backoff
+from vaultsync.state.stores import State
+
+logger = logging.getLogger(__name__)
+
+INTERVAL = 30.0
+"""Seconds between two checks while no watch is interrupted."""
+
+
+class RestoreCheck:
+    """Compares the current resource versions with the newest that were observed; lower ones mean a restore.
+
+    It checks at an interval, and as soon as possible after a watch was interrupted: a restore restarts the API server,
+    and its resource versions may catch up before the interval is over.
+    """
+
+    def __init__(
+        self,
+        kube: KubeApi,
+        state: State,
+        *,
+        namespaces: Sequence[str],
+        restart: Callable[[], None],
+        jitter: Jitter,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """`restart` has all VaultSecrets listed again. If `namespaces` is empty, all are watched."""
+        self._kube = kube
+        self._state = state
+        # All namespaces have the same resource versions.
+        self._namespace = namespaces[0] if namespaces else None
+        self._restart = restart
+        self._jitter = jitter
+        self._sleep = sleep
+
+    async def run(self) -> None:
+        """Check until cancelled; failures are retried."""
+        failures = 0
+        interrupted = self._state.targets.interrupted
+        while True:
+            if not failures:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(INTERVAL):
+                        await interrupted.wait()
+            interrupted.clear()
+            try:
+                await self.check()
+                failures = 0
+            except (NotInstalled, SyncError):
+                # The watches and the resync log the same.
+                failures += 1
+            except Exception as error:  # noqa: BLE001  it is logged, without its text
+                failures += 1
+                logger.error("restore check error", extra=error_fields(error))  # noqa: TRY400  the same
+            if failures:
+                await self._sleep(backoff(min(failures, MAX_DOUBLINGS), jitter=self._jitter))
+
+    async def check(self) -> None:
+        """Have everything read again if the resource version of a kind is lower than one that was observed before.
+
+        Raises:
+            NotInstalled: The cluster lacks our CustomResourceDefinition.
+            SyncError: ClusterUnavailable.
+        """
+        targets, vaultsecrets = self._state.targets, self._state.vaultsecrets
+        observed = targets.newest_version(), vaultsecrets.newest_version()
+        current = await self._kube.current_versions(self._namespace)
+        if int(current.targets) >= observed[0] and int(current.vaultsecrets) >= observed[1]:
+            return
+        logger.warning("API server was restored", extra={"detail": "its resource versions went back"})
+        targets.outdate()
+        vaultsecrets.outdate()
+        self._restart()
+        vaultsecrets.request_resync()
