@@ -166,12 +166,17 @@ async def run(settings: Settings, environ: Mapping[str, str], *, stop: asyncio.E
     handle_signals()
     async with AsyncExitStack() as stack:
         operator = await build(settings, environ, stack)
-        watch = operator.watch
-        serving = _serve(settings, operator, is_ready=lambda: ready.is_set() and watch.is_up, is_alive=parts.is_alive)
+        serving = _serve(
+            settings, operator, is_ready=partial(_is_ready, ready, operator.watch), is_alive=parts.is_alive
+        )
         port = await stack.enter_async_context(serving)
         logger.info("serving metrics and probes", extra={"port": port, "version": __version__})
         async with parts:
             await _run_parts(operator, parts, ready=ready, stop=stop, handle_signals=handle_signals)
+
+
+def _is_ready(started: asyncio.Event, watch: VaultSecretWatch) -> bool:
+    return started.is_set() and watch.is_up
 
 
 def _stop_on_signals(stop: asyncio.Event) -> None:

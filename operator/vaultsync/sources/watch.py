@@ -80,6 +80,7 @@ class VaultSecretWatch:
         self._opened: dict[str, float] = {}
         """When the API server has last answered a watch of each path."""
         self._next_login = 0.0
+        self._sessions: list[aiohttp.ClientSession] = []
         self._restart = asyncio.Event()
 
     @property
@@ -129,6 +130,10 @@ class VaultSecretWatch:
             for task in (running, restart):
                 task.cancel()
             await asyncio.wait({running, restart})
+            # kopf closes only those that it has used.
+            for session in self._sessions:
+                await session.close()
+            self._sessions.clear()
 
     async def _kopf(self, started: Callable[[], None]) -> None:
         # As `kopf.operator` does, which waits for the tasks of other parts, and cancels them.
@@ -154,6 +159,7 @@ class VaultSecretWatch:
             if delay > 0:
                 await self._sleep(delay)
             session = await self._cluster.open_session(self)
+            self._sessions = [session, *(opened for opened in self._sessions if not opened.closed)]
             return kopf.AiohttpSession(server=self._cluster.server, aiohttp_session=session)
 
         @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)

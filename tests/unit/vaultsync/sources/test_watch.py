@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
@@ -15,7 +16,7 @@ from kubernetes.aio.client import Configuration
 
 from tests.harness import MemoryHarness, longest
 from tests.manifests import as_stored, manifest, spec
-from vaultsync.adapters.kube.connection import Connection
+from vaultsync.adapters.kube.connection import Connection, RequestObserver
 from vaultsync.api import API_VERSION, KIND, PLURAL
 from vaultsync.sources import watch as watch_module
 from vaultsync.sources.watch import VaultSecretWatch, _ForeignTasks, _settings
@@ -396,6 +397,27 @@ async def test_a_restart_lists_again_at_once() -> None:
 
     assert [kind for kind, _ in server.requests] == ["list", "watch", "list", "watch"]
     assert all(wait > 900 for wait in watched.waits), "only the pauses between logins and between watches"
+
+
+async def test_no_session_is_left_open_by_a_restart_during_a_login() -> None:
+    opened: list[aiohttp.ClientSession] = []
+    open_session = Connection.open_session
+
+    async def open_and_restart(
+        connection: Connection, observer: RequestObserver | None = None
+    ) -> aiohttp.ClientSession:
+        opened.append(await open_session(connection, observer))
+        if len(opened) == 1:
+            watched.watch.restart()
+        return opened[-1]
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Connection, "open_session", open_and_restart)
+        async with watching() as watched:
+            await until(lambda: watched.watch.is_up)
+
+    assert len(opened) == 2
+    assert all(session.closed for session in opened)
 
 
 async def test_it_is_up_only_while_every_namespace_is_watched() -> None:
