@@ -7,7 +7,8 @@ from typing import Final
 from tests.faults.fault import Fault
 from tests.faults.harness import World
 
-_LAG_SECONDS: Final = 30.0
+_LAG_SECONDS: Final = 12.0
+"""Less than a scenario lasts, so that it sees the versions before its last rotation."""
 _SLOW_SECONDS: Final = 30.0
 _SKEW_SECONDS: Final = 3600.0
 _NO_CHALLENGE: Final = 401
