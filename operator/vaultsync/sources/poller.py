@@ -6,6 +6,7 @@ reading, it reads the secrets one by one; also while listing is denied, which ea
 
 import asyncio
 from collections.abc import Callable, Iterable
+from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager, aclosing, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -21,6 +22,7 @@ from vaultsync.policy.plan import plan_for
 from vaultsync.policy.requeue import Jitter, backoff, poll_period, recheck_interval
 from vaultsync.state.stores import State
 from vaultsync.state.vaults import Missing, Moment, SecretMetadata, VaultListing, VaultView
+from vaultsync.state.vaultsecrets import followed_names
 
 RELIST_AFTER = 3600.0
 """Seconds after which a poller that reads one by one, as that is cheaper, tries to list again: costs change."""
@@ -83,6 +85,8 @@ class _Progress:
     """Until then, on the poller's clock, secrets are read one by one."""
     get_below: int = 0
     """Secrets are read one by one only while VaultSecrets name fewer."""
+    deferred: set[ObjectKey] = field(default_factory=set)
+    """The VaultSecrets that the current poll has observed in part: they are woken once, when it has observed all."""
     pages: dict[str, SecretMetadata] | None = field(default=None)
     """The listing so far; None if no VaultSecret searches the vault."""
 
@@ -140,13 +144,7 @@ class Poller:
         progress.begun += 1
         first = self._view.polls == 0
         try:
-            if mode is Mode.LIST:
-                mode = await self._list()
-            if mode is Mode.GET and not first:
-                # Not in the first poll: a restart must not read secrets that are in place.
-                await self._get()
-        except SyncError as error:
-            failure = error
+            mode, failure = await self._observe(mode, first=first)
         except (Exception, asyncio.CancelledError) as error:
             if isinstance(error, asyncio.CancelledError) and is_cancelled():
                 raise
@@ -156,6 +154,20 @@ class Poller:
         await self._finish(failure, began=began if failure is None and (mode is Mode.LIST or not first) else None)
         seconds = context.clock() - started
         context.recorder.polled(self._vault_url, mode=mode, calls=progress.calls, seconds=seconds, failure=failure)
+
+    async def _observe(self, mode: Mode, *, first: bool) -> tuple[Mode, SyncError | None]:
+        """List the vault, or read its secrets; return what was done, and its failure. What was observed counts."""
+        self._progress.deferred.clear()
+        try:
+            if mode is Mode.LIST:
+                mode = await self._list()
+            if mode is Mode.GET and not first:
+                # Not in the first poll: a restart must not read secrets that are in place.
+                await self._get()
+        except SyncError as error:
+            await self._wake_due(self._progress.deferred)
+            return mode, error
+        return mode, None
 
     def _mode(self, now: float) -> Mode:
         few = len(self._state.vaultsecrets.names(self._vault_url)) < self._progress.get_below
@@ -198,10 +210,9 @@ class Poller:
                 self._publish(
                     replace(self._view, secrets={**self._view.secrets, **{name: page.secrets[name] for name in names}})
                 )
-                await self._wake_users(names)
+                await self._wake_users(names, unobserved=unlisted)
         missing = self._publish_listing(unlisted, began, listed)
-        await self._wake_users(missing)
-        await self._wake_due(self._state.vaultsecrets.searchers(self._vault_url))
+        await self._wake_due(self._users(missing).union(self._state.vaultsecrets.searchers(self._vault_url)))
         return Mode.LIST
 
     def _publish_listing(self, unlisted: set[str], began: Moment, listed: int) -> Iterable[str]:
@@ -238,18 +249,20 @@ class Poller:
 
     async def _get(self) -> None:
         names, missing = list(self._state.vaultsecrets.names(self._vault_url)), dict[str, Missing]()
+        unobserved = set(names)
         for start in range(0, len(names), MAX_CONCURRENT_READS):
             observed = await self._heads(names[start : start + MAX_CONCURRENT_READS])
             before = self._view.secrets
             missing |= {name: one.after(before.get(name)) for name, one in observed.items() if isinstance(one, Missing)}
             found = {name: metadata for name, metadata in observed.items() if isinstance(metadata, SecretMetadata)}
+            unobserved -= found.keys()
             self._publish(replace(self._view, secrets={**self._view.secrets, **found}))
-            await self._wake_users(found)
+            await self._wake_users(found, unobserved=unobserved)
         # Missing secrets and losses are published in one view, without secrets that are no longer named.
         named = self._state.vaultsecrets.names(self._vault_url).keys()
         secrets = {name: one for name, one in {**self._view.secrets, **missing}.items() if name in named}
         self._publish(self._with_losses(replace(self._view, secrets=secrets)))
-        await self._wake_users(missing)
+        await self._wake_due(self._users(missing))
 
     async def _heads(self, names: Iterable[str]) -> dict[str, SecretMetadata | Missing]:
         """Read the metadata of some secrets concurrently; if one fails, the others are cancelled. Counts every call."""
@@ -309,9 +322,17 @@ class Poller:
             # The poll itself has woken those of the secrets that it observes.
             await self._wake_due(set(users).difference(*named.values()))
 
-    async def _wake_users(self, names: Iterable[str]) -> None:
+    def _users(self, names: Iterable[str]) -> set[ObjectKey]:
         users = self._state.vaultsecrets.names(self._vault_url)
-        await self._wake_due({key for name in names for key in users.get(name, ())})
+        return {key for name in names for key in users.get(name, ())}
+
+    async def _wake_users(self, names: Iterable[str], *, unobserved: AbstractSet[str]) -> None:
+        """Wake the users of secrets; not those that also use secrets which this poll has not observed yet."""
+        users, searchers = self._users(names), self._state.vaultsecrets.searchers(self._vault_url)
+        deferred = {one.key for one in self._look_up(users) if not unobserved.isdisjoint(followed_names(one))}
+        deferred |= users.intersection(searchers)
+        self._progress.deferred = self._progress.deferred - users | deferred
+        await self._wake_due(users - deferred)
 
     async def _wake_due(self, keys: Iterable[ObjectKey]) -> None:
         for number, key in enumerate(tuple(keys), start=1):

@@ -169,16 +169,24 @@ async def test_what_was_read_of_a_secret_that_no_vaultsecret_uses_any_more_is_fo
     assert view(harness).reads.get("unused") is None
 
 
-async def test_vaultsecrets_are_woken_page_by_page(harness: MemoryHarness, woken: Woken) -> None:
+async def test_vaultsecrets_are_woken_with_the_page_that_completes_their_secrets(
+    harness: MemoryHarness, woken: Woken
+) -> None:
     harness.vault.set("a-first", "x")
-    fill(harness, 30)
-    add(harness, "early", "a-first", "filler-029")
+    fill(harness, 60)
+    add(harness, "early", "a-first", "filler-000")
+    add(harness, "late", "a-first", "filler-030")
+    add(harness, "lacks-one", "a-first", "missing")
     pages_at: list[int] = []
     on_wake(harness, lambda: pages_at.append(harness.vault.calls["list"]))
 
     await poll(harness, woken)
 
-    assert pages_at == [1, 2]
+    assert list(zip([name for name, _ in woken], pages_at, strict=True)) == [
+        ("early", 1),
+        ("late", 2),
+        ("lacks-one", 3),
+    ]
 
 
 async def test_a_secret_that_a_complete_listing_lacks_is_missing_since_the_listing_began(
@@ -191,9 +199,10 @@ async def test_a_secret_that_a_complete_listing_lacks_is_missing_since_the_listi
     await poll(harness, woken)
     harness.vault.delete("gone")
     began = harness.clock.seconds() + 60
+    add(harness, "other", "a-first")
     on_wake(harness, lambda: harness.clock.turn(30))
 
-    assert await poll(harness, woken) == ["user", "user"]
+    assert await poll(harness, woken) == ["other", "user"]
 
     gone, never = metadata(harness, "gone"), metadata(harness, "never")
     assert isinstance(gone, Missing)
@@ -318,8 +327,7 @@ async def test_without_permission_to_list_secrets_are_read_one_by_one_but_not_in
     assert await poll(harness, woken) == []
     assert (calls(harness), harness.recorded.poll_calls[-1]) == ((1, 0), (Mode.GET, 1))
 
-    # Woken for what exists, and for what does not once all have been read.
-    assert await poll(harness, woken) == ["user", "user"]
+    assert await poll(harness, woken) == ["user"]
     assert (calls(harness), harness.recorded.poll_calls[-1]) == ((1, 2), (Mode.GET, 3))
     seen = metadata(harness, "one")
     assert isinstance(seen, SecretMetadata)
@@ -516,12 +524,13 @@ async def test_a_listing_that_fails_half_way_keeps_what_was_seen_and_misses_noth
 ) -> None:
     harness.vault.set("a-first", "x")
     fill(harness, 30)
+    add(harness, "first", "a-first")
     add(harness, "user", "a-first", "filler-029")
     await poll(harness, woken)
     harness.vault.delete("filler-029")
     on_wake(harness, lambda: harness.vault.fail(kind="list"))
 
-    assert await poll(harness, woken) == ["user"]
+    assert await poll(harness, woken) == ["first", "user"]
 
     failure = harness.recorded.polls[-1]
     assert failure is not None
