@@ -120,14 +120,22 @@ class SecretNotFound(SyncError):
     """The secret does not exist in the vault.
 
     `observed_at` is when that was observed, by the operator's clock, and `vault_time` by the vault's, if it is known.
+    `missing_for` is for how many seconds every read has observed it.
     """
 
     def __init__(
-        self, reason: Reason, message: str, *, observed_at: datetime, vault_time: datetime | None = None
+        self,
+        reason: Reason,
+        message: str,
+        *,
+        observed_at: datetime,
+        vault_time: datetime | None = None,
+        missing_for: float = 0.0,
     ) -> None:
         super().__init__(reason, message)
         self.observed_at = observed_at
         self.vault_time = vault_time
+        self.missing_for = missing_for
 
 
 class ObjectGone(SyncError):

@@ -109,8 +109,11 @@ class KubeApi(Protocol):
 class VaultClients(Protocol):
     """The vaults. Every method raises `SyncError`."""
 
-    async def get(self, vault_url: str, ref: SecretRef) -> Reading:
-        """Read one secret, at least as new as the polls' metadata; raises `SecretNotFound` if it does not exist."""
+    async def get(self, vault_url: str, ref: SecretRef, *, fresh: bool = False) -> Reading:
+        """Read one secret, at least as new as the polls' metadata; raises `SecretNotFound` if it does not exist.
+
+        A secret that is known to be missing, also to the last poll, is not read again, unless `fresh` demands it.
+        """
         ...
 
     def moment(self) -> Moment:

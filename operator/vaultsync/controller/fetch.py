@@ -13,9 +13,16 @@ from vaultsync.state.vaults import VaultStore
 
 
 async def read_secrets(
-    vaults: VaultClients, store: VaultStore, spec: VaultSecretSpec, requests: Sequence[SecretRequest]
+    vaults: VaultClients,
+    store: VaultStore,
+    spec: VaultSecretSpec,
+    requests: Sequence[SecretRequest],
+    *,
+    fresh: bool = False,
 ) -> dict[SecretRef, Reading | MissingReading]:
     """Read secrets concurrently, and record in the store what was read.
+
+    Those that are known to be missing are read only if `fresh` demands it.
 
     Returns:
         The readings by identity; MissingReading for a missing secret whose key may be deleted.
@@ -23,7 +30,8 @@ async def read_secrets(
     Raises:
         SyncError: A secret cannot be read. Of several failures, that of the first request is raised.
     """
-    results = await asyncio.gather(*(_read(vaults, store, spec, one) for one in requests), return_exceptions=True)
+    reads = (_read(vaults, store, spec, one, fresh=fresh) for one in requests)
+    results = await asyncio.gather(*reads, return_exceptions=True)
     readings: dict[SecretRef, Reading | MissingReading] = {}
     for one, result in zip(requests, results, strict=True):
         if isinstance(result, BaseException):
@@ -33,12 +41,12 @@ async def read_secrets(
 
 
 async def _read(
-    vaults: VaultClients, store: VaultStore, spec: VaultSecretSpec, request: SecretRequest
+    vaults: VaultClients, store: VaultStore, spec: VaultSecretSpec, request: SecretRequest, *, fresh: bool
 ) -> Reading | MissingReading:
     asked = vaults.moment()
     reading: Reading | MissingReading
     try:
-        reading = await vaults.get(spec.vault_url, request.ref)
+        reading = await vaults.get(spec.vault_url, request.ref, fresh=fresh)
     except SecretNotFound as error:
         reading = MissingReading(read_at=error.observed_at, error=error)
     if request.ref.follows:

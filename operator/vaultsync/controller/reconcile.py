@@ -16,7 +16,15 @@ from vaultsync.controller.report import write_report
 from vaultsync.controller.rollout import Rollouts, restart_workloads
 from vaultsync.errors import ObjectChanged, ObjectGone, Reason, Retry, SyncError
 from vaultsync.interfaces import KubeApi, Recorder, VaultClients
-from vaultsync.policy.deletion import Deletions, carried_readings, confirmed_deletions, loses_keys, pruned
+from vaultsync.policy.deletion import (
+    Deletions,
+    carried_readings,
+    confirmed_deletions,
+    loses_keys,
+    lost_requests,
+    pruned,
+    returned,
+)
 from vaultsync.policy.diff import annotation_changed, change_for, content_changed, describe
 from vaultsync.policy.guards import first_blocked, first_blocked_reading, older_version
 from vaultsync.policy.in_place import outcome_in_place
@@ -206,7 +214,11 @@ class Reconciler:
         return replace(pruned(readings, deletions.confirmed), change=Change.DELETED if deleted else Change.NONE)
 
     async def _recheck_deletions(self, inputs: Inputs, readings: Readings) -> Failed | Waiting | None:
-        """Check the spec and the current view immediately before a deletion; return what blocks it now."""
+        """Check the spec, the vault and its current view immediately before a deletion; return what blocks it now."""
+        lost = lost_requests(inputs.plan, readings)
+        again = await read_secrets(self.vaults, self.state.vaults, inputs.vault_secret.spec, lost, fresh=True)
+        if (blocked := returned(inputs, again)) is not None:
+            return blocked
         await self.kube.ensure_current(inputs.vault_secret)
         confirmed = self._confirmed_deletions(inputs, readings)
         return None if isinstance(confirmed, Deletions) else confirmed

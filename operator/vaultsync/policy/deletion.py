@@ -28,6 +28,10 @@ MAX_USER_CLOCK_SKEW = timedelta(minutes=5)
 """By how much the clock of a user may be ahead of ours."""
 
 
+CONFIRMED_AFTER = 20.0
+"""Seconds for which reads must have missed an optional version that polls do not observe before its key is deleted."""
+
+
 @dataclass(frozen=True, slots=True)
 class Deletions:
     """Secrets that the vault had and has lost: those whose keys are deleted now, and those that are not due yet."""
@@ -58,7 +62,7 @@ def confirmed_deletions(
     """
     inputs = _without_recovered(inputs, readings)
     vault_secret, plan = inputs.vault_secret, inputs.plan
-    absent = {ref: reading for ref, reading in readings.items() if isinstance(reading, MissingReading)}
+    absent = _absent(readings)
     lost: list[SecretRequest] = []
     for one in plan.requests:
         reading = absent.get(one.ref.identity)
@@ -72,7 +76,7 @@ def confirmed_deletions(
     if not lost and not disabled:
         return Deletions()
     missing = _missing(plan, (*lost, *disabled), now, absent)
-    blocked = _unconfirmed(inputs, lost, missing, view, now=now)
+    blocked = _unconfirmed(inputs, lost, missing, view, now=now) or _seen_missing_once(inputs, lost, absent)
     if blocked is not None:
         return blocked
     return _split(inputs, [*lost, *disabled], absent, missing, view, now=now)
@@ -93,14 +97,27 @@ def deletions_held(inputs: Inputs) -> Failed | None:
     return _held(vault_secret, plan, _missing(plan, lost, inputs.now), view, now=inputs.now) if lost else None
 
 
+def lost_requests(plan: Plan, readings: Readings) -> tuple[SecretRequest, ...]:
+    """Return the requests for secrets that existed before and that were found missing."""
+    absent = _absent(readings)
+    return tuple(one for one in plan.requests if one.ref.identity in absent and _existed(one, plan))
+
+
+def returned(inputs: Inputs, readings: Readings) -> Waiting | None:
+    """Block deletions if one of the lost secrets is back, by what was read again."""
+    back = next((ref.name for ref, reading in readings.items() if not isinstance(reading, MissingReading)), None)
+    if back is None:
+        return None
+    return Waiting(f"Secret {back} of vault {inputs.vault_secret.spec.vault_url} was missing, and is back.")
+
+
 def loses_keys(inputs: Inputs, readings: Readings, view: VaultView) -> bool:
     """Return whether the target would be written without keys that it had, since the vault does not have the secrets.
 
     That holds for a target that is created again, too.
     """
     plan = inputs.plan
-    absent = (ref for ref, reading in readings.items() if isinstance(reading, MissingReading))
-    return _fills_keys(plan, absent) or any(disabled_finds(inputs.vault_secret.spec, plan.known, view))
+    return _fills_keys(plan, _absent(readings)) or any(disabled_finds(inputs.vault_secret.spec, plan.known, view))
 
 
 def carried_readings(
@@ -133,6 +150,10 @@ def pruned(readings: Readings, missing: tuple[StatusMissing, ...]) -> Pruned:
         if isinstance(reading, MissingReading) and ref.name.lower() in gone
     )
     return Pruned(error.reason, error.message, missing)
+
+
+def _absent(readings: Readings) -> dict[SecretRef, MissingReading]:
+    return {ref: reading for ref, reading in readings.items() if isinstance(reading, MissingReading)}
 
 
 def _without_recovered(inputs: Inputs, readings: Readings) -> Inputs:
@@ -203,6 +224,22 @@ def _unconfirmed(
             return failed_or_waiting(
                 view, f"Waiting for a poll of vault {vault_url} that confirms the deletion of secret {one.ref.name}."
             )
+    return None
+
+
+def _seen_missing_once(
+    inputs: Inputs, lost: Iterable[SecretRequest], absent: Mapping[SecretRef, MissingReading]
+) -> Waiting | None:
+    """Block the deletion of an optional version that no poll observes until a later read has missed it, too.
+
+    Polls observe the newest version: if that is lost, they have confirmed it.
+    """
+    for one in lost:
+        if one.ref.follows or not one.optional or SecretRef(one.ref.name).identity in absent:
+            continue
+        if absent[one.ref.identity].error.missing_for < CONFIRMED_AFTER:
+            vault_url = inputs.vault_secret.spec.vault_url
+            return Waiting(f"Waiting to read again a version of secret {one.ref.name} of vault {vault_url}.")
     return None
 
 
@@ -285,7 +322,9 @@ def _split(
     kept = {
         one.ref.identity for one in lost if one.ref.name.lower() in names and (one.ref.previous or not one.optional)
     }
-    if not confirmed and not _fills_keys(plan, {one.ref.identity for one in lost} - kept):
+    refs = {one.ref.identity for one in lost}
+    has_other_changes = bool(confirmed) and not (plan.due and plan.due <= refs)
+    if not has_other_changes and not _fills_keys(plan, refs - kept):
         return failure
     return Deletions(tuple(confirmed.values()), failure, frozenset(kept))
 

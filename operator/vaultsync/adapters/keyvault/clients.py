@@ -28,6 +28,7 @@ from kvsecrets import (
     RetryPolicy,
     SecretProperties,
 )
+from vaultsync.adapters.keyvault.absences import Absences, Times
 from vaultsync.adapters.keyvault.errors import log_fields, sync_error
 from vaultsync.adapters.keyvault.rate_limit import Budget, RateLimiter
 from vaultsync.adapters.keyvault.versions import version_before
@@ -60,6 +61,7 @@ class _Vault:
     url: str
     client: AsyncSecretClient
     rate_limiter: RateLimiter
+    absences: Absences
     cached: dict[SecretRef, asyncio.Task[Reading]] = field(default_factory=dict)
     """Reads in flight, and those that ended within `CACHE_TTL`."""
     in_flight: set[asyncio.Task[Reading]] = field(default_factory=set)
@@ -119,8 +121,15 @@ class VaultClients:
         self._tls: ssl.SSLContext | None = None
         self._vaults: dict[str, _Vault] = {}
 
-    async def get(self, vault_url: str, ref: SecretRef) -> Reading:
+    async def get(self, vault_url: str, ref: SecretRef, *, fresh: bool = False) -> Reading:
         """Read a secret.
+
+        One that the last read found missing is not read again for two seconds after a poll that missed it, too.
+
+        Args:
+            vault_url: The vault.
+            ref: The secret.
+            fresh: Whether it is read although it is known to be missing.
 
         Returns:
             A reading that began after the last poll that observed the secret.
@@ -129,7 +138,11 @@ class VaultClients:
             SecretNotFound: There is no such secret, or no such version.
             SyncError: The call failed, or `close_vault` interrupted it.
         """
-        return await self._read(self._vault(vault_url), ref)
+        vault = self._vault(vault_url)
+        missing = None if fresh else vault.absences.current(ref.identity)
+        if missing is not None:
+            raise missing
+        return await self._read(vault, ref)
 
     def moment(self) -> Moment:
         """Return the present moment, later than all before."""
@@ -149,10 +162,13 @@ class VaultClients:
             more = page.continuation_token is not None
             observed_at = self.moment()
             secrets = {item.name.lower(): _metadata(item, observed_at) for item in page.items}
+            vault.absences.on_observed(secrets)
             if more:
                 vault.invalidate(secrets)
             else:
-                vault.cached.clear()  # the last page shows which secrets are missing, too
+                # The last page shows which secrets are missing, too.
+                vault.cached.clear()
+                vault.absences.on_unobserved(Times(self._now(), vault.time), CACHE_TTL)
             yield ListingPage(secrets)
 
     async def head(self, vault_url: str, name: str) -> SecretMetadata | Missing:
@@ -167,12 +183,14 @@ class VaultClients:
         except SyncError as error:
             match error.reason:
                 case Reason.SECRET_NOT_FOUND:
+                    vault.absences.on_unobserved(Times(self._now(), vault.time), CACHE_TTL, name=name.lower())
                     return Missing(began)
                 case Reason.SECRET_DISABLED | Reason.ACCESS_DENIED:
                     return SecretMetadata(readable=False, updated=None, expires=None, observed_at=self.moment())
             raise
         finally:
             vault.invalidate({name})
+        vault.absences.on_observed({name.lower()})
         return _metadata(secret.properties, self.moment())
 
     def rate_limiter(self, vault_url: str) -> RateLimiter | None:
@@ -234,6 +252,15 @@ class VaultClients:
             asyncio.get_running_loop().call_later(CACHE_TTL, drop)
 
     async def _fetch(self, vault: _Vault, ref: SecretRef) -> Reading:
+        """Read a secret, and remember whether it is missing."""
+        try:
+            reading = await self._fetch_version(vault, ref)
+        except SecretNotFound as error:
+            raise vault.absences.on_missing(ref.identity, error) from None
+        vault.absences.on_found(ref.identity)
+        return reading
+
+    async def _fetch_version(self, vault: _Vault, ref: SecretRef) -> Reading:
         began = self.moment()
         version = await self._version_before_newest(vault, ref.name) if ref.previous else ref.version
         try:
@@ -241,6 +268,9 @@ class VaultClients:
         except SyncError as error:
             if error.reason is not Reason.SECRET_NOT_FOUND:
                 raise
+            if ref.previous:
+                text = f"Vault {vault.url} lists a version of secret {ref.name} that it does not return."
+                raise SyncError(Reason.VAULT_FAILED, text) from None
             raise await self._not_found(vault, ref.name, error) from None
         properties = secret.properties
         return Reading(
@@ -340,7 +370,7 @@ class VaultClients:
             http_client=self._http,
             ssl_context=self._tls,
         )
-        return _Vault(vault_url, client, RateLimiter(self._budget, clock=self._clock))
+        return _Vault(vault_url, client, RateLimiter(self._budget, clock=self._clock), Absences(self._clock))
 
 
 def _closed(vault: _Vault) -> SyncError:

@@ -1,12 +1,16 @@
 """What a fault hides is not absent: no key goes, and no target is created with fewer keys, on a single sign."""
 
-from collections.abc import AsyncGenerator, Collection
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
 from dataclasses import replace
 from typing import Any
 
+import httpx
 import pytest
 
-from tests.harness import DB, MemoryHarness, key_of
+from tests.harness import DB, Line, MemoryHarness, entry, key_of
+from vaultsync.policy.requeue import WAITING_RETRY
+from vaultsync.state.secrets import Reading, SecretRef
 from vaultsync.state.vaults import ListingPage
 
 FOUND = {f"shop-{number}": "x" for number in range(4)}
@@ -110,3 +114,134 @@ async def test_a_target_is_not_created_again_while_deletions_are_held(harness: M
     assert harness.ready().reason == "DeletionHeld"
     assert harness.values(target) == (dict.fromkeys(names, "x") if how == "stripped" else None)
     assert how == "deleted" or harness.values() == dict.fromkeys(names, "x")
+
+
+# one response that hides a secret
+
+
+class Hiding(httpx.AsyncBaseTransport):
+    """A transport to the vault that hides something in the next response to a request."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
+        self._inner = inner
+        self.hidden: list[tuple[str, str]] = []
+        """Paths after `/secrets/`, each with the version that is hidden from the list of versions of that path."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        path = request.url.path.removeprefix("/secrets/").rstrip("/")
+        response = await self._inner.handle_async_request(request)
+        found = next((one for one in self.hidden if one[0] == path), None)
+        if found is None or response.status_code != httpx.codes.OK:
+            return response
+        self.hidden.remove(found)
+        if not path.endswith("/versions"):
+            body = {"error": {"code": "SecretNotFound", "message": "A secret was not found in this key vault."}}
+            return httpx.Response(404, json=body, request=request)
+        document = json.loads(await response.aread())
+        document["value"] = [one for one in document["value"] if not one["id"].endswith(found[1])]
+        return httpx.Response(200, json=document, request=request)
+
+
+class HidingHarness(MemoryHarness):
+    """A harness whose vault hides what the test says."""
+
+    def vault_transport(self) -> httpx.AsyncBaseTransport:
+        self.hiding = Hiding(super().vault_transport())
+        return self.hiding
+
+
+@pytest.fixture
+async def hiding() -> AsyncIterator[HidingHarness]:
+    harness = HidingHarness()
+    await harness.start([])
+    yield harness
+    await harness.aclose()
+
+
+Hide = Callable[[str], tuple[str, str]]
+"""What is hidden, of a secret with that older version."""
+
+PAIR = "api-token"
+"""A secret with two versions."""
+
+FAULTS = pytest.mark.parametrize(
+    ("line", "hide"),
+    [
+        ({"previousKey": "old"}, lambda older: (f"{PAIR}/{older}", "")),
+        ({"previousKey": "old"}, lambda older: (f"{PAIR}/versions", older)),
+        ({"key": "pin", "version": "older", "optional": True}, lambda older: (f"{PAIR}/{older}", "")),
+        ({"optional": True}, lambda _: (PAIR, "")),
+    ],
+    ids=[
+        "the previous version is not returned",
+        "the previous version is not listed",
+        "a pinned version is not returned",
+        "an optional secret is not returned",
+    ],
+)
+
+
+async def due_again(harness: HidingHarness, line: Line) -> tuple[str, dict[str, str]]:
+    """Sync a key of the pair, and have it read again; return its older version, and what the target holds."""
+    older = harness.vault.set(PAIR, "older")
+    await harness.pass_time()
+    harness.vault.set(PAIR, "newer")
+    pin = {"version": older} if "version" in line else {}
+    lines = [entry(), entry(**{"key": "token", "name": PAIR, **line, **pin})]
+    harness.apply(*lines)
+    await harness.poll()
+    await harness.poll()
+    values = harness.values()
+    assert values is not None
+    harness.apply(*lines, target={"labels": {"changed": "true"}})
+    return older, values
+
+
+@FAULTS
+async def test_one_response_that_hides_a_secret_removes_no_key(hiding: HidingHarness, line: Line, hide: Hide) -> None:
+    older, values = await due_again(hiding, line)
+    hiding.hiding.hidden.append(hide(older))
+
+    await hiding.drain()
+    assert hiding.hiding.hidden == []
+    assert hiding.values() == values
+    assert hiding.ready().reason in {"Waiting", "VaultFailed"}
+
+    await hiding.poll()
+    assert hiding.values() == values
+    assert hiding.ready().reason == "Synced"
+
+
+async def test_a_previous_version_that_was_disabled_goes_after_a_second_look(hiding: HidingHarness) -> None:
+    older, values = await due_again(hiding, {"previousKey": "old"})
+    hiding.vault.disable(PAIR, older)
+
+    await hiding.drain()
+    assert (hiding.values(), hiding.ready().reason) == (values, "Waiting")
+
+    await hiding.pass_time(WAITING_RETRY)
+    await hiding.drain()
+    assert (hiding.values(), hiding.ready().reason) == ({"password": "first", "token": "newer"}, "Synced")
+    await hiding.poll()
+    await hiding.assert_idle()
+
+
+async def test_a_secret_that_is_back_when_it_is_read_again_keeps_its_key(harness: MemoryHarness) -> None:
+    harness.apply(entry(optional=True))
+    await harness.poll()
+    await harness.poll()
+    harness.vault.delete("db-password")
+    get = harness.vaults.get
+
+    async def recovered_meanwhile(vault_url: str, ref: SecretRef, *, fresh: bool = False) -> Reading:
+        if fresh:
+            harness.vault.recover("db-password")
+        return await get(vault_url, ref, fresh=fresh)
+
+    harness.vaults.get = recovered_meanwhile  # type: ignore[method-assign]  # in the very moment
+    await harness.poll()
+    assert harness.values() == {"password": "first"}
+
+    await harness.poll()
+    assert harness.values() == {"password": "first"}
+    assert harness.ready().reason == "Synced"

@@ -583,3 +583,53 @@ async def test_a_target_is_not_deleted_if_the_guard_trips_while_the_spec_is_chec
 
     assert harness.values() == {"password": "first"}
     assert harness.ready().reason == "DeletionHeld"
+
+
+# what a missing secret costs
+
+
+@pytest.mark.parametrize("policy", ["Retain", "Delete"])
+@pytest.mark.parametrize(
+    "others",
+    [[], [TOKEN, USER], [{**TOKEN, "previousKey": "old"}, USER]],
+    ids=["alone", "beside others", "beside others, with a previous version"],
+)
+async def test_a_secret_that_stays_missing_is_reconciled_once_in_each_poll_and_not_read_again(
+    harness: MemoryHarness, policy: str, others: list[Line]
+) -> None:
+    harness.vault.set("api-token", "token")
+    harness.vault.set("db-user", "shop")
+    harness.apply(entry(), *others, onSourceDeleted=policy)
+    await harness.drain()
+    await harness.poll()
+    harness.vault.delete("db-password")
+    for _ in range(7):
+        await harness.poll()
+    assert harness.condition("Stale").status == "True"
+    harness.reset_counts()
+
+    for number in range(1, 11):
+        await harness.poll()
+        assert len(harness.recorded.outcomes) <= number
+
+    assert harness.ready().reason == "SecretSoftDeleted"
+    assert (harness.reads, harness.writes, harness.events) == (0, {}, [])
+
+
+async def test_after_the_first_of_two_lost_keys_was_deleted_nothing_is_read_until_the_second_is_due(
+    harness: MemoryHarness,
+) -> None:
+    harness.vault.set("api-token", "token")
+    await lose_in_turn(harness, entry(), TOKEN, USER, second="api-token")
+    await harness.poll(1200)
+    assert harness.values() == {"token": "token", "user": "shop"}
+    await harness.poll()
+    harness.reset_counts()
+
+    for _ in range(5):
+        await harness.poll()
+
+    assert (harness.reads, harness.writes, harness.events) == (0, {}, [])
+    assert harness.kube.calls["get_target_data"] == 0
+    await harness.poll(600)
+    assert harness.values() == {"user": "shop"}

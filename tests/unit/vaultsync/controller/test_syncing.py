@@ -198,7 +198,7 @@ async def test_an_unknown_key_is_done(harness: MemoryHarness) -> None:
 async def test_an_unexpected_exception_is_an_internal_error_whose_text_appears_nowhere(synced: MemoryHarness) -> None:
     await synced.rotate("MARKED")
 
-    async def fail(*_: object) -> None:
+    async def fail(*_: object, **__: object) -> None:
         raise KeyError("MARKED")
 
     synced.vaults.get = fail  # type: ignore[assignment, method-assign]  # nothing real is known to break it

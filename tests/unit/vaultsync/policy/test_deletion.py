@@ -24,7 +24,15 @@ from tests.builders import (
 from vaultsync.api import RELEASE_ANNOTATION
 from vaultsync.api.v1alpha1 import StatusMissing, VaultSecret, VaultSecretStatus
 from vaultsync.errors import Reason, SyncError
-from vaultsync.policy.deletion import Deletions, carried_readings, confirmed_deletions, deletions_held, pruned
+from vaultsync.policy.deletion import (
+    Deletions,
+    carried_readings,
+    confirmed_deletions,
+    deletions_held,
+    lost_requests,
+    pruned,
+    returned,
+)
 from vaultsync.policy.inputs import Inputs
 from vaultsync.policy.losses import loss_report
 from vaultsync.policy.plan import Plan
@@ -550,8 +558,41 @@ def test_a_found_secret_that_the_listing_lacks_is_confirmed_by_it() -> None:
     [REF._replace(version=FIRST), REF._replace(previous=True)],
     ids=["a pinned version", "the version before the newest"],
 )
-def test_a_version_that_polls_do_not_follow_needs_no_poll_that_misses_it(ref: SecretRef) -> None:
-    assert decision(deleting(), SecretRequest(ref, optional=True), view=replace(CALM, secrets={})) == Deletions()
+@pytest.mark.parametrize(("missing_for", "waits"), [(0.0, True), (19.9, True), (20.0, False)])
+def test_a_version_that_polls_do_not_observe_must_be_missed_by_a_later_read_too(
+    ref: SecretRef, missing_for: float, waits: bool
+) -> None:
+    request, reading = SecretRequest(ref, optional=True), a_missing_reading()
+    reading.error.missing_for = missing_for
+
+    decided = decision(deleting(), request, reading, view=replace(CALM, secrets={}))
+
+    if waits:
+        assert decided == Waiting(f"Waiting to read again a version of secret db-password of vault {VAULT}.")
+    else:
+        assert decided == Deletions()
+
+
+def test_a_version_of_a_secret_whose_newest_one_is_lost_is_confirmed_with_it() -> None:
+    previous = SecretRequest(REF._replace(previous=True), optional=True)
+    inputs = inputs_of(deleting(), OPTIONAL, previous)
+    readings = {REF: a_missing_reading(), previous.ref: a_missing_reading()}
+
+    assert confirmed_deletions(inputs, readings, CALM, now=NOW) == Deletions()
+
+
+def test_what_is_read_again_before_a_deletion_are_the_lost_secrets_and_one_that_is_back_blocks_it() -> None:
+    requests = [SecretRequest(SecretRef(name), optional=True) for name in ("a", "b", "c")]
+    inputs = inputs_of(deleting(), *requests, known={SecretRef("a"): a_state(), SecretRef("b"): a_state()})
+    readings: dict[SecretRef, Reading | MissingReading] = {
+        one.ref: a_reading() if one.ref.name == "b" else a_missing_reading() for one in requests
+    }
+
+    assert lost_requests(inputs.plan, readings) == (requests[0],)
+    assert returned(inputs, {SecretRef("a"): a_missing_reading()}) is None
+    assert returned(inputs, {SecretRef("a"): a_reading()}) == Waiting(
+        f"Secret a of vault {VAULT} was missing, and is back."
+    )
 
 
 def test_a_vault_that_cannot_be_polled_is_a_failure() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -38,6 +39,11 @@ class Network(httpx.AsyncBaseTransport):
         self._ways = {httpx.URL(vault.url).host: vault.async_transport() for vault in vaults}
         self._held: dict[str, asyncio.Event] = {}
         self._broken: tuple[str, ...] = ()
+        self._hides_versions = False
+
+    def hide_versions(self) -> None:
+        """Return 404 for each version that is read by its id."""
+        self._hides_versions = True
 
     def hold(self, vault: FakeVault) -> None:
         self._held[httpx.URL(vault.url).host] = asyncio.Event()
@@ -52,6 +58,10 @@ class Network(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if request.url.path.startswith(self._broken):
             raise httpx.ConnectError("no route", request=request)
+        is_version = re.fullmatch(r"/secrets/[^/]+/[0-9a-f]{32}", request.url.path)
+        if self._hides_versions and is_version:
+            body = {"error": {"code": "SecretNotFound", "message": "A secret was not found in this key vault."}}
+            return httpx.Response(404, json=body, request=request)
         answer = await self._ways[request.url.host].handle_async_request(request)
         if request.url.host in self._held:
             await self._held[request.url.host].wait()
@@ -292,6 +302,49 @@ async def test_a_soft_deleted_secret_has_a_reason_of_its_own(harness: Harness) -
     )
     assert isinstance(unknown, SecretNotFound)
     assert (unknown.reason, unknown.observed_at) == (Reason.SECRET_NOT_FOUND, START)
+
+
+@POLLS
+async def test_a_missing_secret_is_not_read_again_after_a_poll_that_misses_it(
+    harness: Harness, poll: Callable[[Harness], Awaitable[None]]
+) -> None:
+    harness.vault.delete("db-password")
+    first = await harness.failure()
+    harness.clock.turn(60)
+    await poll(harness)
+    harness.vault.forget_calls()
+
+    again = await harness.failure()
+
+    assert harness.vault.calls["get"] == 0
+    assert (again.reason, again.message) == (first.reason, first.message)
+    with pytest.raises(SecretNotFound) as fresh:
+        await harness.clients.get(harness.vault.url, REF, fresh=True)
+    assert (harness.vault.calls["get"], fresh.value.missing_for) == (1, 60.0)
+
+    harness.clock.turn(CACHE_TTL)
+    await harness.failure()
+    assert harness.vault.calls["get"] == 2
+
+
+@POLLS
+async def test_a_missing_secret_is_read_after_a_poll_that_finds_it(
+    harness: Harness, poll: Callable[[Harness], Awaitable[None]]
+) -> None:
+    harness.vault.delete("db-password")
+    await harness.failure()
+    harness.vault.recover("db-password")
+    await poll(harness)
+
+    assert (await harness.read()).value.reveal() == VALUE
+
+
+async def test_a_version_that_is_listed_and_not_returned_is_a_failure_of_the_vault(harness: Harness) -> None:
+    harness.vault.set("db-password", "newer")
+    await harness.read()
+    harness.network.hide_versions()
+
+    assert (await harness.failure(SecretRef("db-password", previous=True))).reason is Reason.VAULT_FAILED
 
 
 async def test_without_permission_for_deleted_secrets_it_is_not_found(harness: Harness) -> None:
