@@ -69,7 +69,8 @@ class VaultSecretWatch:
         """If `namespaces` is empty, all are watched."""
         self._source = source
         self._cluster = cluster
-        self._namespaces = namespaces
+        # kopf watches one that is named twice once.
+        self._namespaces = tuple(dict.fromkeys(namespaces))
         self._jitter = jitter
         self._sleep = sleep
         self._clock = clock

@@ -432,6 +432,11 @@ async def test_it_is_up_only_while_every_namespace_is_watched() -> None:
         assert not watched.watch.is_up
 
 
+async def test_a_namespace_that_is_named_twice_is_watched_once() -> None:
+    async with watching(Server(), "shop", "shop") as watched:
+        await until(lambda: watched.watch.is_up)
+
+
 async def test_rejected_credentials_are_replaced_with_pauses() -> None:
     server = Server()
 
