@@ -247,7 +247,10 @@ class Harness:
 
     def writes(self, name: str = "db", *, since: Object) -> Sequence[Object]:
         """The states of the Secret that came after `since`, one for each write."""
-        return self.api.history(self.path("secrets"), name, since=resource_version(since))
+        current, states = self.secret(name), self.recorder.secret_states
+        self.eventually(lambda: states(self.namespace, name, until=current) is not None, "the recorded Secret")
+        recorded = states(self.namespace, name, until=current) or []
+        return [state for state in recorded if int(resource_version(state)) > int(resource_version(since))]
 
     def content(self, name: str = "db") -> dict[str, bytes] | None:
         """What the Secret holds; None if there is none."""

@@ -48,23 +48,6 @@ class KubernetesApi:
         answer = self._http.get(path)
         return None if answer.status_code == HTTPStatus.NOT_FOUND else _document(answer)
 
-    def history(self, path: str, name: str, *, since: str) -> Sequence[Object]:
-        """All states of one object of a kind after a resource version, including the last one before its deletion.
-
-        https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes
-        """
-        current = self.get(f"{path}/{name}")
-        states: Sequence[Object] = []
-        last = current["metadata"]["resourceVersion"] if current else ""
-        while since != last:
-            only = {"fieldSelector": f"metadata.name={name}"}
-            for kind, state in self._watch(path, since=since, **only):
-                states = [*states, state]
-                since = state["metadata"]["resourceVersion"]
-                if since == last or kind == "DELETED":
-                    return states
-        return states
-
     def list(self, path: str) -> list[Object]:
         """Read all objects of a kind."""
         items: list[Object] = _document(self._http.get(path)).get("items") or []
@@ -85,18 +68,16 @@ class KubernetesApi:
         document = answer.json()
         return document.get("items") or [], document["metadata"]["resourceVersion"]
 
-    def watch(self, path: str, *, since: str) -> Iterator[Object]:
-        """Each state of each object of a kind after a resource version, including the last ones before deletions.
+    def watch(self, path: str, *, since: str) -> Iterator[tuple[str, Object]]:
+        """The kind of each change of the objects of a kind after a resource version, and their state after it.
 
         Ends after some seconds; the caller goes on from the last resource version that it got.
+        https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes
 
         Raises:
             WatchExpired: The API server does not know that version any more, or cannot be reached.
         """
-        return (state for _, state in self._watch(path, since=since))
-
-    def _watch(self, path: str, *, since: str, **selectors: str) -> Iterator[tuple[str, Object]]:
-        parameters = {"watch": "true", "resourceVersion": since, "timeoutSeconds": f"{_WATCH_SECONDS}", **selectors}
+        parameters = {"watch": "true", "resourceVersion": since, "timeoutSeconds": f"{_WATCH_SECONDS}"}
         try:
             with self._http.stream("GET", path, params=parameters) as answer:
                 if not answer.is_success:

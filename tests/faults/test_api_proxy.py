@@ -61,7 +61,7 @@ def test_without_a_fault_requests_and_watches_pass(through: KubernetesApi, proxy
     since = made["metadata"]["resourceVersion"]
     through.patch(f"{secrets}/db", {"metadata": {"labels": {"team": "shop"}}})
 
-    (changed,) = through.watch(secrets, since=since)
+    ((_, changed),) = through.watch(secrets, since=since)
 
     assert changed["metadata"]["labels"] == {"team": "shop"}
     assert proxy.requests() == {"PATCH": 2, WATCH: 1}
@@ -145,5 +145,5 @@ def test_a_hidden_deletion_does_not_come(through: KubernetesApi, proxy: ApiProxy
     through.apply(f"{secrets}/other", named("other"))
     since = made["metadata"]["resourceVersion"]
     with proxy.fault(HiddenDeletions()):
-        assert [state["metadata"]["name"] for state in through.watch(secrets, since=since)] == ["other"]
-    assert [state["metadata"]["name"] for state in through.watch(secrets, since=since)] == ["db", "other"]
+        assert [state["metadata"]["name"] for _, state in through.watch(secrets, since=since)] == ["other"]
+    assert [state["metadata"]["name"] for _, state in through.watch(secrets, since=since)] == ["db", "other"]
