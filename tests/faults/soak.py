@@ -88,7 +88,14 @@ class Soak:
         self._users = Users(world)
         self._log_read = 0
 
-    def go_through(self, episode: Episode) -> None:
+    def attempt(self, episode: Episode) -> None:
+        """Go through an episode; what is not as it must be is a violation."""
+        try:
+            self._go_through(episode)
+        except AssertionError as error:
+            self._figures.violations.append(f"{episode}\n{error}"[:_LONGEST_VIOLATION])
+
+    def _go_through(self, episode: Episode) -> None:
         """Break, act, mend, and check."""
         with episode.fault.during(self._world):
             began = time.monotonic()
@@ -97,6 +104,10 @@ class Soak:
                 self._happen(moment)
         mended = time.monotonic()
         self._figures.episodes += 1
+        if not self._instance.running.is_running:
+            self._figures.violations.append(f"{episode}\nthe operator ended by itself")
+            self._instance.kill()
+            self._instance.start(wait=False)
         recovery = self._world.await_right(since=mended)
         self._figures.recoveries.setdefault(str(episode.fault), []).append(recovery)
         if recovery > _RIGHT_SECONDS:
@@ -119,10 +130,7 @@ class Soak:
         shown = shows_a_value(running.get("/metrics").text) or shows_a_value(self._new_log())
         if shown:
             self._figures.violations.append(f"{episode}\na value is in a metric or in the log")
-        try:
-            self._world.check()
-        except AssertionError as error:
-            self._figures.violations.append(f"{episode}\n{error}")
+        self._world.check()
 
     def _new_log(self) -> str:
         with self._world.log.open(errors="replace") as log:
@@ -163,22 +171,23 @@ def _soak_world(stage: Stage, seed: str, over: threading.Event, total: Figures) 
     faults = [fault for fault in all_faults() if fault.soak]
     with Emulator.start(stage.folder / seed.replace("/", "-")) as emulator:
         world = World.on_stage(stage, emulator)
-        with world.instance() as instance:
-            world.settle(pages=2)
-            run = Soak(world, instance, figures)
-            for episode in episodes(seed, faults):
-                if over.is_set():
-                    break
-                _say(f"world {seed}: {episode}")
-                try:
-                    run.go_through(episode)
-                except AssertionError as error:
-                    figures.violations.append(f"{episode}\n{error}"[:_LONGEST_VIOLATION])
-                if figures.violations:
-                    over.set()
-    figures.writes_checked = world.checker.checked
-    with _ADDING:
-        total.add(figures)
+        try:
+            with world.instance() as instance:
+                world.settle(pages=2)
+                run = Soak(world, instance, figures)
+                for episode in episodes(seed, faults):
+                    if over.is_set():
+                        break
+                    _say(f"world {seed}: {episode}")
+                    run.attempt(episode)
+                    if figures.violations:
+                        over.set()
+        finally:
+            # What breaks the soak itself ends it, too.
+            over.set()
+            figures.writes_checked = world.checker.checked
+            with _ADDING:
+                total.add(figures)
 
 
 def _say(line: str) -> None:
