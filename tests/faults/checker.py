@@ -23,6 +23,9 @@ DELETED_BY_USER: Final = "faults.test/deleted-by-user"
 FOREIGN: Final = "faults.test/foreign"
 """The annotation of a Secret that the operator must not touch."""
 
+LAG_SECONDS: Final = 12.0
+"""How far a replica lags: less than a scenario lasts, so that it sees the versions before its last rotation."""
+
 _POLLS_UNTIL_WHOLE: Final = 2
 """A listing that began before a rotation may end after it: the one after that is of one generation."""
 
@@ -72,12 +75,14 @@ class Model:
         groups: By the VaultSecret that shows them.
         deleted: The secrets that were deleted in the vault at some time.
         lists: Returns the moments at which the vault began to answer listings.
+        lagged_until: When the vault's replicas stopped to lag behind; until then, they show a rotation one by one.
         is_doomed: Whether the namespace is being deleted.
     """
 
     groups: dict[str, Group] = field(default_factory=dict)
     deleted: set[str] = field(default_factory=set)
     lists: Callable[[], Sequence[float]] = tuple
+    lagged_until: float = 0.0
     is_doomed: bool = False
 
     def wanted(self) -> dict[str, Group]:
@@ -339,7 +344,8 @@ _SHOWN: Final = (MARK, *_encodings_of(MARK))
 
 
 def _was_shown(step: Step, rotated: float) -> bool:
-    later = [moment for moment in step.model.lists() if rotated < moment < step.write.at]
+    shown = max(rotated, min(rotated + LAG_SECONDS, step.model.lagged_until))
+    later = [moment for moment in step.model.lists() if shown < moment < step.write.at]
     return len(later) < _POLLS_UNTIL_WHOLE
 
 

@@ -159,6 +159,13 @@ def test_a_good_write_passes(good: str) -> None:
     assert GOOD[good].broken() == []
 
 
+def test_replicas_that_lag_may_show_a_mixture_for_longer() -> None:
+    history = synced().write(data(1, 2), at=130.0)
+    history.model.lagged_until = 125.0
+
+    assert history.broken() == []
+
+
 def test_a_key_may_go_when_its_secret_was_deleted_in_the_vault() -> None:
     history = synced().write(data(1))
     history.model.deleted.add("db-1")

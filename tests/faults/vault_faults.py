@@ -1,17 +1,17 @@
 """The faults of one vault: of its network, its answers, its permissions and its replicas."""
 
 import json
+import math
+import time
 from collections.abc import Callable
 from typing import Final
 
+from tests.faults.checker import LAG_SECONDS
 from tests.faults.fault import Fault
 from tests.faults.harness import World
 
-_LAG_SECONDS: Final = 12.0
-"""Less than a scenario lasts, so that it sees the versions before its last rotation."""
 _SLOW_SECONDS: Final = 30.0
 _SKEW_SECONDS: Final = 3600.0
-_NO_CHALLENGE: Final = 401
 
 
 def _error(code: str) -> str:
@@ -51,13 +51,19 @@ def _unauthorized(world: World) -> None:
 
 
 def _lagging(name: str, *, kind: str | None = None, every: int = 1) -> Fault:
-    return _fault(
-        name, lambda world: world.vault.lag(_LAG_SECONDS, kind=kind, every=every), lambda world: world.vault.lag(0)
-    )
+    def on(world: World) -> None:
+        world.model.lagged_until = math.inf
+        world.vault.lag(LAG_SECONDS, kind=kind, every=every)
+
+    def off(world: World) -> None:
+        world.vault.lag(0)
+        world.model.lagged_until = time.monotonic()
+
+    return _fault(name, on, off)
 
 
 LAGS: Final = (
-    _lagging("stale", every=1),
+    _lagging("stale"),
     _lagging("stale now and then", every=2),
     _lagging("stale list", kind="list"),
     _lagging("stale get", kind="get"),
