@@ -5,7 +5,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, astuple, dataclass, field
+from dataclasses import asdict, dataclass, field
 from statistics import median
 from typing import Final
 
@@ -18,17 +18,21 @@ _SECTION: Final = re.compile(r"(?<=<!-- soak: begin -->\n).*(?=<!-- soak: end --
 
 @dataclass(slots=True)
 class Resources:
-    """The most that an operator used."""
+    """The most that an operator used: memory in MiB, open files, threads."""
 
     mebibytes: float = 0.0
     files: int = 0
     threads: int = 0
 
-    def take(self, mebibytes: float, files: int, threads: int) -> None:
+    def take(self, used: "Resources") -> None:
         """Take one sample."""
-        self.mebibytes = max(self.mebibytes, mebibytes)
-        self.files = max(self.files, files)
-        self.threads = max(self.threads, threads)
+        self.mebibytes = max(self.mebibytes, used.mebibytes)
+        self.files = max(self.files, used.files)
+        self.threads = max(self.threads, used.threads)
+
+    def within(self, bounds: "Resources") -> bool:
+        """Whether it is not more than these."""
+        return self.mebibytes <= bounds.mebibytes and self.files <= bounds.files and self.threads <= bounds.threads
 
 
 @dataclass(slots=True)
@@ -59,7 +63,7 @@ class Figures:
         self.events = dict(Counter(self.events) + Counter(other.events))
         for fault, seconds in other.recoveries.items():
             self.recoveries.setdefault(fault, []).extend(seconds)
-        self.resources.take(*astuple(other.resources))
+        self.resources.take(other.resources)
         self.violations += other.violations
 
     @classmethod

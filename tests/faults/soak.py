@@ -25,7 +25,7 @@ from tests.faults.checker import shows_a_value
 from tests.faults.fault import Fault, all_faults
 from tests.faults.harness import Stage, World
 from tests.faults.instance import Instance
-from tests.faults.report import Figures, table
+from tests.faults.report import Figures, Resources, table
 from tests.faults.users import WEIGHTS, Users
 
 BUILD: Final = ROOT / "build" / "soak"
@@ -37,6 +37,12 @@ _KILLS: Final = (0, 4, 8)
 
 _RIGHT_SECONDS: Final = 60.0
 """All targets must be right so soon after the mending."""
+
+_QUIET_EVERY: Final = 5
+"""The episodes after which it must become quiet: no write, and no secret is read, for two polls."""
+
+_BOUNDS: Final = Resources(mebibytes=256.0, files=256, threads=64)
+"""An operator that goes beyond them leaks: it is killed often, but not always."""
 
 _LONGEST_VIOLATION: Final = 20_000
 _ADDING: Final = threading.Lock()
@@ -126,10 +132,15 @@ class Soak:
     def _check(self, episode: Episode) -> None:
         running = self._instance.running
         running.await_ready()
-        self._figures.resources.take(*resources_of(running.pid))
+        used = resources_of(running.pid)
+        self._figures.resources.take(used)
+        if not used.within(_BOUNDS):
+            self._figures.violations.append(f"{episode}\nthe operator uses too much: {used}")
         shown = shows_a_value(running.get("/metrics").text) or shows_a_value(self._new_log())
         if shown:
             self._figures.violations.append(f"{episode}\na value is in a metric or in the log")
+        if episode.number % _QUIET_EVERY == 0:
+            self._world.await_quiet()
         self._world.check()
 
     def _new_log(self) -> str:
@@ -140,11 +151,11 @@ class Soak:
         return text
 
 
-def resources_of(pid: int) -> tuple[float, int, int]:
-    """The memory in MiB, the open files and the threads of a process."""
+def resources_of(pid: int) -> Resources:
+    """What a process uses."""
     status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
     files = len(list(Path(f"/proc/{pid}/fd").iterdir()))
-    return int(status["VmRSS"].split()[0]) / _MEBIBYTE, files, int(status["Threads"])
+    return Resources(int(status["VmRSS"].split()[0]) / _MEBIBYTE, files, int(status["Threads"]))
 
 
 def soak(seed: int, minutes: float) -> Figures:
