@@ -216,8 +216,15 @@ class VaultView:
         return self.secrets.get(name) or (None if self.listing is None else self.listing.get(name))
 
     def present(self, names: Iterable[str]) -> frozenset[str]:
-        """Return those of these secrets, by name in lower case, that polls have found."""
-        return frozenset(name for name in names if isinstance(self.secrets.get(name), SecretMetadata))
+        """Return those of these secrets, by name in lower case, that polls have found.
+
+        One that is only listed has to be readable: a search finds no disabled secrets, and loses the keys of one.
+        """
+        return frozenset(name for name in names if self._is_present(name))
+
+    def _is_present(self, name: str) -> bool:
+        metadata = self.find(name)
+        return isinstance(metadata, SecretMetadata) and (metadata.readable or name in self.secrets)
 
 
 UNKNOWN = VaultView()

@@ -22,10 +22,11 @@ from vaultsync.state.vaults import (
 )
 
 OTHER = "https://other.vault.azure.net"
+SHOP_OLD = some_metadata(name="shop-old", readable=False)
 SHOP = a_listing(
     some_metadata(name="shop-User", tags={"tier": "web"}),
     some_metadata(name="shop-password", tags={"tier": "db", "team": "shop"}),
-    some_metadata(name="shop-old", readable=False),
+    SHOP_OLD,
     some_metadata(name="other"),
 )
 
@@ -159,6 +160,15 @@ def test_secrets_that_polls_have_found_are_present() -> None:
     view = VaultView({"there": some_metadata(), "gone": NOW_MISSING})
 
     assert view.present(["there", "gone", "other"]) == {"there"}
+
+
+def test_a_found_secret_is_present_while_it_is_listed_and_can_be_read() -> None:
+    view = VaultView(
+        {"named": some_metadata(readable=False), "gone": NOW_MISSING},
+        listing=a_listing(*(some_metadata(name=name) for name in ("gone", "listed")), SHOP_OLD),
+    )
+
+    assert view.present(["named", "gone", "listed", "shop-old", "other"]) == {"named", "listed"}
 
 
 def test_a_view_cannot_be_changed() -> None:
