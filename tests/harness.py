@@ -21,6 +21,7 @@ from tests.clocks import Clock, settle, skip
 from tests.contract.other_client import OtherClient
 from tests.fakes import FakeKube
 from tests.manifests import ENTRY, Spec, manifest, spec
+from tests.vault_faults import FaultyTransport, VaultFaults
 from vaultsync.adapters.keyvault import Budget, VaultClients
 from vaultsync.api import ObjectKey
 from vaultsync.api.v1alpha1 import Condition, StatusRestart, VaultSecretMeta, VaultSecretStatus, WorkloadKind
@@ -182,6 +183,7 @@ class Harness(ABC):
         self.clock = clock
         self.jitter = jitter
         self.vault = FakeVault(VAULT, clock=self.vault_time)
+        self.faults = VaultFaults(self.vault_time)
         self.http = httpx.AsyncClient(transport=self.vault_transport())
         self.names: list[str] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -211,7 +213,7 @@ class Harness(ABC):
 
     def vault_transport(self) -> httpx.AsyncBaseTransport:
         """Return what requests to the vault are sent by."""
-        return self.vault.async_transport()
+        return FaultyTransport(self.vault.async_transport(), self.faults)
 
     @property
     def state(self) -> State:
@@ -405,7 +407,7 @@ class MemoryHarness(Harness):
         self, *, kube: Callable[..., FakeKube] = FakeKube, watched: Sequence[str] = (), jitter: Jitter = shortest
     ) -> None:
         clock = Clock()
-        self.kube = kube(now=clock)
+        self.kube = kube(now=lambda: clock.now)
         super().__init__(
             kube=self.kube, users=self.kube, namespace=KEY.namespace, watched=watched, clock=clock, jitter=jitter
         )

@@ -8,18 +8,40 @@ from tests.convergence.scenario import Scenario
 from tests.harness import NOTICE, RECHECK
 from vaultsync.api import MANAGED_BY_LABEL, OWNER_UID_LABEL
 
+SOON: Final = 1800.0
+"""Seconds within which all is right again: less than the operator waits for a vault's clock, or to list again."""
+
+POLLS: Final = 20
+"""How often the vault is polled within that time."""
+
 ROUND: Final = 610.0
 """Seconds between polls: longer than any interval or retry of a scenario."""
 
 
 async def check_converges(scenario: Scenario) -> None:
     """Make cluster and vault healthy, advance the time, and check that everything has converged."""
+    await check_recovers_soon(scenario)
     await recover(scenario)
     check_target(scenario)
     check_conditions(scenario)
     check_left_overs(scenario)
     check_bulk(scenario)
     await check_idle(scenario)
+
+
+async def check_recovers_soon(scenario: Scenario) -> None:
+    """Check that the target is right soon after everything is healthy: without the recheck, or any hour-long wait."""
+    scenario.make_healthy()
+    for _ in range(POLLS):
+        await scenario.run(scenario.harness.poll(SOON / POLLS))
+    expected, reason = scenario.expected(scenario.gone_for_long()), scenario.harness.ready().reason
+    if expected.reasons or expected.pruned or scenario.desired.suspend or scenario.is_foreign():
+        return
+    if reason not in {"DeletionHeld", *map(scenario.vault.reason_for_absence, scenario.absent_since)} and not (
+        _is_stuck(scenario)
+    ):
+        values = scenario.harness.values(scenario.desired.target)
+        assert values in expected.data, f"{reason}: {values} is not in {expected.data} soon after the faults"
 
 
 async def recover(scenario: Scenario) -> None:
@@ -68,7 +90,8 @@ def _gone(scenario: Scenario) -> set[str]:
     """Return the secrets that the status reports as missing; check that they are, and for long enough."""
     missing = {one.secret_name for one in scenario.harness.status().missing}
     if not scenario.desired.suspend:
-        assert {name for name in missing if scenario.vault.find(name) is not None} == set()
+        present = {name for name in missing if scenario.vault.find(name) is not None}
+        assert not present, f"{present} are reported as missing: {scenario.harness.ready()}"
     return missing & scenario.gone_for_long()
 
 
@@ -131,5 +154,5 @@ async def check_idle(scenario: Scenario) -> None:
     await scenario.run(harness.poll(timedelta(minutes=1).total_seconds()))
     for name in harness.names:
         await scenario.run(harness.reconcile(name))
-    assert (harness.writes, harness.events) == ({}, [])
-    assert harness.ready().status == "False" or harness.reads == 0
+    assert (harness.writes, harness.events) == ({}, []), f"not idle: {harness.writes}, {harness.events}"
+    assert harness.ready().status == "False" or harness.reads == 0, f"not idle: {harness.vault.calls}"

@@ -7,6 +7,9 @@ Line = dict[str, Any]
 
 PASSWORD: Final = {"key": "password", "secretName": "db-password"}
 PASSWORD_AND_PREVIOUS: Final = {**PASSWORD, "previousKey": "password.old"}
+PINNED_NAME: Final = "db-root"
+PINNED: Final = {"key": "pinned", "secretName": PINNED_NAME, "version": None}
+"""Its version is the newest when the manifest is applied."""
 UPPER_CASE: Final = {"key": "PASSWORD", "secretName": "DB-Password"}
 TOKEN: Final = {"key": "token", "secretName": "api-token"}
 OPTIONAL_TOKEN: Final = {**TOKEN, "optional": True}
@@ -20,6 +23,8 @@ DATA: Final[dict[str, list[Line]]] = {
     "password and token": [PASSWORD, TOKEN],
     "optional token, password": [OPTIONAL_TOKEN, PASSWORD],
     "password and previous, optional token": [PASSWORD_AND_PREVIOUS, OPTIONAL_TOKEN],
+    "password and previous, token": [PASSWORD_AND_PREVIOUS, TOKEN],
+    "password, pinned": [PASSWORD, PINNED],
     "upper case": [UPPER_CASE],
     "nothing": [],
 }
@@ -34,13 +39,14 @@ SOURCES: Final[dict[str, list[Line]]] = {
 TEMPLATE: Final = {"DSN": "db://{{ password }}"}
 """It uses `password`, which may be missing."""
 
-NAMES: Final = ("db-password", "api-token", "app-config", "shop-user", "shop-color")
+NAMES: Final = ("db-password", "api-token", "app-config", "shop-user", "shop-color", "db-root")
 """The secrets that `db` may name."""
 
 BULK: Final = tuple(f"bulk-{number}" for number in range(8))
 """The secrets that VaultSecret `bulk` finds: most of what the vault has."""
 
 TARGETS: Final = ("db", "other", "third")
+OTHERS_LABEL: Final = "others.example/label"
 WORKLOAD: Final = {"kind": "Deployment", "name": "web", "minInterval": "5m"}
 
 
@@ -49,6 +55,8 @@ class DesiredSpec:
     """The spec of VaultSecret `db`; `refresh` is an annotation."""
 
     data: str = "password"
+    pin: str = ""
+    """The version of a pinned secret."""
     sources: str = "nothing"
     template: bool = False
     label: str = "shop"
@@ -66,7 +74,8 @@ class DesiredSpec:
     @property
     def lines(self) -> list[Line]:
         """The lines of `data`; there is at least one."""
-        return DATA[self.data] or ([] if SOURCES[self.sources] else [PASSWORD])
+        lines = DATA[self.data] or ([] if SOURCES[self.sources] else [PASSWORD])
+        return [{**line, "version": self.pin} if "version" in line else line for line in lines]
 
     @property
     def templates(self) -> dict[str, str]:

@@ -4,6 +4,7 @@ import asyncio
 import functools
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final, Protocol
 from weakref import WeakSet
@@ -39,6 +40,10 @@ _CALLS: Final = (
 )
 
 
+class _Resent(Exception):
+    """The connection ended before the answer to a patch: it is sent again."""
+
+
 class BeforeWrite(Protocol):
     """Checks a write of a target: its key, what it will hold, None if it is deleted.
 
@@ -62,6 +67,10 @@ class GatedKube(FakeKube):
         self.on_vaultsecret: Callable[[Body, bool], None] = lambda _body, _is_deleted: None
         self.reconciles_that_checked: WeakSet[asyncio.Task[Any]] = WeakSet()
         """The tasks that have checked that their VaultSecret is current."""
+        self.meanwhile: Callable[[], None] = lambda: None
+        """Acts after a write whose answer is lost, before the operator does anything else."""
+        self.resends = False
+        """Whether a write whose answer is lost is sent again, as the connection does, instead of failing."""
         self._uids = 0
 
     def bodies(self) -> list[Body]:
@@ -92,6 +101,14 @@ class GatedKube(FakeKube):
         super()._put_body(key, body)
         self.on_vaultsecret(self._vault_secrets[key], False)
 
+    def _lose_answer(self) -> None:
+        if self.lost_answers:
+            self.meanwhile()
+            if self.resends:
+                self.lost_answers -= 1
+                raise _Resent
+        super()._lose_answer()
+
     def announce(self, name: str, arguments: tuple[Any, ...]) -> None:
         if self.before_write is None or name not in {"apply_target", "delete_target"}:
             return
@@ -107,6 +124,8 @@ def _through_gate(name: str) -> Callable[..., Any]:
         self.announce(name, arguments)
         await self.gate(name)
         try:
+            with suppress(_Resent):
+                return await call(self, *arguments, **named)
             return await call(self, *arguments, **named)
         finally:
             await self.gate(f"answer to {name}")

@@ -4,6 +4,7 @@ import asyncio
 from abc import abstractmethod
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from hypothesis import strategies as st
@@ -13,12 +14,17 @@ from tests.clocks import FrozenLoop
 from tests.convergence.converged import check_converges
 from tests.convergence.desired_spec import ASPECTS, BULK, NAMES, TARGETS
 from tests.convergence.memory_harness import NONE, GatedHarness, Order
-from tests.convergence.scenario import TAMPERINGS, Scenario
+from tests.convergence.scenario import TAMPERINGS, TRIGGERS, Scenario
 from tests.harness import Harness
+from tests.vault_faults import READS, Kind
 
 names = st.sampled_from(["db-password", *NAMES])
 starts = st.sampled_from([None, timedelta(minutes=5), timedelta(minutes=50)])
 lasts = st.sampled_from([None, timedelta(days=5), timedelta(days=14, hours=9, seconds=17), timedelta(days=99)])
+data, sources = st.sampled_from(ASPECTS["data"]), st.sampled_from(ASPECTS["sources"])
+triggers = st.sampled_from([None, *TRIGGERS])
+secrets = st.sampled_from([[*NAMES, *BULK], *([name] for name in NAMES)])
+kinds = st.sampled_from([frozenset({Kind.LIST}), READS, frozenset(Kind)])
 changes = st.sampled_from([(aspect, value) for aspect, values in ASPECTS.items() for value in values])
 
 
@@ -42,6 +48,24 @@ def event(**strategies: st.SearchStrategy[Any]) -> Callable[[Callable[..., None]
 
         step.__name__ = happen.__name__
         return rule(then=st.sampled_from([None, 1, 70, 700]), order=orders, **strategies)(step)  # type: ignore[call-overload]  # none of them is called target
+
+    return decorate
+
+
+def fault(**strategies: st.SearchStrategy[Any]) -> Callable[[Callable[..., None]], Any]:
+    """Make a rule of a fault of reads, with something before or after it that makes the operator read."""
+
+    def decorate(happen: Callable[..., None]) -> Any:  # noqa: ANN401 - Hypothesis decides what it returns
+        def step(self: "Convergence", before: str | None, after: str | None, **drawn: object) -> None:
+            if before is not None:
+                self.scenario.trigger(before)
+            happen(self, **drawn)
+            if after is not None:
+                self.advance(1)
+                self.scenario.trigger(after)
+
+        step.__name__ = happen.__name__
+        return event(before=triggers, after=triggers, **strategies)(step)
 
     return decorate
 
@@ -82,9 +106,9 @@ class Convergence(RuleBasedStateMachine):
             self.runner.run(self.scenario.harness.aclose())
             self.runner.close()
 
-    @initialize()
-    def begin(self) -> None:
-        self.live(self.scenario.begin())
+    @initialize(data=data, sources=sources, deletes=st.booleans())
+    def begin(self, data: str, sources: str, deletes: bool) -> None:
+        self.live(self.scenario.begin(data=data, sources=sources, deletes=deletes))
 
     # the vault
 
@@ -94,7 +118,7 @@ class Convergence(RuleBasedStateMachine):
 
     @event(name=names, enabled=st.booleans())
     def a_secret_is_disabled_or_enabled(self, name: str, enabled: bool) -> None:
-        self.scenario.vault.enable(name, enabled=enabled)
+        self.scenario.vault.enable(name, self.scenario.harness.vault_time(), enabled=enabled)
 
     @event(name=names)
     def a_secret_is_deleted(self, name: str) -> None:
@@ -102,7 +126,8 @@ class Convergence(RuleBasedStateMachine):
 
     @event(name=names, purged=st.booleans())
     def a_deleted_secret_is_recovered_or_purged(self, name: str, purged: bool) -> None:
-        (self.scenario.vault.purge if purged else self.scenario.vault.recover)(name)
+        vault = self.scenario.vault
+        (vault.purge if purged else vault.recover)(name, self.scenario.harness.vault_time())
 
     @event(count=st.sampled_from([len(BULK), 1, 5]))
     def many_secrets_vanish(self, count: int) -> None:
@@ -205,14 +230,40 @@ class MemoryConvergence(Convergence):
         await self.harness.start([])
         return self.harness
 
-    @initialize()
-    def begin(self) -> None:
-        super().begin()
+    @initialize(data=data, sources=sources, deletes=st.booleans())
+    def begin(self, data: str, sources: str, deletes: bool) -> None:
+        super().begin(data, sources, deletes)
         self.harness.kube.before_write = self.scenario.invariants.check_write
 
     @event(expired=st.booleans())
     def the_watch_of_targets_ends(self, expired: bool) -> None:
         (self.harness.kube.forget_history if expired else self.harness.kube.end_watches)()
+
+    @event(how=st.sampled_from([None, "label", *sorted(TAMPERINGS)]), resends=st.booleans())
+    def an_answer_is_lost_while_somebody_else_writes(self, how: str | None, resends: bool) -> None:
+        self.harness.lose_answer_and(partial(self.scenario.write_meanwhile, how), resends=resends)
+
+    @event()
+    def another_controller_labels_the_target(self) -> None:
+        self.scenario.label_target()
+
+    @event(seconds=st.sampled_from([0, 120, -120, 7200, -7200]))
+    def the_operators_clock_jumps(self, seconds: int) -> None:
+        self.harness.clock.error = timedelta(seconds=seconds)
+
+    # what the vault answers
+
+    @fault(some=secrets, lag=st.sampled_from([30, 300]), lasts=st.sampled_from([30, 240]), kinds=kinds)
+    def a_replica_lags(self, some: list[str], lag: int, lasts: int, kinds: frozenset[Kind]) -> None:
+        self.scenario.lag(some, lag=timedelta(seconds=lag), lasts=timedelta(seconds=lasts), kinds=kinds)
+
+    @fault(ahead=st.sampled_from([600, -600, 3000, 9000, -9000]), responses=st.sampled_from([1, 3, 9]))
+    def responses_are_misdated(self, ahead: int, responses: int) -> None:
+        self.harness.faults.skew(timedelta(seconds=ahead), responses=responses)
+
+    @fault(some=secrets, listings=st.integers(1, 3))
+    def listings_skip_secrets(self, some: list[str], listings: int) -> None:
+        self.harness.faults.skip(some, listings=listings)
 
     @event()
     def the_watch_of_vaultsecrets_lists_again(self) -> None:
@@ -225,9 +276,9 @@ class MemoryConvergence(Convergence):
 class InterleavedConvergence(MemoryConvergence):
     """Calls, responses and events are held, and released in any order, while other actions happen."""
 
-    @initialize()
-    def begin(self) -> None:
-        super().begin()
+    @initialize(data=data, sources=sources, deletes=st.booleans())
+    def begin(self, data: str, sources: str, deletes: bool) -> None:
+        super().begin(data, sources, deletes)
         self.harness.gate.close()
 
     def advance(self, seconds: int, order: Order = NONE) -> None:

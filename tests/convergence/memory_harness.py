@@ -77,6 +77,15 @@ class GatedHarness(MemoryHarness):
         super().remove(name, observed=observed)
         self.watch.is_broken = False
 
+    def lose_answer_and(self, meanwhile: Callable[[], None], *, resends: bool) -> None:
+        """Lose the answer to the next write, after which somebody else acts; the connection may send it again."""
+        self.kube.meanwhile, self.kube.resends = meanwhile, resends
+        self.lose_answer()
+
+    def mend_cluster(self) -> None:
+        super().mend_cluster()
+        self.kube.meanwhile, self.kube.resends = lambda: None, False
+
     @property
     def is_idle(self) -> bool:
         return self.gate.is_open and super().is_idle and self.watch.is_idle

@@ -102,12 +102,14 @@ class Oracle:
             lost = self.vault.secrets.get(name)
             if lost is not None:
                 parts.choices.append([keys(version.value) for version in lost.versions])
-        elif not secret.newest.enabled:
+            return
+        version = secret.version(line.get("version"))
+        if not version.enabled:
             parts.reasons.add("SecretDisabled")
-        elif secret.newest.not_before is not None and secret.newest.not_before > self.now:
+        elif version.not_before is not None and version.not_before > self.now:
             parts.reasons.add("SecretNotYetActive")
         else:
-            parts.choices.append([keys(secret.newest.value)])
+            parts.choices.append([keys(version.value)])
 
 
 def _fields(value: str, prefix: str) -> Iterator[tuple[str, str]]:
@@ -128,8 +130,10 @@ def required(desired: DesiredSpec) -> set[str]:
 
 def source_of(desired: DesiredSpec, key: str) -> str | None:
     """Return the secret that fills a key; None if none does."""
+    if key in desired.templates:
+        return "db-password"
     for line in desired.lines:
-        if line["key"] == key:
+        if key in {line["key"], line.get("previousKey")}:
             return str(line["secretName"]).lower()
     for line in SOURCES[desired.sources]:
         name = key.removeprefix(line.get("prefix", ""))

@@ -11,12 +11,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Self
 
+from hypothesis import strategies as st
 from hypothesis.stateful import initialize
 
 from tests.clocks import Clock, settle
 from tests.convergence.cluster_client import ClusterClient
 from tests.convergence.converged import check_target
-from tests.convergence.machine import Convergence
+from tests.convergence.machine import Convergence, data, sources
 from tests.convergence.scenario import TAMPERINGS
 from tests.e2e.kubernetes import KubernetesApi
 from tests.harness import Harness
@@ -140,9 +141,9 @@ class RealConvergence(Convergence):
         await harness.start([])
         return harness
 
-    @initialize()
-    def begin(self) -> None:
-        super().begin()
+    @initialize(data=data, sources=sources, deletes=st.booleans())
+    def begin(self, data: str, sources: str, deletes: bool) -> None:
+        super().begin(data, sources, deletes)
         for how in TAMPERINGS:
             self.scenario.tamper(how)
             self.advance(60)

@@ -3,16 +3,18 @@
 `db` is the VaultSecret whose spec changes; `bulk` finds most secrets of the vault, for the deletion guard.
 """
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
-from tests.convergence.desired_spec import BULK, NAMES, WORKLOAD, DesiredSpec
+from tests.convergence.desired_spec import BULK, NAMES, OTHERS_LABEL, PINNED_NAME, TARGETS, WORKLOAD, DesiredSpec
 from tests.convergence.invariants import Invariants
 from tests.convergence.oracle import Expected, Oracle, required
 from tests.convergence.vault_model import VaultModel
 from tests.harness import Harness
+from tests.vault_faults import Kind, Replica
 from vaultsync.api import (
     APPLIED_ANNOTATION,
     FIELD_MANAGER,
@@ -35,6 +37,16 @@ TAMPERINGS: Final[dict[str, dict[str, Any]]] = {
 }
 
 
+TRIGGERS: Final = (
+    "a password is rotated",
+    "a token is rotated",
+    "the target is deleted",
+    "the target is renamed",
+    "a label is changed",
+)
+"""Makes the operator read."""
+
+
 class Scenario:
     """The operator runs within `run`, and users act outside of it."""
 
@@ -49,14 +61,21 @@ class Scenario:
         """The annotation by which a user has released the losses of `db`."""
         self.absent_since: dict[str, datetime] = {}
         """By the operator's clock, until the operator has observed that the secret is back."""
+        self.foreign: dict[str, str] = {}
+        """The uids of Secrets of other managers that the operator may not adopt, by name."""
+        self.labelled: dict[str, str] = {}
+        """The uids of the Secrets that another manager has labelled, by name."""
+        self.lagging_since: datetime | None = None
+        """Since when the vault answers from replicas that lag, or did so last, by its clock."""
         self.invariants = Invariants(self)
+        self.vault.on_change = self.invariants.learn
 
-    async def begin(self) -> None:
+    async def begin(self, **aspects: Any) -> None:  # noqa: ANN401 - an aspect of a spec may be anything
         """Fill the vault and apply both VaultSecrets."""
         for name in (*NAMES, *BULK):
             self.vault.set(name, self.harness.vault_time())
         self.harness.make_workload(WORKLOAD["name"])
-        self.apply()
+        self.apply(**aspects)
         self.ask_for_bulk()
         for _ in range(2):
             await self.run(self.harness.poll())
@@ -75,12 +94,17 @@ class Scenario:
             self.harness.vault.allow(permission)
         self.harness.vault.open_door()
         self.harness.vault.open_firewall()
+        self.harness.faults.end()
+        self.harness.clock.error = timedelta(0)
 
     # what users do
 
     def apply(self, **changes: Any) -> None:  # noqa: ANN401 - an aspect of a spec may be anything
         """Apply the manifest of `db` with these changes."""
-        self.desired = replace(self.desired, **changes)
+        pin = self.vault.secrets[PINNED_NAME].newest.id
+        self.desired = replace(self.desired, **{"pin": pin, **changes})
+        if self.desired.adopt:
+            self.foreign.pop(self.desired.target, None)
         self.invariants.spec_changed()
         self.harness.apply(
             annotations={**self.desired.annotations, **self.releases},
@@ -98,7 +122,7 @@ class Scenario:
     def delete(self, name: str) -> None:
         self.vault.delete(name, self.harness.vault_time())
         if self.vault.find(name) is None:
-            self.absent_since.setdefault(name, self.harness.clock())
+            self.absent_since.setdefault(name, self.harness.clock.now)
 
     def bulk_vanish(self, count: int = len(BULK)) -> None:
         """Delete the first so many secrets of `bulk`."""
@@ -107,17 +131,17 @@ class Scenario:
 
     def bulk_return(self) -> None:
         for name in BULK:
-            self.vault.recover(name)
+            self.vault.recover(name, self.harness.vault_time())
         self.released = None
         self.ask_for_bulk()
 
     def release_bulk(self) -> None:
-        self.released = self.harness.clock()
+        self.released = self.harness.clock.now
         self.invariants.released()
         self.ask_for_bulk()
 
     def release_db(self) -> None:
-        self.releases = {RELEASE_ANNOTATION: self.harness.clock().isoformat()}
+        self.releases = {RELEASE_ANNOTATION: self.harness.clock.now.isoformat()}
         self.invariants.released()
         self.apply()
 
@@ -135,10 +159,47 @@ class Scenario:
         if self.without_data(self.desired.target) is not None:
             self.harness.users.delete(self.target)
 
+    def trigger(self, what: str) -> None:
+        """Do something that makes the operator read."""
+        match what:
+            case "a password is rotated":
+                self.rotate("db-password")
+            case "a token is rotated":
+                self.rotate("api-token")
+            case "the target is deleted":
+                self.delete_target()
+            case "the target is renamed":
+                self.apply(target=TARGETS[(TARGETS.index(self.desired.target) + 1) % len(TARGETS)])
+            case _:
+                self.apply(label="depot" if self.desired.label == "shop" else "shop")
+
+    def label_target(self) -> None:
+        """Label the target as another controller does, which the operator has to keep."""
+        secret = self.without_data(self.desired.target)
+        if secret is not None:
+            self.harness.users.edit(self.target, "labeller", labels={OTHERS_LABEL: "theirs"})
+            self.labelled[self.desired.target] = secret["metadata"]["uid"]
+
+    def write_meanwhile(self, how: str | None) -> None:
+        """Write to the target while the operator acts: label it, tamper with it, or do nothing."""
+        if how is not None:
+            self.invariants.pause_step(self.label_target if how == "label" else partial(self.tamper, how))
+
     def put_foreign_secret(self) -> None:
         """Replace the target by a Secret of another manager."""
         self.delete_target()
         self.harness.users.create(self.target, "helm", {"password": "theirs", "more": "theirs"})
+        secret = self.without_data(self.desired.target)
+        assert secret is not None
+        if not self.desired.adopt:
+            self.foreign[self.desired.target] = secret["metadata"]["uid"]
+
+    def lag(self, names: Collection[str], *, lag: timedelta, kinds: Collection[Kind], lasts: timedelta) -> None:
+        """Answer for a while from a replica that learns the changes of these secrets late."""
+        if self.lagging_since is None or not self.harness.faults.is_lagging:
+            self.lagging_since = self.harness.vault_time()
+        replica = Replica(self.vault.history, names=names, lag=lag, now=self.harness.vault_time)
+        self.harness.faults.lag(replica, kinds=kinds, lasts=lasts)
 
     async def recreate(self, *, observed: bool) -> None:
         """Delete the VaultSecret and create it again; the watch may miss the deletion."""
@@ -177,7 +238,7 @@ class Scenario:
         """Return the required secrets whose keys may be deleted, since their grace period is over."""
         if not self.desired.deletes:
             return set()
-        now = self.harness.clock()
+        now = self.harness.clock.now
         gone = {name for name, since in self.absent_since.items() if now - since >= DELETE_AFTER}
         return gone & required(self.desired)
 

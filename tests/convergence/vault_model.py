@@ -1,13 +1,21 @@
 """A model of the vault by the simplest rules; every change is also made in the vault."""
 
 import json
+import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
+from typing import Final
 
 from kvsecrets.testing import FakeVault
+from tests.convergence.desired_spec import PINNED_NAME
+from tests.vault_faults import Change
 
 MARK = "MARKED"
 """Part of every value, so that leaked values can be searched for."""
+
+_MARKED: Final = re.compile(rf"{MARK}-\d+")
 
 
 @dataclass(slots=True)
@@ -19,6 +27,7 @@ class Version:
     """The second in which it was set."""
     not_before: datetime | None
     expires: datetime | None
+    id: str = ""
     enabled: bool = True
 
 
@@ -40,20 +49,49 @@ class Secret:
         older = [version for version in self.versions[:-1] if version.enabled]
         return {version.value for version in older if version.created == max(other.created for other in older)}
 
+    def version(self, version_id: str | None) -> Version:
+        """Return the version with that id, by default the newest."""
+        return self.newest if version_id is None else next(one for one in self.versions if one.id == version_id)
+
 
 class VaultModel:
-    """The vault and its model. Changes that the vault would reject are skipped."""
+    """The vault and its model. Changes that the vault would reject are skipped.
+
+    `on_change` is called after every change.
+    """
 
     def __init__(self, vault: FakeVault) -> None:
         self.vault = vault
+        self.on_change: Callable[[], None] = lambda: None
         self.secrets: dict[str, Secret] = {}
         self.ever_deleted: set[str] = set()
+        self.history: list[Change] = []
+        self._origins: dict[str, tuple[str, int]] = {}
+        """Name and second of each value that was set."""
         self._values = 0
 
     def find(self, name: str) -> Secret | None:
         """Return the secret, if the vault has it."""
         secret = self.secrets.get(name)
         return secret if secret is not None and secret.deleted is None else None
+
+    def created(self, text: str) -> int | None:
+        """Return the second in which a value was set that is in this text, if there is one."""
+        return self._origin(text)[1]
+
+    def is_of(self, name: str, text: str) -> bool:
+        """Return whether a text has a value that a secret had at some time."""
+        return self._origin(text)[0] == name
+
+    def _origin(self, text: str) -> tuple[str | None, int | None]:
+        found = _MARKED.search(text)
+        return (None, None) if found is None else self._origins[found[0]]
+
+    def created_version(self, name: str, version_id: str) -> int | None:
+        """Return the second in which a version of a secret was set, if the vault still has it."""
+        secret = self.secrets.get(name)
+        versions = [] if secret is None else secret.versions
+        return next((version.created for version in versions if version.id == version_id), None)
 
     def reason_for_absence(self, name: str) -> str:
         """Return the condition's reason for a secret that the vault does not have."""
@@ -68,33 +106,46 @@ class VaultModel:
         if secret is None or secret.purged:
             secret = self.secrets[name] = Secret()
         self._values += 1
-        value = f"{MARK}-{self._values}"
+        value = mark = f"{MARK}-{self._values}"
         if name == "app-config":
-            value = json.dumps({"color": value, "size": 7} if self._values % 3 else {"color": value})
+            value = json.dumps({"color": mark, "size": 7} if self._values % 3 else {"color": mark})
         not_before = None if starts is None else (now + starts).replace(microsecond=0)
         expires = None if lasts is None else (now + lasts).replace(microsecond=0)
-        self.vault.set(name, value, not_before=not_before, expires_on=expires)
-        secret.versions.append(Version(value, int(now.timestamp()), not_before, expires))
+        created = self.vault.set(name, value, not_before=not_before, expires_on=expires)
+        version = Version(value, int(now.timestamp()), not_before, expires, created.rpartition("/")[2])
+        secret.versions.append(version)
+        self._origins[mark] = (name, version.created)
+        repeated = partial(FakeVault.set, name=name, value=value, not_before=not_before, expires_on=expires)
+        self.history.append(Change(name, now, repeated, version.id))
+        self.on_change()
 
-    def enable(self, name: str, *, enabled: bool) -> None:
+    def enable(self, name: str, now: datetime, *, enabled: bool) -> None:
         if (secret := self.find(name)) is not None:
             secret.newest.enabled = enabled
-            (self.vault.enable if enabled else self.vault.disable)(name)
+            self._change(name, now, FakeVault.enable if enabled else FakeVault.disable)
 
     def delete(self, name: str, now: datetime) -> None:
         if (secret := self.find(name)) is not None:
             secret.deleted = now
             self.ever_deleted.add(name)
-            self.vault.delete(name)
+            self._change(name, now, FakeVault.delete)
 
-    def recover(self, name: str) -> None:
+    def recover(self, name: str, now: datetime) -> None:
         secret = self.secrets.get(name)
         if secret is not None and secret.deleted is not None and not secret.purged:
             secret.deleted = None
-            self.vault.recover(name)
+            self._change(name, now, FakeVault.recover)
 
-    def purge(self, name: str) -> None:
+    def purge(self, name: str, now: datetime) -> None:
+        """Purge a deleted secret; one of which a version is pinned is kept."""
+        if name == PINNED_NAME:
+            return
         secret = self.secrets.get(name)
         if secret is not None and secret.deleted is not None and not secret.purged:
             secret.purged = True
-            self.vault.purge(name)
+            self._change(name, now, FakeVault.purge)
+
+    def _change(self, name: str, now: datetime, change: Callable[[FakeVault, str], None]) -> None:
+        self.history.append(Change(name, now, lambda vault: change(vault, name)))
+        change(self.vault, name)
+        self.on_change()
