@@ -59,7 +59,8 @@ def plan_for(
     """
     known = last_read_state(vault_secret, observed, now)
     requests = (*requested_secrets(vault_secret.spec, view), *unlisted_finds(vault_secret.spec, known, view))
-    missing = still_missing(vault_secret.status, now) if observed is None or _describes(vault_secret, observed) else ()
+    # The status is that of this VaultSecret, whoever owns the target by its label.
+    missing = still_missing(vault_secret.status, now) if _same_vault(vault_secret, observed) else ()
     plan = Plan(requests, known, None, missing)
     if observed is None:
         return replace(plan, read_reason="the Secret does not exist")
@@ -133,9 +134,13 @@ def last_read_state(
 
 def _describes(vault_secret: VaultSecret, observed: Observed) -> bool:
     """Return whether a target's annotation is about this VaultSecret and its vault, not left behind by another."""
-    vault = None if observed.applied is None else observed.applied.vault
-    same_vault = vault in {None, vault_secret.spec.vault_url}
-    return observed.owner_uid in {None, vault_secret.metadata.uid} and same_vault
+    return observed.owner_uid in {None, vault_secret.metadata.uid} and _same_vault(vault_secret, observed)
+
+
+def _same_vault(vault_secret: VaultSecret, observed: Observed | None) -> bool:
+    """Return whether a target is not known to be from another vault."""
+    applied = None if observed is None else observed.applied
+    return applied is None or applied.vault in {None, vault_secret.spec.vault_url}
 
 
 def _renewed(state: SecretState, entry: StatusEntry, now: datetime) -> SecretState:

@@ -69,6 +69,21 @@ def test_a_target_is_made_from_an_incomplete_listing(how: str, some: list[str]) 
         state.advance(70)
 
 
+def test_a_user_releases_losses_of_a_target_whose_owners_label_was_changed() -> None:
+    with scenario() as state:
+        state.scenario.apply(data="password and token", deletes=True)
+        state.advance(700)
+        state.scenario.delete("api-token")
+        state.scenario.bulk_vanish()
+        state.advance(70)
+        state.scenario.tamper("the owner's label is changed")
+        state.advance(2000)
+        assert state.harness.ready().reason == "DeletionHeld"
+        state.scenario.release_db()
+        state.advance(700)
+        assert state.harness.values() == {"password": "MARKED-1"}
+
+
 @pytest.mark.parametrize("ahead", [7200, 90000])
 def test_the_operators_clock_jumps_within_a_grace_period(ahead: int) -> None:
     with scenario() as state:

@@ -312,4 +312,12 @@ def described_by(*, owner_uid: str | None = UID, vault: str | None = VAULT) -> O
 def test_an_annotation_is_used_only_for_its_own_vaultsecret_and_vault(observed: Observed, used: bool) -> None:
     made = plan(observed, vault_secret=MISSES)
 
-    assert (bool(made.known), made.missing) == (used, GONE if used else ())
+    assert bool(made.known) == used
+
+
+@pytest.mark.parametrize("owner_uid", [UID, None, "another"])
+@pytest.mark.parametrize("vault", [VAULT, None, "https://another.vault.azure.net"])
+def test_the_losses_in_the_status_count_whatever_the_owners_label_is(owner_uid: str | None, vault: str | None) -> None:
+    made = plan(described_by(owner_uid=owner_uid, vault=vault), vault_secret=MISSES)
+
+    assert made.missing == (GONE if vault in {VAULT, None} else ())
