@@ -147,12 +147,16 @@ def inactive_version(inputs: Inputs, readings: Readings) -> Failed | None:
     https://learn.microsoft.com/azure/key-vault/secrets/about-secrets#secret-attributes
     """
     for ref, reading in readings.items():
-        if isinstance(reading, Reading) and reading.not_before is not None and reading.not_before > reading.read_at:
+        if not isinstance(reading, Reading) or reading.not_before is None:
+            continue
+        # By both clocks: neither may activate it too early when it jumps.
+        wait = reading.not_before - min(reading.read_at, reading.vault_time or reading.read_at)
+        if wait > timedelta(0):
             return Failed(
                 Reason.SECRET_NOT_YET_ACTIVE,
                 f"Secret {ref.name} of vault {inputs.vault_secret.spec.vault_url} has a version that is not active "
                 f"before {reading.not_before:%Y-%m-%d %H:%M:%S} UTC; the Secret stays as it is until then.",
-                retry_after=(reading.not_before - reading.read_at).total_seconds(),
+                retry_after=wait.total_seconds(),
             )
     return None
 
