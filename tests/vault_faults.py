@@ -42,6 +42,8 @@ class Change(NamedTuple):
     make: Callable[[FakeVault], object]
     version: str = ""
     """The version that it creates."""
+    can_be_late: bool = False
+    """Whether a replica may lack it. One that lacks a secret cannot be told from a vault that has lost it."""
 
 
 class Replica:
@@ -71,7 +73,7 @@ class Replica:
         return await self._transport.handle_async_request(request)
 
     def _is_late(self, change: Change) -> bool:
-        return change.name in self._names and change.at > self._now() - self._lag
+        return change.can_be_late and change.name in self._names and change.at > self._now() - self._lag
 
     def _time(self) -> datetime:
         return self._now() if self._replayed is None else self._replayed.at

@@ -123,7 +123,8 @@ class Invariants:
         if scenario.desired.deletes and scenario.expected(scenario.gone_for_long()).pruned:
             return True  # the previous targets as well
         if name != scenario.desired.target:
-            return self._harness.values(scenario.desired.target) is not None
+            others = set(TARGETS) - {name} if self.has_spec_changed else {scenario.desired.target}
+            return any(self._harness.values(other) is not None for other in others)
         return name in self._immutable and scenario.desired.replace
 
     def _check_targets(self, *, is_strict: bool) -> None:

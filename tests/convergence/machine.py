@@ -265,6 +265,14 @@ class MemoryConvergence(Convergence):
     def listings_skip_secrets(self, some: list[str], listings: int) -> None:
         self.harness.faults.skip(some, listings=listings)
 
+    @fault(name=names, kind=st.sampled_from([Kind.GET, Kind.GET_VERSION]), reads=st.integers(1, 2))
+    def a_secret_is_not_found(self, name: str, kind: Kind, reads: int) -> None:
+        self.harness.faults.not_found(name, kind=kind, reads=reads)
+
+    @fault(name=names)
+    def a_list_of_versions_is_incomplete(self, name: str) -> None:
+        self.harness.faults.skip_versions(name, listings=1)
+
     @event()
     def the_watch_of_vaultsecrets_lists_again(self) -> None:
         self.live(self._list_again())

@@ -116,7 +116,7 @@ class VaultModel:
         secret.versions.append(version)
         self._origins[mark] = (name, version.created)
         repeated = partial(FakeVault.set, name=name, value=value, not_before=not_before, expires_on=expires)
-        self.history.append(Change(name, now, repeated, version.id))
+        self.history.append(Change(name, now, repeated, version.id, can_be_late=len(secret.versions) > 1))
         self.on_change()
 
     def enable(self, name: str, now: datetime, *, enabled: bool) -> None:

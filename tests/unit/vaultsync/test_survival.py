@@ -53,6 +53,36 @@ def test_responses_are_misdated(rotated: bool, ahead: int) -> None:
         assert state.harness.values() == {"password": state.scenario.vault.secrets["db-password"].newest.value}
 
 
+def test_the_operators_clock_jumps_before_a_version_is_active() -> None:
+    with scenario() as state:
+        state.harness.clock.error = timedelta(hours=2)
+        state.scenario.rotate("db-password", starts=timedelta(minutes=50))
+        state.advance(70)
+        assert state.harness.ready().reason == "SecretNotYetActive"
+
+
+def test_a_previous_version_is_not_found_once() -> None:
+    with scenario() as state:
+        state.scenario.apply(data="password and previous, token")
+        state.scenario.rotate("db-password")
+        state.advance(700)
+        state.advance(700)
+        state.scenario.rotate("api-token")
+        state.harness.faults.not_found("db-password", kind=Kind.GET_VERSION, reads=1)
+        state.advance(70)
+
+
+def test_a_list_of_versions_lacks_the_previous_one_once() -> None:
+    with scenario() as state:
+        state.scenario.apply(data="password and previous, token")
+        state.scenario.rotate("db-password")
+        state.advance(700)
+        state.advance(700)
+        state.scenario.rotate("api-token")
+        state.harness.faults.skip_versions("db-password", listings=1)
+        state.advance(70)
+
+
 @pytest.mark.parametrize("how", ["renamed", "deleted"])
 @pytest.mark.parametrize("some", [["shop-user"], NAMES], ids=["a part", "all"])
 def test_a_target_is_made_from_an_incomplete_listing(how: str, some: list[str]) -> None:
@@ -137,3 +167,16 @@ def test_an_earlier_target_is_deleted_whose_label_was_changed() -> None:
         state.advance(70)
         state.advance(70)
         assert state.harness.values("db") is None
+
+
+def test_a_missing_secret_costs_few_calls() -> None:
+    with scenario() as state:
+        state.advance(700)
+        state.scenario.delete("db-password")
+        state.advance(700)
+        state.advance(70)
+        state.harness.reset_counts()
+        state.advance(70)
+        calls = state.harness.vault.calls
+        assert calls["get"] <= 1
+        assert calls["get_deleted"] <= 1
