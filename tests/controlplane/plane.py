@@ -144,7 +144,7 @@ class ControlPlane(Cluster):
             "heartbeat-interval": 10,
             "election-timeout": 100,
         }
-        return self._part("etcd", program, flags, ready=lambda: _answers(f"{client}/health"))
+        return self._part("etcd", program, flags, ready=lambda: _answers(f"{client}/health", verify=False))
 
     def _apiserver(self, program: Path) -> Part:
         flags = {
@@ -192,7 +192,7 @@ class ControlPlane(Cluster):
         return _answers(f"{self.url}/readyz", verify=ssl.create_default_context(cafile=self._certificate))
 
 
-def _answers(url: str, *, verify: ssl.SSLContext | bool = True) -> bool:
+def _answers(url: str, *, verify: ssl.SSLContext | bool) -> bool:
     try:
         return httpx.get(url, verify=verify, trust_env=False).is_success
     except httpx.TransportError:

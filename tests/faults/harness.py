@@ -15,7 +15,7 @@ from tests.chart.renders import RELEASE, manifests, render
 from tests.controlplane.cluster import Rule
 from tests.controlplane.helm import Helm
 from tests.controlplane.plane import ControlPlane
-from tests.e2e.harness import Harness, entry, eventually
+from tests.e2e.harness import PATIENCE, Harness, entry, eventually
 from tests.e2e.kubernetes import KubernetesApi, Object
 from tests.e2e.lifecycle.harness import OperatorHarness
 from tests.e2e.operators import RunningOperator
@@ -39,6 +39,8 @@ from tests.faults.journal import Journal, Place
 from vaultsync.api import MANAGED_BY_LABEL, OWNER_UID_LABEL
 
 _JSON_IN_ETCD = {"kube-apiserver": {"storage-media-type": "application/json"}}
+
+_LISTS_COUNTED_EVERY = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,9 +230,21 @@ class World(OperatorHarness):
 
     def await_quiet(self, polls: int = 2) -> None:
         """Return after so many polls in which nothing was written and no secret was read."""
-        before = None
+        before, deadline = None, time.monotonic() + PATIENCE
         while before != (before := self._activity()):
-            self.await_calls("list", more=polls)
+            enough = self.calls("list") + polls
+            # Not `await_calls`, which asks the emulator so often that many worlds would keep it busy.
+            while self.calls("list") < enough:
+                assert time.monotonic() < deadline, f"{self.namespace} is not quiet after {PATIENCE:g} s"
+                time.sleep(_LISTS_COUNTED_EVERY)
+            self.stage.journal.await_present()
+
+    def await_no_write(self, seconds: float) -> None:
+        """Return after so many seconds in which nothing was written; a poll may read a vault of many versions anew."""
+        writes, before, deadline = self.stage.journal.of_namespace(self.namespace), -1, time.monotonic() + PATIENCE
+        while before != (before := len(writes)):
+            assert time.monotonic() < deadline, f"{self.namespace} is not quiet after {PATIENCE:g} s"
+            time.sleep(seconds)
             self.stage.journal.await_present()
 
     def _activity(self) -> tuple[int, int]:

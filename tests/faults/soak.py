@@ -39,7 +39,10 @@ _RIGHT_SECONDS: Final = 60.0
 """All targets must be right so soon after the mending."""
 
 _QUIET_EVERY: Final = 5
-"""The episodes after which it must become quiet: no write, and no secret is read, for two polls."""
+"""The episodes after which it must become quiet."""
+
+_QUIET_SECONDS: Final = 22.0
+"""Without a write: two polls."""
 
 _BOUNDS: Final = Resources(mebibytes=256.0, files=256, threads=64)
 """An operator that goes beyond them leaks: it is killed often, but not always."""
@@ -140,7 +143,7 @@ class Soak:
         if shown:
             self._figures.violations.append(f"{episode}\na value is in a metric or in the log")
         if episode.number % _QUIET_EVERY == 0:
-            self._world.await_quiet()
+            self._world.await_no_write(_QUIET_SECONDS)
         self._world.check()
 
     def _new_log(self) -> str:
