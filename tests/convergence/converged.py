@@ -79,9 +79,7 @@ def check_target(scenario: Scenario) -> None:
         reasons = {scenario.vault.reason_for_absence(name) for name in _gone(scenario)}
         assert (values, reason in reasons) == (None, True), f"{scenario.harness.ready()}: {values} is left"
     elif expected.reasons:
-        # A purge is not visible to a poll: the reason may be that of the deletion before it.
-        before = {"SecretSoftDeleted"} if "SecretNotFound" in expected.reasons else set[str]()
-        assert reason in expected.reasons | before, f"{scenario.harness.ready()}: not {expected.reasons}"
+        assert reason in expected.reasons, f"{scenario.harness.ready()}: not {expected.reasons}"
     elif _is_stuck(scenario) and values not in expected.data:
         assert reason == "TargetImmutable"
     elif reason == "TargetImmutable":

@@ -180,3 +180,15 @@ def test_a_missing_secret_costs_few_calls() -> None:
         calls = state.harness.vault.calls
         assert calls["get"] <= 1
         assert calls["get_deleted"] <= 1
+
+
+def test_a_deleted_secret_is_purged() -> None:
+    with scenario() as state:
+        state.advance(700)
+        state.scenario.delete("db-password")
+        state.advance(70)
+        assert state.harness.ready().reason == "SecretSoftDeleted"
+        state.scenario.vault.purge("db-password", state.harness.vault_time())
+        for _ in range(20):
+            state.advance(60)
+        assert state.harness.ready().reason == "SecretNotFound"

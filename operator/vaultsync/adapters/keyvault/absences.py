@@ -12,6 +12,10 @@ MAX_ABSENCES = 10_000
 """Bounds the memory; the oldest is forgotten, and is read again when it is needed."""
 
 
+READ_AGAIN_AFTER = 900.0
+"""Seconds after which a missing secret is read again, whatever polls say: they do not see that it was purged."""
+
+
 class Times(NamedTuple):
     """The time of one observation by the operator's clock, and by the vault's, if that is known."""
 
@@ -26,6 +30,8 @@ class _Absence:
     """When a read or a poll missed it last."""
     since: float
     """When a read found it missing for the first time, on the monotonic clock."""
+    read_at: float
+    """When a read missed it last, on the monotonic clock."""
     current_until: float
     """Until then a poll that also misses it stands for another read."""
 
@@ -43,7 +49,7 @@ class Absences:
         now = self._clock()
         known = self._by_ref.get(ref)
         absence = self._by_ref[ref] = _Absence(
-            error, Times(error.observed_at, error.vault_time), now if known is None else known.since, now
+            error, Times(error.observed_at, error.vault_time), now if known is None else known.since, now, now
         )
         if len(self._by_ref) > MAX_ABSENCES:
             del self._by_ref[next(iter(self._by_ref))]
@@ -66,7 +72,8 @@ class Absences:
         until = self._clock() + seconds
         for ref, absence in self._by_ref.items():
             if ref.follows and name in {None, ref.name}:
-                absence.times, absence.current_until = times, until
+                absence.times = times
+                absence.current_until = min(until, absence.read_at + READ_AGAIN_AFTER)
 
     def current(self, ref: SecretRef) -> SecretNotFound | None:
         """Return the result of the last read, as long as another read would repeat it; else None."""

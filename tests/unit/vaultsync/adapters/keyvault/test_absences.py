@@ -6,7 +6,7 @@ import pytest
 
 from tests.builders import READ_AT
 from tests.clocks import Clock
-from vaultsync.adapters.keyvault.absences import MAX_ABSENCES, Absences, Times
+from vaultsync.adapters.keyvault.absences import MAX_ABSENCES, READ_AGAIN_AFTER, Absences, Times
 from vaultsync.errors import Reason, SecretNotFound
 from vaultsync.state.secrets import SecretRef
 
@@ -100,3 +100,20 @@ def test_the_memory_is_bounded() -> None:
 
     assert bench.absences.current(SecretRef("secret-0")) is None
     assert bench.absences.current(SecretRef("secret-1")) is not None
+
+
+def test_a_secret_that_polls_miss_is_read_again_once_in_a_while() -> None:
+    bench = Bench()
+    bench.miss()
+
+    bench.clock.turn(READ_AGAIN_AFTER - 1)
+    bench.absences.on_unobserved(Times(LATER, BY_VAULT), 2.0)
+    assert bench.absences.current(REF) is not None
+
+    bench.clock.turn(1)
+    bench.absences.on_unobserved(Times(LATER, BY_VAULT), 2.0)
+    assert bench.absences.current(REF) is None
+
+    bench.miss()
+    bench.absences.on_unobserved(Times(LATER, BY_VAULT), 2.0)
+    assert bench.absences.current(REF) is not None
