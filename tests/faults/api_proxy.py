@@ -30,6 +30,9 @@ from tests.sockets import LOOPBACK
 WATCH: Final = "WATCH"
 WRITES: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
+_GUARD_SECONDS: Final = 600.0
+"""A guard against hanging, not a promise."""
+
 _LONGEST_LINE: Final = 2**24
 """Bytes of one event of a watch."""
 
@@ -57,10 +60,19 @@ class ApiFault:
     """`WATCH` is one of its own; empty means all."""
     path: str = ""
     """A regular expression that is searched in the path."""
+    times: int | None = None
+    """To how many it happens, the first ones; None for all."""
 
     def concerns(self, request: web.BaseRequest) -> bool:
         """Whether it happens to a request."""
         return (not self.methods or method_of(request) in self.methods) and bool(re.search(self.path, request.path))
+
+    def takes(self, request: web.BaseRequest) -> bool:
+        """Whether it happens to a request, which is counted."""
+        if self.times == 0 or not self.concerns(request):
+            return False
+        self.times = None if self.times is None else self.times - 1
+        return True
 
     async def answer(self, request: web.BaseRequest) -> web.Response | None:
         """The answer in place of the API server's, which then does not see the request; None to ask it."""
@@ -85,14 +97,8 @@ class Answers(ApiFault):
     headers: dict[str, str] = field(default_factory=dict)
     html: str = ""
     """A body as a proxy in front of the API server would send."""
-    times: int | None = None
-    """How many are answered so."""
 
     async def answer(self, request: web.BaseRequest) -> web.Response | None:
-        if self.times is not None:
-            if self.times == 0:
-                return None
-            self.times -= 1
         if self.html:
             return web.Response(status=self.status, headers=self.headers, text=self.html, content_type="text/html")
         return web.json_response(_failure(self.status), status=self.status, headers=self.headers)
@@ -135,18 +141,23 @@ class Slow(ApiFault):
 
 @dataclass
 class Held(ApiFault):
-    """Requests wait until the fault ends, and are carried out then; a test can await the first one."""
+    """Requests wait until the fault ends, and are carried out then, even if the one who sent them is gone."""
 
-    arrived: threading.Event = field(default_factory=threading.Event)
-    released: threading.Event = field(default_factory=threading.Event)
+    def __post_init__(self) -> None:
+        self._arrived = threading.Event()
+        self._released = threading.Event()
+
+    def wait(self) -> None:
+        """Return when there is one."""
+        assert self._arrived.wait(_GUARD_SECONDS), "nothing came that is held"
 
     async def answer(self, request: web.BaseRequest) -> web.Response | None:
-        self.arrived.set()
-        await asyncio.to_thread(self.released.wait)
+        self._arrived.set()
+        await asyncio.to_thread(self._released.wait)
         return None
 
     def end(self) -> None:
-        self.released.set()
+        self._released.set()
 
 
 @dataclass
@@ -212,24 +223,25 @@ class _HttpProxy:
         # https://docs.aiohttp.org/en/stable/client_advanced.html#graceful-shutdown
         await asyncio.sleep(_CLOSING_SECONDS)
 
-    def _of(self, request: web.BaseRequest) -> list[ApiFault]:
-        return [fault for fault in chain.from_iterable(self.faults.values()) if fault.concerns(request)]
+    def _all(self) -> Iterator[ApiFault]:
+        return chain.from_iterable(self.faults.values())
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         self.requests[method_of(request)] += 1
-        faults = self._of(request)
+        # Before a fault may hold it: whoever sent it may be gone when it is carried out.
+        body = await request.read()
+        faults = [fault for fault in self._all() if fault.takes(request)]
         for fault in faults:
             if (answer := await fault.answer(request)) is not None:
                 return answer
         try:
-            return await self._forward(request, faults)
+            return await self._forward(request, body, faults)
         except aiohttp.ClientError:
             return _cut(request)
 
-    async def _forward(self, request: web.BaseRequest, faults: list[ApiFault]) -> web.StreamResponse:
+    async def _forward(self, request: web.BaseRequest, body: bytes, faults: list[ApiFault]) -> web.StreamResponse:
         assert self._session is not None
         headers = _passed_on(request.headers)
-        body = await request.read()
         url = URL(self._server + request.raw_path, encoded=True)
         async with self._session.request(request.method, url, headers=headers, data=body or None) as answer:
             if method_of(request) == WATCH and answer.ok:
@@ -245,7 +257,7 @@ class _HttpProxy:
         response = web.StreamResponse(status=answer.status, headers=_passed_on(answer.headers))
         await response.prepare(request)
         async for line in answer.content:
-            if not any(fault.hides(line) for fault in self._of(request)):
+            if not any(fault.hides(line) for fault in self._all() if fault.concerns(request)):
                 await response.write(line)
         await response.write_eof()
         return response

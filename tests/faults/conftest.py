@@ -13,6 +13,7 @@ from tests.e2e.concurrency import ScenarioRunner, is_scenario
 from tests.e2e.operators import RunningOperator
 from tests.emulator.client import Emulator
 from tests.faults.harness import Stage, World, check_log
+from tests.faults.plane_faults import SMALL_QUOTA
 
 _HERE: Final = Path(__file__).parent
 _ENVIRON: Final = os.environ  # noqa: TID251 - where programs are kept is the caller's choice
@@ -22,6 +23,7 @@ _MAKERS: Final = (
     ("test_login.py", "new_world", 4),
     ("test_kubernetes.py", "new_world", 16),
     ("test_process.py", "new_world", 8),
+    ("test_control_plane.py", "new_breakable_world", 1),
 )
 """Which fixture makes the worlds of a file's scenarios, and how many of these run at once."""
 
@@ -44,6 +46,14 @@ def own_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 def new_world(own_stage: Stage, emulator: Emulator) -> Callable[[], World]:
     """Makes the world of one scenario: start its operator with `world.operator(...)` or `world.instance()`."""
     return lambda: World.on_stage(own_stage, emulator)
+
+
+@pytest.fixture(scope="package")
+def new_breakable_world(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], World]]:
+    """Makes the world of a scenario that breaks the control plane, which no other scenario shares."""
+    tools, folder = ensure_tools(_ENVIRON, sys.stderr, TOOLS), tmp_path_factory.mktemp("breakable")
+    with Stage.start(tools, folder, flags=SMALL_QUOTA) as stage:
+        yield lambda: World.on_stage(stage, emulator)
 
 
 @pytest.fixture(scope="package")

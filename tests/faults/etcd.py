@@ -31,7 +31,7 @@ class Etcd:
         self._plane = plane
 
     def fill(self) -> None:
-        """Write until there is no space: from then on etcd carries out no write but deletions."""
+        """Write until there is no space, of which there is little: then etcd carries out no write but deletions."""
         piece = {"key": _base64(_FILLER), "value": _base64(_PIECE)}
         with self._http() as http:
             while (answer := http.post("/v3/kv/put", json=piece)).is_success:

@@ -118,9 +118,9 @@ class World(OperatorHarness):
         return self._around(harness, self.stage)
 
     @contextmanager
-    def instance(self) -> Iterator[Instance]:
+    def instance(self, kubeconfig: Path | None = None) -> Iterator[Instance]:
         """Run an operator that faults of Kubernetes and of the process befall, and return when it is ready."""
-        with Instance.of(self) as instance:
+        with Instance.of(self, kubeconfig) as instance:
             self.instances.append(instance)
             try:
                 yield instance
@@ -193,14 +193,14 @@ class World(OperatorHarness):
 
     # what must be
 
-    def settle(self, *, pages: int = 1) -> None:
+    def settle(self, *, pages: int = 1, **spec: Any) -> None:  # noqa: ANN401 - a spec has fields of any type
         """Create two groups, and Secrets of others that look like targets; return when all targets are right.
 
-        The vault's list has so many pages.
+        The vault's list has so many pages; the VaultSecrets have these fields too.
         """
         self.vault.set_many({"name": f"other-{number}", "value": self.value()} for number in range(25 * (pages - 1)))
-        self.add("db")
-        self.add("web")
+        self.add("db", **spec)
+        self.add("web", **spec)
         self.add_foreign("foreign")
         self.add_foreign("look-alike", labels={MANAGED_BY_LABEL: "vaultsync", OWNER_UID_LABEL: str(uuid.uuid4())})
         self.await_right()

@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Self
 
 from tests.e2e.lifecycle.harness import OperatorHarness
@@ -14,23 +15,25 @@ from tests.faults.clock import JumpingClock
 class Instance:
     """One operator at a time; all of them write to the log of their harness."""
 
-    def __init__(self, harness: OperatorHarness, api: ApiProxy, clock: JumpingClock) -> None:
+    def __init__(
+        self, harness: OperatorHarness, api: ApiProxy, clock: JumpingClock, kubeconfig: Path | None = None
+    ) -> None:
         self.api = api
         """What stands between it and the API server."""
         self.clock = clock
         """Its clock."""
         self._harness = harness
-        self._kubeconfig = api.kubeconfig(harness.user())
+        self._kubeconfig = api.kubeconfig(kubeconfig or harness.user())
         self._life = ExitStack()
         self._running: RunningOperator | None = None
 
     @classmethod
     @contextmanager
-    def of(cls, harness: OperatorHarness) -> Iterator[Self]:
-        """Run an operator until the block ends, which begins when it is ready."""
+    def of(cls, harness: OperatorHarness, kubeconfig: Path | None = None) -> Iterator[Self]:
+        """Run an operator, by default with the rights that it needs, until the block ends."""
         clock = JumpingClock(harness.folder / f"{harness.namespace}.clock")
         with ApiProxy.to(harness.plane.kubeconfig) as api:
-            instance = cls(harness, api, clock)
+            instance = cls(harness, api, clock, kubeconfig)
             try:
                 instance.start()
                 yield instance

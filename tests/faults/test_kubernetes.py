@@ -3,6 +3,9 @@
 import pytest
 
 from tests.e2e.concurrency import scenario
+from tests.e2e.harness import eventually
+from tests.faults.admission import refused_webhook
+from tests.faults.api_proxy import Held, HiddenDeletions
 from tests.faults.fault import Fault
 from tests.faults.harness import World, check_log
 from tests.faults.kubernetes_faults import FAULTS
@@ -15,4 +18,51 @@ def test_it_survives(world: World, fault: Fault) -> None:
         world.settle()
         world.survive(fault)
         assert instance.running.is_running
+    check_log(instance.running)
+
+
+@scenario
+def test_a_missed_deletion_is_found_although_nothing_rotates(world: World) -> None:
+    with world.instance() as instance:
+        world.settle()
+        with instance.api.fault(HiddenDeletions()):
+            before = world.content("db")
+            world.delete_target("web")
+            # The watch goes on behind the deletion.
+            world.tamper("db")
+            world.eventually(lambda: world.content("db") == before, "a later change has come")
+        world.await_right()
+        world.check()
+
+
+@scenario
+def test_an_immutable_secret_stays_while_no_other_can_be_created(world: World) -> None:
+    with world.instance() as instance:
+        world.settle(target={"immutable": True, "replaceImmutable": True})
+        with refused_webhook(world, ["CREATE"]):
+            polls = instance.running.metric("vaultsync_polls_total")
+            world.rotate()
+            eventually(lambda: instance.running.metric("vaultsync_polls_total") >= polls + 2, "two polls")
+            assert {name for name in ("db", "web") if world.secret(name) is None} == set()
+        world.await_right()
+        world.await_quiet()
+        world.check()
+
+
+@scenario
+def test_a_namespace_is_deleted_while_it_is_synced(world: World) -> None:
+    of_the_cluster = world.plane.user(f"vaultsync-{world.namespace}", world.rules)
+    with world.instance(of_the_cluster) as instance:
+        world.settle()
+        held = Held(methods=frozenset({"PATCH"}), path="/secrets/")
+        with instance.api.fault(held):
+            world.rotate()
+            held.wait()
+            world.model.is_doomed = True
+            path = f"/api/v1/namespaces/{world.namespace}"
+            world.api.delete(path)
+        eventually(lambda: world.api.get(path) is None, "the namespace is deleted")
+        eventually(lambda: instance.running.metric("vaultsync_vaultsecrets") == 0, "nothing is left to sync")
+        assert instance.running.is_ready
+        world.check()
     check_log(instance.running)
