@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Final
 
 from tests.faults.admission import hanging_webhook, mutating_policy, refused_webhook
-from tests.faults.api_proxy import WATCH, Answers, ApiFault, ExpiredWatches, HiddenDeletions, LostAnswers, Slow
+from tests.faults.api_proxy import WATCH, Answers, ApiFault, ExpiredWatches, LostAnswers, Slow
 from tests.faults.fault import Fault
 from tests.faults.harness import World
 from tests.faults.instance import Instance
@@ -86,7 +86,6 @@ FAULTS: Final = (
     _api("slow API server", lambda _: Slow(seconds=_SECONDS)),
     _api("watches expire", lambda _: ExpiredWatches()),
     _api("watches expire as they begin", lambda _: ExpiredWatches(as_event=True)),
-    _api("missed deletions", lambda _: HiddenDeletions()),
     _answers("no watches", HTTPStatus.SERVICE_UNAVAILABLE, methods=frozenset({WATCH})),
     _way("API server refuses", lambda instance: instance.api.tcp.disconnect(), lambda one: one.api.tcp.connect()),
     _way("connections freeze", lambda instance: instance.api.tcp.stall(), lambda one: one.api.tcp.resume()),

@@ -22,7 +22,7 @@ def test_it_survives(world: World, fault: Fault) -> None:
 
 
 @scenario
-def test_a_missed_deletion_is_found_although_nothing_rotates(world: World) -> None:
+def test_a_missed_deletion_is_noticed_by_the_next_write(world: World) -> None:
     with world.instance() as instance:
         world.settle()
         with instance.api.fault(HiddenDeletions()):
@@ -31,7 +31,9 @@ def test_a_missed_deletion_is_found_although_nothing_rotates(world: World) -> No
             # The watch goes on behind the deletion.
             world.tamper("db")
             world.eventually(lambda: world.content("db") == before, "a later change has come")
+        world.rotate()
         world.await_right()
+        world.await_quiet()
         world.check()
 
 

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Final
 
 from kvsecrets import SecretValue
+from vaultsync.adapters.kube import Conflict
 from vaultsync.api import ObjectKey
 from vaultsync.api.v1alpha1 import VaultSecret
 from vaultsync.errors import Reason, SyncError
@@ -39,12 +40,17 @@ async def apply_target(
         desired: The desired target.
 
     Raises:
+        Conflict: It was changed or deleted since it was observed.
         ObjectGone: The namespace is being deleted.
         SyncError: It cannot be written.
     """
     key = vault_secret.target_key
     try:
         written = await kube.apply_target(key, desired.manifest, onto=observed)
+    except Conflict:
+        # The watch may have left out a deletion: it would be the same conflict each time.
+        targets.outdate_one(key)
+        raise
     except SyncError as error:
         replaces = vault_secret.spec.target.replace_immutable
         if error.reason is not Reason.TARGET_IMMUTABLE or observed is None or not replaces:

@@ -114,7 +114,7 @@ class Reconciler:
         """Return the inputs of all decisions: the target, the VaultSecrets that compete for it, the vault's view."""
         key = vault_secret.target_key
         target = self.state.targets.get(key)
-        if target is None and not vault_secret.spec.suspend:
+        if (target is None or self.state.targets.is_outdated(key)) and not vault_secret.spec.suspend:
             target = await self.kube.get_target(key)
         competing = await self._competing(vault_secret, target)
         view, now = self._view(vault_secret), self.now()

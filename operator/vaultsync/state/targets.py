@@ -20,7 +20,7 @@ class _Scope:
     """By the uid of the VaultSecret that their label names."""
     resource_version: str | None = None
     outdated: set[ObjectKey] = field(default_factory=set)
-    """Targets that were observed before the API server was restored: whatever is observed next replaces them."""
+    """Targets that are not as cached, as after a restore of the API server: whatever is observed next replaces them."""
     is_outdated: bool = False
     """Whether no list has been observed since the API server was restored."""
 
@@ -119,6 +119,17 @@ class TargetCache:
         observed_versions = {scope.resource_version, None if known is None else known.resource_version} - {None}
         if all(is_newer(observed.resource_version, version) for version in observed_versions if version is not None):
             scope.set(key, observed)
+
+    def outdate_one(self, key: ObjectKey) -> None:
+        """Have whatever is observed next replace a target that is not as observed any more."""
+        scope = self._scope_of(key)
+        if scope is not None and key in scope.known:
+            scope.outdated.add(key)
+
+    def is_outdated(self, key: ObjectKey) -> bool:
+        """Return whether a target may be another than the cached one, or gone."""
+        scope = self._scope_of(key)
+        return scope is not None and key in scope.outdated
 
     def handle_event(self, namespace: str | None, event: TargetEvent) -> bool:
         """Store the object of a watch event; return whether it is new: our own writes, and older states, are not."""

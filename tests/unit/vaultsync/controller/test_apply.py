@@ -10,6 +10,7 @@ from tests.builders import KEY, a_reading
 from tests.fakes import FakeKube
 from tests.harness import key_of
 from tests.manifests import manifest, spec
+from vaultsync.adapters.kube import Conflict
 from vaultsync.api import MANAGED_BY_LABEL, OWNER_UID_LABEL, ObjectKey
 from vaultsync.api.v1alpha1 import StatusTarget, VaultSecret
 from vaultsync.controller.apply import apply_target, delete_stale_targets, delete_target
@@ -366,3 +367,16 @@ async def test_a_previous_target_is_not_deleted_for_an_outdated_vaultsecret(
         await delete_stale_targets(kube, targets, with_target(vault_secret, name="another"))
 
     assert kube.values(KEY) is not None
+
+
+async def test_a_conflict_outdates_the_cached_target_until_the_next_write(
+    kube: FakeKube, vault_secret: VaultSecret, targets: TargetCache, written: Observed
+) -> None:
+    await kube.delete_target(KEY, observed=written)
+    with pytest.raises(Conflict):
+        await apply_target(kube, targets, vault_secret, written, desired(vault_secret, "rotated"))
+    assert targets.is_outdated(KEY)
+
+    await apply_target(kube, targets, vault_secret, await kube.get_target(KEY), desired(vault_secret, "rotated"))
+
+    assert not targets.is_outdated(KEY)
