@@ -36,10 +36,13 @@ VaultUrl = Annotated[
 ]
 """Normalized, so that equal vaults have equal URLs: lower-case host, no trailing slash, no default port."""
 
+_SECRET_NAME = Pattern("[0-9a-zA-Z-]+")
+_MAX_SECRET_NAME = 127
+
 SecretName = Annotated[
     str,
-    Field(max_length=127),
-    matching(Pattern("[0-9a-zA-Z-]+"), "must be the name of a secret in the vault: letters, digits and hyphens"),
+    Field(max_length=_MAX_SECRET_NAME),
+    matching(_SECRET_NAME, "must be the name of a secret in the vault: letters, digits and hyphens"),
 ]
 """https://learn.microsoft.com/azure/key-vault/general/about-keys-secrets-certificates#object-identifiers"""
 
@@ -52,6 +55,12 @@ SecretVersion = Annotated[
         "omit it to use the newest version",
     ),
 ]
+
+
+def is_secret_name(name: str) -> bool:
+    """Return whether a vault may have a secret of that name."""
+    return len(name) <= _MAX_SECRET_NAME and _SECRET_NAME(name)
+
 
 _DATA_KEY = Pattern("[-._a-zA-Z0-9]+")
 _MAX_KEY = 253

@@ -6,6 +6,7 @@ A search uses the last complete listing of the vault's poller and makes no call.
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from vaultsync.api.fields import is_secret_name
 from vaultsync.api.v1alpha1 import Find, VaultSecretSpec
 from vaultsync.state.requests import SecretRequest, named_secrets, searches
 from vaultsync.state.secrets import SecretRef, SecretState
@@ -48,12 +49,15 @@ def disabled_finds(
 
 
 def _found_before(spec: VaultSecretSpec, known: Mapping[SecretRef, SecretState]) -> Iterator[SecretState]:
-    """Yield secrets that fill keys and are not named by the spec; none if the spec has no search."""
+    """Yield secrets that fill keys and are not named by the spec; none if the spec has no search.
+
+    Users can write to the annotation and to the status: what is not a name was never found, and cannot be read.
+    """
     if not searches(spec):
         return
     named = {request.ref.identity for request in named_secrets(spec)}
     for ref, state in known.items():
-        if state.version is not None and ref.follows and ref not in named:
+        if state.version is not None and ref.follows and ref not in named and is_secret_name(ref.name):
             yield state
 
 

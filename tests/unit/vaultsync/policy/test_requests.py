@@ -121,6 +121,7 @@ def test_a_known_find_that_is_listed_as_disabled_is_disabled() -> None:
         (FINDS, a_state("x", source="shop-old", version=None), listed()),
         (FINDS, a_state("x", ref=SecretRef("shop-old", VERSION)), listed()),
         (FINDS, a_state(), listed()),
+        (FINDS, a_state("x", source="shop/old"), listed()),
     ],
     ids=[
         "the vault was not listed",
@@ -128,6 +129,7 @@ def test_a_known_find_that_is_listed_as_disabled_is_disabled() -> None:
         "it fills no key",
         "it was pinned",
         "the spec names it",
+        "no secret can have that name",
     ],
 )
 def test_nothing_is_unlisted_or_disabled_where(spec: VaultSecretSpec, state: SecretState, view: VaultView) -> None:

@@ -1,0 +1,56 @@
+"""What users write into the annotation of a target, or into the status: it can cause reads, and stops nothing."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.harness import DB, MemoryHarness, entry
+from vaultsync.api import APPLIED_ANNOTATION
+
+NAMES = pytest.mark.parametrize(
+    "name", ["shop/one", "", "x" * 200, "\ud800", "never-there"], ids=["slash", "empty", "long", "surrogate", "unknown"]
+)
+WHOLE = {"password": "first", "shop-one": "1"}
+
+
+@pytest.fixture
+async def searching(harness: MemoryHarness) -> MemoryHarness:
+    harness.vault.set("shop-one", "1")
+    harness.apply(entry(), dataFrom=[{"find": {"names": "shop-*"}}])
+    await harness.poll()
+    await harness.poll()
+    assert harness.values() == WHOLE
+    return harness
+
+
+async def assert_synced(harness: MemoryHarness) -> None:
+    for _ in range(3):
+        await harness.poll()
+    assert harness.values() == WHOLE
+    await harness.rotate()
+    await harness.poll()
+    await harness.poll()
+    assert harness.values() == WHOLE | {"password": "second"}
+    await harness.assert_idle()
+
+
+@NAMES
+async def test_an_annotation_with_a_name_that_was_never_found(searching: MemoryHarness, name: str) -> None:
+    state = {"name": name, "version": "1", "readAt": 1, "keys": ["key"]}
+    searching.kube.edit(DB, "kubectl", annotations={APPLIED_ANNOTATION: json.dumps({"spec": "", "secrets": [state]})})
+    await searching.drain()
+
+    await assert_synced(searching)
+
+
+@NAMES
+async def test_a_status_with_a_name_that_was_never_found(searching: MemoryHarness, name: str) -> None:
+    status: dict[str, Any] = searching.status().to_wire()
+    status["entries"].append({"key": "key", "secretName": name, "version": "1", "readAt": "2026-03-01T12:00:00Z"})
+    await searching.kube.patch_status(searching.users.vault_secret(DB), status)
+    searching.observe("db")
+    searching.kube.delete(DB)
+    await searching.drain()
+
+    await assert_synced(searching)
