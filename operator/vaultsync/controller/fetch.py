@@ -49,8 +49,8 @@ async def _read(
         reading = await vaults.get(spec.vault_url, request.ref, fresh=fresh)
     except SecretNotFound as error:
         reading = MissingReading(read_at=error.observed_at, error=error)
-    if request.ref.follows:
-        name = request.ref.name.lower()
+    if request.ref.version is None:
+        name = request.ref.read_as
         store.record_read(spec.vault_url, name, last_read(store.view(spec.vault_url), name, reading, asked))
     if isinstance(reading, Reading) or request.optional or spec.on_source_deleted is OnSourceDeleted.DELETE:
         return reading

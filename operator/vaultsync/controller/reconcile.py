@@ -26,7 +26,7 @@ from vaultsync.policy.deletion import (
     returned,
 )
 from vaultsync.policy.diff import annotation_changed, change_for, content_changed, describe
-from vaultsync.policy.guards import first_blocked, first_blocked_reading, older_version
+from vaultsync.policy.guards import contradicted_listing, first_blocked, first_blocked_reading, older_version
 from vaultsync.policy.in_place import outcome_in_place
 from vaultsync.policy.inputs import Config, Inputs
 from vaultsync.policy.plan import plan_for, refresh_requested
@@ -144,9 +144,9 @@ class Reconciler:
         deletions = Deletions()
         for batch in plan.batches:
             readings = {**readings, **await read_secrets(self.vaults, self.state.vaults, vault_secret.spec, batch)}
-            older = older_version(inputs, readings)
-            if older is not None:
-                return older  # the others are not read
+            behind = contradicted_listing(inputs, readings) or older_version(inputs, readings)
+            if behind is not None:
+                return behind  # the others are not read
             confirmed = self._confirmed_deletions(inputs, readings)
             if not isinstance(confirmed, Deletions):
                 return confirmed

@@ -58,8 +58,16 @@ def _change(state: SecretState, view: VaultView, name: str) -> str | None:
     return _difference(state, metadata) or _unsettled(state, metadata, read)
 
 
+def is_before(earlier: datetime | None, later: datetime | None) -> bool:
+    """Return whether one `updated` is certainly before another.
+
+    The clocks of the vault's servers differ: a write that follows another may be dated before it.
+    """
+    return earlier is not None and later is not None and later - earlier > SETTLING
+
+
 def last_read(view: VaultView, name: str, reading: Reading | MissingReading, asked: Moment) -> LastRead:
-    """Return what is recorded of a read, by the secret's name in lower case, which was asked for at that moment."""
+    """Return what is recorded of a read, by its `SecretRef.read_as`, which was asked for at that moment."""
     if isinstance(reading, MissingReading):
         return LastRead(asked, None, None, None)
     before, metadata = view.reads.get(name), view.find(name)

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from vaultsync.api.secret_types import TOKEN_TYPES
 from vaultsync.errors import Reason
-from vaultsync.policy.changes import SETTLING
+from vaultsync.policy.changes import is_before
 from vaultsync.policy.deletion import deletions_held
 from vaultsync.policy.inputs import Inputs
 from vaultsync.policy.ownership import competing_vaultsecret, foreign_target
@@ -18,7 +18,7 @@ from vaultsync.policy.plan import refresh_requested
 from vaultsync.policy.waiting import failed_or_waiting
 from vaultsync.state.requests import searches
 from vaultsync.state.secrets import Reading, Readings, SecretRef
-from vaultsync.state.vaults import SecretMetadata
+from vaultsync.state.vaults import SecretMetadata, VaultView
 from vaultsync.status.outcome import Failed, Suspended, Waiting
 
 LASTING: Final = timedelta(minutes=5)
@@ -90,16 +90,25 @@ def pending_listing(inputs: Inputs) -> Failed | Waiting | None:
 
 
 def contradicted_listing(inputs: Inputs, readings: Readings) -> Waiting | None:
-    """Block everything while the listing lacks a secret that the vault returns."""
+    """Block everything while the listing lacks a secret that the vault returns, or is behind it.
+
+    It also works for a part of the readings.
+    """
     for one in inputs.plan.requests:
-        if one.unlisted and isinstance(readings[one.ref.identity], Reading):
+        reading = readings.get(one.ref.identity)
+        if one.unlisted and isinstance(reading, Reading) and _is_contradicted(inputs.view, one.ref, reading):
             vault_url = inputs.vault_secret.spec.vault_url
             return Waiting(
                 f"Waiting for a listing of vault {vault_url} that has secret {one.ref.name}: the vault returned the "
-                "secret, and the last listing lacks it.",
+                "secret, and the last listing lacks it, or has what it was before.",
                 after_poll=inputs.view.polls,
             )
     return None
+
+
+def _is_contradicted(view: VaultView, ref: SecretRef, reading: Reading) -> bool:
+    listed = None if view.listing is None else view.listing.get(ref.name.lower())
+    return listed is None or is_before(listed.updated, reading.updated)
 
 
 def older_version(inputs: Inputs, readings: Readings) -> Waiting | None:
@@ -112,7 +121,10 @@ def older_version(inputs: Inputs, readings: Readings) -> Waiting | None:
     if refresh_requested(inputs.vault_secret) is not None:
         return None
     for ref, reading in readings.items():
-        if isinstance(reading, Reading) and _is_older(inputs, ref, reading) and not _lasts(inputs, ref, reading):
+        if not isinstance(reading, Reading) or ref.version is not None:
+            continue  # a pinned version is what the spec asks for
+        is_older = _is_previous_older(inputs, ref, readings) if ref.previous else _is_older(inputs, ref, reading)
+        if is_older and not _lasts(inputs, ref, reading):
             return Waiting(
                 f"Waiting for vault {inputs.vault_secret.spec.vault_url} to return the newest version of secret "
                 f"{ref.name}: it returned an older one than before, which is not taken unless that lasts "
@@ -122,19 +134,34 @@ def older_version(inputs: Inputs, readings: Readings) -> Waiting | None:
 
 
 def _is_older(inputs: Inputs, ref: SecretRef, reading: Reading) -> bool:
-    """Return whether a newer version was written before, or is listed; a pinned one is what the spec asks for."""
-    if reading.updated is None or not ref.follows:
-        return False
+    """Return whether a newer version was written before, or is listed."""
     state, metadata = inputs.plan.known.get(ref), inputs.view.find(ref.name)
     known = [None if state is None else state.updated]
     known += [metadata.updated] if isinstance(metadata, SecretMetadata) else []
-    # The clocks of the vault's servers differ: a write that follows another may be dated before it.
-    return any(updated is not None and updated > reading.updated + SETTLING for updated in known)
+    return any(is_before(reading.updated, updated) for updated in known)
+
+
+def _is_previous_older(inputs: Inputs, ref: SecretRef, readings: Readings) -> bool:
+    """Return whether the version before the newest is older than one that should have taken its place.
+
+    That is the newest version until now, or the one before it as it was written, unless it is disabled. A list of
+    versions that is behind, or incomplete, lacks it.
+    """
+    reading, newest = readings[ref], readings.get(SecretRef(ref.name))
+    assert isinstance(reading, Reading)
+    before, until_now = inputs.plan.known.get(ref), inputs.plan.known.get(SecretRef(ref.name))
+    if until_now is not None and reading.version == until_now.version:
+        return False
+    has_rotated = until_now is not None and isinstance(newest, Reading) and newest.version != until_now.version
+    return any(
+        state is not None and state.version not in reading.disabled and is_before(reading.updated, state.updated)
+        for state in (before, until_now if has_rotated else None)
+    )
 
 
 def _lasts(inputs: Inputs, ref: SecretRef, reading: Reading) -> bool:
     """Return whether this process has read only that version for long enough."""
-    read = inputs.view.reads.get(ref.name)
+    read = inputs.view.reads.get(ref.read_as)
     if read is None or read.version != reading.version:
         return False
     return reading.began.seconds - read.since >= LASTING.total_seconds()

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from vaultsync.api.fields import is_secret_name
 from vaultsync.api.v1alpha1 import Find, VaultSecretSpec
+from vaultsync.policy.changes import is_before
 from vaultsync.state.requests import SecretRequest, named_secrets, searches
 from vaultsync.state.secrets import SecretRef, SecretState
 from vaultsync.state.vaults import SecretMetadata, VaultView
@@ -32,19 +33,32 @@ def requested_secrets(spec: VaultSecretSpec, view: VaultView) -> tuple[SecretReq
 def unlisted_finds(
     spec: VaultSecretSpec, known: Mapping[SecretRef, SecretState], view: VaultView
 ) -> Iterator[SecretRequest]:
-    """Yield secrets that fill keys, were found by a search, and are not in the listing any more."""
+    """Yield secrets that fill keys, were found by a search, and are not in the listing any more.
+
+    So are those that no search finds in a listing that is behind: it may have them as they were before they got a tag.
+    """
+    if view.listing is None:
+        return
     for state in _found_before(spec, known):
-        if view.listing is not None and state.ref.name.lower() not in view.listing:
+        listed = view.listing.get(state.ref.name.lower())
+        if listed is None or (is_before(listed.updated, state.updated) and not _is_found(spec, listed, view)):
             yield SecretRequest(state.ref, optional=True, unlisted=True)
+
+
+def _is_found(spec: VaultSecretSpec, metadata: SecretMetadata, view: VaultView) -> bool:
+    return metadata.readable and any(metadata in found_secrets(find, view) for find in searches(spec))
 
 
 def disabled_finds(
     spec: VaultSecretSpec, known: Mapping[SecretRef, SecretState], view: VaultView
 ) -> Iterator[SecretRequest]:
-    """Yield secrets that fill keys, were found by a search, and are listed as disabled: their keys are removed."""
+    """Yield secrets that fill keys, were found by a search, and are listed as disabled: their keys are removed.
+
+    A listing that is behind does not count: they may have been disabled before.
+    """
     for state in _found_before(spec, known):
         listed = None if view.listing is None else view.listing.get(state.ref.name.lower())
-        if listed is not None and not listed.readable:
+        if listed is not None and not listed.readable and not is_before(listed.updated, state.updated):
             yield SecretRequest(state.ref, optional=True)
 
 

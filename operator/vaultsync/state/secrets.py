@@ -23,6 +23,11 @@ class SecretRef(NamedTuple):
         return self.version is None and not self.previous
 
     @property
+    def read_as(self) -> str:
+        """The name under which `Reads` has it: the secret's in lower case, with a suffix if it is not the newest."""
+        return f"{self.name.lower()}/previous" if self.previous else self.name.lower()
+
+    @property
     def identity(self) -> "SecretRef":
         """The reference with its name in lower case, since the vault ignores the case of names."""
         return SecretRef(self.name.lower(), self.version, self.previous)
@@ -60,6 +65,8 @@ class Reading:
     content_type: str | None = None
     not_before: datetime | None = None
     """When the version becomes active; the vault returns it before that, too."""
+    disabled: frozenset[str] = frozenset()
+    """Of the version before the newest: the versions that were listed as disabled, and so are not taken."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,7 @@ class ListingPage:
 
 @dataclass(frozen=True, slots=True)
 class LastRead:
-    """What this process read last of the newest version of a secret."""
+    """What this process read last of the newest version of a secret, or of the one before it."""
 
     began: Moment
     version: str | None
@@ -86,13 +86,16 @@ class LastRead:
 
 
 class Reads:
-    """What this process read last of each secret of a vault, by name in lower case; grows with each read."""
+    """What this process read last of each secret of a vault, by `SecretRef.read_as`; grows with each read.
+
+    Reads of pinned versions are not recorded.
+    """
 
     def __init__(self) -> None:
         self._last: dict[str, LastRead] = {}
 
     def get(self, name: str) -> LastRead | None:
-        """Return the last read of a secret by its name in lower case; None if this process has not read it."""
+        """Return the last read of a secret by its `SecretRef.read_as`; None if this process has not read it."""
         return self._last.get(name)
 
     def put(self, name: str, read: LastRead) -> None:
@@ -107,8 +110,8 @@ class Reads:
         return read is not None and read.version is not None and read.began > moment
 
     def retain(self, is_used: Callable[[str], bool]) -> None:
-        """Forget the secrets that are not used any more."""
-        self._last = {name: read for name, read in self._last.items() if is_used(name)}
+        """Forget the secrets whose name in lower case is not used any more."""
+        self._last = {name: read for name, read in self._last.items() if is_used(name.partition("/")[0])}
 
 
 class VaultListing:
@@ -266,7 +269,7 @@ class VaultStore:
         self._views[vault_url] = view
 
     def record_read(self, vault_url: str, name: str, read: LastRead) -> None:
-        """Record what was read of a secret, by its name in lower case; does nothing without a poller."""
+        """Record what was read of a secret, by its `SecretRef.read_as`; does nothing without a poller."""
         if vault_url in self._views:
             self._views[vault_url].reads.put(name, read)
 

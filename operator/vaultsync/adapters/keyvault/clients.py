@@ -262,7 +262,9 @@ class VaultClients:
 
     async def _fetch_version(self, vault: _Vault, ref: SecretRef) -> Reading:
         began = self.moment()
-        version = await self._version_before_newest(vault, ref.name) if ref.previous else ref.version
+        version, disabled = ref.version, frozenset[str]()
+        if ref.previous:
+            version, disabled = await self._version_before_newest(vault, ref.name)
         try:
             secret = await self._get(vault, ref.name, version)
         except SyncError as error:
@@ -283,9 +285,11 @@ class VaultClients:
             vault_time=secret.response.date,
             content_type=properties.content_type,
             not_before=properties.not_before,
+            disabled=disabled,
         )
 
-    async def _version_before_newest(self, vault: _Vault, name: str) -> str:
+    async def _version_before_newest(self, vault: _Vault, name: str) -> tuple[str, frozenset[str]]:
+        """Return the version before the newest, and all that are disabled."""
         newest = await self._read(vault, SecretRef(name))
         versions: list[SecretProperties] = []
         pages = vault.client.list_properties_of_secret_versions(name, raw_response_hook=vault.observe_clock).by_page()
@@ -295,7 +299,7 @@ class VaultClients:
             more = page.continuation_token is not None
             versions += page.items
         if version := version_before(newest.version, versions):
-            return version
+            return version, frozenset(one.version or "" for one in versions if not one.enabled)
         text = f"Secret {name} of vault {vault.url} has no enabled version before its newest."
         raise SecretNotFound(Reason.SECRET_NOT_FOUND, text, observed_at=self._now(), vault_time=vault.time)
 

@@ -8,10 +8,12 @@ from typing import Any
 import httpx
 import pytest
 
+from kvsecrets.testing import FakeVault
 from tests.harness import DB, Line, MemoryHarness, entry, key_of
+from vaultsync.policy.guards import LASTING
 from vaultsync.policy.requeue import WAITING_RETRY
 from vaultsync.state.secrets import Reading, SecretRef
-from vaultsync.state.vaults import ListingPage
+from vaultsync.state.vaults import ListingPage, SecretMetadata
 
 FOUND = {f"shop-{number}": "x" for number in range(4)}
 SEARCH: dict[str, Any] = {"data": [], "dataFrom": [{"find": {"names": "shop-*"}}]}
@@ -114,6 +116,81 @@ async def test_a_target_is_not_created_again_while_deletions_are_held(harness: M
     assert harness.ready().reason == "DeletionHeld"
     assert harness.values(target) == (dict.fromkeys(names, "x") if how == "stripped" else None)
     assert how == "deleted" or harness.values() == dict.fromkeys(names, "x")
+
+
+# a listing that is behind
+
+
+def keep_listing(harness: MemoryHarness) -> None:
+    """Have every listing from now on return what the vault holds now."""
+    listed, moment = dict[str, SecretMetadata](), harness.vaults.moment
+    complete = harness.vaults.list_pages
+
+    async def behind(vault_url: str) -> AsyncGenerator[ListingPage, None]:
+        if not listed:
+            async for page in complete(vault_url):
+                listed.update(page.secrets)
+        observed_at = moment()
+        yield ListingPage({name: replace(one, observed_at=observed_at) for name, one in listed.items()})
+
+    harness.vaults.list_pages = behind  # type: ignore[method-assign]  # a replica that is behind
+
+
+TAGGED: dict[str, Any] = {"data": [], "dataFrom": [{"find": {"tags": {"app": "shop"}}}]}
+TAGS = {"app": "shop"}
+
+
+def tag(vault: FakeVault) -> None:
+    vault.set("shop-1", "x", tags=TAGS)
+
+
+def enable(vault: FakeVault) -> None:
+    vault.enable("shop-1")
+
+
+@pytest.fixture(params=[tag, enable], ids=["before it got its tag", "before it was enabled"])
+async def behind(request: pytest.FixtureRequest, harness: MemoryHarness) -> MemoryHarness:
+    """A search that has found two secrets, and listings with the second as it was before."""
+    harness.vault.set("shop-0", "x", tags=TAGS)
+    harness.vault.set("shop-1", "x", tags=None if request.param is tag else TAGS, enabled=request.param is tag)
+    complete = harness.vaults.list_pages
+    keep_listing(harness)
+    harness.apply(**TAGGED)
+    await harness.poll()
+    behind = harness.vaults.list_pages
+
+    harness.vaults.list_pages = complete  # type: ignore[method-assign]  # all replicas are up to date
+    request.param(harness.vault)
+    await polled(harness)
+    assert harness.values() == {"shop-0": "x", "shop-1": "x"}
+    harness.vaults.list_pages = behind  # type: ignore[method-assign]  # one is not
+    return harness
+
+
+async def test_no_key_goes_because_a_listing_is_behind(behind: MemoryHarness) -> None:
+    await behind.poll()
+
+    assert behind.values() == {"shop-0": "x", "shop-1": "x"}
+    assert (behind.ready().status, behind.ready().reason) == ("Unknown", "Waiting")
+
+
+async def test_a_listing_that_is_behind_costs_one_read_in_each_poll(behind: MemoryHarness) -> None:
+    behind.reset_counts()
+    await behind.poll()
+
+    assert behind.reads == 1
+
+
+async def test_a_secret_that_has_lost_its_tag_loses_its_key(harness: MemoryHarness) -> None:
+    harness.vault.set("shop-0", "x", tags=TAGS)
+    harness.vault.set("shop-1", "x", tags=TAGS)
+    harness.apply(**TAGGED)
+    await polled(harness)
+    harness.vault.set("shop-1", "x")
+    await harness.poll()
+
+    assert harness.values() == {"shop-0": "x"}
+    await harness.assert_idle()
 
 
 # one response that hides a secret
@@ -224,6 +301,76 @@ async def test_a_previous_version_that_was_disabled_goes_after_a_second_look(hid
     assert (hiding.values(), hiding.ready().reason) == ({"password": "first", "token": "newer"}, "Synced")
     await hiding.poll()
     await hiding.assert_idle()
+
+
+async def rotate_pair(harness: HidingHarness, *values: str) -> list[str]:
+    """Set versions of the pair, a minute apart; return their ids."""
+    versions = []
+    for value in values:
+        await harness.pass_time()
+        versions.append(harness.vault.set(PAIR, value))
+    return versions
+
+
+async def with_previous(harness: HidingHarness) -> list[str]:
+    """Sync the newest of three versions, and the one before it; return their ids."""
+    versions = await rotate_pair(harness, "one", "two", "three")
+    harness.apply(entry(), entry("token", PAIR, previousKey="old"))
+    await polled(harness, 2)
+    assert harness.values() == {"password": "first", "token": "three", "old": "two"}
+    return versions
+
+
+async def test_a_list_of_versions_that_lacks_the_previous_one_does_not_bring_an_older_one_back(
+    hiding: HidingHarness,
+) -> None:
+    versions = await with_previous(hiding)
+    hiding.hiding.hidden.append((f"{PAIR}/versions", versions[1]))
+    await hiding.rotate()
+    await hiding.poll()
+    assert hiding.values() == {"password": "first", "token": "three", "old": "two"}
+    assert hiding.ready().reason == "Waiting"
+
+    await hiding.pass_time(WAITING_RETRY)
+    await hiding.drain()
+    assert hiding.values() == {"password": "second", "token": "three", "old": "two"}
+
+
+async def test_after_a_rotation_the_version_before_is_not_skipped(hiding: HidingHarness) -> None:
+    versions = await with_previous(hiding)
+    hiding.hiding.hidden.append((f"{PAIR}/versions", versions[2]))
+    await rotate_pair(hiding, "four")
+    await hiding.poll()
+    assert hiding.values() == {"password": "first", "token": "three", "old": "two"}
+
+    await hiding.poll()
+    assert hiding.values() == {"password": "first", "token": "four", "old": "three"}
+    await hiding.assert_idle()
+
+
+async def test_an_older_previous_version_is_taken_at_once_if_those_after_it_are_disabled(hiding: HidingHarness) -> None:
+    versions = await with_previous(hiding)
+    await rotate_pair(hiding, "four")
+    for version in versions[1:]:
+        hiding.vault.disable(PAIR, version)
+    await hiding.poll()
+
+    assert hiding.values() == {"password": "first", "token": "four", "old": "one"}
+    await hiding.poll()
+    await hiding.assert_idle()
+
+
+async def test_an_older_previous_version_is_taken_if_the_list_of_versions_stays_as_it_is(hiding: HidingHarness) -> None:
+    versions = await with_previous(hiding)
+    retries = int(LASTING.total_seconds() / WAITING_RETRY)
+    hiding.hiding.hidden += [(f"{PAIR}/versions", versions[1])] * 2 * retries
+    await hiding.rotate()
+    for _ in range(retries + 2):
+        await hiding.pass_time(WAITING_RETRY)
+        await hiding.poller.poll()
+        await hiding.drain()
+
+    assert hiding.values() == {"password": "second", "token": "three", "old": "one"}
 
 
 async def test_a_secret_that_is_back_when_it_is_read_again_keeps_its_key(harness: MemoryHarness) -> None:

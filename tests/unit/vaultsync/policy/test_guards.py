@@ -1,6 +1,6 @@
 """The guards: what blocks a reconcile before it reads and after it has read, and in which order."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -252,7 +252,16 @@ def test_a_listing_and_the_vault_that_agree_block_nothing() -> None:
     there = some_inputs(plan=Plan((replace(UNLISTED, unlisted=False),), {}, "because"))
 
     assert contradicted_listing(gone, {REF: a_missing_reading()}) is None
+    assert contradicted_listing(gone, {}) is None
     assert contradicted_listing(there, {REF: a_reading()}) is None
+
+
+@pytest.mark.parametrize(("listed", "waits"), [(START, False), (START - timedelta(minutes=1), True)])
+def test_everything_waits_while_the_listing_is_older_than_what_the_vault_returns(listed: datetime, waits: bool) -> None:
+    view = VaultView(listing=a_listing(some_metadata(name="db-password", updated=listed)))
+    inputs = some_inputs(plan=Plan((UNLISTED,), {}, "because"), view=view)
+
+    assert (contradicted_listing(inputs, {REF: a_reading()}) is not None) is waits
 
 
 @pytest.mark.parametrize("seconds", [None, -1, 0], ids=["no date", "a date in the past", "this very second"])
@@ -338,13 +347,51 @@ def test_the_secrets_of_a_target_wait_for_one_that_is_older() -> None:
     "inputs",
     [
         older_inputs(written=NEWER, ref=SecretRef("db-password", FIRST)),
-        older_inputs(written=NEWER, ref=SecretRef("db-password", previous=True)),
         older_inputs(written=NEWER, annotations={REFRESH_ANNOTATION: "now"}),
     ],
-    ids=["the spec pins it", "it is the version before the newest", "a user requests a refresh"],
+    ids=["the spec pins it", "a user requests a refresh"],
 )
 def test_an_older_version_that_is_asked_for_is_taken(inputs: Inputs) -> None:
     assert older_version(inputs, {one.ref: a_reading() for one in inputs.plan.requests}) is None
+
+
+BEFORE = SecretRef("db-password", previous=True)
+THIRD, FOURTH = "3" * 32, "4" * 32
+
+
+@pytest.mark.parametrize(
+    ("until_now", "newest", "disabled", "waits"),
+    [
+        (THIRD, THIRD, (), True),
+        (THIRD, FOURTH, (SECOND,), True),
+        (THIRD, FOURTH, (SECOND, THIRD), False),
+        (THIRD, THIRD, (SECOND,), False),
+        (FIRST, THIRD, (), False),
+        (None, None, (), True),
+        (None, None, (SECOND,), False),
+    ],
+    ids=[
+        "the one that was written is skipped",
+        "the newest until now is skipped",
+        "both are disabled",
+        "the one that was written is disabled",
+        "it was the newest until now",
+        "the newest was not read yet",
+        "the newest was not read yet, and the other is disabled",
+    ],
+)
+def test_a_version_before_the_newest_that_is_older_than_it_was_is_not_taken(
+    until_now: str | None, newest: str | None, disabled: Collection[str], waits: bool
+) -> None:
+    known = {BEFORE: a_state(ref=BEFORE, version=SECOND, updated=NEWER)}
+    if until_now is not None:
+        known[REF] = a_state(version=until_now, updated=NEWER)
+    inputs = some_inputs(plan=Plan((SecretRequest(BEFORE, optional=True),), known, "because"))
+    readings = {BEFORE: a_reading(disabled=frozenset(disabled))}
+    if newest is not None:
+        readings[REF] = a_reading(version=newest, updated=NEWER)
+
+    assert (older_version(inputs, readings) is not None) is waits
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,13 @@
 """Which secrets a spec needs, and what its searches find in the last listing of the vault."""
 
+from datetime import timedelta
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import VAULT, a_listing, a_state, an_entry, some_metadata
+from tests.builders import START, VAULT, a_listing, a_state, an_entry, some_metadata
 from vaultsync.api.v1alpha1 import Find, VaultSecretSpec
 from vaultsync.policy.requests import disabled_finds, found_secrets, left_out, requested_secrets, unlisted_finds
 from vaultsync.state.requests import SecretRequest
@@ -111,6 +114,20 @@ def test_a_known_find_that_the_listing_lacks_is_unlisted() -> None:
 
 def test_a_known_find_that_is_listed_as_disabled_is_disabled() -> None:
     assert [*disabled_finds(FINDS, KNOWN, listed(*SHOP))] == [SecretRequest(SecretRef("shop-old"), optional=True)]
+
+
+@pytest.mark.parametrize(
+    "listed_as",
+    [{"readable": False}, {"tags": {}}, {}],
+    ids=["disabled", "without its tag", "as it is found"],
+)
+def test_a_listing_that_is_behind_proves_nothing_of_what_it_does_not_find(listed_as: dict[str, Any]) -> None:
+    spec = a_spec(data_from=[{"find": {"tags": {"tier": "web"}}}])
+    known = {SecretRef("shop-user"): a_state("x", source="shop-user", updated=START + timedelta(minutes=1))}
+    view = listed(some_metadata(**({"name": "shop-user", "tags": {"tier": "web"}} | listed_as)))
+
+    assert [one.ref.name for one in unlisted_finds(spec, known, view)] == (["shop-user"] if listed_as else [])
+    assert [*disabled_finds(spec, known, view)] == []
 
 
 @pytest.mark.parametrize(

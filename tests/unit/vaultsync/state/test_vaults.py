@@ -320,6 +320,17 @@ def test_whether_a_secret_was_found_since_a_moment(read: LastRead | None, found:
     assert reads.found_since("db-password", Moment(2.0)) is found
 
 
+def test_reads_of_what_is_not_used_are_forgotten() -> None:
+    reads = Reads()
+    names = ("used", "used/previous", "other", "other/previous")
+    for name in names:
+        reads.put(name, a_read(1.0))
+
+    reads.retain(lambda name: name == "used")
+
+    assert [name for name in names if reads.get(name)] == ["used", "used/previous"]
+
+
 def test_reads_are_recorded_once_there_is_a_poller_and_count_in_every_view() -> None:
     store = VaultStore()
     store.record_read(VAULT, "db-password", a_read(1.0))

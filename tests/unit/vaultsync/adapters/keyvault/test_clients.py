@@ -573,6 +573,7 @@ async def test_a_disabled_version_is_never_the_one_before(harness: Harness) -> N
     reading = await harness.read(SecretRef("Rotated", previous=True))
 
     assert reading.version in versions[:2]
+    assert reading.disabled == {versions[2]}
 
 
 async def test_the_version_before_the_newest_is_the_second_newest(harness: Harness) -> None:
