@@ -50,7 +50,7 @@ def _way(name: str, begin: Callable[[Instance], None], end: Callable[[Instance],
 
 
 def _labelled_meanwhile(world: World) -> LostAnswers:
-    """Lose the answers of all writes; another controller labels each Secret before the operator asks again."""
+    """Lose the answers of some writes; another controller labels each Secret before the operator asks again."""
 
     def label(method: str, path: str) -> None:
         # It may be deleted at the same time.
@@ -58,7 +58,8 @@ def _labelled_meanwhile(world: World) -> LostAnswers:
             if method == "PATCH" and "/secrets/" in path:
                 world.label(path.rpartition("/")[2])
 
-    return LostAnswers(between=label)
+    # Now and then the answer to the second try comes.
+    return LostAnswers(chance=0.5, between=label)
 
 
 def _admission(name: str, block: Callable[[World], AbstractContextManager[None]]) -> Fault:
