@@ -39,8 +39,8 @@ REQUEST_TIMEOUT = 30.0
 WATCH_TIMEOUT = WATCH_SECONDS + 5.0
 """Seconds until a watch is opened again if the server does not end it: then its connection is dead, although open."""
 
-RENEWAL_INTERVAL = 5.0
-"""Seconds from one renewal of rejected credentials to the next: each may run a program, and opens new connections."""
+RELOAD_INTERVAL = 5.0
+"""Seconds from one reload of the configuration to the next: each may run a program, and opens new connections."""
 
 
 class NoCluster(Exception):
@@ -150,7 +150,8 @@ class Connection:
             configuration: Address and credentials.
             user_agent: Our name in the API server's audit log.
             connections: The number of concurrent requests; watches are not counted.
-            reload: Loads the configuration again when the API server has rejected its credentials.
+            reload: Loads the configuration again when the API server has rejected its credentials, or its authority
+                does not verify the API server's certificate.
             request_timeout: Seconds that a request may take.
             watch_timeout: Seconds that a watch may take, which is longer than the server lets it last.
         """
@@ -161,7 +162,7 @@ class Connection:
         self._watch_timeout = aiohttp.ClientTimeout(total=watch_timeout)
         self._sessions = _Sessions(configuration, connections=connections)
         self._reloading = asyncio.Lock()
-        self._next_renewal = 0.0
+        self._next_reload = 0.0
 
     async def close(self) -> None:
         """Close all connections."""
@@ -175,34 +176,38 @@ class Connection:
     async def open_session(self, observer: RequestObserver | None = None) -> aiohttp.ClientSession:
         """Open a session for another client of the same API, whose responses contain no deep JSON.
 
-        Each request carries the credentials that are valid then. A client certificate is that of the time of opening:
-        open another session when the API server responds with HTTP status 401.
+        Each request carries the credentials that are valid then. The client certificate and the authority are those of
+        the time of opening: open another session when the API server responds with HTTP status 401, and after a
+        `SyncError`, which a request raises if there are others now that may verify the API server.
         """
-        about = "Watch of VaultSecrets"
+        opened = self._sessions
 
         async def send(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
             if observer is not None:
                 await observer.sending(request)
             sessions = self._sessions
-            if authorization := await self._authorization(sessions, about=about):
+            if authorization := await _authorization(sessions.configuration):
                 request.headers["Authorization"] = authorization
             try:
                 response = await handler(request)
             except (aiohttp.ClientError, TimeoutError) as error:
                 logger.warning("vaultsecret watch request failed", extra={"error": type(error).__name__})
+                if isinstance(error, aiohttp.ClientSSLError):
+                    await self._reload_configuration(opened)
+                    if opened is not self._sessions:
+                        raise SyncError(Reason.CLUSTER_UNAVAILABLE, "The session's authority was replaced.") from None
                 raise
             if response.status == HTTPStatus.UNAUTHORIZED:
-                await self._renew_credentials(sessions)
+                await self._reload_configuration(sessions)
             if not response.ok:
                 logger.warning("vaultsecret watch request failed", extra={"status": response.status})
             elif observer is not None:
                 observer.answered(request)
             return response
 
-        sessions = self._sessions
-        tls = sessions.watches.rest_client.ssl_context
+        tls = opened.watches.rest_client.ssl_context
         headers = {"User-Agent": self._user_agent}
-        return bounded_session(tls=tls, proxy=sessions.configuration.proxy, headers=headers, middleware=send)
+        return bounded_session(tls=tls, proxy=opened.configuration.proxy, headers=headers, middleware=send)
 
     async def send(self, request: Request) -> Response:
         """Send a request and read its response.
@@ -233,7 +238,7 @@ class Connection:
         try:
             async with sessions.used(), await self._call(sessions, client, request, limits) as response:
                 if response.status == HTTPStatus.UNAUTHORIZED:
-                    await self._renew_credentials(sessions)
+                    await self._reload_configuration(sessions)
                 if response.status >= HTTPStatus.BAD_REQUEST:
                     # An overloaded server, or a proxy, may send plain text instead of a `Status`.
                     status = parsed(await response.read()) or {}
@@ -245,6 +250,8 @@ class Connection:
             await self._replace(sessions, sessions.configuration)
         except aiohttp.ClientConnectorError as error:
             problem = f"is not reachable: {error}"
+            if isinstance(error, aiohttp.ClientSSLError):
+                await self._reload_configuration(sessions)
         except aiohttp.ClientError as error:
             problem = f"closed the connection ({type(error).__name__})"
         else:
@@ -252,27 +259,44 @@ class Connection:
         # Outside of the handlers: otherwise the context would be those errors, whose headers have our token.
         raise SyncError(Reason.CLUSTER_UNAVAILABLE, f"{request.about}: the Kubernetes API {problem}.")
 
-    async def _renew_credentials(self, rejected: _Sessions) -> None:
-        """Load the configuration again: the token was renewed, or revoked, before its time."""
-        if self._reload is None:
-            return
+    async def _reload_configuration(self, rejected: _Sessions) -> None:
+        """Load the configuration again: token or authority were replaced, or the token was revoked."""
         async with self._reloading:
-            if rejected is not self._sessions or time.monotonic() < self._next_renewal:
+            if rejected is not self._sessions or time.monotonic() < self._next_reload:
                 return
-            self._next_renewal = time.monotonic() + RENEWAL_INTERVAL
-            try:
-                configuration = await self._reload()
-            except (NoCluster, OSError, ValueError) as error:
-                logger.warning("API credentials not renewed", extra={"error": type(error).__name__})
-                return
-            await self._replace(rejected, configuration)
+            configuration = await self._load(rejected.configuration)
+            self._next_reload = time.monotonic() + RELOAD_INTERVAL
+            if configuration is not None:
+                await self._replace(rejected, configuration)
+
+    async def _load(self, present: Configuration) -> Configuration | None:
+        """Load the configuration; return None if that fails, or if there are no credentials any more."""
+        if self._reload is None:
+            return None
+        try:
+            async with asyncio.timeout(REQUEST_TIMEOUT):
+                loaded = await self._reload()
+        except Exception as error:  # noqa: BLE001  half of a file that is being written can raise anything
+            _log_failed_reload(type(error).__name__)
+            return None
+        if _authenticates(present) and not _authenticates(loaded):
+            # The program that a kubeconfig names has failed. Without credentials we would be anonymous: the API server
+            # would respond 403 from then on, and never again 401.
+            _log_failed_reload("no credentials")
+            return None
+        return loaded
 
     async def _replace(self, sessions: _Sessions, configuration: Configuration) -> None:
         """Use new connections from now on; those in use are closed when their requests have ended."""
-        if sessions is self._sessions:
+        if sessions is not self._sessions:
+            return
+        try:
             self._sessions = _Sessions(configuration, connections=self._connections)
-            sessions.replaced = True
-            await sessions.close_unused()
+        except (OSError, ValueError) as error:
+            _log_failed_reload(type(error).__name__)
+            return
+        sessions.replaced = True
+        await sessions.close_unused()
 
     async def _call(
         self, sessions: _Sessions, client: ApiClient, request: Request, limits: aiohttp.ClientTimeout
@@ -302,17 +326,25 @@ class Connection:
 
     async def _headers(self, sessions: _Sessions, request: Request) -> dict[str, str]:
         headers = {"Accept": request.accept, "Content-Type": request.content_type, "User-Agent": self._user_agent}
-        authorization = await self._authorization(sessions, about=request.about)
+        authorization = await _authorization(sessions.configuration)
         return {**headers, "Authorization": authorization} if authorization else headers
 
-    async def _authorization(self, sessions: _Sessions, *, about: str) -> str | None:
-        try:
-            authorization: str | None = await sessions.configuration.get_api_key_with_prefix("BearerToken")
-        except (ConfigException, OSError) as error:
-            raise SyncError(
-                Reason.CLUSTER_UNAVAILABLE, f"{about}: the service account's token cannot be read: {error}."
-            ) from None
-        return authorization
+
+async def _authorization(configuration: Configuration) -> str | None:
+    try:
+        authorization: str | None = await configuration.get_api_key_with_prefix("BearerToken")
+    except (ConfigException, OSError, ValueError):
+        # The service account's token cannot be read now. The last one is valid for many minutes; then follows a 401.
+        authorization = configuration.api_key.get("BearerToken")
+    return authorization
+
+
+def _log_failed_reload(error: str) -> None:
+    logger.warning("API credentials not renewed", extra={"error": error})
+
+
+def _authenticates(configuration: Configuration) -> bool:
+    return bool(configuration.api_key or configuration.cert_file)
 
 
 def _document(body: bytes, about: str) -> dict[str, Any]:

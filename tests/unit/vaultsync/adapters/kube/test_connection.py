@@ -1,12 +1,17 @@
 """Requests to the Kubernetes API: their headers, and the errors of every failure of the transport."""
 
 import asyncio
+import ssl
 import traceback
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import aiohttp
 import pytest
+import trustme
 from aiohttp import web
 from kubernetes.aio.client import Configuration
 
@@ -254,7 +259,7 @@ async def test_rejected_credentials_are_loaded_again_at_once_and_not_more_often_
         connection._reload = reload
         for _ in range(2):
             await failure_of(connection)
-        monkeypatch.setattr(connection, "_next_renewal", 0.0)
+        monkeypatch.setattr(connection, "_next_reload", 0.0)
         await failure_of(connection)
         await connection.send(READ)
 
@@ -267,7 +272,7 @@ async def test_rejected_credentials_are_loaded_again_at_once_and_not_more_often_
     assert loads == 2
 
 
-@pytest.mark.parametrize("error", [NoCluster("gone"), OSError("gone"), ValueError("gone")])
+@pytest.mark.parametrize("error", [NoCluster("gone"), OSError("gone"), ValueError("gone"), TypeError("half a file")])
 async def test_credentials_that_cannot_be_loaded_leave_the_present_ones(error: Exception) -> None:
     async def fail() -> Configuration:
         raise error
@@ -278,6 +283,135 @@ async def test_credentials_that_cannot_be_loaded_leave_the_present_ones(error: E
         await connection.send(READ)
 
     assert script.sent[1].headers["Authorization"] == "Bearer our-token"
+
+
+async def test_a_program_that_does_not_end_delays_a_request_but_does_not_stop_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("vaultsync.adapters.kube.connection.REQUEST_TIMEOUT", 0.05)
+
+    async def hang() -> Configuration:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async with connected(document(401, {}), document(401, {}), document(200, {})) as (connection, _):
+        connection._reload = hang
+        async with asyncio.timeout(60):
+            await asyncio.gather(failure_of(connection), failure_of(connection))
+            await connection.send(READ)
+
+
+async def test_no_request_is_anonymous_after_the_program_of_a_kubeconfig_has_failed(tmp_path: Path) -> None:
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(KUBECONFIG.replace("token: my-token", "exec: {apiVersion: v1, command: /nowhere}"))
+
+    async with connected(document(401, {}), document(200, {})) as (connection, script):
+        connection._reload = partial(configuration_from, {"KUBECONFIG": str(kubeconfig)})
+        await failure_of(connection)
+        await connection.send(READ)
+
+    assert script.sent[1].headers["Authorization"] == "Bearer our-token"
+
+
+async def test_while_the_token_cannot_be_read_the_last_one_is_used() -> None:
+    def read(_: Configuration) -> None:
+        raise PermissionError("token")
+
+    async with connected(document(200, {}), document(200, {})) as (connection, script):
+        connection._sessions.configuration.refresh_api_key_hook = read
+        await connection.send(READ)
+        async with await connection.open_session() as session:
+            await session.get(f"{connection.server}/apis")
+
+    assert [sent.headers["Authorization"] for sent in script.sent] == ["Bearer our-token"] * 2
+
+
+class Secured:
+    """A server whose authority is replaced, and the file in which clients find it."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.port = 0
+        self._runner: web.AppRunner | None = None
+
+    async def configuration(self) -> Configuration:
+        host = f"https://127.0.0.1:{self.port}"
+        return Configuration(host=host, api_key={"BearerToken": "Bearer our-token"}, ssl_ca_cert=str(self.file))
+
+    async def start(self) -> None:
+        """Start it, or start it again with another authority."""
+        await self.stop()
+        authority, tls = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert("127.0.0.1").configure_cert(tls)
+        authority.cert_pem.write_to_path(str(self.file))
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", document(200, {"kind": "Secret"}))
+        self._runner = web.AppRunner(app, shutdown_timeout=0)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", self.port, ssl_context=tls).start()
+        self.port = self._runner.addresses[0][1]
+
+    async def stop(self) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+
+@asynccontextmanager
+async def secured(file: Path) -> AsyncIterator[tuple[Secured, Connection]]:
+    server = Secured(file)
+    await server.start()
+    connection = Connection(
+        await server.configuration(), user_agent="vaultsync/1", connections=4, reload=server.configuration
+    )
+    try:
+        yield server, connection
+    finally:
+        await connection.close()
+        await server.stop()
+
+
+async def test_an_authority_that_was_replaced_is_loaded_again(tmp_path: Path) -> None:
+    async with secured(tmp_path / "ca.crt") as (server, connection):
+        await connection.send(READ)
+        await server.start()
+
+        error = await failure_of(connection)
+        await connection.send(READ)
+
+    assert "certificate verify failed" in error.message
+
+
+async def test_a_session_whose_authority_was_replaced_says_so_and_another_one_works(tmp_path: Path) -> None:
+    async with secured(tmp_path / "ca.crt") as (server, connection):
+        async with await connection.open_session() as session:
+            await server.start()
+            with pytest.raises(SyncError, match="authority was replaced"):
+                await session.get(f"{connection.server}/apis")
+
+        async with await connection.open_session() as session:
+            await session.get(f"{connection.server}/apis")
+
+
+async def test_a_session_does_not_trust_another_server_only_because_it_insists(tmp_path: Path) -> None:
+    async with secured(tmp_path / "ca.crt") as (server, connection), await connection.open_session() as session:
+        trusted = server.file.read_bytes()
+        await server.start()
+        server.file.write_bytes(trusted)
+
+        for _ in range(2):
+            with pytest.raises((aiohttp.ClientError, SyncError)):
+                await session.get(f"{connection.server}/apis")
+            await failure_of(connection)
+
+
+async def test_a_timeout_while_the_authority_cannot_be_read_leaves_the_present_connections(tmp_path: Path) -> None:
+    async with connected(silence, document(200, {}), patience=0.05) as (connection, _):
+        connection._sessions.configuration.ssl_ca_cert = str(tmp_path / "missing")
+        error = await failure_of(connection)
+        connection._request_timeout = aiohttp.ClientTimeout(total=60)
+        await connection.send(READ)
+
+    assert "did not respond in time" in error.message
 
 
 async def test_after_a_timeout_new_connections_are_used_and_those_in_use_are_kept_to_their_end() -> None:
