@@ -209,6 +209,7 @@ class _Entry:
             token,
             self.scope,
             self.tenant,
+            no_renewal_until=now + FALLBACK_SECONDS,
             replaced_at=now,
             kept_seconds=min(kept, MAX_REPLACEMENT_SECONDS),
         )

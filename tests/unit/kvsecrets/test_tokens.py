@@ -294,10 +294,11 @@ async def test_another_token_in_the_cache_of_the_credential_needs_no_login(
 
 @caching
 @pytest.mark.parametrize("claims", [None, '{"a":1}'], ids=["without claims", "with claims"])
+@pytest.mark.parametrize("lifetime", [100_000, -3600], ids=["with the right time", "with a clock that is ahead"])
 async def test_a_vault_that_rejects_every_token_causes_few_logins(
-    form: Form, kind: type[CachingCredential], claims: str | None
+    form: Form, kind: type[CachingCredential], claims: str | None, lifetime: float
 ) -> None:
-    credential = kind(lifetime=100_000)
+    credential = kind(lifetime=lifetime)
     provider = form(credential)
     text = await provider.token(TokenRequest("scope"))
     changed_at = []
