@@ -291,7 +291,7 @@ class KubeApi:
         )
 
     async def current_versions(self, namespace: str | None) -> CurrentVersions:
-        """Get the current resource versions, by two lists of one object: they are read from the storage itself.
+        """Get the current resource versions, by two lists of at most one object: they are those of the storage itself.
 
         https://kubernetes.io/docs/reference/using-api/api-concepts/#semantics-for-get-and-list
 
@@ -299,7 +299,7 @@ class KubeApi:
             NotInstalled: The CustomResourceDefinition is not installed any more.
             SyncError: ClusterUnavailable.
         """
-        targets = await self._connection.send(wire.list_secrets(namespace, None, limit=1))
+        targets = await self._connection.send(wire.list_no_secrets(namespace))
         with _installed():
             vaultsecrets = await self._connection.send(wire.list_vaultsecrets(namespace, None, limit=1))
         return CurrentVersions(

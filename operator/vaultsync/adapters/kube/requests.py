@@ -41,6 +41,8 @@ _KEPT = ("apiVersion", "kind", "type", "immutable", "data")
 """What a Secret that is created again has in common with the one before."""
 
 _PAGE = 500
+_ANY_NAMESPACE = "default"
+"""A namespace for a request that needs one, whichever it is."""
 WATCH_SECONDS = 20
 """Seconds that a watch lasts: a connection that is dead and still open is noticed soon after.
 
@@ -214,9 +216,19 @@ def create_event(
     )
 
 
-def list_secrets(namespace: str | None, position: str | None, *, limit: int = _PAGE) -> Request:
+def list_secrets(namespace: str | None, position: str | None) -> Request:
     """List a page of the Secrets with vaultsync's label, in one namespace or in all."""
-    return _targets(namespace, _part(position, limit), METADATA_LIST)
+    return _targets(namespace, _part(position, _PAGE), METADATA_LIST)
+
+
+def list_no_secrets(namespace: str | None) -> Request:
+    """List the Secrets of one name, of which there may be none: only the resource version of the list matters.
+
+    For the first Secret with our label, an API server that lists from its storage would read all before it, values
+    included; for one name it reads one key.
+    """
+    query = {"limit": "1", "fieldSelector": f"metadata.name={MANAGED_BY}"}
+    return _targets(_ANY_NAMESPACE if namespace is None else namespace, query, METADATA_LIST)
 
 
 def watch_secrets(namespace: str | None, resource_version: str) -> Request:

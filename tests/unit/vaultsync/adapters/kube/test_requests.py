@@ -140,6 +140,17 @@ def test_only_secrets_with_our_label_are_watched(namespace: str | None, path: st
     assert (request.query["resourceVersion"], request.query["allowWatchBookmarks"]) == ("7", "true")
 
 
+@pytest.mark.parametrize(("namespace", "path"), [(None, "default"), ("shop", "shop")])
+def test_the_current_resource_version_is_requested_by_the_list_of_a_single_name(
+    namespace: str | None, path: str
+) -> None:
+    request = wire.list_no_secrets(namespace)
+
+    assert request.path == f"/api/v1/namespaces/{path}/secrets"
+    assert request.query["fieldSelector"] == "metadata.name=vaultsync"
+    assert request.accept == wire.METADATA_LIST
+
+
 def test_a_page_continues_after_the_one_before() -> None:
     first, second = wire.list_secrets("shop", None), wire.list_secrets("shop", "abc")
 
