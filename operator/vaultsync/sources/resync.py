@@ -25,7 +25,7 @@ from vaultsync.state.stores import State
 logger = logging.getLogger(__name__)
 
 INTERVAL = 600.0
-"""Resync interval in seconds. Needed because kopf reports nothing for an empty relist."""
+"""Resync interval in seconds: a target that could not be released is released then."""
 
 SETTLING = 2.0
 """Seconds from a request to the resync: a relist of the watch, or many deletions, cause many requests at once."""

@@ -78,6 +78,8 @@ class VaultSecretWatch:
         """When each path of VaultSecrets was requested last."""
         self._watched: dict[str, float] = {}
         """When the last watch of each path was opened."""
+        self._listed: set[str] = set()
+        """Each path that was listed, and has not been watched since."""
         self._opened: dict[str, float] = {}
         """When the API server has last answered a watch of each path."""
         self._next_login = 0.0
@@ -185,12 +187,19 @@ class VaultSecretWatch:
             if delay > 0:
                 await self._sleep(delay)
             self._watched[path] = self._clock()
+        else:
+            self._listed.add(path)
         self._requested[path] = self._clock()
 
     def answered(self, request: aiohttp.ClientRequest) -> None:
-        """Record that a watch is open."""
-        if _is_watch(request):
-            self._opened[request.url.path] = self._clock()
+        """Record that a watch is open, and look for what was deleted before the list from which it continues."""
+        path = request.url.path
+        if not _is_watch(request):
+            return
+        self._opened[path] = self._clock()
+        if path in self._listed:
+            self._listed.remove(path)
+            self._source.request_resync()
 
     def _recent(self, moments: dict[str, float]) -> bool:
         """Return whether there is a moment for each namespace, and how long ago is less than `MAX_GAP`."""

@@ -309,7 +309,8 @@ async def test_a_watch_that_ends_continues_from_where_it_stopped_without_a_list_
     server.put("db")
 
     async with watching(server) as watched:
-        await until(lambda: server.count("watch") == 1)
+        await until(lambda: watched.watch.is_up)
+        watched.harness.state.vaultsecrets.resync_requested.clear()
         for number in range(3):
             bookmark = {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": f"{number + 100}"}}}
             server.end_watches(json.dumps(bookmark))
@@ -348,6 +349,24 @@ async def test_after_kopf_has_ended_a_resync_looks_for_deletions_and_one_line_sa
     (record,) = (one for one in caplog.records if one.name == "vaultsync.sources.watch")
     assert record.getMessage() == "vaultsecret watch restarted"
     assert vars(record)["error"] == "WatchingError"
+
+
+@pytest.mark.parametrize("code", [410, 500])
+async def test_deletions_before_an_empty_list_are_looked_for_after_it(code: int) -> None:
+    server = Server()
+    server.put("db")
+
+    async with watching(server) as watched:
+        await watched.until_known("db")
+        await until(lambda: watched.watch.is_up)
+        server.faults = [status(503)] * 1000
+        server.end_watches(f'{{"type": "ERROR", "object": {{"code": {code}}}}}')
+        await until(lambda: len(server.faults) < 990)
+        watched.harness.state.vaultsecrets.resync_requested.clear()
+        server.delete("db")
+        server.faults = []
+        await until(lambda: server.count("watch") == 2)
+        await until(lambda: watched.harness.resync_requested)
 
 
 async def test_what_kopf_started_ends_with_it_and_nothing_else_does() -> None:
