@@ -29,7 +29,7 @@ MAX_USER_CLOCK_SKEW = timedelta(minutes=5)
 
 
 CONFIRMED_AFTER = 20.0
-"""Seconds for which reads must have missed an optional version that polls do not observe before its key is deleted."""
+"""Seconds for which reads must have missed an optional version that is not known to be deleted before its key goes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,14 +230,17 @@ def _unconfirmed(
 def _seen_missing_once(
     inputs: Inputs, lost: Iterable[SecretRequest], absent: Mapping[SecretRef, MissingReading]
 ) -> Waiting | None:
-    """Block the deletion of an optional version that no poll observes until a later read has missed it, too.
+    """Block the deletion of an optional version until a later look has missed it, too.
 
-    Polls observe the newest version: if that is lost, they have confirmed it.
+    It has no grace period, and an empty vault that answers for a moment in place of the right one hides secrets from
+    polls and reads alike. A secret whose deletion the vault itself reports is not hidden, and with the newest version
+    all others are lost.
     """
     for one in lost:
-        if one.ref.follows or not one.optional or SecretRef(one.ref.name).identity in absent:
+        if not one.optional or (not one.ref.follows and SecretRef(one.ref.name).identity in absent):
             continue
-        if absent[one.ref.identity].error.missing_for < CONFIRMED_AFTER:
+        error = absent[one.ref.identity].error
+        if error.reason is not Reason.SECRET_SOFT_DELETED and error.missing_for < CONFIRMED_AFTER:
             vault_url = inputs.vault_secret.spec.vault_url
             return Waiting(f"Waiting to read again a version of secret {one.ref.name} of vault {vault_url}.")
     return None

@@ -203,20 +203,35 @@ class Hiding(httpx.AsyncBaseTransport):
         self._inner = inner
         self.hidden: list[tuple[str, str]] = []
         """Paths after `/secrets/`, each with the version that is hidden from the list of versions of that path."""
+        self.all = False
+        """Whether everything is hidden, as if another vault answered."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         path = request.url.path.removeprefix("/secrets/").rstrip("/")
+        if self.all:
+            return _of_an_empty_vault(request)
         response = await self._inner.handle_async_request(request)
         found = next((one for one in self.hidden if one[0] == path), None)
         if found is None or response.status_code != httpx.codes.OK:
             return response
         self.hidden.remove(found)
         if not path.endswith("/versions"):
-            body = {"error": {"code": "SecretNotFound", "message": "A secret was not found in this key vault."}}
-            return httpx.Response(404, json=body, request=request)
+            return _not_found(request)
         document = json.loads(await response.aread())
         document["value"] = [one for one in document["value"] if not one["id"].endswith(found[1])]
         return httpx.Response(200, json=document, request=request)
+
+
+def _not_found(request: httpx.Request) -> httpx.Response:
+    body = {"error": {"code": "SecretNotFound", "message": "A secret was not found in this key vault."}}
+    return httpx.Response(404, json=body, request=request)
+
+
+def _of_an_empty_vault(request: httpx.Request) -> httpx.Response:
+    is_list = request.url.path.rstrip("/") == "/secrets"
+    return (
+        httpx.Response(200, json={"value": [], "nextLink": None}, request=request) if is_list else _not_found(request)
+    )
 
 
 class HidingHarness(MemoryHarness):
@@ -299,6 +314,49 @@ async def test_a_previous_version_that_was_disabled_goes_after_a_second_look(hid
     await hiding.pass_time(WAITING_RETRY)
     await hiding.drain()
     assert (hiding.values(), hiding.ready().reason) == ({"password": "first", "token": "newer"}, "Synced")
+    await hiding.poll()
+    await hiding.assert_idle()
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"data": [entry(name, name, optional=True) for name in FOUND]},
+        {"data": [], "dataFrom": [{"find": {"names": "shop-*"}, "optional": True}]},
+    ],
+    ids=["named", "found"],
+)
+async def test_an_empty_vault_that_answers_for_a_moment_empties_no_target(
+    hiding: HidingHarness, spec: dict[str, Any]
+) -> None:
+    for name, value in FOUND.items():
+        hiding.vault.set(name, value)
+    hiding.apply(**spec)
+    await polled(hiding)
+
+    hiding.hiding.all = True
+    await hiding.poll()
+    assert hiding.values() == FOUND
+    assert (hiding.ready().status, hiding.ready().reason) == ("Unknown", "Waiting")
+
+    hiding.hiding.all = False
+    await polled(hiding, 2)
+    assert (hiding.values(), hiding.ready().reason) == (FOUND, "Synced")
+    await hiding.assert_idle()
+
+
+async def test_a_key_whose_secret_stays_missing_goes_at_the_next_look(hiding: HidingHarness) -> None:
+    hiding.vault.set("api-token", "token")
+    hiding.apply(entry(), entry("token", "api-token", optional=True))
+    await polled(hiding)
+    hiding.vault.delete("api-token")
+    hiding.vault.purge("api-token")
+    await hiding.poll()
+    assert hiding.values() == {"password": "first", "token": "token"}
+
+    await hiding.pass_time(WAITING_RETRY)
+    await hiding.drain()
+    assert hiding.values() == {"password": "first"}
     await hiding.poll()
     await hiding.assert_idle()
 

@@ -25,6 +25,7 @@ from vaultsync.api import RELEASE_ANNOTATION
 from vaultsync.api.v1alpha1 import StatusMissing, VaultSecret, VaultSecretStatus
 from vaultsync.errors import Reason, SyncError
 from vaultsync.policy.deletion import (
+    CONFIRMED_AFTER,
     Deletions,
     carried_readings,
     confirmed_deletions,
@@ -102,9 +103,16 @@ def decision(
     view: VaultView = CALM,
     started_with: VaultView = UNKNOWN,
 ) -> Decision:
-    """What is decided of one secret, which the vault does not have unless it was read."""
+    """What is decided of one secret, which the vault does not have for long unless it was read."""
     inputs = inputs_of(vault_secret, request, known=None if existed else {}, view=started_with)
-    return confirmed_deletions(inputs, {request.ref: reading or a_missing_reading()}, view, now=NOW)
+    return confirmed_deletions(inputs, {request.ref: reading or missed_for(CONFIRMED_AFTER)}, view, now=NOW)
+
+
+def missed_for(seconds: float, reason: Reason = Reason.SECRET_NOT_FOUND) -> MissingReading:
+    """A secret that every read has missed for so long."""
+    reading = a_missing_reading(reason=reason)
+    reading.error.missing_for = seconds
+    return reading
 
 
 def reason_of(decided: Decision | None) -> Reason | None:
@@ -554,18 +562,19 @@ def test_a_found_secret_that_the_listing_lacks_is_confirmed_by_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "ref",
-    [REF._replace(version=FIRST), REF._replace(previous=True)],
-    ids=["a pinned version", "the version before the newest"],
+    "request_",
+    [
+        SecretRequest(REF._replace(version=FIRST), optional=True),
+        SecretRequest(REF._replace(previous=True), optional=True),
+        OPTIONAL,
+    ],
+    ids=["a pinned version", "the version before the newest", "the newest version"],
 )
 @pytest.mark.parametrize(("missing_for", "waits"), [(0.0, True), (19.9, True), (20.0, False)])
-def test_a_version_that_polls_do_not_observe_must_be_missed_by_a_later_read_too(
-    ref: SecretRef, missing_for: float, waits: bool
+def test_an_optional_version_must_be_missed_by_a_later_read_too(
+    request_: SecretRequest, missing_for: float, waits: bool
 ) -> None:
-    request, reading = SecretRequest(ref, optional=True), a_missing_reading()
-    reading.error.missing_for = missing_for
-
-    decided = decision(deleting(), request, reading, view=replace(CALM, secrets={}))
+    decided = decision(deleting(), request_, missed_for(missing_for))
 
     if waits:
         assert decided == Waiting(f"Waiting to read again a version of secret db-password of vault {VAULT}.")
@@ -573,10 +582,20 @@ def test_a_version_that_polls_do_not_observe_must_be_missed_by_a_later_read_too(
         assert decided == Deletions()
 
 
+def test_a_found_secret_must_be_missed_by_a_later_read_too() -> None:
+    view = replace(CALM, secrets={}, listing=a_listing())
+
+    assert reason_of(decision(FINDS, UNLISTED, missed_for(0.0), view=view)) is Reason.WAITING
+
+
+def test_a_deletion_that_the_vault_reports_needs_no_later_read() -> None:
+    assert decision(deleting(), OPTIONAL, missed_for(0.0, Reason.SECRET_SOFT_DELETED)) == Deletions()
+
+
 def test_a_version_of_a_secret_whose_newest_one_is_lost_is_confirmed_with_it() -> None:
     previous = SecretRequest(REF._replace(previous=True), optional=True)
     inputs = inputs_of(deleting(), OPTIONAL, previous)
-    readings = {REF: a_missing_reading(), previous.ref: a_missing_reading()}
+    readings = {REF: missed_for(CONFIRMED_AFTER), previous.ref: missed_for(0.0)}
 
     assert confirmed_deletions(inputs, readings, CALM, now=NOW) == Deletions()
 
