@@ -178,6 +178,18 @@ async def test_a_secret_that_has_changed_since_is_written(cluster: Cluster) -> N
     assert cluster.other.values(cluster.key) == {"password": "two"}
 
 
+async def test_a_secret_that_another_process_has_applied_since_is_not_overwritten(cluster: Cluster) -> None:
+    before = await cluster.given(password="one")
+    newer = secret(cluster.key, password="three")
+    newer["metadata"]["annotations"] = {APPLIED_ANNOTATION: '{"spec":"","secrets":[]}'}
+    await cluster.kube.apply_target(cluster.key, newer, onto=before)
+
+    with pytest.raises(Conflict):
+        await cluster.kube.apply_target(cluster.key, secret(cluster.key, password="two"), onto=before)
+
+    assert cluster.other.values(cluster.key) == {"password": "three"}
+
+
 async def test_a_replaced_secret_is_not_overwritten(cluster: Cluster) -> None:
     ours = await cluster.given(password="one")
     cluster.other.delete(cluster.key)

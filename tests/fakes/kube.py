@@ -25,6 +25,7 @@ from vaultsync.api import (
 from vaultsync.api.v1alpha1 import VaultSecretMeta, WorkloadKind
 from vaultsync.errors import ObjectChanged, ObjectGone, Reason, SyncError
 from vaultsync.policy.rollout import Workload
+from vaultsync.state.applied import from_annotation
 from vaultsync.state.observed import Observed
 from vaultsync.state.snapshots import (
     Bookmark,
@@ -121,6 +122,9 @@ class FakeKube(Store):
         stored = self._secrets.get(key)
         if onto is not None:
             stored = self._same(key, onto)
+            written = from_annotation(desired.get(Path("annotations", APPLIED_ANNOTATION)))
+            if stored.observed().applied not in {onto.applied, written}:
+                raise _stale(key)
         elif stored is not None:
             raise _stale(key)
         else:

@@ -17,10 +17,11 @@ from vaultsync.adapters.kube import workloads
 from vaultsync.adapters.kube.connection import Connection, RequestObserver, Response, configuration_from
 from vaultsync.adapters.kube.errors import AlreadyExists, Conflict, Forbidden
 from vaultsync.adapters.kube.token_reviews import TokenReviewer
-from vaultsync.api import ObjectKey
+from vaultsync.api import APPLIED_ANNOTATION, ObjectKey
 from vaultsync.api.v1alpha1 import VaultSecretMeta, WorkloadKind
 from vaultsync.errors import ObjectChanged, ObjectGone, Reason, SyncError
 from vaultsync.policy.rollout import Workload
+from vaultsync.state.applied import from_annotation
 from vaultsync.state.observed import Observed, observed_from
 from vaultsync.state.snapshots import CurrentVersions, ListSnapshot, TargetEvent, TargetList
 
@@ -142,14 +143,15 @@ class KubeApi:
 
         Raises:
             SyncError: TargetInvalid, TargetTooLarge, TargetImmutable, ClusterUnavailable.
-            Conflict: The Secret was created, deleted or replaced since it was observed.
+            Conflict: The Secret was created, deleted or replaced since it was observed, or another process of this
+                operator wrote it, which may have read newer versions.
             ObjectGone: The namespace is being deleted.
         """
         try:
             return _observed(await self._connection.send(wire.apply_secret(key, manifest, onto=onto)))
         except Conflict:
             current = None if onto is None else await self.get_target(key)
-            if onto is None or current is None or current.uid != onto.uid:
+            if onto is None or current is None or not _may_follow(current, onto, manifest):
                 raise
         # The same Secret was changed since: by another writer, or by this very request, whose response was lost.
         return _observed(await self._connection.send(wire.apply_secret(key, manifest, onto=current)))
@@ -415,6 +417,15 @@ def _granted_by_chart() -> Iterator[None]:
     except Forbidden as error:
         hint = "set rbac.restartWorkloads in the chart's values"
         raise SyncError(error.reason, f"{error.message.removesuffix('.')}; {hint}.") from None
+
+
+def _may_follow(current: Observed, onto: Observed, manifest: Mapping[str, Any]) -> bool:
+    """Return whether a Secret as it is now is the one that was observed, with nothing applied since but the manifest.
+
+    The annotation of each apply has the versions that it wrote.
+    """
+    written = from_annotation(manifest["metadata"].get("annotations", {}).get(APPLIED_ANNOTATION))
+    return current.uid == onto.uid and current.applied in (onto.applied, written)
 
 
 def _observed(response: Response) -> Observed:

@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
-from tests.builders import KEY, a_vault_secret
+from tests.builders import FIRST, KEY, SECOND, a_state, a_vault_secret
 from tests.unit.vaultsync.adapters.kube.scripted import NOW, Answer, connected, document, hanging_up, lines, text
 from vaultsync.adapters.kube import Conflict, KubeApi, ResourceExpired
-from vaultsync.api import ObjectKey
+from vaultsync.api import APPLIED_ANNOTATION, ObjectKey
 from vaultsync.errors import Reason, SyncError
+from vaultsync.state.applied import to_annotation
 from vaultsync.state.observed import observed_from
 from vaultsync.state.snapshots import Deleted
 
@@ -58,6 +59,37 @@ async def test_a_secret_that_has_changed_since_is_read_and_written_as_it_is_now(
 
     writes = [sent.body["metadata"] for sent in script.sent if sent.method == "PATCH"]
     assert writes == [{"name": "db", "uid": "uid-1", "resourceVersion": version} for version in ("8", "9")]
+
+
+def applied(version: str) -> dict[str, Any]:
+    """The annotations of a target with that version of a secret."""
+    return {APPLIED_ANNOTATION: to_annotation(a_vault_secret(), [a_state(version=version)])}
+
+
+def with_annotations(secret: dict[str, Any], annotations: dict[str, Any] | None) -> dict[str, Any]:
+    return {**secret, "metadata": secret["metadata"] | ({} if annotations is None else {"annotations": annotations})}
+
+
+@pytest.mark.parametrize(
+    ("now", "repeats"),
+    [(applied(FIRST), True), (applied(SECOND), True), (applied("3" * 32), False), (None, False)],
+    ids=["as it was", "our own write, whose response was lost", "a write of another process", "taken over"],
+)
+async def test_a_write_is_not_repeated_on_what_another_process_has_written(
+    now: dict[str, Any] | None, repeats: bool
+) -> None:
+    before = observed_from(with_annotations(a_secret("vaultsync"), applied(FIRST))["metadata"])
+    manifest = {"metadata": {"name": "db", "annotations": applied(SECOND)}}
+    found = document(200, with_annotations(a_secret("vaultsync", version="9"), now))
+    async with connected(CHANGED, found, document(200, a_secret("vaultsync"))) as (connection, script):
+        api = KubeApi(connection, now=lambda: NOW)
+        if repeats:
+            await api.apply_target(KEY, manifest, onto=before)
+        else:
+            with pytest.raises(Conflict):
+                await api.apply_target(KEY, manifest, onto=before)
+
+    assert [sent.method for sent in script.sent] == ["PATCH", "GET", *(["PATCH"] if repeats else [])]
 
 
 @pytest.mark.parametrize(
