@@ -176,8 +176,11 @@ def inactive_version(inputs: Inputs, readings: Readings) -> Failed | None:
     for ref, reading in readings.items():
         if not isinstance(reading, Reading) or reading.not_before is None:
             continue
-        # By both clocks: neither may activate it too early when it jumps.
-        wait = reading.not_before - min(reading.read_at, reading.vault_time or reading.read_at)
+        # By both clocks: neither may activate it too early when it jumps. A vault's clock that is before the change of
+        # the version is wrong, and could hold it back for ever.
+        is_wrong = is_before(reading.vault_time, reading.updated)
+        vault_time = None if is_wrong else reading.vault_time
+        wait = reading.not_before - min(reading.read_at, vault_time or reading.read_at)
         if wait > timedelta(0):
             return Failed(
                 Reason.SECRET_NOT_YET_ACTIVE,

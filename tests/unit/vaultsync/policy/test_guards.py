@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -278,6 +278,12 @@ def test_a_version_that_is_not_active_yet_is_blocked_until_it_is() -> None:
     assert (blocked.reason, blocked.retry_after) == (Reason.SECRET_NOT_YET_ACTIVE, 1800.0)
     assert f"db-password of vault {VAULT}" in blocked.message
     assert "before 2026-03-01 13:00:00 UTC" in blocked.message
+
+
+def test_a_vaults_clock_that_is_before_the_version_does_not_hold_it_back() -> None:
+    reading = a_reading(not_before=START, vault_time=datetime(1970, 1, 1, tzinfo=UTC))
+
+    assert inactive_version(some_inputs(), {REF: reading}) is None
 
 
 def test_a_missing_secret_has_no_version_that_could_be_inactive() -> None:
