@@ -1,6 +1,6 @@
 """The condition Stale: when the target last matched the vault, and whether that is too long ago; reads no clock."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import assert_never
 
 from vaultsync.api.v1alpha1 import VaultSecretMeta, VaultSecretStatus
@@ -10,6 +10,8 @@ from vaultsync.status.outcome import Failed, Pruned, Reported, Suspended, Synced
 
 STALE_AFTER = 3
 """Number of refresh intervals without confirmation after which a target is stale."""
+
+_LAST = datetime.max.replace(tzinfo=UTC)
 
 _NOTHING_WRITTEN = ConditionState("Unknown", "NothingWritten", "There is no Secret to compare with the vault.")
 
@@ -64,7 +66,7 @@ def _staleness_of_failed(
         return ConditionState("True", before.reason, before.message)
     if interval is None:
         return ConditionState("False", "Fresh", "Not evaluated while the spec is invalid.")
-    if now < success + STALE_AFTER * interval:
+    if now - success < STALE_AFTER * interval:
         return ConditionState(
             "False", "Fresh", f"The Secret matched the vault less than {STALE_AFTER} refresh intervals ago."
         )
@@ -78,7 +80,10 @@ def stale_at(status: VaultSecretStatus, interval: timedelta) -> datetime | None:
     if ready is None or ready.status == "True" or ready.reason == Reason.SUSPENDED:
         return None
     is_fresh = stale is not None and stale.status == "False"
-    return success + STALE_AFTER * interval if is_fresh and success is not None else None
+    # Users can write the status: an interval after the last of all times would overflow.
+    if not is_fresh or success is None or success > _LAST - STALE_AFTER * interval:
+        return None
+    return success + STALE_AFTER * interval
 
 
 def rotation_delay(before: VaultSecretStatus, after: VaultSecretStatus) -> timedelta | None:

@@ -54,3 +54,18 @@ async def test_a_status_with_a_name_that_was_never_found(searching: MemoryHarnes
     await searching.drain()
 
     await assert_synced(searching)
+
+
+async def test_a_status_that_is_dated_at_the_end_of_time_hides_no_failure(harness: MemoryHarness) -> None:
+    harness.apply()
+    await harness.poll()
+    await harness.poll()
+    status: dict[str, Any] = harness.status().to_wire()
+    status["entries"][0]["readAt"] = "9999-12-31T23:59:59Z"
+    await harness.kube.patch_status(harness.users.vault_secret(DB), status)
+    harness.observe("db")
+    harness.vault.delete("db-password")
+    await harness.poll()
+
+    assert (harness.ready().status, harness.ready().reason) == ("False", "SecretSoftDeleted")
+    assert harness.recorded.errors == []

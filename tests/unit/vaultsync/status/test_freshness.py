@@ -1,6 +1,6 @@
 """The condition Stale, and how long a rotation took."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -107,9 +107,9 @@ def test_a_vault_secret_with_an_invalid_spec_does_not_become_stale() -> None:
     assert found.status == "False"
 
 
-def not_in_sync(*, stale: str, reason: str = "VaultUnreachable") -> VaultSecretStatus:
+def not_in_sync(*, stale: str, reason: str = "VaultUnreachable", read_at: datetime = READ_AT) -> VaultSecretStatus:
     """The status of a VaultSecret that is not in sync since it was read, with this status of Stale."""
-    status = a_status(reason=reason, since=READ_AT)
+    status = a_status(a_status_entry(read_at=read_at), reason=reason, since=READ_AT)
     said = Condition(type="Stale", status=stale, reason="x", message="x", last_transition_time=READ_AT)
     return status.model_copy(update={"conditions": (*status.conditions, said)})
 
@@ -122,10 +122,20 @@ def not_in_sync(*, stale: str, reason: str = "VaultUnreachable") -> VaultSecretS
         (not_in_sync(stale="True"), None),
         (not_in_sync(stale="True", reason="Waiting"), None),
         (not_in_sync(stale="False", reason="Suspended"), None),
+        (not_in_sync(stale="False", read_at=datetime(9999, 12, 31, 23, 59, tzinfo=UTC)), None),
         (a_status(), None),
         (VaultSecretStatus(), None),
     ],
-    ids=["failing", "waiting", "stale already", "stale and waiting", "suspended", "in sync", "never reconciled"],
+    ids=[
+        "failing",
+        "waiting",
+        "stale already",
+        "stale and waiting",
+        "suspended",
+        "at the end of time",
+        "in sync",
+        "never reconciled",
+    ],
 )
 def test_when_a_target_becomes_stale(status: VaultSecretStatus, moment: datetime | None) -> None:
     assert stale_at(status, 2 * MINUTE) == moment
