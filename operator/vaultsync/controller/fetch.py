@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from vaultsync.api.v1alpha1 import OnSourceDeleted, VaultSecretSpec
-from vaultsync.errors import SecretNotFound
+from vaultsync.errors import Reason, SecretNotFound, SyncError
 from vaultsync.interfaces import VaultClients
 from vaultsync.policy.changes import last_read
 from vaultsync.state.requests import SecretRequest
@@ -25,7 +25,8 @@ async def read_secrets(
     Those that are known to be missing are read only if `fresh` demands it.
 
     Returns:
-        The readings by identity; MissingReading for a missing secret whose key may be deleted.
+        The readings by identity; MissingReading for a missing secret whose key may be deleted. None of a found secret
+        that is disabled by now: its key is removed.
 
     Raises:
         SyncError: A secret cannot be read. Of several failures, that of the first request is raised.
@@ -34,6 +35,8 @@ async def read_secrets(
     results = await asyncio.gather(*reads, return_exceptions=True)
     readings: dict[SecretRef, Reading | MissingReading] = {}
     for one, result in zip(requests, results, strict=True):
+        if one.unlisted and isinstance(result, SyncError) and result.reason is Reason.SECRET_DISABLED:
+            continue
         if isinstance(result, BaseException):
             raise result
         readings[one.ref.identity] = result

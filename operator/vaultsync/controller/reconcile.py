@@ -152,7 +152,8 @@ class Reconciler:
                 return confirmed
             deletions = confirmed
         self._mark_reachable(vault_secret)
-        readings = {one.ref.identity: readings[one.ref.identity] for one in plan.requests}
+        in_order = [one.ref.identity for one in plan.requests if one.ref.identity in readings]
+        readings = {ref: readings[ref] for ref in in_order}
         return first_blocked_reading(inputs, readings) or await self._write(inputs, readings, deletions)
 
     async def _sync_in_place(self, inputs: Inputs) -> Outcome:

@@ -7,6 +7,7 @@ import pytest
 
 from tests.harness import DB, MemoryHarness, entry
 from vaultsync.api import APPLIED_ANNOTATION
+from vaultsync.policy.guards import LASTING
 
 NAMES = pytest.mark.parametrize(
     "name", ["shop/one", "", "x" * 200, "\ud800", "never-there"], ids=["slash", "empty", "long", "surrogate", "unknown"]
@@ -69,3 +70,20 @@ async def test_a_status_that_is_dated_at_the_end_of_time_hides_no_failure(harnes
 
     assert (harness.ready().status, harness.ready().reason) == ("False", "SecretSoftDeleted")
     assert harness.recorded.errors == []
+
+
+async def test_an_annotation_with_a_future_change_of_a_secret_that_is_disabled(searching: MemoryHarness) -> None:
+    searching.vault.disable("shop-one")
+    searching.vault.set("shop-two", "2")
+    target = searching.kube.without_data(DB)
+    assert target is not None
+    document = json.loads(target["metadata"]["annotations"][APPLIED_ANNOTATION])
+    for state in document["secrets"]:
+        state["updated"] += 10**8
+    searching.kube.edit(DB, "kubectl", annotations={APPLIED_ANNOTATION: json.dumps(document)})
+    await searching.drain()
+
+    for _ in range(int(LASTING.total_seconds() / 60) + 2):
+        await searching.poll()
+    assert searching.values() == {"password": "first", "shop-two": "2"}
+    await searching.assert_idle()

@@ -49,6 +49,16 @@ async def test_of_several_failures_the_first_is_raised_though_all_are_read(
     assert (caught.value.reason, harness.reads) == (Reason.SECRET_DISABLED, 3)
 
 
+async def test_a_found_secret_that_is_disabled_by_now_is_no_failure(
+    harness: MemoryHarness, vault_spec: VaultSecretSpec
+) -> None:
+    harness.vault.set("a", "x", enabled=False)
+
+    assert not await read_secrets(
+        harness.vaults, harness.state.vaults, vault_spec, [SecretRequest(A, optional=True, unlisted=True)]
+    )
+
+
 @pytest.mark.parametrize(
     ("optional", "policy", "is_failure"),
     [(False, "Retain", True), (True, "Retain", False), (False, "Delete", False)],
