@@ -5,7 +5,7 @@ reading, it reads the secrets one by one; also while listing is denied, which ea
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager, aclosing, nullcontext, suppress
 from dataclasses import dataclass, field, replace
@@ -251,7 +251,11 @@ class Poller:
         names, missing = list(self._state.vaultsecrets.names(self._vault_url)), dict[str, Missing]()
         unobserved = set(names)
         for start in range(0, len(names), MAX_CONCURRENT_READS):
-            observed = await self._heads(names[start : start + MAX_CONCURRENT_READS])
+            observed, failures = await self._heads(names[start : start + MAX_CONCURRENT_READS])
+            if failures and not (observed or missing or len(unobserved) < len(names)):
+                raise next(iter(failures.values()))
+            # The vault responds, but not for these: whoever needs them reads them, and reports the failure.
+            observed |= {name: self._unreadable() for name in failures}
             before = self._view.secrets
             missing |= {name: one.after(before.get(name)) for name, one in observed.items() if isinstance(one, Missing)}
             found = {name: metadata for name, metadata in observed.items() if isinstance(metadata, SecretMetadata)}
@@ -264,13 +268,24 @@ class Poller:
         self._publish(self._with_losses(replace(self._view, secrets=secrets)))
         await self._wake_due(self._users(missing))
 
-    async def _heads(self, names: Iterable[str]) -> dict[str, SecretMetadata | Missing]:
-        """Read the metadata of some secrets concurrently; if one fails, the others are cancelled. Counts every call."""
+    def _unreadable(self) -> SecretMetadata:
+        return SecretMetadata(readable=False, updated=None, expires=None, observed_at=self._context.vaults.moment())
+
+    async def _heads(self, names: Iterable[str]) -> tuple[dict[str, SecretMetadata | Missing], Mapping[str, SyncError]]:
+        """Read the metadata of some secrets concurrently; return it, and for which the vault has an error of its own.
+
+        If one fails otherwise, the others are cancelled. Counts every call.
+        """
         observed: dict[str, SecretMetadata | Missing] = {}
+        failures: dict[str, SyncError] = {}
 
         async def head(name: str) -> None:
             try:
                 observed[name] = await self._context.vaults.head(self._vault_url, name)
+            except SyncError as error:
+                if error.reason is not Reason.VAULT_FAILED:
+                    raise
+                failures[name] = error
             finally:
                 self._progress.calls += 1
 
@@ -284,7 +299,7 @@ class Poller:
                 error = error.exceptions[0]
             failure = error
         else:
-            return observed
+            return observed, failures
         assert isinstance(failure, SyncError)
         raise SyncError(failure.reason, failure.message, retry_after=failure.retry_after)
 

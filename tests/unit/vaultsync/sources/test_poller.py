@@ -446,6 +446,51 @@ async def test_all_calls_of_a_failing_batch_are_counted_and_its_others_are_cance
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
+def break_secrets(harness: MemoryHarness, *broken: str) -> None:
+    """Have the vault return an error of its own for these secrets."""
+    whole = harness.vaults.head
+
+    async def head(vault_url: str, name: str) -> SecretMetadata | Missing:
+        if name in broken:
+            raise SyncError(Reason.VAULT_FAILED, f"Vault responded with an error of its own for {name}.")
+        return await whole(vault_url, name)
+
+    harness.vaults.head = head  # type: ignore[method-assign]  # the fake vault fails as a whole
+
+
+async def test_one_secret_that_the_vault_does_not_return_hides_no_change_of_the_others(
+    harness: MemoryHarness, woken: Woken
+) -> None:
+    names = [f"secret-{number:02}" for number in range(MAX_CONCURRENT_READS + 1)]
+    for name in names:
+        harness.vault.set(name, "x")
+        add_in_place(harness, f"user-of-{name}", name)
+    harness.vault.deny("list")
+    await poll(harness, woken)
+    break_secrets(harness, names[0], names[-1])
+
+    # All have other versions than their targets.
+    assert sorted(await poll(harness, woken)) == [f"user-of-{name}" for name in names]
+    assert harness.recorded.polls[-1] is None
+    broken = metadata(harness, names[0])
+    assert isinstance(broken, SecretMetadata)
+    assert not broken.readable
+
+
+async def test_a_vault_that_returns_no_secret_at_all_fails(harness: MemoryHarness, woken: Woken) -> None:
+    names = ("one", "two")
+    add(harness, "user", *names)
+    harness.vault.deny("list")
+    await poll(harness, woken)
+    break_secrets(harness, *names)
+
+    await poll(harness, woken)
+
+    failure = harness.recorded.polls[-1]
+    assert failure is not None
+    assert failure.reason is Reason.VAULT_FAILED
+
+
 # failures
 
 
