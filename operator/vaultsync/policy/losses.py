@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 
 from vaultsync.api.v1alpha1 import OnSourceDeleted, VaultSecret
-from vaultsync.state.requests import named_secrets
+from vaultsync.state.requests import named_secrets, searches
 from vaultsync.state.vaults import MAX_UNCONFIRMED_LOSSES, LossReport, Missing, SecretMetadata, VaultView
 
 
@@ -50,8 +50,14 @@ def _is_suspicious(known: int, lost: int) -> bool:
 
 
 def _deletable(vault_secret: VaultSecret) -> set[str]:
+    """Return the secrets that the status lists and the spec asks for: users can write to the status.
+
+    Names that no poll looks for would never be lost, and thousands of them would keep the guard from tripping.
+    """
     spec = vault_secret.spec
     names = {entry.secret_name.lower() for entry in vault_secret.status.entries if entry.version is not None}
+    if not searches(spec):
+        names &= {request.ref.name.lower() for request in named_secrets(spec)}
     if spec.on_source_deleted is OnSourceDeleted.DELETE:
         return names
     return names - {request.ref.name.lower() for request in named_secrets(spec) if not request.optional}

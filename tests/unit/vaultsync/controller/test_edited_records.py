@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.harness import DB, MemoryHarness, entry
+from tests.harness import DB, MemoryHarness, entry, key_of
 from vaultsync.api import APPLIED_ANNOTATION
 from vaultsync.policy.guards import LASTING
 
@@ -87,3 +87,25 @@ async def test_an_annotation_with_a_future_change_of_a_secret_that_is_disabled(s
         await searching.poll()
     assert searching.values() == {"password": "first", "shop-two": "2"}
     await searching.assert_idle()
+
+
+async def test_a_status_with_many_names_does_not_keep_the_deletion_guard_from_tripping(harness: MemoryHarness) -> None:
+    names = [f"shop-{number}" for number in range(6)]
+    for name in names:
+        harness.vault.set(name, "x")
+    harness.apply(*[entry(name, name, optional=True) for name in names])
+    harness.apply(name="other")
+    await harness.poll()
+    await harness.poll()
+    status: dict[str, Any] = harness.status("other").to_wire()
+    read_at = {"version": "1", "readAt": "2026-03-01T12:00:00Z"}
+    status["entries"] += [{"key": f"key-{n}", "secretName": f"never-there-{n}", **read_at} for n in range(100)]
+    await harness.kube.patch_status(harness.users.vault_secret(key_of("other")), status)
+    harness.observe("other")
+
+    for name in names:
+        harness.vault.delete(name)
+    await harness.poll()
+
+    assert harness.values() == dict.fromkeys(names, "x")
+    assert harness.ready().reason == "DeletionHeld"

@@ -131,6 +131,7 @@ MIXED = (an_entry(), an_entry(key="token", secret_name="api-token", optional=Tru
         (a_vault_secret(*PAIR, status=IN_PLACE), set()),
         (a_vault_secret(*PAIR, status=IN_PLACE, on_source_deleted="Delete"), {"db-password", "api-token"}),
         (a_vault_secret(*MIXED, status=IN_PLACE), {"api-token"}),
+        (a_vault_secret(an_entry(optional=True), status=IN_PLACE), {"db-password"}),
         (
             a_vault_secret(data=(), data_from=[{"find": {"names": "*"}}], status=IN_PLACE),
             {"db-password", "api-token"},
@@ -145,6 +146,7 @@ MIXED = (an_entry(), an_entry(key="token", secret_name="api-token", optional=Tru
         "none where keys are retained",
         "all where keys are deleted with their secrets",
         "optional ones",
+        "none that the spec does not name",
         "found ones",
         "none that never existed",
         "none that was deleted before",
