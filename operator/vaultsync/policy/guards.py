@@ -145,12 +145,15 @@ def _is_previous_older(inputs: Inputs, ref: SecretRef, readings: Readings) -> bo
     """Return whether the version before the newest is older than one that should have taken its place.
 
     That is the newest version until now, or the one before it as it was written, unless it is disabled. A list of
-    versions that is behind, or incomplete, lacks it.
+    versions that is behind, or incomplete, lacks it. With a newest version that goes back, and is held back for that
+    itself, so does the one before it.
     """
     reading, newest = readings[ref], readings.get(SecretRef(ref.name))
     assert isinstance(reading, Reading)
     before, until_now = inputs.plan.known.get(ref), inputs.plan.known.get(SecretRef(ref.name))
     if until_now is not None and reading.version == until_now.version:
+        return False
+    if until_now is not None and isinstance(newest, Reading) and is_before(newest.updated, until_now.updated):
         return False
     has_rotated = until_now is not None and isinstance(newest, Reading) and newest.version != until_now.version
     return any(

@@ -400,6 +400,16 @@ def test_a_version_before_the_newest_that_is_older_than_it_was_is_not_taken(
     assert (older_version(inputs, readings) is not None) is waits
 
 
+def test_a_version_before_the_newest_goes_back_with_the_newest() -> None:
+    known = {BEFORE: a_state(ref=BEFORE, version=SECOND, updated=NEWER), REF: a_state(version=THIRD, updated=NEWER)}
+    plan = Plan((SecretRequest(BEFORE, optional=True),), known, "because")
+    inputs = some_inputs(plan=plan, view=VaultView())
+    inputs.view.reads.put("db-password", LastRead(Moment(0.0), FOURTH, START, None))
+    newest = a_reading(version=FOURTH, began=Moment(LASTING.total_seconds()))
+
+    assert older_version(inputs, {REF: newest, BEFORE: a_reading()}) is None
+
+
 @pytest.mark.parametrize(
     ("version", "since", "taken"),
     [(FIRST, 0.0, True), (FIRST, 1.0, False), (SECOND, 0.0, False), (None, 0.0, False)],
