@@ -83,6 +83,9 @@ def before_observing(entry: StatusRestart, *, changed: datetime | None, now: dat
     """Decide without a request to the API server, which is not needed while nothing has changed."""
     if changed is None or entry.at > changed:
         return Current(entry.at)
+    if changed > now:
+        # The clock was ahead, or a user wrote it. The last of all times has none after it.
+        return NotBefore(changed)
     settled = changed + SETTLING
     return Due(changed) if now >= settled else NotBefore(settled)
 

@@ -109,3 +109,17 @@ async def test_a_status_with_many_names_does_not_keep_the_deletion_guard_from_tr
 
     assert harness.values() == dict.fromkeys(names, "x")
     assert harness.ready().reason == "DeletionHeld"
+
+
+async def test_a_change_at_the_end_of_time_hides_no_failure(harness: MemoryHarness) -> None:
+    harness.apply(restart=[{"kind": "Deployment", "name": "web"}])
+    await harness.poll()
+    await harness.poll()
+    status: dict[str, Any] = harness.status().to_wire() | {"contentChangeTime": "9999-12-31T23:59:59Z"}
+    await harness.kube.patch_status(harness.users.vault_secret(DB), status)
+    harness.observe("db")
+    harness.vault.delete("db-password")
+    await harness.poll()
+
+    assert (harness.ready().status, harness.ready().reason) == ("False", "SecretSoftDeleted")
+    assert harness.recorded.errors == []

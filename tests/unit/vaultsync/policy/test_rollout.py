@@ -1,7 +1,7 @@
 """When a restart is due, and when it is allowed: each rule at its limits, and what holds for all times."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import pytest
@@ -100,6 +100,11 @@ def test_a_workload_that_was_just_named_is_restarted_only_for_a_change_of_the_sa
 )
 def test_before_the_workload_is_read(changed: bool, at: timedelta, since: timedelta, verdict: Verdict) -> None:
     assert before_observing(an_entry(at), changed=CHANGE if changed else None, now=CHANGE + since) == verdict
+
+
+@pytest.mark.parametrize("changed", [NOW + MINUTE, datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)])
+def test_a_change_of_the_future_restarts_nothing_before_it(changed: datetime) -> None:
+    assert before_observing(an_entry(-SECOND), changed=changed, now=NOW) == NotBefore(changed)
 
 
 # After the workload was read
