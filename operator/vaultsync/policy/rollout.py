@@ -6,7 +6,7 @@ resolution of a second; pods of the same second count as older: one restart too 
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from vaultsync.api.v1alpha1 import DEFAULT_RESTART_INTERVAL, Restart, StatusRestart, VaultSecretStatus
@@ -22,6 +22,9 @@ _MAX_CLOCK_SKEW: Final = timedelta(minutes=1)
 """By how much the clock of another client that restarted a workload may be ahead of ours."""
 
 _SECOND: Final = timedelta(seconds=1)
+
+_LAST: Final = datetime.max.replace(tzinfo=UTC) - _SECOND
+"""The last time that has another one a second after it; a user may have written a later one into the status."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,7 @@ def entry_for(restart: Restart, before: VaultSecretStatus, *, changed: datetime 
     at = now
     if changed is not None:
         # Its pods do not have a change of this very reconcile; older changes came before it was named.
-        at = changed if changed != before.content_change_time else max(now, changed + _SECOND)
+        at = changed if changed != before.content_change_time else max(now, min(changed, _LAST) + _SECOND)
     return StatusRestart(kind=restart.kind, name=restart.name, at=at)
 
 

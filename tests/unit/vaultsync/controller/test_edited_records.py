@@ -111,13 +111,16 @@ async def test_a_status_with_many_names_does_not_keep_the_deletion_guard_from_tr
     assert harness.ready().reason == "DeletionHeld"
 
 
-async def test_a_change_at_the_end_of_time_hides_no_failure(harness: MemoryHarness) -> None:
-    harness.apply(restart=[{"kind": "Deployment", "name": "web"}])
+@pytest.mark.parametrize("named", ["before", "after"])
+async def test_a_change_at_the_end_of_time_hides_no_failure(harness: MemoryHarness, named: str) -> None:
+    restart = [{"kind": "Deployment", "name": "web"}]
+    harness.apply(restart=restart if named == "before" else [])
     await harness.poll()
     await harness.poll()
     status: dict[str, Any] = harness.status().to_wire() | {"contentChangeTime": "9999-12-31T23:59:59Z"}
     await harness.kube.patch_status(harness.users.vault_secret(DB), status)
     harness.observe("db")
+    harness.apply(restart=restart)
     harness.vault.delete("db-password")
     await harness.poll()
 

@@ -26,6 +26,7 @@ SECOND: Final = timedelta(seconds=1)
 MINUTE: Final = timedelta(minutes=1)
 CHANGE: Final = START + timedelta(hours=1)
 NOW: Final = CHANGE + MINUTE
+END: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 
 WEB: Final = Restart(kind=WorkloadKind.DEPLOYMENT, name="web", min_interval=MINUTE)
 OLD: Final = Workload("uid-1", "7", created=START, restarted=None)
@@ -76,6 +77,12 @@ def test_a_workload_that_was_just_named_is_restarted_only_for_a_change_of_the_sa
     assert isinstance(before_observing(entry, changed=changed, now=CHANGE), NotBefore) is due
 
 
+def test_a_workload_is_named_whatever_date_a_user_wrote() -> None:
+    entry = entry_for(WEB, VaultSecretStatus(content_change_time=END), changed=END, now=NOW)
+
+    assert before_observing(entry, changed=END, now=NOW) == NotBefore(END)
+
+
 # Before the workload is read
 
 
@@ -102,7 +109,7 @@ def test_before_the_workload_is_read(changed: bool, at: timedelta, since: timede
     assert before_observing(an_entry(at), changed=CHANGE if changed else None, now=CHANGE + since) == verdict
 
 
-@pytest.mark.parametrize("changed", [NOW + MINUTE, datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)])
+@pytest.mark.parametrize("changed", [NOW + MINUTE, END])
 def test_a_change_of_the_future_restarts_nothing_before_it(changed: datetime) -> None:
     assert before_observing(an_entry(-SECOND), changed=changed, now=NOW) == NotBefore(changed)
 
