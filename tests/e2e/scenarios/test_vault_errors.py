@@ -51,8 +51,9 @@ ERRORS: Final = {
         lambda harness: harness.vault.recover("db-password"),
         "SecretSoftDeleted",
         SECRET,
+        retried="list",
     ),
-    "a purged secret": VaultError(purge, Harness.put, "SecretNotFound", SECRET),
+    "a purged secret": VaultError(purge, Harness.put, "SecretNotFound", SECRET, retried="list"),
     "a disabled secret": VaultError(
         lambda harness: harness.vault.disable("db-password"),
         lambda harness: harness.vault.enable("db-password"),
