@@ -24,12 +24,15 @@ _FIELD_ERRORS = {
 }
 _SEALED = "field is immutable when `immutable` is set"
 _IMMUTABLE = "cannot be changed; delete the Secret to have it recreated"
-_NO_PERMISSION = re.compile(r'User "[^"]*" cannot (\w+) resource "([^"]+)"')
-_POLICY = re.compile(r"ValidatingAdmissionPolicy '([^']+)'")
-_WEBHOOK = re.compile(r'admission webhook "([^"]+)" denied')
-_NO_DRY_RUN = re.compile(r'admission webhook "([^"]+)" does not support dry run')
-_FAILED_WEBHOOK = re.compile(r'failed calling webhook "([^"]+)"')
-_QUOTA = re.compile(r"exceeded quota: ([^,]+),")
+_NAME = r"([\w./-]{1,253})"
+_NO_PERMISSION = re.compile(rf'User "[^"]*" cannot (\w+) resource "{_NAME}"')
+_POLICY = re.compile(rf"ValidatingAdmissionPolicy '{_NAME}'")
+_WEBHOOK = re.compile(rf'admission webhook "{_NAME}" denied')
+_NO_DRY_RUN = re.compile(rf'admission webhook "{_NAME}" does not support dry run')
+_FAILED_WEBHOOK = re.compile(rf'failed calling webhook "{_NAME}"')
+_QUOTA = re.compile(rf"exceeded quota: {_NAME},")
+_FIELD = re.compile(r"[\w./\[\]-]{1,350}")
+"""The path of a field, such as `metadata.annotations[example.com/team]`."""
 _TOO_LARGE = re.compile(r"request is too large|message larger than max")
 _CONFLICT_RETRY = 1.0
 """Seconds until a retry after a conflicting write of another client."""
@@ -75,7 +78,9 @@ def api_error(status: int, document: Mapping[str, Any], about: str, *, retry_aft
         kind = AlreadyExists if document.get("reason") == "AlreadyExists" else Conflict
         text = f"{about} is gone, or was changed at the same time."
         return kind(Reason.CLUSTER_UNAVAILABLE, text, retry_after=_CONFLICT_RETRY)
-    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE or "FieldValueTooLong" in reasons or _TOO_LARGE.search(message):
+    is_too_large = "FieldValueTooLong" in reasons or _TOO_LARGE.search(message)
+    # The causes of a webhook, and its status, are its own: nothing of them is shown.
+    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE or (is_too_large and not _WEBHOOK.search(message)):
         return SyncError(Reason.TARGET_TOO_LARGE, f"{about} is larger than Kubernetes allows{_where(causes)}.")
     rejected = status in {HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY}
     return _rejected(message, causes, about) if rejected else _unavailable(status, message, about, retry_after)
@@ -142,7 +147,7 @@ def _listed(causes: Sequence[Mapping[str, Any]], describe: Callable[[Mapping[str
 
 def _field_error(cause: Mapping[str, Any]) -> str:
     """Quote the server's message about metadata, which the manifest holds; never one about data."""
-    field, message = str(cause.get("field")), str(cause.get("message"))
+    field, message = _field(cause), str(cause.get("message"))
     if "field is immutable" in message:
         return f"{field} {_IMMUTABLE}"
     if field.startswith("metadata."):
@@ -151,5 +156,10 @@ def _field_error(cause: Mapping[str, Any]) -> str:
 
 
 def _where(causes: Sequence[Mapping[str, Any]]) -> str:
-    fields = [str(cause.get("field")) for cause in causes if cause.get("reason") == "FieldValueTooLong"]
-    return f" ({', '.join(fields)})" if fields else ""
+    fields = [_field(cause) for cause in causes if cause.get("reason") == "FieldValueTooLong"]
+    return f" ({', '.join(fields[:_MAX_CAUSES])})" if fields else ""
+
+
+def _field(cause: Mapping[str, Any]) -> str:
+    field = str(cause.get("field"))
+    return field if _FIELD.fullmatch(field) else "a field"

@@ -96,6 +96,27 @@ POLICY = FORBIDDEN + f"ValidatingAdmissionPolicy 'weak' with binding 'all' denie
             id="a webhook",
         ),
         pytest.param(
+            422,
+            document('admission webhook "check.example.com" denied the request', cause("FieldValueTooLong", MARK)),
+            Reason.TARGET_INVALID,
+            "denied by the admission webhook check.example.com",
+            id="a webhook that names causes of its own",
+        ),
+        pytest.param(
+            403,
+            document(FORBIDDEN + f"exceeded quota: {MARK} or so, x"),
+            Reason.TARGET_INVALID,
+            "Kubernetes rejected it",
+            id="a sentence in place of the name of a quota",
+        ),
+        pytest.param(
+            422,
+            document("", cause("FieldValueInvalid", f"the value {MARK}")),
+            Reason.TARGET_INVALID,
+            "a field is not valid",
+            id="a sentence in place of a field",
+        ),
+        pytest.param(
             403,
             document(FORBIDDEN + "exceeded quota: small, requested: secrets=1, used: secrets=3, limited: secrets=3"),
             Reason.TARGET_INVALID,
