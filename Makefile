@@ -53,15 +53,17 @@ check: install ## linters, type checkers, import contracts, and whether generate
 
 PYTEST := $(BIN)/pytest $(if $(CI),--hypothesis-profile=ci)
 
-# Tests that need the control plane mostly wait, and the others mostly compute: the two run side by side.
+# Tests that need the control plane mostly wait, and the others mostly compute: they run side by side.
 test: install ## all tests (they build the tools they need); some of them: make test ARGS='tests/unit -k paging'
 ifdef ARGS
 	$(PYTEST) $(ARGS)
 else
 	@mkdir -p build
 	@$(PYTEST) -p no:cacheprovider -m "not cluster" >build/test.log 2>&1 & others=$$!; \
-	failed=0; $(PYTEST) -m cluster || failed=1; \
-	wait $$others || failed=1; cat build/test.log; exit $$failed
+	$(PYTEST) -p no:cacheprovider -m cluster tests/faults >build/test-faults.log 2>&1 & faults=$$!; \
+	failed=0; $(PYTEST) -m cluster --ignore=tests/faults || failed=1; \
+	wait $$others || failed=1; cat build/test.log; \
+	wait $$faults || failed=1; cat build/test-faults.log; exit $$failed
 endif
 
 # Two processes, for two cores; each with fewer random examples.
