@@ -119,8 +119,10 @@ class Reconciler:
         competing = await self._competing(vault_secret, target)
         view, now = self._view(vault_secret), self.now()
         plan = plan_for(vault_secret, target, view, now=now, recheck=self._recheck(vault_secret))
-        waited = self.state.waits.observe(vault_secret.key, plan.missing, self.vaults.moment().seconds)
-        return Inputs(vault_secret, target, competing, view, plan, self.config, now, waited)
+        waits, seconds = self.state.waits, self.vaults.moment().seconds
+        waited = waits.observe(vault_secret.key, plan.missing, seconds)
+        refresh_since = waits.observe_refresh(vault_secret.key, refresh_requested(vault_secret), seconds)
+        return Inputs(vault_secret, target, competing, view, plan, self.config, now, waited, refresh_since)
 
     async def _competing(self, vault_secret: VaultSecret, target: Observed | None) -> tuple[VaultSecretMeta, ...]:
         """Return every other VaultSecret that names the target, and one that owns it and was not observed yet."""

@@ -14,7 +14,6 @@ from vaultsync.policy.changes import is_before
 from vaultsync.policy.deletion import deletions_held
 from vaultsync.policy.inputs import Inputs
 from vaultsync.policy.ownership import competing_vaultsecret, foreign_target
-from vaultsync.policy.plan import refresh_requested
 from vaultsync.policy.waiting import failed_or_waiting
 from vaultsync.state.requests import searches
 from vaultsync.state.secrets import Reading, Readings, SecretRef
@@ -116,19 +115,19 @@ def older_version(inputs: Inputs, readings: Readings) -> Waiting | None:
 
     All secrets of a target wait for it, so that those that change together are never of two generations. It also works
     for a part of the readings. The older version is taken if that lasts, since a vault may have been restored from a
-    backup, and at once if a user requests a refresh.
+    backup, and at once if a user who can know of it requests a refresh.
     """
-    if refresh_requested(inputs.vault_secret) is not None:
-        return None
     for ref, reading in readings.items():
         if not isinstance(reading, Reading) or ref.version is not None:
             continue  # a pinned version is what the spec asks for
         is_older = _is_previous_older(inputs, ref, readings) if ref.previous else _is_older(inputs, ref, reading)
-        if is_older and not _lasts(inputs, ref, reading):
+        if is_older and not _is_accepted(inputs, ref, reading):
             return Waiting(
                 f"Waiting for vault {inputs.vault_secret.spec.vault_url} to return the newest version of secret "
                 f"{ref.name}: it returned an older one than before, which is not taken unless that lasts "
-                f"{LASTING / timedelta(minutes=1):g} minutes, or a refresh is requested; the Secret stays as it is."
+                f"{LASTING / timedelta(minutes=1):g} minutes, or a refresh is requested from now on; the Secret "
+                "stays as it is.",
+                is_long=True,
             )
     return None
 
@@ -162,12 +161,16 @@ def _is_previous_older(inputs: Inputs, ref: SecretRef, readings: Readings) -> bo
     )
 
 
-def _lasts(inputs: Inputs, ref: SecretRef, reading: Reading) -> bool:
-    """Return whether this process has read only that version for long enough."""
+def _is_accepted(inputs: Inputs, ref: SecretRef, reading: Reading) -> bool:
+    """Return whether this process has read only that version for long enough, or since before the requested refresh.
+
+    A refresh that was requested before, as in an outage, is no consent to what a replica returns after it.
+    """
     read = inputs.view.reads.get(ref.read_as)
     if read is None or read.version != reading.version:
         return False
-    return reading.began.seconds - read.since >= LASTING.total_seconds()
+    lasts = reading.began.seconds - read.since >= LASTING.total_seconds()
+    return lasts or (inputs.refresh_since is not None and read.since < inputs.refresh_since)
 
 
 def inactive_version(inputs: Inputs, readings: Readings) -> Failed | None:

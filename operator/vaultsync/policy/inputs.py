@@ -36,3 +36,5 @@ class Inputs:
     now: datetime
     waited: Mapping[str, float] = field(default_factory=dict)
     """For how many seconds, by the monotonic clock, each secret in `plan.missing` has been known to be missing."""
+    refresh_since: float | None = None
+    """The monotonic time at which this process first saw the requested refresh; None if none is requested."""

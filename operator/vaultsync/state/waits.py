@@ -1,4 +1,4 @@
-"""How long this process has known what a status lists as missing, by its monotonic clock; reads no clock itself.
+"""Since when this process has known of missing secrets and requests, by its monotonic clock; reads no clock itself.
 
 A jump of the operator's clock neither cuts such a wait short nor stretches it.
 """
@@ -10,10 +10,11 @@ from vaultsync.api.status import StatusMissing
 
 
 class Waits:
-    """Since when each missing secret of each VaultSecret has been known."""
+    """Since when each missing secret, and the requested refresh, of each VaultSecret has been known."""
 
     def __init__(self) -> None:
         self._since: dict[ObjectKey, dict[tuple[str, int], float]] = {}
+        self._refreshes: dict[ObjectKey, tuple[str, float]] = {}
 
     def observe(self, key: ObjectKey, missing: Iterable[StatusMissing], now: float) -> Mapping[str, float]:
         """Return for how many seconds each has been known, by its name; forgets the others of that VaultSecret.
@@ -25,12 +26,22 @@ class Waits:
         if waits:
             self._since[key] = waits
         else:
-            self.forget(key)
+            self._since.pop(key, None)
         return {name: now - since for (name, _), since in waits.items()}
+
+    def observe_refresh(self, key: ObjectKey, text: str | None, now: float) -> float | None:
+        """Return since when the refresh with that text has been requested; None if none is."""
+        if text is None:
+            self._refreshes.pop(key, None)
+            return None
+        before, since = self._refreshes.get(key, (None, now))
+        self._refreshes[key] = text, since if before == text else now
+        return self._refreshes[key][1]
 
     def forget(self, key: ObjectKey) -> None:
         """Forget a VaultSecret that does not exist any more."""
         self._since.pop(key, None)
+        self._refreshes.pop(key, None)
 
 
 def _wait(missing: StatusMissing) -> tuple[str, int]:

@@ -171,9 +171,9 @@ def _conditions(
 
 
 def _ready(vault_secret: VaultSecretMeta, outcome: Reported, now: datetime) -> Condition:
-    """Return the Ready condition. Waiting does not replace a failure."""
+    """Return the Ready condition. Waiting does not replace a failure, unless users must see it."""
     before = condition(vault_secret.status, READY)
-    if isinstance(outcome, Waiting) and before is not None and before.status == "False":
+    if isinstance(outcome, Waiting) and not outcome.is_long and before is not None and before.status == "False":
         return before
     state = ConditionState(ready_status(outcome), outcome.reason.value, outcome.message)
     return next_condition(vault_secret, READY, state, now=now)

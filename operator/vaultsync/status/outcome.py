@@ -110,6 +110,8 @@ class Waiting:
     message: str
     after_poll: int | None = None
     """How many of the vault's polls have ended without it, if it waits for another poll."""
+    is_long: bool = False
+    """Whether it may take minutes, so that users must see it even after a failure."""
 
     @property
     def reason(self) -> Reason:

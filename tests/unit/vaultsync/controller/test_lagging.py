@@ -61,6 +61,10 @@ FIRST = {"password": "first", "token": "first"}
 SECOND = {"password": "second", "token": "second"}
 
 
+def request_refresh(harness: MemoryHarness, text: str) -> None:
+    harness.apply(entry(), entry("token", "api-token"), annotations={REFRESH_ANNOTATION: text})
+
+
 async def recheck(harness: MemoryHarness) -> None:
     """Have both secrets read, as for a target that was tampered with."""
     harness.kube.edit(DB, "kubectl", data={"extra": "x"})
@@ -110,7 +114,33 @@ async def test_an_older_version_is_taken_once_it_lasts(harness: MemoryHarness, r
 
 async def test_an_older_version_is_taken_at_once_on_request(harness: MemoryHarness, replica: Replica) -> None:
     replica.lagging = {"db-password", "api-token"}
-    harness.apply(entry(), entry("token", "api-token"), annotations={REFRESH_ANNOTATION: "now"})
+    await recheck(harness)
+    assert "apply_target" not in harness.writes
+    assert "a refresh is requested from now on" in harness.ready().message
+
+    request_refresh(harness, "now")
     await harness.drain()
 
+    assert harness.values() == FIRST
+    assert harness.status().last_handled_refresh == "now"
+
+
+async def test_a_refresh_that_was_requested_in_an_outage_takes_no_older_version(
+    harness: MemoryHarness, replica: Replica
+) -> None:
+    harness.vault.close_door()
+    request_refresh(harness, "now")
+    await harness.drain()
+    assert harness.ready().reason == "VaultUnreachable"
+
+    harness.vault.open_door()
+    replica.lagging = {"db-password", "api-token"}
+    for _ in range(3):
+        await harness.poll()
+    assert harness.values() == SECOND
+    assert (harness.ready().status, harness.ready().reason) == ("Unknown", "Waiting")
+    assert "a refresh is requested from now on" in harness.ready().message
+
+    request_refresh(harness, "again")
+    await harness.drain()
     assert harness.values() == FIRST

@@ -1,6 +1,6 @@
 """The guards: what blocks a reconcile before it reads and after it has read, and in which order."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -25,7 +25,6 @@ from tests.builders import (
     some_inputs,
     some_metadata,
 )
-from vaultsync.api import REFRESH_ANNOTATION
 from vaultsync.api.secret_types import TOKEN_TYPES
 from vaultsync.api.v1alpha1 import VaultSecret
 from vaultsync.errors import Reason, SyncError
@@ -299,14 +298,12 @@ def older_inputs(
     written: datetime | None = None,
     listed: datetime | None = None,
     ref: SecretRef = REF,
-    annotations: Mapping[str, str] | None = None,
 ) -> Inputs:
     """The inputs of a reconcile after a version of `written` was written, and one of `listed` was listed."""
     known = {} if written is None else {ref: a_state(ref=ref, version=SECOND, updated=written)}
     secrets = {} if listed is None else {"db-password": some_metadata(updated=listed)}
     plan = Plan((SecretRequest(ref, optional=False),), known, "because")
-    vault_secret = a_vault_secret(metadata={"annotations": annotations or {}})
-    return some_inputs(vault_secret, view=VaultView(secrets), plan=plan)
+    return some_inputs(view=VaultView(secrets), plan=plan)
 
 
 @pytest.mark.parametrize(
@@ -349,16 +346,24 @@ def test_the_secrets_of_a_target_wait_for_one_that_is_older() -> None:
     assert older_version(older_inputs(written=NEWER), readings) is not None
 
 
+def test_an_older_version_that_the_spec_pins_is_taken() -> None:
+    pinned = SecretRef("db-password", FIRST)
+
+    assert older_version(older_inputs(written=NEWER, ref=pinned), {pinned: a_reading()}) is None
+
+
 @pytest.mark.parametrize(
-    "inputs",
-    [
-        older_inputs(written=NEWER, ref=SecretRef("db-password", FIRST)),
-        older_inputs(written=NEWER, annotations={REFRESH_ANNOTATION: "now"}),
-    ],
-    ids=["the spec pins it", "a user requests a refresh"],
+    ("version", "requested", "taken"),
+    [(FIRST, 11.0, True), (FIRST, 10.0, False), (FIRST, 9.0, False), (FIRST, None, False), (SECOND, 11.0, False)],
+    ids=["after it was read", "when it was read", "before it was read", "never", "after another one was read"],
 )
-def test_an_older_version_that_is_asked_for_is_taken(inputs: Inputs) -> None:
-    assert older_version(inputs, {one.ref: a_reading() for one in inputs.plan.requests}) is None
+def test_a_refresh_takes_an_older_version_that_was_read_before(
+    version: str, requested: float | None, taken: bool
+) -> None:
+    inputs = replace(older_inputs(written=NEWER), refresh_since=requested)
+    inputs.view.reads.put("db-password", LastRead(Moment(10.0), version, START, None, since=10.0))
+
+    assert (older_version(inputs, {REF: a_reading(began=Moment(12.0))}) is None) is taken
 
 
 BEFORE = SecretRef("db-password", previous=True)

@@ -1,4 +1,4 @@
-"""How long missing secrets have been known, by the monotonic clock."""
+"""Since when missing secrets and requested refreshes have been known, by the monotonic clock."""
 
 from datetime import timedelta
 
@@ -46,3 +46,24 @@ def test_a_vaultsecret_that_is_gone_is_forgotten() -> None:
     waits.forget(KEY)
 
     assert waits.observe(KEY, [GONE], 12.0) == {"gone": 0.0}
+
+
+def test_a_refresh_is_requested_since_its_text_was_first_seen() -> None:
+    waits = Waits()
+
+    assert waits.observe_refresh(KEY, "now", 10.0) == 10.0
+    assert waits.observe_refresh(OTHER, "now", 11.0) == 11.0
+    assert waits.observe_refresh(KEY, "now", 12.0) == 10.0
+    waits.observe(KEY, [], 12.0)
+    assert waits.observe_refresh(KEY, "now", 13.0) == 10.0
+    assert waits.observe_refresh(KEY, "again", 14.0) == 14.0
+
+
+def test_a_refresh_that_is_handled_or_whose_vaultsecret_is_gone_is_forgotten() -> None:
+    waits = Waits()
+    waits.observe_refresh(KEY, "now", 10.0)
+
+    assert waits.observe_refresh(KEY, None, 11.0) is None
+    assert waits.observe_refresh(KEY, "now", 12.0) == 12.0
+    waits.forget(KEY)
+    assert waits.observe_refresh(KEY, "now", 13.0) == 13.0

@@ -334,6 +334,12 @@ def test_a_wait_leaves_a_failure_as_it_is() -> None:
     assert ready_of(status_of(CREATED, AWAY, WAITING)) == ("False", "VaultUnreachable", "No answer.")
 
 
+def test_a_long_wait_is_reported_after_a_failure() -> None:
+    waits = Waiting("Waiting for the newest version.", is_long=True)
+
+    assert ready_of(status_of(CREATED, AWAY, waits)) == ("Unknown", "Waiting", "Waiting for the newest version.")
+
+
 def test_waits_do_not_postpone_staleness() -> None:
     with_waits = status_of(CREATED, AWAY, WAITING, AWAY, WAITING)
     without = status_of(CREATED, AWAY, AWAY, AWAY, AWAY)
