@@ -336,7 +336,7 @@ class VaultClients:
         self, vault: _Vault, name: str | None, operation: str, call: Callable[[], Awaitable[_Result]]
     ) -> _Result:
         """Make a call when the rate limiter allows it, count it, and translate its failure."""
-        async with vault.rate_limiter.acquire():
+        async with vault.rate_limiter.acquire(one_secret=name is not None):
             started, status = self._clock(), "interrupted"
             try:
                 result = await call()

@@ -1,5 +1,8 @@
 """Per-vault rate limiter, Retry-After gate and circuit breaker; makes no call itself.
 
+A server error for one secret counts as a failure of the vault only after a listing has failed, was denied, or got no
+answer. Otherwise, a few broken secrets of one user would keep all others from the vault.
+
 Azure allows 4,000 secret transactions in 10 seconds per vault and region, all clients together; we use at most half.
 https://learn.microsoft.com/azure/key-vault/general/service-limits
 """
@@ -54,6 +57,12 @@ class RateLimiter:
         self._failure: SyncError | None = None
         """What calls fail with until `_retry_at`."""
         self._failures = 0
+        self._works = True
+        """Whether the vault is taken to work, so that a server error for one secret is a failure of that secret only.
+
+        True after each success, and before the first call. False after all else that is not about one secret: a vault
+        that denies listings may still fail for all secrets.
+        """
         self._is_probing = False
         self.throttled_seconds = 0.0
         """The sum of the waits that the vault requested, in seconds; overlapping waits count once."""
@@ -66,8 +75,11 @@ class RateLimiter:
         return self._failures >= FAILURE_THRESHOLD
 
     @asynccontextmanager
-    async def acquire(self) -> AsyncIterator[None]:
+    async def acquire(self, *, one_secret: bool) -> AsyncIterator[None]:
         """Wait for the budget, allow one call, and learn from its `SyncError` or its success.
+
+        Args:
+            one_secret: Whether the call is about one secret, and not about the vault.
 
         Raises:
             SyncError: The vault throttles or the circuit breaker is open, with the last failure's reason and message,
@@ -81,9 +93,10 @@ class RateLimiter:
             await self._sleep(wait)
             yield
         except SyncError as error:
-            self._on_failure(error)
+            self._on_failure(error, one_secret=one_secret)
             raise
         else:
+            self._works = True
             self._reset()
         finally:
             if probe:
@@ -104,18 +117,20 @@ class RateLimiter:
         self._empty_until += self._budget.seconds / self._budget.calls
         return max(0.0, self._empty_until - now)
 
-    def _on_failure(self, error: SyncError) -> None:
+    def _on_failure(self, error: SyncError, *, one_secret: bool) -> None:
         if error.reason is Reason.VAULT_THROTTLED:
             wait = error.retry_after or DEFAULT_RETRY_AFTER
             self.throttled_seconds += max(0.0, wait - max(0.0, self._retry_at - self._clock()))
             self._close_gate(error, wait)
-        elif error.reason in _BREAKER_REASONS:
+        elif error.reason not in _BREAKER_REASONS:
+            self._works = self._works and one_secret
+            self._reset()
+        elif not (self._works and one_secret and error.reason is Reason.VAULT_FAILED):
+            self._works = False
             self._failures += 1
             if self.is_open:
                 exponent = self._failures - FAILURE_THRESHOLD
                 self._close_gate(error, min(MAX_OPEN_SECONDS, MIN_OPEN_SECONDS * 2.0 ** min(exponent, 10)))
-        else:
-            self._reset()
 
     def _reset(self) -> None:
         """Close the circuit breaker: any response, also an error for one secret, shows that the vault is reachable."""

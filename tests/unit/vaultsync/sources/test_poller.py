@@ -458,6 +458,22 @@ def break_secrets(harness: MemoryHarness, *broken: str) -> None:
     harness.vaults.head = head  # type: ignore[method-assign]  # the fake vault fails as a whole
 
 
+async def test_the_vault_is_listed_again_after_all_reads_have_failed(harness: MemoryHarness, woken: Woken) -> None:
+    fill(harness, 100)
+    add(harness, "user", "filler-000", "filler-001")
+    await poll(harness, woken)
+    assert calls(harness) == (3, 0)
+    harness.vault.fail(calls=2, kind="get")
+
+    await poll(harness, woken)
+    assert (calls(harness), harness.recorded.poll_calls[-1]) == ((0, 2), (Mode.GET, 2))
+    assert harness.recorded.polls[-1] is not None
+
+    await poll(harness, woken)
+    assert (calls(harness), harness.recorded.poll_calls[-1]) == ((3, 2), (Mode.GET, 5))
+    assert harness.recorded.polls[-1] is None
+
+
 async def test_one_secret_that_the_vault_does_not_return_hides_no_change_of_the_others(
     harness: MemoryHarness, woken: Woken
 ) -> None:

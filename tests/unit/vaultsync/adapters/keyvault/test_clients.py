@@ -19,7 +19,7 @@ from tests.builders import START
 from tests.clocks import Clock, freeze, settle, skip
 from tests.unit.vaultsync.adapters.keyvault.served import ServedVault, served
 from vaultsync.adapters.keyvault.clients import CACHE_TTL, TIMEOUT, VaultClients
-from vaultsync.adapters.keyvault.rate_limit import Budget
+from vaultsync.adapters.keyvault.rate_limit import FAILURE_THRESHOLD, Budget
 from vaultsync.errors import Reason, SecretNotFound, SyncError
 from vaultsync.state.secrets import Reading, SecretRef
 from vaultsync.state.vaults import ListingPage, Missing, SecretMetadata
@@ -442,6 +442,28 @@ async def test_a_slow_vault_does_not_block_others(harness: Harness) -> None:
 
     harness.network.resume(harness.vault)
     await slow
+
+
+@pytest.mark.parametrize("denied", [False, True], ids=["the vault lists", "listing is denied"])
+async def test_secrets_that_fail_keep_others_from_the_vault_only_if_nothing_shows_that_it_works(
+    harness: Harness, denied: bool
+) -> None:
+    if denied:
+        harness.vault.deny("list")
+        with pytest.raises(SyncError):
+            await harness.list_all()
+    else:
+        await harness.list_all()
+
+    harness.vault.fail(calls=FAILURE_THRESHOLD, kind="get")
+    for number in range(FAILURE_THRESHOLD):
+        assert (await harness.failure(SecretRef(f"broken-{number}"))).reason is Reason.VAULT_FAILED
+
+    if denied:
+        assert (await harness.failure()).reason is Reason.VAULT_FAILED
+        assert harness.vault.calls["get"] == FAILURE_THRESHOLD
+    else:
+        assert (await harness.read()).value.reveal() == VALUE
 
 
 async def test_a_listing_has_no_values_and_costs_one_call_per_page(harness: Harness) -> None:

@@ -19,15 +19,17 @@ class Bench:
     async def _sleep(self, seconds: float) -> None:
         self.waits.append(seconds)
 
-    async def call(self, failure: SyncError | None = None) -> None:
-        async with self.rate_limiter.acquire():
+    async def call(self, failure: SyncError | None = None, *, one_secret: bool = False) -> None:
+        async with self.rate_limiter.acquire(one_secret=one_secret):
             if failure is not None:
                 raise failure
 
-    async def fail(self, reason: Reason, *, times: int = 1, retry_after: float | None = None) -> None:
+    async def fail(
+        self, reason: Reason, *, times: int = 1, retry_after: float | None = None, one_secret: bool = False
+    ) -> None:
         for _ in range(times):
             with pytest.raises(SyncError):
-                await self.call(SyncError(reason, "no", retry_after=retry_after))
+                await self.call(SyncError(reason, "no", retry_after=retry_after), one_secret=one_secret)
 
 
 async def test_a_throttled_vault_is_not_called_before_retry_after() -> None:
@@ -50,7 +52,7 @@ async def test_an_open_breaker_allows_one_probe_at_a_time() -> None:
         await bench.call()
 
     bench.time += MAX_OPEN_SECONDS
-    async with bench.rate_limiter.acquire():
+    async with bench.rate_limiter.acquire(one_secret=True):
         with pytest.raises(SyncError) as refused:
             await bench.call()
         assert refused.value.reason is Reason.VAULT_UNREACHABLE
@@ -85,13 +87,48 @@ async def test_an_error_response_closes_the_breaker(reason: Reason) -> None:
     await bench.call()
 
 
+@pytest.mark.parametrize("listings", [0, 1], ids=["before the first call", "after a success"])
+async def test_secrets_that_fail_in_a_vault_that_works_do_not_open_the_breaker(listings: int) -> None:
+    bench = Bench()
+    for _ in range(listings):
+        await bench.fail(Reason.VAULT_FAILED)
+        await bench.call()
+
+    await bench.fail(Reason.VAULT_FAILED, times=10 * FAILURE_THRESHOLD, one_secret=True)
+    await bench.fail(Reason.SECRET_NOT_FOUND, one_secret=True)
+    await bench.fail(Reason.VAULT_FAILED, times=10 * FAILURE_THRESHOLD, one_secret=True)
+
+    await bench.call()
+
+
+@pytest.mark.parametrize("listing", [Reason.VAULT_FAILED, Reason.ACCESS_DENIED, Reason.VAULT_UNREACHABLE])
+async def test_secrets_that_fail_open_the_breaker_if_the_listing_fails_or_is_denied(listing: Reason) -> None:
+    bench = Bench()
+    await bench.call()
+    await bench.fail(listing)
+
+    await bench.fail(Reason.VAULT_FAILED, times=FAILURE_THRESHOLD, one_secret=True)
+
+    assert bench.rate_limiter.is_open
+
+
+@pytest.mark.parametrize("reason", [Reason.VAULT_UNREACHABLE, Reason.VAULT_NOT_FOUND, Reason.LOGIN_FAILED])
+async def test_reads_without_an_answer_open_the_breaker(reason: Reason) -> None:
+    bench = Bench()
+    await bench.call()
+
+    await bench.fail(reason, times=FAILURE_THRESHOLD, one_secret=True)
+
+    assert bench.rate_limiter.is_open
+
+
 async def test_after_a_cancelled_probe_the_next_one_is_allowed() -> None:
     bench = Bench()
     await bench.fail(Reason.VAULT_FAILED, times=FAILURE_THRESHOLD)
     bench.time += MAX_OPEN_SECONDS
 
     with pytest.raises(asyncio.CancelledError):
-        async with bench.rate_limiter.acquire():
+        async with bench.rate_limiter.acquire(one_secret=True):
             raise asyncio.CancelledError
 
     await bench.call()
@@ -112,7 +149,7 @@ async def test_the_budget_allows_a_burst_and_refills() -> None:
 
 async def test_waits_that_the_vault_asked_for_are_summed_and_overlaps_count_once() -> None:
     bench = Bench()
-    turns = [bench.rate_limiter.acquire() for _ in range(2)]
+    turns = [bench.rate_limiter.acquire(one_secret=True) for _ in range(2)]
     for turn in turns:
         await turn.__aenter__()
     for turn in turns:
