@@ -90,7 +90,7 @@ class Controller:
         parts.start("target informer", self.targets.run())
 
     async def wait_until_synced(self) -> None:
-        """Return once targets are known and VaultSecrets can be listed.
+        """Return once targets are known and VaultSecrets can be listed, where neither is denied.
 
         Raises:
             NotInstalled: The cluster lacks our CustomResourceDefinition.

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, NamedTuple
 from kvsecrets import SecretValue
 from tests.fakes.ownership import Fields, Path, fields_of
 from tests.fakes.store import IMMUTABLE, TYPE, Change, Store, StoredSecret, terminating
-from vaultsync.adapters.kube import Conflict, ResourceExpired
+from vaultsync.adapters.kube import Conflict, Forbidden, ResourceExpired
 from vaultsync.api import (
     APPLIED_ANNOTATION,
     FIELD_MANAGER,
@@ -79,6 +79,8 @@ class FakeKube(Store):
         self.lost_answers = 0
         self.rejection: SyncError | None = None
         self.is_full = False
+        self.denied: set[str | None] = set()
+        """The namespaces in which nothing may be listed and watched."""
         self._failure: SyncError | None = None
         self._watches_ended = 0
 
@@ -177,10 +179,10 @@ class FakeKube(Store):
             raise ObjectChanged(Reason.CLUSTER_UNAVAILABLE, text)
 
     async def check_installed(self, namespace: str | None) -> None:
-        self._called("check_installed")
+        self._called("check_installed", namespace)
 
     async def list_vaultsecrets(self, namespace: str | None) -> ListSnapshot:
-        self._called("list_vaultsecrets")
+        self._called("list_vaultsecrets", namespace)
         listed = {key: body for key, body in self._vault_secrets.items() if namespace in {None, key.namespace}}
         uids = frozenset(body["metadata"]["uid"] for body in listed.values())
         return ListSnapshot(frozenset(listed), uids, str(self.resource_version))
@@ -215,7 +217,7 @@ class FakeKube(Store):
             self.events.append(Posted(vault_secret.key, kind, reason, message))
 
     async def list_targets(self, namespace: str | None) -> TargetList:
-        self._called("list_targets")
+        self._called("list_targets", namespace)
         targets = {
             key: secret.observed()
             for key, secret in self._secrets.items()
@@ -224,7 +226,7 @@ class FakeKube(Store):
         return TargetList(targets, str(self.resource_version))
 
     async def watch_targets(self, namespace: str | None, resource_version: str) -> AsyncGenerator[TargetEvent, None]:
-        self._called("watch_targets")
+        self._called("watch_targets", namespace)
         position, ended = int(resource_version), self._watches_ended
         while self._watches_ended == ended:
             changed = self._changed
@@ -276,10 +278,18 @@ class FakeKube(Store):
         self._history.clear()
         self._wake()
 
-    def _called(self, kind: str) -> None:
+    def deny(self, *namespaces: str | None) -> None:
+        """Take the permissions of these namespaces away, and grant all others; open watches end."""
+        self.denied = set(namespaces)
+        self.end_watches()
+
+    def _called(self, kind: str, namespace: str | None = "") -> None:
         self.calls[kind] += 1
         if self._failure is not None:
             raise self._failure
+        if namespace in self.denied:
+            text = f"Namespace {namespace}: the operator's service account may not list secrets."
+            raise Forbidden(Reason.CLUSTER_UNAVAILABLE, text)
 
     def _admit(self, key: ObjectKey) -> None:
         if key.namespace in self._terminating:

@@ -113,6 +113,12 @@ class Reconciler:
     async def _gather(self, vault_secret: VaultSecret) -> Inputs:
         """Return the inputs of all decisions: the target, the VaultSecrets that compete for it, the vault's view."""
         key = vault_secret.target_key
+        if not self.state.targets.has_synced(key.namespace) and not vault_secret.spec.suspend:
+            # Only a missing permission starts the operator without the list. Targets of earlier names are not known.
+            raise SyncError(
+                Reason.CLUSTER_UNAVAILABLE,
+                f"The operator's service account may not list and watch the Secrets of namespace {key.namespace}.",
+            )
         target = self.state.targets.get(key)
         if (target is None or self.state.targets.is_outdated(key)) and not vault_secret.spec.suspend:
             target = await self.kube.get_target(key)

@@ -9,10 +9,11 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
-from vaultsync.adapters.kube import NotInstalled
+from vaultsync.adapters.kube import Forbidden, NotInstalled
 from vaultsync.errors import SyncError, error_fields
 from vaultsync.interfaces import KubeApi
 from vaultsync.policy.requeue import MAX_DOUBLINGS, Jitter, backoff
+from vaultsync.state.snapshots import CurrentVersions
 from vaultsync.state.stores import State
 
 logger = logging.getLogger(__name__)
@@ -41,8 +42,7 @@ class RestoreCheck:
         """`restart` has all VaultSecrets listed again. If `namespaces` is empty, all are watched."""
         self._kube = kube
         self._state = state
-        # All namespaces have the same resource versions.
-        self._namespace = namespaces[0] if namespaces else None
+        self._namespaces: Sequence[str | None] = namespaces or (None,)
         self._restart = restart
         self._jitter = jitter
         self._sleep = sleep
@@ -78,7 +78,7 @@ class RestoreCheck:
         """
         targets, vaultsecrets = self._state.targets, self._state.vaultsecrets
         observed = targets.newest_version(), vaultsecrets.newest_version()
-        current = await self._kube.current_versions(self._namespace)
+        current = await self._current()
         if int(current.targets) >= observed[0] and int(current.vaultsecrets) >= observed[1]:
             return
         logger.warning("API server was restored", extra={"detail": "its resource versions went back"})
@@ -86,3 +86,10 @@ class RestoreCheck:
         vaultsecrets.outdate()
         self._restart()
         vaultsecrets.request_resync()
+
+    async def _current(self) -> CurrentVersions:
+        """Return the current versions, which are the same in all namespaces, from one that is not denied."""
+        for namespace in self._namespaces[:-1]:
+            with suppress(Forbidden):
+                return await self._kube.current_versions(namespace)
+        return await self._kube.current_versions(self._namespaces[-1])

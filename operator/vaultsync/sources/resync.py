@@ -10,7 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
-from vaultsync.adapters.kube import NotInstalled
+from vaultsync.adapters.kube import Forbidden, NotInstalled
 from vaultsync.api import ObjectKey
 from vaultsync.api.v1alpha1 import VaultSecretMeta
 from vaultsync.errors import SyncError, error_fields
@@ -57,21 +57,27 @@ class Resync:
         """Which VaultSecrets of the first list were not observed yet."""
 
     async def wait_until_installed(self) -> None:
-        """Wait until VaultSecrets can be listed.
+        """Wait until VaultSecrets can be listed, in one namespace at least: then the cluster has the resource.
 
         Raises:
             NotInstalled: The cluster lacks our CustomResourceDefinition.
         """
+        failures = 0
+        while not await self._is_installed():
+            failures += 1
+            await self._back_off(failures)
+
+    async def _is_installed(self) -> bool:
         for namespace in self._namespaces:
-            failures = 0
-            while True:
-                try:
-                    await self._kube.check_installed(namespace)
-                    break
-                except SyncError as error:
-                    failures += 1
-                    _log_failure(error)
-                    await self._back_off(failures)
+            try:
+                await self._kube.check_installed(namespace)
+            except Forbidden:
+                self._source.denials.add(namespace)
+            except SyncError as error:
+                _log_failure(error)
+            else:
+                return True
+        return False
 
     async def run(self) -> None:
         """Resync until cancelled, for the first time soon; a failed resync is retried."""
@@ -97,26 +103,43 @@ class Resync:
     async def resync(self) -> None:
         """Remove every VaultSecret that does not exist any more from the cache, and release orphaned targets.
 
+        A namespace that is denied stays as it is, and keeps no other from being compared.
+
         Raises:
             NotInstalled: The cluster lacks our CustomResourceDefinition.
-            SyncError: They cannot be listed.
+            SyncError: They cannot be listed; if they are denied, in all namespaces.
         """
         vaultsecrets = self._state.vaultsecrets
         unobserved: set[ObjectKey] = set()
+        denied: list[Forbidden] = []
         for namespace in self._namespaces:
-            targets = self._state.targets.within(namespace)
-            listed = await self._kube.list_vaultsecrets(namespace)
-            unobserved |= {key for key in listed.keys - listed.terminating if vaultsecrets.find(key) is None}
-            for known in vaultsecrets.metas():
-                is_outdated = vaultsecrets.is_outdated(known.key)
-                if namespace in {None, known.key.namespace} and _is_gone(known, listed, is_outdated=is_outdated):
-                    logger.info("pruned deleted VaultSecret", extra={"vaultsecret": str(known.key)})
-                    self._source.forget(known.key, known.metadata.uid)
-            await release_orphans(self._kube, orphans(targets, listed, self._state))
+            try:
+                unobserved |= await self._compare(namespace)
+            except Forbidden as error:
+                self._source.denials.add(namespace)
+                denied.append(error)
+            else:
+                self._source.denials.remove(namespace)
+        if len(denied) == len(self._namespaces):
+            raise denied[0]
         if not vaultsecrets.has_synced:
             # Only those of the first list count: others may be created all the time.
             self._unobserved = unobserved if self._unobserved is None else self._unobserved & unobserved
             vaultsecrets.has_synced = not self._unobserved
+
+    async def _compare(self, namespace: str | None) -> set[ObjectKey]:
+        """Compare one namespace, or all; return the keys of VaultSecrets that were not observed yet."""
+        vaultsecrets = self._state.vaultsecrets
+        targets = self._state.targets.within(namespace)
+        listed = await self._kube.list_vaultsecrets(namespace)
+        unobserved = {key for key in listed.keys - listed.terminating if vaultsecrets.find(key) is None}
+        for known in vaultsecrets.metas():
+            is_outdated = vaultsecrets.is_outdated(known.key)
+            if namespace in {None, known.key.namespace} and _is_gone(known, listed, is_outdated=is_outdated):
+                logger.info("pruned deleted VaultSecret", extra={"vaultsecret": str(known.key)})
+                self._source.forget(known.key, known.metadata.uid)
+        await release_orphans(self._kube, orphans(targets, listed, self._state))
+        return unobserved
 
     async def _next(self) -> None:
         requested = self._state.vaultsecrets.resync_requested

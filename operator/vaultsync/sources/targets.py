@@ -11,12 +11,13 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 
-from vaultsync.adapters.kube import ResourceExpired
+from vaultsync.adapters.kube import Forbidden, ResourceExpired
 from vaultsync.api import ObjectKey
 from vaultsync.controller.queue import Priority, WorkQueue, is_cancelled
 from vaultsync.errors import SyncError, error_fields
 from vaultsync.interfaces import KubeApi
 from vaultsync.policy.requeue import MAX_DOUBLINGS, Jitter, backoff
+from vaultsync.sources.denials import Denials
 from vaultsync.state.snapshots import Bookmark, TargetEvent
 from vaultsync.state.stores import State
 
@@ -29,7 +30,8 @@ MIN_WATCH = 10.0
 class TargetInformer:
     """Keeps the cache of targets up to date while it runs, and wakes the VaultSecrets of targets that changed.
 
-    The first list wakes none; `has_synced` is set once every scope has been listed.
+    The first list wakes none; `has_synced` is set once every scope has been listed, but for those that are denied. Such
+    a scope is requested again with backoff, and its VaultSecrets are reconciled once it has been listed.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class TargetInformer:
         self._jitter = jitter
         self._sleep = sleep
         self._clock = clock
+        self._denials = Denials("secrets")
         self.has_synced = asyncio.Event()
 
     async def run(self) -> None:
@@ -66,9 +69,19 @@ class TargetInformer:
                 async with aclosing(self._kube.watch_targets(namespace, position)) as events:
                     async for event in events:
                         healthy, failures = True, 0
+                        self._denials.remove(namespace)
                         self._handle(namespace, event)
                 # While nothing changes, there are no events, and perhaps no bookmarks.
                 healthy = healthy or self._clock() - begun > MIN_WATCH
+                self._denials.remove(namespace)
+            except Forbidden:
+                # Not an interruption while it lasts, which would have each attempt look for a restore.
+                failures += 1
+                if self._denials.add(namespace):
+                    self._targets.interrupted.set()
+                self._sync()
+                await self._sleep(self._backoff(failures))
+                continue
             except ResourceExpired as error:
                 self._targets.expire(namespace)
                 detail = error.message
@@ -85,17 +98,36 @@ class TargetInformer:
                 failures += 1
                 self._targets.interrupted.set()
                 logger.warning("secret watch interrupted", extra={"namespace": namespace, "detail": detail})
-                await self._sleep(backoff(min(failures, MAX_DOUBLINGS), jitter=self._jitter))
+                await self._sleep(self._backoff(failures))
+
+    def _backoff(self, failures: int) -> float:
+        return backoff(min(failures, MAX_DOUBLINGS), jitter=self._jitter)
 
     async def _list(self, namespace: str | None) -> str:
         listed = await self._kube.list_targets(namespace)
+        joins = self.has_synced.is_set() and not self._targets.has_synced(namespace)
         changed = self._targets.handle_list(namespace, listed)
-        if self.has_synced.is_set():
+        self._denials.remove(namespace)
+        if joins:
+            self._join(namespace)
+        elif self.has_synced.is_set():
             for key in changed:
                 self._wake(key)
-        elif self._targets.has_synced:
-            self.has_synced.set()
+        self._sync()
         return listed.resource_version
+
+    def _sync(self) -> None:
+        """Record that all scopes that can be listed have been, if there are any."""
+        synced = {namespace for namespace in self._targets.scopes if self._targets.has_synced(namespace)}
+        if synced and synced.union(self._denials.namespaces) >= set(self._targets.scopes):
+            self.has_synced.set()
+
+    def _join(self, namespace: str | None) -> None:
+        """Wake the VaultSecrets that wait for the list of their targets, and have orphans released."""
+        for meta in self._state.vaultsecrets.metas():
+            if namespace in {None, meta.key.namespace}:
+                self._queue.add(meta.key, Priority.ROUTINE)
+        self._state.vaultsecrets.request_resync()
 
     def _handle(self, namespace: str | None, event: TargetEvent) -> None:
         if self._targets.handle_event(namespace, event) and not isinstance(event, Bookmark):

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from vaultsync.api import REFRESH_ANNOTATION, RELEASE_ANNOTATION, ObjectKey
+from vaultsync.api import PLURAL, REFRESH_ANNOTATION, RELEASE_ANNOTATION, ObjectKey
 from vaultsync.api.v1alpha1 import InvalidSpec, OnDelete, VaultSecret, VaultSecretMeta
 from vaultsync.controller.queue import Priority, WorkQueue
+from vaultsync.sources.denials import Denials
 from vaultsync.sources.poller import Pollers
 from vaultsync.state.resource_versions import is_newer
 from vaultsync.state.stores import State
@@ -22,6 +23,7 @@ class VaultSecretSource:
         self._vaultsecrets = state.vaultsecrets
         self._queue = queue
         self._pollers = pollers
+        self.denials = Denials(PLURAL)
 
     def handle_listed(self, body: Mapping[str, Any]) -> None:
         """Handle a listed object. If it is cached already, the watch was restarted and deletions may have been missed.

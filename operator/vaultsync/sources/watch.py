@@ -88,8 +88,9 @@ class VaultSecretWatch:
 
     @property
     def is_up(self) -> bool:
-        """Whether all VaultSecrets are watched."""
-        return self._recent(self._opened)
+        """Whether every namespace is watched that is not denied, and at least one."""
+        up = {_namespace(path) for path in self._recent(self._opened)}
+        return bool(up) and len(up.union(self._source.denials.namespaces)) >= self._count
 
     def restart(self) -> None:
         """List all VaultSecrets again, and watch them from there."""
@@ -101,6 +102,8 @@ class VaultSecretWatch:
         Args:
             started: Called whenever kopf has started: in the main thread, it has replaced the handlers of signals.
         """
+        # The session logs each failed request; kopf does it again, at each attempt.
+        logging.getLogger("kopf._cogs.clients").setLevel(logging.CRITICAL)
         failures = 0
         while True:
             before = self._clock()
@@ -123,7 +126,7 @@ class VaultSecretWatch:
         try:
             while not running.done() and not restart.done():
                 await asyncio.wait({running, restart}, timeout=WATCH_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-                if self._clock() - begun > MAX_GAP and not self._recent(self._requested):
+                if self._clock() - begun > MAX_GAP and len(self._recent(self._requested)) < self._count:
                     return {"error": "no requests"}
             if not running.done():
                 return None
@@ -180,7 +183,7 @@ class VaultSecretWatch:
     async def sending(self, request: aiohttp.ClientRequest) -> None:
         """Record that kopf requests VaultSecrets, and pause before a watch that follows another one too soon."""
         path = request.url.path
-        if not path.endswith(f"/{PLURAL}"):
+        if not _is_of_vaultsecrets(request):
             return
         if _is_watch(request):
             delay = self._watched.get(path, 0.0) + MIN_INTERVAL - self._clock()
@@ -193,7 +196,10 @@ class VaultSecretWatch:
 
     def answered(self, request: aiohttp.ClientRequest) -> None:
         """Record that a watch is open, and look for what was deleted before the list from which it continues."""
+        if not _is_of_vaultsecrets(request):
+            return
         path = request.url.path
+        self._source.denials.remove(_namespace(path))
         if not _is_watch(request):
             return
         self._opened[path] = self._clock()
@@ -201,10 +207,22 @@ class VaultSecretWatch:
             self._listed.remove(path)
             self._source.request_resync()
 
-    def _recent(self, moments: dict[str, float]) -> bool:
-        """Return whether there is a moment for each namespace, and how long ago is less than `MAX_GAP`."""
+    def denied(self, request: aiohttp.ClientRequest) -> bool:
+        """Record that a namespace is denied: kopf requests it again, and the others do not wait for it."""
+        if not _is_of_vaultsecrets(request):
+            return False
+        self._source.denials.add(_namespace(request.url.path))
+        return True
+
+    @property
+    def _count(self) -> int:
+        """The number of paths to watch."""
+        return max(len(self._namespaces), 1)
+
+    def _recent(self, moments: dict[str, float]) -> set[str]:
+        """Return the paths whose moment is less than `MAX_GAP` ago."""
         oldest = self._clock() - MAX_GAP
-        return sum(moment > oldest for moment in moments.values()) >= max(len(self._namespaces), 1)
+        return {path for path, moment in moments.items() if moment > oldest}
 
 
 class _Backoffs:
@@ -246,5 +264,15 @@ def _settings() -> kopf.OperatorSettings:
     return settings
 
 
+def _is_of_vaultsecrets(request: aiohttp.ClientRequest) -> bool:
+    return request.url.path.endswith(f"/{PLURAL}")
+
+
 def _is_watch(request: aiohttp.ClientRequest) -> bool:
     return request.url.query.get("watch") == "true"
+
+
+def _namespace(path: str) -> str | None:
+    """Return the namespace of a path of VaultSecrets; None if it is that of all."""
+    *_, resource, name, _ = path.split("/")
+    return name if resource == "namespaces" else None

@@ -19,6 +19,8 @@ class _Scope:
     owned: defaultdict[str, set[ObjectKey]] = field(default_factory=lambda: defaultdict(set))
     """By the uid of the VaultSecret that their label names."""
     resource_version: str | None = None
+    has_synced: bool = False
+    """Whether it has been listed: until then an existing target may be unknown."""
     outdated: set[ObjectKey] = field(default_factory=set)
     """Targets that are not as cached, as after a restore of the API server: whatever is observed next replaces them."""
     is_outdated: bool = False
@@ -68,10 +70,10 @@ class TargetCache:
         """The namespaces that are watched; None stands for all of them."""
         return self._scopes.keys()
 
-    @property
-    def has_synced(self) -> bool:
-        """Whether every scope has been listed; until then `get` may return None for existing targets."""
-        return all(scope.resource_version is not None for scope in self._scopes.values())
+    def has_synced(self, namespace: str | None) -> bool:
+        """Return whether the targets of a namespace have been listed; until then `get` may not know existing ones."""
+        scope = self._scopes.get(None) or self._scopes.get(namespace)
+        return scope is not None and scope.has_synced
 
     def get(self, key: ObjectKey) -> Observed | None:
         """Return the target as last observed; None if there is none that carries our label."""
@@ -150,6 +152,7 @@ class TargetCache:
         scope = self._scopes[namespace]
         scope.resource_version = targets.resource_version
         scope.is_outdated = False
+        scope.has_synced = True
         keys = scope.known.keys() | targets.targets.keys()
         return {key for key in keys if scope.replace(key, targets.targets.get(key), targets.resource_version)}
 

@@ -2,10 +2,11 @@
 
 from vaultsync.adapters.kube.api import KubeApi, NotInstalled
 from vaultsync.adapters.kube.connection import NoCluster
-from vaultsync.adapters.kube.errors import Conflict, ResourceExpired
+from vaultsync.adapters.kube.errors import Conflict, Forbidden, ResourceExpired
 
 __all__ = [
     "Conflict",
+    "Forbidden",
     "KubeApi",
     "NoCluster",
     "NotInstalled",

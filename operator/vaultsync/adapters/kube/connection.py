@@ -94,6 +94,10 @@ class RequestObserver(Protocol):
         """Record that the API server has begun to answer, without an error."""
         ...
 
+    def denied(self, request: aiohttp.ClientRequest) -> bool:
+        """Record that a permission is missing (HTTP 403); return whether the observer logs that itself."""
+        ...
+
 
 class _Sessions:
     """The sessions of one configuration, which are replaced as a whole, and closed once nothing uses them any more."""
@@ -191,7 +195,7 @@ class Connection:
             try:
                 response = await handler(request)
             except (aiohttp.ClientError, TimeoutError) as error:
-                logger.warning("vaultsecret watch request failed", extra={"error": type(error).__name__})
+                _log_failed_watch(request, error=type(error).__name__)
                 if isinstance(error, aiohttp.ClientSSLError):
                     await self._reload_configuration(opened)
                     if opened is not self._sessions:
@@ -199,10 +203,7 @@ class Connection:
                 raise
             if response.status == HTTPStatus.UNAUTHORIZED:
                 await self._reload_configuration(sessions)
-            if not response.ok:
-                logger.warning("vaultsecret watch request failed", extra={"status": response.status})
-            elif observer is not None:
-                observer.answered(request)
+            _report(observer, request, response)
             return response
 
         tls = opened.watches.rest_client.ssl_context
@@ -337,6 +338,19 @@ async def _authorization(configuration: Configuration) -> str | None:
         # The service account's token cannot be read now. The last one is valid for many minutes; then follows a 401.
         authorization = configuration.api_key.get("BearerToken")
     return authorization
+
+
+def _report(observer: RequestObserver | None, request: aiohttp.ClientRequest, response: aiohttp.ClientResponse) -> None:
+    if response.ok:
+        if observer is not None:
+            observer.answered(request)
+    elif response.status != HTTPStatus.FORBIDDEN or observer is None or not observer.denied(request):
+        _log_failed_watch(request, status=response.status)
+
+
+def _log_failed_watch(request: aiohttp.ClientRequest, **fields: str | int) -> None:
+    # The path names the namespace. It is that of the client, and so has nothing that the server has chosen.
+    logger.warning("vaultsecret watch request failed", extra={"path": request.url.path, **fields})
 
 
 def _log_failed_reload(error: str) -> None:

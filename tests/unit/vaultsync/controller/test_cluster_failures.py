@@ -110,3 +110,55 @@ async def test_a_vaultsecret_that_is_gone_when_its_status_is_written_is_forgotte
 
     assert harness.resync_requested
     assert harness.events == [("Normal", "Created")]
+
+
+async def test_nothing_is_read_or_written_before_the_targets_of_its_namespace_could_be_listed() -> None:
+    harness = MemoryHarness(watched=("shop", "blog"))
+    await harness.start([])
+    harness.apply()
+    await harness.drain()
+    await harness.poll()
+    harness.kube.deny("shop")
+    await harness.restart([])
+    harness.reset_counts()
+
+    harness.apply(target={"name": "renamed"})
+    await harness.drain()
+
+    assert harness.kube.calls["get_target"] == 0
+    assert (harness.reads, set(harness.writes) - {"patch_status", "create_event"}) == (0, set())
+    assert (harness.values("db"), harness.values("renamed")) == ({"password": "first"}, None)
+    ready = harness.ready()
+    assert (ready.reason, ready.message) == (
+        "ClusterUnavailable",
+        "The operator's service account may not list and watch the Secrets of namespace shop.",
+    )
+
+    harness.kube.deny()
+    await harness.pass_time(40)
+    await harness.drain()
+
+    assert (harness.values("db"), harness.values("renamed")) == (None, {"password": "first"})
+    assert harness.ready().status == "True"
+    await harness.aclose()
+
+
+async def test_what_is_in_place_is_neither_read_nor_written_once_its_namespace_is_no_longer_denied() -> None:
+    harness = MemoryHarness(watched=("shop", "blog"))
+    await harness.start([])
+    harness.apply()
+    await harness.drain()
+    await harness.poll()
+    harness.kube.deny("shop")
+    harness.reset_counts()
+    await harness.restart()
+    await harness.poll()
+
+    harness.kube.deny()
+    await harness.pass_time(40)
+    await harness.drain()
+    await harness.poll()
+
+    assert (harness.reads, harness.writes.get("apply_target", 0)) == (0, 0)
+    assert harness.ready().status == "True"
+    await harness.aclose()

@@ -8,6 +8,7 @@ import pytest
 
 from tests.clocks import settle
 from tests.harness import UNAVAILABLE, MemoryHarness, key_of, longest
+from vaultsync.adapters.kube import Forbidden
 from vaultsync.sources.restores import INTERVAL, RestoreCheck
 from vaultsync.state.snapshots import CurrentVersions
 
@@ -15,11 +16,15 @@ from vaultsync.state.snapshots import CurrentVersions
 class Restored:
     """An operator whose VaultSecrets `db` and `kept` were synced before a backup, and changed after it."""
 
-    def __init__(self) -> None:
-        self.harness = MemoryHarness(jitter=longest)
+    def __init__(self, *namespaces: str) -> None:
+        self.harness = MemoryHarness(watched=namespaces, jitter=longest)
         self.restarts = 0
         self.check = RestoreCheck(
-            self.harness.kube, self.harness.state, namespaces=(), restart=self._restart, jitter=longest
+            self.harness.kube,
+            self.harness.state,
+            namespaces=namespaces,
+            restart=self._restart,
+            jitter=longest,
         )
 
     def _restart(self) -> None:
@@ -156,6 +161,21 @@ async def test_each_kind_is_compared_with_its_own_versions(
     await restored.check.check()
 
     assert restored.restarts == expected
+
+
+async def test_the_versions_are_those_of_a_namespace_that_is_not_denied() -> None:
+    restored = Restored("blog", "shop")
+    await restored.begin()
+    await restored.change_and_restore()
+    restored.harness.kube.deny("blog")
+
+    await restored.check.check()
+    assert restored.restarts == 1
+
+    restored.harness.kube.deny("blog", "shop")
+    with pytest.raises(Forbidden):
+        await restored.check.check()
+    await restored.harness.aclose()
 
 
 # when it checks

@@ -13,7 +13,7 @@ from tests.clocks import settle
 from tests.fakes import FakeKube
 from tests.harness import UNAVAILABLE, MemoryHarness, key_of, longest
 from tests.manifests import manifest, spec
-from vaultsync.adapters.kube import NotInstalled
+from vaultsync.adapters.kube import Forbidden, NotInstalled
 from vaultsync.api import (
     API_VERSION,
     APPLIED_ANNOTATION,
@@ -272,7 +272,57 @@ async def test_a_cluster_without_our_customresourcedefinition_is_an_error(harnes
         await harness.controller.resync.wait_until_installed()
 
 
+async def test_one_namespace_in_which_they_can_be_listed_is_enough_to_begin(caplog: pytest.LogCaptureFixture) -> None:
+    async with watching_only("shop", "blog") as harness:
+        harness.kube.deny("shop")
+        caplog.clear()
+
+        await harness.controller.resync.wait_until_installed()
+
+    lines = [record for record in caplog.records if "vaultsecrets" in vars(record)["detail"]]
+    assert [(line.getMessage(), vars(line)["namespace"]) for line in lines] == [("namespace denied", "shop")]
+
+
+async def test_the_operator_starts_without_a_namespace_that_is_denied() -> None:
+    harness = MemoryHarness(watched=("shop", "blog"))
+    harness.kube.deny("shop")
+    harness.run_beside(harness.controller.targets.run())
+
+    await harness.controller.wait_until_synced()
+
+    await harness.aclose()
+
+
 # what is forgotten
+
+
+async def test_a_namespace_that_is_denied_stays_as_it_is_and_the_others_are_compared() -> None:
+    async with watching_only("shop", "blog") as harness:
+        harness.state.vaultsecrets.has_synced = False
+        await leave_targets(harness, "orphaned")
+        for namespace in ("shop", "blog"):
+            miss_deletion(harness, "deleted", namespace)
+        harness.kube.deny("shop")
+
+        await resync(harness)
+
+        assert known(harness) == ["shop/deleted"]
+        assert harness.state.vaultsecrets.has_synced
+        assert await managed(harness) == ["shop/orphaned"]
+        harness.kube.deny()
+        await resync(harness)
+        assert (known(harness), await managed(harness)) == ([], [])
+
+
+async def test_a_resync_that_is_denied_everywhere_fails() -> None:
+    async with watching_only("shop", "blog") as harness:
+        harness.state.vaultsecrets.has_synced = False
+        harness.kube.deny("shop", "blog")
+
+        with pytest.raises(Forbidden):
+            await harness.controller.resync.resync()
+
+        assert not harness.state.vaultsecrets.has_synced
 
 
 async def test_a_vaultsecret_whose_deletion_was_missed_is_forgotten(watching: MemoryHarness) -> None:

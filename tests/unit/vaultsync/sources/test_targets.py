@@ -48,6 +48,7 @@ class Watched:
     def __init__(self, kube: KubeApi, *namespaces: str) -> None:
         harness = MemoryHarness(watched=namespaces)
         self.targets = harness.state.targets
+        self.vaultsecrets = harness.state.vaultsecrets
         self.woken = record_woken(harness.controller.queue)
         self.waits: list[float] = []
         for key in (KEY, OTHER, ELSEWHERE, UNWATCHED):
@@ -413,6 +414,74 @@ async def test_it_has_not_synced_while_a_namespace_cannot_be_listed() -> None:
         await until(lambda: len(watched.waits) >= 3)
 
         assert not watched.informer.has_synced.is_set()
+
+
+async def test_a_namespace_that_is_denied_keeps_no_other_from_being_synced(caplog: pytest.LogCaptureFixture) -> None:
+    fake = FakeKube()
+    fake.deny("blog")
+    await write(fake)
+
+    async with watching(fake, "shop", "blog") as watched:
+        await until(lambda: len(watched.waits) >= 7)
+        fake.edit(KEY, "mallory", data={"password": "evil"})
+        await watched.assert_woken(KEY)
+
+        assert watched.waits[:7] == [2, 4, 8, 16, 32, 32, 32]
+        assert (watched.targets.has_synced("shop"), watched.targets.has_synced("blog")) == (True, False)
+        (record,) = caplog.records
+        assert (record.getMessage(), vars(record)["namespace"]) == ("namespace denied", "blog")
+        assert "list and watch secrets" in vars(record)["detail"]
+
+
+@pytest.mark.parametrize("namespaces", [(), ("shop", "blog")], ids=["in one watch", "each by itself"])
+async def test_it_has_not_synced_while_everything_is_denied(namespaces: tuple[str, ...]) -> None:
+    fake = FakeKube()
+    fake.deny(*namespaces or [None])
+
+    async with informing(Watched(fake, *namespaces)) as watched:
+        await until(lambda: len(watched.waits) >= 8)
+        assert not watched.informer.has_synced.is_set()
+        fake.deny()
+        await watched.informer.has_synced.wait()
+
+
+async def test_all_vaultsecrets_of_a_namespace_are_woken_once_it_is_no_longer_denied(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    fake = FakeKube()
+    fake.deny("shop")
+    observed = await write(fake)
+
+    async with watching(fake, "shop", "blog") as watched:
+        await until(lambda: len(watched.waits) >= 3)
+        assert not watched.vaultsecrets.resync_requested.is_set()
+        fake.deny()
+        await until(lambda: len(watched.woken) == 2)
+
+        assert sorted(watched.woken) == [("cache", Priority.ROUTINE), ("db", Priority.ROUTINE)]
+        assert watched.targets.get(KEY) == observed
+        assert watched.vaultsecrets.resync_requested.is_set()
+    assert caplog.messages == ["namespace denied", "namespace no longer denied"]
+
+
+async def test_a_watch_that_is_denied_looks_for_a_restore_once_and_continues_where_it_stopped() -> None:
+    fake = FakeKube()
+    await write(fake)
+
+    async with watching(fake, "shop", "blog") as watched:
+        fake.deny("shop")
+        await until(lambda: len(watched.waits) >= 1)
+        assert watched.targets.interrupted.is_set()
+        watched.targets.interrupted.clear()
+        await until(lambda: len(watched.waits) >= 3)
+        assert not watched.targets.interrupted.is_set()
+        fake.delete(KEY)
+        fake.deny()
+        await watched.assert_woken(KEY)
+
+        assert watched.targets.get(KEY) is None
+        assert fake.calls["list_targets"] == 2
 
 
 async def test_each_of_the_namespaces_is_watched_and_no_other() -> None:

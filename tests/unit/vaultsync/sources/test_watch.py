@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -19,7 +20,11 @@ from tests.manifests import as_stored, manifest, spec
 from vaultsync.adapters.kube.connection import Connection, RequestObserver
 from vaultsync.api import API_VERSION, KIND, PLURAL
 from vaultsync.sources import watch as watch_module
-from vaultsync.sources.watch import VaultSecretWatch, _ForeignTasks, _settings
+from vaultsync.sources.watch import (
+    VaultSecretWatch,
+    _ForeignTasks,
+    _settings,
+)
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 CRDS = "apiextensions.k8s.io/v1"
@@ -90,6 +95,8 @@ class Server:
         self.faults: list[Answer] = []
         self.watch_faults: list[Answer] = []
         self.installed = True
+        self.denied: set[str] = set()
+        """Namespaces in which nothing may be listed and watched."""
         self.version = 10
         self.requests: list[tuple[str, str]] = []
         """Each request of VaultSecrets: `list` or `watch`, and the resource version from which a watch starts."""
@@ -126,6 +133,8 @@ class Server:
         is_watch = request.query.get("watch") == "true"
         if request.path.endswith(PLURAL):
             self.requests.append(("watch" if is_watch else "list", request.query.get("resourceVersion", "")))
+        if any(f"/namespaces/{namespace}/" in request.path for namespace in self.denied):
+            return await status(403)(request)
         if self.faults:
             return await self.faults.pop(0)(request)
         if is_watch:
@@ -447,6 +456,52 @@ async def test_it_is_up_only_while_every_namespace_is_watched() -> None:
         await until(lambda: server.count("watch") == 2)
         await until(lambda: watched.watch.is_up)
         server.faults = [status(503)] * 10_000
+        watched.now += 1000
+        assert not watched.watch.is_up
+
+
+def ours(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Return the messages that are not kopf's, and those of kopf's requests."""
+    names = ("vaultsync", "kopf._cogs.clients")
+    return [record.getMessage() for record in caplog.records if record.name.startswith(names)]
+
+
+async def test_a_namespace_that_is_denied_keeps_no_other_from_being_watched_and_is_requested_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    server = Server()
+    server.denied = {"blog"}
+    server.put("db")
+
+    async with watching(server, "shop", "blog") as watched:
+        await watched.until_known("db")
+        await until(lambda: watched.watch.is_up)
+        before = len(server.requests)
+        await until(lambda: len(server.requests) > before + 3)
+        assert ours(caplog) == ["namespace denied"]
+        (denied,) = (record for record in caplog.records if record.getMessage() == "namespace denied")
+        assert (vars(denied)["namespace"], denied.levelname) == ("blog", "WARNING")
+
+        server.denied = set()
+        await until(lambda: server.count("watch") == 2)
+        assert ours(caplog) == ["namespace denied", "namespace no longer denied"]
+
+
+async def test_it_is_up_while_a_namespace_is_watched_and_the_others_are_denied() -> None:
+    server = Server()
+
+    async with watching(server, "shop", "blog") as watched:
+        await until(lambda: server.count("watch") == 2)
+        server.denied = {"blog"}
+        watched.now += 1000
+        assert not watched.watch.is_up
+        server.end_watches()
+        await until(lambda: watched.watch.is_up)
+
+        server.denied = {"shop", "blog"}
+        server.end_watches()
+        await until(lambda: len(watched.harness.controller.source.denials.namespaces) == 2)
         watched.now += 1000
         assert not watched.watch.is_up
 

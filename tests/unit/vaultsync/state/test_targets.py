@@ -38,14 +38,14 @@ def a_cache(resource_version: int = 10, **targets: Observed) -> TargetCache:
 def test_nothing_is_known_before_the_first_list() -> None:
     cache = TargetCache()
 
-    assert (cache.has_synced, cache.get(KEY), cache.resource_version(None)) == (False, None, None)
+    assert (cache.has_synced("shop"), cache.get(KEY), cache.resource_version(None)) == (False, None, None)
 
 
 def test_a_list_is_stored_and_says_where_the_watch_continues() -> None:
     cache = TargetCache()
 
     assert cache.handle_list(None, listed(10, {KEY: at(9)})) == {KEY}
-    assert (cache.has_synced, cache.get(KEY), cache.resource_version(None)) == (True, at(9), "10")
+    assert (cache.has_synced("shop"), cache.get(KEY), cache.resource_version(None)) == (True, at(9), "10")
 
 
 def test_a_second_list_reports_only_what_differs() -> None:
@@ -151,13 +151,15 @@ def test_each_namespace_is_listed_and_expires_by_itself() -> None:
     assert set(cache.scopes) == {"shop", "blog"}
 
     cache.handle_list("shop", listed(10, {KEY: at(9)}))
-    assert (cache.resource_version("shop"), cache.resource_version("blog"), cache.has_synced) == ("10", None, False)
+    assert (cache.resource_version("shop"), cache.resource_version("blog")) == ("10", None)
+    assert (cache.has_synced("shop"), cache.has_synced("blog"), cache.has_synced("elsewhere")) == (True, False, False)
 
     cache.handle_list("blog", listed(20, {ELSEWHERE: at(19)}))
-    assert (cache.resource_version("shop"), cache.resource_version("blog"), cache.has_synced) == ("10", "20", True)
+    assert (cache.resource_version("shop"), cache.resource_version("blog")) == ("10", "20")
 
     cache.expire("shop")
-    assert (cache.resource_version("shop"), cache.resource_version("blog"), cache.has_synced) == (None, "20", False)
+    assert (cache.resource_version("shop"), cache.resource_version("blog")) == (None, "20")
+    assert cache.has_synced("shop"), "what was known is still known"
 
 
 def test_what_was_known_before_a_scope_expired_is_still_known() -> None:

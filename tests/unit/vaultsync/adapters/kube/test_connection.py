@@ -213,12 +213,17 @@ class Observed:
     def __init__(self) -> None:
         self.sent: list[str] = []
         self.answers: list[str] = []
+        self.denials: list[str] = []
 
     async def sending(self, request: aiohttp.ClientRequest) -> None:
         self.sent.append(request.url.path)
 
     def answered(self, request: aiohttp.ClientRequest) -> None:
         self.answers.append(request.url.path)
+
+    def denied(self, request: aiohttp.ClientRequest) -> bool:
+        self.denials.append(request.url.path)
+        return request.url.path == "/known"
 
 
 async def test_requests_of_another_client_are_observed_and_failures_are_logged_without_their_text(
@@ -235,11 +240,26 @@ async def test_requests_of_another_client_are_observed_and_failures_are_logged_w
             await session.post(f"{connection.server}/away")
 
     assert (observer.sent, observer.answers) == (["/good", "/bad", "/away"], ["/good"])
-    assert [vars(record).get("status") or vars(record)["error"] for record in caplog.records] == [
-        503,
-        "ServerDisconnectedError",
+    assert [(vars(one)["path"], vars(one).get("status") or vars(one)["error"]) for one in caplog.records] == [
+        ("/bad", 503),
+        ("/away", "ServerDisconnectedError"),
     ]
     assert "MARKED" not in caplog.text
+
+
+async def test_a_missing_permission_is_logged_unless_the_observer_does_it(caplog: pytest.LogCaptureFixture) -> None:
+    observer = Observed()
+    async with (
+        connected(*[document(403, {})] * 3) as (connection, _),
+        await connection.open_session(observer) as session,
+        await connection.open_session() as unobserved,
+    ):
+        await session.get(f"{connection.server}/known")
+        await session.get(f"{connection.server}/other")
+        await unobserved.get(f"{connection.server}/known")
+
+    assert (observer.answers, observer.denials) == ([], ["/known", "/other"])
+    assert [(vars(one)["path"], vars(one)["status"]) for one in caplog.records] == [("/other", 403), ("/known", 403)]
 
 
 # what has to be replaced
