@@ -7,6 +7,7 @@ own: kopf's other handlers write annotations or finalizers to the objects.
 import asyncio
 import logging
 import time
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from itertools import chain, repeat
 from pathlib import Path
@@ -29,6 +30,16 @@ MAX_GAP = 2 * WATCH_TIMEOUT
 
 MIN_INTERVAL = 1.0
 """Seconds from one watch to the next, and from one login to the next: kopf itself repeats both without a pause."""
+
+LISTS_PERIOD = 300.0
+"""Seconds in which lists are counted: the more there were, the longer kopf waits until the next one."""
+
+FREE_LISTS = 2
+"""Lists of a namespace in that time after which kopf does not wait: one at the start, and one for any reason."""
+
+MIN_LIST_PAUSE = 0.1
+MAX_LIST_PAUSE = 30.0
+"""Seconds between the end of a watch that cannot continue, and a list; less than `MAX_GAP`."""
 
 CONNECT_TIMEOUT = 10.0
 """Seconds to connect to the API server."""
@@ -80,6 +91,9 @@ class VaultSecretWatch:
         """When the last watch of each path was opened."""
         self._listed: set[str] = set()
         """Each path that was listed, and has not been watched since."""
+        self._lists: deque[tuple[float, str]] = deque()
+        """When which path was listed in the last `LISTS_PERIOD`."""
+        self._settings = _settings()
         self._opened: dict[str, float] = {}
         """When the API server has last answered a watch of each path."""
         self._next_login = 0.0
@@ -145,7 +159,7 @@ class VaultSecretWatch:
         # As `kopf.operator` does, which waits for the tasks of other parts, and cancels them.
         tasks = await kopf.spawn_tasks(
             registry=self.registry(),
-            settings=_settings(),
+            settings=self._settings,
             standalone=True,
             clusterwide=not self._namespaces,
             namespaces=self._namespaces,
@@ -200,12 +214,23 @@ class VaultSecretWatch:
             return
         path = request.url.path
         self._source.denials.remove(_namespace(path))
+        if _is_list(request):
+            self._lists.append((self._clock(), path))
+        # Not a pause in `sending`, which would be a part of the request and of its timeout.
+        self._settings.watching.reconnect_backoff = self._list_pause()
         if not _is_watch(request):
             return
         self._opened[path] = self._clock()
         if path in self._listed:
             self._listed.remove(path)
             self._source.request_resync()
+
+    def _list_pause(self) -> float:
+        """Return the seconds before another list: each may be large, and one follows each watch that expires."""
+        while self._lists and self._lists[0][0] <= self._clock() - LISTS_PERIOD:
+            self._lists.popleft()
+        most = max(Counter(path for _, path in self._lists).values(), default=0)
+        return MIN_LIST_PAUSE if most <= FREE_LISTS else min(2.0 ** (most - FREE_LISTS - 1), MAX_LIST_PAUSE)
 
     def denied(self, request: aiohttp.ClientRequest) -> bool:
         """Record that a namespace is denied: kopf requests it again, and the others do not wait for it."""
@@ -257,6 +282,7 @@ def _settings() -> kopf.OperatorSettings:
     settings.watching.client_timeout = WATCH_TIMEOUT
     settings.watching.connect_timeout = CONNECT_TIMEOUT
     settings.watching.inactivity_timeout = WATCH_TIMEOUT
+    settings.watching.reconnect_backoff = MIN_LIST_PAUSE
     # The objects of a chunk are handled without a break: this bounds how long, and the memory that they take.
     settings.watching.chunk_size = 500
     # Seconds for which kopf keeps a task for an object after an event: thousands of tasks are much memory.
@@ -270,6 +296,11 @@ def _is_of_vaultsecrets(request: aiohttp.ClientRequest) -> bool:
 
 def _is_watch(request: aiohttp.ClientRequest) -> bool:
     return request.url.query.get("watch") == "true"
+
+
+def _is_list(request: aiohttp.ClientRequest) -> bool:
+    """Return whether a list begins; its further pages name a token."""
+    return not _is_watch(request) and "continue" not in request.url.query
 
 
 def _namespace(path: str) -> str | None:

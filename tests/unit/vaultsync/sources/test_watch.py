@@ -21,6 +21,9 @@ from vaultsync.adapters.kube.connection import Connection, RequestObserver
 from vaultsync.api import API_VERSION, KIND, PLURAL
 from vaultsync.sources import watch as watch_module
 from vaultsync.sources.watch import (
+    LISTS_PERIOD,
+    MAX_LIST_PAUSE,
+    MIN_LIST_PAUSE,
     VaultSecretWatch,
     _ForeignTasks,
     _settings,
@@ -504,6 +507,36 @@ async def test_it_is_up_while_a_namespace_is_watched_and_the_others_are_denied()
         await until(lambda: len(watched.harness.controller.source.denials.namespaces) == 2)
         watched.now += 1000
         assert not watched.watch.is_up
+
+
+async def test_lists_after_watches_that_expire_at_once_come_later_and_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    sleep = asyncio.sleep
+
+    async def shortened(seconds: float, *_: object) -> None:
+        if seconds >= MIN_LIST_PAUSE:
+            waits.append(seconds)
+        await sleep(min(seconds, 0.01))
+
+    monkeypatch.setattr(asyncio, "sleep", shortened)
+    server = Server()
+    server.watch_faults = [text('{"type": "ERROR", "object": {"code": 410}}\n', kind="application/json")] * 9
+
+    async with watching(server) as watched:
+        await until(lambda: not server.watch_faults)
+        await until(lambda: watched.watch.is_up and server.count("watch") == 10)
+        server.end_watches()
+        await until(lambda: server.count("watch") == 11)
+        assert waits == [0.1, 0.1, 1, 2, 4, 8, 16, MAX_LIST_PAUSE, MAX_LIST_PAUSE]
+
+        watched.now += LISTS_PERIOD
+        server.end_watches()
+        await until(lambda: server.count("watch") == 12)
+        server.end_watches('{"type": "ERROR", "object": {"code": 410}}')
+        await until(lambda: server.count("watch") == 13)
+
+    assert waits[9:] == [0.1]
+    assert server.count("list") == 11
 
 
 async def test_a_namespace_that_is_named_twice_is_watched_once() -> None:
