@@ -6,6 +6,8 @@ object that was restored is older than the cached one, which no change replaces.
 
 import asyncio
 import logging
+import math
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
@@ -22,11 +24,20 @@ INTERVAL = 30.0
 """Seconds between two checks while no watch is interrupted."""
 
 
+FIRST_PAUSE = 60.0
+MAX_PAUSE = 300.0
+"""Seconds until everything may be read again once more; they double from the first up to the bound."""
+
+
 class RestoreCheck:
     """Compares the current resource versions with the newest that were observed; lower ones mean a restore.
 
     It checks at an interval, and as soon as possible after a watch was interrupted: a restore restarts the API server,
     and its resource versions may catch up before the interval is over.
+
+    Everything is read again then. What looks like another restore soon after has to wait, longer each time, since API
+    servers whose caches are behind in turn look like restores for ever. It is never forgotten: the resource versions
+    may catch up meanwhile.
     """
 
     def __init__(
@@ -38,6 +49,7 @@ class RestoreCheck:
         restart: Callable[[], None],
         jitter: Jitter,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`restart` has all VaultSecrets listed again. If `namespaces` is empty, all are watched."""
         self._kube = kube
@@ -46,6 +58,12 @@ class RestoreCheck:
         self._restart = restart
         self._jitter = jitter
         self._sleep = sleep
+        self._clock = clock
+        self._noticed = False
+        """Whether a restore was noticed, and nothing was read again yet."""
+        self._pause = 0.0
+        self._not_before = -math.inf
+        """When everything may be read again."""
 
     async def run(self) -> None:
         """Check until cancelled; failures are retried."""
@@ -79,13 +97,22 @@ class RestoreCheck:
         targets, vaultsecrets = self._state.targets, self._state.vaultsecrets
         observed = targets.newest_version(), vaultsecrets.newest_version()
         current = await self._current()
-        if int(current.targets) >= observed[0] and int(current.vaultsecrets) >= observed[1]:
+        if int(current.targets) < observed[0] or int(current.vaultsecrets) < observed[1]:
+            self._noticed = True
+        if not self._noticed or self._clock() < self._not_before:
             return
+        self._noticed = False
+        self._postpone_next()
         logger.warning("API server was restored", extra={"detail": "its resource versions went back"})
         targets.outdate()
         vaultsecrets.outdate()
         self._restart()
         vaultsecrets.request_resync()
+
+    def _postpone_next(self) -> None:
+        quiet = self._clock() >= self._not_before + MAX_PAUSE
+        self._pause = FIRST_PAUSE if quiet else min(2 * self._pause, MAX_PAUSE)
+        self._not_before = self._clock() + self._pause
 
     async def _current(self) -> CurrentVersions:
         """Return the current versions, which are the same in all namespaces, from one that is not denied."""

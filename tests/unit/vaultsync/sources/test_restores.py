@@ -9,7 +9,7 @@ import pytest
 from tests.clocks import settle
 from tests.harness import UNAVAILABLE, MemoryHarness, key_of, longest
 from vaultsync.adapters.kube import Forbidden
-from vaultsync.sources.restores import INTERVAL, RestoreCheck
+from vaultsync.sources.restores import FIRST_PAUSE, INTERVAL, MAX_PAUSE, RestoreCheck
 from vaultsync.state.snapshots import CurrentVersions
 
 
@@ -25,6 +25,7 @@ class Restored:
             namespaces=namespaces,
             restart=self._restart,
             jitter=longest,
+            clock=self.harness.clock.seconds,
         )
 
     def _restart(self) -> None:
@@ -176,6 +177,65 @@ async def test_the_versions_are_those_of_a_namespace_that_is_not_denied() -> Non
     with pytest.raises(Forbidden):
         await restored.check.check()
     await restored.harness.aclose()
+
+
+class Versions:
+    """The current versions, as an API server shows them that is behind, or is not."""
+
+    def __init__(self, restored: Restored, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.behind = False
+        self._restored = restored
+        monkeypatch.setattr(restored.harness.kube, "current_versions", self._current)
+        # As after each list by a server that is not behind.
+        monkeypatch.setattr(restored.harness.state.targets, "newest_version", lambda: 100)
+
+    async def _current(self, _: str | None) -> CurrentVersions:
+        return CurrentVersions("1", "1") if self.behind else CurrentVersions(str(10**9), str(10**9))
+
+    async def restarts_within(self, seconds: int) -> list[int]:
+        """Check every 30 seconds, of an API server that is behind at every second check; return when it restarted."""
+        moments: list[int] = []
+        for moment in range(0, seconds, 30):
+            self.behind = moment % 60 == 0
+            before = self._restored.restarts
+            await self._restored.check.check()
+            moments += [moment] * (self._restored.restarts - before)
+            self._restored.harness.clock.turn(30)
+        return moments
+
+
+async def test_what_looks_like_one_restore_after_another_has_everything_read_less_and_less_often(
+    restored: Restored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    versions = Versions(restored, monkeypatch)
+
+    assert await versions.restarts_within(1600) == [0, 60, 180, 420, 720, 1020, 1320]
+
+    versions.behind = False
+    restored.harness.clock.turn(MAX_PAUSE)
+    await restored.check.check()
+    restored.harness.clock.turn(2 * MAX_PAUSE)
+    assert await versions.restarts_within(100) == [0, 60]
+
+
+async def test_a_restore_soon_after_another_is_not_missed_although_the_versions_catch_up(
+    restored: Restored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    versions = Versions(restored, monkeypatch)
+    versions.behind = True
+    await restored.check.check()
+    restored.harness.clock.turn(1)
+    await restored.check.check()
+    versions.behind = False
+    restored.harness.clock.turn(FIRST_PAUSE - 2)
+    await restored.check.check()
+    assert restored.restarts == 1
+
+    restored.harness.clock.turn(1)
+    for _ in range(2):
+        await restored.check.check()
+
+    assert restored.restarts == 2
 
 
 # when it checks
