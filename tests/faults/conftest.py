@@ -19,13 +19,13 @@ _HERE: Final = Path(__file__).parent
 _ENVIRON: Final = os.environ  # noqa: TID251 - where programs are kept is the caller's choice
 
 _MAKERS: Final = (
+    ("test_control_plane.py", "new_breakable_world", 1),
     ("test_vault.py", "new_served_world", 40),
     ("test_login.py", "new_world", 4),
     ("test_kubernetes.py", "new_world", 16),
     ("test_process.py", "new_world", 8),
-    ("test_control_plane.py", "new_breakable_world", 1),
 )
-"""Which fixture makes the worlds of a file's scenarios, and how many of these run at once."""
+"""Which fixture makes the worlds of a file's scenarios, and how many of these run at once; the longest come first."""
 
 
 @pytest.fixture(scope="package")
