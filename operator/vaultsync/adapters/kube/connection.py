@@ -243,7 +243,13 @@ class Connection:
                 if response.status >= HTTPStatus.BAD_REQUEST:
                     # An overloaded server, or a proxy, may send plain text instead of a `Status`.
                     status = parsed(await response.read()) or {}
-                    raise api_error(response.status, status, request.about, retry_after=_retry_after(response))
+                    raise api_error(
+                        response.status,
+                        status,
+                        request.about,
+                        retry_after=_retry_after(response),
+                        reads=request.method == "GET",
+                    )
                 yield response
         except TimeoutError:
             problem = "did not respond in time"

@@ -55,7 +55,9 @@ class ResourceExpired(SyncError):
     """The resource version of a list or watch is too old (HTTP 410): list again."""
 
 
-def api_error(status: int, document: Mapping[str, Any], about: str, *, retry_after: float | None = None) -> SyncError:
+def api_error(
+    status: int, document: Mapping[str, Any], about: str, *, retry_after: float | None = None, reads: bool = False
+) -> SyncError:
     """Translate a response of HTTP status 4xx or 5xx.
 
     Args:
@@ -63,6 +65,7 @@ def api_error(status: int, document: Mapping[str, Any], about: str, *, retry_aft
         document: The `Status`; empty if the body was not JSON.
         about: The object of the request, such as `Secret shop/db`.
         retry_after: Seconds of the Retry-After header.
+        reads: Whether the request was a get, list or watch: no admission rule can have rejected it.
     """
     details = document.get("details")
     details = details if isinstance(details, dict) else {}
@@ -82,6 +85,9 @@ def api_error(status: int, document: Mapping[str, Any], about: str, *, retry_aft
     # The causes of a webhook, and its status, are its own: nothing of them is shown.
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE or (is_too_large and not _WEBHOOK.search(message)):
         return SyncError(Reason.TARGET_TOO_LARGE, f"{about} is larger than Kubernetes allows{_where(causes)}.")
+    if status == HTTPStatus.FORBIDDEN and reads and not _NO_PERMISSION.search(message):
+        # Of another authorizer, or of a proxy.
+        return Forbidden(Reason.CLUSTER_UNAVAILABLE, f"{about}: the Kubernetes API denies access (HTTP 403).")
     rejected = status in {HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY}
     return _rejected(message, causes, about) if rejected else _unavailable(status, message, about, retry_after)
 

@@ -27,6 +27,7 @@ from tests.unit.vaultsync.adapters.kube.scripted import (
     text,
 )
 from vaultsync.adapters.kube.connection import Connection, NoCluster, configuration_from
+from vaultsync.adapters.kube.errors import Forbidden
 from vaultsync.adapters.kube.requests import APPLY, METADATA, Request
 from vaultsync.errors import Reason, SyncError
 
@@ -167,6 +168,23 @@ async def test_an_error_contains_neither_values_nor_our_token(answer: Answer) ->
     expected = "".join(traceback.format_exception(error)) + repr(error) + repr(error.__context__)
     assert "bWFya2Vk" not in expected
     assert "our-token" not in expected
+
+
+@pytest.mark.parametrize("answer", [text(403, "<html>MARKED"), document(403, {"message": "MARKED"})])
+async def test_a_read_that_is_forbidden_lacks_a_permission_whatever_the_answer_says(answer: Answer) -> None:
+    async with connected(answer) as (connection, _):
+        error = await failure_of(connection, READ)
+
+    assert (type(error), error.reason) == (Forbidden, Reason.CLUSTER_UNAVAILABLE)
+    assert "HTTP 403" in error.message
+    assert "MARKED" not in error.message
+
+
+async def test_a_write_that_is_forbidden_may_be_rejected_for_what_it_writes() -> None:
+    async with connected(document(403, {"message": "MARKED"})) as (connection, _):
+        error = await failure_of(connection, WRITE)
+
+    assert (type(error), error.reason) == (SyncError, Reason.TARGET_INVALID)
 
 
 async def test_a_stream_is_read_document_by_document() -> None:
