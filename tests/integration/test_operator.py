@@ -71,6 +71,41 @@ def test_it_is_ready_until_it_is_stopped_and_may_run_again(
     assert not is_ready(port)
 
 
+RULES = [
+    {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list", "watch"]},
+    {"apiGroups": ["vaultsync.dev"], "resources": ["vaultsecrets"], "verbs": ["get", "list", "watch"]},
+    {"apiGroups": ["vaultsync.dev"], "resources": ["vaultsecrets/status"], "verbs": ["patch"]},
+]
+
+
+def test_a_namespace_that_is_denied_keeps_no_other_from_being_synced_and_joins_once_it_is_granted(
+    controlplane: ControlPlane, namespace: str, environ: dict[str, str], port: int
+) -> None:
+    denied = f"{namespace}-denied"
+    controlplane.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": denied}})
+    for name in (namespace, denied):
+        controlplane.apply(manifest(spec(suspend=True), namespace=name))
+    account = controlplane.user("operator", RULES, namespace)
+    watched = {"KUBECONFIG": str(account), "VAULTSYNC_WATCH_NAMESPACES": f"{denied},{namespace}"}
+    rbac = "rbac.authorization.k8s.io"
+
+    with running(environ | watched):
+        eventually(lambda: reason(controlplane, namespace) == "Suspended")
+        eventually(lambda: is_ready(port))
+        assert reason(controlplane, denied) == ""
+
+        metadata = {"name": "operator", "namespace": denied}
+        controlplane.apply({"apiVersion": f"{rbac}/v1", "kind": "Role", "metadata": metadata, "rules": RULES})
+        binding = {
+            "roleRef": {"apiGroup": rbac, "kind": "Role", "name": "operator"},
+            "subjects": [{"kind": "ServiceAccount", "name": "operator", "namespace": namespace}],
+        }
+        controlplane.apply({"apiVersion": f"{rbac}/v1", "kind": "RoleBinding", "metadata": metadata, **binding})
+        eventually(lambda: reason(controlplane, denied) == "Suspended")
+
+    controlplane.kubectl("delete", "namespace", denied, "--wait=false")
+
+
 def test_it_changes_nothing_current_state(controlplane: ControlPlane, namespace: str, environ: dict[str, str]) -> None:
     def current_state() -> tuple[object, ...]:
         handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
