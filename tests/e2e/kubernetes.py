@@ -15,7 +15,7 @@ Object = dict[str, Any]
 _TIMEOUT_SECONDS: Final = 300.0
 """A guard against hanging, not a promise: a busy machine may take long."""
 
-_WATCH_SECONDS: Final = 2
+WATCH_SECONDS: Final = 2
 """After so many seconds the API server ends a watch, which goes on with another request."""
 
 
@@ -77,7 +77,7 @@ class KubernetesApi:
         Raises:
             WatchExpired: The API server does not know that version any more, or cannot be reached.
         """
-        parameters = {"watch": "true", "resourceVersion": since, "timeoutSeconds": f"{_WATCH_SECONDS}"}
+        parameters = {"watch": "true", "resourceVersion": since, "timeoutSeconds": f"{WATCH_SECONDS}"}
         try:
             with self._http.stream("GET", path, params=parameters) as answer:
                 if not answer.is_success:

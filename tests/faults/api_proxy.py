@@ -77,7 +77,7 @@ class ApiFault:
     async def answer(self, request: web.BaseRequest) -> web.Response | None:
         """The answer in place of the API server's, which then does not see the request; None to ask it."""
 
-    async def loses(self, request: web.BaseRequest) -> bool:
+    async def loses(self, request: web.BaseRequest, status: int) -> bool:
         """Whether the API server's answer, with which it said that the request succeeded, is lost."""
         return False
 
@@ -109,6 +109,8 @@ class LostAnswers(ApiFault):
     """Requests are carried out, and the connection is cut in place of the answer."""
 
     methods: frozenset[str] = WRITES
+    status: int | None = None
+    """Which answers are lost: `201` is that of a creation; None for all."""
     chance: float = 1.0
     seed: int = 0
     between: Callable[[str, str], None] | None = None
@@ -119,8 +121,8 @@ class LostAnswers(ApiFault):
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)  # noqa: S311 - it must be repeatable
 
-    async def loses(self, request: web.BaseRequest) -> bool:
-        if self._random.random() >= self.chance:
+    async def loses(self, request: web.BaseRequest, status: int) -> bool:
+        if self.status not in {None, status} or self._random.random() >= self.chance:
             return False
         if self.between is not None:
             await asyncio.to_thread(self.between, request.method, request.path)
@@ -188,6 +190,7 @@ class _HttpProxy:
     def __init__(self, server: str, trusted: ssl.SSLContext) -> None:
         self.faults: Mapping[object, tuple[ApiFault, ...]] = {}
         self.requests: Counter[str] = Counter()
+        self.longest_watch = 0.0
         authority = trustme.CA()
         self.ca: Final = authority.cert_pem.bytes()
         tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -228,6 +231,8 @@ class _HttpProxy:
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         self.requests[method_of(request)] += 1
+        if method_of(request) == WATCH:
+            self.longest_watch = max(self.longest_watch, float(request.query.get("timeoutSeconds", "inf")))
         # Before a fault may hold it: whoever sent it may be gone when it is carried out.
         body = await request.read()
         faults = [fault for fault in self._all() if fault.takes(request)]
@@ -249,7 +254,7 @@ class _HttpProxy:
             content = await answer.read()
         if answer.ok:
             for fault in faults:
-                if await fault.loses(request):
+                if await fault.loses(request, answer.status):
                     return _cut(request)
         return web.Response(status=answer.status, headers=_passed_on(answer.headers), body=content)
 
@@ -332,6 +337,11 @@ class ApiProxy:
     def requests(self) -> Counter[str]:
         """How many requests of each method came."""
         return Counter(self._http.requests)
+
+    @property
+    def longest_watch(self) -> float:
+        """After how many seconds the API server was asked to end a watch, at most; infinite if it was not asked to."""
+        return self._http.longest_watch
 
 
 def _cut(request: web.BaseRequest) -> web.Response:

@@ -42,6 +42,9 @@ _JSON_IN_ETCD = {"kube-apiserver": {"storage-media-type": "application/json"}}
 
 _LISTS_COUNTED_EVERY = 2.0
 
+_ROUNDS = 2
+"""How often the vault and the cluster are changed while something is broken."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stage:
@@ -218,6 +221,7 @@ class World(OperatorHarness):
         journal, left = self.stage.journal, [""]
 
         def is_right() -> bool:
+            self._check_instances()
             left[:] = problems(journal, self.namespace, self.model)
             return not left
 
@@ -250,8 +254,13 @@ class World(OperatorHarness):
     def _activity(self) -> tuple[int, int]:
         return len(self.stage.journal.of_namespace(self.namespace)), self.calls("get")
 
+    def _check_instances(self) -> None:
+        ended = [instance for instance in self.instances if not instance.running.is_running]
+        assert not ended, f"an operator of {self.namespace} ended by itself"
+
     def check(self) -> None:
-        """Fail if an invariant was broken by any write so far."""
+        """Fail if an invariant was broken by any write so far, or an operator ended by itself."""
+        self._check_instances()
         self.stage.journal.await_present()
         found = self.checker.check()
         writes = self.stage.journal.of_namespace(self.namespace)
@@ -263,16 +272,19 @@ class World(OperatorHarness):
 
         Args:
             fault: What breaks.
-            seconds: For how long: two polls of the shortest interval, and more.
+            seconds: For how long: two polls of the shortest interval, and more. The changes come before each of them:
+                those of the second time meet what was read from a broken world.
 
         Returns:
             The seconds from the mending until all targets were right.
         """
         with fault.during(self):
-            self.rotate()
-            self.tamper("db")
-            self.delete_target("web")
-            time.sleep(seconds)
+            for _ in range(_ROUNDS):
+                self.rotate()
+                self.tamper("db")
+                if self.secret("web") is not None:
+                    self.delete_target("web")
+                time.sleep(seconds / _ROUNDS)
         mended = time.monotonic()
         recovery = self.await_right(since=mended)
         self.await_quiet()

@@ -50,24 +50,20 @@ def _way(name: str, begin: Callable[[Instance], None], end: Callable[[Instance],
 
 
 def _labelled_meanwhile(world: World) -> LostAnswers:
-    """Lose the answers of some writes; another controller labels each Secret before the operator asks again."""
+    """Lose the answer of each creation; another controller labels the Secret before the operator asks again."""
 
-    def label(method: str, path: str) -> None:
+    def label(_method: str, path: str) -> None:
         # It may be deleted at the same time.
         with suppress(AssertionError):
-            if method == "PATCH" and "/secrets/" in path:
-                world.label(path.rpartition("/")[2])
+            world.label(path.rpartition("/")[2])
 
-    # Now and then the answer to the second try comes.
-    return LostAnswers(chance=0.5, between=label)
+    return LostAnswers(methods=frozenset({"PATCH"}), path="/secrets/", status=HTTPStatus.CREATED, between=label)
 
 
 def _admission(name: str, block: Callable[[World], AbstractContextManager[None]]) -> Fault:
     return Fault.of(name, "kubernetes", block)
 
 
-LOST_ANSWERS: Final = _api("lost answers of all writes", lambda _: LostAnswers())
-LABELLED_MEANWHILE: Final = _api("lost answers, labelled meanwhile", _labelled_meanwhile)
 STRANDED: Final = _way("dead connections stay open", lambda instance: instance.api.tcp.strand())
 
 FAULTS: Final = (
@@ -81,8 +77,8 @@ FAULTS: Final = (
     _answers("503", HTTPStatus.SERVICE_UNAVAILABLE),
     _answers("a page of the web", HTTPStatus.OK, html=_OF_THE_WEB),
     _answers("writes forbidden", HTTPStatus.FORBIDDEN, methods=frozenset({"PATCH", "DELETE"}), path="/secrets/"),
-    LOST_ANSWERS,
-    LABELLED_MEANWHILE,
+    _api("lost answers of all writes", lambda _: LostAnswers()),
+    _api("lost answers of creations, labelled meanwhile", _labelled_meanwhile),
     _api("lost answers of some writes", lambda _: LostAnswers(chance=0.5)),
     _api("slow API server", lambda _: Slow(seconds=_SECONDS)),
     _api("watches expire", lambda _: ExpiredWatches()),

@@ -61,11 +61,13 @@ def _jump(name: str, seconds: int) -> Fault:
     return Fault.of(name, "process", breaking)
 
 
+CLOCK_AHEAD: Final = _jump("clock ahead", _HOURS)
+
 FAULTS: Final = (
     Fault.of("killed", "process", _killed),
     Fault.of("stopped", "process", _stopped),
     Fault.of("no file descriptors", "process", _without_files),
     Fault.of("disk full for logs", "process", _full_disk),
-    _jump("clock ahead", _HOURS),
+    CLOCK_AHEAD,
     _jump("clock behind", -_HOURS),
 )

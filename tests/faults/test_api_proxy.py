@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.controlplane.plane import ControlPlane
-from tests.e2e.kubernetes import KubernetesApi, WatchExpired
+from tests.e2e.kubernetes import WATCH_SECONDS, KubernetesApi, WatchExpired
 from tests.faults.api_proxy import (
     WATCH,
     Answers,
@@ -63,6 +63,7 @@ def test_without_a_fault_requests_and_watches_pass(through: KubernetesApi, proxy
 
     assert changed["metadata"]["labels"] == {"team": "shop"}
     assert proxy.requests() == {"PATCH": 2, WATCH: 1}
+    assert proxy.longest_watch == WATCH_SECONDS
 
 
 def test_an_answer_of_its_own_is_given_so_often_to_those_that_it_concerns(
@@ -95,6 +96,13 @@ def test_a_write_with_a_lost_answer_is_carried_out_and_others_may_act_before_the
     assert made is not None
     assert made["metadata"]["labels"] == {"seen": "PATCH"}
     assert fault.lost == 1
+
+
+def test_answers_of_one_status_are_lost(through: KubernetesApi, proxy: ApiProxy, secrets: str) -> None:
+    with proxy.fault(LostAnswers(status=HTTPStatus.CREATED)):
+        with pytest.raises(httpx.TransportError):
+            through.apply(f"{secrets}/db", named("db"))
+        through.patch(f"{secrets}/db", {"metadata": {"labels": {"team": "shop"}}})
 
 
 def test_which_answers_are_lost_repeats_with_the_seed(through: KubernetesApi, proxy: ApiProxy, secrets: str) -> None:
