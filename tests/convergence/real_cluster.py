@@ -7,9 +7,10 @@ before the operator acts, the test waits for it.
 import asyncio
 import time
 import uuid
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize
@@ -22,7 +23,7 @@ from tests.convergence.scenario import TAMPERINGS
 from tests.e2e.kubernetes import KubernetesApi
 from tests.harness import Harness
 from vaultsync.adapters.kube import KubeApi
-from vaultsync.adapters.kube.connection import Connection, Response, configuration_from
+from vaultsync.adapters.kube.connection import Connection, configuration_from
 from vaultsync.adapters.kube.requests import Request
 from vaultsync.errors import Reason, SyncError
 
@@ -44,7 +45,7 @@ class FaultyConnection(Connection):
     away = False
     answers_to_lose = 0
 
-    async def send(self, request: Request) -> Response:
+    async def send(self, request: Request) -> Mapping[str, Any]:
         if self.away:
             raise SyncError(Reason.CLUSTER_UNAVAILABLE, "The Kubernetes API does not answer.")
         answer = await super().send(request)

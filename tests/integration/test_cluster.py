@@ -63,7 +63,7 @@ async def test_no_response_of_the_api_server_contains_a_value(controlplane: Cont
     answers: list[Mapping[str, Any]] = []
 
     async def send(request: wire.Request) -> Mapping[str, Any]:
-        answers.append((await connection.send(request)).document)
+        answers.append(await connection.send(request))
         return answers[-1]["metadata"]  # type: ignore[no-any-return]
 
     made = observed_from(await send(wire.apply_secret(key, secret(key, {"password": MARK, "extra": MARK}), onto=None)))
@@ -85,7 +85,7 @@ async def test_a_write_that_is_carried_out_late_changes_nothing(controlplane: Co
     configuration = await configuration_from({"KUBECONFIG": str(controlplane.kubeconfig)})
     connection = Connection(configuration, user_agent="vaultsync/1", connections=1)
     create = wire.apply_secret(key, secret(key, {"password": "one"}), onto=None)
-    before = observed_from((await connection.send(create)).document["metadata"])
+    before = observed_from((await connection.send(create))["metadata"])
     late = wire.apply_secret(key, secret(key, {"password": "two"}), onto=before)
     await connection.send(wire.apply_secret(key, secret(key, {"password": "three"}), onto=before))
 

@@ -1,4 +1,4 @@
-"""Formats log lines as text or JSON, a fixed message with fields, one bounded line each; no text of others is in them.
+"""Formats log records as one bounded line of text or JSON: a fixed message and fields, and no text of other libraries.
 
 Other libraries put what they received into their messages, exceptions and warnings: bodies, URLs, objects. Of theirs, a
 line has the level, the logger, the place in their source, and the type of the exception and where it was raised. What

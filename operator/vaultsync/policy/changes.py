@@ -1,9 +1,10 @@
 """Which secrets must be read: compares what was last observed with the last-read state; reads and writes nothing.
 
-A change is told by what changed: version, `updated`, expiry date, whether it can be read. Which observation is the last
-is told by this process alone, see `Moment`. Clocks only ever cause one more read: the vault stamps `updated` in whole
-seconds and may stamp a second ahead, so two writes within one second have the same metadata in a listing. A secret that
-was read so soon after its `updated` by the vault's clock or by the operator's is *unsettled* and is read once more.
+A change is another version, `updated` or expiry date, or that the secret can or cannot be read now. Observations are
+ordered by `Moment`, not by the clock of the vault or the operator. These clocks only ever cause one more read: the
+vault stamps `updated` in whole seconds and may stamp a second ahead, so two writes within one second have the same
+metadata in a listing. A secret that was read so soon after its `updated` by the vault's clock or by the operator's is
+*unsettled* and is read once more.
 """
 
 from dataclasses import replace

@@ -27,7 +27,6 @@ CONFIRMING_POLLS = 2
 MAX_USER_CLOCK_SKEW = timedelta(minutes=5)
 """By how much the clock of a user may be ahead of ours."""
 
-
 CONFIRMED_AFTER = 20.0
 """Seconds for which reads must have missed an optional version that is not known to be deleted before its key goes."""
 
@@ -230,7 +229,7 @@ def _unconfirmed(
 def _seen_missing_once(
     inputs: Inputs, lost: Iterable[SecretRequest], absent: Mapping[SecretRef, MissingReading]
 ) -> Waiting | None:
-    """Block the deletion of an optional version until a later look has missed it, too.
+    """Block the deletion of an optional version until a later read has missed it, too.
 
     It has no grace period, and an empty vault that answers for a moment in place of the right one hides secrets from
     polls and reads alike. A secret whose deletion the vault itself reports is not hidden, and with the newest version

@@ -115,7 +115,7 @@ def older_version(inputs: Inputs, readings: Readings) -> Waiting | None:
 
     All secrets of a target wait for it, so that those that change together are never of two generations. It also works
     for a part of the readings. The older version is taken if that lasts, since a vault may have been restored from a
-    backup, and at once if a user who can know of it requests a refresh.
+    backup, and at once if a refresh is requested after it was first read: the condition reports it by then.
     """
     for ref, reading in readings.items():
         if not isinstance(reading, Reading) or ref.version is not None:
@@ -164,7 +164,7 @@ def _is_previous_older(inputs: Inputs, ref: SecretRef, readings: Readings) -> bo
 def _is_accepted(inputs: Inputs, ref: SecretRef, reading: Reading) -> bool:
     """Return whether this process has read only that version for long enough, or since before the requested refresh.
 
-    A refresh that was requested before, as in an outage, is no consent to what a replica returns after it.
+    A refresh that was requested before, as in an outage, does not accept what a replica returns after it.
     """
     read = inputs.view.reads.get(ref.read_as)
     if read is None or read.version != reading.version:

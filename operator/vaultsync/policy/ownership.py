@@ -42,8 +42,8 @@ def is_ours(vault_secret: VaultSecret, observed: Observed) -> bool:
 def is_written_for(vault_secret: VaultSecret, observed: Observed) -> bool:
     """Return whether we wrote a Secret for this very VaultSecret.
 
-    It is proven by a field that names the VaultSecret, that we applied and that nobody has changed since. An apply
-    replaces all fields of the one before, so they never name two VaultSecrets.
+    It is proven by a field that names the VaultSecret, that we applied and that no other writer has changed since. An
+    apply replaces all fields of the one before, so they never name two VaultSecrets.
     """
     uid = vault_secret.metadata.uid
     named = {

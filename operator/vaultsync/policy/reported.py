@@ -1,7 +1,7 @@
-"""What the status reports about a target that is not there, as last-read states; reads nothing itself.
+"""Derives the last-read state from the status, for a target without annotation; reads nothing itself.
 
-The target's annotation has the whole state, but it is gone with the target. Without it, an incomplete listing of the
-vault would pass for all that a search finds, and the target would be created with fewer keys than it had.
+The annotation is lost with the target. Without any last-read state, an incomplete listing of the vault would count as
+all that a search finds, and the target would be created with fewer keys than it had.
 """
 
 from collections.abc import Mapping
@@ -28,7 +28,10 @@ def reported_state(vault_secret: VaultSecret, observed: Observed | None) -> dict
 
 
 def _is_from_same_vault(vault_secret: VaultSecret, observed: Observed | None) -> bool:
-    """Return whether the status is about a target from the vault that the spec names; older ones do not tell."""
+    """Return whether the status is about a target from the vault that the spec names.
+
+    A status of earlier versions names no vault: it counts unless the target's annotation exists, which has more.
+    """
     target = vault_secret.status.target
     if target is None:
         return False

@@ -1,4 +1,4 @@
-"""Remembers which namespaces deny the operator a permission, and logs each change once; requests nothing."""
+"""Records which namespaces deny the operator a permission, and logs each change once; requests nothing."""
 
 import logging
 from collections.abc import Collection

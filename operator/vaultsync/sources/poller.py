@@ -166,7 +166,7 @@ class Poller:
                 await self._get()
         except SyncError as error:
             if error.reason is Reason.VAULT_FAILED:
-                # A listing tells whether the vault fails, or only all the secrets that were read.
+                # A listing shows whether the vault fails, or only the secrets that were read.
                 self._progress.get_until = 0.0
             await self._wake_due(self._progress.deferred)
             return mode, error

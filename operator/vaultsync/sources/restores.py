@@ -1,4 +1,4 @@
-"""Notices that the API server was restored from a backup, and has everything read again; reconciles nothing.
+"""Detects that the API server was restored from a backup, and has everything read again; reconciles nothing.
 
 Resource versions go back then. A watch from a version of the future stays silent until they have caught up, and every
 object that was restored is older than the cached one, which no change replaces.
@@ -23,10 +23,9 @@ logger = logging.getLogger(__name__)
 INTERVAL = 30.0
 """Seconds between two checks while no watch is interrupted."""
 
-
 FIRST_PAUSE = 60.0
 MAX_PAUSE = 300.0
-"""Seconds until everything may be read again once more; they double from the first up to the bound."""
+"""Seconds until everything may be read again once more; doubled each time, from the first up to the maximum."""
 
 
 class RestoreCheck:
@@ -35,9 +34,9 @@ class RestoreCheck:
     It checks at an interval, and as soon as possible after a watch was interrupted: a restore restarts the API server,
     and its resource versions may catch up before the interval is over.
 
-    Everything is read again then. What looks like another restore soon after has to wait, longer each time, since API
-    servers whose caches are behind in turn look like restores for ever. It is never forgotten: the resource versions
-    may catch up meanwhile.
+    Everything is read again then. What looks like another restore soon after is handled later, each time after a longer
+    pause, since several API servers whose caches are behind look like one restore after the other. It is remembered
+    until then: the resource versions may catch up meanwhile.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Runs kopf, which lists and watches the VaultSecrets, and runs it again whenever it ends; knows no VaultSecret.
+"""Runs kopf, which lists and watches the VaultSecrets, and restarts it whenever it ends; keeps no VaultSecret.
 
 kopf's configuration and its workarounds are here and in no other module. Only `on.event` is used, on a registry of our
 own: kopf's other handlers write annotations or finalizers to the objects.
@@ -251,9 +251,9 @@ class VaultSecretWatch:
 
 
 class _Backoffs:
-    """The seconds between kopf's attempts of a request; it never gives up, and then continues where it stopped.
+    """The seconds between kopf's attempts of a request, without end: kopf never gives up, and loses no watch position.
 
-    kopf iterates over it anew for each request.
+    kopf iterates over it once for each request.
     """
 
     def __iter__(self) -> Iterator[float]:

@@ -22,8 +22,8 @@ MAX_UNCONFIRMED_LOSSES = 5
 class Moment(NamedTuple):
     """A moment of this process: its monotonic clock, and a number that orders the moments within one tick of it.
 
-    What was observed first is told by these alone: neither the vault's clock nor the operator's can be trusted to.
-    A former process has none, since everything that this one observes is later.
+    Only these order observations, since the clocks of the vault and the operator may jump. A former process has none:
+    everything that this one observes is later.
     """
 
     seconds: float
@@ -86,9 +86,10 @@ class LastRead:
 
 
 class Reads:
-    """What this process read last of each secret of a vault, by `SecretRef.read_as`; grows with each read.
+    """Per vault: what this process read last of each secret, by `SecretRef.read_as`; read by policies, and mutable.
 
-    Reads of pinned versions are not recorded.
+    Reads of pinned versions are not recorded. `Absences` has the errors of missing secrets, and since when they are
+    missing; `Waits` has since when a VaultSecret has known of them.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Since when this process has known of missing secrets and requests, by its monotonic clock; reads no clock itself.
+"""How long missing secrets and requested refreshes have been known, by the monotonic clock; reads no clock itself.
 
 A jump of the operator's clock neither cuts such a wait short nor stretches it.
 """
@@ -10,7 +10,10 @@ from vaultsync.api.status import StatusMissing
 
 
 class Waits:
-    """Since when each missing secret, and the requested refresh, of each VaultSecret has been known."""
+    """Per VaultSecret: since when this process has known its `status.missing` and its requested refresh.
+
+    `Reads` has what was read last of each secret of a vault; `Absences` has which secrets reads have found missing.
+    """
 
     def __init__(self) -> None:
         self._since: dict[ObjectKey, dict[tuple[str, int], float]] = {}

@@ -1,4 +1,4 @@
-"""Remembers which secrets of one vault reads have found missing, and since when; reads none itself."""
+"""Caches which secrets of one vault reads have found missing, and since when; reads none itself."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -9,11 +9,10 @@ from vaultsync.errors import SecretNotFound
 from vaultsync.state.secrets import SecretRef
 
 MAX_ABSENCES = 10_000
-"""Bounds the memory; the oldest is forgotten, and is read again when it is needed."""
-
+"""Bounds the memory; the oldest is dropped, and is read again when it is needed."""
 
 READ_AGAIN_AFTER = 900.0
-"""Seconds after which a missing secret is read again, whatever polls say: they do not see that it was purged."""
+"""Seconds after which a missing secret is read again, whatever polls observe: they do not show that it was purged."""
 
 
 class Times(NamedTuple):
@@ -37,7 +36,10 @@ class _Absence:
 
 
 class Absences:
-    """The secrets that reads have found missing; keys are `SecretRef.identity`."""
+    """Per vault: the errors of secrets that reads have found missing, by `SecretRef.identity`; it saves reads.
+
+    `Reads` has what was read last of each secret; `Waits` has since when a VaultSecret has known of missing ones.
+    """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         """`clock` is monotonic, in seconds."""

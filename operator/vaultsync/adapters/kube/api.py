@@ -14,7 +14,7 @@ from kvsecrets import SecretValue
 from vaultsync import __version__
 from vaultsync.adapters.kube import requests as wire
 from vaultsync.adapters.kube import workloads
-from vaultsync.adapters.kube.connection import Connection, RequestObserver, Response, configuration_from
+from vaultsync.adapters.kube.connection import Connection, RequestObserver, configuration_from
 from vaultsync.adapters.kube.errors import AlreadyExists, Conflict, Forbidden
 from vaultsync.adapters.kube.token_reviews import TokenReviewer
 from vaultsync.api import APPLIED_ANNOTATION, ObjectKey
@@ -120,7 +120,7 @@ class KubeApi:
         return SecretValue(json.dumps(wire.manifest_of(await self._whole(key, observed))))
 
     async def _whole(self, key: ObjectKey, observed: Observed) -> Mapping[str, Any]:
-        document = (await self._connection.send(wire.get_secret_data(key))).document
+        document = await self._connection.send(wire.get_secret_data(key))
         metadata = document["metadata"]
         if (metadata["uid"], metadata["resourceVersion"]) != (observed.uid, observed.resource_version):
             raise Conflict(Reason.CLUSTER_UNAVAILABLE, f"Secret {key} was changed at the same time.", retry_after=1.0)
@@ -228,7 +228,7 @@ class KubeApi:
         """
         key, expected = vault_secret.key, vault_secret.metadata
         with suppress(Conflict):
-            metadata = (await self._connection.send(wire.get_vaultsecret(key))).document["metadata"]
+            metadata = (await self._connection.send(wire.get_vaultsecret(key)))["metadata"]
             if metadata["uid"] == expected.uid and "deletionTimestamp" not in metadata:
                 if metadata["generation"] != expected.generation:
                     raise ObjectChanged(Reason.CLUSTER_UNAVAILABLE, f"The spec of VaultSecret {key} has changed.")
@@ -246,7 +246,7 @@ class KubeApi:
             SyncError: ClusterUnavailable.
         """
         try:
-            return (await self._connection.send(wire.patch_status(vault_secret, status))).document
+            return await self._connection.send(wire.patch_status(vault_secret, status))
         except Conflict:
             return None
 
@@ -305,8 +305,8 @@ class KubeApi:
         with _installed():
             vaultsecrets = await self._connection.send(wire.list_vaultsecrets(namespace, None, limit=1))
         return CurrentVersions(
-            targets=targets.document["metadata"]["resourceVersion"],
-            vaultsecrets=vaultsecrets.document["metadata"]["resourceVersion"],
+            targets=targets["metadata"]["resourceVersion"],
+            vaultsecrets=vaultsecrets["metadata"]["resourceVersion"],
         )
 
     async def find_vaultsecret(self, namespace: str, *, uid: str) -> VaultSecretMeta | None:
@@ -356,7 +356,7 @@ class KubeApi:
             SyncError: ClusterUnavailable, also when the permission is missing, which the chart grants on request.
         """
         with suppress(Conflict), _granted_by_chart():
-            document = (await self._connection.send(workloads.get_workload(kind, key))).document
+            document = await self._connection.send(workloads.get_workload(kind, key))
             return workloads.workload_from(document["metadata"])
         return None
 
@@ -391,7 +391,7 @@ class KubeApi:
         items: list[_Item] = []
         position: str | None = None
         while True:
-            document = (await self._connection.send(page(position))).document
+            document = await self._connection.send(page(position))
             items += map(read, document["items"] or ())  # an empty list is null
             position = document["metadata"].get("continue")
             if not position:
@@ -428,8 +428,8 @@ def _may_follow(current: Observed, onto: Observed, manifest: Mapping[str, Any]) 
     return current.uid == onto.uid and current.applied in (onto.applied, written)
 
 
-def _observed(response: Response) -> Observed:
-    return observed_from(response.document["metadata"])
+def _observed(document: Mapping[str, Any]) -> Observed:
+    return observed_from(document["metadata"])
 
 
 def _identity(item: Mapping[str, Any]) -> tuple[ObjectKey, str, bool]:

@@ -9,7 +9,6 @@ import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Literal, Protocol
@@ -47,14 +46,6 @@ class NoCluster(Exception):
     """There is no configuration of the Kubernetes API, or it cannot be used."""
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
-    """A response: `status` is 201 when the request created the object."""
-
-    status: int
-    document: Mapping[str, Any]
-
-
 async def configuration_from(environ: Mapping[str, str]) -> Configuration:
     """Load the kubeconfig that `KUBECONFIG` names if it is set, otherwise the service account of the pod.
 
@@ -84,7 +75,7 @@ async def configuration_from(environ: Mapping[str, str]) -> Configuration:
 
 
 class RequestObserver(Protocol):
-    """Is told of the requests that another client sends by a session of `Connection.open_session`."""
+    """Observes the requests that another client sends by a session of `Connection.open_session`."""
 
     async def sending(self, request: aiohttp.ClientRequest) -> None:
         """Wait until the request may be sent."""
@@ -210,14 +201,14 @@ class Connection:
         headers = {"User-Agent": self._user_agent}
         return bounded_session(tls=tls, proxy=opened.configuration.proxy, headers=headers, middleware=send)
 
-    async def send(self, request: Request) -> Response:
-        """Send a request and read its response.
+    async def send(self, request: Request) -> Mapping[str, Any]:
+        """Send a request and return the document of its response.
 
         Raises:
             SyncError: The server responded with an error, or not in time; `api_error` has the classes.
         """
         async with self._open("requests", request, self._request_timeout) as response:
-            return Response(response.status, _document(await response.read(), request.about))
+            return _document(await response.read(), request.about)
 
     async def documents(self, request: Request) -> AsyncGenerator[Mapping[str, Any], None]:
         """Stream the documents of a response, one per line, until the server ends it.
@@ -263,7 +254,7 @@ class Connection:
             problem = f"closed the connection ({type(error).__name__})"
         else:
             return
-        # Outside of the handlers: otherwise the context would be those errors, whose headers have our token.
+        # Outside of the handlers: otherwise its context would be one of those errors, whose headers have our token.
         raise SyncError(Reason.CLUSTER_UNAVAILABLE, f"{request.about}: the Kubernetes API {problem}.")
 
     async def _reload_configuration(self, rejected: _Sessions) -> None:

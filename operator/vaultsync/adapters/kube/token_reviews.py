@@ -28,7 +28,7 @@ class TokenReviewer:
         Raises:
             SyncError: ClusterUnavailable, also when the permission to create reviews is missing.
         """
-        status = (await self._connection.send(token_review(token))).document["status"]
+        status = (await self._connection.send(token_review(token)))["status"]
         if not status.get("authenticated"):
             return None
         user: Mapping[str, Any] = status["user"]
@@ -40,7 +40,7 @@ class TokenReviewer:
         Raises:
             SyncError: ClusterUnavailable, also when the permission to create reviews is missing.
         """
-        status = (await self._connection.send(access_review(user, path))).document["status"]
+        status = (await self._connection.send(access_review(user, path)))["status"]
         return bool(status.get("allowed"))
 
 

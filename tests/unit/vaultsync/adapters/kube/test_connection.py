@@ -48,11 +48,11 @@ async def failure_of(connection: Connection, request: Request = READ) -> SyncErr
     return caught.value
 
 
-async def test_a_response_has_its_status_and_document() -> None:
+async def test_a_response_is_its_document() -> None:
     async with connected(document(201, {"kind": "Secret"})) as (connection, _):
         answer = await connection.send(READ)
 
-    assert (answer.status, answer.document) == (201, {"kind": "Secret"})
+    assert answer == {"kind": "Secret"}
 
 
 async def test_a_request_is_sent_with_our_user_agent_and_token() -> None:
@@ -210,7 +210,7 @@ async def test_watches_do_not_use_the_connections_of_requests() -> None:
         for watch in watches:
             watch.cancel()
         await asyncio.gather(*watches, return_exceptions=True)
-    assert answer.document == {"kind": "Secret"}
+    assert answer == {"kind": "Secret"}
 
 
 async def test_a_session_for_another_client_has_the_current_token() -> None:
