@@ -5,6 +5,7 @@ What is below HTTP, such as a refused connection, is in `listener.py`.
 
 import asyncio
 import json
+import re
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Mapping
@@ -23,6 +24,7 @@ Answer = Callable[[web.BaseRequest, Truth], Awaitable[web.StreamResponse]]
 _DRIP_SECONDS: Final = 0.05
 LISTS: Final = "/secrets"
 """The path of listings."""
+_VERSION: Final = re.compile(f"{LISTS}/[^/]+/[0-9a-f]+")
 
 
 @dataclass(slots=True)
@@ -30,7 +32,7 @@ class Selection:
     """Which requests are answered in another way.
 
     Args:
-        kind: `list`, `get`, or None for all.
+        kind: `list`; `get` for all others; `version` for reads of a version by its id; None for all.
         every: 1 for each of those requests, 2 for every second one, and so on.
         calls: How many are answered so; None for all.
     """
@@ -42,7 +44,7 @@ class Selection:
 
     def takes(self, path: str) -> bool:
         """Whether this request is one of them; counts it."""
-        if self.kind not in {None, "list" if path == LISTS else "get"} or self.calls == 0:
+        if self.kind not in _kinds(path) or self.calls == 0:
             return False
         self._seen += 1
         if self._seen % self.every:
@@ -50,6 +52,12 @@ class Selection:
         if self.calls is not None:
             self.calls -= 1
         return True
+
+
+def _kinds(path: str) -> set[str | None]:
+    if path == LISTS:
+        return {None, "list"}
+    return {None, "get", "version"} if _VERSION.fullmatch(path) else {None, "get"}
 
 
 def whole(response: Response) -> web.Response:

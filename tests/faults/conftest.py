@@ -21,6 +21,7 @@ _ENVIRON: Final = os.environ  # noqa: TID251 - where programs are kept is the ca
 _MAKERS: Final = (
     ("test_control_plane.py", "new_breakable_world", 1),
     ("test_vault.py", "new_served_world", 40),
+    ("test_absences.py", "new_served_world", 2),
     ("test_login.py", "new_world", 4),
     ("test_kubernetes.py", "new_world", 16),
     ("test_process.py", "new_world", 8),
