@@ -30,8 +30,9 @@ _NEED_PROGRAMS: Final = {
     "helm": TOOLS,
     "prometheus": MONITORING,
     "promtool": MONITORING,
+    "own_cluster": TOOLS,
     "runner": TOOLS,
-    "stage": TOOLS,
+    "shared_cluster": TOOLS,
 }
 
 # A deadline depends on the machine. Without --hypothesis-profile=ci examples are new in each run.

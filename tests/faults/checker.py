@@ -1,6 +1,6 @@
 """The invariants: what may never be written, whatever breaks. Pure functions over the journal and the vaults' past.
 
-A value names its secret and its generation, so a Secret tells what it is made of. A user's write carries another value
+A value names its secret and its generation, so a Secret shows what it is made of. A user's write carries another value
 of `BY_USER` than the state before, and a user marks with `DELETED_BY_USER` what is then deleted: every other write is
 the operator's, or was caused by it.
 """
@@ -31,7 +31,7 @@ _POLLS_UNTIL_WHOLE: Final = 2
 
 
 class Value(NamedTuple):
-    """What a value tells: its secret, and the how manieth rotation has set it."""
+    """The secret of a value, and the number of the rotation that set it."""
 
     secret: str
     generation: int
@@ -308,7 +308,7 @@ def data_of(secret: Object | None) -> Mapping[str, str]:
 
 
 def values_of(secret: Object | None) -> dict[str, Value | None]:
-    """What the values of a Secret tell."""
+    """The generations of the values of a Secret."""
     return {key: Value.parse(encoded) for key, encoded in data_of(secret).items()}
 
 
@@ -365,14 +365,16 @@ def _annotation(thing: Object | None, name: str) -> str:
     return annotations.get(name, "")
 
 
-def story(writes: Sequence[Write], place: Place) -> str:
-    """The history of one object: for each write its revision, and what its values tell, but no value."""
+def history_of(writes: Sequence[Write], place: Place) -> str:
+    """The writes of one object: for each its revision, and the secrets and generations of its values, but no value."""
     return "\n".join(
-        f"  {write.at:10.3f} s, revision {write.revision}: {_told(write)}" for write in writes if write.place == place
+        f"  {write.at:10.3f} s, revision {write.revision}: {_described(write)}"
+        for write in writes
+        if write.place == place
     )
 
 
-def _told(write: Write) -> str:
+def _described(write: Write) -> str:
     if write.state is None:
         return "deleted"
     secret = write.state

@@ -1,4 +1,4 @@
-"""Fixtures of the fault suite: a stage that scenarios share, the operator of the vault faults, and makers of worlds."""
+"""Fixtures of the fault suite: a cluster that scenarios share, an operator for vault faults, and makers of worlds."""
 
 import os
 import sys
@@ -12,7 +12,7 @@ from tests.controlplane.build import TOOLS, ensure_tools
 from tests.e2e.concurrency import ScenarioRunner, is_scenario
 from tests.e2e.operators import RunningOperator
 from tests.emulator.client import Emulator
-from tests.faults.harness import Stage, World, check_log
+from tests.faults.harness import JournaledCluster, World, check_log
 from tests.faults.plane_faults import SMALL_QUOTA
 
 _HERE: Final = Path(__file__).parent
@@ -24,54 +24,58 @@ _MAKERS: Final = (
     ("test_absences.py", "new_served_world", 2),
     ("test_login.py", "new_world", 4),
     ("test_kubernetes.py", "new_world", 16),
-    ("test_process.py", "new_world", 8),
+    ("test_operator.py", "new_world", 8),
 )
 """Which fixture makes the worlds of a file's scenarios, and how many of these run at once; the longest come first."""
 
 
 @pytest.fixture(scope="package")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+def shared_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JournaledCluster]:
     """A control plane for scenarios that share an operator, and its journal; they may not break its parts."""
-    with Stage.start(ensure_tools(_ENVIRON, sys.stderr, TOOLS), tmp_path_factory.mktemp("faults")) as stage:
-        yield stage
+    with JournaledCluster.start(
+        ensure_tools(_ENVIRON, sys.stderr, TOOLS), tmp_path_factory.mktemp("faults")
+    ) as cluster:
+        yield cluster
 
 
 @pytest.fixture(scope="package")
-def own_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+def own_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JournaledCluster]:
     """A control plane for scenarios with operators of their own; they may not break its parts either."""
-    with Stage.start(ensure_tools(_ENVIRON, sys.stderr, TOOLS), tmp_path_factory.mktemp("own")) as stage:
-        yield stage
+    with JournaledCluster.start(ensure_tools(_ENVIRON, sys.stderr, TOOLS), tmp_path_factory.mktemp("own")) as cluster:
+        yield cluster
 
 
 @pytest.fixture(scope="package")
-def new_world(own_stage: Stage, emulator: Emulator) -> Callable[[], World]:
+def new_world(own_cluster: JournaledCluster, emulator: Emulator) -> Callable[[], World]:
     """Makes the world of one scenario: start its operator with `world.operator(...)` or `world.instance()`."""
-    return lambda: World.on_stage(own_stage, emulator)
+    return lambda: World.in_cluster(own_cluster, emulator)
 
 
 @pytest.fixture(scope="package")
 def new_breakable_world(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], World]]:
     """Makes the world of a scenario that breaks the control plane, which no other scenario shares."""
     tools, folder = ensure_tools(_ENVIRON, sys.stderr, TOOLS), tmp_path_factory.mktemp("breakable")
-    with Stage.start(tools, folder, flags=SMALL_QUOTA) as stage:
-        yield lambda: World.on_stage(stage, emulator)
+    with JournaledCluster.start(tools, folder, flags=SMALL_QUOTA) as cluster:
+        yield lambda: World.in_cluster(cluster, emulator)
 
 
 @pytest.fixture(scope="package")
-def operator(stage: Stage, emulator: Emulator) -> Iterator[RunningOperator]:
+def operator(shared_cluster: JournaledCluster, emulator: Emulator) -> Iterator[RunningOperator]:
     """The operator that serves all namespaces, for faults of single vaults."""
-    kubeconfig = stage.plane.user("vaultsync", stage.rules)
+    kubeconfig = shared_cluster.plane.user("vaultsync", shared_cluster.rules)
     environ = {"KUBECONFIG": str(kubeconfig), **emulator.environment()}
-    with RunningOperator.start(environ, stage.folder / "operator.log") as running:
+    with RunningOperator.start(environ, shared_cluster.folder / "operator.log") as running:
         running.await_ready()
         yield running
         check_log(running)
 
 
 @pytest.fixture(scope="package")
-def new_served_world(operator: RunningOperator, stage: Stage, emulator: Emulator) -> Callable[[], World]:
+def new_served_world(
+    operator: RunningOperator, shared_cluster: JournaledCluster, emulator: Emulator
+) -> Callable[[], World]:
     """Makes the world of a scenario that the shared operator serves."""
-    return lambda: World.on_stage(stage, emulator)
+    return lambda: World.in_cluster(shared_cluster, emulator)
 
 
 @pytest.fixture(scope="package")

@@ -28,9 +28,9 @@ from tests.faults.checker import (
     Checker,
     Group,
     Model,
+    history_of,
     problems,
     shows_a_value,
-    story,
     value_text,
 )
 from tests.faults.fault import Fault
@@ -47,7 +47,7 @@ _ROUNDS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class JournaledCluster:
     """A control plane that can be broken, and the journal of its etcd."""
 
     plane: ControlPlane
@@ -95,30 +95,30 @@ class World(OperatorHarness):
     A VaultSecret, its target and its group of secrets in the vault have the same name.
     """
 
-    stage: Stage
+    cluster: JournaledCluster
     model: Model
     checker: Checker
     instances: list[Instance] = field(default_factory=list)
     """The operators that run, each behind a proxy of its own; faults befall the first."""
 
     @classmethod
-    def on_stage(cls, stage: Stage, emulator: Emulator) -> Self:
+    def in_cluster(cls, cluster: JournaledCluster, emulator: Emulator) -> Self:
         """Create a namespace and a vault."""
-        return cls._around(Harness.new(stage.api, stage.recorder, emulator), stage)
+        return cls._around(Harness.new(cluster.api, cluster.recorder, emulator), cluster)
 
     @classmethod
-    def _around(cls, harness: Harness, stage: Stage) -> Self:
+    def _around(cls, harness: Harness, cluster: JournaledCluster) -> Self:
         given = {field.name: getattr(harness, field.name) for field in fields(harness)}
         model = Model(lists=harness.vault.lists)
-        checker = Checker(stage.journal.of_namespace(harness.namespace), model)
-        given |= {"plane": stage.plane, "rules": stage.rules, "folder": stage.folder}
-        return cls(**given, stage=stage, model=model, checker=checker)
+        checker = Checker(cluster.journal.of_namespace(harness.namespace), model)
+        given |= {"plane": cluster.plane, "rules": cluster.rules, "folder": cluster.folder}
+        return cls(**given, cluster=cluster, model=model, checker=checker)
 
     def with_emulator(self, emulator: Emulator) -> Self:
         """The same namespace, which no scenario has used yet, with a vault of another emulator."""
         vault = emulator.add_vault(self.namespace)
         harness = Harness(self.api, self.recorder, emulator, self.namespace, vault)
-        return self._around(harness, self.stage)
+        return self._around(harness, self.cluster)
 
     @contextmanager
     def instance(self, kubeconfig: Path | None = None) -> Iterator[Instance]:
@@ -218,7 +218,7 @@ class World(OperatorHarness):
             The seconds from then until the write that made the last target right.
         """
         well = time.monotonic() if since is None else since
-        journal, left = self.stage.journal, [""]
+        journal, left = self.cluster.journal, [""]
 
         def is_right() -> bool:
             self._check_instances()
@@ -241,18 +241,18 @@ class World(OperatorHarness):
             while self.calls("list") < enough:
                 assert time.monotonic() < deadline, f"{self.namespace} is not quiet after {PATIENCE:g} s"
                 time.sleep(_LISTS_COUNTED_EVERY)
-            self.stage.journal.await_present()
+            self.cluster.journal.await_present()
 
     def await_no_write(self, seconds: float) -> None:
         """Return after so many seconds in which nothing was written; a poll may read a vault of many versions anew."""
-        writes, before, deadline = self.stage.journal.of_namespace(self.namespace), -1, time.monotonic() + PATIENCE
+        writes, before, deadline = self.cluster.journal.of_namespace(self.namespace), -1, time.monotonic() + PATIENCE
         while before != (before := len(writes)):
             assert time.monotonic() < deadline, f"{self.namespace} is not quiet after {PATIENCE:g} s"
             time.sleep(seconds)
-            self.stage.journal.await_present()
+            self.cluster.journal.await_present()
 
     def _activity(self) -> tuple[int, int]:
-        return len(self.stage.journal.of_namespace(self.namespace)), self.calls("get")
+        return len(self.cluster.journal.of_namespace(self.namespace)), self.calls("get")
 
     def _check_instances(self) -> None:
         ended = [instance for instance in self.instances if not instance.running.is_running]
@@ -261,11 +261,11 @@ class World(OperatorHarness):
     def check(self) -> None:
         """Fail if an invariant was broken by any write so far, or an operator ended by itself."""
         self._check_instances()
-        self.stage.journal.await_present()
+        self.cluster.journal.await_present()
         found = self.checker.check()
-        writes = self.stage.journal.of_namespace(self.namespace)
-        told = [f"{violation}\n{story(writes, violation.place)}" for violation in found]
-        assert not told, "\n".join(told)
+        writes = self.cluster.journal.of_namespace(self.namespace)
+        texts = [f"{violation}\n{history_of(writes, violation.place)}" for violation in found]
+        assert not texts, "\n".join(texts)
 
     def survive(self, fault: Fault, *, seconds: float = 25.0) -> float:
         """Break something, change the vault and the cluster meanwhile, mend it, and check all that must be.

@@ -12,7 +12,7 @@ from tests.faults.fault import Fault
 from tests.faults.harness import World
 from tests.faults.instance import Instance
 
-_OF_THE_WEB: Final = "<!doctype html><title>Not the API server</title>"
+_HTML: Final = "<!doctype html><title>Not the API server</title>"
 _SECONDS: Final = 2.0
 """The latency of a slow API server, for each request."""
 
@@ -71,11 +71,11 @@ FAULTS: Final = (
     _answers("one 401 to the watch of Secrets", HTTPStatus.UNAUTHORIZED, times=1, path="/secrets$"),
     _answers("401", HTTPStatus.UNAUTHORIZED),
     _answers("403", HTTPStatus.FORBIDDEN),
-    _answers("404 of the web", HTTPStatus.NOT_FOUND, html=_OF_THE_WEB),
+    _answers("404 with HTML", HTTPStatus.NOT_FOUND, html=_HTML),
     _answers("429 with Retry-After", HTTPStatus.TOO_MANY_REQUESTS, headers={"Retry-After": "3"}),
     _answers("500", HTTPStatus.INTERNAL_SERVER_ERROR),
     _answers("503", HTTPStatus.SERVICE_UNAVAILABLE),
-    _answers("a page of the web", HTTPStatus.OK, html=_OF_THE_WEB),
+    _answers("200 with HTML", HTTPStatus.OK, html=_HTML),
     _answers("writes forbidden", HTTPStatus.FORBIDDEN, methods=frozenset({"PATCH", "DELETE"}), path="/secrets/"),
     _api("lost answers of all writes", lambda _: LostAnswers()),
     _api("lost answers of creations, labelled meanwhile", _labelled_meanwhile),

@@ -23,7 +23,7 @@ from tests.controlplane.build import TOOLS, ensure_tools
 from tests.emulator.client import ROOT, Emulator
 from tests.faults.checker import shows_a_value
 from tests.faults.fault import Fault, all_faults
-from tests.faults.harness import Stage, World
+from tests.faults.harness import JournaledCluster, World
 from tests.faults.instance import Instance
 from tests.faults.report import Figures, Resources, table
 from tests.faults.users import WEIGHTS, Users
@@ -170,21 +170,21 @@ def soak(seed: int, minutes: float) -> Figures:
     tools = ensure_tools(os.environ, sys.stderr, TOOLS)  # noqa: TID251 - where programs are kept is the caller's choice
     with (
         tempfile.TemporaryDirectory(prefix="vaultsync-soak-") as folder,
-        Stage.start(tools, Path(folder)) as stage,
+        JournaledCluster.start(tools, Path(folder)) as cluster,
         ThreadPoolExecutor(_WORLDS) as pool,
     ):
-        runs = [pool.submit(_soak_world, stage, f"{seed}/{number}", over, figures) for number in range(_WORLDS)]
+        runs = [pool.submit(_soak_world, cluster, f"{seed}/{number}", over, figures) for number in range(_WORLDS)]
         for run in runs:
             run.result()
     clock.cancel()
     return figures
 
 
-def _soak_world(stage: Stage, seed: str, over: threading.Event, total: Figures) -> None:
+def _soak_world(cluster: JournaledCluster, seed: str, over: threading.Event, total: Figures) -> None:
     figures = Figures(total.seed, total.minutes)
     faults = [fault for fault in all_faults() if fault.soak]
-    with Emulator.start(stage.folder / seed.replace("/", "-")) as emulator:
-        world = World.on_stage(stage, emulator)
+    with Emulator.start(cluster.folder / seed.replace("/", "-")) as emulator:
+        world = World.in_cluster(cluster, emulator)
         try:
             with world.instance() as instance:
                 world.settle(pages=2)

@@ -10,9 +10,9 @@ from tests.faults.journal import Place
 
 def written_keys(world: World, name: str) -> list[AbstractSet[str]]:
     """The keys of a Secret after each write, without its deletions by users."""
-    world.stage.journal.await_present()
+    world.cluster.journal.await_present()
     place = Place.secret(world.namespace, name)
-    writes = world.stage.journal.of_namespace(world.namespace)
+    writes = world.cluster.journal.of_namespace(world.namespace)
     return [(write.state.get("data") or {}).keys() for write in writes if write.place == place and write.state]
 
 

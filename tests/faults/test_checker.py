@@ -16,6 +16,7 @@ from tests.faults.checker import (
     Checker,
     Group,
     Model,
+    history_of,
     never_deleted,
     never_empty,
     never_foreign,
@@ -25,7 +26,6 @@ from tests.faults.checker import (
     never_partial,
     never_shown,
     shows_a_value,
-    story,
     value_text,
 )
 from tests.faults.journal import Object, Place, Write
@@ -180,12 +180,12 @@ def test_a_target_may_go_with_its_last_secret() -> None:
     assert history.broken() == []
 
 
-def test_a_story_tells_what_happened_and_no_value() -> None:
-    told = story(synced().write(data(1, 2)).write({"db-0": "c2VjcmV0"}).writes, TARGET)
+def test_the_history_of_an_object_has_its_writes_and_no_value() -> None:
+    text = history_of(synced().write(data(1, 2)).write({"db-0": "c2VjcmV0"}).writes, TARGET)
 
-    assert "db-1@2" in told
-    assert not shows_a_value(told)
-    assert "c2VjcmV0" not in told
+    assert "db-1@2" in text
+    assert not shows_a_value(text)
+    assert "c2VjcmV0" not in text
 
 
 @given(before=st.binary(max_size=5), after=st.binary(min_size=3, max_size=5))

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from tests.faults.harness import World, check_log
 
 
-def test_a_world_without_faults_is_right_and_quiet(new_world: Callable[[], World]) -> None:
+def test_without_faults_targets_are_correct_and_nothing_is_written_after_that(new_world: Callable[[], World]) -> None:
     world = new_world()
 
     with world.operator() as operator:

@@ -74,7 +74,7 @@ LAGS: Final = (
 FAULTS: Final = (
     _broken("refused", "refused"),
     _broken("black hole", "hole"),
-    _broken("deaf", "deaf"),
+    _broken("no TLS handshake", "deaf"),
     _fault("slow", lambda world: world.vault.latency(_SLOW_SECONDS), lambda world: world.vault.latency(0)),
     _broken("drip", "drip"),
     _reply("429", 429, _error("Throttled")),

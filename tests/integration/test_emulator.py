@@ -356,7 +356,7 @@ def test_a_broken_vault_gives_no_answer_until_it_is_mended(way: str, vault: Emul
         assert get(http, vault).is_success
 
 
-def test_a_vault_replies_as_it_is_told_to_some_calls(http: httpx.Client, vault: EmulatedVault) -> None:
+def test_a_vault_replies_as_configured_to_some_calls(http: httpx.Client, vault: EmulatedVault) -> None:
     vault.break_("reply", status=418, headers={"X-Kind": "teapot"}, body="[]", kind="list", every=2)
 
     answers = [get(http, vault), get(http, vault), get(http, vault, "/secrets/none"), get(http, vault)]
@@ -389,7 +389,7 @@ def test_a_listing_may_skip_and_repeat(change: str, count: int, http: httpx.Clie
     assert len(get(http, vault).json()["value"]) == count
 
 
-def test_a_replica_lags(http: httpx.Client, vault: EmulatedVault) -> None:
+def test_a_replica_that_lags_returns_what_was_before(http: httpx.Client, vault: EmulatedVault) -> None:
     vault.set("a", "old", created_on=datetime(2026, 1, 1, tzinfo=UTC))
     vault.set("a", "new")
     vault.set("b", "new")

@@ -162,7 +162,7 @@ def refuse(_token: str) -> Caller:
     raise TokenRefused("[TokenRevoked] Error validating token.")
 
 
-async def test_a_managed_identity_asks_its_endpoint_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_managed_identity_requests_another_token_from_its_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
     numbers = itertools.count(1)
 
     def answer(_request: Request) -> Response:

@@ -15,7 +15,7 @@ import pytest
 
 from tests.clocks import freeze, settle, skip
 from tests.harness import MemoryHarness
-from tests.process_logs import restored_logging
+from tests.logging_state import restored_logging
 from vaultsync import __version__
 from vaultsync.adapters.metrics.snapshot import families
 from vaultsync.manager import STOP_TIMEOUT, _snapshot, build, main, run

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.process_logs import restored_logging
+from tests.logging_state import restored_logging
 from vaultsync.adapters.logs import MAX_BYTES, JsonLines, TextLines, set_up_logs
 
 

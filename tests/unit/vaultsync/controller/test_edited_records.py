@@ -37,7 +37,7 @@ async def assert_synced(harness: MemoryHarness) -> None:
 
 
 @NAMES
-async def test_an_annotation_with_a_name_that_was_never_found(searching: MemoryHarness, name: str) -> None:
+async def test_a_name_in_the_annotation_that_was_never_found_stops_no_sync(searching: MemoryHarness, name: str) -> None:
     state = {"name": name, "version": "1", "readAt": 1, "keys": ["key"]}
     searching.kube.edit(DB, "kubectl", annotations={APPLIED_ANNOTATION: json.dumps({"spec": "", "secrets": [state]})})
     await searching.drain()
@@ -46,7 +46,7 @@ async def test_an_annotation_with_a_name_that_was_never_found(searching: MemoryH
 
 
 @NAMES
-async def test_a_status_with_a_name_that_was_never_found(searching: MemoryHarness, name: str) -> None:
+async def test_a_name_in_the_status_that_was_never_found_stops_no_sync(searching: MemoryHarness, name: str) -> None:
     status: dict[str, Any] = searching.status().to_wire()
     status["entries"].append({"key": "key", "secretName": name, "version": "1", "readAt": "2026-03-01T12:00:00Z"})
     await searching.kube.patch_status(searching.users.vault_secret(DB), status)
@@ -72,7 +72,9 @@ async def test_a_status_that_is_dated_at_the_end_of_time_hides_no_failure(harnes
     assert harness.recorded.errors == []
 
 
-async def test_an_annotation_with_a_future_change_of_a_secret_that_is_disabled(searching: MemoryHarness) -> None:
+async def test_a_change_in_the_future_does_not_keep_the_key_of_a_disabled_secret_for_good(
+    searching: MemoryHarness,
+) -> None:
     searching.vault.disable("shop-one")
     searching.vault.set("shop-two", "2")
     target = searching.kube.without_data(DB)

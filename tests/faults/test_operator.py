@@ -12,7 +12,7 @@ from tests.e2e.harness import eventually
 from tests.faults.api_proxy import Held
 from tests.faults.fault import Fault
 from tests.faults.harness import World, check_log
-from tests.faults.process_faults import CLOCK_AHEAD, FAULTS
+from tests.faults.operator_faults import CLOCK_AHEAD, FAULTS
 
 KILLS: Final = 8
 LONGEST_LIFE: Final = 2.0

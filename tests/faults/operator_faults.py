@@ -7,7 +7,7 @@ from typing import Final
 
 from tests.faults.fault import Fault
 from tests.faults.harness import World
-from tests.faults.process import full_disk, no_more_files
+from tests.faults.resource_limits import full_disk, no_more_files
 
 _HOURS: Final = 2 * 3600
 
