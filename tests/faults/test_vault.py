@@ -5,7 +5,7 @@ import pytest
 from tests.e2e.concurrency import scenario
 from tests.faults.fault import Fault
 from tests.faults.harness import World
-from tests.faults.vault_faults import FAULTS
+from tests.faults.vault_faults import DATE_AHEAD, FAULTS
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=str)
@@ -17,3 +17,17 @@ def test_nothing_is_lost(world: World, fault: Fault) -> None:
     world.await_right()
 
     world.survive(fault)
+
+
+@scenario
+def test_a_date_that_was_ahead_hides_no_later_rotation(world: World) -> None:
+    world.settle()
+    with DATE_AHEAD.during(world):
+        world.rotate()
+        world.await_right()
+
+    # The date of the last read is later than that of each poll now.
+    world.rotate()
+
+    world.await_right()
+    world.check()

@@ -71,6 +71,8 @@ LAGS: Final = (
 )
 """Replicas that are behind: what was seen already is gone again."""
 
+DATE_AHEAD: Final = _broken("Date ahead", "skewed", seconds=_SKEW_SECONDS)
+
 FAULTS: Final = (
     _broken("refused", "refused"),
     _broken("black hole", "hole"),
@@ -98,7 +100,7 @@ FAULTS: Final = (
     _reply("empty list", 200, '{"value": [], "nextLink": null}', kind="list"),
     _broken("list that skips", "relisted", kind="list", change="skip"),
     _broken("list that repeats", "relisted", kind="list", change="repeat"),
-    _broken("Date ahead", "skewed", seconds=_SKEW_SECONDS),
+    DATE_AHEAD,
     _broken("Date ahead once", "skewed", seconds=_SKEW_SECONDS, calls=1),
     _broken("Date behind", "skewed", seconds=-_SKEW_SECONDS),
     *LAGS,
