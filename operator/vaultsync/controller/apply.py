@@ -49,7 +49,7 @@ async def apply_target(
         written = await kube.apply_target(key, desired.manifest, onto=observed)
     except Conflict:
         # The watch may have left out a deletion: it would be the same conflict each time.
-        targets.outdate_one(key)
+        targets.invalidate(key)
         raise
     except SyncError as error:
         replaces = vault_secret.spec.target.replace_immutable

@@ -46,7 +46,7 @@ async def read_secrets(
 async def _read(
     vaults: VaultClients, store: VaultStore, spec: VaultSecretSpec, request: SecretRequest, *, fresh: bool
 ) -> Reading | MissingReading:
-    asked = vaults.moment()
+    requested = vaults.moment()
     reading: Reading | MissingReading
     try:
         reading = await vaults.get(spec.vault_url, request.ref, fresh=fresh)
@@ -54,7 +54,7 @@ async def _read(
         reading = MissingReading(read_at=error.observed_at, error=error)
     if request.ref.version is None:
         name = request.ref.read_as
-        store.record_read(spec.vault_url, name, last_read(store.view(spec.vault_url), name, reading, asked))
+        store.record_read(spec.vault_url, name, last_read(store.view(spec.vault_url), name, reading, requested))
     if isinstance(reading, Reading) or request.optional or spec.on_source_deleted is OnSourceDeleted.DELETE:
         return reading
     raise reading.error

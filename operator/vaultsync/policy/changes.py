@@ -67,10 +67,10 @@ def is_before(earlier: datetime | None, later: datetime | None) -> bool:
     return earlier is not None and later is not None and later - earlier > SETTLING
 
 
-def last_read(view: VaultView, name: str, reading: Reading | MissingReading, asked: Moment) -> LastRead:
-    """Return what is recorded of a read, by its `SecretRef.read_as`, which was asked for at that moment."""
+def last_read(view: VaultView, name: str, reading: Reading | MissingReading, requested: Moment) -> LastRead:
+    """Return what is recorded of a read, by its `SecretRef.read_as`, which was requested at that moment."""
     if isinstance(reading, MissingReading):
-        return LastRead(asked, None, None, None)
+        return LastRead(requested, None, None, None)
     before, metadata = view.reads.get(name), view.find(name)
     listed = metadata.updated if isinstance(metadata, SecretMetadata) else None
     began, settled = reading.began, _has_settled(reading)

@@ -103,8 +103,8 @@ class RestoreCheck:
         self._noticed = False
         self._postpone_next()
         logger.warning("API server was restored", extra={"detail": "its resource versions went back"})
-        targets.outdate()
-        vaultsecrets.outdate()
+        targets.invalidate_all()
+        vaultsecrets.invalidate_all()
         self._restart()
         vaultsecrets.request_resync()
 

@@ -105,7 +105,7 @@ class TargetCache:
         """Return the highest resource version that was observed; 0 if there is none."""
         return max(scope.newest_version for scope in self._scopes.values())
 
-    def outdate(self) -> None:
+    def invalidate_all(self) -> None:
         """Have all scopes listed again, whose objects replace the cached ones although their versions are lower."""
         for scope in self._scopes.values():
             scope.resource_version = None
@@ -122,7 +122,7 @@ class TargetCache:
         if all(is_newer(observed.resource_version, version) for version in observed_versions if version is not None):
             scope.set(key, observed)
 
-    def outdate_one(self, key: ObjectKey) -> None:
+    def invalidate(self, key: ObjectKey) -> None:
         """Have whatever is observed next replace a target that is not as observed any more."""
         scope = self._scope_of(key)
         if scope is not None and key in scope.known:

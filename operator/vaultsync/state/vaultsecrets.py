@@ -105,7 +105,7 @@ class VaultSecretCache:
         metas = (meta for meta in self.metas() if meta.key not in self._outdated)
         return max((int(meta.metadata.resource_version) for meta in metas), default=0)
 
-    def outdate(self) -> None:
+    def invalidate_all(self) -> None:
         """Have whatever is observed next replace the cached VaultSecrets: the API server was restored."""
         self._unobserved_status.clear()
         self._outdated = {meta.key for meta in self.metas()}
