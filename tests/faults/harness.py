@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from tests.chart.renders import RELEASE, manifests, render
 from tests.controlplane.cluster import Rule
@@ -37,6 +37,9 @@ from tests.faults.fault import Fault
 from tests.faults.instance import Instance
 from tests.faults.journal import Journal, Place
 from vaultsync.api import MANAGED_BY_LABEL, OWNER_UID_LABEL
+
+BROKEN_SECONDS: Final = 25.0
+"""For how long something is broken: two polls of the shortest interval, and more."""
 
 _JSON_IN_ETCD = {"kube-apiserver": {"storage-media-type": "application/json"}}
 
@@ -267,7 +270,7 @@ class World(OperatorHarness):
         texts = [f"{violation}\n{history_of(writes, violation.place)}" for violation in found]
         assert not texts, "\n".join(texts)
 
-    def survive(self, fault: Fault, *, seconds: float = 25.0) -> float:
+    def survive(self, fault: Fault, *, seconds: float = BROKEN_SECONDS) -> float:
         """Break something, change the vault and the cluster meanwhile, mend it, and check all that must be.
 
         Args:

@@ -66,15 +66,20 @@ def _admission(name: str, block: Callable[[World], AbstractContextManager[None]]
 
 STRANDED: Final = _way("dead connections stay open", lambda instance: instance.api.tcp.strand())
 
+OUTAGES: Final = (
+    _answers("403", HTTPStatus.FORBIDDEN),
+    _answers("500", HTTPStatus.INTERNAL_SERVER_ERROR),
+    _answers("503", HTTPStatus.SERVICE_UNAVAILABLE),
+)
+"""What may last for minutes: an API server that starts, an authorizer that is away."""
+
 FAULTS: Final = (
+    *OUTAGES,
     _answers("one 401 to the watch of VaultSecrets", HTTPStatus.UNAUTHORIZED, times=1, path="/vaultsecrets$"),
     _answers("one 401 to the watch of Secrets", HTTPStatus.UNAUTHORIZED, times=1, path="/secrets$"),
     _answers("401", HTTPStatus.UNAUTHORIZED),
-    _answers("403", HTTPStatus.FORBIDDEN),
     _answers("404 with HTML", HTTPStatus.NOT_FOUND, html=_HTML),
     _answers("429 with Retry-After", HTTPStatus.TOO_MANY_REQUESTS, headers={"Retry-After": "3"}),
-    _answers("500", HTTPStatus.INTERNAL_SERVER_ERROR),
-    _answers("503", HTTPStatus.SERVICE_UNAVAILABLE),
     _answers("200 with HTML", HTTPStatus.OK, html=_HTML),
     _answers("writes forbidden", HTTPStatus.FORBIDDEN, methods=frozenset({"PATCH", "DELETE"}), path="/secrets/"),
     _api("lost answers of all writes", lambda _: LostAnswers()),

@@ -23,14 +23,13 @@ from tests.controlplane.build import TOOLS, ensure_tools
 from tests.emulator.client import ROOT, Emulator
 from tests.faults.checker import shows_a_value
 from tests.faults.fault import Fault, all_faults
-from tests.faults.harness import JournaledCluster, World
+from tests.faults.harness import BROKEN_SECONDS, JournaledCluster, World
 from tests.faults.instance import Instance
 from tests.faults.report import Figures, Resources, table
 from tests.faults.users import WEIGHTS, Users
 
 BUILD: Final = ROOT / "build" / "soak"
 _WORLDS: Final = 3
-_BROKEN_SECONDS: Final = 25.0
 _ACTIONS: Final = 20
 _KILLS: Final = (0, 4, 8)
 """In one episode; without kills an operator must also do well with what it remembers."""
@@ -83,7 +82,7 @@ def episodes(seed: str, faults: Sequence[Fault]) -> Iterator[Episode]:
         happening = chance.choices(list(WEIGHTS), weights=list(WEIGHTS.values()), k=_ACTIONS)
         # What befalls one process ends with it.
         happening += ["kill"] * (0 if fault.layer == "process" else chance.choice(_KILLS))
-        moments = [Moment(chance.uniform(0, _BROKEN_SECONDS), what, chance.random()) for what in happening]
+        moments = [Moment(chance.uniform(0, BROKEN_SECONDS), what, chance.random()) for what in happening]
         yield Episode(number, fault, sorted(moments))
 
 

@@ -9,8 +9,11 @@ from tests.e2e.harness import eventually
 from tests.faults.admission import refused_webhook
 from tests.faults.api_proxy import Held, HiddenDeletions
 from tests.faults.fault import Fault
-from tests.faults.harness import World, check_log
-from tests.faults.kubernetes_faults import FAULTS, STRANDED
+from tests.faults.harness import BROKEN_SECONDS, World, check_log
+from tests.faults.kubernetes_faults import FAULTS, OUTAGES, STRANDED
+
+OUTAGE_SECONDS: Final = 65.0
+"""kopf's own retries of a request take 54 seconds, and then it gives up."""
 
 LONGEST_BLINDNESS: Final = 30.0
 """Seconds until a dead connection is noticed, at most."""
@@ -21,7 +24,7 @@ LONGEST_BLINDNESS: Final = 30.0
 def test_it_survives(world: World, fault: Fault) -> None:
     with world.instance() as instance:
         world.settle()
-        world.survive(fault)
+        world.survive(fault, seconds=OUTAGE_SECONDS if fault in OUTAGES else BROKEN_SECONDS)
     check_log(instance.running)
 
 
