@@ -255,13 +255,14 @@ UNCAUGHT = """
 import asyncio, sys, threading, warnings
 from vaultsync.adapters.logs import set_up_logs
 set_up_logs(sys.stderr, level="debug", as_json=True)
+MARKER = sys.argv[1]
 
 class Ends:
     def __del__(self):
-        raise ValueError("MARKED")
+        raise ValueError(MARKER)
 
 def fail():
-    raise ValueError("MARKED")
+    raise ValueError(MARKER)
 
 async def forgets_a_task():
     async def task():
@@ -271,7 +272,7 @@ async def forgets_a_task():
     asyncio.get_running_loop().call_soon(fail)
     await asyncio.sleep(0)
 
-warnings.warn("MARKED", UserWarning)
+warnings.warn(MARKER, UserWarning)
 thread = threading.Thread(target=fail)
 thread.start()
 thread.join()
@@ -283,7 +284,9 @@ fail()
 
 
 def test_what_nothing_catches_is_logged_without_its_text() -> None:
-    ended = subprocess.run([sys.executable, "-c", UNCAUGHT], capture_output=True, text=True, check=False)
+    # The marker is no part of the source, which a traceback may show.
+    command = [sys.executable, "-c", UNCAUGHT, MARKER]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
 
     documents = [json.loads(line) for line in ended.stderr.splitlines()]
     assert ended.returncode == 1
