@@ -115,7 +115,8 @@ def test_it_names_a_missing_permission_and_waits_for_it(harness: OperatorHarness
 
     with harness.operator(kubeconfig, wait=False) as running:
         eventually(
-            lambda: any(f"list {lacking}" in line.get("detail", "") for line in running.lines()), "the permission"
+            lambda: any(f"list and watch {lacking}" in line.get("detail", "") for line in running.lines()),
+            "the permission",
         )
         assert not running.is_ready
 
