@@ -138,7 +138,7 @@ class Journal:
     def _read_all(self) -> None:
         """Take what is there: when the journal begins, and when etcd has gone back behind it."""
         found = self._post("/v3/kv/range", _EVERYTHING)
-        revision, restored = int(found["header"]["revision"]), self._revision > 0
+        revision, restored = _revision_in(found), self._revision > 0
         there = {place: pair for pair in found.get("kvs", ()) if (place := _place(pair["key"])) is not None}
         for place in self._current.keys() - there.keys():
             self._take(Write(place, revision, time.monotonic(), None, restored))
@@ -148,7 +148,7 @@ class Journal:
 
     def _revision_of_etcd(self) -> int:
         found = self._post("/v3/kv/range", {**_EVERYTHING, "limit": 1, "keys_only": True})
-        return int(found["header"]["revision"])
+        return _revision_in(found)
 
     def _post(self, path: str, request: Mapping[str, object]) -> dict[str, Any]:
         document: dict[str, Any] = self._http.post(path, json=request).raise_for_status().json()
@@ -163,7 +163,7 @@ class Journal:
                 for event in result.get("events", ()):
                     self._take_event(event)
                 if not result.get("created"):
-                    self._revision = max(self._revision, int(result["header"]["revision"]))
+                    self._revision = max(self._revision, _revision_in(result))
                     self.changed.set()
                 if result.get("canceled") or self._stopped.is_set():
                     return
@@ -183,6 +183,11 @@ class Journal:
             self._current[write.place] = write.state
         self._writes.append(write)
         self._by_namespace[write.place.namespace].append(write)
+
+
+def _revision_in(response: Mapping[str, Any]) -> int:
+    """The revision of etcd in a response; JSON leaves out zero, which etcd says while it starts."""
+    return int(response["header"].get("revision", 0))
 
 
 def _place(key: str) -> Place | None:
