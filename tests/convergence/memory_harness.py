@@ -78,7 +78,7 @@ class GatedHarness(MemoryHarness):
         self.watch.is_broken = False
 
     def lose_answer_and(self, meanwhile: Callable[[], None], *, resends: bool) -> None:
-        """Lose the answer to the next write, after which somebody else acts; the connection may send it again."""
+        """Lose the answer to the next write, after which another client acts; the connection may send it again."""
         self.kube.meanwhile, self.kube.resends = meanwhile, resends
         self.lose_answer()
 

@@ -88,7 +88,7 @@ class Listener:
         """Break in one way, until it is mended.
 
         Args:
-            way: `refused`, `deaf` (no TLS handshake), `stranger` (a certificate that nobody trusts), or one of
+            way: `refused`, `deaf` (no TLS handshake), `stranger` (a certificate of an unknown authority), or one of
                 `faults.WAYS`, with its options.
             kind: See `Selection`, as the others.
             every: The same.

@@ -216,7 +216,7 @@ class _HttpProxy:
 
     async def close(self) -> None:
         await self._listener.release()
-        # Requests that a fault holds, and watches that nobody reads any more.
+        # Requests that a fault holds, and watches that are not read any more.
         others = asyncio.all_tasks() - {asyncio.current_task()}
         for task in others:
             task.cancel()

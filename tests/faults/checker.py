@@ -203,7 +203,7 @@ def never_deleted(step: Step) -> str | None:
 
 
 def never_foreign(step: Step) -> str | None:
-    """A Secret of somebody else is not touched."""
+    """A Secret of another owner is not touched."""
     if not step.write.place.is_secret or step.write.restored or not _is_foreign(step.before) or step.model.is_doomed:
         return None
     if step.after is None:

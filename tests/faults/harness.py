@@ -247,7 +247,7 @@ class World(OperatorHarness):
             self.cluster.journal.await_present()
 
     def await_no_write(self, seconds: float) -> None:
-        """Return after so many seconds in which nothing was written; a poll may read a vault of many versions anew."""
+        """Return after so many seconds in which nothing was written; a poll may read a vault of many versions again."""
         writes, before, deadline = self.cluster.journal.of_namespace(self.namespace), -1, time.monotonic() + PATIENCE
         while before != (before := len(writes)):
             assert time.monotonic() < deadline, f"{self.namespace} is not quiet after {PATIENCE:g} s"

@@ -18,7 +18,7 @@ def written_keys(world: World, name: str) -> list[AbstractSet[str]]:
 
 @scenario
 def test_a_404_for_a_version_that_is_listed_keeps_its_key(world: World) -> None:
-    # Of versions of the same second, nobody can tell which is the previous one.
+    # Versions of the same second have no order.
     older, newer = world.put_long_ago("db"), world.put_long_ago("db")
     world.apply(entry(source="db", previousKey="previous"), name="db")
     world.await_content("db", password=newer, previous=older)

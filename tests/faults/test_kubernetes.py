@@ -35,7 +35,7 @@ def test_dead_connections_hide_changes_of_targets_for_half_a_minute(world: World
         with STRANDED.during(world):
             world.tamper("db")
             world.delete_target("web")
-            # Without a rotation, nothing but a new watch tells of them.
+            # Without a rotation, only a new watch reports them.
             world.await_right()
         assert instance.api.longest_watch <= LONGEST_BLINDNESS
         world.check()

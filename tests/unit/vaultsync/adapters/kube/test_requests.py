@@ -61,7 +61,7 @@ OBSERVED = an_observed()
     ],
 )
 def test_a_write_of_a_secret_names_the_state_that_it_changes(request_: wire.Request, state: dict[str, str]) -> None:
-    """Otherwise one that is carried out twice, or late, would change a Secret that nobody has looked at."""
+    """Otherwise one that is carried out twice, or late, would change a Secret whose state is unknown."""
     assert isinstance(request_.body, dict)
     assert request_.body["metadata"].items() >= state.items()
 
