@@ -12,7 +12,7 @@ from tests.faults.fault import Fault
 from tests.faults.harness import BROKEN_SECONDS, World, check_log
 from tests.faults.kubernetes_faults import FAULTS, OUTAGES, STRANDED
 
-OUTAGE_SECONDS: Final = 65.0
+OUTAGE_SECONDS: Final = 90.0
 """kopf's own retries of a request take 54 seconds, and then it gives up."""
 
 LONGEST_BLINDNESS: Final = 30.0
