@@ -109,10 +109,11 @@ class KubeApi(Protocol):
 class VaultClients(Protocol):
     """The vaults. Every method raises `SyncError`."""
 
-    async def get(self, vault_url: str, ref: SecretRef, *, fresh: bool = False) -> Reading:
+    async def get(self, vault_url: str, ref: SecretRef, *, since: float | None = None) -> Reading:
         """Read one secret, at least as new as the polls' metadata; raises `SecretNotFound` if it does not exist.
 
-        A secret that is known to be missing, also to the last poll, is not read again, unless `fresh` demands it.
+        A secret that is known to be missing, also to the last poll, is not read again. With `since`, no result is used
+        of a read that began before that time of the monotonic clock.
         """
         ...
 

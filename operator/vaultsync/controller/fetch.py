@@ -18,11 +18,11 @@ async def read_secrets(
     spec: VaultSecretSpec,
     requests: Sequence[SecretRequest],
     *,
-    fresh: bool = False,
+    since: float | None = None,
 ) -> dict[SecretRef, Reading | MissingReading]:
     """Read secrets concurrently, and record in the store what was read.
 
-    Those that are known to be missing are read only if `fresh` demands it.
+    With `since`, each read begins later than that, on the monotonic clock, those known to be missing included.
 
     Returns:
         The readings by identity; MissingReading for a missing secret whose key may be deleted. None of a found secret
@@ -31,7 +31,7 @@ async def read_secrets(
     Raises:
         SyncError: A secret cannot be read. Of several failures, that of the first request is raised.
     """
-    reads = (_read(vaults, store, spec, one, fresh=fresh) for one in requests)
+    reads = (_read(vaults, store, spec, one, since=since) for one in requests)
     results = await asyncio.gather(*reads, return_exceptions=True)
     readings: dict[SecretRef, Reading | MissingReading] = {}
     for one, result in zip(requests, results, strict=True):
@@ -44,12 +44,12 @@ async def read_secrets(
 
 
 async def _read(
-    vaults: VaultClients, store: VaultStore, spec: VaultSecretSpec, request: SecretRequest, *, fresh: bool
+    vaults: VaultClients, store: VaultStore, spec: VaultSecretSpec, request: SecretRequest, *, since: float | None
 ) -> Reading | MissingReading:
     requested = vaults.moment()
     reading: Reading | MissingReading
     try:
-        reading = await vaults.get(spec.vault_url, request.ref, fresh=fresh)
+        reading = await vaults.get(spec.vault_url, request.ref, since=since)
     except SecretNotFound as error:
         reading = MissingReading(read_at=error.observed_at, error=error)
     if request.ref.version is None:

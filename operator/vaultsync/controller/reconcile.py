@@ -151,7 +151,10 @@ class Reconciler:
         readings: Readings = {}
         deletions = Deletions()
         for batch in plan.batches:
-            readings = {**readings, **await read_secrets(self.vaults, self.state.vaults, vault_secret.spec, batch)}
+            read = await read_secrets(
+                self.vaults, self.state.vaults, vault_secret.spec, batch, since=inputs.refresh_since
+            )
+            readings = {**readings, **read}
             behind = contradicted_listing(inputs, readings) or older_version(inputs, readings)
             if behind is not None:
                 return behind  # the others are not read
@@ -225,7 +228,8 @@ class Reconciler:
     async def _recheck_deletions(self, inputs: Inputs, readings: Readings) -> Failed | Waiting | None:
         """Check the spec, the vault and its current view immediately before a deletion; return what blocks it now."""
         lost = lost_requests(inputs.plan, readings)
-        again = await read_secrets(self.vaults, self.state.vaults, inputs.vault_secret.spec, lost, fresh=True)
+        since = self.vaults.moment().seconds
+        again = await read_secrets(self.vaults, self.state.vaults, inputs.vault_secret.spec, lost, since=since)
         if (blocked := returned(inputs, again)) is not None:
             return blocked
         await self.kube.ensure_current(inputs.vault_secret)

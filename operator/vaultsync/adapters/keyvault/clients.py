@@ -54,6 +54,14 @@ CountCall = Callable[[str, str, str, float], None]
 """Counts a call: the vault's URL, the operation, the HTTP status or the kind of failure, and the seconds it took."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A read of one secret, and when it began on the monotonic clock."""
+
+    task: asyncio.Task[Reading]
+    began: float
+
+
 @dataclass(slots=True)
 class _Vault:
     """The client of one vault, and what belongs to it."""
@@ -62,7 +70,7 @@ class _Vault:
     client: AsyncSecretClient
     rate_limiter: RateLimiter
     absences: Absences
-    cached: dict[SecretRef, asyncio.Task[Reading]] = field(default_factory=dict)
+    cached: dict[SecretRef, "_Read"] = field(default_factory=dict)
     """Reads in flight, and those that ended within `CACHE_TTL`."""
     in_flight: set[asyncio.Task[Reading]] = field(default_factory=set)
     time: datetime | None = None
@@ -121,7 +129,7 @@ class VaultClients:
         self._tls: ssl.SSLContext | None = None
         self._vaults: dict[str, _Vault] = {}
 
-    async def get(self, vault_url: str, ref: SecretRef, *, fresh: bool = False) -> Reading:
+    async def get(self, vault_url: str, ref: SecretRef, *, since: float | None = None) -> Reading:
         """Read a secret.
 
         One that the last read found missing is not read again for two seconds after a poll that missed it, too.
@@ -129,7 +137,8 @@ class VaultClients:
         Args:
             vault_url: The vault.
             ref: The secret.
-            fresh: Whether it is read although it is known to be missing.
+            since: The read begins later than this, on the monotonic clock, and is made although the secret is known
+                to be missing. By default, a cached result will do.
 
         Returns:
             A reading that began after the last poll that observed the secret.
@@ -139,10 +148,10 @@ class VaultClients:
             SyncError: The call failed, or `close_vault` interrupted it.
         """
         vault = self._vault(vault_url)
-        missing = None if fresh else vault.absences.current(ref.identity)
+        missing = None if since is not None else vault.absences.current(ref.identity)
         if missing is not None:
             raise missing
-        return await self._read(vault, ref)
+        return await self._read(vault, ref, since)
 
     def moment(self) -> Moment:
         """Return the present moment, later than all before."""
@@ -221,29 +230,33 @@ class VaultClients:
             await vault.cancel_reads()
             await vault.client.aclose()
 
-    async def _read(self, vault: _Vault, ref: SecretRef) -> Reading:
-        """Join the read of that secret that is in flight or cached, or start one."""
-        task = vault.cached.get(ref.identity) or self._start(vault, ref)
+    async def _read(self, vault: _Vault, ref: SecretRef, since: float | None) -> Reading:
+        """Join the read of that secret that is in flight or cached, unless it began too early, or start one."""
+        read = vault.cached.get(ref.identity)
+        if read is None or (since is not None and read.began <= since):
+            read = self._start(vault, ref, since)
         try:
-            return await asyncio.shield(task)
+            return await asyncio.shield(read.task)
         except asyncio.CancelledError:
             reader = asyncio.current_task()
             if not vault.is_closed or (reader is not None and reader.cancelling()):
                 raise
         raise _closed(vault)
 
-    def _start(self, vault: _Vault, ref: SecretRef) -> asyncio.Task[Reading]:
-        task = vault.cached[ref.identity] = asyncio.create_task(self._fetch(vault, ref))
+    def _start(self, vault: _Vault, ref: SecretRef, since: float | None) -> _Read:
+        task = asyncio.create_task(self._fetch(vault, ref, since))
+        read = vault.cached[ref.identity] = _Read(task, began=self._clock())
         vault.in_flight.add(task)
         task.add_done_callback(lambda _: self._on_done(vault, ref.identity, task))
-        return task
+        return read
 
     def _on_done(self, vault: _Vault, ref: SecretRef, task: asyncio.Task[Reading]) -> None:
         """Drop a failure at once, and a result after `CACHE_TTL`."""
         vault.in_flight.discard(task)
 
         def drop() -> None:
-            if vault.cached.get(ref) is task:
+            read = vault.cached.get(ref)
+            if read is not None and read.task is task:
                 del vault.cached[ref]
 
         if task.cancelled() or task.exception() is not None:
@@ -251,20 +264,20 @@ class VaultClients:
         else:
             asyncio.get_running_loop().call_later(CACHE_TTL, drop)
 
-    async def _fetch(self, vault: _Vault, ref: SecretRef) -> Reading:
+    async def _fetch(self, vault: _Vault, ref: SecretRef, since: float | None) -> Reading:
         """Read a secret, and remember whether it is missing."""
         try:
-            reading = await self._fetch_version(vault, ref)
+            reading = await self._fetch_version(vault, ref, since)
         except SecretNotFound as error:
             raise vault.absences.on_missing(ref.identity, error) from None
         vault.absences.on_found(ref.identity)
         return reading
 
-    async def _fetch_version(self, vault: _Vault, ref: SecretRef) -> Reading:
+    async def _fetch_version(self, vault: _Vault, ref: SecretRef, since: float | None) -> Reading:
         began = self.moment()
         version, disabled = ref.version, frozenset[str]()
         if ref.previous:
-            version, disabled = await self._version_before_newest(vault, ref.name)
+            version, disabled = await self._version_before_newest(vault, ref.name, since)
         try:
             secret = await self._get(vault, ref.name, version)
         except SyncError as error:
@@ -288,9 +301,9 @@ class VaultClients:
             disabled=disabled,
         )
 
-    async def _version_before_newest(self, vault: _Vault, name: str) -> tuple[str, frozenset[str]]:
+    async def _version_before_newest(self, vault: _Vault, name: str, since: float | None) -> tuple[str, frozenset[str]]:
         """Return the version before the newest, and all that are disabled."""
-        newest = await self._read(vault, SecretRef(name))
+        newest = await self._read(vault, SecretRef(name), since)
         versions: list[SecretProperties] = []
         pages = vault.client.list_properties_of_secret_versions(name, raw_response_hook=vault.observe_clock).by_page()
         more = True

@@ -438,10 +438,10 @@ async def test_a_secret_that_is_back_when_it_is_read_again_keeps_its_key(harness
     harness.vault.delete("db-password")
     get = harness.vaults.get
 
-    async def recovered_meanwhile(vault_url: str, ref: SecretRef, *, fresh: bool = False) -> Reading:
-        if fresh:
+    async def recovered_meanwhile(vault_url: str, ref: SecretRef, *, since: float | None = None) -> Reading:
+        if since is not None:
             harness.vault.recover("db-password")
-        return await get(vault_url, ref, fresh=fresh)
+        return await get(vault_url, ref, since=since)
 
     harness.vaults.get = recovered_meanwhile  # type: ignore[method-assign]  # in the very moment
     await harness.poll()

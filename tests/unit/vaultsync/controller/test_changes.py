@@ -66,6 +66,17 @@ async def test_everything_is_read_once_more_when_a_user_requests_a_refresh(synce
     await synced.assert_idle()
 
 
+async def test_a_requested_refresh_returns_no_read_that_began_before_it(harness: MemoryHarness) -> None:
+    harness.apply()
+    await harness.drain()
+    harness.vault.set("db-password", "second")
+
+    harness.apply(annotations={REFRESH_ANNOTATION: "now"})
+    await harness.drain()
+
+    assert harness.values() == {"password": "second"}
+
+
 async def test_a_requested_refresh_of_a_search_requests_a_poll(harness: MemoryHarness) -> None:
     harness.vault.set("shop-user", "app")
     find = [{"find": {"names": "shop-*"}}]

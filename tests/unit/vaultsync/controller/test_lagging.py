@@ -30,11 +30,11 @@ class Replica:
         for name in names:
             self._old[SecretRef(name)] = await self._read(VAULT, SecretRef(name))
 
-    async def get(self, vault_url: str, ref: SecretRef, *, fresh: bool = False) -> Reading:
+    async def get(self, vault_url: str, ref: SecretRef, *, since: float | None = None) -> Reading:
         self.reads += 1
         if ref.name in self.lagging:
             return replace(self._old[ref.identity], began=self._vaults.moment())
-        return await self._read(vault_url, ref, fresh=fresh)
+        return await self._read(vault_url, ref, since=since)
 
 
 @pytest.fixture

@@ -319,7 +319,7 @@ async def test_a_missing_secret_is_not_read_again_after_a_poll_that_misses_it(
     assert harness.vault.calls["get"] == 0
     assert (again.reason, again.message) == (first.reason, first.message)
     with pytest.raises(SecretNotFound) as fresh:
-        await harness.clients.get(harness.vault.url, REF, fresh=True)
+        await harness.clients.get(harness.vault.url, REF, since=harness.clients.moment().seconds)
     assert (harness.vault.calls["get"], fresh.value.missing_for) == (1, 60.0)
 
     harness.clock.turn(CACHE_TTL)
