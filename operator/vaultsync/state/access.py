@@ -1,0 +1,54 @@
+"""Which vault is called, with which identity, under which grant: the key of all that is known of a vault.
+
+Nothing that one grant's VaultSecrets cause or learn is shared with another grant: neither polls nor cached reads.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class OwnIdentity:
+    """The operator's own identity, from its environment."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadIdentity:
+    """An Azure identity that trusts a ServiceAccount in the namespace of the VaultSecret."""
+
+    tenant_id: str
+    client_id: str
+    namespace: str
+    service_account: str
+
+
+@dataclass(frozen=True, slots=True)
+class ManagedIdentity:
+    """A user-assigned managed identity of the node."""
+
+    client_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServicePrincipal:
+    """An Entra application with a client secret or certificate in a Secret of the operator's namespace."""
+
+    tenant_id: str
+    client_id: str
+    secret_name: str
+    key: str
+    is_certificate: bool
+    """Whether the key holds a certificate with its private key, and not a client secret."""
+
+
+Identity = OwnIdentity | WorkloadIdentity | ManagedIdentity | ServicePrincipal
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """One vault, as the VaultSecrets of one grant reach it with one identity."""
+
+    grant: str
+    """The name of the VaultGrant."""
+    vault_url: str
+    """The canonical URL of the vault, with the port unless it is 443."""
+    identity: Identity
