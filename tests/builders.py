@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from kvsecrets import SecretValue
 from vaultsync.api import APPLIED_ANNOTATION, MANAGED_BY_LABEL, OWNER_UID_LABEL, ObjectKey
+from vaultsync.api.grants import VaultGrant
 from vaultsync.api.v1alpha1 import (
     Condition,
     Entry,
@@ -48,6 +49,13 @@ NOTICE: Final = timedelta(days=14)
 
 FAR: Final = timedelta(days=30)
 """A recheck interval that does not elapse in tests."""
+
+
+def a_grant(name: str = "shop", **spec: Tweak) -> VaultGrant:
+    """A grant by which namespace shop may read all secrets of `VAULT`; camelCase fields of the spec with the tweaks."""
+    granted = {"vaultUrl": VAULT, "namespaces": {"names": ["shop"]}, "secrets": ["*"]} | spec
+    metadata = {"name": name, "uid": f"uid-of-{name}", "generation": 1, "resourceVersion": "1"}
+    return VaultGrant.parse({"metadata": metadata, "spec": granted})
 
 
 def an_entry(**tweaks: Tweak) -> Entry:

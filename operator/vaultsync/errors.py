@@ -22,6 +22,8 @@ class Reason(StrEnum):
     SUSPENDED = "Suspended"
     WAITING = "Waiting"
     INVALID_SPEC = "InvalidSpec"
+    NOT_GRANTED = "NotGranted"
+    QUOTA_EXCEEDED = "QuotaExceeded"
     SECRET_NOT_FOUND = "SecretNotFound"
     SECRET_SOFT_DELETED = "SecretSoftDeleted"
     SECRET_DISABLED = "SecretDisabled"
@@ -61,6 +63,8 @@ _SENTENCES = {
     Reason.SUSPENDED: "The VaultSecret is suspended: nothing is read or written.",
     Reason.WAITING: "vaultsync waits for something that it needs in order to decide.",
     Reason.INVALID_SPEC: "The VaultSecret's spec is invalid.",
+    Reason.NOT_GRANTED: "No VaultGrant allows what the VaultSecret asks for; nothing is asked of the vault.",
+    Reason.QUOTA_EXCEEDED: "The VaultSecret exceeds a quota of its VaultGrant.",
     Reason.SECRET_NOT_FOUND: "The secret, or the pinned version of it, does not exist in the vault.",
     Reason.SECRET_SOFT_DELETED: "The secret was deleted in the vault and can still be recovered.",
     Reason.SECRET_DISABLED: "The secret is disabled in the vault.",

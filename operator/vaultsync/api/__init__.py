@@ -7,6 +7,8 @@ VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
 KIND = "VaultSecret"
 PLURAL = "vaultsecrets"
+GRANT_KIND = "VaultGrant"
+GRANT_PLURAL = "vaultgrants"
 
 FIELD_MANAGER = "vaultsync"
 """The field manager of server-side apply: Kubernetes records under this name which fields vaultsync owns.

@@ -1,9 +1,9 @@
 """The base of all API models: names, unknown fields, and errors without a field's value; has no fields itself."""
 
 from collections.abc import Mapping
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 from pydantic.alias_generators import to_camel
 
 MAX_PROBLEMS: Final = 20
@@ -44,6 +44,23 @@ class Model(BaseModel):
         # Outside the handler: otherwise pydantic's error, which has the values, would be the context of this one.
         more = [f"and {len(problems) - MAX_PROBLEMS} more"] if len(problems) > MAX_PROBLEMS else []
         raise InvalidSpec("; ".join(problems[:MAX_PROBLEMS] + more))
+
+
+_Status = TypeVar("_Status", bound=Model)
+
+
+def or_empty(status_type: type[_Status]) -> WrapValidator:
+    """Return the validator of a status: only vaultsync writes it, so an invalid one counts as empty."""
+
+    def read(value: object, validate: ValidatorFunctionWrapHandler) -> _Status:
+        try:
+            status = validate(value)
+        except ValidationError:
+            return status_type()
+        assert isinstance(status, status_type)
+        return status
+
+    return WrapValidator(read)
 
 
 def _path(location: tuple[int | str, ...]) -> str:

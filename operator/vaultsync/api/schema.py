@@ -6,15 +6,20 @@ from typing import Any, Final
 
 import yaml
 
-from vaultsync.api import GROUP, KIND, PLURAL, VERSION
+from vaultsync.api import GRANT_KIND, GRANT_PLURAL, GROUP, KIND, PLURAL, VERSION
 from vaultsync.api.checks import VALIDATIONS
+from vaultsync.api.grants import VaultGrant
+from vaultsync.api.model import Model
 from vaultsync.api.v1alpha1 import VaultSecret
 
 _HEADER: Final = (
-    "# Generated from operator/vaultsync/api/v1alpha1.py by `vaultsync crds --write crds`: edit the models, not this.\n"
+    "# Generated from operator/vaultsync/api by `vaultsync crds --write crds`: edit the models, not this.\n"
 )
 
-_COLUMNS: Final = (
+Columns = tuple[tuple[str, str, str, str], ...]
+"""Name, type, path and description of each printer column."""
+
+_COLUMNS: Final[Columns] = (
     (
         "Ready",
         "string",
@@ -29,6 +34,19 @@ _COLUMNS: Final = (
     ("Age", "date", ".metadata.creationTimestamp", "The age of the VaultSecret."),
 )
 
+_GRANT_COLUMNS: Final[Columns] = (
+    (
+        "Ready",
+        "string",
+        '.status.conditions[?(@.type=="Ready")].status',
+        "Whether the vault answers this identity.",
+    ),
+    ("Reason", "string", '.status.conditions[?(@.type=="Ready")].reason', "The reason for that."),
+    ("Vault", "string", ".spec.vaultUrl", "The URI of the vault."),
+    ("Identity", "string", ".status.vault.clientId", "The client id of the identity."),
+    ("VaultSecrets", "integer", ".status.vaultSecrets", "The number of VaultSecrets that use the identity."),
+    ("Age", "date", ".metadata.creationTimestamp", "The age of the VaultGrant."),
+)
 
 NOT_OBSERVED: Final = {"observedGeneration": -1}
 """The status of a new VaultSecret. kstatus, which Flux waits with, would report an object without a status as current.
@@ -39,28 +57,43 @@ https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/kstatus/README.md
 
 def crd_files() -> dict[str, bytes]:
     """Return the YAML of every CRD by file name."""
-    return {f"{PLURAL}.yaml": _to_yaml(vault_secret_crd())}
+    crds = {PLURAL: vault_secret_crd(), GRANT_PLURAL: vault_grant_crd()}
+    return {f"{plural}.yaml": _to_yaml(crd) for plural, crd in sorted(crds.items())}
 
 
 def vault_secret_crd() -> dict[str, Any]:
     """Return the CRD of VaultSecret."""
+    # Not "vs": VolumeSnapshot and Istio's VirtualService have it.
+    names = _names(KIND, PLURAL, "vsec")
+    return _crd(names, "Namespaced", _COLUMNS, vault_secret_schema())
+
+
+def vault_grant_crd() -> dict[str, Any]:
+    """Return the CRD of VaultGrant."""
+    return _crd(_names(GRANT_KIND, GRANT_PLURAL, "vgrant"), "Cluster", _GRANT_COLUMNS, vault_grant_schema())
+
+
+def _names(kind: str, plural: str, short_name: str) -> dict[str, Any]:
+    return {
+        "kind": kind,
+        "listKind": f"{kind}List",
+        "plural": plural,
+        "singular": kind.lower(),
+        "shortNames": [short_name],
+        # Not "all": `kubectl get all` does not list Secrets either.
+        "categories": ["vaultsync"],
+    }
+
+
+def _crd(names: Mapping[str, Any], scope: str, columns: Columns, schema: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{PLURAL}.{GROUP}"},
+        "metadata": {"name": f"{names['plural']}.{GROUP}"},
         "spec": {
             "group": GROUP,
-            "scope": "Namespaced",
-            "names": {
-                "kind": KIND,
-                "listKind": f"{KIND}List",
-                "plural": PLURAL,
-                "singular": KIND.lower(),
-                # Not "vs": VolumeSnapshot and Istio's VirtualService have it.
-                "shortNames": ["vsec"],
-                # Not "all": `kubectl get all` does not list Secrets either.
-                "categories": ["vaultsync"],
-            },
+            "scope": scope,
+            "names": names,
             "versions": [
                 {
                     "name": VERSION,
@@ -69,9 +102,9 @@ def vault_secret_crd() -> dict[str, Any]:
                     "subresources": {"status": {}},
                     "additionalPrinterColumns": [
                         {"name": name, "type": kind, "jsonPath": path, "description": description}
-                        for name, kind, path, description in _COLUMNS
+                        for name, kind, path, description in columns
                     ],
-                    "schema": {"openAPIV3Schema": vault_secret_schema()},
+                    "schema": {"openAPIV3Schema": schema},
                 }
             ],
         },
@@ -80,18 +113,27 @@ def vault_secret_crd() -> dict[str, Any]:
 
 def vault_secret_schema() -> dict[str, Any]:
     """Return the structural schema of a VaultSecret; the API server validates metadata itself."""
+    return _schema(VaultSecret, KIND)
+
+
+def vault_grant_schema() -> dict[str, Any]:
+    """Return the structural schema of a VaultGrant."""
+    return _schema(VaultGrant, GRANT_KIND)
+
+
+def _schema(model: type[Model], kind: str) -> dict[str, Any]:
     # The serialized form includes computed fields of the status.
-    schema = VaultSecret.model_json_schema(mode="serialization")
+    schema = model.model_json_schema(mode="serialization")
     translation = Translation(schema["$defs"])
     parts = schema["properties"]
     return {
-        "description": schema["description"],
+        "description": " ".join(schema["description"].split()),
         "type": "object",
-        VALIDATIONS: schema[VALIDATIONS],
+        **({VALIDATIONS: schema[VALIDATIONS]} if VALIDATIONS in schema else {}),
         "required": ["spec"],
         "properties": {
             "apiVersion": {"description": f"The group and version of this API: {GROUP}/{VERSION}.", "type": "string"},
-            "kind": {"description": f"The kind of this object: {KIND}.", "type": "string"},
+            "kind": {"description": f"The kind of this object: {kind}.", "type": "string"},
             "metadata": {"type": "object"},
             "spec": translation.node(parts["spec"], "spec", defaults=True),
             "status": {**translation.node(parts["status"], "status", defaults=False), "default": NOT_OBSERVED},
@@ -105,6 +147,8 @@ _KEPT: Final = (
     "format",
     "default",
     "enum",
+    "minimum",
+    "maximum",
     "minLength",
     "maxLength",
     "minItems",
@@ -208,8 +252,10 @@ def _default(schema: Schema, translated: Schema, path: str) -> dict[str, Any]:
             return {"default": {}}
         case str() | bool() | int() | float():
             return {"default": default}
+        case list() if all(isinstance(item, str) for item in default):
+            return {"default": default}
         case _:
-            raise NotStructural(f"{path}: only scalars and objects can have defaults")
+            raise NotStructural(f"{path}: only scalars, objects and lists of texts can have defaults")
 
 
 def _to_yaml(document: dict[str, Any]) -> bytes:

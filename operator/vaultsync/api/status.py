@@ -11,7 +11,8 @@ from vaultsync.api.fields import Timestamp, WorkloadKind
 from vaultsync.api.model import Model
 
 
-def _map(*keys: str) -> Any:  # noqa: ANN401  pydantic's own annotation
+def keyed(*keys: str) -> Any:  # noqa: ANN401  pydantic's own annotation
+    """Return the field of a list whose items have unique keys."""
     return Field(json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": list(keys)})
 
 
@@ -19,17 +20,17 @@ class Condition(Model):
     """A condition, as in other Kubernetes APIs."""
 
     type: str
-    """The type: Ready, Stale or Expiring."""
+    """The type: Ready, Stale or Expiring; of a VaultGrant, Ready."""
     status: Annotated[str, Field(json_schema_extra={"enum": ["True", "False", "Unknown"]})]
     """True, False or Unknown."""
     reason: str
-    """The reason, in CamelCase. For Ready, it is Synced or the cause of the failure."""
+    """The reason, in CamelCase. For Ready of a VaultSecret, it is Synced or the cause of the failure."""
     message: str
     """The details, such as vault and secret; never a value."""
     last_transition_time: Timestamp
     """When the status last changed."""
     observed_generation: int | None = None
-    """The generation of the VaultSecret that this condition is about."""
+    """The generation of the object that this condition is about."""
 
 
 class StatusTarget(Model):
@@ -88,15 +89,15 @@ class VaultSecretStatus(Model):
 
     observed_generation: int | None = None
     """The generation of the VaultSecret that was last reconciled; -1 before the first reconcile."""
-    conditions: Annotated[tuple[Condition, ...], _map("type")] = ()
+    conditions: Annotated[tuple[Condition, ...], keyed("type")] = ()
     """Ready is True while the Secret matches the vault; otherwise reason and message have the cause. Stale is True when
     that has not been confirmed for three refresh intervals. Expiring is True when a secret expires soon or has
     expired."""
     target: StatusTarget | None = None
     """The Secret that was written."""
-    entries: Annotated[tuple[StatusEntry, ...], _map("key")] = ()
+    entries: Annotated[tuple[StatusEntry, ...], keyed("key")] = ()
     """Version and dates of each key, never values."""
-    missing: Annotated[tuple[StatusMissing, ...], _map("secretName")] = ()
+    missing: Annotated[tuple[StatusMissing, ...], keyed("secretName")] = ()
     """Secrets that are missing from the vault and whose keys will be removed, see onSourceDeleted."""
     left_out: int | None = None
     """The number of secrets that match a find of dataFrom but are skipped because they are disabled; omitted if
@@ -105,7 +106,7 @@ class VaultSecretStatus(Model):
     """When the Secret was last written."""
     content_change_time: Timestamp | None = None
     """When the Secret's content last changed after its creation; this triggers restarts."""
-    restarts: Annotated[tuple[StatusRestart, ...], _map("kind", "name")] = ()
+    restarts: Annotated[tuple[StatusRestart, ...], keyed("kind", "name")] = ()
     """The workloads listed in restart, and their last restarts."""
     last_handled_refresh: str | None = None
     """The value of the annotation vaultsync.dev/refresh-now for which every secret was last read again."""

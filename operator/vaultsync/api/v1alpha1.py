@@ -14,9 +14,6 @@ from pydantic import (
     ConfigDict,
     Field,
     StrictBool,
-    ValidationError,
-    ValidatorFunctionWrapHandler,
-    WrapValidator,
 )
 
 from vaultsync.api import ObjectKey
@@ -34,7 +31,7 @@ from vaultsync.api.fields import (
     WorkloadKind,
     WorkloadName,
 )
-from vaultsync.api.model import InvalidSpec, Model
+from vaultsync.api.model import InvalidSpec, Model, or_empty
 from vaultsync.api.secret_types import SPEC_CHECKS, TYPE_IS_IMMUTABLE, SecretType
 from vaultsync.api.sources import (
     DataFrom,
@@ -200,21 +197,11 @@ class VaultSecretSpec(Model):
     """If true, the vault is not read and the Secret is not changed until this is false again."""
 
 
-def _status_or_empty(value: object, read: ValidatorFunctionWrapHandler) -> VaultSecretStatus:
-    # Only vaultsync writes the status: an invalid one is replaced by the next write.
-    try:
-        status = read(value)
-    except ValidationError:
-        return VaultSecretStatus()
-    assert isinstance(status, VaultSecretStatus)
-    return status
-
-
 class VaultSecretMeta(Model):
     """A VaultSecret without its spec: enough to write its status, even if the spec is invalid."""
 
     metadata: ObjectMeta
-    status: Annotated[VaultSecretStatus, WrapValidator(_status_or_empty)] = VaultSecretStatus()
+    status: Annotated[VaultSecretStatus, or_empty(VaultSecretStatus)] = VaultSecretStatus()
     """The observed state. Only vaultsync writes it."""
 
     @property

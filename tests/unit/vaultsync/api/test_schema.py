@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from tests.manifests import RIGHT, WRONG, Wrong, as_stored, manifest
 from tests.specs import specs
 from vaultsync.api.checks import RULE, VALIDATIONS
-from vaultsync.api.schema import crd_files, vault_secret_crd, vault_secret_schema
+from vaultsync.api.schema import crd_files, vault_grant_crd, vault_secret_crd, vault_secret_schema
 from vaultsync.api.v1alpha1 import InvalidSpec, VaultSecret
 
 SCHEMA = jsonschema.Draft202012Validator(vault_secret_schema())
@@ -117,11 +117,16 @@ def test_only_the_age_is_of_type_date() -> None:
     assert [column["name"] for column in columns if column["type"] == "date"] == ["Age"]
 
 
-def test_the_file_names_its_source_and_contains_the_crd() -> None:
-    (content,) = crd_files().values()
+def test_a_file_names_its_source_and_contains_the_crd() -> None:
+    files = crd_files()
 
-    assert content.startswith(b"# Generated from operator/vaultsync/api/v1alpha1.py by `vaultsync crds")
-    assert yaml.safe_load(content) == vault_secret_crd()
+    assert all(
+        content.startswith(b"# Generated from operator/vaultsync/api by `vaultsync crds") for content in files.values()
+    )
+    assert {name: yaml.safe_load(content) for name, content in files.items()} == {
+        "vaultgrants.yaml": vault_grant_crd(),
+        "vaultsecrets.yaml": vault_secret_crd(),
+    }
 
 
 def test_the_short_name_does_not_collide_with_volumesnapshots_and_virtualservices() -> None:

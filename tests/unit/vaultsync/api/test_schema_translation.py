@@ -98,7 +98,7 @@ class ListingPage(BaseModel):
         (Patterned, "cellar.value: no translation for pattern"),
         (Fixed, "cellar.value: no translation for const"),
         (Closed, "cellar: unknown fields are dropped, they cannot be kept or rejected"),
-        (ListingPage, "cellar.sizes: only scalars and objects can have defaults"),
+        (ListingPage, "cellar.sizes: only scalars, objects and lists of texts can have defaults"),
         (OtherDefault, "cellar.crate: its default differs from the defaults of its fields"),
     ],
 )

@@ -1,0 +1,205 @@
+"""Decides by the grants what a VaultSecret may do; nothing is asked of a vault before.
+
+Grants with the same identity whose namespaces and vault match a VaultSecret add up: it may use a secret, a type or an
+ability that any of them allows. Grants of several identities never do: what one identity may read by one grant must not
+be read by another. Quota and `onRevoked` are those of the most specific grant. Of several identities, that of the most
+specific grant is used, or of the next one, if only that allows all of the VaultSecret.
+
+A grant that names the namespace comes before patterns, a longer pattern before a shorter one, and a selector before
+none; of equal ones, the first by name.
+"""
+
+import fnmatch
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Final
+
+from vaultsync.api.fields import format_duration
+from vaultsync.api.grants import IdentityRef, Namespaces, Operator, Quota, Requirement, VaultGrant
+from vaultsync.api.v1alpha1 import OnSourceDeleted, VaultSecret
+from vaultsync.errors import Reason
+from vaultsync.state.access import Access, Identity, ManagedIdentity, OwnIdentity, ServicePrincipal, WorkloadIdentity
+from vaultsync.state.grants import Decision, Granted, GrantView, Refused
+from vaultsync.state.requests import named_secrets
+
+HARMLESS_LABELS: Final = frozenset(f"app.kubernetes.io/{name}" for name in ("name", "component", "part-of", "version"))
+"""Labels with a prefix that need no grant: no controller acts on them.
+
+`app.kubernetes.io/instance` is not among them: by default, Argo CD takes an object with it for its own.
+https://argo-cd.readthedocs.io/en/stable/user-guide/resource_tracking/
+"""
+
+ALL: Final = "*"
+MAX_NAMED: Final = 3
+"""The number of secrets or keys that a message names."""
+
+
+def decide(vault_secret: VaultSecret, view: GrantView) -> Decision:
+    """Decide what a VaultSecret may do, without regard to the number of others."""
+    key, spec = vault_secret.key, vault_secret.spec
+    labels = view.labels.get(key.namespace)
+    of_vault = [grant for grant in view.grants.values() if grant.spec.vault_url == spec.vault_url]
+    matching = [grant for grant in of_vault if _matches(grant.spec.namespaces, key.namespace, labels)]
+    by_identity: dict[Identity, list[VaultGrant]] = {}
+    for grant in sorted(matching, key=lambda grant: _specificity(grant, key.namespace)):
+        by_identity.setdefault(identity_of(grant.spec.identity, key.namespace), []).append(grant)
+    decisions = [_decide(vault_secret, identity, grants) for identity, grants in by_identity.items()]
+    if not decisions:
+        return _not_granted(
+            f"No VaultGrant allows namespace {key.namespace} to use vault {spec.vault_url}; ask whoever administers "
+            "the cluster for one."
+        )
+    return next((one for one in decisions if isinstance(one, Granted)), decisions[0])
+
+
+def _decide(vault_secret: VaultSecret, identity: Identity, grants: Sequence[VaultGrant]) -> Decision:
+    """Decide by grants of one identity, the most specific first."""
+    problem = next(_problems(vault_secret, grants), None)
+    if problem is not None:
+        return _not_granted(problem)
+    first = grants[0]
+    excess = next(_excess(vault_secret, first.spec.quota), None)
+    if excess is not None:
+        return Refused(Reason.QUOTA_EXCEEDED, f"VaultGrant {first.metadata.name} allows {excess}.")
+    return Granted(
+        access=Access(first.metadata.name, vault_secret.spec.vault_url, identity),
+        secrets=_patterns(grants),
+        quota=first.spec.quota,
+        on_revoked=first.spec.on_revoked,
+    )
+
+
+def over_count(granted: Granted) -> Refused:
+    """Return the refusal of a VaultSecret that is one too many in its namespace."""
+    return Refused(
+        Reason.QUOTA_EXCEEDED,
+        f"VaultGrant {granted.access.grant} allows {granted.quota.vault_secrets} VaultSecrets in a namespace, and "
+        "older ones use them up; delete some, or ask for more.",
+    )
+
+
+def allows_secret(patterns: Sequence[str], name: str) -> bool:
+    """Return whether one of the patterns, in lower case, matches a secret's name without regard to its case."""
+    lower = name.lower()
+    return any(pattern == ALL or _regex(pattern).match(lower) is not None for pattern in patterns)
+
+
+def identity_of(ref: IdentityRef | None, namespace: str) -> Identity:
+    """Return the identity that a grant names, for VaultSecrets of a namespace."""
+    if ref is None:
+        return OwnIdentity()
+    if (workload := ref.workload_identity) is not None:
+        return WorkloadIdentity(workload.tenant_id, workload.client_id, namespace, workload.service_account_name)
+    if (managed := ref.managed_identity) is not None:
+        return ManagedIdentity(managed.client_id)
+    principal = ref.service_principal
+    assert principal is not None
+    key = principal.client_secret_ref or principal.certificate_ref
+    assert key is not None
+    return ServicePrincipal(
+        principal.tenant_id, principal.client_id, key.name, key.key, principal.certificate_ref is not None
+    )
+
+
+def uses_labels(grants: Iterable[VaultGrant]) -> bool:
+    """Return whether any grant selects namespaces by their labels."""
+    return any(grant.spec.namespaces.selector is not None for grant in grants)
+
+
+def _not_granted(message: str) -> Refused:
+    return Refused(Reason.NOT_GRANTED, message)
+
+
+def _patterns(grants: Sequence[VaultGrant]) -> tuple[str, ...]:
+    patterns = {pattern.lower() for grant in grants for pattern in grant.spec.secrets}
+    return (ALL,) if ALL in patterns else tuple(sorted(patterns))
+
+
+def _problems(vault_secret: VaultSecret, grants: Sequence[VaultGrant]) -> Iterator[str]:
+    """Yield what none of the matching grants allows. Whether a secret exists plays no part in it."""
+    spec, target = vault_secret.spec, vault_secret.spec.target
+    allowed = [grant.spec.allow for grant in grants]
+    names = f"{'VaultGrant' if len(grants) == 1 else 'VaultGrants'} {_listed(grant.metadata.name for grant in grants)}"
+    patterns = _patterns(grants)
+    secrets = [one.ref.name for one in named_secrets(spec) if not allows_secret(patterns, one.ref.name)]
+    if secrets:
+        yield f"{names}: no pattern in secrets matches {_listed(dict.fromkeys(secrets))}."
+    if not any(target.type in grant.spec.types for grant in grants):
+        yield f"{names}: types does not contain the target.type of this VaultSecret."
+    if target.adopt and not any(allow.adopt for allow in allowed):
+        yield f"{names}: target.adopt needs allow.adopt."
+    if spec.restart and not any(allow.restart for allow in allowed):
+        yield f"{names}: restart needs allow.restart."
+    if spec.on_source_deleted is OnSourceDeleted.DELETE and not any(allow.delete for allow in allowed):
+        yield f"{names}: onSourceDeleted: Delete needs allow.delete."
+    labels = _refused_keys(target.labels.keys() - HARMLESS_LABELS, [one for each in allowed for one in each.labels])
+    if labels:
+        yield f"{names}: allow.labels does not allow {_listed(labels)} in target.labels."
+    keys = _refused_keys(target.annotations, [one for each in allowed for one in each.annotations])
+    if keys:
+        yield f"{names}: allow.annotations does not allow {_listed(keys)} in target.annotations."
+
+
+def _refused_keys(keys: Iterable[str], prefixes: Sequence[str]) -> list[str]:
+    return [
+        key
+        for key in sorted(keys)
+        if "/" in key and not any(prefix == ALL or key.startswith(prefix) for prefix in prefixes)
+    ]
+
+
+def _excess(vault_secret: VaultSecret, quota: Quota) -> Iterator[str]:
+    spec = vault_secret.spec
+    if len(spec.data) + len(spec.data_from) > quota.entries:
+        yield f"{quota.entries} items in data and dataFrom"
+    if spec.refresh_interval < quota.min_refresh_interval:
+        yield f"a refreshInterval of {format_duration(quota.min_refresh_interval)} or longer"
+
+
+def _matches(namespaces: Namespaces, namespace: str, labels: Mapping[str, str] | None) -> bool:
+    if namespaces.names and not any(_regex(pattern).match(namespace) for pattern in namespaces.names):
+        return False
+    selector = namespaces.selector
+    if selector is None:
+        return bool(namespaces.names)
+    if labels is None:
+        # Labels that are not known match nothing, not even a requirement that a label is missing.
+        return False
+    return all(labels.get(key) == value for key, value in selector.match_labels.items()) and all(
+        _is_met(requirement, labels) for requirement in selector.match_expressions
+    )
+
+
+def _is_met(requirement: Requirement, labels: Mapping[str, str]) -> bool:
+    """As for other selectors, a label that is missing is not in any set of values."""
+    value = labels.get(requirement.key)
+    match requirement.operator:
+        case Operator.IN:
+            return value in requirement.values
+        case Operator.NOT_IN:
+            return value not in requirement.values
+        case Operator.EXISTS:
+            return value is not None
+        case Operator.DOES_NOT_EXIST:
+            return value is None
+
+
+def _specificity(grant: VaultGrant, namespace: str) -> tuple[bool, int, bool, str]:
+    """Return a key that is lower for a grant that is more specific for a namespace."""
+    namespaces = grant.spec.namespaces
+    names = [name for name in namespaces.names if _regex(name).match(namespace)]
+    literal = max((len(re.sub(r"[*?]", "", name)) for name in names), default=0)
+    return namespace not in names, -literal, namespaces.selector is None, grant.metadata.name
+
+
+def _listed(names: Iterable[str]) -> str:
+    listed = sorted(names)
+    more = f" and {len(listed) - MAX_NAMED} more" if len(listed) > MAX_NAMED else ""
+    return ", ".join(listed[:MAX_NAMED]) + more
+
+
+@lru_cache(maxsize=4096)
+def _regex(pattern: str) -> re.Pattern[str]:
+    """Return the expression of a glob; patterns are bounded, and collapsing stars avoids needless backtracking."""
+    return re.compile(fnmatch.translate(re.sub(r"\*+", "*", pattern)))
