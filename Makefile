@@ -9,10 +9,10 @@ OTHER_VENV = build/venv-$(shell $(PYTHON) -c "import platform; print(platform.py
 PIP_INSTALL := bin/pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install tools check test test-fast test-python demo demo-down dashboard bench soak generate build image-test sbom lock clean
+.PHONY: help install tools check test test-fast test-python test-image-python demo demo-down dashboard bench soak generate build image-test sbom lock clean
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' Makefile
 
 install: $(INSTALLED) ## install what requirements.lock pins, and this checkout, into .venv
 
@@ -79,6 +79,10 @@ test-python: ## the tests that need no cluster, on another interpreter: make tes
 	$(CHECK_PYTHON)
 	@$(MAKE) --no-print-directory $(OTHER_VENV)/installed
 	$(OTHER_VENV)/bin/pytest -p no:cacheprovider -m "not cluster" $(if $(CI),--hypothesis-profile=ci) $(ARGS)
+
+test-image-python: install ## the same and the attacks on Debian's Python with the image's packages; needs root and debootstrap
+	$(BIN)/python -m tests.e2e.image test -p no:cacheprovider -m "not cluster or attack" \
+		$(if $(CI),--hypothesis-profile=ci) $(ARGS)
 
 demo: install tools ## run the operator against a real API server and an emulated vault; KEEP=1 leaves them running
 	KEEP=$(KEEP) $(BIN)/python -m demo

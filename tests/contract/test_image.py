@@ -6,6 +6,8 @@ from typing import Final
 
 import yaml
 
+from tests.e2e.image import debian
+
 ROOT: Final = Path(__file__).parents[2]
 INSTRUCTIONS: Final = re.sub(r"\\\n", " ", (ROOT / "Dockerfile").read_text())
 
@@ -18,6 +20,12 @@ def pins(lock: str) -> dict[str, str]:
 
 def test_the_image_gets_the_packages_that_were_tested() -> None:
     assert pins("requirements-image.lock").items() <= pins("requirements.lock").items(), "run `make lock`"
+
+
+def test_the_debian_of_the_tests_is_the_release_of_the_base() -> None:
+    (base,) = re.findall(r"^ARG BASE=(\S+)$", INSTRUCTIONS, re.MULTILINE)
+
+    assert debian.SUITE in re.split(r"[:@-]", base)
 
 
 def test_the_builder_is_sent_what_the_dockerfile_copies() -> None:

@@ -17,7 +17,7 @@ from tests.controlplane.helm import Helm
 from tests.controlplane.plane import ControlPlane
 from tests.e2e.concurrency import ScenarioRunner, is_scenario
 from tests.e2e.harness import Harness
-from tests.e2e.installation import RESTARTS, Installation, settings_here
+from tests.e2e.installation import Installation, installed
 from tests.e2e.kubernetes import KubernetesApi
 from tests.e2e.lifecycle.harness import OperatorHarness
 from tests.e2e.operators import RunningOperator
@@ -62,14 +62,8 @@ def installation(
     controlplane: ControlPlane, api: KubernetesApi, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Installation]:
     """The chart, installed for the whole cluster: the operator has the rights that it grants, and no others."""
-    namespace = "vaultsync-e2e"
-    api.create("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
-    helm = Helm(ensure_tools(_ENVIRON, sys.stderr)["helm"], tmp_path_factory.mktemp("helm"), controlplane.environ())
-    installation = Installation(helm, controlplane, namespace)
-    # The CRDs are there already, and stay for other tests.
-    installation.install({"settings": settings_here(), "crds": {"enabled": False}, "rbac": RESTARTS})
-    yield installation
-    installation.uninstall()
+    with installed(controlplane, api, tmp_path_factory.mktemp("helm"), "vaultsync-e2e") as installation:
+        yield installation
 
 
 @pytest.fixture(scope="package")

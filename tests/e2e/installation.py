@@ -2,15 +2,22 @@
 
 import json
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 from tests.chart.renders import CHART
+from tests.controlplane.build import ensure_tools
 from tests.controlplane.helm import Helm
 from tests.controlplane.parts import free_ports
 from tests.controlplane.plane import ControlPlane
+from tests.e2e.kubernetes import KubernetesApi
 
 Values = Mapping[str, Any]
+
+_ENVIRON: Final = os.environ  # noqa: TID251 - where programs are kept is the caller's choice
 
 RESTARTS: Final = {"restartWorkloads": True}
 """The values of `rbac` with which the operator may restart workloads."""
@@ -27,6 +34,18 @@ def settings_here(**more: object) -> dict[str, object]:
         "logLevel": "debug",
         **more,
     }
+
+
+@contextmanager
+def installed(plane: ControlPlane, api: KubernetesApi, home: Path, namespace: str) -> Iterator["Installation"]:
+    """The chart in a new namespace, for the whole cluster, while the block lasts."""
+    api.create("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+    program = ensure_tools(_ENVIRON, sys.stderr)["helm"]
+    installation = Installation(Helm(program, home, plane.environ()), plane, namespace)
+    # The CRDs are there already, and stay for other tests.
+    installation.install({"settings": settings_here(), "crds": {"enabled": False}, "rbac": RESTARTS})
+    yield installation
+    installation.uninstall()
 
 
 class Installation:

@@ -1,1 +1,1 @@
-"""The image, built and run without a container engine. `make image-test` runs it; `make test` does not."""
+"""The image, built and run without a container engine (`make image-test`), and its Python."""

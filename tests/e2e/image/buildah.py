@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-SERVICE_ACCOUNT: Final = "run/secrets/kubernetes.io/serviceaccount"
-_BASE: Final = "localhost/vaultsync-base"
-_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+from tests.e2e.image.debian import MACHINES_OWN, PYTHON_PACKAGES, SUITE, make
 
-# What package downloads may need on this machine, and a general base image does not have.
-_MACHINES_OWN: Final = ("/etc/pip.conf", "/etc/ssl/certs/ca-certificates.crt")
+SERVICE_ACCOUNT: Final = "run/secrets/kubernetes.io/serviceaccount"
+_BASE: Final = f"localhost/vaultsync-base-{SUITE}"
+_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 # It ends in an exec, so that the program itself is the first process of its container.
 _ENTER: Final = """
@@ -70,7 +69,7 @@ def built(folder: Path) -> Iterator[Image]:
     """The image of this checkout while the block lasts, on a Debian that is made here once and kept."""
     if not _buildah("images", "--quiet", "--filter", f"reference={_BASE}"):
         _keep_debian(folder)
-    volumes = [f"--volume={path}:{path}:ro" for path in _MACHINES_OWN if Path(path).exists()]
+    volumes = [f"--volume={path}:{path}:ro" for path in MACHINES_OWN]
     image = folder / "image"
     _buildah(
         "bud", "--isolation=chroot", f"--build-arg=BASE={_BASE}", *volumes, f"--iidfile={image}", ".", show=True
@@ -85,9 +84,7 @@ def built(folder: Path) -> Iterator[Image]:
 
 
 def _keep_debian(folder: Path) -> None:
-    packages = "python3,python3-venv,ca-certificates"
-    command = ["debootstrap", "--variant=minbase", f"--include={packages}", "bookworm", str(folder / "debian")]
-    subprocess.run(command, check=True, stdout=sys.stderr)
+    make(folder / "debian", PYTHON_PACKAGES)
     container = _buildah("from", "scratch")
     _buildah("add", container, str(folder / "debian"), "/")
     _buildah("config", f"--env=PATH={_PATH}", container)
