@@ -113,7 +113,7 @@ BAD = {
         {".dockerconfigjson": MARK}, "data[.dockerconfigjson] is not valid", type="kubernetes.io/dockerconfigjson"
     ),
     "a certificate without its key": Bad({"tls.crt": MARK}, "data[tls.key] is required", type="kubernetes.io/tls"),
-    "a key that is none": Bad({"pass word": MARK}, "a field is not valid"),
+    "a key that is none": Bad({"pass word": MARK}, "data[pass word] is not valid"),
     "a value that is no text": Bad(
         {"a": MARK},
         "responded with HTTP status 500",

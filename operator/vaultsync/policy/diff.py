@@ -11,6 +11,7 @@ from vaultsync.state.desired import Desired
 from vaultsync.state.observed import Observed
 from vaultsync.state.secrets import SecretState
 from vaultsync.status.outcome import Change
+from vaultsync.texts import listed
 
 _WRITTEN = {
     Change.CREATED: "Created the Secret with ",
@@ -84,7 +85,7 @@ def _adopted(observed: Observed, desired: Desired) -> str:
     keys = {field.name for field in observed.foreign}
     actions = {"replaced": keys & desired.keys, "removed": keys - desired.keys}
     parts = [f"{action} {', '.join(sorted(names))}" for action, names in actions.items() if names]
-    writers = f", written by {', '.join(observed.managers)}" if observed.managers else ""
+    writers = f", written by {listed(observed.managers)}" if observed.managers else ""
     return f"Adopted the Secret{writers}: {'; '.join(parts) or 'it had no keys'}; wrote {_versions(desired.secrets)}"
 
 

@@ -8,6 +8,7 @@ from vaultsync.api.v1alpha1 import OnDelete, VaultSecret
 from vaultsync.state.applied import applied_keys
 from vaultsync.state.desired import Desired
 from vaultsync.state.observed import Field, Observed
+from vaultsync.texts import listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class Drift:
         changed = [_name_of(field) for field in self.fields]
         actions = [f"changed or removed {', '.join(changed)}"] if changed else []
         actions += [f"added {', '.join(self.added)}"] if self.added else []
-        writer = f"field manager {', '.join(self.managers)}" if self.managers else "another writer"
+        writer = f"field manager {listed(self.managers)}" if self.managers else "another writer"
         return f"{writer} {' and '.join(actions)}"
 
 

@@ -6,6 +6,7 @@ from vaultsync.errors import Reason
 from vaultsync.policy.inputs import Inputs
 from vaultsync.state.observed import Field, Observed
 from vaultsync.status.outcome import Failed
+from vaultsync.texts import listed
 
 
 def competing_vaultsecret(inputs: Inputs) -> Failed | None:
@@ -60,9 +61,9 @@ def _age(vault_secret: VaultSecretMeta) -> tuple[float, str]:
 
 def _owner_of(observed: Observed) -> str:
     if observed.owners:
-        return "is owned by " + ", ".join(f"{owner.kind} {owner.name}" for owner in observed.owners)
+        return "is owned by " + listed(f"{owner.kind} {owner.name}" for owner in observed.owners)
     if observed.managers:
-        return "exists already, written by " + ", ".join(observed.managers)
+        return "exists already, written by " + listed(observed.managers)
     return "exists already"
 
 

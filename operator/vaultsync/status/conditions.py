@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Literal, NamedTuple
 
 from vaultsync.api.v1alpha1 import Condition, VaultSecretMeta, VaultSecretStatus
+from vaultsync.texts import MAX_MESSAGE, one_line
 
 READY = "Ready"
 STALE = "Stale"
@@ -26,6 +27,11 @@ def condition(status: VaultSecretStatus, kind: str) -> Condition | None:
     return next((one for one in status.conditions if one.type == kind), None)
 
 
+def shown(message: str) -> str:
+    """Return a message as a condition has it: names that users chose may be part of it."""
+    return one_line(message, MAX_MESSAGE)
+
+
 def next_condition(vault_secret: VaultSecretMeta, kind: str, state: ConditionState, *, now: datetime) -> Condition:
     """Return the next condition of a type; the transition time is kept while the status is the same."""
     before = condition(vault_secret.status, kind)
@@ -34,7 +40,7 @@ def next_condition(vault_secret: VaultSecretMeta, kind: str, state: ConditionSta
         type=kind,
         status=state.status,
         reason=state.reason,
-        message=state.message,
+        message=shown(state.message),
         last_transition_time=before.last_transition_time if before is not None and unchanged else now,
         observed_generation=vault_secret.metadata.generation,
     )

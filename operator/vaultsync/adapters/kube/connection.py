@@ -29,6 +29,7 @@ from vaultsync.adapters.kube.errors import api_error
 from vaultsync.adapters.kube.json_documents import parsed
 from vaultsync.adapters.kube.requests import WATCH_SECONDS, Request
 from vaultsync.errors import Reason, SyncError
+from vaultsync.texts import one_line
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +71,7 @@ async def configuration_from(environ: Mapping[str, str]) -> Configuration:
         else:
             raise NoCluster("No Kubernetes API is configured: KUBECONFIG is not set, and this is not a pod.")
     except ConfigException as error:
-        raise NoCluster(f"The Kubernetes configuration cannot be used: {error}") from error
+        raise NoCluster(f"The Kubernetes configuration cannot be used: {one_line(str(error))}") from error
     return configuration
 
 
@@ -247,7 +248,7 @@ class Connection:
             # All connections may lead through what does not respond: each of them would take as long.
             await self._replace(sessions, sessions.configuration)
         except aiohttp.ClientConnectorError as error:
-            problem = f"is not reachable: {error}"
+            problem = f"is not reachable: {one_line(str(error))}"
             if isinstance(error, aiohttp.ClientSSLError):
                 await self._reload_configuration(sessions)
         except aiohttp.ClientError as error:

@@ -12,6 +12,7 @@ from http import HTTPStatus
 from typing import Any
 
 from vaultsync.errors import ObjectGone, Reason, SyncError
+from vaultsync.texts import one_line
 
 _FIELD_ERRORS = {
     "FieldValueRequired": "is required",
@@ -24,19 +25,22 @@ _FIELD_ERRORS = {
 }
 _SEALED = "field is immutable when `immutable` is set"
 _IMMUTABLE = "cannot be changed; delete the Secret to have it recreated"
-_NAME = r"([\w./-]{1,253})"
-_NO_PERMISSION = re.compile(rf'User "[^"]*" cannot (\w+) resource "{_NAME}"')
+_NAME = r"([0-9A-Za-z_./-]{1,253})"
+_NO_PERMISSION = re.compile(rf'User "[^"]*" cannot ([a-z]+) resource "{_NAME}"')
 _POLICY = re.compile(rf"ValidatingAdmissionPolicy '{_NAME}'")
 _WEBHOOK = re.compile(rf'admission webhook "{_NAME}" denied')
 _NO_DRY_RUN = re.compile(rf'admission webhook "{_NAME}" does not support dry run')
 _FAILED_WEBHOOK = re.compile(rf'failed calling webhook "{_NAME}"')
 _QUOTA = re.compile(rf"exceeded quota: {_NAME},")
-_FIELD = re.compile(r"[\w./\[\]-]{1,350}")
-"""The path of a field, such as `metadata.annotations[example.com/team]`."""
+_FIELD = re.compile(r"[0-9A-Za-z_]{1,63}(\.[0-9A-Za-z_]{1,63}|\[[^\[\]]{1,350}\]){0,16}")
+"""The path of a field, such as `metadata.annotations[example.com/team]`: a key, in brackets, may hold anything."""
+_DUMP = re.compile(r"Invalid value: [\[{&].*\}: ", re.DOTALL)
+"""A rejected list or object in Go's notation, with addresses in memory, which differ from one response to the next."""
 _TOO_LARGE = re.compile(r"request is too large|message larger than max")
 _CONFLICT_RETRY = 1.0
 """Seconds until a retry after a conflicting write of another client."""
 _MAX_CAUSES = 5
+_MAX_PATH = 400
 
 
 class Conflict(SyncError):
@@ -157,7 +161,7 @@ def _field_error(cause: Mapping[str, Any]) -> str:
     if "field is immutable" in message:
         return f"{field} {_IMMUTABLE}"
     if field.startswith("metadata."):
-        return f"{field}: {message[:300]}"
+        return f"{field}: {one_line(_DUMP.sub('', message, count=1)).removesuffix('.')}"
     return f"{field} {_FIELD_ERRORS.get(str(cause.get('reason')), 'is rejected')}"
 
 
@@ -168,4 +172,4 @@ def _where(causes: Sequence[Mapping[str, Any]]) -> str:
 
 def _field(cause: Mapping[str, Any]) -> str:
     field = str(cause.get("field"))
-    return field if _FIELD.fullmatch(field) else "a field"
+    return one_line(field, _MAX_PATH) if _FIELD.fullmatch(field) else "a field"

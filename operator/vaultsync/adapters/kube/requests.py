@@ -25,6 +25,7 @@ from vaultsync.api import (
 from vaultsync.api.v1alpha1 import VaultSecretMeta
 from vaultsync.state.observed import Observed, observed_from
 from vaultsync.state.snapshots import Bookmark, Deleted, Modified, TargetEvent
+from vaultsync.texts import one_line
 
 JSON = "application/json"
 METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
@@ -207,7 +208,7 @@ def create_event(
             "involvedObject": subject,
             "type": kind,
             "reason": reason,
-            "message": cut(message),
+            "message": one_line(message, _MAX_MESSAGE),
             "source": {"component": FIELD_MANAGER},
             "firstTimestamp": moment,
             "lastTimestamp": moment,
@@ -263,14 +264,6 @@ def target_event(document: Mapping[str, Any]) -> TargetEvent:
 def key_of(metadata: Mapping[str, Any]) -> ObjectKey:
     """Read the key from an object's metadata."""
     return ObjectKey(metadata["namespace"], metadata["name"])
-
-
-def cut(message: str) -> str:
-    """Cut a message to the limit of an event, between characters."""
-    content = message.encode()
-    if len(content) <= _MAX_MESSAGE:
-        return message
-    return content[: _MAX_MESSAGE - 3].decode(errors="ignore") + "…"
 
 
 def list_vaultsecrets(namespace: str | None, position: str | None, *, limit: int = _PAGE) -> Request:

@@ -4,8 +4,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tests.builders import KEY, a_vault_secret, an_observed
 from vaultsync.adapters.kube import requests as wire
@@ -121,12 +119,10 @@ def test_an_event_has_timestamps_in_the_format_of_the_api_server() -> None:
     assert (body["firstTimestamp"], body["lastTimestamp"]) == ("2026-03-01T12:00:00Z", "2026-03-01T12:00:00Z")
 
 
-@given(message=st.text(max_size=1500) | st.text(alphabet="aé€𝄞", min_size=200, max_size=1100))
-def test_a_long_message_is_cut(message: str) -> None:
-    cut = event_body(message)["message"]
+def test_a_long_message_is_cut() -> None:
+    message = event_body("é" * 1024)["message"]
 
-    assert len(cut.encode()) <= 1024
-    assert cut == message or (cut.endswith("…") and message.startswith(cut[:-1]) and len(cut.encode()) > 1024 - 4)
+    assert message == "é" * 510 + "…"
 
 
 @pytest.mark.parametrize(
