@@ -120,7 +120,7 @@ async def testbed(size: Size) -> AsyncIterator[Testbed]:
 
 def _installed(installation: Installation, port: int) -> Mapping[str, str]:
     """Install the chart, and return the operator's environment of it: its permissions are the chart's."""
-    settings = {"vaultDnsSuffixes": ["localhost"], "listen": f"127.0.0.1:{port}"}
+    settings = {"vaultHosts": ["localhost:*"], "listen": f"127.0.0.1:{port}"}
     installation.install({"settings": settings, "crds": {"enabled": False}})
     others = {name: text for name, text in _ENVIRON.items() if not name.startswith(("AZURE_", "VAULTSYNC_"))}
     return {**others, **installation.environ()}

@@ -75,7 +75,7 @@ class Scenario:
     def _start_operator(self, title: str) -> None:
         terminal = self._terminal
         terminal.title(title)
-        settings = {"VAULTSYNC_VAULT_DNS_SUFFIXES": "localhost", "VAULTSYNC_LISTEN": f"127.0.0.1:{self._port}"}
+        settings = {"VAULTSYNC_VAULT_HOSTS": "localhost:*", "VAULTSYNC_LISTEN": f"127.0.0.1:{self._port}"}
         terminal.say("$ " + " ".join(f"{name}={text}" for name, text in settings.items()) + " vaultsync run &")
         self._processes.start_operator(settings)
         self._times[title] = terminal.wait_until("the operator is ready", self._is_ready)

@@ -23,6 +23,7 @@ from vaultsync.api.v1alpha1 import (
 )
 from vaultsync.errors import Reason, SecretNotFound
 from vaultsync.policy.inputs import Config, Inputs
+from vaultsync.policy.known_vaults import KnownVaults
 from vaultsync.policy.plan import Plan, plan_for
 from vaultsync.state.applied import Applied, fingerprint
 from vaultsync.state.observed import Field, Observed, Owner
@@ -162,7 +163,7 @@ def an_observed(vault_secret: VaultSecret | None = None, **tweaks: Tweak) -> Obs
     return replace(intact, **tweaks)
 
 
-CONFIG: Final = Config(dns_suffixes=(".vault.azure.net",), recheck=FAR, expiry_notice=NOTICE)
+CONFIG: Final = Config(KnownVaults((".vault.azure.net",)), recheck=FAR, expiry_notice=NOTICE)
 """The settings that reconciles use."""
 
 

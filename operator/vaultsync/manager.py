@@ -39,8 +39,8 @@ from vaultsync.errors import error_fields
 from vaultsync.interfaces import KubeApi as KubeInterface
 from vaultsync.interfaces import Recorder as RecorderInterface
 from vaultsync.interfaces import VaultClients as VaultInterface
-from vaultsync.policy.guards import is_known_vault
 from vaultsync.policy.inputs import Config
+from vaultsync.policy.known_vaults import KnownVaults
 from vaultsync.policy.requeue import Jitter
 from vaultsync.settings import LogFormat, Settings, SettingsError
 from vaultsync.sources.poller import PollerContext, Pollers
@@ -276,7 +276,8 @@ def build_controller(
     """Build what reacts to the cluster and to vaults: state, reconciler, queue, sources, in dependency order."""
     namespaces = settings.watch_namespaces
     state = State(VaultSecretCache(), TargetCache(namespaces), VaultStore())
-    config = Config(settings.vault_dns_suffixes, settings.recheck_interval, settings.expiry_notice)
+    known_vaults = KnownVaults(settings.vault_dns_suffixes, settings.vault_hosts)
+    config = Config(known_vaults, settings.recheck_interval, settings.expiry_notice)
     reconciler = Reconciler(state, kube, vaults, recorder, config, clock.now, clock.jitter)
     queue = WorkQueue(
         tracing.work(reconciler.reconcile),
@@ -299,7 +300,7 @@ def build_controller(
             jitter=clock.jitter,
             span=tracing.poll,
         ),
-        may_call=partial(is_known_vault, dns_suffixes=settings.vault_dns_suffixes),
+        may_call=known_vaults.has,
     )
     source = VaultSecretSource(state, queue, pollers)
     resync = Resync(kube, state, source, namespaces=namespaces, jitter=clock.jitter)

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Annotated, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -31,6 +32,9 @@ KEY_VAULT_DNS_SUFFIXES = (".vault.azure.net", ".vault.azure.cn", ".vault.usgovcl
 
 https://learn.microsoft.com/azure/key-vault/general/about-keys-secrets-certificates#dns-suffixes-for-object-identifiers
 """
+
+
+_HOST = re.compile(r"([a-z0-9](?:[-a-z0-9.]*[a-z0-9])?)(?::([*]|[0-9]{1,5}))?")
 
 
 class LogFormat(StrEnum):
@@ -70,7 +74,23 @@ def _duration(text: object) -> object:
     return parse_duration(text) if isinstance(text, str) else text
 
 
+def _domain(text: str) -> str:
+    if not text.startswith("."):
+        raise ValueError(f"must be domains, each with a leading dot; {PREFIX}VAULT_HOSTS is for hosts")
+    return text.lower()
+
+
+def _host_and_port(text: str) -> str:
+    matched = _HOST.fullmatch(text.lower())
+    host, port = matched.groups() if matched is not None else ("", "")
+    if not host or ((port or "").isdecimal() and not 0 < int(port) < 2**16):
+        raise ValueError("must be hosts, each with its port if that is not 443, such as kv.example.com:8443")
+    return f"{host}:{port or 443}"
+
+
 Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
+Domains = Annotated[tuple[Annotated[str, AfterValidator(_domain)], ...], BeforeValidator(_split)]
+Hosts = Annotated[tuple[Annotated[str, AfterValidator(_host_and_port)], ...], BeforeValidator(_split)]
 
 
 class Settings(BaseModel):
@@ -81,8 +101,14 @@ class Settings(BaseModel):
     watch_namespaces: Names = ()
     """Namespaces to watch, separated by commas. If empty, all are watched. Named namespaces need fewer permissions."""
 
-    vault_dns_suffixes: Annotated[Names, Field(min_length=1)] = KEY_VAULT_DNS_SUFFIXES
-    """Allowed vault hosts, separated by commas: domains with a leading dot, or hosts. Tokens are sent only there."""
+    vault_dns_suffixes: Annotated[Domains, Field(min_length=1)] = KEY_VAULT_DNS_SUFFIXES
+    """Domains of vaults, separated by commas, each with a leading dot. Their hosts are called on port 443 only."""
+
+    vault_hosts: Hosts = ()
+    """Further hosts of vaults, separated by commas, each with its port if that is not 443; `*` stands for any port.
+
+    Tokens are sent to these vaults, and to those in the domains, and nowhere else.
+    """
 
     listen: Annotated[tuple[str, Annotated[int, Field(ge=0, le=65535)]], BeforeValidator(_listen)] = ("0.0.0.0", 8080)  # noqa: S104  Prometheus and the kubelet connect from outside the pod
     """Address and port for metrics and probes; port 0 selects a free port."""

@@ -98,6 +98,7 @@ def test_each_setting_reaches_the_operator(helm: Helm) -> None:
     values = {
         "watchNamespaces": ["shop", "web"],
         "vaultDnsSuffixes": [".example.net"],
+        "vaultHosts": ["kv.example.com:8443"],
         "listen": "[::]:9090",
         "tlsCertFile": "/tls/tls.crt",
         "tlsKeyFile": "/tls/tls.key",

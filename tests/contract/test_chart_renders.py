@@ -42,6 +42,14 @@ REJECTED: Final[dict[str, tuple[Manifest, str]]] = {
     ),
     "one name for a list": ({"settings": {"watchNamespaces": "shop"}}, "got string, want array"),
     "no vault domain at all": ({"settings": {"vaultDnsSuffixes": []}}, "'/settings/vaultDnsSuffixes': minItems"),
+    "a host among the vault domains": (
+        {"settings": {"vaultDnsSuffixes": ["kv.example.com"]}},
+        "at '/settings/vaultDnsSuffixes/0': 'kv.example.com' does not match pattern",
+    ),
+    "a vault's URL in place of its host": (
+        {"settings": {"vaultHosts": ["https://kv.example.com"]}},
+        "at '/settings/vaultHosts/0': 'https://kv.example.com' does not match pattern",
+    ),
     "an unknown log level": ({"settings": {"logLevel": "loud"}}, "value must be one of 'debug', 'info', 'warning'"),
     "an address without a port": ({"settings": {"listen": "0.0.0.0"}}, "at '/settings/listen': '0.0.0.0' does not"),
     "a tag that YAML takes for a number": ({"image": {"tag": 1.5}}, "at '/image/tag': got number, want string"),

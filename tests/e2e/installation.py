@@ -28,7 +28,8 @@ def settings_here(**more: object) -> dict[str, object]:
     (port,) = free_ports(1)
     return {
         # A domain that never resolves, too: https://www.rfc-editor.org/rfc/rfc6761#section-6.4
-        "vaultDnsSuffixes": ["localhost", ".invalid"],
+        "vaultDnsSuffixes": [".invalid"],
+        "vaultHosts": ["localhost:*"],
         "listen": f"127.0.0.1:{port}",
         "logFormat": "json",
         "logLevel": "debug",

@@ -18,7 +18,8 @@ _SETTINGS: Final = {
     # The operator of this checkout, whichever one the interpreter has installed.
     "PYTHONPATH": str(ROOT / "operator"),
     # The emulator's vaults, and a domain that never resolves: https://www.rfc-editor.org/rfc/rfc6761#section-6.4
-    "VAULTSYNC_VAULT_DNS_SUFFIXES": "localhost,.invalid",
+    "VAULTSYNC_VAULT_HOSTS": "localhost:*",
+    "VAULTSYNC_VAULT_DNS_SUFFIXES": ".invalid",
     "VAULTSYNC_LISTEN": "127.0.0.1:0",
     "VAULTSYNC_LOG_FORMAT": "json",
     "VAULTSYNC_LOG_LEVEL": "debug",

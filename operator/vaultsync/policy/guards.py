@@ -3,10 +3,9 @@
 `GUARDS` are evaluated before any read, `READING_GUARDS` after all reads.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
-from urllib.parse import urlsplit
 
 from vaultsync.api.secret_types import TOKEN_TYPES
 from vaultsync.errors import Reason
@@ -31,30 +30,27 @@ Guard = Callable[[Inputs], Blocked | None]
 ReadingGuard = Callable[[Inputs, Readings], Blocked | None]
 
 
-def is_known_vault(vault_url: str, dns_suffixes: Iterable[str]) -> bool:
-    """Return whether a vault is in an allowed domain, so that the operator's token may be sent there.
-
-    A suffix with a leading dot allows every host below it; one without allows only that host.
-    """
-    host = (urlsplit(vault_url).hostname or "").lower()
-    suffixes = (suffix.lower() for suffix in dns_suffixes)
-    return any(host.endswith(suffix) if suffix.startswith(".") else host == suffix for suffix in suffixes)
-
-
 def suspended(inputs: Inputs) -> Suspended | None:
     """Block a suspended VaultSecret."""
     return Suspended() if inputs.vault_secret.spec.suspend else None
 
 
 def unknown_vault(inputs: Inputs) -> Failed | None:
-    """Block a vault outside the allowed domains."""
-    vault_url, dns_suffixes = inputs.vault_secret.spec.vault_url, inputs.config.dns_suffixes
-    if is_known_vault(vault_url, dns_suffixes):
+    """Block a vault outside the allowed domains, or on a port that no setting names."""
+    vault_url, known = inputs.vault_secret.spec.vault_url, inputs.config.known_vaults
+    if known.has(vault_url):
         return None
+    if known.has_host(vault_url):
+        return Failed(
+            Reason.INVALID_SPEC,
+            f"vaultUrl {vault_url} names a port that this operator may not call; remove the port, or add the host with "
+            "its port to the operator's setting VAULTSYNC_VAULT_HOSTS.",
+        )
     return Failed(
         Reason.INVALID_SPEC,
-        f"vaultUrl {vault_url} is not in a domain that this operator may call ({', '.join(dns_suffixes)}); "
-        "correct it, or add its domain to the operator's setting VAULTSYNC_VAULT_DNS_SUFFIXES.",
+        f"vaultUrl {vault_url} is not in a domain that this operator may call ({', '.join(known.dns_suffixes)}); "
+        "correct it, or add its domain to the operator's setting VAULTSYNC_VAULT_DNS_SUFFIXES, or its host to "
+        "VAULTSYNC_VAULT_HOSTS.",
     )
 
 

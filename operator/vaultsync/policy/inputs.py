@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from vaultsync.api.v1alpha1 import VaultSecret, VaultSecretMeta
+from vaultsync.policy.known_vaults import KnownVaults
 from vaultsync.policy.plan import Plan
 from vaultsync.state.observed import Observed
 from vaultsync.state.vaults import VaultView
@@ -14,7 +15,7 @@ from vaultsync.state.vaults import VaultView
 class Config:
     """The operator's settings that apply to every VaultSecret."""
 
-    dns_suffixes: tuple[str, ...]
+    known_vaults: KnownVaults
     recheck: timedelta
     """The longest time after which every secret is read again."""
     expiry_notice: timedelta

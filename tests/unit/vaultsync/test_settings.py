@@ -15,7 +15,8 @@ def test_every_variable_is_read() -> None:
     settings = Settings.from_env(
         {
             "VAULTSYNC_WATCH_NAMESPACES": "shop, web",
-            "VAULTSYNC_VAULT_DNS_SUFFIXES": ".example.net,localhost",
+            "VAULTSYNC_VAULT_DNS_SUFFIXES": ".example.net, .Example.org",
+            "VAULTSYNC_VAULT_HOSTS": "kv.example.com,KV.example.com:8443, localhost:*",
             "VAULTSYNC_LISTEN": "[::1]:9090",
             "VAULTSYNC_TLS_CERT_FILE": "/tls/tls.crt",
             "VAULTSYNC_TLS_KEY_FILE": "/tls/tls.key",
@@ -32,7 +33,8 @@ def test_every_variable_is_read() -> None:
 
     assert settings.model_dump() == {
         "watch_namespaces": ("shop", "web"),
-        "vault_dns_suffixes": (".example.net", "localhost"),
+        "vault_dns_suffixes": (".example.net", ".example.org"),
+        "vault_hosts": ("kv.example.com:443", "kv.example.com:8443", "localhost:*"),
         "listen": ("::1", 9090),
         "tls_cert_file": "/tls/tls.crt",
         "tls_key_file": "/tls/tls.key",
@@ -89,3 +91,18 @@ def test_the_variables_of_a_service_with_the_operators_name_are_ignored(name: st
 def test_a_recheck_interval_out_of_bounds_is_an_error(interval: str) -> None:
     with pytest.raises(SettingsError, match="RECHECK_INTERVAL"):
         Settings.from_env({"VAULTSYNC_RECHECK_INTERVAL": interval})
+
+
+@pytest.mark.parametrize("suffixes", ["kv.example.com", ".vault.azure.net,localhost"])
+def test_a_host_is_no_domain_of_vaults(suffixes: str) -> None:
+    with pytest.raises(SettingsError, match="VAULTSYNC_VAULT_HOSTS is for hosts"):
+        Settings.from_env({"VAULTSYNC_VAULT_DNS_SUFFIXES": suffixes})
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["https://kv.example.com", "kv.example.com/", "kv.example.com:", "kv:0", "kv:65536", "kv:http", ".example.com"],
+)
+def test_what_is_no_host_with_a_port_is_an_error(host: str) -> None:
+    with pytest.raises(SettingsError, match="VAULTSYNC_VAULT_HOSTS: must be hosts"):
+        Settings.from_env({"VAULTSYNC_VAULT_HOSTS": host})

@@ -46,6 +46,7 @@ from vaultsync.policy.guards import (
     unlistable_vault,
 )
 from vaultsync.policy.inputs import Inputs
+from vaultsync.policy.known_vaults import KnownVaults
 from vaultsync.policy.ownership import competing_vaultsecret, foreign_target
 from vaultsync.policy.plan import Plan
 from vaultsync.state.requests import SecretRequest
@@ -53,7 +54,9 @@ from vaultsync.state.secrets import SecretRef
 from vaultsync.state.vaults import UNKNOWN, LastRead, LossReport, Moment, VaultView
 from vaultsync.status.outcome import Failed, Suspended, Waiting, failed
 
-SUFFIXES = (".vault.azure.net", ".Vault.Azure.cn", "localhost")
+KNOWN_VAULTS = KnownVaults(
+    (".vault.azure.net", ".vault.azure.cn"), ("kv.example.com:443", "localhost:8443", "dev.example.com:*")
+)
 REF = SecretRef("db-password")
 DENIED = SyncError(Reason.ACCESS_DENIED, "No.")
 AWAY = SyncError(Reason.VAULT_UNREACHABLE, "No answer.")
@@ -142,7 +145,7 @@ def with_vault(url: str) -> Inputs:
     """The inputs of a VaultSecret with that URL, which the schema need not admit."""
     spec = a_vault_secret().spec.model_copy(update={"vault_url": url})
     return some_inputs(
-        a_vault_secret().model_copy(update={"spec": spec}), config=replace(CONFIG, dns_suffixes=SUFFIXES)
+        a_vault_secret().model_copy(update={"spec": spec}), config=replace(CONFIG, known_vaults=KNOWN_VAULTS)
     )
 
 
@@ -152,10 +155,14 @@ def with_vault(url: str) -> Inputs:
         "https://shop.vault.azure.net",
         "https://SHOP.vault.azure.net:443",
         "https://a.b.vault.azure.cn",
+        "https://kv.example.com",
+        "https://KV.example.com:443",
         "https://localhost:8443",
+        "https://dev.example.com",
+        "https://dev.example.com:9443",
     ],
 )
-def test_vaults_in_the_known_domains_are_called(url: str) -> None:
+def test_known_vaults_are_called(url: str) -> None:
     assert unknown_vault(with_vault(url)) is None
 
 
@@ -167,7 +174,8 @@ def test_vaults_in_the_known_domains_are_called(url: str) -> None:
         "https://shopvault.azure.net",
         "https://evil.example/.vault.azure.net",
         "https://shop.vault.azure.net@evil.example",
-        "https://sub.localhost",
+        "https://sub.localhost:8443",
+        "https://sub.kv.example.com",
         "",
     ],
 )
@@ -177,6 +185,25 @@ def test_other_hosts_are_never_called(url: str) -> None:
     assert blocked is not None
     assert blocked.reason is Reason.INVALID_SPEC
     assert "VAULTSYNC_VAULT_DNS_SUFFIXES" in blocked.message
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://shop.vault.azure.net:8443",
+        "https://shop.vault.azure.net:80",
+        "https://kv.example.com:8443",
+        "https://localhost",
+        "https://localhost:844",
+    ],
+)
+def test_other_ports_of_known_hosts_are_never_called(url: str) -> None:
+    blocked = unknown_vault(with_vault(url))
+
+    assert blocked is not None
+    assert blocked.reason is Reason.INVALID_SPEC
+    assert "VAULTSYNC_VAULT_HOSTS" in blocked.message
+    assert "port" in blocked.message
 
 
 @pytest.mark.parametrize("secret_type", sorted(TOKEN_TYPES))

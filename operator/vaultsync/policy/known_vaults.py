@@ -1,0 +1,40 @@
+"""Which vaults the operator may call, by its settings, whatever a VaultSecret names; calls none."""
+
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+HTTPS_PORT: Final = 443
+
+
+@dataclass(frozen=True, slots=True)
+class KnownVaults:
+    """The vaults to which the operator's token may be sent.
+
+    Whoever writes VaultSecrets chooses among them. With any port of any host, he could have the operator connect to
+    whatever is reachable from its pod, and wait for it.
+    """
+
+    dns_suffixes: tuple[str, ...]
+    """The domains, each with a leading dot, whose hosts are called on port 443."""
+    hosts: tuple[str, ...] = ()
+    """Further hosts, each with the only port on which it is called, or `*` for any port: `kv.example.com:8443`."""
+
+    def has_host(self, vault_url: str) -> bool:
+        """Return whether a vault's host is known, whatever its port."""
+        host = _host(vault_url)
+        return self._has_domain(host) or any(host == known.rpartition(":")[0] for known in self.hosts)
+
+    def has(self, vault_url: str) -> bool:
+        """Return whether a vault is known: host and port."""
+        host, port = _host(vault_url), urlsplit(vault_url).port or HTTPS_PORT
+        if port == HTTPS_PORT and self._has_domain(host):
+            return True
+        return not {f"{host}:{port}", f"{host}:*"}.isdisjoint(self.hosts)
+
+    def _has_domain(self, host: str) -> bool:
+        return host.endswith(self.dns_suffixes)
+
+
+def _host(vault_url: str) -> str:
+    return (urlsplit(vault_url).hostname or "").lower()
