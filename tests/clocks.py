@@ -40,12 +40,13 @@ class FrozenLoop(asyncio.SelectorEventLoop):
     def turn(self, seconds: float) -> None:
         self._now += seconds
 
-    async def until_idle(self) -> None:
-        """Return as soon as nothing goes on any more that does not wait for time or for the test."""
+
+async def until_idle() -> None:
+    """Return as soon as nothing goes on in the running loop any more that does not wait for time or for the test."""
+    await asyncio.sleep(0)
+    # Not public: the callbacks that run in the next round.
+    while asyncio.get_running_loop()._ready:  # type: ignore[attr-defined]  # noqa: ASYNC110  nothing signals it
         await asyncio.sleep(0)
-        # Not public: the callbacks that run in the next round.
-        while self._ready:  # type: ignore[attr-defined]  # noqa: ASYNC110  nothing signals an idle loop
-            await asyncio.sleep(0)
 
 
 async def settle() -> None:
@@ -79,7 +80,7 @@ async def skip(seconds: float) -> None:
     loop = asyncio.get_running_loop()
     if isinstance(loop, FrozenLoop):
         loop.turn(seconds)
-        await loop.until_idle()
+        await until_idle()
         return
     before = loop.time
     loop.time = lambda: before() + seconds  # type: ignore[method-assign]  # this loop is the test's own

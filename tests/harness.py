@@ -25,7 +25,8 @@ from tests.vault_faults import FaultyTransport, VaultFaults
 from vaultsync.adapters.keyvault import Budget, VaultClients
 from vaultsync.api import ObjectKey
 from vaultsync.api.v1alpha1 import Condition, StatusRestart, VaultSecretMeta, VaultSecretStatus, WorkloadKind
-from vaultsync.controller.queue import Priority, WorkQueue
+from vaultsync.controller.queue import WorkQueue
+from vaultsync.controller.turns import Priority
 from vaultsync.errors import Reason, SyncError
 from vaultsync.interfaces import KubeApi
 from vaultsync.manager import Clock as ManagerClock

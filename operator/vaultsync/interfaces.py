@@ -129,6 +129,10 @@ class VaultClients(Protocol):
         """Read one secret's metadata, and drop the value."""
         ...
 
+    def responds(self, vault_url: str) -> bool:
+        """Return whether the vault has responded to the last call; False if it was not called yet."""
+        ...
+
     def opened(self) -> AbstractSet[str]:
         """Return the vaults that were called since they were closed last, by URL."""
         ...

@@ -33,8 +33,10 @@ from vaultsync.adapters.logs import set_up_logs
 from vaultsync.adapters.metrics import Recorder, Scrapes, Snapshot, VaultSnapshot, measure_lag
 from vaultsync.adapters.server_certificate import ServerCertificate
 from vaultsync.adapters.tracing import CannotTrace, Tracing, start_tracing
-from vaultsync.controller.queue import Concurrency, Observers, WorkQueue
+from vaultsync.api import ObjectKey
+from vaultsync.controller.queue import Observers, WorkQueue
 from vaultsync.controller.reconcile import Reconciler
+from vaultsync.controller.turns import Concurrency, Limits, Partition
 from vaultsync.errors import error_fields
 from vaultsync.interfaces import KubeApi as KubeInterface
 from vaultsync.interfaces import Recorder as RecorderInterface
@@ -281,8 +283,8 @@ def build_controller(
     reconciler = Reconciler(state, kube, vaults, recorder, config, clock.now, clock.jitter)
     queue = WorkQueue(
         tracing.work(reconciler.reconcile),
-        partition_of=state.vaultsecrets.vault_of,
-        concurrency=Concurrency(total=4 * settings.concurrency, partition=settings.concurrency),
+        partition_of=partial(_partition_of, state, vaults),
+        concurrency=_concurrency(settings.concurrency),
         clock=clock.monotonic,
         jitter=clock.jitter,
         observers=Observers(waited=recorder.queue_waited, error=recorder.reconcile_error),
@@ -305,6 +307,20 @@ def build_controller(
     source = VaultSecretSource(state, queue, pollers)
     resync = Resync(kube, state, source, namespaces=namespaces, jitter=clock.jitter)
     return Controller(state, reconciler, queue, targets, pollers, source, resync)
+
+
+def _partition_of(state: State, vaults: VaultInterface, key: ObjectKey) -> Partition:
+    """Return the partition of a key: that of its vault, or that of its namespace until the vault responds."""
+    vault_url = state.vaultsecrets.vault_of(key)
+    return Partition(vault_url) if vaults.responds(vault_url) else Partition(key.namespace, responds=False)
+
+
+def _concurrency(per_vault: int) -> Concurrency:
+    """Return the limits of concurrent reconciles: a namespace needs few to find out whether its vaults respond."""
+    return Concurrency(
+        responding=Limits(total=4 * per_vault, partition=per_vault),
+        others=Limits(total=2 * per_vault, partition=max(1, per_vault // 4)),
+    )
 
 
 def _serve(

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 import httpx
 
 from tests.builders import VAULT
-from tests.clocks import FrozenLoop
+from tests.clocks import FrozenLoop, until_idle
 from tests.convergence.gate import Gate, GatedTransport
 from tests.convergence.gated_kube import GatedKube, VaultSecretWatch
 from tests.harness import MemoryHarness
@@ -92,9 +92,8 @@ class GatedHarness(MemoryHarness):
 
     async def settle(self) -> None:
         """Run all tasks that wait neither for time nor for the gate."""
-        loop = asyncio.get_running_loop()
-        assert isinstance(loop, FrozenLoop)
-        await loop.until_idle()
+        assert isinstance(asyncio.get_running_loop(), FrozenLoop)
+        await until_idle()
         assert not [task for task in self._tasks if task.done()], "the operator has ended"
 
     async def drain(self) -> list[Result]:

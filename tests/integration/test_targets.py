@@ -12,7 +12,8 @@ from tests.builders import a_vault_secret
 from tests.controlplane.plane import ControlPlane
 from vaultsync.adapters.kube import KubeApi
 from vaultsync.api import MANAGED_BY, MANAGED_BY_LABEL, ObjectKey
-from vaultsync.controller.queue import Priority, WorkQueue
+from vaultsync.controller.queue import WorkQueue
+from vaultsync.controller.turns import Priority
 from vaultsync.sources.targets import TargetInformer
 from vaultsync.state.observed import Field
 from vaultsync.state.stores import State

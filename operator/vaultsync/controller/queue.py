@@ -1,35 +1,18 @@
 """The work queue: which key is reconciled next, and when it is requeued; does not know what a reconcile does.
 
 A key never has two reconciles at once; one that is added during its reconcile is reconciled again afterwards. Urgent
-keys (new, changed, drifted) are first. Keys of one vault share a partition with limited concurrency, so that a slow
-vault delays only its own VaultSecrets.
+keys (new, changed, drifted) are first; one that is urgent all the time has to pause. See `Turns` for the order and the
+limits of what waits, and `Pace` for the pauses.
 """
 
 import asyncio
-import heapq
-import itertools
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import IntEnum
 
 from vaultsync.api import ObjectKey
+from vaultsync.controller.pace import Pace
+from vaultsync.controller.turns import Concurrency, Partition, Priority, Turns
 from vaultsync.policy.requeue import Jitter, Result, Work, backoff
-
-
-class Priority(IntEnum):
-    """The priority of a key; lower numbers are first."""
-
-    URGENT = 0
-    ROUTINE = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Concurrency:
-    """The limits of concurrent reconciles: in total, and per partition."""
-
-    total: int
-    partition: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +23,6 @@ class Observers:
     error: Callable[[ObjectKey, BaseException], None]
 
 
-@dataclass(frozen=True, slots=True)
-class _Pending:
-    priority: Priority
-    since: float
-    partition: str
-
-
 class WorkQueue:
     """Keys that wait, run, or are requeued later. Use it within one event loop."""
 
@@ -54,7 +30,7 @@ class WorkQueue:
         self,
         work: Work,
         *,
-        partition_of: Callable[[ObjectKey], str],
+        partition_of: Callable[[ObjectKey], Partition],
         concurrency: Concurrency,
         clock: Callable[[], float],
         jitter: Jitter,
@@ -71,16 +47,14 @@ class WorkQueue:
             observers: Called with waits and exceptions.
         """
         self._work = work
-        self._partition_of = partition_of
-        self._concurrency = concurrency
         self._clock = clock
         self._jitter = jitter
         self._observers = observers
-        self._order = itertools.count()
-        self._partitions: dict[str, list[tuple[Priority, int, ObjectKey]]] = {}
-        self._pending: dict[ObjectKey, _Pending] = {}
+        self._turns = Turns(partition_of, concurrency)
+        self._pace = Pace(clock)
+        self._pending: dict[ObjectKey, float] = {}
+        """Since when each waiting key waits."""
         self._running: dict[ObjectKey, asyncio.Task[None]] = {}
-        self._busy: Counter[str] = Counter()
         self._again: dict[ObjectKey, Priority] = {}
         self._timers: dict[ObjectKey, asyncio.TimerHandle] = {}
         self._failures: dict[ObjectKey, int] = {}
@@ -101,7 +75,7 @@ class WorkQueue:
     def oldest(self) -> float:
         """The seconds that the oldest waiting key has waited; 0 if none waits."""
         now = self._clock()
-        return max((now - pending.since for pending in self._pending.values()), default=0.0)
+        return max((now - since for since in self._pending.values()), default=0.0)
 
     def add(self, key: ObjectKey, priority: Priority) -> None:
         """Queue a key; adding a waiting key again has no effect, except that it may get the higher priority."""
@@ -109,13 +83,12 @@ class WorkQueue:
         if key in self._running:
             self._again[key] = min(priority, self._again.get(key, priority))
             return
-        pending, partition = self._pending.get(key), self._partition_of(key)
-        if pending is not None and pending.priority <= priority and pending.partition == partition:
+        pause = 0.0 if key in self._pending else self._pace.wait(key)
+        if pause:
+            self.add_later(key, pause)
             return
-        if pending is not None:
-            priority = min(priority, pending.priority)
-        self._pending[key] = _Pending(priority, pending.since if pending else self._clock(), partition)
-        heapq.heappush(self._partitions.setdefault(partition, []), (priority, next(self._order), key))
+        self._pending.setdefault(key, self._clock())
+        self._turns.put(key, priority)
         self._start_what_fits()
 
     def add_later(self, key: ObjectKey, seconds: float) -> None:
@@ -127,6 +100,7 @@ class WorkQueue:
         """Drop a key that does not exist any more, its timer and its failures; a running reconcile of it finishes."""
         self._cancel_timer(key)
         self._pending.pop(key, None)
+        self._turns.discard(key)
         self._again.pop(key, None)
         self._failures.pop(key, None)
 
@@ -148,40 +122,17 @@ class WorkQueue:
         await asyncio.gather(*self._running.values(), return_exceptions=True)
 
     def _start_what_fits(self) -> None:
-        while self._tasks is not None and len(self._running) < self._concurrency.total:
-            partition = self._next_partition()
-            if partition is None:
-                return
-            _, _, key = heapq.heappop(self._partitions[partition])
-            self._observers.waited(self._clock() - self._pending.pop(key).since)
-            self._busy[partition] += 1
-            self._running[key] = self._tasks.create_task(self._run(key, partition))
+        while self._tasks is not None and (key := self._turns.take()) is not None:
+            self._observers.waited(self._clock() - self._pending.pop(key))
+            self._pace.spend(key)
+            self._running[key] = self._tasks.create_task(self._run(key))
 
-    def _next_partition(self) -> str | None:
-        """Return the partition below its limit whose first key is next; drop outdated entries."""
-        best: tuple[Priority, int, ObjectKey] | None = None
-        choice = None
-        for partition, heap in tuple(self._partitions.items()):
-            while heap and not self._is_present(heap[0], partition):
-                heapq.heappop(heap)
-            if not heap:
-                del self._partitions[partition]
-            elif self._busy[partition] < self._concurrency.partition and (best is None or heap[0] < best):
-                best, choice = heap[0], partition
-        return choice
-
-    def _is_present(self, entry: tuple[Priority, int, ObjectKey], partition: str) -> bool:
-        pending = self._pending.get(entry[2])
-        return pending is not None and (pending.priority, pending.partition) == (entry[0], partition)
-
-    async def _run(self, key: ObjectKey, partition: str) -> None:
+    async def _run(self, key: ObjectKey) -> None:
         try:
             self._settle(key, await self._result(key))
         finally:
             del self._running[key]
-            self._busy[partition] -= 1
-            if not self._busy[partition]:
-                del self._busy[partition]
+            self._turns.release(key)
             again = self._again.pop(key, None)
             if again is not None:
                 self.add(key, again)

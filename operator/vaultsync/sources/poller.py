@@ -14,7 +14,8 @@ from enum import StrEnum
 
 from vaultsync.api import ObjectKey
 from vaultsync.api.v1alpha1 import VaultSecret
-from vaultsync.controller.queue import Priority, WorkQueue, is_cancelled
+from vaultsync.controller.queue import WorkQueue, is_cancelled
+from vaultsync.controller.turns import Priority
 from vaultsync.errors import Reason, SyncError
 from vaultsync.interfaces import Recorder, VaultClients
 from vaultsync.policy.losses import known_names, loss_report, lost_names, needs_all_known

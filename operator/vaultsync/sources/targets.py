@@ -13,7 +13,8 @@ from contextlib import aclosing
 
 from vaultsync.adapters.kube import Forbidden, ResourceExpired
 from vaultsync.api import ObjectKey
-from vaultsync.controller.queue import Priority, WorkQueue, is_cancelled
+from vaultsync.controller.queue import WorkQueue, is_cancelled
+from vaultsync.controller.turns import Priority
 from vaultsync.errors import SyncError, error_fields
 from vaultsync.interfaces import KubeApi
 from vaultsync.policy.requeue import MAX_DOUBLINGS, Jitter, backoff

@@ -5,7 +5,8 @@ from typing import Any
 
 from vaultsync.api import PLURAL, REFRESH_ANNOTATION, RELEASE_ANNOTATION, ObjectKey
 from vaultsync.api.v1alpha1 import InvalidSpec, OnDelete, VaultSecret, VaultSecretMeta
-from vaultsync.controller.queue import Priority, WorkQueue
+from vaultsync.controller.queue import WorkQueue
+from vaultsync.controller.turns import Priority
 from vaultsync.sources.denials import Denials
 from vaultsync.sources.poller import Pollers
 from vaultsync.state.resource_versions import is_newer

@@ -207,6 +207,11 @@ class VaultClients:
         vault = self._vaults.get(vault_url)
         return None if vault is None else vault.rate_limiter
 
+    def responds(self, vault_url: str) -> bool:
+        """Return whether the vault has responded to the last call; False if it was not called yet."""
+        rate_limiter = self.rate_limiter(vault_url)
+        return rate_limiter is not None and rate_limiter.responds
+
     def opened(self) -> AbstractSet[str]:
         """Return the vaults that were called since they were closed last, by URL."""
         return self._vaults.keys()

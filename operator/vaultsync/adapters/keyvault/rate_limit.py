@@ -64,6 +64,8 @@ class RateLimiter:
         that denies listings may still fail for all secrets.
         """
         self._is_probing = False
+        self.responds = False
+        """Whether the vault has responded to the last call that tells something about it."""
         self.throttled_seconds = 0.0
         """The sum of the waits that the vault requested, in seconds; overlapping waits count once."""
         self.waited_seconds = 0.0
@@ -96,7 +98,7 @@ class RateLimiter:
             self._on_failure(error, one_secret=one_secret)
             raise
         else:
-            self._works = True
+            self._works = self.responds = True
             self._reset()
         finally:
             if probe:
@@ -119,14 +121,15 @@ class RateLimiter:
 
     def _on_failure(self, error: SyncError, *, one_secret: bool) -> None:
         if error.reason is Reason.VAULT_THROTTLED:
+            self.responds = True
             wait = error.retry_after or DEFAULT_RETRY_AFTER
             self.throttled_seconds += max(0.0, wait - max(0.0, self._retry_at - self._clock()))
             self._close_gate(error, wait)
         elif error.reason not in _BREAKER_REASONS:
-            self._works = self._works and one_secret
+            self._works, self.responds = self._works and one_secret, True
             self._reset()
         elif not (self._works and one_secret and error.reason is Reason.VAULT_FAILED):
-            self._works = False
+            self._works = self.responds = False
             self._failures += 1
             if self.is_open:
                 exponent = self._failures - FAILURE_THRESHOLD

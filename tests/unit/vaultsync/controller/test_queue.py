@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from tests.clocks import settle, skip
 from tests.harness import longest
 from vaultsync.api import ObjectKey
-from vaultsync.controller.queue import Concurrency, Observers, Priority, WorkQueue
+from vaultsync.controller.pace import BURST, SECONDS
+from vaultsync.controller.queue import Observers, WorkQueue
+from vaultsync.controller.turns import Concurrency, Limits, Partition, Priority
 from vaultsync.policy.requeue import Result
 
 
@@ -35,8 +37,8 @@ class ManualWork:
         self._gates: defaultdict[ObjectKey, asyncio.Queue[Result | BaseException]] = defaultdict(asyncio.Queue)
         self.queue = WorkQueue(
             self._work,
-            partition_of=lambda key: (partitions or {}).get(key, "one"),
-            concurrency=Concurrency(total, partition),
+            partition_of=lambda key: Partition((partitions or {}).get(key, "one")),
+            concurrency=Concurrency(Limits(total, partition), Limits(total, partition)),
             clock=lambda: self.time,
             jitter=longest,
             observers=Observers(self.waits.append, lambda key, error: self.errors.append((key, error))),
@@ -81,8 +83,10 @@ async def running(
 
 def remembered(queue: WorkQueue) -> list[object]:
     """Return what the queue keeps in memory of keys and partitions."""
+    turns = queue._turns
     keys = [queue._pending, queue._running, queue._again, queue._timers, queue._failures]
-    return [kept for kept in (*keys, queue._partitions, queue._busy) if kept]
+    slots = [turns._waiting, turns._running, *(pool.lanes for pool in turns._pools.values())]
+    return [kept for kept in (*keys, *slots) if kept]
 
 
 async def test_nothing_starts_before_the_queue_runs() -> None:
@@ -337,8 +341,8 @@ def test_every_key_that_is_added_runs_once_in_any_order(total: int, names: list[
         errors: list[BaseException] = []
         queue = WorkQueue(
             work,
-            partition_of=lambda key: key.name[0],
-            concurrency=Concurrency(total, 1),
+            partition_of=lambda key: Partition(key.name[0]),
+            concurrency=Concurrency(Limits(total, 1), Limits(total, 1)),
             clock=lambda: 0.0,
             jitter=longest,
             observers=Observers(lambda _: None, lambda _, error: errors.append(error)),
@@ -356,3 +360,30 @@ def test_every_key_that_is_added_runs_once_in_any_order(total: int, names: list[
         return ran
 
     assert sorted(asyncio.run(run())) == sorted({key(name) for name in names})
+
+
+async def test_a_key_that_is_added_in_a_loop_has_to_pause_and_then_comes_back_once() -> None:
+    async with running() as work:
+        for _ in range(BURST):
+            await work.add("looping", priority=Priority.URGENT)
+            await work.finish("looping")
+        assert len(work.started) == BURST
+
+        for _ in range(3):
+            await work.add("looping", priority=Priority.URGENT)
+        await work.add("other", priority=Priority.URGENT)
+        assert work.started[BURST:] == [key("other")]
+        work.time += SECONDS
+        await skip(SECONDS)
+
+        assert work.started[BURST:] == [key("other"), key("looping")]
+
+
+async def test_a_key_that_is_deleted_and_created_in_a_loop_has_to_pause_too() -> None:
+    async with running() as work:
+        for _ in range(BURST + 3):
+            await work.add("looping", priority=Priority.URGENT)
+            await work.finish("looping")
+            work.queue.forget(key("looping"))
+
+        assert len(work.started) == BURST

@@ -6,7 +6,7 @@ import pytest
 
 from tests.clocks import freeze
 from tests.harness import MemoryHarness, longest, record_woken
-from vaultsync.controller.queue import Priority
+from vaultsync.controller.turns import Priority
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,7 @@ from tests.harness import SKEW, MemoryHarness, record_woken
 from vaultsync.adapters.keyvault.rate_limit import MAX_OPEN_SECONDS
 from vaultsync.api import ObjectKey
 from vaultsync.api.v1alpha1 import VaultSecret
-from vaultsync.controller.queue import Priority
+from vaultsync.controller.turns import Priority
 from vaultsync.errors import Reason, SyncError
 from vaultsync.policy.plan import Plan, plan_for
 from vaultsync.sources.poller import MAX_CONCURRENT_READS, MAX_POLL_RETRY, PLANS_PER_TURN, RELIST_AFTER, Mode

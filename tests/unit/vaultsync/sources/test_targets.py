@@ -16,7 +16,7 @@ from tests.builders import a_vault_secret
 from tests.fakes import FakeKube
 from tests.harness import UNAVAILABLE, MemoryHarness, longest, record_woken
 from vaultsync.api import MANAGED_BY, MANAGED_BY_LABEL, ObjectKey
-from vaultsync.controller.queue import Priority
+from vaultsync.controller.turns import Priority
 from vaultsync.errors import SyncError
 from vaultsync.interfaces import KubeApi
 from vaultsync.sources.targets import MIN_WATCH, TargetInformer

@@ -9,7 +9,7 @@ from tests.harness import MemoryHarness, key_of
 from tests.manifests import as_stored, manifest, spec
 from vaultsync.api import REFRESH_ANNOTATION, RELEASE_ANNOTATION
 from vaultsync.api.v1alpha1 import VaultSecret
-from vaultsync.controller.queue import Priority
+from vaultsync.controller.turns import Priority
 from vaultsync.sources.vaultsecrets import VaultSecretSource
 from vaultsync.state.vaultsecrets import UnreadableVaultSecret
 

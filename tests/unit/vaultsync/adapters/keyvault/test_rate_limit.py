@@ -170,3 +170,17 @@ async def test_waits_for_the_budget_are_summed() -> None:
         await bench.call()
 
     assert bench.rate_limiter.waited_seconds == 3.0
+
+
+async def test_a_vault_responds_from_its_first_response_until_a_call_gets_none() -> None:
+    bench = Bench()
+    responds = [bench.rate_limiter.responds]
+    for reason in (Reason.VAULT_UNREACHABLE, Reason.ACCESS_DENIED, Reason.LOGIN_FAILED, Reason.VAULT_THROTTLED):
+        await bench.fail(reason)
+        responds.append(bench.rate_limiter.responds)
+    bench.time += 60.0
+    await bench.call()
+    await bench.fail(Reason.VAULT_FAILED, one_secret=True)
+
+    assert responds == [False, False, True, False, True]
+    assert bench.rate_limiter.responds

@@ -1,0 +1,173 @@
+"""Which waiting key runs next, and within which limits; runs nothing itself.
+
+Keys of one vault share a partition with limited concurrency. Partitions take turns, and so do the namespaces within a
+partition: neither a slow vault nor a namespace with thousands of VaultSecrets delays those of others. What is not known
+to respond has slots of its own, so that any number of failing vaults leaves the others theirs.
+"""
+
+from collections import deque
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from vaultsync.api import ObjectKey
+
+
+class Priority(IntEnum):
+    """The priority of a key; lower numbers are first."""
+
+    URGENT = 0
+    ROUTINE = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """The keys that share a limit of concurrent reconciles."""
+
+    name: Hashable
+    responds: bool = True
+    """Whether what these keys wait for is known to respond."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The limits of concurrent reconciles: in total, and per partition."""
+
+    total: int
+    partition: int
+
+
+@dataclass(frozen=True, slots=True)
+class Concurrency:
+    """The limits for the partitions that are known to respond, and for all others."""
+
+    responding: Limits
+    others: Limits
+
+
+class _Line:
+    """The waiting keys of one priority in a partition; their namespaces take turns."""
+
+    def __init__(self) -> None:
+        self.is_offered = False
+        self._keys: dict[str, dict[ObjectKey, None]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._keys)
+
+    def put(self, key: ObjectKey) -> None:
+        self._keys.setdefault(key.namespace, {})[key] = None
+
+    def discard(self, key: ObjectKey) -> None:
+        keys = self._keys[key.namespace]
+        del keys[key]
+        if not keys:
+            del self._keys[key.namespace]
+
+    def pop(self) -> ObjectKey:
+        namespace = next(iter(self._keys))
+        keys = self._keys.pop(namespace)
+        key = next(iter(keys))
+        del keys[key]
+        if keys:
+            self._keys[namespace] = keys  # the other namespaces are before it now
+        return key
+
+
+@dataclass(slots=True, eq=False)
+class _Lane:
+    """The waiting keys of a partition, and how many run."""
+
+    partition: Partition
+    lines: dict[Priority, _Line] = field(default_factory=lambda: {priority: _Line() for priority in Priority})
+    running: int = 0
+
+
+class _Pool:
+    """The partitions of one kind, and their slots."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.running = 0
+        self.lanes: dict[Hashable, _Lane] = {}
+        self.offers: dict[Priority, deque[_Lane]] = {priority: deque() for priority in Priority}
+        """The partitions that have a key to start, in the order of their turns; each at most once."""
+
+    def offer(self, lane: _Lane) -> None:
+        """Give a partition with waiting keys a turn, if it is below its limit; forget one without keys."""
+        if lane.running >= self.limits.partition:
+            return
+        for priority, line in lane.lines.items():
+            if line and not line.is_offered:
+                line.is_offered = True
+                self.offers[priority].append(lane)
+        if not lane.running and not any(lane.lines.values()):
+            self.lanes.pop(lane.partition.name, None)
+
+    def pop(self) -> tuple[_Lane, Priority] | None:
+        """Return the partition whose turn it is, and the priority of its next key; None if no slot is free for any."""
+        for priority, lanes in self.offers.items():
+            while lanes and self.running < self.limits.total:
+                lane = lanes.popleft()
+                lane.lines[priority].is_offered = False
+                if lane.lines[priority] and lane.running < self.limits.partition:
+                    return lane, priority
+        return None
+
+
+class Turns:
+    """The keys that wait for their turn, and the slots of those that had it."""
+
+    def __init__(self, partition_of: Callable[[ObjectKey], Partition], concurrency: Concurrency) -> None:
+        """`partition_of` may change over time: a key starts in the partition that it is in by then."""
+        self._partition_of = partition_of
+        self._pools = {True: _Pool(concurrency.responding), False: _Pool(concurrency.others)}
+        self._waiting: dict[ObjectKey, tuple[_Lane, Priority]] = {}
+        self._running: dict[ObjectKey, _Lane] = {}
+
+    def put(self, key: ObjectKey, priority: Priority) -> None:
+        """Let a key wait; one that waits keeps its place, unless it has another partition now or a higher priority."""
+        partition = self._partition_of(key)
+        if key in self._waiting:
+            lane, before = self._waiting[key]
+            if before <= priority and lane.partition == partition:
+                return
+            priority = min(priority, before)
+            self.discard(key)
+        pool = self._pools[partition.responds]
+        lane = pool.lanes.setdefault(partition.name, _Lane(partition))
+        lane.lines[priority].put(key)
+        self._waiting[key] = lane, priority
+        pool.offer(lane)
+
+    def discard(self, key: ObjectKey) -> None:
+        """Let a key wait no longer."""
+        if key in self._waiting:
+            lane, priority = self._waiting.pop(key)
+            lane.lines[priority].discard(key)
+            self._pools[lane.partition.responds].offer(lane)
+
+    def take(self) -> ObjectKey | None:
+        """Return the key whose turn it is, which has a slot until it is released; None if no slot is free for any."""
+        while (offer := next(filter(None, (pool.pop() for pool in self._pools.values())), None)) is not None:
+            lane, priority = offer
+            pool = self._pools[lane.partition.responds]
+            key = lane.lines[priority].pop()
+            del self._waiting[key]
+            if self._partition_of(key) == lane.partition:
+                self._running[key] = lane
+                lane.running += 1
+                pool.running += 1
+                pool.offer(lane)
+                return key
+            self.put(key, priority)
+            pool.offer(lane)
+        return None
+
+    def release(self, key: ObjectKey) -> None:
+        """Free the slot of a key."""
+        lane = self._running.pop(key)
+        pool = self._pools[lane.partition.responds]
+        lane.running -= 1
+        pool.running -= 1
+        pool.offer(lane)

@@ -1,0 +1,123 @@
+"""Tenants who cause work: many vaults, vaults that fail or hang, changes in a loop.
+
+Each test counts calls, reads or turns on clocks that stand still unless it turns them. None measures time.
+"""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.attacks.tenants import Tenants
+from vaultsync.controller.pace import BURST, SECONDS
+
+
+@pytest.fixture
+async def tenants() -> AsyncIterator[Tenants]:
+    """Yield an operator that runs, with its pollers; there is no VaultSecret yet."""
+    tenants = Tenants()
+    await tenants.start([])
+    yield tenants
+    await tenants.aclose()
+
+
+async def test_1500_vaults_that_do_not_resolve_do_not_delay_another_tenant(tenants: Tenants) -> None:
+    """A tenant names 1,500 vaults that do not exist, to have the operator do nothing but look them up."""
+    for number in range(1500):
+        tenants.request("attacker", name=f"db-{number}", vaultUrl=f"https://absent-{number}.vault.azure.net")
+    tenants.request("victim")
+    await tenants.settle()
+
+    assert tenants.values_in("victim") == {"password": "first"}
+    # As many as may run at once in the attacker's namespace, and those whose turn it was.
+    assert tenants.order().index("victim") <= 16
+
+
+async def test_300_vaults_that_hang_do_not_delay_another_tenant(tenants: Tenants) -> None:
+    """A tenant names 300 vaults whose hosts accept no connection, so that each call lasts until its timeout."""
+    for number in range(300):
+        tenants.request("attacker", name=f"db-{number}", vaultUrl=f"https://hanging-{number}.vault.azure.net")
+    await tenants.settle()
+
+    tenants.request("victim")
+    await tenants.settle()
+
+    assert tenants.values_in("victim") == {"password": "first"}
+
+
+async def test_namespaces_full_of_hanging_vaults_do_not_delay_a_tenant_whose_vault_responds(tenants: Tenants) -> None:
+    """Tenants with many namespaces fill all slots for vaults that have not responded yet."""
+    tenants.request("victim")
+    await tenants.settle()
+    for number in range(1000):
+        url = f"https://hanging-{number}.vault.azure.net"
+        tenants.request(f"attacker-{number % 50}", name=f"db-{number}", vaultUrl=url)
+    await tenants.settle()
+
+    tenants.request("victim", {"key": "user", "secretName": "db-password"})
+    await tenants.settle()
+
+    assert tenants.values_in("victim") == {"user": "first"}
+
+
+async def test_1000_changed_vaultsecrets_do_not_delay_the_one_of_another_namespace(tenants: Tenants) -> None:
+    """A tenant changes 1,000 VaultSecrets at once, before another one changes his only one."""
+    tenants.request("victim")
+    await tenants.settle()
+    before = len(tenants.order())
+    for number in range(1000):
+        tenants.request("attacker", name=f"db-{number}")
+    tenants.request("victim", {"key": "user", "secretName": "db-password"})
+    await tenants.drain()
+
+    order = tenants.order()[before:]
+    assert order.count("attacker") >= 1000
+    # As many as have started by then, and the one whose turn it was.
+    assert order.index("victim") <= 32 + 1
+
+
+async def test_refreshes_in_a_loop_cost_one_reconcile_in_some_seconds(tenants: Tenants) -> None:
+    """A tenant writes another refresh-now annotation every second, to have everything read all the time."""
+    for number in range(300):
+        tenants.request("attacker", annotations={"vaultsync.dev/refresh-now": str(number)})
+        await tenants.pass_time(1)
+
+    assert tenants.reconciles_in("attacker") <= BURST + 300 / SECONDS + 1
+    assert tenants.status_in("attacker").last_handled_refresh is not None
+
+
+async def test_spec_changes_in_a_loop_cost_one_reconcile_in_some_seconds(tenants: Tenants) -> None:
+    """A tenant changes the spec every second, to have the Secret written all the time."""
+    for number in range(300):
+        tenants.request("attacker", {"key": f"key-{number}", "secretName": "db-password"})
+        await tenants.pass_time(1)
+    await tenants.pass_time(SECONDS)
+
+    assert tenants.reconciles_in("attacker") <= BURST + 300 / SECONDS + 1
+    assert tenants.values_in("attacker") == {"key-299": "first"}
+
+
+async def test_deleting_and_creating_in_a_loop_costs_one_reconcile_in_some_seconds(tenants: Tenants) -> None:
+    """A tenant deletes and creates his VaultSecret every second, to get around limits per object."""
+    for _ in range(300):
+        tenants.request("attacker")
+        await tenants.pass_time(1)
+        tenants.withdraw("attacker")
+
+    assert tenants.reconciles_in("attacker") <= BURST + 300 / SECONDS + 1
+
+
+async def test_tampering_in_a_loop_costs_one_reconcile_in_some_seconds(tenants: Tenants) -> None:
+    """A tenant changes the target every second, to have it healed all the time; a single change is healed at once."""
+    tenants.request("attacker")
+    await tenants.settle()
+    tenants.tamper("attacker")
+    await tenants.settle()
+    assert tenants.values_in("attacker") == {"password": "first"}
+
+    for _ in range(300):
+        tenants.tamper("attacker")
+        await tenants.pass_time(1)
+    assert tenants.reconciles_in("attacker") <= BURST + 300 / SECONDS + 3
+    await tenants.pass_time(SECONDS)
+
+    assert tenants.values_in("attacker") == {"password": "first"}
