@@ -15,11 +15,11 @@ from typing import Any, Final
 
 import httpx
 
-from kvsecrets.testing import AsyncFakeCredential, FakeVault
+from kvsecrets.testing import FakeVault
 from tests.builders import KEY, VAULT
 from tests.clocks import Clock, settle, skip
 from tests.contract.other_client import OtherClient
-from tests.fakes import FakeKube
+from tests.fakes import FakeCredentials, FakeKube
 from tests.manifests import ENTRY, Spec, manifest, spec
 from tests.vault_faults import FaultyTransport, VaultFaults
 from vaultsync.adapters.keyvault import Budget, VaultClients
@@ -194,7 +194,7 @@ class Harness(ABC):
         self.recorded = RecordedEvents()
         self.traced = RecordedResults()
         self.vaults = VaultClients(
-            AsyncFakeCredential(),
+            FakeCredentials(),
             http=self.http,
             budget=Budget(),
             count_call=self.recorded.vault_call,

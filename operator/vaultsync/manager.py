@@ -24,8 +24,8 @@ from prometheus_client import (
 )
 
 from vaultsync import __version__
-from vaultsync.adapters.credentials import InstrumentedCredential, own_identity
 from vaultsync.adapters.http_server import serve
+from vaultsync.adapters.identities import Authorities, Credentials
 from vaultsync.adapters.keyvault import Budget, VaultClients
 from vaultsync.adapters.keyvault.rate_limit import RateLimiter
 from vaultsync.adapters.kube import KubeApi, NoCluster, NotInstalled
@@ -33,6 +33,7 @@ from vaultsync.adapters.logs import set_up_logs
 from vaultsync.adapters.metrics import Recorder, Scrapes, Snapshot, VaultSnapshot, measure_lag
 from vaultsync.adapters.server_certificate import ServerCertificate
 from vaultsync.adapters.tracing import CannotTrace, Tracing, start_tracing
+from vaultsync.adapters.trusted import client_tls
 from vaultsync.api import ObjectKey
 from vaultsync.controller.queue import Observers, WorkQueue
 from vaultsync.controller.reconcile import Reconciler
@@ -243,9 +244,18 @@ async def build(settings: Settings, environ: Mapping[str, str], stack: AsyncExit
     tracing = await stack.enter_async_context(start_tracing(environ, version=__version__))
     recorder = Recorder(metrics, version=__version__, note=tracing.note)
     kube = await stack.enter_async_context(await KubeApi.connect(environ, connections=API_CONNECTIONS, now=clock.now))
-    credential = await stack.enter_async_context(own_identity())
+    tls = client_tls()
+    credentials = Credentials(
+        kube.client_credentials,
+        authorities=Authorities(of_environment=environ.get("AZURE_AUTHORITY_HOST", "")),
+        namespace="",
+        tls=tls,
+        count=recorder.login,
+    )
+    stack.push_async_callback(credentials.aclose)
     vaults = VaultClients(
-        InstrumentedCredential(credential, count=recorder.login),
+        credentials,
+        tls=tls,
         budget=Budget(calls=settings.vault_calls_per_10s),
         count_call=recorder.vault_call,
         now=clock.now,

@@ -1,7 +1,8 @@
 """The login endpoint: what azure-identity requests from Microsoft Entra ID, as a request → response function.
 
-It knows client secrets and federated credentials (workload identity). Of a client assertion it checks subject and
-audience alone: not its issuer, expiry or signature, which would need the keys of its issuer.
+It knows client secrets, certificates and federated credentials (workload identity). Of the assertion of a federated
+credential it checks subject and audience alone: not its issuer, expiry or signature, which would need the keys of its
+issuer.
 https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow
 """
 
@@ -14,6 +15,8 @@ from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
 import jwt
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from kvsecrets._protocol import Request, Response
 from tests.emulator.tokens import Tokens
@@ -24,11 +27,12 @@ ASSERTION_AUDIENCE = "api://AzureADTokenExchange"
 
 @dataclass(slots=True)
 class Registration:
-    """One application that may log in: with a secret, or with an assertion about one of its subjects."""
+    """One application that may log in: with a secret, a certificate, or an assertion about one of its subjects."""
 
     tenant_id: str
     secret: str | None = field(default=None, repr=False)
     subjects: set[str] = field(default_factory=set)
+    certificate: x509.Certificate | None = None
 
 
 class LoginRefused(Exception):
@@ -122,14 +126,18 @@ class LoginEndpoint:
             text = f"Application with identifier '{client_id}' was not found in the directory '{tenant}'."
             raise LoginRefused(HTTPStatus.BAD_REQUEST, "unauthorized_client", 700016, text)
         if "client_assertion" in form:
-            _check_assertion(form, registration)
+            url = f"{self.url}/{tenant}/oauth2/v2.0/token"
+            _check_assertion(form, registration, url=url)
         elif not registration.secret or not secrets.compare_digest(form.get("client_secret", ""), registration.secret):
             text = f"Invalid client secret provided for app '{client_id}'."
             raise LoginRefused(HTTPStatus.UNAUTHORIZED, "invalid_client", 7000215, text)
         return client_id
 
 
-def _check_assertion(form: dict[str, str], registration: Registration) -> None:
+def _check_assertion(form: dict[str, str], registration: Registration, *, url: str) -> None:
+    if registration.certificate is not None:
+        _check_signature(form["client_assertion"], registration.certificate, url=url)
+        return
     try:
         claims = jwt.decode(form["client_assertion"], options={"verify_signature": False})
     except jwt.InvalidTokenError:
@@ -145,6 +153,17 @@ def _check_assertion(form: dict[str, str], registration: Registration) -> None:
             f"'{claims.get('sub')}' and audience {audiences}."
         )
         raise LoginRefused(HTTPStatus.UNAUTHORIZED, "invalid_client", 700213, text)
+
+
+def _check_signature(assertion: str, certificate: x509.Certificate, *, url: str) -> None:
+    """https://learn.microsoft.com/entra/identity-platform/certificate-credentials ."""
+    key = certificate.public_key()
+    assert isinstance(key, RSAPublicKey)
+    try:
+        jwt.decode(assertion, key, algorithms=["PS256"], audience=url)
+    except jwt.InvalidTokenError:
+        text = "Client assertion failed signature validation."
+        raise LoginRefused(HTTPStatus.UNAUTHORIZED, "invalid_client", 700027, text) from None
 
 
 def _audience(form: dict[str, str]) -> str:

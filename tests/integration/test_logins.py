@@ -15,13 +15,17 @@ HTML = f"<html>\n<body>{MARKER}</body>\n</html>"
 MORE_THAN_ITS_RETRIES = 20
 
 LOG_IN = """
-import asyncio, sys
-from vaultsync.adapters.credentials import own_identity
+import asyncio, os, sys
+from vaultsync.adapters.identities import Authorities, Credentials
 from vaultsync.adapters.logs import set_up_logs
+from vaultsync.adapters.trusted import client_tls
+from vaultsync.state.access import OwnIdentity
 
 async def main():
-    async with own_identity() as identity:
-        await identity.get_token_info("https://localhost/.default")
+    authorities = Authorities(of_environment=os.environ["AZURE_AUTHORITY_HOST"])
+    ignored = lambda _: None
+    credentials = Credentials(None, authorities=authorities, namespace="", tls=client_tls(), count=ignored)
+    await credentials.of(OwnIdentity(), "https://localhost").get_token_info("https://localhost/.default")
 
 set_up_logs(sys.stderr, level=sys.argv[1], as_json=True)
 asyncio.run(main())

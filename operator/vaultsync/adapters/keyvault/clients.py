@@ -13,14 +13,13 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import httpx
 
 from kvsecrets import (
     AsyncSecretClient,
     AsyncSupportsTokenInfo,
-    AsyncTokenCredential,
     KeyVaultError,
     KeyVaultSecret,
     ResponseError,
@@ -33,6 +32,7 @@ from vaultsync.adapters.keyvault.errors import log_fields, sync_error
 from vaultsync.adapters.keyvault.rate_limit import Budget, RateLimiter
 from vaultsync.adapters.keyvault.versions import version_before
 from vaultsync.errors import Reason, SecretNotFound, SyncError
+from vaultsync.state.access import Identity, OwnIdentity
 from vaultsync.state.secrets import Reading, SecretRef
 from vaultsync.state.vaults import ListingPage, Missing, Moment, SecretMetadata
 
@@ -54,6 +54,27 @@ CountCall = Callable[[str, str, str, float], None]
 """Counts a call: the vault's URL, the operation, the HTTP status or the kind of failure, and the seconds it took."""
 
 
+class VaultCredential(AsyncSupportsTokenInfo, Protocol):
+    """The credential of an identity for one vault."""
+
+    @property
+    def verifies_resource(self) -> bool:
+        """Whether a token may only be for the vault's own domain."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close it."""
+        ...
+
+
+class Credentials(Protocol):
+    """The credentials of all identities."""
+
+    def of(self, identity: Identity, vault_url: str) -> VaultCredential:
+        """Return the credential of an identity for one vault."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class _Read:
     """A read of one secret, and when it began on the monotonic clock."""
@@ -68,6 +89,7 @@ class _Vault:
 
     url: str
     client: AsyncSecretClient
+    credential: VaultCredential
     rate_limiter: RateLimiter
     absences: Absences
     cached: dict[SecretRef, "_Read"] = field(default_factory=dict)
@@ -88,45 +110,49 @@ class _Vault:
             self.cached.pop(SecretRef(name), None)
             self.cached.pop(SecretRef(name, previous=True), None)
 
-    async def cancel_reads(self) -> None:
-        """Cancel all reads in flight, and wait until they have ended."""
+    async def aclose(self) -> None:
+        """Cancel all reads in flight, wait until they have ended, and close client and credential."""
         for task in self.in_flight:
             task.cancel()
         await asyncio.gather(*self.in_flight, return_exceptions=True)
+        await self.client.aclose()
+        await self.credential.aclose()
 
 
 class VaultClients:
-    """The clients of all vaults, with one identity and one TLS context. Close them with `aclose`."""
+    """The clients of all vaults, with one TLS context. Close them with `aclose`."""
 
     def __init__(
         self,
-        credential: AsyncTokenCredential | AsyncSupportsTokenInfo,
+        credentials: Credentials,
         *,
         budget: Budget,
         count_call: CountCall,
         now: Callable[[], datetime],
         clock: Callable[[], float],
         http: httpx.AsyncClient | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         """Open no connection yet.
 
         Args:
-            credential: The operator's identity.
+            credentials: The credentials of all identities.
             budget: How many calls each vault gets.
             count_call: Counts calls.
             now: The operator's clock, which dates readings.
             clock: A monotonic clock in seconds, which orders what reads and polls observe.
             http: An HTTP client for all vaults, which stays open; by default each vault has connections of its own,
                 over one TLS context.
+            tls: That context; without it and without `http`, each vault has one of its own.
         """
-        self._credential = credential
+        self._credentials = credentials
         self._http = http
         self._budget = budget
         self._count_call = count_call
         self._now = now
         self._clock = clock
         self._numbers = itertools.count(1)
-        self._tls: ssl.SSLContext | None = None
+        self._tls = tls
         self._vaults: dict[str, _Vault] = {}
 
     async def get(self, vault_url: str, ref: SecretRef, *, since: float | None = None) -> Reading:
@@ -225,15 +251,13 @@ class VaultClients:
         if vault is None:
             return
         vault.is_closed = True
-        await vault.cancel_reads()
-        await vault.client.aclose()
+        await vault.aclose()
 
     async def aclose(self) -> None:
         """Cancel all reads, and close the clients of all vaults."""
         vaults, self._vaults = self._vaults, {}
         for vault in vaults.values():
-            await vault.cancel_reads()
-            await vault.client.aclose()
+            await vault.aclose()
 
     async def _read(self, vault: _Vault, ref: SecretRef, since: float | None) -> Reading:
         """Join the read of that secret that is in flight or cached, unless it began too early, or start one."""
@@ -382,17 +406,19 @@ class VaultClients:
         return vault
 
     def _open_vault(self, vault_url: str) -> _Vault:
-        if self._http is None and self._tls is None:
-            self._tls = httpx.create_ssl_context()
+        credential = self._credentials.of(OwnIdentity(), vault_url)
         client = AsyncSecretClient(
             vault_url,
-            self._credential,
+            credential,
             retry=_NO_RETRIES,
             timeout=TIMEOUT,
             http_client=self._http,
             ssl_context=self._tls,
+            verify_challenge_resource=credential.verifies_resource,
         )
-        return _Vault(vault_url, client, RateLimiter(self._budget, clock=self._clock), Absences(self._clock))
+        return _Vault(
+            vault_url, client, credential, RateLimiter(self._budget, clock=self._clock), Absences(self._clock)
+        )
 
 
 def _closed(vault: _Vault) -> SyncError:

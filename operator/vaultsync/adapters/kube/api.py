@@ -14,6 +14,7 @@ from kvsecrets import SecretValue
 from vaultsync import __version__
 from vaultsync.adapters.kube import requests as wire
 from vaultsync.adapters.kube import workloads
+from vaultsync.adapters.kube.client_credentials import ClientCredentials
 from vaultsync.adapters.kube.connection import Connection, RequestObserver, configuration_from
 from vaultsync.adapters.kube.errors import AlreadyExists, Conflict, Forbidden
 from vaultsync.adapters.kube.token_reviews import TokenReviewer
@@ -77,6 +78,11 @@ class KubeApi:
     def token_reviewer(self) -> TokenReviewer:
         """Authenticates and authorizes bearer tokens."""
         return TokenReviewer(self._connection)
+
+    @property
+    def client_credentials(self) -> ClientCredentials:
+        """What Azure identities log in with."""
+        return ClientCredentials(self._connection)
 
     async def aclose(self) -> None:
         """Close all connections."""

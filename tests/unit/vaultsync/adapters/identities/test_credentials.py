@@ -1,12 +1,14 @@
 """The operator's own identity: which ways it tries, by what the environment says."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Self
 
 import pytest
 from azure.core.credentials import AccessTokenInfo, TokenRequestOptions
+from azure.core.pipeline.transport import AioHttpTransport
 
-from vaultsync.adapters.credentials import InstrumentedCredential, own_identity
+from vaultsync.adapters.identities.credentials import InstrumentedCredential, own_credential
 
 WORKLOAD = {
     "AZURE_TENANT_ID": "00000000-0000-0000-0000-000000000001",
@@ -19,8 +21,14 @@ NOT_HERE = "AsyncFailedDACCredential"
 """Stands in the chain for a way whose environment is not there."""
 
 
-async def ways() -> list[str]:
-    async with own_identity() as identity:
+@pytest.fixture
+async def transport() -> AsyncIterator[AioHttpTransport]:
+    async with AioHttpTransport() as transport:
+        yield transport
+
+
+async def ways(transport: AioHttpTransport, authority: str = "") -> list[str]:
+    async with own_credential(authority, transport) as identity:
         names = [type(credential).__name__ for credential in identity.credentials]
     return [name for name in names if name != NOT_HERE]
 
@@ -31,15 +39,23 @@ def _empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-async def test_no_credential_is_interactive_or_of_a_developer_tool() -> None:
-    assert await ways() == ["EnvironmentCredential", "ManagedIdentityCredential"]
+@pytest.mark.parametrize("authority", ["", "https://login.microsoftonline.us"])
+async def test_no_credential_is_interactive_or_of_a_developer_tool(transport: AioHttpTransport, authority: str) -> None:
+    assert await ways(transport, authority) == ["EnvironmentCredential", "ManagedIdentityCredential"]
 
 
-async def test_a_pod_with_workload_identity_uses_it_before_the_nodes_identity(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("authority", ["", "https://login.microsoftonline.us"])
+async def test_a_pod_with_workload_identity_uses_it_before_the_nodes_identity(
+    transport: AioHttpTransport, authority: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name, value in WORKLOAD.items():
         monkeypatch.setenv(name, value)
 
-    assert await ways() == ["EnvironmentCredential", "WorkloadIdentityCredential", "ManagedIdentityCredential"]
+    assert await ways(transport, authority) == [
+        "EnvironmentCredential",
+        "WorkloadIdentityCredential",
+        "ManagedIdentityCredential",
+    ]
 
 
 class Credential:

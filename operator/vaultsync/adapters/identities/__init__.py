@@ -1,0 +1,6 @@
+"""Azure identities through azure-identity: one credential for each identity, and the authority at which it logs in."""
+
+from vaultsync.adapters.identities.authorities import Authorities
+from vaultsync.adapters.identities.shared import Credentials, VaultCredential
+
+__all__ = ["Authorities", "Credentials", "VaultCredential"]

@@ -1,0 +1,189 @@
+"""Credentials that are shared: one for each identity and authority, open as long as a vault is reached with it."""
+
+import re
+import ssl
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import assert_never
+
+import aiohttp
+from azure.core.credentials import AccessTokenInfo, TokenRequestOptions
+from azure.core.pipeline.transport import AioHttpTransport
+from azure.identity.aio import ManagedIdentityCredential
+
+from vaultsync.adapters.identities.authorities import Authorities
+from vaultsync.adapters.identities.credentials import (
+    ClientCredentials,
+    CountLogin,
+    Credential,
+    FederatedCredential,
+    InstrumentedCredential,
+    PrincipalCredential,
+    own_credential,
+)
+from vaultsync.errors import Reason, SyncError
+from vaultsync.state.access import Identity, ManagedIdentity, OwnIdentity, ServicePrincipal, WorkloadIdentity
+
+_GUID = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+@dataclass(slots=True)
+class _Shared:
+    """A credential, and how many vaults are reached with it."""
+
+    credential: Credential
+    instrumented: InstrumentedCredential
+    users: int = 0
+
+
+_Key = tuple[Identity, str]
+
+
+class Credentials:
+    """The credentials of all identities. Close them with `aclose`."""
+
+    def __init__(
+        self,
+        sources: ClientCredentials,
+        *,
+        authorities: Authorities,
+        namespace: str,
+        tls: ssl.SSLContext,
+        count: CountLogin,
+    ) -> None:
+        """Open no connection yet.
+
+        Args:
+            sources: Where identities get what they log in with.
+            authorities: Where they log in.
+            namespace: The operator's own, where the Secrets of service principals are; empty if it is not known.
+            tls: The context of connections to authorities.
+            count: Counts logins.
+        """
+        self._sources = sources
+        self._authorities = authorities
+        self._namespace = namespace
+        self._tls = tls
+        self._count = count
+        self._session: aiohttp.ClientSession | None = None
+        self._shared: dict[_Key, _Shared] = {}
+
+    def of(self, identity: Identity, vault_url: str) -> "VaultCredential":
+        """Return the credential of an identity for one vault, which the caller closes; sends no request."""
+        key = identity, self._authority(identity, vault_url)
+        shared = self._shared.get(key)
+        if shared is None:
+            credential = self._open(*key)
+            shared = self._shared[key] = _Shared(credential, InstrumentedCredential(credential, count=self._count))
+        shared.users += 1
+        return VaultCredential(
+            identity,
+            vault_url,
+            shared.instrumented,
+            resource=self._authorities.resource(vault_url),
+            release=partial(self._release, key, shared),
+        )
+
+    async def aclose(self) -> None:
+        """Close all credentials, and their connections."""
+        shared, self._shared = self._shared, {}
+        for one in shared.values():
+            await one.credential.close()
+        if self._session is not None:
+            await self._session.close()
+
+    async def _release(self, key: _Key, shared: _Shared) -> None:
+        shared.users -= 1
+        if shared.users == 0 and self._shared.get(key) is shared:
+            del self._shared[key]
+            await shared.credential.close()
+
+    def _authority(self, identity: Identity, vault_url: str) -> str:
+        """Return where an identity logs in for a vault; empty if its environment or its node knows that."""
+        match identity:
+            case OwnIdentity():
+                return self._authorities.of_own(vault_url)
+            case ManagedIdentity():
+                return ""
+            case _:
+                return self._authorities.of_grant(vault_url)
+
+    def _open(self, identity: Identity, authority: str) -> Credential:
+        transport = self._transport()
+        match identity:
+            case OwnIdentity():
+                return own_credential(authority, transport)
+            case ManagedIdentity():
+                return ManagedIdentityCredential(client_id=identity.client_id, transport=transport)
+            case WorkloadIdentity():
+                return FederatedCredential(identity, self._sources, authority=authority, transport=transport)
+            case ServicePrincipal():
+                return PrincipalCredential(
+                    identity, self._sources, namespace=self._namespace, authority=authority, transport=transport
+                )
+            case _:
+                assert_never(identity)
+
+    def _transport(self) -> AioHttpTransport:
+        """Return a transport over the connections that all credentials share; closing it closes none of them."""
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(ssl=self._tls),
+                trust_env=True,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
+            )
+        return AioHttpTransport(session=self._session, session_owner=False)
+
+
+class VaultCredential:
+    """The credential of an identity for one vault, whose challenge decides neither where it logs in nor as whom."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        vault_url: str,
+        credential: InstrumentedCredential,
+        *,
+        resource: str | None,
+        release: Callable[[], Awaitable[None]],
+    ) -> None:
+        self.identity = identity
+        self._vault_url = vault_url
+        self._credential = credential
+        self._resource = resource
+        self._release: Callable[[], Awaitable[None]] | None = release
+
+    @property
+    def verifies_resource(self) -> bool:
+        """Whether a token is only for the vault's own domain; otherwise it is only for what the settings name."""
+        return self._resource is None
+
+    async def get_token_info(self, *scopes: str, options: TokenRequestOptions | None = None) -> AccessTokenInfo:
+        """Request a token; raises what azure-identity raises, `TimeoutError`, and `SyncError`."""
+        named: TokenRequestOptions = {**options} if options else {}
+        if self._resource is not None:
+            scopes = (f"{self._resource}/.default",)
+            named.pop("tenant_id", None)
+        if isinstance(self.identity, WorkloadIdentity | ServicePrincipal):
+            self._check_tenant(self.identity, named.pop("tenant_id", None))
+        return await self._credential.get_token_info(*scopes, options=named)
+
+    async def aclose(self) -> None:
+        """Close the credential unless another vault is reached with it. A second call does nothing."""
+        release, self._release = self._release, None
+        if release is not None:
+            await release()
+
+    def _check_tenant(self, identity: WorkloadIdentity | ServicePrincipal, required: str | None) -> None:
+        """Check that the vault is of the identity's tenant, where both are named by their ids."""
+        ids = {
+            tenant.lower() for tenant in (identity.tenant_id, required) if tenant and _GUID.fullmatch(tenant.lower())
+        }
+        if len(ids) > 1:
+            text = (
+                f"Vault {self._vault_url} belongs to another Microsoft Entra tenant than the VaultGrant's identity "
+                f"({identity.tenant_id}); use an identity of the vault's tenant ({required})."
+            )
+            raise SyncError(Reason.LOGIN_FAILED, text)
