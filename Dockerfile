@@ -2,8 +2,9 @@
 #
 #   docker build -t registry.example.com/vaultsync:0.1.0 .
 #
-# The base needs Python 3.11 or newer with the venv module, and CA certificates.
-ARG BASE=docker.io/library/python:3.13-slim-trixie
+# The base needs Python 3.11 or newer with the venv module, and CA certificates. The digest is that of the tag's index, for
+# all platforms; `docker buildx imagetools inspect docker.io/library/python:3.13-slim-trixie` prints the present one.
+ARG BASE=docker.io/library/python:3.13-slim-trixie@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b
 
 FROM ${BASE} AS build
 WORKDIR /build

@@ -37,6 +37,13 @@ def test_the_builder_is_sent_what_the_dockerfile_copies() -> None:
     assert copied == sent
 
 
+def test_every_stage_is_built_on_one_base_which_is_named_by_its_digest() -> None:
+    (base,) = re.findall(r"^ARG BASE=(\S+)$", INSTRUCTIONS, re.MULTILINE)
+
+    assert re.fullmatch(r"docker\.io/library/python:[\w.-]+@sha256:[0-9a-f]{64}", base)
+    assert {line.split()[0] for line in re.findall(r"^FROM (.*)$", INSTRUCTIONS, re.MULTILINE)} == {"${BASE}"}
+
+
 def test_the_image_names_a_user_by_number_which_is_not_root() -> None:
     assert re.findall(r"^USER (\d+):\d+$", INSTRUCTIONS, re.MULTILINE) == ["65532"]
 
