@@ -1,6 +1,7 @@
 """Renders the chart with each of its value sets, and knows where the golden renders are; checks nothing."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +22,9 @@ VALUE_SETS: Final = {path.name.removesuffix("-values.yaml"): path for path in so
 RELEASE: Final = "vaultsync"
 NAMESPACE: Final = "vaultsync-system"
 
+WITH_POLICIES: Final = "1.30.0"
+"""The oldest version of Kubernetes that has ValidatingAdmissionPolicies."""
+
 _OLDEST_KUBERNETES: Final = yaml.safe_load((CHART / "Chart.yaml").read_text())["kubeVersion"].removeprefix(">=")
 _MONITORS: Final = "monitoring.coreos.com/v1"
 
@@ -38,8 +42,27 @@ def render(helm: Helm, *arguments: str | Path, values: Manifest | None = None) -
 
 
 def render_set(helm: Helm, name: str) -> str:
-    """The render of a value set, on a cluster that has the Prometheus operator."""
-    return render(helm, "--values", VALUE_SETS[name], "--api-versions", _MONITORS)
+    """The render of a value set, on a cluster that has admission policies and the Prometheus operator."""
+    cluster = ("--kube-version", WITH_POLICIES, "--api-versions", _MONITORS)
+    return render(helm, "--values", VALUE_SETS[name], *cluster)
+
+
+def render_policies(helm: Helm, *, account: str, namespace: str, watched: Sequence[str] = ()) -> list[Manifest]:
+    """The admission policies for an operator.
+
+    Args:
+        helm: The program.
+        account: Its ServiceAccount, by name.
+        namespace: Where the ServiceAccount is.
+        watched: The namespaces that it serves; none: all.
+    """
+    values = {
+        "fullnameOverride": account,
+        "namespaceOverride": namespace,
+        "settings": {"watchNamespaces": list(watched)},
+    }
+    rendered = render(helm, "--kube-version", WITH_POLICIES, values=values)
+    return [one for one in manifests(rendered) if one["kind"].startswith("ValidatingAdmissionPolicy")]
 
 
 def manifests(rendered: str) -> list[Manifest]:

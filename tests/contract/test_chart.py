@@ -9,11 +9,23 @@ import pytest
 import yaml
 
 from tests.chart.commented import CommentedValue, commented_values, table
-from tests.chart.renders import CHART, README, VALUES, Manifest, container, readme_with, render
+from tests.chart.renders import CHART, README, VALUES, Manifest, container, readme_with, render, render_policies
 from tests.controlplane.helm import Helm
 from vaultsync import __version__
 from vaultsync.__main__ import main
+from vaultsync.api import (
+    APPLIED_ANNOTATION,
+    GRANT_KIND,
+    GROUP,
+    KIND,
+    MANAGED_BY,
+    MANAGED_BY_LABEL,
+    OWNER_UID_LABEL,
+    RESTARTED_ANNOTATION,
+)
+from vaultsync.api.grants import CONTENT_TYPES
 from vaultsync.api.schema import crd_files
+from vaultsync.api.secret_types import TOKEN_TYPES
 from vaultsync.settings import PREFIX, Settings
 
 
@@ -128,6 +140,48 @@ def test_the_settings_bounds_are_those_of_the_operator() -> None:
         word = theirs["$defs"][rule["$ref"].rpartition("/")[2]] if "$ref" in rule else {}
         for bound in ("enum", "minimum", "maximum"):
             assert ours[camel[field]].get(bound) == (rule | word).get(bound), f"{field}: {bound}"
+
+
+def test_the_operator_may_write_the_types_that_a_grant_allows_by_default_and_never_a_credential() -> None:
+    types = schema()["properties"]["admissionPolicies"]["properties"]["secretTypes"]
+
+    assert set(defaults()["admissionPolicies"]["secretTypes"]) == set(CONTENT_TYPES)
+    assert types["items"]["not"]["enum"] == list(TOKEN_TYPES)
+
+
+def test_the_admission_policies_name_what_the_operator_writes(helm: Helm) -> None:
+    spoken = "\n".join(_texts(render_policies(helm, account="vaultsync", namespace="system")))
+
+    names = {
+        f"{GROUP}/adopt-by",
+        f"{GROUP}/retained-by",
+        APPLIED_ANNOTATION,
+        MANAGED_BY_LABEL,
+        OWNER_UID_LABEL,
+        RESTARTED_ANNOTATION,
+    }
+    assert set(re.findall(rf"{re.escape(GROUP)}/[a-z-]+", spoken)) | {MANAGED_BY_LABEL} == names
+    for quoted in (MANAGED_BY_LABEL, MANAGED_BY, KIND, GRANT_KIND, *TOKEN_TYPES):
+        assert f"'{quoted}'" in spoken
+
+
+def test_each_admission_policy_denies_also_if_it_cannot_be_evaluated(helm: Helm) -> None:
+    rendered = render_policies(helm, account="vaultsync", namespace="system")
+    policies = {one["metadata"]["name"]: one for one in rendered if one["kind"] == "ValidatingAdmissionPolicy"}
+    bindings = [one for one in rendered if one["kind"] == "ValidatingAdmissionPolicyBinding"]
+
+    assert {one["spec"]["failurePolicy"] for one in policies.values()} == {"Fail"}
+    assert [binding["spec"]["policyName"] for binding in bindings] == list(policies)
+    assert all("Deny" in binding["spec"]["validationActions"] for binding in bindings)
+
+
+def _texts(node: Any) -> Iterator[str]:  # noqa: ANN401 - a manifest holds anything
+    match node:
+        case dict() | list():
+            for child in node.values() if isinstance(node, dict) else node:
+                yield from _texts(child)
+        case str():
+            yield node
 
 
 def test_the_arguments_are_ones_that_the_command_line_knows(helm: Helm, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,6 @@
 """What helm makes of the chart: golden renders, refusals, and what a real API server says to each value set."""
 
+import json
 import shutil
 from pathlib import Path
 from typing import Final
@@ -11,11 +12,13 @@ from tests.chart.renders import (
     CHART,
     NAMESPACE,
     VALUE_SETS,
+    WITH_POLICIES,
     Manifest,
     container,
     golden,
     manifests,
     render,
+    render_policies,
     render_set,
     the,
     without_crds,
@@ -24,6 +27,7 @@ from tests.controlplane.audit import Right, rights_of
 from tests.controlplane.cluster import KubectlFailed
 from tests.controlplane.helm import Helm, HelmFailed
 from tests.controlplane.plane import ControlPlane
+from tests.e2e.harness import eventually
 from vaultsync.api.schema import crd_files
 
 REJECTED: Final[dict[str, tuple[Manifest, str]]] = {
@@ -41,6 +45,14 @@ REJECTED: Final[dict[str, tuple[Manifest, str]]] = {
         "at '/settings/concurrency': minimum: got 0, want 1",
     ),
     "one name for a list": ({"settings": {"watchNamespaces": "shop"}}, "got string, want array"),
+    "a type of Secret that is a credential": (
+        {"admissionPolicies": {"secretTypes": ["kubernetes.io/service-account-token"]}},
+        "at '/admissionPolicies/secretTypes/0': 'not' failed",
+    ),
+    "a type of Secret that ends its quotes": (
+        {"admissionPolicies": {"secretTypes": ["Opaque'] || true || ['"]}},
+        "at '/admissionPolicies/secretTypes/0': ",
+    ),
     "no vault domain at all": ({"settings": {"vaultDnsSuffixes": []}}, "'/settings/vaultDnsSuffixes': minItems"),
     "a host among the vault domains": (
         {"settings": {"vaultDnsSuffixes": ["kv.example.com"]}},
@@ -139,6 +151,40 @@ def test_crds_are_kept_if_the_values_say_so(keep: bool, annotations: object, hel
     assert [crd["metadata"].get("annotations") for crd in crds] == [annotations] * len(crd_files())
 
 
+def test_admission_policies_bind_the_service_account_of_the_values(helm: Helm) -> None:
+    values = {"serviceAccount": {"create": False, "name": "others"}, "namespaceOverride": "platform"}
+
+    rendered = render(helm, "--kube-version", WITH_POLICIES, values=values)
+
+    assert "'system:serviceaccount:platform:others'" in rendered
+    assert "'system:serviceaccount:platform:vaultsync'" not in rendered
+
+
+@pytest.mark.parametrize(
+    ("version", "enabled", "kinds"),
+    [(WITH_POLICIES, True, 2), (f"{WITH_POLICIES}-gke.1", True, 2), ("1.29.9", True, 0), (WITH_POLICIES, False, 0)],
+)
+def test_admission_policies_are_left_out_where_they_are_not_served_or_not_wanted(
+    version: str, enabled: bool, kinds: int, helm: Helm
+) -> None:
+    rendered = render(helm, "--kube-version", version, values={"admissionPolicies": {"enabled": enabled}})
+
+    found = {one["kind"] for one in manifests(rendered) if one["kind"].startswith("ValidatingAdmissionPolicy")}
+    assert len(found) == kinds
+
+
+def test_with_named_namespaces_the_status_is_protected_there(helm: Helm) -> None:
+    rendered = render_policies(helm, account="vaultsync", namespace="platform", watched=["shop", "web"])
+
+    (policy,) = [
+        one
+        for one in rendered
+        if one["metadata"]["name"] == "vaultsync.platform.status" and "Binding" not in one["kind"]
+    ]
+    selected = policy["spec"]["matchConstraints"]["namespaceSelector"]["matchExpressions"]
+    assert selected == [{"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["shop", "web"]}]
+
+
 @pytest.mark.parametrize("wanted", [True, False])
 def test_the_operator_may_restart_workloads_if_the_values_say_so(wanted: bool, helm: Helm) -> None:
     rendered = render(helm, values={"rbac": {"restartWorkloads": wanted, "aggregateToView": False}})
@@ -199,6 +245,21 @@ def test_the_api_server_accepts(name: str, helm: Helm, kubernetes: ControlPlane)
     answer = accept(kubernetes, without_crds(rendered))
 
     assert len(answer.splitlines()) == len(manifests(without_crds(rendered)))
+
+
+def test_kubernetes_finds_no_fault_with_the_types_in_admission_policies(helm: Helm, kubernetes: ControlPlane) -> None:
+    rendered = render_policies(helm, account="typed", namespace=NAMESPACE, watched=["shop"])
+    kubernetes.apply(*rendered)
+    kind, names = "validatingadmissionpolicy", {one["metadata"]["name"] for one in rendered}
+
+    def checked() -> list[Manifest]:
+        found = json.loads(kubernetes.kubectl("get", kind, "-o", "json", *sorted(names)))["items"]
+        return [one["status"]["typeChecking"] for one in found if "typeChecking" in one.get("status", {})]
+
+    eventually(lambda: len(checked()) == len(names), "the policies are checked")
+    assert checked() == [{}] * len(names)
+    for one in rendered:
+        kubernetes.kubectl("delete", one["kind"], one["metadata"]["name"])
 
 
 def test_the_api_server_sees_a_slip_of_the_pen_in_what_is_passed_on(helm: Helm, kubernetes: ControlPlane) -> None:

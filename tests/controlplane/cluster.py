@@ -5,7 +5,9 @@ import os
 import ssl
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
@@ -108,6 +110,35 @@ class Cluster:
         config["contexts"][0]["context"]["namespace"] = namespace
         return write_private(self.kubeconfig.with_name(f"{namespace}.{name}.kubeconfig"), json.dumps(config, indent=2))
 
+    def await_policies(self) -> None:
+        """Return when all ValidatingAdmissionPolicies that exist now are enforced.
+
+        The API server learns of policies and of their bindings in the order in which they were written, and enforces
+        all that it knows from one moment on. So they are enforced when one that is written now is: it denies a name.
+        """
+        name = f"denied-{uuid.uuid4().hex[:8]}"
+        group = "/apis/admissionregistration.k8s.io/v1"
+        rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"]}
+        spec = {
+            "matchConstraints": {"resourceRules": [rule]},
+            "validations": [{"expression": f"request.name != '{name}'"}],
+        }
+        binding = {"policyName": name, "validationActions": ["Deny"]}
+        denied = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}}
+        written = (("Policy", "policies", spec), ("PolicyBinding", "policybindings", binding))
+        with self._http() as http:
+            for kind, resource, content in written:
+                manifest = {"apiVersion": group.removeprefix("/apis/"), "kind": f"ValidatingAdmission{kind}"}
+                _apply(http, f"{group}/validatingadmission{resource}/{name}", {**manifest, "spec": content})
+
+            def is_enforced() -> bool:
+                answer = http.post("/api/v1/namespaces/default/configmaps", json=denied, params={"dryRun": "All"})
+                return answer.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
+
+            _await(is_enforced, "the admission policies are enforced")
+            for _, resource, _ in reversed(written):
+                http.delete(f"{group}/validatingadmission{resource}/{name}").raise_for_status()
+
     def _await_rights(self, kubeconfig: Path, rule: Rule, namespace: str) -> None:
         """Wait until the authorizer, which watches roles, has received a new one."""
         wanted = {
@@ -122,14 +153,13 @@ class Cluster:
             "kind": "SelfSubjectAccessReview",
             "spec": {"resourceAttributes": wanted},
         }
-        deadline = time.monotonic() + _RIGHTS_SECONDS
         with self._http(kubeconfig) as http:
-            while True:
+
+            def is_granted() -> bool:
                 answer = http.post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", json=review)
-                if answer.raise_for_status().json()["status"]["allowed"]:
-                    return
-                assert time.monotonic() < deadline, f"{wanted} is not granted after {_RIGHTS_SECONDS} s"
-                time.sleep(_POLL_SECONDS)
+                return bool(answer.raise_for_status().json()["status"]["allowed"])
+
+            _await(is_granted, f"{wanted} is granted")
 
     def _http(self, kubeconfig: Path | None = None) -> httpx.Client:
         """A client with the rights of a kubeconfig, by default the administrator's."""
@@ -142,6 +172,13 @@ class Cluster:
             timeout=_RIGHTS_SECONDS,
             trust_env=False,
         )
+
+
+def _await(holds: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + _RIGHTS_SECONDS
+    while not holds():
+        assert time.monotonic() < deadline, f"not after {_RIGHTS_SECONDS} s: {what}"
+        time.sleep(_POLL_SECONDS)
 
 
 def _apply(http: httpx.Client, path: str, manifest: Mapping[str, Any]) -> None:

@@ -22,6 +22,7 @@ _CONTROLLERS: Final = (
     "garbage-collector-controller",
     "namespace-controller",
     "serviceaccount-controller",
+    "validatingadmissionpolicy-status-controller",
 )
 
 _ESTABLISHED_SECONDS: Final = 300.0

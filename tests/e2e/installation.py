@@ -67,11 +67,15 @@ class Installation:
         self._release = release
 
     def install(self, values: Values) -> str:
-        """Install; returns the notes that helm prints. Raises `HelmFailed`."""
+        """Install, and return when its admission policies are enforced: the notes of helm. Raises `HelmFailed`."""
         return self._with_values("install", values)
 
     def upgrade(self, values: Values) -> str:
-        """Upgrade to these values; returns the notes. Raises `HelmFailed`."""
+        """Upgrade to these values, and return when its admission policies are enforced: the notes of helm.
+
+        Raises:
+            HelmFailed: It cannot be upgraded.
+        """
         return self._with_values("upgrade", values)
 
     def uninstall(self) -> str:
@@ -102,4 +106,6 @@ class Installation:
 
     def _with_values(self, verb: str, values: Values) -> str:
         arguments = (verb, self._release, CHART, "--namespace", self.namespace, "--values", "-")
-        return self._helm(*arguments, stdin=json.dumps(values))
+        notes = self._helm(*arguments, stdin=json.dumps(values))
+        self._plane.await_policies()
+        return notes

@@ -98,6 +98,13 @@ class KubernetesApi:
         """The answer to a creation, which is not carried out."""
         return self._http.post(path, json=body, params={"dryRun": "All"})
 
+    def attempt(
+        self, method: str, path: str, body: object = None, *, media_type: str = "application/json", **query: str
+    ) -> httpx.Response:
+        """The response to a request, which may be refused."""
+        content = None if body is None else json.dumps(body)
+        return self._http.request(method, path, content=content, headers={"Content-Type": media_type}, params=query)
+
     def apply(self, path: str, body: Mapping[str, Any], *, manager: str = "kubectl") -> Object:
         """Apply a manifest, as `kubectl apply --server-side --force-conflicts` does."""
         answer = self._http.patch(

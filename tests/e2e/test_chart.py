@@ -205,6 +205,8 @@ def test_with_named_namespaces_the_operator_works_there_and_has_no_rights_elsewh
     installed: Installation, env: ChartEnvironment
 ) -> None:
     here, elsewhere = env.harness(), env.harness()
+    # The status of VaultSecrets has one writer: a release for all namespaces and others do not go together.
+    installed.upgrade({"settings": settings_here(watchNamespaces=[elsewhere.namespace])})
     second = Installation(env.helm, env.plane, "second", "vaultsync-second")
     second.install(
         {

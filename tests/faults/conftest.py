@@ -10,6 +10,7 @@ import pytest
 
 from tests.controlplane.build import TOOLS, ensure_tools
 from tests.e2e.concurrency import ScenarioRunner, is_scenario
+from tests.e2e.lifecycle.harness import bind
 from tests.e2e.operators import RunningOperator
 from tests.emulator.client import Emulator
 from tests.faults.harness import JournaledCluster, World, check_log
@@ -62,6 +63,7 @@ def new_breakable_world(emulator: Emulator, tmp_path_factory: pytest.TempPathFac
 @pytest.fixture(scope="package")
 def operator(shared_cluster: JournaledCluster, emulator: Emulator) -> Iterator[RunningOperator]:
     """The operator that serves all namespaces, for faults of single vaults."""
+    bind(shared_cluster.plane, shared_cluster.helm, account="vaultsync", namespace="default")
     kubeconfig = shared_cluster.plane.user("vaultsync", shared_cluster.rules)
     environ = {"KUBECONFIG": str(kubeconfig), **emulator.environment()}
     with RunningOperator.start(environ, shared_cluster.folder / "operator.log") as running:

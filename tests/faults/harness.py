@@ -58,6 +58,7 @@ class JournaledCluster:
     """The API server, with every right, past all proxies."""
     recorder: ObjectRecorder
     journal: Journal
+    helm: Helm
     rules: Sequence[Rule]
     """The permissions that the chart grants to an operator."""
     folder: Path
@@ -80,8 +81,8 @@ class JournaledCluster:
             api = stack.enter_context(KubernetesApi(plane.kubeconfig))
             recorder = stack.enter_context(ObjectRecorder.watching(api))
             journal = stack.enter_context(Journal.of(plane.etcd_url))
-            rules = _rules_of_chart(Helm(tools["helm"], folder / "helm"))
-            yield cls(plane, api, recorder, journal, rules, folder)
+            helm = Helm(tools["helm"], folder / "helm")
+            yield cls(plane, api, recorder, journal, helm, _rules_of_chart(helm), folder)
 
 
 def _rules_of_chart(helm: Helm) -> Sequence[Rule]:
@@ -114,7 +115,7 @@ class World(OperatorHarness):
         given = {field.name: getattr(harness, field.name) for field in fields(harness)}
         model = Model(lists=harness.vault.lists)
         checker = Checker(cluster.journal.of_namespace(harness.namespace), model)
-        given |= {"plane": cluster.plane, "rules": cluster.rules, "folder": cluster.folder}
+        given |= {"plane": cluster.plane, "helm": cluster.helm, "rules": cluster.rules, "folder": cluster.folder}
         return cls(**given, cluster=cluster, model=model, checker=checker)
 
     def with_emulator(self, emulator: Emulator) -> Self:

@@ -6,6 +6,7 @@ import pytest
 
 from tests.e2e.concurrency import scenario
 from tests.e2e.harness import eventually
+from tests.e2e.lifecycle.harness import bind
 from tests.faults.admission import refused_webhook
 from tests.faults.api_proxy import Held, HiddenDeletions
 from tests.faults.fault import Fault
@@ -73,7 +74,9 @@ def test_an_immutable_secret_stays_while_no_other_can_be_created(world: World) -
 
 @scenario
 def test_a_namespace_is_deleted_while_it_is_synced(world: World) -> None:
-    of_the_cluster = world.plane.user(f"vaultsync-{world.namespace}", world.rules)
+    account = f"vaultsync-{world.namespace}"
+    bind(world.plane, world.helm, account=account, namespace="default", watched=[world.namespace])
+    of_the_cluster = world.plane.user(account, world.rules)
     with world.instance(of_the_cluster) as instance:
         world.settle()
         held = Held(methods=frozenset({"PATCH"}), path="/secrets/")

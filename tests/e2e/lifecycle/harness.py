@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Self
 
-from tests.chart.renders import RELEASE, manifests, render
+from tests.chart.renders import RELEASE, manifests, render, render_policies
 from tests.controlplane.cluster import Rule
 from tests.controlplane.helm import Helm
 from tests.controlplane.plane import ControlPlane
@@ -22,6 +22,7 @@ class OperatorHarness(Harness):
     """A namespace, a vault, and an operator that can be started, disconnected, stopped and started again."""
 
     plane: ControlPlane
+    helm: Helm
     rules: Sequence[Rule]
     """The permissions that the chart grants to an operator."""
     folder: Path
@@ -33,7 +34,7 @@ class OperatorHarness(Harness):
         rendered = manifests(render(helm, values={"rbac": RESTARTS}))
         names = {one["metadata"]["name"]: one for one in rendered if one["kind"] == "ClusterRole"}
         given = {field.name: getattr(harness, field.name) for field in fields(harness)}
-        return cls(**given, plane=plane, rules=names[RELEASE]["rules"], folder=folder)
+        return cls(**given, plane=plane, helm=helm, rules=names[RELEASE]["rules"], folder=folder)
 
     @property
     def log(self) -> Path:
@@ -41,7 +42,11 @@ class OperatorHarness(Harness):
         return self.folder / f"{self.namespace}.log"
 
     def user(self, rules: Sequence[Rule] | None = None) -> Path:
-        """The kubeconfig of a service account with those rights in this namespace, by default the chart's."""
+        """The kubeconfig of a service account with those rights in this namespace, by default the chart's.
+
+        The chart's admission policies bind it.
+        """
+        bind(self.plane, self.helm, account="vaultsync", namespace=self.namespace, watched=[self.namespace])
         return self.plane.user("vaultsync", self.rules if rules is None else rules, self.namespace)
 
     @contextmanager
@@ -68,6 +73,12 @@ class OperatorHarness(Harness):
         """A proxy to the API server, which can be disconnected."""
         with TcpProxy.to(int(self.plane.url.rpartition(":")[2])) as proxy:
             yield proxy
+
+
+def bind(plane: ControlPlane, helm: Helm, *, account: str, namespace: str, watched: Sequence[str] = ()) -> None:
+    """Bind an operator by the chart's admission policies; returns when they are enforced."""
+    plane.apply(*render_policies(helm, account=account, namespace=namespace, watched=watched))
+    plane.await_policies()
 
 
 def _rerouted(kubeconfig: Path, proxy: TcpProxy) -> Path:

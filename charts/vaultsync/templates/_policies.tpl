@@ -1,0 +1,33 @@
+{{- /* ValidatingAdmissionPolicies that bind the operator's ServiceAccount. */ -}}
+
+{{- /* vaultsync.user: the user name of the operator's ServiceAccount. Takes the top context. */ -}}
+{{- define "vaultsync.user" -}}
+{{- printf "system:serviceaccount:%s:%s" (include "vaultsync.namespace" .) (include "vaultsync.serviceAccountName" .) -}}
+{{- end -}}
+
+{{- /* vaultsync.policiesEnabled: not empty if the chart creates policies: they are enabled, and Kubernetes has them, which
+`helm template` cannot ask it. Takes the top context. */ -}}
+{{- define "vaultsync.policiesEnabled" -}}
+{{- if and .Values.admissionPolicies.enabled (semverCompare ">=1.30.0-0" .Capabilities.KubeVersion.Version) -}}
+true
+{{- end -}}
+{{- end -}}
+
+{{- /* vaultsync.policyMetadata: the metadata of a policy and of its binding, whose names have the namespace, since they are
+cluster-scoped. Takes a dict: `root`, the top context, and `policy`, what it is about. */ -}}
+{{- define "vaultsync.policyMetadata" -}}
+{{- $name := printf "%s.%s.%s" (include "vaultsync.fullname" .root) (include "vaultsync.namespace" .root) .policy -}}
+{{- include "vaultsync.metadata" (dict "root" .root "name" $name "namespace" "") -}}
+{{- end -}}
+
+{{- /* vaultsync.policyBinding: the binding of a policy. Takes a dict like vaultsync.policyMetadata. */ -}}
+{{- define "vaultsync.policyBinding" -}}
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata:
+  {{- include "vaultsync.policyMetadata" . | nindent 2 }}
+spec:
+  policyName: {{ printf "%s.%s.%s" (include "vaultsync.fullname" .root) (include "vaultsync.namespace" .root) .policy }}
+  validationActions: [Deny, Audit]
+{{- end -}}
