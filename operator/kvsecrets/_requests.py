@@ -32,7 +32,7 @@ Item_co = TypeVar("Item_co", covariant=True)
 T = TypeVar("T")
 PageParser: TypeAlias = Callable[[Response], tuple[tuple[T, ...], str | None]]
 
-_PAGE_LINK = re.compile(r"https://([^/?#\\@]+)/([a-zA-Z]+)[/?][!-~]{1,8000}")
+_PAGE_LINK = re.compile(r"https://([^/?#\\@]+)/([a-zA-Z]+)(?:/[0-9a-zA-Z-]+)*\?[!-~]{1,8000}", re.ASCII)
 
 
 class Clear(Enum):
