@@ -142,6 +142,13 @@ class SecretNotFound(SyncError):
         self.missing_for = missing_for
 
 
+class ListingTooLong(SyncError):
+    """A vault lists more than is read and kept: its secrets can be read, and not searched."""
+
+    def __init__(self, subject: str) -> None:
+        super().__init__(Reason.VAULT_FAILED, f"The listing of {subject} is longer than vaultsync reads.")
+
+
 class ObjectGone(SyncError):
     """The VaultSecret or its namespace is deleted or being deleted: nothing is written or reported."""
 

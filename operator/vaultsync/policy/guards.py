@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Final
 
 from vaultsync.api.secret_types import TOKEN_TYPES
-from vaultsync.errors import Reason
+from vaultsync.errors import ListingTooLong, Reason
 from vaultsync.policy.changes import is_before
 from vaultsync.policy.deletion import deletions_held
 from vaultsync.policy.inputs import Inputs
@@ -65,10 +65,15 @@ def refused_type(inputs: Inputs) -> Failed | None:
 
 
 def unlistable_vault(inputs: Inputs) -> Failed | None:
-    """Block searches in a vault that denies the permission to list."""
+    """Block searches in a vault that denies the permission to list, or whose listing is too long to search."""
     spec = inputs.vault_secret.spec
     if not searches(spec) or inputs.view.list_error is None:
         return None
+    if isinstance(inputs.view.list_error, ListingTooLong):
+        return Failed(
+            inputs.view.list_error.reason,
+            f"{inputs.view.list_error.message} Name the secrets one by one instead of using find.",
+        )
     return Failed(
         Reason.ACCESS_DENIED,
         f"No permission to list the secrets of vault {spec.vault_url}, which find in dataFrom needs; grant the "

@@ -16,7 +16,7 @@ from vaultsync.api import ObjectKey
 from vaultsync.api.v1alpha1 import VaultSecret
 from vaultsync.controller.queue import WorkQueue, is_cancelled
 from vaultsync.controller.turns import Priority
-from vaultsync.errors import Reason, SyncError
+from vaultsync.errors import ListingTooLong, Reason, SyncError
 from vaultsync.interfaces import Recorder, VaultClients
 from vaultsync.policy.losses import known_names, loss_report, lost_names, needs_all_known
 from vaultsync.policy.plan import plan_for
@@ -179,13 +179,13 @@ class Poller:
         return Mode.GET if few and not searched and now < self._progress.get_until else Mode.LIST
 
     async def _list(self) -> Mode:
-        """List the vault; return GET if that is denied, or if reading one by one is cheaper."""
+        """List the vault; return GET if that is denied or endless, or if reading one by one is cheaper."""
         progress = self._progress
         progress.pages = {} if self._state.vaultsecrets.searchers(self._vault_url) else None
         try:
             return await self._follow_pages()
         except SyncError as error:
-            if error.reason is not Reason.ACCESS_DENIED:
+            if error.reason is not Reason.ACCESS_DENIED and not isinstance(error, ListingTooLong):
                 raise
             progress.calls += 1
             is_new = self._view.list_error is None

@@ -31,7 +31,7 @@ from vaultsync.adapters.keyvault.absences import Absences, Times
 from vaultsync.adapters.keyvault.errors import log_fields, sync_error
 from vaultsync.adapters.keyvault.rate_limit import Budget, RateLimiter
 from vaultsync.adapters.keyvault.versions import version_before
-from vaultsync.errors import Reason, SecretNotFound, SyncError
+from vaultsync.errors import ListingTooLong, Reason, SecretNotFound, SyncError
 from vaultsync.state.access import Identity, OwnIdentity
 from vaultsync.state.secrets import Reading, SecretRef
 from vaultsync.state.vaults import ListingPage, Missing, Moment, SecretMetadata
@@ -45,6 +45,15 @@ CACHE_TTL = 2.0
 
 TIMEOUT = 10.0
 """Seconds within which a vault must respond."""
+
+MAX_LISTING = 32 * 1024 * 1024
+"""Upper bound of one listing, in bytes by a rough count: a vault decides how long it is, or whether it ends at all."""
+
+PAGE_WEIGHT = 8192
+_SECRET_WEIGHT = 256
+_MAX_TAG_CHARACTERS = 15 * 2 * 256
+"""A secret has at most 15 tags, with names and values of 256 characters each:
+https://learn.microsoft.com/azure/key-vault/secrets/about-secrets#secret-tags"""
 
 _NO_RETRIES = RetryPolicy(attempts=1)
 """The work queue retries, for all calls of a VaultSecret together and without blocking other VaultSecrets."""
@@ -187,13 +196,16 @@ class VaultClients:
         """List the metadata of all secrets of a vault, one call per page; no values are transferred.
 
         Raises:
+            ListingTooLong: It is longer than `MAX_LISTING`.
             SyncError: A call failed, or followed `close_vault`.
         """
         vault = self._vault(vault_url)
         pages = vault.client.list_properties_of_secrets(raw_response_hook=vault.observe_clock).by_page()
+        length = _Length(f"vault {vault.url}")
         more = True
         while more:
             page = await self._call(vault, None, "list_secrets", lambda: anext(pages))
+            length.add(page.items)
             more = page.continuation_token is not None
             observed_at = self.moment()
             secrets = {item.name.lower(): _metadata(item, observed_at) for item in page.items}
@@ -335,9 +347,11 @@ class VaultClients:
         newest = await self._read(vault, SecretRef(name), since)
         versions: list[SecretProperties] = []
         pages = vault.client.list_properties_of_secret_versions(name, raw_response_hook=vault.observe_clock).by_page()
+        length = _Length(f"the versions of secret {name} of vault {vault.url}")
         more = True
         while more:
             page = await self._call(vault, name, "list_versions", lambda: anext(pages))
+            length.add(page.items)
             more = page.continuation_token is not None
             versions += page.items
         if version := version_before(newest.version, versions):
@@ -426,6 +440,32 @@ def _closed(vault: _Vault) -> SyncError:
     return SyncError(Reason.VAULT_UNREACHABLE, text)
 
 
+class _Length:
+    """How much of a listing was read.
+
+    Args:
+        subject: What is listed, for messages.
+    """
+
+    def __init__(self, subject: str) -> None:
+        self._subject = subject
+        self._left = MAX_LISTING
+
+    def add(self, items: Iterable[SecretProperties]) -> None:
+        """Count a page.
+
+        Raises:
+            ListingTooLong: The listing is longer than `MAX_LISTING`.
+        """
+        self._left -= PAGE_WEIGHT + sum(_SECRET_WEIGHT + _tag_characters(item) for item in items)
+        if self._left < 0:
+            raise ListingTooLong(self._subject)
+
+
+def _tag_characters(properties: SecretProperties) -> int:
+    return sum(len(name) + len(text) for name, text in properties.tags.items())
+
+
 def _metadata(properties: SecretProperties, observed_at: Moment) -> SecretMetadata:
     return SecretMetadata(
         readable=properties.enabled,
@@ -434,7 +474,7 @@ def _metadata(properties: SecretProperties, observed_at: Moment) -> SecretMetada
         observed_at=observed_at,
         version=properties.version,
         name=properties.name,
-        tags=properties.tags,
+        tags=properties.tags if _tag_characters(properties) <= _MAX_TAG_CHARACTERS else {},
     )
 
 
