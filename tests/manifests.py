@@ -204,6 +204,10 @@ WRONG: Final = (
         "such a Secret is a credential for the Kubernetes API",
     ),
     Wrong("a bootstrap token", target(type="bootstrap.kubernetes.io/token"), "is a credential for the Kubernetes API"),
+    Wrong(
+        "a token type in capitals", target(type="Kubernetes.io/Service-Account-Token"), "such a Secret is a credential"
+    ),
+    Wrong("a type that ends with a blank", target(type="Opaque "), "must be a type such as Opaque"),
     Wrong("a certificate without its key", target(type="kubernetes.io/tls"), "needs the keys tls.crt and tls.key"),
     Wrong(
         "registry credentials without their key",

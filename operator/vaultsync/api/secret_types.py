@@ -5,17 +5,21 @@ from typing import Annotated, Any, Final
 from pydantic import Field
 from pydantic.config import JsonDict
 
-from vaultsync.api.checks import Check
+from vaultsync.api.checks import Check, Pattern, matching
 
 TOKEN_TYPES: Final = ("kubernetes.io/service-account-token", "bootstrap.kubernetes.io/token")
 """Kubernetes turns a Secret of these types into a credential for the API server: they are never written."""
 
+_TYPE = Pattern("[0-9A-Za-z]([-0-9A-Za-z_./]*[0-9A-Za-z])?")
+
 SecretType = Annotated[
     str,
     Field(min_length=1, max_length=253),
+    matching(_TYPE, "must be a type such as Opaque or example.com/credentials: letters, digits, '-', '_', '.' and '/'"),
+    # Kubernetes compares types exactly; other controllers may not.
     Check(
-        f"!(self in {list(TOKEN_TYPES)})",
-        lambda kind: kind not in TOKEN_TYPES,
+        f"!(self.lowerAscii() in {list(TOKEN_TYPES)})",
+        lambda kind: kind.lower() not in TOKEN_TYPES,
         f"must not be {' or '.join(TOKEN_TYPES)}: such a Secret is a credential for the Kubernetes API",
     ),
 ]

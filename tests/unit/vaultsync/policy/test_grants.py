@@ -150,7 +150,6 @@ def test_a_search_sees_only_what_is_granted() -> None:
         ({"target": TargetSpec(type="kubernetes.io/tls"), "data_from": (DataFrom(certificate="a"),)}, {}, None),
         ({"target": TargetSpec(type="example.com/own")}, {}, "types does not contain"),
         ({"target": TargetSpec(type="opaque")}, {}, "types does not contain"),
-        ({"target": TargetSpec(type="Opaque ")}, {}, "types does not contain"),
         ({"target": TargetSpec(adopt=True)}, {}, "allow.adopt"),
         ({"target": TargetSpec(adopt=True)}, {"adopt": True}, None),
         ({"restart": (Restart.model_validate({"kind": "Deployment", "name": "web"}),)}, {}, "allow.restart"),
