@@ -36,6 +36,6 @@ ENV PATH=/opt/vaultsync/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1
 # Numeric, so that Kubernetes can verify runAsNonRoot.
 USER 65532:65532
-EXPOSE 8080
+EXPOSE 8080 8081
 ENTRYPOINT ["vaultsync"]
 CMD ["run"]

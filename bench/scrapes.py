@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from bench import machine
 from bench.figures import HERE, Figure, Report, rewrite
-from vaultsync.adapters.http_server import serve
+from vaultsync.adapters.http_server import serve_metrics
 from vaultsync.adapters.metrics import Recorder, Scrapes, Snapshot, VaultSnapshot, measure_lag
 from vaultsync.api.v1alpha1 import VaultSecret
 
@@ -48,7 +48,7 @@ async def _measure(objects: int, report: Report, *, times: int) -> None:
     recorder = Recorder(CollectorRegistry(), version="0")
     scrapes = Scrapes(recorder, state=lambda: state, per_vault_secret=True)
     report.section(f"{objects:,} VaultSecrets, a key with an expiry date each")
-    async with serve("127.0.0.1", 0, metrics=scrapes.render, is_alive=lambda: True, is_ready=lambda: True) as port:
+    async with serve_metrics("127.0.0.1", 0, scrapes.render) as port:
         for name, accept in FORMATS.items():
             scraped, lags = await _scraped(port, times, accept)
             report.add(Figure(f"scrape: {name}", scraped["seconds"], "s"))

@@ -22,13 +22,15 @@ class Operator:
 
     Args:
         environ: All that it finds in its environment.
-        port: The port of its metrics and probes.
+        port: The port of its metrics.
+        probes_port: The port of its probes.
         log: Where its output goes; each start adds to it.
     """
 
-    def __init__(self, environ: Mapping[str, str], port: int, log: Path) -> None:
+    def __init__(self, environ: Mapping[str, str], port: int, probes_port: int, log: Path) -> None:
         self._environ = environ
         self._port = port
+        self._probes_port = probes_port
         self._log = log
         self._program: subprocess.Popen[bytes] | None = None
 
@@ -69,7 +71,7 @@ class Operator:
 
     def scrape(self) -> int:
         """Request its metrics, as Prometheus does; returns their bytes."""
-        with closing(self._connection()) as connection:
+        with closing(_connection(self._port)) as connection:
             connection.request("GET", "/metrics")
             return len(connection.getresponse().read())
 
@@ -94,12 +96,13 @@ class Operator:
             thread.join()
 
     def _status(self, path: str) -> int:
-        with closing(self._connection()) as connection:
+        with closing(_connection(self._probes_port)) as connection:
             try:
                 connection.request("GET", path)
                 return connection.getresponse().status
             except OSError:
                 return 0
 
-    def _connection(self) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection("127.0.0.1", self._port, timeout=_SOON)
+
+def _connection(port: int) -> http.client.HTTPConnection:
+    return http.client.HTTPConnection("127.0.0.1", port, timeout=_SOON)

@@ -105,11 +105,13 @@ async def testbed(size: Size) -> AsyncIterator[Testbed]:
         for namespace in (NAMESPACE, _HOME):
             plane.kubectl("create", "namespace", namespace)
         vault = emulator.vault("shop")
-        (port,) = free_ports(1)
-        environ = _installed(Installation(Helm(tools["helm"], folder / "helm", plane.environ()), plane, _HOME), port)
+        port, probes_port = free_ports(2)
+        environ = _installed(
+            Installation(Helm(tools["helm"], folder / "helm", plane.environ()), plane, _HOME), port, probes_port
+        )
         admin = json.loads(plane.kubeconfig.read_text())
         async with ApiServer.connect(admin) as api, Arrivals.watch(api, NAMESPACE) as arrivals:
-            operator = Operator({**environ, **emulator.environment()}, port, folder / "operator.log")
+            operator = Operator({**environ, **emulator.environment()}, port, probes_port, folder / "operator.log")
             ready = Testbed(api, arrivals, emulator, vault, size, operator)
             _fill(vault, ready.secrets)
             vault.latency(LATENCY)
@@ -118,9 +120,13 @@ async def testbed(size: Size) -> AsyncIterator[Testbed]:
     shutil.rmtree(folder)
 
 
-def _installed(installation: Installation, port: int) -> Mapping[str, str]:
+def _installed(installation: Installation, port: int, probes_port: int) -> Mapping[str, str]:
     """Install the chart, and return the operator's environment of it: its permissions are the chart's."""
-    settings = {"vaultHosts": ["localhost:*"], "listen": f"127.0.0.1:{port}"}
+    settings = {
+        "vaultHosts": ["localhost:*"],
+        "listen": f"127.0.0.1:{port}",
+        "probesListen": f"127.0.0.1:{probes_port}",
+    }
     installation.install({"settings": settings, "crds": {"enabled": False}})
     others = {name: text for name, text in _ENVIRON.items() if not name.startswith(("AZURE_", "VAULTSYNC_"))}
     return {**others, **installation.environ()}

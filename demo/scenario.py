@@ -38,7 +38,7 @@ class Scenario:
         self._processes = processes
         self._terminal = terminal
         self._times: dict[str, float] = {}
-        (self._port,) = free_ports(1)
+        self._port, self._probes_port = free_ports(2)
         self._manifest = processes.folder / "db.yaml"
 
     def run(self) -> None:
@@ -75,7 +75,11 @@ class Scenario:
     def _start_operator(self, title: str) -> None:
         terminal = self._terminal
         terminal.title(title)
-        settings = {"VAULTSYNC_VAULT_HOSTS": "localhost:*", "VAULTSYNC_LISTEN": f"127.0.0.1:{self._port}"}
+        settings = {
+            "VAULTSYNC_VAULT_HOSTS": "localhost:*",
+            "VAULTSYNC_LISTEN": f"127.0.0.1:{self._port}",
+            "VAULTSYNC_PROBES_LISTEN": f"127.0.0.1:{self._probes_port}",
+        }
         terminal.say("$ " + " ".join(f"{name}={text}" for name, text in settings.items()) + " vaultsync run &")
         self._processes.start_operator(settings)
         self._times[title] = terminal.wait_until("the operator is ready", self._is_ready)
@@ -162,7 +166,7 @@ class Scenario:
 
     def _is_ready(self) -> bool:
         try:
-            return httpx.get(f"http://127.0.0.1:{self._port}/readyz", trust_env=False).is_success
+            return httpx.get(f"http://127.0.0.1:{self._probes_port}/readyz", trust_env=False).is_success
         except httpx.TransportError:
             return False
 

@@ -57,7 +57,6 @@ def environment(vaults: Sequence[str]) -> Iterator[Environment]:
             RunningOperator.start(environ, folder / "operator.log", arguments=installation.arguments()) as operator,
         ):
             operator.await_ready()
-            assert operator.port is not None
             scraped = Prometheus.start(tools["prometheus"], folder / "prometheus", target_port=operator.port, rules=())
             with scraped as prometheus:
                 yield Environment(api, emulator, prometheus)

@@ -24,7 +24,7 @@ from prometheus_client import (
 )
 
 from vaultsync import __version__
-from vaultsync.adapters.http_server import serve
+from vaultsync.adapters.http_server import serve_metrics, serve_probes
 from vaultsync.adapters.identities import Authorities, Credentials
 from vaultsync.adapters.keyvault import Budget, VaultClients
 from vaultsync.adapters.keyvault.rate_limit import RateLimiter
@@ -161,7 +161,7 @@ async def run(settings: Settings, environ: Mapping[str, str], *, stop: asyncio.E
         CannotTrace: Tracing is requested and not possible.
         NoCluster: No Kubernetes API is configured.
         NotInstalled: The cluster lacks our CustomResourceDefinition.
-        OSError: The port for metrics is in use.
+        OSError: The port of metrics or probes is in use.
         PartFailed: A part of the operator ended.
     """
     stop, ready, parts = stop or asyncio.Event(), asyncio.Event(), Supervisor()
@@ -169,11 +169,14 @@ async def run(settings: Settings, environ: Mapping[str, str], *, stop: asyncio.E
     handle_signals()
     async with AsyncExitStack() as stack:
         operator = await build(settings, environ, stack)
-        serving = _serve(
-            settings, operator, is_ready=partial(_is_ready, ready, operator.watch), is_alive=parts.is_alive
+        is_ready = partial(_is_ready, ready, operator.watch)
+        probes_port = await stack.enter_async_context(
+            serve_probes(*settings.probes_listen, is_alive=parts.is_alive, is_ready=is_ready)
         )
-        port = await stack.enter_async_context(serving)
-        logger.info("serving metrics and probes", extra={"port": port, "version": __version__})
+        port = await stack.enter_async_context(_serve_metrics(settings, operator))
+        logger.info(
+            "serving metrics and probes", extra={"port": port, "probes_port": probes_port, "version": __version__}
+        )
         async with parts:
             await _run_parts(operator, parts, ready=ready, stop=stop, handle_signals=handle_signals)
 
@@ -333,17 +336,11 @@ def _concurrency(per_vault: int) -> Concurrency:
     )
 
 
-def _serve(
-    settings: Settings, operator: Operator, *, is_ready: Callable[[], bool], is_alive: Callable[[], bool]
-) -> AbstractAsyncContextManager[int]:
-    """Serve metrics and probes. Raises `OSError` if the port is in use."""
-    host, port = settings.listen
-    return serve(
-        host,
-        port,
-        metrics=operator.scrapes.render,
-        is_ready=is_ready,
-        is_alive=is_alive,
+def _serve_metrics(settings: Settings, operator: Operator) -> AbstractAsyncContextManager[int]:
+    """Serve metrics. Raises `OSError` if the port is in use."""
+    return serve_metrics(
+        *settings.listen,
+        operator.scrapes.render,
         tls=None if operator.certificate is None else operator.certificate.context,
         token_reviewer=operator.kube.token_reviewer if settings.metrics_authorization else None,
     )

@@ -88,6 +88,7 @@ def _host_and_port(text: str) -> str:
     return f"{host}:{port or 443}"
 
 
+Listen = Annotated[tuple[str, Annotated[int, Field(ge=0, le=65535)]], BeforeValidator(_listen)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
 Domains = Annotated[tuple[Annotated[str, AfterValidator(_domain)], ...], BeforeValidator(_split)]
 Hosts = Annotated[tuple[Annotated[str, AfterValidator(_host_and_port)], ...], BeforeValidator(_split)]
@@ -110,8 +111,11 @@ class Settings(BaseModel):
     Tokens are sent to these vaults, and to those in the domains, and nowhere else.
     """
 
-    listen: Annotated[tuple[str, Annotated[int, Field(ge=0, le=65535)]], BeforeValidator(_listen)] = ("0.0.0.0", 8080)  # noqa: S104  Prometheus and the kubelet connect from outside the pod
-    """Address and port for metrics and probes; port 0 selects a free port."""
+    listen: Listen = ("0.0.0.0", 8080)  # noqa: S104  Prometheus connects from outside the pod
+    """Address and port for metrics; port 0 selects a free port."""
+
+    probes_listen: Listen = ("0.0.0.0", 8081)  # noqa: S104  the kubelet connects from outside the pod
+    """Address and port for the probes, always without TLS; port 0 selects a free port."""
 
     tls_cert_file: str = ""
     """Path of the server certificate with its chain, in PEM. If empty, TLS is off. The file is reloaded on change."""

@@ -1,9 +1,99 @@
 """Attacks on the operator's connections: those that it opens, and those that it accepts."""
 
+import asyncio
+import resource
+import selectors
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import httpx
+import pytest
+
+from tests.controlplane.plane import ControlPlane
+from tests.e2e.harness import PATIENCE, eventually
+from tests.e2e.operators import RunningOperator
 from tests.harness import running_harness
+from tests.manifests import manifest, spec
+from vaultsync.adapters.http_server import serve_metrics, serve_probes
 from vaultsync.errors import Reason
 
-PORTS = range(8000, 8300)
+PORTS: Final = range(8000, 8300)
+
+CONNECTIONS: Final = 1024
+"""Connections to each port: as many as the files that a container may have open by default."""
+
+BURST: Final = 32
+"""Connections that are renewed at once."""
+
+PAUSE: Final = 0.02
+"""Seconds between two bursts."""
+
+BEGUN: Final = b"GET /metrics HTTP/1.1\r\nX-"
+
+
+class Attacker:
+    """Begins requests that do not end on many connections to each port, and replaces those that are closed."""
+
+    def __init__(self, *ports: int) -> None:
+        self._ports = ports
+        self._clients = selectors.DefaultSelector()
+        self._stop = threading.Event()
+        self._connected = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="attacker", daemon=True)
+
+    def start(self) -> None:
+        """Return when all connections were opened once."""
+        self._thread.start()
+        assert self._connected.wait(PATIENCE)
+
+    def stop(self) -> None:
+        """Close all connections."""
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        for port in self._ports * CONNECTIONS:
+            self._connect(port)
+        self._connected.set()
+        while not self._stop.wait(PAUSE):
+            for key, _ in self._clients.select(0)[:BURST]:
+                self._close(key)
+                self._connect(key.data)
+        for key in list(self._clients.get_map().values()):
+            self._close(key)
+
+    def _connect(self, port: int) -> None:
+        client = socket.create_connection(("127.0.0.1", port))
+        client.send(BEGUN)
+        self._clients.register(client, selectors.EVENT_READ, port)
+
+    def _close(self, key: selectors.SelectorKey) -> None:
+        client = self._clients.unregister(key.fileobj).fileobj
+        assert isinstance(client, socket.socket)
+        client.close()
+
+
+@pytest.fixture(autouse=True)
+def _files() -> Iterator[None]:
+    """Let this process open more connections than those of an attacker."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 4 * CONNECTIONS), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def get(port: int, path: str) -> int:
+    """Request a path by a new connection, as a kubelet does; return the status."""
+    async with httpx.AsyncClient(trust_env=False) as client:
+        return (await client.get(f"http://127.0.0.1:{port}{path}", timeout=PATIENCE)).status_code
+
+
+async def render(_: str) -> tuple[bytes, str]:
+    """Render no metrics."""
+    return b"", "text/plain"
 
 
 async def test_a_tenant_who_names_300_ports_of_a_vaults_host_does_not_have_them_called() -> None:
@@ -18,3 +108,40 @@ async def test_a_tenant_who_names_300_ports_of_a_vaults_host_does_not_have_them_
         assert {harness.ready(f"port-{port}").reason for port in PORTS} == {Reason.INVALID_SPEC}
         assert harness.vaults.opened() == set()
         assert harness.traced.polled == []
+
+
+async def test_a_pod_that_never_ends_its_requests_does_not_keep_others_from_probes_and_metrics() -> None:
+    """A pod of the cluster fills both ports with requests that it begins and never ends."""
+    async with (
+        serve_metrics("127.0.0.1", 0, render) as metrics,
+        serve_probes("127.0.0.1", 0, is_alive=lambda: True, is_ready=lambda: True) as probes,
+    ):
+        attacker = Attacker(metrics, probes)
+        await asyncio.to_thread(attacker.start)
+        statuses = [await get(probes, "/healthz"), await get(probes, "/readyz"), await get(metrics, "/metrics")]
+        await asyncio.to_thread(attacker.stop)
+
+    assert statuses == [200, 200, 200]
+
+
+def test_a_pod_that_never_ends_its_requests_does_not_take_the_file_descriptors_of_the_watch(
+    controlplane: ControlPlane, namespace: str, tmp_path: Path
+) -> None:
+    """A pod of the cluster opens as many connections to each port as the operator may have files open."""
+    environ = {"KUBECONFIG": str(controlplane.kubeconfig), "VAULTSYNC_WATCH_NAMESPACES": namespace}
+    elsewhere = manifest(spec(vaultUrl="https://elsewhere.example"), namespace=namespace)
+    reason = "jsonpath={.status.conditions[?(@.type=='Ready')].reason}"
+    with RunningOperator.start(environ, tmp_path / "operator.log") as operator:
+        resource.prlimit(operator.pid, resource.RLIMIT_NOFILE, (CONNECTIONS, CONNECTIONS))
+        operator.await_ready()
+        assert operator.ports is not None
+        attacker = Attacker(*operator.ports)
+        attacker.start()
+
+        controlplane.apply(elsewhere)
+
+        read = ("get", "vaultsecret", "db", "-n", namespace, "-o", reason)
+        eventually(lambda: controlplane.kubectl(*read) == Reason.INVALID_SPEC, "a reconciled VaultSecret")
+        assert len(list(Path(f"/proc/{operator.pid}/fd").iterdir())) < CONNECTIONS / 4
+        assert operator.is_ready
+        attacker.stop()

@@ -112,6 +112,7 @@ def test_each_setting_reaches_the_operator(helm: Helm) -> None:
         "vaultDnsSuffixes": [".example.net"],
         "vaultHosts": ["kv.example.com:8443"],
         "listen": "[::]:9090",
+        "probesListen": "[::]:9091",
         "tlsCertFile": "/tls/tls.crt",
         "tlsKeyFile": "/tls/tls.key",
         "metricsAuthorization": True,
@@ -191,10 +192,22 @@ def test_the_arguments_are_ones_that_the_command_line_knows(helm: Helm, capsys: 
     assert end.value.code == 0
 
 
-def test_the_port_follows_the_address_that_is_listened_on(helm: Helm) -> None:
-    rendered = render(helm, values={"settings": {"listen": "[::]:9090"}})
+def test_the_ports_follow_the_addresses_that_are_listened_on(helm: Helm) -> None:
+    rendered = render(helm, values={"settings": {"listen": "[::]:9090", "probesListen": "[::]:9091"}})
 
-    assert container(rendered)["ports"] == [{"name": "metrics", "containerPort": 9090}]
+    assert container(rendered)["ports"] == [
+        {"name": "metrics", "containerPort": 9090},
+        {"name": "probes", "containerPort": 9091},
+    ]
+
+
+def test_probes_use_neither_the_port_nor_the_tls_of_the_metrics(helm: Helm) -> None:
+    files = {"tlsCertFile": "/tls/tls.crt", "tlsKeyFile": "/tls/tls.key"}
+
+    described = container(render(helm, values={"settings": files}))
+
+    assert described["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "probes"}
+    assert described["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "probes"}
 
 
 # The chart and its own papers

@@ -24,13 +24,14 @@ RESTARTS: Final = {"restartWorkloads": True}
 
 
 def settings_here(**more: object) -> dict[str, object]:
-    """The settings for this machine: the emulator's vaults, a free port of loopback, and logs that tests can read."""
-    (port,) = free_ports(1)
+    """The settings for this machine: the emulator's vaults, free ports of loopback, and logs that tests can read."""
+    port, probes_port = free_ports(2)
     return {
         # A domain that never resolves, too: https://www.rfc-editor.org/rfc/rfc6761#section-6.4
         "vaultDnsSuffixes": [".invalid"],
         "vaultHosts": ["localhost:*"],
         "listen": f"127.0.0.1:{port}",
+        "probesListen": f"127.0.0.1:{probes_port}",
         "logFormat": "json",
         "logLevel": "debug",
         **more,

@@ -21,6 +21,7 @@ _SETTINGS: Final = {
     "VAULTSYNC_VAULT_HOSTS": "localhost:*",
     "VAULTSYNC_VAULT_DNS_SUFFIXES": ".invalid",
     "VAULTSYNC_LISTEN": "127.0.0.1:0",
+    "VAULTSYNC_PROBES_LISTEN": "127.0.0.1:0",
     "VAULTSYNC_LOG_FORMAT": "json",
     "VAULTSYNC_LOG_LEVEL": "debug",
 }
@@ -33,7 +34,7 @@ class RunningOperator:
         self.log = log
         self._process = process
         self._log_begins = log_begins
-        self._port: int | None = None
+        self._ports: tuple[int, int] | None = None
 
     @classmethod
     @contextmanager
@@ -77,11 +78,18 @@ class RunningOperator:
         return self._process.pid
 
     @property
-    def port(self) -> int | None:
-        """Where metrics and probes are served; None until the log names it."""
-        if self._port is None:
-            self._port = next((int(line["port"]) for line in self.lines() if "port" in line), None)
-        return self._port
+    def ports(self) -> tuple[int, int] | None:
+        """Where metrics and where probes are served; None until the log names it."""
+        if self._ports is None:
+            named = (line for line in self.lines() if "probes_port" in line)
+            self._ports = next(((line["port"], line["probes_port"]) for line in named), None)
+        return self._ports
+
+    @property
+    def port(self) -> int:
+        """Where metrics are served."""
+        assert self.ports is not None
+        return self.ports[0]
 
     def lines(self) -> list[dict[str, Any]]:
         """The lines that it has logged; one that is not JSON comes as `message` alone."""
@@ -89,13 +97,15 @@ class RunningOperator:
 
     def get(self, path: str) -> httpx.Response:
         """Get `/metrics`, `/healthz` or `/readyz`."""
+        assert self.ports is not None
+        port = self.ports[0 if path == "/metrics" else 1]
         # Without TLS: with `verify`, httpx would load all certificates of authorities for each request.
-        return httpx.get(f"http://127.0.0.1:{self.port}{path}", trust_env=False, timeout=PATIENCE, verify=False)  # noqa: S501
+        return httpx.get(f"http://127.0.0.1:{port}{path}", trust_env=False, timeout=PATIENCE, verify=False)  # noqa: S501
 
     @property
     def is_ready(self) -> bool:
         """Whether its readiness probe succeeds."""
-        return self.port is not None and self.get("/readyz").is_success
+        return self.ports is not None and self.get("/readyz").is_success
 
     def await_ready(self) -> None:
         """Return when it is ready; fail with its log if it ends before."""

@@ -26,8 +26,10 @@ Get = Callable[..., httpx.Response]
 
 
 @pytest.fixture
-def get(controlplane: ControlPlane, emulator: Emulator, namespace: str, tmp_path: Path) -> Iterator[Get]:
-    """Sends a GET to the operator, with a token if one is given."""
+def guarded(
+    controlplane: ControlPlane, emulator: Emulator, namespace: str, tmp_path: Path
+) -> Iterator[tuple[RunningOperator, Get]]:
+    """An operator, and what sends a GET to its port of metrics, with a token if one is given."""
     authority = trustme.CA()
     issued, theirs = authority.issue_cert("127.0.0.1"), ssl.create_default_context()
     authority.configure_trust(theirs)
@@ -45,14 +47,18 @@ def get(controlplane: ControlPlane, emulator: Emulator, namespace: str, tmp_path
             verify=theirs, timeout=PATIENCE, base_url=f"https://{settings['listen']}", trust_env=False
         ) as client,
     ):
-        eventually(lambda: running.port is not None, "the port")
-        yield lambda path, token="": client.get(path, headers={"Authorization": f"Bearer {token}"} if token else {})
+        eventually(lambda: running.ports is not None, "the ports")
+        yield (
+            running,
+            lambda path, token="": client.get(path, headers={"Authorization": f"Bearer {token}"} if token else {}),
+        )
     installation.uninstall()
 
 
 def test_metrics_need_the_charts_role_and_probes_need_nothing(
-    controlplane: ControlPlane, namespace: str, get: Get
+    controlplane: ControlPlane, namespace: str, guarded: tuple[RunningOperator, Get]
 ) -> None:
+    operator, get = guarded
     tokens = {}
     for account in ("prometheus", "shop"):
         controlplane.kubectl("create", "serviceaccount", account, "-n", namespace)
@@ -63,5 +69,5 @@ def test_metrics_need_the_charts_role_and_probes_need_nothing(
     eventually(lambda: get("/metrics", tokens["prometheus"]).is_success, "an authorized scrape")
     assert "vaultsync_build_info" in get("/metrics", tokens["prometheus"]).text
     assert [get("/metrics", token).status_code for token in (tokens["shop"], "junk", "")] == [403, 401, 401]
-    assert get("/healthz").is_success
-    eventually(lambda: get("/readyz").is_success, "a ready operator")
+    assert operator.get("/healthz").is_success
+    operator.await_ready()

@@ -18,7 +18,7 @@ from tests.manifests import manifest, spec
 
 @pytest.fixture
 def port() -> int:
-    """Where the operator listens."""
+    """Where the operator serves its probes."""
     (port,) = free_ports(1)
     return port
 
@@ -29,7 +29,8 @@ def environ(controlplane: ControlPlane, namespace: str, port: int) -> dict[str, 
     return {
         "KUBECONFIG": str(controlplane.kubeconfig),
         "VAULTSYNC_WATCH_NAMESPACES": namespace,
-        "VAULTSYNC_LISTEN": f"127.0.0.1:{port}",
+        "VAULTSYNC_LISTEN": "127.0.0.1:0",
+        "VAULTSYNC_PROBES_LISTEN": f"127.0.0.1:{port}",
     }
 
 

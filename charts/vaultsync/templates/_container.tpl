@@ -1,4 +1,4 @@
-{{- /* Image, port and environment of the container, used by the Deployment. Every helper takes the top context. */ -}}
+{{- /* Image and environment of the container, used by the Deployment. Every helper takes the top context. */ -}}
 
 {{- /* vaultsync.image: the image's full reference. */ -}}
 {{- define "vaultsync.image" -}}
@@ -9,11 +9,6 @@
 {{- printf "%s:%s" .repository (default $.Chart.AppVersion .tag) -}}
 {{- end -}}
 {{- end -}}
-{{- end -}}
-
-{{- /* vaultsync.port: the port of metrics and probes. */ -}}
-{{- define "vaultsync.port" -}}
-{{- .Values.settings.listen | splitList ":" | last -}}
 {{- end -}}
 
 {{- /* vaultsync.env: the settings as variables, VAULTSYNC_ and the setting's name in capitals; empty ones are left out,

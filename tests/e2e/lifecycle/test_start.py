@@ -95,7 +95,7 @@ def test_it_waits_for_an_api_server_that_is_unreachable_at_the_start(harness: Op
     with harness.proxy() as proxy:
         proxy.disconnect()
         with harness.operator(through=proxy, wait=False) as running:
-            eventually(lambda: running.port is not None, "the port of the probes")
+            eventually(lambda: running.ports is not None, "the port of the probes")
             eventually(lambda: any("detail" in line for line in running.lines()), "why it waits")
             assert running.get("/healthz").is_success
             assert not running.is_ready

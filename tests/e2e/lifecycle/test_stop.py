@@ -65,7 +65,7 @@ def test_it_stops_while_it_waits_for_the_api_server_at_the_start(harness: Operat
     with harness.proxy() as proxy:
         proxy.disconnect()
         with harness.operator(through=proxy, wait=False) as running:
-            eventually(lambda: running.port is not None, "the port of the probes")
+            eventually(lambda: running.ports is not None, "the port of the probes")
 
             assert running.stop() == 0
     assert "Traceback" not in harness.log.read_text()

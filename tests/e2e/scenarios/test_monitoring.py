@@ -51,7 +51,6 @@ def watched(
     operator: RunningOperator, harness: Harness, helm: Helm, prometheus: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Prometheus]:
     """A Prometheus that has scraped before and after a rotation."""
-    assert operator.port is not None
     folder = tmp_path_factory.mktemp("prometheus")
     with Prometheus.start(prometheus, folder, target_port=operator.port, rules=rules(helm)) as running:
         eventually(lambda: running.query(f"count_over_time(vaultsync_build_info[{WINDOW}]) > 1") != [], "two scrapes")

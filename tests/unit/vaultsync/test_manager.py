@@ -50,7 +50,12 @@ def kubeconfig(tmp_path: Path) -> str:
 @pytest.fixture
 def environ(kubeconfig: str) -> dict[str, str]:
     """The operator's variables, with a free port."""
-    return {"KUBECONFIG": kubeconfig, "VAULTSYNC_LISTEN": "127.0.0.1:0", "VAULTSYNC_LOG_FORMAT": "json"}
+    return {
+        "KUBECONFIG": kubeconfig,
+        "VAULTSYNC_LISTEN": "127.0.0.1:0",
+        "VAULTSYNC_PROBES_LISTEN": "127.0.0.1:0",
+        "VAULTSYNC_LOG_FORMAT": "json",
+    }
 
 
 def test_all_wrong_settings_are_reported_at_once_and_nothing_is_started(capsys: pytest.CaptureFixture[str]) -> None:
@@ -77,11 +82,14 @@ def test_a_missing_kubeconfig_is_reported(tmp_path: Path, capsys: pytest.Capture
     assert "cannot start" in capsys.readouterr().err
 
 
-def test_a_port_that_is_taken_is_reported(environ: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("setting", ["VAULTSYNC_LISTEN", "VAULTSYNC_PROBES_LISTEN"])
+def test_a_port_that_is_taken_is_reported(
+    setting: str, environ: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
 
-        code = main(environ | {"VAULTSYNC_LISTEN": f"127.0.0.1:{port}"})
+        code = main(environ | {setting: f"127.0.0.1:{port}"})
 
     printed = capsys.readouterr().err
     assert code == 1
@@ -125,15 +133,17 @@ def test_a_signal_stops_an_operator_that_still_waits_for_its_cluster(
 
 
 class Waiting:
-    """An operator that waits for its cluster, and its port."""
+    """An operator that waits for its cluster, and its ports."""
 
-    def __init__(self, port: int, stop: asyncio.Event) -> None:
+    def __init__(self, port: int, probes_port: int, stop: asyncio.Event) -> None:
         self.port = port
+        self.probes_port = probes_port
         self.stop = stop
 
     async def get(self, path: str) -> httpx.Response:
         async with httpx.AsyncClient(trust_env=False) as client:
-            return await client.get(f"http://127.0.0.1:{self.port}{path}")
+            port = self.port if path == "/metrics" else self.probes_port
+            return await client.get(f"http://127.0.0.1:{port}{path}")
 
 
 @pytest.fixture
@@ -144,7 +154,8 @@ async def waiting(environ: dict[str, str], caplog: pytest.LogCaptureFixture) -> 
     while not (serving := [one for one in caplog.records if one.getMessage() == "serving metrics and probes"]):
         await asyncio.wait({task}, timeout=0.01)
         assert not task.done()
-    yield Waiting(vars(serving[0])["port"], stop)
+    ports = vars(serving[0])
+    yield Waiting(ports["port"], ports["probes_port"], stop)
     stop.set()
     await task
 

@@ -1,4 +1,4 @@
-"""The operator's port, over a real socket."""
+"""The operator's ports, over real sockets."""
 
 import ssl
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ import httpx
 import pytest
 import trustme
 
-from vaultsync.adapters.http_server import serve
+from vaultsync.adapters.http_server import serve_metrics, serve_probes
 from vaultsync.errors import Reason, SyncError
 
 
@@ -22,7 +22,7 @@ async def render(accept: str) -> tuple[bytes, str]:
 
 
 async def test_metrics_are_rendered_for_the_accept_header() -> None:
-    async with serve("127.0.0.1", 0, metrics=render, is_alive=lambda: True, is_ready=lambda: True) as port:
+    async with serve_metrics("127.0.0.1", 0, render) as port:
         response = await get(port, "/metrics", accept="text/plain")
 
     assert response.headers["content-type"] == "text/plain; version=0.0.4"
@@ -30,7 +30,7 @@ async def test_metrics_are_rendered_for_the_accept_header() -> None:
 
 
 async def test_metrics_are_compressed_for_clients_that_accept_it() -> None:
-    async with serve("127.0.0.1", 0, metrics=render, is_alive=lambda: True, is_ready=lambda: True) as port:
+    async with serve_metrics("127.0.0.1", 0, render) as port:
         compressed = await get(port, "/metrics", accept_encoding="gzip")
         plain = await get(port, "/metrics", accept_encoding="identity")
 
@@ -42,7 +42,7 @@ async def test_metrics_are_compressed_for_clients_that_accept_it() -> None:
 @pytest.mark.parametrize("alive", [True, False])
 @pytest.mark.parametrize("ready", [True, False])
 async def test_each_probe_fails_while_its_own_check_does(alive: bool, ready: bool) -> None:
-    async with serve("127.0.0.1", 0, metrics=render, is_alive=lambda: alive, is_ready=lambda: ready) as port:
+    async with serve_probes("127.0.0.1", 0, is_alive=lambda: alive, is_ready=lambda: ready) as port:
         statuses = [(await get(port, path)).status_code for path in ("/healthz", "/readyz")]
 
     assert statuses == [200 if alive else 503, 200 if ready else 503]
@@ -50,7 +50,7 @@ async def test_each_probe_fails_while_its_own_check_does(alive: bool, ready: boo
 
 async def test_the_checks_are_made_for_each_probe() -> None:
     parts = {"alive": True}
-    async with serve("127.0.0.1", 0, metrics=render, is_alive=lambda: parts["alive"], is_ready=lambda: True) as port:
+    async with serve_probes("127.0.0.1", 0, is_alive=lambda: parts["alive"], is_ready=lambda: True) as port:
         before = await get(port, "/healthz")
         parts["alive"] = False
         after = await get(port, "/healthz")
@@ -59,10 +59,22 @@ async def test_the_checks_are_made_for_each_probe() -> None:
 
 
 async def test_a_port_in_use_is_an_os_error_that_names_it() -> None:
-    async with serve("127.0.0.1", 0, metrics=render, is_alive=lambda: True, is_ready=lambda: True) as port:
+    async with serve_metrics("127.0.0.1", 0, render) as port:
         with pytest.raises(OSError, match=str(port)):
-            async with serve("127.0.0.1", port, metrics=render, is_alive=lambda: True, is_ready=lambda: True):
+            async with serve_metrics("127.0.0.1", port, render):
                 pass
+
+
+async def test_each_port_serves_its_own_paths_only() -> None:
+    async with (
+        serve_metrics("127.0.0.1", 0, render) as metrics,
+        serve_probes("127.0.0.1", 0, is_alive=lambda: True, is_ready=lambda: True) as probes,
+    ):
+        statuses = [
+            (await get(port, path)).status_code for port in (metrics, probes) for path in ("/metrics", "/healthz")
+        ]
+
+    assert statuses == [200, 404, 404, 200]
 
 
 # Authorization of scrapes
@@ -97,9 +109,7 @@ class TokenReviewer:
     ids=["authorized", "in lower case", "not authorized", "unknown", "no token", "a password", "nothing"],
 )
 async def test_only_authorized_clients_get_metrics(authorization: str, status: int) -> None:
-    async with serve(
-        "127.0.0.1", 0, metrics=render, is_alive=lambda: True, is_ready=lambda: True, token_reviewer=TokenReviewer()
-    ) as port:
+    async with serve_metrics("127.0.0.1", 0, render, token_reviewer=TokenReviewer()) as port:
         response = await get(port, "/metrics", authorization=authorization)
 
     assert response.status_code == status
@@ -111,19 +121,10 @@ async def test_no_client_gets_metrics_while_tokens_cannot_be_reviewed() -> None:
     token_reviewer = TokenReviewer()
     token_reviewer.failure = SyncError(Reason.CLUSTER_UNAVAILABLE, "no response")
 
-    async with serve(
-        "127.0.0.1", 0, metrics=render, is_alive=lambda: True, is_ready=lambda: True, token_reviewer=token_reviewer
-    ) as port:
+    async with serve_metrics("127.0.0.1", 0, render, token_reviewer=token_reviewer) as port:
         response = await get(port, "/metrics", authorization="Bearer prometheus-token")
 
     assert (response.status_code, "rendered for" in response.text) == (503, False)
-
-
-async def test_probes_require_no_authorization() -> None:
-    async with serve(
-        "127.0.0.1", 0, metrics=render, is_alive=lambda: True, is_ready=lambda: True, token_reviewer=TokenReviewer()
-    ) as port:
-        assert [(await get(port, path)).status_code for path in ("/healthz", "/readyz")] == [200, 200]
 
 
 async def test_the_port_serves_https_with_a_certificate() -> None:
@@ -133,9 +134,9 @@ async def test_the_port_serves_https_with_a_certificate() -> None:
     authority.configure_trust(theirs)
 
     async with (
-        serve("127.0.0.1", 0, metrics=render, is_alive=lambda: True, is_ready=lambda: True, tls=tls) as port,
+        serve_metrics("127.0.0.1", 0, render, tls=tls) as port,
         httpx.AsyncClient(verify=theirs) as client,
     ):
-        response = await client.get(f"https://127.0.0.1:{port}/healthz")
+        response = await client.get(f"https://127.0.0.1:{port}/metrics")
 
-    assert response.text == "ok\n"
+    assert response.text.startswith("rendered for")

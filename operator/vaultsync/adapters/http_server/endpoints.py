@@ -1,15 +1,20 @@
-"""Serves `/metrics`, `/healthz` and `/readyz` on one port; measures and decides nothing."""
+"""Serves `/metrics` on one port, and `/healthz` and `/readyz` on another; measures and decides nothing.
+
+The probes have a port of their own, without TLS or authorization: whatever happens to the port of metrics, a kubelet
+learns whether the operator works, and nobody can have it restarted by filling that port.
+"""
 
 import asyncio
 import logging
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from http import HTTPStatus
 from typing import Any, Protocol
 
 from aiohttp import web
 
+from vaultsync.adapters.http_server.bounded import Handler, serve
 from vaultsync.errors import SyncError
 
 logger = logging.getLogger(__name__)
@@ -33,37 +38,51 @@ class TokenReviewer(Protocol):
         ...
 
 
-@asynccontextmanager
-async def serve(
+def serve_metrics(
     host: str,
     port: int,
+    render: Render,
     *,
-    metrics: Render,
-    is_alive: Callable[[], bool],
-    is_ready: Callable[[], bool],
     tls: ssl.SSLContext | None = None,
     token_reviewer: TokenReviewer | None = None,
-) -> AsyncIterator[int]:
-    """Serve within the context; yields the port.
+) -> AbstractAsyncContextManager[int]:
+    """Serve `/metrics` within the context; yields the port.
 
     Args:
         host: The address to listen on.
         port: The port to listen on; 0 for any free one.
-        metrics: Renders `/metrics`.
-        is_alive: `/healthz` responds with HTTP status 503 unless this returns True. No authorization is required.
-        is_ready: `/readyz` responds with HTTP status 503 unless this returns True. No authorization is required.
+        render: Renders the metrics.
         tls: Serves HTTPS; by default HTTP.
-        token_reviewer: Authorizes the clients of `/metrics`; by default no authorization is required.
+        token_reviewer: Authorizes the clients; by default no authorization is required.
 
     Raises:
         OSError: The port is in use.
     """
 
-    async def render(request: web.Request) -> web.Response:
-        body, content_type = await metrics(request.headers.get("Accept", ""))
+    async def scrape(request: web.Request) -> web.Response:
+        body, content_type = await render(request.headers.get("Accept", ""))
         response = web.Response(body=body, headers={"Content-Type": content_type})
         response.enable_compression()
         return response
+
+    handler = scrape if token_reviewer is None else _authorized(scrape, token_reviewer)
+    return serve(host, port, {"/metrics": handler}, tls=tls)
+
+
+def serve_probes(
+    host: str, port: int, *, is_alive: Callable[[], bool], is_ready: Callable[[], bool]
+) -> AbstractAsyncContextManager[int]:
+    """Serve the probes within the context; yields the port.
+
+    Args:
+        host: The address to listen on.
+        port: The port to listen on; 0 for any free one.
+        is_alive: `/healthz` responds with HTTP status 503 unless this returns True.
+        is_ready: `/readyz` responds with HTTP status 503 unless this returns True.
+
+    Raises:
+        OSError: The port is in use.
+    """
 
     async def healthz(_: web.Request) -> web.Response:
         return web.Response(text="ok\n") if is_alive() else web.Response(text="not alive\n", status=503)
@@ -71,26 +90,13 @@ async def serve(
     async def readyz(_: web.Request) -> web.Response:
         return web.Response(text="ready\n") if is_ready() else web.Response(text="not ready\n", status=503)
 
-    scrape = render if token_reviewer is None else _authorized(render, token_reviewer)
-    application = web.Application()
-    application.add_routes([web.get("/metrics", scrape), web.get("/healthz", healthz), web.get("/readyz", readyz)])
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, host, port, ssl_context=tls)
-        await site.start()
-        yield runner.addresses[0][1]
-    finally:
-        await runner.cleanup()
-
-
-Handler = Callable[[web.Request], Awaitable[web.Response]]
+    return serve(host, port, {"/healthz": healthz, "/readyz": readyz})
 
 
 def _authorized(handler: Handler, token_reviewer: TokenReviewer) -> Handler:
     reviews = asyncio.Semaphore(MAX_CONCURRENT_REVIEWS)
 
-    async def authorize(request: web.Request) -> web.Response:
+    async def authorize(request: web.Request) -> web.StreamResponse:
         kind, _, token = request.headers.get("Authorization", "").partition(" ")
         if kind.lower() != "bearer" or not token:
             return _error(HTTPStatus.UNAUTHORIZED, "a bearer token is required")
