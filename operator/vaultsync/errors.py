@@ -12,7 +12,8 @@ class Retry(StrEnum):
     """With backoff from one second: the failure may resolve by itself."""
 
     LATER = "later"
-    """At the refresh interval: a user must change something first, in the vault, in Azure or in the manifest."""
+    """At the refresh interval: a user must change something first, in the vault, in Azure or in the manifest. What was
+    read and cannot be used is not read again before that."""
 
 
 class Reason(StrEnum):

@@ -27,8 +27,12 @@ class Tenants(MemoryHarness):
         await until_idle()
 
     async def pass_time(self, seconds: float = 60) -> None:
-        await super().pass_time(seconds)
-        await self.settle()
+        """Advance the clock by that time, in steps in which everything that is due goes on."""
+        while seconds > 0:
+            step = min(seconds, 10)
+            await super().pass_time(step)
+            await self.settle()
+            seconds -= step
 
     # what tenants do; `db` is the VaultSecret of each, unless another is named
 
@@ -66,6 +70,20 @@ class Tenants(MemoryHarness):
 
     def status_in(self, namespace: str, name: str = "db") -> VaultSecretStatus:
         return self.users.vault_secret(ObjectKey(namespace, name)).status
+
+    def ready_reason(self, namespace: str, name: str = "db") -> str:
+        """Return the reason of the Ready condition."""
+        (reason,) = (one.reason for one in self.status_in(namespace, name).conditions if one.type == "Ready")
+        return reason
+
+    @property
+    def polls(self) -> int:
+        """How many polls have begun since the last reset."""
+        return len(self.traced.polled)
+
+    def reset_counts(self) -> None:
+        super().reset_counts()
+        self.traced.polled.clear()
 
     def reconciles_in(self, namespace: str) -> int:
         """Return how many reconciles of that namespace have ended."""

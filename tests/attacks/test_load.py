@@ -121,3 +121,58 @@ async def test_tampering_in_a_loop_costs_one_reconcile_in_some_seconds(tenants: 
     await tenants.pass_time(SECONDS)
 
     assert tenants.values_in("attacker") == {"password": "first"}
+
+
+async def test_vaultsecrets_of_256_entries_that_fail_after_reading_cost_no_further_reads(tenants: Tenants) -> None:
+    """A tenant has ten VaultSecrets of 256 entries read again and again, as the last entry of each cannot be used."""
+    for number in range(256):
+        tenants.vault.set(f"secret-{number}", "x")
+    await tenants.pass_time()
+    lines = [{"key": f"key-{number}", "secretName": f"secret-{number}"} for number in range(256)]
+    for number in range(10):
+        tenants.request("attacker", *lines[:255], {**lines[255], "property": "user"}, name=f"db-{number}")
+    await tenants.pass_time(300)
+    assert tenants.ready_reason("attacker", "db-0") == "PropertyMissing"
+    tenants.reset_counts()
+
+    await tenants.pass_time(1000)
+
+    assert tenants.polls > 0
+    assert tenants.reads == 0
+
+
+async def test_vaultsecrets_of_256_entries_of_which_one_is_disabled_cost_one_read_per_poll(tenants: Tenants) -> None:
+    """A tenant has ten VaultSecrets of 256 entries read again and again, as one of the secrets cannot be read."""
+    for number in range(256):
+        tenants.vault.set(f"secret-{number}", "x", enabled=number != 255)
+    await tenants.pass_time()
+    lines = [{"key": f"key-{number}", "secretName": f"secret-{number}"} for number in range(256)]
+    for number in range(10):
+        tenants.request("attacker", *lines, name=f"db-{number}")
+    await tenants.pass_time(300)
+    assert tenants.ready_reason("attacker", "db-0") == "SecretDisabled"
+    tenants.reset_counts()
+
+    await tenants.pass_time(1000)
+
+    assert tenants.polls > 0
+    assert tenants.reads <= 10 * tenants.polls + 10 * 1000 / 120 + 10
+
+
+async def test_a_search_for_more_than_fits_into_a_secret_stops_reading_and_is_not_repeated(tenants: Tenants) -> None:
+    """A tenant searches for `*` in a vault with far more than 1 MiB, to have all of it read every minute."""
+    for number in range(1000):
+        tenants.vault.set(f"secret-{number}", "x" * 25_000)
+    await tenants.pass_time()
+    tenants.reset_counts()
+    tenants.request("attacker", dataFrom=[{"find": {"names": "*"}}], data=None)
+    await tenants.pass_time(300)
+    assert tenants.ready_reason("attacker") == "TargetTooLarge"
+    assert tenants.reads <= 2 * (1024 * 1024 / 25_000 + 32 + 1)
+    tenants.reset_counts()
+
+    await tenants.pass_time(1000)
+
+    assert tenants.polls > 0
+    assert tenants.reads == 0
+    assert tenants.values_in("attacker") is None

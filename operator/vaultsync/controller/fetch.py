@@ -1,15 +1,21 @@
 """Reads secrets of one vault concurrently; decides nothing about what was returned."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
 
 from vaultsync.api.v1alpha1 import OnSourceDeleted, VaultSecretSpec
 from vaultsync.errors import Reason, SecretNotFound, SyncError
 from vaultsync.interfaces import VaultClients
 from vaultsync.policy.changes import last_read
-from vaultsync.state.requests import SecretRequest
-from vaultsync.state.secrets import MissingReading, Reading, SecretRef
+from vaultsync.render.manifest import MAX_BYTES
+from vaultsync.state.requests import SecretRequest, named_secrets
+from vaultsync.state.secrets import FoundTooMuch, MissingReading, Reading, SecretRef, SecretsUnread, state_of
 from vaultsync.state.vaults import VaultStore
+
+MAX_CONCURRENT: Final = 32
+"""Concurrent reads of one VaultSecret: one with hundreds of entries leaves connections to others."""
 
 
 async def read_secrets(
@@ -29,18 +35,53 @@ async def read_secrets(
         that is disabled by now: its key is removed.
 
     Raises:
-        SyncError: A secret cannot be read. Of several failures, that of the first request is raised.
+        SecretsUnread: Some secrets cannot be read, with the reason of the first.
+        FoundTooMuch: Those that searches find do not fit into a Secret; the rest was not read.
     """
-    reads = (_read(vaults, store, spec, one, since=since) for one in requests)
-    results = await asyncio.gather(*reads, return_exceptions=True)
-    readings: dict[SecretRef, Reading | MissingReading] = {}
+    named, slots, found = {one.ref.identity for one in named_secrets(spec)}, asyncio.Semaphore(MAX_CONCURRENT), _Found()
+
+    async def read(one: SecretRequest) -> Reading | MissingReading | None:
+        async with slots:
+            if found.bytes > MAX_BYTES:
+                return None
+            reading = await _read(vaults, store, spec, one, since=since)
+        if isinstance(reading, Reading) and one.ref.identity not in named:
+            found.bytes += len(reading.value.reveal())
+        return reading
+
+    results = await asyncio.gather(*map(read, requests), return_exceptions=True)
+    readings = {
+        one.ref.identity: result
+        for one, result in zip(requests, results, strict=True)
+        if isinstance(result, Reading | MissingReading)
+    }
+    if found.bytes > MAX_BYTES:
+        raise _found_too_much(spec, readings)
+    failures: dict[SecretRef, SyncError] = {}
     for one, result in zip(requests, results, strict=True):
-        if one.unlisted and isinstance(result, SyncError) and result.reason is Reason.SECRET_DISABLED:
-            continue
-        if isinstance(result, BaseException):
+        if isinstance(result, SyncError):
+            if not (one.unlisted and result.reason is Reason.SECRET_DISABLED):
+                failures[one.ref.identity] = result
+        elif isinstance(result, BaseException):
             raise result
-        readings[one.ref.identity] = result
+    if failures:
+        raise SecretsUnread(next(iter(failures.values())), frozenset(failures))
     return readings
+
+
+@dataclass(slots=True)
+class _Found:
+    """How much has been read of what searches have found, in characters, of which a value has at most its bytes."""
+
+    bytes: int = 0
+
+
+def _found_too_much(spec: VaultSecretSpec, readings: Mapping[SecretRef, Reading | MissingReading]) -> FoundTooMuch:
+    text = (
+        f"The secrets that find in dataFrom selects in vault {spec.vault_url} have more than the {MAX_BYTES} bytes "
+        "that Kubernetes allows for a Secret; select fewer, or split them over several VaultSecrets."
+    )
+    return FoundTooMuch(text, {ref: state_of(ref, reading) for ref, reading in readings.items()})
 
 
 async def _read(

@@ -16,6 +16,7 @@ from vaultsync.controller.report import write_report
 from vaultsync.controller.rollout import Rollouts, restart_workloads
 from vaultsync.errors import ObjectChanged, ObjectGone, Reason, Retry, SyncError
 from vaultsync.interfaces import KubeApi, Recorder, VaultClients
+from vaultsync.policy.attempts import failed_attempt, found_too_much, missing_refs, unread_attempt
 from vaultsync.policy.deletion import (
     Deletions,
     carried_readings,
@@ -45,7 +46,7 @@ from vaultsync.render.manifest import render_secret
 from vaultsync.state.applied import content_fingerprint
 from vaultsync.state.observed import Field, Observed
 from vaultsync.state.requests import searches
-from vaultsync.state.secrets import AnyReading, MissingReading, Readings, SecretRef
+from vaultsync.state.secrets import AnyReading, FoundTooMuch, MissingReading, Readings, SecretRef, SecretsUnread
 from vaultsync.state.stores import State
 from vaultsync.state.vaults import VaultView
 from vaultsync.state.vaultsecrets import UnreadableVaultSecret
@@ -80,7 +81,7 @@ class Reconciler:
         """Reconcile the VaultSecret of that key, after that many consecutive failures; return when to requeue it."""
         found = self.state.vaultsecrets.find(key)
         if found is None:
-            self.state.waits.forget(key)
+            self.state.forget(key)
             return Result.done()
         if isinstance(found, UnreadableVaultSecret):
             return await self._report_unreadable(found, failures)
@@ -124,7 +125,8 @@ class Reconciler:
             target = await self.kube.get_target(key)
         competing = await self._competing(vault_secret, target)
         view, now = self._view(vault_secret), self.now()
-        plan = plan_for(vault_secret, target, view, now=now, recheck=self._recheck(vault_secret))
+        attempt = self.state.attempts.get(vault_secret.key)
+        plan = plan_for(vault_secret, target, view, now=now, recheck=self._recheck(vault_secret), attempt=attempt)
         waits, seconds = self.state.waits, self.vaults.moment().seconds
         waited = waits.observe(vault_secret.key, plan.missing, seconds)
         refresh_since = waits.observe_refresh(vault_secret.key, refresh_requested(vault_secret), seconds)
@@ -148,24 +150,53 @@ class Reconciler:
             # The garbage collector may be ahead of our watch: neither a target that it deleted nor an owner reference
             # that it removed must be restored.
             await self.kube.ensure_current(vault_secret)
-        readings: Readings = {}
+        try:
+            read = await self._read(inputs)
+        except SecretsUnread as error:
+            self.state.attempts.put(vault_secret.key, unread_attempt(inputs, error.refs))
+            raise
+        except FoundTooMuch as error:
+            self.state.attempts.put(vault_secret.key, found_too_much(inputs, error, now=self.now()))
+            raise
+        if not isinstance(read, tuple):
+            return read
+        self._mark_reachable(vault_secret)
+        readings, deletions = read
+        try:
+            outcome = first_blocked_reading(inputs, readings) or await self._write(inputs, readings, deletions)
+        except SyncError as error:
+            self._record_attempt(inputs, readings, failed(error))
+            raise
+        self._record_attempt(inputs, readings, outcome)
+        return outcome
+
+    async def _read(self, inputs: Inputs) -> tuple[Readings, Deletions] | Failed | Waiting:
+        """Read all secrets, those first that are due; return them in the order of the spec, or what blocks a write."""
+        vault_secret, plan = inputs.vault_secret, inputs.plan
+        readings: dict[SecretRef, AnyReading] = {}
         deletions = Deletions()
         for batch in plan.batches:
-            read = await read_secrets(
+            readings |= await read_secrets(
                 self.vaults, self.state.vaults, vault_secret.spec, batch, since=inputs.refresh_since
             )
-            readings = {**readings, **read}
             behind = contradicted_listing(inputs, readings) or older_version(inputs, readings)
             if behind is not None:
                 return behind  # the others are not read
             confirmed = self._confirmed_deletions(inputs, readings)
             if not isinstance(confirmed, Deletions):
+                self.state.attempts.put(vault_secret.key, unread_attempt(inputs, missing_refs(readings)))
                 return confirmed
             deletions = confirmed
-        self._mark_reachable(vault_secret)
         in_order = [one.ref.identity for one in plan.requests if one.ref.identity in readings]
-        readings = {ref: readings[ref] for ref in in_order}
-        return first_blocked_reading(inputs, readings) or await self._write(inputs, readings, deletions)
+        return {ref: readings[ref] for ref in in_order}, deletions
+
+    def _record_attempt(self, inputs: Inputs, readings: Readings, outcome: Outcome) -> None:
+        """Record a failure that reading the same again would not change."""
+        key, attempt = inputs.vault_secret.key, failed_attempt(inputs, readings, outcome, now=self.now())
+        if attempt is None or self.state.vaultsecrets.find(key) is None:
+            self.state.attempts.forget(key)
+        else:
+            self.state.attempts.put(key, attempt)
 
     async def _sync_in_place(self, inputs: Inputs) -> Outcome:
         outcome = outcome_in_place(inputs)

@@ -1,4 +1,4 @@
-"""The outcome for a target that needs neither a read nor a write; reads nothing itself."""
+"""The outcome of a reconcile that needs neither a read nor a write; reads nothing itself."""
 
 from vaultsync.policy.diff import content_changed
 from vaultsync.policy.inputs import Inputs
@@ -9,10 +9,12 @@ from vaultsync.status.outcome import Change, Failed, Synced, failed
 
 
 def outcome_in_place(inputs: Inputs) -> Synced | Failed:
-    """Return Synced, or the failure of the vault's polls, which leaves unknown whether it is in sync."""
+    """Return Synced; the failure of the vault's polls, which leaves unknown whether it is in sync; or the last one."""
     vault_secret, target, view = inputs.vault_secret, inputs.target, inputs.view
     if view.failure is not None:
         return failed(view.failure)
+    if inputs.plan.failure is not None:
+        return failed(inputs.plan.failure)
     failure = last_failure(vault_secret.status, view.polled_at)
     if failure is not None:
         return failure

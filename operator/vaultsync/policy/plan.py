@@ -9,11 +9,13 @@ from datetime import datetime, timedelta
 
 from vaultsync.api import APPLIED_ANNOTATION, REFRESH_ANNOTATION
 from vaultsync.api.v1alpha1 import StatusEntry, StatusMissing, VaultSecret
+from vaultsync.errors import SyncError
 from vaultsync.policy.changes import MAX_CLOCK_SKEW, due
 from vaultsync.policy.drift import Drift, drift_of
 from vaultsync.policy.reported import reported_state
 from vaultsync.policy.requests import requested_secrets, unlisted_finds
 from vaultsync.state.applied import fingerprint
+from vaultsync.state.attempts import Basis, FailedAttempt
 from vaultsync.state.observed import Field, Observed
 from vaultsync.state.requests import SecretRequest, searches
 from vaultsync.state.secrets import SecretRef, SecretState
@@ -37,16 +39,26 @@ class Plan:
     """The secrets that are due themselves: if one of these cannot be read, the others are not read."""
     spec_changed: bool = False
     drift: Drift | None = None
+    unread: frozenset[SecretRef] = frozenset()
+    """The secrets that the last reconcile could not read: unless these can be read now, the others are not read."""
+    failure: SyncError | None = None
+    """How the last reconcile has failed, if reading the same again would fail again."""
 
     @property
     def batches(self) -> tuple[tuple[SecretRequest, ...], ...]:
         """The secrets that are read first, and those that are read after them."""
-        first = tuple(one for one in self.requests if one.ref.identity in self.due)
+        first = tuple(one for one in self.requests if one.ref.identity in self.due | self.unread)
         return first, tuple(one for one in self.requests if one not in first)
 
 
 def plan_for(
-    vault_secret: VaultSecret, observed: Observed | None, view: VaultView, *, now: datetime, recheck: timedelta
+    vault_secret: VaultSecret,
+    observed: Observed | None,
+    view: VaultView,
+    *,
+    now: datetime,
+    recheck: timedelta,
+    attempt: FailedAttempt | None = None,
 ) -> Plan:
     """Decide what to read, from the current state.
 
@@ -56,7 +68,28 @@ def plan_for(
         view: The view of its vault.
         now: The operator's clock.
         recheck: The recheck interval of this VaultSecret.
+        attempt: Its last reconcile, if that has failed.
     """
+    plan = _plan_for(vault_secret, observed, view, now=now, recheck=recheck)
+    if plan.read_reason is None or attempt is None or attempt.basis != Basis.of(vault_secret, observed):
+        return plan
+    if attempt.failure is None:
+        return replace(plan, unread=attempt.unread)
+    left = None if attempt.until is None else (attempt.until - now).total_seconds()
+    if left is not None and left <= 0:
+        return plan
+    requests = (*requested_secrets(vault_secret.spec, view), *unlisted_finds(vault_secret.spec, attempt.read, view))
+    again = Plan(requests, attempt.read, None, plan.missing)
+    if _reasons(vault_secret, again, view, now=now, recheck=recheck):
+        return plan
+    failure = SyncError(attempt.failure.reason, attempt.failure.message, retry_after=left)
+    return replace(plan, read_reason=None, failure=failure)
+
+
+def _plan_for(
+    vault_secret: VaultSecret, observed: Observed | None, view: VaultView, *, now: datetime, recheck: timedelta
+) -> Plan:
+    """Decide what to read, whether or not the last reconcile has failed."""
     known = last_read_state(vault_secret, observed, now)
     requests = (*requested_secrets(vault_secret.spec, view), *unlisted_finds(vault_secret.spec, known, view))
     # The status is that of this VaultSecret, whoever owns the target by its label.

@@ -24,6 +24,7 @@ from vaultsync.state.secrets import (
     Readings,
     SecretRef,
     SecretState,
+    state_of,
 )
 from vaultsync.state.vaults import VaultView
 
@@ -188,10 +189,8 @@ def _state(ref: SecretRef, keys: tuple[str, ...], reading: AnyReading) -> Secret
     match reading:
         case CarriedReading():
             return replace(reading.state, keys=keys)
-        case Reading():
-            return SecretState(ref, keys, reading.version, reading.updated, reading.expires, reading.read_at)
-        case MissingReading():
-            return SecretState(ref, keys, None, None, None, reading.read_at)
+        case Reading() | MissingReading():
+            return state_of(ref, reading, keys)
 
 
 def _of_entry(spec: VaultSecretSpec, entry: Entry, readings: Readings) -> Iterator[SecretKeys]:

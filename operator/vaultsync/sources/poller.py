@@ -367,7 +367,8 @@ class Poller:
             return False
         recheck = recheck_interval(vault_secret.metadata.uid, self._context.recheck)
         target = self._state.targets.get(vault_secret.target_key)
-        plan = plan_for(vault_secret, target, self._view, now=self._context.now(), recheck=recheck)
+        attempt = self._state.attempts.get(key)
+        plan = plan_for(vault_secret, target, self._view, now=self._context.now(), recheck=recheck, attempt=attempt)
         return plan.read_reason is not None
 
     def _wake(self, keys: Iterable[ObjectKey]) -> None:

@@ -77,6 +77,7 @@ class VaultSecretSource:
             return
         self._vaultsecrets.delete(key)
         self._queue.forget(key)
+        self._state.forget(key)
         self._adapt(known, None)
 
     def _store(self, known: Known | None, current: Known, *, is_outdated: bool) -> None:

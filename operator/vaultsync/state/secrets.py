@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from kvsecrets import SecretValue
-from vaultsync.errors import SecretNotFound
+from vaultsync.errors import Reason, SecretNotFound, SyncError
 from vaultsync.state.vaults import Moment
 
 
@@ -90,3 +90,26 @@ class CarriedReading:
 AnyReading = Reading | MissingReading | CarriedReading
 Readings = Mapping[SecretRef, AnyReading]
 """Readings by `SecretRef.identity`."""
+
+
+def state_of(ref: SecretRef, reading: Reading | MissingReading, keys: tuple[str, ...] = ()) -> SecretState:
+    """Return what is kept of a reading that fills these keys."""
+    if isinstance(reading, MissingReading):
+        return SecretState(ref, keys, None, None, None, reading.read_at)
+    return SecretState(ref, keys, reading.version, reading.updated, reading.expires, reading.read_at)
+
+
+class SecretsUnread(SyncError):
+    """Some secrets could not be read, with the reason of the first; `refs` are their identities."""
+
+    def __init__(self, error: SyncError, refs: frozenset[SecretRef]) -> None:
+        super().__init__(error.reason, error.message, retry_after=error.retry_after)
+        self.refs = refs
+
+
+class FoundTooMuch(SyncError):
+    """What searches find does not fit into a Secret; `read` is what was read before that was known."""
+
+    def __init__(self, message: str, read: Mapping[SecretRef, SecretState]) -> None:
+        super().__init__(Reason.TARGET_TOO_LARGE, message)
+        self.read = read

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from vaultsync.api import ObjectKey
+from vaultsync.state.attempts import FailedAttempts
 from vaultsync.state.targets import TargetCache
 from vaultsync.state.vaults import VaultStore
 from vaultsync.state.vaultsecrets import VaultSecretCache
@@ -16,3 +18,9 @@ class State:
     targets: TargetCache
     vaults: VaultStore
     waits: Waits = field(default_factory=Waits)
+    attempts: FailedAttempts = field(default_factory=FailedAttempts)
+
+    def forget(self, key: ObjectKey) -> None:
+        """Forget what is known of the reconciles of a VaultSecret that does not exist any more."""
+        self.waits.forget(key)
+        self.attempts.forget(key)

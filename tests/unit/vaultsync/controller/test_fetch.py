@@ -6,9 +6,9 @@ from tests.builders import VAULT, a_vault_secret, an_entry
 from tests.harness import MemoryHarness
 from vaultsync.api.v1alpha1 import VaultSecretSpec
 from vaultsync.controller.fetch import read_secrets
-from vaultsync.errors import Reason, SecretNotFound, SyncError
+from vaultsync.errors import Reason, SyncError
 from vaultsync.state.requests import SecretRequest
-from vaultsync.state.secrets import MissingReading, Reading, SecretRef
+from vaultsync.state.secrets import MissingReading, Reading, SecretRef, SecretsUnread
 
 A, B, C = (SecretRef(name) for name in "abc")
 
@@ -71,8 +71,9 @@ async def test_a_missing_secret_is_a_failure_or_a_reading(
     requested = requests(A, optional=optional)
 
     if is_failure:
-        with pytest.raises(SecretNotFound):
+        with pytest.raises(SecretsUnread) as unread:
             await read_secrets(harness.vaults, harness.state.vaults, spec, requested)
+        assert unread.value.refs == {A}
     else:
         reading = (await read_secrets(harness.vaults, harness.state.vaults, spec, requested))[A]
         assert isinstance(reading, MissingReading)
