@@ -83,10 +83,12 @@ def a_status_entry(**tweaks: Tweak) -> StatusEntry:
     return StatusEntry.model_validate(known | tweaks)
 
 
-def a_status(*entries: StatusEntry, reason: str = "Synced", since: datetime = READ_AT) -> VaultSecretStatus:
+def a_status(
+    *entries: StatusEntry, reason: str = "Synced", message: str = "Details.", since: datetime = READ_AT
+) -> VaultSecretStatus:
     """The status of the default VaultSecret, with the Ready condition for a reason."""
     truth = {"Synced": "True", "Suspended": "Unknown", "Waiting": "Unknown"}.get(reason, "False")
-    ready = Condition(type="Ready", status=truth, reason=reason, message="Details.", last_transition_time=since)
+    ready = Condition(type="Ready", status=truth, reason=reason, message=message, last_transition_time=since)
     return VaultSecretStatus(conditions=(ready,), entries=entries or (a_status_entry(),))
 
 

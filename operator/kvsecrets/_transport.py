@@ -5,6 +5,7 @@ No error or type of httpx leaves this module. Redirects are not followed, and th
 
 import asyncio
 import contextlib
+import re
 import socket
 import ssl
 import threading
@@ -28,7 +29,9 @@ MAX_CONNECT_SECONDS = 10.0
 it ends itself, but not one that is cancelled from outside during its handshake."""
 _SINGLE_CONNECTION = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=30)
 _NO_SUCH_NAME = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
-_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
+_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+_PROXY_STATUS = re.compile("[45][0-9]{2}")
+"""What the text of httpx's error begins with, if the proxy has responded."""
 
 H = TypeVar("H", httpx.Client, httpx.AsyncClient)
 ConnectionSource = Callable[[], AbstractContextManager[httpx.Client]]
@@ -352,7 +355,7 @@ def _to_response(response: httpx.Response, body: _Body) -> Response:
 
 @contextlib.contextmanager
 def _translated_errors(effect: Send, timeout: float) -> Iterator[None]:
-    """Translate httpx's errors. None of their texts is kept, except for the reason of a rejected certificate."""
+    """Translate httpx's errors. Of their texts, only a certificate's reason and a proxy's status are kept."""
     try:
         yield
     except httpx.DecodingError as error:
@@ -365,6 +368,9 @@ def _translated_errors(effect: Send, timeout: float) -> Iterator[None]:
 def _classify(error: Exception, timeout: float) -> tuple[ConnectionProblem, str]:
     if known := next(filter(None, map(_classify_cause, _causes(error))), None):
         return known
+    if isinstance(error, httpx.ProxyError):
+        status = _PROXY_STATUS.match(str(error))
+        return ConnectionProblem.PROXY, f"the proxy refused the connection{f' (HTTP {status[0]})' if status else ''}"
     timed_out = isinstance(error, httpx.TimeoutException | TimeoutError)
     if isinstance(error, _NOT_SENT):
         return ConnectionProblem.UNREACHABLE, "no connection in time" if timed_out else "no connection"

@@ -54,6 +54,8 @@ class ConnectionProblem(StrEnum):
     """The host name does not exist. A vault that does not exist has no name in DNS."""
     UNREACHABLE = "unreachable"
     """No connection: refused, no route, no proxy, no DNS server, or no handshake in time."""
+    PROXY = "proxy"
+    """The proxy refused the connection; it may require a login, or not allow the vault."""
     UNTRUSTED = "untrusted"
     """The server's certificate is not trusted for this host name."""
     TIMED_OUT = "timed out"

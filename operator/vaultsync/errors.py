@@ -1,8 +1,12 @@
 """The reasons for every outcome of a reconcile, and the errors that have one; writes no condition itself."""
 
+import re
 import traceback
 from datetime import datetime
 from enum import StrEnum
+
+_REQUEST_ID = re.compile("[0-9A-Za-z-]{1,64}")
+_WITH_REQUEST_ID = re.compile(rf" Request id: {_REQUEST_ID.pattern}[.]$")
 
 
 class Retry(StrEnum):
@@ -156,6 +160,21 @@ class ObjectGone(SyncError):
 
 class ObjectChanged(SyncError):
     """The spec of the VaultSecret has changed since it was read; the watch delivers the change."""
+
+
+def with_request_id(message: str, request_id: str | None) -> str:
+    """Return the message of a failed call, with the id by which the service's support finds the call, if it has one."""
+    if request_id is None or not _REQUEST_ID.fullmatch(request_id):
+        return message
+    return f"{message} Request id: {request_id}."
+
+
+def is_same_message(one: str, other: str) -> bool:
+    """Return whether two messages differ at most in a request id, which each call has of its own.
+
+    A condition keeps the id of the first call. Otherwise each retry of a lasting failure would be a status write.
+    """
+    return _WITH_REQUEST_ID.sub("", one) == _WITH_REQUEST_ID.sub("", other)
 
 
 def error_fields(error: BaseException) -> dict[str, str]:

@@ -164,15 +164,13 @@ async def test_a_closed_port_is_unreachable(read: Get, authority: trustme.CA) ->
 
 
 @both
-async def test_the_proxy_of_the_environment_is_used_and_unreachable_if_it_refuses(
-    read: Get, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_proxy_of_the_environment_is_used_and_may_refuse(read: Get, monkeypatch: pytest.MonkeyPatch) -> None:
     with FaultyServer(silent, None) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
         with pytest.raises(ConnectionFailed) as caught:
             await read("https://shop.vault.azure.net")
 
-    assert caught.value.problem is ConnectionProblem.UNREACHABLE
+    assert caught.value.problem is ConnectionProblem.PROXY
     assert [request.split(b"\r\n")[0] for request in proxy.requests] == [b"CONNECT shop.vault.azure.net:443 HTTP/1.1"]
 
 

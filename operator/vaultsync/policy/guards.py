@@ -66,19 +66,13 @@ def refused_type(inputs: Inputs) -> Failed | None:
 
 def unlistable_vault(inputs: Inputs) -> Failed | None:
     """Block searches in a vault that denies the permission to list, or whose listing is too long to search."""
-    spec = inputs.vault_secret.spec
-    if not searches(spec) or inputs.view.list_error is None:
+    error = inputs.view.list_error
+    if not searches(inputs.vault_secret.spec) or error is None:
         return None
-    if isinstance(inputs.view.list_error, ListingTooLong):
-        return Failed(
-            inputs.view.list_error.reason,
-            f"{inputs.view.list_error.message} Name the secrets one by one instead of using find.",
-        )
-    return Failed(
-        Reason.ACCESS_DENIED,
-        f"No permission to list the secrets of vault {spec.vault_url}, which find in dataFrom needs; grant the "
-        "operator's identity the role Key Vault Secrets User there, or name the secrets one by one.",
-    )
+    if isinstance(error, ListingTooLong):
+        return Failed(error.reason, f"{error.message} Name the secrets one by one instead of using find.")
+    text = f"find in dataFrom needs to list the vault's secrets, unless they are named one by one. {error.message}"
+    return Failed(Reason.ACCESS_DENIED, text)
 
 
 def pending_listing(inputs: Inputs) -> Failed | Waiting | None:

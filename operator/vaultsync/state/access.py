@@ -4,6 +4,7 @@ Nothing that one grant's VaultSecrets cause or learn is shared with another gran
 """
 
 from dataclasses import dataclass
+from typing import assert_never
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,21 @@ class ServicePrincipal:
 
 
 Identity = OwnIdentity | WorkloadIdentity | ManagedIdentity | ServicePrincipal
+
+
+def described(identity: Identity) -> str:
+    """Return an identity as messages name it."""
+    match identity:
+        case OwnIdentity():
+            return "the operator's identity"
+        case WorkloadIdentity(client_id=client_id, namespace=namespace, service_account=account):
+            return f"identity {client_id} of ServiceAccount {namespace}/{account}"
+        case ManagedIdentity(client_id=client_id):
+            return f"managed identity {client_id}"
+        case ServicePrincipal(client_id=client_id):
+            return f"service principal {client_id}"
+        case _:
+            assert_never(identity)
 
 
 @dataclass(frozen=True, slots=True)

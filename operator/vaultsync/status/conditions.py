@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Literal, NamedTuple
 
 from vaultsync.api.v1alpha1 import Condition, VaultSecretMeta, VaultSecretStatus
+from vaultsync.errors import is_same_message
 from vaultsync.texts import MAX_MESSAGE, one_line
 
 READY = "Ready"
@@ -33,14 +34,18 @@ def shown(message: str) -> str:
 
 
 def next_condition(vault_secret: VaultSecretMeta, kind: str, state: ConditionState, *, now: datetime) -> Condition:
-    """Return the next condition of a type; the transition time is kept while the status is the same."""
+    """Return the next condition of a type; the transition time is kept while the status is the same.
+
+    So is the message, as long as only its request id is another one.
+    """
     before = condition(vault_secret.status, kind)
     unchanged = before is not None and before.status == state.status
+    message = shown(state.message)
     return Condition(
         type=kind,
         status=state.status,
         reason=state.reason,
-        message=shown(state.message),
+        message=before.message if before is not None and is_same_message(before.message, message) else message,
         last_transition_time=before.last_transition_time if before is not None and unchanged else now,
         observed_generation=vault_secret.metadata.generation,
     )

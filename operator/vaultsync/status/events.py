@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal, assert_never
 
 from vaultsync.api.v1alpha1 import VaultSecretStatus
+from vaultsync.errors import is_same_message
 from vaultsync.status.conditions import EXPIRING, READY, STALE, condition, shown
 from vaultsync.status.outcome import Change, Failed, Gone, Outcome, Pruned, Suspended, Synced, Waiting
 
@@ -78,4 +79,6 @@ def _kind(change: Change) -> Literal["Normal", "Warning"]:
 
 def _is_known(before: VaultSecretStatus, outcome: Failed | Pruned | Suspended) -> bool:
     ready = condition(before, READY)
-    return ready is not None and (ready.reason, ready.message) == (outcome.reason, shown(outcome.message))
+    if ready is None or ready.reason != outcome.reason:
+        return False
+    return is_same_message(ready.message, shown(outcome.message))

@@ -142,7 +142,7 @@ def caused(error: Exception, cause: Exception) -> Exception:
         (httpx.ConnectError("x"), ConnectionProblem.UNREACHABLE),
         (httpx.ConnectTimeout("x"), ConnectionProblem.UNREACHABLE),
         (httpx.PoolTimeout("x"), ConnectionProblem.UNREACHABLE),
-        (httpx.ProxyError("x"), ConnectionProblem.UNREACHABLE),
+        (httpx.ProxyError("x"), ConnectionProblem.PROXY),
         (httpx.ReadTimeout("x"), ConnectionProblem.TIMED_OUT),
         (httpx.WriteTimeout("x"), ConnectionProblem.TIMED_OUT),
         (TimeoutError("x"), ConnectionProblem.TIMED_OUT),

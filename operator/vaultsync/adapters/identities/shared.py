@@ -22,6 +22,7 @@ from vaultsync.adapters.identities.credentials import (
     PrincipalCredential,
     own_credential,
 )
+from vaultsync.adapters.identities.errors import login_error
 from vaultsync.errors import Reason, SyncError
 from vaultsync.state.access import Identity, ManagedIdentity, OwnIdentity, ServicePrincipal, WorkloadIdentity
 
@@ -161,14 +162,25 @@ class VaultCredential:
         return self._resource is None
 
     async def get_token_info(self, *scopes: str, options: TokenRequestOptions | None = None) -> AccessTokenInfo:
-        """Request a token; raises what azure-identity raises, `TimeoutError`, and `SyncError`."""
+        """Request a token.
+
+        Raises:
+            SyncError: LoginFailed; ClusterUnavailable, if what the identity logs in with cannot be read.
+        """
         named: TokenRequestOptions = {**options} if options else {}
         if self._resource is not None:
             scopes = (f"{self._resource}/.default",)
             named.pop("tenant_id", None)
         if isinstance(self.identity, WorkloadIdentity | ServicePrincipal):
             self._check_tenant(self.identity, named.pop("tenant_id", None))
-        return await self._credential.get_token_info(*scopes, options=named)
+        try:
+            return await self._credential.get_token_info(*scopes, options=named)
+        except SyncError:
+            raise
+        except Exception as error:  # noqa: BLE001  azure-identity raises those of its libraries, too
+            failure = login_error(error, self.identity, self._vault_url)
+        # Outside of the handler: otherwise its context would be that error, whose response and text are the service's.
+        raise failure
 
     async def aclose(self) -> None:
         """Close the credential unless another vault is reached with it. A second call does nothing."""

@@ -398,7 +398,7 @@ class VaultClients:
                 result = await call()
             except KeyVaultError as error:
                 status = _status_of(error)
-                failure = sync_error(error, vault_url=vault.url, secret=name)
+                failure = sync_error(error, vault_url=vault.url, secret=name, identity=OwnIdentity())
                 fields = {"vault": vault.url, "operation": operation, **log_fields(error)}
                 logger.info("vault call failed", extra=fields)
                 # The cause is dropped: the message has what users may see of it, and the log line above the rest.

@@ -1,15 +1,18 @@
 """Maps errors of kvsecrets to reasons and condition messages; makes no call itself.
 
-Messages name vault and secret and do not change between retries, so that a lasting failure is one event and one status
-write. Request ids change with each call and are logged only.
+Messages name vault, secret and identity, and of the service its codes and ids. Of its texts they have nothing. Except
+for the request id they do not change between retries, so that a lasting failure is one event and one status write.
 """
 
 import re
+from collections.abc import Iterator
+from http import HTTPStatus
 from typing import NamedTuple
 
 from kvsecrets import (
     AccessDenied,
     ConnectionFailed,
+    ConnectionProblem,
     FirewallDenied,
     KeyVaultError,
     LoginFailed,
@@ -21,7 +24,8 @@ from kvsecrets import (
     UnexpectedAnswer,
     UntrustedChallenge,
 )
-from vaultsync.errors import Reason, SyncError
+from vaultsync.errors import Reason, SyncError, with_request_id
+from vaultsync.state.access import Identity, OwnIdentity, described
 
 MAX_WAIT = 300.0
 """Upper bound of a Retry-After in seconds; a larger one is a misconfigured proxy's."""
@@ -30,16 +34,19 @@ _ID = re.compile("[0-9A-Za-z-]{1,64}")
 _CODE = re.compile("[A-Za-z]{1,64}")
 _ENTRA_CODE = re.compile("AADSTS[0-9]{1,9}")
 """https://learn.microsoft.com/entra/identity-platform/reference-error-codes"""
+_KEY_VAULT_CODE = re.compile(r"\bAKV[0-9]{1,6}\b")
+_GUID = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+_CLIENT_ID = re.compile(rf"\bappid=({_GUID});")
+_OBJECT_ID = re.compile(rf"\boid=({_GUID});")
+_CONNECTION_DETAIL = re.compile(r"(?:certificate was rejected: ([A-Za-z0-9 ,'_-]{1,200})|\((HTTP [0-9]{3})\)$)")
 
 
 class _Meaning(NamedTuple):
-    """A reason, and its message with a placeholder for the subject: the vault, or a secret of it."""
+    """A reason, and its message with placeholders: the vault or a secret of it, the identity, and the error's codes."""
 
     reason: Reason
     message: str
 
-
-_CHECK_IDENTITY = "check the operator's identity: tenant, client, token."
 
 _MEANINGS: tuple[tuple[type[KeyVaultError], _Meaning], ...] = (
     (
@@ -56,39 +63,65 @@ _MEANINGS: tuple[tuple[type[KeyVaultError], _Meaning], ...] = (
         FirewallDenied,
         _Meaning(
             Reason.FIREWALL_DENIED,
-            "{subject} rejected the request: its firewall or private endpoint does not allow this network.",
+            "{subject} rejected the request of {identity}: its firewall or private endpoint does not allow this "
+            "network{codes}.",
         ),
     ),
     (
         AccessDenied,
         _Meaning(
             Reason.ACCESS_DENIED,
-            "No permission to read {subject}; grant the operator's identity the role Key Vault Secrets User.",
+            "No permission to read {subject}{codes}; grant {identity} the role Key Vault Secrets User.",
         ),
     ),
     (Throttled, _Meaning(Reason.VAULT_THROTTLED, "{subject} is throttling requests (HTTP 429).")),
-    (LoginFailed, _Meaning(Reason.LOGIN_FAILED, f"Login for {{subject}} failed; {_CHECK_IDENTITY}")),
+    (
+        LoginFailed,
+        _Meaning(Reason.LOGIN_FAILED, "Login of {identity} for {subject} failed; check tenant, client and credential."),
+    ),
     (
         NotAuthenticated,
-        _Meaning(Reason.LOGIN_FAILED, f"{{subject}} rejected the operator's token; {_CHECK_IDENTITY}"),
+        _Meaning(
+            Reason.LOGIN_FAILED, "{subject} rejected the token of {identity}{codes}; check the identity's tenant."
+        ),
     ),
     (
         UntrustedChallenge,
         _Meaning(
-            Reason.LOGIN_FAILED, "{subject} requested a token for another domain, so none was sent; check vaultUrl."
+            Reason.LOGIN_FAILED,
+            "{subject} requested a token for another domain, so none was sent; correct vaultUrl, or set the operator's "
+            "setting vaultResources for a vault behind a domain of its own.",
         ),
     ),
     (ConnectionFailed, _Meaning(Reason.VAULT_UNREACHABLE, "No response from {subject}.")),
     (
         ResponseError,
-        _Meaning(Reason.VAULT_FAILED, "{subject} responded with an error of its own; the request is retried."),
+        _Meaning(Reason.VAULT_FAILED, "{subject} responded with an error of its own{codes}; the request is retried."),
     ),
     (
         KeyVaultError,
-        _Meaning(Reason.VAULT_FAILED, "Unexpected response from {subject}; it does not look like Azure Key Vault."),
+        _Meaning(
+            Reason.VAULT_FAILED, "Unexpected response from {subject}{codes}; it does not look like Azure Key Vault."
+        ),
     ),
 )
 """The first class that matches decides."""
+
+_CONNECTION_PROBLEMS = {
+    ConnectionProblem.UNRESOLVED: _Meaning(
+        Reason.VAULT_NOT_FOUND,
+        "The host name of {subject} cannot be resolved; correct vaultUrl, or check the cluster's DNS.",
+    ),
+    ConnectionProblem.UNTRUSTED: _Meaning(
+        Reason.VAULT_UNREACHABLE,
+        "The certificate of {subject} is not trusted{codes}; if a private authority or a proxy has issued it, set the "
+        "operator's setting caFile.",
+    ),
+    ConnectionProblem.PROXY: _Meaning(
+        Reason.VAULT_UNREACHABLE, "The proxy refused the connection to {subject}{codes}; check the operator's proxy."
+    ),
+}
+"""Problems that last until somebody changes something. The others may alternate during an outage."""
 
 _VAULT_REASONS = frozenset(
     {
@@ -105,33 +138,71 @@ _VAULT_REASONS = frozenset(
 While the circuit breaker is open, all calls fail with the message of the last failure, whichever secret that was about.
 """
 
-_UNRESOLVED = _Meaning(
-    Reason.VAULT_NOT_FOUND,
-    "The host name of {subject} cannot be resolved; correct vaultUrl, or check the cluster's DNS.",
-)
 
-
-def sync_error(error: KeyVaultError, *, vault_url: str, secret: str | None) -> SyncError:
+def sync_error(error: KeyVaultError, *, vault_url: str, secret: str | None, identity: Identity) -> SyncError:
     """Translate the failure of a call.
 
     Args:
         error: The failure.
         vault_url: The vault that was called.
         secret: The secret that the call was about; None for a call about the vault as a whole.
+        identity: Whose call it was.
     """
-    if isinstance(error, ConnectionFailed) and error.unresolved:
-        meaning = _UNRESOLVED
-    else:
-        meaning = next(meaning for kind, meaning in _MEANINGS if isinstance(error, kind))
+    if isinstance(error, LoginFailed) and isinstance(error.__cause__, SyncError):
+        return SyncError(error.__cause__.reason, error.__cause__.message)
+    meaning = _meaning(error)
     is_vault = secret is None or meaning.reason in _VAULT_REASONS
     subject = f"vault {vault_url}" if is_vault else f"secret {secret} of vault {vault_url}"
-    message = meaning.message.format(subject=subject)
+    codes = list(_message_codes(error))
+    message = meaning.message.format(
+        subject=subject, identity=_caller(error, identity), codes=f" ({', '.join(codes)})" if codes else ""
+    )
     retry_after = error.retry_after if isinstance(error, ResponseError) else None
     return SyncError(
         meaning.reason,
-        message[0].upper() + message[1:],
+        with_request_id(message[0].upper() + message[1:], _request_id(error)),
         retry_after=None if retry_after is None else min(retry_after, MAX_WAIT),
     )
+
+
+def _meaning(error: KeyVaultError) -> _Meaning:
+    if isinstance(error, ConnectionFailed) and error.problem in _CONNECTION_PROBLEMS:
+        return _CONNECTION_PROBLEMS[error.problem]
+    return next(meaning for kind, meaning in _MEANINGS if isinstance(error, kind))
+
+
+def _message_codes(error: KeyVaultError) -> Iterator[str]:
+    """Yield what the message has of an error: its codes, or why there was no connection."""
+    match error:
+        case ConnectionFailed():
+            found = _CONNECTION_DETAIL.search(str(error))
+            yield from filter(None, found.groups()) if found else ()
+        case ResponseError():
+            if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                yield f"HTTP {error.status}"
+            codes = (error.inner_code, None if error.inner_code else error.code)
+            yield from (code for code in codes if code and _CODE.fullmatch(code))
+            yield from _KEY_VAULT_CODE.findall(error.message)[:1]
+        case UnexpectedAnswer() if error.status is not None:
+            yield f"HTTP {error.status}"
+
+
+def _caller(error: KeyVaultError, identity: Identity) -> str:
+    """Return the identity, with the ids by which Key Vault names it where it denies access."""
+    text = error.message if isinstance(error, ResponseError) else ""
+    client_id, object_id = _CLIENT_ID.search(text), _OBJECT_ID.search(text)
+    # Other identities are described with their client id.
+    is_told = client_id is not None and isinstance(identity, OwnIdentity)
+    ids = [f"client id {client_id[1]}"] if client_id is not None and is_told else []
+    ids += [f"object id {object_id[1]}"] if object_id is not None else []
+    return f"{described(identity)} ({', '.join(ids)})" if ids else described(identity)
+
+
+def _request_id(error: KeyVaultError) -> str | None:
+    """Return the id of a request that was refused. That a secret is missing or disabled is no failure of the vault."""
+    if isinstance(error, ResponseError | UnexpectedAnswer) and not isinstance(error, SecretNotFound | SecretDisabled):
+        return error.request_id
+    return None
 
 
 def log_fields(error: KeyVaultError) -> dict[str, str]:
@@ -151,6 +222,8 @@ def _codes(error: KeyVaultError) -> str:
         case ResponseError():
             codes = [code for code in (error.code, error.inner_code) if code and _CODE.fullmatch(code)]
             return " ".join([str(error.status), *codes])
+        case LoginFailed() if isinstance(error.__cause__, SyncError):
+            return error.__cause__.message
         case LoginFailed():
             kind = type(error.__cause__ or error).__name__
             return " ".join([kind, *dict.fromkeys(_ENTRA_CODE.findall(str(error)))])

@@ -68,7 +68,8 @@ async def test_a_search_fails_where_the_vault_may_not_be_listed(harness: MemoryH
     await harness.poll()
 
     assert harness.ready().reason == "AccessDenied"
-    assert "No permission to list" in harness.ready().message
+    assert "needs to list the vault's secrets" in harness.ready().message
+    assert "Key Vault Secrets User" in harness.ready().message
 
 
 async def test_a_search_that_finds_nothing_any_more_keeps_the_last_good_target(harness: MemoryHarness) -> None:

@@ -219,13 +219,13 @@ def test_other_types_are_written() -> None:
     assert refused_type(some_inputs()) is None
 
 
-def test_a_search_in_a_vault_that_denies_listing_is_blocked_and_the_message_names_the_role() -> None:
+def test_a_search_in_a_vault_that_denies_listing_is_blocked_and_the_message_says_who_is_denied() -> None:
     blocked = unlistable_vault(some_inputs(SEARCHES, view=VaultView(list_error=DENIED)))
 
     assert blocked is not None
     assert blocked.reason is Reason.ACCESS_DENIED
-    assert blocked.message.startswith(f"No permission to list the secrets of vault {VAULT}")
-    assert "Key Vault Secrets User" in blocked.message
+    assert blocked.message.startswith("find in dataFrom needs to list the vault's secrets")
+    assert blocked.message.endswith(DENIED.message)
 
 
 def test_a_vaultsecret_that_does_not_search_needs_no_listing() -> None:

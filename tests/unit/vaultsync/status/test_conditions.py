@@ -37,3 +37,23 @@ def test_a_condition_has_the_status_reason_and_message_of_its_state() -> None:
 )
 def test_only_a_new_status_moves_the_transition_time(status: VaultSecretStatus, since: object) -> None:
     assert next_condition(a_vault_secret(status=status), READY, AWAY, now=LATER).last_transition_time == since
+
+
+@pytest.mark.parametrize(
+    ("before", "message", "kept"),
+    [
+        ("Denied. Request id: 1-a.", "Denied. Request id: 2-b.", True),
+        ("Denied. Request id: 1-a.", "Denied.", True),
+        ("Denied. Request id: 1-a.", "Refused. Request id: 1-a.", False),
+        ("Denied. Request id: a b.", "Denied. Request id: 2-b.", False),
+        ("Denied. Request id: 1-a. More.", "Denied. Request id: 2-b. More.", False),
+    ],
+)
+def test_a_message_is_kept_while_only_its_request_id_is_another(before: str, message: str, kept: bool) -> None:
+    status = a_status(reason="AccessDenied", message=before)
+
+    made = next_condition(
+        a_vault_secret(status=status), READY, ConditionState("False", "AccessDenied", message), now=LATER
+    )
+
+    assert made.message == (before if kept else message)

@@ -6,7 +6,8 @@ import kvsecrets
 from kvsecrets import ConnectionProblem, KeyVaultError, ResponseError
 from tests.builders import VAULT
 from vaultsync.adapters.keyvault.errors import MAX_WAIT, log_fields, sync_error
-from vaultsync.errors import Reason, SyncError
+from vaultsync.errors import Reason, SyncError, is_same_message
+from vaultsync.state.access import Identity, ManagedIdentity, OwnIdentity, ServicePrincipal, WorkloadIdentity
 
 
 def made(kind: type[KeyVaultError], request_id: str = "1") -> KeyVaultError:
@@ -21,7 +22,7 @@ def all_kinds(root: type[KeyVaultError] = KeyVaultError) -> list[type[KeyVaultEr
 
 
 def translated(error: KeyVaultError) -> SyncError:
-    return sync_error(error, vault_url=VAULT, secret="db-password")
+    return sync_error(error, vault_url=VAULT, secret="db-password", identity=OwnIdentity())
 
 
 @pytest.mark.parametrize(
@@ -51,7 +52,7 @@ def test_the_message_names_the_vault_and_does_not_change_between_retries(kind: t
     first, second = translated(made(kind, "1")), translated(made(kind, "2"))
 
     assert f"vault {VAULT}" in first.message.lower()
-    assert first.message == second.message
+    assert is_same_message(first.message, second.message)
     assert first.message.endswith(".")
 
 
@@ -72,11 +73,11 @@ def test_the_message_of_a_secrets_failure_names_the_secret(kind: type[KeyVaultEr
     ],
 )
 def test_the_message_of_a_vaults_failure_names_no_secret(kind: type[KeyVaultError]) -> None:
-    one = sync_error(made(kind), vault_url=VAULT, secret="db-password")
-    other = sync_error(made(kind), vault_url=VAULT, secret="api-token")
+    one = sync_error(made(kind), vault_url=VAULT, secret="db-password", identity=OwnIdentity())
+    other = sync_error(made(kind), vault_url=VAULT, secret="api-token", identity=OwnIdentity())
 
     assert one.message == other.message
-    assert one.message == sync_error(made(kind), vault_url=VAULT, secret=None).message
+    assert one.message == sync_error(made(kind), vault_url=VAULT, secret=None, identity=OwnIdentity()).message
 
 
 @pytest.mark.parametrize("kind", all_kinds())
@@ -88,9 +89,9 @@ def test_the_message_repeats_nothing_of_the_response(kind: type[KeyVaultError]) 
 
 
 def test_a_failure_of_the_vault_as_a_whole_names_the_vault() -> None:
-    error = sync_error(made(kvsecrets.AccessDenied), vault_url=VAULT, secret=None)
+    error = sync_error(made(kvsecrets.AccessDenied), vault_url=VAULT, secret=None, identity=OwnIdentity())
 
-    assert f"No permission to read vault {VAULT};" in error.message
+    assert f"No permission to read vault {VAULT}" in error.message
 
 
 @pytest.mark.parametrize(
@@ -138,3 +139,94 @@ def test_a_log_line_of_a_failed_login_has_the_kind_of_its_error_and_entras_code(
 
 def test_a_log_line_says_why_there_was_no_connection() -> None:
     assert log_fields(kvsecrets.ConnectionFailed("GET vault: no connection")) == {"detail": "GET vault: no connection"}
+
+
+CLIENT, OBJECT = "c11e0000-0000-4000-8000-000000000001", "0b1e0000-0000-4000-8000-000000000002"
+DENIED = (
+    "Caller is not authorized to perform action on resource.\r\nMARKED.\r\n"
+    f"Caller: appid={CLIENT};oid={OBJECT};iss=https://sts.windows.net/7e0a1a52-0000-4000-8000-000000000001/\r\nMARKED"
+)
+
+
+@pytest.mark.parametrize(
+    ("identity", "named"),
+    [
+        (OwnIdentity(), f"the operator's identity (client id {CLIENT}, object id {OBJECT})"),
+        (ManagedIdentity(CLIENT), f"managed identity {CLIENT} (object id {OBJECT})"),
+        (
+            WorkloadIdentity("t", CLIENT, "shop", "reader"),
+            f"identity {CLIENT} of ServiceAccount shop/reader (object id {OBJECT})",
+        ),
+        (
+            ServicePrincipal("t", CLIENT, "s", "k", is_certificate=False),
+            f"service principal {CLIENT} (object id {OBJECT})",
+        ),
+    ],
+)
+def test_a_denied_identity_is_named_with_the_ids_and_the_code_of_key_vault(identity: Identity, named: str) -> None:
+    error = kvsecrets.AccessDenied(
+        403, code="Forbidden", inner_code="ForbiddenByRbac", message=DENIED, request_id="1b2c-3"
+    )
+
+    assert sync_error(error, vault_url=VAULT, secret="db-password", identity=identity).message == (
+        f"No permission to read secret db-password of vault {VAULT} (ForbiddenByRbac); grant {named} the role "
+        "Key Vault Secrets User. Request id: 1b2c-3."
+    )
+
+
+@pytest.mark.parametrize("text", ["appid=MARKED;oid=MARKED;", f"appid={CLIENT}MARKED;oid={OBJECT}MARKED;", "oid=;"])
+def test_ids_that_are_none_are_not_shown(text: str) -> None:
+    error = kvsecrets.AccessDenied(403, code="MARKED code", inner_code="MARKED\n", message=text, request_id="MARKED id")
+
+    assert translated(error).message == (
+        f"No permission to read secret db-password of vault {VAULT}; grant the operator's identity the role Key Vault "
+        "Secrets User."
+    )
+
+
+def test_a_rejected_token_has_the_code_in_key_vaults_text() -> None:
+    error = kvsecrets.NotAuthenticated(401, code="Unauthorized", message="AKV10032: Invalid issuer. MARKED")
+
+    assert "rejected the token of the operator's identity (Unauthorized, AKV10032)" in translated(error).message
+
+
+def test_an_error_of_the_server_has_its_status() -> None:
+    assert (
+        "(HTTP 503, ServiceUnavailable)" in translated(kvsecrets.ServerFailed(503, code="ServiceUnavailable")).message
+    )
+
+
+@pytest.mark.parametrize(
+    ("problem", "text", "said"),
+    [
+        (
+            ConnectionProblem.UNTRUSTED,
+            "GET shop/: the server's certificate was rejected: self-signed certificate in certificate chain",
+            "is not trusted (self-signed certificate in certificate chain); if a private",
+        ),
+        (
+            ConnectionProblem.UNTRUSTED,
+            "GET shop/: the server's certificate was rejected: Hostname mismatch, certificate is not valid for 'shop'.",
+            "is not trusted (Hostname mismatch, certificate is not valid for 'shop'); if a private",
+        ),
+        (ConnectionProblem.UNTRUSTED, "GET shop/: the server's certificate was rejected: <a>", "is not trusted;"),
+        (ConnectionProblem.PROXY, "GET shop/: the proxy refused the connection (HTTP 407)", f"{VAULT} (HTTP 407);"),
+        (ConnectionProblem.PROXY, "GET shop/: the proxy refused the connection", f"{VAULT}; check"),
+    ],
+)
+def test_trouble_with_a_certificate_or_a_proxy_is_named(problem: ConnectionProblem, text: str, said: str) -> None:
+    error = translated(kvsecrets.ConnectionFailed(text, problem))
+
+    assert error.reason is Reason.VAULT_UNREACHABLE
+    assert said in error.message
+
+
+def test_a_failed_login_has_the_reason_and_message_of_its_own_error() -> None:
+    error = kvsecrets.LoginFailed("SyncError: MARKED")
+    error.__cause__ = SyncError(Reason.CLUSTER_UNAVAILABLE, "The Kubernetes API is throttling requests.")
+
+    assert (translated(error).reason, translated(error).message) == (
+        Reason.CLUSTER_UNAVAILABLE,
+        "The Kubernetes API is throttling requests.",
+    )
+    assert log_fields(error) == {"detail": "The Kubernetes API is throttling requests."}

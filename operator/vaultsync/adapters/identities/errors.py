@@ -1,0 +1,105 @@
+"""Translates the failure of a login to `SyncError`: whose login it was, and what Microsoft Entra ID's code means.
+
+The texts of authorities, proxies and nodes are not shown: of them, codes and ids are taken by their patterns.
+https://learn.microsoft.com/entra/identity-platform/reference-error-codes
+"""
+
+import re
+import socket
+import ssl
+from collections.abc import Iterator
+from typing import Final
+
+import aiohttp
+from azure.core.exceptions import HttpResponseError
+
+from vaultsync.errors import Reason, SyncError, with_request_id
+from vaultsync.state.access import Identity, ManagedIdentity, OwnIdentity, ServicePrincipal, WorkloadIdentity, described
+
+_CODE = re.compile(r"\bAADSTS[0-9]{1,9}\b")
+_TRACE = re.compile(r"Trace ID: ([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})\b")
+_CERTIFICATE_REASON = re.compile(r"[A-Za-z0-9 ,.'_-]{1,200}")
+
+_MEANINGS: Final = {
+    "AADSTS50034": "there is no such account",
+    "AADSTS53003": "a Conditional Access policy blocks it",
+    "AADSTS70021": "no federated credential matches issuer, subject and audience of the token",
+    "AADSTS90002": "there is no such tenant",
+    "AADSTS500011": "the tenant does not know Key Vault",
+    "AADSTS700016": "the tenant has no such application",
+    "AADSTS700027": "the certificate is not one of the application's",
+    "AADSTS700211": "no federated credential has the issuer of the token",
+    "AADSTS700212": "no federated credential has the audience of the token",
+    "AADSTS700213": "no federated credential has the subject of the token",
+    "AADSTS7000215": "the client secret is wrong",
+    "AADSTS7000222": "the client secret has expired",
+}
+
+_UNTRUSTED: Final = "the certificate of the login host is not trusted"
+_NO_CONNECTION: Final = "no connection to the login host"
+
+_CONNECTION_PROBLEMS: Final[tuple[tuple[type[BaseException], str], ...]] = (
+    (aiohttp.ClientProxyConnectionError, "no connection to the proxy"),
+    (socket.gaierror, "the name of the login host cannot be resolved"),
+    (TimeoutError, "no response in time"),
+    (ConnectionRefusedError, _NO_CONNECTION),
+)
+
+_SIGNS: Final = {"CERTIFICATE_VERIFY_FAILED": _UNTRUSTED, "Cannot connect to host": _NO_CONNECTION}
+"""What a text means that has these words of our own libraries: a chain of credentials keeps no more of its errors."""
+
+_ADVICE: Final[dict[type[Identity], str]] = {
+    OwnIdentity: "check the operator's identity: its variables AZURE_*, its federated credential or client secret",
+    WorkloadIdentity: "check tenantId and clientId in the VaultGrant, and the identity's federated credential",
+    ManagedIdentity: "assign this identity to the nodes on which the operator runs, or correct the VaultGrant",
+    ServicePrincipal: "check tenantId and clientId in the VaultGrant, and the client secret or certificate",
+}
+
+
+def login_error(error: Exception, identity: Identity, vault_url: str) -> SyncError:
+    """Return the error for a login that failed.
+
+    Args:
+        error: What azure-identity raised, or the time limit.
+        identity: Whose login it was.
+        vault_url: The vault that a token was requested for.
+    """
+    causes = list(_causes(error))
+    text = " ".join(str(cause) for cause in causes)
+    trace = _TRACE.search(text)
+    message = (
+        f"Login of {described(identity)} for vault {vault_url} failed ({_problem(text, causes)}); "
+        f"{_ADVICE[type(identity)]}."
+    )
+    return SyncError(Reason.LOGIN_FAILED, with_request_id(message, trace[1] if trace else None))
+
+
+def _problem(text: str, causes: list[BaseException]) -> str:
+    """Return the authority's codes, or why there are none."""
+    codes = list(dict.fromkeys(_CODE.findall(text)))[:3]
+    if codes:
+        return ", ".join(f"{code}: {_MEANINGS[code]}" if code in _MEANINGS else code for code in codes)
+    for cause in causes:
+        if problem := _connection_problem(cause):
+            return problem
+    if problem := next((meaning for sign, meaning in _SIGNS.items() if sign in text), None):
+        return problem
+    status = next((cause.status_code for cause in causes if isinstance(cause, HttpResponseError)), None)
+    return "no token" if status is None else f"HTTP status {status}"
+
+
+def _connection_problem(cause: BaseException) -> str | None:
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        reason = str(getattr(cause, "verify_message", "")).rstrip(".")
+        return f"{_UNTRUSTED}: {reason}" if _CERTIFICATE_REASON.fullmatch(reason) else _UNTRUSTED
+    if isinstance(cause, aiohttp.ClientHttpProxyError):
+        return f"the proxy refused the connection with HTTP status {cause.status}"
+    return next((problem for kind, problem in _CONNECTION_PROBLEMS if isinstance(cause, kind)), None)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and those that caused it."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
