@@ -16,14 +16,15 @@ from tests.controlplane.cluster import Rule
 from tests.controlplane.helm import Helm
 from tests.controlplane.plane import ControlPlane
 from tests.e2e.kubernetes import KubernetesApi, Object
-from tests.manifests import manifest, spec
+from tests.manifests import URL, manifest, spec
 from tests.workloads import RESOURCES, a_workload
-from vaultsync.adapters.kube import requests as wire
 from vaultsync.adapters.kube.errors import api_error
 from vaultsync.api import (
     API_VERSION,
     APPLIED_ANNOTATION,
     FIELD_MANAGER,
+    GRANT_KIND,
+    GRANT_PLURAL,
     KIND,
     MANAGED_BY,
     MANAGED_BY_LABEL,
@@ -39,6 +40,15 @@ pytestmark = pytest.mark.cluster
 
 APPLY: Final = "application/apply-patch+yaml"
 MERGE: Final = "application/merge-patch+json"
+
+RELEASE: Final[Object] = {
+    "metadata": {
+        "labels": {MANAGED_BY_LABEL: None, OWNER_UID_LABEL: None},
+        "annotations": {APPLIED_ANNOTATION: None},
+        "ownerReferences": None,
+    }
+}
+"""A patch that removes all that marks a Secret as the operator's."""
 
 RIGHTS: Final[Sequence[Rule]] = (
     {"apiGroups": ["vaultsync.dev"], "resources": ["*"], "verbs": ["*"]},
@@ -162,17 +172,14 @@ def denied(answer: httpx.Response, why: str) -> bool:
 
 def test_what_the_operator_writes_is_admitted(thief: Thief) -> None:
     """The operator itself, with its token: the policies are in nobody's way."""
-    key = ObjectKey(thief.namespace, "db")
-    written = thief.own()["metadata"]
+    thief.own()
     thief.admin.patch(thief.secrets("db"), {"metadata": {"labels": {OWNER_UID_LABEL: None}}})
     healed = thief.apply(thief.target(data={"password": encoded("new")}))
     assert healed.is_success, healed.text
 
     retained = thief.apply(thief.target(metadata={"ownerReferences": []}))
     assert retained.is_success, retained.text
-    version = retained.json()["metadata"]["resourceVersion"]
-    release = wire.orphan_secret(key, uid=written["uid"], resource_version=version)
-    released = thief.patch(release.path, release.body)
+    released = thief.patch(thief.secrets("db"), RELEASE)
     assert released.is_success, released.text
 
     thief.own("other")
@@ -254,9 +261,7 @@ def test_a_secret_whose_type_is_no_longer_allowed_can_be_released_and_deleted(th
         thief.admin.create(thief.secrets(), secret)
 
     assert denied(thief.patch(thief.secrets("released"), {"data": {"more": encoded("x")}}), "types of Secrets")
-    labels = {MANAGED_BY_LABEL: None, OWNER_UID_LABEL: None}
-    released = {"metadata": {"labels": labels, "annotations": {APPLIED_ANNOTATION: None}}}
-    assert thief.patch(thief.secrets("released"), released).is_success
+    assert thief.patch(thief.secrets("released"), RELEASE).is_success
     assert thief.token.attempt("DELETE", thief.secrets("deleted")).is_success
 
 
@@ -326,16 +331,7 @@ def test_a_foreign_secret_is_not_deleted(thief: Thief) -> None:
 def test_a_released_secret_is_not_written_again(thief: Thief) -> None:
     """A thief of the token overwrites a Secret that the operator wrote once and has released."""
     thief.own()
-    thief.admin.patch(
-        thief.secrets("db"),
-        {
-            "metadata": {
-                "labels": {MANAGED_BY_LABEL: None, OWNER_UID_LABEL: None},
-                "annotations": {APPLIED_ANNOTATION: None},
-                "ownerReferences": None,
-            }
-        },
-    )
+    thief.admin.patch(thief.secrets("db"), RELEASE)
 
     assert denied(thief.apply(thief.target()), "only Secrets that it wrote")
 
@@ -365,16 +361,11 @@ def test_a_secret_without_labels_is_not_created(thief: Thief) -> None:
 def test_a_release_does_not_change_the_content(thief: Thief) -> None:
     """A thief of the token removes the marks of a Secret and changes its content in the same request."""
     thief.own()
-    released: Object = {
-        "labels": {MANAGED_BY_LABEL: None, OWNER_UID_LABEL: None},
-        "annotations": {APPLIED_ANNOTATION: None},
-        "ownerReferences": None,
-    }
     path = thief.secrets("db")
 
-    assert denied(thief.patch(path, {"metadata": released, "data": {"more": encoded("x")}}), "only Secrets with its")
-    assert denied(thief.patch(path, {"metadata": released, "data": None}), "only Secrets with its labels")
-    assert thief.patch(path, {"metadata": released}).is_success
+    assert denied(thief.patch(path, {**RELEASE, "data": {"more": encoded("x")}}), "only Secrets with its")
+    assert denied(thief.patch(path, {**RELEASE, "data": None}), "only Secrets with its labels")
+    assert thief.patch(path, RELEASE).is_success
 
 
 def test_a_secret_is_not_owned_by_what_is_no_vaultsecret(thief: Thief) -> None:
@@ -541,3 +532,31 @@ def test_a_tenant_does_not_write_the_status_of_his_vaultsecret(thief: Thief, con
         assert tenant.attempt("PATCH", path, forged, media_type=MERGE).is_success
     assert (thief.admin.get(path) or {})["status"] == (before or {})["status"]
     assert thief.patch(f"{path}/status", {"status": {"observedGeneration": 1}}).is_success
+
+
+def test_an_administrator_does_not_write_the_status_of_a_grant(
+    thief: Thief, controlplane: ControlPlane, helm: Helm
+) -> None:
+    """Who may write grants claims that one is ready; the operator serves all namespaces."""
+    account = f"vaultsync-{uuid.uuid4().hex[:8]}"
+    everywhere = render_policies(helm, account=account, namespace="default")
+    policies = [one for one in everywhere if one["metadata"]["name"].endswith(".status")]
+    path = f"/apis/{API_VERSION}/{GRANT_PLURAL}/{account}"
+    secrets = {"vaultUrl": URL, "namespaces": {"names": ["*"]}, "secrets": ["*"]}
+    grant = {"apiVersion": API_VERSION, "kind": GRANT_KIND, "metadata": {"name": account}, "spec": secrets}
+    thief.admin.apply(path, grant)
+    status: Object = {"status": {"conditions": []}}
+    with KubernetesApi(controlplane.user(account, RIGHTS)) as operator:
+        try:
+            controlplane.apply(*policies)
+            controlplane.await_policies()
+
+            answer = thief.admin.attempt("PATCH", f"{path}/status", status, media_type=MERGE)
+
+            assert denied(answer, "only the operator")
+            written = operator.attempt("PATCH", f"{path}/status", status, media_type=MERGE)
+            assert written.is_success, written.text
+        finally:
+            for one in policies:
+                controlplane.kubectl("delete", one["kind"], one["metadata"]["name"])
+            thief.admin.delete(path)

@@ -13,6 +13,7 @@ from tests.chart.renders import CHART, README, VALUES, Manifest, container, read
 from tests.controlplane.helm import Helm
 from vaultsync import __version__
 from vaultsync.__main__ import main
+from vaultsync.adapters.identities.credentials import AUDIENCE
 from vaultsync.api import (
     APPLIED_ANNOTATION,
     GRANT_KIND,
@@ -22,6 +23,7 @@ from vaultsync.api import (
     MANAGED_BY_LABEL,
     OWNER_UID_LABEL,
     RESTARTED_ANNOTATION,
+    VERSION,
 )
 from vaultsync.api.grants import CONTENT_TYPES
 from vaultsync.api.schema import crd_files
@@ -162,8 +164,10 @@ def test_the_admission_policies_name_what_the_operator_writes(helm: Helm) -> Non
         RESTARTED_ANNOTATION,
     }
     assert set(re.findall(rf"{re.escape(GROUP)}/[a-z-]+", spoken)) | {MANAGED_BY_LABEL} == names
-    for quoted in (MANAGED_BY_LABEL, MANAGED_BY, KIND, GRANT_KIND, *TOKEN_TYPES):
+    for quoted in (MANAGED_BY_LABEL, MANAGED_BY, KIND, GRANT_KIND, AUDIENCE, *TOKEN_TYPES):
         assert f"'{quoted}'" in spoken
+    # So that they fit the operator of another version, too.
+    assert VERSION not in spoken
 
 
 def test_each_admission_policy_denies_also_if_it_cannot_be_evaluated(helm: Helm) -> None:
