@@ -99,10 +99,11 @@ bench: install tools ## measure the numbers in bench/README.md
 soak: install tools ## break everything for 30 minutes, or MINUTES=5, and check each write; SEED=7 repeats a schedule
 	$(BIN)/python -m tests.faults.soak --minutes $(or $(MINUTES),30) $(if $(SEED),--seed $(SEED))
 
-generate: install ## write generated files: CRDs, the chart's table of values, its dashboard, golden renders
+generate: install ## write generated files: CRDs, the chart's table of values, its dashboard, golden renders, attacks
 	$(BIN)/vaultsync crds --write crds
 	$(BIN)/vaultsync crds --write charts/vaultsync/files/crds
 	$(BIN)/python -m tests.chart
+	$(BIN)/python -m tests.attacks
 
 build: install ## build the wheel and the source distribution in dist/
 	$(BIN)/hatchling build
