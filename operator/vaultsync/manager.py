@@ -25,7 +25,7 @@ from prometheus_client import (
 
 from vaultsync import __version__
 from vaultsync.adapters.http_server import serve_metrics, serve_probes
-from vaultsync.adapters.identities import Authorities, Credentials
+from vaultsync.adapters.identities import Authorities, Credentials, WrongEnvironment, check_environment
 from vaultsync.adapters.keyvault import Budget, VaultClients
 from vaultsync.adapters.keyvault.rate_limit import RateLimiter
 from vaultsync.adapters.kube import KubeApi, NoCluster, NotInstalled
@@ -45,7 +45,7 @@ from vaultsync.interfaces import VaultClients as VaultInterface
 from vaultsync.policy.inputs import Config
 from vaultsync.policy.known_vaults import KnownVaults
 from vaultsync.policy.requeue import Jitter
-from vaultsync.settings import LogFormat, Settings, SettingsError
+from vaultsync.settings import PREFIX, LogFormat, Settings, SettingsError
 from vaultsync.sources.poller import PollerContext, Pollers
 from vaultsync.sources.restores import RestoreCheck
 from vaultsync.sources.resync import Resync
@@ -143,7 +143,7 @@ def main(environ: Mapping[str, str]) -> int:
     except (NoCluster, NotInstalled, OSError) as error:
         logger.error("cannot start", extra={"detail": str(error)})  # noqa: TRY400  it needs no traceback
         return 1
-    except CannotTrace as error:
+    except (CannotTrace, WrongEnvironment) as error:
         logger.error("cannot start", extra={"detail": str(error)})  # noqa: TRY400  the same
         return 2
     except PartFailed:
@@ -163,6 +163,7 @@ async def run(settings: Settings, environ: Mapping[str, str], *, stop: asyncio.E
         NotInstalled: The cluster lacks our CustomResourceDefinition.
         OSError: The port of metrics or probes is in use.
         PartFailed: A part of the operator ended.
+        WrongEnvironment: The variables of the operator's own identity cannot be used.
     """
     stop, ready, parts = stop or asyncio.Event(), asyncio.Event(), Supervisor()
     handle_signals = partial(_stop_on_signals, stop)
@@ -238,8 +239,9 @@ async def build(settings: Settings, environ: Mapping[str, str], stack: AsyncExit
     Raises:
         CannotTrace: Tracing is requested and not possible.
         NoCluster: No Kubernetes API is configured.
-        OSError: The server's certificate cannot be read.
+        WrongEnvironment: The variables of the operator's own identity, or the server's certificate, cannot be used.
     """
+    check_environment(environ)
     clock = Clock(now=utc_now, monotonic=time.monotonic, jitter=random.uniform)
     metrics = CollectorRegistry()
     for collector in (ProcessCollector, PlatformCollector, GCCollector):
@@ -269,14 +271,23 @@ async def build(settings: Settings, environ: Mapping[str, str], stack: AsyncExit
     scrapes = Scrapes(
         recorder, state=partial(_snapshot, controller, vaults), per_vault_secret=settings.metrics_per_vaultsecret
     )
-    certificate = None
-    if settings.tls_cert_file:
-        certificate = ServerCertificate(Path(settings.tls_cert_file), Path(settings.tls_key_file))
+    certificate = _server_certificate(settings)
     watch = VaultSecretWatch(controller.source, kube, namespaces=settings.watch_namespaces, jitter=clock.jitter)
     restores = RestoreCheck(
         kube, controller.state, namespaces=settings.watch_namespaces, restart=watch.restart, jitter=clock.jitter
     )
     return Operator(controller, watch, restores, kube, vaults, recorder, scrapes, certificate)
+
+
+def _server_certificate(settings: Settings) -> ServerCertificate | None:
+    """Load the certificate of the port of metrics, if it has one. Raises `WrongEnvironment`."""
+    if not settings.tls_cert_file:
+        return None
+    try:
+        return ServerCertificate(Path(settings.tls_cert_file), Path(settings.tls_key_file))
+    except OSError as error:
+        names = f"{PREFIX}TLS_CERT_FILE and {PREFIX}TLS_KEY_FILE"
+        raise WrongEnvironment(f"{names} must name a certificate and its key, in PEM: {error}") from None
 
 
 def build_controller(

@@ -82,6 +82,28 @@ def test_a_missing_kubeconfig_is_reported(tmp_path: Path, capsys: pytest.Capture
     assert "cannot start" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ({"AZURE_TENANT_ID": "MARKED tenant"}, "AZURE_TENANT_ID"),
+        ({"AZURE_FEDERATED_TOKEN_FILE": "/nowhere/MARKED"}, "AZURE_FEDERATED_TOKEN_FILE"),
+        (
+            {"VAULTSYNC_TLS_CERT_FILE": "/nowhere/tls.crt", "VAULTSYNC_TLS_KEY_FILE": "/nowhere/tls.key"},
+            "VAULTSYNC_TLS_CERT_FILE",
+        ),
+    ],
+)
+def test_a_variable_that_cannot_be_used_is_named_at_the_start(
+    given: dict[str, str], name: str, environ: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = main(environ | given)
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert (code, json.loads(line)["message"]) == (2, "cannot start")
+    assert name in json.loads(line)["detail"]
+    assert "MARKED" not in line
+
+
 @pytest.mark.parametrize("setting", ["VAULTSYNC_LISTEN", "VAULTSYNC_PROBES_LISTEN"])
 def test_a_port_that_is_taken_is_reported(
     setting: str, environ: dict[str, str], capsys: pytest.CaptureFixture[str]
