@@ -6,7 +6,12 @@ import signal
 import sys
 from typing import Final, Protocol, cast
 
-PARTS: Final = {"operator": "bench.operator", "scrapes": "bench.scrapes", "clients": "bench.clients"}
+PARTS: Final = {
+    "operator": "bench.operator",
+    "scrapes": "bench.scrapes",
+    "certificates": "bench.certificates",
+    "clients": "bench.clients",
+}
 
 
 class Part(Protocol):

@@ -21,6 +21,7 @@ from tests.clocks import Clock, settle, skip
 from tests.contract.other_client import OtherClient
 from tests.fakes import FakeCredentials, FakeKube
 from tests.manifests import ENTRY, Spec, manifest, spec
+from tests.rendering import LocalCertificates
 from tests.vault_faults import FaultyTransport, VaultFaults
 from vaultsync.adapters.keyvault import Budget, VaultClients
 from vaultsync.api import ObjectKey
@@ -186,6 +187,7 @@ class Harness(ABC):
         self.vault = FakeVault(VAULT, clock=self.vault_time)
         self.faults = VaultFaults(self.vault_time)
         self.http = httpx.AsyncClient(transport=self.vault_transport())
+        self.certificates = LocalCertificates()
         self.names: list[str] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._build()
@@ -205,6 +207,7 @@ class Harness(ABC):
             Settings(watch_namespaces=self.watched, recheck_interval=RECHECK, expiry_notice=NOTICE),
             kube=self.kube_api,
             vaults=self.vaults,
+            certificates=self.certificates,
             recorder=self.recorded,
             clock=ManagerClock(self.clock, self.clock.seconds, self.jitter),
             tracing=self.traced,

@@ -162,6 +162,10 @@ class ObjectChanged(SyncError):
     """The spec of the VaultSecret has changed since it was read; the watch delivers the change."""
 
 
+class StillBusy(SyncError):
+    """Work of others comes first; it is tried again soon."""
+
+
 def with_request_id(message: str, request_id: str | None) -> str:
     """Return the message of a failed call, with the id by which the service's support finds the call, if it has one."""
     if request_id is None or not _REQUEST_ID.fullmatch(request_id):

@@ -3,7 +3,7 @@
 The adapters and the fakes of tests match them by shape.
 """
 
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import Any, Literal, Protocol
@@ -13,6 +13,7 @@ from vaultsync.api import ObjectKey
 from vaultsync.api.v1alpha1 import StatusRestart, VaultSecretMeta, VaultSecretStatus, WorkloadKind
 from vaultsync.errors import SyncError
 from vaultsync.policy.rollout import Workload
+from vaultsync.render.certificate_files import CertificateRequest
 from vaultsync.state.observed import Observed
 from vaultsync.state.secrets import Reading, SecretRef
 from vaultsync.state.snapshots import CurrentVersions, ListSnapshot, TargetEvent, TargetList
@@ -139,6 +140,18 @@ class VaultClients(Protocol):
 
     async def close_vault(self, vault_url: str) -> None:
         """Close the connections to a vault that is not used any more."""
+        ...
+
+
+class Certificates(Protocol):
+    """Converts and checks certificates where nothing else waits for it. Every method raises `SyncError`."""
+
+    async def convert(self, namespace: str, requests: Sequence[CertificateRequest]) -> Sequence[Mapping[str, bytes]]:
+        """Return the files of each certificate of one VaultSecret; raises `StillBusy` if work of others comes first."""
+        ...
+
+    async def check(self, namespace: str, secret_type: str, data: Mapping[str, bytes], *, target: str) -> None:
+        """Check the data of a Secret whose type demands keys; raises as `convert`."""
         ...
 
 

@@ -24,6 +24,7 @@ from prometheus_client import (
 )
 
 from vaultsync import __version__
+from vaultsync.adapters.certificates.workers import CertificateWorkers
 from vaultsync.adapters.http_server import serve_metrics, serve_probes
 from vaultsync.adapters.identities import Authorities, Credentials, WrongEnvironment, check_environment
 from vaultsync.adapters.keyvault import Budget, VaultClients
@@ -39,6 +40,7 @@ from vaultsync.controller.queue import Observers, WorkQueue
 from vaultsync.controller.reconcile import Reconciler
 from vaultsync.controller.turns import Concurrency, Limits, Partition
 from vaultsync.errors import error_fields
+from vaultsync.interfaces import Certificates
 from vaultsync.interfaces import KubeApi as KubeInterface
 from vaultsync.interfaces import Recorder as RecorderInterface
 from vaultsync.interfaces import VaultClients as VaultInterface
@@ -267,7 +269,17 @@ async def build(settings: Settings, environ: Mapping[str, str], stack: AsyncExit
         clock=clock.monotonic,
     )
     stack.push_async_callback(vaults.aclose)
-    controller = build_controller(settings, kube=kube, vaults=vaults, recorder=recorder, clock=clock, tracing=tracing)
+    certificates = CertificateWorkers()
+    stack.push_async_callback(certificates.aclose)
+    controller = build_controller(
+        settings,
+        kube=kube,
+        vaults=vaults,
+        certificates=certificates,
+        recorder=recorder,
+        clock=clock,
+        tracing=tracing,
+    )
     scrapes = Scrapes(
         recorder, state=partial(_snapshot, controller, vaults), per_vault_secret=settings.metrics_per_vaultsecret
     )
@@ -295,6 +307,7 @@ def build_controller(
     *,
     kube: KubeInterface,
     vaults: VaultInterface,
+    certificates: Certificates,
     recorder: RecorderInterface,
     clock: Clock,
     tracing: Tracing,
@@ -304,7 +317,7 @@ def build_controller(
     state = State(VaultSecretCache(), TargetCache(namespaces), VaultStore())
     known_vaults = KnownVaults(settings.vault_dns_suffixes, settings.vault_hosts)
     config = Config(known_vaults, settings.recheck_interval, settings.expiry_notice)
-    reconciler = Reconciler(state, kube, vaults, recorder, config, clock.now, clock.jitter)
+    reconciler = Reconciler(state, kube, vaults, certificates, recorder, config, clock.now, clock.jitter)
     queue = WorkQueue(
         tracing.work(reconciler.reconcile),
         partition_of=partial(_partition_of, state, vaults),

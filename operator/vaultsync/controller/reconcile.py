@@ -14,8 +14,8 @@ from vaultsync.controller.apply import apply_target, delete_stale_targets, delet
 from vaultsync.controller.fetch import read_secrets
 from vaultsync.controller.report import write_report
 from vaultsync.controller.rollout import Rollouts, restart_workloads
-from vaultsync.errors import ObjectChanged, ObjectGone, Reason, Retry, SyncError
-from vaultsync.interfaces import KubeApi, Recorder, VaultClients
+from vaultsync.errors import ObjectChanged, ObjectGone, Reason, Retry, StillBusy, SyncError
+from vaultsync.interfaces import Certificates, KubeApi, Recorder, VaultClients
 from vaultsync.policy.attempts import failed_attempt, found_too_much, missing_refs, unread_attempt
 from vaultsync.policy.deletion import (
     Deletions,
@@ -42,8 +42,10 @@ from vaultsync.policy.requeue import (
     recheck_interval,
     result_for,
 )
-from vaultsync.render.manifest import render_secret
+from vaultsync.render.entries import certificate_requests
+from vaultsync.render.manifest import keys_to_check, render_secret
 from vaultsync.state.applied import content_fingerprint
+from vaultsync.state.desired import Desired
 from vaultsync.state.observed import Field, Observed
 from vaultsync.state.requests import searches
 from vaultsync.state.secrets import AnyReading, FoundTooMuch, MissingReading, Readings, SecretRef, SecretsUnread
@@ -72,6 +74,7 @@ class Reconciler:
     state: State
     kube: KubeApi
     vaults: VaultClients
+    certificates: Certificates
     recorder: Recorder
     config: Config
     now: Callable[[], datetime]
@@ -103,7 +106,7 @@ class Reconciler:
             return Attempt(first_blocked(inputs) or await self._sync(inputs), read_reason)
         except ObjectGone as error:
             return Attempt(Gone(error.message), read_reason)
-        except ObjectChanged as error:
+        except (ObjectChanged, StillBusy) as error:
             return Attempt(Waiting(error.message), read_reason)
         except SyncError as error:
             return Attempt(failed(error), read_reason)
@@ -220,7 +223,7 @@ class Reconciler:
                 return deletions.pending
             readings = {**readings, **carried}
         present = {one.ref.identity: readings[one.ref.identity] for one in inputs.plan.requests if not one.unlisted}
-        desired = render_secret(vault_secret, present, inputs.view)
+        desired = await self._render(vault_secret, present, inputs.view)
         change = change_for(vault_secret, target, inputs.plan, desired)
         if deletions.confirmed or change is Change.REMOVED or loses_keys(inputs, readings, inputs.view):
             # This deletes keys that are still in the spec.
@@ -244,6 +247,16 @@ class Reconciler:
             refreshed=refreshed,
         )
         return synced if deletions.pending is None else replace(deletions.pending, written=synced)
+
+    async def _render(self, vault_secret: VaultSecret, readings: Readings, view: VaultView) -> Desired:
+        """Render the Secret; certificates are converted, and keys checked, where it delays no others."""
+        namespace, target = vault_secret.key.namespace, vault_secret.target_key
+        requests = certificate_requests(vault_secret.spec, readings)
+        files = await self.certificates.convert(namespace, tuple(requests.values()))
+        desired = render_secret(vault_secret, readings, view, dict(zip(requests, files, strict=True)))
+        keys = keys_to_check(desired)
+        await self.certificates.check(namespace, vault_secret.spec.target.type, keys, target=str(target))
+        return desired
 
     async def _prune(self, inputs: Inputs, readings: Readings, deletions: Deletions) -> Outcome:
         """Delete the target with the last of its keys, and the previous targets."""

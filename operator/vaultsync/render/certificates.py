@@ -15,9 +15,9 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from kvsecrets import SecretValue
 from vaultsync.errors import Reason, SyncError
 from vaultsync.render.private_keys import (
+    KeyBudget,
     KeyDataError,
     PrivateKey,
     check_rsa_numbers,
@@ -92,7 +92,12 @@ class CertifiedKey:
 
 
 def load_certified_key(
-    text: str, *, origin: str, content_type: str | None = None, password: SecretValue | None = None
+    text: str,
+    *,
+    origin: str,
+    content_type: str | None = None,
+    password: str | None = None,
+    budget: KeyBudget | None = None,
 ) -> CertifiedKey:
     """Load a certificate with its private key.
 
@@ -103,13 +108,15 @@ def load_certified_key(
         origin: Its name for messages.
         content_type: `PKCS12_TYPE` or `PEM_TYPE`; for any other, the text decides.
         password: Opens what is protected by one.
+        budget: What may be spent; that of one VaultSecret, unless it is given.
 
     Raises:
         SyncError: CertificateInvalid, with a message that says what is wrong and holds nothing of the value.
     """
+    budget = budget or KeyBudget()
     try:
-        key, certificates = _load(text, content_type, password)
-        chain, root = _ordered(_leaf(key, certificates), certificates)
+        key, certificates = _load(text, content_type, password, budget)
+        chain, root = _Issuers(certificates, budget).chain_of(_leaf(key, certificates))
     except KeyDataError as error:
         problem = str(error)
     except (ValueError, UnsupportedAlgorithm):
@@ -121,19 +128,19 @@ def load_certified_key(
 
 
 def _load(
-    text: str, content_type: str | None, password: SecretValue | None
+    text: str, content_type: str | None, password: str | None, budget: KeyBudget
 ) -> tuple[PrivateKey, list[x509.Certificate]]:
-    secret = password.reveal().encode() if password is not None else None
+    secret = password.encode() if password is not None else None
     if content_type == PEM_TYPE or (content_type != PKCS12_TYPE and _BEGIN in text):
         blocks = pem_blocks(text.encode())
-        return check_rsa_numbers(load_private_key(blocks, secret)), load_certificates(blocks)
+        return check_rsa_numbers(load_private_key(blocks, secret, budget)), load_certificates(blocks, budget)
     try:
         der = base64.b64decode("".join(text.split()), validate=True)
     except ValueError:
         der = None
     if der is None:
         raise KeyDataError("is neither PEM nor the base64 of PKCS#12")
-    return open_pkcs12(der, secret)
+    return open_pkcs12(der, secret, budget)
 
 
 def _leaf(key: PrivateKey, certificates: Iterable[x509.Certificate]) -> x509.Certificate:
@@ -147,34 +154,48 @@ def _leaf(key: PrivateKey, certificates: Iterable[x509.Certificate]) -> x509.Cer
     return max(matching, key=lambda one: (one.not_valid_before_utc, _der(one)))
 
 
-def _ordered(
-    leaf: x509.Certificate, certificates: Iterable[x509.Certificate]
-) -> tuple[tuple[x509.Certificate, ...], x509.Certificate | None]:
-    """Follow the issuers from the leaf to the root, if it is there.
+class _Issuers:
+    """Finds issuers by name and signature; each signature that is verified is charged to the budget."""
 
-    Of several issuers, a root is preferred, then the one that is valid longest. In a cycle of issuers, each is used
-    once.
-    """
-    chain = [leaf]
-    left = set(certificates) - {leaf}
-    while not _issued(chain[-1], chain[-1]):
-        issuers = [one for one in left if _issued(one, chain[-1])]
-        if not issuers:
-            return tuple(chain), None
-        issuer = max(issuers, key=lambda one: (_issued(one, one), one.not_valid_after_utc, _der(one)))
-        left.remove(issuer)
-        chain.append(issuer)
-    root = chain[-1]
-    return tuple(chain[:-1]) or (leaf,), root
+    def __init__(self, certificates: Iterable[x509.Certificate], budget: KeyBudget) -> None:
+        self._budget = budget
+        self._by_name: dict[x509.Name, dict[x509.Certificate, None]] = {}
+        for one in certificates:
+            self._by_name.setdefault(one.subject, {})[one] = None
+        self._self_signed: dict[x509.Certificate, bool] = {}
 
+    def chain_of(self, leaf: x509.Certificate) -> tuple[tuple[x509.Certificate, ...], x509.Certificate | None]:
+        """Follow the issuers from the leaf to the root, if it is there.
 
-def _issued(issuer: x509.Certificate, subject: x509.Certificate) -> bool:
-    """Return whether the names match and the signature is the issuer's."""
-    try:
-        subject.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
-        return False
-    return True
+        Of several issuers, a root is preferred, then the one that is valid longest. In a cycle of issuers, each is
+        used once.
+        """
+        chain = [leaf]
+        while not self._is_self_signed(chain[-1]):
+            self._by_name[chain[-1].subject].pop(chain[-1], None)
+            named = self._by_name.get(chain[-1].issuer, {})
+            issuers = [one for one in named if self._issued(one, chain[-1])]
+            if not issuers:
+                return tuple(chain), None
+            chain.append(max(issuers, key=lambda one: (self._is_self_signed(one), one.not_valid_after_utc, _der(one))))
+        root = chain[-1]
+        return tuple(chain[:-1]) or (leaf,), root
+
+    def _is_self_signed(self, certificate: x509.Certificate) -> bool:
+        if certificate not in self._self_signed:
+            self._self_signed[certificate] = self._issued(certificate, certificate)
+        return self._self_signed[certificate]
+
+    def _issued(self, issuer: x509.Certificate, subject: x509.Certificate) -> bool:
+        """Return whether the names match and the signature is the issuer's."""
+        if issuer.subject != subject.issuer:
+            return False
+        self._budget.charge_signature()
+        try:
+            subject.verify_directly_issued_by(issuer)
+        except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+            return False
+        return True
 
 
 def _pem(certificate: x509.Certificate) -> bytes:

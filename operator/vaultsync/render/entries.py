@@ -1,21 +1,20 @@
 """Renders `data` and `dataFrom` into the keys of a Secret, in their order, and detects keys that are set twice.
 
-It takes what was read and writes nothing; templates are rendered elsewhere.
+It takes what was read and writes nothing; certificates are converted and templates rendered elsewhere.
 """
 
 import base64
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Final
 
-from kvsecrets import SecretValue
 from vaultsync.api.fields import is_data_key
-from vaultsync.api.v1alpha1 import DataFrom, Encoding, Entry, OnCollision, VaultSecretSpec
+from vaultsync.api.v1alpha1 import DataFrom, Encoding, Entry, OnCollision, Store, VaultSecretSpec
 from vaultsync.errors import Reason, SyncError
 from vaultsync.policy.requests import found_secrets
-from vaultsync.render.certificates import load_certified_key
+from vaultsync.render.certificate_files import CertificateRequest, StoreRequest
 from vaultsync.render.json_values import json_fields, json_property
 from vaultsync.render.key_names import key_namer
-from vaultsync.render.keystores import key_store, trust_store
 from vaultsync.state.secrets import (
     AnyReading,
     CarriedReading,
@@ -88,22 +87,57 @@ class RenderedEntries:
         )
 
 
-def render_entries(spec: VaultSecretSpec, readings: Readings, view: VaultView) -> RenderedEntries:
+Certificates = Mapping[int, Mapping[str, bytes]]
+"""The files of each certificate, by the index of its entry in `dataFrom`."""
+
+NO_CERTIFICATES: Final[Certificates] = {}
+
+
+def render_entries(
+    spec: VaultSecretSpec, readings: Readings, view: VaultView, certificates: Certificates = NO_CERTIFICATES
+) -> RenderedEntries:
     """Render what was read into keys and contents.
 
+    Args:
+        spec: The VaultSecret's spec.
+        readings: What was read.
+        view: The vault's listing, for searches.
+        certificates: What the `certificate_requests` became.
+
     Raises:
-        SyncError: InvalidSpec for a key that is set twice; EncodingInvalid, PropertyMissing, CertificateInvalid or
-            TargetInvalid for a value that is not what its entry expects; SecretNotFound for a search without results.
+        SyncError: InvalidSpec for a key that is set twice; EncodingInvalid, PropertyMissing or TargetInvalid for a
+            value that is not what its entry expects; SecretNotFound for a search without results.
     """
+    rendered = _rendered_data(spec, readings)
+    for index, source in enumerate(spec.data_from):
+        for secret in _of_source(spec, source, readings, view, certificates.get(index, {})):
+            rendered.add(secret)
+    return rendered
+
+
+def _rendered_data(spec: VaultSecretSpec, readings: Readings) -> RenderedEntries:
     rendered = RenderedEntries(spec.vault_url)
     for entry in spec.data:
         for secret in _of_entry(spec, entry, readings):
             rendered.add(secret)
-    passwords = dict(rendered.data)
-    for source in spec.data_from:
-        for secret in _of_source(spec, source, readings, view, passwords):
-            rendered.add(secret)
     return rendered
+
+
+def certificate_requests(spec: VaultSecretSpec, readings: Readings) -> dict[int, CertificateRequest]:
+    """Return the certificates that must be converted, by the index of their entry in `dataFrom`.
+
+    Raises:
+        SyncError: As `render_entries`; InvalidSpec or CertificateInvalid for a password that is not one.
+    """
+    found = {
+        index: secret
+        for index, source in enumerate(spec.data_from)
+        if source.certificate is not None and (secret := _read_secret(spec, _ref_of(source), readings)) is not None
+    }
+    if not found:
+        return {}
+    passwords = _rendered_data(spec, readings).data
+    return {index: certificate_request(spec.data_from[index], secret, passwords) for index, secret in found.items()}
 
 
 def secret_states(rendered: RenderedEntries, readings: Readings) -> tuple[SecretState, ...]:
@@ -141,8 +175,8 @@ def entry_content(entry: Entry, key: str, secret: ReadSecret) -> bytes:
     )
 
 
-def certificate_data(source: DataFrom, secret: ReadSecret, passwords: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Return the files of a certificate by their keys.
+def certificate_request(source: DataFrom, secret: ReadSecret, passwords: Mapping[str, bytes]) -> CertificateRequest:
+    """Return what is to be made of a certificate.
 
     Args:
         source: The entry of `dataFrom`.
@@ -150,33 +184,29 @@ def certificate_data(source: DataFrom, secret: ReadSecret, passwords: Mapping[st
         passwords: What `data` has set, by key: passwords of stores are among them.
 
     Raises:
-        SyncError: CertificateInvalid or InvalidSpec.
+        SyncError: InvalidSpec or CertificateInvalid for a password that is not one.
     """
-    certified = load_certified_key(
-        secret.reading.value.reveal(),
+    return CertificateRequest(
         origin=secret.origin,
+        text=secret.reading.value.reveal(),
         content_type=secret.reading.content_type,
         password=None if source.password_key is None else _password(source.password_key, passwords),
+        ca=source.ca,
+        key_store=_store(source.key_store, passwords),
+        trust_store=_store(source.trust_store, passwords),
     )
-    files = [("tls.crt", certified.tls_crt), ("tls.key", certified.tls_key)]
-    if source.ca:
-        files.append(("ca.crt", certified.ca_crt))
-    if (store := source.key_store) is not None:
-        files.append((store.key, key_store(certified, _password(store.password_key, passwords))))
-    if (store := source.trust_store) is not None:
-        files.append((store.key, trust_store(certified, _password(store.password_key, passwords))))
-    data = dict(files)
-    if len(data) < len(files):
-        raise SyncError(Reason.INVALID_SPEC, f"{secret.origin} fills a key twice; give its stores other keys.")
-    return data
 
 
-def _password(key: str, passwords: Mapping[str, bytes]) -> SecretValue:
+def _store(store: Store | None, passwords: Mapping[str, bytes]) -> StoreRequest | None:
+    return None if store is None else StoreRequest(store.key, _password(store.password_key, passwords))
+
+
+def _password(key: str, passwords: Mapping[str, bytes]) -> str:
     content = passwords.get(key)
     if content is None:
         raise SyncError(Reason.INVALID_SPEC, f"passwordKey {key} is not a key of an entry of data; add such an entry.")
     try:
-        return SecretValue(content.decode())
+        return content.decode()
     except UnicodeDecodeError:
         pass
     # Not inside the handler: the codec's error would be the context, and it holds the content.
@@ -208,7 +238,7 @@ def _entry_key(spec: VaultSecretSpec, entry: Entry, key: str, ref: SecretRef, re
 
 
 def _of_source(
-    spec: VaultSecretSpec, source: DataFrom, readings: Readings, view: VaultView, passwords: Mapping[str, bytes]
+    spec: VaultSecretSpec, source: DataFrom, readings: Readings, view: VaultView, files: Mapping[str, bytes]
 ) -> Iterator[SecretKeys]:
     replaces = source.on_collision is OnCollision.REPLACE
     if source.find is not None:
@@ -226,7 +256,7 @@ def _of_source(
             replaces = any(one.on_collision is OnCollision.REPLACE for one in sources)
             yield SecretKeys(ref, (), {key: carried[key] for key in carried.keys() - named}, replaces)
     elif source.certificate is not None:
-        yield SecretKeys(ref, (), certificate_data(source, secret, passwords), replaces)
+        yield SecretKeys(ref, (), files, replaces)
     else:
         text = secret.reading.value.reveal()
         data = json_fields(text, origin=secret.origin, prefix=source.prefix or "", rename=source.rename)

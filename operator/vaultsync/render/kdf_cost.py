@@ -1,8 +1,8 @@
 """Computes the cost of opening a protected key from its DER, without opening it; decodes nothing else.
 
 The author of such a file chooses how many rounds of key derivation its password goes through, and how long the key is.
-Libraries comply, for minutes if the file requires it, and block all else meanwhile. Encrypted parts are not visible:
-a crafted file can hide a high cost there, but no tool writes such files.
+Libraries comply, for minutes if the file requires it. Encrypted parts are not visible: a crafted file can hide a high
+cost there, which only the limits of the process end.
 """
 
 import math

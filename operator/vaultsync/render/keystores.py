@@ -15,7 +15,6 @@ from cryptography.hazmat.primitives.serialization.pkcs12 import (
     serialize_key_and_certificates,
 )
 
-from kvsecrets import SecretValue
 from vaultsync.errors import Reason, SyncError
 from vaultsync.render.certificates import CertifiedKey
 
@@ -29,7 +28,7 @@ _ROUNDS: Final = 10_000
 """As keytool writes it: https://docs.oracle.com/en/java/javase/17/docs/specs/man/keytool.html"""
 
 
-def key_store(certified: CertifiedKey, password: SecretValue) -> bytes:
+def key_store(certified: CertifiedKey, password: str) -> bytes:
     """Return a store with the private key and its chain, under the alias `certificate`.
 
     Raises:
@@ -41,7 +40,7 @@ def key_store(certified: CertifiedKey, password: SecretValue) -> bytes:
     )
 
 
-def trust_store(certified: CertifiedKey, password: SecretValue) -> bytes:
+def trust_store(certified: CertifiedKey, password: str) -> bytes:
     """Return a store with the root as a trusted certificate, under the alias `ca`.
 
     Raises:
@@ -51,10 +50,9 @@ def trust_store(certified: CertifiedKey, password: SecretValue) -> bytes:
     return serialize_java_truststore([trusted], _encryption(certified, password))
 
 
-def _encryption(certified: CertifiedKey, password: SecretValue) -> KeySerializationEncryption:
+def _encryption(certified: CertifiedKey, password: str) -> KeySerializationEncryption:
     """Choose the encryption that keytool writes, and Java reads, since 8u301 and 11.0.12."""
-    secret = password.reveal()
-    if not (secret and secret.isascii() and secret.isprintable()):
+    if not (password and password.isascii() and password.isprintable()):
         raise SyncError(
             Reason.CERTIFICATE_INVALID,
             f"{certified.origin} cannot be written into a store with the given password: Java accepts only printable "
@@ -65,5 +63,5 @@ def _encryption(certified: CertifiedKey, password: SecretValue) -> KeySerializat
         .kdf_rounds(_ROUNDS)
         .key_cert_algorithm(PBES.PBESv2SHA256AndAES256CBC)
         .hmac_hash(SHA256())
-        .build(secret.encode())
+        .build(password.encode())
     )

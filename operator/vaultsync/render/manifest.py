@@ -7,9 +7,9 @@ from vaultsync.api import APPLIED_ANNOTATION, ObjectKey
 from vaultsync.api.v1alpha1 import VaultSecret, VaultSecretSpec
 from vaultsync.errors import Reason, SyncError
 from vaultsync.policy.drift import owner_references, target_labels
-from vaultsync.render.entries import RenderedEntries, render_entries, secret_states
+from vaultsync.render.entries import NO_CERTIFICATES, Certificates, RenderedEntries, render_entries, secret_states
 from vaultsync.render.template import render
-from vaultsync.render.type_checks import check_data
+from vaultsync.render.type_checks import KEY_TYPES, check_data
 from vaultsync.state.applied import MAX_ANNOTATIONS, to_annotation
 from vaultsync.state.desired import Desired
 from vaultsync.state.secrets import Readings, SecretState
@@ -19,22 +19,28 @@ MAX_BYTES = 1024 * 1024
 """The limit of Kubernetes for the values of one Secret: https://kubernetes.io/docs/concepts/configuration/secret/"""
 
 
-def render_secret(vault_secret: VaultSecret, readings: Readings, view: VaultView) -> Desired:
-    """Render the Secret; equal inputs produce equal manifests, except for the random salts of key stores.
+def render_secret(
+    vault_secret: VaultSecret, readings: Readings, view: VaultView, certificates: Certificates = NO_CERTIFICATES
+) -> Desired:
+    """Render the Secret; equal inputs produce equal manifests.
+
+    Data that are keys are not checked yet: see `keys_to_check`.
 
     Args:
         vault_secret: The VaultSecret.
         readings: What was read, in the order of the spec, results of searches included.
         view: The vault's listing, for searches.
+        certificates: What the `certificate_requests` became.
 
     Raises:
         SyncError: As `render_entries` and `render` do; TargetInvalid, if the data is unusable for the Secret's type;
             TargetTooLarge, if it exceeds the limits of Kubernetes.
     """
     spec, target = vault_secret.spec, vault_secret.target_key
-    rendered = render_entries(spec, readings, view)
+    rendered = render_entries(spec, readings, view, certificates)
     data = rendered.data | _templates(spec, rendered)
-    check_data(spec.target.type, data, target=str(target))
+    if spec.target.type not in KEY_TYPES:
+        check_data(spec.target.type, data, target=str(target))
     size = sum(map(len, data.values()))
     if size > MAX_BYTES:
         raise _too_large(target, f"its values have {size} bytes; Kubernetes allows {MAX_BYTES}")
@@ -49,6 +55,13 @@ def render_secret(vault_secret: VaultSecret, readings: Readings, view: VaultView
         **({"immutable": True} if spec.target.immutable else {}),
     }
     return Desired(secrets, manifest)
+
+
+def keys_to_check(desired: Desired) -> dict[str, bytes]:
+    """Return the data that are keys, which `check_data` must still check; most Secrets have none."""
+    if desired.manifest["type"] not in KEY_TYPES:
+        return {}
+    return {key: base64.b64decode(text) for key, text in desired.manifest["data"].items()}
 
 
 def _templates(spec: VaultSecretSpec, rendered: RenderedEntries) -> dict[str, bytes]:

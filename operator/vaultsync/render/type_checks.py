@@ -8,8 +8,7 @@ import base64
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_ssh_private_key
+from cryptography.exceptions import InternalError, UnsupportedAlgorithm
 
 from vaultsync import bounded_json
 from vaultsync.errors import Reason, SyncError
@@ -22,7 +21,8 @@ from vaultsync.render.private_keys import (
     pem_blocks,
 )
 
-_OPENSSH: Final = b"OPENSSH PRIVATE KEY"
+KEY_TYPES: Final = frozenset({"kubernetes.io/tls", "kubernetes.io/ssh-auth"})
+"""The types whose data are keys: their check is the work of another process, see `adapters.certificates`."""
 
 Loaded = TypeVar("Loaded")
 
@@ -137,10 +137,11 @@ def _check_ssh_auth(data: Mapping[str, bytes]) -> None:
     if len(blocks) != 1 or not blocks[0].label.endswith(b"PRIVATE KEY"):
         raise _InvalidKey(key, "holds no private key, or more than one")
     _load(key, data, lambda found: found[0].check_depth("private key"))
-    load = load_ssh_private_key if blocks[0].label == _OPENSSH else load_pem_private_key
     try:
-        load(blocks[0].text, None, unsafe_skip_rsa_key_validation=True)
-    except (ValueError, UnsupportedAlgorithm):
+        blocks[0].load_key(None)
+    except KeyDataError as error:
+        raise _InvalidKey(key, str(error)) from None
+    except (ValueError, UnsupportedAlgorithm, InternalError):
         raise _InvalidKey(key, "holds a private key that cannot be read") from None
     except TypeError:
         return  # protected by a passphrase, which only the workload needs

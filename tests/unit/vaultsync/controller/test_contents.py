@@ -1,7 +1,11 @@
 """What a target holds: what searches find, objects, the version before, templates, and what is immutable."""
 
+from typing import Any
+
 from tests.harness import DB, RECHECK, SKEW, MemoryHarness, entry
 from tests.manifests import manifest, spec
+from tests.unit.vaultsync.render.authorities import a_line, in_pem, key_in_pem
+from vaultsync.errors import Reason, StillBusy, SyncError
 
 FIND = {"find": {"names": "shop-*"}}
 
@@ -168,3 +172,64 @@ async def test_a_template_is_written_beside_the_keys_that_it_uses(harness: Memor
     assert harness.values() == {"password": "a/b", "DSN": "postgres://a%2Fb@db"}
     await harness.poll()
     await harness.assert_idle()
+
+
+def _certificate() -> str:
+    leaf, root = a_line(between=0)
+    return key_in_pem(leaf.key) + in_pem([leaf.certificate, root.certificate])
+
+
+CERTIFICATE: dict[str, Any] = {
+    "data": [],
+    "dataFrom": [{"certificate": "tls"}],
+    "target": {"type": "kubernetes.io/tls"},
+}
+
+
+async def test_a_certificate_is_converted_and_its_keys_are_checked_once_for_each_version(
+    harness: MemoryHarness,
+) -> None:
+    harness.vault.set("tls", _certificate())
+    harness.apply(**CERTIFICATE)
+    await harness.drain()
+    assert harness.certificates.jobs == 2
+    await harness.poll()
+    jobs = harness.certificates.jobs
+
+    await harness.poll()
+    await harness.poll()
+    assert harness.certificates.jobs == jobs
+    assert (harness.values() or {}).keys() == {"tls.crt", "tls.key"}
+
+
+async def test_a_secret_without_certificates_is_no_work_for_another_process(synced: MemoryHarness) -> None:
+    assert synced.certificates.jobs == 0
+
+
+async def test_certificates_of_others_are_waited_for_and_do_not_count_as_a_failure(harness: MemoryHarness) -> None:
+    harness.vault.set("tls", _certificate())
+    harness.certificates.refusal = StillBusy(Reason.WAITING, "Others come first.")
+    harness.apply(**CERTIFICATE)
+
+    (result,) = await harness.drain()
+    assert (result.waiting, result.failed) == (True, False)
+    assert (harness.ready().status, harness.ready().message) == ("Unknown", "Others come first.")
+
+    harness.certificates.refusal = None
+    await harness.pass_time()
+    await harness.drain()
+    assert harness.ready().status == "True"
+
+
+async def test_a_certificate_that_cannot_be_read_changes_no_secret(harness: MemoryHarness) -> None:
+    harness.vault.set("tls", _certificate())
+    harness.apply(**CERTIFICATE)
+    await harness.drain()
+    before = harness.values()
+
+    harness.vault.set("tls", _certificate())
+    harness.certificates.refusal = SyncError(Reason.CERTIFICATE_INVALID, "It takes too long.")
+    await harness.poll()
+
+    assert (harness.ready().reason, harness.ready().message) == ("CertificateInvalid", "It takes too long.")
+    assert harness.values() == before

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from tests.builders import VAULT, a_reading, a_vault_secret, an_entry
+from tests.rendering import rendered
 from vaultsync.errors import SyncError
-from vaultsync.render.manifest import render_secret
 from vaultsync.state.applied import from_annotation
 from vaultsync.state.secrets import SecretRef
 from vaultsync.state.vaults import VaultView
@@ -24,7 +24,7 @@ def _rendered(values: Mapping[str, str], **spec: Any) -> str:  # noqa: ANN401  f
     entries = spec.pop("data", ())
     readings = {SecretRef(name): a_reading(value) for name, value in values.items()}
     try:
-        render_secret(a_vault_secret(data=tuple(entries), vault_url=VAULT, **spec), readings, VaultView())
+        rendered(a_vault_secret(data=tuple(entries), vault_url=VAULT, **spec), readings, VaultView())
     except SyncError as error:
         contexts = "" if error.__cause__ is error.__context__ is None else " with a context"
         return f"{error.reason}: {error.message}{contexts}"

@@ -13,7 +13,6 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kvsecrets import SecretValue
 from tests.unit.vaultsync.render.attempts import MARK, attempt, visible_text
 from tests.unit.vaultsync.render.authorities import (
     BEGIN,
@@ -33,20 +32,17 @@ from vaultsync.render.certificates import PEM_TYPE, PKCS12_TYPE, CertifiedKey, l
 from vaultsync.render.private_keys import PrivateKey
 
 ORIGIN: Final = "Secret shop-tls of vault v"
-PASSWORD: Final = SecretValue(MARK)
+PASSWORD: Final = MARK
 
 OTHERS: Final = [a_party("other root"), a_party("other leaf", by=a_party("other root"))]
 """Certificates of another chain."""
 
 
-def in_container(
-    kind: str, key: PrivateKey, certificates: list[x509.Certificate], password: SecretValue | None = None
-) -> str:
+def in_container(kind: str, key: PrivateKey, certificates: list[x509.Certificate], password: str | None = None) -> str:
     """A key and certificates as a vault keeps them."""
-    secret = password.reveal() if password is not None else None
     if kind == PKCS12_TYPE:
-        return in_pkcs12(key, certificates, secret)
-    return key_in_pem(key, secret) + in_pem(certificates)
+        return in_pkcs12(key, certificates, password)
+    return key_in_pem(key, password) + in_pem(certificates)
 
 
 def certificates_of(parties: list[Party]) -> list[x509.Certificate]:
@@ -73,7 +69,7 @@ def test_any_container_gives_the_leaf_first_and_its_chain_in_order(
     between: int,
     with_root: bool,
     foreign: list[Party],
-    password: SecretValue | None,
+    password: str | None,
     data: st.DataObject,
 ) -> None:
     line = a_line(kind, between=between)
@@ -105,9 +101,7 @@ def test_a_key_of_another_certificate_is_an_error(container: str, kind: str, cou
 
 
 _line = a_line("rsa")
-_stores = [
-    base64.b64decode(in_pkcs12(_line[0].key, certificates_of(_line), secret)) for secret in (None, PASSWORD.reveal())
-]
+_stores = [base64.b64decode(in_pkcs12(_line[0].key, certificates_of(_line), secret)) for secret in (None, PASSWORD)]
 _pems = [(key_in_pem(_line[0].key, secret) + in_pem(certificates_of(_line))).encode() for secret in (None, MARK)]
 
 
@@ -118,10 +112,10 @@ _pems = [(key_in_pem(_line[0].key, secret) + in_pem(certificates_of(_line))).enc
     place=st.floats(0, 1, exclude_max=True),
     damaged=st.binary(max_size=3),
     content_type=st.sampled_from([PKCS12_TYPE, PEM_TYPE, None]),
-    password=st.sampled_from([None, PASSWORD, SecretValue("wrong")]),
+    password=st.sampled_from([None, PASSWORD, "wrong"]),
 )
 def test_any_damaged_content_gives_a_pair_or_certificate_invalid(
-    content: bytes, place: float, damaged: bytes, content_type: str | None, password: SecretValue | None
+    content: bytes, place: float, damaged: bytes, content_type: str | None, password: str | None
 ) -> None:
     at = int(place * len(content))
     content = content[:at] + damaged + content[at + 2 :]
@@ -233,7 +227,7 @@ def test_the_same_content_gives_the_same_bytes() -> None:
     assert (first.tls_crt, first.tls_key) == (second.tls_crt, second.tls_key)
 
 
-def _errors() -> dict[str, tuple[str, str | None, SecretValue | None, str]]:
+def _errors() -> dict[str, tuple[str, str | None, str | None, str]]:
     """Texts, content types, passwords and their errors, by what is wrong."""
     leaf, root = a_line(between=0)
     alone = key_in_pem(leaf.key)
@@ -261,7 +255,7 @@ def _errors() -> dict[str, tuple[str, str | None, SecretValue | None, str]]:
         "a wrong password": (
             store,
             None,
-            SecretValue("m4rked"),
+            "m4rked",
             "cannot be opened as PKCS#12: the password given does not open it, or it is damaged.",
         ),
         "no password": (store, None, None, "cannot be opened as PKCS#12: it needs a password, or it is damaged."),

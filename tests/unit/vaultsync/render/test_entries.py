@@ -15,10 +15,11 @@ from tests.builders import VAULT, a_missing_reading, a_reading, an_entry, some_m
 from tests.unit.vaultsync.render.authorities import Party, a_party, in_pem, in_pkcs12, key_in_pem
 from vaultsync.api.v1alpha1 import DataFrom, Entry, VaultSecretSpec
 from vaultsync.errors import Reason, SyncError
+from vaultsync.render.certificate_files import certificate_files
 from vaultsync.render.entries import (
     ReadSecret,
     RenderedEntries,
-    certificate_data,
+    certificate_request,
     entry_content,
     render_entries,
     secret_states,
@@ -221,7 +222,8 @@ def a_secret(value: str, name: str = "db-password", content_type: str | None = N
 
 def certificate(value: str, passwords: dict[str, bytes] | None = None, **source: Any) -> dict[str, bytes]:  # noqa: ANN401  fields of a source
     source_ = DataFrom.model_validate({"certificate": "tls", **source})
-    return certificate_data(source_, a_secret(value, "tls"), passwords or {})
+    (files,) = certificate_files([certificate_request(source_, a_secret(value, "tls"), passwords or {})])
+    return files
 
 
 @pytest.mark.parametrize(
@@ -311,7 +313,7 @@ STORE = {"key": "tls.crt", "password_key": "pw"}
     ],
     ids=["a missing password", "a password of bytes", "a store with the key of the chain", "a missing root"],
 )
-def test_certificate_data_fails_for(
+def test_a_certificate_fails_for(
     source: dict[str, Any], passwords: dict[str, bytes], reason: Reason, message: str
 ) -> None:
     with pytest.raises(SyncError, match=message) as raised:

@@ -8,14 +8,13 @@ from typing import Final
 import pytest
 from cryptography.hazmat.primitives.serialization.pkcs12 import load_pkcs12
 
-from kvsecrets import SecretValue
 from tests.unit.vaultsync.render.attempts import MARK, attempt, needs, visible_text
 from tests.unit.vaultsync.render.authorities import KINDS, Party, a_line, in_pem, key_in_pem
 from vaultsync.errors import Reason, SyncError
 from vaultsync.render.certificates import CertifiedKey, load_certified_key
 from vaultsync.render.keystores import key_store, trust_store
 
-PASSWORD: Final = SecretValue("chang3 it!")
+PASSWORD: Final = "chang3 it!"
 
 
 def certified(line: list[Party]) -> CertifiedKey:
@@ -23,9 +22,8 @@ def certified(line: list[Party]) -> CertifiedKey:
     return load_certified_key(pem, origin="Secret shop-tls of vault v")
 
 
-def keytool_list(store: Path, password: SecretValue, kind: str) -> str:
+def keytool_list(store: Path, password: str, kind: str) -> str:
     """What Java's keytool finds in a store."""
-    secret = password.reveal()
     listed = subprocess.run(
         [
             "keytool",
@@ -37,7 +35,7 @@ def keytool_list(store: Path, password: SecretValue, kind: str) -> str:
             "-keystore",
             store,
             "-storepass",
-            secret,
+            password,
         ],
         check=False,
         capture_output=True,
@@ -51,7 +49,7 @@ def keytool_list(store: Path, password: SecretValue, kind: str) -> str:
 def test_a_key_store_holds_the_key_and_its_chain(kind: str) -> None:
     line = a_line(kind, between=2)
 
-    store = load_pkcs12(key_store(certified(line), PASSWORD), PASSWORD.reveal().encode())
+    store = load_pkcs12(key_store(certified(line), PASSWORD), PASSWORD.encode())
 
     assert isinstance(store.key, type(line[0].key))
     assert store.key.public_key() == line[0].key.public_key()
@@ -66,7 +64,7 @@ def test_openssl_opens_a_key_store(tmp_path: Path) -> None:
     store = tmp_path / "keystore.p12"
     store.write_bytes(key_store(certified(line), PASSWORD))
 
-    arguments = ["-in", str(store), "-passin", f"pass:{PASSWORD.reveal()}", "-nodes"]
+    arguments = ["-in", str(store), "-passin", f"pass:{PASSWORD}", "-nodes"]
     opened = subprocess.run(["openssl", "pkcs12", *arguments], check=True, capture_output=True, text=True).stdout
 
     found = load_certified_key(opened, origin="what openssl says")
@@ -115,9 +113,9 @@ def test_a_trust_store_needs_a_root() -> None:
 )
 @pytest.mark.parametrize("make", [key_store, trust_store])
 def test_a_password_that_java_does_not_accept_is_an_error(
-    make: Callable[[CertifiedKey, SecretValue], bytes], password: str
+    make: Callable[[CertifiedKey, str], bytes], password: str
 ) -> None:
-    error = attempt(lambda: make(certified(a_line()), SecretValue(password)))
+    error = attempt(lambda: make(certified(a_line()), password))
 
     assert isinstance(error, SyncError)
     assert error.reason is Reason.CERTIFICATE_INVALID

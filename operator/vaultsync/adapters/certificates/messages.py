@@ -1,0 +1,112 @@
+"""The messages between the operator and its certificate workers: JSON after its length; runs nothing.
+
+It is not pickle: whoever finds a way to run code in a worker must not get into the operator with it.
+"""
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from vaultsync import bounded_json
+from vaultsync.errors import Reason, SyncError
+from vaultsync.render.certificate_files import CertificateRequest, Files, StoreRequest
+
+LENGTH_BYTES: Final = 4
+MAX_ANSWER: Final = 16 * 1024 * 1024
+"""In bytes: some times what a Secret can hold."""
+
+MAX_MESSAGE: Final = 4096
+"""In characters, of an error."""
+
+OUT_OF_MEMORY: Final = 3
+"""The exit code of a worker that reached its memory limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyCheck:
+    """The data of a Secret that must fit its type, and its name for messages."""
+
+    secret_type: str
+    target: str
+    data: Mapping[str, bytes]
+
+
+class WorkerError(Exception):
+    """An unexpected exception in a worker: its type and its traceback, without its text."""
+
+    def __init__(self, error: str, where: str) -> None:
+        super().__init__(error)
+        self.error = error
+        self.where = where
+
+
+def framed(message: bytes) -> bytes:
+    """Return a message after its length."""
+    return len(message).to_bytes(LENGTH_BYTES) + message
+
+
+def conversion(requests: Sequence[CertificateRequest]) -> bytes:
+    """Return the message that asks for the files of certificates."""
+    return json.dumps({"convert": [asdict(request) for request in requests]}).encode()
+
+
+def check(keys: KeyCheck) -> bytes:
+    """Return the message that asks for a check."""
+    data = {key: base64.b64encode(content).decode() for key, content in keys.data.items()}
+    return json.dumps({"check": {"secret_type": keys.secret_type, "target": keys.target, "data": data}}).encode()
+
+
+def parsed_request(message: bytes) -> list[CertificateRequest] | KeyCheck:
+    """Return what a message asks for."""
+    request: dict[str, Any] = json.loads(message)
+    if "check" in request:
+        return KeyCheck(**request["check"] | {"data": _decoded(request["check"]["data"])})
+    return [_certificate_request(one) for one in request["convert"]]
+
+
+def _certificate_request(fields: dict[str, Any]) -> CertificateRequest:
+    stores = {name: StoreRequest(**fields[name]) for name in ("key_store", "trust_store") if fields[name] is not None}
+    return CertificateRequest(**fields | stores)
+
+
+def files_answer(files: Sequence[Files]) -> bytes:
+    """Return the answer with the files of each certificate; none after a check that found nothing."""
+    encoded = [{key: base64.b64encode(content).decode() for key, content in one.items()} for one in files]
+    return json.dumps({"files": encoded}).encode()
+
+
+def refusal(error: SyncError) -> bytes:
+    """Return the answer for what cannot be converted, or does not pass the check."""
+    return json.dumps({"reason": error.reason, "message": error.message}).encode()
+
+
+def failure(error: str, where: str) -> bytes:
+    """Return the answer for an unexpected exception."""
+    return json.dumps({"error": error, "where": where}).encode()
+
+
+def parsed_answer(message: bytes) -> list[Files]:
+    """Return the files that a worker answered with.
+
+    Raises:
+        SyncError: It refused.
+        ValueError: It is no answer.
+        WorkerError: It failed.
+    """
+    answer = bounded_json.parse(message)
+    match answer:
+        case {"files": list(files)}:
+            return [_decoded(one) for one in files]
+        case {"reason": str(reason), "message": str(text)}:
+            raise SyncError(Reason(reason), text[:MAX_MESSAGE])
+        case {"error": str(error), "where": str(where)}:
+            raise WorkerError(error[:MAX_MESSAGE], where[:MAX_MESSAGE])
+    raise ValueError("not an answer")
+
+
+def _decoded(data: object) -> Files:
+    if not isinstance(data, dict):
+        raise ValueError("not files")  # noqa: TRY004  it is no mistake of ours
+    return {str(key): base64.b64decode(str(text), validate=True) for key, text in data.items()}

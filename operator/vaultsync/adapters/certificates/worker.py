@@ -1,0 +1,79 @@
+"""The program of a worker: reads requests from standard input until its end, and answers each on standard output.
+
+    python -m vaultsync.adapters.certificates.worker SECONDS BYTES
+
+The arguments are the processor time for each request, and the memory for requests beside what the program itself needs.
+What exceeds them ends the process. It writes nothing else, and leaves no core dump.
+"""
+
+import os
+import resource
+import signal
+import sys
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from vaultsync.adapters.certificates import messages
+from vaultsync.errors import SyncError, error_fields
+from vaultsync.process_memory import protect_memory
+from vaultsync.render.certificate_files import Files, certificate_files
+from vaultsync.render.type_checks import check_data
+
+_NICENESS: Final = 10
+"""The operator's event loop comes first."""
+
+
+def main(seconds: int, memory: int) -> None:
+    """Answer requests within these limits, until there are no more."""
+    os.nice(_NICENESS)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the operator, which then ends us.
+    protect_memory()
+    _limit_memory(memory)
+    while (request := _read(sys.stdin.buffer)) is not None:
+        _limit_cpu(seconds)
+        sys.stdout.buffer.write(messages.framed(_answer(request)))
+        sys.stdout.buffer.flush()
+
+
+def _limit_memory(memory: int) -> None:
+    """Limit the address space; only Linux supports that."""
+    if sys.platform == "linux":
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+        limit = pages * resource.getpagesize() + memory
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
+def _limit_cpu(seconds: int) -> None:
+    """Allow so much processor time from now on; its end sends SIGXCPU, which ends the process."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (int(usage.ru_utime + usage.ru_stime) + 1 + seconds, hard))
+
+
+def _read(source: BinaryIO) -> bytes | None:
+    length = source.read(messages.LENGTH_BYTES)
+    return source.read(int.from_bytes(length)) if length else None
+
+
+def _answer(request: bytes) -> bytes:
+    try:
+        return messages.files_answer(_files(request))
+    except SyncError as error:
+        return messages.refusal(error)
+    except MemoryError:
+        # What was allocated may still be referred to, and the answer needs memory, too.
+        os._exit(messages.OUT_OF_MEMORY)
+    except Exception as error:  # noqa: BLE001  it is answered, without its text
+        return messages.failure(**error_fields(error))
+
+
+def _files(request: bytes) -> list[Files]:
+    parsed = messages.parsed_request(request)
+    if isinstance(parsed, messages.KeyCheck):
+        check_data(parsed.secret_type, parsed.data, target=parsed.target)
+        return []
+    return certificate_files(parsed)
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))

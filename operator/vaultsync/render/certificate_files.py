@@ -1,0 +1,91 @@
+"""Converts the certificates of one VaultSecret into the files of its Secret, within one budget for all of them.
+
+This is the work of another process: it takes and returns plain values, and imports little. See `adapters.certificates`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from vaultsync.errors import Reason, SyncError
+from vaultsync.render.certificates import CertifiedKey, load_certified_key
+from vaultsync.render.keystores import key_store, trust_store
+from vaultsync.render.private_keys import KeyBudget
+
+MAX_CHARACTERS: Final = 1024 * 1024
+"""Of all certificates together: a Secret holds no more, and Key Vault at most 25 KiB for each."""
+
+Files = dict[str, bytes]
+"""Contents by key."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreRequest:
+    """A store for Java; `repr` hides the password."""
+
+    key: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateRequest:
+    """A certificate as the vault holds it, and the files that are requested of it; `repr` hides values."""
+
+    origin: str
+    """The name for messages of the value."""
+    text: str = field(repr=False)
+    content_type: str | None = None
+    password: str | None = field(default=None, repr=False)
+    ca: bool = False
+    key_store: StoreRequest | None = None
+    trust_store: StoreRequest | None = None
+
+
+def check_size(requests: Sequence[CertificateRequest]) -> None:
+    """Check that there is not too much to convert.
+
+    Raises:
+        SyncError: CertificateInvalid, if there is.
+    """
+    length = sum(len(request.text) for request in requests)
+    if length > MAX_CHARACTERS:
+        raise SyncError(
+            Reason.CERTIFICATE_INVALID,
+            f"{requests[0].origin} and the other certificates have {length} characters; {MAX_CHARACTERS} are allowed.",
+        )
+
+
+def certificate_files(requests: Sequence[CertificateRequest]) -> list[Files]:
+    """Return the files of each certificate.
+
+    Raises:
+        SyncError: CertificateInvalid, or InvalidSpec for a key that is filled twice.
+    """
+    budget = KeyBudget()
+    return [_files(request, budget) for request in requests]
+
+
+def _files(request: CertificateRequest, budget: KeyBudget) -> Files:
+    certified = load_certified_key(
+        request.text,
+        origin=request.origin,
+        content_type=request.content_type,
+        password=request.password,
+        budget=budget,
+    )
+    files = [("tls.crt", certified.tls_crt), ("tls.key", certified.tls_key), *_optional_files(request, certified)]
+    data = dict(files)
+    if len(data) < len(files):
+        raise SyncError(Reason.INVALID_SPEC, f"{request.origin} fills a key twice; give its stores other keys.")
+    return data
+
+
+def _optional_files(request: CertificateRequest, certified: CertifiedKey) -> list[tuple[str, bytes]]:
+    files: list[tuple[str, bytes]] = []
+    if request.ca:
+        files.append(("ca.crt", certified.ca_crt))
+    if (store := request.key_store) is not None:
+        files.append((store.key, key_store(certified, store.password)))
+    if (store := request.trust_store) is not None:
+        files.append((store.key, trust_store(certified, store.password)))
+    return files

@@ -1,0 +1,50 @@
+"""All of rendering within the process of the test: what the operator gives to certificate workers included."""
+
+from collections.abc import Mapping, Sequence
+
+from vaultsync.api.v1alpha1 import VaultSecret
+from vaultsync.errors import SyncError
+from vaultsync.render.certificate_files import CertificateRequest, Files, certificate_files, check_size
+from vaultsync.render.entries import certificate_requests
+from vaultsync.render.manifest import keys_to_check, render_secret
+from vaultsync.render.type_checks import check_data
+from vaultsync.state.desired import Desired
+from vaultsync.state.secrets import Readings
+from vaultsync.state.vaults import VaultView
+
+
+class LocalCertificates:
+    """Takes the place of certificate workers, for tests that are not about them."""
+
+    def __init__(self) -> None:
+        self.refusal: SyncError | None = None
+        """What is raised in place of work."""
+        self.jobs = 0
+
+    def _begin(self) -> None:
+        self.jobs += 1
+        if self.refusal is not None:
+            raise self.refusal
+
+    async def convert(self, namespace: str, requests: Sequence[CertificateRequest]) -> list[Files]:
+        """Return the files of each certificate."""
+        if requests:
+            self._begin()
+            check_size(requests)
+        return certificate_files(requests)
+
+    async def check(self, namespace: str, secret_type: str, data: Mapping[str, bytes], *, target: str) -> None:
+        """Check data that are keys."""
+        if data:
+            self._begin()
+            check_data(secret_type, data, target=target)
+
+
+def rendered(vault_secret: VaultSecret, readings: Readings, view: VaultView) -> Desired:
+    """Render a Secret with its certificates, and check it against its type."""
+    requests = certificate_requests(vault_secret.spec, readings)
+    files = certificate_files(tuple(requests.values()))
+    desired = render_secret(vault_secret, readings, view, dict(zip(requests, files, strict=True)))
+    if keys := keys_to_check(desired):
+        check_data(vault_secret.spec.target.type, keys, target=str(vault_secret.target_key))
+    return desired

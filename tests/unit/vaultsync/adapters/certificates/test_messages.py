@@ -1,0 +1,75 @@
+"""What the operator and its certificate workers send each other."""
+
+from typing import Final
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vaultsync.adapters.certificates import messages
+from vaultsync.adapters.certificates.messages import KeyCheck, WorkerError
+from vaultsync.errors import Reason, SyncError
+from vaultsync.render.certificate_files import CertificateRequest, StoreRequest
+
+TEXT: Final = st.text(st.characters(exclude_categories=["Cs"]))
+STORES: Final = st.none() | st.builds(StoreRequest, TEXT, TEXT)
+REQUESTS: Final = st.builds(
+    CertificateRequest, TEXT, TEXT, st.none() | TEXT, st.none() | TEXT, st.booleans(), STORES, STORES
+)
+
+
+@given(requests=st.lists(REQUESTS, min_size=1))
+def test_a_conversion_arrives_as_it_was_sent(requests: list[CertificateRequest]) -> None:
+    assert messages.parsed_request(messages.conversion(requests)) == requests
+
+
+@given(keys=st.builds(KeyCheck, TEXT, TEXT, st.dictionaries(TEXT, st.binary())))
+def test_a_check_arrives_as_it_was_sent(keys: KeyCheck) -> None:
+    assert messages.parsed_request(messages.check(keys)) == keys
+
+
+@given(files=st.lists(st.dictionaries(TEXT, st.binary())))
+def test_files_arrive_as_they_were_sent(files: list[dict[str, bytes]]) -> None:
+    assert messages.parsed_answer(messages.files_answer(files)) == files
+
+
+def test_a_refusal_arrives_as_an_error_of_bounded_length() -> None:
+    sent = SyncError(Reason.CERTIFICATE_INVALID, "x" * 10_000)
+
+    with pytest.raises(SyncError) as raised:
+        messages.parsed_answer(messages.refusal(sent))
+
+    assert raised.value.reason is Reason.CERTIFICATE_INVALID
+    assert raised.value.message == "x" * messages.MAX_MESSAGE
+
+
+def test_an_unexpected_error_arrives_without_its_text() -> None:
+    with pytest.raises(WorkerError) as raised:
+        messages.parsed_answer(messages.failure("KeyError", "line 1"))
+
+    assert (raised.value.error, raised.value.where) == ("KeyError", "line 1")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"files": 1}',
+        b'{"files": [1]}',
+        b'{"files": [{"a": "!"}]}',
+        b'{"reason": "Bogus", "message": ""}',
+        b'{"reason": [], "message": ""}',
+        b"[" * 100_000,
+    ],
+)
+def test_anything_else_is_no_answer(answer: bytes) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011  the texts are those of parsers
+        messages.parsed_answer(answer)
+
+
+def test_the_repr_of_a_request_hides_values() -> None:
+    store = StoreRequest("store", "MARKED")
+
+    assert "MARKED" not in repr(CertificateRequest("x", "MARKED", None, "MARKED", key_store=store, trust_store=store))
