@@ -36,7 +36,7 @@ def _stopped(world: World) -> Iterator[None]:
 @contextmanager
 def _without_files(world: World) -> Iterator[None]:
     (instance,) = world.instances
-    with no_more_files(instance.running.pid):
+    with no_more_files(instance.running):
         instance.api.cut()
         yield
 

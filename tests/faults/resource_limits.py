@@ -8,12 +8,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from tests.e2e.operators import RunningOperator
+
 
 @contextmanager
-def no_more_files(pid: int) -> Iterator[None]:
+def no_more_files(operator: RunningOperator) -> Iterator[None]:
     """Let it open no file and no connection; what is open stays open."""
-    with _limit(pid, resource.RLIMIT_NOFILE, len(list(Path(f"/proc/{pid}/fd").iterdir()))):
+    with _limit(operator.pid, resource.RLIMIT_NOFILE, open_files(operator)):
         yield
+
+
+def open_files(operator: RunningOperator) -> int:
+    """How many files and connections an operator has open, which only it may read in `/proc`."""
+    # Those with which it counts them are closed again: the folder, and the connection of the scrape.
+    return int(operator.metric("process_open_fds")) - 2
 
 
 @contextmanager

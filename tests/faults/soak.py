@@ -20,12 +20,14 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from tests.controlplane.build import TOOLS, ensure_tools
+from tests.e2e.operators import RunningOperator
 from tests.emulator.client import ROOT, Emulator
 from tests.faults.checker import shows_a_value
 from tests.faults.fault import Fault, all_faults
 from tests.faults.harness import BROKEN_SECONDS, JournaledCluster, World
 from tests.faults.instance import Instance
 from tests.faults.report import Figures, Resources, table
+from tests.faults.resource_limits import open_files
 from tests.faults.users import WEIGHTS, Users
 
 BUILD: Final = ROOT / "build" / "soak"
@@ -134,7 +136,7 @@ class Soak:
     def _check(self, episode: Episode) -> None:
         running = self._instance.running
         running.await_ready()
-        used = resources_of(running.pid)
+        used = resources_of(running)
         self._figures.resources.take(used)
         if not used.within(_BOUNDS):
             self._figures.violations.append(f"{episode}\nthe operator uses too much: {used}")
@@ -153,11 +155,10 @@ class Soak:
         return text
 
 
-def resources_of(pid: int) -> Resources:
-    """What a process uses."""
-    status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
-    files = len(list(Path(f"/proc/{pid}/fd").iterdir()))
-    return Resources(int(status["VmRSS"].split()[0]) / _MEBIBYTE, files, int(status["Threads"]))
+def resources_of(operator: RunningOperator) -> Resources:
+    """What an operator uses."""
+    status = dict(line.split(":", 1) for line in Path(f"/proc/{operator.pid}/status").read_text().splitlines())
+    return Resources(int(status["VmRSS"].split()[0]) / _MEBIBYTE, open_files(operator), int(status["Threads"]))
 
 
 def soak(seed: int, minutes: float) -> Figures:
