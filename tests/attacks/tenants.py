@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import httpx
 
+from tests.builders import VAULT
 from tests.clocks import freeze, until_idle
 from tests.harness import MemoryHarness
 from tests.manifests import ENTRY, Spec, manifest, spec
@@ -84,6 +85,12 @@ class Tenants(MemoryHarness):
     def reset_counts(self) -> None:
         super().reset_counts()
         self.traced.polled.clear()
+
+    def matched_globs(self) -> Mapping[str, tuple[str, ...]]:
+        """Return the names in the listing that each glob matches: one object as long as none is matched again."""
+        listing = self.state.vaults.view(VAULT).listing
+        assert listing is not None
+        return listing._matches._results
 
     def reconciles_in(self, namespace: str) -> int:
         """Return how many reconciles of that namespace have ended."""

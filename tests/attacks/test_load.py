@@ -176,3 +176,23 @@ async def test_a_search_for_more_than_fits_into_a_secret_stops_reading_and_is_no
     assert tenants.polls > 0
     assert tenants.reads == 0
     assert tenants.values_in("attacker") is None
+
+
+async def test_40_vaultsecrets_of_32_searches_are_planned_one_at_a_time_and_matched_once(tenants: Tenants) -> None:
+    """A tenant stalls the operator by 1,280 different patterns over all names of a vault, at each poll."""
+    for number in range(300):
+        tenants.vault.set(f"secret-{number}", "x")
+    await tenants.pass_time()
+    for number in range(40):
+        finds = [
+            {"find": {"names": f"*{number}*{other}*"}, "optional": True, "onCollision": "Replace"}
+            for other in range(32)
+        ]
+        tenants.request("attacker", dataFrom=finds, data=None, name=f"db-{number}")
+    await tenants.pass_time(300)
+    matched = tenants.matched_globs()
+
+    await tenants.pass_time(300)
+
+    assert len(matched) == 40 * 32
+    assert tenants.matched_globs() is matched

@@ -16,18 +16,20 @@ from vaultsync.state.vaults import SecretMetadata, VaultView
 
 def requested_secrets(spec: VaultSecretSpec, view: VaultView) -> tuple[SecretRequest, ...]:
     """Return all secrets to read, each once, in the spec's order; one that any entry requires is required."""
-    # What was found is optional: it may be deleted before it is read, and the next listing will not have it either.
-    found = (
-        SecretRequest(SecretRef(metadata.name), optional=True)
-        for find in searches(spec)
-        for metadata in found_secrets(find, view)
-        if metadata.readable
-    )
     merged: dict[SecretRef, SecretRequest] = {}
-    for request in (*named_secrets(spec), *found):
+    for request in named_secrets(spec):
         first = merged.setdefault(request.ref.identity, request)
         merged[request.ref.identity] = replace(first, optional=first.optional and request.optional)
+    for name in _found_names(spec, view):
+        # What was found is optional: it may be deleted before it is read, and the next listing will not have it either.
+        request = SecretRequest(SecretRef(name), optional=True)
+        merged.setdefault(request.ref.identity, request)
     return tuple(merged.values())
+
+
+def _found_names(spec: VaultSecretSpec, view: VaultView) -> Mapping[str, None]:
+    """Return the names of all readable secrets that searches find, each once, however many searches find it."""
+    return {one.name: None for find in searches(spec) for one in found_secrets(find, view) if one.readable}
 
 
 def unlisted_finds(
@@ -39,14 +41,16 @@ def unlisted_finds(
     """
     if view.listing is None:
         return
+    found: Mapping[str, None] | None = None
     for state in _found_before(spec, known):
         listed = view.listing.get(state.ref.name.lower())
-        if listed is None or (is_before(listed.updated, state.updated) and not _is_found(spec, listed, view)):
-            yield SecretRequest(state.ref, optional=True, unlisted=True)
-
-
-def _is_found(spec: VaultSecretSpec, metadata: SecretMetadata, view: VaultView) -> bool:
-    return metadata.readable and any(metadata in found_secrets(find, view) for find in searches(spec))
+        if listed is not None:
+            if not is_before(listed.updated, state.updated):
+                continue
+            found = _found_names(spec, view) if found is None else found
+            if listed.name in found:
+                continue
+        yield SecretRequest(state.ref, optional=True, unlisted=True)
 
 
 def disabled_finds(

@@ -41,7 +41,7 @@ FAILURES_BEFORE_REPORT = 2
 """Consecutive failed polls after which the VaultSecrets of the vault report the failure."""
 
 PLANS_PER_TURN = 50
-"""VaultSecrets that are planned before control returns to the event loop."""
+"""VaultSecrets that are planned before control returns to the event loop; one that searches counts as many."""
 
 
 class Mode(StrEnum):
@@ -226,7 +226,7 @@ class Poller:
         missing = named & unlisted
         secrets |= {name: Missing(began).after(secrets.get(name)) for name in missing}
         pages = self._progress.pages
-        listing = None if pages is None else VaultListing(pages)
+        listing = None if pages is None else (self._view.listing or VaultListing({})).followed_by(pages)
         view = replace(self._view, secrets=secrets, listing=listing, list_error=None, listed=listed)
         self._publish(self._with_losses(view))
         return missing
@@ -354,10 +354,13 @@ class Poller:
         await self._wake_due(users - deferred)
 
     async def _wake_due(self, keys: Iterable[ObjectKey]) -> None:
-        for number, key in enumerate(tuple(keys), start=1):
+        planned, searchers = 0, self._state.vaultsecrets.searchers(self._vault_url)
+        for key in tuple(keys):
             if self._must_read(key):
                 self._context.queue.add(key, Priority.ROUTINE)
-            if number % PLANS_PER_TURN == 0:
+            planned += PLANS_PER_TURN if key in searchers else 1
+            if planned >= PLANS_PER_TURN:
+                planned = 0
                 await asyncio.sleep(0)
 
     def _must_read(self, key: ObjectKey) -> bool:

@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 from vaultsync.errors import SyncError
 
@@ -121,10 +121,16 @@ class VaultListing:
     Names are sorted once, and the results of searches are cached: many VaultSecrets search the same listing many times.
     """
 
-    def __init__(self, secrets: Mapping[str, SecretMetadata]) -> None:
+    def __init__(self, secrets: Mapping[str, SecretMetadata], matches: "_Cache[str, str] | None" = None) -> None:
+        """`matches` has the names that globs match, if they were matched with the same names before."""
         self._secrets = dict(sorted(secrets.items()))
         self._names = tuple(self._secrets)
-        self._found: dict[tuple[str | None, frozenset[tuple[str, str]]], tuple[SecretMetadata, ...]] = {}
+        self._matches: _Cache[str, str] = _Cache() if matches is None else matches
+        self._found: _Cache[_Query, SecretMetadata] = _Cache()
+
+    def followed_by(self, secrets: Mapping[str, SecretMetadata]) -> "VaultListing":
+        """Return the listing of the next poll: if it has the same names, each glob matches the same of them."""
+        return VaultListing(secrets, self._matches if secrets.keys() == self._secrets.keys() else None)
 
     def __len__(self) -> int:
         return len(self._names)
@@ -138,24 +144,55 @@ class VaultListing:
 
     def search(self, glob: str | None, tags: Mapping[str, str]) -> tuple[SecretMetadata, ...]:
         """Return the secrets whose name matches the glob, without regard to case, and that have all tags, by name."""
-        query = (None if glob is None else glob.lower(), frozenset(tags.items()))
-        if query not in self._found:
-            self._found[query] = tuple(
-                metadata
-                for metadata in self._matching(query[0])
-                if all(metadata.tags.get(name) == value for name, value in tags.items())
-            )
-        return self._found[query]
+        query = ("*" if glob is None else re.sub(r"\*+", "*", glob.lower()), frozenset(tags.items()))
 
-    def _matching(self, glob: str | None) -> Iterable[SecretMetadata]:
-        if glob is None:
-            return self._secrets.values()
-        matches = re.compile(fnmatch.translate(glob)).match
-        return (self._secrets[name] for name in self._starting_with(_literal_prefix(glob)) if matches(name))
+        def scan() -> tuple[SecretMetadata, ...]:
+            matching = (self._secrets[name] for name in self._matching(query[0]))
+            return tuple(one for one in matching if all(one.tags.get(name) == value for name, value in tags.items()))
+
+        return self._found.get(query, scan)
+
+    def _matching(self, glob: str) -> tuple[str, ...]:
+        if glob == "*":
+            return self._names
+
+        def scan() -> tuple[str, ...]:
+            # The standard library's patterns do not backtrack into a wildcard that has matched.
+            matches = re.compile(fnmatch.translate(glob)).match
+            return tuple(name for name in self._starting_with(_literal_prefix(glob)) if matches(name))
+
+        return self._matches.get(glob, scan)
 
     def _starting_with(self, prefix: str) -> tuple[str, ...]:
         """Return the names with that prefix; most searches have one, and need not check all names."""
         return self._names[bisect_left(self._names, prefix) : bisect_left(self._names, prefix + _LAST)]
+
+
+_Query = tuple[str, frozenset[tuple[str, str]]]
+"""A glob, and the tags that a secret must have."""
+
+MAX_CACHED = 1_000_000
+"""How many references to secrets the results of searches in one listing may have that are cached, some 8 MB."""
+
+_Key = TypeVar("_Key")
+_Item = TypeVar("_Item")
+
+
+class _Cache(Generic[_Key, _Item]):
+    """Results by query, until they are too many; further ones are computed each time."""
+
+    def __init__(self) -> None:
+        self._results: dict[_Key, tuple[_Item, ...]] = {}
+        self._size = 0
+
+    def get(self, key: _Key, compute: Callable[[], tuple[_Item, ...]]) -> tuple[_Item, ...]:
+        result = self._results.get(key)
+        if result is None:
+            result = compute()
+            if self._size + len(result) < MAX_CACHED:
+                self._size += len(result) + 1
+                self._results[key] = result
+        return result
 
 
 _LAST = "\x7f"

@@ -153,3 +153,10 @@ def test_nothing_is_unlisted_or_disabled_where(spec: VaultSecretSpec, state: Sec
     known = {state.ref.identity: state}
 
     assert [*unlisted_finds(spec, known, view), *disabled_finds(spec, known, view)] == []
+
+
+def test_a_secret_that_many_searches_find_is_requested_once() -> None:
+    view = listed(*(some_metadata(name=f"Shop-{number}") for number in range(3)))
+    spec = a_spec(an_entry(secret_name="shop-1"), data_from=[{"find": {"names": "*"}}] * 32)
+
+    assert [str(one.ref.name) for one in requested_secrets(spec, view)] == ["shop-1", "Shop-0", "Shop-2"]

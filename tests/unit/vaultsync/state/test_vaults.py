@@ -132,6 +132,34 @@ def test_a_search_reads_the_tags_of_no_secret_whose_name_does_not_match() -> Non
     assert tags.reads == 0
 
 
+def test_a_listing_with_the_same_names_matches_no_glob_again() -> None:
+    before = a_listing(*(some_metadata(name=name) for name in ("shop-a", "shop-b", "other")))
+    before.search("*-a", {})
+    changed = {name: some_metadata(name=name, tags={"tier": "db"}) for name in ("shop-a", "shop-b", "other")}
+
+    same_names = before.followed_by(changed)
+    other_names = same_names.followed_by({**changed, "new-a": some_metadata(name="new-a")})
+
+    assert same_names._matches is before._matches
+    assert [found(one, "*-a", tier="db") for one in (same_names, other_names)] == [["shop-a"], ["shop-a"]]
+    assert [found(one, "*-a") for one in (same_names, other_names)] == [["shop-a"], ["new-a", "shop-a"]]
+
+
+def test_results_of_searches_are_cached_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vaultsync.state.vaults.MAX_CACHED", 10)
+    listing = a_listing(*(some_metadata(name=f"name-{number}") for number in range(4)))
+    globs = [f"*{'?' * number}*" for number in range(7)]
+
+    assert [len(found(listing, glob)) for glob in globs * 2] == [4] * 14
+    assert sum(len(one) + 1 for one in listing._found._results.values()) == 10
+
+
+def test_a_glob_of_many_wildcards_does_not_backtrack() -> None:
+    listing = a_listing(some_metadata(name="a" * 127))
+
+    assert found(listing, "*a" * 62 + "*b") == []
+
+
 def test_a_listing_does_not_change_with_the_mapping_that_it_was_made_of() -> None:
     secrets = {"a": some_metadata(name="a")}
     listing = VaultListing(secrets)
