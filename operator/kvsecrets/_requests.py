@@ -208,6 +208,8 @@ def list_page(vault: Vault, listing: Listing[T], continuation_token: str | None,
     url = continuation_token or vault.url_of(listing.path, query)
     response = yield from send_authorized(Request("GET", url), vault.auth)
     items, next_link = listing.parse(response)
+    if next_link is not None and not vault.auth.verify_resource:
+        next_link = _on_vault(vault, next_link)
     if next_link is not None and (next_link == continuation_token or not is_page_link(vault, listing, next_link)):
         raise _responses.unexpected_response(response, "the link to its next page does not continue the list")
     return Page(items, next_link, _responses.response_info(response))
@@ -222,6 +224,12 @@ def is_page_link(vault: Vault, listing: Listing[T], url: str) -> bool:
     if match is None or match[1].lower().removesuffix(":443") != vault.url.removeprefix("https://"):
         return False
     return match[2].lower() == listing.path.partition("/")[0]
+
+
+def _on_vault(vault: Vault, url: str) -> str:
+    """Return the same URL on the vault's host. A vault behind a domain of its own links to its other name."""
+    match = _PAGE_LINK.fullmatch(url)
+    return url if match is None else vault.url + url[match.end(1) :]
 
 
 def _secret_path(name: str, version: str | None = None) -> str:

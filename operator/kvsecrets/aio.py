@@ -52,8 +52,9 @@ class AsyncSecretClient:
         transport: An httpx transport, such as that of `kvsecrets.testing`; not together with `http_client`.
         ssl_context: The TLS context of the connections; by default each client creates one, at some 0.8 MiB and 45 ms
             of CPU. Share one between clients of many vaults; not together with `http_client` or `transport`.
-        verify_challenge_resource: Whether a token is requested only for the vault's own domain. Disable it only for an
-            emulator that you trust.
+        verify_challenge_resource: Whether a token is requested only for the vault's own domain. Disable it only for a
+            vault that you trust with tokens of the credential, such as an emulator, or a vault behind a domain of its
+            own. The links of its lists are then followed on the host of `vault_url`, whichever host they name.
 
     Raises:
         ValueError: An argument breaks a rule, such as a vault URL without https.

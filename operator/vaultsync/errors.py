@@ -77,9 +77,9 @@ _SENTENCES = {
     Reason.DELETION_HELD: (
         "Most of the secrets whose keys could be deleted went missing at once; deletions wait for confirmation."
     ),
-    Reason.ACCESS_DENIED: "The vault denies access: the operator's identity lacks a permission.",
+    Reason.ACCESS_DENIED: "The vault denies access: the identity lacks a permission.",
     Reason.FIREWALL_DENIED: "The vault's firewall rejects the operator's requests.",
-    Reason.LOGIN_FAILED: "The operator could not get a token from the identity provider.",
+    Reason.LOGIN_FAILED: "The identity got no token from the identity provider.",
     Reason.VAULT_NOT_FOUND: "The vault's host name does not resolve.",
     Reason.VAULT_UNREACHABLE: "The vault does not respond.",
     Reason.VAULT_THROTTLED: "The vault is throttling requests (HTTP 429).",

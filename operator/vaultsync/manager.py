@@ -4,6 +4,7 @@ import asyncio
 import logging
 import random
 import signal
+import ssl
 import sys
 import threading
 import time
@@ -241,7 +242,7 @@ async def build(settings: Settings, environ: Mapping[str, str], stack: AsyncExit
     Raises:
         CannotTrace: Tracing is requested and not possible.
         NoCluster: No Kubernetes API is configured.
-        WrongEnvironment: The variables of the operator's own identity, or the server's certificate, cannot be used.
+        WrongEnvironment: The variables of the operator's own identity, or a file of certificates, cannot be used.
     """
     check_environment(environ)
     clock = Clock(now=utc_now, monotonic=time.monotonic, jitter=random.uniform)
@@ -251,11 +252,16 @@ async def build(settings: Settings, environ: Mapping[str, str], stack: AsyncExit
     tracing = await stack.enter_async_context(start_tracing(environ, version=__version__))
     recorder = Recorder(metrics, version=__version__, note=tracing.note)
     kube = await stack.enter_async_context(await KubeApi.connect(environ, connections=API_CONNECTIONS, now=clock.now))
-    tls = client_tls()
+    tls = _client_tls(settings.ca_file)
+    authorities = Authorities(
+        dict(settings.vault_authorities),
+        dict(settings.vault_resources),
+        of_environment=environ.get("AZURE_AUTHORITY_HOST", ""),
+    )
     credentials = Credentials(
         kube.client_credentials,
-        authorities=Authorities(of_environment=environ.get("AZURE_AUTHORITY_HOST", "")),
-        namespace="",
+        authorities=authorities,
+        namespace=environ.get("POD_NAMESPACE", ""),
         tls=tls,
         count=recorder.login,
     )
@@ -289,6 +295,15 @@ async def build(settings: Settings, environ: Mapping[str, str], stack: AsyncExit
         kube, controller.state, namespaces=settings.watch_namespaces, restart=watch.restart, jitter=clock.jitter
     )
     return Operator(controller, watch, restores, kube, vaults, recorder, scrapes, certificate)
+
+
+def _client_tls(ca_file: str) -> ssl.SSLContext:
+    """Return the TLS context of vaults and authorities. Raises `WrongEnvironment`."""
+    try:
+        return client_tls(ca_file)
+    except OSError as error:
+        text = f"{PREFIX}CA_FILE must name a file of certificates, in PEM: {error}"
+        raise WrongEnvironment(text) from None
 
 
 def _server_certificate(settings: Settings) -> ServerCertificate | None:

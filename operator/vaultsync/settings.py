@@ -34,6 +34,9 @@ https://learn.microsoft.com/azure/key-vault/general/about-keys-secrets-certifica
 """
 
 
+_VAULT_DOMAIN = re.compile(r"[.]?[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?")
+_AUTHORITY = re.compile(r"https://[A-Za-z0-9](?:[-A-Za-z0-9.]*[A-Za-z0-9])?(?::[0-9]{1,5})?/?")
+_RESOURCE = re.compile(r"https://[A-Za-z0-9](?:[-A-Za-z0-9.]*[A-Za-z0-9])?(?:/[-A-Za-z0-9._/]*)?")
 _HOST = re.compile(r"([a-z0-9](?:[-a-z0-9.]*[a-z0-9])?)(?::([*]|[0-9]{1,5}))?")
 
 
@@ -89,8 +92,42 @@ def _host_and_port(text: str) -> str:
 
 
 Listen = Annotated[tuple[str, Annotated[int, Field(ge=0, le=65535)]], BeforeValidator(_listen)]
+
+
+def _pairs(text: object) -> object:
+    if not isinstance(text, str):
+        return text
+    pairs = (part.partition("=") for part in text.split(",") if part.strip())
+    return tuple((domain.strip().lower(), url.strip()) for domain, _, url in pairs)
+
+
+def _vault_domain(text: str) -> str:
+    if not _VAULT_DOMAIN.fullmatch(text):
+        raise ValueError("must be pairs of a domain with a leading dot, or a host, and a URL: .vault.example=https://…")
+    return text
+
+
+def _authority(text: str) -> str:
+    if not _AUTHORITY.fullmatch(text):
+        raise ValueError("must have https URLs without a path, such as https://login.microsoftonline.us")
+    return text.rstrip("/")
+
+
+def _resource(text: str) -> str:
+    if not _RESOURCE.fullmatch(text):
+        raise ValueError("must have https URLs, such as https://vault.azure.net")
+    return text.rstrip("/")
+
+
 Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
 Domains = Annotated[tuple[Annotated[str, AfterValidator(_domain)], ...], BeforeValidator(_split)]
+VaultDomain = Annotated[str, AfterValidator(_vault_domain)]
+Authorities = Annotated[
+    tuple[tuple[VaultDomain, Annotated[str, AfterValidator(_authority)]], ...], BeforeValidator(_pairs)
+]
+Resources = Annotated[
+    tuple[tuple[VaultDomain, Annotated[str, AfterValidator(_resource)]], ...], BeforeValidator(_pairs)
+]
 Hosts = Annotated[tuple[Annotated[str, AfterValidator(_host_and_port)], ...], BeforeValidator(_split)]
 
 
@@ -110,6 +147,21 @@ class Settings(BaseModel):
 
     Tokens are sent to these vaults, and to those in the domains, and nowhere else.
     """
+
+    vault_authorities: Authorities = ()
+    """Where identities log in for vaults outside of Azure's clouds: pairs of a domain or host, and a URL without path.
+
+    The pairs are separated by commas: `.vault.local.azurestack.external=https://login.microsoftonline.com`.
+    """
+
+    vault_resources: Resources = ()
+    """What tokens are for, if it is not the vaults' own domain: pairs of a domain or host, and a URL.
+
+    Whatever such a vault requests, it gets tokens for this resource. Its lists may link to another name of it.
+    """
+
+    ca_file: str = ""
+    """Path of further certificate authorities, in PEM, of vaults, login hosts and proxies. It is read at the start."""
 
     listen: Listen = ("0.0.0.0", 8080)  # noqa: S104  Prometheus connects from outside the pod
     """Address and port for metrics; port 0 selects a free port."""

@@ -9,8 +9,18 @@ import pytest
 import yaml
 
 from tests.chart.commented import CommentedValue, commented_values, table
-from tests.chart.renders import CHART, README, VALUES, Manifest, container, readme_with, render, render_policies
-from tests.controlplane.helm import Helm
+from tests.chart.renders import (
+    CHART,
+    README,
+    VALUES,
+    WITH_POLICIES,
+    Manifest,
+    container,
+    readme_with,
+    render,
+    render_policies,
+)
+from tests.controlplane.helm import Helm, HelmFailed
 from vaultsync import __version__
 from vaultsync.__main__ import main
 from vaultsync.adapters.identities.credentials import AUDIENCE
@@ -113,6 +123,9 @@ def test_each_setting_reaches_the_operator(helm: Helm) -> None:
         "watchNamespaces": ["shop", "web"],
         "vaultDnsSuffixes": [".example.net"],
         "vaultHosts": ["kv.example.com:8443"],
+        "vaultAuthorities": [".example.net=https://login.example.net:8443", "kv.example.com=https://login.example.com"],
+        "vaultResources": ["kv.example.com=https://vault.azure.net"],
+        "caFile": "/ca/ca.crt",
         "listen": "[::]:9090",
         "probesListen": "[::]:9091",
         "tlsCertFile": "/tls/tls.crt",
@@ -132,6 +145,43 @@ def test_each_setting_reaches_the_operator(helm: Helm) -> None:
 
     assert environment(rendered) == {as_variable(name): as_text(value) for name, value in values.items()}
     Settings.from_env(environment(rendered))
+
+
+def rules(rendered: str, kind: str) -> dict[tuple[str | None, str], list[Manifest]]:
+    """The rules of all roles of a kind, by namespace and name."""
+    roles = [each for each in yaml.safe_load_all(rendered) if each and each["kind"] == kind]
+    return {(role["metadata"].get("namespace"), role["metadata"]["name"]): role["rules"] for role in roles}
+
+
+def test_the_operator_may_request_tokens_of_named_accounts_and_read_named_secrets(helm: Helm) -> None:
+    accounts = [{"namespace": "shop", "name": "reader"}, {"namespace": "web", "name": "reader"}]
+    accounts.append({"namespace": "shop", "name": "writer"})
+    named = {"serviceAccounts": accounts, "secrets": ["shop-reader"]}
+
+    made = rules(render(helm, values={"identities": named}), "Role")
+
+    tokens = {"apiGroups": [""], "resources": ["serviceaccounts/token"], "verbs": ["create"]}
+    assert made == {
+        ("shop", "vaultsync-account-tokens"): [{**tokens, "resourceNames": ["reader", "writer"]}],
+        ("web", "vaultsync-account-tokens"): [{**tokens, "resourceNames": ["reader"]}],
+        ("vaultsync-system", "vaultsync-identity-secrets"): [
+            {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"], "resourceNames": ["shop-reader"]}
+        ],
+    }
+
+
+def test_without_identities_the_operator_may_request_no_tokens(helm: Helm) -> None:
+    assert "serviceaccounts/token" not in str(rules(render(helm), "ClusterRole"))
+    assert rules(render(helm), "Role") == {}
+
+
+def test_tokens_of_all_accounts_need_the_policies_that_limit_them(helm: Helm) -> None:
+    values = {"identities": {"allServiceAccounts": True}}
+
+    ((_, granted),) = rules(render(helm, "--kube-version", WITH_POLICIES, values=values), "ClusterRole").items()
+    assert {"apiGroups": [""], "resources": ["serviceaccounts/token"], "verbs": ["create"]} in granted
+    with pytest.raises(HelmFailed, match=r"identities.allServiceAccounts requires admissionPolicies.enabled"):
+        render(helm, values={**values, "admissionPolicies": {"enabled": False}})
 
 
 def test_the_settings_bounds_are_those_of_the_operator() -> None:

@@ -270,6 +270,25 @@ def test_links_within_the_list_are_accepted_with_and_without_port(vault_url: str
     assert _requests.is_page_link(Vault(vault_url, "7.4", auth_context()), _requests.SECRETS, link)
 
 
+@pytest.mark.parametrize("host", ["shop.vault.azure.net:443", "shop.vault.azure.net", "evil.example", "10.0.0.1:8443"])
+def test_links_of_a_vault_behind_a_domain_of_its_own_are_followed_on_that_domain(host: str) -> None:
+    proxied = Vault("https://kv.example.com", "7.4", auth_context(verify=False))
+    _, stepper = step_to_request(_requests.list_page(proxied, _requests.SECRETS, None, None))
+
+    page = stepper.resume(response({"value": [], "nextLink": f"https://{host}/secrets?$skiptoken=abc"})).result
+
+    assert page.continuation_token == "https://kv.example.com/secrets?$skiptoken=abc"
+
+
+@pytest.mark.parametrize("link", ["https://kv.example.com/keys?a", "http://kv.example.com/secrets?a", "/secrets?a"])
+def test_no_other_links_of_a_vault_behind_a_domain_of_its_own_are_followed(link: str) -> None:
+    proxied = Vault("https://kv.example.com", "7.4", auth_context(verify=False))
+    _, stepper = step_to_request(_requests.list_page(proxied, _requests.SECRETS, None, None))
+
+    with pytest.raises(UnexpectedAnswer, match="does not continue the list"):
+        stepper.resume(response({"value": [], "nextLink": link}))
+
+
 def test_the_arguments_of_a_client_are_checked() -> None:
     created = Vault.create("https://Shop.vault.azure.net/", "2030-01-01", RetryPolicy(), verify_resource=True)
 

@@ -91,6 +91,8 @@ def test_a_missing_kubeconfig_is_reported(tmp_path: Path, capsys: pytest.Capture
             {"VAULTSYNC_TLS_CERT_FILE": "/nowhere/tls.crt", "VAULTSYNC_TLS_KEY_FILE": "/nowhere/tls.key"},
             "VAULTSYNC_TLS_CERT_FILE",
         ),
+        ({"VAULTSYNC_CA_FILE": "/nowhere/ca.crt"}, "VAULTSYNC_CA_FILE"),
+        ({"VAULTSYNC_CA_FILE": __file__}, "VAULTSYNC_CA_FILE"),
     ],
 )
 def test_a_variable_that_cannot_be_used_is_named_at_the_start(

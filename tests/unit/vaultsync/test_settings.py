@@ -17,6 +17,9 @@ def test_every_variable_is_read() -> None:
             "VAULTSYNC_WATCH_NAMESPACES": "shop, web",
             "VAULTSYNC_VAULT_DNS_SUFFIXES": ".example.net, .Example.org",
             "VAULTSYNC_VAULT_HOSTS": "kv.example.com,KV.example.com:8443, localhost:*",
+            "VAULTSYNC_VAULT_AUTHORITIES": ".Example.net = https://login.example.net/, kv.example.com=https://l:8443",
+            "VAULTSYNC_VAULT_RESOURCES": "kv.example.com=https://vault.azure.net/",
+            "VAULTSYNC_CA_FILE": "/ca/ca.crt",
             "VAULTSYNC_LISTEN": "[::1]:9090",
             "VAULTSYNC_PROBES_LISTEN": "[::1]:9091",
             "VAULTSYNC_TLS_CERT_FILE": "/tls/tls.crt",
@@ -36,6 +39,9 @@ def test_every_variable_is_read() -> None:
         "watch_namespaces": ("shop", "web"),
         "vault_dns_suffixes": (".example.net", ".example.org"),
         "vault_hosts": ("kv.example.com:443", "kv.example.com:8443", "localhost:*"),
+        "vault_authorities": ((".example.net", "https://login.example.net"), ("kv.example.com", "https://l:8443")),
+        "vault_resources": (("kv.example.com", "https://vault.azure.net"),),
+        "ca_file": "/ca/ca.crt",
         "listen": ("::1", 9090),
         "probes_listen": ("::1", 9091),
         "tls_cert_file": "/tls/tls.crt",
@@ -57,6 +63,33 @@ def test_a_certificate_needs_its_key_and_a_key_its_certificate(name: str) -> Non
         SettingsError, match="VAULTSYNC_TLS_KEY_FILE: must be set together with VAULTSYNC_TLS_CERT_FILE"
     ):
         Settings.from_env({f"VAULTSYNC_{name}": "/tls/file"})
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        "https://login.example.net",
+        ".example.net",
+        ".example.net=",
+        ".example.net=http://login.example.net",
+        ".example.net=login.example.net",
+        ".example.net=https://login.example.net/tenant",
+        ".example.net=https://user@login.example.net",
+        ".example.net=https://login.example.net?a",
+        "*.example.net=https://login.example.net",
+        "kv.example.com:8443=https://login.example.net",
+        "=https://login.example.net",
+    ],
+)
+def test_an_authority_is_a_pair_of_a_domain_and_a_url_without_a_path(pair: str) -> None:
+    with pytest.raises(SettingsError, match="VAULTSYNC_VAULT_AUTHORITIES: must"):
+        Settings.from_env({"VAULTSYNC_VAULT_AUTHORITIES": pair})
+
+
+@pytest.mark.parametrize("url", ["http://vault.azure.net", "https://vault.azure.net?a", "https://", "vault"])
+def test_a_resource_is_an_https_url(url: str) -> None:
+    with pytest.raises(SettingsError, match="VAULTSYNC_VAULT_RESOURCES: must have https URLs"):
+        Settings.from_env({"VAULTSYNC_VAULT_RESOURCES": f".example.net={url}"})
 
 
 def test_an_empty_variable_is_ignored() -> None:

@@ -161,7 +161,7 @@ class PrincipalCredential:
     async def _current(self) -> Credential:
         """Return the credential of what the Secret holds now; tokens of an earlier secret are not used any more."""
         if not self._namespace:
-            text = "The operator does not know its own namespace, where this Secret must be; set VAULTSYNC_NAMESPACE."
+            text = "The operator's variable POD_NAMESPACE, which names the namespace of this Secret, is not set."
             raise SyncError(Reason.LOGIN_FAILED, text)
         proof = await self._sources.read_key(ObjectKey(self._namespace, self._identity.secret_name), self._identity.key)
         if self._credential is None or proof != self._proof:

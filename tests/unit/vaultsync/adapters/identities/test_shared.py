@@ -157,7 +157,7 @@ async def test_a_secret_without_a_certificate_says_what_it_must_have(azure: Clou
 async def test_an_operator_that_does_not_know_its_namespace_reads_no_secret(azure: Cloud) -> None:
     credentials = azure.open_credentials(Authorities(), namespace="")
 
-    with pytest.raises(SyncError, match="VAULTSYNC_NAMESPACE"):
+    with pytest.raises(SyncError, match="POD_NAMESPACE"):
         await credentials.of(PRINCIPAL, VAULT).get_token_info(SCOPE)
 
     assert azure.source.asked == []
