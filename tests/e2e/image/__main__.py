@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -37,7 +38,7 @@ python3 -m venv /opt/tests
 {_PIP_INSTALL} --require-hashes --only-binary :all: -r requirements.lock
 {_PIP_INSTALL} --no-build-isolation --no-deps --editable .
 """
-_MADE_FROM: Final = ("pyproject.toml", "requirements-image.lock", "requirements.lock")
+_LOCKS: Final = ("requirements-image.lock", "requirements.lock")
 
 
 def main(verb: str, *arguments: str) -> int:
@@ -97,8 +98,10 @@ def _environ() -> Mapping[str, str]:
 
 
 def _key() -> str:
-    digest = hashlib.sha256(f"{debian.SUITE} {_PACKAGES} {_INSTALL}".encode())
-    for name in _MADE_FROM:
+    described = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    installed = {"build-system": described["build-system"], "project": described["project"]}
+    digest = hashlib.sha256(f"{debian.SUITE} {_PACKAGES} {_INSTALL} {installed}".encode())
+    for name in _LOCKS:
         digest.update((ROOT / name).read_bytes())
     return digest.hexdigest()[:12]
 
