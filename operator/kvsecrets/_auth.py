@@ -33,7 +33,8 @@ from kvsecrets.errors import UnexpectedAnswer, UntrustedChallenge
 UNAUTHORIZED = 401
 MAX_HEADER_CHARACTERS = 16_384
 _BEARER = re.compile(r"(?:^|,)\s*Bearer\s+", re.IGNORECASE)
-_PARAMETER = re.compile(r'\s*,?\s*([A-Za-z_]+)\s*=\s*(?:"([^"]*)"|([^\s,"]*))')
+# Possessive: a header of blanks would take quadratic time, which is seconds.
+_PARAMETER = re.compile(r'\s*+,?\s*+([A-Za-z_]++)\s*+=\s*+(?:"([^"]*+)"|([^\s,"]*+))')
 _SCOPE = re.compile(r"https://([0-9a-z.-]+)(?::443)?(?:/[!-~]*)?", re.ASCII | re.IGNORECASE)
 _TENANT = re.compile(r"[0-9a-zA-Z.-]{1,253}", re.ASCII)
 

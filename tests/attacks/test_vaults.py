@@ -12,8 +12,10 @@ from typing import Any, Final
 import httpx
 import pytest
 
+from kvsecrets import _auth
 from tests.builders import VAULT
 from tests.harness import MemoryHarness, entry
+from tests.unit.vaultsync.render.attempts import cpu_units
 from vaultsync.adapters.keyvault import clients
 from vaultsync.errors import Reason
 
@@ -162,6 +164,15 @@ async def test_a_link_to_the_next_page_does_not_send_the_token_elsewhere(link: s
 
         assert {request.url.host for request in harness.lying.requests} == {"shop.vault.azure.net"}
         assert set(harness.paths()) <= {"/secrets"}
+
+
+@pytest.mark.parametrize("header", ['Bearer a=b{}"', 'Bearer a=b,{}"', "Bearer a{}b", "Bearer {}=", "{},Bearer"])
+@pytest.mark.parametrize("part", [" ", "\t", ",", "a", " ,", "a=", '"'])
+def test_a_challenge_of_blanks_does_not_stop_the_operator(header: str, part: str) -> None:
+    """A vault answers with the longest challenge that is read, of parts that make a parser backtrack."""
+    challenge = header.format(part * (_auth.MAX_HEADER_CHARACTERS // len(part) - 12))
+
+    assert cpu_units(lambda: _auth.parse_bearer(challenge)) < 5
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
