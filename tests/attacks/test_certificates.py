@@ -23,6 +23,7 @@ from tests.attacks.hostile_keys import (
     slow_key,
 )
 from tests.certificate_workers import running_workers, until_started
+from tests.e2e.harness import Harness
 from tests.unit.vaultsync.render.authorities import Party, a_line, a_party, in_pem, in_pkcs12, key_in_pem
 from vaultsync.adapters.certificates.workers import CertificateWorkers, Limits
 from vaultsync.errors import Reason, SyncError
@@ -261,6 +262,25 @@ async def test_a_password_or_value_is_not_seen_in_the_processes_of_the_node() ->
         assert len(seen) == 2
         assert not any(secret in shown for shown in seen for secret in (PASSWORD, text[:16], "AZURE", "HOME"))
         work.cancel()
+
+
+@pytest.mark.cluster
+def test_a_certificate_that_never_ends_does_not_delay_the_secrets_of_others(harness: Harness) -> None:
+    """A tenant syncs a certificate whose rounds never end, on a real cluster, and looks for what becomes of others."""
+    harness.vault.set("hostile", pkcs12_with_hidden_rounds(FOREVER))
+    harness.vault.set("open", PASSWORD)
+    harness.apply(
+        {"key": "password", "secretName": "open"},
+        name="hostile",
+        dataFrom=[{"certificate": "hostile", "passwordKey": "password"}],
+    )
+    harness.put()
+    harness.apply()
+
+    harness.await_synced()
+    condition = harness.await_reason("CertificateInvalid", name="hostile")
+    assert "more than 10 seconds of processor time" in condition.message
+    assert harness.secret("hostile") is None
 
 
 def _shown(pid: int) -> str:

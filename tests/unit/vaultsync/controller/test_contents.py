@@ -233,3 +233,23 @@ async def test_a_certificate_that_cannot_be_read_changes_no_secret(harness: Memo
 
     assert (harness.ready().reason, harness.ready().message) == ("CertificateInvalid", "It takes too long.")
     assert harness.values() == before
+
+
+async def test_a_certificate_that_cannot_be_read_is_not_tried_again_until_it_changes(harness: MemoryHarness) -> None:
+    harness.vault.set("tls", _certificate())
+    harness.certificates.refusal = SyncError(Reason.CERTIFICATE_INVALID, "It takes too long.")
+    harness.apply(**CERTIFICATE)
+    await harness.drain()
+    await harness.poll()
+    harness.reset_counts()
+    jobs = harness.certificates.jobs
+
+    for _ in range(3):
+        await harness.poll()
+    assert (harness.reads, harness.certificates.jobs) == (0, jobs)
+    assert harness.ready().reason == "CertificateInvalid"
+
+    harness.certificates.refusal = None
+    harness.vault.set("tls", _certificate())
+    await harness.poll()
+    assert harness.ready().status == "True"

@@ -273,7 +273,7 @@ def test_a_key_with_a_high_kdf_cost_is_not_opened(tmp_path: Path) -> None:
     protect = ["openssl", "pkcs8", "-topk8", "-in", str(plain), "-iter", "3000001", "-passout", "pass:s3cret"]
     pem = subprocess.run(protect, check=True, capture_output=True, text=True).stdout
 
-    assert the_key_in(pem, b"s3cret") == "requires 3000001 rounds of key derivation; 3000000 are allowed"
+    assert str(the_key_in(pem, b"s3cret")).startswith("requires 3000001 rounds of key derivation; 3000000 are allowed")
 
 
 @pytest.mark.parametrize("kind", ["ec", "rsa"])
