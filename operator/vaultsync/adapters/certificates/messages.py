@@ -12,13 +12,11 @@ from typing import Any, Final
 from vaultsync import bounded_json
 from vaultsync.errors import Reason, SyncError
 from vaultsync.render.certificate_files import CertificateRequest, Files, StoreRequest
+from vaultsync.texts import MAX_MESSAGE, one_line
 
 LENGTH_BYTES: Final = 4
 MAX_ANSWER: Final = 16 * 1024 * 1024
 """In bytes: some times what a Secret can hold."""
-
-MAX_MESSAGE: Final = 4096
-"""In characters, of an error."""
 
 OUT_OF_MEMORY: Final = 3
 """The exit code of a worker that reached its memory limit."""
@@ -100,9 +98,9 @@ def parsed_answer(message: bytes) -> list[Files]:
         case {"files": list(files)}:
             return [_decoded(one) for one in files]
         case {"reason": str(reason), "message": str(text)}:
-            raise SyncError(Reason(reason), text[:MAX_MESSAGE])
+            raise SyncError(Reason(reason), one_line(text, MAX_MESSAGE))
         case {"error": str(error), "where": str(where)}:
-            raise WorkerError(error[:MAX_MESSAGE], where[:MAX_MESSAGE])
+            raise WorkerError(one_line(error), where[:MAX_MESSAGE])
     raise ValueError("not an answer")
 
 

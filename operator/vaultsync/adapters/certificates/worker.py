@@ -10,6 +10,7 @@ import os
 import resource
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -27,12 +28,19 @@ def main(seconds: int, memory: int) -> None:
     """Answer requests within these limits, until there are no more."""
     os.nice(_NICENESS)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the operator, which then ends us.
+    _end_first()
     protect_memory()
     _limit_memory(memory)
     while (request := _read(sys.stdin.buffer)) is not None:
         _limit_cpu(seconds)
         sys.stdout.buffer.write(messages.framed(_answer(request)))
         sys.stdout.buffer.flush()
+
+
+def _end_first() -> None:
+    """Let the kernel choose this process before the operator if the container has no memory left."""
+    with suppress(OSError):  # on other systems than Linux
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
 
 
 def _limit_memory(memory: int) -> None:

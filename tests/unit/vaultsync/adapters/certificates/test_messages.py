@@ -10,6 +10,7 @@ from vaultsync.adapters.certificates import messages
 from vaultsync.adapters.certificates.messages import KeyCheck, WorkerError
 from vaultsync.errors import Reason, SyncError
 from vaultsync.render.certificate_files import CertificateRequest, StoreRequest
+from vaultsync.texts import MAX_MESSAGE
 
 TEXT: Final = st.text(st.characters(exclude_categories=["Cs"]))
 STORES: Final = st.none() | st.builds(StoreRequest, TEXT, TEXT)
@@ -33,14 +34,15 @@ def test_files_arrive_as_they_were_sent(files: list[dict[str, bytes]]) -> None:
     assert messages.parsed_answer(messages.files_answer(files)) == files
 
 
-def test_a_refusal_arrives_as_an_error_of_bounded_length() -> None:
-    sent = SyncError(Reason.CERTIFICATE_INVALID, "x" * 10_000)
+def test_a_refusal_arrives_as_an_error_of_one_bounded_line() -> None:
+    sent = SyncError(Reason.CERTIFICATE_INVALID, "x\n" * 10_000)
 
     with pytest.raises(SyncError) as raised:
         messages.parsed_answer(messages.refusal(sent))
 
     assert raised.value.reason is Reason.CERTIFICATE_INVALID
-    assert raised.value.message == "x" * messages.MAX_MESSAGE
+    assert raised.value.message.startswith("x x x")
+    assert len(raised.value.message.encode()) <= MAX_MESSAGE
 
 
 def test_an_unexpected_error_arrives_without_its_text() -> None:

@@ -3,7 +3,9 @@
 import asyncio
 import logging
 import resource
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -107,6 +109,19 @@ async def test_a_worker_is_limited() -> None:
         assert core == 0
         assert 7 < seconds <= 7 + 60
         assert 64 * 1024 * 1024 < memory < 256 * 1024 * 1024
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no /proc")
+async def test_the_kernel_ends_a_worker_before_the_operator() -> None:
+    async with running_workers() as workers:
+        await workers.convert("shop", [REQUEST])
+        (process,) = workers.processes
+
+        assert _rank(process) == "1000"
+
+
+def _rank(process: int) -> str:
+    return Path(f"/proc/{process}/oom_score_adj").read_text(encoding="ascii").strip()
 
 
 async def test_an_idle_worker_ends() -> None:
