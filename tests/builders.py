@@ -181,3 +181,15 @@ def some_inputs(
     wanted, now = vault_secret or a_vault_secret(), tweaks.pop("now", READ_AT + timedelta(minutes=1))
     made = plan or plan_for(wanted, target, view, now=now, recheck=FAR)
     return replace(Inputs(wanted, target, (), view, made, CONFIG, now), **tweaks)
+
+
+def keep_all(_: ObjectKey, observed: Observed) -> Observed:
+    """Keep a Secret as it was observed, in place of what the operator's cache keeps."""
+    return observed
+
+
+def no_limit(key: ObjectKey) -> tuple[VaultSecret, ...]:
+    """Return a VaultSecret whose spec asks for all that a test's target has."""
+    everything = {"find": {"names": "*"}}
+    names = {"name": key.name, "namespace": key.namespace}
+    return (a_vault_secret(metadata=names, data_from=(everything,)),)

@@ -234,10 +234,10 @@ class Harness(ABC):
 
     async def start(self, observed: Sequence[str]) -> None:
         """Start an operator whose state is that of the API server, and that has observed these VaultSecrets."""
-        self.run_beside(self.controller.targets.run())
-        await self.settle()
         for name in observed:
             self.observe(name)
+        self.run_beside(self.controller.targets.run())
+        await self.settle()
         self.run_beside(self.controller.queue.run())
         await self.settle()
 

@@ -3,7 +3,7 @@
 The adapters and the fakes of tests match them by shape.
 """
 
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import Any, Literal, Protocol
@@ -14,9 +14,9 @@ from vaultsync.api.v1alpha1 import StatusRestart, VaultSecretMeta, VaultSecretSt
 from vaultsync.errors import SyncError
 from vaultsync.policy.rollout import Workload
 from vaultsync.render.certificate_files import CertificateRequest
-from vaultsync.state.observed import Observed
+from vaultsync.state.observed import Observed, Unclaimed
 from vaultsync.state.secrets import Reading, SecretRef
-from vaultsync.state.snapshots import CurrentVersions, ListSnapshot, TargetEvent, TargetList
+from vaultsync.state.snapshots import CurrentVersions, Kept, ListSnapshot, TargetEvent, TargetList
 from vaultsync.state.vaults import ListingPage, Missing, Moment, SecretMetadata
 from vaultsync.status.outcome import Outcome
 
@@ -56,12 +56,14 @@ class KubeApi(Protocol):
         """Remove keys from that very Secret, as it was observed, whichever manager owns them."""
         ...
 
-    async def orphan_target(self, key: ObjectKey, *, observed: Observed) -> None:
+    async def orphan_target(self, key: ObjectKey, *, observed: Observed | Unclaimed) -> None:
         """Remove our labels and annotation from that very Secret, as it was observed; its content stays."""
         ...
 
-    async def list_targets(self, namespace: str | None) -> TargetList:
-        """List the Secrets that carry our label, in one namespace or in all."""
+    async def list_targets(
+        self, namespace: str | None, keep: Callable[[ObjectKey, Observed], Kept]
+    ) -> TargetList[Kept]:
+        """List what `keep` returns of each Secret that carries our label, in one namespace or in all."""
         ...
 
     def watch_targets(self, namespace: str | None, resource_version: str) -> AsyncGenerator[TargetEvent, None]:

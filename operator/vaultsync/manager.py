@@ -91,18 +91,14 @@ class Controller:
     source: VaultSecretSource
     resync: Resync
 
-    def start_informer(self, parts: Supervisor) -> None:
-        """Start the informer of targets, which must have synced first: secrets in place are then not read again."""
-        parts.start("target informer", self.targets.run())
+    async def sync(self, parts: Supervisor) -> None:
+        """Return once all targets are known where they are not denied: secrets in place are then not read again.
 
-    async def wait_until_synced(self) -> None:
-        """Return once targets are known and VaultSecrets can be listed, where neither is denied.
-
-        Raises:
-            NotInstalled: The cluster lacks our CustomResourceDefinition.
+        The VaultSecrets come first: of Secrets that are no VaultSecret's target, hardly anything is kept.
         """
+        await self.resync.wait_until_observed()
+        parts.start("target informer", self.targets.run())
         await self.targets.has_synced.wait()
-        await self.resync.wait_until_installed()
 
     def start(self, parts: Supervisor) -> None:
         """Start everything else."""
@@ -209,15 +205,16 @@ async def _run_parts(
     parts.start("event loop lag", measure_lag(operator.recorder.loop_lagged))
     if operator.certificate is not None:
         parts.start("server certificate", operator.certificate.follow())
-    controller.start_informer(parts)
-    if await _unless_stopped(controller.wait_until_synced(), stop):
-        controller.start(parts)
+    # Raises if the cluster lacks our CustomResourceDefinition.
+    if await _unless_stopped(controller.resync.wait_until_installed(), stop):
         parts.start("watch of VaultSecrets", operator.watch.run(started=handle_signals))
-        parts.start("restore check", operator.restores.run())
-        ready.set()
-        await stop.wait()
-        ready.clear()
-        await controller.drain()
+        if await _unless_stopped(controller.sync(parts), stop):
+            controller.start(parts)
+            parts.start("restore check", operator.restores.run())
+            ready.set()
+            await stop.wait()
+            ready.clear()
+            await controller.drain()
     await parts.stop()
 
 
@@ -329,7 +326,8 @@ def build_controller(
 ) -> Controller:
     """Build what reacts to the cluster and to vaults: state, reconciler, queue, sources, in dependency order."""
     namespaces = settings.watch_namespaces
-    state = State(VaultSecretCache(), TargetCache(namespaces), VaultStore())
+    vaultsecrets = VaultSecretCache()
+    state = State(vaultsecrets, TargetCache(namespaces, users=vaultsecrets.for_target), VaultStore())
     known_vaults = KnownVaults(settings.vault_dns_suffixes, settings.vault_hosts)
     config = Config(known_vaults, settings.recheck_interval, settings.expiry_notice)
     reconciler = Reconciler(state, kube, vaults, certificates, recorder, config, clock.now, clock.jitter)

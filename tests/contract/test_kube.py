@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from tests.builders import keep_all
 from tests.contract.other_client import Kubectl, OtherClient
 from tests.fakes import FakeKube
 from tests.manifests import manifest, spec
@@ -507,7 +508,7 @@ async def test_we_own_nothing_of_a_copy_of_a_target(cluster: Cluster) -> None:
     cluster.other.create(copy, "replicator", {"password": "one"}, labels=claimed(cluster.key)["metadata"]["labels"])
     cluster.other.edit(copy, "replicator", annotations=claimed(cluster.key)["metadata"]["annotations"])
 
-    observed = (await cluster.kube.list_targets(cluster.namespace)).targets[copy]
+    observed = (await cluster.kube.list_targets(cluster.namespace, keep_all)).targets[copy]
 
     assert (observed.managed, observed.owner_uid, observed.ours) == (True, OWNER, frozenset())
 
@@ -691,7 +692,7 @@ async def test_an_event_is_created_about_the_vaultsecret(cluster: Cluster) -> No
 
 
 async def test_a_list_without_targets_is_empty(cluster: Cluster) -> None:
-    listing = await cluster.kube.list_targets(cluster.namespace)
+    listing = await cluster.kube.list_targets(cluster.namespace, keep_all)
 
     assert listing.targets == {}
 
@@ -700,7 +701,7 @@ async def test_a_list_has_our_targets_and_no_other_secrets(cluster: Cluster) -> 
     observed = await cluster.given(password="one")
     cluster.other.create(ObjectKey(cluster.namespace, "other"), "helm", {"token": "theirs"})
 
-    listing = await cluster.kube.list_targets(cluster.namespace)
+    listing = await cluster.kube.list_targets(cluster.namespace, keep_all)
 
     assert listing.targets == {cluster.key: observed}
 
@@ -708,7 +709,7 @@ async def test_a_list_has_our_targets_and_no_other_secrets(cluster: Cluster) -> 
 async def test_a_list_of_targets_in_all_namespaces_has_this_namespace(cluster: Cluster) -> None:
     observed = await cluster.given(password="one")
 
-    listing = await cluster.kube.list_targets(None)
+    listing = await cluster.kube.list_targets(None, keep_all)
 
     assert listing.targets[cluster.key] == observed
 
@@ -726,7 +727,7 @@ async def following(events: AsyncGenerator[TargetEvent, None], count: int) -> li
 
 
 async def test_a_watch_continues_from_the_resource_version_of_a_list(cluster: Cluster) -> None:
-    listing = await cluster.kube.list_targets(cluster.namespace)
+    listing = await cluster.kube.list_targets(cluster.namespace, keep_all)
     made = await cluster.given(password="one")
     cluster.other.edit(cluster.key, "mallory", data={"password": "evil"})
     edited = await cluster.observed()
@@ -759,7 +760,7 @@ async def test_a_target_that_loses_our_label_is_deleted_for_our_watch(cluster: C
 
 
 async def test_a_watch_of_a_namespace_has_no_events_of_others(cluster: Cluster) -> None:
-    listing = await cluster.kube.list_targets(cluster.namespace)
+    listing = await cluster.kube.list_targets(cluster.namespace, keep_all)
     elsewhere = ObjectKey("default", cluster.namespace)
     await cluster.kube.apply_target(elsewhere, secret(elsewhere, password="one"), onto=None)
     cluster.other.delete(elsewhere)

@@ -56,10 +56,10 @@ class GatedHarness(MemoryHarness):
 
     async def _run(self) -> None:
         async with Supervisor() as parts:
-            self.controller.start_informer(parts)
-            await self.controller.wait_until_synced()
-            self.controller.start(parts)
+            await self.controller.resync.wait_until_installed()
             parts.start("watch of VaultSecrets", self.watch.run(self.controller.source))
+            await self.controller.sync(parts)
+            self.controller.start(parts)
             await asyncio.Event().wait()
 
     async def restart(self, observed: Sequence[str] | None = None) -> None:

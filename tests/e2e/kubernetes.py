@@ -94,6 +94,11 @@ class KubernetesApi:
         """Create an object, as `kubectl create` does."""
         return _document(self._http.post(path, json=body, params={"fieldManager": manager}))
 
+    def create_as_it_is(self, path: str, content: bytes) -> None:
+        """Create an object from JSON that no parser here could read."""
+        answer = self._http.post(path, content=content, headers={"Content-Type": "application/json"})
+        assert answer.is_success, f"{path}: {answer.status_code}"
+
     def try_create(self, path: str, body: Mapping[str, Any]) -> httpx.Response:
         """The answer to a creation, which is not carried out."""
         return self._http.post(path, json=body, params={"dryRun": "All"})

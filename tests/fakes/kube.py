@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, Literal, NamedTuple
 
 from kvsecrets import SecretValue
+from tests.builders import keep_all
 from tests.fakes.ownership import Fields, Path, fields_of
 from tests.fakes.store import IMMUTABLE, TYPE, Change, Store, StoredSecret, terminating
 from vaultsync.adapters.kube import Conflict, Forbidden, ResourceExpired
@@ -25,12 +26,13 @@ from vaultsync.api import (
 from vaultsync.api.v1alpha1 import VaultSecretMeta, WorkloadKind
 from vaultsync.errors import ObjectChanged, ObjectGone, Reason, SyncError
 from vaultsync.policy.rollout import Workload
-from vaultsync.state.applied import from_annotation
-from vaultsync.state.observed import Observed
+from vaultsync.state.applied import annotation_hash
+from vaultsync.state.observed import Observed, Unclaimed
 from vaultsync.state.snapshots import (
     Bookmark,
     CurrentVersions,
     Deleted,
+    Kept,
     ListSnapshot,
     Modified,
     TargetEvent,
@@ -124,8 +126,8 @@ class FakeKube(Store):
         stored = self._secrets.get(key)
         if onto is not None:
             stored = self._same(key, onto)
-            written = from_annotation(desired.get(Path("annotations", APPLIED_ANNOTATION)))
-            if stored.observed().applied not in {onto.applied, written}:
+            written = annotation_hash(desired.get(Path("annotations", APPLIED_ANNOTATION)))
+            if stored.observed().applied_hash not in {onto.applied_hash, written}:
                 raise _stale(key)
         elif stored is not None:
             raise _stale(key)
@@ -160,7 +162,7 @@ class FakeKube(Store):
         fields.edit(FIELD_MANAGER, dict.fromkeys(Path("data", name) for name in names))
         return self._written("remove_keys", key, fields).observed()
 
-    async def orphan_target(self, key: ObjectKey, *, observed: Observed) -> None:
+    async def orphan_target(self, key: ObjectKey, *, observed: Observed | Unclaimed) -> None:
         self._called("orphan_target")
         stored = self._same(key, observed)
         if str(stored.resource_version) != observed.resource_version:
@@ -188,7 +190,7 @@ class FakeKube(Store):
         return ListSnapshot(frozenset(listed), uids, str(self.resource_version))
 
     async def current_versions(self, namespace: str | None) -> CurrentVersions:
-        targets, vaultsecrets = await self.list_targets(namespace), await self.list_vaultsecrets(namespace)
+        targets, vaultsecrets = await self.list_targets(namespace, keep_all), await self.list_vaultsecrets(namespace)
         return CurrentVersions(targets.resource_version, vaultsecrets.resource_version)
 
     async def find_vaultsecret(self, namespace: str, *, uid: str) -> VaultSecretMeta | None:
@@ -216,10 +218,12 @@ class FakeKube(Store):
             self.writes["create_event"] += 1
             self.events.append(Posted(vault_secret.key, kind, reason, message))
 
-    async def list_targets(self, namespace: str | None) -> TargetList:
+    async def list_targets(
+        self, namespace: str | None, keep: Callable[[ObjectKey, Observed], Kept]
+    ) -> TargetList[Kept]:
         self._called("list_targets", namespace)
         targets = {
-            key: secret.observed()
+            key: keep(key, secret.observed())
             for key, secret in self._secrets.items()
             if secret.is_managed and namespace in {None, key.namespace}
         }
@@ -297,7 +301,7 @@ class FakeKube(Store):
         if self.rejection is not None:
             raise self.rejection
 
-    def _same(self, key: ObjectKey, observed: Observed) -> StoredSecret:
+    def _same(self, key: ObjectKey, observed: Observed | Unclaimed) -> StoredSecret:
         stored = self._secrets.get(key)
         if stored is None or stored.uid != observed.uid:
             raise _stale(key)

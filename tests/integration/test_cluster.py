@@ -15,7 +15,7 @@ from typing import Any
 import kopf
 import pytest
 
-from tests.builders import a_vault_secret
+from tests.builders import a_vault_secret, keep_all
 from tests.contract.other_client import Kubectl
 from tests.controlplane.plane import ControlPlane
 from tests.integration.webhooks import broken_webhook_of
@@ -68,7 +68,7 @@ async def test_no_response_of_the_api_server_contains_a_value(controlplane: Cont
 
     made = observed_from(await send(wire.apply_secret(key, secret(key, {"password": MARK, "extra": MARK}), onto=None)))
     await send(wire.get_secret(key))
-    await send(wire.list_secrets(key.namespace, None))
+    await send(wire.list_secrets(key.namespace, None, 500))
     cut = observed_from(await send(wire.remove_keys(key, ["extra"], resource_version=made.resource_version)))
     again = observed_from(await send(wire.apply_secret(key, secret(key, {"password": MARK}), onto=cut)))
     await send(wire.orphan_secret(key, uid=again.uid, resource_version=again.resource_version))
@@ -289,11 +289,11 @@ async def test_permissions_in_one_namespace_are_enough_for_it(controlplane: Cont
     async with connected(kubeconfig) as cluster:
         observed = await cluster.apply_target(key, secret(key, {"password": MARK, "extra": MARK}), onto=None)
         observed = await cluster.remove_keys(key, ["extra"], observed=observed)
-        listing = await cluster.list_targets(key.namespace)
+        listing = await cluster.list_targets(key.namespace, keep_all)
 
         assert listing.targets == {key: observed}
         await cluster.orphan_target(key, observed=observed)
-        assert (await cluster.list_targets(key.namespace)).targets == {}
+        assert (await cluster.list_targets(key.namespace, keep_all)).targets == {}
 
 
 async def test_an_orphaned_secret_keeps_labels_and_annotations_of_its_user(
@@ -335,7 +335,7 @@ async def test_more_targets_than_one_page_holds_are_listed(cluster: KubeApi, nam
     keys = [ObjectKey(namespace, f"db-{number}") for number in range(501)]
     await asyncio.gather(*(cluster.apply_target(key, secret(key, {"password": MARK}), onto=None) for key in keys))
 
-    listing = await cluster.list_targets(namespace)
+    listing = await cluster.list_targets(namespace, keep_all)
 
     assert listing.targets.keys() == set(keys)
 
@@ -357,7 +357,7 @@ async def test_deep_managed_fields_do_not_break_lists_and_watches(
     odd, plain = ObjectKey(namespace, "odd"), ObjectKey(namespace, "plain")
     for key in (odd, plain):
         await cluster.apply_target(key, secret(key, {"password": MARK}), onto=None)
-    before = await cluster.list_targets(namespace)
+    before = await cluster.list_targets(namespace, keep_all)
     record = (
         '{"manager":"mallory","operation":"Update","apiVersion":"v1","time":"2026-03-01T12:00:00Z",'
         f'"fieldsType":"FieldsV1","fieldsV1":{fields}}}'
@@ -366,7 +366,7 @@ async def test_deep_managed_fields_do_not_break_lists_and_watches(
     controlplane.kubectl("patch", "secret", "odd", "-n", namespace, "--type=merge", "--patch", patch)
     controlplane.kubectl("delete", "secret", "plain", "-n", namespace)
 
-    listing = await cluster.list_targets(namespace)
+    listing = await cluster.list_targets(namespace, keep_all)
     watch = cluster.watch_targets(namespace, before.resource_version)
     events = [await anext(watch), await anext(watch)]
     await watch.aclose()
@@ -391,7 +391,7 @@ async def test_kubectl_describe_shows_our_events(controlplane: ControlPlane, clu
 
 async def test_a_watch_that_the_server_ends_continues_from_where_it_stopped(cluster: KubeApi, key: ObjectKey) -> None:
     connection = cluster._connection
-    position = (await cluster.list_targets(key.namespace)).resource_version
+    position = (await cluster.list_targets(key.namespace, keep_all)).resource_version
     seen: list[str] = []
 
     for name in ("before", "between", "after"):

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from tests.builders import a_vault_secret
+from tests.builders import a_vault_secret, no_limit
 from tests.controlplane.plane import ControlPlane
 from vaultsync.adapters.kube import KubeApi
 from vaultsync.api import MANAGED_BY, MANAGED_BY_LABEL, ObjectKey
@@ -42,7 +42,7 @@ class WakeRecorder(WorkQueue):
 @asynccontextmanager
 async def watching(kube: KubeApi, *keys: ObjectKey) -> AsyncIterator[tuple[TargetCache, asyncio.Queue[ObjectKey]]]:
     """The cache of the targets of VaultSecrets of the same names, and the queue of those that are woken."""
-    state = State(VaultSecretCache(), TargetCache([keys[0].namespace]), VaultStore())
+    state = State(VaultSecretCache(), TargetCache([keys[0].namespace], users=no_limit), VaultStore())
     for key in keys:
         names = {"namespace": key.namespace, "name": key.name, "uid": f"uid-{key.name}"}
         state.vaultsecrets.put(a_vault_secret(metadata=names))

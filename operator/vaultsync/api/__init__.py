@@ -33,6 +33,9 @@ REFRESH_ANNOTATION = f"{GROUP}/refresh-now"
 RELEASE_ANNOTATION = f"{GROUP}/release-brake"
 """On a VaultSecret, set by users: releases the deletion guard for secrets that went missing before this time."""
 
+USER_ANNOTATIONS = (REFRESH_ANNOTATION, RELEASE_ANNOTATION)
+"""All annotations of a VaultSecret that vaultsync reads."""
+
 RESTARTED_ANNOTATION = f"{GROUP}/restarted-at"
 """On a workload and its pod template: when vaultsync last restarted it."""
 

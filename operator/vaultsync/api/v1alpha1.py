@@ -11,12 +11,13 @@ from typing import Annotated, Final
 
 from pydantic import (
     AfterValidator,
+    BeforeValidator,
     ConfigDict,
     Field,
     StrictBool,
 )
 
-from vaultsync.api import ObjectKey
+from vaultsync.api import USER_ANNOTATIONS, ObjectKey
 from vaultsync.api.checks import VALIDATIONS, rule_error
 from vaultsync.api.fields import (
     Annotations,
@@ -82,6 +83,18 @@ MAX_RESTARTS: Final = 16
 DEFAULT_RESTART_INTERVAL: Final = timedelta(minutes=5)
 
 
+_MAX_ANNOTATION: Final = 1024
+"""Characters of an annotation that are kept."""
+
+
+def _used_annotations(value: object) -> object:
+    """Drop what others write: an object's annotations may have 256 KiB, and all VaultSecrets are kept in memory."""
+    if not isinstance(value, Mapping):
+        return value
+    used = {name: value[name] for name in USER_ANNOTATIONS if name in value}
+    return {name: text[:_MAX_ANNOTATION] if isinstance(text, str) else text for name, text in used.items()}
+
+
 class ObjectMeta(Model):
     """The parts of an object's metadata that vaultsync uses."""
 
@@ -92,8 +105,8 @@ class ObjectMeta(Model):
     resource_version: str
     creation_timestamp: Timestamp
     deletion_timestamp: Timestamp | None = None
-    labels: Mapping[str, str] = Field(default_factory=dict)
-    annotations: Mapping[str, str] = Field(default_factory=dict)
+    annotations: Annotated[Mapping[str, str], BeforeValidator(_used_annotations)] = Field(default_factory=dict)
+    """Those that users set to request something."""
 
 
 class OnDelete(StrEnum):

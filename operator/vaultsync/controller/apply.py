@@ -19,6 +19,9 @@ from vaultsync.state.desired import Desired
 from vaultsync.state.observed import Observed
 from vaultsync.state.targets import TargetCache
 
+_MAX_STALE_TARGETS: Final = 16
+"""Targets of earlier names that one reconcile deletes: there is one, unless others forge them."""
+
 _PUT_BACK_ATTEMPTS: Final = 3
 """They follow each other at once: a connection may be cut. What lasts longer is for the next reconcile."""
 
@@ -110,7 +113,7 @@ def previous_targets(targets: TargetCache, vault_secret: VaultSecret) -> list[Ob
     keys = {key for key in targets.owned_by(vault_secret.metadata.uid) if key.namespace == namespace}
     if last is not None:
         keys.add(ObjectKey(namespace, last.name))
-    return sorted(keys - {vault_secret.target_key})
+    return sorted(keys - {vault_secret.target_key})[:_MAX_STALE_TARGETS]
 
 
 async def delete_stale_targets(kube: KubeApi, targets: TargetCache, vault_secret: VaultSecret) -> list[str]:

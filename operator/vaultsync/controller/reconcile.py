@@ -45,6 +45,7 @@ from vaultsync.policy.requeue import (
 from vaultsync.render.entries import certificate_requests
 from vaultsync.render.manifest import keys_to_check, render_secret
 from vaultsync.state.applied import content_fingerprint
+from vaultsync.state.claims import believed_target
 from vaultsync.state.desired import Desired
 from vaultsync.state.observed import Field, Observed
 from vaultsync.state.requests import searches
@@ -126,6 +127,9 @@ class Reconciler:
         target = self.state.targets.get(key)
         if (target is None or self.state.targets.is_outdated(key)) and not vault_secret.spec.suspend:
             target = await self.kube.get_target(key)
+            if target is not None:
+                self.state.targets.claim(key, target)
+        target = believed_target(target, vault_secret)
         competing = await self._competing(vault_secret, target)
         view, now = self._view(vault_secret), self.now()
         attempt = self.state.attempts.get(vault_secret.key)

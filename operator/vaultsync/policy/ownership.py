@@ -1,10 +1,10 @@
 """Who owns a Secret, and which of several VaultSecrets may write it; reads nothing itself."""
 
-from vaultsync.api import APPLIED_ANNOTATION, OWNER_UID_LABEL, ObjectKey
+from vaultsync.api import ObjectKey
 from vaultsync.api.v1alpha1 import VaultSecret, VaultSecretMeta
 from vaultsync.errors import Reason
 from vaultsync.policy.inputs import Inputs
-from vaultsync.state.observed import Field, Observed
+from vaultsync.state.observed import Observed, names_owner
 from vaultsync.status.outcome import Failed
 from vaultsync.texts import listed
 
@@ -41,18 +41,8 @@ def is_ours(vault_secret: VaultSecret, observed: Observed) -> bool:
 
 
 def is_written_for(vault_secret: VaultSecret, observed: Observed) -> bool:
-    """Return whether we wrote a Secret for this very VaultSecret.
-
-    It is proven by a field that names the VaultSecret, that we applied and that no other writer has changed since. An
-    apply replaces all fields of the one before, so they never name two VaultSecrets.
-    """
-    uid = vault_secret.metadata.uid
-    named = {
-        Field("labels", OWNER_UID_LABEL): observed.owner_uid,
-        Field("ownerReferences", uid): uid,
-        Field("annotations", APPLIED_ANNOTATION): None if observed.applied is None else observed.applied.owner,
-    }
-    return any(named[field] == uid for field in named.keys() & observed.ours)
+    """Return whether we wrote a Secret for this very VaultSecret."""
+    return names_owner(observed, vault_secret.metadata.uid)
 
 
 def _age(vault_secret: VaultSecretMeta) -> tuple[float, str]:

@@ -8,7 +8,7 @@ from vaultsync.adapters.kube import Conflict
 from vaultsync.api import ObjectKey
 from vaultsync.errors import ObjectGone, SyncError
 from vaultsync.interfaces import KubeApi
-from vaultsync.state.observed import Observed
+from vaultsync.state.observed import Observed, Unclaimed
 from vaultsync.state.snapshots import ListSnapshot
 from vaultsync.state.stores import State
 
@@ -18,37 +18,40 @@ MAX_CONCURRENT_RELEASES = 4
 """Concurrent releases: there may be thousands of orphans, and reconciles need the connections."""
 
 
-def orphans(targets: Mapping[ObjectKey, Observed], listed: ListSnapshot, state: State) -> Mapping[ObjectKey, Observed]:
+def orphans(
+    before: Mapping[ObjectKey, Observed | Unclaimed], listed: ListSnapshot, state: State
+) -> Mapping[ObjectKey, Unclaimed]:
     """Return the targets whose VaultSecret does not exist any more, and that no other VaultSecret names.
 
     A target with `onDelete: Retain` outlives its VaultSecret. One with an owner reference to that VaultSecret is left
     to the garbage collector. A copy of a target, which has our label but no field that we applied, is not changed.
 
     Args:
-        targets: The targets that were cached before the VaultSecrets were listed: their VaultSecrets existed before
-            the list, and are in it unless they were deleted.
+        before: The Secrets with our label as they were cached before the VaultSecrets were listed: the VaultSecrets
+            that their labels named existed before the list, and are in it unless they were deleted.
         listed: The VaultSecrets.
-        state: Has the VaultSecrets by target.
+        state: Has the same Secrets now, and the VaultSecrets by target.
     """
     return {
-        key: target
-        for key, target in targets.items()
-        if _is_orphan(target, listed) and not state.vaultsecrets.keys_for_target(key)
+        key: secret
+        for key, secret in state.targets.within(None).items()
+        if key in before
+        and isinstance(secret, Unclaimed)
+        and secret.resource_version == before[key].resource_version
+        and _is_orphan(secret, listed)
+        and not state.vaultsecrets.keys_for_target(key)
     }
 
 
-def _is_orphan(target: Observed, listed: ListSnapshot) -> bool:
-    uid = target.owner_uid
-    if uid is None or uid in listed.uids or not target.ours:
-        return False
-    return all(owner.uid != uid for owner in target.owners)
+def _is_orphan(secret: Unclaimed, listed: ListSnapshot) -> bool:
+    return secret.is_retained and secret.owner_uid is not None and secret.owner_uid not in listed.uids
 
 
-async def release_orphans(kube: KubeApi, targets: Mapping[ObjectKey, Observed]) -> None:
+async def release_orphans(kube: KubeApi, targets: Mapping[ObjectKey, Unclaimed]) -> None:
     """Remove our labels from orphaned targets; failures are logged, and the next resync retries them."""
     limit = asyncio.Semaphore(MAX_CONCURRENT_RELEASES)
 
-    async def release(key: ObjectKey, target: Observed) -> None:
+    async def release(key: ObjectKey, target: Unclaimed) -> None:
         async with limit:
             await _release(kube, key, target)
 
@@ -57,7 +60,7 @@ async def release_orphans(kube: KubeApi, targets: Mapping[ObjectKey, Observed]) 
             tasks.create_task(release(key, target))
 
 
-async def _release(kube: KubeApi, key: ObjectKey, target: Observed) -> None:
+async def _release(kube: KubeApi, key: ObjectKey, target: Unclaimed) -> None:
     try:
         await kube.orphan_target(key, observed=target)
     except (Conflict, ObjectGone):

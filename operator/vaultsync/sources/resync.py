@@ -7,6 +7,7 @@ and keep its vault polled.
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
@@ -27,6 +28,12 @@ logger = logging.getLogger(__name__)
 INTERVAL = 600.0
 """Resync interval in seconds: a target that could not be released is released then."""
 
+OBSERVATION = 0.1
+"""Seconds between two looks at which VaultSecrets were observed."""
+
+MAX_OBSERVATION = 30.0
+"""Seconds to wait for the observation of the VaultSecrets at the start, at most."""
+
 SETTLING = 2.0
 """Seconds from a request to the resync: a relist of the watch, or many deletions, cause many requests at once."""
 
@@ -43,6 +50,7 @@ class Resync:
         namespaces: Sequence[str],
         jitter: Jitter,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Callable[[], float] = time.monotonic,
         interval: float = INTERVAL,
     ) -> None:
         """`source` removes what is gone from the cache; if `namespaces` is empty, all are listed."""
@@ -52,6 +60,7 @@ class Resync:
         self._source = source
         self._jitter = jitter
         self._sleep = sleep
+        self._clock = clock
         self._interval = interval
         self._unobserved: set[ObjectKey] | None = None
         """Which VaultSecrets of the first list were not observed yet."""
@@ -66,6 +75,26 @@ class Resync:
         while not await self._is_installed():
             failures += 1
             await self._back_off(failures)
+
+    async def wait_until_observed(self) -> None:
+        """Wait until the VaultSecrets that exist have been observed, or no more of them are.
+
+        What is missed only costs requests: its target is read once more.
+        """
+        missing: set[ObjectKey] = set()
+        for namespace in self._namespaces:
+            try:
+                listed = await self._kube.list_vaultsecrets(namespace)
+            except (NotInstalled, SyncError) as error:
+                _log_failure(error)
+            else:
+                missing |= listed.keys - listed.terminating
+        begun = progress = self._clock()
+        while missing and self._clock() - progress < SETTLING and self._clock() - begun < MAX_OBSERVATION:
+            await self._sleep(OBSERVATION)
+            left = {key for key in missing if self._state.vaultsecrets.find(key) is None}
+            progress = self._clock() if len(left) < len(missing) else progress
+            missing = left
 
     async def _is_installed(self) -> bool:
         for namespace in self._namespaces:

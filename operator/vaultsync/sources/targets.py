@@ -105,7 +105,7 @@ class TargetInformer:
         return backoff(min(failures, MAX_DOUBLINGS), jitter=self._jitter)
 
     async def _list(self, namespace: str | None) -> str:
-        listed = await self._kube.list_targets(namespace)
+        listed = await self._kube.list_targets(namespace, self._targets.kept)
         joins = self.has_synced.is_set() and not self._targets.has_synced(namespace)
         changed = self._targets.handle_list(namespace, listed)
         self._denials.remove(namespace)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vaultsync.api import PLURAL, REFRESH_ANNOTATION, RELEASE_ANNOTATION, ObjectKey
-from vaultsync.api.v1alpha1 import InvalidSpec, OnDelete, VaultSecret, VaultSecretMeta
+from vaultsync.api.v1alpha1 import InvalidSpec, OnDelete, VaultSecret, VaultSecretMeta, VaultSecretSpec
 from vaultsync.controller.queue import WorkQueue
 from vaultsync.controller.turns import Priority
 from vaultsync.sources.denials import Denials
@@ -96,6 +96,11 @@ class VaultSecretSource:
         if isinstance(after, VaultSecret):
             self._state.vaults.reschedule(after.spec.vault_url)
         old, new = _target(before), _target(after)
+        if _spec(before) != _spec(after):
+            # What is kept of the target was bounded by another spec: it is read once more.
+            for target in {old, new} - {None}:
+                assert target is not None
+                self._state.targets.forget_fields(target)
         if old is None or old == new:
             return
         for target in {old, new} - {None}:
@@ -110,6 +115,10 @@ def _meta(known: Known) -> VaultSecretMeta:
 
 def _target(known: Known | None) -> ObjectKey | None:
     return known.target_key if isinstance(known, VaultSecret) else None
+
+
+def _spec(known: Known | None) -> VaultSecretSpec | None:
+    return known.spec if isinstance(known, VaultSecret) else None
 
 
 def _is_same(known: Known, current: Known) -> bool:

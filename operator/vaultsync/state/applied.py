@@ -17,6 +17,9 @@ MAX_ANNOTATIONS: Final = 256 * 1024
 https://kubernetes.io/docs/concepts/overview/working-with-objects/annotations/#syntax-and-character-set
 """
 
+_MAX_TEXT: Final = 512
+"""Characters of each text in the annotation: names, versions, keys and the vault's URL are shorter."""
+
 
 @dataclass(frozen=True, slots=True)
 class Applied:
@@ -88,7 +91,7 @@ def from_annotation(text: str | None) -> Applied | None:
     try:
         document = bounded_json.parse(text)
         return Applied(
-            str(document["spec"]),
+            _required(document["spec"]),
             tuple(_from_item(item) for item in document["secrets"]),
             _text(document.get("specContent", document.get("content"))),
             _text(document.get("vault")),
@@ -98,8 +101,20 @@ def from_annotation(text: str | None) -> Applied | None:
         return None
 
 
+def annotation_hash(text: str | None) -> str:
+    """Return a hash of the annotation's text, by which a later apply is noticed; empty if it is absent."""
+    return "" if text is None else sha256(text.encode(errors="surrogatepass")).hexdigest()[:16]
+
+
 def _text(item: object) -> str | None:
-    return None if item is None else str(item)
+    return None if item is None else _required(item)
+
+
+def _required(item: object) -> str:
+    text = str(item)
+    if len(text) > _MAX_TEXT:
+        raise ValueError
+    return text
 
 
 def _to_item(state: SecretState) -> dict[str, Any]:
@@ -116,10 +131,10 @@ def _to_item(state: SecretState) -> dict[str, Any]:
 
 
 def _from_item(item: Mapping[str, Any]) -> SecretState:
-    name = str(item["name"])  # a TypeError for an item that is not an object
+    name = _required(item["name"])  # a TypeError for an item that is not an object
     return SecretState(
         ref=SecretRef(name, _text(item.get("pin")), bool(item.get("previous"))),
-        keys=tuple(str(key) for key in item["keys"]),
+        keys=tuple(_required(key) for key in item["keys"]),
         version=_text(item["version"]),
         updated=_from_seconds(item.get("updated")),
         expires=_from_seconds(item.get("expires")),

@@ -6,15 +6,26 @@ https://kubernetes.io/docs/reference/using-api/server-side-apply/#field-manageme
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from itertools import islice
+from typing import Any, Final, NamedTuple
 
 from vaultsync.api import APPLIED_ANNOTATION, FIELD_MANAGER, MANAGED_BY, MANAGED_BY_LABEL, OWNER_UID_LABEL
-from vaultsync.state.applied import Applied, from_annotation
+from vaultsync.state.applied import Applied, annotation_hash, from_annotation
 
-_OWNER = re.compile(r'k:\{"uid":"([^"\\]+)"\}')
+MAX_FIELDS: Final = 6_000
+"""Fields that are read of those that we own, and of those that others own: more than the keys that fit in a Secret with
+their annotation."""
+
+MAX_OTHERS: Final = 16
+"""Managers and owners that are read: they are only named in messages."""
+
+_MAX_NAME: Final = 320
+"""Characters of a field's name: a label's may have 317. A longer one is no field of a Secret."""
+
+_OWNER = re.compile(r'k:\{"uid":"([^"\\]{1,128})"\}')
 
 
 class Field(NamedTuple):
@@ -51,34 +62,98 @@ class Observed:
     """Fields of `data` that other managers own and we do not → the name of their manager."""
     managers: tuple[str, ...]
     """All other managers that have written to it."""
+    applied_hash: str = ""
+    """The hash of the annotation from which `applied` is, which may have more than is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unclaimed:
+    """All that is kept of a Secret with our label that is no VaultSecret's target: anybody may have made it."""
+
+    uid: str
+    resource_version: str
+    owner_uid: str | None
+    """The uid of the VaultSecret that its label names."""
+    is_written_for_owner: bool
+    """Whether a field that we applied names that VaultSecret."""
+    is_retained: bool
+    """Whether it has fields that we applied, and no owner reference to that VaultSecret."""
 
 
 def observed_from(metadata: Mapping[str, Any]) -> Observed:
     """Parse a Secret's `metadata` as the API server returns it."""
     labels = metadata.get("labels") or {}
     annotations = metadata.get("annotations") or {}
-    ours: set[Field] = set()
-    others: dict[Field, str] = {}
-    managers: list[str] = []
-    for record in metadata.get("managedFields") or ():
-        fields = _fields(record.get("fieldsV1"))
-        if record.get("manager") == FIELD_MANAGER and record.get("operation") == "Apply":
-            ours.update(fields)
-        else:
-            managers.append(record.get("manager", "unknown"))
-            others.update((field, managers[-1]) for field in fields)
+    owner_uid = labels.get(OWNER_UID_LABEL)
+    records = metadata.get("managedFields") or ()
+    ours = frozenset(islice(_owned_fields(filter(_is_ours, records)), MAX_FIELDS))
+    others = [record for record in records if not _is_ours(record)]
     return Observed(
         uid=metadata["uid"],
         resource_version=metadata["resourceVersion"],
         created=datetime.fromisoformat(metadata["creationTimestamp"]),
         managed=labels.get(MANAGED_BY_LABEL) == MANAGED_BY,
-        owner_uid=labels.get(OWNER_UID_LABEL),
-        owners=tuple(Owner(o["kind"], o["name"], o["uid"]) for o in metadata.get("ownerReferences") or ()),
+        owner_uid=owner_uid,
+        owners=_owners(metadata.get("ownerReferences") or (), owner_uid),
         applied=from_annotation(annotations.get(APPLIED_ANNOTATION)),
-        ours=frozenset(ours),
-        foreign={field: name for field, name in others.items() if field.area == "data" and field not in ours},
-        managers=tuple(dict.fromkeys(managers)),
+        ours=ours,
+        foreign=_foreign(others, ours),
+        managers=tuple(islice(dict.fromkeys(map(_manager, others)), MAX_OTHERS)),
+        applied_hash=annotation_hash(annotations.get(APPLIED_ANNOTATION)),
     )
+
+
+def unclaimed(observed: Observed) -> Unclaimed:
+    """Return what is kept of a Secret that is no VaultSecret's target."""
+    uid = observed.owner_uid
+    return Unclaimed(
+        uid=observed.uid,
+        resource_version=observed.resource_version,
+        owner_uid=uid,
+        is_written_for_owner=uid is not None and names_owner(observed, uid),
+        is_retained=bool(observed.ours) and all(owner.uid != uid for owner in observed.owners),
+    )
+
+
+def names_owner(observed: Observed, uid: str) -> bool:
+    """Return whether we wrote a Secret for the VaultSecret of that uid.
+
+    It is proven by a field that names the VaultSecret, that we applied and that no other writer has changed since. An
+    apply replaces all fields of the one before, so they never name two VaultSecrets.
+    """
+    named = {
+        Field("labels", OWNER_UID_LABEL): observed.owner_uid,
+        Field("ownerReferences", uid): uid,
+        Field("annotations", APPLIED_ANNOTATION): None if observed.applied is None else observed.applied.owner,
+    }
+    return any(named[field] == uid for field in named.keys() & observed.ours)
+
+
+def _is_ours(record: Mapping[str, Any]) -> bool:
+    return record.get("manager") == FIELD_MANAGER and record.get("operation") == "Apply"
+
+
+def _manager(record: Mapping[str, Any]) -> str:
+    return str(record.get("manager", "unknown"))
+
+
+def _owners(references: Iterable[Mapping[str, Any]], owner_uid: str | None) -> tuple[Owner, ...]:
+    """Return the owners, that of our label first."""
+    owners = sorted((Owner(o["kind"], o["name"], o["uid"]) for o in references), key=lambda o: o.uid != owner_uid)
+    return tuple(owners[:MAX_OTHERS])
+
+
+def _foreign(records: Iterable[Mapping[str, Any]], ours: frozenset[Field]) -> dict[Field, str]:
+    foreign: dict[Field, str] = {}
+    for record in records:
+        fields = (one for one in _fields(record.get("fieldsV1")) if one.area == "data" and one not in ours)
+        foreign.update((field, _manager(record)) for field in islice(fields, MAX_FIELDS - len(foreign)))
+    return foreign
+
+
+def _owned_fields(records: Iterable[Mapping[str, Any]]) -> Iterator[Field]:
+    for record in records:
+        yield from _fields(record.get("fieldsV1"))
 
 
 def _fields(tree: object) -> Iterator[Field]:
@@ -87,15 +162,17 @@ def _fields(tree: object) -> Iterator[Field]:
     Users can write `managedFields` too, and the API server stores malformed ones: what is not a field is skipped.
     """
     metadata = _branch(tree, "f:metadata")
-    for area, branch in (
-        ("data", _branch(tree, "f:data")),
-        ("labels", _branch(metadata, "f:labels")),
-        ("annotations", _branch(metadata, "f:annotations")),
-    ):
-        yield from (Field(area, path.removeprefix("f:")) for path in branch if path.startswith("f:"))
     for path in _branch(metadata, "f:ownerReferences"):
         if match := _OWNER.fullmatch(path):
             yield Field("ownerReferences", match[1])
+    for area, branch in (
+        ("labels", _branch(metadata, "f:labels")),
+        ("annotations", _branch(metadata, "f:annotations")),
+        ("data", _branch(tree, "f:data")),
+    ):
+        for path in branch:
+            if path.startswith("f:") and len(path) <= _MAX_NAME:
+                yield Field(area, path.removeprefix("f:"))
 
 
 def _branch(tree: object, name: str) -> Mapping[str, Any]:

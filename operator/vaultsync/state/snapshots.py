@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from vaultsync.api import ObjectKey
-from vaultsync.state.observed import Observed
+from vaultsync.state.observed import Observed, Unclaimed
+
+Kept = TypeVar("Kept", bound=Observed | Unclaimed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +22,10 @@ class ListSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
-class TargetList:
-    """All Secrets with our label, and the resource version from which a watch continues."""
+class TargetList(Generic[Kept]):
+    """What is kept of all Secrets with our label, and the resource version from which a watch continues."""
 
-    targets: Mapping[ObjectKey, Observed]
+    targets: Mapping[ObjectKey, Kept]
     resource_version: str
 
 

@@ -2,20 +2,22 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from vaultsync.api import ObjectKey
-from vaultsync.state.observed import Observed
+from vaultsync.api.v1alpha1 import VaultSecret
+from vaultsync.state.claims import kept
+from vaultsync.state.observed import Observed, Unclaimed, names_owner, unclaimed
 from vaultsync.state.resource_versions import is_newer
-from vaultsync.state.snapshots import Bookmark, Deleted, Modified, TargetEvent, TargetList
+from vaultsync.state.snapshots import Bookmark, Deleted, Kept, Modified, TargetEvent, TargetList
 
 
 @dataclass(slots=True)
 class _Scope:
     """The targets of one namespace, or of all, and the resource version that the watch has reached."""
 
-    known: dict[ObjectKey, Observed] = field(default_factory=dict)
+    known: dict[ObjectKey, Observed | Unclaimed] = field(default_factory=dict)
     owned: defaultdict[str, set[ObjectKey]] = field(default_factory=lambda: defaultdict(set))
     """By the uid of the VaultSecret that their label names."""
     resource_version: str | None = None
@@ -32,7 +34,7 @@ class _Scope:
         known = (target.resource_version for key, target in self.known.items() if key not in self.outdated)
         return max(map(int, (*known, self.resource_version or "0")))
 
-    def replace(self, key: ObjectKey, observed: Observed | None, resource_version: str) -> bool:
+    def replace(self, key: ObjectKey, observed: Observed | Unclaimed | None, resource_version: str) -> bool:
         """Store what was observed at that resource version; return whether it differs from the cached state."""
         known = self.known.get(key)
         is_outdated = key in self.outdated
@@ -43,7 +45,7 @@ class _Scope:
             return known is not observed
         return replace(known, resource_version=observed.resource_version) != observed
 
-    def set(self, key: ObjectKey, observed: Observed | None) -> None:
+    def set(self, key: ObjectKey, observed: Observed | Unclaimed | None) -> None:
         self.outdated.discard(key)
         known = self.known.pop(key, None)
         if known is not None and known.owner_uid is not None:
@@ -57,10 +59,21 @@ class _Scope:
 
 
 class TargetCache:
-    """The Secrets that carry our label, as last observed."""
+    """The Secrets that carry our label, as last observed; of those that are no VaultSecret's target, hardly anything.
 
-    def __init__(self, namespaces: Sequence[str] = ()) -> None:
-        """`namespaces` are watched one by one; if empty, all namespaces are watched together."""
+    Anybody who may write Secrets can make one with our label, and as large as the API server stores it.
+    """
+
+    def __init__(
+        self, namespaces: Sequence[str] = (), *, users: Callable[[ObjectKey], Collection[VaultSecret]]
+    ) -> None:
+        """Know of no target yet.
+
+        Args:
+            namespaces: They are watched one by one; if empty, all namespaces are watched together.
+            users: Returns the VaultSecrets that name a Secret as their target.
+        """
+        self._users = users
         self._scopes: dict[str | None, _Scope] = {namespace: _Scope() for namespace in namespaces or (None,)}
         self.interrupted = asyncio.Event()
         """Set when a watch has failed: the API server may have been restored from a backup."""
@@ -76,22 +89,54 @@ class TargetCache:
         return scope is not None and scope.has_synced
 
     def get(self, key: ObjectKey) -> Observed | None:
-        """Return the target as last observed; None if there is none that carries our label."""
+        """Return the target as last observed; None if that is not known, or there is none that carries our label."""
         scope = self._scope_of(key)
-        return None if scope is None else scope.known.get(key)
+        known = None if scope is None else scope.known.get(key)
+        return known if isinstance(known, Observed) else None
 
-    def within(self, namespace: str | None) -> Mapping[ObjectKey, Observed]:
-        """Return all targets as last observed, of one namespace or of all."""
+    def kept(self, key: ObjectKey, observed: Observed) -> Observed | Unclaimed:
+        """Return what is kept of a Secret: as much as the VaultSecrets ask for whose target it is."""
+        return kept(observed, self._users(key))
+
+    def within(self, namespace: str | None) -> Mapping[ObjectKey, Observed | Unclaimed]:
+        """Return what is kept of all Secrets with our label, of one namespace or of all."""
         return {
-            key: observed
+            key: known
             for scope in self._scopes.values()
-            for key, observed in scope.known.items()
+            for key, known in scope.known.items()
             if namespace in {None, key.namespace}
         }
 
+    def claim(self, key: ObjectKey, observed: Observed) -> None:
+        """Keep a Secret that was read since it became a target, unless it has changed meanwhile."""
+        scope = self._scope_of(key)
+        known = None if scope is None else scope.known.get(key)
+        if scope is None or not isinstance(known, Unclaimed) or key in scope.outdated:
+            return
+        if (known.uid, known.resource_version) == (observed.uid, observed.resource_version):
+            scope.set(key, self.kept(key, observed))
+
+    def forget_fields(self, key: ObjectKey) -> None:
+        """Keep hardly anything of a Secret, until it is read again: other VaultSecrets ask for it, or another spec."""
+        scope, known = self._scope_of(key), self.get(key)
+        if scope is None or known is None:
+            return
+        is_outdated = key in scope.outdated
+        scope.set(key, unclaimed(known))
+        if is_outdated:
+            scope.outdated.add(key)
+
     def owned_by(self, uid: str) -> Collection[ObjectKey]:
-        """Return the keys of the targets whose label names the VaultSecret of that uid, as last observed."""
-        return [key for scope in self._scopes.values() for key in scope.owned.get(uid, ())]
+        """Return the keys of the Secrets that we wrote for the VaultSecret of that uid, by their label.
+
+        Others may have that label, and there may be many: only those count in which a field that we applied proves it.
+        """
+        owned = ((key, scope.known[key]) for scope in self._scopes.values() for key in scope.owned.get(uid, ()))
+        return [
+            key
+            for key, known in owned
+            if (known.is_written_for_owner if isinstance(known, Unclaimed) else names_owner(known, uid))
+        ]
 
     def resource_version(self, namespace: str | None) -> str | None:
         """Return the resource version from which the watch of a scope continues; None if it must be listed again."""
@@ -120,7 +165,7 @@ class TargetCache:
         known = None if key in scope.outdated else scope.known.get(key)
         observed_versions = {scope.resource_version, None if known is None else known.resource_version} - {None}
         if all(is_newer(observed.resource_version, version) for version in observed_versions if version is not None):
-            scope.set(key, observed)
+            scope.set(key, self.kept(key, observed))
 
     def invalidate(self, key: ObjectKey) -> None:
         """Have whatever is observed next replace a target that is not as observed any more."""
@@ -145,9 +190,9 @@ class TargetCache:
             case Deleted():
                 return scope.replace(event.key, None, event.resource_version)
             case Modified():
-                return scope.replace(event.key, event.observed, event.resource_version)
+                return scope.replace(event.key, self.kept(event.key, event.observed), event.resource_version)
 
-    def handle_list(self, namespace: str | None, targets: TargetList) -> set[ObjectKey]:
+    def handle_list(self, namespace: str | None, targets: TargetList[Kept]) -> set[ObjectKey]:
         """Store the objects of a list; return the keys of targets that differ from the cached state."""
         scope = self._scopes[namespace]
         scope.resource_version = targets.resource_version

@@ -3,12 +3,13 @@
 import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, MutableMapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TypeVar
 
 from vaultsync.api import ObjectKey
 from vaultsync.api.v1alpha1 import VaultSecret, VaultSecretMeta
+from vaultsync.state.claims import believed_status, bounded_meta
 from vaultsync.state.requests import named_secrets, searches
 from vaultsync.state.resource_versions import is_newer
 
@@ -121,6 +122,7 @@ class VaultSecretCache:
         if written is not None and _is_newer(written, vault_secret):
             self._unobserved_status[vault_secret.key] = written
             vault_secret = vault_secret.model_copy(update={"status": written.status})
+        vault_secret = believed_status(vault_secret)
         self._by_key[vault_secret.key] = vault_secret
         self._uids.add(vault_secret.metadata.uid)
         self._by_target[vault_secret.target_key].add(vault_secret.key)
@@ -130,7 +132,7 @@ class VaultSecretCache:
     def put_unreadable(self, unreadable: UnreadableVaultSecret) -> None:
         """Store one whose spec is not accepted; it has no target and no vault."""
         self.delete(unreadable.key)
-        self._unreadable[unreadable.key] = unreadable
+        self._unreadable[unreadable.key] = replace(unreadable, meta=bounded_meta(unreadable.meta))
 
     def record_status(self, written: VaultSecretMeta) -> None:
         """Store a status that was just written; concurrent changes of users arrive by the watch."""
@@ -179,6 +181,10 @@ class VaultSecretCache:
     def keys_for_target(self, target: ObjectKey) -> Collection[ObjectKey]:
         """Return the keys of all VaultSecrets that name that target."""
         return tuple(self._by_target.get(target, ()))
+
+    def for_target(self, target: ObjectKey) -> Collection[VaultSecret]:
+        """Return all VaultSecrets that name that target."""
+        return tuple(self._by_key[key] for key in self._by_target.get(target, ()))
 
     def vault_of(self, key: ObjectKey) -> str:
         """Return the URL of the vault that a VaultSecret uses; empty if that is not known."""

@@ -14,17 +14,18 @@ from kvsecrets import SecretValue
 from vaultsync import __version__
 from vaultsync.adapters.kube import requests as wire
 from vaultsync.adapters.kube import workloads
+from vaultsync.adapters.kube.bounded_session import PageSize
 from vaultsync.adapters.kube.client_credentials import ClientCredentials
 from vaultsync.adapters.kube.connection import Connection, RequestObserver, configuration_from
-from vaultsync.adapters.kube.errors import AlreadyExists, Conflict, Forbidden
+from vaultsync.adapters.kube.errors import AlreadyExists, Conflict, Forbidden, PageTooLarge
 from vaultsync.adapters.kube.token_reviews import TokenReviewer
 from vaultsync.api import APPLIED_ANNOTATION, ObjectKey
 from vaultsync.api.v1alpha1 import VaultSecretMeta, WorkloadKind
 from vaultsync.errors import ObjectChanged, ObjectGone, Reason, SyncError
 from vaultsync.policy.rollout import Workload
-from vaultsync.state.applied import from_annotation
-from vaultsync.state.observed import Observed, observed_from
-from vaultsync.state.snapshots import CurrentVersions, ListSnapshot, TargetEvent, TargetList
+from vaultsync.state.applied import annotation_hash
+from vaultsync.state.observed import Observed, Unclaimed, observed_from
+from vaultsync.state.snapshots import CurrentVersions, Kept, ListSnapshot, TargetEvent, TargetList
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +69,7 @@ class KubeApi:
         return self._connection.server
 
     async def open_session(self, observer: RequestObserver | None = None) -> aiohttp.ClientSession:
-        """Open an HTTP session for another client of the same API, whose responses contain no deep JSON.
+        """Open an HTTP session for another client of the same API, that reads VaultSecrets and parses JSON itself.
 
         The caller closes it, and opens another one when the API server responds with HTTP status 401.
         """
@@ -214,7 +215,7 @@ class KubeApi:
         request = wire.remove_keys(key, names, resource_version=observed.resource_version)
         return _observed(await self._connection.send(request))
 
-    async def orphan_target(self, key: ObjectKey, *, observed: Observed) -> None:
+    async def orphan_target(self, key: ObjectKey, *, observed: Observed | Unclaimed) -> None:
         """Remove vaultsync's labels and annotation from the Secret as it was observed; its data and all else stays.
 
         Raises:
@@ -276,7 +277,7 @@ class KubeApi:
             SyncError: ClusterUnavailable.
         """
         with _installed():
-            await self._connection.send(wire.list_vaultsecrets(namespace, None, limit=1))
+            await self._connection.send(wire.list_vaultsecrets(namespace, None, 1))
 
     async def list_vaultsecrets(self, namespace: str | None) -> ListSnapshot:
         """List the metadata of VaultSecrets in one namespace or in all, page by page, at one resource version.
@@ -309,7 +310,7 @@ class KubeApi:
         """
         targets = await self._connection.send(wire.list_no_secrets(namespace))
         with _installed():
-            vaultsecrets = await self._connection.send(wire.list_vaultsecrets(namespace, None, limit=1))
+            vaultsecrets = await self._connection.send(wire.list_vaultsecrets(namespace, None, 1))
         return CurrentVersions(
             targets=targets["metadata"]["resourceVersion"],
             vaultsecrets=vaultsecrets["metadata"]["resourceVersion"],
@@ -331,14 +332,25 @@ class KubeApi:
         found, _ = await self._list(partial(wire.list_vaultsecrets, namespace), matching)
         return next(filter(None, found), None)
 
-    async def list_targets(self, namespace: str | None) -> TargetList:
+    async def list_targets(
+        self, namespace: str | None, keep: Callable[[ObjectKey, Observed], Kept]
+    ) -> TargetList[Kept]:
         """List the Secrets with vaultsync's label in one namespace or in all, page by page, at one resource version.
+
+        Args:
+            namespace: The namespace; None for all.
+            keep: Returns what is kept of a Secret: only that of all Secrets is in memory at the same time.
 
         Raises:
             SyncError: ClusterUnavailable.
             ResourceExpired: The server dropped that resource version before the last page.
         """
-        targets, resource_version = await self._list(partial(wire.list_secrets, namespace), _target)
+
+        def read(item: Mapping[str, Any]) -> tuple[ObjectKey, Kept]:
+            key = wire.key_of(item["metadata"])
+            return key, keep(key, observed_from(item["metadata"]))
+
+        targets, resource_version = await self._list(partial(wire.list_secrets, namespace), read)
         return TargetList(dict(targets), resource_version)
 
     async def watch_targets(self, namespace: str | None, resource_version: str) -> AsyncGenerator[TargetEvent, None]:
@@ -391,14 +403,21 @@ class KubeApi:
         return True
 
     async def _list(
-        self, page: Callable[[str | None], wire.Request], read: Callable[[Mapping[str, Any]], _Item]
+        self, page: Callable[[str | None, int], wire.Request], read: Callable[[Mapping[str, Any]], _Item]
     ) -> tuple[list[_Item], str]:
         """List page by page; return what `read` returns for each item, and the resource version of the list."""
         items: list[_Item] = []
         position: str | None = None
+        size = PageSize()
         while True:
-            document = await self._connection.send(page(position))
-            items += map(read, document["items"] or ())  # an empty list is null
+            try:
+                document = await self._connection.send_list(page(position, size.items), read)
+            except PageTooLarge:
+                if not size.shrink():
+                    raise
+                continue
+            size.grow()
+            items += document["items"] or ()  # an empty list is null
             position = document["metadata"].get("continue")
             if not position:
                 return items, document["metadata"]["resourceVersion"]
@@ -430,8 +449,8 @@ def _may_follow(current: Observed, onto: Observed, manifest: Mapping[str, Any]) 
 
     The annotation of each apply has the versions that it wrote.
     """
-    written = from_annotation(manifest["metadata"].get("annotations", {}).get(APPLIED_ANNOTATION))
-    return current.uid == onto.uid and current.applied in (onto.applied, written)
+    written = annotation_hash(manifest["metadata"].get("annotations", {}).get(APPLIED_ANNOTATION))
+    return current.uid == onto.uid and current.applied_hash in {onto.applied_hash, written}
 
 
 def _observed(document: Mapping[str, Any]) -> Observed:
@@ -442,7 +461,3 @@ def _identity(item: Mapping[str, Any]) -> tuple[ObjectKey, str, bool]:
     """Key, uid, and whether it is being deleted."""
     metadata = item["metadata"]
     return wire.key_of(metadata), metadata["uid"], "deletionTimestamp" in metadata
-
-
-def _target(item: Mapping[str, Any]) -> tuple[ObjectKey, Observed]:
-    return wire.key_of(item["metadata"]), observed_from(item["metadata"])

@@ -24,9 +24,9 @@ from kubernetes.aio.config.incluster_config import (
     InClusterConfigLoader,
 )
 
-from vaultsync.adapters.kube.bounded_session import AbortingResponse, bounded_session
-from vaultsync.adapters.kube.errors import api_error
-from vaultsync.adapters.kube.json_documents import parsed
+from vaultsync.adapters.kube.bounded_session import BoundedResponse, ResponseTooLarge, trimmed_session
+from vaultsync.adapters.kube.errors import PageTooLarge, api_error
+from vaultsync.adapters.kube.json_documents import parsed, parsed_list
 from vaultsync.adapters.kube.requests import WATCH_SECONDS, Request
 from vaultsync.errors import Reason, SyncError
 from vaultsync.texts import one_line
@@ -97,7 +97,7 @@ class _Sessions:
     def __init__(self, configuration: Configuration, *, connections: int) -> None:
         # The environment's proxies are for the vaults, and the session would read them, and ~/.netrc, in a thread at
         # every request. The kubeconfig's proxy-url is used.
-        configuration.client_session_kwargs = {"trust_env": False, "response_class": AbortingResponse}
+        configuration.client_session_kwargs = {"trust_env": False, "response_class": BoundedResponse}
         configuration.connection_pool_maxsize = connections
         self.configuration = configuration
         self.requests = ApiClient(configuration)
@@ -170,7 +170,7 @@ class Connection:
         return str(self._sessions.configuration.host)
 
     async def open_session(self, observer: RequestObserver | None = None) -> aiohttp.ClientSession:
-        """Open a session for another client of the same API, whose responses contain no deep JSON.
+        """Open a session for another client of the same API, which reads VaultSecrets and parses JSON itself.
 
         Each request carries the credentials that are valid then. The client certificate and the authority are those of
         the time of opening: open another session when the API server responds with HTTP status 401, and after a
@@ -200,7 +200,7 @@ class Connection:
 
         tls = opened.watches.rest_client.ssl_context
         headers = {"User-Agent": self._user_agent}
-        return bounded_session(tls=tls, proxy=opened.configuration.proxy, headers=headers, middleware=send)
+        return trimmed_session(tls=tls, proxy=opened.configuration.proxy, headers=headers, middleware=send)
 
     async def send(self, request: Request) -> Mapping[str, Any]:
         """Send a request and return the document of its response.
@@ -210,6 +210,16 @@ class Connection:
         """
         async with self._open("requests", request, self._request_timeout) as response:
             return _document(await response.read(), request.about)
+
+    async def send_list(self, request: Request, read: Callable[[Mapping[str, Any]], object]) -> Mapping[str, Any]:
+        """Send a request for a page of a list; in the document, what `read` returns takes the place of each object.
+
+        Raises:
+            PageTooLarge: Request fewer objects.
+            SyncError: As `send`.
+        """
+        async with self._open("requests", request, self._request_timeout) as response:
+            return _expect_json(parsed_list(await response.read(), read), request.about)
 
     async def documents(self, request: Request) -> AsyncGenerator[Mapping[str, Any], None]:
         """Stream the documents of a response, one per line, until the server ends it.
@@ -228,6 +238,7 @@ class Connection:
         """Open a response, and translate the failures of the request and of reading the response."""
         sessions = self._sessions
         client: ApiClient = getattr(sessions, kind)
+        kind_of_error: type[SyncError] = SyncError
         try:
             async with sessions.used(), await self._call(sessions, client, request, limits) as response:
                 if response.status == HTTPStatus.UNAUTHORIZED:
@@ -251,12 +262,14 @@ class Connection:
             problem = f"is not reachable: {one_line(str(error))}"
             if isinstance(error, aiohttp.ClientSSLError):
                 await self._reload_configuration(sessions)
+        except ResponseTooLarge:
+            kind_of_error, problem = PageTooLarge, "returned a response that is too large"
         except aiohttp.ClientError as error:
             problem = f"closed the connection ({type(error).__name__})"
         else:
             return
         # Outside of the handlers: otherwise its context would be one of those errors, whose headers have our token.
-        raise SyncError(Reason.CLUSTER_UNAVAILABLE, f"{request.about}: the Kubernetes API {problem}.")
+        raise kind_of_error(Reason.CLUSTER_UNAVAILABLE, f"{request.about}: the Kubernetes API {problem}.")
 
     async def _reload_configuration(self, rejected: _Sessions) -> None:
         """Load the configuration again: token or authority were replaced, or the token was revoked."""
@@ -360,7 +373,10 @@ def _authenticates(configuration: Configuration) -> bool:
 
 
 def _document(body: bytes, about: str) -> dict[str, Any]:
-    document = parsed(body)
+    return _expect_json(parsed(body), about)
+
+
+def _expect_json(document: dict[str, Any] | None, about: str) -> dict[str, Any]:
     if document is None:
         raise SyncError(Reason.CLUSTER_UNAVAILABLE, f"{about}: the Kubernetes API did not return JSON.")
     return document

@@ -55,6 +55,10 @@ class Forbidden(SyncError):
     """The operator's service account lacks a permission; the message says which."""
 
 
+class PageTooLarge(SyncError):
+    """A page of a list has more bytes than are read: request fewer objects."""
+
+
 class ResourceExpired(SyncError):
     """The resource version of a list or watch is too old (HTTP 410): list again."""
 

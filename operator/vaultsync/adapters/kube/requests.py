@@ -41,7 +41,6 @@ _KEPT_METADATA = ("name", "namespace", "labels", "annotations", "ownerReferences
 _KEPT = ("apiVersion", "kind", "type", "immutable", "data")
 """What a Secret that is created again has in common with the one before."""
 
-_PAGE = 500
 _ANY_NAMESPACE = "default"
 """A namespace for a request that needs one, whichever it is."""
 WATCH_SECONDS = 20
@@ -217,9 +216,9 @@ def create_event(
     )
 
 
-def list_secrets(namespace: str | None, position: str | None) -> Request:
+def list_secrets(namespace: str | None, position: str | None, limit: int) -> Request:
     """List a page of the Secrets with vaultsync's label, in one namespace or in all."""
-    return _targets(namespace, _part(position, _PAGE), METADATA_LIST)
+    return _targets(namespace, _part(position, limit), METADATA_LIST)
 
 
 def list_no_secrets(namespace: str | None) -> Request:
@@ -266,7 +265,7 @@ def key_of(metadata: Mapping[str, Any]) -> ObjectKey:
     return ObjectKey(metadata["namespace"], metadata["name"])
 
 
-def list_vaultsecrets(namespace: str | None, position: str | None, *, limit: int = _PAGE) -> Request:
+def list_vaultsecrets(namespace: str | None, position: str | None, limit: int) -> Request:
     """List a page of the VaultSecrets' metadata, in one namespace or in all."""
     where = "" if namespace is None else f"/namespaces/{namespace}"
     return Request(

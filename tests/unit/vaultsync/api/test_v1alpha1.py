@@ -137,7 +137,7 @@ def test_metadata_is_read() -> None:
     assert (metadata.generation, metadata.resource_version) == (1, "7")
     assert metadata.creation_timestamp == NOON
     assert metadata.deletion_timestamp == NOON + timedelta(seconds=1)
-    assert (metadata.labels, metadata.annotations) == ({"team": "shop"}, {})
+    assert metadata.annotations == {}
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.builders import KEY, a_reading
+from tests.builders import KEY, a_reading, keep_all, no_limit
 from tests.fakes import FakeKube
 from tests.harness import key_of
 from tests.manifests import manifest, spec
@@ -36,7 +36,7 @@ def vault_secret(kube: FakeKube) -> VaultSecret:
 
 @pytest.fixture
 def targets() -> TargetCache:
-    return TargetCache()
+    return TargetCache(users=no_limit)
 
 
 @pytest.fixture
@@ -287,7 +287,7 @@ async def test_the_previous_target_is_deleted_after_its_labels_were_changed(
 ) -> None:
     assert targets.get(KEY) == written
     kube.edit(KEY, "kubectl", labels=labels)
-    targets.handle_list(None, await kube.list_targets(None))
+    targets.handle_list(None, await kube.list_targets(None, keep_all))
 
     sentences = await delete_stale_targets(kube, targets, with_status(vault_secret, KEY.name))
 

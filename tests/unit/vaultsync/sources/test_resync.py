@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.builders import keep_all
 from tests.clocks import settle
 from tests.fakes import FakeKube
 from tests.harness import UNAVAILABLE, MemoryHarness, key_of, longest
@@ -29,6 +30,7 @@ from vaultsync.sources.orphans import MAX_CONCURRENT_RELEASES
 from vaultsync.sources.resync import INTERVAL, SETTLING
 from vaultsync.state.observed import Observed
 from vaultsync.state.snapshots import ListSnapshot
+from vaultsync.supervisor import Supervisor
 
 
 @pytest.fixture
@@ -144,7 +146,7 @@ def copy_target(harness: MemoryHarness, name: str, uid: str) -> None:
 
 async def managed(harness: MemoryHarness) -> list[str]:
     """Return the Secrets that carry our label."""
-    return sorted(str(key) for key in (await harness.kube.list_targets(None)).targets)
+    return sorted(str(key) for key in (await harness.kube.list_targets(None, keep_all)).targets)
 
 
 def answer_late(harness: MemoryHarness, listed: ListSnapshot) -> None:
@@ -286,9 +288,11 @@ async def test_one_namespace_in_which_they_can_be_listed_is_enough_to_begin(capl
 async def test_the_operator_starts_without_a_namespace_that_is_denied() -> None:
     harness = MemoryHarness(watched=("shop", "blog"))
     harness.kube.deny("shop")
-    harness.run_beside(harness.controller.targets.run())
 
-    await harness.controller.wait_until_synced()
+    async with Supervisor() as parts:
+        await harness.controller.resync.wait_until_installed()
+        await harness.controller.sync(parts)
+        await parts.stop()
 
     await harness.aclose()
 
@@ -524,7 +528,7 @@ async def test_a_target_that_was_written_after_the_list_may_belong_to_a_new_vaul
     watching.kube.list_vaultsecrets = slow  # type: ignore[method-assign]  # the fake answers at once
     await resync(watching)
 
-    assert watching.state.targets.get(key_of("db")) is not None
+    assert key_of("db") in watching.state.targets.within(None)
     assert await managed(watching) == ["shop/db"]
 
 

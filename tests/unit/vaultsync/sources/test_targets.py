@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.builders import a_vault_secret
+from tests.builders import a_vault_secret, keep_all
 from tests.fakes import FakeKube
 from tests.harness import UNAVAILABLE, MemoryHarness, longest, record_woken
 from vaultsync.api import MANAGED_BY, MANAGED_BY_LABEL, ObjectKey
@@ -21,7 +21,7 @@ from vaultsync.errors import SyncError
 from vaultsync.interfaces import KubeApi
 from vaultsync.sources.targets import MIN_WATCH, TargetInformer
 from vaultsync.state.observed import Field, Observed
-from vaultsync.state.snapshots import Bookmark, TargetEvent, TargetList
+from vaultsync.state.snapshots import Bookmark, Kept, TargetEvent, TargetList
 
 KEY = ObjectKey("shop", "db")
 OTHER = ObjectKey("shop", "cache")
@@ -405,10 +405,12 @@ async def test_an_interrupted_watch_is_logged(caplog: pytest.LogCaptureFixture) 
 
 async def test_it_has_not_synced_while_a_namespace_cannot_be_listed() -> None:
     class OneNamespace(FakeKube):
-        async def list_targets(self, namespace: str | None) -> TargetList:
+        async def list_targets(
+            self, namespace: str | None, keep: Callable[[ObjectKey, Observed], Kept]
+        ) -> TargetList[Kept]:
             if namespace == "blog":
                 raise UNAVAILABLE
-            return await super().list_targets(namespace)
+            return await super().list_targets(namespace, keep)
 
     async with informing(Watched(OneNamespace(), "shop", "blog")) as watched:
         await until(lambda: len(watched.waits) >= 3)
@@ -525,8 +527,10 @@ class Slow(FakeKube):
 
     delay = 0
 
-    async def list_targets(self, namespace: str | None) -> TargetList:
-        listed = await super().list_targets(namespace)
+    async def list_targets(
+        self, namespace: str | None, keep: Callable[[ObjectKey, Observed], Kept]
+    ) -> TargetList[Kept]:
+        listed = await super().list_targets(namespace, keep)
         await turns(self.delay)
         return listed
 
@@ -632,7 +636,7 @@ async def test_whatever_fails_all_is_known_in_the_end_and_every_change_by_others
         await turns(60)
         following.cancel()
 
-        existing = (await FakeKube.list_targets(fake, None)).targets
+        existing = (await FakeKube.list_targets(fake, None, keep_all)).targets
         for key in (KEY, OTHER):
             assert reader.watched.targets.get(key) == existing.get(key)
             assert content(reader.known.get(key)) == content(existing.get(key))

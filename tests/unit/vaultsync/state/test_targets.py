@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.builders import KEY, UID, Tweak, an_observed
+from tests.builders import KEY, UID, Tweak, an_observed, no_limit
 from vaultsync.api import ObjectKey
 from vaultsync.state.observed import Observed
 from vaultsync.state.snapshots import Bookmark, Deleted, Modified, TargetEvent, TargetList
@@ -21,13 +21,13 @@ def at(resource_version: int, **tweaks: Tweak) -> Observed:
     return an_observed(resource_version=str(resource_version), **tweaks)
 
 
-def listed(resource_version: int, targets: dict[ObjectKey, Observed] | None = None) -> TargetList:
+def listed(resource_version: int, targets: dict[ObjectKey, Observed] | None = None) -> TargetList[Observed]:
     return TargetList(targets or {}, str(resource_version))
 
 
 def a_cache(resource_version: int = 10, **targets: Observed) -> TargetCache:
     """A cache of the namespace shop that was listed."""
-    cache = TargetCache()
+    cache = TargetCache(users=no_limit)
     cache.handle_list(None, listed(resource_version, {ObjectKey("shop", name): one for name, one in targets.items()}))
     return cache
 
@@ -36,13 +36,13 @@ def a_cache(resource_version: int = 10, **targets: Observed) -> TargetCache:
 
 
 def test_nothing_is_known_before_the_first_list() -> None:
-    cache = TargetCache()
+    cache = TargetCache(users=no_limit)
 
     assert (cache.has_synced("shop"), cache.get(KEY), cache.resource_version(None)) == (False, None, None)
 
 
 def test_a_list_is_stored_and_says_where_the_watch_continues() -> None:
-    cache = TargetCache()
+    cache = TargetCache(users=no_limit)
 
     assert cache.handle_list(None, listed(10, {KEY: at(9)})) == {KEY}
     assert (cache.has_synced("shop"), cache.get(KEY), cache.resource_version(None)) == (True, at(9), "10")
@@ -147,7 +147,7 @@ def test_our_write_does_not_restore_a_target_that_was_deleted_after_it() -> None
 
 
 def test_each_namespace_is_listed_and_expires_by_itself() -> None:
-    cache = TargetCache(("shop", "blog"))
+    cache = TargetCache(("shop", "blog"), users=no_limit)
     assert set(cache.scopes) == {"shop", "blog"}
 
     cache.handle_list("shop", listed(10, {KEY: at(9)}))
@@ -173,7 +173,7 @@ def test_what_was_known_before_a_scope_expired_is_still_known() -> None:
 
 @pytest.mark.parametrize("namespaces", [(), ("shop", "blog")], ids=["in one watch", "each by itself"])
 def test_targets_are_returned_by_namespace_or_all(namespaces: tuple[str, ...]) -> None:
-    cache = TargetCache(namespaces)
+    cache = TargetCache(namespaces, users=no_limit)
     for scope in cache.scopes:
         there = {key: at(9) for key in (KEY, OTHER, ELSEWHERE) if scope in {None, key.namespace}}
         cache.handle_list(scope, listed(10, there))
@@ -184,7 +184,7 @@ def test_targets_are_returned_by_namespace_or_all(namespaces: tuple[str, ...]) -
 
 
 def test_a_write_to_a_namespace_that_is_not_watched_is_not_stored() -> None:
-    cache = TargetCache(("shop",))
+    cache = TargetCache(("shop",), users=no_limit)
 
     cache.record_write(ELSEWHERE, at(9))
 
@@ -214,7 +214,7 @@ def test_targets_are_found_by_the_owner_in_their_label() -> None:
 class Server:
     """An API server whose events reach the cache late, and whose answers to our writes may be recorded late."""
 
-    cache: TargetCache = field(default_factory=TargetCache)
+    cache: TargetCache = field(default_factory=lambda: TargetCache(users=no_limit))
     resource_version: int = 1
     targets: dict[ObjectKey, Observed] = field(default_factory=dict)
     undelivered: list[TargetEvent] = field(default_factory=list)

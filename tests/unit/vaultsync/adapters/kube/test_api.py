@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.builders import FIRST, KEY, SECOND, a_state, a_vault_secret
+from tests.builders import FIRST, KEY, SECOND, a_state, a_vault_secret, keep_all
 from tests.unit.vaultsync.adapters.kube.scripted import NOW, Answer, connected, document, hanging_up, lines, text
 from vaultsync.adapters.kube import Conflict, KubeApi, ResourceExpired
 from vaultsync.api import APPLIED_ANNOTATION, ObjectKey
@@ -112,7 +112,7 @@ async def test_all_pages_are_listed() -> None:
     first = {"metadata": {"resourceVersion": "5", "continue": "next"}, "items": [a_secret(name="a")]}
     last = {"metadata": {"resourceVersion": "5", "continue": ""}, "items": [a_secret(name="b")]}
     async with connected(document(200, first), document(200, last)) as (connection, script):
-        listing = await KubeApi(connection, now=lambda: NOW).list_targets(None)
+        listing = await KubeApi(connection, now=lambda: NOW).list_targets(None, keep_all)
 
     assert listing.targets.keys() == {ObjectKey("shop", "a"), ObjectKey("shop", "b")}
     assert listing.resource_version == "5"
@@ -123,7 +123,7 @@ async def test_a_list_whose_resource_version_is_dropped_has_expired() -> None:
     first = {"metadata": {"resourceVersion": "5", "continue": "next"}, "items": []}
     async with connected(document(200, first), document(410, {"reason": "Expired"})) as (connection, _):
         with pytest.raises(ResourceExpired):
-            await KubeApi(connection, now=lambda: NOW).list_targets(None)
+            await KubeApi(connection, now=lambda: NOW).list_targets(None, keep_all)
 
 
 async def test_a_watch_ends_when_the_server_ends_it() -> None:

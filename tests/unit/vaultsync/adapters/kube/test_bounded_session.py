@@ -18,7 +18,7 @@ WATCH = {"watch": "true"}
 
 
 def event(name: str, fields: str = "{}") -> str:
-    return f'{{"type":"ADDED","object":{{"metadata":{{"name":"{name}","managedFields":{fields}}}}}}}'
+    return f'{{"type":"ADDED","object":{{"metadata":{{"name":"{name}"}},"spec":{fields}}}}}'
 
 
 def depth_of(document: Any) -> int:  # noqa: ANN401  any JSON
@@ -94,7 +94,7 @@ class Chunks:
 
 @given(st.lists(st.binary(max_size=4).map(lambda some: some.replace(b"b", b"\n"))))
 async def test_however_a_stream_is_cut_into_chunks_its_lines_arrive_whole(chunks: list[bytes]) -> None:
-    received = [part async for part in _BoundedLines(Chunks(chunks)).iter_chunked(1024)]  # type: ignore[arg-type]
+    received = [part async for part in _BoundedLines(Chunks(chunks), bytes).iter_chunked(1024)]  # type: ignore[arg-type]
 
     assert b"".join(received) == b"".join(chunks)
     assert all(part.endswith(b"\n") for part in received[:-1])

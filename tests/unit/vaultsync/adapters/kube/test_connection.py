@@ -32,6 +32,7 @@ from vaultsync.adapters.kube.requests import APPLY, METADATA, Request
 from vaultsync.errors import Reason, SyncError
 
 READ = Request("GET", "/api/v1/namespaces/shop/secrets/db", about="Secret shop/db", accept=METADATA)
+WATCH = Request("GET", "/api/v1/namespaces/shop/secrets", about="Secrets", query={"watch": "true"})
 WRITE = Request(
     "PATCH",
     "/api/v1/namespaces/shop/secrets/db",
@@ -189,7 +190,7 @@ async def test_a_write_that_is_forbidden_may_be_rejected_for_what_it_writes() ->
 
 async def test_a_stream_is_read_document_by_document() -> None:
     async with connected(lines('{"a":1}', '{"b":2}')) as (connection, _):
-        documents = [document async for document in connection.documents(READ)]
+        documents = [document async for document in connection.documents(WATCH)]
 
     assert documents == [{"a": 1}, {"b": 2}]
 
@@ -197,7 +198,7 @@ async def test_a_stream_is_read_document_by_document() -> None:
 async def test_a_stream_without_events_times_out() -> None:
     async with connected(silence, patience=0.05) as (connection, _):
         with pytest.raises(SyncError, match="did not respond in time"):
-            await anext(connection.documents(READ))
+            await anext(connection.documents(WATCH))
 
 
 async def test_watches_do_not_use_the_connections_of_requests() -> None:

@@ -35,7 +35,9 @@ def test_secrets_are_requested_without_values(request_: wire.Request) -> None:
 
 
 def test_pages_are_requested_without_values() -> None:
-    assert wire.list_secrets(None, None).accept == "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+    assert (
+        wire.list_secrets(None, None, 500).accept == "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+    )
 
 
 OBSERVED = an_observed()
@@ -148,7 +150,7 @@ def test_the_current_resource_version_is_requested_by_the_list_of_a_single_name(
 
 
 def test_a_page_continues_after_the_one_before() -> None:
-    first, second = wire.list_secrets("shop", None), wire.list_secrets("shop", "abc")
+    first, second = wire.list_secrets("shop", None, 500), wire.list_secrets("shop", "abc", 7)
 
     assert ("continue" in first.query, second.query["continue"]) == (False, "abc")
 
