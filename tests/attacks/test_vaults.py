@@ -3,7 +3,9 @@
 Each vault here is the fake vault, behind a transport that changes what it answers.
 """
 
+import gzip
 import json
+import tracemalloc
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from itertools import count
@@ -164,6 +166,25 @@ async def test_a_link_to_the_next_page_does_not_send_the_token_elsewhere(link: s
 
         assert {request.url.host for request in harness.lying.requests} == {"shop.vault.azure.net"}
         assert set(harness.paths()) <= {"/secrets"}
+
+
+async def test_a_compressed_answer_does_not_fill_the_memory() -> None:
+    """A vault compresses its answer twice, so that a few hundred bytes become hundreds of megabytes in one step."""
+    bomb = gzip.compress(gzip.compress(bytes(200_000_000), compresslevel=1))
+
+    def compressed(request: httpx.Request, body: dict[str, Any]) -> httpx.Response:
+        return httpx.Response(200, headers={"content-encoding": "gzip, gzip"}, stream=httpx.ByteStream(bomb))
+
+    async with attacked() as harness:
+        harness.lying.answer = compressed
+        harness.apply(entry())
+        tracemalloc.start()
+        await harness.drain()
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+
+        assert peak < 20_000_000
+        assert harness.ready().reason == Reason.VAULT_FAILED
 
 
 @pytest.mark.parametrize("header", ['Bearer a=b{}"', 'Bearer a=b,{}"', "Bearer a{}b", "Bearer {}=", "{},Bearer"])
