@@ -1,28 +1,21 @@
 """Whoever has the operator's token, and more rights than the chart grants: admission policies stop him."""
 
-import base64
 import uuid
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from http import HTTPStatus
-from pathlib import Path
-from typing import Any, Final
+from collections.abc import Iterator
 
-import httpx
 import pytest
 
+from tests.attacks.stolen_token import APPLY, MERGE, RELEASE, RIGHTS, TokenHolder, denied, encoded
 from tests.chart.renders import render_policies
-from tests.controlplane.cluster import Rule
 from tests.controlplane.helm import Helm
 from tests.controlplane.plane import ControlPlane
 from tests.e2e.kubernetes import KubernetesApi, Object
-from tests.manifests import URL, manifest, spec
-from tests.workloads import RESOURCES, a_workload
+from tests.manifests import URL
+from tests.workloads import a_workload
 from vaultsync.adapters.kube.errors import api_error
 from vaultsync.api import (
     API_VERSION,
     APPLIED_ANNOTATION,
-    FIELD_MANAGER,
     GRANT_KIND,
     GRANT_PLURAL,
     KIND,
@@ -38,163 +31,18 @@ from vaultsync.errors import Reason
 
 pytestmark = pytest.mark.cluster
 
-APPLY: Final = "application/apply-patch+yaml"
-MERGE: Final = "application/merge-patch+json"
-
-RELEASE: Final[Object] = {
-    "metadata": {
-        "labels": {MANAGED_BY_LABEL: None, OWNER_UID_LABEL: None},
-        "annotations": {APPLIED_ANNOTATION: None},
-        "ownerReferences": None,
-    }
-}
-"""A patch that removes all that marks a Secret as the operator's."""
-
-RIGHTS: Final[Sequence[Rule]] = (
-    {"apiGroups": ["vaultsync.dev"], "resources": ["*"], "verbs": ["*"]},
-    {"apiGroups": [""], "resources": ["secrets", "events", "serviceaccounts/token"], "verbs": ["*"]},
-    {"apiGroups": ["apps"], "resources": ["*"], "verbs": ["*"]},
-    {"apiGroups": ["events.k8s.io"], "resources": ["*"], "verbs": ["*"]},
-)
-"""More than the chart grants: it is the policies that deny."""
-
-
-@dataclass(frozen=True, slots=True)
-class Thief:
-    """A namespace that the operator serves, and who has its token."""
-
-    token: KubernetesApi
-    admin: KubernetesApi
-    namespace: str
-    owner: Object
-    """A VaultSecret."""
-
-    def secrets(self, name: str = "", namespace: str | None = None) -> str:
-        """Where Secrets are, or one of them."""
-        return f"/api/v1/namespaces/{namespace or self.namespace}/secrets{name and '/'}{name}"
-
-    def target(self, name: str = "db", **fields: Any) -> Object:  # noqa: ANN401  fields of any type
-        """A Secret as the operator writes it, except for the fields."""
-        uid = self.owner["metadata"]["uid"]
-        reference = {"apiVersion": API_VERSION, "kind": KIND, "name": self.owner["metadata"]["name"], "uid": uid}
-        metadata = {
-            "name": name,
-            "labels": {MANAGED_BY_LABEL: MANAGED_BY, OWNER_UID_LABEL: uid},
-            "annotations": {APPLIED_ANNOTATION: "{}"},
-            "ownerReferences": [{**reference, "controller": True}],
-        }
-        changed = {"name": name, **fields.pop("metadata", {})}
-        body = {"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "data": {"password": encoded("mine")}}
-        return {**body, "metadata": metadata | changed, **fields}
-
-    def create(self, secret: Object, namespace: str | None = None) -> httpx.Response:
-        """Create a Secret with the token."""
-        return self.token.attempt("POST", self.secrets(namespace=namespace), secret, fieldManager=FIELD_MANAGER)
-
-    def apply(self, secret: Object) -> httpx.Response:
-        """Apply a Secret by force with the token."""
-        path = self.secrets(secret["metadata"]["name"])
-        return self.token.attempt("PATCH", path, secret, media_type=APPLY, fieldManager=FIELD_MANAGER, force="true")
-
-    def patch(self, path: str, body: object, media_type: str = MERGE) -> httpx.Response:
-        """Patch an object with the token."""
-        return self.token.attempt("PATCH", path, body, media_type=media_type, fieldManager=FIELD_MANAGER)
-
-    def foreign(self, name: str = "foreign", **metadata: object) -> Object:
-        """Create a Secret of somebody else."""
-        body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, **metadata}}
-        return self.admin.create(self.secrets(), {**body, "data": {"password": encoded("theirs")}})
-
-    def own(self, name: str = "db") -> Object:
-        """Create a Secret of the operator's, as it does."""
-        answer = self.apply(self.target(name))
-        assert answer.is_success, answer.text
-        document: Object = answer.json()
-        return document
-
-    def workload(self, kind: WorkloadKind = WorkloadKind.DEPLOYMENT) -> str:
-        """Create a workload; returns its path."""
-        folder = f"/apis/apps/v1/namespaces/{self.namespace}/{RESOURCES[kind]}"
-        self.admin.create(folder, a_workload(kind, ObjectKey(self.namespace, "web")))
-        return f"{folder}/web"
-
-
-def encoded(text: str) -> str:
-    """A value as a Secret has it."""
-    return base64.b64encode(text.encode()).decode()
-
 
 @pytest.fixture(scope="module")
-def policies(controlplane: ControlPlane, helm: Helm) -> Iterator[tuple[Path, str]]:
-    """The policies of the chart, for an operator that serves one namespace: its kubeconfig, and that namespace."""
-    account, namespace = f"vaultsync-{uuid.uuid4().hex[:8]}", f"attacked-{uuid.uuid4().hex[:8]}"
-    controlplane.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
-    kubeconfig = controlplane.user(account, RIGHTS)
-    rendered = render_policies(helm, account=account, namespace="default", watched=[namespace])
-    controlplane.apply(*rendered)
-    controlplane.await_policies()
-    yield kubeconfig, namespace
-    for one in rendered:
-        controlplane.kubectl("delete", one["kind"], one["metadata"]["name"])
-    controlplane.kubectl("delete", "namespace", namespace, "--wait=false")
+def _bound(controlplane: ControlPlane, helm: Helm) -> Iterator[TokenHolder]:
+    with TokenHolder.bound(controlplane, helm) as thief:
+        yield thief
 
 
-@pytest.fixture(scope="module")
-def thief(policies: tuple[Path, str], controlplane: ControlPlane) -> Iterator[Thief]:
+@pytest.fixture
+def thief(_bound: TokenHolder) -> Iterator[TokenHolder]:
     """Who has the operator's token."""
-    kubeconfig, namespace = policies
-    with KubernetesApi(kubeconfig) as token, KubernetesApi(controlplane.kubeconfig) as admin:
-        written = manifest(spec(suspend=True), namespace=namespace)
-        owner = admin.create(f"/apis/{API_VERSION}/namespaces/{namespace}/{PLURAL}", written)
-        yield Thief(token, admin, namespace, owner)
-
-
-@pytest.fixture(autouse=True)
-def _clean(thief: Thief) -> Iterator[None]:
-    """Remove what a test has left."""
-    yield
-    for one in thief.admin.list(thief.secrets()):
-        thief.admin.delete(thief.secrets(one["metadata"]["name"]))
-    for resource in RESOURCES.values():
-        thief.admin.delete(f"/apis/apps/v1/namespaces/{thief.namespace}/{resource}/web")
-
-
-def denied(answer: httpx.Response, why: str) -> bool:
-    """Whether a policy of the chart refused a request for this reason."""
-    by_policy = answer.status_code == HTTPStatus.UNPROCESSABLE_ENTITY and "ValidatingAdmissionPolicy" in answer.text
-    assert by_policy, f"{answer.status_code}: {answer.text}"
-    assert why in answer.text, answer.text
-    return True
-
-
-# What the operator does is admitted
-
-
-def test_what_the_operator_writes_is_admitted(thief: Thief) -> None:
-    """The operator itself, with its token: the policies are in nobody's way."""
-    thief.own()
-    thief.admin.patch(thief.secrets("db"), {"metadata": {"labels": {OWNER_UID_LABEL: None}}})
-    healed = thief.apply(thief.target(data={"password": encoded("new")}))
-    assert healed.is_success, healed.text
-
-    retained = thief.apply(thief.target(metadata={"ownerReferences": []}))
-    assert retained.is_success, retained.text
-    released = thief.patch(thief.secrets("db"), RELEASE)
-    assert released.is_success, released.text
-
-    thief.own("other")
-    assert thief.token.attempt("DELETE", thief.secrets("other")).is_success
-
-
-@pytest.mark.parametrize("kind", WorkloadKind)
-def test_a_restart_is_admitted(kind: WorkloadKind, thief: Thief) -> None:
-    """The operator itself: a restart is what it may do to a workload."""
-    path = thief.workload(kind)
-    for moment in ("2026-03-01T12:00:00Z", "2026-03-01T12:00:01Z"):
-        annotations = {RESTARTED_ANNOTATION: moment}
-        template = {"metadata": {"annotations": annotations}}
-        answer = thief.patch(path, {"metadata": {"annotations": annotations}, "spec": {"template": template}})
-        assert answer.is_success, answer.text
+    yield _bound
+    _bound.clean()
 
 
 # Credentials
@@ -205,7 +53,9 @@ def test_a_restart_is_admitted(kind: WorkloadKind, thief: Thief) -> None:
     [[], ["https://kubernetes.default.svc"], ["api://AzureADTokenExchange", "https://kubernetes.default.svc"]],
     ids=["by default", "the API server", "both"],
 )
-def test_a_token_request_in_kube_system_does_not_mint_an_administrator(audiences: list[str], thief: Thief) -> None:
+def test_a_token_request_in_kube_system_does_not_mint_an_administrator(
+    audiences: list[str], thief: TokenHolder
+) -> None:
     """A thief of the token asks for a token of a controller's ServiceAccount."""
     account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "attacked"}}
     thief.admin.apply("/api/v1/namespaces/kube-system/serviceaccounts/attacked", account)
@@ -223,7 +73,7 @@ def test_a_token_request_in_kube_system_does_not_mint_an_administrator(audiences
 
 
 @pytest.mark.parametrize("namespace", ["kube-system", None], ids=["kube-system", "a served namespace"])
-def test_a_secret_of_the_token_type_does_not_mint_an_administrator(namespace: str | None, thief: Thief) -> None:
+def test_a_secret_of_the_token_type_does_not_mint_an_administrator(namespace: str | None, thief: TokenHolder) -> None:
     """A thief of the token creates a Secret that Kubernetes fills with the token of a ServiceAccount."""
     secret = thief.target("minted", type="kubernetes.io/service-account-token")
     secret["metadata"]["annotations"]["kubernetes.io/service-account.name"] = "attacked"
@@ -232,7 +82,7 @@ def test_a_secret_of_the_token_type_does_not_mint_an_administrator(namespace: st
     assert denied(thief.create(secret, namespace), "types of Secrets")
 
 
-def test_a_bootstrap_token_does_not_let_a_node_join(thief: Thief) -> None:
+def test_a_bootstrap_token_does_not_let_a_node_join(thief: TokenHolder) -> None:
     """A thief of the token creates a credential with which nodes register."""
     data = {
         "token-id": encoded("abcdef"),
@@ -244,7 +94,7 @@ def test_a_bootstrap_token_does_not_let_a_node_join(thief: Thief) -> None:
     assert denied(thief.create(secret, "kube-system"), "types of Secrets")
 
 
-def test_a_type_that_the_chart_does_not_allow_is_named_in_the_condition(thief: Thief) -> None:
+def test_a_type_that_the_chart_does_not_allow_is_named_in_the_condition(thief: TokenHolder) -> None:
     """A tenant asks for a type that other controllers act on; his condition says which policy denies it."""
     answer = thief.apply(thief.target(type="example.com/credentials"))
 
@@ -254,19 +104,8 @@ def test_a_type_that_the_chart_does_not_allow_is_named_in_the_condition(thief: T
     assert error.message.endswith(".secret-types.")
 
 
-def test_a_secret_whose_type_is_no_longer_allowed_can_be_released_and_deleted(thief: Thief) -> None:
-    """The operator itself, after the chart's list was shortened."""
-    for name in ("released", "deleted"):
-        secret = thief.target(name, type="example.com/credentials", metadata={"ownerReferences": []})
-        thief.admin.create(thief.secrets(), secret)
-
-    assert denied(thief.patch(thief.secrets("released"), {"data": {"more": encoded("x")}}), "types of Secrets")
-    assert thief.patch(thief.secrets("released"), RELEASE).is_success
-    assert thief.token.attempt("DELETE", thief.secrets("deleted")).is_success
-
-
 @pytest.mark.parametrize("annotation", ["vaultsync.dev/adopt-by", "vaultsync.dev/retained-by"])
-def test_a_foreign_secret_is_adopted_by_consent_and_by_nobody_else(annotation: str, thief: Thief) -> None:
+def test_a_foreign_secret_is_adopted_by_consent_and_by_nobody_else(annotation: str, thief: TokenHolder) -> None:
     """A thief of the token takes a Secret that consents, or was released, for a VaultSecret of his own."""
     uid = thief.owner["metadata"]["uid"]
     thief.foreign(annotations={annotation: "db" if annotation.endswith("adopt-by") else uid})
@@ -280,7 +119,7 @@ def test_a_foreign_secret_is_adopted_by_consent_and_by_nobody_else(annotation: s
     assert adopted.is_success, adopted.text
 
 
-def test_a_release_of_helm_does_not_carry_a_manifest(thief: Thief) -> None:
+def test_a_release_of_helm_does_not_carry_a_manifest(thief: TokenHolder) -> None:
     """A thief of the token writes the record of a release, which an administrator's helm rolls back to."""
     assert denied(thief.create(thief.target("sh.helm.release.v1.db.v9", type="helm.sh/release.v1")), "types of Secrets")
 
@@ -289,7 +128,7 @@ def test_a_release_of_helm_does_not_carry_a_manifest(thief: Thief) -> None:
 
 
 @pytest.mark.parametrize("with_marks", [False, True], ids=["as it is", "with the operator's labels"])
-def test_a_foreign_secret_is_not_overwritten(with_marks: bool, thief: Thief) -> None:
+def test_a_foreign_secret_is_not_overwritten(with_marks: bool, thief: TokenHolder) -> None:
     """A thief of the token writes another's Secret, and marks it as the operator's in the same request."""
     before = thief.foreign()
     path = thief.secrets("foreign")
@@ -311,7 +150,7 @@ def test_a_foreign_secret_is_not_overwritten(with_marks: bool, thief: Thief) -> 
     ],
     ids=["labels", "applied", "consent"],
 )
-def test_a_foreign_secret_is_not_marked_to_be_overwritten_later(metadata: Object, thief: Thief) -> None:
+def test_a_foreign_secret_is_not_marked_to_be_overwritten_later(metadata: Object, thief: TokenHolder) -> None:
     """A thief of the token first marks another's Secret and means to write it in a second request."""
     before = thief.foreign()
 
@@ -319,7 +158,7 @@ def test_a_foreign_secret_is_not_marked_to_be_overwritten_later(metadata: Object
     assert thief.admin.get(thief.secrets("foreign")) == before
 
 
-def test_a_foreign_secret_is_not_deleted(thief: Thief) -> None:
+def test_a_foreign_secret_is_not_deleted(thief: TokenHolder) -> None:
     """A thief of the token deletes another's Secret, alone or with all of the namespace."""
     before = thief.foreign()
 
@@ -328,7 +167,7 @@ def test_a_foreign_secret_is_not_deleted(thief: Thief) -> None:
     assert thief.admin.get(thief.secrets("foreign")) == before
 
 
-def test_a_released_secret_is_not_written_again(thief: Thief) -> None:
+def test_a_released_secret_is_not_written_again(thief: TokenHolder) -> None:
     """A thief of the token overwrites a Secret that the operator wrote once and has released."""
     thief.own()
     thief.admin.patch(thief.secrets("db"), RELEASE)
@@ -344,21 +183,21 @@ def test_a_released_secret_is_not_written_again(thief: Thief) -> None:
     [{OWNER_UID_LABEL: None}, {MANAGED_BY_LABEL: None}, {MANAGED_BY_LABEL: "Helm"}],
     ids=["no owner", "no manager", "another manager"],
 )
-def test_a_target_is_not_relabelled(labels: dict[str, str | None], thief: Thief) -> None:
+def test_a_target_is_not_relabelled(labels: dict[str, str | None], thief: TokenHolder) -> None:
     """A thief of the token hides what he wrote from whoever lists the operator's Secrets."""
     thief.own()
 
     assert denied(thief.patch(thief.secrets("db"), {"metadata": {"labels": labels}}), "only Secrets with its labels")
 
 
-def test_a_secret_without_labels_is_not_created(thief: Thief) -> None:
+def test_a_secret_without_labels_is_not_created(thief: TokenHolder) -> None:
     """A thief of the token creates a Secret that nothing marks as the operator's."""
     secret = thief.target("hidden", metadata={"labels": {}})
 
     assert denied(thief.create(secret), "only Secrets with its labels")
 
 
-def test_a_release_does_not_change_the_content(thief: Thief) -> None:
+def test_a_release_does_not_change_the_content(thief: TokenHolder) -> None:
     """A thief of the token removes the marks of a Secret and changes its content in the same request."""
     thief.own()
     path = thief.secrets("db")
@@ -368,7 +207,7 @@ def test_a_release_does_not_change_the_content(thief: Thief) -> None:
     assert thief.patch(path, RELEASE).is_success
 
 
-def test_a_secret_is_not_owned_by_what_is_no_vaultsecret(thief: Thief) -> None:
+def test_a_secret_is_not_owned_by_what_is_no_vaultsecret(thief: TokenHolder) -> None:
     """A thief of the token makes the garbage collector, or a controller, act on a Secret by its owner."""
     uid = thief.owner["metadata"]["uid"]
     ours = thief.target()["metadata"]["ownerReferences"][0]
@@ -384,14 +223,14 @@ def test_a_secret_is_not_owned_by_what_is_no_vaultsecret(thief: Thief) -> None:
         assert denied(thief.create(thief.target(metadata={"ownerReferences": references})), why)
 
 
-def test_a_secret_without_an_owner_is_not_created_unless_it_is_a_target(thief: Thief) -> None:
+def test_a_secret_without_an_owner_is_not_created_unless_it_is_a_target(thief: TokenHolder) -> None:
     """A thief of the token creates Secrets that nothing ever removes."""
     secret = thief.target(metadata={"ownerReferences": [], "annotations": {}})
 
     assert denied(thief.create(secret), "owned by the VaultSecret")
 
 
-def test_a_finalizer_does_not_block_the_deletion_of_a_namespace(thief: Thief) -> None:
+def test_a_finalizer_does_not_block_the_deletion_of_a_namespace(thief: TokenHolder) -> None:
     """A thief of the token creates a Secret that cannot be deleted."""
     assert denied(thief.create(thief.target(metadata={"finalizers": ["example.com/forever"]})), "adds no finalizer")
 
@@ -425,7 +264,7 @@ def test_a_finalizer_does_not_block_the_deletion_of_a_namespace(thief: Thief) ->
         "finalizer",
     ],
 )
-def test_a_workload_runs_nothing_else(change: Object, kind: WorkloadKind, thief: Thief) -> None:
+def test_a_workload_runs_nothing_else(change: Object, kind: WorkloadKind, thief: TokenHolder) -> None:
     """A thief of the token changes what the pods of a workload run, and as whom, under cover of a restart."""
     path = thief.workload(kind)
     before = thief.admin.get(path)
@@ -437,7 +276,7 @@ def test_a_workload_runs_nothing_else(change: Object, kind: WorkloadKind, thief:
     assert thief.admin.get(path) == before
 
 
-def test_a_workload_is_not_scaled_created_or_deleted(thief: Thief) -> None:
+def test_a_workload_is_not_scaled_created_or_deleted(thief: TokenHolder) -> None:
     """A thief of the token stops a workload, or starts one of his own."""
     path = thief.workload()
     folder = path.rpartition("/")[0]
@@ -460,7 +299,7 @@ def merged(one: Object, other: Object) -> Object:
 # Events
 
 
-def an_event(thief: Thief, **fields: object) -> Object:
+def an_event(thief: TokenHolder, **fields: object) -> Object:
     """An event about the VaultSecret, except for the fields."""
     about = {"apiVersion": API_VERSION, "kind": KIND, "namespace": thief.namespace, "name": "db"}
     return {
@@ -474,7 +313,7 @@ def an_event(thief: Thief, **fields: object) -> Object:
     }
 
 
-def test_an_event_tells_nothing_about_other_kinds(thief: Thief) -> None:
+def test_an_event_tells_nothing_about_other_kinds(thief: TokenHolder) -> None:
     """A thief of the token forges what Kubernetes tells of pods, which administrators and controllers believe."""
     path = f"/api/v1/namespaces/{thief.namespace}/events"
     pod = {"apiVersion": "v1", "kind": "Pod", "namespace": thief.namespace, "name": "web"}
@@ -484,7 +323,7 @@ def test_an_event_tells_nothing_about_other_kinds(thief: Thief) -> None:
     assert denied(thief.token.attempt("POST", path, an_event(thief, related=pod)), "creates events about")
 
 
-def test_an_event_of_the_newer_api_tells_nothing_about_other_kinds(thief: Thief) -> None:
+def test_an_event_of_the_newer_api_tells_nothing_about_other_kinds(thief: TokenHolder) -> None:
     """A thief of the token forges an event by the other API, which stores the same objects."""
     event = {
         "apiVersion": "events.k8s.io/v1",
@@ -503,7 +342,7 @@ def test_an_event_of_the_newer_api_tells_nothing_about_other_kinds(thief: Thief)
     assert denied(thief.token.attempt("POST", path, event), "creates events about")
 
 
-def test_an_event_of_others_is_not_changed_or_deleted(thief: Thief) -> None:
+def test_an_event_of_others_is_not_changed_or_deleted(thief: TokenHolder) -> None:
     """A thief of the token removes the traces that others have left in events."""
     folder = f"/api/v1/namespaces/{thief.namespace}/events"
     event = thief.admin.create(folder, an_event(thief))
@@ -516,7 +355,7 @@ def test_an_event_of_others_is_not_changed_or_deleted(thief: Thief) -> None:
 # Status
 
 
-def test_a_tenant_does_not_write_the_status_of_his_vaultsecret(thief: Thief, controlplane: ControlPlane) -> None:
+def test_a_tenant_does_not_write_the_status_of_his_vaultsecret(thief: TokenHolder, controlplane: ControlPlane) -> None:
     """A tenant with every right on VaultSecrets claims in their status what the operator believes and others read."""
     everything = {"apiGroups": ["vaultsync.dev"], "resources": ["*"], "verbs": ["*"]}
     path = f"/apis/{API_VERSION}/namespaces/{thief.namespace}/{PLURAL}/db"
@@ -535,7 +374,7 @@ def test_a_tenant_does_not_write_the_status_of_his_vaultsecret(thief: Thief, con
 
 
 def test_an_administrator_does_not_write_the_status_of_a_grant(
-    thief: Thief, controlplane: ControlPlane, helm: Helm
+    thief: TokenHolder, controlplane: ControlPlane, helm: Helm
 ) -> None:
     """Who may write grants claims that one is ready; the operator serves all namespaces."""
     account = f"vaultsync-{uuid.uuid4().hex[:8]}"
