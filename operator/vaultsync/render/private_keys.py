@@ -48,7 +48,8 @@ _END: Final = b"-----END "
 _DASHES: Final = b"-----"
 _CERTIFICATES: Final = frozenset({b"CERTIFICATE", b"X509 CERTIFICATE"})
 _ENCRYPTED: Final = b"ENCRYPTED PRIVATE KEY"
-_PKCS8: Final = frozenset({b"PRIVATE KEY", _ENCRYPTED})
+_KEY: Final = b"PRIVATE KEY"
+_PKCS8: Final = frozenset({_KEY, _ENCRYPTED})
 _OLD_ENCRYPTED: Final = b"Proc-Type: 4,ENCRYPTED"
 _OPENSSH: Final = b"OPENSSH PRIVATE KEY"
 _IN_HEADERS: Final = b":"
@@ -132,7 +133,7 @@ class PemBlock:
     @property
     def _is_old_encrypted(self) -> bool:
         """Whether it is encrypted as openssl did before PKCS#8, by one round: its DER is not visible."""
-        return self.label not in _PKCS8 and _OLD_ENCRYPTED in self.text
+        return self.label.endswith(_KEY) and self.label not in _PKCS8 and _OLD_ENCRYPTED in self.text
 
     @property
     def has_visible_der(self) -> bool:
@@ -240,7 +241,7 @@ def load_private_key(
     Raises:
         KeyDataError: There is none, or more than one, or it cannot be read.
     """
-    keys = [block for block in blocks if block.label.endswith(b"PRIVATE KEY")]
+    keys = [block for block in blocks if block.label.endswith(_KEY)]
     if len(keys) != 1:
         raise KeyDataError(f"holds {len(keys)} private keys instead of one" if keys else "holds no private key")
     (block,) = keys

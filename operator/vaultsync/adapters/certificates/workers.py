@@ -89,10 +89,9 @@ class CertificateWorkers:
 
     async def aclose(self) -> None:
         """End all workers."""
-        ends = tuple(self._running.values())
-        for worker in tuple(self._running):
+        for worker in self._running:
             worker.kill()
-        await asyncio.gather(*ends)
+        await asyncio.gather(*self._running.values())
 
     async def _answer(self, namespace: str, subject: str, request: bytes) -> list[Files]:
         try:

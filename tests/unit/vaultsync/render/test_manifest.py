@@ -24,7 +24,7 @@ from vaultsync.api import APPLIED_ANNOTATION, MANAGED_BY_LABEL, OWNER_UID_LABEL
 from vaultsync.api.v1alpha1 import VaultSecret
 from vaultsync.errors import Reason, SyncError
 from vaultsync.policy.drift import expected_fields
-from vaultsync.render.manifest import MAX_BYTES, render_secret
+from vaultsync.render.manifest import MAX_BYTES, keys_to_check, render_secret
 from vaultsync.state.applied import from_annotation
 from vaultsync.state.desired import Desired
 from vaultsync.state.observed import Field
@@ -278,6 +278,18 @@ def test_data_that_does_not_fit_the_type_is_an_error() -> None:
 
     assert error.reason is Reason.TARGET_INVALID
     assert MARK not in error.message
+
+
+@pytest.mark.parametrize(
+    ("secret_type", "keys"), [("kubernetes.io/tls", {"tls.key": b"no key", "tls.crt": b"no key"}), ("Opaque", {})]
+)
+def test_data_that_are_keys_are_left_to_another_check(secret_type: str, keys: dict[str, bytes]) -> None:
+    entries = an_entry(key="tls.key"), an_entry(key="tls.crt")
+    reading = a_reading("no key")
+
+    desired = made(a_vault_secret(*entries, target={"type": secret_type}), {"tls.key": reading, "tls.crt": reading})
+
+    assert keys_to_check(desired) == keys
 
 
 def test_more_keys_than_the_annotation_can_hold_are_too_large() -> None:

@@ -23,8 +23,10 @@ from tests.unit.vaultsync.render.authorities import (
     key_in_pem,
     the_key,
 )
+from tests.unit.vaultsync.render.test_kdf_cost import nested
 from vaultsync.render.private_keys import (
     KeyDataError,
+    PrivateKey,
     check_rsa_numbers,
     key_matches,
     load_certificates,
@@ -101,6 +103,41 @@ def test_the_der_of_a_block_is_that_of_any_layout(layout: Callable[[list[str]], 
     (block,) = pem_blocks(layout(in_pem([certificate]).splitlines()).encode())
 
     assert block.der == certificate.public_bytes(Encoding.DER)
+
+
+@pytest.mark.parametrize("header", ["Proc-Type: 4,ENCRYPTED", "X: Proc-Type: 4,ENCRYPTED"])
+@pytest.mark.parametrize("label", ["CERTIFICATE", "PRIVATE KEY", "ENCRYPTED PRIVATE KEY"])
+def test_a_header_hides_nothing_from_the_check_of_depth(label: str, header: str) -> None:
+    deep = base64.encodebytes(nested(65)).decode()
+    (block,) = pem_blocks(f"-----BEGIN {label}-----\n{header}\n\n{deep}-----END {label}-----\n".encode())
+
+    with pytest.raises(KeyDataError, match="nests deeper than 64 levels"):
+        block.check_depth("key")
+
+
+@pytest.mark.parametrize(
+    ("inner", "is_read"),
+    [
+        ("X: y\rAAAA\n\n{}", True),
+        ("X: y\n\nAA==\n{}", False),
+        ("X: y\n{}", False),
+        ("{}X: y\n", False),
+        ("AAAA\n\nX: y\n{}", False),
+        ("{}*\n", False),
+    ],
+    ids=["a return", "padding before", "no empty line", "at the end", "after another part", "another character"],
+)
+def test_what_only_some_parsers_take_for_a_header_is_no_part_of_a_key(inner: str, *, is_read: bool) -> None:
+    key = the_key("ec", "owner")
+    lines = "".join(key_in_pem(key).splitlines(keepends=True)[1:-1])
+
+    found = the_key_in(f"-----BEGIN PRIVATE KEY-----\n{inner.format(lines)}-----END PRIVATE KEY-----\n")
+
+    if is_read:
+        assert isinstance(found, PrivateKey)
+        assert found.public_key() == key.public_key()
+    else:
+        assert found == "holds a private key that cannot be read"
 
 
 def _in_broken_pem() -> dict[str, tuple[str, str]]:

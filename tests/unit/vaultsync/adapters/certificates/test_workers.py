@@ -148,6 +148,21 @@ async def test_cancelled_work_is_not_answered_to_the_next() -> None:
         assert files["tls.crt"] == CHAIN.encode()
 
 
+async def test_closing_ends_work_in_progress() -> None:
+    workers = CertificateWorkers(Limits(workers=1))
+    works = [asyncio.create_task(workers.convert("shop", [REQUEST])) for _ in range(2)]
+    await until_started(workers)
+
+    await workers.aclose()
+
+    with pytest.raises(SyncError, match="ended with signal 9"):
+        await works[0]
+    works[1].cancel()
+    await asyncio.wait(works)
+    await workers.aclose()
+    assert workers.processes == frozenset()
+
+
 async def test_cancelled_waiting_leaves_the_turn_to_others() -> None:
     async with running_workers(Limits(workers=1)) as workers, asyncio.TaskGroup() as tasks:
         works = [tasks.create_task(workers.convert("shop", [REQUEST])) for _ in range(5)]
