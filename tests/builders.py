@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from kvsecrets import SecretValue
 from vaultsync.api import APPLIED_ANNOTATION, MANAGED_BY_LABEL, OWNER_UID_LABEL, ObjectKey
-from vaultsync.api.grants import VaultGrant
+from vaultsync.api.grants import CONTENT_TYPES, OnRevoked, Quota, VaultGrant
 from vaultsync.api.v1alpha1 import (
     Condition,
     Entry,
@@ -25,7 +25,9 @@ from vaultsync.errors import Reason, SecretNotFound
 from vaultsync.policy.inputs import Config, Inputs
 from vaultsync.policy.known_vaults import KnownVaults
 from vaultsync.policy.plan import Plan, plan_for
+from vaultsync.state.access import Access, OwnIdentity
 from vaultsync.state.applied import Applied, fingerprint
+from vaultsync.state.grants import Granted
 from vaultsync.state.observed import Field, Observed, Owner
 from vaultsync.state.secrets import MissingReading, Reading, SecretRef, SecretState
 from vaultsync.state.vaults import UNKNOWN, Missing, Moment, SecretMetadata, VaultListing, VaultView
@@ -57,6 +59,28 @@ def a_grant(name: str = "shop", **spec: Tweak) -> VaultGrant:
     granted = {"vaultUrl": VAULT, "namespaces": {"names": ["shop"]}, "secrets": ["*"]} | spec
     metadata = {"name": name, "uid": f"uid-of-{name}", "generation": 1, "resourceVersion": "1"}
     return VaultGrant.parse({"metadata": metadata, "spec": granted})
+
+
+EVERYTHING: Final[Mapping[str, Tweak]] = {
+    "namespaces": {"names": ["*"]},
+    "allow": {"adopt": True, "restart": True, "delete": True, "labels": ["*"], "annotations": ["*"]},
+    "types": [*CONTENT_TYPES, "helm.sh/release.v1"],
+}
+"""The fields of a grant by which all namespaces may do everything."""
+
+
+def an_access(vault_url: str = VAULT, grant: str = "shop") -> Access:
+    """How VaultSecrets reach a vault by a grant, with the operator's identity."""
+    return Access(grant, vault_url, OwnIdentity())
+
+
+ACCESS: Final = an_access()
+
+
+def a_granted(vault_url: str = VAULT, **tweaks: Tweak) -> Granted:
+    """The decision that a VaultSecret may read all secrets of a vault, with the tweaks."""
+    granted = Granted(an_access(vault_url), ("*",), Quota(), OnRevoked.RETAIN)
+    return replace(granted, **tweaks)
 
 
 def an_entry(**tweaks: Tweak) -> Entry:
@@ -180,7 +204,7 @@ def some_inputs(
     """The inputs of a reconcile a minute after the default secret was read, with the plan that follows from them."""
     wanted, now = vault_secret or a_vault_secret(), tweaks.pop("now", READ_AT + timedelta(minutes=1))
     made = plan or plan_for(wanted, target, view, now=now, recheck=FAR)
-    return replace(Inputs(wanted, target, (), view, made, CONFIG, now), **tweaks)
+    return replace(Inputs(wanted, target, (), a_granted(wanted.spec.vault_url), view, made, CONFIG, now), **tweaks)
 
 
 def keep_all(_: ObjectKey, observed: Observed) -> Observed:

@@ -16,7 +16,7 @@ from typing import Any, Final
 import httpx
 
 from kvsecrets.testing import FakeVault
-from tests.builders import KEY, VAULT
+from tests.builders import ACCESS, EVERYTHING, KEY, VAULT, a_grant
 from tests.clocks import Clock, settle, skip
 from tests.contract.other_client import OtherClient
 from tests.fakes import FakeCredentials, FakeKube
@@ -25,6 +25,7 @@ from tests.rendering import LocalCertificates
 from tests.vault_faults import FaultyTransport, VaultFaults
 from vaultsync.adapters.keyvault import Budget, VaultClients
 from vaultsync.api import ObjectKey
+from vaultsync.api.grants import VaultGrant
 from vaultsync.api.v1alpha1 import Condition, StatusRestart, VaultSecretMeta, VaultSecretStatus, WorkloadKind
 from vaultsync.controller.queue import WorkQueue
 from vaultsync.controller.turns import Priority
@@ -35,6 +36,7 @@ from vaultsync.manager import Controller, build_controller
 from vaultsync.policy.requeue import Jitter, Result, Work
 from vaultsync.settings import Settings
 from vaultsync.sources.poller import Poller
+from vaultsync.state.grants import GrantView
 from vaultsync.state.stores import State
 from vaultsync.status.outcome import Outcome
 
@@ -43,6 +45,8 @@ SKEW: Final = timedelta(seconds=2)
 
 RECHECK: Final = timedelta(days=1)
 NOTICE: Final = timedelta(days=14)
+
+OTHER_VAULT: Final = "https://other.vault.azure.net"
 
 DB: Final = KEY
 """The VaultSecret of most tests, and its target."""
@@ -188,6 +192,10 @@ class Harness(ABC):
         self.faults = VaultFaults(self.vault_time)
         self.http = httpx.AsyncClient(transport=self.vault_transport())
         self.certificates = LocalCertificates()
+        self.grants: list[VaultGrant] = [
+            a_grant("shop", **EVERYTHING),
+            a_grant("other", vaultUrl=OTHER_VAULT, **EVERYTHING),
+        ]
         self.names: list[str] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._build()
@@ -212,8 +220,15 @@ class Harness(ABC):
             clock=ManagerClock(self.clock, self.clock.seconds, self.jitter),
             tracing=self.traced,
         )
-        self.poller: Poller = self.controller.pollers.poller_for(VAULT)
+        self.poller: Poller = self.controller.pollers.poller_for(ACCESS)
         self.state.vaultsecrets.has_synced = True
+        self.state.grants.view = GrantView({one.metadata.name: one for one in self.grants})
+
+    def grant(self, vault_url: str) -> None:
+        """Allow everything with a vault in all namespaces; nothing is decided again."""
+        if vault_url not in self.state.grants.view.by_vault:
+            self.grants.append(a_grant(f"grant-{len(self.grants)}", vaultUrl=vault_url, **EVERYTHING))
+            self.state.grants.view = GrantView({one.metadata.name: one for one in self.grants})
 
     def vault_transport(self) -> httpx.AsyncBaseTransport:
         """Return what requests to the vault are sent by."""
@@ -339,8 +354,8 @@ class Harness(ABC):
     @property
     def poll_requested(self) -> bool:
         """Whether a poll is requested that would begin now."""
-        requests = self.state.vaults.requests(VAULT)
-        return requests.is_pending_after(self.state.vaults.view(VAULT).polls)
+        requests = self.state.vaults.requests(ACCESS)
+        return requests.is_pending_after(self.state.vaults.view(ACCESS).polls)
 
     @property
     def resync_requested(self) -> bool:
@@ -415,6 +430,8 @@ class MemoryHarness(Harness):
         super().__init__(
             kube=self.kube, users=self.kube, namespace=KEY.namespace, watched=watched, clock=clock, jitter=jitter
         )
+        for grant in self.grants:
+            self.kube.put_grant(grant.metadata.name, grant.spec.model_dump(mode="json", by_alias=True))
         self.vault.set("db-password", "first")
 
     async def rotate(self, value: str = "second", name: str = "db-password") -> str:

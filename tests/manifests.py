@@ -9,7 +9,8 @@ from typing import Any, Final
 
 import yaml
 
-from vaultsync.api import API_VERSION, KIND
+from vaultsync.api import API_VERSION, GRANT_KIND, KIND
+from vaultsync.api.grants import CONTENT_TYPES
 
 Spec = dict[str, Any]
 
@@ -50,6 +51,24 @@ def manifest(spec: object, *, name: str = "db", namespace: str = "shop") -> dict
         "kind": KIND,
         "metadata": {"name": name, "namespace": namespace},
         "spec": spec,
+    }
+
+
+def grant(name: str, vault_url: str, namespace: str = "*", **spec: object) -> dict[str, Any]:
+    """A VaultGrant by which a namespace, or all of them, may do everything with a vault."""
+    everything = {"adopt": True, "restart": True, "delete": True, "labels": ["*"], "annotations": ["*"]}
+    granted = {
+        "vaultUrl": vault_url,
+        "namespaces": {"names": [namespace]},
+        "secrets": ["*"],
+        "types": [*CONTENT_TYPES, "example.com/own"],
+        "allow": everything,
+    }
+    return {
+        "apiVersion": API_VERSION,
+        "kind": GRANT_KIND,
+        "metadata": {"name": name},
+        "spec": granted | spec,
     }
 
 

@@ -14,9 +14,19 @@ from vaultsync.api.v1alpha1 import StatusRestart, VaultSecretMeta, VaultSecretSt
 from vaultsync.errors import SyncError
 from vaultsync.policy.rollout import Workload
 from vaultsync.render.certificate_files import CertificateRequest
+from vaultsync.state.access import Access
 from vaultsync.state.observed import Observed, Unclaimed
 from vaultsync.state.secrets import Reading, SecretRef
-from vaultsync.state.snapshots import CurrentVersions, Kept, ListSnapshot, TargetEvent, TargetList
+from vaultsync.state.snapshots import (
+    ClusterEvent,
+    ClusterKind,
+    ClusterList,
+    CurrentVersions,
+    Kept,
+    ListSnapshot,
+    TargetEvent,
+    TargetList,
+)
 from vaultsync.state.vaults import ListingPage, Missing, Moment, SecretMetadata
 from vaultsync.status.outcome import Outcome
 
@@ -82,6 +92,16 @@ class KubeApi(Protocol):
         """Return the current resource versions, which are not lower than any that was observed before."""
         ...
 
+    async def list_cluster(self, kind: ClusterKind, name: str | None = None) -> ClusterList:
+        """List all grants, or namespaces, or the one of that name."""
+        ...
+
+    def watch_cluster(
+        self, kind: ClusterKind, name: str | None, resource_version: str
+    ) -> AsyncGenerator[ClusterEvent, None]:
+        """Watch all grants, or namespaces, or the one of that name, for some time."""
+        ...
+
     async def find_vaultsecret(self, namespace: str, *, uid: str) -> VaultSecretMeta | None:
         """Return the VaultSecret of that uid; None if there is none."""
         ...
@@ -112,7 +132,7 @@ class KubeApi(Protocol):
 class VaultClients(Protocol):
     """The vaults. Every method raises `SyncError`."""
 
-    async def get(self, vault_url: str, ref: SecretRef, *, since: float | None = None) -> Reading:
+    async def get(self, access: Access, ref: SecretRef, *, since: float | None = None) -> Reading:
         """Read one secret, at least as new as the polls' metadata; raises `SecretNotFound` if it does not exist.
 
         A secret that is known to be missing, also to the last poll, is not read again. With `since`, no result is used
@@ -124,23 +144,23 @@ class VaultClients(Protocol):
         """Return the present moment, in the order of what polls observe."""
         ...
 
-    def list_pages(self, vault_url: str) -> AsyncGenerator[ListingPage, None]:
+    def list_pages(self, access: Access) -> AsyncGenerator[ListingPage, None]:
         """List all secrets of a vault, without values, one call per page."""
         ...
 
-    async def head(self, vault_url: str, name: str) -> SecretMetadata | Missing:
+    async def head(self, access: Access, name: str) -> SecretMetadata | Missing:
         """Read one secret's metadata, and drop the value."""
         ...
 
-    def responds(self, vault_url: str) -> bool:
+    def responds(self, access: Access) -> bool:
         """Return whether the vault has responded to the last call; False if it was not called yet."""
         ...
 
-    def opened(self) -> AbstractSet[str]:
-        """Return the vaults that were called since they were closed last, by URL."""
+    def opened(self) -> AbstractSet[Access]:
+        """Return the vaults that were called since they were closed last."""
         ...
 
-    async def close_vault(self, vault_url: str) -> None:
+    async def close_vault(self, access: Access) -> None:
         """Close the connections to a vault that is not used any more."""
         ...
 

@@ -49,6 +49,7 @@ from vaultsync.policy.inputs import Config
 from vaultsync.policy.known_vaults import KnownVaults
 from vaultsync.policy.requeue import Jitter
 from vaultsync.settings import PREFIX, LogFormat, Settings, SettingsError
+from vaultsync.sources.grants import GrantInformer
 from vaultsync.sources.poller import PollerContext, Pollers
 from vaultsync.sources.restores import RestoreCheck
 from vaultsync.sources.resync import Resync
@@ -90,6 +91,20 @@ class Controller:
     pollers: Pollers
     source: VaultSecretSource
     resync: Resync
+    grants: GrantInformer
+
+    async def wait_until_granted(self, parts: Supervisor) -> None:
+        """Return once VaultSecrets can be listed where they are not denied, and the grants are known.
+
+        Without the grants, what they allow would be refused.
+
+        Raises:
+            NotInstalled: The cluster lacks one of our CustomResourceDefinitions.
+        """
+        await self.resync.wait_until_installed()
+        await self.grants.check_installed()
+        parts.start("grant informer", self.grants.run())
+        await self.grants.has_synced.wait()
 
     async def sync(self, parts: Supervisor) -> None:
         """Return once all targets are known where they are not denied: secrets in place are then not read again.
@@ -205,8 +220,7 @@ async def _run_parts(
     parts.start("event loop lag", measure_lag(operator.recorder.loop_lagged))
     if operator.certificate is not None:
         parts.start("server certificate", operator.certificate.follow())
-    # Raises if the cluster lacks our CustomResourceDefinition.
-    if await _unless_stopped(controller.resync.wait_until_installed(), stop):
+    if await _unless_stopped(controller.wait_until_granted(parts), stop):
         parts.start("watch of VaultSecrets", operator.watch.run(started=handle_signals))
         if await _unless_stopped(controller.sync(parts), stop):
             controller.start(parts)
@@ -356,13 +370,16 @@ def build_controller(
     )
     source = VaultSecretSource(state, queue, pollers)
     resync = Resync(kube, state, source, namespaces=namespaces, jitter=clock.jitter)
-    return Controller(state, reconciler, queue, targets, pollers, source, resync)
+    grants = GrantInformer(kube, state, source, namespaces=namespaces, jitter=clock.jitter, clock=clock.monotonic)
+    return Controller(state, reconciler, queue, targets, pollers, source, resync, grants)
 
 
 def _partition_of(state: State, vaults: VaultInterface, key: ObjectKey) -> Partition:
-    """Return the partition of a key: that of its vault, or that of its namespace until the vault responds."""
-    vault_url = state.vaultsecrets.vault_of(key)
-    return Partition(vault_url) if vaults.responds(vault_url) else Partition(key.namespace, responds=False)
+    """Return the partition of a key: that of its vault and grant, or of its namespace until the vault responds."""
+    granted = state.vaultsecrets.granted(key)
+    if granted is None or not vaults.responds(granted.access):
+        return Partition(key.namespace, responds=False)
+    return Partition(f"{granted.access.grant} {granted.access.vault_url}")
 
 
 def _concurrency(per_vault: int) -> Concurrency:
@@ -386,10 +403,11 @@ def _serve_metrics(settings: Settings, operator: Operator) -> AbstractAsyncConte
 def _snapshot(controller: Controller, vaults: VaultClients) -> Snapshot:
     """Return the state as metrics show it."""
     vaultsecrets, queue = controller.state.vaultsecrets, controller.queue
-    of_vaults = {
-        vault_url: _vault_snapshot(controller.state.vaults.view(vault_url), vaults.rate_limiter(vault_url))
-        for vault_url in vaultsecrets.vaults()
-    }
+    of_vaults: dict[str, VaultSnapshot] = {}
+    for access in vaultsecrets.accesses():
+        snapshot = _vault_snapshot(controller.state.vaults.view(access), vaults.rate_limiter(access))
+        before = of_vaults.get(access.vault_url)
+        of_vaults[access.vault_url] = snapshot if before is None else snapshot.combined(before)
     return Snapshot(vaultsecrets.all(), of_vaults, queue.depth, queue.oldest)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import httpx
 
-from tests.builders import VAULT
+from tests.builders import ACCESS
 from tests.clocks import freeze, until_idle
 from tests.harness import MemoryHarness
 from tests.manifests import ENTRY, Spec, manifest, spec
@@ -45,8 +45,9 @@ class Tenants(MemoryHarness):
         annotations: Mapping[str, str] | None = None,
         **changes: object,
     ) -> None:
-        """Apply a VaultSecret's manifest in a namespace, which the watch reports."""
+        """Apply a VaultSecret's manifest in a namespace, which the watch reports; a grant allows it."""
         applied = manifest(spec(**{"data": list(lines) or [ENTRY], **changes}), name=name)
+        self.grant(applied["spec"]["vaultUrl"])
         applied["metadata"] |= {"namespace": namespace, "annotations": dict(annotations or {})}
         self.users.put_vault_secret(applied)
         key = ObjectKey(namespace, name)
@@ -88,7 +89,7 @@ class Tenants(MemoryHarness):
 
     def matched_globs(self) -> Mapping[str, tuple[str, ...]]:
         """Return the names in the listing that each glob matches: one object as long as none is matched again."""
-        listing = self.state.vaults.view(VAULT).listing
+        listing = self.state.vaults.view(ACCESS).listing
         assert listing is not None
         return listing._matches._results
 

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from kvsecrets import _auth
-from tests.builders import VAULT
+from tests.builders import ACCESS, VAULT
 from tests.harness import MemoryHarness, entry
 from tests.unit.vaultsync.render.attempts import cpu_units
 from vaultsync.adapters.keyvault import clients
@@ -133,7 +133,7 @@ async def test_tags_of_megabytes_are_not_kept() -> None:
         await harness.drain()
         await harness.poll()
 
-        view = harness.state.vaults.view(VAULT)
+        view = harness.state.vaults.view(ACCESS)
         assert view.listing is not None
         kept = [view.listing.get("db-password"), view.secrets["db-password"]]
         assert [getattr(metadata, "tags", None) for metadata in kept] == [{}, {}]

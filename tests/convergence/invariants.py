@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from tests.builders import VAULT
+from tests.builders import ACCESS
 from tests.convergence.desired_spec import OTHERS_LABEL, TARGETS
 from tests.convergence.oracle import Oracle, required, source_of
 from tests.convergence.vault_model import MARK
@@ -179,7 +179,7 @@ class Invariants:
         early = self._kept(lost) if target.name != "bulk" else set()
         if early:
             self.violations.append(f"{sorted(early)} of Secret {target.name} are deleted before their time is over")
-        losses = self._harness.state.vaults.view(VAULT).losses
+        losses = self._harness.state.vaults.view(ACCESS).losses
         is_tripped = len(lost) > MAX_UNCONFIRMED_LOSSES or (losses is not None and losses.tripped)
         if is_tripped and not self.was_released:
             self.violations.append(

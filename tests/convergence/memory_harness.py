@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 import httpx
 
-from tests.builders import VAULT
+from tests.builders import ACCESS
 from tests.clocks import FrozenLoop, until_idle
 from tests.convergence.gate import Gate, GatedTransport
 from tests.convergence.gated_kube import GatedKube, VaultSecretWatch
@@ -56,7 +56,7 @@ class GatedHarness(MemoryHarness):
 
     async def _run(self) -> None:
         async with Supervisor() as parts:
-            await self.controller.resync.wait_until_installed()
+            await self.controller.wait_until_granted(parts)
             parts.start("watch of VaultSecrets", self.watch.run(self.controller.source))
             await self.controller.sync(parts)
             self.controller.start(parts)
@@ -104,7 +104,7 @@ class GatedHarness(MemoryHarness):
 
     async def poll(self, seconds: float = 60) -> None:
         """Advance the time, request a poll, and reconcile what is due."""
-        self.state.vaults.request_poll(VAULT, after=self.state.vaults.view(VAULT).polls)
+        self.state.vaults.request_poll(ACCESS, after=self.state.vaults.view(ACCESS).polls)
         await self.pass_time(seconds)
         await self.drain()
 

@@ -16,11 +16,12 @@ from typing import Any, Final, NamedTuple
 from tests.e2e.kubernetes import KubernetesApi, Object
 from tests.e2e.recorder import ObjectRecorder
 from tests.emulator.client import EmulatedVault, Emulator
-from tests.manifests import manifest
+from tests.manifests import grant, manifest
 from tests.workloads import RESOURCES, a_workload
 from vaultsync.api import (
     API_VERSION,
     APPLIED_ANNOTATION,
+    GRANT_PLURAL,
     MANAGED_BY_LABEL,
     OWNER_UID_LABEL,
     PLURAL,
@@ -125,6 +126,8 @@ class Harness:
     """The variables with which a shell has a kubectl for this cluster, if the scenario needs one."""
     values: set[str] = field(default_factory=set)
     """Every value that was ever put into a vault here."""
+    _granted: set[str] = field(default_factory=set)
+    """The vaults that the namespace may use."""
     _cursors: dict[str, _Cursor] = field(default_factory=dict)
 
     @classmethod
@@ -138,7 +141,9 @@ class Harness:
         """Create a namespace and a vault."""
         namespace = f"scenario-{uuid.uuid4().hex[:8]}"
         api.create("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
-        return cls(api, recorder, emulator, namespace, emulator.add_vault(namespace), environ or {})
+        harness = cls(api, recorder, emulator, namespace, emulator.add_vault(namespace), environ or {})
+        harness.grant(harness.vault.url)
+        return harness
 
     def eventually(self, holds: Callable[[], bool], what: str) -> None:
         """Return as soon as a condition holds."""
@@ -172,6 +177,13 @@ class Harness:
 
     # in the cluster
 
+    def grant(self, vault_url: str) -> None:
+        """Allow the namespace to do everything with a vault."""
+        if vault_url not in self._granted:
+            self._granted.add(vault_url)
+            name = f"{self.namespace}-{len(self._granted)}"
+            self.api.apply(f"/apis/{API_VERSION}/{GRANT_PLURAL}/{name}", grant(name, vault_url, self.namespace))
+
     def path(self, kind: str, name: str = "") -> str:
         """Where objects of a kind are, or one of them."""
         group = _GROUPS.get(kind, "/api/v1")
@@ -184,11 +196,14 @@ class Harness:
 
     def apply_manifest(self, written: Mapping[str, Any]) -> Object:
         """Apply a VaultSecret as it is written."""
+        self.grant(written["spec"]["vaultUrl"])
         name = written["metadata"]["name"]
         return self._expect(name, self.api.apply(self.path(PLURAL, name), written))
 
     def change(self, name: str = "db", **spec: object) -> None:
         """Change parts of a VaultSecret's spec."""
+        if "vaultUrl" in spec:
+            self.grant(str(spec["vaultUrl"]))
         self._expect(name, self.api.patch(self.path(PLURAL, name), {"spec": spec}))
 
     def expect_current(self, name: str = "db") -> None:

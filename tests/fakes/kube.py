@@ -30,6 +30,9 @@ from vaultsync.state.applied import annotation_hash
 from vaultsync.state.observed import Observed, Unclaimed
 from vaultsync.state.snapshots import (
     Bookmark,
+    ClusterEvent,
+    ClusterKind,
+    ClusterList,
     CurrentVersions,
     Deleted,
     Kept,
@@ -243,6 +246,26 @@ class FakeKube(Store):
                 if namespace in {None, change.key.namespace}:
                     yield _event(change)
             yield Bookmark(str(position))
+            await changed.wait()
+
+    async def list_cluster(self, kind: ClusterKind, name: str | None = None) -> ClusterList:
+        self._called("list_cluster", kind)
+        objects = {one: body for one, body in self._cluster[kind].items() if name in {None, one}}
+        return ClusterList(objects, str(self.resource_version))
+
+    async def watch_cluster(
+        self, kind: ClusterKind, name: str | None, resource_version: str
+    ) -> AsyncGenerator[ClusterEvent, None]:
+        self._called("watch_cluster", kind)
+        position, ended = int(resource_version), self._watches_ended
+        while self._watches_ended == ended:
+            changed = self._changed
+            if self._failure is not None:
+                raise self._failure
+            for changed_kind, event in tuple(self._cluster_history):
+                if changed_kind is kind and int(event.resource_version) > position and name in {None, event.name}:
+                    position = int(event.resource_version)
+                    yield event
             await changed.wait()
 
     async def get_workload(self, kind: WorkloadKind, key: ObjectKey) -> Workload | None:

@@ -18,6 +18,7 @@ from vaultsync.api.v1alpha1 import VaultSecret, WorkloadKind
 from vaultsync.errors import ObjectGone, Reason
 from vaultsync.policy.rollout import Workload
 from vaultsync.state.observed import Observed, observed_from
+from vaultsync.state.snapshots import ClusterEvent, ClusterKind
 
 TYPE: Final = Path("", "type")
 IMMUTABLE: Final = Path("", "immutable")
@@ -80,6 +81,8 @@ class Store:
         self._workloads: dict[tuple[WorkloadKind, ObjectKey], Workload] = {}
         self._terminating: set[str] = set()
         self._history: list[Change] = []
+        self._cluster: dict[ClusterKind, dict[str, dict[str, Any]]] = {kind: {} for kind in ClusterKind}
+        self._cluster_history: list[tuple[ClusterKind, ClusterEvent]] = []
         self._oldest_version = 0
         self._changed = asyncio.Event()
 
@@ -176,6 +179,21 @@ class Store:
             if owners and owners.isdisjoint(uids):
                 self.delete(target)
 
+    def put_grant(self, name: str, spec: Mapping[str, Any]) -> None:
+        """Create a VaultGrant, or replace its spec."""
+        self._put_cluster(ClusterKind.GRANTS, name, {"spec": spec})
+
+    def put_namespace(self, name: str, labels: Mapping[str, str]) -> None:
+        """Create a namespace, or replace its labels."""
+        self._put_cluster(ClusterKind.NAMESPACES, name, {"metadata": {"labels": labels}})
+
+    def delete_cluster(self, kind: ClusterKind, name: str) -> None:
+        """Delete a VaultGrant or a namespace."""
+        del self._cluster[kind][name]
+        self.resource_version += 1
+        self._cluster_history.append((kind, ClusterEvent(name, None, str(self.resource_version))))
+        self._wake()
+
     def make_workload(self, kind: WorkloadKind, key: ObjectKey) -> None:
         """Create a workload; it runs no pods."""
         created = self._now().replace(microsecond=0)
@@ -225,6 +243,20 @@ class Store:
     def _put_workload(self, kind: WorkloadKind, key: ObjectKey, workload: Workload) -> None:
         self.resource_version += 1
         self._workloads[kind, key] = replace(workload, resource_version=str(self.resource_version))
+
+    def _put_cluster(self, kind: ClusterKind, name: str, body: Mapping[str, Any]) -> None:
+        before = self._cluster[kind].get(name, {"metadata": {"uid": str(uuid.uuid4()), "generation": 0}})["metadata"]
+        self.resource_version += 1
+        metadata = {
+            **body.get("metadata", {}),
+            "name": name,
+            "uid": before["uid"],
+            "generation": before["generation"] + 1,
+            "resourceVersion": str(self.resource_version),
+        }
+        stored = self._cluster[kind][name] = {**body, "metadata": metadata}
+        self._cluster_history.append((kind, ClusterEvent(name, stored, str(self.resource_version))))
+        self._wake()
 
     def _put_body(self, key: ObjectKey, body: Mapping[str, Any]) -> None:
         self.resource_version += 1

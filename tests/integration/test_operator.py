@@ -79,6 +79,12 @@ RULES = [
 ]
 
 
+GRANT_RULES = [
+    {"apiGroups": ["vaultsync.dev"], "resources": ["vaultgrants"], "verbs": ["list", "watch"]},
+    {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["list", "watch"]},
+]
+
+
 def test_a_namespace_that_is_denied_keeps_no_other_from_being_synced_and_joins_once_it_is_granted(
     controlplane: ControlPlane, namespace: str, environ: dict[str, str], port: int
 ) -> None:
@@ -89,6 +95,11 @@ def test_a_namespace_that_is_denied_keeps_no_other_from_being_synced_and_joins_o
     account = controlplane.user("operator", RULES, namespace)
     watched = {"KUBECONFIG": str(account), "VAULTSYNC_WATCH_NAMESPACES": f"{denied},{namespace}"}
     rbac = "rbac.authorization.k8s.io"
+    subjects = [{"kind": "ServiceAccount", "name": "operator", "namespace": namespace}]
+    metadata: dict[str, str] = {"name": namespace}
+    controlplane.apply({"apiVersion": f"{rbac}/v1", "kind": "ClusterRole", "metadata": metadata, "rules": GRANT_RULES})
+    to_role = {"roleRef": {"apiGroup": rbac, "kind": "ClusterRole", "name": namespace}, "subjects": subjects}
+    controlplane.apply({"apiVersion": f"{rbac}/v1", "kind": "ClusterRoleBinding", "metadata": metadata, **to_role})
 
     with running(environ | watched):
         eventually(lambda: reason(controlplane, namespace) == "Suspended")
@@ -99,7 +110,7 @@ def test_a_namespace_that_is_denied_keeps_no_other_from_being_synced_and_joins_o
         controlplane.apply({"apiVersion": f"{rbac}/v1", "kind": "Role", "metadata": metadata, "rules": RULES})
         binding = {
             "roleRef": {"apiGroup": rbac, "kind": "Role", "name": "operator"},
-            "subjects": [{"kind": "ServiceAccount", "name": "operator", "namespace": namespace}],
+            "subjects": subjects,
         }
         controlplane.apply({"apiVersion": f"{rbac}/v1", "kind": "RoleBinding", "metadata": metadata, **binding})
         eventually(lambda: reason(controlplane, denied) == "Suspended")

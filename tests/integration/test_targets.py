@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from tests.builders import a_vault_secret, no_limit
+from tests.builders import a_granted, a_vault_secret, no_limit
 from tests.controlplane.plane import ControlPlane
 from vaultsync.adapters.kube import KubeApi
 from vaultsync.api import MANAGED_BY, MANAGED_BY_LABEL, ObjectKey
@@ -45,7 +45,7 @@ async def watching(kube: KubeApi, *keys: ObjectKey) -> AsyncIterator[tuple[Targe
     state = State(VaultSecretCache(), TargetCache([keys[0].namespace], users=no_limit), VaultStore())
     for key in keys:
         names = {"namespace": key.namespace, "name": key.name, "uid": f"uid-{key.name}"}
-        state.vaultsecrets.put(a_vault_secret(metadata=names))
+        state.vaultsecrets.put(a_vault_secret(metadata=names), a_granted())
     queue = WakeRecorder()
     informer = TargetInformer(kube, state, queue, jitter=random.uniform)
     running = asyncio.create_task(informer.run())

@@ -10,6 +10,7 @@ from vaultsync.errors import Reason, SecretNotFound, SyncError
 from vaultsync.interfaces import VaultClients
 from vaultsync.policy.changes import last_read
 from vaultsync.render.manifest import MAX_BYTES
+from vaultsync.state.access import Access
 from vaultsync.state.requests import SecretRequest, named_secrets
 from vaultsync.state.secrets import FoundTooMuch, MissingReading, Reading, SecretRef, SecretsUnread, state_of
 from vaultsync.state.vaults import VaultStore
@@ -21,6 +22,7 @@ MAX_CONCURRENT: Final = 32
 async def read_secrets(
     vaults: VaultClients,
     store: VaultStore,
+    access: Access,
     spec: VaultSecretSpec,
     requests: Sequence[SecretRequest],
     *,
@@ -44,7 +46,7 @@ async def read_secrets(
         async with slots:
             if found.bytes > MAX_BYTES:
                 return None
-            reading = await _read(vaults, store, spec, one, since=since)
+            reading = await _read(vaults, store, access, spec, one, since=since)
         if isinstance(reading, Reading) and one.ref.identity not in named:
             found.bytes += len(reading.value.reveal())
         return reading
@@ -85,17 +87,23 @@ def _found_too_much(spec: VaultSecretSpec, readings: Mapping[SecretRef, Reading 
 
 
 async def _read(
-    vaults: VaultClients, store: VaultStore, spec: VaultSecretSpec, request: SecretRequest, *, since: float | None
+    vaults: VaultClients,
+    store: VaultStore,
+    access: Access,
+    spec: VaultSecretSpec,
+    request: SecretRequest,
+    *,
+    since: float | None,
 ) -> Reading | MissingReading:
     requested = vaults.moment()
     reading: Reading | MissingReading
     try:
-        reading = await vaults.get(spec.vault_url, request.ref, since=since)
+        reading = await vaults.get(access, request.ref, since=since)
     except SecretNotFound as error:
         reading = MissingReading(read_at=error.observed_at, error=error)
     if request.ref.version is None:
         name = request.ref.read_as
-        store.record_read(spec.vault_url, name, last_read(store.view(spec.vault_url), name, reading, requested))
+        store.record_read(access, name, last_read(store.view(access), name, reading, requested))
     if isinstance(reading, Reading) or request.optional or spec.on_source_deleted is OnSourceDeleted.DELETE:
         return reading
     raise reading.error

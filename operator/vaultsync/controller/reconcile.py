@@ -4,7 +4,7 @@ It is level-triggered: it uses the current state and not what has changed, so ev
 It does no I/O itself and never calls a source.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -27,6 +27,7 @@ from vaultsync.policy.deletion import (
     returned,
 )
 from vaultsync.policy.diff import annotation_changed, change_for, content_changed, describe
+from vaultsync.policy.grants import decide, over_count
 from vaultsync.policy.guards import contradicted_listing, first_blocked, first_blocked_reading, older_version
 from vaultsync.policy.in_place import outcome_in_place
 from vaultsync.policy.inputs import Config, Inputs
@@ -47,9 +48,18 @@ from vaultsync.render.manifest import keys_to_check, render_secret
 from vaultsync.state.applied import content_fingerprint
 from vaultsync.state.claims import believed_target
 from vaultsync.state.desired import Desired
+from vaultsync.state.grants import Decision, Granted
 from vaultsync.state.observed import Field, Observed
-from vaultsync.state.requests import searches
-from vaultsync.state.secrets import AnyReading, FoundTooMuch, MissingReading, Readings, SecretRef, SecretsUnread
+from vaultsync.state.requests import SecretRequest, searches
+from vaultsync.state.secrets import (
+    AnyReading,
+    FoundTooMuch,
+    MissingReading,
+    Reading,
+    Readings,
+    SecretRef,
+    SecretsUnread,
+)
 from vaultsync.state.stores import State
 from vaultsync.state.vaults import VaultView
 from vaultsync.state.vaultsecrets import UnreadableVaultSecret
@@ -62,9 +72,10 @@ _INTERNAL_ERROR = Failed(Reason.INTERNAL_ERROR, Reason.INTERNAL_ERROR.sentence)
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """How one attempt to sync ended, and why it read secrets, if it did."""
+    """How one attempt to sync ended, what it was granted, and why it read secrets, if it did."""
 
     outcome: Outcome
+    granted: Granted | None
     read_reason: str | None = None
 
 
@@ -89,8 +100,8 @@ class Reconciler:
             return Result.done()
         if isinstance(found, UnreadableVaultSecret):
             return await self._report_unreadable(found, failures)
-        started = self.vaults.moment().seconds
-        attempt = await self._attempt(found)
+        started, decision = self.vaults.moment().seconds, self._decide(found)
+        attempt = await self._attempt(found, decision)
         try:
             return await self._report(found, attempt, started, failures)
         except ObjectGone as error:
@@ -99,23 +110,30 @@ class Reconciler:
             self.recorder.reconcile_error(key, error)
             return await self._report(found, replace(attempt, outcome=_INTERNAL_ERROR), started, failures)
 
-    async def _attempt(self, vault_secret: VaultSecret) -> Attempt:
-        read_reason = None
+    def _decide(self, vault_secret: VaultSecret) -> Decision:
+        """Return what the grants allow now."""
+        decision = decide(vault_secret, self.state.grants.view)
+        if isinstance(decision, Granted) and not self.state.vaultsecrets.within_count(vault_secret, decision):
+            return over_count(decision)
+        return decision
+
+    async def _attempt(self, vault_secret: VaultSecret, decision: Decision) -> Attempt:
+        granted, read_reason = decision if isinstance(decision, Granted) else None, None
         try:
-            inputs = await self._gather(vault_secret)
+            inputs = await self._gather(vault_secret, decision)
             read_reason = inputs.plan.read_reason
-            return Attempt(first_blocked(inputs) or await self._sync(inputs), read_reason)
+            return Attempt(first_blocked(inputs) or await self._sync(inputs), granted, read_reason)
         except ObjectGone as error:
-            return Attempt(Gone(error.message), read_reason)
+            return Attempt(Gone(error.message), granted, read_reason)
         except (ObjectChanged, StillBusy) as error:
-            return Attempt(Waiting(error.message), read_reason)
+            return Attempt(Waiting(error.message), granted, read_reason)
         except SyncError as error:
-            return Attempt(failed(error), read_reason)
+            return Attempt(failed(error), granted, read_reason)
         except Exception as error:  # noqa: BLE001  a bug that one VaultSecret triggers must not stop the others
             self.recorder.reconcile_error(vault_secret.key, error)
-            return Attempt(_INTERNAL_ERROR, read_reason)
+            return Attempt(_INTERNAL_ERROR, granted, read_reason)
 
-    async def _gather(self, vault_secret: VaultSecret) -> Inputs:
+    async def _gather(self, vault_secret: VaultSecret, decision: Decision) -> Inputs:
         """Return the inputs of all decisions: the target, the VaultSecrets that compete for it, the vault's view."""
         key = vault_secret.target_key
         if not self.state.targets.has_synced(key.namespace) and not vault_secret.spec.suspend:
@@ -131,13 +149,17 @@ class Reconciler:
                 self.state.targets.claim(key, target)
         target = believed_target(target, vault_secret)
         competing = await self._competing(vault_secret, target)
-        view, now = self._view(vault_secret), self.now()
+        granted = decision if isinstance(decision, Granted) else None
+        view, now = self.state.view_of(granted), self.now()
         attempt = self.state.attempts.get(vault_secret.key)
         plan = plan_for(vault_secret, target, view, now=now, recheck=self._recheck(vault_secret), attempt=attempt)
         waits, seconds = self.state.waits, self.vaults.moment().seconds
         waited = waits.observe(vault_secret.key, plan.missing, seconds)
         refresh_since = waits.observe_refresh(vault_secret.key, refresh_requested(vault_secret), seconds)
-        return Inputs(vault_secret, target, competing, view, plan, self.config, now, waited, refresh_since)
+        refused_for = waits.observe_refusal(vault_secret.key, seconds, refused=granted is None)
+        return Inputs(
+            vault_secret, target, competing, decision, view, plan, self.config, now, waited, refresh_since, refused_for
+        )
 
     async def _competing(self, vault_secret: VaultSecret, target: Observed | None) -> tuple[VaultSecretMeta, ...]:
         """Return every other VaultSecret that names the target, and one that owns it and was not observed yet."""
@@ -167,7 +189,7 @@ class Reconciler:
             raise
         if not isinstance(read, tuple):
             return read
-        self._mark_reachable(vault_secret)
+        self._mark_reachable(inputs.granted)
         readings, deletions = read
         try:
             outcome = first_blocked_reading(inputs, readings) or await self._write(inputs, readings, deletions)
@@ -183,9 +205,7 @@ class Reconciler:
         readings: dict[SecretRef, AnyReading] = {}
         deletions = Deletions()
         for batch in plan.batches:
-            readings |= await read_secrets(
-                self.vaults, self.state.vaults, vault_secret.spec, batch, since=inputs.refresh_since
-            )
+            readings |= await self._read_batch(inputs, batch, since=inputs.refresh_since)
             behind = contradicted_listing(inputs, readings) or older_version(inputs, readings)
             if behind is not None:
                 return behind  # the others are not read
@@ -211,9 +231,24 @@ class Reconciler:
             await delete_stale_targets(self.kube, self.state.targets, inputs.vault_secret)
         return outcome
 
+    async def _read_batch(
+        self, inputs: Inputs, requests: Sequence[SecretRequest], *, since: float | None
+    ) -> dict[SecretRef, Reading | MissingReading]:
+        """Read secrets by the grant of this reconcile; nothing is returned if the grant is another one by then.
+
+        Raises:
+            SyncError: A secret cannot be read.
+            ObjectChanged: The grant has changed.
+        """
+        access, spec = inputs.granted.access, inputs.vault_secret.spec
+        readings = await read_secrets(self.vaults, self.state.vaults, access, spec, requests, since=since)
+        if self._decide(inputs.vault_secret) != inputs.decision:
+            raise ObjectChanged(Reason.WAITING, "The grants have changed; what was read is not used.")
+        return readings
+
     def _confirmed_deletions(self, inputs: Inputs, readings: Readings) -> Deletions | Failed | Waiting:
         """Check deletions against the current view, which may be newer than that of the inputs."""
-        return confirmed_deletions(inputs, readings, self._view(inputs.vault_secret), now=self.now())
+        return confirmed_deletions(inputs, readings, self.state.view_of(inputs.granted), now=self.now())
 
     async def _write(self, inputs: Inputs, readings: Readings, deletions: Deletions) -> Outcome:
         """Write what was read, or delete the target if no key is left."""
@@ -239,7 +274,7 @@ class Reconciler:
         deleted_targets = await delete_stale_targets(self.kube, self.state.targets, vault_secret)
         refreshed = refresh_requested(vault_secret)
         if refreshed is not None and searches(vault_secret.spec):
-            self._request_poll(vault_secret, after=self._view(vault_secret).polls)
+            self._request_poll(inputs.granted)
         synced = Synced(
             secrets=desired.secrets,
             keys=desired.keys,
@@ -277,7 +312,7 @@ class Reconciler:
         """Check the spec, the vault and its current view immediately before a deletion; return what blocks it now."""
         lost = lost_requests(inputs.plan, readings)
         since = self.vaults.moment().seconds
-        again = await read_secrets(self.vaults, self.state.vaults, inputs.vault_secret.spec, lost, since=since)
+        again = await self._read_batch(inputs, lost, since=since)
         if (blocked := returned(inputs, again)) is not None:
             return blocked
         await self.kube.ensure_current(inputs.vault_secret)
@@ -300,7 +335,7 @@ class Reconciler:
 
     async def _report(self, vault_secret: VaultSecret, attempt: Attempt, started: float, failures: int) -> Result:
         """Report every outcome in one place: status, events, metrics, log; return when to requeue the key."""
-        outcome, now, view = attempt.outcome, self.now(), self._view(vault_secret)
+        outcome, now, view = attempt.outcome, self.now(), self.state.view_of(attempt.granted)
         if isinstance(outcome, Gone):
             raise ObjectGone(Reason.CLUSTER_UNAVAILABLE, outcome.message)
         if isinstance(outcome, Failed) and outcome.retry is Retry.LATER:
@@ -328,12 +363,13 @@ class Reconciler:
             now=self.now(),
             recheck=self._recheck(vault_secret),
             jitter=self.jitter,
-            polls_fail=self._view(vault_secret).failure is not None,
+            polls_fail=self.state.view_of(attempt.granted).failure is not None,
             moments=moments_of(status, vault_secret.spec.refresh_interval, now=now, notice=self.config.expiry_notice),
         )
         if isinstance(outcome, Waiting) and outcome.after_poll is not None:
-            self._request_poll(vault_secret, after=outcome.after_poll)
-            if self._view(vault_secret).polls > outcome.after_poll:
+            assert attempt.granted is not None
+            self.state.vaults.request_poll(attempt.granted.access, after=outcome.after_poll)
+            if self.state.view_of(attempt.granted).polls > outcome.after_poll:
                 result = result.at_most(MIN_RETRY)
         return result if rollouts.requeue_after is None else result.at_most(rollouts.requeue_after)
 
@@ -369,17 +405,14 @@ class Reconciler:
         self.state.vaultsecrets.request_resync()
         return Result.done()
 
-    def _mark_reachable(self, vault_secret: VaultSecret) -> None:
+    def _mark_reachable(self, granted: Granted) -> None:
         """Request a poll of a vault that has just returned a value although its last poll failed."""
-        view = self._view(vault_secret)
-        if view.last_poll_failed:
-            self._request_poll(vault_secret, after=view.polls)
+        if self.state.view_of(granted).last_poll_failed:
+            self._request_poll(granted)
 
-    def _request_poll(self, vault_secret: VaultSecret, *, after: int) -> None:
-        self.state.vaults.request_poll(vault_secret.spec.vault_url, after=after)
-
-    def _view(self, vault_secret: VaultSecret) -> VaultView:
-        return self.state.vaults.view(vault_secret.spec.vault_url)
+    def _request_poll(self, granted: Granted) -> None:
+        """Request another poll than those that have ended."""
+        self.state.vaults.request_poll(granted.access, after=self.state.view_of(granted).polls)
 
     def _recheck(self, vault_secret: VaultSecret) -> timedelta:
         return recheck_interval(vault_secret.metadata.uid, self.config.recheck)

@@ -9,10 +9,8 @@ A grant that names the namespace comes before patterns, a longer pattern before 
 none; of equal ones, the first by name.
 """
 
-import fnmatch
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
 from typing import Final
 
 from vaultsync.api.fields import format_duration
@@ -20,6 +18,7 @@ from vaultsync.api.grants import IdentityRef, Namespaces, Operator, Quota, Requi
 from vaultsync.api.v1alpha1 import OnSourceDeleted, VaultSecret
 from vaultsync.errors import Reason
 from vaultsync.state.access import Access, Identity, ManagedIdentity, OwnIdentity, ServicePrincipal, WorkloadIdentity
+from vaultsync.state.globs import ALL, matches, matches_any
 from vaultsync.state.grants import Decision, Granted, GrantView, Refused
 from vaultsync.state.requests import named_secrets
 
@@ -30,7 +29,6 @@ HARMLESS_LABELS: Final = frozenset(f"app.kubernetes.io/{name}" for name in ("nam
 https://argo-cd.readthedocs.io/en/stable/user-guide/resource_tracking/
 """
 
-ALL: Final = "*"
 MAX_NAMED: Final = 3
 """The number of secrets or keys that a message names."""
 
@@ -39,7 +37,7 @@ def decide(vault_secret: VaultSecret, view: GrantView) -> Decision:
     """Decide what a VaultSecret may do, without regard to the number of others."""
     key, spec = vault_secret.key, vault_secret.spec
     labels = view.labels.get(key.namespace)
-    of_vault = [grant for grant in view.grants.values() if grant.spec.vault_url == spec.vault_url]
+    of_vault = view.by_vault.get(spec.vault_url, ())
     matching = [grant for grant in of_vault if _matches(grant.spec.namespaces, key.namespace, labels)]
     by_identity: dict[Identity, list[VaultGrant]] = {}
     for grant in sorted(matching, key=lambda grant: _specificity(grant, key.namespace)):
@@ -79,12 +77,6 @@ def over_count(granted: Granted) -> Refused:
     )
 
 
-def allows_secret(patterns: Sequence[str], name: str) -> bool:
-    """Return whether one of the patterns, in lower case, matches a secret's name without regard to its case."""
-    lower = name.lower()
-    return any(pattern == ALL or _regex(pattern).match(lower) is not None for pattern in patterns)
-
-
 def identity_of(ref: IdentityRef | None, namespace: str) -> Identity:
     """Return the identity that a grant names, for VaultSecrets of a namespace."""
     if ref is None:
@@ -122,7 +114,7 @@ def _problems(vault_secret: VaultSecret, grants: Sequence[VaultGrant]) -> Iterat
     allowed = [grant.spec.allow for grant in grants]
     names = f"{'VaultGrant' if len(grants) == 1 else 'VaultGrants'} {_listed(grant.metadata.name for grant in grants)}"
     patterns = _patterns(grants)
-    secrets = [one.ref.name for one in named_secrets(spec) if not allows_secret(patterns, one.ref.name)]
+    secrets = [one.ref.name for one in named_secrets(spec) if not matches_any(patterns, one.ref.name)]
     if secrets:
         yield f"{names}: no pattern in secrets matches {_listed(dict.fromkeys(secrets))}."
     if not any(target.type in grant.spec.types for grant in grants):
@@ -158,7 +150,7 @@ def _excess(vault_secret: VaultSecret, quota: Quota) -> Iterator[str]:
 
 
 def _matches(namespaces: Namespaces, namespace: str, labels: Mapping[str, str] | None) -> bool:
-    if namespaces.names and not any(_regex(pattern).match(namespace) for pattern in namespaces.names):
+    if namespaces.names and not any(matches(pattern, namespace) for pattern in namespaces.names):
         return False
     selector = namespaces.selector
     if selector is None:
@@ -188,7 +180,7 @@ def _is_met(requirement: Requirement, labels: Mapping[str, str]) -> bool:
 def _specificity(grant: VaultGrant, namespace: str) -> tuple[bool, int, bool, str]:
     """Return a key that is lower for a grant that is more specific for a namespace."""
     namespaces = grant.spec.namespaces
-    names = [name for name in namespaces.names if _regex(name).match(namespace)]
+    names = [name for name in namespaces.names if matches(name, namespace)]
     literal = max((len(re.sub(r"[*?]", "", name)) for name in names), default=0)
     return namespace not in names, -literal, namespaces.selector is None, grant.metadata.name
 
@@ -197,9 +189,3 @@ def _listed(names: Iterable[str]) -> str:
     listed = sorted(names)
     more = f" and {len(listed) - MAX_NAMED} more" if len(listed) > MAX_NAMED else ""
     return ", ".join(listed[:MAX_NAMED]) + more
-
-
-@lru_cache(maxsize=4096)
-def _regex(pattern: str) -> re.Pattern[str]:
-    """Return the expression of a glob; patterns are bounded, and collapsing stars avoids needless backtracking."""
-    return re.compile(fnmatch.translate(re.sub(r"\*+", "*", pattern)))

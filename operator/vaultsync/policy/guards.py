@@ -7,13 +7,16 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
 
+from vaultsync.api.grants import OnRevoked
 from vaultsync.api.secret_types import TOKEN_TYPES
 from vaultsync.errors import ListingTooLong, Reason
 from vaultsync.policy.changes import is_before
 from vaultsync.policy.deletion import deletions_held
 from vaultsync.policy.inputs import Inputs
 from vaultsync.policy.ownership import competing_vaultsecret, foreign_target
+from vaultsync.policy.requests import found_secrets, ungranted_finds
 from vaultsync.policy.waiting import failed_or_waiting
+from vaultsync.state.grants import Refused
 from vaultsync.state.requests import searches
 from vaultsync.state.secrets import Reading, Readings, SecretRef
 from vaultsync.state.vaults import SecretMetadata, VaultView
@@ -25,6 +28,9 @@ LASTING: Final = timedelta(minutes=5)
 Replicas lag by seconds, and a vault fails over within minutes. A vault that is restored from a backup stays as it is.
 """
 
+GRANT_DELAY: Final = 2.0
+"""Seconds for which a VaultSecret waits for a grant that was created with it, before it is reported as refused."""
+
 Blocked = Failed | Suspended | Waiting
 Guard = Callable[[Inputs], Blocked | None]
 ReadingGuard = Callable[[Inputs, Readings], Blocked | None]
@@ -33,6 +39,16 @@ ReadingGuard = Callable[[Inputs, Readings], Blocked | None]
 def suspended(inputs: Inputs) -> Suspended | None:
     """Block a suspended VaultSecret."""
     return Suspended() if inputs.vault_secret.spec.suspend else None
+
+
+def not_granted(inputs: Inputs) -> Failed | Waiting | None:
+    """Block what no grant allows, and what exceeds a quota. It is reported soon: grants are watched separately."""
+    decision = inputs.decision
+    if not isinstance(decision, Refused):
+        return None
+    if inputs.refused_for < GRANT_DELAY:
+        return Waiting(f"Waiting for a VaultGrant. {decision.message}", retry_after=GRANT_DELAY - inputs.refused_for)
+    return Failed(decision.reason, decision.message)
 
 
 def unknown_vault(inputs: Inputs) -> Failed | None:
@@ -81,6 +97,37 @@ def pending_listing(inputs: Inputs) -> Failed | Waiting | None:
     if inputs.plan.read_reason is None or not searches(spec) or inputs.view.listing is not None:
         return None
     return failed_or_waiting(inputs.view, f"Waiting for the first listing of vault {spec.vault_url}.")
+
+
+def too_many_found(inputs: Inputs) -> Failed | None:
+    """Block searches that find more secrets than the quota allows."""
+    spec, granted = inputs.vault_secret.spec, inputs.granted
+    found = {one.name.lower() for find in searches(spec) for one in found_secrets(find, inputs.view) if one.readable}
+    if len(found) <= granted.quota.found_secrets:
+        return None
+    return Failed(
+        Reason.QUOTA_EXCEEDED,
+        f"VaultGrant {granted.access.grant} allows {granted.quota.found_secrets} secrets that searches find, and those "
+        f"of dataFrom find {len(found)}; narrow their names or tags.",
+    )
+
+
+def ungranted_keys(inputs: Inputs) -> Failed | None:
+    """Block a search whose Secret holds keys of secrets that are not granted any more, unless they shall be deleted.
+
+    Otherwise a sync would remove them, since the search does not find them any more.
+    """
+    granted = inputs.granted
+    names = ungranted_finds(inputs.vault_secret.spec, inputs.plan.known, granted)
+    if not names or granted.on_revoked is OnRevoked.DELETE:
+        return None
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return Failed(
+        Reason.NOT_GRANTED,
+        f"The Secret holds a key of secret {names[0]}{more}, which VaultGrant {granted.access.grant} does not allow "
+        "any more; the Secret stays as it is. To sync it without, delete the Secret, or have onRevoked of the grant "
+        "set to Delete.",
+    )
 
 
 def contradicted_listing(inputs: Inputs, readings: Readings) -> Waiting | None:
@@ -196,10 +243,13 @@ GUARDS: Final[tuple[Guard, ...]] = (
     suspended,
     unknown_vault,
     refused_type,
+    not_granted,
     competing_vaultsecret,
     foreign_target,
     unlistable_vault,
     pending_listing,
+    too_many_found,
+    ungranted_keys,
     deletions_held,
 )
 

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from vaultsync.api.v1alpha1 import VaultSecret, VaultSecretMeta
 from vaultsync.policy.known_vaults import KnownVaults
 from vaultsync.policy.plan import Plan
+from vaultsync.state.grants import Decision, Granted
 from vaultsync.state.observed import Observed
 from vaultsync.state.vaults import VaultView
 
@@ -31,6 +32,8 @@ class Inputs:
     """None if the Secret does not exist."""
     competing: tuple[VaultSecretMeta, ...]
     """Every other VaultSecret that names, or owns, the same target."""
+    decision: Decision
+    """What the grants allow."""
     view: VaultView
     plan: Plan
     config: Config
@@ -39,3 +42,12 @@ class Inputs:
     """For how many seconds, by the monotonic clock, each secret in `plan.missing` has been known to be missing."""
     refresh_since: float | None = None
     """The monotonic time at which this process first saw the requested refresh; None if none is requested."""
+
+    refused_for: float = 0.0
+    """For how many seconds, by the monotonic clock, the grants have refused the VaultSecret."""
+
+    @property
+    def granted(self) -> Granted:
+        """What the grants allow, once the guards have checked that they allow anything."""
+        assert isinstance(self.decision, Granted)
+        return self.decision

@@ -9,6 +9,8 @@ from dataclasses import replace
 from vaultsync.api.fields import is_secret_name
 from vaultsync.api.v1alpha1 import Find, VaultSecretSpec
 from vaultsync.policy.changes import is_before
+from vaultsync.state.globs import matches_any
+from vaultsync.state.grants import Granted
 from vaultsync.state.requests import SecretRequest, named_secrets, searches
 from vaultsync.state.secrets import SecretRef, SecretState
 from vaultsync.state.vaults import SecretMetadata, VaultView
@@ -44,6 +46,8 @@ def unlisted_finds(
     found: Mapping[str, None] | None = None
     for state in _found_before(spec, known):
         listed = view.listing.get(state.ref.name.lower())
+        if not view.listing.may_have(state.ref.name):
+            continue  # it is not granted any more, and must not be read
         if listed is not None:
             if not is_before(listed.updated, state.updated):
                 continue
@@ -64,6 +68,12 @@ def disabled_finds(
         listed = None if view.listing is None else view.listing.get(state.ref.name.lower())
         if listed is not None and not listed.readable and not is_before(listed.updated, state.updated):
             yield SecretRequest(state.ref, optional=True)
+
+
+def ungranted_finds(spec: VaultSecretSpec, known: Mapping[SecretRef, SecretState], granted: Granted) -> list[str]:
+    """Return the names of secrets that fill keys, were found by a search, and are not granted any more."""
+    found = (state.ref.name for state in _found_before(spec, known))
+    return sorted(name for name in found if not matches_any(granted.secrets, name))
 
 
 def _found_before(spec: VaultSecretSpec, known: Mapping[SecretRef, SecretState]) -> Iterator[SecretState]:

@@ -94,7 +94,8 @@ def result_for(
         case Pruned():
             return Result(interval)
         case Waiting():
-            return Result(min(sooner, WAITING_RETRY), waiting=True)
+            seconds = WAITING_RETRY if outcome.retry_after is None else max(MIN_RETRY, outcome.retry_after)
+            return Result(min(sooner, seconds), waiting=True)
         case Failed() if outcome.retry is Retry.LATER:
             return Result(min(interval, sooner, outcome.retry_after or math.inf))
         case Failed():

@@ -1,4 +1,4 @@
-"""One poller per vault: publishes the vault's state and wakes the VaultSecrets that must read; keeps no value.
+"""One poller per vault and grant: publishes the vault's state, wakes VaultSecrets that must read; keeps no value.
 
 A poll lists the vault page by page, some 25 secrets per call, without values. If listing would cost more calls than
 reading, it reads the secrets one by one; also while listing is denied, which each poll tries with one call.
@@ -21,6 +21,7 @@ from vaultsync.interfaces import Recorder, VaultClients
 from vaultsync.policy.losses import known_names, loss_report, lost_names, needs_all_known
 from vaultsync.policy.plan import plan_for
 from vaultsync.policy.requeue import Jitter, backoff, poll_period, recheck_interval
+from vaultsync.state.access import Access
 from vaultsync.state.stores import State
 from vaultsync.state.vaults import Missing, Moment, SecretMetadata, VaultListing, VaultView
 from vaultsync.state.vaultsecrets import followed_names
@@ -95,19 +96,19 @@ class _Progress:
 class Poller:
     """Polls one vault until cancelled, and publishes a new view after each page and each poll."""
 
-    def __init__(self, vault_url: str, context: PollerContext) -> None:
-        self._vault_url = vault_url
+    def __init__(self, access: Access, context: PollerContext) -> None:
+        self._access = access
         self._state = context.state
         self._context = context
-        self._requests = context.state.vaults.requests(vault_url)
+        self._requests = context.state.vaults.requests(access)
         self._progress = _Progress()
 
     @property
     def _view(self) -> VaultView:
-        return self._state.vaults.view(self._vault_url)
+        return self._state.vaults.view(self._access)
 
     def _publish(self, view: VaultView) -> None:
-        self._state.vaults.publish(self._vault_url, view)
+        self._state.vaults.publish(self._access, view)
 
     async def run(self) -> None:
         """Poll until cancelled. Periods count from start to start."""
@@ -115,7 +116,7 @@ class Poller:
         share, requested = context.jitter(0.0, 1.0), 0
         while True:
             started = context.clock()
-            with context.span(self._vault_url):
+            with context.span(self._access.vault_url):
                 await self.poll()
             # Consecutive requested polls are spread by the backoff.
             requested_after = backoff(requested, jitter=context.jitter) if requested else 0.0
@@ -129,7 +130,7 @@ class Poller:
 
     def _pause(self, share: float, requested_after: float) -> float:
         """Return the seconds from the start of a poll to that of the next."""
-        interval = self._state.vaultsecrets.refresh_interval(self._vault_url) or timedelta(hours=24)
+        interval = self._state.vaultsecrets.refresh_interval(self._access) or timedelta(hours=24)
         pauses = [poll_period(interval, jitter=lambda low, high: low + share * (high - low))]
         if self._progress.failures:
             pauses.append(self._progress.retry_after)
@@ -150,11 +151,13 @@ class Poller:
             if isinstance(error, asyncio.CancelledError) and is_cancelled():
                 raise
             # It is recorded, and the vault is polled again. A task group ignores a task that is cancelled by itself.
-            context.recorder.poll_error(self._vault_url, error)
+            context.recorder.poll_error(self._access.vault_url, error)
             failure = SyncError(Reason.INTERNAL_ERROR, Reason.INTERNAL_ERROR.sentence)
         await self._finish(failure, began=began if failure is None and (mode is Mode.LIST or not first) else None)
         seconds = context.clock() - started
-        context.recorder.polled(self._vault_url, mode=mode, calls=progress.calls, seconds=seconds, failure=failure)
+        context.recorder.polled(
+            self._access.vault_url, mode=mode, calls=progress.calls, seconds=seconds, failure=failure
+        )
 
     async def _observe(self, mode: Mode, *, first: bool) -> tuple[Mode, SyncError | None]:
         """List the vault, or read its secrets; return what was done, and its failure. What was observed counts."""
@@ -174,14 +177,14 @@ class Poller:
         return mode, None
 
     def _mode(self, now: float) -> Mode:
-        few = len(self._state.vaultsecrets.names(self._vault_url)) < self._progress.get_below
-        searched = self._state.vaultsecrets.searchers(self._vault_url)
+        few = len(self._state.vaultsecrets.names(self._access)) < self._progress.get_below
+        searched = self._state.vaultsecrets.searchers(self._access)
         return Mode.GET if few and not searched and now < self._progress.get_until else Mode.LIST
 
     async def _list(self) -> Mode:
         """List the vault; return GET if that is denied or endless, or if reading one by one is cheaper."""
         progress = self._progress
-        progress.pages = {} if self._state.vaultsecrets.searchers(self._vault_url) else None
+        progress.pages = {} if self._state.vaultsecrets.searchers(self._access) else None
         try:
             return await self._follow_pages()
         except SyncError as error:
@@ -191,7 +194,7 @@ class Poller:
             is_new = self._view.list_error is None
             self._publish(replace(self._view, listing=None, list_error=error))
             if is_new:
-                self._wake(self._state.vaultsecrets.searchers(self._vault_url))
+                self._wake(self._state.vaultsecrets.searchers(self._access))
             # Permissions change: each poll tries to list again, which is one call beside those that read.
             return Mode.GET
         finally:
@@ -199,12 +202,12 @@ class Poller:
 
     async def _follow_pages(self) -> Mode:
         progress, began, listed = self._progress, self._context.vaults.moment(), 0
-        unlisted = set(self._state.vaultsecrets.names(self._vault_url))
-        async with aclosing(self._context.vaults.list_pages(self._vault_url)) as pages:
+        unlisted = set(self._state.vaultsecrets.names(self._access))
+        async with aclosing(self._context.vaults.list_pages(self._access)) as pages:
             async for page in pages:
                 progress.calls += 1
                 listed += len(page.secrets)
-                named = self._state.vaultsecrets.names(self._vault_url)
+                named = self._state.vaultsecrets.names(self._access)
                 if progress.calls > max(len(named), 1) and progress.pages is None:
                     return self._read_one_by_one(below=2 * progress.calls)
                 if progress.pages is not None:
@@ -216,12 +219,12 @@ class Poller:
                 )
                 await self._wake_users(names, unobserved=unlisted)
         missing = self._publish_listing(unlisted, began, listed)
-        await self._wake_due(self._users(missing).union(self._state.vaultsecrets.searchers(self._vault_url)))
+        await self._wake_due(self._users(missing).union(self._state.vaultsecrets.searchers(self._access)))
         return Mode.LIST
 
     def _publish_listing(self, unlisted: set[str], began: Moment, listed: int) -> Iterable[str]:
         """Publish a complete listing, what it lacks, and the losses in one view; return the missing names."""
-        named = self._state.vaultsecrets.names(self._vault_url).keys()
+        named = self._state.vaultsecrets.names(self._access).keys()
         secrets = {name: metadata for name, metadata in self._view.secrets.items() if name in named}
         missing = named & unlisted
         secrets |= {name: Missing(began).after(secrets.get(name)) for name in missing}
@@ -236,14 +239,12 @@ class Poller:
         vaultsecrets = self._state.vaultsecrets
         if not vaultsecrets.has_synced:
             return view
-        users = vaultsecrets.names(self._vault_url)
+        users = vaultsecrets.names(self._access)
         missing = (name for name, metadata in view.secrets.items() if isinstance(metadata, Missing))
-        affected = {key for name in missing for key in users.get(name, ())}.union(
-            vaultsecrets.searchers(self._vault_url)
-        )
+        affected = {key for name in missing for key in users.get(name, ())}.union(vaultsecrets.searchers(self._access))
         lost = lost_names(self._look_up(affected), view)
         # VaultSecrets without missing secrets are counted only if it matters: there may be thousands.
-        known = known_names(self._look_up(vaultsecrets.users(self._vault_url))) if needs_all_known(lost) else lost
+        known = known_names(self._look_up(vaultsecrets.users(self._access))) if needs_all_known(lost) else lost
         return replace(view, losses=loss_report(view.losses, known, lost, view))
 
     def _read_one_by_one(self, *, below: int) -> Mode:
@@ -252,7 +253,7 @@ class Poller:
         return Mode.GET
 
     async def _get(self) -> None:
-        names, missing = list(self._state.vaultsecrets.names(self._vault_url)), dict[str, Missing]()
+        names, missing = list(self._state.vaultsecrets.names(self._access)), dict[str, Missing]()
         unobserved = set(names)
         for start in range(0, len(names), MAX_CONCURRENT_READS):
             observed, failures = await self._heads(names[start : start + MAX_CONCURRENT_READS])
@@ -267,7 +268,7 @@ class Poller:
             self._publish(replace(self._view, secrets={**self._view.secrets, **found}))
             await self._wake_users(found, unobserved=unobserved)
         # Missing secrets and losses are published in one view, without secrets that are no longer named.
-        named = self._state.vaultsecrets.names(self._vault_url).keys()
+        named = self._state.vaultsecrets.names(self._access).keys()
         secrets = {name: one for name, one in {**self._view.secrets, **missing}.items() if name in named}
         self._publish(self._with_losses(replace(self._view, secrets=secrets)))
         await self._wake_due(self._users(missing))
@@ -285,7 +286,7 @@ class Poller:
 
         async def head(name: str) -> None:
             try:
-                observed[name] = await self._context.vaults.head(self._vault_url, name)
+                observed[name] = await self._context.vaults.head(self._access, name)
             except SyncError as error:
                 if error.reason is not Reason.VAULT_FAILED:
                     raise
@@ -332,8 +333,8 @@ class Poller:
             )
         )
         vaultsecrets = self._state.vaultsecrets
-        users = vaultsecrets.users(self._vault_url)
-        named = vaultsecrets.names(self._vault_url)
+        users = vaultsecrets.users(self._access)
+        named = vaultsecrets.names(self._access)
         view.reads.retain(lambda name: name in named or (view.listing is not None and name in view.listing))
         if is_reported != was_reported:
             self._wake(users)
@@ -342,19 +343,19 @@ class Poller:
             await self._wake_due(set(users).difference(*named.values()))
 
     def _users(self, names: Iterable[str]) -> set[ObjectKey]:
-        users = self._state.vaultsecrets.names(self._vault_url)
+        users = self._state.vaultsecrets.names(self._access)
         return {key for name in names for key in users.get(name, ())}
 
     async def _wake_users(self, names: Iterable[str], *, unobserved: AbstractSet[str]) -> None:
         """Wake the users of secrets; not those that also use secrets which this poll has not observed yet."""
-        users, searchers = self._users(names), self._state.vaultsecrets.searchers(self._vault_url)
+        users, searchers = self._users(names), self._state.vaultsecrets.searchers(self._access)
         deferred = {one.key for one in self._look_up(users) if not unobserved.isdisjoint(followed_names(one))}
         deferred |= users.intersection(searchers)
         self._progress.deferred = self._progress.deferred - users | deferred
         await self._wake_due(users - deferred)
 
     async def _wake_due(self, keys: Iterable[ObjectKey]) -> None:
-        planned, searchers = 0, self._state.vaultsecrets.searchers(self._vault_url)
+        planned, searchers = 0, self._state.vaultsecrets.searchers(self._access)
         for key in tuple(keys):
             if self._must_read(key):
                 self._context.queue.add(key, Priority.ROUTINE)
@@ -370,8 +371,9 @@ class Poller:
             return False
         recheck = recheck_interval(vault_secret.metadata.uid, self._context.recheck)
         target = self._state.targets.get(vault_secret.target_key)
+        view = self._state.view_of(self._state.vaultsecrets.granted(key))
         attempt = self._state.attempts.get(key)
-        plan = plan_for(vault_secret, target, self._view, now=self._context.now(), recheck=recheck, attempt=attempt)
+        plan = plan_for(vault_secret, target, view, now=self._context.now(), recheck=recheck, attempt=attempt)
         return plan.read_reason is not None
 
     def _wake(self, keys: Iterable[ObjectKey]) -> None:
@@ -389,7 +391,7 @@ class Pollers:
         """Vaults for which `may_call` returns False are never called."""
         self._context = context
         self._may_call = may_call
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._tasks: dict[Access, asyncio.Task[None]] = {}
         self._changed = asyncio.Event()
         self._changed.set()
 
@@ -406,28 +408,30 @@ class Pollers:
                 await self._sync(tasks)
 
     async def _sync(self, tasks: asyncio.TaskGroup) -> None:
-        used = set(self._context.state.vaultsecrets.vaults())
+        used = set(self._context.state.vaultsecrets.accesses())
         # A reconcile that began before may open a vault again that was closed: it is closed with the next change.
-        for vault_url in (self._tasks.keys() | self._context.vaults.opened()) - used:
-            task = self._tasks.pop(vault_url, None)
+        for access in (self._tasks.keys() | self._context.vaults.opened()) - used:
+            task = self._tasks.pop(access, None)
             if task is not None:
                 task.cancel()
                 await asyncio.wait({task})
-                self._context.state.vaults.remove(vault_url)
-            await self._context.vaults.close_vault(vault_url)
-        for vault_url in filter(self._may_call, used - self._tasks.keys()):
-            self._tasks[vault_url] = tasks.create_task(self._run(vault_url), name=f"poller of {vault_url}")
+                self._context.state.vaults.remove(access)
+            await self._context.vaults.close_vault(access)
+        for access in used - self._tasks.keys():
+            if self._may_call(access.vault_url):
+                name = f"poller of {access.vault_url} for {access.grant}"
+                self._tasks[access] = tasks.create_task(self._run(access), name=name)
 
-    async def _run(self, vault_url: str) -> None:
+    async def _run(self, access: Access) -> None:
         try:
-            await self.poller_for(vault_url).run()
+            await self.poller_for(access).run()
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
         # What it awaited was cancelled, and not the poller: a TaskGroup ignores that.
-        raise RuntimeError(f"The poller of vault {vault_url} has ended.")
+        raise RuntimeError(f"The poller of vault {access.vault_url} has ended.")
 
-    def poller_for(self, vault_url: str) -> Poller:
+    def poller_for(self, access: Access) -> Poller:
         """Return a new poller for a vault."""
-        return Poller(vault_url, self._context)
+        return Poller(access, self._context)

@@ -1,19 +1,28 @@
-"""Receives VaultSecrets from their watch, writes them into the cache and wakes the queue; reconciles nothing."""
+"""Receives VaultSecrets from their watch, writes them into the cache and wakes the queue; reconciles nothing.
 
-from collections.abc import Mapping
+Each is stored with what the grants allow it, which is decided again when the grants have changed.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from vaultsync.api import PLURAL, REFRESH_ANNOTATION, RELEASE_ANNOTATION, ObjectKey
 from vaultsync.api.v1alpha1 import InvalidSpec, OnDelete, VaultSecret, VaultSecretMeta, VaultSecretSpec
 from vaultsync.controller.queue import WorkQueue
 from vaultsync.controller.turns import Priority
+from vaultsync.policy.grants import decide
 from vaultsync.sources.denials import Denials
 from vaultsync.sources.poller import Pollers
+from vaultsync.state.grants import GrantView
 from vaultsync.state.resource_versions import is_newer
 from vaultsync.state.stores import State
 from vaultsync.state.vaultsecrets import UnreadableVaultSecret
 
 Known = VaultSecret | UnreadableVaultSecret
+
+DECISIONS_PER_TURN = 100
+"""VaultSecrets that are decided again before control returns to the event loop."""
 
 
 class VaultSecretSource:
@@ -75,16 +84,43 @@ class VaultSecretSource:
         known = self._vaultsecrets.find(key)
         if known is None or _meta(known).metadata.uid != uid:
             return
-        self._vaultsecrets.delete(key)
+        affected = self._vaultsecrets.delete(key)
         self._queue.forget(key)
         self._state.forget(key)
         self._adapt(known, None)
+        self._wake(affected)
+
+    async def handle_grants(self, view: GrantView, *, affects: Callable[[VaultSecret], bool] = lambda _: True) -> None:
+        """Store the grants and the labels of namespaces; decide again, and wake those for which that makes a change.
+
+        From the start of this call on, each reconcile decides by them.
+        """
+        self._state.grants.view = view
+        for number, one in enumerate(filter(affects, self._vaultsecrets.all()), start=1):
+            # It may have changed or gone meanwhile.
+            vault_secret = self._vaultsecrets.get(one.key)
+            if vault_secret is not None:
+                self._decide_again(vault_secret)
+            if number % DECISIONS_PER_TURN == 0:
+                await asyncio.sleep(0)
+
+    def _decide_again(self, vault_secret: VaultSecret) -> None:
+        decision = decide(vault_secret, self._state.grants.view)
+        if decision != self._vaultsecrets.decision(vault_secret.key):
+            affected = self._vaultsecrets.put(vault_secret, decision)
+            self._pollers.sync()
+            self._wake({vault_secret.key, *affected})
+
+    def _wake(self, keys: Iterable[ObjectKey]) -> None:
+        for key in keys:
+            self._queue.add(key, Priority.URGENT)
 
     def _store(self, known: Known | None, current: Known, *, is_outdated: bool) -> None:
         if isinstance(current, VaultSecret):
-            self._vaultsecrets.put(current)
+            affected = self._vaultsecrets.put(current, decide(current, self._state.grants.view))
         else:
-            self._vaultsecrets.put_unreadable(current)
+            affected = self._vaultsecrets.put_unreadable(current)
+        self._wake(affected)
         if not is_outdated and known is not None and _is_same(known, current):
             return
         self._adapt(known, current)
@@ -93,8 +129,9 @@ class VaultSecretSource:
     def _adapt(self, before: Known | None, after: Known | None) -> None:
         """Wake the pollers and the competing VaultSecrets that a change affects."""
         self._pollers.sync()
-        if isinstance(after, VaultSecret):
-            self._state.vaults.reschedule(after.spec.vault_url)
+        granted = None if after is None else self._vaultsecrets.granted(_meta(after).key)
+        if granted is not None:
+            self._state.vaults.reschedule(granted.access)
         old, new = _target(before), _target(after)
         if _spec(before) != _spec(after):
             # What is kept of the target was bounded by another spec: it is read once more.
@@ -105,8 +142,7 @@ class VaultSecretSource:
             return
         for target in {old, new} - {None}:
             assert target is not None
-            for key in self._vaultsecrets.keys_for_target(target):
-                self._queue.add(key, Priority.URGENT)
+            self._wake(self._vaultsecrets.keys_for_target(target))
 
 
 def _meta(known: Known) -> VaultSecretMeta:

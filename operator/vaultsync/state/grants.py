@@ -1,7 +1,8 @@
 """The grants and the labels of namespaces, and what was decided by them for a VaultSecret; decides nothing."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from vaultsync.api.grants import OnRevoked, Quota, VaultGrant
 from vaultsync.errors import Reason
@@ -30,13 +31,19 @@ class Refused:
 Decision = Granted | Refused
 
 
-@dataclass(frozen=True, slots=True)
 class GrantView:
-    """All grants, by name, and the labels of the namespaces; it is never changed: an event publishes another one."""
+    """All grants, and the labels of the namespaces; it is never changed: an event publishes another one."""
 
-    grants: Mapping[str, VaultGrant] = field(default_factory=dict)
-    labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """The labels of each namespace that was observed."""
+    def __init__(
+        self, grants: Mapping[str, VaultGrant] | None = None, labels: Mapping[str, Mapping[str, str]] | None = None
+    ) -> None:
+        """Keep the grants by name, and the labels by namespace."""
+        self.grants = grants or {}
+        self.labels = labels or {}
+        by_vault: defaultdict[str, list[VaultGrant]] = defaultdict(list)
+        for grant in self.grants.values():
+            by_vault[grant.spec.vault_url].append(grant)
+        self.by_vault: Mapping[str, Sequence[VaultGrant]] = by_vault
 
 
 class GrantStore:

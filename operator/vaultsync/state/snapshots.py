@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from enum import StrEnum
+from typing import Any, Generic, TypeVar
 
 from vaultsync.api import ObjectKey
 from vaultsync.state.observed import Observed, Unclaimed
@@ -66,3 +67,31 @@ class Bookmark:
 
 
 TargetEvent = Modified | Deleted | Bookmark
+
+
+class ClusterKind(StrEnum):
+    """The kinds of objects of the whole cluster that are watched."""
+
+    GRANTS = "vaultgrants"
+    NAMESPACES = "namespaces"
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterList:
+    """All objects of a kind by name, and the resource version from which a watch continues.
+
+    Of namespaces, the objects have metadata only.
+    """
+
+    objects: Mapping[str, Mapping[str, Any]]
+    resource_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterEvent:
+    """An object was created or changed, or is gone; nothing happened to any object if it has no name."""
+
+    name: str | None
+    body: Mapping[str, Any] | None
+    """None if the object is gone."""
+    resource_version: str

@@ -5,7 +5,6 @@ against the current view, after the reads.
 """
 
 import asyncio
-import fnmatch
 import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
@@ -14,6 +13,8 @@ from datetime import datetime
 from typing import Generic, NamedTuple, TypeVar
 
 from vaultsync.errors import SyncError
+from vaultsync.state.access import Access
+from vaultsync.state.globs import ALL, matches, matches_any
 
 MAX_UNCONFIRMED_LOSSES = 5
 """The number of secrets that may go missing at once without a release by a user, even if there were no others."""
@@ -121,12 +122,29 @@ class VaultListing:
     Names are sorted once, and the results of searches are cached: many VaultSecrets search the same listing many times.
     """
 
-    def __init__(self, secrets: Mapping[str, SecretMetadata], matches: "_Cache[str, str] | None" = None) -> None:
-        """`matches` has the names that globs match, if they were matched with the same names before."""
+    def __init__(
+        self,
+        secrets: Mapping[str, SecretMetadata],
+        matches: "_Cache[str, str] | None" = None,
+        *,
+        whole: "VaultListing | None" = None,
+        patterns: tuple[str, ...] = (ALL,),
+    ) -> None:
+        """Take the secrets of a vault, or of a part of it.
+
+        Args:
+            secrets: The metadata by name in lower case.
+            matches: The names that globs match, if they were matched with the same names before.
+            whole: The listing of the whole vault, if this is a part of it.
+            patterns: Those of the secrets that this part may have, in lower case.
+        """
         self._secrets = dict(sorted(secrets.items()))
         self._names = tuple(self._secrets)
         self._matches: _Cache[str, str] = _Cache() if matches is None else matches
         self._found: _Cache[_Query, SecretMetadata] = _Cache()
+        self._whole = whole
+        self._patterns = patterns
+        self._restricted: dict[tuple[str, ...], VaultListing] = {}
 
     def followed_by(self, secrets: Mapping[str, SecretMetadata]) -> "VaultListing":
         """Return the listing of the next poll: if it has the same names, each glob matches the same of them."""
@@ -141,6 +159,10 @@ class VaultListing:
     def get(self, name: str) -> SecretMetadata | None:
         """Return a secret's metadata by its name in lower case."""
         return self._secrets.get(name)
+
+    def may_have(self, name: str) -> bool:
+        """Return whether the listing would have a secret of that name, if the vault has it."""
+        return matches_any(self._patterns, name)
 
     def search(self, glob: str | None, tags: Mapping[str, str]) -> tuple[SecretMetadata, ...]:
         """Return the secrets whose name matches the glob, without regard to case, and that have all tags, by name."""
@@ -157,11 +179,21 @@ class VaultListing:
             return self._names
 
         def scan() -> tuple[str, ...]:
-            # The standard library's patterns do not backtrack into a wildcard that has matched.
-            matches = re.compile(fnmatch.translate(glob)).match
-            return tuple(name for name in self._starting_with(_literal_prefix(glob)) if matches(name))
+            if self._whole is not None:
+                return tuple(name for name in self._whole._matching(glob) if name in self._secrets)  # noqa: SLF001
+            return tuple(name for name in self._starting_with(_literal_prefix(glob)) if matches(glob, name))
 
         return self._matches.get(glob, scan)
+
+    def restricted(self, patterns: tuple[str, ...]) -> "VaultListing":
+        """Return the listing of the secrets whose names one of the patterns, in lower case, matches."""
+        if ALL in patterns:
+            return self
+        if patterns not in self._restricted:
+            names = {name for pattern in patterns for name in self._matching(pattern)}
+            secrets = {name: self._secrets[name] for name in names}
+            self._restricted[patterns] = VaultListing(secrets, whole=self, patterns=patterns)
+        return self._restricted[patterns]
 
     def _starting_with(self, prefix: str) -> tuple[str, ...]:
         """Return the names with that prefix; most searches have one, and need not check all names."""
@@ -292,41 +324,41 @@ class PollRequests:
 
 
 class VaultStore:
-    """The current view of each vault, and the requests for its polls."""
+    """The current view of each vault, as one grant reaches it, and the requests for its polls."""
 
     def __init__(self) -> None:
-        self._views: dict[str, VaultView] = {}
-        self._requests: dict[str, PollRequests] = {}
+        self._views: dict[Access, VaultView] = {}
+        self._requests: dict[Access, PollRequests] = {}
 
-    def view(self, vault_url: str) -> VaultView:
+    def view(self, access: Access) -> VaultView:
         """Return the current view of a vault; `UNKNOWN` if it was never polled."""
-        return self._views.get(vault_url, UNKNOWN)
+        return self._views.get(access, UNKNOWN)
 
-    def publish(self, vault_url: str, view: VaultView) -> None:
+    def publish(self, access: Access, view: VaultView) -> None:
         """Replace the view of a vault."""
-        self._views[vault_url] = view
+        self._views[access] = view
 
-    def record_read(self, vault_url: str, name: str, read: LastRead) -> None:
+    def record_read(self, access: Access, name: str, read: LastRead) -> None:
         """Record what was read of a secret, by its `SecretRef.read_as`; does nothing without a poller."""
-        if vault_url in self._views:
-            self._views[vault_url].reads.put(name, read)
+        if access in self._views:
+            self._views[access].reads.put(name, read)
 
-    def remove(self, vault_url: str) -> None:
+    def remove(self, access: Access) -> None:
         """Remove a vault that is not polled any more."""
-        self._views.pop(vault_url, None)
-        self._requests.pop(vault_url, None)
+        self._views.pop(access, None)
+        self._requests.pop(access, None)
 
-    def requests(self, vault_url: str) -> PollRequests:
+    def requests(self, access: Access) -> PollRequests:
         """Return the requests to a vault's poller; from now on, reads of the vault are recorded."""
-        self._views.setdefault(vault_url, VaultView())
-        return self._requests.setdefault(vault_url, PollRequests())
+        self._views.setdefault(access, VaultView())
+        return self._requests.setdefault(access, PollRequests())
 
-    def request_poll(self, vault_url: str, *, after: int) -> None:
+    def request_poll(self, access: Access, *, after: int) -> None:
         """Request a poll of a vault that begins after the first `after` have ended; does nothing without a poller."""
-        if vault_url in self._requests:
-            self._requests[vault_url].request(after=after)
+        if access in self._requests:
+            self._requests[access].request(after=after)
 
-    def reschedule(self, vault_url: str) -> None:
+    def reschedule(self, access: Access) -> None:
         """Have a vault's poller compute the time of its next poll again, since its VaultSecrets have changed."""
-        if vault_url in self._requests:
-            self._requests[vault_url].changed.set()
+        if access in self._requests:
+            self._requests[access].changed.set()

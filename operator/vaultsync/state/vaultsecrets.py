@@ -1,15 +1,18 @@
-"""The cache of VaultSecrets, indexed by key, target and vault; reads nothing itself."""
+"""The cache of VaultSecrets, indexed by key, target, and what they may read; reads and decides nothing itself."""
 
 import asyncio
+from bisect import bisect_left, insort
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
-from typing import TypeVar
+from datetime import datetime, timedelta
+from typing import NamedTuple, TypeVar
 
 from vaultsync.api import ObjectKey
 from vaultsync.api.v1alpha1 import VaultSecret, VaultSecretMeta
+from vaultsync.state.access import Access
 from vaultsync.state.claims import believed_status, bounded_meta
+from vaultsync.state.grants import Decision, Granted
 from vaultsync.state.requests import named_secrets, searches
 from vaultsync.state.resource_versions import is_newer
 
@@ -55,8 +58,18 @@ class _Demand:
             _discard(self.names, name, vault_secret.key)
 
 
+class _Rank(NamedTuple):
+    """The place of a VaultSecret among those of its namespace that use a grant: the oldest come first."""
+
+    created: datetime
+    key: ObjectKey
+
+
 class VaultSecretCache:
     """The VaultSecrets as last observed; with the indexes, the cost of a lookup does not depend on their number.
+
+    Each is stored with the decision of the grants. Only those that are granted, and within the number that the quota
+    allows, count as users of a vault.
 
     A status that was written and not yet observed by the watch replaces that of an observed object.
     """
@@ -65,7 +78,12 @@ class VaultSecretCache:
         self._by_key: dict[ObjectKey, VaultSecret] = {}
         self._unreadable: dict[ObjectKey, UnreadableVaultSecret] = {}
         self._by_target: defaultdict[ObjectKey, set[ObjectKey]] = defaultdict(set)
-        self._by_vault: defaultdict[str, _Demand] = defaultdict(_Demand)
+        self._by_access: defaultdict[Access, _Demand] = defaultdict(_Demand)
+        self._decisions: dict[ObjectKey, Decision] = {}
+        self._ranks: defaultdict[tuple[str, str], list[_Rank]] = defaultdict(list)
+        """Those that are granted, by grant and namespace."""
+        self._served: dict[ObjectKey, Access] = {}
+        """Those that may read, and so may be users of a vault."""
         self._uids: set[str] = set()
         self._unobserved_status: dict[ObjectKey, VaultSecretMeta] = {}
         self._outdated: set[ObjectKey] = set()
@@ -115,10 +133,14 @@ class VaultSecretCache:
         """Return whether a VaultSecret has not been observed since the API server was restored."""
         return key in self._outdated
 
-    def put(self, vault_secret: VaultSecret) -> None:
-        """Store what was observed, but keep a newer status that was written since."""
+    def put(self, vault_secret: VaultSecret, decision: Decision) -> set[ObjectKey]:
+        """Store what was observed and decided, but keep a newer status that was written since.
+
+        Returns:
+            The keys of others that may read from now on, or must not any more, as the quota counts them.
+        """
         written = self._unobserved_status.get(vault_secret.key)
-        self.delete(vault_secret.key)
+        affected = self.delete(vault_secret.key)
         if written is not None and _is_newer(written, vault_secret):
             self._unobserved_status[vault_secret.key] = written
             vault_secret = vault_secret.model_copy(update={"status": written.status})
@@ -126,16 +148,23 @@ class VaultSecretCache:
         self._by_key[vault_secret.key] = vault_secret
         self._uids.add(vault_secret.metadata.uid)
         self._by_target[vault_secret.target_key].add(vault_secret.key)
-        if not vault_secret.spec.suspend:
-            self._by_vault[vault_secret.spec.vault_url].add(vault_secret)
+        self._decisions[vault_secret.key] = decision
+        if isinstance(decision, Granted):
+            insort(self._ranks[_tenant(decision, vault_secret.key)], _rank(vault_secret))
+            affected ^= self._recount(decision, vault_secret.key)
+        return affected - {vault_secret.key}
 
-    def put_unreadable(self, unreadable: UnreadableVaultSecret) -> None:
-        """Store one whose spec is not accepted; it has no target and no vault."""
-        self.delete(unreadable.key)
+    def put_unreadable(self, unreadable: UnreadableVaultSecret) -> set[ObjectKey]:
+        """Store one whose spec is not accepted; it has no target and no vault. Returns the same as `put`."""
+        affected = self.delete(unreadable.key)
         self._unreadable[unreadable.key] = replace(unreadable, meta=bounded_meta(unreadable.meta))
+        return affected
 
     def record_status(self, written: VaultSecretMeta) -> None:
-        """Store a status that was just written; concurrent changes of users arrive by the watch."""
+        """Store a status that was just written; concurrent changes of users arrive by the watch.
+
+        No index depends on the status.
+        """
         if written.key in self._outdated:
             return
         unreadable = self._unreadable.get(written.key)
@@ -146,28 +175,71 @@ class VaultSecretCache:
         if known is None or known.metadata.uid != written.metadata.uid:
             return
         if _requested(known) == _requested(written):
-            self.put(known.model_copy(update={"metadata": written.metadata, "status": written.status}))
-        else:
+            self._unobserved_status.pop(written.key, None)
+            current = known.model_copy(update={"metadata": written.metadata, "status": written.status})
+            self._by_key[written.key] = believed_status(current)
+        elif _is_newer(written, known):
             # With the metadata of the response, the user's change that the watch delivers would not be newer.
             self._unobserved_status[written.key] = written
-            self.put(known)
+            self._by_key[written.key] = believed_status(known.model_copy(update={"status": written.status}))
 
-    def delete(self, key: ObjectKey) -> None:
-        """Remove the VaultSecret of that key, if there is one."""
+    def delete(self, key: ObjectKey) -> set[ObjectKey]:
+        """Remove the VaultSecret of that key, if there is one. Returns the same as `put`."""
         self._outdated.discard(key)
         self._unobserved_status.pop(key, None)
         self._unreadable.pop(key, None)
         vault_secret = self._by_key.pop(key, None)
         if vault_secret is None:
-            return
+            return set()
         self._uids.discard(vault_secret.metadata.uid)
         _discard(self._by_target, vault_secret.target_key, key)
-        if vault_secret.spec.suspend:
+        decision = self._decisions.pop(key)
+        if not isinstance(decision, Granted):
+            return set()
+        self._stop_serving(vault_secret)
+        tenant = _tenant(decision, key)
+        ranks = self._ranks[tenant]
+        del ranks[bisect_left(ranks, _rank(vault_secret))]
+        if not ranks:
+            del self._ranks[tenant]
+            return set()
+        return self._recount(decision, key)
+
+    def _recount(self, granted: Granted, key: ObjectKey) -> set[ObjectKey]:
+        """Serve the oldest VaultSecrets of a tenant, up to its quota, after one was added or removed.
+
+        Returns:
+            Those of which that has changed: at most the one, and one at the limit of the quota.
+        """
+        ranks, most = self._ranks[_tenant(granted, key)], granted.quota.vault_secrets
+        changed = set()
+        if key in self._decisions:
+            changed |= self._serve(key, is_within=bisect_left(ranks, _rank(self._by_key[key])) < most)
+        for index in (most - 1, most):
+            if index < len(ranks):
+                changed |= self._serve(ranks[index].key, is_within=index < most)
+        return changed
+
+    def _serve(self, key: ObjectKey, *, is_within: bool) -> set[ObjectKey]:
+        if is_within == (key in self._served):
+            return set()
+        vault_secret, decision = self._by_key[key], self._decisions[key]
+        assert isinstance(decision, Granted)
+        if is_within:
+            self._served[key] = decision.access
+            if not vault_secret.spec.suspend:
+                self._by_access[decision.access].add(vault_secret)
+        else:
+            self._stop_serving(vault_secret)
+        return {key}
+
+    def _stop_serving(self, vault_secret: VaultSecret) -> None:
+        access = self._served.pop(vault_secret.key, None)
+        if access is None or vault_secret.spec.suspend:
             return
-        demand = self._by_vault[vault_secret.spec.vault_url]
-        demand.remove(vault_secret)
-        if not demand.users:
-            del self._by_vault[vault_secret.spec.vault_url]
+        self._by_access[access].remove(vault_secret)
+        if not self._by_access[access].users:
+            del self._by_access[access]
 
     def request_resync(self) -> None:
         """Request that the VaultSecrets are listed soon."""
@@ -186,39 +258,60 @@ class VaultSecretCache:
         """Return all VaultSecrets that name that target."""
         return tuple(self._by_key[key] for key in self._by_target.get(target, ()))
 
-    def vault_of(self, key: ObjectKey) -> str:
-        """Return the URL of the vault that a VaultSecret uses; empty if that is not known."""
-        vault_secret = self._by_key.get(key)
-        return "" if vault_secret is None else vault_secret.spec.vault_url
+    def decision(self, key: ObjectKey) -> Decision | None:
+        """Return what the grants allow a VaultSecret, without regard to the number of others."""
+        return self._decisions.get(key)
 
-    def vaults(self) -> Collection[str]:
-        """Return the URLs of the vaults that VaultSecrets use; suspended ones do not count."""
-        return self._by_vault.keys()
+    def granted(self, key: ObjectKey) -> Granted | None:
+        """Return what a VaultSecret may read; None if it may read nothing."""
+        decision = self._decisions.get(key)
+        return decision if isinstance(decision, Granted) and key in self._served else None
 
-    def users(self, vault_url: str) -> Collection[ObjectKey]:
-        """Return the keys of the VaultSecrets that use that vault."""
-        demand = self._by_vault.get(vault_url)
+    def within_count(self, vault_secret: VaultSecret, granted: Granted) -> bool:
+        """Return whether a VaultSecret is among the oldest that the quota allows."""
+        ranks = self._ranks.get(_tenant(granted, vault_secret.key), [])
+        return bisect_left(ranks, _rank(vault_secret)) < granted.quota.vault_secrets
+
+    def count(self, grant: str) -> Mapping[str, int]:
+        """Return how many VaultSecrets use a grant's identity, by namespace."""
+        return {namespace: len(ranks) for (name, namespace), ranks in self._ranks.items() if name == grant}
+
+    def accesses(self) -> Collection[Access]:
+        """Return how vaults are used by VaultSecrets; suspended ones do not count."""
+        return self._by_access.keys()
+
+    def users(self, access: Access) -> Collection[ObjectKey]:
+        """Return the keys of the VaultSecrets that use that vault by that grant."""
+        demand = self._by_access.get(access)
         return demand.users if demand else ()
 
-    def names(self, vault_url: str) -> Mapping[str, Collection[ObjectKey]]:
+    def names(self, access: Access) -> Mapping[str, Collection[ObjectKey]]:
         """Return the keys of the VaultSecrets that use the newest version of each secret, by name in lower case."""
-        demand = self._by_vault.get(vault_url)
+        demand = self._by_access.get(access)
         return demand.names if demand else {}
 
-    def searchers(self, vault_url: str) -> Collection[ObjectKey]:
+    def searchers(self, access: Access) -> Collection[ObjectKey]:
         """Return the keys of the VaultSecrets that search that vault, and so need its whole listing."""
-        demand = self._by_vault.get(vault_url)
+        demand = self._by_access.get(access)
         return demand.searchers if demand else ()
 
-    def refresh_interval(self, vault_url: str) -> timedelta | None:
+    def refresh_interval(self, access: Access) -> timedelta | None:
         """Return the shortest refresh interval among the VaultSecrets of that vault; None if there are none."""
-        demand = self._by_vault.get(vault_url)
+        demand = self._by_access.get(access)
         return min(demand.intervals) if demand else None
 
 
 def followed_names(vault_secret: VaultSecret) -> Iterable[str]:
     """Return the names, in lower case, of the secrets whose newest version a VaultSecret uses."""
     return {request.ref.name.lower() for request in named_secrets(vault_secret.spec) if request.ref.follows}
+
+
+def _tenant(granted: Granted, key: ObjectKey) -> tuple[str, str]:
+    return granted.access.grant, key.namespace
+
+
+def _rank(vault_secret: VaultSecretMeta) -> _Rank:
+    return _Rank(vault_secret.metadata.creation_timestamp, vault_secret.key)
 
 
 def _requested(meta: VaultSecretMeta) -> tuple[object, ...]:

@@ -1,4 +1,4 @@
-"""How long missing secrets and requested refreshes have been known, by the monotonic clock; reads no clock itself.
+"""Since when missing secrets, refreshes and refusals are known, by the monotonic clock; reads no clock itself.
 
 A jump of the operator's clock neither cuts such a wait short nor stretches it.
 """
@@ -10,7 +10,7 @@ from vaultsync.api.status import StatusMissing
 
 
 class Waits:
-    """Per VaultSecret: since when this process has known its `status.missing` and its requested refresh.
+    """Per VaultSecret: since when this process has known its `status.missing`, its requested refresh and a refusal.
 
     `Reads` has what was read last of each secret of a vault; `Absences` has which secrets reads have found missing.
     """
@@ -18,6 +18,7 @@ class Waits:
     def __init__(self) -> None:
         self._since: dict[ObjectKey, dict[tuple[str, int], float]] = {}
         self._refreshes: dict[ObjectKey, tuple[str, float]] = {}
+        self._refusals: dict[ObjectKey, float] = {}
 
     def observe(self, key: ObjectKey, missing: Iterable[StatusMissing], now: float) -> Mapping[str, float]:
         """Return for how many seconds each has been known, by its name; forgets the others of that VaultSecret.
@@ -41,10 +42,18 @@ class Waits:
         self._refreshes[key] = text, since if before == text else now
         return self._refreshes[key][1]
 
+    def observe_refusal(self, key: ObjectKey, now: float, *, refused: bool) -> float:
+        """Return for how many seconds a VaultSecret has been refused by the grants; 0 if it is not."""
+        if not refused:
+            self._refusals.pop(key, None)
+            return 0.0
+        return now - self._refusals.setdefault(key, now)
+
     def forget(self, key: ObjectKey) -> None:
         """Forget a VaultSecret that does not exist any more."""
         self._since.pop(key, None)
         self._refreshes.pop(key, None)
+        self._refusals.pop(key, None)
 
 
 def _wait(missing: StatusMissing) -> tuple[str, int]:

@@ -110,6 +110,8 @@ class Waiting:
     message: str
     after_poll: int | None = None
     """How many of the vault's polls have ended without it, if it waits for another poll."""
+    retry_after: float | None = None
+    """When it is known to be over, in seconds; None if something wakes the VaultSecret then."""
     is_long: bool = False
     """Whether it may take minutes, so that users must see it even after a failure."""
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 from hypothesis import settings
 
-from tests.builders import VAULT
+from tests.builders import ACCESS
 from tests.convergence.desired_spec import BULK
 from tests.convergence.machine import InterleavedConvergence, MemoryConvergence
 from tests.convergence.memory_harness import GatedHarness, run_frozen
@@ -37,9 +37,9 @@ def is_listing(what: str) -> bool:
 
 async def end_poll(harness: GatedHarness) -> None:
     """Let a poll begin and end, and nothing else go on."""
-    polls = harness.state.vaults.view(VAULT).polls
+    polls = harness.state.vaults.view(ACCESS).polls
     await harness.poll(60)
-    await harness.release_until(lambda: harness.state.vaults.view(VAULT).polls > polls, only=is_listing)
+    await harness.release_until(lambda: harness.state.vaults.view(ACCESS).polls > polls, only=is_listing)
 
 
 @pytest.mark.parametrize("spec", [FOUND, OPTIONAL], ids=["found", "optional"])
@@ -66,7 +66,7 @@ def test_a_poll_that_trips_the_deletion_guard_ends_during_a_reconcile(spec: dict
         for name in BULK[3:]:
             harness.vault.delete(name)
         await end_poll(harness)
-        losses = harness.state.vaults.view(VAULT).losses
+        losses = harness.state.vaults.view(ACCESS).losses
         assert losses is not None
         assert losses.tripped
         assert harness.controller.queue.running == 1

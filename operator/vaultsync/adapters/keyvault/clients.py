@@ -1,4 +1,4 @@
-"""Reads and lists vaults through kvsecrets: one client per vault, one call in flight per secret; decides nothing.
+"""Reads and lists vaults through kvsecrets: a client per vault and grant, a call in flight per secret; decides nothing.
 
 Concurrent reads of a secret share one call. Its result is cached for two seconds, so that many VaultSecrets with the
 same secret cost one call, and never longer: values are not kept. A poll of the secret invalidates the cached result,
@@ -32,7 +32,7 @@ from vaultsync.adapters.keyvault.errors import log_fields, sync_error
 from vaultsync.adapters.keyvault.rate_limit import Budget, RateLimiter
 from vaultsync.adapters.keyvault.versions import version_before
 from vaultsync.errors import ListingTooLong, Reason, SecretNotFound, SyncError
-from vaultsync.state.access import Identity, OwnIdentity
+from vaultsync.state.access import Access, Identity
 from vaultsync.state.secrets import Reading, SecretRef
 from vaultsync.state.vaults import ListingPage, Missing, Moment, SecretMetadata
 
@@ -94,9 +94,9 @@ class _Read:
 
 @dataclass(slots=True)
 class _Vault:
-    """The client of one vault, and what belongs to it."""
+    """The client of one vault for one grant, and what belongs to it."""
 
-    url: str
+    access: Access
     client: AsyncSecretClient
     credential: VaultCredential
     rate_limiter: RateLimiter
@@ -107,6 +107,11 @@ class _Vault:
     time: datetime | None = None
     """The vault's clock at its last response; None while it sends none."""
     is_closed: bool = False
+
+    @property
+    def url(self) -> str:
+        """The URL of the vault."""
+        return self.access.vault_url
 
     def observe_clock(self, response: ResponseInfo) -> None:
         """Learn the vault's clock from a response, whatever its status."""
@@ -129,7 +134,7 @@ class _Vault:
 
 
 class VaultClients:
-    """The clients of all vaults, with one TLS context. Close them with `aclose`."""
+    """The clients of all vaults, one for each grant that uses it, with one TLS context. Close them with `aclose`."""
 
     def __init__(
         self,
@@ -162,15 +167,15 @@ class VaultClients:
         self._clock = clock
         self._numbers = itertools.count(1)
         self._tls = tls
-        self._vaults: dict[str, _Vault] = {}
+        self._vaults: dict[Access, _Vault] = {}
 
-    async def get(self, vault_url: str, ref: SecretRef, *, since: float | None = None) -> Reading:
+    async def get(self, access: Access, ref: SecretRef, *, since: float | None = None) -> Reading:
         """Read a secret.
 
         One that the last read found missing is not read again for two seconds after a poll that missed it, too.
 
         Args:
-            vault_url: The vault.
+            access: The vault, and for which grant.
             ref: The secret.
             since: The read begins later than this, on the monotonic clock, and is made although the secret is known
                 to be missing. By default, a cached result will do.
@@ -182,7 +187,7 @@ class VaultClients:
             SecretNotFound: There is no such secret, or no such version.
             SyncError: The call failed, or `close_vault` interrupted it.
         """
-        vault = self._vault(vault_url)
+        vault = self._vault(access)
         missing = None if since is not None else vault.absences.current(ref.identity)
         if missing is not None:
             raise missing
@@ -192,14 +197,14 @@ class VaultClients:
         """Return the present moment, later than all before."""
         return Moment(self._clock(), next(self._numbers))
 
-    async def list_pages(self, vault_url: str) -> AsyncGenerator[ListingPage, None]:
+    async def list_pages(self, access: Access) -> AsyncGenerator[ListingPage, None]:
         """List the metadata of all secrets of a vault, one call per page; no values are transferred.
 
         Raises:
             ListingTooLong: It is longer than `MAX_LISTING`.
             SyncError: A call failed, or followed `close_vault`.
         """
-        vault = self._vault(vault_url)
+        vault = self._vault(access)
         pages = vault.client.list_properties_of_secrets(raw_response_hook=vault.observe_clock).by_page()
         length = _Length(f"vault {vault.url}")
         more = True
@@ -218,13 +223,13 @@ class VaultClients:
                 vault.absences.on_unobserved(Times(self._now(), vault.time), CACHE_TTL)
             yield ListingPage(secrets)
 
-    async def head(self, vault_url: str, name: str) -> SecretMetadata | Missing:
+    async def head(self, access: Access, name: str) -> SecretMetadata | Missing:
         """Get the metadata of a secret: Key Vault has no such operation, so it is read and its value dropped.
 
         Raises:
             SyncError: The call failed.
         """
-        vault, began = self._vault(vault_url), self.moment()
+        vault, began = self._vault(access), self.moment()
         try:
             secret = await self._get(vault, name, None)
         except SyncError as error:
@@ -240,26 +245,26 @@ class VaultClients:
         vault.absences.on_observed({name.lower()})
         return _metadata(secret.properties, self.moment())
 
-    def rate_limiter(self, vault_url: str) -> RateLimiter | None:
+    def rate_limiter(self, access: Access) -> RateLimiter | None:
         """Return the rate limiter of a vault; None if the vault was not called since it was closed last."""
-        vault = self._vaults.get(vault_url)
+        vault = self._vaults.get(access)
         return None if vault is None else vault.rate_limiter
 
-    def responds(self, vault_url: str) -> bool:
+    def responds(self, access: Access) -> bool:
         """Return whether the vault has responded to the last call; False if it was not called yet."""
-        rate_limiter = self.rate_limiter(vault_url)
+        rate_limiter = self.rate_limiter(access)
         return rate_limiter is not None and rate_limiter.responds
 
-    def opened(self) -> AbstractSet[str]:
-        """Return the vaults that were called since they were closed last, by URL."""
+    def opened(self) -> AbstractSet[Access]:
+        """Return the vaults that were called since they were closed last."""
         return self._vaults.keys()
 
-    async def close_vault(self, vault_url: str) -> None:
+    async def close_vault(self, access: Access) -> None:
         """Close the client of a vault that is not used any more; a later call opens another one.
 
         Reads in flight are interrupted: their readers get a `SyncError`. Stop the vault's poller before.
         """
-        vault = self._vaults.pop(vault_url, None)
+        vault = self._vaults.pop(access, None)
         if vault is None:
             return
         vault.is_closed = True
@@ -398,13 +403,13 @@ class VaultClients:
                 result = await call()
             except KeyVaultError as error:
                 status = _status_of(error)
-                failure = sync_error(error, vault_url=vault.url, secret=name, identity=OwnIdentity())
+                failure = sync_error(error, vault_url=vault.url, secret=name, identity=vault.access.identity)
                 fields = {"vault": vault.url, "operation": operation, **log_fields(error)}
                 logger.info("vault call failed", extra=fields)
                 # The cause is dropped: the message has what users may see of it, and the log line above the rest.
                 raise failure from None
             except RuntimeError:
-                if self._vaults.get(vault.url) is vault:
+                if self._vaults.get(vault.access) is vault:
                     raise
                 raise _closed(vault) from None  # a closed client of kvsecrets raises a RuntimeError
             else:
@@ -413,16 +418,16 @@ class VaultClients:
             finally:
                 self._count_call(vault.url, operation, status, self._clock() - started)
 
-    def _vault(self, vault_url: str) -> _Vault:
-        vault = self._vaults.get(vault_url)
+    def _vault(self, access: Access) -> _Vault:
+        vault = self._vaults.get(access)
         if vault is None:
-            vault = self._vaults[vault_url] = self._open_vault(vault_url)
+            vault = self._vaults[access] = self._open_vault(access)
         return vault
 
-    def _open_vault(self, vault_url: str) -> _Vault:
-        credential = self._credentials.of(OwnIdentity(), vault_url)
+    def _open_vault(self, access: Access) -> _Vault:
+        credential = self._credentials.of(access.identity, access.vault_url)
         client = AsyncSecretClient(
-            vault_url,
+            access.vault_url,
             credential,
             retry=_NO_RETRIES,
             timeout=TIMEOUT,
@@ -430,9 +435,7 @@ class VaultClients:
             ssl_context=self._tls,
             verify_challenge_resource=credential.verifies_resource,
         )
-        return _Vault(
-            vault_url, client, credential, RateLimiter(self._budget, clock=self._clock), Absences(self._clock)
-        )
+        return _Vault(access, client, credential, RateLimiter(self._budget, clock=self._clock), Absences(self._clock))
 
 
 def _closed(vault: _Vault) -> SyncError:

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mappin
 from contextlib import aclosing, contextmanager, suppress
 from datetime import datetime
 from functools import partial
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Final, Literal, Self, TypeVar
 
 import aiohttp
 
@@ -19,17 +19,28 @@ from vaultsync.adapters.kube.client_credentials import ClientCredentials
 from vaultsync.adapters.kube.connection import Connection, RequestObserver, configuration_from
 from vaultsync.adapters.kube.errors import AlreadyExists, Conflict, Forbidden, PageTooLarge
 from vaultsync.adapters.kube.token_reviews import TokenReviewer
-from vaultsync.api import APPLIED_ANNOTATION, ObjectKey
+from vaultsync.api import APPLIED_ANNOTATION, GRANT_KIND, KIND, ObjectKey
 from vaultsync.api.v1alpha1 import VaultSecretMeta, WorkloadKind
 from vaultsync.errors import ObjectChanged, ObjectGone, Reason, SyncError
 from vaultsync.policy.rollout import Workload
 from vaultsync.state.applied import annotation_hash
 from vaultsync.state.observed import Observed, Unclaimed, observed_from
-from vaultsync.state.snapshots import CurrentVersions, Kept, ListSnapshot, TargetEvent, TargetList
+from vaultsync.state.snapshots import (
+    ClusterEvent,
+    ClusterKind,
+    ClusterList,
+    CurrentVersions,
+    Kept,
+    ListSnapshot,
+    TargetEvent,
+    TargetList,
+)
 
 logger = logging.getLogger(__name__)
 
 _Item = TypeVar("_Item")
+
+_KINDS: Final = {ClusterKind.GRANTS: GRANT_KIND, ClusterKind.NAMESPACES: "Namespace"}
 
 
 class NotInstalled(Exception):
@@ -364,6 +375,32 @@ class KubeApi:
             async for document in documents:
                 yield wire.target_event(document)
 
+    async def list_cluster(self, kind: ClusterKind, name: str | None = None) -> ClusterList:
+        """List the objects of a kind, or the one of that name, page by page, at one resource version.
+
+        Raises:
+            NotInstalled: The CustomResourceDefinition is not installed.
+            SyncError: ClusterUnavailable.
+            ResourceExpired: The server dropped that resource version before the last page.
+        """
+        with _installed(_KINDS[kind]):
+            objects, resource_version = await self._list(partial(wire.list_cluster, kind, name), _named)
+        return ClusterList(dict(objects), resource_version)
+
+    async def watch_cluster(
+        self, kind: ClusterKind, name: str | None, resource_version: str
+    ) -> AsyncGenerator[ClusterEvent, None]:
+        """Watch the objects of a kind, or the one of that name; the server ends it after a while.
+
+        Raises:
+            SyncError: ClusterUnavailable when the connection breaks.
+            ResourceExpired: That resource version is too old: list again.
+        """
+        request = wire.watch_cluster(kind, name, resource_version)
+        async with aclosing(self._connection.documents(request)) as documents:
+            async for document in documents:
+                yield wire.cluster_event(document)
+
     async def get_workload(self, kind: WorkloadKind, key: ObjectKey) -> Workload | None:
         """Get a workload's metadata.
 
@@ -424,12 +461,12 @@ class KubeApi:
 
 
 @contextmanager
-def _installed() -> Iterator[None]:
+def _installed(kind: str = KIND) -> Iterator[None]:
     try:
         yield
     except Conflict:
         raise NotInstalled(
-            "The CustomResourceDefinition of VaultSecrets is not installed: run `kubectl apply -f crds/` "
+            f"The CustomResourceDefinition of {kind}s is not installed: run `kubectl apply -f crds/` "
             "or `vaultsync crds | kubectl apply -f -`."
         ) from None
 
@@ -455,6 +492,10 @@ def _may_follow(current: Observed, onto: Observed, manifest: Mapping[str, Any]) 
 
 def _observed(document: Mapping[str, Any]) -> Observed:
     return observed_from(document["metadata"])
+
+
+def _named(item: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    return item["metadata"]["name"], item
 
 
 def _identity(item: Mapping[str, Any]) -> tuple[ObjectKey, str, bool]:

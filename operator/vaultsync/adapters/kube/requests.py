@@ -14,6 +14,7 @@ from vaultsync.api import (
     API_VERSION,
     APPLIED_ANNOTATION,
     FIELD_MANAGER,
+    GRANT_PLURAL,
     KIND,
     MANAGED_BY,
     MANAGED_BY_LABEL,
@@ -24,7 +25,7 @@ from vaultsync.api import (
 )
 from vaultsync.api.v1alpha1 import VaultSecretMeta
 from vaultsync.state.observed import Observed, observed_from
-from vaultsync.state.snapshots import Bookmark, Deleted, Modified, TargetEvent
+from vaultsync.state.snapshots import Bookmark, ClusterEvent, ClusterKind, Deleted, Modified, TargetEvent
 from vaultsync.texts import one_line
 
 JSON = "application/json"
@@ -274,6 +275,48 @@ def list_vaultsecrets(namespace: str | None, position: str | None, limit: int) -
         about="VaultSecrets" + ("" if namespace is None else f" in namespace {namespace}"),
         query=_part(position, limit),
         accept=METADATA_LIST,
+    )
+
+
+def list_cluster(kind: ClusterKind, name: str | None, position: str | None, limit: int) -> Request:
+    """List a page of the objects of a kind, or the one of that name."""
+    return _cluster(kind, name, _part(position, limit), is_list=True)
+
+
+def watch_cluster(kind: ClusterKind, name: str | None, resource_version: str) -> Request:
+    """Watch the objects of a kind, or the one of that name, from a resource version on."""
+    query = {
+        "watch": "true",
+        "allowWatchBookmarks": "true",
+        "resourceVersion": resource_version,
+        "timeoutSeconds": str(WATCH_SECONDS),
+    }
+    return _cluster(kind, name, query, is_list=False)
+
+
+def cluster_event(document: Mapping[str, Any]) -> ClusterEvent:
+    """Read one line of a watch of objects of the cluster. Raises `SyncError` if it is an error."""
+    item = document["object"]
+    if document["type"] == "ERROR":
+        raise api_error(int(item.get("code") or 500), item, "Watch of objects of the cluster")
+    metadata = item["metadata"]
+    match document["type"]:
+        case "BOOKMARK":
+            return ClusterEvent(None, None, metadata["resourceVersion"])
+        case "DELETED":
+            return ClusterEvent(metadata["name"], None, metadata["resourceVersion"])
+        case _:
+            return ClusterEvent(metadata["name"], item, metadata["resourceVersion"])
+
+
+def _cluster(kind: ClusterKind, name: str | None, query: Mapping[str, str], *, is_list: bool) -> Request:
+    """Request objects of a kind: one by its name needs a permission for that name only."""
+    selector = {} if name is None else {"fieldSelector": f"metadata.name={name}"}
+    path, accept = f"/apis/{API_VERSION}/{GRANT_PLURAL}", JSON
+    if kind is ClusterKind.NAMESPACES:
+        path, accept = "/api/v1/namespaces", METADATA_LIST if is_list else METADATA
+    return Request(
+        "GET", path, about=kind.value if name is None else f"{kind} {name}", query={**query, **selector}, accept=accept
     )
 
 

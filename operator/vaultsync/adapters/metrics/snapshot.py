@@ -37,6 +37,21 @@ class VaultSnapshot:
     waited_seconds: float = 0.0
     """The sum of the waits for our own rate limit, in seconds."""
 
+    def combined(self, other: "VaultSnapshot") -> "VaultSnapshot":
+        """Return the worse of the states in which two grants see the same vault, and the sums of both."""
+        known = [one.up for one in (self, other) if one.up is not None]
+        polled = [one.polled_at for one in (self, other) if one.polled_at is not None]
+        listed = [one.listed for one in (self, other) if one.listed is not None]
+        return VaultSnapshot(
+            up=all(known) if known else None,
+            polled_at=min(polled, default=None),
+            listed=max(listed, default=None),
+            deletion_guard=self.deletion_guard or other.deletion_guard,
+            breaker_open=self.breaker_open or other.breaker_open,
+            throttled_seconds=self.throttled_seconds + other.throttled_seconds,
+            waited_seconds=self.waited_seconds + other.waited_seconds,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:

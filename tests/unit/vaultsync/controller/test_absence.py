@@ -12,6 +12,7 @@ from kvsecrets.testing import FakeVault
 from tests.harness import DB, Line, MemoryHarness, entry, key_of
 from vaultsync.policy.guards import LASTING
 from vaultsync.policy.requeue import WAITING_RETRY
+from vaultsync.state.access import Access
 from vaultsync.state.secrets import Reading, SecretRef
 from vaultsync.state.vaults import ListingPage, SecretMetadata
 
@@ -24,8 +25,8 @@ def skip_in_listings(harness: MemoryHarness, *names: str) -> set[str]:
     skipped = set(names)
     complete = harness.vaults.list_pages
 
-    async def incomplete(vault_url: str) -> AsyncGenerator[ListingPage, None]:
-        async for page in complete(vault_url):
+    async def incomplete(access: Access) -> AsyncGenerator[ListingPage, None]:
+        async for page in complete(access):
             yield replace(page, secrets={name: one for name, one in page.secrets.items() if name not in skipped})
 
     harness.vaults.list_pages = incomplete  # type: ignore[method-assign]  # a replica that is behind
@@ -126,9 +127,9 @@ def keep_listing(harness: MemoryHarness) -> None:
     listed, moment = dict[str, SecretMetadata](), harness.vaults.moment
     complete = harness.vaults.list_pages
 
-    async def behind(vault_url: str) -> AsyncGenerator[ListingPage, None]:
+    async def behind(access: Access) -> AsyncGenerator[ListingPage, None]:
         if not listed:
-            async for page in complete(vault_url):
+            async for page in complete(access):
                 listed.update(page.secrets)
         observed_at = moment()
         yield ListingPage({name: replace(one, observed_at=observed_at) for name, one in listed.items()})
@@ -438,10 +439,10 @@ async def test_a_secret_that_is_back_when_it_is_read_again_keeps_its_key(harness
     harness.vault.delete("db-password")
     get = harness.vaults.get
 
-    async def recovered_meanwhile(vault_url: str, ref: SecretRef, *, since: float | None = None) -> Reading:
+    async def recovered_meanwhile(access: Access, ref: SecretRef, *, since: float | None = None) -> Reading:
         if since is not None:
             harness.vault.recover("db-password")
-        return await get(vault_url, ref, since=since)
+        return await get(access, ref, since=since)
 
     harness.vaults.get = recovered_meanwhile  # type: ignore[method-assign]  # in the very moment
     await harness.poll()

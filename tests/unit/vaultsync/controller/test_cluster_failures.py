@@ -70,7 +70,7 @@ async def test_a_lost_response_costs_no_second_write(harness: MemoryHarness) -> 
 
 
 async def test_a_type_that_cannot_be_changed_is_reported(synced: MemoryHarness) -> None:
-    synced.apply(target={"type": "example.com/other"})
+    synced.apply(target={"type": "helm.sh/release.v1"})
 
     await synced.drain()
 

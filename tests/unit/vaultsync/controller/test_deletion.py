@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from kvsecrets import SecretValue
-from tests.builders import VAULT
+from tests.builders import ACCESS
 from tests.harness import DB, Line, MemoryHarness, entry
 from tests.manifests import manifest, spec
 from vaultsync.api import RELEASE_ANNOTATION, ObjectKey
@@ -572,9 +572,9 @@ async def test_a_target_is_not_deleted_if_the_guard_trips_while_the_spec_is_chec
     async def trip(vault_secret: VaultSecretMeta) -> None:
         if next(done) < checks:
             return await original(vault_secret)
-        view = harness.state.vaults.view(VAULT)
+        view = harness.state.vaults.view(ACCESS)
         losses = LossReport(8, 8, frozenset({"db-password"}), 8)
-        harness.state.vaults.publish(VAULT, replace(view, losses=losses))
+        harness.state.vaults.publish(ACCESS, replace(view, losses=losses))
         return await original(vault_secret)
 
     harness.kube.ensure_current = trip  # type: ignore[method-assign]  # a poll ends in that very moment

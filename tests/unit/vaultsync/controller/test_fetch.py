@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.builders import VAULT, a_vault_secret, an_entry
+from tests.builders import ACCESS, VAULT, a_vault_secret, an_entry
 from tests.harness import MemoryHarness
 from vaultsync.api.v1alpha1 import VaultSecretSpec
 from vaultsync.controller.fetch import read_secrets
@@ -26,7 +26,7 @@ async def test_all_are_read_and_returned_in_order(harness: MemoryHarness, vault_
     for name in "abc":
         harness.vault.set(name, f"value of {name}")
 
-    readings = await read_secrets(harness.vaults, harness.state.vaults, vault_spec, requests(A, B, C))
+    readings = await read_secrets(harness.vaults, harness.state.vaults, ACCESS, vault_spec, requests(A, B, C))
 
     assert list(readings) == [A, B, C]
     assert [one.value.reveal() for one in readings.values() if isinstance(one, Reading)] == [
@@ -44,7 +44,7 @@ async def test_of_several_failures_the_first_is_raised_though_all_are_read(
         harness.vault.disable(name)
 
     with pytest.raises(SyncError, match="ecret b ") as caught:
-        await read_secrets(harness.vaults, harness.state.vaults, vault_spec, requests(A, B, C))
+        await read_secrets(harness.vaults, harness.state.vaults, ACCESS, vault_spec, requests(A, B, C))
 
     assert (caught.value.reason, harness.reads) == (Reason.SECRET_DISABLED, 3)
 
@@ -55,7 +55,7 @@ async def test_a_found_secret_that_is_disabled_by_now_is_no_failure(
     harness.vault.set("a", "x", enabled=False)
 
     assert not await read_secrets(
-        harness.vaults, harness.state.vaults, vault_spec, [SecretRequest(A, optional=True, unlisted=True)]
+        harness.vaults, harness.state.vaults, ACCESS, vault_spec, [SecretRequest(A, optional=True, unlisted=True)]
     )
 
 
@@ -72,10 +72,10 @@ async def test_a_missing_secret_is_a_failure_or_a_reading(
 
     if is_failure:
         with pytest.raises(SecretsUnread) as unread:
-            await read_secrets(harness.vaults, harness.state.vaults, spec, requested)
+            await read_secrets(harness.vaults, harness.state.vaults, ACCESS, spec, requested)
         assert unread.value.refs == {A}
     else:
-        reading = (await read_secrets(harness.vaults, harness.state.vaults, spec, requested))[A]
+        reading = (await read_secrets(harness.vaults, harness.state.vaults, ACCESS, spec, requested))[A]
         assert isinstance(reading, MissingReading)
         assert (reading.read_at, reading.error.vault_time) == (harness.clock(), harness.vault_time())
         assert "ecret a " in reading.error.message

@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from tests.builders import VAULT
+from tests.builders import ACCESS
 from tests.harness import DB, MemoryHarness, entry
 from vaultsync.api import REFRESH_ANNOTATION
 from vaultsync.policy.guards import LASTING
 from vaultsync.policy.requeue import WAITING_RETRY
+from vaultsync.state.access import Access
 from vaultsync.state.secrets import Reading, SecretRef
 
 LONG = int(LASTING.total_seconds() / WAITING_RETRY)
@@ -28,13 +29,13 @@ class Replica:
 
     async def record(self, *names: str) -> None:
         for name in names:
-            self._old[SecretRef(name)] = await self._read(VAULT, SecretRef(name))
+            self._old[SecretRef(name)] = await self._read(ACCESS, SecretRef(name))
 
-    async def get(self, vault_url: str, ref: SecretRef, *, since: float | None = None) -> Reading:
+    async def get(self, access: Access, ref: SecretRef, *, since: float | None = None) -> Reading:
         self.reads += 1
         if ref.name in self.lagging:
             return replace(self._old[ref.identity], began=self._vaults.moment())
-        return await self._read(vault_url, ref, since=since)
+        return await self._read(access, ref, since=since)
 
 
 @pytest.fixture

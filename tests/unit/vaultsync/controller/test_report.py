@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.builders import KEY, READ_AT, a_status
+from tests.builders import KEY, READ_AT, a_granted, a_status
 from tests.fakes import FakeKube
 from tests.harness import UNAVAILABLE, RecordedEvents
 from tests.manifests import manifest, spec
@@ -40,7 +40,7 @@ def vault_secret(kube: FakeKube) -> VaultSecret:
 def vaultsecrets(vault_secret: VaultSecret) -> VaultSecretCache:
     """The cache that has it."""
     cache = VaultSecretCache()
-    cache.put(vault_secret)
+    cache.put(vault_secret, a_granted())
     return cache
 
 
@@ -112,7 +112,7 @@ async def test_what_a_user_changes_at_the_same_time_is_left_to_the_watch(
     assert cached(vaultsecrets).status == a_status()
     assert int(cached(vaultsecrets).metadata.resource_version) < int(by_user.metadata.resource_version)
 
-    vaultsecrets.put(by_user)  # which does not have our status yet
+    vaultsecrets.put(by_user, a_granted())  # which does not have our status yet
 
     assert (cached(vaultsecrets).metadata, cached(vaultsecrets).status) == (by_user.metadata, a_status())
 

@@ -10,8 +10,9 @@ from vaultsync.api.grants import VaultGrant
 from vaultsync.api.sources import DataFrom, Find
 from vaultsync.api.v1alpha1 import Restart, TargetSpec, VaultSecret
 from vaultsync.errors import Reason
-from vaultsync.policy.grants import allows_secret, decide
+from vaultsync.policy.grants import decide
 from vaultsync.state.access import Access, ManagedIdentity, OwnIdentity, ServicePrincipal, WorkloadIdentity
+from vaultsync.state.globs import matches_any
 from vaultsync.state.grants import Decision, Granted, GrantView, Refused
 
 FIRST = "11111111-1111-1111-1111-111111111111"
@@ -141,7 +142,7 @@ def test_a_search_sees_only_what_is_granted() -> None:
     found = granted(a_grant(secrets=["Db-*", "a"]), vault_secret=searching)
 
     assert found.secrets == ("a", "db-*")
-    assert [allows_secret(found.secrets, name) for name in ("A", "db-x", "b", "xdb-")] == [True, True, False, False]
+    assert [matches_any(found.secrets, name) for name in ("A", "db-x", "b", "xdb-")] == [True, True, False, False]
 
 
 @pytest.mark.parametrize(

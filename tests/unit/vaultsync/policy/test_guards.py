@@ -15,6 +15,7 @@ from tests.builders import (
     START,
     UID,
     VAULT,
+    a_granted,
     a_listing,
     a_missing_reading,
     a_reading,
@@ -25,6 +26,7 @@ from tests.builders import (
     some_inputs,
     some_metadata,
 )
+from vaultsync.api.grants import OnRevoked, Quota
 from vaultsync.api.secret_types import TOKEN_TYPES
 from vaultsync.api.v1alpha1 import VaultSecret
 from vaultsync.errors import Reason, SyncError
@@ -38,10 +40,13 @@ from vaultsync.policy.guards import (
     first_blocked,
     first_blocked_reading,
     inactive_version,
+    not_granted,
     older_version,
     pending_listing,
     refused_type,
     suspended,
+    too_many_found,
+    ungranted_keys,
     unknown_vault,
     unlistable_vault,
 )
@@ -49,6 +54,8 @@ from vaultsync.policy.inputs import Inputs
 from vaultsync.policy.known_vaults import KnownVaults
 from vaultsync.policy.ownership import competing_vaultsecret, foreign_target
 from vaultsync.policy.plan import Plan
+from vaultsync.policy.requests import unlisted_finds
+from vaultsync.state.grants import Refused
 from vaultsync.state.requests import SecretRequest
 from vaultsync.state.secrets import SecretRef
 from vaultsync.state.vaults import UNKNOWN, LastRead, LossReport, Moment, VaultView
@@ -105,17 +112,80 @@ def test_the_guards_are_asked_in_this_order() -> None:
         suspended,
         unknown_vault,
         refused_type,
+        not_granted,
         competing_vaultsecret,
         foreign_target,
         unlistable_vault,
         pending_listing,
+        too_many_found,
+        ungranted_keys,
         deletions_held,
     ) == GUARDS
     assert (contradicted_listing, older_version, inactive_version) == READING_GUARDS
 
 
 def test_every_guard_can_block() -> None:
-    assert all(guard(ALL_BLOCK) is not None for guard in GUARDS)
+    others = {not_granted, too_many_found, ungranted_keys}
+
+    assert all(guard(ALL_BLOCK) is not None for guard in GUARDS if guard not in others)
+    assert all(guard(some_inputs()) is None for guard in GUARDS)
+
+
+# Grants
+
+
+def test_what_no_grant_allows_is_blocked() -> None:
+    refused = Refused(Reason.QUOTA_EXCEEDED, "VaultGrant shop allows less.")
+
+    assert not_granted(some_inputs(decision=refused, refused_for=2.0)) == Failed(refused.reason, refused.message)
+
+
+def test_a_refusal_is_reported_after_a_moment_in_which_a_grant_may_come() -> None:
+    refused = Refused(Reason.NOT_GRANTED, "No VaultGrant.")
+
+    assert not_granted(some_inputs(decision=refused, refused_for=0.5)) == Waiting(
+        "Waiting for a VaultGrant. No VaultGrant.", retry_after=1.5
+    )
+
+
+@pytest.mark.parametrize(("most", "blocks"), [(1, True), (2, False)])
+def test_searches_find_no_more_than_the_quota_allows(most: int, blocks: bool) -> None:
+    view = VaultView(listing=a_listing(*(some_metadata(name=name) for name in ("shop-a", "shop-b", "other"))))
+    granted = a_granted(quota=Quota(found_secrets=most))
+
+    found = too_many_found(some_inputs(SEARCHES, view=view, decision=granted))
+
+    assert found == (
+        Failed(
+            Reason.QUOTA_EXCEEDED,
+            "VaultGrant shop allows 1 secrets that searches find, and those of dataFrom find 2; narrow their names or "
+            "tags.",
+        )
+        if blocks
+        else None
+    )
+
+
+@pytest.mark.parametrize(
+    ("patterns", "on_revoked", "blocks"),
+    [
+        (("other",), OnRevoked.RETAIN, True),
+        (("other",), OnRevoked.DELETE, False),
+        (("shop-*",), OnRevoked.RETAIN, False),
+    ],
+)
+def test_a_key_that_a_search_must_not_find_any_more_is_kept_unless_it_shall_be_deleted(
+    patterns: tuple[str, ...], on_revoked: OnRevoked, blocks: bool
+) -> None:
+    granted = a_granted(secrets=patterns, on_revoked=on_revoked)
+    known = {SecretRef("shop-a"): a_state("shop-a", source="shop-a")}
+    plan = Plan((), known, "because")
+    view = VaultView(listing=a_listing(some_metadata(name="shop-a")).restricted(patterns))
+
+    found = ungranted_keys(some_inputs(SEARCHES, plan=plan, decision=granted))
+
+    assert (found is not None and found.reason is Reason.NOT_GRANTED) is blocks
+    assert [*unlisted_finds(SEARCHES.spec, known, view)] == []
 
 
 def test_the_first_guard_that_blocks_decides() -> None:

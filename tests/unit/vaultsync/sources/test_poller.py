@@ -11,7 +11,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.builders import FIRST, START, VAULT, a_state, a_status, a_status_entry, a_vault_secret, an_entry, an_observed
+from tests.builders import (
+    ACCESS,
+    FIRST,
+    START,
+    VAULT,
+    a_granted,
+    a_state,
+    a_status,
+    a_status_entry,
+    a_vault_secret,
+    an_entry,
+    an_observed,
+)
 from tests.clocks import settle
 from tests.harness import SKEW, MemoryHarness, record_woken
 from vaultsync.adapters.keyvault.rate_limit import MAX_OPEN_SECONDS
@@ -21,6 +33,7 @@ from vaultsync.controller.turns import Priority
 from vaultsync.errors import Reason, SyncError
 from vaultsync.policy.plan import Plan, plan_for
 from vaultsync.sources.poller import MAX_CONCURRENT_READS, MAX_POLL_RETRY, PLANS_PER_TURN, RELIST_AFTER, Mode
+from vaultsync.state.access import Access
 from vaultsync.state.applied import Applied, fingerprint
 from vaultsync.state.observed import Field
 from vaultsync.state.vaults import LastRead, ListingPage, Missing, Moment, SecretMetadata, VaultView
@@ -36,7 +49,7 @@ def add(
     vault_secret = a_vault_secret(
         *entries, metadata={"name": name, "uid": name}, refresh_interval=timedelta(seconds=interval)
     )
-    harness.state.vaultsecrets.put(vault_secret)
+    harness.state.vaultsecrets.put(vault_secret, a_granted())
     return vault_secret
 
 
@@ -54,14 +67,16 @@ def add_in_place(harness: MemoryHarness, name: str, *secrets: str, interval: int
 def add_search(harness: MemoryHarness, name: str, names: str = "*") -> None:
     """Observe a VaultSecret that searches the vault."""
     find = {"find": {"names": names}}
-    harness.state.vaultsecrets.put(a_vault_secret(metadata={"name": name, "uid": name}, data=(), data_from=[find]))
+    harness.state.vaultsecrets.put(
+        a_vault_secret(metadata={"name": name, "uid": name}, data=(), data_from=[find]), a_granted()
+    )
 
 
 def add_deleting(harness: MemoryHarness, *secrets: str) -> None:
     """Observe a VaultSecret with keys of these secrets, which are deleted with them."""
     entries = [an_entry(key=name, secret_name=name) for name in secrets]
     status = a_status(*(a_status_entry(key=name, secret_name=name) for name in secrets))
-    harness.state.vaultsecrets.put(a_vault_secret(*entries, status=status, on_source_deleted="Delete"))
+    harness.state.vaultsecrets.put(a_vault_secret(*entries, status=status, on_source_deleted="Delete"), a_granted())
 
 
 def fill(harness: MemoryHarness, count: int) -> None:
@@ -87,9 +102,9 @@ def record_views(harness: MemoryHarness) -> list[VaultView]:
     published: list[VaultView] = []
     publish = harness.state.vaults.publish
 
-    def record(vault_url: str, view: VaultView) -> None:
+    def record(access: Access, view: VaultView) -> None:
         published.append(view)
-        publish(vault_url, view)
+        publish(access, view)
 
     harness.state.vaults.publish = record  # type: ignore[method-assign]  # a store keeps the current view alone
     return published
@@ -105,7 +120,7 @@ async def poll(harness: MemoryHarness, woken: Woken) -> list[str]:
 
 
 def view(harness: MemoryHarness) -> VaultView:
-    return harness.state.vaults.view(VAULT)
+    return harness.state.vaults.view(ACCESS)
 
 
 def metadata(harness: MemoryHarness, name: str) -> SecretMetadata | Missing | None:
@@ -151,7 +166,7 @@ async def test_a_suspended_vaultsecret_is_not_woken(harness: MemoryHarness, woke
     add(harness, "user", "db-password")
     suspended = add(harness, "suspended", "db-password")
     spec = suspended.spec.model_copy(update={"suspend": True})
-    harness.state.vaultsecrets.put(suspended.model_copy(update={"spec": spec}))
+    harness.state.vaultsecrets.put(suspended.model_copy(update={"spec": spec}), a_granted())
 
     assert await poll(harness, woken) == ["user"]
 
@@ -161,7 +176,7 @@ async def test_what_was_read_of_a_secret_that_no_vaultsecret_uses_any_more_is_fo
 ) -> None:
     add(harness, "user", "db-password")
     for name in ("db-password", "unused"):
-        harness.state.vaults.record_read(VAULT, name, LastRead(Moment(0.0), FIRST, START, None))
+        harness.state.vaults.record_read(ACCESS, name, LastRead(Moment(0.0), FIRST, START, None))
 
     await poll(harness, woken)
 
@@ -424,7 +439,7 @@ async def test_all_calls_of_a_failing_batch_are_counted_and_its_others_are_cance
     await poll(harness, woken)
     cancelled: list[str] = []
 
-    async def head(vault_url: str, name: str) -> SecretMetadata | Missing:
+    async def head(access: Access, name: str) -> SecretMetadata | Missing:
         if name == names[3]:
             await asyncio.sleep(0)
             raise SyncError(Reason.VAULT_THROTTLED, "Vault is throttling.", retry_after=7.0)
@@ -450,10 +465,10 @@ def break_secrets(harness: MemoryHarness, *broken: str) -> None:
     """Have the vault return an error of its own for these secrets."""
     whole = harness.vaults.head
 
-    async def head(vault_url: str, name: str) -> SecretMetadata | Missing:
+    async def head(access: Access, name: str) -> SecretMetadata | Missing:
         if name in broken:
             raise SyncError(Reason.VAULT_FAILED, f"Vault responded with an error of its own for {name}.")
-        return await whole(vault_url, name)
+        return await whole(access, name)
 
     harness.vaults.head = head  # type: ignore[method-assign]  # the fake vault fails as a whole
 
@@ -694,7 +709,7 @@ async def polls_within(
 
 def request_poll(harness: MemoryHarness) -> None:
     """Request a poll that begins after the last one that has ended, as a reconcile does."""
-    harness.state.vaults.request_poll(VAULT, after=view(harness).polls)
+    harness.state.vaults.request_poll(ACCESS, after=view(harness).polls)
 
 
 async def test_a_poller_polls_at_once_and_then_at_the_interval(running: MemoryHarness) -> None:
@@ -712,7 +727,7 @@ async def test_each_poll_runs_in_a_span_of_its_own(running: MemoryHarness) -> No
 async def test_a_new_vaultsecret_with_a_shorter_interval_is_polled_for_earlier(running: MemoryHarness) -> None:
     await polls_within(running, 5)
     add_in_place(running, "shorter", "one", interval=10)
-    running.state.vaults.reschedule(VAULT)
+    running.state.vaults.reschedule(ACCESS)
 
     assert await polls_within(running, 20) == [10.0, 20.0]
 
@@ -720,7 +735,7 @@ async def test_a_new_vaultsecret_with_a_shorter_interval_is_polled_for_earlier(r
 async def test_a_new_vaultsecret_with_a_longer_interval_changes_nothing(running: MemoryHarness) -> None:
     await polls_within(running, 5)
     add_in_place(running, "longer", "one", interval=3600)
-    running.state.vaults.reschedule(VAULT)
+    running.state.vaults.reschedule(ACCESS)
 
     assert await polls_within(running, 20) == [20.0]
 
@@ -744,10 +759,10 @@ async def test_a_request_that_a_running_poll_satisfies_causes_no_other_poll(runn
     arrived, answer = asyncio.Event(), asyncio.Event()
     list_pages = running.vaults.list_pages
 
-    async def slow(vault_url: str) -> AsyncGenerator[ListingPage, None]:
+    async def slow(access: Access) -> AsyncGenerator[ListingPage, None]:
         arrived.set()
         await answer.wait()
-        async for page in list_pages(vault_url):
+        async for page in list_pages(access):
             yield page
 
     running.vaults.list_pages = slow  # type: ignore[method-assign]  # the fake vault answers at once
@@ -824,7 +839,7 @@ async def test_the_wait_after_a_failure_is_drawn_once_however_often_the_poller_i
     async with polling(harness):
         harness.vault.fail(calls=100, kind="list")
 
-        times = await polls_within(harness, 60, lambda: harness.state.vaults.reschedule(VAULT))
+        times = await polls_within(harness, 60, lambda: harness.state.vaults.reschedule(ACCESS))
 
     await harness.aclose()
     assert times == [20.0, 22.0, 26.0, 34.0, 50.0]
@@ -907,7 +922,7 @@ async def test_planning_gives_other_tasks_a_turn_after_each_vaultsecret_that_sea
     for number in range(2 * PLANS_PER_TURN):
         add_search(harness, f"search-{number}", f"team-{number:03}*")
 
-    async def one_page(vault_url: str) -> AsyncGenerator[ListingPage, None]:
+    async def one_page(access: Access) -> AsyncGenerator[ListingPage, None]:
         yield page
 
     turns, planned_at = 0, list[int]()
@@ -984,7 +999,7 @@ async def test_losses_are_counted_before_a_vaultsecret_is_woken_for_them(
 async def test_what_a_search_has_found_is_lost_when_a_listing_lacks_it(harness: MemoryHarness, woken: Woken) -> None:
     status = a_status(*(a_status_entry(key=name, secret_name=name) for name in LOST))
     find = {"find": {"names": "lost-*"}, "optional": True}
-    harness.state.vaultsecrets.put(a_vault_secret(status=status, data=(), data_from=[find]))
+    harness.state.vaultsecrets.put(a_vault_secret(status=status, data=(), data_from=[find]), a_granted())
 
     await poll(harness, woken)
 

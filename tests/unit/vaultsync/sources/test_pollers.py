@@ -4,16 +4,19 @@ import asyncio
 
 import pytest
 
-from tests.builders import VAULT, a_vault_secret
+from tests.builders import ACCESS, VAULT, a_granted, a_vault_secret, an_access
 from tests.harness import MemoryHarness, key_of
 from vaultsync.sources.poller import Poller
+from vaultsync.state.access import Access
 from vaultsync.state.secrets import SecretRef
 from vaultsync.state.vaults import UNKNOWN
 
 
 def add(harness: MemoryHarness, name: str, vault_url: str = VAULT) -> None:
     """Observe a VaultSecret that uses a vault."""
-    harness.state.vaultsecrets.put(a_vault_secret(metadata={"name": name, "uid": name}, vault_url=vault_url))
+    harness.state.vaultsecrets.put(
+        a_vault_secret(metadata={"name": name, "uid": name}, vault_url=vault_url), a_granted(vault_url)
+    )
     harness.controller.pollers.sync()
 
 
@@ -28,8 +31,8 @@ def closed(harness: MemoryHarness, monkeypatch: pytest.MonkeyPatch) -> list[tupl
     """The vaults whose clients were closed, and whether something was still known of them."""
     closed: list[tuple[str, bool]] = []
 
-    async def close_vault(vault_url: str) -> None:
-        closed.append((vault_url, harness.state.vaults.view(vault_url) is not UNKNOWN))
+    async def close_vault(access: Access) -> None:
+        closed.append((access.vault_url, harness.state.vaults.view(access) is not UNKNOWN))
 
     monkeypatch.setattr(harness.vaults, "close_vault", close_vault)
     return closed
@@ -51,7 +54,7 @@ async def test_a_vault_is_polled_while_vaultsecrets_ask_it(
     add(running, "second")
     await running.settle()
     assert len(running.recorded.polls) == 1
-    assert running.state.vaults.view(VAULT).secrets.keys() == {"db-password"}
+    assert running.state.vaults.view(ACCESS).secrets.keys() == {"db-password"}
 
     remove(running, "first")
     await running.pass_time(120)
@@ -60,7 +63,7 @@ async def test_a_vault_is_polled_while_vaultsecrets_ask_it(
     remove(running, "second")
     await running.pass_time(300)
     assert (len(running.recorded.polls), closed) == (2, [(VAULT, False)])
-    assert running.state.vaults.view(VAULT) is UNKNOWN
+    assert running.state.vaults.view(ACCESS) is UNKNOWN
 
 
 async def test_a_vault_that_is_asked_again_is_polled_again_as_if_for_the_first_time(running: MemoryHarness) -> None:
@@ -73,8 +76,8 @@ async def test_a_vault_that_is_asked_again_is_polled_again_as_if_for_the_first_t
     await running.settle()
 
     assert len(running.recorded.polls) == 2
-    assert running.state.vaults.view(VAULT).polls == 1
-    running.state.vaults.request_poll(VAULT, after=1)
+    assert running.state.vaults.view(ACCESS).polls == 1
+    running.state.vaults.request_poll(ACCESS, after=1)
     await running.settle()
     assert len(running.recorded.polls) == 3
 
@@ -89,8 +92,8 @@ async def test_a_vault_that_a_late_reconcile_has_opened_again_is_closed_with_the
     await harness.settle()
     assert harness.vaults.opened() == set()
 
-    await harness.vaults.get(VAULT, SecretRef("db-password"))
-    assert harness.vaults.opened() == {VAULT}
+    await harness.vaults.get(ACCESS, SecretRef("db-password"))
+    assert harness.vaults.opened() == {ACCESS}
     harness.controller.pollers.sync()
     await harness.settle()
 
@@ -121,7 +124,7 @@ async def test_a_poll_that_is_under_way_is_cancelled_when_no_vaultsecret_asks_th
 
 async def test_a_vault_outside_the_known_domains_is_never_called(running: MemoryHarness) -> None:
     add(running, "evil", "https://evil.example")
-    running.state.vaults.request_poll("https://evil.example", after=0)
+    running.state.vaults.request_poll(an_access("https://evil.example"), after=0)
     await running.pass_time(300)
 
     assert running.recorded.polls == []

@@ -290,7 +290,7 @@ async def test_the_operator_starts_without_a_namespace_that_is_denied() -> None:
     harness.kube.deny("shop")
 
     async with Supervisor() as parts:
-        await harness.controller.resync.wait_until_installed()
+        await harness.controller.wait_until_granted(parts)
         await harness.controller.sync(parts)
         await parts.stop()
 

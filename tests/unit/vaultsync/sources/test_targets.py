@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.builders import a_vault_secret, keep_all
+from tests.builders import a_granted, a_vault_secret, keep_all
 from tests.fakes import FakeKube
 from tests.harness import UNAVAILABLE, MemoryHarness, longest, record_woken
 from vaultsync.api import MANAGED_BY, MANAGED_BY_LABEL, ObjectKey
@@ -53,7 +53,7 @@ class Watched:
         self.waits: list[float] = []
         for key in (KEY, OTHER, ELSEWHERE, UNWATCHED):
             metadata = {"name": key.name, "namespace": key.namespace, "uid": key.name}
-            harness.state.vaultsecrets.put(a_vault_secret(metadata=metadata))
+            harness.state.vaultsecrets.put(a_vault_secret(metadata=metadata), a_granted())
         self.now = 0.0
         self.informer = TargetInformer(
             kube,
@@ -173,7 +173,7 @@ async def test_all_vaultsecrets_that_want_a_changed_target_are_woken(harness: Me
     await harness.settle()
     for name in ("db", "competing"):
         target = {"name": KEY.name}
-        harness.state.vaultsecrets.put(a_vault_secret(metadata={"name": name, "uid": name}, target=target))
+        harness.state.vaultsecrets.put(a_vault_secret(metadata={"name": name, "uid": name}, target=target), a_granted())
     woken = record_woken(harness.controller.queue)
 
     harness.kube.edit(KEY, "mallory", data={"password": "evil"})

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.builders import VAULT
+from tests.builders import ACCESS, VAULT, an_access
 from tests.harness import MemoryHarness, key_of
 from tests.manifests import as_stored, manifest, spec
 from vaultsync.api import REFRESH_ANNOTATION, RELEASE_ANNOTATION
@@ -56,9 +56,9 @@ def take(woken: Woken) -> Woken:
     return taken
 
 
-def rescheduled(harness: MemoryHarness, vault_url: str = VAULT) -> bool:
+def rescheduled(harness: MemoryHarness) -> bool:
     """Return whether a vault's poller was rescheduled since the last time."""
-    changed = harness.state.vaults.requests(vault_url).changed
+    changed = harness.state.vaults.requests(ACCESS).changed
     was_set = changed.is_set()
     changed.clear()
     return was_set
@@ -164,7 +164,7 @@ async def test_one_that_was_deleted_is_forgotten_with_its_place_in_the_queue(
 
     assert harness.state.vaultsecrets.get(key_of("db")) is None
     assert harness.controller.queue.depth == 0
-    assert harness.state.vaultsecrets.vaults() == set()
+    assert harness.state.vaultsecrets.accesses() == set()
 
 
 async def test_one_that_is_being_deleted_is_forgotten(harness: MemoryHarness, source: VaultSecretSource) -> None:
@@ -226,7 +226,10 @@ async def test_one_that_asks_another_vault_has_that_polled_and_the_old_one_no_mo
     await harness.settle()
 
     assert harness.traced.polled == [VAULT, OTHER]
-    assert (harness.state.vaults.view(VAULT).polls, harness.state.vaults.view(OTHER).polls) == (0, 1)
+    assert (harness.state.vaults.view(ACCESS).polls, harness.state.vaults.view(an_access(OTHER, "other")).polls) == (
+        0,
+        1,
+    )
 
 
 # those whose spec is not accepted
@@ -249,7 +252,7 @@ async def test_one_whose_spec_is_not_accepted_is_woken_to_report_that_and_not_sy
     assert isinstance(found, UnreadableVaultSecret)
     assert found.error.startswith("spec.vaultUrl: ")
     assert "MARKED" not in found.error
-    assert harness.state.vaultsecrets.vaults() == set()
+    assert harness.state.vaultsecrets.accesses() == set()
     assert take(woken) == [("db", Priority.URGENT)]
 
 

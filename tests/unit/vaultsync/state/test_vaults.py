@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tests.builders import FIRST, NOW_MISSING, START, VAULT, a_listing, some_metadata
+from tests.builders import ACCESS, FIRST, NOW_MISSING, START, a_listing, an_access, some_metadata
 from vaultsync.state.vaults import (
     UNKNOWN,
     LastRead,
@@ -264,33 +264,33 @@ def test_the_latest_of_several_requests_counts(afters: list[int], begun: int) ->
 
 
 def test_a_vault_that_was_never_polled_has_the_unknown_view() -> None:
-    assert VaultStore().view(VAULT) is UNKNOWN
+    assert VaultStore().view(ACCESS) is UNKNOWN
 
 
 def test_each_vault_has_the_view_that_was_published_last() -> None:
     store, first, second = VaultStore(), VaultView(polls=1), VaultView(polls=2)
 
-    store.publish(VAULT, first)
-    store.publish(OTHER, first)
-    store.publish(VAULT, second)
+    store.publish(ACCESS, first)
+    store.publish(an_access(OTHER), first)
+    store.publish(ACCESS, second)
 
-    assert (store.view(VAULT), store.view(OTHER)) == (second, first)
+    assert (store.view(ACCESS), store.view(an_access(OTHER))) == (second, first)
 
 
 def test_a_poll_is_requested_of_one_vault() -> None:
     store = VaultStore()
-    requests, others = store.requests(VAULT), store.requests(OTHER)
+    requests, others = store.requests(ACCESS), store.requests(an_access(OTHER))
 
-    store.request_poll(VAULT, after=0)
+    store.request_poll(ACCESS, after=0)
 
     assert (requests.is_pending_after(0), others.is_pending_after(0)) == (True, False)
 
 
 def test_a_reschedule_wakes_the_poller_and_requests_no_poll() -> None:
     store = VaultStore()
-    requests = store.requests(VAULT)
+    requests = store.requests(ACCESS)
 
-    store.reschedule(VAULT)
+    store.reschedule(ACCESS)
 
     assert (requests.changed.is_set(), requests.is_pending_after(0)) == (True, False)
 
@@ -298,25 +298,25 @@ def test_a_reschedule_wakes_the_poller_and_requests_no_poll() -> None:
 def test_nothing_is_requested_of_a_vault_that_is_not_polled() -> None:
     store = VaultStore()
 
-    store.request_poll(VAULT, after=0)
-    store.reschedule(VAULT)
+    store.request_poll(ACCESS, after=0)
+    store.reschedule(ACCESS)
 
-    assert not store.requests(VAULT).is_pending_after(0)
-    assert not store.requests(VAULT).changed.is_set()
+    assert not store.requests(ACCESS).is_pending_after(0)
+    assert not store.requests(ACCESS).changed.is_set()
 
 
 def test_a_removed_vault_is_forgotten_with_its_requests() -> None:
     store = VaultStore()
-    former = store.requests(VAULT)
-    store.publish(VAULT, VaultView(polls=1))
-    store.request_poll(VAULT, after=5)
+    former = store.requests(ACCESS)
+    store.publish(ACCESS, VaultView(polls=1))
+    store.request_poll(ACCESS, after=5)
 
-    store.remove(VAULT)
-    store.remove(VAULT)
+    store.remove(ACCESS)
+    store.remove(ACCESS)
 
-    assert store.view(VAULT) is UNKNOWN
-    assert store.requests(VAULT) is not former
-    assert not store.requests(VAULT).is_pending_after(0)
+    assert store.view(ACCESS) is UNKNOWN
+    assert store.requests(ACCESS) is not former
+    assert not store.requests(ACCESS).is_pending_after(0)
 
 
 def a_read(at: float, version: str | None = FIRST) -> LastRead:
@@ -361,13 +361,13 @@ def test_reads_of_what_is_not_used_are_forgotten() -> None:
 
 def test_reads_are_recorded_once_there_is_a_poller_and_count_in_every_view() -> None:
     store = VaultStore()
-    store.record_read(VAULT, "db-password", a_read(1.0))
-    store.requests(VAULT)
-    before = store.view(VAULT)
+    store.record_read(ACCESS, "db-password", a_read(1.0))
+    store.requests(ACCESS)
+    before = store.view(ACCESS)
     assert before.reads.get("db-password") is None
 
-    store.publish(VAULT, replace(before, polls=1))
-    store.record_read(VAULT, "db-password", a_read(2.0))
+    store.publish(ACCESS, replace(before, polls=1))
+    store.record_read(ACCESS, "db-password", a_read(2.0))
 
-    assert store.view(VAULT).reads.get("db-password") == before.reads.get("db-password") == a_read(2.0)
-    assert store.view(OTHER).reads.get("db-password") is None
+    assert store.view(ACCESS).reads.get("db-password") == before.reads.get("db-password") == a_read(2.0)
+    assert store.view(an_access(OTHER)).reads.get("db-password") is None

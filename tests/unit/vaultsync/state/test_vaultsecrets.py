@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import FIRST, KEY, UID, VAULT, a_status, a_vault_secret, an_entry
+from tests.builders import ACCESS, FIRST, KEY, UID, VAULT, a_granted, a_status, a_vault_secret, an_access, an_entry
 from vaultsync.api import ObjectKey
 from vaultsync.api.v1alpha1 import Entry, VaultSecret, VaultSecretMeta, VaultSecretStatus
 from vaultsync.state.requests import searches
@@ -68,7 +68,7 @@ def assert_agrees(
     assert len(vaultsecrets) == len(known)
     assert {one.key for one in vaultsecrets.all()} == known.keys()
     assert {one.key for one in vaultsecrets.metas()} == known.keys() | unreadable.keys()
-    assert set(vaultsecrets.vaults()) == {one.spec.vault_url for one in active}
+    assert set(vaultsecrets.accesses()) == {an_access(one.spec.vault_url) for one in active}
     for name in NAMES:
         key = ObjectKey(KEY.namespace, name)
         assert vaultsecrets.get(key) == known.get(key)
@@ -76,9 +76,9 @@ def assert_agrees(
         assert vaultsecrets.find(key) == (known.get(key) or unreadable.get(key))
         assert vaultsecrets.has_uid(f"uid-{name}") == (key in known)
         assert set(vaultsecrets.keys_for_target(key)) == {one.key for one in known.values() if one.target_key == key}
-        assert vaultsecrets.vault_of(key) == (known[key].spec.vault_url if key in known else "")
-    for vault in VAULTS:
-        users = [one for one in active if one.spec.vault_url == vault]
+        assert vaultsecrets.granted(key) == (a_granted(known[key].spec.vault_url) if key in known else None)
+    for vault in map(an_access, VAULTS):
+        users = [one for one in active if one.spec.vault_url == vault.vault_url]
         assert set(vaultsecrets.users(vault)) == {one.key for one in users}
         assert set(vaultsecrets.searchers(vault)) == {one.key for one in users if searches(one.spec)}
         assert vaultsecrets.refresh_interval(vault) == min((one.spec.refresh_interval for one in users), default=None)
@@ -99,7 +99,7 @@ def test_every_index_follows_what_is_put_and_deleted(steps: list[VaultSecret | U
         known.pop(key, None)
         unreadable.pop(key, None)
         if isinstance(step, VaultSecret):
-            vaultsecrets.put(step)
+            vaultsecrets.put(step, a_granted(step.spec.vault_url))
             known[key] = step
         elif isinstance(step, UnreadableVaultSecret):
             vaultsecrets.put_unreadable(step)
@@ -116,7 +116,7 @@ def test_all_others_that_want_the_same_target_compete() -> None:
     suspended = a_vault_secret(metadata={"name": "suspended", "uid": "s"}, target={"name": "db"}, suspend=True)
     elsewhere = a_vault_secret(metadata={"namespace": "elsewhere", "uid": "e"})
     for vault_secret in (mine, other, suspended, elsewhere):
-        vaultsecrets.put(vault_secret)
+        vaultsecrets.put(vault_secret, a_granted())
 
     assert {one.key.name for one in vaultsecrets.competing(mine)} == {"other", "suspended"}
 
@@ -138,13 +138,13 @@ def test_secrets_whose_newest_version_is_named_are_followed(entries: list[Entry]
 
 def test_a_vaultsecret_that_stops_searching_needs_no_listing_any_more() -> None:
     vaultsecrets = VaultSecretCache()
-    vaultsecrets.put(a_vault_secret(metadata={"name": "other", "uid": "o"}))
-    vaultsecrets.put(a_vault_secret(data_from=[{"find": {"names": "*"}}]))
-    assert set(vaultsecrets.searchers(VAULT)) == {KEY}
+    vaultsecrets.put(a_vault_secret(metadata={"name": "other", "uid": "o"}), a_granted())
+    vaultsecrets.put(a_vault_secret(data_from=[{"find": {"names": "*"}}]), a_granted())
+    assert set(vaultsecrets.searchers(ACCESS)) == {KEY}
 
-    vaultsecrets.put(a_vault_secret())
+    vaultsecrets.put(a_vault_secret(), a_granted())
 
-    assert set(vaultsecrets.searchers(VAULT)) == set()
+    assert set(vaultsecrets.searchers(ACCESS)) == set()
 
 
 # VaultSecrets that cannot be read
@@ -153,12 +153,12 @@ def test_a_vaultsecret_that_stops_searching_needs_no_listing_any_more() -> None:
 def test_an_unreadable_vaultsecret_is_found_and_claims_nothing() -> None:
     vaultsecrets = VaultSecretCache()
 
-    vaultsecrets.put(a_vault_secret())
+    vaultsecrets.put(a_vault_secret(), a_granted())
     vaultsecrets.put_unreadable(an_unreadable())
 
     assert vaultsecrets.find(KEY) == an_unreadable()
     assert (vaultsecrets.get(KEY), vaultsecrets.has_uid(UID), vaultsecrets.keys_for_target(KEY)) == (None, False, ())
-    assert (len(vaultsecrets), list(vaultsecrets.vaults())) == (0, [])
+    assert (len(vaultsecrets), list(vaultsecrets.accesses())) == (0, [])
 
 
 def test_an_unreadable_vaultsecret_that_was_deleted_is_forgotten() -> None:
@@ -174,7 +174,7 @@ def test_a_corrected_vaultsecret_is_not_unreadable_any_more() -> None:
     vaultsecrets = VaultSecretCache()
     vaultsecrets.put_unreadable(an_unreadable())
 
-    vaultsecrets.put(a_vault_secret())
+    vaultsecrets.put(a_vault_secret(), a_granted())
 
     assert (vaultsecrets.find(KEY), vaultsecrets.unreadable(KEY)) == (a_vault_secret(), None)
 
@@ -203,7 +203,7 @@ def a_cache(vault_secret: VaultSecret, *, unreadable: bool) -> VaultSecretCache:
     if unreadable:
         vaultsecrets.put_unreadable(an_unreadable(vault_secret))
     else:
-        vaultsecrets.put(vault_secret)
+        vaultsecrets.put(vault_secret, a_granted())
     return vaultsecrets
 
 
@@ -237,10 +237,10 @@ def test_a_status_is_kept_when_the_watch_delivers_an_older_change_of_the_spec() 
     vaultsecrets.record_status(meta_of(stored(9, generation=2, status=REPORTED)))
     assert known_of(vaultsecrets) == ("7", REPORTED)
 
-    vaultsecrets.put(stored(8, generation=2))
+    vaultsecrets.put(stored(8, generation=2), a_granted())
     assert known_of(vaultsecrets) == ("8", REPORTED)
 
-    vaultsecrets.put(stored(10, generation=2))
+    vaultsecrets.put(stored(10, generation=2), a_granted())
     assert known_of(vaultsecrets) == ("10", VaultSecretStatus())
 
 
@@ -257,7 +257,7 @@ def test_a_status_is_not_kept_for_a_successor_of_the_same_name() -> None:
     vaultsecrets = a_cache(stored(7), unreadable=False)
     vaultsecrets.record_status(meta_of(stored(9, generation=2, status=REPORTED)))
 
-    vaultsecrets.put(stored(8, uid="successor"))
+    vaultsecrets.put(stored(8, uid="successor"), a_granted())
 
     assert known_of(vaultsecrets) == ("8", VaultSecretStatus())
 

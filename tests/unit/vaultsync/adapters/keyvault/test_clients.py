@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from kvsecrets.testing import FakeVault
-from tests.builders import START
+from tests.builders import START, an_access
 from tests.clocks import Clock, freeze, settle, skip
 from tests.fakes import FakeCredentials
 from tests.unit.vaultsync.adapters.keyvault.served import ServedVault, served
@@ -100,10 +100,10 @@ class Harness:
         self.counted[operation, status] += 1
 
     async def read(self, ref: SecretRef = REF, *, vault: FakeVault | None = None) -> Reading:
-        return await self.clients.get((vault or self.vault).url, ref)
+        return await self.clients.get(an_access((vault or self.vault).url), ref)
 
     async def list_all(self) -> list[ListingPage]:
-        return [page async for page in self.clients.list_pages(self.vault.url)]
+        return [page async for page in self.clients.list_pages(an_access(self.vault.url))]
 
     async def failure(self, ref: SecretRef = REF) -> SyncError:
         with pytest.raises(SyncError) as refused:
@@ -158,7 +158,7 @@ async def test_a_result_is_cached_for_two_seconds_only(harness: Harness) -> None
 
     await skip(0.6)
 
-    assert harness.clients._vaults[harness.vault.url].cached == {}
+    assert harness.clients._vaults[an_access(harness.vault.url)].cached == {}
     await harness.read()
     assert harness.vault.calls["get"] == 2
 
@@ -190,7 +190,7 @@ async def poll_by_list(harness: Harness) -> None:
 
 
 async def poll_by_head(harness: Harness) -> None:
-    await harness.clients.head(harness.vault.url, "db-password")
+    await harness.clients.head(an_access(harness.vault.url), "db-password")
 
 
 POLLS = pytest.mark.parametrize("poll", [poll_by_list, poll_by_head], ids=["a listing", "a reading"])
@@ -215,7 +215,7 @@ async def test_each_page_of_a_listing_invalidates_its_secrets_at_once(harness: H
     await harness.read()
     harness.vault.set("db-password", "newer")
 
-    async with aclosing(harness.clients.list_pages(harness.vault.url)) as pages:
+    async with aclosing(harness.clients.list_pages(an_access(harness.vault.url))) as pages:
         assert "db-password" in (await anext(pages)).secrets
         assert (await harness.read()).value.reveal() == "newer"
 
@@ -237,7 +237,7 @@ async def test_a_read_in_flight_during_a_poll_is_not_joined_after_it(harness: Ha
     early = asyncio.create_task(harness.read(vault=harness.other))
     await settle()
     version = harness.other.set("db-password", "newer")
-    harness.clients._vaults[harness.other.url].invalidate(["db-password"])
+    harness.clients._vaults[an_access(harness.other.url)].invalidate(["db-password"])
 
     late = asyncio.create_task(harness.read(vault=harness.other))
     await settle()
@@ -323,7 +323,7 @@ async def test_a_missing_secret_is_not_read_again_after_a_poll_that_misses_it(
     assert harness.vault.calls["get"] == 0
     assert (again.reason, again.message) == (first.reason, first.message)
     with pytest.raises(SecretNotFound) as fresh:
-        await harness.clients.get(harness.vault.url, REF, since=harness.clients.moment().seconds)
+        await harness.clients.get(an_access(harness.vault.url), REF, since=harness.clients.moment().seconds)
     assert (harness.vault.calls["get"], fresh.value.missing_for) == (1, 60.0)
 
     harness.clock.turn(CACHE_TTL)
@@ -510,7 +510,7 @@ async def test_a_denied_listing_has_its_reason(harness: Harness) -> None:
 async def test_the_metadata_of_one_secret_has_its_version_and_no_value(harness: Harness) -> None:
     version = harness.vault.set("db-password", VALUE)
 
-    metadata = await harness.clients.head(harness.vault.url, "db-password")
+    metadata = await harness.clients.head(an_access(harness.vault.url), "db-password")
 
     assert metadata == SecretMetadata(
         readable=True,
@@ -533,7 +533,7 @@ async def test_the_metadata_of_an_unreadable_secret_is_dated_after_the_response(
     change(harness.vault)
     before = harness.clients.moment()
 
-    metadata = await harness.clients.head(harness.vault.url, "db-password")
+    metadata = await harness.clients.head(an_access(harness.vault.url), "db-password")
 
     assert metadata == SecretMetadata(False, None, None, metadata.observed_at)
     assert metadata.observed_at > before
@@ -542,7 +542,7 @@ async def test_the_metadata_of_an_unreadable_secret_is_dated_after_the_response(
 async def test_a_deleted_secret_is_missing_since_before_the_call(harness: Harness) -> None:
     harness.vault.delete("db-password")
     harness.network.hold(harness.vault)
-    head = asyncio.create_task(harness.clients.head(harness.vault.url, "db-password"))
+    head = asyncio.create_task(harness.clients.head(an_access(harness.vault.url), "db-password"))
     await settle()
     meanwhile = harness.clients.moment()
     harness.network.resume(harness.vault)
@@ -557,14 +557,14 @@ async def test_a_failed_head_has_its_reason(harness: Harness) -> None:
     harness.vault.close_door()
 
     with pytest.raises(SyncError) as refused:
-        await harness.clients.head(harness.vault.url, "db-password")
+        await harness.clients.head(an_access(harness.vault.url), "db-password")
 
     assert refused.value.reason is Reason.VAULT_UNREACHABLE
 
 
 async def test_a_cancelled_call_is_counted_as_interrupted(harness: Harness) -> None:
     harness.network.hold(harness.vault)
-    poll = asyncio.create_task(harness.clients.head(harness.vault.url, "db-password"))
+    poll = asyncio.create_task(harness.clients.head(an_access(harness.vault.url), "db-password"))
     await settle()
 
     poll.cancel()
@@ -632,7 +632,7 @@ async def test_a_poll_invalidates_the_previous_version_too(harness: Harness) -> 
     harness.vault.set("db-password", "newer")
     await harness.read(BEFORE)
 
-    await harness.clients.head(harness.vault.url, "db-password")
+    await harness.clients.head(an_access(harness.vault.url), "db-password")
     harness.clock.turn(5)
     harness.vault.set("db-password", "newest")
 
@@ -694,8 +694,8 @@ async def test_all_vaults_share_one_tls_context(
     monkeypatch.setattr(ssl, "create_default_context", counted)
 
     for vault in three:
-        assert (await clients.get(vault.url, REF)).value.reveal() == "s3cret"
-        assert [page.secrets.keys() async for page in clients.list_pages(vault.url)] == [{"db-password"}]
+        assert (await clients.get(an_access(vault.url), REF)).value.reveal() == "s3cret"
+        assert [page.secrets.keys() async for page in clients.list_pages(an_access(vault.url))] == [{"db-password"}]
 
     assert not created
 
@@ -705,13 +705,13 @@ async def test_closing_a_vault_closes_its_connections_and_a_later_read_opens_ano
 ) -> None:
     closed, kept, _ = three
     for vault in (closed, kept):
-        await clients.get(vault.url, REF)
+        await clients.get(an_access(vault.url), REF)
 
-    await clients.close_vault(closed.url)
+    await clients.close_vault(an_access(closed.url))
 
     await closed.until_closed()
-    assert (clients.rate_limiter(closed.url), kept.open_connections) == (None, 1)
-    assert (await clients.get(closed.url, REF)).value.reveal() == "s3cret"
+    assert (clients.rate_limiter(an_access(closed.url)), kept.open_connections) == (None, 1)
+    assert (await clients.get(an_access(closed.url), REF)).value.reveal() == "s3cret"
     assert closed.open_connections == 1
 
 
@@ -719,7 +719,7 @@ async def test_closing_a_vault_closes_its_credential(harness: Harness) -> None:
     await harness.read()
     await harness.read(vault=harness.other)
 
-    await harness.clients.close_vault(harness.vault.url)
+    await harness.clients.close_vault(an_access(harness.vault.url))
 
     assert [(one.identity, one.vault_url, one.is_closed) for one in harness.credentials.opened] == [
         (OwnIdentity(), harness.vault.url, True),
@@ -732,10 +732,10 @@ async def test_closing_a_vault_interrupts_its_reads_with_an_error(
 ) -> None:
     vault, *_ = three
     vault.resumed.clear()
-    readers = [asyncio.create_task(clients.get(vault.url, ref)) for ref in (REF, REF, BEFORE)]
+    readers = [asyncio.create_task(clients.get(an_access(vault.url), ref)) for ref in (REF, REF, BEFORE)]
     await vault.until_requests(1)
 
-    await clients.close_vault(vault.url)
+    await clients.close_vault(an_access(vault.url))
     ended = await asyncio.gather(*readers, return_exceptions=True)
 
     for error in ended:
@@ -750,9 +750,9 @@ async def test_a_listing_that_continues_after_its_vault_was_closed_ends_with_an_
     vault, *_ = three
     for number in range(30):  # more than a page
         vault.vault.set(f"s-{number}", "s3cret")
-    async with aclosing(clients.list_pages(vault.url)) as pages:
+    async with aclosing(clients.list_pages(an_access(vault.url))) as pages:
         await anext(pages)
-        await clients.close_vault(vault.url)
+        await clients.close_vault(an_access(vault.url))
 
         with pytest.raises(SyncError, match="was closed") as caught:
             await anext(pages)
@@ -765,15 +765,15 @@ async def test_a_reader_that_is_cancelled_while_its_vault_is_closed_is_cancelled
 ) -> None:
     vault, *_ = three
     vault.resumed.clear()
-    reader = asyncio.create_task(clients.get(vault.url, REF))
+    reader = asyncio.create_task(clients.get(an_access(vault.url), REF))
     await vault.until_requests(1)
 
     reader.cancel()
-    await clients.close_vault(vault.url)
+    await clients.close_vault(an_access(vault.url))
     await asyncio.gather(reader, return_exceptions=True)
 
     assert reader.cancelled()
 
 
 async def test_closing_a_vault_that_was_never_called_does_nothing(clients: VaultClients) -> None:
-    await clients.close_vault("https://never.vault.azure.net")
+    await clients.close_vault(an_access("https://never.vault.azure.net"))
