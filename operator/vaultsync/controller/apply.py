@@ -80,15 +80,22 @@ async def _replace(kube: KubeApi, vault_secret: VaultSecret, observed: Observed,
         await kube.delete_target(key, observed=announced)
         return await kube.apply_target(key, desired.manifest, onto=None)
     except SyncError:
-        await _put_back(kube, key, previous)
+        await _put_back(kube, key, previous, desired)
         raise
 
 
-async def _put_back(kube: KubeApi, key: ObjectKey, previous: SecretValue) -> None:
-    """Create a Secret again, unless there is one of its name."""
+async def _put_back(kube: KubeApi, key: ObjectKey, previous: SecretValue, desired: Desired) -> None:
+    """Create a Secret again, unless there is one of its name.
+
+    It has our labels and owner, whatever another writer had made of them: admission policies allow nothing else.
+    """
+    manifest = json.loads(previous.reveal())
+    metadata, wanted = manifest["metadata"], desired.manifest["metadata"]
+    metadata["labels"] = {**metadata.get("labels", {}), **wanted["labels"]}
+    metadata["ownerReferences"] = wanted["ownerReferences"]
     for _ in range(_PUT_BACK_ATTEMPTS):
         with suppress(SyncError):
-            await kube.apply_target(key, json.loads(previous.reveal()), onto=None)
+            await kube.apply_target(key, manifest, onto=None)
             return
 
 

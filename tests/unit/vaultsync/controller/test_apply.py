@@ -228,6 +228,24 @@ async def test_the_previous_secret_is_put_back_when_its_replacement_fails(
     assert kube.values(KEY) == {"password": "changed"}
 
 
+async def test_a_secret_that_is_put_back_has_our_labels_and_owner_whatever_others_made_of_them(
+    targets: TargetCache,
+) -> None:
+    kube = FlakyKube()
+    immutable = with_target(kube.put_vault_secret(manifest(spec())), immutable=True, replace_immutable=True)
+    await apply_target(kube, targets, immutable, None, desired(immutable))
+    document = described(kube)
+    kube.edit(KEY, "kubectl", labels={OWNER_UID_LABEL: "another"})
+    kube.failed_creations = 1
+
+    with pytest.raises(SyncError):
+        await apply_target(kube, targets, immutable, await kube.get_target(KEY), desired(immutable, "changed"))
+
+    assert described(kube)[2] == document[2]
+    assert described(kube)[4] == document[4]
+    assert kube.values(KEY) == {"password": "s3cret"}
+
+
 async def test_a_secret_that_another_client_creates_in_between_stays(targets: TargetCache) -> None:
     class Raced(FakeKube):
         async def delete_target(self, key: ObjectKey, *, observed: Observed) -> None:
