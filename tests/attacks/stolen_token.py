@@ -1,16 +1,19 @@
 """Who has the operator's token, in a namespace that the operator serves, and is bound by the chart's policies."""
 
 import base64
-import uuid
+import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any, Final, Self
 
 import httpx
 
 from tests.chart.renders import render_policies
+from tests.controlplane.build import ensure_tools
 from tests.controlplane.cluster import Rule
 from tests.controlplane.helm import Helm
 from tests.controlplane.plane import ControlPlane
@@ -29,6 +32,10 @@ from vaultsync.api import (
     ObjectKey,
 )
 from vaultsync.api.v1alpha1 import WorkloadKind
+
+_ENVIRON: Final = os.environ  # noqa: TID251 - where the built programs are kept is the caller's choice
+
+CRDS: Final = Path(__file__).parents[2] / "crds"
 
 APPLY: Final = "application/apply-patch+yaml"
 MERGE: Final = "application/merge-patch+json"
@@ -55,6 +62,7 @@ RIGHTS: Final[Sequence[Rule]] = (
 class TokenHolder:
     """A namespace that the operator serves, and who has its token."""
 
+    plane: ControlPlane
     token: KubernetesApi
     admin: KubernetesApi
     namespace: str
@@ -63,21 +71,18 @@ class TokenHolder:
 
     @classmethod
     @contextmanager
-    def bound(cls, controlplane: ControlPlane, helm: Helm) -> Iterator[Self]:
-        """Make a namespace and an operator for it, and return when the policies are enforced."""
-        account, namespace = f"vaultsync-{uuid.uuid4().hex[:8]}", f"attacked-{uuid.uuid4().hex[:8]}"
-        controlplane.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
-        kubeconfig = controlplane.user(account, RIGHTS)
-        policies = render_policies(helm, account=account, namespace="default", watched=[namespace])
-        controlplane.apply(*policies)
-        controlplane.await_policies()
-        with KubernetesApi(kubeconfig) as token, KubernetesApi(controlplane.kubeconfig) as admin:
-            written = manifest(spec(suspend=True), namespace=namespace)
-            owner = admin.create(f"/apis/{API_VERSION}/namespaces/{namespace}/{PLURAL}", written)
-            yield cls(token, admin, namespace, owner)
-        for one in policies:
-            controlplane.kubectl("delete", one["kind"], one["metadata"]["name"])
-        controlplane.kubectl("delete", "namespace", namespace, "--wait=false")
+    def start(cls, folder: Path, helm: Helm) -> Iterator[Self]:
+        """Start a control plane that no operator serves, and return when the policies of one are enforced."""
+        with ControlPlane(ensure_tools(_ENVIRON, sys.stderr), folder) as plane:
+            plane.install(CRDS)
+            plane.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "attacked"}})
+            kubeconfig = plane.user("vaultsync", RIGHTS)
+            plane.apply(*render_policies(helm, account="vaultsync", namespace="default", watched=["attacked"]))
+            plane.await_policies()
+            with KubernetesApi(kubeconfig) as token, KubernetesApi(plane.kubeconfig) as admin:
+                written = manifest(spec(suspend=True), namespace="attacked")
+                owner = admin.create(f"/apis/{API_VERSION}/namespaces/attacked/{PLURAL}", written)
+                yield cls(plane, token, admin, "attacked", owner)
 
     def clean(self) -> None:
         """Delete all Secrets, and the workloads of this module."""

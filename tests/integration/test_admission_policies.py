@@ -6,7 +6,6 @@ import pytest
 
 from tests.attacks.stolen_token import RELEASE, TokenHolder, denied, encoded
 from tests.controlplane.helm import Helm
-from tests.controlplane.plane import ControlPlane
 from vaultsync.api import OWNER_UID_LABEL, RESTARTED_ANNOTATION
 from vaultsync.api.v1alpha1 import WorkloadKind
 
@@ -14,8 +13,8 @@ pytestmark = pytest.mark.cluster
 
 
 @pytest.fixture(scope="module")
-def _bound(controlplane: ControlPlane, helm: Helm) -> Iterator[TokenHolder]:
-    with TokenHolder.bound(controlplane, helm) as operator:
+def _bound(tmp_path_factory: pytest.TempPathFactory, helm: Helm) -> Iterator[TokenHolder]:
+    with TokenHolder.start(tmp_path_factory.mktemp("plane"), helm) as operator:
         yield operator
 
 
@@ -39,6 +38,18 @@ def test_what_the_operator_writes_is_admitted(operator: TokenHolder) -> None:
 
     operator.own("other")
     assert operator.token.attempt("DELETE", operator.secrets("other")).is_success
+
+
+@pytest.mark.parametrize(("keys", "size"), [(1, 1024 * 1024), (1024, 1024)])
+def test_a_secret_of_the_largest_size_can_be_written_and_released(keys: int, size: int, operator: TokenHolder) -> None:
+    content = encoded("x" * size)
+    for value in (content, content.replace("e", "f")):
+        data = {f"key-{number}": value for number in range(keys)}
+        written = operator.apply(operator.target(data=data))
+        assert written.is_success, written.text[:1000]
+
+    released = operator.patch(operator.secrets("db"), RELEASE)
+    assert released.is_success, released.text[:1000]
 
 
 @pytest.mark.parametrize("kind", WorkloadKind)
