@@ -30,6 +30,9 @@ from tests.controlplane.plane import ControlPlane
 from tests.e2e.harness import eventually
 from vaultsync.api.schema import crd_files
 
+NO_USERS: Final = {"aggregateToView": False, "aggregateToEdit": False}
+"""The values of `rbac` without roles for users: the only roles are the operator's."""
+
 REJECTED: Final[dict[str, tuple[Manifest, str]]] = {
     "a setting with a slip of the pen": (
         {"settings": {"concurency": 4}},
@@ -187,7 +190,7 @@ def test_with_named_namespaces_the_status_is_protected_there(helm: Helm) -> None
 
 @pytest.mark.parametrize("wanted", [True, False])
 def test_the_operator_may_restart_workloads_if_the_values_say_so(wanted: bool, helm: Helm) -> None:
-    rendered = render(helm, values={"rbac": {"restartWorkloads": wanted, "aggregateToView": False}})
+    rendered = render(helm, values={"rbac": {"restartWorkloads": wanted, **NO_USERS}})
 
     rights = rights_of(the("ClusterRole", rendered)["rules"])
     assert (Right("apps", "deployments", "patch") in rights) is wanted

@@ -229,19 +229,28 @@ def test_with_named_namespaces_the_operator_works_there_and_has_no_rights_elsewh
     second.uninstall()
 
 
-def test_the_role_view_includes_vaultsecrets(installed: Installation, env: ChartEnvironment) -> None:
+@pytest.mark.parametrize(
+    ("role", "verbs"),
+    [("view", {"list"}), ("edit", {"list", "create", "delete"}), ("admin", {"list", "create", "delete"})],
+)
+def test_the_roles_of_users_include_vaultsecrets_and_nothing_else(
+    role: str, verbs: set[str], installed: Installation, env: ChartEnvironment
+) -> None:
     harness = env.harness()
-    env.plane.kubectl("create", "rolebinding", "viewers", "-n", harness.namespace, "--clusterrole=view", "--user=jo")
+    env.plane.kubectl("create", "rolebinding", "users", "-n", harness.namespace, f"--clusterrole={role}", "--user=jo")
 
-    def jo_may(verb: str) -> bool:
+    def jo_may(verb: str, resource: str, *more: str) -> bool:
+        what = (verb, f"{resource}.vaultsync.dev", *more)
         try:
-            env.plane.kubectl("auth", "can-i", verb, "vaultsecrets.vaultsync.dev", "-n", harness.namespace, "--as=jo")
+            env.plane.kubectl("auth", "can-i", *what, "-n", harness.namespace, "--as=jo")
         except KubectlFailed:
             return False
         return True
 
-    eventually(lambda: jo_may("list"), "jo may list VaultSecrets")
-    assert not jo_may("create")
+    eventually(lambda: all(jo_may(verb, "vaultsecrets") for verb in verbs), f"jo may {verbs} VaultSecrets")
+    assert [verb for verb in {"create", "delete"} - verbs if jo_may(verb, "vaultsecrets")] == []
+    assert not jo_may("patch", "vaultsecrets", "--subresource=status")
+    assert not jo_may("create", "vaultgrants")
 
 
 def test_uninstalling_keeps_vaultsecrets_and_installing_again_syncs_them(
