@@ -7,7 +7,6 @@ and keep its vault polled.
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
@@ -50,7 +49,6 @@ class Resync:
         namespaces: Sequence[str],
         jitter: Jitter,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        clock: Callable[[], float] = time.monotonic,
         interval: float = INTERVAL,
     ) -> None:
         """`source` removes what is gone from the cache; if `namespaces` is empty, all are listed."""
@@ -60,7 +58,6 @@ class Resync:
         self._source = source
         self._jitter = jitter
         self._sleep = sleep
-        self._clock = clock
         self._interval = interval
         self._unobserved: set[ObjectKey] | None = None
         """Which VaultSecrets of the first list were not observed yet."""
@@ -89,11 +86,12 @@ class Resync:
                 _log_failure(error)
             else:
                 missing |= listed.keys - listed.terminating
-        begun = progress = self._clock()
-        while missing and self._clock() - progress < SETTLING and self._clock() - begun < MAX_OBSERVATION:
+        looks = idle = 0
+        # On a busy machine each look takes longer: what counts is that it brings nothing new.
+        while missing and idle * OBSERVATION < SETTLING and looks * OBSERVATION < MAX_OBSERVATION:
             await self._sleep(OBSERVATION)
             left = {key for key in missing if self._state.vaultsecrets.find(key) is None}
-            progress = self._clock() if len(left) < len(missing) else progress
+            looks, idle = looks + 1, idle + 1 if len(left) == len(missing) else 0
             missing = left
 
     async def _is_installed(self) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.builders import keep_all
-from tests.clocks import settle
+from tests.clocks import settle, skip
 from tests.fakes import FakeKube
 from tests.harness import UNAVAILABLE, MemoryHarness, key_of, longest
 from tests.manifests import manifest, spec
@@ -27,7 +27,7 @@ from vaultsync.api import (
 from vaultsync.api.v1alpha1 import VaultSecret
 from vaultsync.errors import ObjectGone, Reason, SyncError
 from vaultsync.sources.orphans import MAX_CONCURRENT_RELEASES
-from vaultsync.sources.resync import INTERVAL, SETTLING
+from vaultsync.sources.resync import INTERVAL, OBSERVATION, SETTLING
 from vaultsync.state.observed import Observed
 from vaultsync.state.snapshots import ListSnapshot
 from vaultsync.supervisor import Supervisor
@@ -295,6 +295,34 @@ async def test_the_operator_starts_without_a_namespace_that_is_denied() -> None:
         await parts.stop()
 
     await harness.aclose()
+
+
+async def test_the_start_waits_until_those_that_exist_have_been_observed(harness: MemoryHarness) -> None:
+    put(harness, "db")
+    waiting = asyncio.ensure_future(harness.controller.resync.wait_until_observed())
+    await harness.settle()
+    assert not waiting.done()
+
+    harness.observe("db")
+    await skip(OBSERVATION)
+
+    await waiting
+
+
+async def test_the_start_does_not_wait_for_one_that_is_never_observed(harness: MemoryHarness) -> None:
+    put(harness, "db")
+    waiting = asyncio.ensure_future(harness.controller.resync.wait_until_observed())
+
+    for _ in range(int(SETTLING / OBSERVATION) + 5):
+        await skip(OBSERVATION)
+
+    await waiting
+
+
+async def test_the_start_does_not_wait_for_what_cannot_be_listed(harness: MemoryHarness) -> None:
+    harness.kube.fail(UNAVAILABLE)
+
+    await harness.controller.resync.wait_until_observed()
 
 
 # what is forgotten

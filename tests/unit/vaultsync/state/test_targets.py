@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from tests.builders import KEY, UID, Tweak, an_observed, no_limit
 from vaultsync.api import ObjectKey
-from vaultsync.state.observed import Observed
+from vaultsync.api.v1alpha1 import VaultSecret
+from vaultsync.state.observed import Observed, unclaimed
 from vaultsync.state.snapshots import Bookmark, Deleted, Modified, TargetEvent, TargetList
 from vaultsync.state.targets import TargetCache
 
@@ -292,3 +293,60 @@ def test_an_own_write_that_is_older_than_what_was_seen_is_not_stored_even_after_
     cache.record_write(KEY, at(11))
 
     assert cache.get(KEY) == at(12)
+
+
+# Secrets of nobody
+
+
+def nobody(_: ObjectKey) -> tuple[VaultSecret, ...]:
+    return ()
+
+
+def test_of_a_secret_that_is_no_target_hardly_anything_is_known() -> None:
+    cache = TargetCache(users=nobody)
+
+    cache.handle_event(None, modified(11))
+
+    assert cache.get(KEY) is None
+    assert cache.within(None) == {KEY: unclaimed(at(11))}
+
+
+@pytest.mark.parametrize("read", [pytest.param(at(9), id="the same"), pytest.param(at(12), id="newer")])
+def test_a_secret_that_became_a_target_is_known_once_it_was_read_unless_it_has_changed(read: Observed) -> None:
+    users: list[VaultSecret] = []
+    cache = TargetCache(users=lambda _: users)
+    cache.handle_event(None, modified(9))
+    users += no_limit(KEY)
+
+    cache.claim(KEY, read)
+
+    assert cache.get(KEY) == (read if read == at(9) else None)
+
+
+def test_a_target_whose_fields_are_forgotten_is_known_again_once_it_was_read() -> None:
+    cache = a_cache(10, db=at(9))
+
+    cache.forget_fields(KEY)
+    assert (cache.get(KEY), cache.within(None)) == (None, {KEY: unclaimed(at(9))})
+
+    cache.claim(KEY, at(9))
+    assert cache.get(KEY) == at(9)
+
+
+def test_a_target_that_is_outdated_stays_so_when_its_fields_are_forgotten() -> None:
+    cache = a_cache(10, db=at(9))
+    cache.invalidate(KEY)
+
+    cache.forget_fields(KEY)
+    cache.claim(KEY, at(9))
+
+    assert (cache.get(KEY), cache.is_outdated(KEY)) == (None, True)
+
+
+def test_only_secrets_that_were_written_for_a_vaultsecret_are_owned_by_it() -> None:
+    cache = TargetCache(users=nobody)
+    copy = at(8, ours=frozenset())
+
+    cache.handle_list(None, listed(10, {KEY: at(9), OTHER: copy}))
+
+    assert cache.owned_by(UID) == [KEY]
