@@ -6,14 +6,15 @@ spec does not ask for costs no memory, enters no status, and counts for nothing.
 
 import fnmatch
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
+from itertools import accumulate
 from typing import Final, TypeVar
 
 from vaultsync.api.fields import is_secret_name
 from vaultsync.api.model import Model
 from vaultsync.api.sources import MAX_ENTRIES
-from vaultsync.api.v1alpha1 import MAX_RESTARTS, VaultSecret, VaultSecretMeta, VaultSecretSpec, VaultSecretStatus
+from vaultsync.api.v1alpha1 import MAX_RESTARTS, VaultSecret, VaultSecretMeta, VaultSecretSpec
 from vaultsync.state.applied import Applied
 from vaultsync.state.observed import MAX_FIELDS, Field, Observed, Unclaimed, unclaimed
 from vaultsync.state.requests import named_secrets, searches
@@ -61,12 +62,11 @@ def kept(observed: Observed, vault_secrets: Collection[VaultSecret]) -> Observed
         return unclaimed(observed)
     demands = [Demand(one.spec) for one in vault_secrets]
     max_keys = max(demand.max_keys for demand in demands)
-    return replace(
-        observed,
-        applied=_asked_for(observed.applied, demands, max_keys),
-        ours=_bounded(observed.ours, max_keys),
-        foreign={field: observed.foreign[field] for field in sorted(observed.foreign)[:max_keys]},
-    )
+    applied = _asked_for(observed.applied, demands, max_keys)
+    if applied is observed.applied and len(observed.ours) <= _MAX_METADATA and len(observed.foreign) <= max_keys:
+        return observed
+    foreign = {field: observed.foreign[field] for field in sorted(observed.foreign)[:max_keys]}
+    return replace(observed, applied=applied, ours=_bounded(observed.ours, max_keys), foreign=foreign)
 
 
 def believed_target(observed: Observed | None, vault_secret: VaultSecret) -> Observed | None:
@@ -74,63 +74,60 @@ def believed_target(observed: Observed | None, vault_secret: VaultSecret) -> Obs
     if observed is None or observed.applied is None:
         return observed
     demand = Demand(vault_secret.spec)
-    return replace(observed, applied=_asked_for(observed.applied, [demand], demand.max_keys))
+    applied = _asked_for(observed.applied, [demand], demand.max_keys)
+    return observed if applied is observed.applied else replace(observed, applied=applied)
 
 
 def believed_status(vault_secret: VaultSecret) -> VaultSecret:
     """Return the VaultSecret without what its spec does not ask for in the status, and with texts of bounded length."""
-    demand = Demand(vault_secret.spec)
+    status, demand = vault_secret.status, Demand(vault_secret.spec)
     workloads = {(one.kind, one.name) for one in vault_secret.spec.restart}
-    status = vault_secret.status
-    asked_for = {
-        "entries": tuple(one for one in status.entries if demand.has_name(one.secret_name)),
-        "missing": tuple(one for one in status.missing if demand.has_name(one.secret_name)),
-        "restarts": tuple(one for one in status.restarts if (one.kind, one.name) in workloads),
-    }
-    return _with_status(vault_secret, _bounded_status(status.model_copy(update=asked_for), demand.max_keys))
+    return _with_status(
+        vault_secret,
+        entries=[one for one in status.entries if demand.has_name(one.secret_name)][: demand.max_keys],
+        missing=[one for one in status.missing if demand.has_name(one.secret_name)][: demand.max_keys],
+        restarts=[one for one in status.restarts if (one.kind, one.name) in workloads],
+    )
 
 
 def bounded_meta(meta: VaultSecretMeta) -> VaultSecretMeta:
     """Return a VaultSecret whose spec cannot be read, with a bounded status."""
-    return _with_status(meta, _bounded_status(meta.status, MAX_FIELDS))
-
-
-def _with_status(meta: _Meta, status: VaultSecretStatus) -> _Meta:
-    if status == meta.status:
-        return meta
-    # Without a generation, the status that follows differs, and so is written, although it has all that is believed.
-    return meta.model_copy(update={"status": status.model_copy(update={"observed_generation": None})})
-
-
-def _bounded_status(status: VaultSecretStatus, max_keys: int) -> VaultSecretStatus:
-    conditions = {one.type: one for one in status.conditions if one.type in _CONDITIONS and _is_short(one)}
-    refresh = status.last_handled_refresh
-    return status.model_copy(
-        update={
-            "conditions": tuple(conditions.values()),
-            "target": None if status.target is None or not _is_short(status.target) else status.target,
-            "entries": tuple(filter(_is_short, status.entries))[:max_keys],
-            "missing": tuple(filter(_is_short, status.missing))[:max_keys],
-            "restarts": tuple(filter(_is_short, status.restarts))[:MAX_RESTARTS],
-            "last_handled_refresh": None if refresh is None or len(refresh) > MAX_TEXT else refresh,
-        }
+    status = meta.status
+    return _with_status(
+        meta,
+        entries=status.entries[:MAX_FIELDS],
+        missing=status.missing[:MAX_FIELDS],
+        restarts=status.restarts[:MAX_RESTARTS],
     )
 
 
+def _with_status(meta: _Meta, **lists: Iterable[Model]) -> _Meta:
+    """Return the VaultSecret with these lists in its status, without what is too long to be ours."""
+    status = meta.status
+    conditions = {one.type: one for one in status.conditions if one.type in _CONDITIONS}
+    refresh = status.last_handled_refresh
+    believed: dict[str, object] = {
+        name: tuple(filter(_is_short, parts)) for name, parts in {**lists, "conditions": conditions.values()}.items()
+    }
+    believed["target"] = status.target if status.target is None or _is_short(status.target) else None
+    believed["last_handled_refresh"] = refresh if refresh is None or len(refresh) <= MAX_TEXT else None
+    if all(getattr(status, name) == part for name, part in believed.items()):
+        return meta
+    # Without a generation, the status that follows differs, and so is written, although it has all that is believed.
+    return meta.model_copy(update={"status": status.model_copy(update={**believed, "observed_generation": None})})
+
+
 def _is_short(part: Model) -> bool:
-    texts = (text for _, text in part if isinstance(text, str))
-    return all(len(text) <= MAX_TEXT for text in texts)
+    return all(len(field) <= MAX_TEXT for field in vars(part).values() if isinstance(field, str))
 
 
-def _asked_for(applied: Applied | None, demands: Iterable[Demand], max_keys: int) -> Applied | None:
+def _asked_for(applied: Applied | None, demands: Sequence[Demand], max_keys: int) -> Applied | None:
     if applied is None:
         return None
-    secrets, keys = [], 0
-    for state in applied.secrets:
-        keys += len(state.keys)
-        if keys <= max_keys and any(demand.has(state.ref) for demand in demands):
-            secrets.append(state)
-    return applied if len(secrets) == len(applied.secrets) else replace(applied, secrets=tuple(secrets[:max_keys]))
+    asked_for = [state for state in applied.secrets if any(demand.has(state.ref) for demand in demands)]
+    keys = accumulate(len(state.keys) for state in asked_for)
+    secrets = [state for state, count in zip(asked_for, keys, strict=True) if count <= max_keys][:max_keys]
+    return applied if len(secrets) == len(applied.secrets) else replace(applied, secrets=tuple(secrets))
 
 
 def _bounded(fields: frozenset[Field], max_keys: int) -> frozenset[Field]:
