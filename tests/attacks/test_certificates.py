@@ -178,7 +178,7 @@ async def test_numbers_of_any_length_in_a_plain_key_do_not_stop_others(
 
 async def test_a_namespace_with_many_heavy_certificates_does_not_take_all_workers() -> None:
     """A tenant creates many VaultSecrets with certificates that never end, so that no worker is left for others."""
-    async with running_workers(Limits(cpu_seconds=600, turn=600)) as workers:
+    async with running_workers(Limits(cpu_seconds=600, turn=60)) as workers:
         request = a_request(pkcs12_with_hidden_rounds(FOREVER))
         attacks = [asyncio.create_task(workers.convert("attacker", [request])) for _ in range(10)]
         await until_started(workers)
