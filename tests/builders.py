@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from kvsecrets import SecretValue
 from vaultsync.api import APPLIED_ANNOTATION, MANAGED_BY_LABEL, OWNER_UID_LABEL, ObjectKey
-from vaultsync.api.grants import CONTENT_TYPES, OnRevoked, Quota, VaultGrant
+from vaultsync.api.grants import CONTENT_TYPES, Quota, VaultGrant
+from vaultsync.api.status import OnRevoked
 from vaultsync.api.v1alpha1 import (
     Condition,
     Entry,

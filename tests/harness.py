@@ -37,6 +37,7 @@ from vaultsync.policy.requeue import Jitter, Result, Work
 from vaultsync.settings import Settings
 from vaultsync.sources.poller import Poller
 from vaultsync.state.grants import GrantView
+from vaultsync.state.snapshots import ClusterKind
 from vaultsync.state.stores import State
 from vaultsync.status.outcome import Outcome
 
@@ -431,8 +432,18 @@ class MemoryHarness(Harness):
             kube=self.kube, users=self.kube, namespace=KEY.namespace, watched=watched, clock=clock, jitter=jitter
         )
         for grant in self.grants:
-            self.kube.put_grant(grant.metadata.name, grant.spec.model_dump(mode="json", by_alias=True))
+            self.kube.put_grant(grant.metadata.name, grant.spec.to_wire())
         self.vault.set("db-password", "first")
+
+    async def set_grants(self, *grants: VaultGrant) -> None:
+        """Replace all grants, which the watch reports."""
+        for name in {one.metadata.name for one in self.grants} - {one.metadata.name for one in grants}:
+            self.kube.delete_cluster(ClusterKind.GRANTS, name)
+        self.grants = list(grants)
+        for one in grants:
+            self.kube.put_grant(one.metadata.name, one.spec.to_wire())
+        labels = self.state.grants.view.labels
+        await self.controller.source.handle_grants(GrantView({one.metadata.name: one for one in grants}, labels))
 
     async def rotate(self, value: str = "second", name: str = "db-password") -> str:
         """Set a new version of a secret, a minute later; return its id."""

@@ -15,7 +15,7 @@ from vaultsync.api.fields import ObjectName, RefreshInterval, Timestamp, VaultUr
 from vaultsync.api.model import Model, or_empty
 from vaultsync.api.secret_types import SecretType
 from vaultsync.api.sources import Glob
-from vaultsync.api.status import Condition, keyed
+from vaultsync.api.status import Condition, OnRevoked, keyed
 
 CONTENT_TYPES: Final = (
     "Opaque",
@@ -242,13 +242,6 @@ ONE_IDENTITY: Final = Check(
     "must have exactly one of workloadIdentity, managedIdentity and servicePrincipal; omit identity to use the "
     "operator's own",
 )
-
-
-class OnRevoked(StrEnum):
-    """What happens to Secrets that were written when the grant no longer allows them."""
-
-    RETAIN = "Retain"
-    DELETE = "Delete"
 
 
 class VaultGrantSpec(Model):

@@ -45,6 +45,11 @@ class Model(BaseModel):
         more = [f"and {len(problems) - MAX_PROBLEMS} more"] if len(problems) > MAX_PROBLEMS else []
         raise InvalidSpec("; ".join(problems[:MAX_PROBLEMS] + more))
 
+    def to_wire(self) -> dict[str, Any]:
+        """Return the model as JSON for the API server: camelCase, times as text, without None and empty lists."""
+        document = self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        return {name: part for name, part in document.items() if part != []}
+
 
 _Status = TypeVar("_Status", bound=Model)
 

@@ -3,6 +3,7 @@
 Nothing here contains a secret's value or is computed from one.
 """
 
+from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import Field, computed_field
@@ -31,6 +32,22 @@ class Condition(Model):
     """When the status last changed."""
     observed_generation: int | None = None
     """The generation of the object that this condition is about."""
+
+
+class OnRevoked(StrEnum):
+    """What happens to Secrets that were written when the grant no longer allows them."""
+
+    RETAIN = "Retain"
+    DELETE = "Delete"
+
+
+class StatusGrant(Model):
+    """The VaultGrant by which the Secret was last synced."""
+
+    name: Annotated[str, Field(max_length=253)]
+    """The VaultGrant's name."""
+    on_revoked: OnRevoked = OnRevoked.RETAIN
+    """What happens to the Secret if the VaultGrant is deleted or does not allow it any more: Retain or Delete."""
 
 
 class StatusTarget(Model):
@@ -95,6 +112,8 @@ class VaultSecretStatus(Model):
     expired."""
     target: StatusTarget | None = None
     """The Secret that was written."""
+    grant: StatusGrant | None = None
+    """The VaultGrant by which the Secret was last synced."""
     entries: Annotated[tuple[StatusEntry, ...], keyed("key")] = ()
     """Version and dates of each key, never values."""
     missing: Annotated[tuple[StatusMissing, ...], keyed("secretName")] = ()
@@ -116,8 +135,3 @@ class VaultSecretStatus(Model):
     def expires(self) -> Timestamp | None:
         """When the first of the secrets expires, if any has an expiry date."""
         return min((entry.expires for entry in self.entries if entry.expires is not None), default=None)
-
-    def to_wire(self) -> dict[str, Any]:
-        """Return the status as JSON for the API server: camelCase, times as text, without None and empty lists."""
-        document = self.model_dump(mode="json", by_alias=True, exclude_none=True)
-        return {name: part for name, part in document.items() if part != []}

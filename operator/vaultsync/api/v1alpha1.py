@@ -47,6 +47,7 @@ from vaultsync.api.sources import (
 from vaultsync.api.status import (
     Condition,
     StatusEntry,
+    StatusGrant,
     StatusMissing,
     StatusRestart,
     StatusTarget,
@@ -67,6 +68,7 @@ __all__ = [
     "OnSourceDeleted",
     "Restart",
     "StatusEntry",
+    "StatusGrant",
     "StatusMissing",
     "StatusRestart",
     "StatusTarget",

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from vaultsync.api import ObjectKey
+from vaultsync.api.model import InvalidSpec
 from vaultsync.api.v1alpha1 import VaultSecret, VaultSecretMeta
 from vaultsync.controller.apply import apply_target, delete_stale_targets, delete_target, previous_targets
 from vaultsync.controller.fetch import read_secrets
@@ -43,12 +44,13 @@ from vaultsync.policy.requeue import (
     recheck_interval,
     result_for,
 )
+from vaultsync.policy.revocation import is_revoked, pending_revocation
 from vaultsync.render.entries import certificate_requests
 from vaultsync.render.manifest import keys_to_check, render_secret
 from vaultsync.state.applied import content_fingerprint
 from vaultsync.state.claims import believed_target
 from vaultsync.state.desired import Desired
-from vaultsync.state.grants import Decision, Granted
+from vaultsync.state.grants import Decision, Granted, GrantView, Refused, grant_from, labels_from
 from vaultsync.state.observed import Field, Observed
 from vaultsync.state.requests import SecretRequest, searches
 from vaultsync.state.secrets import (
@@ -60,12 +62,13 @@ from vaultsync.state.secrets import (
     SecretRef,
     SecretsUnread,
 )
+from vaultsync.state.snapshots import ClusterKind
 from vaultsync.state.stores import State
 from vaultsync.state.vaults import VaultView
 from vaultsync.state.vaultsecrets import UnreadableVaultSecret
 from vaultsync.status.events import events_for
 from vaultsync.status.next_status import status_after, status_of_unreadable
-from vaultsync.status.outcome import Change, Failed, Gone, Outcome, Reported, Suspended, Synced, Waiting, failed
+from vaultsync.status.outcome import Change, Failed, Gone, Outcome, Pruned, Reported, Suspended, Synced, Waiting, failed
 
 _INTERNAL_ERROR = Failed(Reason.INTERNAL_ERROR, Reason.INTERNAL_ERROR.sentence)
 
@@ -122,6 +125,8 @@ class Reconciler:
         try:
             inputs = await self._gather(vault_secret, decision)
             read_reason = inputs.plan.read_reason
+            if is_revoked(inputs, self.state.grants.view):
+                return Attempt(pending_revocation(inputs) or await self._revoke(inputs), granted, read_reason)
             return Attempt(first_blocked(inputs) or await self._sync(inputs), granted, read_reason)
         except ObjectGone as error:
             return Attempt(Gone(error.message), granted, read_reason)
@@ -308,6 +313,23 @@ class Reconciler:
         deleted |= bool(await delete_stale_targets(self.kube, self.state.targets, vault_secret))
         return replace(pruned(readings, deletions.confirmed), change=Change.DELETED if deleted else Change.NONE)
 
+    async def _revoke(self, inputs: Inputs) -> Outcome:
+        """Delete the target of a revoked VaultSecret, if the API server has no grant that allows it either."""
+        vault_secret, decision = inputs.vault_secret, inputs.decision
+        assert isinstance(decision, Refused)
+        grants = (await self.kube.list_cluster(ClusterKind.GRANTS)).objects
+        namespaces = (await self.kube.list_cluster(ClusterKind.NAMESPACES, vault_secret.key.namespace)).objects
+        try:
+            read = {name: grant for name, body in grants.items() if (grant := grant_from(body)) is not None}
+        except InvalidSpec:
+            return Failed(decision.reason, decision.message)  # what it would allow is not known
+        current = GrantView(read, {name: labels_from(body) for name, body in namespaces.items()})
+        if not is_revoked(replace(inputs, decision=decide(vault_secret, current)), current):
+            return Waiting("Waiting for the watch of VaultGrants to report that they have changed.")
+        await self.kube.ensure_current(vault_secret)
+        await delete_target(self.kube, vault_secret, inputs.target)
+        return Pruned(decision.reason, f"{decision.message} The Secret was deleted.", (), Change.DELETED)
+
     async def _recheck_deletions(self, inputs: Inputs, readings: Readings) -> Failed | Waiting | None:
         """Check the spec, the vault and its current view immediately before a deletion; return what blocks it now."""
         lost = lost_requests(inputs.plan, readings)
@@ -347,6 +369,7 @@ class Reconciler:
             polled_at=view.polled_at,
             notice=self.config.expiry_notice,
             present=view.present(one.secret_name for one in vault_secret.status.missing),
+            granted=None if attempt.granted is None else attempt.granted.status,
         )
         ended = self.vaults.moment().seconds
         self.state.waits.observe(vault_secret.key, status.missing, ended)

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
 
-from vaultsync.api.grants import OnRevoked
 from vaultsync.api.secret_types import TOKEN_TYPES
+from vaultsync.api.status import OnRevoked
 from vaultsync.errors import ListingTooLong, Reason
 from vaultsync.policy.changes import is_before
 from vaultsync.policy.deletion import deletions_held

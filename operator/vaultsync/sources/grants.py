@@ -18,7 +18,7 @@ from vaultsync.interfaces import KubeApi
 from vaultsync.policy.requeue import MAX_DOUBLINGS, Jitter, backoff
 from vaultsync.sources.denials import Denials
 from vaultsync.sources.vaultsecrets import VaultSecretSource
-from vaultsync.state.grants import GrantView
+from vaultsync.state.grants import GrantView, grant_from, labels_from
 from vaultsync.state.snapshots import ClusterEvent, ClusterKind, ClusterList
 from vaultsync.state.stores import State
 
@@ -133,7 +133,7 @@ class GrantInformer:
         view = self._state.grants.view
         if kind is ClusterKind.NAMESPACES:
             known = {} if name is None else {one: labels for one, labels in view.labels.items() if one != name}
-            labels = {one: _labels(body) for one, body in listed.objects.items()}
+            labels = {one: labels_from(body) for one, body in listed.objects.items()}
             await self._source.handle_grants(GrantView(view.grants, {**known, **labels}))
             return
         read = {one: _read_grant(body) for one, body in listed.objects.items()}
@@ -146,7 +146,7 @@ class GrantInformer:
         if kind is ClusterKind.GRANTS:
             await self._handle_grant(event.name, None if event.body is None else _read_grant(event.body))
         else:
-            await self._handle_namespace(event.name, None if event.body is None else _labels(event.body))
+            await self._handle_namespace(event.name, None if event.body is None else labels_from(event.body))
 
     async def _handle_grant(self, name: str, grant: VaultGrant | None) -> None:
         view = self._state.grants.view
@@ -169,16 +169,10 @@ def _with(known: Mapping[str, _Value], name: str, value: _Value | None) -> dict[
     return others if value is None else {**others, name: value}
 
 
-def _labels(body: Mapping[str, Any]) -> Mapping[str, str]:
-    return body["metadata"].get("labels") or {}
-
-
 def _read_grant(body: Mapping[str, Any]) -> VaultGrant | None:
     """Read a grant; one that is being deleted, or that this version does not accept, allows nothing."""
-    if "deletionTimestamp" in body["metadata"]:
-        return None
     try:
-        return VaultGrant.parse(body)
+        return grant_from(body)
     except InvalidSpec as error:
         fields = {"vaultgrant": body["metadata"]["name"], "detail": str(error)}
         logger.error("VaultGrant not accepted", extra=fields)  # noqa: TRY400  the text is ours

@@ -3,8 +3,10 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from vaultsync.api.grants import OnRevoked, Quota, VaultGrant
+from vaultsync.api.grants import Quota, VaultGrant
+from vaultsync.api.status import OnRevoked, StatusGrant
 from vaultsync.errors import Reason
 from vaultsync.state.access import Access
 
@@ -19,6 +21,11 @@ class Granted:
     quota: Quota
     on_revoked: OnRevoked
 
+    @property
+    def status(self) -> StatusGrant:
+        """The grant as the status shows it."""
+        return StatusGrant(name=self.access.grant, on_revoked=self.on_revoked)
+
 
 @dataclass(frozen=True, slots=True)
 class Refused:
@@ -29,6 +36,20 @@ class Refused:
 
 
 Decision = Granted | Refused
+
+
+def grant_from(body: Mapping[str, Any]) -> VaultGrant | None:
+    """Return the grant that an object of the API server is; None if it is being deleted, and allows nothing any more.
+
+    Raises:
+        InvalidSpec: This version does not accept it; another version of the CRD has admitted it.
+    """
+    return None if "deletionTimestamp" in body["metadata"] else VaultGrant.parse(body)
+
+
+def labels_from(body: Mapping[str, Any]) -> Mapping[str, str]:
+    """Return the labels of an object of the API server."""
+    return body["metadata"].get("labels") or {}
 
 
 class GrantView:

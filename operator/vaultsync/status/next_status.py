@@ -7,6 +7,7 @@ from typing import assert_never
 from vaultsync.api.v1alpha1 import (
     Condition,
     StatusEntry,
+    StatusGrant,
     StatusMissing,
     StatusTarget,
     VaultSecret,
@@ -20,7 +21,12 @@ from vaultsync.status.expiry import expiring
 from vaultsync.status.freshness import last_success, staleness
 from vaultsync.status.outcome import Change, Failed, Pruned, Reported, Suspended, Synced, Waiting, ready_status
 
-_PERSISTENT = {reason.value for reason in Reason} - {Reason.CLUSTER_UNAVAILABLE, Reason.TARGET_CONFLICT}
+_PERSISTENT = {reason.value for reason in Reason} - {
+    Reason.CLUSTER_UNAVAILABLE,
+    Reason.NOT_GRANTED,
+    Reason.QUOTA_EXCEEDED,
+    Reason.TARGET_CONFLICT,
+}
 """Reasons that may still hold although the target is in place; the other failures are over by then."""
 
 
@@ -32,6 +38,7 @@ def status_after(
     polled_at: datetime | None,
     notice: timedelta,
     present: Collection[str] = (),
+    granted: StatusGrant | None = None,
 ) -> VaultSecretStatus:
     """Return the next status; fields that the outcome does not change are kept.
 
@@ -42,13 +49,14 @@ def status_after(
         polled_at: When the vault's last successful poll began, if there was one.
         notice: How long before its expiry date a secret is reported as expiring.
         present: Names, in lower case, of secrets that polls have found: they are removed from `missing`.
+        granted: The grant by which the VaultSecret was reconciled, if it was granted.
     """
     success = last_success(vault_secret.status, polled_at)
     stale = staleness(vault_secret, outcome, success, interval=vault_secret.spec.refresh_interval, now=now)
     before = vault_secret.status
     match outcome:
         case Failed(written=Synced() as written):
-            status = _synced(vault_secret, written, outcome, stale, now=now, notice=notice)
+            status = _synced(vault_secret, written, outcome, stale, now=now, notice=notice, granted=granted)
             return status.model_copy(update={"missing": outcome.missing or written.missing})
         case Failed() | Suspended() | Waiting():
             return _untouched(vault_secret, outcome, stale, now=now, notice=notice, present=present)
@@ -62,7 +70,7 @@ def status_after(
                 last_handled_refresh=before.last_handled_refresh,
             )
         case Synced():
-            return _synced(vault_secret, outcome, outcome, stale, now=now, notice=notice)
+            return _synced(vault_secret, outcome, outcome, stale, now=now, notice=notice, granted=granted)
         case _:
             assert_never(outcome)
 
@@ -75,6 +83,7 @@ def _synced(
     *,
     now: datetime,
     notice: timedelta,
+    granted: StatusGrant | None,
 ) -> VaultSecretStatus:
     """Build the status for a target that was written or is in place; the conditions are those of the outcome."""
     before = vault_secret.status
@@ -83,6 +92,7 @@ def _synced(
         observed_generation=vault_secret.metadata.generation,
         conditions=_conditions(vault_secret, outcome, stale, entries, now=now, notice=notice),
         target=_target(vault_secret, written.change),
+        grant=granted or before.grant,
         entries=entries,
         missing=written.missing,
         left_out=written.left_out or None,

@@ -26,8 +26,9 @@ from tests.builders import (
     some_inputs,
     some_metadata,
 )
-from vaultsync.api.grants import OnRevoked, Quota
+from vaultsync.api.grants import Quota
 from vaultsync.api.secret_types import TOKEN_TYPES
+from vaultsync.api.status import OnRevoked
 from vaultsync.api.v1alpha1 import VaultSecret
 from vaultsync.errors import Reason, SyncError
 from vaultsync.policy.changes import SETTLING
