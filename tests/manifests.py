@@ -112,6 +112,21 @@ WRONG: Final = (
     Wrong("no data", spec(data=None), "must have at least one entry in data or dataFrom"),
     Wrong("empty lists", spec(data=[], dataFrom=[]), "must have at least one entry in data or dataFrom"),
     Wrong(
+        "templates that are too large together",
+        spec(target={"template": {f"key-{number}": "x" * 16_384 for number in range(12)}}),
+        "must have at most 196608 characters in the names, properties, tags, templates, labels and annotations",
+    ),
+    Wrong(
+        "properties that are too large together",
+        spec(data=[ENTRY | {"key": f"key-{number}", "property": "x" * 1024} for number in range(192)]),
+        "must have at most 196608 characters",
+    ),
+    Wrong(
+        "tags that are too large together",
+        spec(dataFrom=[{"find": {"tags": {"x" * 100_000: "y"}}}, {"find": {"tags": {"x" * 100_000: "y"}}}]),
+        "must have at most 196608 characters",
+    ),
+    Wrong(
         "too much data",
         spec(data=[{"key": f"key-{number}", "secretName": "db"} for number in range(257)]),
         "must have at most 256 items",

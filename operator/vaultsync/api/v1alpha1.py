@@ -44,6 +44,7 @@ from vaultsync.api.sources import (
     Sources,
     Store,
 )
+from vaultsync.api.spec_size import SPEC_IS_SMALL
 from vaultsync.api.status import (
     Condition,
     StatusEntry,
@@ -230,7 +231,7 @@ class VaultSecret(VaultSecretMeta):
 
     model_config = ConfigDict(json_schema_extra={VALIDATIONS: [TYPE_IS_IMMUTABLE]})
 
-    spec: Annotated[VaultSecretSpec, *SPEC_CHECKS]
+    spec: Annotated[VaultSecretSpec, *SPEC_CHECKS, SPEC_IS_SMALL]
     """The desired state: which secrets of which vault to sync into which Kubernetes Secret."""
 
     @property

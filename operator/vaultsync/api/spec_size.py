@@ -1,0 +1,37 @@
+"""The limit of all texts of a spec together; each list and each text has its own, whose product is far larger."""
+
+from typing import Any, Final
+
+from vaultsync.api.checks import Check
+
+MAX_SPEC_TEXT: Final = 192 * 1024
+"""Characters. The largest spec that the other limits allow has twice as many, besides names of tags without limit."""
+
+_OF_DATA: Final = (
+    "(has(self.data) ? self.data.map(entry, size(entry.key) + size(entry.secretName)"
+    " + (has(entry.property) ? size(entry.property) : 0)).sum() : 0)"
+)
+_OF_TAGS: Final = (
+    "(has(self.dataFrom) ? self.dataFrom.map(source, has(source.find) && has(source.find.tags)"
+    " ? source.find.tags.map(tag, size(tag) + size(source.find.tags[tag])).sum() : 0).sum() : 0)"
+)
+
+
+def _of_target(field: str) -> str:
+    texts = f"self.target.{field}"
+    return f"(has(self.target) && has({texts}) ? {texts}.map(key, size(key) + size({texts}[key])).sum() : 0)"
+
+
+def _characters(spec: Any) -> int:  # noqa: ANN401  the model depends on this check
+    entries = (len(one.key) + len(one.secret_name) + len(one.property or "") for one in spec.data)
+    tags = (one.find.tags for one in spec.data_from if one.find is not None and one.find.tags is not None)
+    texts = (spec.target.labels, spec.target.annotations, spec.target.template, *tags)
+    return sum(entries) + sum(len(name) + len(text) for mapping in texts for name, text in mapping.items())
+
+
+SPEC_IS_SMALL: Final = Check(
+    " + ".join([_OF_DATA, _OF_TAGS, *map(_of_target, ("labels", "annotations", "template"))]) + f" <= {MAX_SPEC_TEXT}",
+    lambda spec: _characters(spec) <= MAX_SPEC_TEXT,
+    f"must have at most {MAX_SPEC_TEXT} characters in the names, properties, tags, templates, labels and "
+    "annotations; use several VaultSecrets",
+)
