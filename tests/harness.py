@@ -8,7 +8,7 @@ choose the API server.
 import asyncio
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -101,6 +101,8 @@ class RecordedEvents:
         self.polls: list[SyncError | None] = []
         self.poll_calls: list[tuple[str, int]] = []
         """Mode and number of calls of each poll."""
+        self.vaults: set[str] = set()
+        """The vaults by which something was recorded."""
 
     def reconciled(
         self,
@@ -124,11 +126,15 @@ class RecordedEvents:
         """Restarts are seen by the workloads."""
 
     def vault_call(self, vault_url: str, operation: str, status: str, seconds: float) -> None:
-        """The vault counts its calls itself."""
+        self.vaults.add(vault_url)
 
     def polled(self, vault_url: str, *, mode: str, calls: int, seconds: float, failure: SyncError | None) -> None:
+        self.vaults.add(vault_url)
         self.polls.append(failure)
         self.poll_calls.append((mode, calls))
+
+    def forget_vaults_except(self, used: Collection[str]) -> None:
+        self.vaults.intersection_update(used)
 
     def poll_error(self, vault_url: str, error: BaseException) -> None:
         self.errors.append(error)

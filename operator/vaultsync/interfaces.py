@@ -3,7 +3,7 @@
 The adapters and the fakes of tests match them by shape.
 """
 
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import Any, Literal, Protocol
@@ -156,6 +156,10 @@ class VaultClients(Protocol):
         """Return whether the vault has responded to the last call; False if it was not called yet."""
         ...
 
+    def has_responded(self, access: Access) -> bool:
+        """Return whether the vault has responded to any call since it was closed last."""
+        ...
+
     def opened(self) -> AbstractSet[Access]:
         """Return the vaults that were called since they were closed last."""
         ...
@@ -206,6 +210,10 @@ class Recorder(Protocol):
 
     def polled(self, vault_url: str, *, mode: str, calls: int, seconds: float, failure: SyncError | None) -> None:
         """Record one poll of a vault."""
+        ...
+
+    def forget_vaults_except(self, used: Collection[str]) -> None:
+        """Forget what was recorded by vault, but for these vaults."""
         ...
 
     def poll_error(self, vault_url: str, error: BaseException) -> None:

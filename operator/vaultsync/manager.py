@@ -41,6 +41,7 @@ from vaultsync.controller.queue import Observers, WorkQueue
 from vaultsync.controller.reconcile import Reconciler
 from vaultsync.controller.turns import Concurrency, Limits, Partition
 from vaultsync.errors import error_fields
+from vaultsync.event_loop import EventLoop
 from vaultsync.interfaces import Certificates
 from vaultsync.interfaces import KubeApi as KubeInterface
 from vaultsync.interfaces import Recorder as RecorderInterface
@@ -153,7 +154,8 @@ def main(environ: Mapping[str, str]) -> int:
     disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has not annotated it
     set_up_logs(sys.stderr, level=settings.log_level, as_json=settings.log_format is LogFormat.JSON)
     try:
-        asyncio.run(run(settings, environ))
+        with asyncio.Runner(loop_factory=EventLoop) as runner:
+            runner.run(run(settings, environ))
     except (NoCluster, NotInstalled, OSError) as error:
         logger.error("cannot start", extra={"detail": str(error)})  # noqa: TRY400  it needs no traceback
         return 1
@@ -379,7 +381,7 @@ def _partition_of(state: State, vaults: VaultInterface, key: ObjectKey) -> Parti
     granted = state.vaultsecrets.granted(key)
     if granted is None or not vaults.responds(granted.access):
         return Partition(key.namespace, responds=False)
-    return Partition(f"{granted.access.grant} {granted.access.vault_url}")
+    return Partition(granted.access)
 
 
 def _concurrency(per_vault: int) -> Concurrency:

@@ -93,6 +93,21 @@ class Tenants(MemoryHarness):
         assert listing is not None
         return listing._matches._results
 
+    def kept_per_vault(self) -> dict[str, Sequence[object]]:
+        """Return the vaults of which the operator keeps something, by what that is."""
+        controller, turns = self.controller, self.controller.queue._turns
+        return {
+            "pollers": sorted(map(str, controller.pollers._tasks)),
+            "clients": sorted(map(str, self.vaults.opened())),
+            "views": sorted(map(str, self.state.vaults._views)),
+            "requests": sorted(map(str, self.state.vaults._requests)),
+            "users": sorted(map(str, self.state.vaultsecrets.accesses())),
+            "series": sorted(self.recorded.vaults),
+            "partitions": [name for pool in turns._pools.values() for name in pool.lanes],
+            "offers": [lane for pool in turns._pools.values() for lanes in pool.offers.values() for lane in lanes],
+            "tasks": sorted(repr(task.get_coro()).partition(" at ")[0] for task in asyncio.all_tasks()),
+        }
+
     def reconciles_in(self, namespace: str) -> int:
         """Return how many reconciles of that namespace have ended."""
         return self.order().count(namespace)

@@ -9,6 +9,7 @@ import pytest
 
 from tests.attacks.tenants import Tenants
 from vaultsync.controller.pace import BURST, SECONDS
+from vaultsync.sources.poller import MAX_FIRST_POLLS
 
 
 @pytest.fixture
@@ -37,6 +38,7 @@ async def test_300_vaults_that_hang_do_not_delay_another_tenant(tenants: Tenants
     for number in range(300):
         tenants.request("attacker", name=f"db-{number}", vaultUrl=f"https://hanging-{number}.vault.azure.net")
     await tenants.settle()
+    assert tenants.polls == MAX_FIRST_POLLS
 
     tenants.request("victim")
     await tenants.settle()
@@ -196,3 +198,18 @@ async def test_40_vaultsecrets_of_32_searches_are_planned_one_at_a_time_and_matc
 
     assert len(matched) == 40 * 32
     assert tenants.matched_globs() is matched
+
+
+@pytest.mark.parametrize("kind", ["absent", "hanging"])
+async def test_a_url_that_is_changed_500_times_leaves_nothing_behind(tenants: Tenants, kind: str) -> None:
+    """A tenant changes the vault's URL again and again, to have the operator keep something of every vault."""
+    tenants.request("attacker")
+    await tenants.settle()
+    before = tenants.kept_per_vault()
+    for number in range(500):
+        tenants.request("attacker", vaultUrl=f"https://{kind}-{number}.vault.azure.net")
+        await tenants.pass_time(1)
+    tenants.request("attacker")
+    await tenants.pass_time(60)
+
+    assert tenants.kept_per_vault() == before

@@ -48,6 +48,7 @@ from vaultsync.policy.revocation import is_revoked, pending_revocation
 from vaultsync.render.entries import certificate_requests
 from vaultsync.render.manifest import keys_to_check, render_secret
 from vaultsync.state.applied import content_fingerprint
+from vaultsync.state.attempts import FailedAttempt
 from vaultsync.state.claims import believed_target
 from vaultsync.state.desired import Desired
 from vaultsync.state.grants import Decision, Granted, GrantView, Refused, grant_from, labels_from
@@ -156,7 +157,7 @@ class Reconciler:
         competing = await self._competing(vault_secret, target)
         granted = decision if isinstance(decision, Granted) else None
         view, now = self.state.view_of(granted), self.now()
-        attempt = self.state.attempts.get(vault_secret.key)
+        attempt = self.state.attempts.get(vault_secret.key, None if granted is None else granted.access)
         plan = plan_for(vault_secret, target, view, now=now, recheck=self._recheck(vault_secret), attempt=attempt)
         waits, seconds = self.state.waits, self.vaults.moment().seconds
         waited = waits.observe(vault_secret.key, plan.missing, seconds)
@@ -187,10 +188,10 @@ class Reconciler:
         try:
             read = await self._read(inputs)
         except SecretsUnread as error:
-            self.state.attempts.put(vault_secret.key, unread_attempt(inputs, error.refs))
+            self._record_attempt(inputs, unread_attempt(inputs, error.refs))
             raise
         except FoundTooMuch as error:
-            self.state.attempts.put(vault_secret.key, found_too_much(inputs, error, now=self.now()))
+            self._record_attempt(inputs, found_too_much(inputs, error, now=self.now()))
             raise
         if not isinstance(read, tuple):
             return read
@@ -199,14 +200,14 @@ class Reconciler:
         try:
             outcome = first_blocked_reading(inputs, readings) or await self._write(inputs, readings, deletions)
         except SyncError as error:
-            self._record_attempt(inputs, readings, failed(error))
+            self._record_attempt(inputs, failed_attempt(inputs, readings, failed(error), now=self.now()))
             raise
-        self._record_attempt(inputs, readings, outcome)
+        self._record_attempt(inputs, failed_attempt(inputs, readings, outcome, now=self.now()))
         return outcome
 
     async def _read(self, inputs: Inputs) -> tuple[Readings, Deletions] | Failed | Waiting:
         """Read all secrets, those first that are due; return them in the order of the spec, or what blocks a write."""
-        vault_secret, plan = inputs.vault_secret, inputs.plan
+        plan = inputs.plan
         readings: dict[SecretRef, AnyReading] = {}
         deletions = Deletions()
         for batch in plan.batches:
@@ -216,19 +217,19 @@ class Reconciler:
                 return behind  # the others are not read
             confirmed = self._confirmed_deletions(inputs, readings)
             if not isinstance(confirmed, Deletions):
-                self.state.attempts.put(vault_secret.key, unread_attempt(inputs, missing_refs(readings)))
+                self._record_attempt(inputs, unread_attempt(inputs, missing_refs(readings)))
                 return confirmed
             deletions = confirmed
         in_order = [one.ref.identity for one in plan.requests if one.ref.identity in readings]
         return {ref: readings[ref] for ref in in_order}, deletions
 
-    def _record_attempt(self, inputs: Inputs, readings: Readings, outcome: Outcome) -> None:
-        """Record a failure that reading the same again would not change."""
-        key, attempt = inputs.vault_secret.key, failed_attempt(inputs, readings, outcome, now=self.now())
+    def _record_attempt(self, inputs: Inputs, attempt: FailedAttempt | None) -> None:
+        """Record a failure that reading the same again would not change, unless the VaultSecret is gone by now."""
+        key = inputs.vault_secret.key
         if attempt is None or self.state.vaultsecrets.find(key) is None:
             self.state.attempts.forget(key)
         else:
-            self.state.attempts.put(key, attempt)
+            self.state.attempts.put(key, inputs.granted.access, attempt)
 
     async def _sync_in_place(self, inputs: Inputs) -> Outcome:
         outcome = outcome_in_place(inputs)

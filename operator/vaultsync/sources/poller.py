@@ -7,7 +7,7 @@ reading, it reads the secrets one by one; also while listing is denied, which ea
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from contextlib import AbstractContextManager, aclosing, nullcontext, suppress
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, aclosing, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -45,6 +45,14 @@ PLANS_PER_TURN = 50
 """VaultSecrets that are planned before control returns to the event loop; one that searches counts as many."""
 
 
+MAX_UNKNOWN_RETRY = 60.0
+"""The same for a vault that has never responded: a change of its VaultSecrets tries at once."""
+
+MAX_FIRST_POLLS = 64
+MAX_RETRIES = 16
+"""Concurrent polls of vaults that have never responded: the first of each, and further ones."""
+
+
 class Mode(StrEnum):
     """How a poll reads the vault."""
 
@@ -68,6 +76,8 @@ class PollerContext:
     now: Callable[[], datetime]
     jitter: Jitter
     span: Callable[[str], AbstractContextManager[object]] = nullcontext
+    first_polls: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_FIRST_POLLS))
+    retries: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_RETRIES))
 
 
 @dataclass(slots=True)
@@ -115,9 +125,10 @@ class Poller:
         context, progress = self._context, self._progress
         share, requested = context.jitter(0.0, 1.0), 0
         while True:
-            started = context.clock()
-            with context.span(self._access.vault_url):
-                await self.poll()
+            async with self._slot():
+                started = context.clock()
+                with context.span(self._access.vault_url):
+                    await self.poll()
             # Consecutive requested polls are spread by the backoff.
             requested_after = backoff(requested, jitter=context.jitter) if requested else 0.0
             while (wait := started + self._pause(share, requested_after) - context.clock()) > 0:
@@ -127,6 +138,12 @@ class Poller:
                     async with asyncio.timeout(wait):
                         await self._requests.changed.wait()
             requested = requested + 1 if self._requests.is_pending_after(progress.begun) else 0
+
+    def _slot(self) -> AbstractAsyncContextManager[object]:
+        """Return what limits the poll: any number of vaults that do not exist leaves the event loop to others."""
+        if self._context.vaults.has_responded(self._access):
+            return nullcontext()
+        return self._context.first_polls if self._view.polls == 0 else self._context.retries
 
     def _pause(self, share: float, requested_after: float) -> float:
         """Return the seconds from the start of a poll to that of the next."""
@@ -321,7 +338,9 @@ class Poller:
         progress.failures = progress.failures + 1 if failure else 0
         is_reported = progress.failures >= FAILURES_BEFORE_REPORT
         if failure is not None:
-            progress.retry_after = backoff(progress.failures, jitter=self._context.jitter, at_most=MAX_POLL_RETRY)
+            is_known = self._context.vaults.has_responded(self._access)
+            longest = MAX_POLL_RETRY if is_known else MAX_UNKNOWN_RETRY
+            progress.retry_after = backoff(progress.failures, jitter=self._context.jitter, at_most=longest)
         view = self._view
         self._publish(
             replace(
@@ -371,8 +390,9 @@ class Poller:
             return False
         recheck = recheck_interval(vault_secret.metadata.uid, self._context.recheck)
         target = self._state.targets.get(vault_secret.target_key)
-        view = self._state.view_of(self._state.vaultsecrets.granted(key))
-        attempt = self._state.attempts.get(key)
+        granted = self._state.vaultsecrets.granted(key)
+        view = self._state.view_of(granted)
+        attempt = self._state.attempts.get(key, None if granted is None else granted.access)
         plan = plan_for(vault_secret, target, view, now=self._context.now(), recheck=recheck, attempt=attempt)
         return plan.read_reason is not None
 
@@ -410,13 +430,17 @@ class Pollers:
     async def _sync(self, tasks: asyncio.TaskGroup) -> None:
         used = set(self._context.state.vaultsecrets.accesses())
         # A reconcile that began before may open a vault again that was closed: it is closed with the next change.
-        for access in (self._tasks.keys() | self._context.vaults.opened()) - used:
+        unused = (self._tasks.keys() | self._context.vaults.opened()) - used
+        for access in unused:
             task = self._tasks.pop(access, None)
             if task is not None:
                 task.cancel()
                 await asyncio.wait({task})
                 self._context.state.vaults.remove(access)
             await self._context.vaults.close_vault(access)
+        if unused:
+            # Otherwise only a scrape would remove their series, and nobody may scrape.
+            self._context.recorder.forget_vaults_except({access.vault_url for access in used})
         for access in used - self._tasks.keys():
             if self._may_call(access.vault_url):
                 name = f"poller of {access.vault_url} for {access.grant}"

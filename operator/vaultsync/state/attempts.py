@@ -7,6 +7,7 @@ from datetime import datetime
 from vaultsync.api import REFRESH_ANNOTATION, RELEASE_ANNOTATION, ObjectKey
 from vaultsync.api.v1alpha1 import VaultSecret
 from vaultsync.errors import SyncError
+from vaultsync.state.access import Access
 from vaultsync.state.observed import Observed
 from vaultsync.state.secrets import SecretRef, SecretState
 
@@ -46,15 +47,16 @@ class FailedAttempts:
     """The last failed reconcile of each VaultSecret."""
 
     def __init__(self) -> None:
-        self._by_key: dict[ObjectKey, FailedAttempt] = {}
+        self._by_key: dict[ObjectKey, tuple[Access, FailedAttempt]] = {}
 
-    def get(self, key: ObjectKey) -> FailedAttempt | None:
-        """Return the failed attempt of a VaultSecret; None if the last one has not failed."""
-        return self._by_key.get(key)
+    def get(self, key: ObjectKey, access: Access | None) -> FailedAttempt | None:
+        """Return the failed attempt of a VaultSecret; None if the last one has not failed, or had another access."""
+        before, attempt = self._by_key.get(key, (None, None))
+        return attempt if before == access else None
 
-    def put(self, key: ObjectKey, attempt: FailedAttempt) -> None:
+    def put(self, key: ObjectKey, access: Access, attempt: FailedAttempt) -> None:
         """Record a failed attempt, in place of the one before."""
-        self._by_key[key] = attempt
+        self._by_key[key] = access, attempt
 
     def forget(self, key: ObjectKey) -> None:
         """Forget the failure of a VaultSecret that has succeeded, or does not exist any more."""

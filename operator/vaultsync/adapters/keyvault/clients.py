@@ -55,6 +55,9 @@ _MAX_TAG_CHARACTERS = 15 * 2 * 256
 """A secret has at most 15 tags, with names and values of 256 characters each:
 https://learn.microsoft.com/azure/key-vault/secrets/about-secrets#secret-tags"""
 
+MAX_CALLS = 64
+"""Concurrent calls of a vault. In kvsecrets, more would wait in the time within which the vault must respond."""
+
 _NO_RETRIES = RetryPolicy(attempts=1)
 """The work queue retries, for all calls of a VaultSecret together and without blocking other VaultSecrets."""
 
@@ -104,6 +107,7 @@ class _Vault:
     cached: dict[SecretRef, "_Read"] = field(default_factory=dict)
     """Reads in flight, and those that ended within `CACHE_TTL`."""
     in_flight: set[asyncio.Task[Reading]] = field(default_factory=set)
+    slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_CALLS))
     time: datetime | None = None
     """The vault's clock at its last response; None while it sends none."""
     is_closed: bool = False
@@ -255,6 +259,11 @@ class VaultClients:
         rate_limiter = self.rate_limiter(access)
         return rate_limiter is not None and rate_limiter.responds
 
+    def has_responded(self, access: Access) -> bool:
+        """Return whether the vault has responded to any call since it was closed last."""
+        rate_limiter = self.rate_limiter(access)
+        return rate_limiter is not None and rate_limiter.has_responded
+
     def opened(self) -> AbstractSet[Access]:
         """Return the vaults that were called since they were closed last."""
         return self._vaults.keys()
@@ -397,7 +406,7 @@ class VaultClients:
         self, vault: _Vault, name: str | None, operation: str, call: Callable[[], Awaitable[_Result]]
     ) -> _Result:
         """Make a call when the rate limiter allows it, count it, and translate its failure."""
-        async with vault.rate_limiter.acquire(one_secret=name is not None):
+        async with vault.slots, vault.rate_limiter.acquire(one_secret=name is not None):
             started, status = self._clock(), "interrupted"
             try:
                 result = await call()

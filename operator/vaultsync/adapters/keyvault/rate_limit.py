@@ -66,6 +66,8 @@ class RateLimiter:
         self._is_probing = False
         self.responds = False
         """Whether the vault has responded to the last call that tells something about it."""
+        self.has_responded = False
+        """Whether it has ever responded."""
         self.throttled_seconds = 0.0
         """The sum of the waits that the vault requested, in seconds; overlapping waits count once."""
         self.waited_seconds = 0.0
@@ -98,7 +100,8 @@ class RateLimiter:
             self._on_failure(error, one_secret=one_secret)
             raise
         else:
-            self._works = self.responds = True
+            self._works = True
+            self._on_response()
             self._reset()
         finally:
             if probe:
@@ -121,12 +124,13 @@ class RateLimiter:
 
     def _on_failure(self, error: SyncError, *, one_secret: bool) -> None:
         if error.reason is Reason.VAULT_THROTTLED:
-            self.responds = True
+            self._on_response()
             wait = error.retry_after or DEFAULT_RETRY_AFTER
             self.throttled_seconds += max(0.0, wait - max(0.0, self._retry_at - self._clock()))
             self._close_gate(error, wait)
         elif error.reason not in _BREAKER_REASONS:
-            self._works, self.responds = self._works and one_secret, True
+            self._works = self._works and one_secret
+            self._on_response()
             self._reset()
         elif not (self._works and one_secret and error.reason is Reason.VAULT_FAILED):
             self._works = self.responds = False
@@ -134,6 +138,9 @@ class RateLimiter:
             if self.is_open:
                 exponent = self._failures - FAILURE_THRESHOLD
                 self._close_gate(error, min(MAX_OPEN_SECONDS, MIN_OPEN_SECONDS * 2.0 ** min(exponent, 10)))
+
+    def _on_response(self) -> None:
+        self.responds = self.has_responded = True
 
     def _reset(self) -> None:
         """Close the circuit breaker: any response, also an error for one secret, shows that the vault is reachable."""

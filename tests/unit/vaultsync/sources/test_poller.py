@@ -32,7 +32,15 @@ from vaultsync.api.v1alpha1 import VaultSecret
 from vaultsync.controller.turns import Priority
 from vaultsync.errors import Reason, SyncError
 from vaultsync.policy.plan import Plan, plan_for
-from vaultsync.sources.poller import MAX_CONCURRENT_READS, MAX_POLL_RETRY, PLANS_PER_TURN, RELIST_AFTER, Mode
+from vaultsync.sources.poller import (
+    MAX_CONCURRENT_READS,
+    MAX_FIRST_POLLS,
+    MAX_POLL_RETRY,
+    MAX_UNKNOWN_RETRY,
+    PLANS_PER_TURN,
+    RELIST_AFTER,
+    Mode,
+)
 from vaultsync.state.access import Access
 from vaultsync.state.applied import Applied, fingerprint
 from vaultsync.state.observed import Field
@@ -811,6 +819,30 @@ async def test_a_vault_that_is_back_is_polled_soon_whatever_the_interval(harness
 
         assert recovered - 600 <= MAX_POLL_RETRY + MAX_OPEN_SECONDS
         assert view(harness).failure is None
+
+
+async def test_a_vault_that_has_never_responded_is_polled_less_often(harness: MemoryHarness) -> None:
+    harness.vault.close_door()
+    async with polling(harness, interval=86400):
+        await polls_within(harness, 200)
+        gaps = [later - earlier for earlier, later in itertools.pairwise(await polls_within(harness, 300))]
+
+        assert min(gaps) >= MAX_UNKNOWN_RETRY - 1
+        assert max(gaps) <= MAX_UNKNOWN_RETRY + MAX_OPEN_SECONDS
+
+
+async def test_polls_of_vaults_that_have_never_responded_wait_for_each_other(harness: MemoryHarness) -> None:
+    first = harness.controller.pollers.poller_for(ACCESS)
+    context = first._context
+    for _ in range(MAX_FIRST_POLLS):
+        await context.first_polls.acquire()
+    async with polling(harness):
+        assert harness.recorded.polls == []
+
+        context.first_polls.release()
+        await settle()
+
+        assert harness.recorded.polls == [None]
 
 
 async def test_a_vaultsecret_that_polls_do_not_observe_is_woken_when_the_vault_is_back(

@@ -19,7 +19,7 @@ from tests.builders import START, an_access
 from tests.clocks import Clock, freeze, settle, skip
 from tests.fakes import FakeCredentials
 from tests.unit.vaultsync.adapters.keyvault.served import ServedVault, served
-from vaultsync.adapters.keyvault.clients import CACHE_TTL, TIMEOUT, VaultClients
+from vaultsync.adapters.keyvault.clients import CACHE_TTL, MAX_CALLS, TIMEOUT, VaultClients
 from vaultsync.adapters.keyvault.rate_limit import FAILURE_THRESHOLD, Budget
 from vaultsync.adapters.trusted import client_tls
 from vaultsync.errors import Reason, SecretNotFound, SyncError
@@ -253,6 +253,24 @@ async def test_the_last_page_of_a_listing_invalidates_missing_secrets(harness: H
     await harness.list_all()
 
     assert (await harness.failure()).reason is Reason.SECRET_SOFT_DELETED
+
+
+async def test_more_calls_than_a_vault_gets_wait_without_a_timeout(harness: Harness) -> None:
+    for number in range(MAX_CALLS + 10):
+        harness.vault.set(f"secret-{number}", VALUE)
+    await harness.read()  # the first call of a vault is challenged
+    harness.vault.forget_calls()
+    harness.network.hold(harness.vault)
+    reads = [asyncio.create_task(harness.read(SecretRef(f"secret-{number}"))) for number in range(MAX_CALLS + 10)]
+    await settle()
+    assert harness.vault.calls["get"] == MAX_CALLS
+
+    await skip(TIMEOUT / 2)
+    harness.network.resume(harness.vault)
+    await skip(TIMEOUT * 0.75)
+    await settle()
+
+    assert all(read.result().value.reveal() == VALUE for read in reads)
 
 
 async def test_a_failure_is_not_cached(harness: Harness) -> None:
