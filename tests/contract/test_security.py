@@ -1,4 +1,4 @@
-"""docs/security.md names, for each guarantee, tests that exist; each attack says what it tries."""
+"""docs/attacks.md lists every attack, and docs/security.md names, for each guarantee, tests that exist."""
 
 import ast
 import re
@@ -23,6 +23,10 @@ def table(heading: str) -> list[str]:
 def named_tests(text: str) -> list[tuple[str, str]]:
     """The files of tests that a text names, each with a test in it, or with none."""
     return re.findall(r"`(tests/[a-z0-9_/]+\.py)(?:::(\w+))?`", text)
+
+
+def test_the_list_of_attacks_is_up_to_date() -> None:
+    assert page.PAGE.read_text() == page.page(), "run `make generate`, or `python -m tests.attacks` alone"
 
 
 def test_there_are_at_least_sixty_attacks() -> None:
