@@ -82,6 +82,8 @@ class Resync:
         for namespace in self._namespaces:
             try:
                 listed = await self._kube.list_vaultsecrets(namespace)
+            except Forbidden:
+                self._source.denials.add(namespace)
             except (NotInstalled, SyncError) as error:
                 _log_failure(error)
             else:

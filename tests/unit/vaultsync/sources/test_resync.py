@@ -319,6 +319,18 @@ async def test_the_start_does_not_wait_for_one_that_is_never_observed(harness: M
     await waiting
 
 
+async def test_the_start_does_not_wait_for_a_namespace_that_is_denied(caplog: pytest.LogCaptureFixture) -> None:
+    async with watching_only("shop", "blog") as harness:
+        harness.kube.deny("shop")
+        caplog.clear()
+
+        await harness.controller.resync.wait_until_observed()
+
+    assert [record.getMessage() for record in caplog.records if record.name.startswith("vaultsync")][:1] == [
+        "namespace denied"
+    ]
+
+
 async def test_the_start_does_not_wait_for_what_cannot_be_listed(harness: MemoryHarness) -> None:
     harness.kube.fail(UNAVAILABLE)
 
