@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from kvsecrets import SecretValue
-from vaultsync.api import APPLIED_ANNOTATION, MANAGED_BY_LABEL, OWNER_UID_LABEL, ObjectKey
+from vaultsync.api import API_VERSION, APPLIED_ANNOTATION, MANAGED_BY_LABEL, OWNER_UID_LABEL, ObjectKey
 from vaultsync.api.grants import CONTENT_TYPES, Quota, VaultGrant
 from vaultsync.api.status import OnRevoked
 from vaultsync.api.v1alpha1 import (
@@ -173,8 +173,8 @@ def an_observed(vault_secret: VaultSecret | None = None, **tweaks: Tweak) -> Obs
         created=START,
         managed=True,
         owner_uid=uid,
-        owners=(Owner("VaultSecret", owner.key.name, uid),),
-        applied=Applied(fingerprint(owner), (a_state(),)),
+        owners=(Owner("VaultSecret", owner.key.name, uid, API_VERSION, controller=True),),
+        applied=Applied(fingerprint(owner), (a_state(),), owner=uid, created=True),
         ours=frozenset(
             {
                 Field("data", "password"),

@@ -66,8 +66,15 @@ class KubeApi(Protocol):
         """Remove keys from that very Secret, as it was observed, whichever manager owns them."""
         ...
 
-    async def orphan_target(self, key: ObjectKey, *, observed: Observed | Unclaimed) -> None:
-        """Remove our labels and annotation from that very Secret, as it was observed; its content stays."""
+    async def remove_owners(self, key: ObjectKey, *, observed: Observed) -> Observed:
+        """Remove all owner references from that very Secret, as it was observed, and whom it was retained for."""
+        ...
+
+    async def orphan_target(self, key: ObjectKey, *, observed: Observed | Unclaimed, retained_by: str) -> None:
+        """Remove our labels, annotation and owner reference from that very Secret, as it was observed.
+
+        Its content stays, and it names the VaultSecret of the uid `retained_by` as the one that may take it up again.
+        """
         ...
 
     async def list_targets(

@@ -14,7 +14,11 @@ class OtherClient(Protocol):
     """Another client of the cluster; `FakeKube` implements it itself."""
 
     def create(
-        self, key: ObjectKey, manager: str, data: Mapping[str, str], *, labels: Mapping[str, str] | None = None
+        self,
+        key: ObjectKey,
+        manager: str,
+        data: Mapping[str, str],
+        **metadata: Any,  # noqa: ANN401
     ) -> None: ...
 
     def edit(
@@ -26,6 +30,8 @@ class OtherClient(Protocol):
         labels: Mapping[str, str | None] | None = None,
         annotations: Mapping[str, str | None] | None = None,
     ) -> None: ...
+
+    def own(self, key: ObjectKey, manager: str, reference: Mapping[str, Any]) -> None: ...
 
     def apply_as(self, key: ObjectKey, manager: str, data: Mapping[str, str]) -> None: ...
 
@@ -55,10 +61,14 @@ class Kubectl:
         self._cluster = cluster
 
     def create(
-        self, key: ObjectKey, manager: str, data: Mapping[str, str], *, labels: Mapping[str, str] | None = None
+        self,
+        key: ObjectKey,
+        manager: str,
+        data: Mapping[str, str],
+        **metadata: Any,  # noqa: ANN401
     ) -> None:
         manifest = {**a_secret(key, data), "type": "Opaque"}
-        manifest["metadata"]["labels"] = labels or {}
+        manifest["metadata"] |= metadata
         self._cluster.kubectl("create", f"--field-manager={manager}", "-f", "-", stdin=json.dumps(manifest))
 
     def edit(
@@ -73,6 +83,10 @@ class Kubectl:
         metadata = {"labels": labels or {}, "annotations": annotations or {}}
         patch = json.dumps({"metadata": metadata, "data": encoded(data or {})})
         self._kubectl(key, "patch", f"--field-manager={manager}", "--type=merge", f"--patch={patch}")
+
+    def own(self, key: ObjectKey, manager: str, reference: Mapping[str, Any]) -> None:
+        patch = json.dumps({"metadata": {"ownerReferences": [reference]}})
+        self._kubectl(key, "patch", f"--field-manager={manager}", "--type=strategic", f"--patch={patch}")
 
     def apply_as(self, key: ObjectKey, manager: str, data: Mapping[str, str]) -> None:
         how = ("--server-side", "--force-conflicts", f"--field-manager={manager}", "-f", "-")

@@ -60,6 +60,9 @@ def test_the_annotations_of_a_secret_have_room_for_the_maximum_of_entries_with_t
     moment = datetime(2100, 1, 1, tzinfo=UTC)
     states = [SecretState(SecretRef("a" * 127, "f" * 32), (key,), "f" * 32, moment, moment, moment) for key in keys]
 
-    written = {**vault_secret.spec.target.annotations, APPLIED_ANNOTATION: to_annotation(vault_secret, states)}
+    written = {
+        **vault_secret.spec.target.annotations,
+        APPLIED_ANNOTATION: to_annotation(vault_secret, states, created=True),
+    }
 
     assert sum(len(name) + len(text.encode()) for name, text in written.items()) <= ANNOTATIONS_LIMIT

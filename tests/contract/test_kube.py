@@ -16,8 +16,10 @@ from tests.fakes import FakeKube
 from tests.manifests import manifest, spec
 from vaultsync.adapters.kube import Conflict, KubeApi
 from vaultsync.api import (
+    ADOPT_BY_ANNOTATION,
     API_VERSION,
     APPLIED_ANNOTATION,
+    FIELD_MANAGER,
     KIND,
     MANAGED_BY,
     MANAGED_BY_LABEL,
@@ -26,7 +28,7 @@ from vaultsync.api import (
 )
 from vaultsync.api.v1alpha1 import VaultSecret
 from vaultsync.errors import ObjectChanged, ObjectGone, Reason, SyncError
-from vaultsync.state.observed import Field, Observed
+from vaultsync.state.observed import Field, Observed, Owner
 from vaultsync.state.snapshots import Bookmark, Deleted, Modified, TargetEvent
 
 OWNER = "6f0c0c56-7d3a-4b54-9d0c-0d5b2f8f3b11"
@@ -472,11 +474,12 @@ async def test_an_orphaned_secret_keeps_all_but_our_labels_and_annotation(
 ) -> None:
     observed = await cluster.kube.apply_target(cluster.key, claimed(cluster.key, **fields), onto=None)
 
-    await cluster.kube.orphan_target(cluster.key, observed=observed)
+    await cluster.kube.orphan_target(cluster.key, observed=observed, retained_by=OWNER)
 
     after = await cluster.observed()
     assert cluster.other.values(cluster.key) == {"password": "one"}
-    assert (after.uid, after.managed, after.owner_uid, after.managers) == (observed.uid, False, None, ())
+    assert (after.uid, after.managed, after.owner_uid, after.managers) == (observed.uid, False, None, (FIELD_MANAGER,))
+    assert after.retained_by == OWNER
     assert after.ours == {
         Field("data", "password"),
         Field("labels", "tier"),
@@ -487,7 +490,7 @@ async def test_an_orphaned_secret_keeps_all_but_our_labels_and_annotation(
 async def test_an_orphaned_secret_is_deleted_for_our_watch(cluster: Cluster) -> None:
     observed = await cluster.kube.apply_target(cluster.key, claimed(cluster.key), onto=None)
 
-    await cluster.kube.orphan_target(cluster.key, observed=observed)
+    await cluster.kube.orphan_target(cluster.key, observed=observed, retained_by=OWNER)
 
     events = await following(cluster.kube.watch_targets(cluster.namespace, observed.resource_version), 1)
     assert events == [Deleted(cluster.key, (await cluster.observed()).resource_version)]
@@ -495,11 +498,99 @@ async def test_an_orphaned_secret_is_deleted_for_our_watch(cluster: Cluster) -> 
 
 async def test_an_orphaned_secret_can_be_adopted_again(cluster: Cluster) -> None:
     observed = await cluster.kube.apply_target(cluster.key, claimed(cluster.key), onto=None)
-    await cluster.kube.orphan_target(cluster.key, observed=observed)
+    await cluster.kube.orphan_target(cluster.key, observed=observed, retained_by=OWNER)
 
     again = await cluster.kube.apply_target(cluster.key, claimed(cluster.key), onto=await cluster.observed())
 
     assert (again.managed, again.owner_uid, again.ours) == (True, OWNER, observed.ours)
+
+
+EXTERNAL_SECRET = {
+    "apiVersion": "external-secrets.io/v1",
+    "kind": "ExternalSecret",
+    "name": "db",
+    "uid": "4f5e0000-7d3a-4b54-9d0c-0d5b2f8f3b11",
+    "controller": True,
+}
+
+
+async def test_consent_and_controller_of_a_secret_are_observed(cluster: Cluster) -> None:
+    cluster.other.create(cluster.key, "helm", {"password": "theirs"}, annotations={ADOPT_BY_ANNOTATION: "db"})
+    cluster.other.own(cluster.key, "external-secrets", EXTERNAL_SECRET)
+
+    observed = await cluster.observed()
+
+    assert observed.adopt_by == "db"
+    assert observed.owners == (
+        Owner("ExternalSecret", "db", str(EXTERNAL_SECRET["uid"]), "external-secrets.io/v1", controller=True),
+    )
+
+
+async def test_the_owners_of_an_adopted_secret_are_removed_in_one_write_after_ours(cluster: Cluster) -> None:
+    cluster.other.create(cluster.key, "helm", {"password": "theirs"})
+    cluster.other.own(cluster.key, "external-secrets", EXTERNAL_SECRET)
+
+    taken = await cluster.kube.apply_target(cluster.key, claimed(cluster.key), onto=await cluster.observed())
+    assert [owner.kind for owner in taken.owners] == ["ExternalSecret"]
+    after = await cluster.kube.remove_owners(cluster.key, observed=taken)
+
+    assert (after.uid, after.owners, after.ours, after.managed) == (taken.uid, (), taken.ours, True)
+    assert cluster.other.values(cluster.key) == {"password": "one"}
+
+
+async def test_the_owners_of_a_changed_secret_are_not_removed(cluster: Cluster) -> None:
+    cluster.other.create(cluster.key, "helm", {"password": "theirs"})
+    cluster.other.own(cluster.key, "external-secrets", EXTERNAL_SECRET)
+    observed = await cluster.observed()
+    cluster.other.edit(cluster.key, "helm", data={"password": "changed"})
+
+    with pytest.raises(Conflict):
+        await cluster.kube.remove_owners(cluster.key, observed=observed)
+
+    assert (await cluster.observed()).owners == observed.owners
+
+
+async def test_a_released_secret_keeps_the_owners_of_others_and_loses_ours(cluster: Cluster) -> None:
+    ours = {**EXTERNAL_SECRET, "apiVersion": API_VERSION, "kind": KIND, "uid": OWNER, "controller": False}
+    await cluster.kube.apply_target(cluster.key, claimed(cluster.key), onto=None)
+    cluster.other.own(cluster.key, "external-secrets", EXTERNAL_SECRET)
+    cluster.other.own(cluster.key, "kubectl", ours)
+
+    await cluster.kube.orphan_target(cluster.key, observed=await cluster.observed(), retained_by=OWNER)
+
+    after = await cluster.observed()
+    assert ([owner.kind for owner in after.owners], after.retained_by) == (["ExternalSecret"], OWNER)
+
+
+async def test_a_mark_of_a_released_secret_is_removed_with_its_owners(cluster: Cluster) -> None:
+    observed = await cluster.kube.apply_target(cluster.key, claimed(cluster.key), onto=None)
+    await cluster.kube.orphan_target(cluster.key, observed=observed, retained_by=OWNER)
+
+    after = await cluster.kube.remove_owners(cluster.key, observed=await cluster.observed())
+
+    assert (after.retained_by, after.managers) == (None, ())
+
+
+@pytest.mark.parametrize("consent", [None, "another"], ids=["withdrawn", "given to another"])
+async def test_a_secret_whose_consent_has_changed_is_not_written(cluster: Cluster, consent: str | None) -> None:
+    cluster.other.create(cluster.key, "helm", {"password": "theirs"}, annotations={ADOPT_BY_ANNOTATION: "db"})
+    observed = await cluster.observed()
+    cluster.other.edit(cluster.key, "helm", annotations={ADOPT_BY_ANNOTATION: consent})
+
+    with pytest.raises(Conflict):
+        await cluster.kube.apply_target(cluster.key, claimed(cluster.key), onto=observed)
+
+    assert cluster.other.values(cluster.key) == {"password": "theirs"}
+
+
+async def test_a_secret_that_another_controller_has_taken_is_not_written(cluster: Cluster) -> None:
+    observed = await cluster.kube.apply_target(cluster.key, claimed(cluster.key), onto=None)
+    cluster.other.own(cluster.key, "external-secrets", EXTERNAL_SECRET)
+
+    with pytest.raises(Conflict):
+        await cluster.kube.apply_target(cluster.key, claimed(cluster.key, data={"password": "dHdv"}), onto=observed)
+
+    assert cluster.other.values(cluster.key) == {"password": "one"}
 
 
 async def test_we_own_nothing_of_a_copy_of_a_target(cluster: Cluster) -> None:
@@ -517,10 +608,10 @@ async def test_labels_that_others_have_changed_are_orphaned_too(cluster: Cluster
     await cluster.kube.apply_target(cluster.key, claimed(cluster.key), onto=None)
     cluster.other.edit(cluster.key, "mallory", annotations={APPLIED_ANNOTATION: "nonsense"})
 
-    await cluster.kube.orphan_target(cluster.key, observed=await cluster.observed())
+    await cluster.kube.orphan_target(cluster.key, observed=await cluster.observed(), retained_by=OWNER)
 
     after = await cluster.observed()
-    assert (after.managed, after.managers) == (False, ())
+    assert (after.managed, after.managers) == (False, (FIELD_MANAGER,))
 
 
 async def test_a_changed_secret_is_not_orphaned(cluster: Cluster) -> None:
@@ -528,7 +619,7 @@ async def test_a_changed_secret_is_not_orphaned(cluster: Cluster) -> None:
     cluster.other.edit(cluster.key, "mallory", data={"password": "evil"})
 
     with pytest.raises(Conflict):
-        await cluster.kube.orphan_target(cluster.key, observed=observed)
+        await cluster.kube.orphan_target(cluster.key, observed=observed, retained_by=OWNER)
 
     assert (await cluster.observed()).managed
 
@@ -539,7 +630,7 @@ async def test_a_replaced_secret_is_not_orphaned(cluster: Cluster) -> None:
     await cluster.kube.apply_target(cluster.key, claimed(cluster.key), onto=None)
 
     with pytest.raises(Conflict):
-        await cluster.kube.orphan_target(cluster.key, observed=observed)
+        await cluster.kube.orphan_target(cluster.key, observed=observed, retained_by=OWNER)
 
     assert (await cluster.observed()).managed
 
@@ -549,7 +640,7 @@ async def test_a_deleted_secret_is_not_orphaned(cluster: Cluster) -> None:
     cluster.other.delete(cluster.key)
 
     with pytest.raises(Conflict):
-        await cluster.kube.orphan_target(cluster.key, observed=observed)
+        await cluster.kube.orphan_target(cluster.key, observed=observed, retained_by=OWNER)
 
     assert cluster.other.values(cluster.key) is None
 

@@ -26,10 +26,14 @@ class ClusterClient:
         self._api = api
 
     def create(
-        self, key: ObjectKey, manager: str, data: Mapping[str, str], *, labels: Mapping[str, str] | None = None
+        self,
+        key: ObjectKey,
+        manager: str,
+        data: Mapping[str, str],
+        **metadata: Any,  # noqa: ANN401
     ) -> None:
         body = {**a_secret(key, data), "type": "Opaque"}
-        body["metadata"]["labels"] = labels or {}
+        body["metadata"] |= metadata
         self._api.create(SECRETS.format(key.namespace), body, manager=manager)
 
     def edit(
@@ -43,6 +47,11 @@ class ClusterClient:
     ) -> None:
         metadata = {"labels": labels or {}, "annotations": annotations or {}}
         self._api.patch(_path(SECRETS, key), {"metadata": metadata, "data": encoded(data or {})}, manager=manager)
+
+    def own(self, key: ObjectKey, manager: str, reference: Mapping[str, Any]) -> None:
+        references = (self.without_data(key) or {})["metadata"].get("ownerReferences", [])
+        patch = {"metadata": {"ownerReferences": [*references, reference]}}
+        self._api.patch(_path(SECRETS, key), patch, manager=manager)
 
     def apply_as(self, key: ObjectKey, manager: str, data: Mapping[str, str]) -> None:
         self._api.apply(_path(SECRETS, key), a_secret(key, data), manager=manager)

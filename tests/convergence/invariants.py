@@ -235,6 +235,9 @@ class Invariants:
             metadata = (scenario.without_data(name) or {}).get("metadata", {})
             managers = {one["manager"] for one in metadata.get("managedFields", ())}
             assert metadata.get("uid") != uid or FIELD_MANAGER not in managers, f"foreign Secret {name} was written to"
+        for name, uid in scenario.others.items():
+            metadata = (scenario.without_data(name) or {}).get("metadata", {})
+            assert metadata.get("uid") == uid, f"Secret {name} was deleted, which another manager created"
         for name, uid in scenario.labelled.items():
             metadata = (scenario.without_data(name) or {}).get("metadata", {})
             assert metadata.get("uid") != uid or OTHERS_LABEL in metadata["labels"], f"{name} lost a foreign label"

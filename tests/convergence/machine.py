@@ -170,9 +170,9 @@ class Convergence(RuleBasedStateMachine):
     def the_target_is_deleted(self) -> None:
         self.scenario.delete_target()
 
-    @event()
-    def a_foreign_secret_takes_the_targets_name(self) -> None:
-        self.scenario.put_foreign_secret()
+    @event(consents=st.booleans())
+    def a_foreign_secret_takes_the_targets_name(self, consents: bool) -> None:
+        self.scenario.put_foreign_secret(consents=consents)
 
     @event(away=st.booleans())
     def the_cluster_becomes_unreachable_or_reachable(self, away: bool) -> None:

@@ -16,6 +16,7 @@ from tests.convergence.vault_model import VaultModel
 from tests.harness import Harness
 from tests.vault_faults import Kind, Replica
 from vaultsync.api import (
+    ADOPT_BY_ANNOTATION,
     APPLIED_ANNOTATION,
     FIELD_MANAGER,
     MANAGED_BY_LABEL,
@@ -26,15 +27,18 @@ from vaultsync.api import (
 
 DELETE_AFTER: Final = timedelta(minutes=30)
 
+CONSENT: Final = {ADOPT_BY_ANNOTATION: "db"}
+
 TAMPERINGS: Final[dict[str, dict[str, Any]]] = {
     "a value is changed": {"data": {"password": "hacked"}},
     "a key is removed": {"data": {"password": None}},
     "a key is added": {"data": {"extra": "hacked"}},
-    "our label is removed": {"labels": {MANAGED_BY_LABEL: None}},
-    "the owner's label is changed": {"labels": {OWNER_UID_LABEL: "hacked"}},
+    "our label is removed": {"labels": {MANAGED_BY_LABEL: None}, "annotations": CONSENT},
+    "the owner's label is changed": {"labels": {OWNER_UID_LABEL: "hacked"}, "annotations": CONSENT},
     "a label of the manifest is changed": {"labels": {"team": "hacked"}},
-    "our annotation is damaged": {"annotations": {APPLIED_ANNOTATION: "hacked"}},
+    "our annotation is damaged": {"annotations": {APPLIED_ANNOTATION: "hacked", **CONSENT}},
 }
+"""Who removes all proof that a Secret is ours has to consent, or it is a Secret of theirs."""
 
 
 TRIGGERS: Final = (
@@ -63,6 +67,8 @@ class Scenario:
         """By the operator's clock, until the operator has observed that the secret is back."""
         self.foreign: dict[str, str] = {}
         """The uids of Secrets of other managers that the operator may not adopt, by name."""
+        self.others: dict[str, str] = {}
+        """The uids of Secrets that other managers created, adopted or not, by name: the operator never deletes them."""
         self.labelled: dict[str, str] = {}
         """The uids of the Secrets that another manager has labelled, by name."""
         self.lagging_since: datetime | None = None
@@ -103,7 +109,7 @@ class Scenario:
         """Apply the manifest of `db` with these changes."""
         pin = self.vault.secrets[PINNED_NAME].newest.id
         self.desired = replace(self.desired, **{"pin": pin, **changes})
-        if self.desired.adopt:
+        if self.desired.adopt and self._consents(self.desired.target):
             self.foreign.pop(self.desired.target, None)
         self.invariants.spec_changed()
         self.harness.apply(
@@ -158,6 +164,7 @@ class Scenario:
     def delete_target(self) -> None:
         if self.without_data(self.desired.target) is not None:
             self.harness.users.delete(self.target)
+            self.others.pop(self.desired.target, None)
 
     def trigger(self, what: str) -> None:
         """Do something that makes the operator read."""
@@ -185,13 +192,15 @@ class Scenario:
         if how is not None:
             self.invariants.pause_step(self.label_target if how == "label" else partial(self.tamper, how))
 
-    def put_foreign_secret(self) -> None:
+    def put_foreign_secret(self, *, consents: bool) -> None:
         """Replace the target by a Secret of another manager."""
         self.delete_target()
-        self.harness.users.create(self.target, "helm", {"password": "theirs", "more": "theirs"})
+        data, annotations = {"password": "theirs", "more": "theirs"}, CONSENT if consents else {}
+        self.harness.users.create(self.target, "helm", data, annotations=annotations)
         secret = self.without_data(self.desired.target)
         assert secret is not None
-        if not self.desired.adopt:
+        self.others[self.desired.target] = secret["metadata"]["uid"]
+        if not (self.desired.adopt and consents):
             self.foreign[self.desired.target] = secret["metadata"]["uid"]
 
     def lag(self, names: Collection[str], *, lag: timedelta, kinds: Collection[Kind], lasts: timedelta) -> None:
@@ -202,8 +211,11 @@ class Scenario:
         self.harness.faults.lag(replica, kinds=kinds, lasts=lasts)
 
     async def recreate(self, *, observed: bool) -> None:
-        """Delete the VaultSecret and create it again; the watch may miss the deletion."""
+        """Delete the VaultSecret and create it again, for what it leaves behind; the watch may miss the deletion."""
         self.harness.remove(observed=observed)
+        for name in TARGETS:
+            if self.without_data(name) is not None and name not in self.foreign:
+                self.harness.users.edit(self.harness.key_of(name), "kubectl", annotations=CONSENT)
         self.invariants.spec_changed()
         collected = self.harness.values(self.desired.target) is None
         if not observed:
@@ -242,10 +254,20 @@ class Scenario:
         gone = {name for name, since in self.absent_since.items() if now - since >= DELETE_AFTER}
         return gone & required(self.desired)
 
+    def outlives(self, name: str) -> bool:
+        """Return whether a Secret is not known as one that the operator created, and so is never deleted."""
+        metadata = (self.without_data(name) or {}).get("metadata", {})
+        applied = (metadata.get("annotations") or {}).get(APPLIED_ANNOTATION, "")
+        return not metadata.get("ownerReferences") and '"created":true' not in applied
+
+    def _consents(self, name: str) -> bool:
+        metadata = (self.without_data(name) or {}).get("metadata", {})
+        return CONSENT.items() <= (metadata.get("annotations") or {}).items()
+
     def is_foreign(self) -> bool:
         """Return whether a Secret with the target's name exists that may not be adopted and never was."""
         secret = self.without_data(self.desired.target)
-        if secret is None or self.desired.adopt:
+        if secret is None or (self.desired.adopt and self._consents(self.desired.target)):
             return False
         managers = [(one["manager"], one["operation"]) for one in secret["metadata"].get("managedFields", ())]
         return MANAGED_BY_LABEL not in secret["metadata"].get("labels", {}) and (FIELD_MANAGER, "Apply") not in managers

@@ -21,6 +21,7 @@ from vaultsync.api import (
     MANAGED_BY_LABEL,
     OWNER_UID_LABEL,
     REPLACING_ANNOTATION,
+    RETAINED_BY_ANNOTATION,
     ObjectKey,
 )
 from vaultsync.api.v1alpha1 import VaultSecretMeta, WorkloadKind
@@ -47,6 +48,7 @@ _OWNERSHIP: Final = (
     Path("labels", OWNER_UID_LABEL),
     Path("annotations", APPLIED_ANNOTATION),
 )
+_RETAINED_BY: Final = Path("annotations", RETAINED_BY_ANNOTATION)
 
 
 class Posted(NamedTuple):
@@ -130,7 +132,7 @@ class FakeKube(Store):
         if onto is not None:
             stored = self._same(key, onto)
             written = annotation_hash(desired.get(Path("annotations", APPLIED_ANNOTATION)))
-            if stored.observed().applied_hash not in {onto.applied_hash, written}:
+            if not _may_follow(stored.observed(), onto, written):
                 raise _stale(key)
         elif stored is not None:
             raise _stale(key)
@@ -165,13 +167,24 @@ class FakeKube(Store):
         fields.edit(FIELD_MANAGER, dict.fromkeys(Path("data", name) for name in names))
         return self._written("remove_keys", key, fields).observed()
 
-    async def orphan_target(self, key: ObjectKey, *, observed: Observed | Unclaimed) -> None:
+    async def remove_owners(self, key: ObjectKey, *, observed: Observed) -> Observed:
+        self._called("remove_owners")
+        stored = self._same(key, observed)
+        if str(stored.resource_version) != observed.resource_version:
+            raise _stale(key)
+        fields = stored.fields.copy()
+        owners = (Path("ownerReferences", uid) for uid in fields.of("ownerReferences"))
+        fields.edit(FIELD_MANAGER, dict.fromkeys([*owners, _RETAINED_BY]))
+        return self._written("remove_owners", key, fields).observed()
+
+    async def orphan_target(self, key: ObjectKey, *, observed: Observed | Unclaimed, retained_by: str) -> None:
         self._called("orphan_target")
         stored = self._same(key, observed)
         if str(stored.resource_version) != observed.resource_version:
             raise _stale(key)
         fields = stored.fields.copy()
-        fields.edit(FIELD_MANAGER, dict.fromkeys(_OWNERSHIP))
+        removed = dict.fromkeys([*_OWNERSHIP, Path("ownerReferences", retained_by)])
+        fields.edit(FIELD_MANAGER, {**removed, _RETAINED_BY: retained_by})
         self._written("orphan_target", key, fields)
 
     async def ensure_current(self, vault_secret: VaultSecretMeta) -> None:
@@ -351,6 +364,11 @@ def _event(change: Change) -> TargetEvent:
     if change.observed is None:
         return Deleted(change.key, str(change.resource_version))
     return Modified(change.key, change.observed)
+
+
+def _may_follow(stored: Observed, onto: Observed, written: str) -> bool:
+    is_same = (stored.adopt_by, stored.owners) == (onto.adopt_by, onto.owners)
+    return (stored.applied_hash == onto.applied_hash and is_same) or stored.applied_hash == written != onto.applied_hash
 
 
 def _is_other_content(before: Fields, after: Fields) -> bool:

@@ -87,11 +87,15 @@ class Store:
         self._changed = asyncio.Event()
 
     def create(
-        self, key: ObjectKey, manager: str, data: Mapping[str, str], *, labels: Mapping[str, str] | None = None
+        self,
+        key: ObjectKey,
+        manager: str,
+        data: Mapping[str, str],
+        **metadata: Any,  # noqa: ANN401
     ) -> None:
         """Create an Opaque Secret, as `kubectl create` does."""
         fields = Fields()
-        manifest = {"type": "Opaque", "metadata": {"labels": labels or {}}, "data": encoded(data)}
+        manifest = {"type": "Opaque", "metadata": metadata, "data": encoded(data)}
         fields.edit(manager, dict(fields_of(manifest)))
         self._put(key, fields)
 
@@ -111,6 +115,18 @@ class Store:
         }
         fields = self._secrets[key].fields.copy()
         fields.edit(manager, dict(fields_of(manifest)))
+        self._put(key, fields)
+
+    def own(self, key: ObjectKey, manager: str, reference: Mapping[str, Any]) -> None:
+        """Add an owner reference to a Secret, as its controller does."""
+        fields = self._secrets[key].fields.copy()
+        fields.edit(manager, {Path("ownerReferences", reference["uid"]): dict(reference)})
+        self._put(key, fields)
+
+    def disown(self, key: ObjectKey, manager: str, uid: str) -> None:
+        """Remove an owner reference from a Secret."""
+        fields = self._secrets[key].fields.copy()
+        fields.edit(manager, {Path("ownerReferences", uid): None})
         self._put(key, fields)
 
     def apply_as(self, key: ObjectKey, manager: str, data: Mapping[str, str]) -> None:

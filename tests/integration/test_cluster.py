@@ -23,7 +23,15 @@ from tests.manifests import manifest, spec
 from vaultsync.adapters.kube import Conflict, KubeApi
 from vaultsync.adapters.kube import requests as wire
 from vaultsync.adapters.kube.connection import Connection, configuration_from
-from vaultsync.api import API_VERSION, APPLIED_ANNOTATION, MANAGED_BY, MANAGED_BY_LABEL, OWNER_UID_LABEL, ObjectKey
+from vaultsync.api import (
+    API_VERSION,
+    APPLIED_ANNOTATION,
+    MANAGED_BY,
+    MANAGED_BY_LABEL,
+    OWNER_UID_LABEL,
+    RETAINED_BY_ANNOTATION,
+    ObjectKey,
+)
 from vaultsync.api.v1alpha1 import VaultSecret
 from vaultsync.errors import ObjectGone, Reason, SyncError
 from vaultsync.state.observed import Observed, observed_from
@@ -71,7 +79,7 @@ async def test_no_response_of_the_api_server_contains_a_value(controlplane: Cont
     await send(wire.list_secrets(key.namespace, None, 500))
     cut = observed_from(await send(wire.remove_keys(key, ["extra"], resource_version=made.resource_version)))
     again = observed_from(await send(wire.apply_secret(key, secret(key, {"password": MARK}), onto=cut)))
-    await send(wire.orphan_secret(key, uid=again.uid, resource_version=again.resource_version))
+    await send(wire.orphan_secret(key, uid=again.uid, resource_version=again.resource_version, retained_by="uid-1"))
     watch = connection.documents(wire.watch_secrets(key.namespace, made.resource_version))
     answers.append(await anext(watch))
     await watch.aclose()
@@ -292,7 +300,7 @@ async def test_permissions_in_one_namespace_are_enough_for_it(controlplane: Cont
         listing = await cluster.list_targets(key.namespace, keep_all)
 
         assert listing.targets == {key: observed}
-        await cluster.orphan_target(key, observed=observed)
+        await cluster.orphan_target(key, observed=observed, retained_by="uid-1")
         assert (await cluster.list_targets(key.namespace, keep_all)).targets == {}
 
 
@@ -304,11 +312,11 @@ async def test_an_orphaned_secret_keeps_labels_and_annotations_of_its_user(
     wanted["metadata"]["annotations"] = {APPLIED_ANNOTATION: "{}", "example.com/note": "theirs"}
     observed = await cluster.apply_target(key, wanted, onto=None)
 
-    await cluster.orphan_target(key, observed=observed)
+    await cluster.orphan_target(key, observed=observed, retained_by="uid-1")
 
     left = json.loads(controlplane.kubectl("get", "secret", key.name, "-n", key.namespace, "-o", "json"))
     assert left["metadata"]["labels"] == {"tier": "web"}
-    assert left["metadata"]["annotations"] == {"example.com/note": "theirs"}
+    assert left["metadata"]["annotations"] == {"example.com/note": "theirs", RETAINED_BY_ANNOTATION: "uid-1"}
     assert left["data"] == wanted["data"]
 
 

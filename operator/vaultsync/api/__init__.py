@@ -27,6 +27,12 @@ APPLIED_ANNOTATION = f"{GROUP}/applied"
 REPLACING_ANNOTATION = f"{GROUP}/replacing"
 """On a target: the resource version from which vaultsync was about to replace it."""
 
+ADOPT_BY_ANNOTATION = f"{GROUP}/adopt-by"
+"""On a Secret, set by those who may write it: the name of the VaultSecret that may take it over."""
+
+RETAINED_BY_ANNOTATION = f"{GROUP}/retained-by"
+"""On a Secret that vaultsync has released: the uid of the VaultSecret that may take it up again."""
+
 REFRESH_ANNOTATION = f"{GROUP}/refresh-now"
 """On a VaultSecret, set by users: when its text changes, every secret is read again at once."""
 

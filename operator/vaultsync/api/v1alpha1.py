@@ -148,8 +148,9 @@ class TargetSpec(Model):
     ready with the reason TargetImmutable. If true, it is deleted and created again."""
     adopt: StrictBool = False
     """If true, an existing Secret with this name that vaultsync did not create is taken over, and its content is
-    replaced. If false, such a Secret is not changed, and the VaultSecret is not ready with the reason
-    TargetConflict."""
+    replaced, if the Secret consents: its annotation vaultsync.dev/adopt-by has this VaultSecret's name. It is never
+    deleted: it is released, with its content, when this VaultSecret is deleted or names another Secret. Otherwise such
+    a Secret is not changed, and the VaultSecret is not ready with the reason TargetConflict."""
 
 
 class Restart(Model):

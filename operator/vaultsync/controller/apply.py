@@ -1,9 +1,11 @@
-"""Writes and deletes targets; decides nothing about their content.
+"""Writes, deletes and releases targets; decides nothing about their content.
 
-Before a Secret is deleted, the VaultSecret is read again: the watch may be behind, and a user may have changed it.
+A Secret that vaultsync did not create is never deleted: whatever would delete it releases it. Before a Secret is
+deleted, the VaultSecret is read again: the watch may be behind, and a user may have changed it.
 """
 
 import json
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final
 
@@ -14,10 +16,11 @@ from vaultsync.api.v1alpha1 import VaultSecret
 from vaultsync.errors import Reason, SyncError
 from vaultsync.interfaces import KubeApi
 from vaultsync.policy.drift import foreign_keys
-from vaultsync.policy.ownership import is_written_for
+from vaultsync.policy.evidence import is_created, is_written_for
 from vaultsync.state.desired import Desired
 from vaultsync.state.observed import Observed
 from vaultsync.state.targets import TargetCache
+from vaultsync.status.outcome import Change
 
 _MAX_STALE_TARGETS: Final = 16
 """Targets of earlier names that one reconcile deletes: there is one, unless others forge them."""
@@ -55,13 +58,27 @@ async def apply_target(
         targets.invalidate(key)
         raise
     except SyncError as error:
-        replaces = vault_secret.spec.target.replace_immutable
-        if error.reason is not Reason.TARGET_IMMUTABLE or observed is None or not replaces:
+        if error.reason is not Reason.TARGET_IMMUTABLE or observed is None:
+            raise
+        if not desired.created:
+            raise _adopted_immutable(key) from error
+        if not vault_secret.spec.target.replace_immutable:
             raise
         written = await _replace(kube, vault_secret, observed, desired)
     if names := foreign_keys(written, desired):
         written = await kube.remove_keys(key, names, observed=written)
+    if not desired.created and (written.owners or written.retained_by is not None):
+        # It is ours by now: there is no moment at which nobody owns it.
+        written = await kube.remove_owners(key, observed=written)
     targets.record_write(key, written)
+
+
+def _adopted_immutable(key: ObjectKey) -> SyncError:
+    return SyncError(
+        Reason.TARGET_IMMUTABLE,
+        f"Secret {key} is immutable and has to change, and vaultsync does not delete what it adopted; delete it "
+        "to have it created.",
+    )
 
 
 async def _replace(kube: KubeApi, vault_secret: VaultSecret, observed: Observed, desired: Desired) -> Observed:
@@ -99,16 +116,26 @@ async def _put_back(kube: KubeApi, key: ObjectKey, previous: SecretValue, desire
             return
 
 
-async def delete_target(kube: KubeApi, vault_secret: VaultSecret, observed: Observed | None) -> bool:
-    """Delete the target if we wrote it for this very VaultSecret; return whether it was deleted.
+async def remove_target(kube: KubeApi, vault_secret: VaultSecret, observed: Observed | None) -> Change:
+    """Delete the target if we created it for this very VaultSecret, or release it if it was adopted.
+
+    Returns:
+        `DELETED`, `RELEASED`, or `NONE` for a Secret that we did not write for this VaultSecret.
 
     Raises:
-        SyncError: The Secret cannot be deleted.
+        SyncError: The Secret can be neither deleted nor released.
     """
+    return await _remove(kube, vault_secret, vault_secret.target_key, observed)
+
+
+async def _remove(kube: KubeApi, vault_secret: VaultSecret, key: ObjectKey, observed: Observed | None) -> Change:
     if observed is None or not is_written_for(vault_secret, observed):
-        return False
-    await kube.delete_target(vault_secret.target_key, observed=observed)
-    return True
+        return Change.NONE
+    if is_created(vault_secret, observed):
+        await kube.delete_target(key, observed=observed)
+        return Change.DELETED
+    await kube.orphan_target(key, observed=observed, retained_by=vault_secret.metadata.uid)
+    return Change.RELEASED
 
 
 def previous_targets(targets: TargetCache, vault_secret: VaultSecret) -> list[ObjectKey]:
@@ -123,13 +150,14 @@ def previous_targets(targets: TargetCache, vault_secret: VaultSecret) -> list[Ob
     return sorted(keys - {vault_secret.target_key})[:_MAX_STALE_TARGETS]
 
 
-async def delete_stale_targets(kube: KubeApi, targets: TargetCache, vault_secret: VaultSecret) -> list[str]:
-    """Delete the targets of earlier values of `target.name`; return a sentence for each. Raises as `delete_target`."""
-    sentences = []
+async def remove_stale_targets(
+    kube: KubeApi, targets: TargetCache, vault_secret: VaultSecret
+) -> Mapping[ObjectKey, Change]:
+    """Delete or release the targets of earlier values of `target.name`; return what was done, as `remove_target`."""
+    removed = {}
     for key in previous_targets(targets, vault_secret):
         observed = await kube.get_target(key)
         if observed is not None and is_written_for(vault_secret, observed):
             await kube.ensure_current(vault_secret)
-            await kube.delete_target(key, observed=observed)
-            sentences.append(f"Deleted Secret {key.name}, the previous target.")
-    return sentences
+            removed[key] = await _remove(kube, vault_secret, key, observed)
+    return removed

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from vaultsync.api import ObjectKey
 from vaultsync.api.model import InvalidSpec
 from vaultsync.api.v1alpha1 import VaultSecret, VaultSecretMeta
-from vaultsync.controller.apply import apply_target, delete_stale_targets, delete_target, previous_targets
+from vaultsync.controller.apply import apply_target, previous_targets, remove_stale_targets, remove_target
 from vaultsync.controller.fetch import read_secrets
 from vaultsync.controller.report import write_report
 from vaultsync.controller.rollout import Rollouts, restart_workloads
@@ -27,11 +27,12 @@ from vaultsync.policy.deletion import (
     pruned,
     returned,
 )
-from vaultsync.policy.diff import annotation_changed, change_for, content_changed, describe
+from vaultsync.policy.diff import annotation_changed, change_for, content_changed, describe, removal_sentences
 from vaultsync.policy.grants import decide, over_count
 from vaultsync.policy.guards import contradicted_listing, first_blocked, first_blocked_reading, older_version
 from vaultsync.policy.in_place import outcome_in_place
 from vaultsync.policy.inputs import Config, Inputs
+from vaultsync.policy.ownership import creates
 from vaultsync.policy.plan import plan_for, refresh_requested
 from vaultsync.policy.requests import left_out
 from vaultsync.policy.requeue import (
@@ -65,7 +66,6 @@ from vaultsync.state.secrets import (
 )
 from vaultsync.state.snapshots import ClusterKind
 from vaultsync.state.stores import State
-from vaultsync.state.vaults import VaultView
 from vaultsync.state.vaultsecrets import UnreadableVaultSecret
 from vaultsync.status.events import events_for
 from vaultsync.status.next_status import status_after, status_of_unreadable
@@ -234,7 +234,7 @@ class Reconciler:
     async def _sync_in_place(self, inputs: Inputs) -> Outcome:
         outcome = outcome_in_place(inputs)
         if isinstance(outcome, Synced):
-            await delete_stale_targets(self.kube, self.state.targets, inputs.vault_secret)
+            await remove_stale_targets(self.kube, self.state.targets, inputs.vault_secret)
         return outcome
 
     async def _read_batch(
@@ -268,7 +268,7 @@ class Reconciler:
                 return deletions.pending
             readings = {**readings, **carried}
         present = {one.ref.identity: readings[one.ref.identity] for one in inputs.plan.requests if not one.unlisted}
-        desired = await self._render(vault_secret, present, inputs.view)
+        desired = await self._render(inputs, present)
         change = change_for(vault_secret, target, inputs.plan, desired)
         if deletions.confirmed or change is Change.REMOVED or loses_keys(inputs, readings, inputs.view):
             # This deletes keys that are still in the spec.
@@ -277,7 +277,7 @@ class Reconciler:
                 return blocked
         if change is not Change.NONE or annotation_changed(inputs.plan, desired):
             await apply_target(self.kube, self.state.targets, vault_secret, target, desired)
-        deleted_targets = await delete_stale_targets(self.kube, self.state.targets, vault_secret)
+        removed = await remove_stale_targets(self.kube, self.state.targets, vault_secret)
         refreshed = refresh_requested(vault_secret)
         if refreshed is not None and searches(vault_secret.spec):
             self._request_poll(inputs.granted)
@@ -285,7 +285,7 @@ class Reconciler:
             secrets=desired.secrets,
             keys=desired.keys,
             change=change,
-            detail=" ".join([describe(change, target, inputs.plan, desired), *deleted_targets]),
+            detail=" ".join([describe(change, target, inputs.plan, desired), *removal_sentences(removed)]),
             left_out=left_out(vault_secret.spec, inputs.view),
             missing=deletions.confirmed,
             content_changed=content_changed(vault_secret, target, change, desired.secrets),
@@ -293,29 +293,32 @@ class Reconciler:
         )
         return synced if deletions.pending is None else replace(deletions.pending, written=synced)
 
-    async def _render(self, vault_secret: VaultSecret, readings: Readings, view: VaultView) -> Desired:
+    async def _render(self, inputs: Inputs, readings: Readings) -> Desired:
         """Render the Secret; certificates are converted, and keys checked, where it delays no others."""
+        vault_secret, created = inputs.vault_secret, creates(inputs.vault_secret, inputs.target)
         namespace, target = vault_secret.key.namespace, vault_secret.target_key
         requests = certificate_requests(vault_secret.spec, readings)
         files = await self.certificates.convert(namespace, tuple(requests.values()))
-        desired = render_secret(vault_secret, readings, view, dict(zip(requests, files, strict=True)))
+        certificates = dict(zip(requests, files, strict=True))
+        desired = render_secret(vault_secret, readings, inputs.view, certificates, created=created)
         keys = keys_to_check(desired)
         await self.certificates.check(namespace, vault_secret.spec.target.type, keys, target=str(target))
         return desired
 
     async def _prune(self, inputs: Inputs, readings: Readings, deletions: Deletions) -> Outcome:
-        """Delete the target with the last of its keys, and the previous targets."""
+        """Delete the target with the last of its keys, and the previous targets; release those that were adopted."""
         vault_secret, target = inputs.vault_secret, inputs.target
         if target is not None or previous_targets(self.state.targets, vault_secret):
             blocked = await self._recheck_deletions(inputs, readings)
             if blocked is not None:
                 return blocked
-        deleted = await delete_target(self.kube, vault_secret, target)
-        deleted |= bool(await delete_stale_targets(self.kube, self.state.targets, vault_secret))
-        return replace(pruned(readings, deletions.confirmed), change=Change.DELETED if deleted else Change.NONE)
+        removed = {await remove_target(self.kube, vault_secret, target)}
+        removed.update((await remove_stale_targets(self.kube, self.state.targets, vault_secret)).values())
+        change = next((change for change in (Change.DELETED, Change.RELEASED) if change in removed), Change.NONE)
+        return replace(pruned(readings, deletions.confirmed), change=change)
 
     async def _revoke(self, inputs: Inputs) -> Outcome:
-        """Delete the target of a revoked VaultSecret, if the API server has no grant that allows it either."""
+        """Delete or release the target of a revoked VaultSecret, if no grant of the API server allows it either."""
         vault_secret, decision = inputs.vault_secret, inputs.decision
         assert isinstance(decision, Refused)
         grants = (await self.kube.list_cluster(ClusterKind.GRANTS)).objects
@@ -328,8 +331,8 @@ class Reconciler:
         if not is_revoked(replace(inputs, decision=decide(vault_secret, current)), current):
             return Waiting("Waiting for the watch of VaultGrants to report that they have changed.")
         await self.kube.ensure_current(vault_secret)
-        await delete_target(self.kube, vault_secret, inputs.target)
-        return Pruned(decision.reason, f"{decision.message} The Secret was deleted.", (), Change.DELETED)
+        change = await remove_target(self.kube, vault_secret, inputs.target)
+        return Pruned(decision.reason, f"{decision.message} The Secret was {change}.", (), change)
 
     async def _recheck_deletions(self, inputs: Inputs, readings: Readings) -> Failed | Waiting | None:
         """Check the spec, the vault and its current view immediately before a deletion; return what blocks it now."""

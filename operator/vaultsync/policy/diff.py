@@ -1,10 +1,11 @@
 """What a write changes in a target: the kind of change, its description, whether the content differs; writes none."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from vaultsync.api import ObjectKey
 from vaultsync.api.v1alpha1 import VaultSecret
-from vaultsync.policy.ownership import is_ours
+from vaultsync.policy.evidence import is_garbage, is_written_for
 from vaultsync.policy.plan import Plan
 from vaultsync.state.applied import content_fingerprint
 from vaultsync.state.desired import Desired
@@ -19,13 +20,18 @@ _WRITTEN = {
     Change.HEALED: "The Secret had been deleted; created it again with ",
 }
 
+_REMOVED = {
+    Change.DELETED: "Deleted Secret {}, the previous target.",
+    Change.RELEASED: "Released Secret {}, the previous target; its content stays.",
+}
+
 
 def change_for(vault_secret: VaultSecret, observed: Observed | None, plan: Plan, desired: Desired) -> Change:
     """Return the kind of change that writes the desired target; `NONE` if it is in place."""
     if observed is None:
         written = vault_secret.status.target
         return Change.HEALED if written and written.name == vault_secret.target_key.name else Change.CREATED
-    if not is_ours(vault_secret, observed):
+    if not is_written_for(vault_secret, observed) and not is_garbage(observed):
         return Change.ADOPTED
     if plan.spec_changed:
         return Change.UPDATED
@@ -57,6 +63,11 @@ def describe(change: Change, observed: Observed | None, plan: Plan, desired: Des
     return _moved(_rotated(observed, desired)) if change is not Change.NONE else ""
 
 
+def removal_sentences(removed: Mapping[ObjectKey, Change]) -> list[str]:
+    """Return a sentence for each previous target that was deleted or released."""
+    return [_REMOVED[change].format(key.name) for key, change in removed.items()]
+
+
 def content_changed(
     vault_secret: VaultSecret, observed: Observed | None, change: Change, secrets: Iterable[SecretState]
 ) -> bool:
@@ -82,11 +93,16 @@ def _versions_by_key(secrets: Iterable[SecretState]) -> dict[str, str | None]:
 
 def _adopted(observed: Observed, desired: Desired) -> str:
     """Return who wrote it before, and which keys are replaced or removed."""
-    keys = {field.name for field in observed.foreign}
+    keys = {field.name for field in (*observed.foreign, *observed.ours) if field.area == "data"}
     actions = {"replaced": keys & desired.keys, "removed": keys - desired.keys}
     parts = [f"{action} {', '.join(sorted(names))}" for action, names in actions.items() if names]
     writers = f", written by {listed(observed.managers)}" if observed.managers else ""
+    parts += [f"removed the owner {listed(_owners(observed))}"] if observed.owners else []
     return f"Adopted the Secret{writers}: {'; '.join(parts) or 'it had no keys'}; wrote {_versions(desired.secrets)}"
+
+
+def _owners(observed: Observed) -> Iterable[str]:
+    return (f"{owner.kind} {owner.name}" for owner in observed.owners)
 
 
 def _moved(changed: Iterable[SecretState]) -> str:

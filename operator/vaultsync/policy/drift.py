@@ -5,6 +5,7 @@ from typing import Any
 
 from vaultsync.api import API_VERSION, APPLIED_ANNOTATION, KIND, MANAGED_BY, MANAGED_BY_LABEL, OWNER_UID_LABEL
 from vaultsync.api.v1alpha1 import OnDelete, VaultSecret
+from vaultsync.policy.evidence import is_created
 from vaultsync.state.applied import applied_keys
 from vaultsync.state.desired import Desired
 from vaultsync.state.observed import Field, Observed
@@ -21,13 +22,16 @@ class Drift:
     """Keys that were added."""
     managers: tuple[str, ...]
     """The field managers that have written to the target."""
+    owners: tuple[str, ...] = ()
+    """Owners that were added to a target that must outlive them."""
 
     @property
     def text(self) -> str:
         """The drift as part of a sentence; it has names, never values."""
         changed = [_name_of(field) for field in self.fields]
         actions = [f"changed or removed {', '.join(changed)}"] if changed else []
-        actions += [f"added {', '.join(self.added)}"] if self.added else []
+        added = [*self.added, *([f"the owner {listed(self.owners)}"] if self.owners else [])]
+        actions += [f"added {', '.join(added)}"] if added else []
         writer = f"field manager {listed(self.managers)}" if self.managers else "another writer"
         return f"{writer} {' and '.join(actions)}"
 
@@ -46,13 +50,14 @@ def drift_of(vault_secret: VaultSecret, observed: Observed) -> Drift | None:
     """Return what other writers changed in a target that we applied; None while it is intact."""
     if observed.applied is None:
         return None
-    keys = applied_keys(vault_secret, observed.applied)
-    missing = tuple(sorted(expected_fields(vault_secret, keys) - observed.ours))
+    keys, created = applied_keys(vault_secret, observed.applied), is_created(vault_secret, observed)
+    missing = tuple(sorted(expected_fields(vault_secret, keys, created=created) - observed.ours))
     added = tuple(sorted(field.name for field in observed.foreign if field.name not in keys))
-    if not missing and not added:
+    owners = () if created else tuple(f"{owner.kind} {owner.name}" for owner in observed.owners)
+    if not missing and not added and not owners:
         return None
     managers = {observed.foreign[field] for field in observed.foreign} or set(observed.managers)
-    return Drift(missing, added, tuple(sorted(managers)))
+    return Drift(missing, added, tuple(sorted(managers)), owners)
 
 
 def foreign_keys(written: Observed, desired: Desired) -> tuple[str, ...]:
@@ -60,13 +65,13 @@ def foreign_keys(written: Observed, desired: Desired) -> tuple[str, ...]:
     return tuple(sorted(field.name for field in written.foreign if field.name not in desired.keys))
 
 
-def expected_fields(vault_secret: VaultSecret, keys: frozenset[str]) -> frozenset[Field]:
+def expected_fields(vault_secret: VaultSecret, keys: frozenset[str], *, created: bool) -> frozenset[Field]:
     """Return every field of an intact target that we own; `keys` are those of its data."""
     labels, annotations = target_labels(vault_secret), vault_secret.spec.target.annotations
     fields = {Field("data", key) for key in keys}
     fields |= {Field("labels", name) for name in labels}
     fields |= {Field("annotations", name) for name in (*annotations, APPLIED_ANNOTATION)}
-    fields |= {Field("ownerReferences", owner["uid"]) for owner in owner_references(vault_secret)}
+    fields |= {Field("ownerReferences", owner["uid"]) for owner in owner_references(vault_secret, created=created)}
     return frozenset(fields)
 
 
@@ -79,9 +84,12 @@ def target_labels(vault_secret: VaultSecret) -> dict[str, str]:
     }
 
 
-def owner_references(vault_secret: VaultSecret) -> list[dict[str, Any]]:
-    """Return the target's owner references, by which the garbage collector deletes it; none with `onDelete: Retain`."""
-    if vault_secret.spec.on_delete is OnDelete.RETAIN:
+def owner_references(vault_secret: VaultSecret, *, created: bool) -> list[dict[str, Any]]:
+    """Return the target's owner references, by which the garbage collector deletes it.
+
+    There is none with `onDelete: Retain`, nor on a Secret that we did not create.
+    """
+    if not created or vault_secret.spec.on_delete is OnDelete.RETAIN:
         return []
     return [
         {

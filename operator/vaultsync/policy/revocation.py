@@ -7,8 +7,8 @@ from typing import Final
 
 from vaultsync.api.status import OnRevoked
 from vaultsync.errors import Reason
+from vaultsync.policy.evidence import is_written_for
 from vaultsync.policy.inputs import Inputs
-from vaultsync.policy.ownership import is_written_for
 from vaultsync.state.applied import fingerprint
 from vaultsync.state.grants import GrantView, Refused
 from vaultsync.status.outcome import Failed

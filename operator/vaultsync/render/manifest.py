@@ -20,7 +20,12 @@ MAX_BYTES = 1024 * 1024
 
 
 def render_secret(
-    vault_secret: VaultSecret, readings: Readings, view: VaultView, certificates: Certificates = NO_CERTIFICATES
+    vault_secret: VaultSecret,
+    readings: Readings,
+    view: VaultView,
+    certificates: Certificates = NO_CERTIFICATES,
+    *,
+    created: bool = True,
 ) -> Desired:
     """Render the Secret; equal inputs produce equal manifests.
 
@@ -31,6 +36,7 @@ def render_secret(
         readings: What was read, in the order of the spec, results of searches included.
         view: The vault's listing, for searches.
         certificates: What the `certificate_requests` became.
+        created: Whether the Secret is created, or was created by us.
 
     Raises:
         SyncError: As `render_entries` and `render` do; TargetInvalid, if the data is unusable for the Secret's type;
@@ -49,12 +55,12 @@ def render_secret(
         "apiVersion": "v1",
         "kind": "Secret",
         "type": spec.target.type,
-        "metadata": _metadata(vault_secret, secrets),
+        "metadata": _metadata(vault_secret, secrets, created=created),
         "data": {key: base64.b64encode(content).decode("ascii") for key, content in sorted(data.items())},
         # Applying `immutable: false` would own the field, and no other manager could set it.
         **({"immutable": True} if spec.target.immutable else {}),
     }
-    return Desired(secrets, manifest)
+    return Desired(secrets, manifest, created)
 
 
 def keys_to_check(desired: Desired) -> dict[str, bytes]:
@@ -81,9 +87,10 @@ def _too_large(target: ObjectKey, why: str) -> SyncError:
     )
 
 
-def _metadata(vault_secret: VaultSecret, secrets: tuple[SecretState, ...]) -> dict[str, Any]:
+def _metadata(vault_secret: VaultSecret, secrets: tuple[SecretState, ...], *, created: bool) -> dict[str, Any]:
     target = vault_secret.target_key
-    annotations = {**vault_secret.spec.target.annotations, APPLIED_ANNOTATION: to_annotation(vault_secret, secrets)}
+    applied = to_annotation(vault_secret, secrets, created=created)
+    annotations = {**vault_secret.spec.target.annotations, APPLIED_ANNOTATION: applied}
     size = sum(len(name) + len(text.encode()) for name, text in annotations.items())
     if size > MAX_ANNOTATIONS:
         raise _too_large(
@@ -94,5 +101,5 @@ def _metadata(vault_secret: VaultSecret, secrets: tuple[SecretState, ...]) -> di
         "namespace": target.namespace,
         "labels": target_labels(vault_secret),
         "annotations": annotations,
-        "ownerReferences": owner_references(vault_secret),
+        "ownerReferences": owner_references(vault_secret, created=created),
     }

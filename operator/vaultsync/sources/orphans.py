@@ -23,8 +23,9 @@ def orphans(
 ) -> Mapping[ObjectKey, Unclaimed]:
     """Return the targets whose VaultSecret does not exist any more, and that no other VaultSecret names.
 
-    A target with `onDelete: Retain` outlives its VaultSecret. One with an owner reference to that VaultSecret is left
-    to the garbage collector. A copy of a target, which has our label but no field that we applied, is not changed.
+    A target that was adopted, or has `onDelete: Retain`, outlives its VaultSecret. One with an owner reference to that
+    VaultSecret is left to the garbage collector. A copy of a target, which has our label but no field that we applied,
+    is not changed.
 
     Args:
         before: The Secrets with our label as they were cached before the VaultSecrets were listed: the VaultSecrets
@@ -61,8 +62,9 @@ async def release_orphans(kube: KubeApi, targets: Mapping[ObjectKey, Unclaimed])
 
 
 async def _release(kube: KubeApi, key: ObjectKey, target: Unclaimed) -> None:
+    assert target.owner_uid is not None  # an orphan's label names its VaultSecret
     try:
-        await kube.orphan_target(key, observed=target)
+        await kube.orphan_target(key, observed=target, retained_by=target.owner_uid)
     except (Conflict, ObjectGone):
         return
     except SyncError as error:

@@ -67,10 +67,16 @@ class VaultSecretSource:
 
         The event's own object decides: one that was being deleted, or could not be read, was removed before.
         """
-        self.forget(key_of(body), body["metadata"]["uid"])
+        uid = body["metadata"]["uid"]
+        self.forget(key_of(body), uid)
         spec = body.get("spec")
-        if isinstance(spec, Mapping) and spec.get("onDelete") == OnDelete.RETAIN:
+        retains = isinstance(spec, Mapping) and spec.get("onDelete") == OnDelete.RETAIN
+        if retains or self._outlived(uid):
             self._vaultsecrets.request_resync()
+
+    def _outlived(self, uid: str) -> bool:
+        """Return whether the garbage collector leaves a target of the VaultSecret: it was adopted."""
+        return bool(self._state.targets.retained_by(uid))
 
     def request_resync(self) -> None:
         """Request a resync: the watch was interrupted, and deletions may have been missed."""

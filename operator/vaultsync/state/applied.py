@@ -34,6 +34,8 @@ class Applied:
     """The URL of the vault that the secrets are from; None in annotations without it."""
     owner: str | None = None
     """The uid of the VaultSecret for which the target was written; None in annotations without it."""
+    created: bool = False
+    """Whether vaultsync created the Secret for that VaultSecret; false in annotations without it."""
 
     @property
     def by_ref(self) -> Mapping[SecretRef, SecretState]:
@@ -68,13 +70,14 @@ def applied_keys(vault_secret: VaultSecret, applied: Applied) -> frozenset[str]:
     return frozenset(filled.union(vault_secret.spec.target.template))
 
 
-def to_annotation(vault_secret: VaultSecret, secrets: Iterable[SecretState]) -> str:
+def to_annotation(vault_secret: VaultSecret, secrets: Iterable[SecretState], *, created: bool) -> str:
     """Return the annotation's text: compact JSON in a fixed order, the same for equal states."""
     document = {
         "spec": fingerprint(vault_secret),
         "specContent": content_fingerprint(vault_secret),
         "vault": vault_secret.spec.vault_url,
         "owner": vault_secret.metadata.uid,
+        **({"created": True} if created else {}),
         "secrets": [_to_item(state) for state in secrets],
     }
     return json.dumps(document, separators=(",", ":"))
@@ -96,6 +99,7 @@ def from_annotation(text: str | None) -> Applied | None:
             _text(document.get("specContent", document.get("content"))),
             _text(document.get("vault")),
             _text(document.get("owner")),
+            document.get("created") is True,
         )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, OSError):
         return None

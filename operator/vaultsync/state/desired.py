@@ -13,6 +13,8 @@ class Desired:
 
     secrets: tuple[SecretState, ...]
     manifest: Mapping[str, Any] = field(repr=False)
+    created: bool = True
+    """Whether the Secret is one that we create, or have created; false for one that is, or was, adopted."""
 
     @property
     def keys(self) -> frozenset[str]:

@@ -12,7 +12,15 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
-from vaultsync.api import APPLIED_ANNOTATION, FIELD_MANAGER, MANAGED_BY, MANAGED_BY_LABEL, OWNER_UID_LABEL
+from vaultsync.api import (
+    ADOPT_BY_ANNOTATION,
+    APPLIED_ANNOTATION,
+    FIELD_MANAGER,
+    MANAGED_BY,
+    MANAGED_BY_LABEL,
+    OWNER_UID_LABEL,
+    RETAINED_BY_ANNOTATION,
+)
 from vaultsync.state.applied import Applied, annotation_hash, from_annotation
 
 MAX_FIELDS: Final = 6_000
@@ -41,6 +49,8 @@ class Owner(NamedTuple):
     kind: str
     name: str
     uid: str
+    api_version: str = "v1"
+    controller: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +74,10 @@ class Observed:
     """All other managers that have written to it."""
     applied_hash: str = ""
     """The hash of the annotation from which `applied` is, which may have more than is kept."""
+    adopt_by: str | None = None
+    """The name of the VaultSecret that may take it over, by those who may write it."""
+    retained_by: str | None = None
+    """The uid of the VaultSecret for which it was kept when it was released."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +114,8 @@ def observed_from(metadata: Mapping[str, Any]) -> Observed:
         foreign=_foreign(others, ours),
         managers=tuple(islice(dict.fromkeys(map(_manager, others)), MAX_OTHERS)),
         applied_hash=annotation_hash(annotations.get(APPLIED_ANNOTATION)),
+        adopt_by=_name(annotations.get(ADOPT_BY_ANNOTATION)),
+        retained_by=_name(annotations.get(RETAINED_BY_ANNOTATION)),
     )
 
 
@@ -138,9 +154,19 @@ def _manager(record: Mapping[str, Any]) -> str:
 
 
 def _owners(references: Iterable[Mapping[str, Any]], owner_uid: str | None) -> tuple[Owner, ...]:
-    """Return the owners, that of our label first."""
-    owners = sorted((Owner(o["kind"], o["name"], o["uid"]) for o in references), key=lambda o: o.uid != owner_uid)
+    """Return the owners, that of our label and the controller first."""
+    owners = sorted(map(_owner, references), key=lambda o: (o.uid != owner_uid, not o.controller))
     return tuple(owners[:MAX_OTHERS])
+
+
+def _owner(reference: Mapping[str, Any]) -> Owner:
+    controller = reference.get("controller") is True
+    return Owner(reference["kind"], reference["name"], reference["uid"], reference.get("apiVersion", ""), controller)
+
+
+def _name(text: str | None) -> str | None:
+    """Return a name, or a uid, from an annotation of any length; one that is too long equals none."""
+    return None if text is None else text[:_MAX_NAME]
 
 
 def _foreign(records: Iterable[Mapping[str, Any]], ours: frozenset[Field]) -> dict[Field, str]:

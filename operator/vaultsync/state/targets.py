@@ -126,6 +126,12 @@ class TargetCache:
         if is_outdated:
             scope.outdated.add(key)
 
+    def retained_by(self, uid: str) -> Collection[ObjectKey]:
+        """Return the keys of the Secrets that outlive the VaultSecret of that uid, by their label."""
+        owned = ((key, scope.known[key]) for scope in self._scopes.values() for key in scope.owned.get(uid, ()))
+        kept = ((key, known if isinstance(known, Unclaimed) else unclaimed(known)) for key, known in owned)
+        return [key for key, known in kept if known.is_retained]
+
     def owned_by(self, uid: str) -> Collection[ObjectKey]:
         """Return the keys of the Secrets that we wrote for the VaultSecret of that uid, by their label.
 

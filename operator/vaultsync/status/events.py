@@ -18,9 +18,15 @@ _WORDS = {
     Change.HEALED: "Tampered",
     Change.REMOVED: "SourceDeleted",
     Change.DELETED: "SourceDeleted",
+    Change.RELEASED: "SourceDeleted",
 }
 
-_ALARMING = frozenset({Change.HEALED, Change.REMOVED, Change.DELETED})
+_REMOVED = {
+    Change.DELETED: "Deleted the Secret.",
+    Change.RELEASED: "Released the Secret, which was adopted; its content stays.",
+}
+
+_ALARMING = frozenset({Change.HEALED, Change.REMOVED, Change.DELETED, Change.RELEASED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +61,8 @@ def _of_outcome(before: VaultSecretStatus, outcome: Outcome) -> Event | None:
             return Event("Normal", _WORDS[Change.NONE], "In sync again.") if recovered else None
         case Synced():
             return _change_event(outcome)
-        case Pruned(change=Change.DELETED):
-            return Event(
-                "Warning", _WORDS[Change.DELETED], f"Deleted the Secret. {outcome.message}", records_action=True
-            )
+        case Pruned(change=Change.DELETED | Change.RELEASED as change):
+            return Event("Warning", _WORDS[change], f"{_REMOVED[change]} {outcome.message}", records_action=True)
         case Waiting() | Gone():
             return None
         case Failed() | Pruned() | Suspended():

@@ -15,7 +15,7 @@ class Change(StrEnum):
     NONE = "none"
     CREATED = "created"
     ADOPTED = "adopted"
-    """It belonged to another owner and was taken over, as `target.adopt` allows."""
+    """It belonged to another owner and was taken over, as `target.adopt` and the Secret itself allow."""
     UPDATED = "updated"
     """The spec has changed."""
     ROTATED = "rotated"
@@ -24,6 +24,8 @@ class Change(StrEnum):
     """The vault lost some secrets, and their keys were deleted."""
     DELETED = "deleted"
     """The vault lost all of the secrets, and the target was deleted."""
+    RELEASED = "released"
+    """The vault lost all of the secrets, and the target, which was adopted, stays with its content."""
     HEALED = "healed"
     """Another writer had changed or deleted the target."""
 
@@ -85,7 +87,7 @@ class Pruned:
     message: str
     missing: tuple[StatusMissing, ...]
     change: Change = Change.NONE
-    """`DELETED` if this reconcile deleted it."""
+    """`DELETED` or `RELEASED` if this reconcile did so."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,9 @@ import base64
 
 from tests.e2e.concurrency import scenario
 from tests.e2e.harness import Harness, entry, resource_version
+from vaultsync.api import ADOPT_BY_ANNOTATION
+
+CONSENT = {ADOPT_BY_ANNOTATION: "db"}
 
 
 def create_foreign(harness: Harness, **metadata: object) -> None:
@@ -55,7 +58,7 @@ def test_the_owner_of_a_foreign_secret_is_named(harness: Harness) -> None:
 
 
 @scenario
-def test_a_foreign_secret_is_adopted_when_the_spec_says_so_and_its_keys_are_reported(harness: Harness) -> None:
+def test_a_foreign_secret_is_adopted_when_spec_and_secret_say_so_and_its_keys_are_reported(harness: Harness) -> None:
     user, value = harness.put("db-user"), harness.value()
     version = harness.vault.set("theirs", value)
     theirs = {"labels": {"tier": "web"}, "annotations": {"example.com/note": "theirs"}}
@@ -65,6 +68,7 @@ def test_a_foreign_secret_is_adopted_when_the_spec_says_so_and_its_keys_are_repo
     harness.await_reason("TargetConflict")
 
     harness.change(target={"adopt": True})
+    harness.tamper(metadata={"annotations": CONSENT})
 
     secret = harness.await_content(theirs=value, user=user)
     harness.await_reason("Synced")
@@ -79,7 +83,7 @@ def test_a_foreign_secret_is_adopted_when_the_spec_says_so_and_its_keys_are_repo
 @scenario
 def test_a_foreign_secret_of_another_type_cannot_be_adopted(harness: Harness) -> None:
     user, password = harness.put("db-user"), harness.put()
-    create_foreign(harness)
+    create_foreign(harness, annotations=CONSENT)
     before = resource_version(harness.secret())
 
     target = {"type": "kubernetes.io/basic-auth", "adopt": True}

@@ -2,7 +2,7 @@
 
 from tests.e2e.concurrency import scenario
 from tests.e2e.harness import Harness, entry, resource_version
-from vaultsync.api import OWNER_UID_LABEL
+from vaultsync.api import ADOPT_BY_ANNOTATION, OWNER_UID_LABEL, RETAINED_BY_ANNOTATION
 
 
 @scenario
@@ -57,11 +57,13 @@ def test_a_retained_secret_is_released_and_no_longer_synced(harness: Harness) ->
     harness.apply(onDelete="Retain", target=theirs)
     before = harness.await_content(password=value)
     harness.await_reason("Synced")
+    uid = before["metadata"]["labels"][OWNER_UID_LABEL]
 
     harness.delete()
 
     released = harness.await_released()
-    assert {name: released["metadata"][name] for name in theirs} == theirs
+    assert released["metadata"]["labels"] == theirs["labels"]
+    assert released["metadata"]["annotations"] == {**theirs["annotations"], RETAINED_BY_ANNOTATION: uid}
     assert released["metadata"]["uid"] == before["metadata"]["uid"]
     harness.put()
     harness.await_polls_elsewhere()
@@ -85,7 +87,7 @@ def test_on_delete_can_be_changed_while_the_secret_exists(harness: Harness) -> N
 
 
 @scenario
-def test_a_retained_secret_is_adopted_by_a_new_vaultsecret_of_the_same_name(harness: Harness) -> None:
+def test_a_retained_secret_is_taken_up_by_a_new_vaultsecret_that_it_names(harness: Harness) -> None:
     value = harness.put()
     harness.apply(onDelete="Retain")
     harness.await_content(password=value)
@@ -93,8 +95,11 @@ def test_a_retained_secret_is_adopted_by_a_new_vaultsecret_of_the_same_name(harn
     harness.delete()
     harness.eventually(lambda: harness.vault_secret() is None, "the VaultSecret is deleted")
     following = harness.put()
-
     made = harness.apply(onDelete="Retain")
+    harness.await_reason("TargetConflict")
+    assert harness.content() == {"password": value.encode()}
+
+    harness.tamper(metadata={"annotations": {ADOPT_BY_ANNOTATION: "db"}})
 
     secret = harness.await_content(password=following)
     assert secret["metadata"]["labels"][OWNER_UID_LABEL] == made["metadata"]["uid"]
@@ -136,7 +141,9 @@ def test_a_renamed_target_replaces_the_old_one_and_leaves_a_copy_of_it(harness: 
 
 
 @scenario
-def test_an_orphaned_secret_is_adopted_by_a_new_vaultsecret_of_the_same_name(harness: Harness) -> None:
+def test_an_orphaned_secret_is_taken_up_by_a_new_vaultsecret_that_it_names_and_released_with_it(
+    harness: Harness,
+) -> None:
     value = harness.put()
     harness.apply()
     before = harness.await_content(password=value)
@@ -148,9 +155,12 @@ def test_an_orphaned_secret_is_adopted_by_a_new_vaultsecret_of_the_same_name(har
     harness.await_polls_elsewhere()
     orphan = harness.await_content(password=value)
     assert orphan["metadata"].get("ownerReferences", []) == []
+    harness.tamper(metadata={"annotations": {ADOPT_BY_ANNOTATION: "db"}})
     made = harness.apply()
     harness.await_reason("Synced")
     metadata = harness.await_content(password=value)["metadata"]
     assert metadata["uid"] == before["metadata"]["uid"]
     assert metadata["labels"][OWNER_UID_LABEL] == made["metadata"]["uid"]
-    assert [owner["uid"] for owner in metadata["ownerReferences"]] == [made["metadata"]["uid"]]
+    harness.delete()
+    assert harness.await_released()["metadata"]["uid"] == before["metadata"]["uid"]
+    assert harness.content() == {"password": value.encode()}

@@ -226,14 +226,38 @@ class KubeApi:
         request = wire.remove_keys(key, names, resource_version=observed.resource_version)
         return _observed(await self._connection.send(request))
 
-    async def orphan_target(self, key: ObjectKey, *, observed: Observed | Unclaimed) -> None:
-        """Remove vaultsync's labels and annotation from the Secret as it was observed; its data and all else stays.
+    async def remove_owners(self, key: ObjectKey, *, observed: Observed) -> Observed:
+        """Remove all owner references from the Secret as it was observed, and the mark of a released one.
+
+        Returns:
+            The metadata of the Secret after the write.
 
         Raises:
             SyncError: ClusterUnavailable.
             Conflict: The Secret was changed, replaced or deleted since it was observed; nothing is removed.
         """
-        request = wire.orphan_secret(key, uid=observed.uid, resource_version=observed.resource_version)
+        request = wire.remove_owners(key, uid=observed.uid, resource_version=observed.resource_version)
+        return _observed(await self._connection.send(request))
+
+    async def orphan_target(self, key: ObjectKey, *, observed: Observed | Unclaimed, retained_by: str) -> None:
+        """Remove vaultsync's labels and annotation from the Secret as it was observed; its data and all else stays.
+
+        Args:
+            key: The Secret.
+            observed: The Secret as it was observed.
+            retained_by: The uid of the VaultSecret that may take it up again. An owner reference to it is removed.
+
+        Raises:
+            SyncError: ClusterUnavailable.
+            Conflict: The Secret was changed, replaced or deleted since it was observed; nothing is removed.
+        """
+        request = wire.orphan_secret(
+            key,
+            uid=observed.uid,
+            resource_version=observed.resource_version,
+            retained_by=retained_by,
+            owners=_references(observed, retained_by),
+        )
         await self._connection.send(request)
 
     async def ensure_current(self, vault_secret: VaultSecretMeta) -> None:
@@ -481,13 +505,25 @@ def _granted_by_chart() -> Iterator[None]:
         raise SyncError(error.reason, f"{error.message.removesuffix('.')}; {hint}.") from None
 
 
+def _references(observed: Observed | Unclaimed, uid: str) -> list[str]:
+    """Return the uids of the Secret's owner references to a VaultSecret; one that is released by a resync has none."""
+    owners = observed.owners if isinstance(observed, Observed) else ()
+    return [owner.uid for owner in owners if owner.uid == uid]
+
+
 def _may_follow(current: Observed, onto: Observed, manifest: Mapping[str, Any]) -> bool:
     """Return whether a Secret as it is now is the one that was observed, with nothing applied since but the manifest.
 
-    The annotation of each apply has the versions that it wrote.
+    The annotation of each apply has the versions that it wrote. Whom it may be taken over by, and whose it is, must be
+    as it was when that was decided.
     """
     written = annotation_hash(manifest["metadata"].get("annotations", {}).get(APPLIED_ANNOTATION))
-    return current.uid == onto.uid and current.applied_hash in {onto.applied_hash, written}
+    if current.uid != onto.uid:
+        return False
+    is_same = (current.adopt_by, current.owners) == (onto.adopt_by, onto.owners)
+    return (
+        current.applied_hash == onto.applied_hash and is_same
+    ) or current.applied_hash == written != onto.applied_hash
 
 
 def _observed(document: Mapping[str, Any]) -> Observed:

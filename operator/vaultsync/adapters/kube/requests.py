@@ -21,6 +21,7 @@ from vaultsync.api import (
     OWNER_UID_LABEL,
     PLURAL,
     REPLACING_ANNOTATION,
+    RETAINED_BY_ANNOTATION,
     ObjectKey,
 )
 from vaultsync.api.v1alpha1 import VaultSecretMeta
@@ -33,6 +34,7 @@ METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
+STRATEGIC_MERGE = "application/strategic-merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 
 ABSENT = "1"
@@ -127,19 +129,38 @@ def remove_keys(key: ObjectKey, names: Iterable[str], *, resource_version: str) 
     return _patch(key, body, MERGE, {})
 
 
-def orphan_secret(key: ObjectKey, *, uid: str, resource_version: str) -> Request:
-    """Remove vaultsync's labels and annotation from the Secret at that resource version, whatever their owners.
+def remove_owners(key: ObjectKey, *, uid: str, resource_version: str) -> Request:
+    """Remove all owner references from the Secret at that resource version, and the mark of a released one.
 
-    An apply of no fields would remove the data as well.
+    An apply removes only what it owns.
     """
-    labels = dict.fromkeys((MANAGED_BY_LABEL, OWNER_UID_LABEL))
     metadata = {
         "uid": uid,
         "resourceVersion": resource_version,
-        "labels": labels,
-        "annotations": {APPLIED_ANNOTATION: None},
+        "ownerReferences": None,
+        "annotations": {RETAINED_BY_ANNOTATION: None},
     }
     return _patch(key, {"metadata": metadata}, MERGE, {})
+
+
+def orphan_secret(
+    key: ObjectKey, *, uid: str, resource_version: str, retained_by: str, owners: Iterable[str] = ()
+) -> Request:
+    """Remove vaultsync's labels and annotation from the Secret at that resource version, whatever their managers.
+
+    An apply of no fields would remove the data as well. The owner references of the uids `owners` are removed, too.
+    https://kubernetes.io/docs/tasks/manage-kubernetes-objects/update-api-object-kubectl-patch/#use-a-strategic-merge-patch-to-update-a-deployment
+    """
+    labels = dict.fromkeys((MANAGED_BY_LABEL, OWNER_UID_LABEL))
+    metadata: dict[str, Any] = {
+        "uid": uid,
+        "resourceVersion": resource_version,
+        "labels": labels,
+        "annotations": {APPLIED_ANNOTATION: None, RETAINED_BY_ANNOTATION: retained_by},
+    }
+    if removed := [{"$patch": "delete", "uid": owner} for owner in owners]:
+        metadata["ownerReferences"] = removed
+    return _patch(key, {"metadata": metadata}, STRATEGIC_MERGE, {})
 
 
 def delete_secret(key: ObjectKey, *, uid: str, resource_version: str) -> Request:

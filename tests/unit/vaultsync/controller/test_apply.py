@@ -13,7 +13,7 @@ from tests.manifests import manifest, spec
 from vaultsync.adapters.kube import Conflict
 from vaultsync.api import MANAGED_BY_LABEL, OWNER_UID_LABEL, ObjectKey
 from vaultsync.api.v1alpha1 import StatusTarget, VaultSecret
-from vaultsync.controller.apply import apply_target, delete_stale_targets, delete_target
+from vaultsync.controller.apply import apply_target, remove_stale_targets, remove_target
 from vaultsync.errors import ObjectChanged, ObjectGone, Reason, SyncError
 from vaultsync.render.manifest import render_secret
 from vaultsync.state.desired import Desired
@@ -21,6 +21,7 @@ from vaultsync.state.observed import Observed
 from vaultsync.state.secrets import SecretRef
 from vaultsync.state.targets import TargetCache
 from vaultsync.state.vaults import VaultView
+from vaultsync.status.outcome import Change
 
 
 @pytest.fixture
@@ -263,13 +264,13 @@ async def test_a_secret_that_another_client_creates_in_between_stays(targets: Ta
 
 
 async def test_a_target_is_deleted(kube: FakeKube, vault_secret: VaultSecret, written: Observed) -> None:
-    assert await delete_target(kube, vault_secret, written)
+    assert await remove_target(kube, vault_secret, written) is Change.DELETED
 
     assert kube.values(KEY) is None
 
 
 async def test_a_target_that_does_not_exist_is_not_deleted(kube: FakeKube, vault_secret: VaultSecret) -> None:
-    assert not await delete_target(kube, vault_secret, None)
+    assert await remove_target(kube, vault_secret, None) is Change.NONE
 
     assert kube.calls.total() == 0
 
@@ -277,7 +278,7 @@ async def test_a_target_that_does_not_exist_is_not_deleted(kube: FakeKube, vault
 async def test_a_secret_of_another_manager_is_not_deleted(kube: FakeKube, vault_secret: VaultSecret) -> None:
     kube.create(KEY, "helm", {"password": "theirs"})
 
-    assert not await delete_target(kube, vault_secret, await kube.get_target(KEY))
+    assert await remove_target(kube, vault_secret, await kube.get_target(KEY)) is Change.NONE
 
     assert kube.values(KEY) == {"password": "theirs"}
 
@@ -287,9 +288,9 @@ async def test_the_previous_target_is_deleted_and_reported(
 ) -> None:
     assert targets.get(KEY) == written
 
-    sentences = await delete_stale_targets(kube, targets, with_target(vault_secret, name="another"))
+    removed = await remove_stale_targets(kube, targets, with_target(vault_secret, name="another"))
 
-    assert sentences == ["Deleted Secret db, the previous target."]
+    assert removed == {KEY: Change.DELETED}
     assert kube.values(KEY) is None
 
 
@@ -307,9 +308,9 @@ async def test_the_previous_target_is_deleted_after_its_labels_were_changed(
     kube.edit(KEY, "kubectl", labels=labels)
     targets.handle_list(None, await kube.list_targets(None, keep_all))
 
-    sentences = await delete_stale_targets(kube, targets, with_status(vault_secret, KEY.name))
+    removed = await remove_stale_targets(kube, targets, with_status(vault_secret, KEY.name))
 
-    assert sentences == ["Deleted Secret db, the previous target."]
+    assert removed == {KEY: Change.DELETED}
     assert kube.values(KEY) is None
 
 
@@ -318,7 +319,7 @@ async def test_a_secret_that_only_the_status_names_is_not_deleted(
 ) -> None:
     kube.create(KEY, "helm", {"password": "theirs"}, labels={OWNER_UID_LABEL: vault_secret.metadata.uid})
 
-    assert await delete_stale_targets(kube, targets, with_status(vault_secret, KEY.name)) == []
+    assert await remove_stale_targets(kube, targets, with_status(vault_secret, KEY.name)) == {}
 
     assert kube.values(KEY) == {"password": "theirs"}
 
@@ -330,7 +331,7 @@ async def test_a_previous_target_that_another_vaultsecret_has_taken_over_is_not_
     await apply_target(kube, targets, another, written, desired(another, "theirs"))
     kube.edit(KEY, "kubectl", labels={OWNER_UID_LABEL: vault_secret.metadata.uid})
 
-    assert await delete_stale_targets(kube, targets, with_status(vault_secret, KEY.name)) == []
+    assert await remove_stale_targets(kube, targets, with_status(vault_secret, KEY.name)) == {}
 
     assert kube.values(KEY) == {"password": "theirs"}
 
@@ -342,7 +343,7 @@ async def test_a_previous_target_that_another_manager_has_taken_over_is_not_dele
     kube.delete(KEY)
     kube.create(KEY, "helm", {"password": "theirs"})
 
-    assert await delete_stale_targets(kube, targets, with_target(vault_secret, name="another")) == []
+    assert await remove_stale_targets(kube, targets, with_target(vault_secret, name="another")) == {}
 
     assert kube.values(KEY) == {"password": "theirs"}
 
@@ -352,7 +353,7 @@ async def test_the_current_target_is_not_deleted_as_a_previous_one(
 ) -> None:
     assert targets.get(KEY) == written
 
-    assert await delete_stale_targets(kube, targets, vault_secret) == []
+    assert await remove_stale_targets(kube, targets, vault_secret) == {}
 
     assert kube.values(KEY) is not None
 
@@ -364,7 +365,7 @@ async def test_a_target_in_another_namespace_is_not_deleted_as_a_previous_one(
         update={"metadata": vault_secret.metadata.model_copy(update={"namespace": "elsewhere"})}
     )
 
-    assert await delete_stale_targets(kube, targets, elsewhere) == []
+    assert await remove_stale_targets(kube, targets, elsewhere) == {}
 
     assert await kube.get_target(KEY) == written
 
@@ -382,7 +383,7 @@ async def test_a_previous_target_is_not_deleted_for_an_outdated_vaultsecret(
     happen(kube)
 
     with pytest.raises(error):
-        await delete_stale_targets(kube, targets, with_target(vault_secret, name="another"))
+        await remove_stale_targets(kube, targets, with_target(vault_secret, name="another"))
 
     assert kube.values(KEY) is not None
 

@@ -10,9 +10,9 @@ import pytest
 
 from kvsecrets import SecretValue
 from tests.builders import ACCESS
-from tests.harness import DB, Line, MemoryHarness, entry
+from tests.harness import DB, Line, MemoryHarness, entry, key_of
 from tests.manifests import manifest, spec
-from vaultsync.api import RELEASE_ANNOTATION, ObjectKey
+from vaultsync.api import ADOPT_BY_ANNOTATION, RELEASE_ANNOTATION, ObjectKey
 from vaultsync.api.v1alpha1 import VaultSecretMeta
 from vaultsync.errors import Reason
 from vaultsync.state.observed import Observed
@@ -273,6 +273,7 @@ async def test_what_another_vaultsecret_left_behind_is_not_deleted_for_what_that
     harness.apply(name="new", target={"name": "shared"}, onSourceDeleted="Delete", deleteAfter="1m")
     await harness.drain()
     harness.remove("old")
+    harness.kube.edit(key_of("shared"), "kubectl", annotations={ADOPT_BY_ANNOTATION: "new"})
 
     for _ in range(6):
         await harness.poll()

@@ -6,8 +6,41 @@ from typing import Any
 import pytest
 
 from tests.harness import DB, MemoryHarness, entry
-from vaultsync.api import APPLIED_ANNOTATION, MANAGED_BY_LABEL, OWNER_UID_LABEL
+from vaultsync.api import (
+    ADOPT_BY_ANNOTATION,
+    APPLIED_ANNOTATION,
+    MANAGED_BY_LABEL,
+    OWNER_UID_LABEL,
+    RETAINED_BY_ANNOTATION,
+)
 from vaultsync.policy.requeue import Result
+
+CONSENT = {ADOPT_BY_ANNOTATION: "db"}
+EXTERNAL_SECRET = {
+    "apiVersion": "external-secrets.io/v1",
+    "kind": "ExternalSecret",
+    "name": "db",
+    "uid": "4f5e",
+    "controller": True,
+}
+
+
+@pytest.fixture
+async def adopted(harness: MemoryHarness) -> MemoryHarness:
+    """A Secret of another owner that was taken over."""
+    harness.kube.create(DB, "helm", {"password": "theirs"}, annotations=CONSENT)
+    harness.apply(target={"adopt": True})
+    await harness.drain()
+    await harness.poll()
+    assert harness.values() == {"password": "first"}
+    return harness
+
+
+def metadata(harness: MemoryHarness) -> dict[str, Any]:
+    document = harness.kube.without_data(DB)
+    assert document is not None
+    found: dict[str, Any] = document["metadata"]
+    return found
 
 
 @pytest.mark.parametrize(
@@ -102,15 +135,132 @@ async def test_a_secret_of_another_owner_with_our_label_is_not_changed(harness: 
 
 
 async def test_a_secret_of_another_owner_may_be_adopted_and_its_content_is_replaced(harness: MemoryHarness) -> None:
-    harness.kube.create(DB, "helm", {"password": "theirs", "more": "x"})
+    harness.kube.create(DB, "helm", {"password": "theirs", "more": "x"}, annotations=CONSENT)
+    harness.kube.own(DB, "external-secrets", EXTERNAL_SECRET)
     harness.apply(target={"adopt": True})
 
     await harness.drain()
 
     assert harness.values() == {"password": "first"}
+    assert metadata(harness)["ownerReferences"] == []
     assert harness.events == [("Normal", "Adopted")]
+    assert "removed the owner ExternalSecret db" in harness.kube.events[0].message
     await harness.poll()
     await harness.assert_idle()
+
+
+@pytest.mark.parametrize("on_delete", ["Delete", "Retain"])
+async def test_an_adopted_secret_is_released_when_its_vaultsecret_is_deleted(
+    adopted: MemoryHarness, on_delete: str
+) -> None:
+    adopted.apply(target={"adopt": True}, onDelete=on_delete)
+    await adopted.drain()
+
+    adopted.state.vaultsecrets.resync_requested.clear()
+    adopted.remove("db")
+    assert adopted.resync_requested
+    await adopted.controller.resync.resync()
+
+    assert adopted.values() == {"password": "first"}
+    assert metadata(adopted)["labels"] == {}
+    assert metadata(adopted)["annotations"].keys() == {ADOPT_BY_ANNOTATION, RETAINED_BY_ANNOTATION}
+
+
+async def test_an_adopted_secret_is_released_when_the_target_is_renamed_and_taken_up_again(
+    adopted: MemoryHarness,
+) -> None:
+    adopted.kube.edit(DB, "kubectl", annotations={ADOPT_BY_ANNOTATION: None})
+    adopted.apply(target={"name": "another"})
+    await adopted.drain()
+    assert (adopted.values(), adopted.values("another")) == ({"password": "first"}, {"password": "first"})
+    assert metadata(adopted)["labels"] == {}
+    assert "Released Secret db" in adopted.kube.events[-1].message
+
+    adopted.apply()
+    await adopted.drain()
+
+    assert adopted.ready().reason == "Synced"
+    assert (metadata(adopted)["ownerReferences"], RETAINED_BY_ANNOTATION in metadata(adopted)["annotations"]) == (
+        [],
+        False,
+    )
+    assert adopted.values("another") is None
+    await adopted.poll()
+    await adopted.assert_idle()
+
+
+async def test_an_adopted_secret_is_released_when_the_vault_has_lost_all_of_its_secrets(
+    adopted: MemoryHarness,
+) -> None:
+    adopted.apply(target={"adopt": True}, onSourceDeleted="Delete", deleteAfter="1m")
+    await adopted.drain()
+    adopted.vault.delete("db-password")
+
+    for _ in range(6):
+        await adopted.poll()
+
+    assert adopted.values() == {"password": "first"}
+    assert metadata(adopted)["labels"] == {}
+    assert adopted.kube.events[-1].message.startswith("Released the Secret, which was adopted; its content stays.")
+    adopted.vault.recover("db-password")
+    await adopted.poll()
+    assert adopted.ready().reason == "Synced"
+    assert OWNER_UID_LABEL in metadata(adopted)["labels"]
+
+
+async def test_an_adopted_secret_is_not_replaced_when_it_is_immutable(adopted: MemoryHarness) -> None:
+    adopted.apply(target={"adopt": True, "immutable": True, "replaceImmutable": True})
+    await adopted.drain()
+    adopted.vault.set("db-password", "second")
+
+    await adopted.poll()
+
+    assert adopted.ready().reason == "TargetImmutable"
+    assert "does not delete what it adopted" in adopted.ready().message
+    assert adopted.values() == {"password": "first"}
+
+
+async def test_an_owner_that_comes_back_to_an_adopted_secret_is_removed(adopted: MemoryHarness) -> None:
+    adopted.kube.own(DB, "external-secrets", EXTERNAL_SECRET)
+
+    await adopted.drain()
+
+    assert metadata(adopted)["ownerReferences"] == []
+    assert "added the owner ExternalSecret db" in adopted.kube.events[-1].message
+    await adopted.poll()
+    await adopted.assert_idle()
+
+
+async def test_a_controller_that_took_the_target_over_is_named_and_keeps_it(synced: MemoryHarness) -> None:
+    uid = metadata(synced)["ownerReferences"][0]["uid"]
+    synced.kube.disown(DB, "external-secrets", uid)
+    synced.kube.own(DB, "external-secrets", EXTERNAL_SECRET)
+
+    await synced.drain()
+
+    assert synced.ready().reason == "TargetConflict"
+    assert "is controlled by ExternalSecret db" in synced.ready().message
+    assert [owner["kind"] for owner in metadata(synced)["ownerReferences"]] == ["ExternalSecret"]
+
+
+async def test_a_retained_secret_is_taken_up_by_another_vaultsecret_only_with_consent(harness: MemoryHarness) -> None:
+    harness.apply(onDelete="Retain")
+    await harness.drain()
+    harness.remove("db")
+    await harness.controller.resync.resync()
+    harness.vault.set("db-password", "second")
+    await harness.pass_time(10)
+    harness.apply(onDelete="Retain", target={"adopt": True})
+    await harness.drain()
+    assert harness.ready().reason == "TargetConflict"
+    assert harness.values() == {"password": "first"}
+
+    harness.apply(onDelete="Retain")
+    harness.kube.edit(DB, "kubectl", annotations=CONSENT)
+    await harness.reconcile()
+
+    assert harness.ready().reason == "Synced"
+    assert harness.values() == {"password": "second"}
 
 
 async def test_the_target_is_created_once_the_secret_of_another_owner_is_deleted(harness: MemoryHarness) -> None:
@@ -172,7 +322,7 @@ async def test_a_target_that_its_older_owner_has_left_is_free_once_that_is_obser
     await harness.assert_idle()
 
 
-async def test_the_younger_takes_over_when_the_older_is_deleted(harness: MemoryHarness) -> None:
+async def test_the_younger_takes_over_what_the_older_retained_when_the_secret_names_it(harness: MemoryHarness) -> None:
     harness.vault.set("other", "other")
     harness.apply(onDelete="Retain")
     harness.apply(entry("key", "other"), name="younger", target={"name": "db"})
@@ -181,6 +331,9 @@ async def test_the_younger_takes_over_when_the_older_is_deleted(harness: MemoryH
     harness.names.remove("db")
     harness.controller.source.forget(DB, harness.state.vaultsecrets.get(DB).metadata.uid)  # type: ignore[union-attr]
 
+    await harness.reconcile("younger")
+    assert harness.ready("younger").reason == "TargetConflict"
+    harness.kube.edit(DB, "kubectl", annotations={ADOPT_BY_ANNOTATION: "younger"})
     await harness.reconcile("younger")
 
     assert harness.values() == {"key": "other"}

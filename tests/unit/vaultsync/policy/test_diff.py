@@ -38,6 +38,7 @@ THEIRS = replace(
     ours=frozenset(),
     foreign={Field("data", "password"): "helm", Field("data", "more"): "helm", Field("data", "other"): "kubectl-edit"},
     managers=("helm", "kubectl-edit"),
+    owners=(),
 )
 """A Secret that we never wrote."""
 

@@ -1,13 +1,16 @@
 """Drift: which changes by other writers count, how they are described, and which fields an intact target has."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.builders import UID, a_state, a_vault_secret, an_entry, an_observed
 from vaultsync.api import APPLIED_ANNOTATION, MANAGED_BY_LABEL, OWNER_UID_LABEL
+from vaultsync.api.v1alpha1 import VaultSecret
 from vaultsync.policy.drift import drift_of, expected_fields, foreign_keys
 from vaultsync.state.applied import Applied, fingerprint
 from vaultsync.state.desired import Desired
-from vaultsync.state.observed import Field, Observed
+from vaultsync.state.observed import Field, Observed, Owner
 
 PASSWORD = Field("data", "password")
 
@@ -73,7 +76,7 @@ def test_a_missing_optional_key_is_drift_only_when_another_writer_adds_it() -> N
 def test_an_intact_target_has_every_field_of_the_spec_and_ours() -> None:
     vault_secret = a_vault_secret(target={"labels": {"team": "shop"}, "annotations": {"note": "x"}})
 
-    assert expected_fields(vault_secret, frozenset({"password"})) == {
+    assert expected_fields(vault_secret, frozenset({"password"}), created=True) == {
         PASSWORD,
         Field("labels", "team"),
         Field("labels", MANAGED_BY_LABEL),
@@ -84,10 +87,30 @@ def test_an_intact_target_has_every_field_of_the_spec_and_ours() -> None:
     }
 
 
-def test_a_target_that_is_retained_has_no_owner_reference() -> None:
-    fields = expected_fields(a_vault_secret(on_delete="Retain"), frozenset())
+@pytest.mark.parametrize(
+    ("vault_secret", "created"),
+    [(a_vault_secret(on_delete="Retain"), True), (a_vault_secret(), False)],
+    ids=["retained", "adopted"],
+)
+def test_a_target_that_outlives_its_vaultsecret_has_no_owner_reference(
+    vault_secret: VaultSecret, created: bool
+) -> None:
+    fields = expected_fields(vault_secret, frozenset(), created=created)
 
     assert {field.area for field in fields} == {"labels", "annotations"}
+
+
+def test_an_owner_that_is_added_to_an_adopted_target_is_drift() -> None:
+    """The garbage collector would delete it with that owner."""
+    applied = Applied(fingerprint(a_vault_secret()), (a_state(),), owner=UID)
+    adopted = an_observed(applied=applied, owners=(), ours=without(Field("ownerReferences", UID)))
+    owned = replace(adopted, owners=(Owner("ExternalSecret", "db", "u", controller=True),), managers=("es",))
+
+    drift = drift_of(a_vault_secret(), owned)
+
+    assert drift_of(a_vault_secret(), adopted) is None
+    assert drift is not None
+    assert drift.text == "field manager es added the owner ExternalSecret db"
 
 
 def test_foreign_keys_are_those_that_are_not_desired() -> None:

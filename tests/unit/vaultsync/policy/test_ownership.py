@@ -9,13 +9,29 @@ from hypothesis import strategies as st
 
 from tests.builders import START, UID, a_vault_secret, an_observed, some_inputs
 from vaultsync.api import APPLIED_ANNOTATION, OWNER_UID_LABEL
+from vaultsync.api.v1alpha1 import VaultSecret
 from vaultsync.errors import Reason
-from vaultsync.policy.ownership import competing_vaultsecret, foreign_target, is_ours, is_written_for
+from vaultsync.policy.evidence import is_created, is_ours, is_written_for
+from vaultsync.policy.ownership import competing_vaultsecret, creates, foreign_target
 from vaultsync.state.applied import Applied
 from vaultsync.state.observed import Field, Observed, Owner
 
 FOREIGN = an_observed(managed=False, owner_uid=None, owners=(), applied=None, ours=frozenset(), managers=("helm",))
 """A Secret that another writer created."""
+
+
+RELEASED = an_observed(managed=False, owner_uid=None, owners=(), applied=None, ours=frozenset({Field("data", "a")}))
+"""A Secret that we wrote and released."""
+
+CONTROLLED = replace(
+    FOREIGN, owners=(Owner("ExternalSecret", "db", "u", "external-secrets.io/v1", controller=True),), managers=("es",)
+)
+"""A Secret that another controller maintains."""
+
+LEFT_BEHIND = an_observed(
+    a_vault_secret(metadata={"uid": "another"}), owner_uid="another", applied=Applied("", (), owner="another")
+)
+"""A Secret that we created for a VaultSecret with which the garbage collector deletes it."""
 
 
 @pytest.mark.parametrize(
@@ -24,53 +40,167 @@ FOREIGN = an_observed(managed=False, owner_uid=None, owners=(), applied=None, ou
         (None, False),
         (an_observed(), False),
         (an_observed(managed=False), False),
-        (an_observed(ours=frozenset()), False),
         (an_observed(owner_uid="another", applied=None), False),
-        (FOREIGN, True),
+        (LEFT_BEHIND, False),
+        (replace(FOREIGN, adopt_by="db"), True),
+        (replace(CONTROLLED, adopt_by="db"), True),
+        (replace(RELEASED, retained_by=UID), False),
+        (replace(RELEASED, retained_by="another", adopt_by="db"), False),
+        (replace(RELEASED, adopt_by="db"), False),
     ],
     ids=[
         "it does not exist",
         "we created it",
         "another writer removed our label",
-        "another writer changed every field",
-        "it is left from a deleted VaultSecret",
+        "another writer changed label and annotation",
+        "the garbage collector is about to delete it",
         "it is foreign and may be adopted",
+        "it has a controller and may be adopted",
+        "it was retained by this VaultSecret",
+        "it was retained by another one, and consents",
+        "it was retained by an earlier version, and consents",
     ],
 )
 def test_a_target_may_be_written_if(observed: Observed | None, adopt: bool) -> None:
     assert foreign_target(some_inputs(a_vault_secret(target={"adopt": adopt}), observed)) is None
 
 
+COPY = an_observed(ours=frozenset(), owners=())
+"""It has our labels and annotation, and nothing that we applied."""
+
+
 @pytest.mark.parametrize(
-    ("observed", "owner"),
+    ("observed", "adopt"),
     [
-        (FOREIGN, "exists already, written by helm"),
-        (an_observed(managed=False, ours=frozenset(), owners=(Owner("Certificate", "web", "u"),)), "Certificate web"),
-        (an_observed(managed=False, ours=frozenset(), owners=(), managers=()), "exists already;"),
+        (FOREIGN, True),
+        (replace(FOREIGN, adopt_by="db"), False),
+        (replace(FOREIGN, adopt_by="another"), True),
+        (replace(FOREIGN, retained_by="another"), True),
+        (COPY, True),
+        (an_observed(ours=frozenset()), True),
+        (replace(COPY, retained_by=UID), True),
+        (replace(RELEASED, retained_by="another"), True),
+        (replace(RELEASED, retained_by="another", adopt_by="another"), True),
+        (replace(CONTROLLED, retained_by=UID), True),
+        (replace(CONTROLLED, adopt_by="db"), False),
+        (replace(an_observed(), owners=CONTROLLED.owners), True),
     ],
-    ids=["created by a client", "created by a controller", "without field managers"],
+    ids=[
+        "only the spec says so",
+        "only the Secret says so",
+        "it names another VaultSecret",
+        "it was retained by another one",
+        "it is a copy",
+        "it is a copy with its owner reference",
+        "it is a copy that names this VaultSecret",
+        "we released it for another VaultSecret",
+        "we released it, and it names another VaultSecret",
+        "a controller took it after we released it",
+        "it has a controller, and only the Secret says so",
+        "a controller took it from us",
+    ],
 )
-def test_a_foreign_secret_is_not_written_and_the_message_names_its_owner(observed: Observed, owner: str) -> None:
-    blocked = foreign_target(some_inputs(target=observed))
+def test_a_target_is_not_written_if(observed: Observed, adopt: bool) -> None:
+    blocked = foreign_target(some_inputs(a_vault_secret(target={"adopt": adopt}), observed))
 
     assert blocked is not None
     assert blocked.reason is Reason.TARGET_CONFLICT
-    assert blocked.message.startswith("Secret shop/db ")
-    assert owner in blocked.message
-    assert "target.adopt: true" in blocked.message
 
 
-def test_one_field_of_ours_makes_a_secret_ours() -> None:
-    observed = an_observed(managed=False, ours=frozenset({Field("data", "password")}))
-
-    assert is_ours(a_vault_secret(), observed)
+ANNOTATE = "kubectl annotate secret -n shop db --overwrite vaultsync.dev/adopt-by=db"
+PATCH = """kubectl patch secret -n shop db --type=merge --patch '{"metadata":{"ownerReferences":null}}'"""
 
 
-def test_a_copy_of_our_secret_is_not_ours_though_it_has_our_label() -> None:
-    copied = an_observed(owner_uid="another", ours=frozenset(), managers=("kubectl-create",))
+@pytest.mark.parametrize(
+    ("observed", "adopt", "message"),
+    [
+        (
+            FOREIGN,
+            False,
+            (
+                "exists already, written by helm; choose another target.name, delete it, or have it taken over: set "
+                f"target.adopt: true and {ANNOTATE}."
+            ),
+        ),
+        (
+            FOREIGN,
+            True,
+            (
+                "exists already, written by helm; choose another target.name, delete it, or have it taken over: "
+                f"{ANNOTATE}."
+            ),
+        ),
+        (
+            replace(FOREIGN, adopt_by="db", managers=()),
+            False,
+            "exists already; choose another target.name, delete it, or have it taken over: set target.adopt: true.",
+        ),
+        (
+            replace(RELEASED, retained_by="another"),
+            False,
+            (
+                "exists already, left behind by a VaultSecret; choose another target.name, delete it, or have it taken "
+                f"over: {ANNOTATE}."
+            ),
+        ),
+        (
+            replace(FOREIGN, owners=(Owner("Certificate", "web", "u"),)),
+            True,
+            f"is owned by Certificate web; choose another target.name, delete it, or have it taken over: {ANNOTATE}.",
+        ),
+        (
+            CONTROLLED,
+            False,
+            (
+                "is controlled by ExternalSecret db; choose another target.name, or stop that controller first. Then "
+                f"have the Secret taken over, which replaces its owner reference: set target.adopt: true and "
+                f"{ANNOTATE}; or remove only the reference: {PATCH}."
+            ),
+        ),
+    ],
+    ids=["foreign", "the spec adopts it", "the Secret consents", "released", "owned", "controlled"],
+)
+def test_the_message_names_the_owner_and_the_commands(observed: Observed, adopt: bool, message: str) -> None:
+    blocked = foreign_target(some_inputs(a_vault_secret(target={"adopt": adopt}), observed))
 
-    assert not is_ours(a_vault_secret(), copied)
-    assert foreign_target(some_inputs(target=copied)) is not None
+    assert blocked is not None
+    assert blocked.message == f"Secret shop/db {message}"
+
+
+@pytest.mark.parametrize(
+    ("observed", "created"),
+    [
+        (an_observed(), True),
+        (an_observed(owners=(), ours=frozenset({Field("annotations", APPLIED_ANNOTATION)})), True),
+        (LEFT_BEHIND, True),
+        (FOREIGN, False),
+        (COPY, False),
+        (an_observed(ours=frozenset()), False),
+        (an_observed(owners=(), applied=Applied("", (), owner=UID)), False),
+        (an_observed(owners=(), applied=Applied("", (), owner="another", created=True)), False),
+        (replace(an_observed(), owners=CONTROLLED.owners), False),
+    ],
+    ids=[
+        "for this VaultSecret",
+        "to be retained",
+        "for another one, with which it is deleted",
+        "not: another writer did",
+        "not: it is a copy",
+        "not: it is a copy with its owner reference",
+        "not: it was adopted",
+        "not: for another one, which retained it",
+        "not: another controller has it",
+    ],
+)
+def test_a_secret_was_created_by_us(observed: Observed, created: bool) -> None:
+    assert is_created(a_vault_secret(), observed) is created
+    assert creates(a_vault_secret(), observed) is created
+
+
+def test_a_field_of_ours_that_names_nobody_does_not_make_a_secret_ours() -> None:
+    observed = an_observed(managed=False, owners=(), ours=frozenset({Field("data", "password")}))
+
+    assert not is_ours(a_vault_secret(), observed)
 
 
 LABEL, OWNER_REFERENCE = Field("labels", OWNER_UID_LABEL), Field("ownerReferences", UID)
@@ -153,14 +283,51 @@ def test_of_all_vaultsecrets_that_want_a_target_only_the_oldest_may_write_it(
     assert [one.metadata.creation_timestamp for one in winners] == [START + timedelta(seconds=min(ages))]
 
 
-def test_adopt_does_not_take_a_target_that_an_older_vaultsecret_wants() -> None:
-    older = a_vault_secret(metadata={"name": "older", "uid": "0" + UID[1:], "creation_timestamp": START})
-    younger = a_vault_secret(
-        metadata={"name": "younger", "creation_timestamp": START + timedelta(days=1)}, target={"adopt": True}
-    )
+OLDER = a_vault_secret(metadata={"name": "older", "uid": "0" + UID[1:], "creation_timestamp": START})
+YOUNGER = a_vault_secret(metadata={"creation_timestamp": START + timedelta(days=1)}, target={"adopt": True})
 
-    blocked = competing_vaultsecret(some_inputs(younger, competing=(older,)))
 
-    assert blocked is not None
-    assert blocked.reason is Reason.TARGET_CONFLICT
-    assert "belongs to VaultSecret older, which is older" in blocked.message
+def adopted_by(vault_secret: VaultSecret, adopt_by: str | None = None) -> Observed:
+    """A Secret that was taken over for a VaultSecret."""
+    uid = vault_secret.metadata.uid
+    return an_observed(vault_secret, owners=(), applied=Applied("", (), owner=uid), adopt_by=adopt_by)
+
+
+@pytest.mark.parametrize(
+    ("vault_secret", "other", "target", "message"),
+    [
+        (YOUNGER, OLDER, None, "belongs to VaultSecret older, which is older"),
+        (YOUNGER, OLDER, an_observed(YOUNGER), "belongs to VaultSecret older, which is older"),
+        (YOUNGER, OLDER, FOREIGN, "belongs to VaultSecret older, which is older"),
+        (YOUNGER, OLDER, adopted_by(OLDER), "belongs to VaultSecret older;"),
+        (OLDER, YOUNGER, adopted_by(YOUNGER), "belongs to VaultSecret db;"),
+        (OLDER, YOUNGER, adopted_by(OLDER, adopt_by="db"), "belongs to VaultSecret db;"),
+        (OLDER, YOUNGER, replace(FOREIGN, adopt_by="db"), "belongs to VaultSecret db;"),
+        (YOUNGER, OLDER, adopted_by(YOUNGER), None),
+        (YOUNGER, OLDER, adopted_by(OLDER, adopt_by="db"), None),
+        (YOUNGER, OLDER, replace(FOREIGN, adopt_by="db"), None),
+        (OLDER, YOUNGER, an_observed(YOUNGER), None),
+        (OLDER, YOUNGER, None, None),
+    ],
+    ids=[
+        "there is none: the older one's",
+        "it was created for the younger: the older one's",
+        "it names neither: the older one's",
+        "the older has adopted it",
+        "the younger has adopted it",
+        "it was adopted by the older, and names the younger",
+        "it is foreign, and names the younger",
+        "the younger keeps what it has adopted",
+        "the younger takes what names it",
+        "the younger takes what is foreign and names it",
+        "the older takes what was created for the younger",
+        "the older creates it",
+    ],
+)
+def test_of_two_vaultsecrets_the_one_that_the_secret_is_kept_for_and_then_the_older_has_it(
+    vault_secret: VaultSecret, other: VaultSecret, target: Observed | None, message: str | None
+) -> None:
+    blocked = competing_vaultsecret(some_inputs(vault_secret, target, competing=(other,)))
+
+    assert (blocked is None) is (message is None)
+    assert blocked is None or (blocked.reason is Reason.TARGET_CONFLICT and message in blocked.message)  # type: ignore[operator]  # one is None with the other

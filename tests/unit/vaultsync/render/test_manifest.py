@@ -213,7 +213,7 @@ def test_the_expected_fields_are_those_that_are_applied(on_delete: str) -> None:
     )
     desired = made(vault_secret, {"password": a_reading(), "token": a_missing_reading()})
 
-    assert expected_fields(vault_secret, frozenset({"password"})) == owned_fields(desired.manifest)
+    assert expected_fields(vault_secret, frozenset({"password"}), created=True) == owned_fields(desired.manifest)
 
 
 def test_the_state_of_a_reading_has_versions_and_dates_only() -> None:

@@ -28,7 +28,7 @@ from vaultsync.api.v1alpha1 import VaultSecret
 from vaultsync.errors import ObjectGone, Reason, SyncError
 from vaultsync.sources.orphans import MAX_CONCURRENT_RELEASES
 from vaultsync.sources.resync import INTERVAL, OBSERVATION, SETTLING
-from vaultsync.state.observed import Observed
+from vaultsync.state.observed import Observed, Unclaimed
 from vaultsync.state.snapshots import ListSnapshot
 from vaultsync.supervisor import Supervisor
 
@@ -674,10 +674,10 @@ def rejected(watching: MemoryHarness, monkeypatch: pytest.MonkeyPatch) -> dict[s
     rejected: dict[str, SyncError] = {}
     orphan_target = watching.kube.orphan_target
 
-    async def orphan(key: ObjectKey, *, observed: Observed) -> None:
+    async def orphan(key: ObjectKey, *, observed: Observed | Unclaimed, retained_by: str) -> None:
         if key.name in rejected:
             raise rejected[key.name]
-        await orphan_target(key, observed=observed)
+        await orphan_target(key, observed=observed, retained_by=retained_by)
 
     monkeypatch.setattr(watching.kube, "orphan_target", orphan)
     return rejected
@@ -717,10 +717,10 @@ async def test_of_many_targets_a_few_are_released_at_once(
     waiting, may_continue = list[str](), asyncio.Event()
     orphan_target = watching.kube.orphan_target
 
-    async def slow(key: ObjectKey, *, observed: Observed) -> None:
+    async def slow(key: ObjectKey, *, observed: Observed | Unclaimed, retained_by: str) -> None:
         waiting.append(key.name)
         await may_continue.wait()
-        await orphan_target(key, observed=observed)
+        await orphan_target(key, observed=observed, retained_by=retained_by)
 
     monkeypatch.setattr(watching.kube, "orphan_target", slow)
     await leave_targets(watching, *(f"db-{number}" for number in range(MAX_CONCURRENT_RELEASES + 3)))

@@ -39,25 +39,25 @@ STATES = st.builds(
 )
 
 
-@given(states=st.lists(STATES).map(tuple))
-def test_an_annotation_parses_to_what_was_written(states: tuple[SecretState, ...]) -> None:
+@given(states=st.lists(STATES).map(tuple), created=st.booleans())
+def test_an_annotation_parses_to_what_was_written(states: tuple[SecretState, ...], created: bool) -> None:
     vault_secret = a_vault_secret()
 
-    assert from_annotation(to_annotation(vault_secret, states)) == Applied(
-        fingerprint(vault_secret), states, content_fingerprint(vault_secret), VAULT, UID
+    assert from_annotation(to_annotation(vault_secret, states, created=created)) == Applied(
+        fingerprint(vault_secret), states, content_fingerprint(vault_secret), VAULT, UID, created
     )
 
 
 def test_equal_states_give_equal_texts() -> None:
-    first, second = (to_annotation(a_vault_secret(), [a_state(), a_state("user")]) for _ in range(2))
+    first, second = (to_annotation(a_vault_secret(), [a_state(), a_state("user")], created=True) for _ in range(2))
 
     assert first == second
 
 
 def test_the_annotation_has_names_versions_and_dates_and_nothing_else() -> None:
-    document = json.loads(to_annotation(a_vault_secret(), [a_state()]))
+    document = json.loads(to_annotation(a_vault_secret(), [a_state()], created=True))
 
-    assert list(document) == ["spec", "specContent", "vault", "owner", "secrets"]
+    assert list(document) == ["spec", "specContent", "vault", "owner", "created", "secrets"]
     assert document["secrets"] == [
         {
             "name": "db-password",
@@ -109,7 +109,7 @@ def test_a_damaged_annotation_is_none(text: str | None) -> None:
 @pytest.mark.parametrize("field", ["updated", "expires", "readAt"])
 @pytest.mark.parametrize("moment", ['"soon"', "1e300", "-1e300", "NaN", "Infinity", "[]", "{}", "99999999999999"])
 def test_an_annotation_with_an_invalid_date_is_none(field: str, moment: str) -> None:
-    document = json.loads(to_annotation(a_vault_secret(), [a_state()]))
+    document = json.loads(to_annotation(a_vault_secret(), [a_state()], created=True))
     document["secrets"][0][field] = "HERE"
 
     assert from_annotation(json.dumps(document).replace('"HERE"', moment)) is None

@@ -59,15 +59,17 @@ def test_labels_name_manager_and_owner(labels: dict[str, str] | None, managed: b
     assert (observed.managed, observed.owner_uid) == (managed, owner_uid)
 
 
-def test_owner_references_are_read_by_kind_name_and_uid() -> None:
+def test_owner_references_are_read() -> None:
     reference = {"apiVersion": "vaultsync.dev/v1alpha1", "kind": "VaultSecret", "name": "db", "uid": UID}
 
-    assert observed_from(metadata(ownerReferences=[reference])).owners == (Owner("VaultSecret", "db", UID),)
+    assert observed_from(metadata(ownerReferences=[reference])).owners == (
+        Owner("VaultSecret", "db", UID, "vaultsync.dev/v1alpha1"),
+    )
 
 
 def test_what_was_applied_is_read_from_its_annotation() -> None:
     vault_secret = a_vault_secret()
-    annotations = {APPLIED_ANNOTATION: to_annotation(vault_secret, [a_state()])}
+    annotations = {APPLIED_ANNOTATION: to_annotation(vault_secret, [a_state()], created=True)}
 
     observed = observed_from(metadata(annotations=annotations))
 

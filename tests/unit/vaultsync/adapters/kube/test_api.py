@@ -63,7 +63,7 @@ async def test_a_secret_that_has_changed_since_is_read_and_written_as_it_is_now(
 
 def applied(version: str) -> dict[str, Any]:
     """The annotations of a target with that version of a secret."""
-    return {APPLIED_ANNOTATION: to_annotation(a_vault_secret(), [a_state(version=version)])}
+    return {APPLIED_ANNOTATION: to_annotation(a_vault_secret(), [a_state(version=version)], created=True)}
 
 
 def with_annotations(secret: dict[str, Any], annotations: dict[str, Any] | None) -> dict[str, Any]:

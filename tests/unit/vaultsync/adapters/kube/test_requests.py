@@ -26,7 +26,7 @@ def test_the_repr_of_a_request_has_no_body() -> None:
         pytest.param(wire.apply_secret(KEY, MANIFEST, onto=None), id="creating"),
         pytest.param(wire.apply_secret(KEY, MANIFEST, onto=an_observed()), id="applying"),
         pytest.param(wire.remove_keys(KEY, ["extra"], resource_version="7"), id="dropping keys"),
-        pytest.param(wire.orphan_secret(KEY, uid="1", resource_version="7"), id="releasing"),
+        pytest.param(wire.orphan_secret(KEY, uid="1", resource_version="7", retained_by="2"), id="releasing"),
         pytest.param(wire.watch_secrets(None, "7"), id="watching"),
     ],
 )
@@ -56,7 +56,9 @@ OBSERVED = an_observed()
             wire.remove_keys(KEY, ["extra"], resource_version="7"), {"resourceVersion": "7"}, id="removing keys"
         ),
         pytest.param(
-            wire.orphan_secret(KEY, uid="1", resource_version="7"), {"uid": "1", "resourceVersion": "7"}, id="orphaning"
+            wire.orphan_secret(KEY, uid="1", resource_version="7", retained_by="2"),
+            {"uid": "1", "resourceVersion": "7"},
+            id="orphaning",
         ),
     ],
 )
@@ -87,12 +89,12 @@ def test_removed_keys_are_null() -> None:
 
 
 def test_orphaning_removes_only_our_labels_and_annotation() -> None:
-    assert wire.orphan_secret(KEY, uid="uid-1", resource_version="7").body == {
+    assert wire.orphan_secret(KEY, uid="uid-1", resource_version="7", retained_by="uid-2").body == {
         "metadata": {
             "uid": "uid-1",
             "resourceVersion": "7",
             "labels": {"app.kubernetes.io/managed-by": None, "vaultsync.dev/owner-uid": None},
-            "annotations": {"vaultsync.dev/applied": None},
+            "annotations": {"vaultsync.dev/applied": None, "vaultsync.dev/retained-by": "uid-2"},
         }
     }
 
