@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from vaultsync import __version__
-from vaultsync.process_memory import protect_memory
+from vaultsync.memory_protection import protect_memory
 
 _OWN_PACKAGES = frozenset({"kvsecrets", "vaultsync"})
 

@@ -76,6 +76,14 @@ def the(kind: str, rendered: str) -> Manifest:
     return found
 
 
+def operator_rules(rendered: str) -> list[Manifest]:
+    """The rules of all roles that a render binds to the operator; those of the same role in several namespaces once."""
+    found = manifests(rendered)
+    bound = {one["roleRef"]["name"] for one in found if "roleRef" in one}
+    rules = {one["metadata"]["name"]: one["rules"] for one in found if "rules" in one}
+    return [rule for name in rules if name in bound for rule in rules[name]]
+
+
 def container(rendered: str) -> Manifest:
     """The operator's container in a render."""
     (found,) = the("Deployment", rendered)["spec"]["template"]["spec"]["containers"]

@@ -16,6 +16,7 @@ from tests.chart.renders import (
     WITH_POLICIES,
     Manifest,
     container,
+    operator_rules,
     readme_with,
     render,
     render_policies,
@@ -176,9 +177,9 @@ def test_without_identities_the_operator_may_request_no_tokens(helm: Helm) -> No
 
 
 def test_tokens_of_all_accounts_need_the_policies_that_limit_them(helm: Helm) -> None:
-    values = {"identities": {"allServiceAccounts": True}, "rbac": {"aggregateToView": False, "aggregateToEdit": False}}
+    values = {"identities": {"allServiceAccounts": True}}
 
-    ((_, granted),) = rules(render(helm, "--kube-version", WITH_POLICIES, values=values), "ClusterRole").items()
+    granted = operator_rules(render(helm, "--kube-version", WITH_POLICIES, values=values))
     assert {"apiGroups": [""], "resources": ["serviceaccounts/token"], "verbs": ["create"]} in granted
     with pytest.raises(HelmFailed, match=r"identities.allServiceAccounts requires admissionPolicies.enabled"):
         render(helm, values={**values, "admissionPolicies": {"enabled": False}})

@@ -17,6 +17,7 @@ from tests.chart.renders import (
     container,
     golden,
     manifests,
+    operator_rules,
     render,
     render_policies,
     render_set,
@@ -29,9 +30,6 @@ from tests.controlplane.helm import Helm, HelmFailed
 from tests.controlplane.plane import ControlPlane
 from tests.e2e.harness import eventually
 from vaultsync.api.schema import crd_files
-
-NO_USERS: Final = {"aggregateToView": False, "aggregateToEdit": False}
-"""The values of `rbac` without roles for users: the only roles are the operator's."""
 
 REJECTED: Final[dict[str, tuple[Manifest, str]]] = {
     "a setting with a slip of the pen": (
@@ -190,9 +188,9 @@ def test_with_named_namespaces_the_status_is_protected_there(helm: Helm) -> None
 
 @pytest.mark.parametrize("wanted", [True, False])
 def test_the_operator_may_restart_workloads_if_the_values_say_so(wanted: bool, helm: Helm) -> None:
-    rendered = render(helm, values={"rbac": {"restartWorkloads": wanted, **NO_USERS}})
+    rendered = render(helm, values={"rbac": {"restartWorkloads": wanted}})
 
-    rights = rights_of(the("ClusterRole", rendered)["rules"])
+    rights = rights_of(operator_rules(rendered))
     assert (Right("apps", "deployments", "patch") in rights) is wanted
     assert {right.group for right in rights} == {"", "vaultsync.dev"} | ({"apps"} if wanted else set())
 

@@ -70,32 +70,24 @@ class Cluster:
         objects = {"apiVersion": "v1", "kind": "List", "items": manifests}
         return self.kubectl("apply", "-f", "-", stdin=json.dumps(objects), kubeconfig=kubeconfig)
 
-    def user(self, name: str, rules: Sequence[Rule], namespace: str | None = None) -> Path:
-        """The kubeconfig of a service account that has the rights of `rules`, and no others.
+    def user(
+        self, name: str, rules: Sequence[Rule], namespace: str | None = None, *, everywhere: Sequence[Rule] = ()
+    ) -> Path:
+        """The kubeconfig of a service account that has the rights of `rules` and of `everywhere`, and no others.
 
         In `namespace` the rules hold there; without one they hold in the whole cluster, and the account is in
-        `default`. Returns when the API server grants them.
+        `default`. Those of `everywhere` hold in the whole cluster. Returns when the API server grants them.
         """
         home = namespace or "default"
-        scope = "Role" if namespace else "ClusterRole"
-        account = {"kind": "ServiceAccount", "name": name, "namespace": home}
-        rbac = "rbac.authorization.k8s.io"
-        roles = f"/apis/{rbac}/v1" + (f"/namespaces/{namespace}" if namespace else "")
-        accounts = f"/api/v1/namespaces/{home}/serviceaccounts"
         with self._http() as http:
-            _apply(http, f"{accounts}/{name}", {"apiVersion": "v1", "kind": "ServiceAccount"})
-            role = {"apiVersion": f"{rbac}/v1", "kind": scope, "rules": rules}
-            _apply(http, f"{roles}/{scope.lower()}s/{name}", role)
-            binding = {
-                "apiVersion": f"{rbac}/v1",
-                "kind": f"{scope}Binding",
-                "roleRef": {"apiGroup": rbac, "kind": scope, "name": name},
-                "subjects": [account],
-            }
-            _apply(http, f"{roles}/{scope.lower()}bindings/{name}", binding)
+            account = f"/api/v1/namespaces/{home}/serviceaccounts/{name}"
+            _apply(http, account, {"apiVersion": "v1", "kind": "ServiceAccount"})
+            _grant(http, name, rules, account=(home, name), namespace=namespace)
+            if everywhere:
+                _grant(http, f"{home}.{name}", everywhere, account=(home, name), namespace=None)
         kubeconfig = self.service_account(name, home)
-        if rules:
-            self._await_rights(kubeconfig, rules[0], home)
+        for first in (*rules[:1], *everywhere[:1]):
+            self._await_rights(kubeconfig, first, home)
         return kubeconfig
 
     def service_account(self, name: str, namespace: str) -> Path:
@@ -179,6 +171,24 @@ def _await(holds: Callable[[], bool], what: str) -> None:
     while not holds():
         assert time.monotonic() < deadline, f"not after {_RIGHTS_SECONDS} s: {what}"
         time.sleep(_POLL_SECONDS)
+
+
+def _grant(
+    http: httpx.Client, name: str, rules: Sequence[Rule], *, account: tuple[str, str], namespace: str | None
+) -> None:
+    """Give a service account a role of this name, in a namespace or in the whole cluster."""
+    rbac = "rbac.authorization.k8s.io"
+    scope = "Role" if namespace else "ClusterRole"
+    roles = f"/apis/{rbac}/v1" + (f"/namespaces/{namespace}" if namespace else "")
+    role = {"apiVersion": f"{rbac}/v1", "kind": scope, "rules": rules}
+    _apply(http, f"{roles}/{scope.lower()}s/{name}", role)
+    binding = {
+        "apiVersion": f"{rbac}/v1",
+        "kind": f"{scope}Binding",
+        "roleRef": {"apiGroup": rbac, "kind": scope, "name": name},
+        "subjects": [{"kind": "ServiceAccount", "namespace": account[0], "name": account[1]}],
+    }
+    _apply(http, f"{roles}/{scope.lower()}bindings/{name}", binding)
 
 
 def _apply(http: httpx.Client, path: str, manifest: Mapping[str, Any]) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, Self
 
-from tests.chart.renders import RELEASE, manifests, render
+from tests.chart.renders import operator_rules, render
 from tests.controlplane.cluster import Rule
 from tests.controlplane.helm import Helm
 from tests.controlplane.plane import ControlPlane
@@ -82,14 +82,7 @@ class JournaledCluster:
             recorder = stack.enter_context(ObjectRecorder.watching(api))
             journal = stack.enter_context(Journal.of(plane.etcd_url))
             helm = Helm(tools["helm"], folder / "helm")
-            yield cls(plane, api, recorder, journal, helm, _rules_of_chart(helm), folder)
-
-
-def _rules_of_chart(helm: Helm) -> Sequence[Rule]:
-    rendered = manifests(render(helm))
-    (role,) = [one for one in rendered if one["kind"] == "ClusterRole" and one["metadata"]["name"] == RELEASE]
-    rules: Sequence[Rule] = role["rules"]
-    return rules
+            yield cls(plane, api, recorder, journal, helm, operator_rules(render(helm)), folder)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Self
 
-from tests.chart.renders import RELEASE, manifests, render, render_policies
+from tests.chart.renders import RELEASE, manifests, operator_rules, render, render_policies
 from tests.controlplane.cluster import Rule
 from tests.controlplane.helm import Helm
 from tests.controlplane.plane import ControlPlane
@@ -31,10 +31,9 @@ class OperatorHarness(Harness):
     @classmethod
     def on(cls, plane: ControlPlane, harness: Harness, helm: Helm, folder: Path) -> Self:
         """Add the control plane, and the rights of the chart's role, to a harness."""
-        rendered = manifests(render(helm, values={"rbac": RESTARTS}))
-        names = {one["metadata"]["name"]: one for one in rendered if one["kind"] == "ClusterRole"}
+        rules = operator_rules(render(helm, values={"rbac": RESTARTS}))
         given = {field.name: getattr(harness, field.name) for field in fields(harness)}
-        return cls(**given, plane=plane, helm=helm, rules=names[RELEASE]["rules"], folder=folder)
+        return cls(**given, plane=plane, helm=helm, rules=rules, folder=folder)
 
     @property
     def log(self) -> Path:
@@ -47,7 +46,12 @@ class OperatorHarness(Harness):
         The chart's admission policies bind it.
         """
         bind(self.plane, self.helm, account="vaultsync", namespace=self.namespace, watched=[self.namespace])
-        return self.plane.user("vaultsync", self.rules if rules is None else rules, self.namespace)
+        rendered = manifests(render(self.helm, values={"settings": {"watchNamespaces": [self.namespace]}}))
+        everywhere = [
+            one["rules"] for one in rendered if one["metadata"]["name"] == f"{RELEASE}-grants" and "rules" in one
+        ]
+        ours = self.rules if rules is None else rules
+        return self.plane.user("vaultsync", ours, self.namespace, everywhere=everywhere[0])
 
     @contextmanager
     def operator(

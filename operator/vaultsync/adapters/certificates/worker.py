@@ -16,7 +16,7 @@ from typing import BinaryIO, Final
 
 from vaultsync.adapters.certificates import messages
 from vaultsync.errors import SyncError, error_fields
-from vaultsync.process_memory import protect_memory
+from vaultsync.memory_protection import protect_memory
 from vaultsync.render.certificate_files import Files, certificate_files
 from vaultsync.render.type_checks import check_data
 

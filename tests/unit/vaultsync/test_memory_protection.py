@@ -22,7 +22,7 @@ __main__.main(["run"])
 
 VALUES: Final = """
 import sys
-from vaultsync.process_memory import overwrite_freed_memory
+from vaultsync.memory_protection import overwrite_freed_memory
 if sys.argv[2] == "overwrite":
     overwrite_freed_memory()
 values = [sys.argv[1][::-1] * 64 for _ in range(64)]
@@ -81,7 +81,7 @@ def occurrences(text: str, pid: int) -> int:
 def test_a_limit_that_is_lowered_already_is_no_error() -> None:
     script = (
         "import resource; resource.setrlimit(resource.RLIMIT_CORE, (0, 0));"
-        "from vaultsync.process_memory import protect_memory; protect_memory(); protect_memory()"
+        "from vaultsync.memory_protection import protect_memory; protect_memory(); protect_memory()"
     )
     with python("-c", script) as process:
         process.communicate()

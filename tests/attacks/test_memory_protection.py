@@ -12,7 +12,7 @@ SOURCE: Final = Path(__file__).parents[2] / "operator"
 
 ATTACK: Final = '''
 import ctypes, os, sys
-from vaultsync.process_memory import protect_memory
+from vaultsync.memory_protection import protect_memory
 
 def read_by_another_process(file):
     """Whether a process of the same user can read a file of this one in /proc."""
@@ -55,7 +55,7 @@ def test_another_process_of_the_same_user_does_not_read_the_environment() -> Non
 def test_a_crash_leaves_no_core_dump(tmp_path: Path) -> None:
     """An attacker who can make the operator crash reads the values from its core dump."""
     script = (
-        "import os, resource; from vaultsync.process_memory import protect_memory;"
+        "import os, resource; from vaultsync.memory_protection import protect_memory;"
         "most = resource.getrlimit(resource.RLIMIT_CORE)[1]; resource.setrlimit(resource.RLIMIT_CORE, (most, most));"
         "protect_memory(); os.abort()"
     )
