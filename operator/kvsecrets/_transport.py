@@ -5,6 +5,7 @@ No error or type of httpx leaves this module. Redirects are not followed, and th
 
 import asyncio
 import contextlib
+import errno
 import re
 import socket
 import ssl
@@ -29,7 +30,9 @@ MAX_CONNECT_SECONDS = 10.0
 it ends itself, but not one that is cancelled from outside during its handshake."""
 _SINGLE_CONNECTION = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=30)
 _NO_SUCH_NAME = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
-_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout)
+_NONE_LEFT = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL}
+"""Errors of a connect that no server can cause: this side has no file, memory or port left."""
 _PROXY_STATUS = re.compile("[45][0-9]{2}")
 """What the text of httpx's error begins with, if the proxy has responded."""
 
@@ -336,7 +339,8 @@ async def _close_nothing() -> None:
 
 
 def _no_slot(timeout: float) -> ConnectionFailed:
-    return ConnectionFailed(f"{MAX_IN_FLIGHT} requests are in flight, and none has completed within {timeout:g} s")
+    text = f"{MAX_IN_FLIGHT} requests are in flight, and none has completed within {timeout:g} s"
+    return ConnectionFailed(text, ConnectionProblem.CROWDED)
 
 
 def _build_request(
@@ -377,12 +381,20 @@ def _classify(error: Exception, timeout: float) -> tuple[ConnectionProblem, str]
     if isinstance(error, httpx.ProxyError):
         status = _PROXY_STATUS.match(str(error))
         return ConnectionProblem.PROXY, f"the proxy refused the connection{f' (HTTP {status[0]})' if status else ''}"
+    if _is_crowded(error):
+        return ConnectionProblem.CROWDED, "this client, or its system, has no connection left"
     timed_out = isinstance(error, httpx.TimeoutException | TimeoutError)
     if isinstance(error, _NOT_SENT):
         return ConnectionProblem.UNREACHABLE, "no connection in time" if timed_out else "no connection"
     if timed_out:
         return ConnectionProblem.TIMED_OUT, f"no complete response within {timeout:g} s"
     return ConnectionProblem.BROKEN, "the connection broke before the response was complete"
+
+
+def _is_crowded(error: Exception) -> bool:
+    if isinstance(error, _NOT_SENT):
+        return any(getattr(cause, "errno", None) in _NONE_LEFT for cause in _causes(error))
+    return isinstance(error, httpx.PoolTimeout)
 
 
 def _classify_cause(cause: BaseException) -> tuple[ConnectionProblem, str] | None:
@@ -401,6 +413,8 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
     cause: BaseException | None = error
     while cause is not None:
         yield cause
+        if isinstance(cause, BaseExceptionGroup):  # one for each address of the host
+            yield from cause.exceptions
         cause = cause.__cause__ or cause.__context__
 
 

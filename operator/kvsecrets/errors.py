@@ -56,6 +56,8 @@ class ConnectionProblem(StrEnum):
     """No connection: refused, no route, no proxy, no DNS server, or no handshake in time."""
     PROXY = "proxy"
     """The proxy refused the connection; it may require a login, or not allow the vault."""
+    CROWDED = "crowded"
+    """No connection was free or could be opened: the client's limit, or one of the system, was reached on this side."""
     UNTRUSTED = "untrusted"
     """The server's certificate is not trusted for this host name."""
     TIMED_OUT = "timed out"

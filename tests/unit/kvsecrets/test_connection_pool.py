@@ -21,7 +21,7 @@ from kvsecrets._transport import (
     open_async_connections,
     open_connections,
 )
-from kvsecrets.errors import ConnectionFailed
+from kvsecrets.errors import ConnectionFailed, ConnectionProblem
 
 NOTHING_GIVEN = {"http_client": None, "transport": None, "ssl_context": None}
 
@@ -89,6 +89,7 @@ def test_a_request_that_gets_no_connection_in_time_is_unsent() -> None:
         with pytest.raises(ConnectionFailed, match="100 requests are in flight") as caught, connections():
             pass
 
+    assert caught.value.problem is ConnectionProblem.CROWDED
     assert caught.value.unsent
 
 
@@ -101,6 +102,7 @@ async def test_a_request_that_gets_no_connection_in_time_is_unsent_async() -> No
         with pytest.raises(ConnectionFailed, match="100 requests are in flight") as caught:
             await stack.enter_async_context(connections())
 
+    assert caught.value.problem is ConnectionProblem.CROWDED
     assert caught.value.unsent
 
 

@@ -140,7 +140,7 @@ def caused(error: Exception, cause: Exception) -> Exception:
     [
         (httpx.ConnectError("x"), ConnectionProblem.UNREACHABLE),
         (httpx.ConnectTimeout("x"), ConnectionProblem.UNREACHABLE),
-        (httpx.PoolTimeout("x"), ConnectionProblem.UNREACHABLE),
+        (httpx.PoolTimeout("x"), ConnectionProblem.CROWDED),
         (httpx.ProxyError("x"), ConnectionProblem.PROXY),
         (httpx.ReadTimeout("x"), ConnectionProblem.TIMED_OUT),
         (httpx.WriteTimeout("x"), ConnectionProblem.TIMED_OUT),
@@ -152,6 +152,9 @@ def caused(error: Exception, cause: Exception) -> Exception:
         (caused(httpx.ConnectError("x"), socket.gaierror(socket.EAI_NONAME, "x")), ConnectionProblem.UNRESOLVED),
         (caused(httpx.ConnectError("x"), socket.gaierror(socket.EAI_AGAIN, "x")), ConnectionProblem.UNREACHABLE),
         (caused(httpx.ConnectError("x"), OSError(errno.ECONNREFUSED, "x")), ConnectionProblem.UNREACHABLE),
+        (caused(httpx.ConnectError("x"), OSError(errno.EMFILE, "x")), ConnectionProblem.CROWDED),
+        (caused(httpx.ConnectError("x"), ExceptionGroup("x", [OSError(errno.EMFILE, "x")])), ConnectionProblem.CROWDED),
+        (caused(httpx.ReadError("x"), OSError(errno.ENOBUFS, "x")), ConnectionProblem.BROKEN),
         (caused(httpx.ConnectError("x"), ssl.SSLCertVerificationError(1, "x")), ConnectionProblem.UNTRUSTED),
         (caused(httpx.ConnectError("x"), ssl.SSLError(1, "x")), ConnectionProblem.UNREACHABLE),
     ],

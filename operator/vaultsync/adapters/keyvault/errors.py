@@ -120,8 +120,11 @@ _CONNECTION_PROBLEMS = {
     ConnectionProblem.PROXY: _Meaning(
         Reason.VAULT_UNREACHABLE, "The proxy refused the connection to {subject}{codes}; check the operator's proxy."
     ),
+    ConnectionProblem.CROWDED: _Meaning(
+        Reason.WAITING, "Waiting for a free connection to {subject}: the operator has too many open."
+    ),
 }
-"""Problems that last until somebody changes something. The others may alternate during an outage."""
+"""Problems that last until somebody changes something, or are our own. The others may alternate during an outage."""
 
 _VAULT_REASONS = frozenset(
     {
@@ -131,6 +134,7 @@ _VAULT_REASONS = frozenset(
         Reason.VAULT_NOT_FOUND,
         Reason.VAULT_THROTTLED,
         Reason.VAULT_UNREACHABLE,
+        Reason.WAITING,
     }
 )
 """Failures of the vault as a whole, whose message names no secret.

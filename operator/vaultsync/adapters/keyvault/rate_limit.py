@@ -29,6 +29,9 @@ _BREAKER_REASONS = frozenset(
 )
 """Failures that count towards opening the circuit breaker."""
 
+_OUR_REASONS = frozenset({Reason.WAITING, Reason.CLUSTER_UNAVAILABLE})
+"""Failures on our side of the connection, which say nothing about the vault."""
+
 
 @dataclass(frozen=True, slots=True)
 class Budget:
@@ -123,6 +126,8 @@ class RateLimiter:
         return max(0.0, self._empty_until - now)
 
     def _on_failure(self, error: SyncError, *, one_secret: bool) -> None:
+        if error.reason in _OUR_REASONS:
+            return
         if error.reason is Reason.VAULT_THROTTLED:
             self._on_response()
             wait = error.retry_after or DEFAULT_RETRY_AFTER

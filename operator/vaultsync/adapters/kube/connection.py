@@ -34,7 +34,7 @@ from vaultsync.texts import one_line
 logger = logging.getLogger(__name__)
 
 REQUEST_TIMEOUT = 30.0
-"""Seconds for a request, its response, and the wait for a free connection."""
+"""Seconds for a request and its response."""
 
 WATCH_TIMEOUT = WATCH_SECONDS + 5.0
 """Seconds until a watch is opened again if the server does not end it: then its connection is dead, although open."""
@@ -145,7 +145,8 @@ class Connection:
         Args:
             configuration: Address and credentials.
             user_agent: Our name in the API server's audit log.
-            connections: The number of concurrent requests; watches are not counted.
+            connections: The number of concurrent requests; watches are not counted. Others wait for them without a time
+                limit, so that a crowd never looks like a failure of the API server.
             reload: Loads the configuration again when the API server has rejected its credentials, or its authority
                 does not verify the API server's certificate.
             request_timeout: Seconds that a request may take.
@@ -153,6 +154,7 @@ class Connection:
         """
         self._user_agent = user_agent
         self._connections = connections
+        self._slots = asyncio.Semaphore(connections)
         self._reload = reload
         self._request_timeout = aiohttp.ClientTimeout(total=request_timeout)
         self._watch_timeout = aiohttp.ClientTimeout(total=watch_timeout)
@@ -208,7 +210,7 @@ class Connection:
         Raises:
             SyncError: The server responded with an error, or not in time; `api_error` has the classes.
         """
-        async with self._open("requests", request, self._request_timeout) as response:
+        async with self._slots, self._open("requests", request, self._request_timeout) as response:
             return _document(await response.read(), request.about)
 
     async def send_list(self, request: Request, read: Callable[[Mapping[str, Any]], object]) -> Mapping[str, Any]:

@@ -94,15 +94,15 @@ def test_a_failure_of_the_vault_as_a_whole_names_the_vault() -> None:
     assert f"No permission to read vault {VAULT}" in error.message
 
 
+REASONS = {ConnectionProblem.UNRESOLVED: Reason.VAULT_NOT_FOUND, ConnectionProblem.CROWDED: Reason.WAITING}
+
+
 @pytest.mark.parametrize(
     ("problem", "reason"),
-    [
-        (problem, Reason.VAULT_NOT_FOUND if problem is ConnectionProblem.UNRESOLVED else Reason.VAULT_UNREACHABLE)
-        for problem in ConnectionProblem
-    ],
+    [(problem, REASONS.get(problem, Reason.VAULT_UNREACHABLE)) for problem in ConnectionProblem],
     ids=list(ConnectionProblem),
 )
-def test_a_vault_that_does_not_exist_has_no_host_name(problem: ConnectionProblem, reason: Reason) -> None:
+def test_each_problem_of_a_connection_has_its_reason(problem: ConnectionProblem, reason: Reason) -> None:
     assert translated(kvsecrets.ConnectionFailed("no", problem)).reason is reason
 
 

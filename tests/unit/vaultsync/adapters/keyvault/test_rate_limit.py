@@ -4,7 +4,14 @@ import asyncio
 
 import pytest
 
-from vaultsync.adapters.keyvault.rate_limit import FAILURE_THRESHOLD, MAX_OPEN_SECONDS, Budget, RateLimiter
+from kvsecrets import _transport
+from vaultsync.adapters.keyvault.clients import MAX_CALLS
+from vaultsync.adapters.keyvault.rate_limit import (
+    FAILURE_THRESHOLD,
+    MAX_OPEN_SECONDS,
+    Budget,
+    RateLimiter,
+)
 from vaultsync.errors import Reason, SyncError
 
 
@@ -184,3 +191,19 @@ async def test_a_vault_responds_from_its_first_response_until_a_call_gets_none()
 
     assert responds == [False, False, True, False, True]
     assert bench.rate_limiter.responds
+
+
+@pytest.mark.parametrize("reason", [Reason.WAITING, Reason.CLUSTER_UNAVAILABLE])
+async def test_failures_on_our_side_neither_open_the_breaker_nor_close_it(reason: Reason) -> None:
+    bench = Bench()
+    await bench.fail(reason, times=FAILURE_THRESHOLD)
+    assert not bench.rate_limiter.is_open
+
+    await bench.fail(Reason.VAULT_UNREACHABLE, times=FAILURE_THRESHOLD)
+    bench.time += MAX_OPEN_SECONDS
+    await bench.fail(reason)
+    assert bench.rate_limiter.is_open
+
+
+def test_a_call_that_has_a_slot_has_a_connection_of_its_client() -> None:
+    assert MAX_CALLS <= _transport.MAX_IN_FLIGHT
