@@ -32,7 +32,7 @@ from vaultsync.adapters.keyvault import Budget, VaultClients
 from vaultsync.adapters.keyvault.rate_limit import RateLimiter
 from vaultsync.adapters.kube import KubeApi, NoCluster, NotInstalled
 from vaultsync.adapters.logs import set_up_logs
-from vaultsync.adapters.metrics import Recorder, Scrapes, Snapshot, VaultSnapshot, measure_lag
+from vaultsync.adapters.metrics import ALL_NAMESPACES, Recorder, Scrapes, Snapshot, VaultSnapshot, measure_lag
 from vaultsync.adapters.server_certificate import ServerCertificate
 from vaultsync.adapters.tracing import CannotTrace, Tracing, start_tracing
 from vaultsync.adapters.trusted import client_tls
@@ -410,7 +410,12 @@ def _snapshot(controller: Controller, vaults: VaultClients) -> Snapshot:
         snapshot = _vault_snapshot(controller.state.vaults.view(access), vaults.rate_limiter(access))
         before = of_vaults.get(access.vault_url)
         of_vaults[access.vault_url] = snapshot if before is None else snapshot.combined(before)
-    return Snapshot(vaultsecrets.all(), of_vaults, queue.depth, queue.oldest)
+    denied = [
+        (namespace or ALL_NAMESPACES, denials.resource)
+        for denials in (controller.source.denials, controller.targets.denials)
+        for namespace in denials.namespaces
+    ]
+    return Snapshot(vaultsecrets.all(), of_vaults, queue.depth, queue.oldest, denied)
 
 
 def _vault_snapshot(view: VaultView, rate_limiter: RateLimiter | None) -> VaultSnapshot:

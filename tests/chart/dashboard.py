@@ -186,6 +186,11 @@ def _vaults() -> Iterable[Panel]:
 
 def _operator() -> Iterable[Panel]:
     yield _lines(
+        "Namespaces denied",
+        [("vaultsync_namespace_denied or vector(0)", "{{namespace}} {{resource}}")],
+        "The operator lacks the permission to list and watch there.",
+    )
+    yield _lines(
         "Reconciles",
         [
             ("sum by (reason) (rate(vaultsync_reconciles_total[$__rate_interval])) > 0", "{{reason}}"),

@@ -43,6 +43,7 @@ STATE: Final = Snapshot(
         a_vault_secret(metadata={"name": "api"}, status=a_status(reason="AccessDenied")),
     ],
     {VAULT: VaultSnapshot(up=True, polled_at=READ_AT, listed=40)},
+    denied=[("shop", "secrets")],
 )
 """A state with a sample of each metric."""
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Collection
+from typing import Final
 
 logger = logging.getLogger(__name__)
 
@@ -14,7 +15,7 @@ class Denials:
 
     def __init__(self, resource: str) -> None:
         """`resource` is what is requested, by its plural."""
-        self._resource = resource
+        self.resource: Final = resource
         self._namespaces: set[str | None] = set()
 
     @property
@@ -29,7 +30,7 @@ class Denials:
         self._namespaces.add(namespace)
         fields = {
             "namespace": namespace or "all namespaces",
-            "detail": f"the operator's service account may not list and watch {self._resource}",
+            "detail": f"the operator's service account may not list and watch {self.resource}",
             "advice": ADVICE if namespace else ADVICE_FOR_ALL,
         }
         logger.warning("namespace denied", extra=fields)
@@ -39,5 +40,5 @@ class Denials:
         """Record that a request was accepted."""
         if namespace in self._namespaces:
             self._namespaces.remove(namespace)
-            fields = {"namespace": namespace or "all namespaces", "resource": self._resource}
+            fields = {"namespace": namespace or "all namespaces", "resource": self.resource}
             logger.info("namespace no longer denied", extra=fields)

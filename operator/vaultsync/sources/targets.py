@@ -52,7 +52,7 @@ class TargetInformer:
         self._jitter = jitter
         self._sleep = sleep
         self._clock = clock
-        self._denials = Denials("secrets")
+        self.denials = Denials("secrets")
         self.has_synced = asyncio.Event()
 
     async def run(self) -> None:
@@ -70,15 +70,15 @@ class TargetInformer:
                 async with aclosing(self._kube.watch_targets(namespace, position)) as events:
                     async for event in events:
                         healthy, failures = True, 0
-                        self._denials.remove(namespace)
+                        self.denials.remove(namespace)
                         self._handle(namespace, event)
                 # While nothing changes, there are no events, and perhaps no bookmarks.
                 healthy = healthy or self._clock() - begun > MIN_WATCH
-                self._denials.remove(namespace)
+                self.denials.remove(namespace)
             except Forbidden:
                 # Not an interruption while it lasts, which would have each attempt look for a restore.
                 failures += 1
-                if self._denials.add(namespace):
+                if self.denials.add(namespace):
                     self._targets.interrupted.set()
                 self._sync()
                 await self._sleep(self._backoff(failures))
@@ -108,7 +108,7 @@ class TargetInformer:
         listed = await self._kube.list_targets(namespace, self._targets.kept)
         joins = self.has_synced.is_set() and not self._targets.has_synced(namespace)
         changed = self._targets.handle_list(namespace, listed)
-        self._denials.remove(namespace)
+        self.denials.remove(namespace)
         if joins:
             self._join(namespace)
         elif self.has_synced.is_set():
@@ -120,7 +120,7 @@ class TargetInformer:
     def _sync(self) -> None:
         """Record that all scopes that can be listed have been, if there are any."""
         synced = {namespace for namespace in self._targets.scopes if self._targets.has_synced(namespace)}
-        if synced and synced.union(self._denials.namespaces) >= set(self._targets.scopes):
+        if synced and synced.union(self.denials.namespaces) >= set(self._targets.scopes):
             self.has_synced.set()
 
     def _join(self, namespace: str | None) -> None:

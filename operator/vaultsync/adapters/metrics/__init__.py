@@ -3,6 +3,6 @@
 from vaultsync.adapters.metrics.lag import measure_lag
 from vaultsync.adapters.metrics.recorder import Recorder
 from vaultsync.adapters.metrics.scrape import Scrapes
-from vaultsync.adapters.metrics.snapshot import Snapshot, VaultSnapshot
+from vaultsync.adapters.metrics.snapshot import ALL_NAMESPACES, Snapshot, VaultSnapshot
 
-__all__ = ["Recorder", "Scrapes", "Snapshot", "VaultSnapshot", "measure_lag"]
+__all__ = ["ALL_NAMESPACES", "Recorder", "Scrapes", "Snapshot", "VaultSnapshot", "measure_lag"]

@@ -14,6 +14,9 @@ from vaultsync.api.v1alpha1 import Condition, VaultSecret
 from vaultsync.errors import Reason
 from vaultsync.status.conditions import READY, condition
 
+ALL_NAMESPACES = "*"
+"""The label in place of a namespace if all are watched; Prometheus would replace an empty one."""
+
 PENDING = "Pending"
 """The label in place of a reason before the first reconcile."""
 
@@ -61,6 +64,8 @@ class Snapshot:
     vaults: Mapping[str, VaultSnapshot] = field(default_factory=dict)
     queue_depth: int = 0
     queue_oldest_seconds: float = 0.0
+    denied: Collection[tuple[str, str]] = ()
+    """The namespaces, or `ALL_NAMESPACES`, in which the operator may not list and watch a resource: both by name."""
 
 
 def families(state: Snapshot) -> Iterator[Metric]:
@@ -71,8 +76,20 @@ def families(state: Snapshot) -> Iterator[Metric]:
         "Time that the oldest VaultSecret in the queue has waited.",
         state.queue_oldest_seconds,
     )
+    yield _denied(state.denied)
     yield _by_reason(state.vault_secrets)
     yield from _of_vaults(state.vaults)
+
+
+def _denied(denied: Iterable[tuple[str, str]]) -> Metric:
+    metric = GaugeMetricFamily(
+        "vaultsync_namespace_denied",
+        "Namespaces that are not synced, since the operator may not list and watch a resource there.",
+        labels=["namespace", "resource"],
+    )
+    for namespace, resource in sorted(denied):
+        metric.add_metric([namespace, resource], 1)
+    return metric
 
 
 def _by_reason(vault_secrets: Iterable[VaultSecret]) -> Metric:

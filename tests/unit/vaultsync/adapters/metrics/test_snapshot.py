@@ -31,6 +31,16 @@ def test_vaultsecrets_are_counted_by_reason_from_zero() -> None:
     assert counts == dict.fromkeys(Reason, 0) | {"Synced": 2, "TargetConflict": 1, PENDING: 1}
 
 
+def test_each_namespace_that_is_denied_has_a_sample_by_resource() -> None:
+    state = Snapshot(denied=[("shop", "vaultsecrets"), ("shop", "secrets")])
+
+    assert samples(state, "vaultsync_namespace_denied") == [
+        ({"namespace": "shop", "resource": "secrets"}, 1),
+        ({"namespace": "shop", "resource": "vaultsecrets"}, 1),
+    ]
+    assert samples(Snapshot(), "vaultsync_namespace_denied") == []
+
+
 @pytest.mark.parametrize(
     ("vault", "name", "value"),
     [
