@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import random
+import resource
 import signal
 import ssl
 import sys
@@ -67,6 +68,9 @@ logger = logging.getLogger("vaultsync")
 
 API_CONNECTIONS = 16
 """Each takes a quarter of a megabyte for TLS, and more of them are not faster."""
+
+MAX_FILES = 65536
+"""Open files and connections: each vault may have more than a hundred connections."""
 
 STOP_TIMEOUT = 5.0
 """Seconds that running reconciles may take to finish when the operator stops."""
@@ -153,6 +157,7 @@ def main(environ: Mapping[str, str]) -> int:
     # Otherwise each counter is scraped twice, the second time with its creation time.
     disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has not annotated it
     set_up_logs(sys.stderr, level=settings.log_level, as_json=settings.log_format is LogFormat.JSON)
+    allow_files()
     try:
         with asyncio.Runner(loop_factory=EventLoop) as runner:
             runner.run(run(settings, environ))
@@ -168,6 +173,14 @@ def main(environ: Mapping[str, str]) -> int:
         logger.error("unexpected error", extra=error_fields(error))  # noqa: TRY400  the same
         return 1
     return 0
+
+
+def allow_files() -> None:
+    """Raise the soft limit of open files, which is often 1,024 for the sake of programs that use `select`."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MAX_FILES if hard == resource.RLIM_INFINITY else min(MAX_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 async def run(settings: Settings, environ: Mapping[str, str], *, stop: asyncio.Event | None = None) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import resource
 import signal
 import socket
 import sys
@@ -18,7 +19,7 @@ from tests.harness import MemoryHarness
 from tests.logging_state import restored_logging
 from vaultsync import __version__
 from vaultsync.adapters.metrics.snapshot import families
-from vaultsync.manager import STOP_TIMEOUT, _snapshot, build, main, run
+from vaultsync.manager import MAX_FILES, STOP_TIMEOUT, _snapshot, allow_files, build, main, run
 from vaultsync.settings import Settings
 
 
@@ -104,6 +105,32 @@ def test_a_variable_that_cannot_be_used_is_named_at_the_start(
     assert (code, json.loads(line)["message"]) == (2, "cannot start")
     assert name in json.loads(line)["detail"]
     assert "MARKED" not in line
+
+
+INFINITE = resource.RLIM_INFINITY
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ((1024, 524288), [(MAX_FILES, 524288)]),
+        ((1024, 4096), [(4096, 4096)]),
+        ((1024, INFINITE), [(MAX_FILES, INFINITE)]),
+        ((MAX_FILES + 1, INFINITE), []),
+        ((INFINITE, INFINITE), []),
+        ((1024, 1024), []),
+    ],
+)
+def test_as_many_files_are_allowed_as_the_system_permits_and_no_fewer_than_before(
+    before: tuple[int, int], after: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits: list[tuple[int, int]] = []
+    monkeypatch.setattr(resource, "getrlimit", lambda _: before)
+    monkeypatch.setattr(resource, "setrlimit", lambda _, given: limits.append(given))
+
+    allow_files()
+
+    assert limits == after
 
 
 @pytest.mark.parametrize("setting", ["VAULTSYNC_LISTEN", "VAULTSYNC_PROBES_LISTEN"])
