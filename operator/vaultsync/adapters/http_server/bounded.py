@@ -120,20 +120,19 @@ class _Connections:
     """The open connections of a port, in the order in which they were accepted."""
 
     def __init__(self) -> None:
-        self._open: dict[int, socket.socket] = {}
-        """By file descriptor."""
-        self._busy: set[int] = set()
+        self._open: list[socket.socket] = []
+        self._busy: set[socket.socket] = set()
         """Those whose request is being handled."""
 
     def add(self, connection: socket.socket) -> None:
-        """Add a connection. If there are too many, close the oldest that is not busy."""
-        is_open = {number: opened for number, opened in self._open.items() if opened.fileno() == number}
-        self._open = {**is_open, connection.fileno(): connection}
+        """Add a connection. If there are too many, close the oldest that is not busy, which may be this one."""
+        self._open = [*(opened for opened in self._open if opened.fileno() >= 0), connection]
         if len(self._open) > MAX_CONNECTIONS:
-            oldest = next(number for number in self._open if number not in self._busy)
+            oldest = next(opened for opened in self._open if opened not in self._busy)
+            self._open.remove(oldest)
             # Its transport, which may be in a handshake, notices that as the end of the connection.
             with suppress(OSError):
-                self._open.pop(oldest).shutdown(socket.SHUT_RDWR)
+                oldest.shutdown(socket.SHUT_RDWR)
 
     @web.middleware
     async def handle(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -142,14 +141,14 @@ class _Connections:
             response = web.Response(text="no request body is accepted\n", status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
             response.force_close()
             return response
-        number = _descriptor(request)
-        self._busy.add(number)
+        busy = self._of(request)
+        self._busy.update(busy)
         try:
             return await handler(request)
         finally:
-            self._busy.discard(number)
+            self._busy.difference_update(busy)
 
-
-def _descriptor(request: web.Request) -> int:
-    connection = None if request.transport is None else request.transport.get_extra_info("socket")
-    return -1 if connection is None else int(connection.fileno())
+    def _of(self, request: web.Request) -> list[socket.socket]:
+        """Return the connection of a request; none if it was closed meanwhile."""
+        view = None if request.transport is None else request.transport.get_extra_info("socket")
+        return [] if view is None else [opened for opened in self._open if opened.fileno() == view.fileno() >= 0]

@@ -126,6 +126,26 @@ async def test_a_new_connection_is_closed_while_requests_are_handled_on_all_othe
         assert [status(await response) for response in responses] == [200] * MAX_CONNECTIONS
 
 
+async def test_clients_that_leave_before_their_response_do_not_end_the_server() -> None:
+    handling, done = asyncio.Semaphore(0), asyncio.Event()
+
+    async def slow(_: web.Request) -> web.Response:
+        handling.release()
+        await done.wait()
+        return web.Response(text="done\n")
+
+    async with serve("127.0.0.1", 0, {"/slow": slow}) as port:
+        for _ in range(2):  # in the second round, connections have the numbers of those that were closed
+            async with connected(port, MAX_CONNECTIONS + 1) as streams:
+                for _, writer in streams[1:]:
+                    writer.write(REQUEST.replace(b"hello", b"slow"))
+                    await handling.acquire()
+        done.set()
+
+        async with connected(port, 1) as (stream,):
+            assert status(await answer(stream, REQUEST.replace(b"hello", b"slow"))) == 200
+
+
 @pytest.mark.parametrize(
     "request_",
     [
