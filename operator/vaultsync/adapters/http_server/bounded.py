@@ -61,6 +61,8 @@ async def serve(
         access_log=None,
         shutdown_timeout=1.0,
         keepalive_timeout=HEAD_SECONDS,
+        # Otherwise clients that leave and come back would leave their requests behind.
+        handler_cancellation=True,
         # What remains of a request that has its response is not read.
         lingering_time=0.0,
         max_headers=MAX_HEADERS,

@@ -17,7 +17,7 @@ _END = b"# EOF\n"
 
 
 class Scrapes:
-    """Renders scrapes, one at a time.
+    """Renders scrapes, one at a time; concurrent scrapes of one format share it, however many clients there are.
 
     Ten thousand VaultSecrets are four megabytes. The state is read in the event loop, where it cannot change
     concurrently, and rendered in a thread, so that it does not block the loop.
@@ -29,6 +29,8 @@ class Scrapes:
         self._state = state
         self._per_vault_secret = per_vault_secret
         self._lock = asyncio.Lock()
+        self._shared: dict[str, asyncio.Task[bytes]] = {}
+        """What is being rendered, by its content type."""
 
     async def render(self, accept: str) -> tuple[bytes, str]:
         """Render all metrics in the format of an Accept header; returns the body and its content type."""
@@ -37,11 +39,18 @@ class Scrapes:
         except (TypeError, ValueError):
             # The Accept header has a version that is not a number.
             encode, content_type = choose_encoder("")
+        task = self._shared.get(content_type)
+        if task is None:
+            task = self._shared[content_type] = asyncio.create_task(self._render(encode))
+            task.add_done_callback(lambda _: self._shared.pop(content_type))
+        # A client that leaves interrupts nothing: a thread cannot be cancelled, and the next one would be beside it.
+        return await asyncio.shield(task), content_type
+
+    async def _render(self, encode: Callable[[Collector], bytes]) -> bytes:
         async with self._lock:
             state = self._state()
             self._recorder.forget_vaults_except(state.vaults)
-            text = await asyncio.to_thread(self._rendered, encode, state)
-        return text, content_type
+            return await asyncio.to_thread(self._rendered, encode, state)
 
     def _rendered(self, encode: Callable[[Collector], bytes], state: Snapshot) -> bytes:
         text = encode(_Page(self._recorder.registry, state))

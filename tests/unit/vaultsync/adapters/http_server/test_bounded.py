@@ -4,13 +4,14 @@ import asyncio
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 
 import httpx
 import pytest
 import trustme
 from aiohttp import web
 
+from tests.clocks import settle
 from vaultsync.adapters.http_server import bounded
 from vaultsync.adapters.http_server.bounded import MAX_CONNECTIONS, MAX_FIELD_SIZE, MAX_HEADERS, serve
 
@@ -126,7 +127,26 @@ async def test_a_new_connection_is_closed_while_requests_are_handled_on_all_othe
         assert [status(await response) for response in responses] == [200] * MAX_CONNECTIONS
 
 
-async def test_clients_that_leave_before_their_response_do_not_end_the_server() -> None:
+async def test_a_request_ends_when_its_client_leaves() -> None:
+    handling, ended = asyncio.Event(), asyncio.Event()
+
+    async def slow(_: web.Request) -> web.Response:
+        handling.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+        raise AssertionError
+
+    async with serve("127.0.0.1", 0, {"/slow": slow}) as port:
+        async with connected(port, 1) as [(_, writer)]:
+            writer.write(REQUEST.replace(b"hello", b"slow"))
+            await handling.wait()
+
+        await ended.wait()
+
+
+async def test_clients_that_leave_before_their_response_do_not_count_as_busy() -> None:
     handling, done = asyncio.Semaphore(0), asyncio.Event()
 
     async def slow(_: web.Request) -> web.Response:
@@ -134,16 +154,22 @@ async def test_clients_that_leave_before_their_response_do_not_end_the_server() 
         await done.wait()
         return web.Response(text="done\n")
 
-    async with serve("127.0.0.1", 0, {"/slow": slow}) as port:
-        for _ in range(2):  # in the second round, connections have the numbers of those that were closed
-            async with connected(port, MAX_CONNECTIONS + 1) as streams:
-                for _, writer in streams[1:]:
-                    writer.write(REQUEST.replace(b"hello", b"slow"))
-                    await handling.acquire()
-        done.set()
+    async with serve("127.0.0.1", 0, {"/slow": slow, "/hello": hello}) as port:
+        for count in range(2):
+            # With one file more each time, all numbers are used that connections have later.
+            with ExitStack() as stack:
+                for _ in range(count):
+                    stack.enter_context(socket.socket())
+                async with connected(port, MAX_CONNECTIONS) as streams:
+                    for _, writer in streams:
+                        writer.write(REQUEST.replace(b"hello", b"slow"))
+                        await handling.acquire()
+                await settle()
 
-        async with connected(port, 1) as (stream,):
-            assert status(await answer(stream, REQUEST.replace(b"hello", b"slow"))) == 200
+        async with connected(port, MAX_CONNECTIONS + 1) as streams:
+            assert status(await answer(streams[-1])) == 200
+            assert await is_closed(streams[0])
+        done.set()
 
 
 @pytest.mark.parametrize(

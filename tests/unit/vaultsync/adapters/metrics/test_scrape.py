@@ -68,9 +68,30 @@ async def test_an_unknown_format_gets_prometheus_text(accept: str) -> None:
 async def test_the_state_is_read_in_the_event_loop() -> None:
     harness = Harness()
 
-    await asyncio.gather(harness.text(), harness.text())
+    await harness.text()
+    await harness.text()
 
     assert harness.threads == [threading.get_ident()] * 2
+
+
+async def test_concurrent_scrapes_of_one_format_are_rendered_once() -> None:
+    harness = Harness()
+
+    first, second, other = await asyncio.gather(harness.text(), harness.text(), harness.text(OPENMETRICS))
+
+    assert first == second != other
+    assert len(harness.threads) == 2
+
+
+async def test_a_client_that_leaves_does_not_interrupt_the_scrape_of_another() -> None:
+    harness = Harness()
+    leaving, staying = asyncio.create_task(harness.text()), asyncio.create_task(harness.text())
+    await asyncio.sleep(0)
+
+    leaving.cancel()
+
+    assert "vaultsync_build_info" in await staying
+    assert len(harness.threads) == 1
 
 
 async def test_what_is_deleted_is_absent_from_the_next_scrape() -> None:
