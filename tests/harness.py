@@ -36,7 +36,7 @@ from vaultsync.manager import Controller, build_controller
 from vaultsync.policy.requeue import Jitter, Result, Work
 from vaultsync.settings import Settings
 from vaultsync.sources.poller import Poller
-from vaultsync.state.grants import GrantView
+from vaultsync.state.grants import GrantView, grant_from
 from vaultsync.state.snapshots import ClusterKind
 from vaultsync.state.stores import State
 from vaultsync.status.outcome import Outcome
@@ -449,7 +449,9 @@ class MemoryHarness(Harness):
         for one in grants:
             self.kube.put_grant(one.metadata.name, one.spec.to_wire())
         labels = self.state.grants.view.labels
-        await self.controller.source.handle_grants(GrantView({one.metadata.name: one for one in grants}, labels))
+        listed = (await self.kube.list_cluster(ClusterKind.GRANTS)).objects
+        stored = {name: grant for name, body in listed.items() if (grant := grant_from(body)) is not None}
+        await self.controller.source.handle_grants(GrantView(stored, labels))
 
     async def rotate(self, value: str = "second", name: str = "db-password") -> str:
         """Set a new version of a secret, a minute later; return its id."""

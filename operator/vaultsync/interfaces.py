@@ -10,11 +10,12 @@ from typing import Any, Literal, Protocol
 
 from kvsecrets import SecretValue
 from vaultsync.api import ObjectKey
+from vaultsync.api.grants import GrantMeta
 from vaultsync.api.v1alpha1 import StatusRestart, VaultSecretMeta, VaultSecretStatus, WorkloadKind
 from vaultsync.errors import SyncError
 from vaultsync.policy.rollout import Workload
 from vaultsync.render.certificate_files import CertificateRequest
-from vaultsync.state.access import Access
+from vaultsync.state.access import Access, TokenClaims
 from vaultsync.state.observed import Observed, Unclaimed
 from vaultsync.state.secrets import Reading, SecretRef
 from vaultsync.state.snapshots import (
@@ -121,6 +122,10 @@ class KubeApi(Protocol):
         """Write the status; returns the object, or None if it is gone or was changed at the same time."""
         ...
 
+    async def patch_grant_status(self, grant: GrantMeta, status: Mapping[str, Any]) -> None:
+        """Write the status of the VaultGrant of that uid; one that is gone is not an error."""
+        ...
+
     async def create_event(
         self, vault_secret: VaultSecretMeta, *, kind: Literal["Normal", "Warning"], reason: str, message: str
     ) -> None:
@@ -157,6 +162,10 @@ class VaultClients(Protocol):
 
     async def head(self, access: Access, name: str) -> SecretMetadata | Missing:
         """Read one secret's metadata, and drop the value."""
+        ...
+
+    async def probe(self, access: Access) -> TokenClaims:
+        """Make one authenticated call; returns whom the token of the identity names."""
         ...
 
     def responds(self, access: Access) -> bool:

@@ -38,6 +38,7 @@ from vaultsync.adapters.server_certificate import ServerCertificate
 from vaultsync.adapters.tracing import CannotTrace, Tracing, start_tracing
 from vaultsync.adapters.trusted import client_tls
 from vaultsync.api import ObjectKey
+from vaultsync.controller.grant_status import GrantStatus
 from vaultsync.controller.queue import Observers, WorkQueue
 from vaultsync.controller.reconcile import Reconciler
 from vaultsync.controller.turns import Concurrency, Limits, Partition
@@ -97,6 +98,7 @@ class Controller:
     source: VaultSecretSource
     resync: Resync
     grants: GrantInformer
+    grant_status: GrantStatus
 
     async def wait_until_granted(self, parts: Supervisor) -> None:
         """Return once VaultSecrets can be listed where they are not denied, and the grants are known.
@@ -123,6 +125,7 @@ class Controller:
     def start(self, parts: Supervisor) -> None:
         """Start everything else."""
         parts.start("pollers", self.pollers.run())
+        parts.start("grant status", self.grant_status.run())
         parts.start("resync", self.resync.run())
         parts.start("work queue", self.queue.run())
 
@@ -386,7 +389,8 @@ def build_controller(
     source = VaultSecretSource(state, queue, pollers)
     resync = Resync(kube, state, source, namespaces=namespaces, jitter=clock.jitter)
     grants = GrantInformer(kube, state, source, namespaces=namespaces, jitter=clock.jitter, clock=clock.monotonic)
-    return Controller(state, reconciler, queue, targets, pollers, source, resync, grants)
+    grant_status = GrantStatus(kube, vaults, state, known_vaults=known_vaults, now=clock.now, clock=clock.monotonic)
+    return Controller(state, reconciler, queue, targets, pollers, source, resync, grants, grant_status)
 
 
 def _partition_of(state: State, vaults: VaultInterface, key: ObjectKey) -> Partition:

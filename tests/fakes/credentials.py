@@ -1,7 +1,7 @@
 """Credentials that log in nowhere, with the interface of `Credentials`."""
 
 from kvsecrets.testing import AsyncFakeCredential
-from vaultsync.state.access import Identity
+from vaultsync.state.access import Identity, TokenClaims
 
 
 class FakeVaultCredential(AsyncFakeCredential):
@@ -14,6 +14,7 @@ class FakeVaultCredential(AsyncFakeCredential):
         self.is_closed = False
 
     verifies_resource = True
+    claims = TokenClaims("11111111-1111-1111-1111-111111111111", "22222222-2222-2222-2222-222222222222")
 
     async def aclose(self) -> None:
         self.is_closed = True

@@ -24,6 +24,7 @@ from vaultsync.api import (
     RETAINED_BY_ANNOTATION,
     ObjectKey,
 )
+from vaultsync.api.grants import GrantMeta
 from vaultsync.api.v1alpha1 import VaultSecretMeta, WorkloadKind
 from vaultsync.errors import ObjectChanged, ObjectGone, Reason, SyncError
 from vaultsync.policy.rollout import Workload
@@ -225,6 +226,13 @@ class FakeKube(Store):
             self._put_body(key, {**body, "status": dict(status)})
         self._lose_answer()
         return self._vault_secrets[key]
+
+    async def patch_grant_status(self, grant: GrantMeta, status: Mapping[str, Any]) -> None:
+        self._called("patch_grant_status")
+        body = self._cluster[ClusterKind.GRANTS].get(grant.name)
+        if body is not None and body["metadata"]["uid"] == grant.uid:
+            self.writes["patch_grant_status"] += 1
+            body["status"] = dict(status)
 
     async def create_event(
         self, vault_secret: VaultSecretMeta, *, kind: Literal["Normal", "Warning"], reason: str, message: str

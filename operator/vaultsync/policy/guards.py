@@ -53,21 +53,8 @@ def not_granted(inputs: Inputs) -> Failed | Waiting | None:
 
 def unknown_vault(inputs: Inputs) -> Failed | None:
     """Block a vault outside the allowed domains, or on a port that no setting names."""
-    vault_url, known = inputs.vault_secret.spec.vault_url, inputs.config.known_vaults
-    if known.has(vault_url):
-        return None
-    if known.has_host(vault_url):
-        return Failed(
-            Reason.INVALID_SPEC,
-            f"vaultUrl {vault_url} names a port that this operator may not call; remove the port, or add the host with "
-            "its port to the operator's setting VAULTSYNC_VAULT_HOSTS.",
-        )
-    return Failed(
-        Reason.INVALID_SPEC,
-        f"vaultUrl {vault_url} is not in a domain that this operator may call ({', '.join(known.dns_suffixes)}); "
-        "correct it, or add its domain to the operator's setting VAULTSYNC_VAULT_DNS_SUFFIXES, or its host to "
-        "VAULTSYNC_VAULT_HOSTS.",
-    )
+    problem = inputs.config.known_vaults.problem(inputs.vault_secret.spec.vault_url)
+    return None if problem is None else Failed(Reason.INVALID_SPEC, problem)
 
 
 def refused_type(inputs: Inputs) -> Failed | None:

@@ -20,10 +20,20 @@ class KnownVaults:
     hosts: tuple[str, ...] = ()
     """Further hosts, each with the only port on which it is called, or `*` for any port: `kv.example.com:8443`."""
 
-    def has_host(self, vault_url: str) -> bool:
-        """Return whether a vault's host is known, whatever its port."""
-        host = _host(vault_url)
-        return self._has_domain(host) or any(host == known.rpartition(":")[0] for known in self.hosts)
+    def problem(self, vault_url: str) -> str | None:
+        """Return why a vault may not be called, and what to do; None if it may."""
+        if self.has(vault_url):
+            return None
+        if self._has_host(_host(vault_url)):
+            return (
+                f"vaultUrl {vault_url} names a port that this operator may not call; remove the port, or add the host "
+                "with its port to the operator's setting VAULTSYNC_VAULT_HOSTS."
+            )
+        return (
+            f"vaultUrl {vault_url} is not in a domain that this operator may call ({', '.join(self.dns_suffixes)}); "
+            "correct it, or add its domain to the operator's setting VAULTSYNC_VAULT_DNS_SUFFIXES, or its host to "
+            "VAULTSYNC_VAULT_HOSTS."
+        )
 
     def has(self, vault_url: str) -> bool:
         """Return whether a vault is known: host and port."""
@@ -31,6 +41,9 @@ class KnownVaults:
         if port == HTTPS_PORT and self._has_domain(host):
             return True
         return not {f"{host}:{port}", f"{host}:*"}.isdisjoint(self.hosts)
+
+    def _has_host(self, host: str) -> bool:
+        return self._has_domain(host) or any(host == known.rpartition(":")[0] for known in self.hosts)
 
     def _has_domain(self, host: str) -> bool:
         return host.endswith(self.dns_suffixes)

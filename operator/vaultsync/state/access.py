@@ -60,6 +60,14 @@ def described(identity: Identity) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenClaims:
+    """Who a token is for, as Microsoft Entra names it; None for what the token does not name."""
+
+    client_id: str | None = None
+    object_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Access:
     """One vault, as the VaultSecrets of one grant reach it with one identity."""
 

@@ -15,6 +15,11 @@ def matches(pattern: str, name: str) -> bool:
     return pattern == ALL or _regex(pattern).match(name) is not None
 
 
+def is_literal(pattern: str) -> bool:
+    """Return whether a pattern matches nothing but itself."""
+    return "*" not in pattern and "?" not in pattern
+
+
 def matches_any(patterns: Iterable[str], name: str) -> bool:
     """Return whether one of the patterns, in lower case, matches a secret's name, whose case does not count."""
     lower = name.lower()

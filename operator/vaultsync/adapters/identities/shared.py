@@ -13,6 +13,7 @@ from azure.core.pipeline.transport import AioHttpTransport
 from azure.identity.aio import ManagedIdentityCredential
 
 from vaultsync.adapters.identities.authorities import Authorities
+from vaultsync.adapters.identities.claims import claims_of
 from vaultsync.adapters.identities.credentials import (
     ClientCredentials,
     CountLogin,
@@ -24,7 +25,14 @@ from vaultsync.adapters.identities.credentials import (
 )
 from vaultsync.adapters.identities.errors import login_error
 from vaultsync.errors import Reason, SyncError
-from vaultsync.state.access import Identity, ManagedIdentity, OwnIdentity, ServicePrincipal, WorkloadIdentity
+from vaultsync.state.access import (
+    Identity,
+    ManagedIdentity,
+    OwnIdentity,
+    ServicePrincipal,
+    TokenClaims,
+    WorkloadIdentity,
+)
 
 _GUID = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -155,6 +163,8 @@ class VaultCredential:
         self._credential = credential
         self._resource = resource
         self._release: Callable[[], Awaitable[None]] | None = release
+        self.claims = TokenClaims()
+        """Whom the last token names."""
 
     @property
     def verifies_resource(self) -> bool:
@@ -174,11 +184,14 @@ class VaultCredential:
         if isinstance(self.identity, WorkloadIdentity | ServicePrincipal):
             self._check_tenant(self.identity, named.pop("tenant_id", None))
         try:
-            return await self._credential.get_token_info(*scopes, options=named)
+            token = await self._credential.get_token_info(*scopes, options=named)
         except SyncError:
             raise
         except Exception as error:  # noqa: BLE001  azure-identity raises those of its libraries, too
             failure = login_error(error, self.identity, self._vault_url)
+        else:
+            self.claims = claims_of(token.token)
+            return token
         # Outside of the handler: otherwise its context would be that error, whose response and text are the service's.
         raise failure
 

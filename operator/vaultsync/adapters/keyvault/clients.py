@@ -32,7 +32,7 @@ from vaultsync.adapters.keyvault.errors import log_fields, sync_error
 from vaultsync.adapters.keyvault.rate_limit import Budget, RateLimiter
 from vaultsync.adapters.keyvault.versions import version_before
 from vaultsync.errors import ListingTooLong, Reason, SecretNotFound, SyncError
-from vaultsync.state.access import Access, Identity
+from vaultsync.state.access import Access, Identity, TokenClaims
 from vaultsync.state.secrets import Reading, SecretRef
 from vaultsync.state.vaults import ListingPage, Missing, Moment, SecretMetadata
 
@@ -72,6 +72,11 @@ class VaultCredential(AsyncSupportsTokenInfo, Protocol):
     @property
     def verifies_resource(self) -> bool:
         """Whether a token may only be for the vault's own domain."""
+        ...
+
+    @property
+    def claims(self) -> TokenClaims:
+        """Whom its last token names."""
         ...
 
     async def aclose(self) -> None:
@@ -248,6 +253,17 @@ class VaultClients:
             vault.invalidate({name})
         vault.absences.on_observed({name.lower()})
         return _metadata(secret.properties, self.moment())
+
+    async def probe(self, access: Access) -> TokenClaims:
+        """List one secret, to see whether the vault answers this identity; returns whom its token names.
+
+        Raises:
+            SyncError: The call failed.
+        """
+        vault = self._vault(access)
+        pages = vault.client.list_properties_of_secrets(raw_response_hook=vault.observe_clock).by_page(max_page_size=1)
+        await self._call(vault, None, "probe", lambda: anext(pages))
+        return vault.credential.claims
 
     def rate_limiter(self, access: Access) -> RateLimiter | None:
         """Return the rate limiter of a vault; None if the vault was not called since it was closed last."""

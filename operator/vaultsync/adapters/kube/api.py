@@ -20,6 +20,7 @@ from vaultsync.adapters.kube.connection import Connection, RequestObserver, conf
 from vaultsync.adapters.kube.errors import AlreadyExists, Conflict, Forbidden, PageTooLarge
 from vaultsync.adapters.kube.token_reviews import TokenReviewer
 from vaultsync.api import APPLIED_ANNOTATION, GRANT_KIND, KIND, ObjectKey
+from vaultsync.api.grants import GrantMeta
 from vaultsync.api.v1alpha1 import VaultSecretMeta, WorkloadKind
 from vaultsync.errors import ObjectChanged, ObjectGone, Reason, SyncError
 from vaultsync.policy.rollout import Workload
@@ -291,6 +292,15 @@ class KubeApi:
             return await self._connection.send(wire.patch_status(vault_secret, status))
         except Conflict:
             return None
+
+    async def patch_grant_status(self, grant: GrantMeta, status: Mapping[str, Any]) -> None:
+        """Replace the status of the VaultGrant with that uid. One that is gone, or another one, is not changed.
+
+        Raises:
+            SyncError: ClusterUnavailable.
+        """
+        with suppress(Conflict):
+            await self._connection.send(wire.patch_grant_status(grant, status))
 
     async def create_event(
         self, vault_secret: VaultSecretMeta, *, kind: Literal["Normal", "Warning"], reason: str, message: str

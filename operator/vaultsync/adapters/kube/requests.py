@@ -24,6 +24,7 @@ from vaultsync.api import (
     RETAINED_BY_ANNOTATION,
     ObjectKey,
 )
+from vaultsync.api.grants import GrantMeta
 from vaultsync.api.v1alpha1 import VaultSecretMeta
 from vaultsync.state.observed import Observed, observed_from
 from vaultsync.state.snapshots import Bookmark, ClusterEvent, ClusterKind, Deleted, Modified, TargetEvent
@@ -192,14 +193,24 @@ def patch_status(vault_secret: VaultSecretMeta, document: Mapping[str, Any]) -> 
     It is not an apply, since the API server ignores the uid of an apply to the status of a custom resource.
     """
     key = vault_secret.key
+    return _patch_status(_vault_secret(key), f"VaultSecret {key}", vault_secret.metadata.uid, document)
+
+
+def patch_grant_status(grant: GrantMeta, document: Mapping[str, Any]) -> Request:
+    """Replace the status of the VaultGrant with that uid."""
+    path = f"/apis/{API_VERSION}/{GRANT_PLURAL}/{grant.name}"
+    return _patch_status(path, f"VaultGrant {grant.name}", grant.uid, document)
+
+
+def _patch_status(path: str, about: str, uid: str, document: Mapping[str, Any]) -> Request:
     return Request(
         "PATCH",
-        f"{_vault_secret(key)}/status",
-        about=f"Status of VaultSecret {key}",
+        f"{path}/status",
+        about=f"Status of {about}",
         query={"fieldManager": FIELD_MANAGER},
         content_type=JSON_PATCH,
         body=[
-            {"op": "test", "path": "/metadata/uid", "value": vault_secret.metadata.uid},
+            {"op": "test", "path": "/metadata/uid", "value": uid},
             {"op": "add", "path": "/status", "value": document},
         ],
     )
