@@ -76,10 +76,6 @@ RULES = [
     {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list", "watch"]},
     {"apiGroups": ["vaultsync.dev"], "resources": ["vaultsecrets"], "verbs": ["get", "list", "watch"]},
     {"apiGroups": ["vaultsync.dev"], "resources": ["vaultsecrets/status"], "verbs": ["patch"]},
-]
-
-
-GRANT_RULES = [
     {"apiGroups": ["vaultsync.dev"], "resources": ["vaultgrants"], "verbs": ["list", "watch"]},
     {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["list", "watch"]},
 ]
@@ -96,10 +92,6 @@ def test_a_namespace_that_is_denied_keeps_no_other_from_being_synced_and_joins_o
     watched = {"KUBECONFIG": str(account), "VAULTSYNC_WATCH_NAMESPACES": f"{denied},{namespace}"}
     rbac = "rbac.authorization.k8s.io"
     subjects = [{"kind": "ServiceAccount", "name": "operator", "namespace": namespace}]
-    metadata: dict[str, str] = {"name": namespace}
-    controlplane.apply({"apiVersion": f"{rbac}/v1", "kind": "ClusterRole", "metadata": metadata, "rules": GRANT_RULES})
-    to_role = {"roleRef": {"apiGroup": rbac, "kind": "ClusterRole", "name": namespace}, "subjects": subjects}
-    controlplane.apply({"apiVersion": f"{rbac}/v1", "kind": "ClusterRoleBinding", "metadata": metadata, **to_role})
 
     with running(environ | watched):
         eventually(lambda: reason(controlplane, namespace) == "Suspended")
