@@ -167,7 +167,7 @@ class Quota(Model):
     """Maximum number of items in data and dataFrom of a VaultSecret."""
     found_secrets: Annotated[StrictInt, Field(ge=1, le=5000)] = 1000
     """Maximum number of secrets that the searches of a VaultSecret find."""
-    reads_per_10s: Annotated[StrictInt, Field(ge=1, le=4000)] = Field(default=1000, alias="readsPer10s")
+    reads_per_10s: Annotated[StrictInt, Field(ge=1, le=4000)] = Field(default=2000, alias="readsPer10s")
     """Maximum number of secrets that the VaultSecrets of a namespace read from the vault in 10 seconds. Reads beyond
     that wait."""
     min_refresh_interval: RefreshInterval = timedelta(seconds=10)

@@ -210,6 +210,8 @@ class Reconciler:
         plan = inputs.plan
         readings: dict[SecretRef, AnyReading] = {}
         deletions = Deletions()
+        if (waiting := self._take_reads(inputs)) is not None:
+            return waiting
         for batch in plan.batches:
             readings |= await self._read_batch(inputs, batch, since=inputs.refresh_since)
             behind = contradicted_listing(inputs, readings) or older_version(inputs, readings)
@@ -222,6 +224,20 @@ class Reconciler:
             deletions = confirmed
         in_order = [one.ref.identity for one in plan.requests if one.ref.identity in readings]
         return {ref: readings[ref] for ref in in_order}, deletions
+
+    def _take_reads(self, inputs: Inputs) -> Waiting | None:
+        """Charge the reads to the tenant's quota, or wait until it has some left."""
+        namespace, granted = inputs.vault_secret.key.namespace, inputs.granted
+        grant, most = granted.access.grant, granted.quota.reads_per_10s
+        now = self.vaults.moment().seconds
+        wait = self.state.budgets.take((grant, namespace), len(inputs.plan.requests), most=most, now=now)
+        if not wait:
+            return None
+        return Waiting(
+            f"Waiting since the VaultSecrets of namespace {namespace} read more than the {most} secrets in 10 seconds "
+            f"that VaultGrant {grant} allows.",
+            retry_after=wait,
+        )
 
     def _record_attempt(self, inputs: Inputs, attempt: FailedAttempt | None) -> None:
         """Record a failure that reading the same again would not change, unless the VaultSecret is gone by now."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 
 from vaultsync.api import ObjectKey
 from vaultsync.state.attempts import FailedAttempts
+from vaultsync.state.budgets import ReadBudgets
 from vaultsync.state.grants import Granted, GrantStore
 from vaultsync.state.targets import TargetCache
 from vaultsync.state.vaults import UNKNOWN, VaultStore, VaultView
@@ -21,6 +22,7 @@ class State:
     waits: Waits = field(default_factory=Waits)
     attempts: FailedAttempts = field(default_factory=FailedAttempts)
     grants: GrantStore = field(default_factory=GrantStore)
+    budgets: ReadBudgets = field(default_factory=ReadBudgets)
 
     def forget(self, key: ObjectKey) -> None:
         """Forget what is known of the reconciles of a VaultSecret that does not exist any more."""

@@ -255,3 +255,17 @@ async def test_the_oldest_vaultsecrets_are_served(harness: MemoryHarness) -> Non
     await harness.drain()
 
     assert harness.values("third") == {"password": "first"}
+
+
+async def test_reads_beyond_the_quota_wait_and_are_made_later(harness: MemoryHarness) -> None:
+    await harness.set_grants(everything(quota={"readsPer10s": 2}))
+    for name in ("db", "second", "third"):
+        harness.apply(name=name)
+    await harness.drain()
+    assert [harness.values(name) is None for name in harness.names] == [False, False, True]
+    assert harness.ready("third").reason == Reason.WAITING
+
+    await harness.pass_time(10)
+    await harness.drain()
+
+    assert harness.values("third") == {"password": "first"}
