@@ -76,6 +76,9 @@ RULES = [
     {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list", "watch"]},
     {"apiGroups": ["vaultsync.dev"], "resources": ["vaultsecrets"], "verbs": ["get", "list", "watch"]},
     {"apiGroups": ["vaultsync.dev"], "resources": ["vaultsecrets/status"], "verbs": ["patch"]},
+]
+
+EVERYWHERE = [
     {"apiGroups": ["vaultsync.dev"], "resources": ["vaultgrants"], "verbs": ["list", "watch"]},
     {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["list", "watch"]},
 ]
@@ -88,7 +91,7 @@ def test_a_namespace_that_is_denied_keeps_no_other_from_being_synced_and_joins_o
     controlplane.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": denied}})
     for name in (namespace, denied):
         controlplane.apply(manifest(spec(suspend=True), namespace=name))
-    account = controlplane.user("operator", RULES, namespace)
+    account = controlplane.user("operator", RULES, namespace, everywhere=EVERYWHERE)
     watched = {"KUBECONFIG": str(account), "VAULTSYNC_WATCH_NAMESPACES": f"{denied},{namespace}"}
     rbac = "rbac.authorization.k8s.io"
     subjects = [{"kind": "ServiceAccount", "name": "operator", "namespace": namespace}]
