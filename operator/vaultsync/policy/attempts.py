@@ -10,7 +10,7 @@ from vaultsync.state.secrets import FoundTooMuch, MissingReading, Reading, Readi
 from vaultsync.state.vaults import SecretMetadata
 from vaultsync.status.outcome import Failed, Outcome
 
-REJECTED_FOR: Final = timedelta(minutes=15)
+REJECTED_FOR: Final = timedelta(minutes=1)
 """How long what the API server has rejected is not read again: quotas and policies change without an event."""
 
 

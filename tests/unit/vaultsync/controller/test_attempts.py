@@ -107,14 +107,14 @@ async def test_what_heals_with_time_is_read_at_that_time(harness: MemoryHarness)
     assert harness.values() == {"password": "later"}
 
 
-async def test_what_the_api_server_has_rejected_is_tried_again_after_some_minutes(harness: MemoryHarness) -> None:
+async def test_what_the_api_server_has_rejected_is_tried_again_after_a_minute(harness: MemoryHarness) -> None:
     harness.kube.rejection = SyncError(Reason.TARGET_INVALID, "exceeded quota")
     harness.apply()
     await harness.poll()
     await harness.poll()
     harness.reset_counts()
     for _ in range(5):
-        await harness.poll()
+        await harness.poll(seconds=REJECTED_FOR.total_seconds() / 10)
     assert harness.reads == 0
 
     harness.kube.rejection = None
