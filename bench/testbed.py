@@ -21,6 +21,7 @@ from tests.controlplane.parts import free_ports
 from tests.controlplane.plane import ControlPlane
 from tests.e2e.installation import Installation
 from tests.emulator.client import EmulatedVault, Emulator
+from tests.manifests import grant
 
 LATENCY: Final = 0.03
 """Seconds that the vault needs for each call."""
@@ -105,6 +106,7 @@ async def testbed(size: Size) -> AsyncIterator[Testbed]:
         for namespace in (NAMESPACE, _HOME):
             plane.kubectl("create", "namespace", namespace)
         vault = emulator.vault("shop")
+        plane.apply(grant("bench", vault.url, NAMESPACE))
         port, probes_port = free_ports(2)
         environ = _installed(
             Installation(Helm(tools["helm"], folder / "helm", plane.environ()), plane, _HOME), port, probes_port

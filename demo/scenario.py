@@ -1,4 +1,4 @@
-"""The steps of the demo: a secret is synced, rotated, changed by others, deleted and recovered; checks each outcome."""
+"""The steps of the demo: a secret is granted, synced, rotated, changed, deleted and recovered; checks each outcome."""
 
 import base64
 import json
@@ -15,7 +15,18 @@ REFRESH = 10
 """Seconds between two polls: the shortest interval there is."""
 
 NAMESPACE = "shop"
+OTHER_NAMESPACE = "web"
 SECRET = "db-password"  # noqa: S105  a name, not a password
+GRANT = """\
+apiVersion: vaultsync.dev/v1alpha1
+kind: VaultGrant
+metadata:
+  name: shop
+spec:
+  vaultUrl: {vault_url}
+  namespaces: {{names: [{namespace}]}}
+  secrets: ["db-*"]
+"""
 MANIFEST = """\
 apiVersion: vaultsync.dev/v1alpha1
 kind: VaultSecret
@@ -40,6 +51,7 @@ class Scenario:
         self._times: dict[str, float] = {}
         self._port, self._probes_port = free_ports(2)
         self._manifest = processes.folder / "db.yaml"
+        self._grant_manifest = processes.folder / "grant.yaml"
 
     def run(self) -> None:
         """Run all steps.
@@ -49,7 +61,9 @@ class Scenario:
         """
         self._install()
         self._start_operator("Start the operator")
+        self._grant()
         self._create()
+        self._refuse()
         self._rotate()
         self._tamper()
         self._delete_target()
@@ -65,12 +79,13 @@ class Scenario:
         terminal.run("kubectl version | grep Server")
         terminal.say(f"Key Vault emulator: {self._processes.vault().url}")
         terminal.run(f"python -m demo.vault generate {SECRET}")
-        terminal.title("Install the CustomResourceDefinition")
+        terminal.title("Install the CustomResourceDefinitions")
         terminal.run(f"kubectl apply -f {_short(ROOT / 'crds')}/")
         # Not by `--for=condition=…`, which fails on what has no conditions yet.
         established = "jsonpath={.status.conditions[?(@.type=='Established')].status}=True"
         terminal.run(f'kubectl wait --for="{established}" -f {_short(ROOT / "crds")}/')
-        terminal.run(f"kubectl create namespace {NAMESPACE}")
+        for namespace in (NAMESPACE, OTHER_NAMESPACE):
+            terminal.run(f"kubectl create namespace {namespace}")
 
     def _start_operator(self, title: str) -> None:
         terminal = self._terminal
@@ -83,6 +98,27 @@ class Scenario:
         terminal.say("$ " + " ".join(f"{name}={text}" for name, text in settings.items()) + " vaultsync run &")
         self._processes.start_operator(settings)
         self._times[title] = terminal.wait_until("the operator is ready", self._is_ready)
+
+    def _grant(self) -> None:
+        terminal = self._terminal
+        terminal.title(f"Apply a VaultGrant: namespace {NAMESPACE} may use the vault's secrets db-*")
+        vault_url = self._processes.vault().url
+        self._grant_manifest.write_text(GRANT.format(namespace=NAMESPACE, vault_url=vault_url))
+        terminal.run(f"cat {_short(self._grant_manifest)}")
+        terminal.run(f"kubectl apply -f {_short(self._grant_manifest)}")
+        terminal.wait_until("the vault answers the operator's identity", self._is_grant_ready)
+        terminal.run("kubectl get vaultgrants")
+
+    def _refuse(self) -> None:
+        terminal = self._terminal
+        terminal.title("Apply the VaultSecret in another namespace: it gets nothing")
+        elsewhere = f"sed 's/namespace: {NAMESPACE}/namespace: {OTHER_NAMESPACE}/' {_short(self._manifest)}"
+        terminal.run(f"{elsewhere} | kubectl apply -f -")
+        terminal.wait_until("it is not granted", lambda: self._reason(OTHER_NAMESPACE) == "NotGranted")
+        terminal.run(f"kubectl get -n {OTHER_NAMESPACE} vaultsecrets,secrets")
+        path = "jsonpath='{.status.conditions[0].message}'"
+        terminal.run(f"kubectl get -n {OTHER_NAMESPACE} vaultsecret db -o {path}; echo")
+        terminal.check("there is no Secret", holds=not self._target(OTHER_NAMESPACE))
 
     def _create(self) -> None:
         terminal = self._terminal
@@ -186,12 +222,16 @@ class Scenario:
         target = self._target()
         return json.loads(target).get("data") if target else None
 
-    def _target(self) -> str:
-        return self._terminal.output_of("kubectl", "get", "-n", NAMESPACE, "secret", "db", "-o", "json")
+    def _target(self, namespace: str = NAMESPACE) -> str:
+        return self._terminal.output_of("kubectl", "get", "-n", namespace, "secret", "db", "-o", "json")
 
-    def _reason(self) -> str:
+    def _reason(self, namespace: str = NAMESPACE) -> str:
         path = "jsonpath={.status.conditions[?(@.type=='Ready')].reason}"
-        return self._terminal.output_of("kubectl", "get", "-n", NAMESPACE, "vaultsecret", "db", "-o", path)
+        return self._terminal.output_of("kubectl", "get", "-n", namespace, "vaultsecret", "db", "-o", path)
+
+    def _is_grant_ready(self) -> bool:
+        path = "jsonpath={.status.conditions[?(@.type=='Ready')].status}"
+        return self._terminal.output_of("kubectl", "get", "vaultgrant", "shop", "-o", path) == "True"
 
 
 def _short(path: Path) -> Path:

@@ -340,13 +340,13 @@ RIGHT: Final = {
 """Specs that must be accepted, by name."""
 
 
-def documented() -> dict[str, dict[str, Any]]:
-    """Every VaultSecret in the documentation, by page and line."""
+def documented(kind: str = KIND) -> dict[str, dict[str, Any]]:
+    """Every object of a kind in the documentation, by page and line."""
     return {
         f"{page.relative_to(_ROOT)}:{text.count(chr(10), 0, block.start()) + 1}": document
         for page in sorted([_ROOT / "README.md", *(_ROOT / "docs").rglob("*.md")])
         for text in [page.read_text()]
         for block in _YAML.finditer(text)
         for document in yaml.safe_load_all(block["content"])
-        if isinstance(document, dict) and document.get("kind") == KIND
+        if isinstance(document, dict) and document.get("kind") == kind
     }

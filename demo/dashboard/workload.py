@@ -11,9 +11,9 @@ from typing import Final
 from demo.dashboard.record import Moment
 from tests.e2e.kubernetes import KubernetesApi
 from tests.emulator.client import EmulatedVault, Emulator
-from tests.manifests import manifest
+from tests.manifests import grant, manifest
 from tests.workloads import a_workload
-from vaultsync.api import API_VERSION, PLURAL, ObjectKey
+from vaultsync.api import API_VERSION, GRANT_PLURAL, PLURAL, ObjectKey
 from vaultsync.api.v1alpha1 import WorkloadKind
 
 VAULTS: Final = {"shop": (15, 130), "billing": (20, 60), "platform": (10, 30)}
@@ -60,13 +60,14 @@ class Workload:
     """The number of calls of a vault when its next one was last throttled."""
 
     def prepare(self) -> None:
-        """Fill the vaults with secrets that were changed long ago."""
+        """Fill the vaults with secrets that were changed long ago, and grant each team its own."""
         # Tokens are renewed five minutes before they expire: this makes it every two minutes.
         self.emulator.token_lifetime(420)
         long_ago = {"created_on": datetime.now(UTC) - timedelta(days=100)}
         long_ago["updated_on"] = long_ago["created_on"]
         for team, (_, others) in VAULTS.items():
             vault = self._vault(team)
+            self.api.apply(f"/apis/{API_VERSION}/{GRANT_PLURAL}/{team}", grant(team, vault.url, team))
             unused = [{"name": f"other-{number:03}", "value": "unused", **long_ago} for number in range(others)]
             used = [{"name": name, "value": "first", **self._expiry(team, name), **long_ago} for name in NAMES]
             vault.set_many([*unused, *used])

@@ -11,6 +11,7 @@ import yaml
 from tests.chart.renders import (
     CHART,
     NAMESPACE,
+    RELEASE,
     VALUE_SETS,
     WITH_POLICIES,
     Manifest,
@@ -29,6 +30,7 @@ from tests.controlplane.cluster import KubectlFailed
 from tests.controlplane.helm import Helm, HelmFailed
 from tests.controlplane.plane import ControlPlane
 from tests.e2e.harness import eventually
+from vaultsync.api.grants import Allow, VaultGrantSpec
 from vaultsync.api.schema import crd_files
 
 REJECTED: Final[dict[str, tuple[Manifest, str]]] = {
@@ -62,6 +64,14 @@ REJECTED: Final[dict[str, tuple[Manifest, str]]] = {
     "a vault's URL in place of its host": (
         {"settings": {"vaultHosts": ["https://kv.example.com"]}},
         "at '/settings/vaultHosts/0': 'https://kv.example.com' does not match pattern",
+    ),
+    "a vault's name in place of its URL": (
+        {"grantAllNamespaces": ["shop"]},
+        "at '/grantAllNamespaces/0': 'shop' does not match pattern",
+    ),
+    "a grant without a spec": (
+        {"grants": [{"name": "shop", "vaultUrl": "https://shop.vault.azure.net"}]},
+        "at '/grants/0': missing property 'spec'",
     ),
     "an unknown log level": ({"settings": {"logLevel": "loud"}}, "value must be one of 'debug', 'info', 'warning'"),
     "an address without a port": ({"settings": {"listen": "0.0.0.0"}}, "at '/settings/listen': '0.0.0.0' does not"),
@@ -144,12 +154,38 @@ def test_a_rendered_crd_says_what_the_operator_says(helm: Helm) -> None:
     assert [one["spec"] for one in rendered] == [yaml.safe_load(file)["spec"] for file in crd_files().values()]
 
 
-@pytest.mark.parametrize(("keep", "annotations"), [(True, {"helm.sh/resource-policy": "keep"}), (False, None)])
-def test_crds_are_kept_if_the_values_say_so(keep: bool, annotations: object, helm: Helm) -> None:
+@pytest.mark.parametrize(("keep", "policy"), [(True, {"helm.sh/resource-policy": "keep"}), (False, {})])
+def test_crds_are_kept_if_the_values_say_so(keep: bool, policy: Manifest, helm: Helm) -> None:
     rendered = render(helm, values={"crds": {"keep": keep}})
     crds = [one for one in manifests(rendered) if one["kind"] == "CustomResourceDefinition"]
 
-    assert [crd["metadata"].get("annotations") for crd in crds] == [annotations] * len(crd_files())
+    of_the_release = {"meta.helm.sh/release-name": RELEASE, "meta.helm.sh/release-namespace": NAMESPACE}
+    assert [crd["metadata"]["annotations"] for crd in crds] == [policy | of_the_release] * len(crd_files())
+
+
+def test_a_grant_to_all_namespaces_allows_everything_that_there_is(helm: Helm) -> None:
+    own = {"secretTypes": ["Opaque", "example.com/own"]}
+    values = {"grantAllNamespaces": ["https://Shop.vault.azure.net/"], "admissionPolicies": own}
+
+    made = the("VaultGrant", render(helm, values=values))
+
+    assert made["metadata"]["name"] == "all-namespaces-shop.vault.azure.net"
+    granted = VaultGrantSpec.parse(made["spec"])
+    assert granted.vault_url == "https://shop.vault.azure.net"
+    assert (granted.namespaces.names, granted.secrets, granted.types) == (("*",), ("*",), tuple(own["secretTypes"]))
+    assert {name: getattr(granted.allow, name) for name in Allow.model_fields} == {
+        "adopt": True,
+        "restart": True,
+        "delete": True,
+        "labels": ("*",),
+        "annotations": ("*",),
+    }
+
+
+def test_with_named_namespaces_all_namespaces_are_those(helm: Helm) -> None:
+    values = {"grantAllNamespaces": ["https://shop.vault.azure.net"], "settings": {"watchNamespaces": ["shop", "web"]}}
+
+    assert the("VaultGrant", render(helm, values=values))["spec"]["namespaces"] == {"names": ["shop", "web"]}
 
 
 def test_admission_policies_bind_the_service_account_of_the_values(helm: Helm) -> None:
@@ -225,7 +261,8 @@ def test_no_label_of_a_users_breaks_the_deployments_selector(helm: Helm) -> None
 
 @pytest.fixture(scope="module")
 def kubernetes(controlplane: ControlPlane) -> ControlPlane:
-    """A cluster with the namespaces of the value sets, and the Prometheus operator's API."""
+    """A cluster with the namespaces of the value sets, VaultGrants, and the Prometheus operator's API."""
+    controlplane.install(CHART / "files" / "crds")
     controlplane.install(Path(__file__).with_name("monitoring-crds.yaml"))
     namespaces = (NAMESPACE, "platform", "shop", "web")
     controlplane.apply(*({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in namespaces))

@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+import yaml
 
-from tests.chart.renders import NAMESPACE, RELEASE
+from tests.chart.renders import CHART, NAMESPACE, RELEASE
 from tests.controlplane.audit import refusals, rights_of, used_rights
 from tests.controlplane.build import ensure_tools
 from tests.controlplane.cluster import KubectlFailed
-from tests.controlplane.helm import Helm
+from tests.controlplane.helm import Helm, HelmFailed
 from tests.controlplane.plane import ControlPlane
 from tests.e2e.harness import Harness, entry, eventually
 from tests.e2e.installation import RESTARTS, Installation, settings_here
@@ -27,13 +28,17 @@ from tests.e2e.kubernetes import KubernetesApi, Object
 from tests.e2e.operators import RunningOperator
 from tests.e2e.recorder import ObjectRecorder
 from tests.emulator.client import Emulator
+from tests.manifests import URL, grant, manifest, spec
 from vaultsync.api.v1alpha1 import WorkloadKind
 
 pytestmark = pytest.mark.cluster
 
 _ENVIRON: Final = os.environ  # noqa: TID251 - where the built programs are kept is the caller's choice
 _RBAC: Final = "/apis/rbac.authorization.k8s.io/v1"
-_CRD: Final = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/vaultsecrets.vaultsync.dev"
+_CRDS: Final = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+_CRD: Final = f"{_CRDS}/vaultsecrets.vaultsync.dev"
+_GRANTS: Final = "/apis/vaultsync.dev/v1alpha1/vaultgrants"
+_ALL: Final = f"{_GRANTS}/all-namespaces-shop.vault.azure.net"
 
 
 class ChartEnvironment:
@@ -125,14 +130,88 @@ def uid(thing: Object | None) -> str:
     return identity
 
 
+def create_crds_as(refusal: HelmFailed, env: ChartEnvironment) -> None:
+    """Run the command that a refusal names: `helm template …`, with its output to `kubectl apply …`."""
+    (command,) = [line.strip() for line in str(refusal).splitlines() if line.strip().startswith("helm template ")]
+    render, apply = command.replace("CHART", str(CHART)).split(" | ")
+    env.plane.kubectl(*apply.split()[1:], stdin=env.helm(*render.split()[1:]))
+    env.plane.kubectl("wait", "--for=condition=Established", "--timeout=60s", "crd", "vaultgrants.vaultsync.dev")
+
+
+def remove_all(installation: Installation, env: ChartEnvironment) -> None:
+    """Uninstall, and delete the CRDs with all that is of their kinds."""
+    installation.uninstall()
+    env.plane.kubectl("delete", "crd", "vaultsecrets.vaultsync.dev", "vaultgrants.vaultsync.dev")
+
+
+def test_a_first_installation_with_grants_names_the_command_to_run_before(env: ChartEnvironment) -> None:
+    installation = Installation(env.helm, env.plane, NAMESPACE, RELEASE)
+    shop = {"name": "shop", "spec": grant("shop", URL)["spec"]}
+
+    with pytest.raises(HelmFailed, match="cannot create them together with their CustomResourceDefinition") as refusal:
+        installation.install({"grants": [shop]})
+    create_crds_as(refusal.value, env)
+    installation.install({"grants": [shop], "grantAllNamespaces": [URL]})
+
+    assert env.api.get(f"{_GRANTS}/shop") is not None
+    assert env.api.get(_ALL) is not None
+    remove_all(installation, env)
+
+
+def test_an_upgrade_from_a_version_without_grants_does_not_leave_vaultsecrets_without_any(
+    env: ChartEnvironment,
+) -> None:
+    installation = Installation(env.helm, env.plane, NAMESPACE, RELEASE)
+    installation.install({})
+    env.plane.kubectl("delete", "crd", "vaultgrants.vaultsync.dev")
+    env.plane.apply(manifest(spec(), namespace=NAMESPACE))
+    granted = {"grantAllNamespaces": [URL]}
+
+    with pytest.raises(HelmFailed, match=r"grantAllNamespaces=\{https://shop\.vault\.azure\.net\}"):
+        installation.upgrade({})
+    with pytest.raises(HelmFailed, match="Create that first, then repeat this command") as refusal:
+        installation.upgrade(granted)
+    create_crds_as(refusal.value, env)
+    installation.upgrade(granted)
+
+    assert env.api.get(_ALL) is not None
+    # The release's own grants are no reason to leave them out. Without any values, helm takes those of the last time.
+    others: dict[str, object] = {"commonLabels": {"team": "platform"}}
+    with pytest.raises(HelmFailed, match="upgradeWithoutGrants=true"):
+        installation.upgrade(others)
+    assert env.api.get(_ALL) is not None
+    env.plane.apply(grant("by-others", URL))
+    installation.upgrade(others)
+    assert env.api.get(_ALL) is None
+    remove_all(installation, env)
+
+
+def test_vaultsecrets_that_are_not_granted_do_not_hold_up_an_upgrade(env: ChartEnvironment) -> None:
+    installation = Installation(env.helm, env.plane, NAMESPACE, RELEASE)
+    installation.install({"settings": settings_here()})
+    env.plane.apply(manifest(spec(vaultUrl="https://shop.invalid"), namespace=NAMESPACE))
+
+    with pytest.raises(HelmFailed, match="upgradeWithoutGrants=true"):
+        installation.upgrade({"settings": settings_here()})
+    installation.upgrade({"settings": settings_here(), "upgradeWithoutGrants": True})
+    with env.operator(installation):
+        not_granted = "jsonpath={.status.conditions[?(@.type=='Ready')].reason}=NotGranted"
+        env.plane.kubectl("wait", f"--for={not_granted}", "--timeout=60s", "vaultsecret", "db", "-n", NAMESPACE)
+    installation.upgrade({"settings": settings_here()})
+
+    remove_all(installation, env)
+
+
 def test_the_notes_say_how_to_wait_for_the_operator(notes: str) -> None:
     assert f"kubectl --namespace {NAMESPACE} rollout status deployment/{RELEASE}" in notes
 
 
-def test_the_vaultsecret_in_the_notes_is_accepted(notes: str, env: ChartEnvironment) -> None:
-    shown = textwrap.dedent(notes.partition("<<EOF\n")[2].partition("   EOF")[0])
+def test_the_objects_in_the_notes_are_accepted(notes: str, env: ChartEnvironment) -> None:
+    shown = [textwrap.dedent(part.partition("   EOF")[0]) for part in notes.split("<<EOF\n")[1:]]
 
-    env.plane.kubectl("apply", "--dry-run=server", "--validate=strict", "-f", "-", stdin=shown)
+    for document in shown:
+        env.plane.kubectl("apply", "--dry-run=server", "--validate=strict", "-f", "-", stdin=document)
+    assert [yaml.safe_load(document)["kind"] for document in shown] == ["VaultGrant", "VaultSecret"]
 
 
 def test_pod_security_restricted_admits_the_operators_pod(installed: Installation, env: ChartEnvironment) -> None:
