@@ -25,6 +25,8 @@ _NAMESPACE: Final = "shop"
 _URL: Final = f"https://{VAULT}.vault.azure.net"
 _NAMED: Final = re.compile(rf"((?:-n|namespace) ){_NAMESPACE}\b")
 """Where a command names the namespace: after `-n`, and after `namespace`."""
+_GRANT: Final = re.compile(r"(?<=vaultgrant )shop\b")
+"""Where a command names the grant of the vault."""
 _ANYTHING: Final = "…"
 _RECORDING: Final = r"""az() { printf '%s\0' "$@"; printf '\36'; }"""
 """A function for the shell that only prints the words of a command of the Azure CLI."""
@@ -79,6 +81,7 @@ class GuideRunner:
 
     def _shell(self, line: str) -> "subprocess.CompletedProcess[str]":
         here = _NAMED.sub(rf"\g<1>{self.harness.namespace}", line)
+        here = _GRANT.sub(f"{self.harness.namespace}-1", here)
         for longer, shorter in SHORTER.items():
             here = here.replace(longer, shorter)
         return subprocess.run(
