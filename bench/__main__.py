@@ -11,6 +11,7 @@ PARTS: Final = {
     "scrapes": "bench.scrapes",
     "certificates": "bench.certificates",
     "clients": "bench.clients",
+    "grants": "bench.grants",
 }
 
 

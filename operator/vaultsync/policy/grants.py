@@ -19,7 +19,7 @@ from vaultsync.api.v1alpha1 import OnSourceDeleted, VaultSecret
 from vaultsync.errors import Reason
 from vaultsync.state.access import Access, Identity, ManagedIdentity, OwnIdentity, ServicePrincipal, WorkloadIdentity
 from vaultsync.state.globs import ALL, matches, matches_any
-from vaultsync.state.grants import Decision, Granted, GrantView, Refused
+from vaultsync.state.grants import Allowance, Decision, Granted, GrantView, Refused
 from vaultsync.state.requests import named_secrets
 
 HARMLESS_LABELS: Final = frozenset(f"app.kubernetes.io/{name}" for name in ("name", "component", "part-of", "version"))
@@ -35,36 +35,62 @@ MAX_NAMED: Final = 3
 
 def decide(vault_secret: VaultSecret, view: GrantView) -> Decision:
     """Decide what a VaultSecret may do, without regard to the number of others."""
-    key, spec = vault_secret.key, vault_secret.spec
-    labels = view.labels.get(key.namespace)
-    of_vault = view.by_vault.get(spec.vault_url, ())
-    matching = [grant for grant in of_vault if _matches(grant.spec.namespaces, key.namespace, labels)]
-    by_identity: dict[Identity, list[VaultGrant]] = {}
-    for grant in sorted(matching, key=lambda grant: _specificity(grant, key.namespace)):
-        by_identity.setdefault(identity_of(grant.spec.identity, key.namespace), []).append(grant)
-    decisions = [_decide(vault_secret, identity, grants) for identity, grants in by_identity.items()]
+    namespace, vault_url = vault_secret.key.namespace, vault_secret.spec.vault_url
+    decisions = [_decide(vault_secret, allowed) for allowed in _allowances(namespace, vault_url, view)]
     if not decisions:
         return _not_granted(
-            f"No VaultGrant allows namespace {key.namespace} to use vault {spec.vault_url}; ask whoever administers "
-            "the cluster for one."
+            f"No VaultGrant allows namespace {namespace} to use vault {vault_url}; ask whoever administers the cluster "
+            "for one."
         )
     return next((one for one in decisions if isinstance(one, Granted)), decisions[0])
 
 
-def _decide(vault_secret: VaultSecret, identity: Identity, grants: Sequence[VaultGrant]) -> Decision:
-    """Decide by grants of one identity, the most specific first."""
-    problem = next(_problems(vault_secret, grants), None)
+def _decide(vault_secret: VaultSecret, allowed: Allowance) -> Decision:
+    problem = next(_problems(vault_secret, allowed), None)
     if problem is not None:
-        return _not_granted(problem)
-    first = grants[0]
-    excess = next(_excess(vault_secret, first.spec.quota), None)
+        return _not_granted(f"{allowed.names}: {problem}")
+    excess = next(_excess(vault_secret, allowed.granted.quota), None)
     if excess is not None:
-        return Refused(Reason.QUOTA_EXCEEDED, f"VaultGrant {first.metadata.name} allows {excess}.")
-    return Granted(
-        access=Access(first.metadata.name, vault_secret.spec.vault_url, identity),
-        secrets=_patterns(grants),
-        quota=first.spec.quota,
-        on_revoked=first.spec.on_revoked,
+        return Refused(Reason.QUOTA_EXCEEDED, f"VaultGrant {allowed.granted.access.grant} allows {excess}.")
+    return allowed.granted
+
+
+def _allowances(namespace: str, vault_url: str, view: GrantView) -> Sequence[Allowance]:
+    """Return what the grants of each identity allow a namespace, the most specific first.
+
+    The view keeps it: of several VaultSecrets of a namespace, only the first has to match all grants of the vault.
+    """
+    if vault_url not in view.by_vault:
+        return ()
+    key = (namespace, vault_url)
+    if key not in view.allowances:
+        labels = view.labels.get(namespace)
+        matching = [one for one in view.by_vault[vault_url] if _matches(one.spec.namespaces, namespace, labels)]
+        by_identity: dict[Identity, list[VaultGrant]] = {}
+        for grant in sorted(matching, key=lambda grant: _specificity(grant, namespace)):
+            by_identity.setdefault(identity_of(grant.spec.identity, namespace), []).append(grant)
+        view.allowances[key] = tuple(_allowance(identity, grants) for identity, grants in by_identity.items())
+    return view.allowances[key]
+
+
+def _allowance(identity: Identity, grants: Sequence[VaultGrant]) -> Allowance:
+    """Return what grants of one identity allow together, the most specific first."""
+    first, allowed = grants[0], [grant.spec.allow for grant in grants]
+    names = _listed(grant.metadata.name for grant in grants)
+    return Allowance(
+        names=f"{'VaultGrant' if len(grants) == 1 else 'VaultGrants'} {names}",
+        granted=Granted(
+            access=Access(first.metadata.name, first.spec.vault_url, identity),
+            secrets=_patterns(grants),
+            quota=first.spec.quota,
+            on_revoked=first.spec.on_revoked,
+        ),
+        types=frozenset(each for grant in grants for each in grant.spec.types),
+        adopt=any(allow.adopt for allow in allowed),
+        restart=any(allow.restart for allow in allowed),
+        delete=any(allow.delete for allow in allowed),
+        labels=tuple(prefix for allow in allowed for prefix in allow.labels),
+        annotations=tuple(prefix for allow in allowed for prefix in allow.annotations),
     )
 
 
@@ -94,11 +120,6 @@ def identity_of(ref: IdentityRef | None, namespace: str) -> Identity:
     )
 
 
-def uses_labels(grants: Iterable[VaultGrant]) -> bool:
-    """Return whether any grant selects namespaces by their labels."""
-    return any(grant.spec.namespaces.selector is not None for grant in grants)
-
-
 def _not_granted(message: str) -> Refused:
     return Refused(Reason.NOT_GRANTED, message)
 
@@ -108,29 +129,26 @@ def _patterns(grants: Sequence[VaultGrant]) -> tuple[str, ...]:
     return (ALL,) if ALL in patterns else tuple(sorted(patterns))
 
 
-def _problems(vault_secret: VaultSecret, grants: Sequence[VaultGrant]) -> Iterator[str]:
-    """Yield what none of the matching grants allows. Whether a secret exists plays no part in it."""
-    spec, target = vault_secret.spec, vault_secret.spec.target
-    allowed = [grant.spec.allow for grant in grants]
-    names = f"{'VaultGrant' if len(grants) == 1 else 'VaultGrants'} {_listed(grant.metadata.name for grant in grants)}"
-    patterns = _patterns(grants)
+def _problems(vault_secret: VaultSecret, allowed: Allowance) -> Iterator[str]:
+    """Yield what is not allowed. Whether a secret exists plays no part in it."""
+    spec, target, patterns = vault_secret.spec, vault_secret.spec.target, allowed.granted.secrets
     secrets = [one.ref.name for one in named_secrets(spec) if not matches_any(patterns, one.ref.name)]
     if secrets:
-        yield f"{names}: no pattern in secrets matches {_listed(dict.fromkeys(secrets))}."
-    if not any(target.type in grant.spec.types for grant in grants):
-        yield f"{names}: types does not contain the target.type of this VaultSecret."
-    if target.adopt and not any(allow.adopt for allow in allowed):
-        yield f"{names}: target.adopt needs allow.adopt."
-    if spec.restart and not any(allow.restart for allow in allowed):
-        yield f"{names}: restart needs allow.restart."
-    if spec.on_source_deleted is OnSourceDeleted.DELETE and not any(allow.delete for allow in allowed):
-        yield f"{names}: onSourceDeleted: Delete needs allow.delete."
-    labels = _refused_keys(target.labels.keys() - HARMLESS_LABELS, [one for each in allowed for one in each.labels])
+        yield f"no pattern in secrets matches {_listed(dict.fromkeys(secrets))}."
+    if target.type not in allowed.types:
+        yield "types does not contain the target.type of this VaultSecret."
+    if target.adopt and not allowed.adopt:
+        yield "target.adopt needs allow.adopt."
+    if spec.restart and not allowed.restart:
+        yield "restart needs allow.restart."
+    if spec.on_source_deleted is OnSourceDeleted.DELETE and not allowed.delete:
+        yield "onSourceDeleted: Delete needs allow.delete."
+    labels = _refused_keys(target.labels.keys() - HARMLESS_LABELS, allowed.labels)
     if labels:
-        yield f"{names}: allow.labels does not allow {_listed(labels)} in target.labels."
-    keys = _refused_keys(target.annotations, [one for each in allowed for one in each.annotations])
+        yield f"allow.labels does not allow {_listed(labels)} in target.labels."
+    keys = _refused_keys(target.annotations, allowed.annotations)
     if keys:
-        yield f"{names}: allow.annotations does not allow {_listed(keys)} in target.annotations."
+        yield f"allow.annotations does not allow {_listed(keys)} in target.annotations."
 
 
 def _refused_keys(keys: Iterable[str], prefixes: Sequence[str]) -> list[str]:

@@ -38,6 +38,23 @@ class Refused:
 Decision = Granted | Refused
 
 
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What the grants of one identity allow the VaultSecrets of a namespace together."""
+
+    names: str
+    """The grants, for messages."""
+    granted: Granted
+    """The decision about a VaultSecret that asks for nothing else."""
+    types: frozenset[str]
+    adopt: bool
+    restart: bool
+    delete: bool
+    labels: tuple[str, ...]
+    """Beginnings of keys."""
+    annotations: tuple[str, ...]
+
+
 def grant_from(body: Mapping[str, Any]) -> VaultGrant | None:
     """Return the grant that an object of the API server is; None if it is being deleted, and allows nothing any more.
 
@@ -64,7 +81,9 @@ class GrantView:
         by_vault: defaultdict[str, list[VaultGrant]] = defaultdict(list)
         for grant in self.grants.values():
             by_vault[grant.spec.vault_url].append(grant)
-        self.by_vault: Mapping[str, Sequence[VaultGrant]] = by_vault
+        self.by_vault: Mapping[str, Sequence[VaultGrant]] = dict(by_vault)
+        self.allowances: dict[tuple[str, str], tuple[Allowance, ...]] = {}
+        """What follows from the grants for a namespace and a granted vault, as far as it was needed."""
 
 
 class GrantStore:
