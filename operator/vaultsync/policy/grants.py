@@ -21,6 +21,7 @@ from vaultsync.state.access import Access, Identity, ManagedIdentity, OwnIdentit
 from vaultsync.state.globs import ALL, matches, matches_any
 from vaultsync.state.grants import Allowance, Decision, Granted, GrantView, Refused
 from vaultsync.state.requests import named_secrets
+from vaultsync.texts import listed
 
 HARMLESS_LABELS: Final = frozenset(f"app.kubernetes.io/{name}" for name in ("name", "component", "part-of", "version"))
 """Labels with a prefix that need no grant: no controller acts on them.
@@ -28,9 +29,6 @@ HARMLESS_LABELS: Final = frozenset(f"app.kubernetes.io/{name}" for name in ("nam
 `app.kubernetes.io/instance` is not among them: by default, Argo CD takes an object with it for its own.
 https://argo-cd.readthedocs.io/en/stable/user-guide/resource_tracking/
 """
-
-MAX_NAMED: Final = 3
-"""The number of secrets or keys that a message names."""
 
 
 def decide(vault_secret: VaultSecret, view: GrantView) -> Decision:
@@ -76,7 +74,7 @@ def _allowances(namespace: str, vault_url: str, view: GrantView) -> Sequence[All
 def _allowance(identity: Identity, grants: Sequence[VaultGrant]) -> Allowance:
     """Return what grants of one identity allow together, the most specific first."""
     first, allowed = grants[0], [grant.spec.allow for grant in grants]
-    names = _listed(grant.metadata.name for grant in grants)
+    names = listed(sorted(grant.metadata.name for grant in grants))
     return Allowance(
         names=f"{'VaultGrant' if len(grants) == 1 else 'VaultGrants'} {names}",
         granted=Granted(
@@ -134,7 +132,7 @@ def _problems(vault_secret: VaultSecret, allowed: Allowance) -> Iterator[str]:
     spec, target, patterns = vault_secret.spec, vault_secret.spec.target, allowed.granted.secrets
     secrets = [one.ref.name for one in named_secrets(spec) if not matches_any(patterns, one.ref.name)]
     if secrets:
-        yield f"no pattern in secrets matches {_listed(dict.fromkeys(secrets))}."
+        yield f"no pattern in secrets matches {listed(sorted(set(secrets)))}."
     if target.type not in allowed.types:
         yield "types does not contain the target.type of this VaultSecret."
     if target.adopt and not allowed.adopt:
@@ -145,10 +143,10 @@ def _problems(vault_secret: VaultSecret, allowed: Allowance) -> Iterator[str]:
         yield "onSourceDeleted: Delete needs allow.delete."
     labels = _refused_keys(target.labels.keys() - HARMLESS_LABELS, allowed.labels)
     if labels:
-        yield f"allow.labels does not allow {_listed(labels)} in target.labels."
+        yield f"allow.labels does not allow {listed(labels)} in target.labels."
     keys = _refused_keys(target.annotations, allowed.annotations)
     if keys:
-        yield f"allow.annotations does not allow {_listed(keys)} in target.annotations."
+        yield f"allow.annotations does not allow {listed(keys)} in target.annotations."
 
 
 def _refused_keys(keys: Iterable[str], prefixes: Sequence[str]) -> list[str]:
@@ -201,9 +199,3 @@ def _specificity(grant: VaultGrant, namespace: str) -> tuple[bool, int, bool, st
     names = [name for name in namespaces.names if matches(name, namespace)]
     literal = max((len(re.sub(r"[*?]", "", name)) for name in names), default=0)
     return namespace not in names, -literal, namespaces.selector is None, grant.metadata.name
-
-
-def _listed(names: Iterable[str]) -> str:
-    listed = sorted(names)
-    more = f" and {len(listed) - MAX_NAMED} more" if len(listed) > MAX_NAMED else ""
-    return ", ".join(listed[:MAX_NAMED]) + more

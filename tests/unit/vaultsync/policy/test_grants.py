@@ -176,7 +176,7 @@ def test_what_else_needs_a_grant(spec: dict[str, Tweak], allow: dict[str, Any], 
 def test_a_message_names_few_of_many() -> None:
     wanted = a_vault_secret(*(an_entry(key=str(number), secret_name=f"s{number}") for number in range(9)))
 
-    assert message(a_grant(secrets=["x"]), vault_secret=wanted).endswith("matches s0, s1, s2 and 6 more.")
+    assert message(a_grant(secrets=["x"]), vault_secret=wanted).endswith("matches s0, s1, s2, s3, s4, and 4 more.")
 
 
 def test_grants_of_one_identity_add_up() -> None:
