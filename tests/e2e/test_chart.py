@@ -280,6 +280,19 @@ def test_an_upgrade_keeps_vaultsecrets_and_their_secrets(installed: Installation
         harness.await_content("later", password=made)
 
 
+def test_a_grant_to_all_namespaces_of_the_values_is_all_that_a_vaultsecret_needs(
+    installed: Installation, env: ChartEnvironment
+) -> None:
+    harness = env.harness()
+    env.api.delete(f"{_GRANTS}/{harness.namespace}-1")
+    installed.upgrade({"settings": settings_here(), "grantAllNamespaces": [harness.vault.url]})
+
+    with env.operator(installed):
+        made = harness.put()
+        harness.apply()
+        harness.await_content(password=made)
+
+
 def test_with_named_namespaces_the_operator_works_there_and_has_no_rights_elsewhere(
     installed: Installation, env: ChartEnvironment
 ) -> None:
@@ -330,6 +343,7 @@ def test_the_roles_of_users_include_vaultsecrets_and_nothing_else(
     assert [verb for verb in {"create", "delete"} - verbs if jo_may(verb, "vaultsecrets")] == []
     assert not jo_may("patch", "vaultsecrets", "--subresource=status")
     assert not jo_may("create", "vaultgrants")
+    assert not jo_may("list", "vaultgrants")
 
 
 def test_uninstalling_keeps_vaultsecrets_and_installing_again_syncs_them(
