@@ -429,7 +429,7 @@ def _snapshot(controller: Controller, vaults: VaultClients) -> Snapshot:
         of_vaults[access.vault_url] = snapshot if before is None else snapshot.combined(before)
     denied = [
         (namespace or ALL_NAMESPACES, denials.resource)
-        for denials in (controller.source.denials, controller.targets.denials)
+        for denials in (controller.source.denials, controller.targets.denials, *controller.grants.denials.values())
         for namespace in denials.namespaces
     ]
     return Snapshot(vaultsecrets.all(), of_vaults, queue.depth, queue.oldest, denied)

@@ -57,7 +57,7 @@ class GrantInformer:
         self._jitter = jitter
         self._clock = clock
         self._sleep = sleep
-        self._denials = {kind: Denials(kind.value) for kind in ClusterKind}
+        self.denials = {kind: Denials(kind.value) for kind in ClusterKind}
         names: Sequence[str | None] = namespaces or (None,)
         self._pending = {(ClusterKind.GRANTS, None), *((ClusterKind.NAMESPACES, name) for name in names)}
         self._scopes = tuple(self._pending)
@@ -88,7 +88,7 @@ class GrantInformer:
                 if self._clock() - begun > MIN_WATCH:
                     continue
             except Forbidden:
-                self._denials[kind].add(name)
+                self.denials[kind].add(name)
                 if kind is ClusterKind.NAMESPACES:
                     # Without its labels, no selector matches the namespace; names do.
                     self._sync(kind, name)
@@ -109,7 +109,7 @@ class GrantInformer:
         """List, and watch from there on until it is time to list again; yields after each response."""
         begun = self._clock()
         listed = await self._kube.list_cluster(kind, name)
-        self._denials[kind].remove(name)
+        self.denials[kind].remove(name)
         await self._handle_list(kind, name, listed)
         self._sync(kind, name)
         yield
