@@ -18,6 +18,7 @@ from tests.e2e.operators import RunningOperator
 from tests.e2e.recorder import ObjectRecorder
 from tests.e2e.tcp_proxy import TcpProxy
 from tests.emulator.client import ROOT, Emulator
+from vaultsync.api import ADOPT_BY_ANNOTATION
 
 pytestmark = pytest.mark.cluster
 
@@ -90,8 +91,10 @@ def test_a_deletion_that_no_watch_reports_is_noticed(
         plane.apiserver.restart()  # it forgets its history, and reports only what exists
         proxy.connect()
 
+        eventually(lambda: running.metric("vaultsync_vaultsecrets") == 1, "the deletion is noticed")
+        consent = {ADOPT_BY_ANNOTATION: "younger"}  # the Secret is retained for the other one
+        harness.api.patch(harness.path("secrets", "db"), {"metadata": {"annotations": consent}})
         harness.await_content(password=younger)
-        assert running.metric("vaultsync_vaultsecrets") == 1
 
 
 def test_secrets_stay_during_an_etcd_outage_and_changes_are_synced_after_it(
