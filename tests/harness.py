@@ -233,7 +233,7 @@ class Harness(ABC):
 
     def grant(self, vault_url: str) -> None:
         """Allow everything with a vault in all namespaces; nothing is decided again."""
-        if vault_url not in self.state.grants.view.by_vault:
+        if all(one.spec.vault_url != vault_url for one in self.grants):
             self.grants.append(a_grant(f"grant-{len(self.grants)}", vaultUrl=vault_url, **EVERYTHING))
             self.state.grants.view = GrantView({one.metadata.name: one for one in self.grants})
 

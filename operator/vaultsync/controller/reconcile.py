@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from vaultsync.adapters.kube import NotInstalled
 from vaultsync.api import ObjectKey
 from vaultsync.api.model import InvalidSpec
 from vaultsync.api.v1alpha1 import VaultSecret, VaultSecretMeta
@@ -28,13 +29,13 @@ from vaultsync.policy.deletion import (
     returned,
 )
 from vaultsync.policy.diff import annotation_changed, change_for, content_changed, describe, removal_sentences
-from vaultsync.policy.grants import decide, over_count
+from vaultsync.policy.grants import decide, over_count, uses_labels
 from vaultsync.policy.guards import contradicted_listing, first_blocked, first_blocked_reading, older_version
 from vaultsync.policy.in_place import outcome_in_place
 from vaultsync.policy.inputs import Config, Inputs
 from vaultsync.policy.ownership import creates
 from vaultsync.policy.plan import plan_for, refresh_requested
-from vaultsync.policy.requests import left_out
+from vaultsync.policy.requests import left_out, ungranted_finds
 from vaultsync.policy.requeue import (
     MAX_OUTAGE_RETRY,
     MIN_RETRY,
@@ -69,7 +70,9 @@ from vaultsync.state.stores import State
 from vaultsync.state.vaultsecrets import UnreadableVaultSecret
 from vaultsync.status.events import events_for
 from vaultsync.status.next_status import status_after, status_of_unreadable
-from vaultsync.status.outcome import Change, Failed, Gone, Outcome, Pruned, Reported, Suspended, Synced, Waiting, failed
+from vaultsync.status.outcome import Change, Failed, Gone, Outcome, Pruned, Suspended, Synced, Waiting, failed
+
+_WATCH_BEHIND = "Waiting for the watch of VaultGrants to report that they have changed."
 
 _INTERNAL_ERROR = Failed(Reason.INTERNAL_ERROR, Reason.INTERNAL_ERROR.sentence)
 
@@ -162,7 +165,8 @@ class Reconciler:
         waits, seconds = self.state.waits, self.vaults.moment().seconds
         waited = waits.observe(vault_secret.key, plan.missing, seconds)
         refresh_since = waits.observe_refresh(vault_secret.key, refresh_requested(vault_secret), seconds)
-        refused_for = waits.observe_refusal(vault_secret.key, seconds, refused=granted is None)
+        is_refused = granted is None or bool(ungranted_finds(vault_secret.spec, plan.known, granted))
+        refused_for = waits.observe_refusal(vault_secret.key, seconds, refused=is_refused)
         return Inputs(
             vault_secret, target, competing, decision, view, plan, self.config, now, waited, refresh_since, refused_for
         )
@@ -264,9 +268,39 @@ class Reconciler:
         """
         access, spec = inputs.granted.access, inputs.vault_secret.spec
         readings = await read_secrets(self.vaults, self.state.vaults, access, spec, requests, since=since)
+        self._ensure_granted(inputs)
+        return readings
+
+    def _ensure_granted(self, inputs: Inputs) -> None:
+        """Check that the grant is that of this reconcile. Raises `ObjectChanged`."""
         if self._decide(inputs.vault_secret) != inputs.decision:
             raise ObjectChanged(Reason.WAITING, "The grants have changed; what was read is not used.")
-        return readings
+
+    async def _ensure_revoked(self, inputs: Inputs) -> None:
+        """Check that keys that a search found are not granted by the API server either, before a write removes them.
+
+        Raises:
+            ObjectChanged: The grants of the API server are others than those that were observed, or are not known.
+        """
+        vault_secret = inputs.vault_secret
+        if not ungranted_finds(vault_secret.spec, inputs.plan.known, inputs.granted):
+            return
+        current = await self._list_grants(vault_secret)
+        if current is None or decide(vault_secret, current) != inputs.decision:
+            raise ObjectChanged(Reason.WAITING, _WATCH_BEHIND)
+
+    async def _list_grants(self, vault_secret: VaultSecret) -> GrantView | None:
+        """Return what the API server has of grants for a VaultSecret; None if what they allow is not known."""
+        try:
+            listed = (await self.kube.list_cluster(ClusterKind.GRANTS)).objects
+            grants = {name: grant for name, body in listed.items() if (grant := grant_from(body)) is not None}
+        except (InvalidSpec, NotInstalled):
+            return None
+        labels: dict[str, Mapping[str, str]] = {}
+        if uses_labels(one for one in grants.values() if one.spec.vault_url == vault_secret.spec.vault_url):
+            namespaces = await self.kube.list_cluster(ClusterKind.NAMESPACES, vault_secret.key.namespace)
+            labels = {name: labels_from(body) for name, body in namespaces.objects.items()}
+        return GrantView(grants, labels)
 
     def _confirmed_deletions(self, inputs: Inputs, readings: Readings) -> Deletions | Failed | Waiting:
         """Check deletions against the current view, which may be newer than that of the inputs."""
@@ -285,12 +319,15 @@ class Reconciler:
             readings = {**readings, **carried}
         present = {one.ref.identity: readings[one.ref.identity] for one in inputs.plan.requests if not one.unlisted}
         desired = await self._render(inputs, present)
+        await self._ensure_revoked(inputs)
         change = change_for(vault_secret, target, inputs.plan, desired)
         if deletions.confirmed or change is Change.REMOVED or loses_keys(inputs, readings, inputs.view):
             # This deletes keys that are still in the spec.
             blocked = await self._recheck_deletions(inputs, readings)
             if blocked is not None:
                 return blocked
+        # The grant may have been revoked while certificates were converted.
+        self._ensure_granted(inputs)
         if change is not Change.NONE or annotation_changed(inputs.plan, desired):
             await apply_target(self.kube, self.state.targets, vault_secret, target, desired)
         removed = await remove_stale_targets(self.kube, self.state.targets, vault_secret)
@@ -337,15 +374,11 @@ class Reconciler:
         """Delete or release the target of a revoked VaultSecret, if no grant of the API server allows it either."""
         vault_secret, decision = inputs.vault_secret, inputs.decision
         assert isinstance(decision, Refused)
-        grants = (await self.kube.list_cluster(ClusterKind.GRANTS)).objects
-        namespaces = (await self.kube.list_cluster(ClusterKind.NAMESPACES, vault_secret.key.namespace)).objects
-        try:
-            read = {name: grant for name, body in grants.items() if (grant := grant_from(body)) is not None}
-        except InvalidSpec:
-            return Failed(decision.reason, decision.message)  # what it would allow is not known
-        current = GrantView(read, {name: labels_from(body) for name, body in namespaces.items()})
+        current = await self._list_grants(vault_secret)
+        if current is None:
+            return Failed(decision.reason, decision.message)
         if not is_revoked(replace(inputs, decision=decide(vault_secret, current)), current):
-            return Waiting("Waiting for the watch of VaultGrants to report that they have changed.")
+            return Waiting(_WATCH_BEHIND)
         await self.kube.ensure_current(vault_secret)
         change = await remove_target(self.kube, vault_secret, inputs.target)
         return Pruned(decision.reason, f"{decision.message} The Secret was {change}.", (), change)
@@ -395,7 +428,7 @@ class Reconciler:
         self.state.waits.observe(vault_secret.key, status.missing, ended)
         seconds = ended - started
         self.recorder.reconciled(vault_secret, outcome, after=status, seconds=seconds, read_reason=attempt.read_reason)
-        rollouts = await self._restart_workloads(vault_secret, outcome, status.content_change_time)
+        rollouts = await self._restart_workloads(vault_secret, attempt, status.content_change_time)
         status = status.model_copy(update={"restarts": rollouts.restarts})
         events = [*events_for(vault_secret.status, status, outcome), *rollouts.events]
         failure = await write_report(self.kube, self.state.vaultsecrets, self.recorder, vault_secret, status, events)
@@ -417,9 +450,9 @@ class Reconciler:
         return result if rollouts.requeue_after is None else result.at_most(rollouts.requeue_after)
 
     async def _restart_workloads(
-        self, vault_secret: VaultSecret, outcome: Reported, changed: datetime | None
+        self, vault_secret: VaultSecret, attempt: Attempt, changed: datetime | None
     ) -> Rollouts:
-        if isinstance(outcome, Suspended):
+        if isinstance(attempt.outcome, Suspended) or attempt.granted is None:
             return Rollouts(vault_secret.status.restarts, (), None)
         return await restart_workloads(self.kube, self.recorder, vault_secret, changed=changed, now=self.now())
 

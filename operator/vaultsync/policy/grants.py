@@ -43,6 +43,11 @@ def decide(vault_secret: VaultSecret, view: GrantView) -> Decision:
     return next((one for one in decisions if isinstance(one, Granted)), decisions[0])
 
 
+def is_for(grant: VaultGrant, namespace: str, vault_url: str, view: GrantView) -> bool:
+    """Return whether a grant is for a namespace and a vault; no other plays a part in the decision."""
+    return grant.spec.vault_url == vault_url and _matches(grant.spec.namespaces, namespace, view.labels.get(namespace))
+
+
 def _decide(vault_secret: VaultSecret, allowed: Allowance) -> Decision:
     problem = next(_problems(vault_secret, allowed), None)
     if problem is not None:
@@ -58,13 +63,13 @@ def _allowances(namespace: str, vault_url: str, view: GrantView) -> Sequence[All
 
     The view keeps it: of several VaultSecrets of a namespace, only the first has to match all grants of the vault.
     """
-    if vault_url not in view.by_vault:
-        return ()
-    key = (namespace, vault_url)
+    key = (vault_url, namespace)
     if key not in view.allowances:
-        labels = view.labels.get(namespace)
-        matching = [one for one in view.by_vault[vault_url] if _matches(one.spec.namespaces, namespace, labels)]
+        candidates = view.candidates(*key)
+        if not candidates:
+            return ()  # tenants may name any vault, and nothing is kept of it
         by_identity: dict[Identity, list[VaultGrant]] = {}
+        matching = [grant for grant in candidates if is_for(grant, namespace, vault_url, view)]
         for grant in sorted(matching, key=lambda grant: _specificity(grant, namespace)):
             by_identity.setdefault(identity_of(grant.spec.identity, namespace), []).append(grant)
         view.allowances[key] = tuple(_allowance(identity, grants) for identity, grants in by_identity.items())
@@ -118,6 +123,11 @@ def identity_of(ref: IdentityRef | None, namespace: str) -> Identity:
     )
 
 
+def uses_labels(grants: Iterable[VaultGrant]) -> bool:
+    """Return whether any grant selects namespaces by their labels."""
+    return any(grant.spec.namespaces.selector is not None for grant in grants)
+
+
 def _not_granted(message: str) -> Refused:
     return Refused(Reason.NOT_GRANTED, message)
 
@@ -166,7 +176,7 @@ def _excess(vault_secret: VaultSecret, quota: Quota) -> Iterator[str]:
 
 
 def _matches(namespaces: Namespaces, namespace: str, labels: Mapping[str, str] | None) -> bool:
-    if namespaces.names and not any(matches(pattern, namespace) for pattern in namespaces.names):
+    if namespaces.names and not matches_any(namespaces.names, namespace):
         return False
     selector = namespaces.selector
     if selector is None:

@@ -15,6 +15,7 @@ from vaultsync.policy.deletion import deletions_held
 from vaultsync.policy.inputs import Inputs
 from vaultsync.policy.ownership import competing_vaultsecret, foreign_target
 from vaultsync.policy.requests import found_secrets, ungranted_finds
+from vaultsync.policy.revocation import DELETED_AFTER
 from vaultsync.policy.waiting import failed_or_waiting
 from vaultsync.state.grants import Refused
 from vaultsync.state.requests import searches
@@ -102,19 +103,26 @@ def too_many_found(inputs: Inputs) -> Failed | None:
 def ungranted_keys(inputs: Inputs) -> Failed | None:
     """Block a search whose Secret holds keys of secrets that are not granted any more, unless they shall be deleted.
 
-    Otherwise a sync would remove them, since the search does not find them any more.
+    Otherwise a sync would remove them, since the search does not find them any more. Those that shall be deleted are
+    kept for as long as a target whose grant is revoked.
     """
     granted = inputs.granted
     names = ungranted_finds(inputs.vault_secret.spec, inputs.plan.known, granted)
-    if not names or granted.on_revoked is OnRevoked.DELETE:
+    if not names:
         return None
     more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-    return Failed(
-        Reason.NOT_GRANTED,
-        f"The Secret holds a key of secret {names[0]}{more}, which VaultGrant {granted.access.grant} does not allow "
-        "any more; the Secret stays as it is. To sync it without, delete the Secret, or have onRevoked of the grant "
-        "set to Delete.",
-    )
+    holds = f"The Secret holds a key of secret {names[0]}{more}, which VaultGrant {granted.access.grant} does not allow"
+    if granted.on_revoked is OnRevoked.RETAIN:
+        return Failed(
+            Reason.NOT_GRANTED,
+            f"{holds} any more; the Secret stays as it is. To sync it without, delete the Secret, or have onRevoked of "
+            "the grant set to Delete.",
+        )
+    left = DELETED_AFTER - inputs.refused_for
+    if left <= 0:
+        return None
+    text = f"{holds} any more. It is deleted a minute after that, as onRevoked of the VaultGrant says."
+    return Failed(Reason.NOT_GRANTED, text, retry_after=left)
 
 
 def contradicted_listing(inputs: Inputs, readings: Readings) -> Waiting | None:

@@ -44,7 +44,7 @@ class Inputs:
     """The monotonic time at which this process first saw the requested refresh; None if none is requested."""
 
     refused_for: float = 0.0
-    """For how many seconds, by the monotonic clock, the grants have refused the VaultSecret."""
+    """For how many seconds, by the monotonic clock, the grants have refused the VaultSecret or a part of its target."""
 
     @property
     def granted(self) -> Granted:

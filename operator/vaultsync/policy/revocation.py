@@ -6,8 +6,10 @@ A VaultSecret that asks for more than before is refused, and its target stays: o
 from typing import Final
 
 from vaultsync.api.status import OnRevoked
+from vaultsync.api.v1alpha1 import OnSourceDeleted, VaultSecret
 from vaultsync.errors import Reason
 from vaultsync.policy.evidence import is_written_for
+from vaultsync.policy.grants import decide
 from vaultsync.policy.inputs import Inputs
 from vaultsync.state.applied import fingerprint
 from vaultsync.state.grants import GrantView, Refused
@@ -32,7 +34,17 @@ def is_revoked(inputs: Inputs, grants: GrantView) -> bool:
     grant = grants.grants.get(written_by.name)
     on_revoked = written_by.on_revoked if grant is None else grant.spec.on_revoked
     is_unchanged = target.applied is not None and target.applied.spec == fingerprint(inputs.vault_secret)
-    return on_revoked is OnRevoked.DELETE and is_unchanged
+    return on_revoked is OnRevoked.DELETE and is_unchanged and _is_refused_content(inputs.vault_secret, grants)
+
+
+def _is_refused_content(vault_secret: VaultSecret, grants: GrantView) -> bool:
+    """Return whether what the target holds is refused, and not only what else the VaultSecret may do.
+
+    The target does not show since when the spec asks for that: it may ask for more than before.
+    """
+    defaults = {"restart": (), "on_source_deleted": OnSourceDeleted.RETAIN}
+    decision = decide(vault_secret.model_copy(update={"spec": vault_secret.spec.model_copy(update=defaults)}), grants)
+    return isinstance(decision, Refused) and decision.reason is Reason.NOT_GRANTED
 
 
 def pending_revocation(inputs: Inputs) -> Failed | None:

@@ -12,9 +12,11 @@ from typing import Any, TypeVar
 from vaultsync.adapters.kube import Forbidden, NotInstalled
 from vaultsync.api.grants import VaultGrant
 from vaultsync.api.model import InvalidSpec
+from vaultsync.api.v1alpha1 import VaultSecret
 from vaultsync.controller.queue import is_cancelled
 from vaultsync.errors import SyncError, error_fields
 from vaultsync.interfaces import KubeApi
+from vaultsync.policy.grants import is_for
 from vaultsync.policy.requeue import MAX_DOUBLINGS, Jitter, backoff
 from vaultsync.sources.denials import Denials
 from vaultsync.sources.vaultsecrets import VaultSecretSource
@@ -154,8 +156,12 @@ class GrantInformer:
         if before is not None and grant is not None and before.spec == grant.spec:
             self._state.grants.view = after  # only its status has changed
             return
-        vaults = {one.spec.vault_url for one in (before, grant) if one is not None}
-        await self._source.handle_grants(after, affects=lambda one: one.spec.vault_url in vaults)
+        changed = [one for one in (before, grant) if one is not None]
+
+        def affects(one: VaultSecret) -> bool:
+            return any(is_for(grant, one.key.namespace, one.spec.vault_url, after) for grant in changed)
+
+        await self._source.handle_grants(after, affects=affects)
 
     async def _handle_namespace(self, name: str, labels: Mapping[str, str] | None) -> None:
         view = self._state.grants.view

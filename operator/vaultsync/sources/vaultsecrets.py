@@ -14,10 +14,10 @@ from vaultsync.controller.turns import Priority
 from vaultsync.policy.grants import decide
 from vaultsync.sources.denials import Denials
 from vaultsync.sources.poller import Pollers
-from vaultsync.state.grants import GrantView
+from vaultsync.state.grants import Decision, GrantView
 from vaultsync.state.resource_versions import is_newer
 from vaultsync.state.stores import State
-from vaultsync.state.vaultsecrets import UnreadableVaultSecret
+from vaultsync.state.vaultsecrets import UnreadableVaultSecret, by_age
 
 Known = VaultSecret | UnreadableVaultSecret
 
@@ -102,7 +102,9 @@ class VaultSecretSource:
         From the start of this call on, each reconcile decides by them.
         """
         self._state.grants.view = view
-        for number, one in enumerate(filter(affects, self._vaultsecrets.all()), start=1):
+        # The oldest first: by a quota that counts only some, one that exceeds it would be served for a moment.
+        affected = sorted(filter(affects, self._vaultsecrets.all()), key=by_age)
+        for number, one in enumerate(affected, start=1):
             # It may have changed or gone meanwhile.
             vault_secret = self._vaultsecrets.get(one.key)
             if vault_secret is not None:
@@ -113,9 +115,18 @@ class VaultSecretSource:
     def _decide_again(self, vault_secret: VaultSecret) -> None:
         decision = decide(vault_secret, self._state.grants.view)
         if decision != self._vaultsecrets.decision(vault_secret.key):
-            affected = self._vaultsecrets.put(vault_secret, decision)
+            affected = self._put(vault_secret, decision)
             self._pollers.sync()
             self._wake({vault_secret.key, *affected})
+
+    def _put(self, vault_secret: VaultSecret, decision: Decision) -> set[ObjectKey]:
+        """Store a VaultSecret; if it reaches its vault otherwise from now on, a tripped deletion guard goes with it."""
+        before = self._vaultsecrets.granted(vault_secret.key)
+        affected = self._vaultsecrets.put(vault_secret, decision)
+        after = self._vaultsecrets.granted(vault_secret.key)
+        if before is not None and after is not None and self._vaultsecrets.users(after.access):
+            self._state.vaults.inherit_losses(before.access, after.access)
+        return affected
 
     def _wake(self, keys: Iterable[ObjectKey]) -> None:
         for key in keys:
@@ -123,7 +134,7 @@ class VaultSecretSource:
 
     def _store(self, known: Known | None, current: Known, *, is_outdated: bool) -> None:
         if isinstance(current, VaultSecret):
-            affected = self._vaultsecrets.put(current, decide(current, self._state.grants.view))
+            affected = self._put(current, decide(current, self._state.grants.view))
         else:
             affected = self._vaultsecrets.put_unreadable(current)
         self._wake(affected)

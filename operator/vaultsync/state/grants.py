@@ -9,6 +9,7 @@ from vaultsync.api.grants import Quota, VaultGrant
 from vaultsync.api.status import OnRevoked, StatusGrant
 from vaultsync.errors import Reason
 from vaultsync.state.access import Access
+from vaultsync.state.globs import is_literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +79,23 @@ class GrantView:
         """Keep the grants by name, and the labels by namespace."""
         self.grants = grants or {}
         self.labels = labels or {}
-        by_vault: defaultdict[str, list[VaultGrant]] = defaultdict(list)
+        self._named: defaultdict[tuple[str, str], list[VaultGrant]] = defaultdict(list)
+        """Those that name their namespaces, by vault and namespace."""
+        self._others: defaultdict[str, list[VaultGrant]] = defaultdict(list)
+        """Those with patterns for namespaces, or selectors only, by vault."""
         for grant in self.grants.values():
-            by_vault[grant.spec.vault_url].append(grant)
-        self.by_vault: Mapping[str, Sequence[VaultGrant]] = dict(by_vault)
+            vault_url, names = grant.spec.vault_url, frozenset(grant.spec.namespaces.names)
+            if names and all(map(is_literal, names)):
+                for name in names:
+                    self._named[vault_url, name].append(grant)
+            else:
+                self._others[vault_url].append(grant)
         self.allowances: dict[tuple[str, str], tuple[Allowance, ...]] = {}
-        """What follows from the grants for a namespace and a granted vault, as far as it was needed."""
+        """What follows from the grants for a vault and a namespace, as far as it was needed."""
+
+    def candidates(self, vault_url: str, namespace: str) -> Sequence[VaultGrant]:
+        """Return all grants of a vault that may match a namespace, and few others: there may be one per namespace."""
+        return [*self._named.get((vault_url, namespace), ()), *self._others.get(vault_url, ())]
 
 
 class GrantStore:

@@ -251,6 +251,14 @@ class LossReport:
     latched_known: int = 0
     """How many were known when it tripped."""
 
+    def joined(self, other: "LossReport") -> "LossReport":
+        """Return the report that is also tripped by what has tripped another."""
+        return replace(
+            self,
+            latched=self.latched | other.latched,
+            latched_known=max(self.latched_known, other.latched_known),
+        )
+
     @property
     def tripped(self) -> bool:
         """Whether so many were lost at once that nothing is deleted without a release by a user."""
@@ -337,6 +345,17 @@ class VaultStore:
     def publish(self, access: Access, view: VaultView) -> None:
         """Replace the view of a vault."""
         self._views[access] = view
+
+    def inherit_losses(self, before: Access, after: Access) -> None:
+        """Have the deletion guard stay tripped for VaultSecrets that reach the same vault by another grant from now on.
+
+        What it holds back would be too little to trip it there.
+        """
+        losses = self.view(before).losses
+        if before == after or before.vault_url != after.vault_url or losses is None or not losses.tripped:
+            return
+        view = self.view(after)
+        self.publish(after, replace(view, losses=losses if view.losses is None else view.losses.joined(losses)))
 
     def record_read(self, access: Access, name: str, read: LastRead) -> None:
         """Record what was read of a secret, by its `SecretRef.read_as`; does nothing without a poller."""

@@ -150,7 +150,7 @@ class VaultSecretCache:
         self._by_target[vault_secret.target_key].add(vault_secret.key)
         self._decisions[vault_secret.key] = decision
         if isinstance(decision, Granted):
-            insort(self._ranks[_tenant(decision, vault_secret.key)], _rank(vault_secret))
+            insort(self._ranks[_tenant(decision, vault_secret.key)], by_age(vault_secret))
             affected ^= self._recount(decision, vault_secret.key)
         return affected - {vault_secret.key}
 
@@ -199,7 +199,7 @@ class VaultSecretCache:
         self._stop_serving(vault_secret)
         tenant = _tenant(decision, key)
         ranks = self._ranks[tenant]
-        del ranks[bisect_left(ranks, _rank(vault_secret))]
+        del ranks[bisect_left(ranks, by_age(vault_secret))]
         if not ranks:
             del self._ranks[tenant]
             return set()
@@ -214,7 +214,7 @@ class VaultSecretCache:
         ranks, most = self._ranks[_tenant(granted, key)], granted.quota.vault_secrets
         changed = set()
         if key in self._decisions:
-            changed |= self._serve(key, is_within=bisect_left(ranks, _rank(self._by_key[key])) < most)
+            changed |= self._serve(key, is_within=bisect_left(ranks, by_age(self._by_key[key])) < most)
         for index in (most - 1, most):
             if index < len(ranks):
                 changed |= self._serve(ranks[index].key, is_within=index < most)
@@ -268,9 +268,14 @@ class VaultSecretCache:
         return decision if isinstance(decision, Granted) and key in self._served else None
 
     def within_count(self, vault_secret: VaultSecret, granted: Granted) -> bool:
-        """Return whether a VaultSecret is among the oldest that the quota allows."""
+        """Return whether a VaultSecret is among the oldest that the quota allows.
+
+        It is not before all older ones are counted, which they are not yet while grants that changed are decided again.
+        """
+        if self._decisions.get(vault_secret.key) != granted:
+            return False
         ranks = self._ranks.get(_tenant(granted, vault_secret.key), [])
-        return bisect_left(ranks, _rank(vault_secret)) < granted.quota.vault_secrets
+        return bisect_left(ranks, by_age(vault_secret)) < granted.quota.vault_secrets
 
     def count(self, grant: str) -> Mapping[str, int]:
         """Return how many VaultSecrets use a grant's identity, by namespace."""
@@ -310,7 +315,8 @@ def _tenant(granted: Granted, key: ObjectKey) -> tuple[str, str]:
     return granted.access.grant, key.namespace
 
 
-def _rank(vault_secret: VaultSecretMeta) -> _Rank:
+def by_age(vault_secret: VaultSecretMeta) -> _Rank:
+    """Return the place of a VaultSecret among others: the oldest comes first."""
     return _Rank(vault_secret.metadata.creation_timestamp, vault_secret.key)
 
 

@@ -29,6 +29,9 @@ _PERSISTENT = {reason.value for reason in Reason} - {
 }
 """Reasons that may still hold although the target is in place; the other failures are over by then."""
 
+_UNOBSERVED = {Reason.SUSPENDED.value, Reason.NOT_GRANTED.value, Reason.QUOTA_EXCEEDED.value}
+"""Reasons of the Ready condition while nothing is asked of the vault."""
+
 
 def status_after(
     vault_secret: VaultSecret,
@@ -136,9 +139,9 @@ def last_failure(status: VaultSecretStatus, polled_at: datetime | None) -> Faile
 
 
 def still_missing(status: VaultSecretStatus, now: datetime) -> tuple[StatusMissing, ...]:
-    """Return what the status lists as missing; after a suspension since now, as it may have been back meanwhile."""
+    """Return what the status lists as missing; since now if the vault was not asked, as it may have been back."""
     ready = condition(status, READY)
-    if ready is None or ready.reason != Reason.SUSPENDED:
+    if ready is None or ready.reason not in _UNOBSERVED:
         return status.missing
     return tuple(one.model_copy(update={"since": now, "vault_since": None}) for one in status.missing)
 
@@ -153,10 +156,11 @@ def _untouched(
     present: Collection[str] = (),
 ) -> VaultSecretStatus:
     before = vault_secret.status
-    missing = before.missing if isinstance(outcome, Suspended) else still_missing(before, now)
+    conditions = _conditions(vault_secret, outcome, stale, before.entries, now=now, notice=notice)
+    missing = before.missing if conditions[0].reason in _UNOBSERVED else still_missing(before, now)
     changes: dict[str, object] = {
         "observed_generation": vault_secret.metadata.generation,
-        "conditions": _conditions(vault_secret, outcome, stale, vault_secret.status.entries, now=now, notice=notice),
+        "conditions": conditions,
         "missing": tuple(one for one in missing if one.secret_name not in present),
     }
     if isinstance(outcome, Failed):

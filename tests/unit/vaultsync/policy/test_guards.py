@@ -56,6 +56,7 @@ from vaultsync.policy.known_vaults import KnownVaults
 from vaultsync.policy.ownership import competing_vaultsecret, foreign_target
 from vaultsync.policy.plan import Plan
 from vaultsync.policy.requests import unlisted_finds
+from vaultsync.policy.revocation import DELETED_AFTER
 from vaultsync.state.grants import Refused
 from vaultsync.state.requests import SecretRequest
 from vaultsync.state.secrets import SecretRef
@@ -168,22 +169,23 @@ def test_searches_find_no_more_than_the_quota_allows(most: int, blocks: bool) ->
 
 
 @pytest.mark.parametrize(
-    ("patterns", "on_revoked", "blocks"),
+    ("patterns", "on_revoked", "seconds", "blocks"),
     [
-        (("other",), OnRevoked.RETAIN, True),
-        (("other",), OnRevoked.DELETE, False),
-        (("shop-*",), OnRevoked.RETAIN, False),
+        (("other",), OnRevoked.RETAIN, DELETED_AFTER, True),
+        (("other",), OnRevoked.DELETE, DELETED_AFTER - 1, True),
+        (("other",), OnRevoked.DELETE, DELETED_AFTER, False),
+        (("shop-*",), OnRevoked.RETAIN, 0, False),
     ],
 )
 def test_a_key_that_a_search_must_not_find_any_more_is_kept_unless_it_shall_be_deleted(
-    patterns: tuple[str, ...], on_revoked: OnRevoked, blocks: bool
+    patterns: tuple[str, ...], on_revoked: OnRevoked, seconds: float, blocks: bool
 ) -> None:
     granted = a_granted(secrets=patterns, on_revoked=on_revoked)
     known = {SecretRef("shop-a"): a_state("shop-a", source="shop-a")}
     plan = Plan((), known, "because")
     view = VaultView(listing=a_listing(some_metadata(name="shop-a")).restricted(patterns))
 
-    found = ungranted_keys(some_inputs(SEARCHES, plan=plan, decision=granted))
+    found = ungranted_keys(replace(some_inputs(SEARCHES, plan=plan, decision=granted), refused_for=seconds))
 
     assert (found is not None and found.reason is Reason.NOT_GRANTED) is blocks
     assert [*unlisted_finds(SEARCHES.spec, known, view)] == []
