@@ -81,8 +81,9 @@ class RunningOperator:
     def ports(self) -> tuple[int, int] | None:
         """Where metrics and where probes are served; None until the log names it."""
         if self._ports is None:
-            named = (line for line in self.lines() if "probes_port" in line)
-            self._ports = next(((line["port"], line["probes_port"]) for line in named), None)
+            named = (line for line in self.lines() if "port" in line)
+            # A previous release serves probes where it serves metrics.
+            self._ports = next(((line["port"], line.get("probes_port", line["port"])) for line in named), None)
         return self._ports
 
     @property

@@ -193,7 +193,7 @@ def test_a_list_shows_the_printer_columns(controlplane: ControlPlane, namespace:
     apply(controlplane, manifest(spec(), namespace=namespace))
     write_status(controlplane, namespace, STATUS)
 
-    header, row = controlplane.kubectl("get", "vaultsync", "-n", namespace).splitlines()
+    header, row = controlplane.kubectl("get", "vsec", "-n", namespace).splitlines()
 
     assert header.split() == ["NAME", "READY", "REASON", "TARGET", "VAULT", "EXPIRES", "AGE"]
     assert row.split()[:-1] == ["db", "True", "Synced", "db", "https://shop.vault.azure.net", "2026-03-31T12:00:00Z"]

@@ -5,7 +5,7 @@ import signal
 from tests.e2e.concurrency import scenario
 from tests.e2e.harness import MARK, eventually, resource_version
 from tests.e2e.lifecycle.harness import OperatorHarness
-from vaultsync.api import OWNER_UID_LABEL, PLURAL
+from vaultsync.api import ADOPT_BY_ANNOTATION, OWNER_UID_LABEL, PLURAL
 
 
 @scenario
@@ -134,6 +134,8 @@ def test_a_retained_secret_whose_vaultsecret_was_deleted_while_no_operator_ran_i
 
         assert harness.content("left") == {"password": value.encode()}
         assert resource_version(harness.secret("kept")) == before
+        consent = {"metadata": {"annotations": {ADOPT_BY_ANNOTATION: "left"}}}
+        harness.api.patch(harness.path("secrets", "left"), consent)
         made = harness.apply(name="left", onDelete="Retain")
         taken_up = harness.await_synced("left")
     assert taken_up["metadata"]["uid"] == released["metadata"]["uid"]

@@ -11,6 +11,14 @@ from vaultsync.api import APPLIED_ANNOTATION
 PREVIOUS: Final = Path(__file__).with_name("vaultsync-0.1.0-py3-none-any.whl")
 """Built from the last commit before the rewrite of the operator's packages; it is imported as it is."""
 
+OF_PREVIOUS: Final = {
+    "PYTHONPATH": str(PREVIOUS),
+    "VAULTSYNC_PROBES_LISTEN": "",
+    "VAULTSYNC_VAULT_HOSTS": "",
+    "VAULTSYNC_VAULT_DNS_SUFFIXES": "localhost",
+}
+"""Without the settings that it does not know."""
+
 RESTART: Final = [{"kind": "Deployment", "name": "web", "minInterval": "10s"}]
 
 
@@ -48,7 +56,7 @@ def written(harness: Harness, names: list[str]) -> list[Any]:
 @scenario
 def test_an_upgrade_reads_no_value_writes_no_target_and_restarts_no_workload(harness: OperatorHarness) -> None:
     values = put_all(harness)
-    with harness.operator(environ={"PYTHONPATH": str(PREVIOUS)}) as previous:
+    with harness.operator(environ=OF_PREVIOUS) as previous:
         names = apply_all(harness)
         for name in names:
             harness.await_synced(name)

@@ -61,14 +61,13 @@ def test_the_owner_of_a_foreign_secret_is_named(harness: Harness) -> None:
 def test_a_foreign_secret_is_adopted_when_spec_and_secret_say_so_and_its_keys_are_reported(harness: Harness) -> None:
     user, value = harness.put("db-user"), harness.value()
     version = harness.vault.set("theirs", value)
-    theirs = {"labels": {"tier": "web"}, "annotations": {"example.com/note": "theirs"}}
+    theirs = {"labels": {"tier": "web"}, "annotations": {"example.com/note": "theirs", **CONSENT}}
     create_foreign(harness, **theirs)
     harness.tamper(stringData={"other": "by hand, too"})
     harness.apply(entry("theirs", "theirs"), entry("user", "db-user"))
     harness.await_reason("TargetConflict")
 
     harness.change(target={"adopt": True})
-    harness.tamper(metadata={"annotations": CONSENT})
 
     secret = harness.await_content(theirs=value, user=user)
     harness.await_reason("Synced")

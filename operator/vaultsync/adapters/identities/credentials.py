@@ -193,15 +193,39 @@ class PrincipalCredential:
 
 
 class InstrumentedCredential:
-    """Wraps a credential, limits the time of its token requests, and counts them."""
+    """Wraps a credential, limits the time of its token requests, and counts them.
+
+    Equal requests at the same time share one: the credential would return a token to each, and cache the last. When all
+    are revoked, a vault would first get another revoked one in exchange for its own.
+    """
 
     def __init__(self, credential: Credential, *, count: CountLogin, seconds: float = LOGIN_SECONDS) -> None:
         self._credential = credential
         self._count = count
         self._seconds = seconds
+        self._in_flight: dict[object, asyncio.Task[AccessTokenInfo]] = {}
 
     async def get_token_info(self, *scopes: str, options: TokenRequestOptions | None = None) -> AccessTokenInfo:
         """Request a token; raises what the credential raises, and `TimeoutError` at the time limit."""
+        key = (scopes, tuple(sorted((options or {}).items())))
+        task = self._in_flight.get(key)
+        if task is None:
+            task = self._in_flight[key] = asyncio.create_task(self._request(*scopes, options=options))
+            task.add_done_callback(lambda done: self._on_done(key, done))
+        return await asyncio.shield(task)
+
+    async def close(self) -> None:
+        """End the requests in flight, and close the credential."""
+        for task in tuple(self._in_flight.values()):
+            task.cancel()
+        await self._credential.close()
+
+    def _on_done(self, key: object, task: asyncio.Task[AccessTokenInfo]) -> None:
+        self._in_flight.pop(key, None)
+        if not task.cancelled():
+            task.exception()  # it is retrieved, also if nobody waits for it any more
+
+    async def _request(self, *scopes: str, options: TokenRequestOptions | None) -> AccessTokenInfo:
         try:
             async with asyncio.timeout(self._seconds):
                 token = await self._credential.get_token_info(*scopes, options=options)

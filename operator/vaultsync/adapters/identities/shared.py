@@ -98,7 +98,7 @@ class Credentials:
         """Close all credentials, and their connections."""
         shared, self._shared = self._shared, {}
         for one in shared.values():
-            await one.credential.close()
+            await one.instrumented.close()
         if self._session is not None:
             await self._session.close()
 
@@ -106,7 +106,7 @@ class Credentials:
         shared.users -= 1
         if shared.users == 0 and self._shared.get(key) is shared:
             del self._shared[key]
-            await shared.credential.close()
+            await shared.instrumented.close()
 
     def _authority(self, identity: Identity, vault_url: str) -> str:
         """Return where an identity logs in for a vault; empty if its environment or its node knows that."""

@@ -127,3 +127,47 @@ async def test_a_login_without_an_answer_fails_at_the_time_limit() -> None:
         await InstrumentedCredential(SilentCredential(), count=tally.login, seconds=0.0).get_token_info("scope")
 
     assert tally.results == ["refused"]
+
+
+class CountedCredential:
+    """Returns another token each time, when it is allowed to."""
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self.allowed = asyncio.Event()
+
+    async def get_token_info(self, *scopes: str, options: TokenRequestOptions | None = None) -> AccessTokenInfo:
+        self.requests += 1
+        number = self.requests
+        await self.allowed.wait()
+        return AccessTokenInfo(f"token-{number}", 2_000_000_000)
+
+    async def close(self) -> None:
+        """There is nothing to close."""
+
+
+async def test_equal_requests_at_the_same_time_get_the_same_token() -> None:
+    counted = CountedCredential()
+    credential = InstrumentedCredential(counted, count=lambda _: None)
+    waiting = [asyncio.create_task(credential.get_token_info("scope")) for _ in range(3)]
+    other = asyncio.create_task(credential.get_token_info("scope", options={"claims": "{}"}))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    waiting[0].cancel()
+    counted.allowed.set()
+
+    tokens = {(await one).token for one in (*waiting[1:], other)}
+    later = await credential.get_token_info("scope")
+
+    assert (tokens, later.token, counted.requests) == ({"token-1", "token-2"}, "token-3", 3)
+
+
+async def test_closing_ends_the_requests_in_flight() -> None:
+    credential = InstrumentedCredential(CountedCredential(), count=lambda _: None)
+    waiting = asyncio.create_task(credential.get_token_info("scope"))
+    await asyncio.sleep(0)
+
+    await credential.close()
+
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
