@@ -7,11 +7,12 @@ import asyncio
 import json
 import random
 import re
+import selectors
 import ssl
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import KW_ONLY, dataclass, field
 from http import HTTPStatus
 from itertools import chain
@@ -36,7 +37,8 @@ _GUARD_SECONDS: Final = 600.0
 _LONGEST_LINE: Final = 2**24
 """Bytes of one event of a watch."""
 
-_CLOSING_SECONDS: Final = 0.25
+_CLOSE_TIMEOUT: Final = 60.0
+"""Seconds that the API server may take to close TLS: it may have been stopped meanwhile."""
 
 _OF_ONE_CONNECTION: Final = frozenset(
     {"connection", "content-length", "host", "keep-alive", "transfer-encoding", "upgrade"}
@@ -214,7 +216,8 @@ class _HttpProxy:
         self._listener.serve_requests(self._handle)
         await self._listener.open()
 
-    async def close(self) -> None:
+    async def close(self, selector: selectors.BaseSelector) -> None:
+        """Return when all connections are closed, so that only the event loop itself uses the selector."""
         await self._listener.release()
         # Requests that a fault holds, and watches that are not read any more.
         others = asyncio.all_tasks() - {asyncio.current_task()}
@@ -224,7 +227,10 @@ class _HttpProxy:
         if self._session is not None:
             await self._session.close()
         # https://docs.aiohttp.org/en/stable/client_advanced.html#graceful-shutdown
-        await asyncio.sleep(_CLOSING_SECONDS)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_TIMEOUT):
+                while len(selector.get_map()) > 1:  # noqa: ASYNC110  nothing reports the end of a closed connection
+                    await asyncio.sleep(0.01)
 
     def _all(self) -> Iterator[ApiFault]:
         return chain.from_iterable(self.faults.values())
@@ -280,7 +286,8 @@ class ApiProxy:
     @contextmanager
     def to(cls, kubeconfig: Path) -> Iterator[Self]:
         """Stand before the API server of a kubeconfig (in the JSON form that the control plane writes)."""
-        loop = asyncio.new_event_loop()
+        selector = selectors.DefaultSelector()
+        loop = asyncio.SelectorEventLoop(selector)
         thread = threading.Thread(target=loop.run_forever, name="proxy to the API server")
         thread.start()
         cluster = json.loads(kubeconfig.read_text())["clusters"][0]["cluster"]
@@ -290,7 +297,7 @@ class ApiProxy:
             with TcpProxy.to(http.port) as tcp:
                 yield cls(tcp, http)
         finally:
-            asyncio.run_coroutine_threadsafe(http.close(), loop).result()
+            asyncio.run_coroutine_threadsafe(http.close(selector), loop).result()
             loop.call_soon_threadsafe(loop.stop)
             thread.join()
             loop.close()
