@@ -6,6 +6,7 @@ import ssl
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from vaultsync.errors import SyncError
 SHORT = 0.5
 """Seconds in which a request times out."""
 READ = Request("GET", "/api/v1/secrets", about="The Secrets")
+WATCH = replace(READ, query={"watch": "true"})
 
 
 def one_line_and_silence(peer: Peer) -> None:
@@ -29,7 +31,7 @@ def one_line_and_silence(peer: Peer) -> None:
 
 
 async def leave_a_watch(connection: Connection, _begun: threading.Event) -> None:
-    async with aclosing(connection.documents(READ)) as documents:
+    async with aclosing(connection.documents(WATCH)) as documents:
         assert await anext(documents) == {}
 
 
