@@ -175,6 +175,8 @@ class World(OperatorHarness):
         """Delete a Secret behind the operator's back."""
         self._as_user(Place.secret(self.namespace, name), metadata={"annotations": {DELETED_BY_USER: "true"}})
         self.api.delete(self.path("secrets", name))
+        # Otherwise the target could count as right until the journal has the deletion.
+        self.cluster.journal.await_present()
 
     def add_foreign(self, name: str, **metadata: Any) -> None:  # noqa: ANN401 - metadata has fields of any type
         """Create a Secret that is not the operator's."""
