@@ -19,6 +19,7 @@ from vaultsync.interfaces import KubeApi
 from vaultsync.policy.grants import is_for
 from vaultsync.policy.requeue import MAX_DOUBLINGS, Jitter, backoff
 from vaultsync.sources.denials import Denials
+from vaultsync.sources.targets import MIN_WATCH
 from vaultsync.sources.vaultsecrets import VaultSecretSource
 from vaultsync.state.grants import GrantView, grant_from, labels_from
 from vaultsync.state.snapshots import ClusterEvent, ClusterKind, ClusterList
@@ -30,9 +31,6 @@ _Value = TypeVar("_Value")
 
 RELIST_AFTER = 600.0
 """Seconds after which everything is listed again: it bounds how long a change that the watch missed goes unnoticed."""
-
-MIN_WATCH = 10.0
-"""Seconds that a watch must last if it brings nothing: the API server lets it last for longer."""
 
 
 class GrantInformer:

@@ -266,13 +266,7 @@ def list_no_secrets(namespace: str | None) -> Request:
 
 def watch_secrets(namespace: str | None, resource_version: str) -> Request:
     """Watch the Secrets with vaultsync's label from a resource version on; the server ends it after `WATCH_SECONDS`."""
-    query = {
-        "watch": "true",
-        "allowWatchBookmarks": "true",
-        "resourceVersion": resource_version,
-        "timeoutSeconds": str(WATCH_SECONDS),
-    }
-    return _targets(namespace, query, METADATA)
+    return _targets(namespace, _watch(resource_version), METADATA)
 
 
 def target_event(document: Mapping[str, Any]) -> TargetEvent:
@@ -280,10 +274,7 @@ def target_event(document: Mapping[str, Any]) -> TargetEvent:
 
     https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes
     """
-    item = document["object"]
-    if document["type"] == "ERROR":
-        raise api_error(int(item.get("code") or 500), item, "Watch of Secrets")
-    metadata = item["metadata"]
+    metadata = _watched(document, "Secrets")["metadata"]
     match document["type"]:
         case "BOOKMARK":
             return Bookmark(metadata["resourceVersion"])
@@ -317,20 +308,12 @@ def list_cluster(kind: ClusterKind, name: str | None, position: str | None, limi
 
 def watch_cluster(kind: ClusterKind, name: str | None, resource_version: str) -> Request:
     """Watch the objects of a kind, or the one of that name, from a resource version on."""
-    query = {
-        "watch": "true",
-        "allowWatchBookmarks": "true",
-        "resourceVersion": resource_version,
-        "timeoutSeconds": str(WATCH_SECONDS),
-    }
-    return _cluster(kind, name, query, is_list=False)
+    return _cluster(kind, name, _watch(resource_version), is_list=False)
 
 
 def cluster_event(document: Mapping[str, Any]) -> ClusterEvent:
     """Read one line of a watch of objects of the cluster. Raises `SyncError` if it is an error."""
-    item = document["object"]
-    if document["type"] == "ERROR":
-        raise api_error(int(item.get("code") or 500), item, "Watch of objects of the cluster")
+    item = _watched(document, "objects of the cluster")
     metadata = item["metadata"]
     match document["type"]:
         case "BOOKMARK":
@@ -350,6 +333,23 @@ def _cluster(kind: ClusterKind, name: str | None, query: Mapping[str, str], *, i
     return Request(
         "GET", path, about=kind.value if name is None else f"{kind} {name}", query={**query, **selector}, accept=accept
     )
+
+
+def _watch(resource_version: str) -> dict[str, str]:
+    return {
+        "watch": "true",
+        "allowWatchBookmarks": "true",
+        "resourceVersion": resource_version,
+        "timeoutSeconds": str(WATCH_SECONDS),
+    }
+
+
+def _watched(document: Mapping[str, Any], what: str) -> Mapping[str, Any]:
+    """Return the object of one line of a watch. Raises `SyncError` if it is an error."""
+    item: Mapping[str, Any] = document["object"]
+    if document["type"] == "ERROR":
+        raise api_error(int(item.get("code") or 500), item, f"Watch of {what}")
+    return item
 
 
 def _part(position: str | None, limit: int) -> dict[str, str]:
