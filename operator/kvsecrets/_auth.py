@@ -146,7 +146,9 @@ def parse_bearer(header: str) -> dict[str, str]:
 def parse_challenge(parameters: dict[str, str]) -> Challenge | None:
     """Return the challenge of a header's parameters, or None if they name neither a scope nor a resource.
 
-    The tenant is the first segment of the login URL's path; `adfs` there means that no tenant may be named.
+    The tenant is the first segment of the login URL's path, or the second after `dstsv2`, which is how dSTS, the login
+    of Azure's own services, names it: https://github.com/Azure/azure-sdk-for-python/issues/45320. `adfs` means that no
+    tenant may be named.
     """
     scope = parameters.get("scope") or ""
     resource = (parameters.get("resource") or "").rstrip("/")
@@ -154,9 +156,11 @@ def parse_challenge(parameters: dict[str, str]) -> Challenge | None:
         return None
     login_url = parameters.get("authorization") or parameters.get("authorization_uri") or ""
     try:
-        tenant = urlsplit(login_url).path.strip("/").partition("/")[0]
+        tenant, _, rest = urlsplit(login_url).path.strip("/").partition("/")
     except ValueError:
-        tenant = ""
+        tenant, rest = "", ""
+    if tenant.lower() == "dstsv2":
+        tenant = rest.strip("/").partition("/")[0]
     has_tenant = bool(_TENANT.fullmatch(tenant)) and tenant.lower() != "adfs"
     return Challenge(scope or f"{resource}/.default", tenant if has_tenant else None)
 

@@ -45,6 +45,19 @@ _MAX_SECONDS = _MAX_DATETIME.timestamp()
 _OK = 200
 _NO_CONTENT = 204
 _FIREWALL_CODES = frozenset({"ForbiddenByFirewall", "ForbiddenByConnection"})
+_NOT_FOUND_CODES = frozenset(
+    {
+        "SecretNotFound",
+        "com.github.nagyesta.lowkeyvault.service.exception.NotFoundException",
+        "Failed to perform request into Azure Key Vault Emulator",
+    }
+)
+"""What means in a 404 that there is no such secret: Key Vault's own code, and those of two emulators.
+
+No gateway sends them. Other 404s of Azure have the same form (`ResourceNotFound`), and say nothing about a secret.
+https://github.com/nagyesta/lowkey-vault, https://github.com/james-gould/azure-keyvault-emulator
+"""
+_DISABLED = "Operation get is not allowed on a disabled secret."
 
 
 class _InvalidField(Exception):
@@ -126,7 +139,8 @@ def error_from(response: Response, secret_text: str = "") -> ResponseError | Une
 
     The status decides first, then the inner code, then the code, and the message last:
     https://learn.microsoft.com/azure/key-vault/general/rest-error-codes
-    A 404 means `SecretNotFound` only with Key Vault's own code, since the 404 of a proxy says nothing about a secret.
+    A 404 means `SecretNotFound` only with a code that Key Vault or an emulator sends for that, since the 404 of a proxy
+    says nothing about a secret.
     """
     code, inner_code, message = _error_fields(response.body)
     if response.status < 400:  # noqa: PLR2004 - the boundary that HTTP draws
@@ -172,12 +186,12 @@ def _error_class(status: int, code: str | None, inner_code: str | None, message:
     if status >= 500:  # noqa: PLR2004 - the boundary that HTTP draws
         return ServerFailed
     if status == 404:  # noqa: PLR2004 - the HTTP status
-        return SecretNotFound if code == "SecretNotFound" else ResponseError
+        return SecretNotFound if _NOT_FOUND_CODES & {code, inner_code} else ResponseError
     return {400: BadRequest, 401: NotAuthenticated, 409: Conflict, 429: Throttled}.get(status, ResponseError)
 
 
 def _forbidden_class(inner_code: str | None, message: str) -> type[ResponseError]:
-    if inner_code == "SecretDisabled":
+    if inner_code == "SecretDisabled" or (inner_code is None and message == _DISABLED):
         return SecretDisabled
     if inner_code in _FIREWALL_CODES or "not allowed by NSP rules" in message:
         return FirewallDenied
@@ -227,7 +241,8 @@ def _raise_unexpected(response: Response, reason: str) -> NoReturn:
 
 
 def _items(fields: JsonObject) -> list[JsonObject]:
-    items = fields.get("value")
+    # A vault that never had a secret sent null: https://github.com/Azure/azure-sdk-for-net/issues/6758
+    items = [] if "value" in fields and fields["value"] is None else fields.get("value")
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise _InvalidField("its value is not a list of objects")
     return items
@@ -317,6 +332,6 @@ def _tags(fields: JsonObject) -> dict[str, str]:
     tags = fields.get("tags")
     if tags is None:
         return {}
-    if not isinstance(tags, dict) or not all(isinstance(text, str) for text in tags.values()):
+    if not isinstance(tags, dict) or not all(text is None or isinstance(text, str) for text in tags.values()):
         raise _InvalidField("its tags are not strings")
-    return tags
+    return {name: text for name, text in tags.items() if text is not None}

@@ -4,6 +4,7 @@ import contextlib
 import copy
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -203,10 +204,28 @@ def test_an_invalid_secret_is_unexpected_and_its_body_is_not_shown(http_response
     assert "hunter2" not in str(caught.value)
 
 
-@pytest.mark.parametrize("value", [None, {}, "x", [1], [[]]])
+@pytest.mark.parametrize("value", [{}, "x", [1], [[]], [None], [PROPERTIES, None]])
 def test_a_page_without_a_list_of_objects_is_unexpected(value: object) -> None:
     with pytest.raises(UnexpectedAnswer):
         _responses.parse_properties_page(response({"value": value}))
+
+
+def test_a_page_may_have_null_for_no_secrets_but_must_say_so() -> None:
+    """The page of a vault that never had a secret; `{}` may be anyone's."""
+    assert _responses.parse_properties_page(Response(200, {}, b'{"value":null,"nextLink":null}')) == ((), None)
+    with pytest.raises(UnexpectedAnswer, match="not a list"):
+        _responses.parse_properties_page(Response(200, {}, b'{"nextLink":null}'))
+
+
+def test_null_in_an_optional_field_is_the_same_as_no_field() -> None:
+    """Emulators write null where Key Vault leaves a field out."""
+    attributes = {**PROPERTIES["attributes"], "nbf": None, "exp": None, "recoverableDays": None}
+    nulls = {"value": None, "contentType": None, "managed": None, "kid": None, "tags": {"team": None, "env": ""}}
+    without = {**PROPERTIES, "attributes": {name: field for name, field in attributes.items() if field is not None}}
+
+    page, _ = _responses.parse_properties_page(response({"value": [{**PROPERTIES, **nulls, "attributes": attributes}]}))
+
+    assert page == (replace(_responses.parse_properties(response(without)), tags={"env": ""}),)
 
 
 PARSERS = [
@@ -256,6 +275,7 @@ def test_any_bytes_become_a_model_or_a_key_vault_error(body: bytes, status: int)
 # Errors.
 
 PURGE = 'Operation "purge" is not allowed because purge protection is enabled for this vault.'
+DISABLED = "Operation get is not allowed on a disabled secret."
 PERIMETER = "Request was not allowed by NSP rules and the client address is not authorized"
 
 
@@ -272,8 +292,13 @@ PERIMETER = "Request was not allowed by NSP rules and the client address is not 
         (error_response(403, "Forbidden", "ForbiddenByConnection"), FirewallDenied),
         (error_response(403, "Forbidden", message=PERIMETER), FirewallDenied),
         (error_response(403, "Forbidden", "SecretDisabled"), SecretDisabled),
+        (
+            error_response(403, "Forbidden", message=DISABLED),
+            SecretDisabled,
+        ),
         (error_response(403, "Forbidden", message=PURGE), PurgeProtected),
         (error_response(404, "SecretNotFound"), SecretNotFound),
+        (error_response(404, "NotFound", "SecretNotFound"), SecretNotFound),
         (error_response(404, "KeyNotFound"), ResponseError),
         (error_response(405, "MethodNotAllowed"), ResponseError),
         (error_response(409, "Conflict", "ObjectIsBeingDeleted"), Conflict),
@@ -293,6 +318,45 @@ PERIMETER = "Request was not allowed by NSP rules and the client address is not 
 )
 def test_each_error_response_has_its_class(http_response: Response, expected: type[KeyVaultError]) -> None:
     assert type(error_from(http_response)) is expected
+
+
+NOT_FOUND = {
+    "Key Vault": b'{"error":{"code":"SecretNotFound","message":"A secret with (name/id) db was not found in this key '
+    b"vault. If you recently deleted this secret you may be able to recover it using the correct recovery command. For "
+    b'help resolving this issue, please see https://go.microsoft.com/fwlink/?linkid=2125182"}}',
+    "Key Vault, of a deletion": b'{"error":{"code":"SecretNotFound","message":"Deleted Secret not found: db"}}',
+    "lowkey-vault": b'{"error":{"code":"com.github.nagyesta.lowkeyvault.service.exception.NotFoundException",'
+    b'"message":"Entity not found: db"}}',
+    "azure-keyvault-emulator": b'{"error":{"code":"Failed to perform request into Azure Key Vault Emulator",'
+    b'"innererror":null,"message":"Could not find db in vault."}}',
+}
+NOT_OF_A_VAULT = {
+    "no body": b"",
+    "HTML": b"<html><head><title>404 Not Found</title></head><body><center>nginx</center></body></html>",
+    "text": b"default backend - 404",
+    "API Management": b'{ "statusCode": 404, "message": "Resource not found" }',
+    "ASP.NET": b'{"type":"https://tools.ietf.org/html/rfc9110#section-15.5.5","title":"Not Found","status":404}',
+    "Spring": b'{"timestamp":"2026-01-01T00:00:00.000+00:00","status":404,"error":"Not Found","path":"/secrets/db"}',
+    "another service of Azure": b'{"error":{"code":"ResourceNotFound","message":"The Resource was not found."}}',
+    "a code that is no text": b'{"error":{"code":404,"message":"SecretNotFound"}}',
+    "Key Vault's words in another form": b'{"code":"SecretNotFound","message":"A secret with (name/id) db"}',
+}
+
+
+@pytest.mark.parametrize("body", NOT_FOUND.values(), ids=NOT_FOUND)
+def test_a_404_of_a_vault_is_an_absence(body: bytes) -> None:
+    assert type(error_from(Response(404, {}, body))) is SecretNotFound
+
+
+@pytest.mark.parametrize("body", NOT_OF_A_VAULT.values(), ids=NOT_OF_A_VAULT)
+def test_a_404_in_other_words_is_no_absence(body: bytes) -> None:
+    assert type(error_from(Response(404, {}, body))) in {UnexpectedAnswer, ResponseError}
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 409, 429, 500])
+def test_the_code_of_an_absence_counts_in_a_404_only(status: int) -> None:
+    for body in NOT_FOUND.values():
+        assert not isinstance(error_from(Response(status, {}, body)), SecretNotFound)
 
 
 def test_an_error_has_codes_message_and_request_ids() -> None:
