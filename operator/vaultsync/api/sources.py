@@ -83,11 +83,11 @@ class Entry(Model):
     """Utf8: the vault's text is written as it is. Base64: the vault's text is decoded from base64 first. Defaults to
     Utf8."""
     optional: StrictBool = False
-    """If true, a secret that does not exist in the vault is not an error: its key is omitted until the secret exists.
-    Defaults to false."""
+    """If true, it is not an error if the secret does not exist in the vault, or its JSON value does not have the
+    property, or null there: the key is omitted until it does. Defaults to false."""
     previous_key: DataKey | None = None
-    """Also writes the previous enabled version, if there is one, to this key: for rotations during which both passwords
-    are in use. The operator's identity needs the permission to list secrets."""
+    """Also writes the previous enabled version, if there is one and it has the property, to this key: for rotations
+    during which both passwords are in use. The operator's identity needs the permission to list secrets."""
 
 
 PREVIOUS_IS_NOT_PINNED: Final = Check(
@@ -119,7 +119,8 @@ class DataFrom(Model):
     """An item of dataFrom, which produces several keys: exactly one of object, find and certificate."""
 
     object: SecretName | None = None
-    """The name of a secret whose value is a JSON object; each of its fields becomes a key."""
+    """The name of a secret whose value is a JSON object; each of its fields becomes a key, except those that are
+    null."""
     find: Find | None = None
     """Each matching secret of the vault becomes a key with the secret's name. Disabled secrets are skipped. If none
     matches, the reason is SecretNotFound. The operator's identity needs the permission to list secrets."""

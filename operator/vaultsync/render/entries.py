@@ -13,7 +13,7 @@ from vaultsync.api.v1alpha1 import DataFrom, Encoding, Entry, OnCollision, Store
 from vaultsync.errors import Reason, SyncError
 from vaultsync.policy.requests import found_secrets
 from vaultsync.render.certificate_files import CertificateRequest, StoreRequest
-from vaultsync.render.json_values import json_fields, json_property
+from vaultsync.render.json_values import PropertyNotFound, json_fields, json_property
 from vaultsync.render.key_names import key_namer
 from vaultsync.state.secrets import (
     AnyReading,
@@ -154,6 +154,7 @@ def entry_content(entry: Entry, key: str, secret: ReadSecret) -> bytes:
     """Return the content of an entry's key.
 
     Raises:
+        PropertyNotFound: The value has nothing at the entry's property, or null.
         SyncError: PropertyMissing or EncodingInvalid.
     """
     origin = f"{secret.origin}, for key {key},"
@@ -232,7 +233,12 @@ def _of_entry(spec: VaultSecretSpec, entry: Entry, readings: Readings) -> Iterat
 def _entry_key(spec: VaultSecretSpec, entry: Entry, key: str, ref: SecretRef, readings: Readings) -> SecretKeys:
     secret = _read_secret(spec, ref, readings)
     if secret is not None:
-        return SecretKeys(ref, (key,), {key: entry_content(entry, key, secret)})
+        try:
+            return SecretKeys(ref, (key,), {key: entry_content(entry, key, secret)})
+        except PropertyNotFound:
+            if not (entry.optional or ref.previous):
+                raise
+        return SecretKeys(ref, (), {})
     carried = _carried_data(ref, readings)
     return SecretKeys(ref, (key,), {key: carried[key]} if key in carried else {})
 

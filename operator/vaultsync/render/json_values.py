@@ -25,6 +25,13 @@ class _Number(str):
     __slots__ = ()
 
 
+class PropertyNotFound(SyncError):
+    """There is nothing at the path, or null."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(Reason.PROPERTY_MISSING, message)
+
+
 class _MissingPartError(Exception):
     """There is nothing at the path."""
 
@@ -36,22 +43,31 @@ def json_property(text: str, path: str, *, origin: str) -> bytes:
     and indexes separated by dots: `/hosts/0/name` and `hosts.0.name` are the same.
 
     Raises:
-        SyncError: PropertyMissing, if the value is not JSON, nests too deeply, or has nothing at the path.
+        PropertyNotFound: The value has nothing at the path, or null.
+        SyncError: PropertyMissing, if the value is not JSON, or nests too deeply.
     """
     document = _parse(text, origin)
     try:
-        return _to_bytes(_part(document, path))
+        part = _part(document, path)
     except _MissingPartError:
+        part = None
         problem = f"has no property {path}"
+    else:
+        problem = f"has null as property {path}"
+    # Not inside the handlers: their errors would be the context, and they hold the value.
+    if part is None:
+        raise PropertyNotFound(f"{origin} {problem}.")
+    try:
+        return _to_bytes(part)
     except UnicodeEncodeError:
         problem = f"contains an unpaired surrogate in property {path}; set it again in the vault"
-    # Not inside the handlers: their errors would be the context, and they hold the value.
     raise SyncError(Reason.PROPERTY_MISSING, f"{origin} {problem}.")
 
 
 def json_fields(text: str, *, origin: str, prefix: str = "", rename: str | None = None) -> dict[str, bytes]:
     """Return every field of a JSON object by its key, with contents as `json_property` returns them.
 
+    A field that is null is left out, as if it were not there.
     `prefix` and `rename` turn the names of fields into keys, as in `key_namer`.
 
     Raises:
@@ -65,6 +81,8 @@ def json_fields(text: str, *, origin: str, prefix: str = "", rename: str | None 
         raise SyncError(Reason.PROPERTY_MISSING, f"{origin} is JSON, but not an object with fields.")
     fields: dict[str, bytes] = {}
     for place, (name, value) in enumerate(document.items(), start=1):
+        if value is None:
+            continue
         key = key_of(name) if _can_match(name) else ""
         if not is_data_key(key):
             raise _invalid_key(f"Field {place} of {origin} does not become a key that a Kubernetes Secret allows")

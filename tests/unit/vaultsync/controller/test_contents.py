@@ -253,3 +253,22 @@ async def test_a_certificate_that_cannot_be_read_is_not_tried_again_until_it_cha
     harness.vault.set("tls", _certificate())
     await harness.poll()
     assert harness.ready().status == "True"
+
+
+async def test_a_key_whose_optional_property_vanishes_is_left_out_until_it_is_back(harness: MemoryHarness) -> None:
+    harness.vault.set("app", '{"user": "scott", "password": "first"}')
+    harness.apply(entry(), entry("user", "app", property="user", optional=True))
+    await harness.poll()
+    assert harness.values() == {"password": "first", "user": "scott"}
+
+    harness.vault.set("app", '{"user": null}')
+    await harness.poll()
+    harness.reset_counts()
+    await harness.reconcile()  # a key that is not written must not pass for drift
+
+    assert harness.ready().reason == Reason.SYNCED
+    assert harness.reads == 0
+
+    harness.vault.set("app", '{"user": "tiger"}')
+    await harness.poll()
+    assert harness.values() == {"password": "first", "user": "tiger"}

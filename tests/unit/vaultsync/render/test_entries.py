@@ -158,6 +158,38 @@ def test_the_previous_version_has_its_own_key_once_it_exists() -> None:
     assert one.sources == {"password": newest, "password.old": before}
 
 
+@pytest.mark.parametrize("value", ['{"db": null}', "{}", '{"db": {"password": null}}', '{"db": "x"}'])
+def test_an_optional_property_that_does_not_exist_or_is_null_sets_no_key(value: str) -> None:
+    entry = an_entry(property="db.password", optional=True)
+
+    made = rendered(data=[entry, an_entry(key="whole")], db_password=value)
+
+    assert made.data == {"whole": value.encode()}
+    assert made.sources == {"whole": SecretRef("db-password")}  # drift would be found of a key that is never written
+
+
+def test_an_optional_property_of_a_value_that_is_not_json_is_an_error() -> None:
+    error = error_of(data=[an_entry(property="db.password", optional=True)], db_password=MARK)
+
+    assert error.reason is Reason.PROPERTY_MISSING
+
+
+def test_a_previous_version_without_the_property_sets_no_key() -> None:
+    entry = an_entry(property="new", previous_key="password.old")
+    newest, before = SecretRef("db-password"), SecretRef("db-password", previous=True)
+    readings = {newest: a_reading('{"new": "b"}'), before: a_reading('{"old": "a"}')}
+
+    made = render_entries(VaultSecretSpec(vault_url=VAULT, data=(entry,)), readings, VaultView())
+
+    assert (made.data, made.sources) == ({"password": b"b"}, {"password": newest})
+
+
+def test_a_field_that_is_null_collides_with_no_key() -> None:
+    assert contents({"object": "app"}, data=[an_entry()], db_password="a", app='{"password": null}') == {
+        "password": "a"
+    }
+
+
 def test_a_secret_has_one_state_with_all_its_keys_and_its_first_spelling() -> None:
     data = [an_entry(secret_name="DB-Password"), an_entry(key="again", secret_name="db-password")]
     readings = {SecretRef("db-password"): a_reading()}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.unit.vaultsync.render.attempts import MARK, attempt, visible_text
 from vaultsync.api.fields import is_data_key
 from vaultsync.errors import Reason, SyncError
-from vaultsync.render.json_values import json_fields, json_property
+from vaultsync.render.json_values import PropertyNotFound, json_fields, json_property
 
 ORIGIN: Final = "Secret app of vault v"
 
@@ -47,7 +47,6 @@ _pointers = st.lists(_steps).map(lambda steps: "/" + "/".join(steps))
         ("word", "grüß"),
         ("db.port", "5432"),
         ("db.tls", "true"),
-        ("db.proxy", "null"),
         ("version", "1.10"),
         ("id", "12345678901234567890123.0"),
         ("far", "1e999"),
@@ -67,7 +66,6 @@ _pointers = st.lists(_steps).map(lambda steps: "/" + "/".join(steps))
         "a text is its UTF-8",
         "a number is its digits",
         "a boolean is its JSON",
-        "null is there",
         "a number keeps its final zero",
         "a long number keeps all its digits",
         "a number that no float holds stays as it is",
@@ -89,6 +87,9 @@ def test_json_property_returns(path: str, content: str) -> None:
         (DOCUMENT, "hosts.01", "has no property hosts.01."),
         (DOCUMENT, "hosts.-1", "has no property hosts.-1."),
         (DOCUMENT, "tls.crt", "has no property tls.crt."),
+        (DOCUMENT, "db.proxy", "has null as property db.proxy."),
+        (DOCUMENT, "db.proxy.host", "has no property db.proxy.host."),
+        ("null", "/", "has no property /."),
         (DOCUMENT, "half", "contains an unpaired surrogate in property half; set it again in the vault."),
         ("s3cret", "db", "is not valid JSON, so it has no properties."),
         ("", "db", "is not valid JSON, so it has no properties."),
@@ -104,6 +105,9 @@ def test_json_property_returns(path: str, content: str) -> None:
         "an index with a leading zero",
         "an index from the end",
         "a name with a dot in a dotted path",
+        "null",
+        "a field of null",
+        "a field of a value that is null",
         "an unpaired surrogate",
         "text that is not JSON",
         "nothing at all",
@@ -158,15 +162,24 @@ def test_a_pointer_to_any_part_returns_that_part(document: object, data: st.Data
     places = _places([document], "")[1:]
     pointer, there = data.draw(st.sampled_from(places))
 
-    content = json_property(json.dumps([document]), pointer, origin=ORIGIN)
+    content = attempt(lambda: json_property(json.dumps([document]), pointer, origin=ORIGIN))
 
-    assert (content.decode() if isinstance(there, str) else json.loads(content)) == there
+    if isinstance(content, SyncError):
+        assert (there, type(content)) == (None, PropertyNotFound)
+    else:
+        assert (content.decode() if isinstance(there, str) else json.loads(content)) == there
 
 
 def test_every_field_of_an_object_becomes_a_key() -> None:
-    fields = json_fields('{"user": "app", "port": 5432, "pool": {"max": 9}}', origin=ORIGIN)
+    fields = json_fields('{"user": "app", "port": 5432, "pool": {"max": 9, "min": null}}', origin=ORIGIN)
 
-    assert fields == {"user": b"app", "port": b"5432", "pool": b'{"max":9}'}
+    assert fields == {"user": b"app", "port": b"5432", "pool": b'{"max":9,"min":null}'}
+
+
+def test_a_field_that_is_null_is_left_out() -> None:
+    fields = json_fields('{"user": "app", "password": null, "not a key": null, "empty": ""}', origin=ORIGIN)
+
+    assert fields == {"user": b"app", "empty": b""}
 
 
 @pytest.mark.parametrize(
@@ -262,7 +275,7 @@ def test_any_object_gives_valid_keys_or_an_error(document: dict[str, object], pr
     if isinstance(result, SyncError):
         assert result.reason in {Reason.PROPERTY_MISSING, Reason.TARGET_INVALID}
     else:
-        assert len(result) == len(document)
+        assert len(result) == sum(value is not None for value in document.values())
         assert all(map(is_data_key, result))
 
 
