@@ -71,6 +71,10 @@ class KubeApi(Protocol):
         """Remove all owner references from that very Secret, as it was observed, and whom it was retained for."""
         ...
 
+    async def remove_annotations(self, key: ObjectKey, names: Iterable[str], *, observed: Observed) -> Observed:
+        """Remove annotations from that very Secret, as it was observed, whichever manager owns them."""
+        ...
+
     async def orphan_target(self, key: ObjectKey, *, observed: Observed | Unclaimed, retained_by: str) -> None:
         """Remove our labels, annotation and owner reference from that very Secret, as it was observed.
 

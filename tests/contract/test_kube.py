@@ -427,6 +427,20 @@ async def test_a_foreign_key_can_be_removed(cluster: Cluster) -> None:
     assert (after.ours, after.foreign, after.managers) == (before.ours, {}, ())
 
 
+async def test_an_annotation_of_others_can_be_removed(cluster: Cluster) -> None:
+    before = await cluster.given(password="one")
+    cluster.other.edit(cluster.key, "mallory", annotations={"copy": "x", "note": "y"})
+
+    after = await cluster.kube.remove_annotations(cluster.key, ["copy"], observed=await cluster.observed())
+
+    stored = cluster.other.without_data(cluster.key)
+    assert stored is not None
+    assert stored["metadata"]["annotations"].keys() == {APPLIED_ANNOTATION, "note"}
+    assert after.ours == before.ours
+    with pytest.raises(Conflict):
+        await cluster.kube.remove_annotations(cluster.key, ["note"], observed=before)
+
+
 async def test_nothing_is_removed_from_a_secret_that_has_changed(cluster: Cluster) -> None:
     before = await cluster.given(password="one")
     cluster.other.edit(cluster.key, "mallory", data={"extra": "more"})

@@ -27,6 +27,8 @@ _CALLS: Final = (
     "announce_replacement",
     "delete_target",
     "remove_keys",
+    "remove_owners",
+    "remove_annotations",
     "orphan_target",
     "list_targets",
     "check_installed",

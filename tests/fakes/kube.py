@@ -178,6 +178,15 @@ class FakeKube(Store):
         fields.edit(FIELD_MANAGER, dict.fromkeys([*owners, _RETAINED_BY]))
         return self._written("remove_owners", key, fields).observed()
 
+    async def remove_annotations(self, key: ObjectKey, names: Iterable[str], *, observed: Observed) -> Observed:
+        self._called("remove_annotations")
+        stored = self._same(key, observed)
+        if str(stored.resource_version) != observed.resource_version:
+            raise _stale(key)
+        fields = stored.fields.copy()
+        fields.edit(FIELD_MANAGER, dict.fromkeys(Path("annotations", name) for name in names))
+        return self._written("remove_annotations", key, fields).observed()
+
     async def orphan_target(self, key: ObjectKey, *, observed: Observed | Unclaimed, retained_by: str) -> None:
         self._called("orphan_target")
         stored = self._same(key, observed)

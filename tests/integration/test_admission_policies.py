@@ -8,6 +8,7 @@ from tests.attacks.stolen_token import RELEASE, TokenHolder, denied, encoded
 from tests.controlplane.helm import Helm
 from vaultsync.api import OWNER_UID_LABEL, RESTARTED_ANNOTATION
 from vaultsync.api.v1alpha1 import WorkloadKind
+from vaultsync.state.observed import COPIES
 
 pytestmark = pytest.mark.cluster
 
@@ -30,6 +31,10 @@ def test_what_the_operator_writes_is_admitted(operator: TokenHolder) -> None:
     operator.admin.patch(operator.secrets("db"), {"metadata": {"labels": {OWNER_UID_LABEL: None}}})
     healed = operator.apply(operator.target(data={"password": encoded("new")}))
     assert healed.is_success, healed.text
+    copy = {"metadata": {"annotations": {COPIES[0]: "{}"}}}
+    operator.admin.patch(operator.secrets("db"), copy)
+    cleaned = operator.patch(operator.secrets("db"), {"metadata": {"annotations": {COPIES[0]: None}}})
+    assert cleaned.is_success, cleaned.text
 
     retained = operator.apply(operator.target(metadata={"ownerReferences": []}))
     assert retained.is_success, retained.text

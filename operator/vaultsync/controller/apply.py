@@ -70,6 +70,9 @@ async def apply_target(
     if not desired.created and (written.owners or written.retained_by is not None):
         # It is ours by now: there is no moment at which nobody owns it.
         written = await kube.remove_owners(key, observed=written)
+    if written.copies:
+        # An apply leaves the annotations of others, and with them the values that it has replaced.
+        written = await kube.remove_annotations(key, written.copies, observed=written)
     targets.record_write(key, written)
 
 

@@ -98,6 +98,11 @@ def _adopted(observed: Observed, desired: Desired) -> str:
     parts = [f"{action} {', '.join(sorted(names))}" for action, names in actions.items() if names]
     writers = f", written by {listed(observed.managers)}" if observed.managers else ""
     parts += [f"removed the owner {listed(_owners(observed))}"] if observed.owners else []
+    parts += (
+        [f"removed the annotation {listed(observed.copies)}, which may hold its former content"]
+        if (observed.copies)
+        else []
+    )
     return f"Adopted the Secret{writers}: {'; '.join(parts) or 'it had no keys'}; wrote {_versions(desired.secrets)}"
 
 

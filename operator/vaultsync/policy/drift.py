@@ -19,7 +19,7 @@ class Drift:
     fields: tuple[Field, ...]
     """Fields of ours that were changed or removed."""
     added: tuple[str, ...]
-    """Keys that were added."""
+    """Keys that were added, and annotations that may hold a copy of the data."""
     managers: tuple[str, ...]
     """The field managers that have written to the target."""
     owners: tuple[str, ...] = ()
@@ -53,6 +53,7 @@ def drift_of(vault_secret: VaultSecret, observed: Observed) -> Drift | None:
     keys, created = applied_keys(vault_secret, observed.applied), is_created(vault_secret, observed)
     missing = tuple(sorted(expected_fields(vault_secret, keys, created=created) - observed.ours))
     added = tuple(sorted(field.name for field in observed.foreign if field.name not in keys))
+    added += tuple(f"annotations/{name}" for name in observed.copies)
     owners = () if created else tuple(f"{owner.kind} {owner.name}" for owner in observed.owners)
     if not missing and not added and not owners:
         return None

@@ -12,6 +12,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
+from vaultsync import bounded_json
 from vaultsync.api import (
     ADOPT_BY_ANNOTATION,
     APPLIED_ANNOTATION,
@@ -32,6 +33,17 @@ MAX_OTHERS: Final = 16
 
 _MAX_NAME: Final = 320
 """Characters of a field's name: a label's may have 317. A longer one is no field of a Secret."""
+
+COPIES: Final = (
+    "kubectl.kubernetes.io/last-applied-configuration",
+    "kapp.k14s.io/original",
+    "objectset.rio.cattle.io/applied",
+    "banzaicloud.com/last-applied",
+)
+"""Annotations in which tools keep all that they applied, a Secret's data included.
+
+https://kubernetes.io/docs/reference/labels-annotations-taints/#kubectl-kubernetes-io-last-applied-configuration
+"""
 
 _OWNER = re.compile(r'k:\{"uid":"([^"\\]{1,128})"\}')
 
@@ -78,6 +90,8 @@ class Observed:
     """The name of the VaultSecret that may take it over, by those who may write it."""
     retained_by: str | None = None
     """The uid of the VaultSecret for which it was kept when it was released."""
+    copies: tuple[str, ...] = ()
+    """Annotations of others that may hold a copy of its data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +130,11 @@ def observed_from(metadata: Mapping[str, Any]) -> Observed:
         applied_hash=annotation_hash(annotations.get(APPLIED_ANNOTATION)),
         adopt_by=_name(annotations.get(ADOPT_BY_ANNOTATION)),
         retained_by=_name(annotations.get(RETAINED_BY_ANNOTATION)),
+        copies=tuple(
+            name
+            for name in COPIES
+            if name in annotations and Field("annotations", name) not in ours and _may_hold_data(annotations[name])
+        ),
     )
 
 
@@ -143,6 +162,15 @@ def names_owner(observed: Observed, uid: str) -> bool:
         Field("annotations", APPLIED_ANNOTATION): None if observed.applied is None else observed.applied.owner,
     }
     return any(named[field] == uid for field in named.keys() & observed.ours)
+
+
+def _may_hold_data(text: str) -> bool:
+    """Return whether the manifest in an annotation has data, or cannot be read: some tools compress it."""
+    try:
+        manifest = bounded_json.parse(text)
+    except ValueError:
+        return True
+    return not isinstance(manifest, dict) or any(manifest.get(name) for name in ("data", "stringData"))
 
 
 def _is_ours(record: Mapping[str, Any]) -> bool:

@@ -240,6 +240,19 @@ class KubeApi:
         request = wire.remove_owners(key, uid=observed.uid, resource_version=observed.resource_version)
         return _observed(await self._connection.send(request))
 
+    async def remove_annotations(self, key: ObjectKey, names: Iterable[str], *, observed: Observed) -> Observed:
+        """Remove annotations from the Secret as it was observed, whatever their managers.
+
+        Returns:
+            The metadata of the Secret after the write.
+
+        Raises:
+            SyncError: ClusterUnavailable.
+            Conflict: The Secret was changed, replaced or deleted since it was observed; nothing is removed.
+        """
+        request = wire.remove_annotations(key, names, uid=observed.uid, resource_version=observed.resource_version)
+        return _observed(await self._connection.send(request))
+
     async def orphan_target(self, key: ObjectKey, *, observed: Observed | Unclaimed, retained_by: str) -> None:
         """Remove vaultsync's labels and annotation from the Secret as it was observed; its data and all else stays.
 

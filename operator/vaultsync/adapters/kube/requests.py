@@ -144,6 +144,12 @@ def remove_owners(key: ObjectKey, *, uid: str, resource_version: str) -> Request
     return _patch(key, {"metadata": metadata}, MERGE, {})
 
 
+def remove_annotations(key: ObjectKey, names: Iterable[str], *, uid: str, resource_version: str) -> Request:
+    """Remove annotations, whatever their managers, from the Secret with that uid at that resource version."""
+    metadata = {"uid": uid, "resourceVersion": resource_version, "annotations": dict.fromkeys(names)}
+    return _patch(key, {"metadata": metadata}, MERGE, {})
+
+
 def orphan_secret(
     key: ObjectKey, *, uid: str, resource_version: str, retained_by: str, owners: Iterable[str] = ()
 ) -> Request:

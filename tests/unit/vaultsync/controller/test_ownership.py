@@ -16,6 +16,7 @@ from vaultsync.api import (
 from vaultsync.policy.requeue import Result
 
 CONSENT = {ADOPT_BY_ANNOTATION: "db"}
+COPY = {"kubectl.kubernetes.io/last-applied-configuration": '{"stringData":{"password":"theirs"}}'}
 EXTERNAL_SECRET = {
     "apiVersion": "external-secrets.io/v1",
     "kind": "ExternalSecret",
@@ -61,6 +62,7 @@ def metadata(harness: MemoryHarness) -> dict[str, Any]:
             f"kubectl changed or removed annotations/{APPLIED_ANNOTATION}",
         ),
         (lambda kube: kube.edit(DB, "kubectl", annotations={APPLIED_ANNOTATION: None}), APPLIED_ANNOTATION),
+        (lambda kube: kube.edit(DB, "kubectl", annotations=COPY), f"added annotations/{next(iter(COPY))}"),
         (lambda kube: kube.delete(DB), "had been deleted"),
     ],
     ids=[
@@ -73,6 +75,7 @@ def metadata(harness: MemoryHarness) -> dict[str, Any]:
         "the owner's label is changed",
         "our annotation is damaged",
         "our annotation is removed",
+        "a copy of a value is added",
         "the target is deleted",
     ],
 )
@@ -147,6 +150,27 @@ async def test_a_secret_of_another_owner_may_be_adopted_and_its_content_is_repla
     assert "removed the owner ExternalSecret db" in harness.kube.events[0].message
     await harness.poll()
     await harness.assert_idle()
+
+
+async def test_the_copy_of_the_former_content_is_removed_from_an_adopted_secret(harness: MemoryHarness) -> None:
+    harness.kube.create(DB, "kubectl", {"password": "theirs"}, annotations={**CONSENT, **COPY, "note": "x"})
+    harness.apply(target={"adopt": True})
+
+    await harness.drain()
+
+    assert metadata(harness)["annotations"].keys() == {ADOPT_BY_ANNOTATION, APPLIED_ANNOTATION, "note"}
+    assert "which may hold its former content" in harness.kube.events[0].message
+    await harness.poll()
+    await harness.assert_idle()
+
+
+async def test_a_foreign_secret_keeps_the_copy_of_its_content(harness: MemoryHarness) -> None:
+    harness.kube.create(DB, "kubectl", {"password": "theirs"}, annotations=COPY)
+    harness.apply(target={"adopt": True})
+
+    await harness.drain()
+
+    assert metadata(harness)["annotations"] == COPY
 
 
 @pytest.mark.parametrize("on_delete", ["Delete", "Retain"])

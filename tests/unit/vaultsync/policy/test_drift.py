@@ -60,6 +60,13 @@ def test_another_manager_of_a_key_that_we_still_own_is_not_drift() -> None:
     assert drift_of(a_vault_secret(), an_observed(foreign={PASSWORD: "helm"})) is None
 
 
+def test_an_annotation_that_may_hold_a_copy_of_the_data_is_drift() -> None:
+    drift = drift_of(a_vault_secret(), an_observed(copies=("kapp.k14s.io/original",), managers=("kapp",)))
+
+    assert drift is not None
+    assert drift.text == "field manager kapp added annotations/kapp.k14s.io/original"
+
+
 def test_a_target_without_our_annotation_cannot_be_compared() -> None:
     assert drift_of(a_vault_secret(), an_observed(applied=None, ours=frozenset())) is None
 

@@ -59,6 +59,34 @@ def test_labels_name_manager_and_owner(labels: dict[str, str] | None, managed: b
     assert (observed.managed, observed.owner_uid) == (managed, owner_uid)
 
 
+LAST_APPLIED, KAPP = "kubectl.kubernetes.io/last-applied-configuration", "kapp.k14s.io/original"
+
+
+@pytest.mark.parametrize(
+    ("annotations", "copies"),
+    [
+        pytest.param({}, (), id="none"),
+        pytest.param({LAST_APPLIED: '{"data":{"password":"b2xk"}}'}, (LAST_APPLIED,), id="of data"),
+        pytest.param({LAST_APPLIED: '{"stringData":{"password":"old"}}'}, (LAST_APPLIED,), id="of text"),
+        pytest.param({LAST_APPLIED: '{"data":{},"metadata":{"labels":{"data":"x"}}}'}, (), id="of metadata only"),
+        pytest.param({KAPP: "H4sIAAAAAAAA"}, (KAPP,), id="compressed"),
+        pytest.param({KAPP: "[" * 100_000}, (KAPP,), id="too deep to be read"),
+        pytest.param({KAPP: "[]"}, (KAPP,), id="no object"),
+        pytest.param({"note": '{"data":{"password":"b2xk"}}'}, (), id="an annotation with a meaning of its own"),
+    ],
+)
+def test_annotations_that_may_hold_a_copy_of_the_data_are_observed(
+    annotations: dict[str, str], copies: tuple[str, ...]
+) -> None:
+    assert observed_from(metadata(annotations=annotations)).copies == copies
+
+
+def test_an_annotation_that_we_applied_is_no_copy_of_others() -> None:
+    ours = record("vaultsync", "Apply", annotations={f"f:{LAST_APPLIED}": {}})
+
+    assert observed_from(metadata(ours, annotations={LAST_APPLIED: "x"})).copies == ()
+
+
 def test_owner_references_are_read() -> None:
     reference = {"apiVersion": "vaultsync.dev/v1alpha1", "kind": "VaultSecret", "name": "db", "uid": UID}
 
