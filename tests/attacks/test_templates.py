@@ -70,7 +70,7 @@ def test_a_template_does_not_load_another_template_or_a_file(tag: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["getHostByName", "env", "expandenv", "genPrivateKey", "getSecretKey", "fromSecret", "date", "eval", "map"]
+    "name", ["getHostByName", "env", "expandenv", "genPrivateKey", "getSecretKey", "fromSecret", "file", "eval", "map"]
 )
 def test_a_filter_does_not_send_a_value_anywhere(name: str) -> None:
     """A tenant uses a filter that makes a call: a name server's log would have the value."""
@@ -87,7 +87,7 @@ def test_a_filter_does_not_send_a_value_anywhere(name: str) -> None:
 )
 def test_a_range_does_not_fill_the_memory(source: str) -> None:
     """A tenant makes a list of a billion numbers."""
-    assert "ranges are not supported" in problem(source)
+    assert "a range may have 10000 numbers" in problem(source)
 
 
 NESTED: Final = 6
@@ -103,8 +103,26 @@ NESTED: Final = 6
         + "{% endfor %}" * NESTED,
         "{% for k in entries %}{% capture a %}{{ a }}{{ text }}{{ text }}{% endcapture %}{% endfor %}{{ a }}",
         "{{ text | replace: ',', text | replace: 'a', text }}",
+        "{% assign n = 9 %}" + "{% assign n = n | times: n %}" * 900 + "{{ n }}",
+        "{% assign a = text | split: ',' %}" + "{% assign a = a | concat: a %}" * 12,
+        "".join(f"{{% for n{n} in (1..9999) %}}" for n in range(NESTED)) + "{% endfor %}" * NESTED,
+        "{% case 1 %}{% when 1, 1, 1, 1, 1, 1, 1, 1 %}" * 6 + "{{ text }}" * 100 + "{% endcase %}" * 6 + "{{ ".strip(),
+        "{% assign a = text %}" + "{% assign a = a | replace: ',', '\n,' | indent: 64 | yaml | json %}" * 20,
+        "{% assign a = text %}" + "{% for n in (1..9999) %}{% assign b = a | sha256 %}{% endfor %}",
     ],
-    ids=["doubling", "nested loops over entries", "nested loops over parts", "capture", "replace"],
+    ids=[
+        "doubling",
+        "nested loops over entries",
+        "nested loops over parts",
+        "capture",
+        "replace",
+        "products",
+        "concat",
+        "nested loops over ranges",
+        "cases in cases",
+        "encodings of encodings",
+        "hashes",
+    ],
 )
 def test_a_template_that_multiplies_itself_ends_at_its_budget(source: str) -> None:
     """A tenant writes loops and repetitions that multiply, so that no other tenant is served."""
@@ -112,7 +130,7 @@ def test_a_template_that_multiplies_itself_ends_at_its_budget(source: str) -> No
 
     message = problem(source, values)
 
-    assert re.search(r"more work than|bytes would be written|characters|parts", message), message
+    assert re.search(r"more work than|bytes would be written|characters|parts|digits", message), message
 
 
 def test_the_budget_is_not_one_for_each_template() -> None:
@@ -154,7 +172,11 @@ def test_deeply_nested_expressions_do_not_overflow_the_stack(expression: str) ->
     [
         "{{ password | b64decode }}",
         "{{ password | split: '' }}",
-        "{{ password | replace: '' }}",
+        "{{ password | plus: 1 }}",
+        "{{ password | date: '%F' }}",
+        "{{ 'now' | date: password }}",
+        "{{ password | indent: password }}",
+        "{{ password | pem_private_key }}",
         "{{ entries[password] }}",
         "{% if password < 5 %}{% endif %}",
         "{% for a in password.b %}{% endfor %}",

@@ -1,8 +1,8 @@
 """Renders the templates of a target, Liquid over its entries; the engine and its bounds are in `render.liquid`.
 
-The language has outputs with filters, if, unless, for over the entries, assign, capture and raw. An entry is referenced
+The language has outputs with filters, if, unless, case, for, assign, capture, comments and raw. An entry is referenced
 by its key, or as `entries['tls.crt']` if the key is not a name. An entry whose bytes are not UTF-8 can only be used
-through `b64encode`.
+through `b64encode` and `sha256`.
 """
 
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ def render(templates: Mapping[str, str], values: Mapping[str, bytes]) -> dict[st
         )
     from vaultsync.render.liquid.context import Budget  # noqa: PLC0415  importing it takes a quarter of a second
     from vaultsync.render.liquid.engine import TemplateError, parse  # noqa: PLC0415  the same
-    from vaultsync.render.liquid.filters import text_or_binary  # noqa: PLC0415  the same
+    from vaultsync.render.liquid.values import text_or_binary  # noqa: PLC0415  the same
 
     texts = {key: text_or_binary(content) for key, content in values.items()}
     budget = Budget()

@@ -12,7 +12,7 @@ from liquid.exceptions import UndefinedError
 from liquid.token import Token
 from liquid.utils import ReadOnlyChainMap
 
-from vaultsync.render.liquid.filters import Binary, ValueFreeError
+from vaultsync.render.liquid.values import Binary, ValueFreeError
 
 MAX_COST: Final = 8 * 1024 * 1024
 """In bytes touched, by all templates of one target together."""
@@ -61,9 +61,10 @@ class Budget:
 class Context(RenderContext):
     """Resolves names, all of which must exist, and charges for what is touched."""
 
-    __slots__ = ("budget",)
+    __slots__ = ("_entries", "budget")
 
     def __init__(self, template: BoundTemplate, values: Mapping[str, str | Binary], budget: Budget) -> None:
+        self._entries = values
         super().__init__(template, globals={**values, "entries": dict(values)})
         self.scope = ReadOnlyChainMap(self.locals, self.globals)  # the library's own has now and today, too
         self.budget = budget
@@ -77,16 +78,23 @@ class Context(RenderContext):
         """
         found = super().get(path, token=token, default=default)
         if found is _ABSENT:
+            self._check_dots(path, token)
             raise UndefinedError("", token=token)
         self.budget.charge_value(found)
         return found
+
+    def _check_dots(self, path: list[object], token: Token | None) -> None:
+        """Explain a path that spells the name of an entry."""
+        name = ".".join(map(str, path)).removeprefix("entries.")
+        if name in self._entries:
+            raise ValueFreeError(f"dots separate parts of a path; write entries[{name!r}]", token=token)
 
     def filter(self, name: str, token: Token | None) -> Callable[..., object]:
         """Return a filter that charges for its result."""
         apply = super().filter(name, token)
 
-        def charged(*values: object) -> object:
-            result = apply(*values)
+        def charged(*values: object, **named: object) -> object:
+            result = apply(*values, **named)
             self.budget.charge_value(result)
             return result
 

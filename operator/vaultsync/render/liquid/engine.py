@@ -3,6 +3,7 @@
 Nothing here reads a clock, a file or another template, and the cost of a template is bounded: see `context.py`.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from inspect import signature
@@ -19,9 +20,10 @@ from liquid.output import LimitedStringIO
 from liquid.token import Token
 
 from vaultsync.render.liquid.context import Budget, Context
-from vaultsync.render.liquid.filters import FILTERS, Binary, ValueFreeError
-from vaultsync.render.liquid.lexer import tokenize
+from vaultsync.render.liquid.filters import FILTERS, OTHER_NAMES
+from vaultsync.render.liquid.lexer import MAX_TAG, tokenize
 from vaultsync.render.liquid.tags import TAGS
+from vaultsync.render.liquid.values import MAX_PARTS, Binary, ValueFreeError
 
 MAX_OUTPUT: Final = 1024 * 1024
 """In bytes: no more than a Secret can hold."""
@@ -75,7 +77,7 @@ def _guarded(source: str, work: Callable[[], Result], explain: Callable[[LiquidE
     try:
         return work()
     except LiquidError as error:
-        problem = f"{_place(source, error.token)}: {explain(error)}"
+        problem = f"{_place(source, error.token)}: {explain(error)}{_hint(source, error)}"
     except Exception:  # noqa: BLE001  an error that the library did not expect: its text may hold a value
         problem = ": this cannot be rendered"
     # Not inside the handlers: the errors would be the context, and may hold a value.
@@ -88,6 +90,24 @@ def _place(source: str, token: Token | None) -> str:
         return ""
     before = source[: token.start_index]
     return f", line {before.count(_LINE_END) + 1}, column {len(before) - before.rfind(_LINE_END)}"
+
+
+_OF_GO: Final = re.compile(
+    r"\s*(?:(?:range|if|with|end|else|index|printf|include|template|define|block)\b|.*?(?<![\w)\]\"'])[.$][\w.\s]|\$)",
+    re.DOTALL,
+)
+"""How an output begins in a Go template, as other operators have them."""
+
+
+def _hint(source: str, error: LiquidError) -> str:
+    """Return what to write in place of a Go template, in whose outputs Liquid finds nothing that it knows."""
+    if error.token is None or isinstance(error, ValueFreeError):
+        return ""
+    opening = source.rfind("{{", 0, error.token.start_index + 1)
+    inner = source[opening + 2 : opening + MAX_TAG].partition("}}")[0].strip("- ")
+    if opening == -1 or not _OF_GO.match(inner):
+        return ""
+    return "; templates are Liquid, not Go: {{ password }}, {% if %}, {% for %}, see docs/templates.md"
 
 
 def _parse_problem(error: LiquidError) -> str:
@@ -148,12 +168,26 @@ class _Optional(Expression):
         return [self._name]
 
 
+class _Range(RangeLiteral):
+    """A list of numbers, which costs its length; the library's may be endless."""
+
+    __slots__ = ()
+
+    def evaluate(self, context: RenderContext) -> list[int]:  # type: ignore[override]  # for and join accept both
+        assert isinstance(context, Context)
+        numbers = self._make_range(self.start.evaluate(context), self.stop.evaluate(context))
+        if numbers and numbers[-1] - numbers[0] >= MAX_PARTS:
+            raise ValueFreeError(f"a range may have {MAX_PARTS} numbers, and this would be more", token=self.token)
+        made = list(numbers)
+        context.budget.charge_value(made)
+        return made
+
+
 def _inspected(template: BoundTemplate) -> BoundTemplate:
-    """Refuse what the parser accepts and we do not support; allow a missing name where `default` follows."""
+    """Refuse what the parser accepts and we do not support, bound ranges, allow missing names before `default`."""
     for expression in _expressions(template.nodes, RenderContext(template)):
         if isinstance(expression, RangeLiteral):
-            problem = "ranges are not supported; loop over entries, or over the result of split"
-            raise ValueFreeError(problem, token=expression.token)
+            expression.__class__ = _Range
         if isinstance(expression, FilteredExpression) and expression.filters:
             for used in expression.filters:
                 _check_filter(used)
@@ -165,15 +199,23 @@ def _inspected(template: BoundTemplate) -> BoundTemplate:
 def _check_filter(used: Filter) -> None:
     function = FILTERS.get(used.name)
     if function is None:
-        raise ValueFreeError(f"there is no filter {used.name}; use one of {', '.join(FILTERS)}", token=used.token)
+        instead = OTHER_NAMES.get(used.name)
+        known = f"use {instead}" if instead else f"use one of {', '.join(FILTERS)}"
+        raise ValueFreeError(f"there is no filter {used.name}; {known}", token=used.token)
+    named = [argument.name for argument in used.args if isinstance(argument, KeywordArgument)]
+    by_position = len(used.args) - len(named)
     try:
-        signature(function).bind(None, *used.args)
+        signature(function).bind(*[None] * (1 + by_position), **dict.fromkeys(named))
     except TypeError:
         accepted = False
     else:
-        accepted = not any(isinstance(argument, KeywordArgument) for argument in used.args)
+        accepted = set(named) <= _NAMED.get(used.name, frozenset())
     if not accepted:
         raise ValueFreeError(f"{used.name} does not accept these arguments", token=used.token)
+
+
+_NAMED: Final = {"default": frozenset({"allow_false"})}
+"""The arguments that have a name in Liquid."""
 
 
 def _expressions(nodes: Iterable[Node], context: RenderContext) -> Iterator[Expression]:

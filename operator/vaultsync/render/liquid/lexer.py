@@ -1,4 +1,4 @@
-"""Splits a template into tokens for python-liquid's parser, in linear time; knows no tag but raw.
+"""Splits a template into tokens for python-liquid's parser, in linear time; knows no tags but raw and comments.
 
 The library's own lexer uses regular expressions that take quadratic time on long runs of spaces. Its parser recurses
 with each bracket and operator of an expression, so their number is bounded here, before it runs.
@@ -19,7 +19,9 @@ MAX_NESTING: Final = 64
 
 _OPENING: Final = re.compile(r"\{[{%]-?")
 _NAME: Final = re.compile(r"\w*")
-_ENDRAW: Final = re.compile(r"\{%(-?)\s*endraw\s*(-?)%\}")
+_ENDINGS: Final = {name: re.compile(rf"\{{%(-?)\s*end{name}\s*(-?)%\}}") for name in ("raw", "comment")}
+_COMMENTED_LINE: Final = re.compile(r"\n\s*[^#\s]")
+"""A line of a `{% # comment %}` that is none."""
 _NESTING: Final = re.compile(r"[\[(]|[=!<>]{1,2}|(?<![^\W\d])(?:and|or|not|contains)\b")
 """What makes the parser recurse. Strings are not skipped: the library's rules for where they end are intricate."""
 
@@ -43,10 +45,14 @@ def tokenize(source: str) -> Iterator[Token]:
         if braces == "{{":
             yield Token(TOKEN_OUTPUT, braces, opening.start(), source)
             yield Token(TOKEN_EXPRESSION, inner.lstrip(), begin, source)
-        elif inner.strip() == "raw":
-            ending = _end_of_raw(source, opening, end)
-            yield from _content(source, end, ending.start(), left=False, right=ending[1] == "-")
+        elif (name := inner.strip()) in _ENDINGS:
+            ending = _ending(source, name, opening, end)
+            if name == "raw":
+                yield from _content(source, end, ending.start(), left=False, right=ending[1] == "-")
             end, strip = ending.end(), ending[2] == "-"
+        elif name.startswith("#"):
+            if _COMMENTED_LINE.search(name):
+                raise _error("every line of an inline comment must start with #", source, opening)
         else:
             yield from _tag(source, inner.lstrip(), begin)
         at = end
@@ -90,8 +96,8 @@ def _tag(source: str, inner: str, begin: int) -> Iterator[Token]:
         yield Token(TOKEN_EXPRESSION, expression, begin + len(inner) - len(expression), source)
 
 
-def _end_of_raw(source: str, opening: re.Match[str], begin: int) -> re.Match[str]:
-    ending = _ENDRAW.search(source, begin)
+def _ending(source: str, name: str, opening: re.Match[str], begin: int) -> re.Match[str]:
+    ending = _ENDINGS[name].search(source, begin)
     if ending is None:
-        raise LiquidSyntaxError("expected tag 'endraw'", token=Token(TOKEN_TAG, "raw", opening.start(), source))
+        raise LiquidSyntaxError(f"expected tag 'end{name}'", token=Token(TOKEN_TAG, name, opening.start(), source))
     return ending

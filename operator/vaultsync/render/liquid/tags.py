@@ -1,7 +1,7 @@
-"""The tags that templates may use: outputs, if, unless, for, assign and capture; raw is in the lexer.
+"""The tags that templates may use: outputs, if, unless, case, for, assign and capture.
 
-Left out on purpose: tags that read files or other templates, `case`, which renders a branch once per match, and tags
-that duplicate others.
+Comments and raw are in the lexer. Left out on purpose: tags that read files or other templates, that write HTML, or
+that keep counters. docs/templates.md names them.
 """
 
 from typing import Final, TextIO
@@ -14,16 +14,18 @@ from liquid.builtin.illegal import Illegal
 from liquid.builtin.output import Output, OutputNode
 from liquid.builtin.tags.assign_tag import AssignTag
 from liquid.builtin.tags.capture_tag import CaptureTag
+from liquid.builtin.tags.case_tag import CaseNode, CaseTag, MultiExpressionBlockNode
 from liquid.builtin.tags.for_tag import BreakTag, ContinueTag, ForNode, ForTag
 from liquid.builtin.tags.if_tag import IfTag
 from liquid.builtin.tags.unless_tag import UnlessTag
 from liquid.exceptions import LiquidError
+from liquid.expression import Expression
 from liquid.stream import TokenStream
 from liquid.tag import Tag
 from liquid.token import Token
 
 from vaultsync.render.liquid.context import Context
-from vaultsync.render.liquid.filters import ValueFreeError, text_of
+from vaultsync.render.liquid.values import ValueFreeError, text_of
 
 
 class _Placed(Tag):
@@ -87,6 +89,34 @@ class _For(_Placed, ForTag):
     node_class = _ForNode
 
 
+class _WhenNode(MultiExpressionBlockNode):
+    """A branch of a case. It is rendered once: the library renders it once for each of its values that match."""
+
+    __slots__ = ()
+
+    def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
+        return self.block.render(context, buffer) if any(self.expression.evaluate(context)) else -1
+
+
+class _CaseNode(CaseNode):
+    __slots__ = ()
+
+    def __init__(
+        self, token: Token, expression: Expression, blocks: list[MultiExpressionBlockNode | BlockNode]
+    ) -> None:
+        super().__init__(token, expression, [_once(block) for block in blocks])
+
+
+def _once(block: MultiExpressionBlockNode | BlockNode) -> MultiExpressionBlockNode | BlockNode:
+    if isinstance(block, MultiExpressionBlockNode):
+        return _WhenNode(block.token, block.block, block.expression)
+    return block
+
+
+class _Case(_Placed, CaseTag):
+    node_class = _CaseNode
+
+
 class _If(_Placed, IfTag):
     mode = Mode.STRICT
 
@@ -109,6 +139,7 @@ TAGS: Final[tuple[type[Tag], ...]] = (
     _Output,
     _If,
     _Unless,
+    _Case,
     _For,
     BreakTag,
     ContinueTag,

@@ -67,8 +67,11 @@ def test_no_templates_render_nothing() -> None:
     ("source", "message"),
     [
         ("a\n  {{ missing }}", "Template DSN, line 2, column 6: no entry has this name; if it may be missing, add"),
-        ("{{ bytes }}", "Template DSN, line 1, column 1: a value that is not text can only be used with b64encode."),
-        ("{{ user | nope }}", "Template DSN, line 1, column 11: there is no filter nope; use one of append, "),
+        (
+            "{{ bytes }}",
+            "Template DSN, line 1, column 1: a value that is not text can only be used with b64encode or ",
+        ),
+        ("{{ user | nope }}", "Template DSN, line 1, column 11: there is no filter nope; use one of abs, append, "),
         ("{% include 'x' %}", "Template DSN, line 1, column 4: unexpected tag 'include'."),
         ("{{ '\ud800' }}", "Template DSN: this cannot be rendered."),
         (
@@ -109,8 +112,11 @@ _operands = _names | _literals
 _filters = st.sampled_from(
     [
         "",
-        *(f"| {name}" for name in ("strip", "upcase", "json", "b64encode", "b64decode", "url_encode", "first", "nope")),
-        *(f"| {name}: {{}}" for name in ("append", "default", "split", "join", "replace", "strip")),
+        *(
+            f"| {name}"
+            for name in ("strip", "json", "yaml", "b64encode", "b64decode", "url_decode", "first", "size", "nope")
+        ),
+        *(f"| {name}: {{}}" for name in ("append", "default", "split", "join", "replace", "slice", "plus", "indent")),
         "| replace: 'a', {}",
     ]
 )
@@ -131,6 +137,7 @@ _templates = st.recursive(
         st.lists(parts, max_size=3).map("".join)
         | st.builds("{{% if {} %}}{}{{% else %}}{}{{% endif %}}".format, _conditions, parts, parts)
         | st.builds("{{% for e in {} %}}{}{{% endfor %}}".format, _operands, parts)
+        | st.builds("{{% case {} %}}{{% when {} %}}{}{{% endcase %}}".format, _operands, _operands, parts)
         | st.builds("{{% capture x %}}{}{{% endcapture %}}".format, parts)
     ),
     max_leaves=12,
@@ -167,6 +174,11 @@ LARGE: Final[Mapping[str, bytes]] = {
     "quotes": b"'\"\\\x01" * 250_000,
     "umlauts": "ä".encode() * 500_000,
     "list": b",".join([b"1"] * 9_999),
+    "lines": b"a\n" * 15_000,
+    "controls": "\x7f\u2028".encode() * 150_000,
+    "begins": b"-----BEGIN CERTIFICATE-----" * 30_000,
+    "dashes": b"-----BEGIN CERTIFICATE-----" + b"- " * 300_000,
+    "percents": b"%A" * 100_000,
     **{f"key-{number}": b"value" for number in range(256)},
 }
 
@@ -200,6 +212,22 @@ _SPLIT: Final = "{%assign l=list|split:','%}"
         repeated("{{" + "(" * 990 + "}}"),
         repeated("{%raw%}{%endraw%}"),
         repeated("{% " + " " * 400, "{%raw%}"),
+        repeated("{% " + " " * 400, "{%comment%}"),
+        repeated("{%# " + " \n#" * 200 + "%}"),
+        repeated("{%assign x=lines|indent:64%}"),
+        repeated("{%assign x=quotes|yaml%}"),
+        repeated("{%assign x=controls|yaml%}"),
+        repeated("{%assign x=a|sha256%}"),
+        repeated("{%assign x=a|escape%}"),
+        repeated("{%assign x=l|sort_natural%}", _SPLIT),
+        repeated("{%assign x=l|uniq%}", _SPLIT),
+        repeated("{%for n in (1..9999)%}{%endfor%}"),
+        repeated("{%for n in (1..9999) reversed%}{%break%}{%endfor%}"),
+        repeated("{%case a%}" + "{%when a,a,a%}{{a}}" * 20 + "{%endcase%}"),
+        repeated("{%assign x=begins|pem_chain|default:1%}"),
+        repeated("{%assign x=dashes|pem_chain%}"),
+        repeated("{%assign x=a|date:b%}"),
+        repeated("{%assign x=0|date:percents%}"),
     ],
     ids=[
         "many outputs",
@@ -226,6 +254,22 @@ _SPLIT: Final = "{%assign l=list|split:','%}"
         "open parentheses",
         "many raws",
         "a raw that does not end",
+        "a comment that does not end",
+        "comments of many lines",
+        "indenting many lines",
+        "encoding as YAML",
+        "encoding as YAML what no reader may print",
+        "hashing long texts",
+        "escaping for XML",
+        "sorting many items",
+        "comparing many items",
+        "many loops over ranges",
+        "many loops over reversed ranges",
+        "cases in which all branches match",
+        "PEM blocks that do not end",
+        "PEM blocks full of hyphens",
+        "dates that are none",
+        "long formats of dates",
     ],
 )
 def test_the_most_costly_templates_take_bounded_time(source: str) -> None:

@@ -7,7 +7,7 @@ from liquid import Environment
 from liquid.exceptions import UndefinedError
 
 from vaultsync.render.liquid.context import Budget, Context
-from vaultsync.render.liquid.filters import Binary, ValueFreeError
+from vaultsync.render.liquid.values import Binary, ValueFreeError
 
 VALUES: Final = {"user": "app", "tls.crt": "CRT", "size": "XL"}
 
@@ -40,10 +40,16 @@ def test_a_path_resolves_to(path: list[object], found: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [["missing"], ["tls", "crt"], ["entries", "missing"], ["user", 0], ["user", "first"], ["now"], ["today"]]
+    "path", [["missing"], ["entries", "missing"], ["user", 0], ["user", "first"], ["now"], ["today"]]
 )
 def test_a_path_to_nothing_is_an_error(path: list[object]) -> None:
     with pytest.raises(UndefinedError):
+        a_context().get(path, token=None)
+
+
+@pytest.mark.parametrize("path", [["tls", "crt"], ["entries", "tls", "crt"]])
+def test_a_path_that_spells_the_name_of_an_entry_is_explained(path: list[object]) -> None:
+    with pytest.raises(ValueFreeError, match=r"dots separate parts of a path; write entries\['tls.crt'\]"):
         a_context().get(path, token=None)
 
 
