@@ -13,8 +13,8 @@ from vaultsync.api.v1alpha1 import DataFrom, Encoding, Entry, OnCollision, Store
 from vaultsync.errors import Reason, SyncError
 from vaultsync.policy.requests import found_secrets
 from vaultsync.render.certificate_files import CertificateRequest, StoreRequest
-from vaultsync.render.json_values import PropertyNotFound, json_fields, json_property
 from vaultsync.render.key_names import key_namer
+from vaultsync.render.values.properties import PropertyNotFound, json_fields, json_property
 from vaultsync.state.secrets import (
     AnyReading,
     CarriedReading,

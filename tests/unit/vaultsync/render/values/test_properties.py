@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.unit.vaultsync.render.attempts import MARK, attempt, visible_text
 from vaultsync.api.fields import is_data_key
 from vaultsync.errors import Reason, SyncError
-from vaultsync.render.json_values import PropertyNotFound, json_fields, json_property
+from vaultsync.render.values.properties import PropertyNotFound, json_fields, json_property
 
 ORIGIN: Final = "Secret app of vault v"
 
@@ -86,15 +86,17 @@ def test_json_property_returns(path: str, content: str) -> None:
         (DOCUMENT, "hosts.2", "has no property hosts.2."),
         (DOCUMENT, "hosts.01", "has no property hosts.01."),
         (DOCUMENT, "hosts.-1", "has no property hosts.-1."),
-        (DOCUMENT, "tls.crt", "has no property tls.crt."),
+        (DOCUMENT, "tls.crt", "has no property tls.crt. Write it as /tls.crt."),
         (DOCUMENT, "db.proxy", "has null as property db.proxy."),
         (DOCUMENT, "db.proxy.host", "has no property db.proxy.host."),
         ("null", "/", "has no property /."),
         (DOCUMENT, "half", "contains an unpaired surrogate in property half; set it again in the vault."),
-        ("s3cret", "db", "is not valid JSON, so it has no properties."),
-        ("", "db", "is not valid JSON, so it has no properties."),
-        ('{"a": NaN}', "a", "is not valid JSON, so it has no properties."),
-        ('{"a": -Infinity}', "a", "is not valid JSON, so it has no properties."),
+        (
+            "s3cret",
+            "db",
+            "is not valid JSON: line 1, column 1: a value is missing, or a text is not in double quotes.",
+        ),
+        ('"{\\"db\\": 1}"', "db", "has no property db. It is a string that looks like JSON: it was encoded twice."),
         ("[" * 65 + "]" * 65, "0", "is JSON that nests deeper than 64 levels; flatten it in the vault."),
     ],
     ids=[
@@ -110,9 +112,7 @@ def test_json_property_returns(path: str, content: str) -> None:
         "a field of a value that is null",
         "an unpaired surrogate",
         "text that is not JSON",
-        "nothing at all",
-        "a number that JSON does not have",
-        "another one",
+        "a document within a string",
         "deep nesting",
     ],
 )
@@ -176,6 +176,18 @@ def test_every_field_of_an_object_becomes_a_key() -> None:
     assert fields == {"user": b"app", "port": b"5432", "pool": b'{"max":9,"min":null}'}
 
 
+def test_a_byte_order_mark_is_ignored() -> None:
+    assert json_property('\ufeff{"a": "x"}', "a", origin=ORIGIN) == b"x"
+
+
+@pytest.mark.parametrize("text", ["eyJhIjogMX0=", "WzFd\n"], ids=["of an object", "of a list"])
+def test_base64_is_recognised(text: str) -> None:
+    error = attempt(lambda: json_property(text, "a", origin=ORIGIN))
+
+    assert isinstance(error, SyncError)
+    assert error.message.endswith("in double quotes. It looks like base64: store the JSON itself.")
+
+
 def test_a_field_that_is_null_is_left_out() -> None:
     fields = json_fields('{"user": "app", "password": null, "not a key": null, "empty": ""}', origin=ORIGIN)
 
@@ -212,6 +224,7 @@ def test_a_name_becomes_a_key(name: str, prefix: str, rename: str | None, key: s
     [
         ("[1]", None, Reason.PROPERTY_MISSING, "is JSON, but not an object with fields"),
         ("7", None, Reason.PROPERTY_MISSING, "is JSON, but not an object with fields"),
+        ('"[1]"', None, Reason.PROPERTY_MISSING, "not an object with fields. It is a string that looks like JSON"),
         ("s3cret", None, Reason.PROPERTY_MISSING, "is not valid JSON"),
         (
             '{"ok": "\\ud800"}',
@@ -239,6 +252,7 @@ def test_a_name_becomes_a_key(name: str, prefix: str, rename: str | None, key: s
     ids=[
         "a list has no fields",
         "a number has none",
+        "neither has a string",
         "text that is not JSON",
         "an unpaired surrogate",
         "a name with a space",
@@ -287,8 +301,10 @@ def test_any_object_gives_valid_keys_or_an_error(document: dict[str, object], pr
         f'{{"{MARK} ": "{MARK}"}}',
         f'{{"a": "{MARK}\\ud800", "b": "{MARK}"}}',
         f'["{MARK}"]',
+        f'{{"A": "{MARK}", "{MARK} ": 1}}',
+        f'"{MARK}"',
     ],
-    ids=["not JSON", "broken JSON", "an invalid key", "an unpaired surrogate", "not an object"],
+    ids=["not JSON", "broken JSON", "an invalid key", "an unpaired surrogate", "a list", "other names", "a string"],
 )
 def test_no_error_holds_anything_of_the_value(document: str) -> None:
     errors = [

@@ -1,0 +1,98 @@
+"""Extracts parts of documents: one by its path, or every field of an object as a key of a Secret.
+
+`origin` is the value's name for messages, such as `Secret app-config of vault https://shop.vault.azure.net`; messages
+hold nothing of the value but the path or position in question.
+"""
+
+from typing import Final
+
+from vaultsync.api.fields import is_data_key
+from vaultsync.errors import Reason, SyncError
+from vaultsync.render.key_names import key_namer
+from vaultsync.render.values.documents import Document, to_bytes
+from vaultsync.render.values.formats import parse, text_hint
+from vaultsync.render.values.paths import MissingPartError, part_at, path_hint, steps_of
+
+_MAX_NAME: Final = 253
+
+
+class PropertyNotFound(SyncError):
+    """There is nothing at the path, or null."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(Reason.PROPERTY_MISSING, message)
+
+
+def json_property(text: str, path: str, *, origin: str) -> bytes:
+    """Return a part of a JSON value: a string as its UTF-8, anything else as compact JSON.
+
+    Raises:
+        PropertyNotFound: The value has nothing at the path, or null.
+        SyncError: PropertyMissing, if the value is not JSON, or nests too deeply.
+    """
+    document = parse(text, origin=origin)
+    try:
+        part = part_at(document, steps_of(path))
+    except MissingPartError:
+        part = None
+        problem = f"has no property {path}.{path_hint(document, path)}{text_hint(document)}"
+    else:
+        problem = f"has null as property {path}."
+    # Not inside the handlers: their errors would be the context, and they hold the value.
+    if part is None:
+        raise PropertyNotFound(f"{origin} {problem}")
+    try:
+        return to_bytes(part)
+    except UnicodeEncodeError:
+        problem = f"contains an unpaired surrogate in property {path}; set it again in the vault."
+    raise SyncError(Reason.PROPERTY_MISSING, f"{origin} {problem}")
+
+
+def json_fields(text: str, *, origin: str, prefix: str = "", rename: str | None = None) -> dict[str, bytes]:
+    """Return every field of a JSON object by its key, with contents as `json_property` returns them.
+
+    A field that is null is left out, as if it were not there.
+    `prefix` and `rename` turn the names of fields into keys, as in `key_namer`.
+
+    Raises:
+        SyncError: PropertyMissing, if the value is not a JSON object, or nests too deeply. TargetInvalid, if a field
+            does not become a key that Kubernetes allows, or two become the same. InvalidSpec, if `rename` is not such
+            an expression.
+    """
+    key_of = key_namer(prefix, rename)
+    document = parse(text, origin=origin)
+    if not isinstance(document, dict):
+        raise SyncError(
+            Reason.PROPERTY_MISSING, f"{origin} is JSON, but not an object with fields.{text_hint(document)}"
+        )
+    fields: dict[str, bytes] = {}
+    for place, (name, value) in enumerate(document.items(), start=1):
+        if value is None:
+            continue
+        key = key_of(name) if _can_match(name) else ""
+        if not is_data_key(key):
+            raise _invalid_key(f"Field {place} of {origin} does not become a key that a Kubernetes Secret allows")
+        if key in fields:
+            raise _invalid_key(f"Field {place} of {origin} becomes the same key as a field before it")
+        fields[key] = _field_content(value, place, origin)
+    return fields
+
+
+def _can_match(name: str) -> bool:
+    """Return whether RE2 can match the name: not too long, and without unpaired surrogates."""
+    return len(name) <= _MAX_NAME and not any("\ud800" <= letter <= "\udfff" for letter in name)
+
+
+def _invalid_key(problem: str) -> SyncError:
+    return SyncError(Reason.TARGET_INVALID, f"{problem}. Rename the field in the vault, or with prefix and rename.")
+
+
+def _field_content(value: Document, place: int, origin: str) -> bytes:
+    try:
+        return to_bytes(value)
+    except UnicodeEncodeError:
+        pass
+    # Not inside the handler: the codec's error would be the context, and it holds the value.
+    raise SyncError(
+        Reason.PROPERTY_MISSING, f"Field {place} of {origin} contains an unpaired surrogate; set it again in the vault."
+    )
