@@ -37,6 +37,8 @@ class OtherClient(Protocol):
 
     def delete(self, key: ObjectKey) -> None: ...
 
+    def hold(self, key: ObjectKey, *finalizers: str) -> None: ...
+
     def values(self, key: ObjectKey) -> dict[str, str] | None: ...
 
     def without_data(self, key: ObjectKey) -> dict[str, Any] | None: ...
@@ -93,7 +95,11 @@ class Kubectl:
         self._cluster.kubectl("apply", *how, stdin=json.dumps(a_secret(key, data)))
 
     def delete(self, key: ObjectKey) -> None:
-        self._kubectl(key, "delete")
+        self._kubectl(key, "delete", "--wait=false")
+
+    def hold(self, key: ObjectKey, *finalizers: str) -> None:
+        patch = json.dumps({"metadata": {"finalizers": finalizers}})
+        self._kubectl(key, "patch", "--type=merge", f"--patch={patch}")
 
     def values(self, key: ObjectKey) -> dict[str, str] | None:
         try:

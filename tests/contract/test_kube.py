@@ -312,6 +312,22 @@ async def test_deleting_is_idempotent(cluster: Cluster) -> None:
     assert cluster.other.values(cluster.key) is None
 
 
+async def test_a_secret_with_a_finalizer_is_terminating_until_that_is_removed(cluster: Cluster) -> None:
+    await cluster.given(password="one")
+    cluster.other.hold(cluster.key, "example.com/hold", "example.com/another")
+    held = await cluster.observed()
+    assert (held.finalizers, held.terminating) == (("example.com/hold", "example.com/another"), False)
+
+    await cluster.kube.delete_target(cluster.key, observed=held)
+
+    terminating = await cluster.observed()
+    assert (terminating.uid, terminating.terminating) == (held.uid, True)
+    with pytest.raises(Conflict):
+        await cluster.given(password="two")
+    cluster.other.hold(cluster.key)
+    assert await cluster.kube.get_target(cluster.key) is None
+
+
 async def test_a_secret_that_has_changed_since_is_not_deleted(cluster: Cluster) -> None:
     observed = await cluster.given(password="one")
     cluster.other.edit(cluster.key, "mallory", data={"password": "evil"})

@@ -59,6 +59,9 @@ class ClusterClient:
     def delete(self, key: ObjectKey) -> None:
         self._api.delete(_path(SECRETS, key))
 
+    def hold(self, key: ObjectKey, *finalizers: str) -> None:
+        self._api.patch(_path(SECRETS, key), {"metadata": {"finalizers": list(finalizers)}}, manager="kubectl")
+
     def values(self, key: ObjectKey) -> dict[str, str] | None:
         secret = self._api.get(_path(SECRETS, key))
         if secret is None:

@@ -33,6 +33,8 @@ class StoredSecret:
     created: datetime
     resource_version: int
     fields: Fields
+    finalizers: tuple[str, ...] = ()
+    is_terminating: bool = False
 
     @property
     def is_managed(self) -> bool:
@@ -50,6 +52,8 @@ class StoredSecret:
                 "annotations": self.fields.of("annotations"),
                 "ownerReferences": list(self.fields.of("ownerReferences").values()),
                 "managedFields": self.fields.managed_fields(),
+                "finalizers": list(self.finalizers),
+                **({"deletionTimestamp": _text(self.created)} if self.is_terminating else {}),
             }
         )
 
@@ -136,9 +140,21 @@ class Store:
         self._put(key, fields)
 
     def delete(self, key: ObjectKey) -> None:
-        """Delete a Secret."""
-        if self._secrets.pop(key).is_managed:
-            self._record(key, None)
+        """Delete a Secret; one with finalizers stays until they are removed."""
+        secret = self._secrets[key]
+        if not secret.finalizers:
+            del self._secrets[key]
+            if secret.is_managed:
+                self._record(key, None)
+        elif not secret.is_terminating:
+            self._store(key, replace(secret, is_terminating=True))
+
+    def hold(self, key: ObjectKey, *finalizers: str) -> None:
+        """Replace the finalizers of a Secret."""
+        secret = replace(self._secrets[key], finalizers=finalizers)
+        self._store(key, secret)
+        if secret.is_terminating:
+            self.delete(key)
 
     def values(self, key: ObjectKey) -> dict[str, str] | None:
         """Return the data of a Secret as pods read it; None if there is none."""
@@ -245,9 +261,14 @@ class Store:
             return before
         if before is None and key.namespace in self._terminating:
             raise terminating(key)
-        uid, created = (str(uuid.uuid4()), self._now()) if before is None else (before.uid, before.created)
-        after = StoredSecret(uid, created, self.resource_version + 1, fields)
-        self._secrets[key] = after
+        return self._store(key, replace(before or self._new(), fields=fields))
+
+    def _new(self) -> StoredSecret:
+        return StoredSecret(str(uuid.uuid4()), self._now(), 0, Fields())
+
+    def _store(self, key: ObjectKey, secret: StoredSecret) -> StoredSecret:
+        before = self._secrets.get(key)
+        after = self._secrets[key] = replace(secret, resource_version=self.resource_version + 1)
         if after.is_managed:
             self._record(key, after.observed())
         elif before is not None and before.is_managed:

@@ -1,6 +1,7 @@
 """Immutable Secrets are replaced on a real API server only if they can be created again."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 
@@ -37,6 +38,46 @@ async def test_an_immutable_secret_is_replaced(harness: RealHarness) -> None:
     assert harness.ready().status == "True"
     await harness.poll()
     assert harness.ready().status == "True"
+
+
+async def test_an_immutable_secret_with_a_finalizer_stays_until_that_is_removed(
+    harness: RealHarness, controlplane: ControlPlane
+) -> None:
+    await hold(harness, controlplane, "example.com/hold")
+    await rotate(harness)
+    assert harness.values() == {"password": "first"}
+    assert harness.ready().status == "False"
+    assert "terminating, held by the finalizer example.com/hold" in harness.ready().message
+
+    await hold(harness, controlplane)
+    await harness.drain()
+
+    assert harness.values() == {"password": "second"}
+    assert harness.ready().status == "True"
+    assert ("Warning", "Tampered") not in harness.events
+
+
+async def test_a_secret_that_somebody_deletes_is_terminating_until_its_finalizer_is_removed(
+    harness: RealHarness, controlplane: ControlPlane
+) -> None:
+    await hold(harness, controlplane, "example.com/hold")
+    delete = ("delete", "secret", "db", "-n", harness.namespace, "--wait=false")
+    await asyncio.to_thread(controlplane.kubectl, *delete)
+    await harness.drain()
+    assert harness.ready().reason == "TargetTerminating"
+
+    await hold(harness, controlplane)
+    await harness.drain()
+
+    assert harness.values() == {"password": "first"}
+    assert harness.ready().status == "True"
+
+
+async def hold(harness: RealHarness, controlplane: ControlPlane, *finalizers: str) -> None:
+    """Replace the finalizers of the target."""
+    patch = json.dumps({"metadata": {"finalizers": finalizers}})
+    command = ("patch", "secret", "db", "-n", harness.namespace, "--type=merge", f"--patch={patch}")
+    await asyncio.to_thread(controlplane.kubectl, *command)
 
 
 async def test_an_immutable_secret_stays_while_a_webhook_for_new_secrets_fails(

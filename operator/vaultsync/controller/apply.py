@@ -17,6 +17,7 @@ from vaultsync.errors import Reason, SyncError
 from vaultsync.interfaces import KubeApi
 from vaultsync.policy.drift import foreign_keys
 from vaultsync.policy.evidence import is_created, is_written_for
+from vaultsync.policy.ownership import finalizers_of
 from vaultsync.state.desired import Desired
 from vaultsync.state.observed import Observed
 from vaultsync.state.targets import TargetCache
@@ -64,6 +65,8 @@ async def apply_target(
             raise _adopted_immutable(key) from error
         if not vault_secret.spec.target.replace_immutable:
             raise
+        if observed.finalizers:
+            raise _held_immutable(key, observed) from error
         written = await _replace(kube, vault_secret, observed, desired)
     if names := foreign_keys(written, desired):
         written = await kube.remove_keys(key, names, observed=written)
@@ -84,11 +87,20 @@ def _adopted_immutable(key: ObjectKey) -> SyncError:
     )
 
 
+def _held_immutable(key: ObjectKey, observed: Observed) -> SyncError:
+    return SyncError(
+        Reason.TARGET_IMMUTABLE,
+        f"Secret {key} is immutable and has to change. It is not deleted in order to be created again, since it would "
+        f"stay terminating, held by the {finalizers_of(observed)}, for an unknown time. Have the finalizer removed by "
+        "what has set it, or delete the Secret, and it is created again once it is gone.",
+    )
+
+
 async def _replace(kube: KubeApi, vault_secret: VaultSecret, observed: Observed, desired: Desired) -> Observed:
     """Delete an immutable target and create the desired one; return its metadata.
 
-    Whatever could prevent the creation is tried before the deletion. If the creation fails nevertheless, the previous
-    Secret is put back; without it, the next reconcile creates the target.
+    Whatever could prevent the creation is tried before the deletion, and no Secret with finalizers comes here. If the
+    creation fails nevertheless, the previous Secret is put back; without it, the next reconcile creates the target.
     """
     key = vault_secret.target_key
     previous = await kube.get_target_manifest(key, observed=observed)
@@ -123,7 +135,8 @@ async def remove_target(kube: KubeApi, vault_secret: VaultSecret, observed: Obse
     """Delete the target if we created it for this very VaultSecret, or release it if it was adopted.
 
     Returns:
-        `DELETED`, `RELEASED`, or `NONE` for a Secret that we did not write for this VaultSecret.
+        `DELETED`, `RELEASED`, or `NONE` for a Secret that is being deleted, or that we did not write for this
+        VaultSecret.
 
     Raises:
         SyncError: The Secret can be neither deleted nor released.
@@ -132,7 +145,7 @@ async def remove_target(kube: KubeApi, vault_secret: VaultSecret, observed: Obse
 
 
 async def _remove(kube: KubeApi, vault_secret: VaultSecret, key: ObjectKey, observed: Observed | None) -> Change:
-    if observed is None or not is_written_for(vault_secret, observed):
+    if observed is None or observed.terminating or not is_written_for(vault_secret, observed):
         return Change.NONE
     if is_created(vault_secret, observed):
         await kube.delete_target(key, observed=observed)
@@ -160,7 +173,7 @@ async def remove_stale_targets(
     removed = {}
     for key in previous_targets(targets, vault_secret):
         observed = await kube.get_target(key)
-        if observed is not None and is_written_for(vault_secret, observed):
+        if observed is not None and not observed.terminating and is_written_for(vault_secret, observed):
             await kube.ensure_current(vault_secret)
             removed[key] = await _remove(kube, vault_secret, key, observed)
     return removed

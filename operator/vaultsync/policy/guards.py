@@ -13,7 +13,7 @@ from vaultsync.errors import ListingTooLong, Reason
 from vaultsync.policy.changes import is_before
 from vaultsync.policy.deletion import deletions_held
 from vaultsync.policy.inputs import Inputs
-from vaultsync.policy.ownership import competing_vaultsecret, foreign_target
+from vaultsync.policy.ownership import competing_vaultsecret, foreign_target, terminating_target
 from vaultsync.policy.requests import found_secrets, ungranted_finds
 from vaultsync.policy.revocation import DELETED_AFTER
 from vaultsync.policy.waiting import failed_or_waiting
@@ -240,6 +240,7 @@ GUARDS: Final[tuple[Guard, ...]] = (
     refused_type,
     not_granted,
     competing_vaultsecret,
+    terminating_target,
     foreign_target,
     unlistable_vault,
     pending_listing,

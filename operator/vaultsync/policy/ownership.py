@@ -48,6 +48,25 @@ def foreign_target(inputs: Inputs) -> Failed | None:
     return _conflict(vault_secret.target_key, f"{_owner_of(target)}; {_remedy(vault_secret, target)}")
 
 
+def terminating_target(inputs: Inputs) -> Failed | None:
+    """Block a target that is being deleted: a deletion cannot be taken back, and what is written goes with it."""
+    target, key = inputs.target, inputs.vault_secret.target_key
+    if target is None or not target.terminating:
+        return None
+    return Failed(
+        Reason.TARGET_TERMINATING,
+        f"Secret {key} is terminating, held by the {finalizers_of(target)}: nothing is written to it. What has set the "
+        "finalizer removes it; if that is not there any more: "
+        f"kubectl patch secret -n {key.namespace} {key.name} --type=merge --patch '{_NO_FINALIZERS}'. The Secret is "
+        "created again once it is gone.",
+    )
+
+
+def finalizers_of(target: Observed) -> str:
+    """Return the finalizers of a Secret as part of a sentence."""
+    return f"finalizer{'' if len(target.finalizers) == 1 else 's'} {listed(target.finalizers)}"
+
+
 def has_consent(vault_secret: VaultSecret, observed: Observed) -> bool:
     """Return whether a VaultSecret may take over a Secret that is not ours.
 
@@ -111,6 +130,7 @@ def _remedy(vault_secret: VaultSecret, target: Observed) -> str:
 
 
 _NO_OWNERS = json.dumps({"metadata": {"ownerReferences": None}}, separators=(",", ":"))
+_NO_FINALIZERS = json.dumps({"metadata": {"finalizers": None}}, separators=(",", ":"))
 
 
 def _conflict(target: ObjectKey, why: str) -> Failed:

@@ -29,7 +29,7 @@ def is_revoked(inputs: Inputs, grants: GrantView) -> bool:
         return False
     if inputs.vault_secret.spec.suspend:
         return False
-    if written_by is None or target is None or not is_written_for(inputs.vault_secret, target):
+    if written_by is None or target is None or target.terminating or not is_written_for(inputs.vault_secret, target):
         return False
     grant = grants.grants.get(written_by.name)
     on_revoked = written_by.on_revoked if grant is None else grant.spec.on_revoked

@@ -29,7 +29,7 @@ MAX_FIELDS: Final = 6_000
 their annotation."""
 
 MAX_OTHERS: Final = 16
-"""Managers and owners that are read: they are only named in messages."""
+"""Managers, owners and finalizers that are read: they are only named in messages."""
 
 _MAX_NAME: Final = 320
 """Characters of a field's name: a label's may have 317. A longer one is no field of a Secret."""
@@ -90,6 +90,10 @@ class Observed:
     """The name of the VaultSecret that may take it over, by those who may write it."""
     retained_by: str | None = None
     """The uid of the VaultSecret for which it was kept when it was released."""
+    finalizers: tuple[str, ...] = ()
+    """What delays its deletion."""
+    terminating: bool = False
+    """Whether it is being deleted: it is there only until its finalizers are removed."""
     copies: tuple[str, ...] = ()
     """Annotations of others that may hold a copy of its data."""
 
@@ -130,6 +134,8 @@ def observed_from(metadata: Mapping[str, Any]) -> Observed:
         applied_hash=annotation_hash(annotations.get(APPLIED_ANNOTATION)),
         adopt_by=_name(annotations.get(ADOPT_BY_ANNOTATION)),
         retained_by=_name(annotations.get(RETAINED_BY_ANNOTATION)),
+        finalizers=tuple(name[:_MAX_NAME] for name in (metadata.get("finalizers") or ())[:MAX_OTHERS]),
+        terminating="deletionTimestamp" in metadata,
         copies=tuple(
             name
             for name in COPIES

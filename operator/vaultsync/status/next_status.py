@@ -26,6 +26,7 @@ _PERSISTENT = {reason.value for reason in Reason} - {
     Reason.NOT_GRANTED,
     Reason.QUOTA_EXCEEDED,
     Reason.TARGET_CONFLICT,
+    Reason.TARGET_TERMINATING,
 }
 """Reasons that may still hold although the target is in place; the other failures are over by then."""
 

@@ -173,6 +173,73 @@ async def test_a_foreign_secret_keeps_the_copy_of_its_content(harness: MemoryHar
     assert metadata(harness)["annotations"] == COPY
 
 
+async def test_a_target_that_is_terminating_is_reported_and_created_again_once_it_is_gone(
+    synced: MemoryHarness,
+) -> None:
+    synced.kube.hold(DB, "example.com/hold")
+    synced.kube.delete(DB)
+    await synced.drain()
+    assert synced.ready().reason == "TargetTerminating"
+    assert synced.events == [("Warning", "TargetTerminating")]
+
+    await synced.rotate()
+    await synced.poll()
+    assert (synced.values(), synced.ready().reason) == ({"password": "first"}, "TargetTerminating")
+
+    synced.kube.hold(DB)
+    await synced.drain()
+
+    assert (synced.values(), synced.ready().reason) == ({"password": "second"}, "Synced")
+
+
+async def test_an_immutable_target_with_a_finalizer_is_replaced_once_that_is_removed(harness: MemoryHarness) -> None:
+    harness.apply(target={"immutable": True, "replaceImmutable": True})
+    await harness.drain()
+    harness.kube.hold(DB, "example.com/hold")
+    await harness.rotate()
+    await harness.poll()
+    assert (harness.values(), harness.ready().reason) == ({"password": "first"}, "TargetImmutable")
+    assert "stay terminating, held by the finalizer example.com/hold" in harness.ready().message
+    assert "replaceImmutable" not in harness.ready().message
+
+    harness.kube.hold(DB)
+    await harness.drain()
+
+    assert (harness.values(), harness.ready().reason) == ({"password": "second"}, "Synced")
+    assert ("Warning", "Tampered") not in harness.events
+
+
+async def test_a_previous_target_that_is_terminating_is_deleted_once(synced: MemoryHarness) -> None:
+    synced.kube.hold(DB, "example.com/hold")
+    synced.apply(target={"name": "another"})
+    await synced.drain()
+    assert "Deleted Secret db, the previous target." in synced.kube.events[-1].message
+
+    await synced.rotate()
+    await synced.poll()
+
+    assert synced.kube.writes["delete_target"] == 1
+    assert (synced.values("another"), synced.ready().reason) == ({"password": "second"}, "Synced")
+
+
+async def test_a_target_with_a_finalizer_is_deleted_once_with_its_last_key(harness: MemoryHarness) -> None:
+    harness.apply(onSourceDeleted="Delete", deleteAfter="1m")
+    await harness.drain()
+    harness.kube.hold(DB, "example.com/hold")
+    harness.vault.delete("db-password")
+    for _ in range(6):
+        await harness.poll()
+    assert harness.ready().reason == "TargetTerminating"
+
+    harness.vault.recover("db-password")
+    harness.kube.hold(DB)
+    await harness.poll()
+
+    assert harness.kube.writes["delete_target"] == 1
+    assert (harness.values(), harness.ready().reason) == ({"password": "first"}, "Synced")
+    assert ("Warning", "Tampered") not in harness.events
+
+
 @pytest.mark.parametrize("on_delete", ["Delete", "Retain"])
 async def test_an_adopted_secret_is_released_when_its_vaultsecret_is_deleted(
     adopted: MemoryHarness, on_delete: str

@@ -53,7 +53,7 @@ from vaultsync.policy.guards import (
 )
 from vaultsync.policy.inputs import Inputs
 from vaultsync.policy.known_vaults import KnownVaults
-from vaultsync.policy.ownership import competing_vaultsecret, foreign_target
+from vaultsync.policy.ownership import competing_vaultsecret, foreign_target, terminating_target
 from vaultsync.policy.plan import Plan
 from vaultsync.policy.requests import unlisted_finds
 from vaultsync.policy.revocation import DELETED_AFTER
@@ -83,7 +83,7 @@ def with_type(vault_secret: VaultSecret, secret_type: str) -> VaultSecret:
 
 
 OLDER = a_vault_secret(metadata={"name": "older", "uid": "0" + UID[1:]}, target={"name": "db"})
-STRANGE = an_observed(managed=False, owner_uid=None, owners=(), applied=None, ours=frozenset())
+STRANGE = an_observed(managed=False, owner_uid=None, owners=(), applied=None, ours=frozenset(), terminating=True)
 ALARM = replace(
     UNKNOWN,
     secrets={"db-password": NOW_MISSING},
@@ -116,6 +116,7 @@ def test_the_guards_are_asked_in_this_order() -> None:
         refused_type,
         not_granted,
         competing_vaultsecret,
+        terminating_target,
         foreign_target,
         unlistable_vault,
         pending_listing,

@@ -12,9 +12,11 @@ from vaultsync.api import APPLIED_ANNOTATION, OWNER_UID_LABEL
 from vaultsync.api.v1alpha1 import VaultSecret
 from vaultsync.errors import Reason
 from vaultsync.policy.evidence import is_created, is_ours, is_written_for
-from vaultsync.policy.ownership import competing_vaultsecret, creates, foreign_target
+from vaultsync.policy.guards import first_blocked
+from vaultsync.policy.ownership import competing_vaultsecret, creates, foreign_target, terminating_target
 from vaultsync.state.applied import Applied
 from vaultsync.state.observed import Field, Observed, Owner
+from vaultsync.status.outcome import Failed
 
 FOREIGN = an_observed(managed=False, owner_uid=None, owners=(), applied=None, ours=frozenset(), managers=("helm",))
 """A Secret that another writer created."""
@@ -105,6 +107,35 @@ def test_a_target_is_not_written_if(observed: Observed, adopt: bool) -> None:
 
     assert blocked is not None
     assert blocked.reason is Reason.TARGET_CONFLICT
+
+
+@pytest.mark.parametrize(
+    ("finalizers", "held"),
+    [
+        (("example.com/hold",), "held by the finalizer example.com/hold:"),
+        (("a", "b"), "held by the finalizers a, b:"),
+        (("a\n\u202eb" + "x" * 400,), f"held by the finalizer a b{'x' * 122}…:"),
+    ],
+    ids=["one", "several", "a text that is not shown as it is"],
+)
+@pytest.mark.parametrize("target", [an_observed(), FOREIGN], ids=["ours", "of others"])
+def test_a_terminating_target_is_not_written_and_its_finalizers_are_named(
+    target: Observed, finalizers: tuple[str, ...], held: str
+) -> None:
+    inputs = some_inputs(target=replace(target, terminating=True, finalizers=finalizers))
+
+    blocked = first_blocked(inputs)
+
+    assert isinstance(blocked, Failed)
+    assert blocked.reason is Reason.TARGET_TERMINATING
+    assert held in blocked.message
+    assert (
+        """kubectl patch secret -n shop db --type=merge --patch '{"metadata":{"finalizers":null}}'""" in blocked.message
+    )
+
+
+def test_a_target_with_finalizers_that_is_not_terminating_is_written() -> None:
+    assert terminating_target(some_inputs(target=an_observed(finalizers=("example.com/hold",)))) is None
 
 
 ANNOTATE = "kubectl annotate secret -n shop db --overwrite vaultsync.dev/adopt-by=db"
