@@ -114,7 +114,7 @@ WRONG: Final = (
     Wrong(
         "templates that are too large together",
         spec(target={"template": {f"key-{number}": "x" * 16_384 for number in range(12)}}),
-        "must have at most 196608 characters in the names, properties, tags, templates, labels and annotations",
+        "must have at most 196608 characters in the names, keys, properties, tags, templates, labels and annotations",
     ),
     Wrong(
         "properties that are too large together",
@@ -124,6 +124,16 @@ WRONG: Final = (
     Wrong(
         "tags that are too large together",
         spec(dataFrom=[{"find": {"tags": {"x" * 100_000: "y"}}}, {"find": {"tags": {"x" * 100_000: "y"}}}]),
+        "must have at most 196608 characters",
+    ),
+    Wrong(
+        "keys that are too large together",
+        spec(dataFrom=[{"object": "a", "keys": {f"{number:0253}": f"{number:0253}" for number in range(32)}}] * 13),
+        "must have at most 196608 characters",
+    ),
+    Wrong(
+        "names to leave out that are too large together",
+        spec(dataFrom=[{"object": "a", "omit": ["x" * 253] * 32}] * 25),
         "must have at most 196608 characters",
     ),
     Wrong(
@@ -163,6 +173,31 @@ WRONG: Final = (
     Wrong("an object with an underscore", source(object="app_config"), "letters, digits and hyphens"),
     Wrong("a prefix with a slash", source(object="a", prefix="a/"), "must be a prefix for keys"),
     Wrong("a rename without the group", source(object="a", rename="^app_(.*)$"), "with a group named key"),
+    Wrong(
+        "a rename that looks ahead",
+        source(object="a", rename="^(?!tmp-)(?P<key>.*)$"),
+        "must not look ahead or behind, since RE2 cannot: match the text around the group key outside of it, leave",
+    ),
+    Wrong("a rename that looks behind", source(object="a", rename=r"(?P<key>\\(?<=a).*)"), "look ahead or behind"),
+    Wrong(
+        "an unknown keyCase",
+        source(object="a", keyCase="Camel"),
+        'supported values: "Upper", "Lower", "UpperSnake", "LowerSnake"',
+        structural=True,
+    ),
+    Wrong("a name with an invalid key", source(object="a", keys={"b": "b c"}), "letters, digits, '-', '_' and '.'"),
+    Wrong("a key for a name that is too long", source(object="a", keys={"b" * 254: "b"}), "at most 253 characters"),
+    Wrong(
+        "too many keys of single names",
+        source(object="a", keys={f"a{number}": "a" for number in range(33)}),
+        "must have at most 32 items",
+        structural=True,
+    ),
+    Wrong("an empty pattern to leave out", source(object="a", omit=[""]), "at least 1 chars long", structural=True),
+    Wrong(
+        "a certificate with names to leave out", source(certificate="a", omit=["tls.key"]), "the keys of a certificate"
+    ),
+    Wrong("a certificate in upper case", source(certificate="a", keyCase="Upper"), "the keys of a certificate are"),
     Wrong("a certificate with a prefix", source(certificate="a", prefix="a"), "the keys of a certificate are tls.crt"),
     Wrong("a root for an object", source(object="a", ca=True), "apply to certificate only"),
     Wrong(
@@ -287,7 +322,16 @@ RIGHT: Final = {
     "every field": spec(
         data=[ENTRY | {"version": VERSION, "property": "db.password", "encoding": "Base64", "optional": True}],
         dataFrom=[
-            {"object": "app", "version": VERSION, "optional": True, "prefix": "app_", "rename": "^x_(?P<key>.*)$"},
+            {
+                "object": "app",
+                "version": VERSION,
+                "optional": True,
+                "omit": ["tmp_*", "a b"],
+                "keys": {"ä.url": "URL"},
+                "rename": r"^x_(?P<key>.*)\(?=?$",
+                "keyCase": "UpperSnake",
+                "prefix": "app_",
+            },
             {"find": {"names": "shop-*", "tags": {"tier": "web"}}, "optional": True, "onCollision": "Replace"},
             {
                 "certificate": "shop-tls",

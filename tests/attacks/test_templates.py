@@ -10,6 +10,7 @@ from typing import Final
 import pytest
 
 from tests.builders import a_listing, some_metadata
+from vaultsync.api.v1alpha1 import DataFrom
 from vaultsync.errors import Reason, SyncError
 from vaultsync.render.key_names import key_namer
 from vaultsync.render.template import MAX_SOURCE, render
@@ -192,7 +193,7 @@ def test_an_error_of_a_template_does_not_reveal_the_value(source: str) -> None:
 
 def test_an_expression_that_backtracks_does_not_stop_the_operator() -> None:
     """A tenant renames fields by an expression that takes exponential time in engines that backtrack."""
-    rename = key_namer(rename=r"(?P<key>((a+)+)+(a|a)*(a*)*)$")
+    rename = key_namer(DataFrom(object="app", rename=r"(?P<key>((a+)+)+(a|a)*(a*)*)$"))
 
     assert rename("a" * 252 + "!") == "a" * 252 + "!"
 
@@ -200,7 +201,7 @@ def test_an_expression_that_backtracks_does_not_stop_the_operator() -> None:
 def test_an_expression_that_repeats_itself_does_not_fill_the_memory() -> None:
     """A tenant writes a short expression that becomes a large automaton."""
     with pytest.raises(SyncError) as caught:
-        key_namer(rename="(?P<key>((a{100}){100}){100})")
+        key_namer(DataFrom(object="app", rename="(?P<key>((a{100}){100}){100})"))
 
     assert caught.value.reason is Reason.INVALID_SPEC
 
@@ -209,7 +210,7 @@ def test_an_expression_that_repeats_itself_does_not_fill_the_memory() -> None:
 def test_an_expression_of_another_engine_is_refused(pattern: str) -> None:
     """A tenant uses references and look-around, for which engines backtrack."""
     with pytest.raises(SyncError) as caught:
-        key_namer(rename=pattern)
+        key_namer(DataFrom.model_construct(object="app", rename=pattern))
 
     assert caught.value.reason is Reason.INVALID_SPEC
 

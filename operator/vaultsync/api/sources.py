@@ -1,5 +1,6 @@
 """The models of data and dataFrom: entries, JSON objects, searches and certificates; reads no vault."""
 
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Final
@@ -15,12 +16,24 @@ MAX_ENTRIES: Final = 256
 
 MAX_SOURCES: Final = 32
 
+MAX_NAMES: Final = 32
+"""Of an item of dataFrom: single names with their keys, and patterns of names that are left out."""
+
 
 class Encoding(StrEnum):
     """How the vault's text is converted to the bytes of the key."""
 
     UTF8 = "Utf8"
     BASE64 = "Base64"
+
+
+class KeyCase(StrEnum):
+    """How the letters of a name are written in its key."""
+
+    UPPER = "Upper"
+    LOWER = "Lower"
+    UPPER_SNAKE = "UpperSnake"
+    LOWER_SNAKE = "LowerSnake"
 
 
 class OnCollision(StrEnum):
@@ -55,6 +68,9 @@ KeyPrefix = Annotated[
     matching(Pattern("[-._a-zA-Z0-9]+"), "must be a prefix for keys: letters, digits, '-', '_' and '.'"),
 ]
 
+_LOOK_AROUND: Final = r"(^|[^\\])(\\\\)*\(\?<?[=!]"
+"""(?= and its kin, unless its parenthesis is escaped."""
+
 Rename = Annotated[
     str,
     Field(min_length=1, max_length=253),
@@ -62,6 +78,29 @@ Rename = Annotated[
         "self.contains('(?P<key>')",
         lambda pattern: "(?P<key>" in pattern,
         "must be a regular expression with a group named key, such as ^app_(?P<key>.*)$",
+    ),
+    Check(
+        f"!self.matches(r'{_LOOK_AROUND}')",
+        lambda pattern: re.search(_LOOK_AROUND, pattern) is None,
+        "must not look ahead or behind, since RE2 cannot: match the text around the group key outside of it, leave "
+        "names out with omit, or write single names into keys",
+    ),
+]
+
+_MAX_NAME: Final = 253
+
+Omitted = Annotated[
+    tuple[Annotated[str, Field(min_length=1, max_length=_MAX_NAME)], ...],
+    Field(max_length=MAX_NAMES, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
+]
+
+KeysByName = Annotated[
+    Mapping[str, DataKey],
+    Field(max_length=MAX_NAMES),
+    Check(
+        f"self.all(name, size(name) <= {_MAX_NAME})",
+        lambda keys: all(len(name) <= _MAX_NAME for name in keys),
+        f"must have names of at most {_MAX_NAME} characters",
     ),
 ]
 
@@ -132,11 +171,21 @@ class DataFrom(Model):
     optional: StrictBool = False
     """If true, it is not an error if the object or certificate does not exist in the vault, or if find matches nothing.
     Defaults to false."""
-    prefix: KeyPrefix | None = None
-    """A prefix for each key of object or find."""
+    omit: Omitted = ()
+    """Patterns for names that are left out, of fields of the object or of secrets that find selects: * matches any
+    characters, ? exactly one. Case is ignored for names of secrets."""
+    keys: KeysByName = Field(default_factory=dict)
+    """Keys for single fields of the object or secrets that find selects, by their names, such as db-url: DATABASE_URL.
+    They are used as they are: rename, keyCase and prefix do not apply to them. Case is ignored for names of secrets."""
     rename: Rename | None = None
     """A regular expression (RE2) with a group named key, such as ^app_(?P<key>.*)$: a name that matches as a whole is
     replaced by the text of the group, other names are unchanged. Applies to object and find."""
+    key_case: KeyCase | None = None
+    """Upper or Lower: writes the letters of each name in this case, after rename. UpperSnake or LowerSnake: also
+    replaces each character that is not a letter, digit or underscore by an underscore, so that db-password becomes
+    DB_PASSWORD. Applies to object and find."""
+    prefix: KeyPrefix | None = None
+    """A prefix for each key of object or find, added after rename and keyCase."""
     password_key: DataKey | None = None
     """The key, provided by an entry of data, that has the password of a password-protected certificate. Certificates
     created by Key Vault have no password."""
@@ -151,6 +200,7 @@ class DataFrom(Model):
     InvalidSpec. Replace: this item wins. Defaults to Fail."""
 
 
+_NAMING_FIELDS: Final = frozenset({"omit", "keys", "rename", "key_case", "prefix"})
 _CERTIFICATE_FIELDS: Final = frozenset({"password_key", "ca", "key_store", "trust_store"})
 
 ONE_KIND: Final = Check(
@@ -169,9 +219,11 @@ FOUND_IS_NEWEST: Final = Check(
     "version applies to object and certificate only: omit it with find",
 )
 KEYS_ARE_FIXED: Final = Check(
-    "!has(self.certificate) || !(has(self.prefix) || has(self.rename))",
-    lambda source: source.certificate is None or (source.prefix is None and source.rename is None),
-    "prefix and rename apply to object and find only: the keys of a certificate are tls.crt and tls.key",
+    "!has(self.certificate) || !(has(self.omit) || has(self.keys) || has(self.rename) || has(self.keyCase) || "
+    "has(self.prefix))",
+    lambda source: source.certificate is None or source.model_fields_set.isdisjoint(_NAMING_FIELDS),
+    "omit, keys, rename, keyCase and prefix apply to object and find only: the keys of a certificate are tls.crt and "
+    "tls.key",
 )
 CERTIFICATES_ONLY: Final = Check(
     "has(self.certificate) || !(has(self.passwordKey) || has(self.ca) || has(self.keyStore) || has(self.trustStore))",

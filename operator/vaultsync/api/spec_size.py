@@ -11,9 +11,11 @@ _OF_DATA: Final = (
     "(has(self.data) ? self.data.map(entry, size(entry.key) + size(entry.secretName)"
     " + (has(entry.property) ? size(entry.property) : 0)).sum() : 0)"
 )
-_OF_TAGS: Final = (
-    "(has(self.dataFrom) ? self.dataFrom.map(source, has(source.find) && has(source.find.tags)"
-    " ? source.find.tags.map(tag, size(tag) + size(source.find.tags[tag])).sum() : 0).sum() : 0)"
+_OF_SOURCES: Final = (
+    "(has(self.dataFrom) ? self.dataFrom.map(source, (has(source.find) && has(source.find.tags)"
+    " ? source.find.tags.map(tag, size(tag) + size(source.find.tags[tag])).sum() : 0)"
+    " + (has(source.omit) ? source.omit.map(name, size(name)).sum() : 0)"
+    " + (has(source.keys) ? source.keys.map(name, size(name) + size(source.keys[name])).sum() : 0)).sum() : 0)"
 )
 
 
@@ -25,13 +27,18 @@ def _of_target(field: str) -> str:
 def _characters(spec: Any) -> int:  # noqa: ANN401  the model depends on this check
     entries = (len(one.key) + len(one.secret_name) + len(one.property or "") for one in spec.data)
     tags = (one.find.tags for one in spec.data_from if one.find is not None and one.find.tags is not None)
-    texts = (spec.target.labels, spec.target.annotations, spec.target.template, *tags)
-    return sum(entries) + sum(len(name) + len(text) for mapping in texts for name, text in mapping.items())
+    omitted = (len(name) for one in spec.data_from for name in one.omit)
+    keys = (one.keys for one in spec.data_from)
+    texts = (spec.target.labels, spec.target.annotations, spec.target.template, *tags, *keys)
+    return (
+        sum(entries) + sum(omitted) + sum(len(name) + len(text) for mapping in texts for name, text in mapping.items())
+    )
 
 
 SPEC_IS_SMALL: Final = Check(
-    " + ".join([_OF_DATA, _OF_TAGS, *map(_of_target, ("labels", "annotations", "template"))]) + f" <= {MAX_SPEC_TEXT}",
+    " + ".join([_OF_DATA, _OF_SOURCES, *map(_of_target, ("labels", "annotations", "template"))])
+    + f" <= {MAX_SPEC_TEXT}",
     lambda spec: _characters(spec) <= MAX_SPEC_TEXT,
-    f"must have at most {MAX_SPEC_TEXT} characters in the names, properties, tags, templates, labels and "
+    f"must have at most {MAX_SPEC_TEXT} characters in the names, keys, properties, tags, templates, labels and "
     "annotations; use several VaultSecrets",
 )

@@ -90,7 +90,7 @@ def pending_listing(inputs: Inputs) -> Failed | Waiting | None:
 def too_many_found(inputs: Inputs) -> Failed | None:
     """Block searches that find more secrets than the quota allows."""
     spec, granted = inputs.vault_secret.spec, inputs.granted
-    found = {one.name.lower() for find in searches(spec) for one in found_secrets(find, inputs.view) if one.readable}
+    found = {one.name.lower() for each in searches(spec) for one in found_secrets(each, inputs.view) if one.readable}
     if len(found) <= granted.quota.found_secrets:
         return None
     return Failed(

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from vaultsync.api.fields import is_secret_name
-from vaultsync.api.v1alpha1 import Find, VaultSecretSpec
+from vaultsync.api.v1alpha1 import VaultSecretSpec
 from vaultsync.policy.changes import is_before
 from vaultsync.state.globs import matches_any
 from vaultsync.state.grants import Granted
-from vaultsync.state.requests import SecretRequest, named_secrets, searches
+from vaultsync.state.requests import Search, SecretRequest, named_secrets, searches
 from vaultsync.state.secrets import SecretRef, SecretState
 from vaultsync.state.vaults import SecretMetadata, VaultView
 
@@ -31,7 +31,7 @@ def requested_secrets(spec: VaultSecretSpec, view: VaultView) -> tuple[SecretReq
 
 def _found_names(spec: VaultSecretSpec, view: VaultView) -> Mapping[str, None]:
     """Return the names of all readable secrets that searches find, each once, however many searches find it."""
-    return {one.name: None for find in searches(spec) for one in found_secrets(find, view) if one.readable}
+    return {one.name: None for search in searches(spec) for one in found_secrets(search, view) if one.readable}
 
 
 def unlisted_finds(
@@ -89,17 +89,17 @@ def _found_before(spec: VaultSecretSpec, known: Mapping[SecretRef, SecretState])
             yield state
 
 
-def found_secrets(find: Find, view: VaultView) -> tuple[SecretMetadata, ...]:
+def found_secrets(search: Search, view: VaultView) -> tuple[SecretMetadata, ...]:
     """Return the secrets that a search finds in the last complete listing, sorted by name, with disabled ones."""
-    return () if view.listing is None else view.listing.search(find.names, find.tags or {})
+    return () if view.listing is None else view.listing.search(search.names, search.tags, search.omit)
 
 
 def left_out(spec: VaultSecretSpec, view: VaultView) -> int:
     """Return how many secrets match a search and cannot be read."""
     disabled = {
         metadata.name.lower()
-        for find in searches(spec)
-        for metadata in found_secrets(find, view)
+        for search in searches(spec)
+        for metadata in found_secrets(search, view)
         if not metadata.readable
     }
     return len(disabled)

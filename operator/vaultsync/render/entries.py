@@ -4,7 +4,7 @@ It takes what was read and writes nothing; certificates are converted and templa
 """
 
 import base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -15,6 +15,7 @@ from vaultsync.policy.requests import found_secrets
 from vaultsync.render.certificate_files import CertificateRequest, StoreRequest
 from vaultsync.render.key_names import key_namer
 from vaultsync.render.values.properties import PropertyNotFound, json_fields, json_property
+from vaultsync.state.requests import search_of
 from vaultsync.state.secrets import (
     AnyReading,
     CarriedReading,
@@ -25,7 +26,7 @@ from vaultsync.state.secrets import (
     SecretState,
     state_of,
 )
-from vaultsync.state.vaults import VaultView
+from vaultsync.state.vaults import SecretMetadata, VaultView
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +83,8 @@ class RenderedEntries:
         both = f"secrets {first} and {ref.name}" if first != ref.name else f"secret {ref.name}, in two entries,"
         return SyncError(
             Reason.INVALID_SPEC,
-            f"Key {key} is filled twice: from {both} of vault {self.vault_url}; use another key, or prefix or rename, "
-            "or set onCollision: Replace on the later entry of dataFrom.",
+            f"Key {key} is filled twice: from {both} of vault {self.vault_url}; use another key, or keys, rename or "
+            "prefix, or set onCollision: Replace on the later entry of dataFrom.",
         )
 
 
@@ -247,8 +248,9 @@ def _of_source(
     spec: VaultSecretSpec, source: DataFrom, readings: Readings, view: VaultView, files: Mapping[str, bytes]
 ) -> Iterator[SecretKeys]:
     replaces = source.on_collision is OnCollision.REPLACE
-    if source.find is not None:
-        for ref, data in _found(spec, source, readings, view):
+    search = search_of(source)
+    if search is not None:
+        for ref, data in _found(spec, source, readings, found_secrets(search, view)):
             yield SecretKeys(ref, (), data, replaces)
         return
     ref = _ref_of(source)
@@ -265,7 +267,7 @@ def _of_source(
         yield SecretKeys(ref, (), files, replaces)
     else:
         text = secret.reading.value.reveal()
-        data = json_fields(text, origin=secret.origin, prefix=source.prefix or "", rename=source.rename)
+        data = json_fields(text, key_namer(source), origin=secret.origin)
         yield SecretKeys(ref, (), data, replaces)
 
 
@@ -274,11 +276,10 @@ def _ref_of(source: DataFrom) -> SecretRef:
 
 
 def _found(
-    spec: VaultSecretSpec, source: DataFrom, readings: Readings, view: VaultView
+    spec: VaultSecretSpec, source: DataFrom, readings: Readings, found: Iterable[SecretMetadata]
 ) -> Iterator[tuple[SecretRef, dict[str, bytes]]]:
-    assert source.find is not None
-    key_of = key_namer(source.prefix or "", source.rename)
-    refs = [SecretRef(metadata.name) for metadata in found_secrets(source.find, view) if metadata.readable]
+    key_of = key_namer(source)
+    refs = [SecretRef(metadata.name) for metadata in found if metadata.readable]
     secrets = [secret for ref in refs if (secret := _read_secret(spec, ref, readings)) is not None]
     if not secrets and not source.optional:
         raise SyncError(
@@ -289,15 +290,17 @@ def _found(
     keys: dict[str, str] = {}
     for secret in secrets:
         key, name = key_of(secret.ref.name), secret.ref.name
-        if not is_data_key(key):
+        if key is None or not is_data_key(key):
             raise SyncError(
                 Reason.INVALID_SPEC,
-                f"{secret.origin} does not become a key that a Kubernetes Secret allows; correct prefix or rename.",
+                f"{secret.origin} does not become a key that a Kubernetes Secret allows; give it another with "
+                "keys or rename, or leave it out with omit.",
             )
         if (other := keys.setdefault(key, name)) != name:
             raise SyncError(
                 Reason.INVALID_SPEC,
-                f"Secrets {other} and {name} of vault {spec.vault_url} both become key {key}; correct rename.",
+                f"Secrets {other} and {name} of vault {spec.vault_url} both become key {key}; give one of them "
+                "another with keys or rename, or leave it out with omit.",
             )
         yield secret.ref, {key: entry_content(Entry(key=key, secret_name=name), key, secret)}
 

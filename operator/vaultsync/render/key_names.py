@@ -1,11 +1,18 @@
-"""Turns names of fields and secrets into keys of a Secret, with a prefix or an RE2 pattern; does not validate keys."""
+"""Turns names of fields and secrets into keys of a Secret; does not validate keys.
 
+In this order: `omit` leaves names out, `keys` has the keys of single names, and what is left passes `rename`, `keyCase`
+and `prefix`. Vaults ignore the case of names, JSON does not.
+"""
+
+import re
 from collections.abc import Callable
 from typing import Final
 
 import re2
 
+from vaultsync.api.v1alpha1 import DataFrom, KeyCase
 from vaultsync.errors import Reason, SyncError
+from vaultsync.state.globs import any_matcher
 
 KEY_GROUP: Final = "key"
 """The group of a `rename` pattern that holds the new name."""
@@ -13,20 +20,47 @@ KEY_GROUP: Final = "key"
 _MAX_PATTERN_MEMORY: Final = 1 << 15
 """In bytes: RE2's time grows with the length of the text times that of the compiled pattern. It does not recurse."""
 
+_MAX_NAME: Final = 253
 
-def key_namer(prefix: str = "", rename: str | None = None) -> Callable[[str], str]:
-    """Return the function from a name to its key.
+_TO_UPPER: Final = {code: code - 32 for code in range(ord("a"), ord("z") + 1)}
+_TO_LOWER: Final = {upper: lower for lower, upper in _TO_UPPER.items()}
+"""Other letters have no place in a key; some of them would become several in the other case."""
 
-    Args:
-        prefix: Put before each key.
-        rename: A regular expression in RE2's syntax with a group named `key`: if it matches a whole name, the group is
-            the new name; other names stay.
+_NOT_SNAKE: Final = re.compile("[^0-9A-Za-z_]")
+
+
+def key_namer(source: DataFrom) -> Callable[[str], str | None]:
+    """Return the function from a name to its key, by an item of `dataFrom`; it returns None for a name to leave out.
 
     Raises:
-        SyncError: InvalidSpec, if `rename` is not such an expression.
+        SyncError: InvalidSpec, if `rename` is not a regular expression in RE2's syntax with a group named `key`.
     """
-    new_name = _renamer(rename) if rename is not None else str
-    return lambda name: prefix + new_name(name)
+    folded: Callable[[str], str] = str.lower if source.find is not None else str
+    is_omitted = any_matcher(tuple(map(folded, source.omit)))
+    keys = {folded(name): key for name, key in source.keys.items()}
+    new_name = _renamer(source.rename) if source.rename is not None else str
+    cased = _CASES[source.key_case] if source.key_case is not None else str
+    prefix = source.prefix or ""
+
+    def key_of(name: str) -> str | None:
+        if is_omitted(folded(name)):
+            return None
+        key = keys.get(folded(name))
+        return prefix + cased(new_name(name)) if key is None else key
+
+    return key_of
+
+
+def _snake(name: str) -> str:
+    return _NOT_SNAKE.sub("_", name)
+
+
+_CASES: Final[dict[KeyCase, Callable[[str], str]]] = {
+    KeyCase.UPPER: lambda name: name.translate(_TO_UPPER),
+    KeyCase.LOWER: lambda name: name.translate(_TO_LOWER),
+    KeyCase.UPPER_SNAKE: lambda name: _snake(name).translate(_TO_UPPER),
+    KeyCase.LOWER_SNAKE: lambda name: _snake(name).translate(_TO_LOWER),
+}
 
 
 def _renamer(pattern: str) -> Callable[[str], str]:
@@ -41,11 +75,16 @@ def _renamer(pattern: str) -> Callable[[str], str]:
         raise SyncError(
             Reason.INVALID_SPEC,
             f"rename must be a regular expression in RE2's syntax, of moderate size, with a group (?P<{KEY_GROUP}>…); "
-            f"{pattern} is not.",
+            f"{pattern} is not. RE2 has no lookahead, lookbehind or backreference.",
         )
 
     def renamed(name: str) -> str:
-        found = expression.fullmatch(name)
+        found = expression.fullmatch(name) if _can_match(name) else None
         return name if found is None else found[KEY_GROUP] or ""
 
     return renamed
+
+
+def _can_match(name: str) -> bool:
+    """Return whether RE2 can match the name: not too long, and without unpaired surrogates."""
+    return len(name) <= _MAX_NAME and not any("\ud800" <= letter <= "\udfff" for letter in name)

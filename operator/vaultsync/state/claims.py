@@ -14,7 +14,7 @@ from vaultsync.api.model import Model
 from vaultsync.api.sources import MAX_ENTRIES
 from vaultsync.api.v1alpha1 import MAX_RESTARTS, VaultSecret, VaultSecretMeta, VaultSecretSpec
 from vaultsync.state.applied import Applied
-from vaultsync.state.globs import ALL, matches
+from vaultsync.state.globs import any_matcher, matches
 from vaultsync.state.observed import MAX_FIELDS, Field, Observed, Unclaimed, unclaimed
 from vaultsync.state.requests import named_secrets, searches
 from vaultsync.state.secrets import SecretRef
@@ -39,7 +39,7 @@ class Demand:
     def __init__(self, spec: VaultSecretSpec) -> None:
         self._named = {request.ref.identity for request in named_secrets(spec)}
         self._names = {ref.name for ref in self._named}
-        self._finds = [(find.names or ALL).lower() for find in searches(spec)]
+        self._finds = [(search.names, any_matcher(search.omit)) for search in searches(spec)]
         self.max_keys = MAX_FIELDS if self._finds or any(one.object for one in spec.data_from) else MAX_NAMED_KEYS
 
     def has(self, ref: SecretRef) -> bool:
@@ -52,7 +52,10 @@ class Demand:
 
     def _finds_name(self, name: str) -> bool:
         # Tags are not known of a secret that the vault does not have any more.
-        return bool(self._finds) and is_secret_name(name) and any(matches(glob, name.lower()) for glob in self._finds)
+        if not self._finds or not is_secret_name(name):
+            return False
+        name = name.lower()
+        return any(matches(glob, name) and not is_omitted(name) for glob, is_omitted in self._finds)
 
 
 def kept(observed: Observed, vault_secrets: Collection[VaultSecret]) -> Observed | Unclaimed:

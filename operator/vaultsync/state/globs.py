@@ -15,6 +15,17 @@ def matches(pattern: str, name: str) -> bool:
     return pattern == ALL or _regex(pattern).match(name) is not None
 
 
+def any_matcher(patterns: tuple[str, ...]) -> Callable[[str], bool]:
+    """Return the function that returns whether one of the patterns matches a whole name; the case counts.
+
+    Brackets stand for themselves. It is not cached: the patterns are those of tenants.
+    """
+    if not patterns:
+        return lambda _name: False
+    match = re.compile("|".join(fnmatch.translate(pattern.replace("[", "[[]")) for pattern in patterns)).match
+    return lambda name: match(name) is not None
+
+
 def is_literal(pattern: str) -> bool:
     """Return whether a pattern matches nothing but itself."""
     return "*" not in pattern and "?" not in pattern

@@ -1,9 +1,10 @@
 """The secrets that a spec names, and its searches; reads nothing."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
-from vaultsync.api.v1alpha1 import Find, VaultSecretSpec
+from vaultsync.api.v1alpha1 import DataFrom, VaultSecretSpec
+from vaultsync.state.globs import ALL
 from vaultsync.state.secrets import SecretRef
 
 
@@ -29,6 +30,26 @@ def named_secrets(spec: VaultSecretSpec) -> Iterator[SecretRequest]:
             yield SecretRequest(SecretRef(name, source.version), source.optional)
 
 
-def searches(spec: VaultSecretSpec) -> tuple[Find, ...]:
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What an item of `dataFrom` selects of a vault's secrets. All patterns are in lower case."""
+
+    names: str = ALL
+    """A pattern for their names."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """Tags that they must have, with these values."""
+    omit: tuple[str, ...] = ()
+    """Patterns for the names of those that are left out."""
+
+
+def search_of(source: DataFrom) -> Search | None:
+    """Return the search of an item of `dataFrom`; None if it names its secret."""
+    if source.find is None:
+        return None
+    names = (source.find.names or ALL).lower()
+    return Search(names, source.find.tags or {}, tuple(pattern.lower() for pattern in source.omit))
+
+
+def searches(spec: VaultSecretSpec) -> tuple[Search, ...]:
     """Return the searches of the spec."""
-    return tuple(source.find for source in spec.data_from if source.find is not None)
+    return tuple(search for source in spec.data_from if (search := search_of(source)) is not None)

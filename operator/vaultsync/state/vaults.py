@@ -14,7 +14,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from vaultsync.errors import SyncError
 from vaultsync.state.access import Access
-from vaultsync.state.globs import ALL, matches, matches_any
+from vaultsync.state.globs import ALL, any_matcher, matches, matches_any
 
 MAX_UNCONFIRMED_LOSSES = 5
 """The number of secrets that may go missing at once without a release by a user, even if there were no others."""
@@ -164,12 +164,16 @@ class VaultListing:
         """Return whether the listing would have a secret of that name, if the vault has it."""
         return matches_any(self._patterns, name)
 
-    def search(self, glob: str | None, tags: Mapping[str, str]) -> tuple[SecretMetadata, ...]:
-        """Return the secrets whose name matches the glob, without regard to case, and that have all tags, by name."""
-        query = ("*" if glob is None else re.sub(r"\*+", "*", glob.lower()), frozenset(tags.items()))
+    def search(self, glob: str, tags: Mapping[str, str], omit: tuple[str, ...] = ()) -> tuple[SecretMetadata, ...]:
+        """Return the secrets whose name matches the glob and none of `omit`, and that have all tags, by name.
+
+        The globs are in lower case; that of names does not count.
+        """
+        query = (re.sub(r"\*+", "*", glob), frozenset(tags.items()), omit)
 
         def scan() -> tuple[SecretMetadata, ...]:
-            matching = (self._secrets[name] for name in self._matching(query[0]))
+            is_omitted = any_matcher(omit)
+            matching = (self._secrets[name] for name in self._matching(query[0]) if not is_omitted(name))
             return tuple(one for one in matching if all(one.tags.get(name) == value for name, value in tags.items()))
 
         return self._found.get(query, scan)
@@ -200,8 +204,8 @@ class VaultListing:
         return self._names[bisect_left(self._names, prefix) : bisect_left(self._names, prefix + _LAST)]
 
 
-_Query = tuple[str, frozenset[tuple[str, str]]]
-"""A glob, and the tags that a secret must have."""
+_Query = tuple[str, frozenset[tuple[str, str]], tuple[str, ...]]
+"""A glob, the tags that a secret must have, and the globs of those that are left out."""
 
 MAX_CACHED = 1_000_000
 """How many references to secrets the results of searches in one listing may have that are cached, some 8 MB."""

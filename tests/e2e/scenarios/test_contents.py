@@ -127,6 +127,25 @@ def test_a_search_by_name_and_tags_fills_keys_and_counts_disabled_secrets(harnes
 
 
 @scenario
+def test_found_secrets_become_environment_variables(harness: Harness) -> None:
+    password, url = harness.value(), harness.value()
+    harness.vault.set("shop-db-password", password)
+    harness.vault.set("shop-dsn", url)
+    harness.vault.set("shop-admin-password", harness.value())
+    renamed = {"rename": "shop-(?P<key>.*)", "keyCase": "UpperSnake", "keys": {"Shop-DSN": "DATABASE_URL"}}
+
+    harness.apply(data=[], dataFrom=[{"find": {"names": "shop-*"}, "omit": ["shop-Admin-*"], **renamed}])
+    harness.await_content(DB_PASSWORD=password, DATABASE_URL=url)
+
+    script = 'printf "%s %s" "$DB_PASSWORD" "$DATABASE_URL"'
+    printed = subprocess.run(["/bin/sh", "-c", script], env=content(harness), capture_output=True, check=True)
+    assert printed.stdout.decode() == f"{password} {url}"
+
+    harness.apply(data=[], dataFrom=[{"find": {"names": "shop-*"}, "omit": ["shop-Admin-*", "*-dsn"], **renamed}])
+    harness.await_content(DB_PASSWORD=password)
+
+
+@scenario
 def test_a_search_without_permission_to_list_is_denied(harness: Harness) -> None:
     harness.put()
     harness.vault.deny("list")

@@ -4,16 +4,13 @@
 hold nothing of the value but the path or position in question.
 """
 
-from typing import Final
+from collections.abc import Callable
 
 from vaultsync.api.fields import is_data_key
 from vaultsync.errors import Reason, SyncError
-from vaultsync.render.key_names import key_namer
 from vaultsync.render.values.documents import Document, to_bytes
 from vaultsync.render.values.formats import parse, text_hint
 from vaultsync.render.values.paths import MissingPartError, part_at, path_hint, steps_of
-
-_MAX_NAME: Final = 253
 
 
 class PropertyNotFound(SyncError):
@@ -48,43 +45,36 @@ def json_property(text: str, path: str, *, origin: str) -> bytes:
     raise SyncError(Reason.PROPERTY_MISSING, f"{origin} {problem}")
 
 
-def json_fields(text: str, *, origin: str, prefix: str = "", rename: str | None = None) -> dict[str, bytes]:
-    """Return every field of a JSON object by its key, with contents as `json_property` returns them.
+def json_fields(text: str, key_of: Callable[[str], str | None], *, origin: str) -> dict[str, bytes]:
+    """Return the fields of a JSON object by their keys, with contents as `json_property` returns them.
 
-    A field that is null is left out, as if it were not there.
-    `prefix` and `rename` turn the names of fields into keys, as in `key_namer`.
+    A field that is null is left out, as if it were not there, and so is one for whose name `key_of` returns None.
 
     Raises:
         SyncError: PropertyMissing, if the value is not a JSON object, or nests too deeply. TargetInvalid, if a field
-            does not become a key that Kubernetes allows, or two become the same. InvalidSpec, if `rename` is not such
-            an expression.
+            does not become a key that Kubernetes allows, or two become the same.
     """
-    key_of = key_namer(prefix, rename)
     document = parse(text, origin=origin)
     if not isinstance(document, dict):
         raise SyncError(
             Reason.PROPERTY_MISSING, f"{origin} is JSON, but not an object with fields.{text_hint(document)}"
         )
     fields: dict[str, bytes] = {}
+    places: dict[str, int] = {}
     for place, (name, value) in enumerate(document.items(), start=1):
-        if value is None:
+        if value is None or (key := key_of(name)) is None:
             continue
-        key = key_of(name) if _can_match(name) else ""
         if not is_data_key(key):
             raise _invalid_key(f"Field {place} of {origin} does not become a key that a Kubernetes Secret allows")
-        if key in fields:
-            raise _invalid_key(f"Field {place} of {origin} becomes the same key as a field before it")
+        if (other := places.setdefault(key, place)) != place:
+            raise _invalid_key(f"Fields {other} and {place} of {origin} become the same key")
         fields[key] = _field_content(value, place, origin)
     return fields
 
 
-def _can_match(name: str) -> bool:
-    """Return whether RE2 can match the name: not too long, and without unpaired surrogates."""
-    return len(name) <= _MAX_NAME and not any("\ud800" <= letter <= "\udfff" for letter in name)
-
-
 def _invalid_key(problem: str) -> SyncError:
-    return SyncError(Reason.TARGET_INVALID, f"{problem}. Rename the field in the vault, or with prefix and rename.")
+    remedy = "Give the field another key with keys or rename, or leave it out with omit."
+    return SyncError(Reason.TARGET_INVALID, f"{problem}. {remedy}")
 
 
 def _field_content(value: Document, place: int, origin: str) -> bytes:

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import START, VAULT, a_listing, a_state, an_entry, some_metadata
-from vaultsync.api.v1alpha1 import Find, VaultSecretSpec
+from vaultsync.api.v1alpha1 import DataFrom, Find, VaultSecretSpec
 from vaultsync.policy.requests import disabled_finds, found_secrets, left_out, requested_secrets, unlisted_finds
-from vaultsync.state.requests import SecretRequest
+from vaultsync.state.requests import SecretRequest, search_of
 from vaultsync.state.secrets import SecretRef, SecretState
 from vaultsync.state.vaults import UNKNOWN, SecretMetadata, VaultView
 
@@ -57,6 +57,12 @@ def test_a_secret_of_two_items_is_read_once_and_is_optional_only_if_both_are() -
     assert requested_secrets(spec, VaultView()) == (SecretRequest(SecretRef("db-password"), optional=False),)
 
 
+def found_names(view: VaultView, **source: Any) -> list[str]:  # noqa: ANN401 - fields of any type
+    search = search_of(DataFrom(**source))
+    assert search is not None
+    return [metadata.name for metadata in found_secrets(search, view)]
+
+
 def test_found_secrets_that_can_be_read_are_requested_as_optional() -> None:
     spec = a_spec(data_from=[{"find": {"names": "shop-*"}}])
 
@@ -81,7 +87,15 @@ def test_found_secrets_that_can_be_read_are_requested_as_optional() -> None:
     ids=["a prefix", "any case", "a whole name", "a tag", "two tags", "one wrong tag", "name and tag"],
 )
 def test_a_search_finds_what_matches_by_name(find: Find, names: list[str]) -> None:
-    assert [metadata.name for metadata in found_secrets(find, listed(*SHOP))] == names
+    assert found_names(listed(*SHOP), find=find) == names
+
+
+def test_a_search_leaves_names_out() -> None:
+    spec = a_spec(data_from=[{"find": {"names": "shop-*"}, "omit": ["*-OLD", "shop-u*"]}])
+
+    assert found_names(listed(*SHOP), find=Find(names="shop-*"), omit=("*-OLD", "shop-u*")) == ["shop-password"]
+    assert requested_secrets(spec, listed(*SHOP)) == (SecretRequest(SecretRef("shop-password"), optional=True),)
+    assert left_out(spec, listed(*SHOP)) == 0  # it counts disabled secrets
 
 
 @given(name=st.text("ab-", max_size=4), pattern=st.text("ab-*?", min_size=1, max_size=5))
@@ -95,7 +109,7 @@ def test_a_pattern_means_what_the_documentation_says(name: str, pattern: str) ->
             case letter:
                 return bool(name) and letter in {name[0], "?"} and matches(pattern[1:], name[1:])
 
-    found = found_secrets(Find(names=pattern), listed(some_metadata(name=name)))
+    found = found_names(listed(some_metadata(name=name)), find=Find(names=pattern))
 
     assert bool(found) is matches(pattern, name)
 

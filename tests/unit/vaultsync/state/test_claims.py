@@ -39,6 +39,10 @@ def a_finder(**find: Any) -> VaultSecret:  # noqa: ANN401  fields of a search
         pytest.param(a_vault_secret(data_from=({"object": "app"},)), SecretRef("app"), True, id="an object"),
         pytest.param(a_finder(names="Shop-*"), SecretRef("shop-one"), True, id="found, in any case"),
         pytest.param(a_finder(names="shop-?"), SecretRef("shop-one"), False, id="not found"),
+        pytest.param(
+            a_vault_secret(data_from=({**FIND, "omit": ["*-ONE"]},)), SecretRef("shop-one"), False, id="left out"
+        ),
+        pytest.param(a_vault_secret(data_from=({**FIND, "omit": ["one"]},)), SecretRef("shop-one"), True, id="kept"),
         pytest.param(a_finder(tags={"a": "b"}), SecretRef("any"), True, id="found by tags, which are not known"),
         pytest.param(a_finder(names="*"), SecretRef("shop/one"), False, id="found, but no name"),
         pytest.param(a_finder(names="*"), SecretRef("shop-one", FIRST), False, id="found is the newest"),

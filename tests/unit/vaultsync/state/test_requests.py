@@ -1,8 +1,7 @@
 """Which secrets a spec names, and which searches it has."""
 
 from tests.builders import FIRST, a_vault_secret, an_entry
-from vaultsync.api.v1alpha1 import Find
-from vaultsync.state.requests import SecretRequest, named_secrets, searches
+from vaultsync.state.requests import Search, SecretRequest, named_secrets, searches
 from vaultsync.state.secrets import SecretRef
 
 SPEC = a_vault_secret(
@@ -10,7 +9,7 @@ SPEC = a_vault_secret(
     an_entry(key="pinned", version=FIRST, optional=True),
     data_from=[
         {"object": "app", "optional": True},
-        {"find": {"names": "shop-*"}},
+        {"find": {"names": "Shop-*"}, "omit": ["Shop-Old"]},
         {"certificate": "tls", "version": FIRST},
         {"find": {"tags": {"tier": "web"}}},
     ],
@@ -28,5 +27,5 @@ def test_a_spec_names_the_secrets_of_its_items_in_order() -> None:
 
 
 def test_a_spec_has_searches_in_order() -> None:
-    assert searches(SPEC) == (Find(names="shop-*"), Find(tags={"tier": "web"}))
+    assert searches(SPEC) == (Search("shop-*", omit=("shop-old",)), Search(tags={"tier": "web"}))
     assert searches(a_vault_secret().spec) == ()

@@ -31,7 +31,7 @@ SHOP = a_listing(
 )
 
 
-def found(listing: VaultListing, glob: str | None, **tags: str) -> list[str]:
+def found(listing: VaultListing, glob: str, **tags: str) -> list[str]:
     return [metadata.name for metadata in listing.search(glob, tags)]
 
 
@@ -48,14 +48,14 @@ def test_a_listing_has_secrets_by_name_in_lower_case() -> None:
     ("glob", "tags", "names"),
     [
         ("shop-*", {}, ["shop-old", "shop-password", "shop-User"]),
-        ("SHOP-U???", {}, ["shop-User"]),
+        ("shop-u???", {}, ["shop-User"]),
         ("*-user", {}, ["shop-User"]),
         ("shop", {}, []),
         ("shop-user", {}, ["shop-User"]),
-        (None, {}, ["other", "shop-old", "shop-password", "shop-User"]),
-        (None, {"tier": "web"}, ["shop-User"]),
-        (None, {"tier": "db", "team": "shop"}, ["shop-password"]),
-        (None, {"tier": "db", "team": "other"}, []),
+        ("*", {}, ["other", "shop-old", "shop-password", "shop-User"]),
+        ("*", {"tier": "web"}, ["shop-User"]),
+        ("*", {"tier": "db", "team": "shop"}, ["shop-password"]),
+        ("*", {"tier": "db", "team": "other"}, []),
         ("*", {"team": "shop"}, ["shop-password"]),
         ("other", {"team": "shop"}, []),
     ],
@@ -73,10 +73,15 @@ def test_a_listing_has_secrets_by_name_in_lower_case() -> None:
         "a name without the tag",
     ],
 )
-def test_a_search_returns_what_matches_name_and_tags_by_name(
-    glob: str | None, tags: dict[str, str], names: list[str]
-) -> None:
+def test_a_search_returns_what_matches_name_and_tags_by_name(glob: str, tags: dict[str, str], names: list[str]) -> None:
     assert found(SHOP, glob, **tags) == names
+
+
+def test_a_search_does_not_return_what_it_leaves_out() -> None:
+    listing = a_listing(*(some_metadata(name=name) for name in ("shop-a", "Shop-B", "other")))
+
+    assert listing.search("shop-*", {}, ("*-b", "x*")) == (some_metadata(name="shop-a"),)
+    assert found(listing, "shop-*") == ["shop-a", "Shop-B"]
 
 
 @given(
@@ -117,7 +122,7 @@ def test_a_search_scans_the_listing_once_for_each_query() -> None:
 
     first = listing.search("shop-*", {"tier": "db"})
     reads = tags.reads
-    again = listing.search("SHOP-*", {"tier": "db"})
+    again = listing.search("shop-**", {"tier": "db"})
 
     assert (reads, tags.reads) == (1, 1)
     assert again is first
@@ -166,7 +171,7 @@ def test_a_listing_does_not_change_with_the_mapping_that_it_was_made_of() -> Non
 
     secrets["b"] = some_metadata(name="b")
 
-    assert (len(listing), found(listing, None)) == (1, ["a"])
+    assert (len(listing), found(listing, "*")) == (1, ["a"])
 
 
 # Views
