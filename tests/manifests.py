@@ -169,6 +169,8 @@ WRONG: Final = (
     Wrong("an empty find", source(find={}), "find must have names or tags"),
     Wrong("a find with empty tags", source(find={"tags": {}}), "find must have names or tags"),
     Wrong("a find with a slash", source(find={"names": "shop/*"}), "and the wildcards * and ?"),
+    Wrong("a find of all certificates", source(find={"managed": True}), "find must have names or tags"),
+    Wrong("managed as a string", source(find={"names": "*", "managed": "no"}), "of type boolean", structural=True),
     Wrong("a version of a find", source(find={"names": "a*"}, version=VERSION), "omit it with find"),
     Wrong("an object with an underscore", source(object="app_config"), "letters, digits and hyphens"),
     Wrong("a prefix with a slash", source(object="a", prefix="a/"), "must be a prefix for keys"),
@@ -332,7 +334,11 @@ RIGHT: Final = {
                 "keyCase": "UpperSnake",
                 "prefix": "app_",
             },
-            {"find": {"names": "shop-*", "tags": {"tier": "web"}}, "optional": True, "onCollision": "Replace"},
+            {
+                "find": {"names": "shop-*", "tags": {"tier": "web"}, "managed": False},
+                "optional": True,
+                "onCollision": "Replace",
+            },
             {
                 "certificate": "shop-tls",
                 "passwordKey": "password",

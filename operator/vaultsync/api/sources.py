@@ -137,12 +137,15 @@ PREVIOUS_IS_NOT_PINNED: Final = Check(
 
 
 class Find(Model):
-    """Selects secrets of the vault by name and tags; both must match."""
+    """Selects secrets of the vault: those that match all of its fields."""
 
     names: Glob | None = None
     """A pattern for the secret's name: * matches any characters, ? exactly one. Case is ignored."""
     tags: Annotated[Mapping[str, Annotated[str, Field(max_length=256)]], Field(max_length=15)] | None = None
     """Tags that the secret must have, with these values."""
+    managed: StrictBool | None = None
+    """false: leaves out the secrets that Key Vault keeps for its certificates. true: selects only these. If omitted,
+    both are selected."""
 
 
 class Store(Model):

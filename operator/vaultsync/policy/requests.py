@@ -91,7 +91,9 @@ def _found_before(spec: VaultSecretSpec, known: Mapping[SecretRef, SecretState])
 
 def found_secrets(search: Search, view: VaultView) -> tuple[SecretMetadata, ...]:
     """Return the secrets that a search finds in the last complete listing, sorted by name, with disabled ones."""
-    return () if view.listing is None else view.listing.search(search.names, search.tags, search.omit)
+    if view.listing is None:
+        return ()
+    return view.listing.search(search.names, search.tags, managed=search.managed, omit=search.omit)
 
 
 def left_out(spec: VaultSecretSpec, view: VaultView) -> int:

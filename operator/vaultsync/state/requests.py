@@ -38,6 +38,8 @@ class Search:
     """A pattern for their names."""
     tags: Mapping[str, str] = field(default_factory=dict)
     """Tags that they must have, with these values."""
+    managed: bool | None = None
+    """Whether they must belong to certificates; None for all."""
     omit: tuple[str, ...] = ()
     """Patterns for the names of those that are left out."""
 
@@ -46,8 +48,8 @@ def search_of(source: DataFrom) -> Search | None:
     """Return the search of an item of `dataFrom`; None if it names its secret."""
     if source.find is None:
         return None
-    names = (source.find.names or ALL).lower()
-    return Search(names, source.find.tags or {}, tuple(pattern.lower() for pattern in source.omit))
+    find, omit = source.find, tuple(pattern.lower() for pattern in source.omit)
+    return Search((find.names or ALL).lower(), find.tags or {}, find.managed, omit)
 
 
 def searches(spec: VaultSecretSpec) -> tuple[Search, ...]:

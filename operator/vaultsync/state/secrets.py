@@ -65,6 +65,8 @@ class Reading:
     content_type: str | None = None
     not_before: datetime | None = None
     """When the version becomes active; the vault returns it before that, too."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """The version's tags, within the limits of Key Vault."""
     disabled: frozenset[str] = frozenset()
     """Of the version before the newest: the versions that were listed as disabled, and so are not taken."""
 

@@ -47,6 +47,8 @@ class SecretMetadata:
     name: str = ""
     """As it was spelled when the secret was created."""
     tags: Mapping[str, str] = field(default_factory=dict)
+    managed: bool = False
+    """Whether it belongs to a certificate of the vault."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,19 @@ class Reads:
         self._last = {name: read for name, read in self._last.items() if is_used(name.partition("/")[0])}
 
 
+class _Query(NamedTuple):
+    """What a search selects."""
+
+    glob: str
+    tags: frozenset[tuple[str, str]]
+    managed: bool | None
+    omit: tuple[str, ...]
+
+    def has(self, one: SecretMetadata) -> bool:
+        """Return whether a secret has the tags, and belongs to a certificate or not."""
+        return self.managed in {None, one.managed} and all(one.tags.get(name) == value for name, value in self.tags)
+
+
 class VaultListing:
     """All secrets of a vault at one moment, by name in lower case; it is never changed.
 
@@ -164,17 +179,23 @@ class VaultListing:
         """Return whether the listing would have a secret of that name, if the vault has it."""
         return matches_any(self._patterns, name)
 
-    def search(self, glob: str, tags: Mapping[str, str], omit: tuple[str, ...] = ()) -> tuple[SecretMetadata, ...]:
-        """Return the secrets whose name matches the glob and none of `omit`, and that have all tags, by name.
+    def search(
+        self, glob: str, tags: Mapping[str, str], *, managed: bool | None = None, omit: tuple[str, ...] = ()
+    ) -> tuple[SecretMetadata, ...]:
+        """Return the secrets that a search selects, by name.
 
-        The globs are in lower case; that of names does not count.
+        Args:
+            glob: Matches their names, in lower case.
+            tags: They have all of them.
+            managed: Whether they belong to certificates; None for all.
+            omit: Globs that match none of their names, in lower case.
         """
-        query = (re.sub(r"\*+", "*", glob), frozenset(tags.items()), omit)
+        query = _Query(re.sub(r"\*+", "*", glob), frozenset(tags.items()), managed, omit)
 
         def scan() -> tuple[SecretMetadata, ...]:
             is_omitted = any_matcher(omit)
-            matching = (self._secrets[name] for name in self._matching(query[0]) if not is_omitted(name))
-            return tuple(one for one in matching if all(one.tags.get(name) == value for name, value in tags.items()))
+            matching = (self._secrets[name] for name in self._matching(query.glob) if not is_omitted(name))
+            return tuple(one for one in matching if query.has(one))
 
         return self._found.get(query, scan)
 
@@ -203,9 +224,6 @@ class VaultListing:
         """Return the names with that prefix; most searches have one, and need not check all names."""
         return self._names[bisect_left(self._names, prefix) : bisect_left(self._names, prefix + _LAST)]
 
-
-_Query = tuple[str, frozenset[tuple[str, str]], tuple[str, ...]]
-"""A glob, the tags that a secret must have, and the globs of those that are left out."""
 
 MAX_CACHED = 1_000_000
 """How many references to secrets the results of searches in one listing may have that are cached, some 8 MB."""

@@ -84,7 +84,7 @@ def _import_certificate(vault: EmulatedVault, *, name: str, file: str) -> Versio
     assert file == "shop.pfx"
     leaf, *issuers = a_line()
     value = in_pkcs12(leaf.key, [party.certificate for party in (leaf, *issuers)])
-    return Version(name, vault.set(name, value, content_type=PKCS12_TYPE), is_inactive=False)
+    return Version(name, vault.set(name, value, content_type=PKCS12_TYPE, managed=True), is_inactive=False)
 
 
 _COMMANDS: Final[Mapping[tuple[str, ...], Callable[..., Version | None]]] = {

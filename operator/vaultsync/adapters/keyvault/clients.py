@@ -9,7 +9,7 @@ import asyncio
 import itertools
 import logging
 import ssl
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -369,6 +369,7 @@ class VaultClients:
             vault_time=secret.response.date,
             content_type=properties.content_type,
             not_before=properties.not_before,
+            tags=_tags(properties),
             disabled=disabled,
         )
 
@@ -494,6 +495,11 @@ def _tag_characters(properties: SecretProperties) -> int:
     return sum(len(name) + len(text) for name, text in properties.tags.items())
 
 
+def _tags(properties: SecretProperties) -> Mapping[str, str]:
+    """Return the tags of a secret; none if they are longer than Key Vault allows."""
+    return properties.tags if _tag_characters(properties) <= _MAX_TAG_CHARACTERS else {}
+
+
 def _metadata(properties: SecretProperties, observed_at: Moment) -> SecretMetadata:
     return SecretMetadata(
         readable=properties.enabled,
@@ -502,7 +508,8 @@ def _metadata(properties: SecretProperties, observed_at: Moment) -> SecretMetada
         observed_at=observed_at,
         version=properties.version,
         name=properties.name,
-        tags=properties.tags if _tag_characters(properties) <= _MAX_TAG_CHARACTERS else {},
+        tags=_tags(properties),
+        managed=properties.managed,
     )
 
 

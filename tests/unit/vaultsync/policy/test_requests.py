@@ -83,8 +83,20 @@ def test_found_secrets_that_can_be_read_are_requested_as_optional() -> None:
         (Find(tags={"tier": "db", "team": "shop"}), ["shop-password"]),
         (Find(tags={"tier": "db", "team": "other"}), []),
         (Find(names="*", tags={"team": "shop"}), ["shop-password"]),
+        (Find(names="*", managed=True), []),
+        (Find(names="shop-u*", managed=False), ["shop-User"]),
     ],
-    ids=["a prefix", "any case", "a whole name", "a tag", "two tags", "one wrong tag", "name and tag"],
+    ids=[
+        "a prefix",
+        "any case",
+        "a whole name",
+        "a tag",
+        "two tags",
+        "one wrong tag",
+        "name and tag",
+        "of a certificate",
+        "of no certificate",
+    ],
 )
 def test_a_search_finds_what_matches_by_name(find: Find, names: list[str]) -> None:
     assert found_names(listed(*SHOP), find=find) == names

@@ -80,7 +80,7 @@ def test_a_search_returns_what_matches_name_and_tags_by_name(glob: str, tags: di
 def test_a_search_does_not_return_what_it_leaves_out() -> None:
     listing = a_listing(*(some_metadata(name=name) for name in ("shop-a", "Shop-B", "other")))
 
-    assert listing.search("shop-*", {}, ("*-b", "x*")) == (some_metadata(name="shop-a"),)
+    assert listing.search("shop-*", {}, omit=("*-b", "x*")) == (some_metadata(name="shop-a"),)
     assert found(listing, "shop-*") == ["shop-a", "Shop-B"]
 
 
@@ -96,6 +96,13 @@ def test_a_search_that_narrows_by_prefix_finds_what_a_scan_of_all_names_finds(na
     scan = [name for name in sorted(names, key=str.lower) if fnmatch.fnmatchcase(name.lower(), glob.lower())]
 
     assert found(listing, glob) == scan
+
+
+@pytest.mark.parametrize(("managed", "names"), [(None, ["a", "tls"]), (False, ["a"]), (True, ["tls"])])
+def test_a_search_selects_secrets_of_certificates_all_others_or_both(managed: bool | None, names: list[str]) -> None:
+    listing = a_listing(some_metadata(name="a"), some_metadata(name="tls", managed=True))
+
+    assert [metadata.name for metadata in listing.search("*", {}, managed=managed)] == names
 
 
 class CountingTags(Mapping[str, str]):

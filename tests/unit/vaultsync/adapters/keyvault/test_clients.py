@@ -663,13 +663,33 @@ async def test_a_reading_has_its_content_type(harness: Harness) -> None:
     assert (await harness.read(SecretRef("tls"))).content_type == "application/x-pkcs12"
 
 
+async def test_a_reading_has_its_tags(harness: Harness) -> None:
+    harness.vault.set("file", VALUE, tags={"file-encoding": "base64"})
+
+    assert (await harness.read(SecretRef("file"))).tags == {"file-encoding": "base64"}
+
+
+async def test_tags_that_are_longer_than_key_vault_allows_are_not_kept(harness: Harness) -> None:
+    harness.vault.set("file", VALUE, tags={"file-encoding": "base64", "x": "x" * 15 * 2 * 256})
+
+    assert (await harness.read(SecretRef("file"))).tags == {}
+
+
 async def test_a_listing_has_tags_and_names_in_their_original_case(harness: Harness) -> None:
     harness.vault.set("Shop-User", VALUE, tags={"tier": "web"})
 
     (page,) = await harness.list_all()
 
     metadata = page.secrets["shop-user"]
-    assert (metadata.name, metadata.tags) == ("Shop-User", {"tier": "web"})
+    assert (metadata.name, metadata.tags, metadata.managed) == ("Shop-User", {"tier": "web"}, False)
+
+
+async def test_a_listing_says_which_secrets_belong_to_certificates(harness: Harness) -> None:
+    harness.vault.set("shop-tls", VALUE, managed=True)
+
+    (page,) = await harness.list_all()
+
+    assert page.secrets["shop-tls"].managed
 
 
 @pytest.fixture
