@@ -1,6 +1,7 @@
 """A collector of traces by OTLP over HTTP: receives spans and parses them with OpenTelemetry's own types."""
 
 import gzip
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -43,11 +44,13 @@ class Collector:
 
     @classmethod
     @contextmanager
-    def listening(cls) -> "Iterator[Collector]":
+    def listening(cls, *, tls: ssl.SSLContext | None = None) -> "Iterator[Collector]":
         """Listen on loopback while the block lasts."""
         collector = cls()
         with ThreadingHTTPServer(("127.0.0.1", 0), _handler(collector)) as server:
-            collector.url = f"http://127.0.0.1:{server.server_port}"
+            if tls is not None:
+                server.socket = tls.wrap_socket(server.socket, server_side=True)
+            collector.url = f"{'http' if tls is None else 'https'}://127.0.0.1:{server.server_port}"
             thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
             thread.start()
             try:

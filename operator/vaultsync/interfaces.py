@@ -88,8 +88,10 @@ class KubeApi(Protocol):
         """List what `keep` returns of each Secret that carries our label, in one namespace or in all."""
         ...
 
-    def watch_targets(self, namespace: str | None, resource_version: str) -> AsyncGenerator[TargetEvent, None]:
-        """Watch the Secrets that carry our label, for some minutes."""
+    def watch_targets(
+        self, namespace: str | None, resource_version: str, on_open: Callable[[], None] = ...
+    ) -> AsyncGenerator[TargetEvent, None]:
+        """Watch the Secrets that carry our label, for some time; call `on_open` once the API server has accepted it."""
         ...
 
     async def check_installed(self, namespace: str | None) -> None:

@@ -36,7 +36,6 @@ from vaultsync.adapters.logs import set_up_logs
 from vaultsync.adapters.metrics import ALL_NAMESPACES, Recorder, Scrapes, Snapshot, VaultSnapshot, measure_lag
 from vaultsync.adapters.server_certificate import ServerCertificate
 from vaultsync.adapters.tracing import CannotTrace, Tracing, start_tracing
-from vaultsync.adapters.trusted import client_tls
 from vaultsync.api import ObjectKey
 from vaultsync.controller.grant_status import GrantStatus
 from vaultsync.controller.queue import Observers, WorkQueue
@@ -44,6 +43,7 @@ from vaultsync.controller.reconcile import Reconciler
 from vaultsync.controller.turns import Concurrency, Limits, Partition
 from vaultsync.errors import error_fields
 from vaultsync.event_loop import EventLoop
+from vaultsync.followed_files import FollowedFiles
 from vaultsync.interfaces import Certificates
 from vaultsync.interfaces import KubeApi as KubeInterface
 from vaultsync.interfaces import Recorder as RecorderInterface
@@ -64,6 +64,7 @@ from vaultsync.state.targets import TargetCache
 from vaultsync.state.vaults import VaultStore, VaultView
 from vaultsync.state.vaultsecrets import VaultSecretCache
 from vaultsync.supervisor import PartFailed, Supervisor
+from vaultsync.trust import FollowedTrust, client_tls
 
 logger = logging.getLogger("vaultsync")
 
@@ -148,6 +149,8 @@ class Operator:
     recorder: Recorder
     scrapes: Scrapes
     certificate: ServerCertificate | None
+    followed: Mapping[str, FollowedFiles]
+    """Files with certificates, by what they are."""
 
 
 def main(environ: Mapping[str, str]) -> int:
@@ -202,7 +205,7 @@ async def run(settings: Settings, environ: Mapping[str, str], *, stop: asyncio.E
     handle_signals()
     async with AsyncExitStack() as stack:
         operator = await build(settings, environ, stack)
-        is_ready = partial(_is_ready, ready, operator.watch)
+        is_ready = partial(_is_ready, ready, operator)
         probes_port = await stack.enter_async_context(
             serve_probes(*settings.probes_listen, is_alive=parts.is_alive, is_ready=is_ready)
         )
@@ -214,8 +217,8 @@ async def run(settings: Settings, environ: Mapping[str, str], *, stop: asyncio.E
             await _run_parts(operator, parts, ready=ready, stop=stop, handle_signals=handle_signals)
 
 
-def _is_ready(started: asyncio.Event, watch: VaultSecretWatch) -> bool:
-    return started.is_set() and watch.is_up
+def _is_ready(started: asyncio.Event, operator: Operator) -> bool:
+    return started.is_set() and operator.watch.is_up and operator.controller.targets.is_up
 
 
 def _stop_on_signals(stop: asyncio.Event) -> None:
@@ -236,8 +239,8 @@ async def _run_parts(
     """Start the parts in order, wait for `stop`, and stop them: the queue first."""
     controller = operator.controller
     parts.start("event loop lag", measure_lag(operator.recorder.loop_lagged))
-    if operator.certificate is not None:
-        parts.start("server certificate", operator.certificate.follow())
+    for name, files in operator.followed.items():
+        parts.start(name, files.follow())
     if await _unless_stopped(controller.wait_until_granted(parts), stop):
         parts.start("watch of VaultSecrets", operator.watch.run(started=handle_signals))
         if await _unless_stopped(controller.sync(parts), stop):
@@ -278,10 +281,11 @@ async def build(settings: Settings, environ: Mapping[str, str], stack: AsyncExit
     metrics = CollectorRegistry()
     for collector in (ProcessCollector, PlatformCollector, GCCollector):
         collector(registry=metrics)
-    tracing = await stack.enter_async_context(start_tracing(environ, version=__version__))
+    followed: dict[str, FollowedFiles] = {}
+    tls = _client_tls(settings.ca_file, followed)
+    tracing = await stack.enter_async_context(start_tracing(environ, version=__version__, ca_file=settings.ca_file))
     recorder = Recorder(metrics, version=__version__, note=tracing.note)
     kube = await stack.enter_async_context(await KubeApi.connect(environ, connections=API_CONNECTIONS, now=clock.now))
-    tls = _client_tls(settings.ca_file)
     authorities = Authorities(
         dict(settings.vault_authorities),
         dict(settings.vault_resources),
@@ -318,32 +322,38 @@ async def build(settings: Settings, environ: Mapping[str, str], stack: AsyncExit
     scrapes = Scrapes(
         recorder, state=partial(_snapshot, controller, vaults), per_vault_secret=settings.metrics_per_vaultsecret
     )
-    certificate = _server_certificate(settings)
+    certificate = _server_certificate(settings, followed)
     watch = VaultSecretWatch(controller.source, kube, namespaces=settings.watch_namespaces, jitter=clock.jitter)
     restores = RestoreCheck(
         kube, controller.state, namespaces=settings.watch_namespaces, restart=watch.restart, jitter=clock.jitter
     )
-    return Operator(controller, watch, restores, kube, vaults, recorder, scrapes, certificate)
+    return Operator(controller, watch, restores, kube, vaults, recorder, scrapes, certificate, followed)
 
 
-def _client_tls(ca_file: str) -> ssl.SSLContext:
-    """Return the TLS context of vaults and authorities. Raises `WrongEnvironment`."""
+def _client_tls(ca_file: str, followed: dict[str, FollowedFiles]) -> ssl.SSLContext:
+    """Return the TLS context of vaults and login hosts, and add its file. Raises `WrongEnvironment`."""
+    if not ca_file:
+        return client_tls()
     try:
-        return client_tls(ca_file)
+        trust = FollowedTrust(ca_file)
     except OSError as error:
         text = f"{PREFIX}CA_FILE must name a file of certificates, in PEM: {error}"
         raise WrongEnvironment(text) from None
+    followed["certificate authorities"] = trust.files
+    return trust
 
 
-def _server_certificate(settings: Settings) -> ServerCertificate | None:
-    """Load the certificate of the port of metrics, if it has one. Raises `WrongEnvironment`."""
+def _server_certificate(settings: Settings, followed: dict[str, FollowedFiles]) -> ServerCertificate | None:
+    """Load the certificate of the port of metrics, if it has one, and add its files. Raises `WrongEnvironment`."""
     if not settings.tls_cert_file:
         return None
     try:
-        return ServerCertificate(Path(settings.tls_cert_file), Path(settings.tls_key_file))
+        certificate = ServerCertificate(Path(settings.tls_cert_file), Path(settings.tls_key_file))
     except OSError as error:
         names = f"{PREFIX}TLS_CERT_FILE and {PREFIX}TLS_KEY_FILE"
         raise WrongEnvironment(f"{names} must name a certificate and its key, in PEM: {error}") from None
+    followed["server certificate"] = certificate.files
+    return certificate
 
 
 def build_controller(

@@ -161,7 +161,10 @@ class Settings(BaseModel):
     """
 
     ca_file: str = ""
-    """Path of further certificate authorities, in PEM, of vaults, login hosts and proxies. It is read at the start."""
+    """Path of further certificate authorities, in PEM, of vaults, login hosts and collectors of traces.
+
+    The file is reloaded on change, but not for the traces.
+    """
 
     listen: Listen = ("0.0.0.0", 8080)  # noqa: S104  Prometheus connects from outside the pod
     """Address and port for metrics; port 0 selects a free port."""

@@ -17,9 +17,9 @@ from vaultsync.adapters.keyvault import Budget, VaultClients
 from vaultsync.adapters.keyvault.clients import MAX_CALLS, TIMEOUT
 from vaultsync.adapters.keyvault.rate_limit import FAILURE_THRESHOLD
 from vaultsync.adapters.kube.requests import Request
-from vaultsync.adapters.trusted import client_tls
 from vaultsync.errors import Reason, SyncError
 from vaultsync.state.secrets import SecretRef
+from vaultsync.trust import client_tls
 
 WAVES = 3
 """In the third, reads have waited for longer than a read may last."""

@@ -28,7 +28,6 @@ from tests.unit.vaultsync.adapters.identities.served import (
 )
 from vaultsync.adapters.identities import Authorities
 from vaultsync.adapters.keyvault.errors import sync_error
-from vaultsync.adapters.trusted import client_tls
 from vaultsync.api import ObjectKey
 from vaultsync.api.fields import VaultUrl
 from vaultsync.api.grants import IdentityRef
@@ -37,6 +36,7 @@ from vaultsync.policy.grants import identity_of
 from vaultsync.policy.known_vaults import KnownVaults
 from vaultsync.settings import KEY_VAULT_DNS_SUFFIXES
 from vaultsync.state.access import Identity, OwnIdentity, ServicePrincipal, WorkloadIdentity
+from vaultsync.trust import client_tls
 
 SECRET: Final = "MARKED-client-secret"
 ACCOUNT: Final = ObjectKey("shop", "reader")

@@ -16,6 +16,7 @@ from tests.chart.renders import (
     WITH_POLICIES,
     Manifest,
     container,
+    manifests,
     operator_rules,
     readme_with,
     render,
@@ -146,6 +147,49 @@ def test_each_setting_reaches_the_operator(helm: Helm) -> None:
 
     assert environment(rendered) == {as_variable(name): as_text(value) for name, value in values.items()}
     Settings.from_env(environment(rendered))
+
+
+@pytest.mark.parametrize(
+    ("values", "source"),
+    [
+        (
+            {"configMap": "private-ca"},
+            {"configMap": {"name": "private-ca", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
+        ),
+        (
+            {"secret": "private-ca", "key": "bundle.pem"},
+            {"secret": {"secretName": "private-ca", "items": [{"key": "bundle.pem", "path": "ca.crt"}]}},
+        ),
+    ],
+)
+def test_further_authorities_are_mounted_from_a_config_map_or_a_secret(
+    helm: Helm, values: Manifest, source: Manifest
+) -> None:
+    others: dict[str, list[Manifest]] = {
+        "extraVolumes": [{"name": "more", "emptyDir": {}}],
+        "extraVolumeMounts": [{"name": "more", "mountPath": "/more"}],
+    }
+
+    rendered = render(helm, values={"caBundle": values, **others})
+
+    (pod,) = [one["spec"]["template"]["spec"] for one in manifests(rendered) if one["kind"] == "Deployment"]
+    mount, more = pod["containers"][0]["volumeMounts"]
+    assert pod["volumes"] == [{"name": mount["name"], **source}, *others["extraVolumes"]]
+    assert more == others["extraVolumeMounts"][0]
+    assert "subPath" not in mount  # Kubernetes would not update the file
+    assert environment(rendered)["VAULTSYNC_CA_FILE"] == f"{mount['mountPath']}/ca.crt"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"caBundle": {"configMap": "one", "secret": "another"}},
+        {"caBundle": {"secret": "one"}, "settings": {"caFile": "/another"}},
+    ],
+)
+def test_further_authorities_come_from_one_place(helm: Helm, values: Manifest) -> None:
+    with pytest.raises(HelmFailed, match="cannot both be set"):
+        render(helm, values=values)
 
 
 def rules(rendered: str, kind: str) -> dict[tuple[str | None, str], list[Manifest]]:

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from tests.controlplane.audit import POLICY
-from tests.controlplane.cluster import Cluster, write_kubeconfig, write_private
+from tests.controlplane.cluster import Cluster, verifying, write_kubeconfig, write_private
 from tests.controlplane.parts import Part, free_ports
 
 _CONTROLLERS: Final = (
@@ -39,6 +39,7 @@ class ControlPlane(Cluster):
         folder: Data, certificates, kubeconfigs and logs; data that is found there is used.
         audited: Whether the API server writes the requests of service accounts to `audit_log`.
         flags: More flags of the programs, by the program's name.
+        authority: The authority of the API server's certificate, if the flags name one; otherwise it makes its own.
     """
 
     etcd: Part
@@ -52,6 +53,7 @@ class ControlPlane(Cluster):
         *,
         audited: bool = False,
         flags: Mapping[str, Mapping[str, object]] | None = None,
+        authority: Path | None = None,
     ) -> None:
         super().__init__(tools["kubectl"], folder / "kubeconfig")
         self.logs = folder / "logs"
@@ -59,6 +61,8 @@ class ControlPlane(Cluster):
         self._audited = audited
         self._flags = flags or {}
         self._folder = folder
+        self._certificates = folder / "certificates"
+        self.authority = authority or self._certificates / "apiserver.crt"
         self._token = secrets.token_urlsafe()
         self._etcd_port, self._peer_port, self._port, self._controllers_port = free_ports(4)
         self.url = f"https://127.0.0.1:{self._port}"
@@ -81,7 +85,7 @@ class ControlPlane(Cluster):
         """
         self.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_private(self._folder / "tokens.csv", f'{self._token},admin,admin,"system:masters"\n')
-        write_kubeconfig(self.kubeconfig, url=self.url, ca=self._certificate, token=self._token)
+        write_kubeconfig(self.kubeconfig, url=self.url, ca=self.authority, token=self._token)
         self._audit_policy.write_text(json.dumps(POLICY))
         if not self._signing_key.exists():
             write_private(self._signing_key, _new_key())
@@ -119,10 +123,6 @@ class ControlPlane(Cluster):
         self.stop()
 
     @property
-    def _certificate(self) -> Path:
-        return self._folder / "certificates" / "apiserver.crt"
-
-    @property
     def _audit_policy(self) -> Path:
         return self._folder / "audit-policy.json"
 
@@ -153,7 +153,7 @@ class ControlPlane(Cluster):
             "bind-address": "127.0.0.1",
             "advertise-address": "127.0.0.1",
             "secure-port": self._port,
-            "cert-dir": self._certificate.parent,
+            "cert-dir": self._certificates,
             "authorization-mode": "RBAC",
             "token-auth-file": self._folder / "tokens.csv",
             "service-account-issuer": "https://kubernetes.default.svc",
@@ -188,9 +188,9 @@ class ControlPlane(Cluster):
 
     def _apiserver_answers(self) -> bool:
         # On the first start the API server makes its own certificate.
-        if not self._certificate.exists():
+        if not self.authority.exists():
             return False
-        return _answers(f"{self.url}/readyz", verify=ssl.create_default_context(cafile=self._certificate))
+        return _answers(f"{self.url}/readyz", verify=verifying(self.authority))
 
 
 def _answers(url: str, *, verify: ssl.SSLContext | bool) -> bool:

@@ -85,9 +85,11 @@ class GatedKube(FakeKube):
         assert task is not None
         self.reconciles_that_checked.add(task)
 
-    async def watch_targets(self, namespace: str | None, resource_version: str) -> AsyncGenerator[TargetEvent, None]:
+    async def watch_targets(
+        self, namespace: str | None, resource_version: str, on_open: Callable[[], None] = lambda: None
+    ) -> AsyncGenerator[TargetEvent, None]:
         await self.gate("watch_targets")
-        async for event in super().watch_targets(namespace, resource_version):
+        async for event in super().watch_targets(namespace, resource_version, on_open):
             await self.gate("event of a target")
             yield event
 

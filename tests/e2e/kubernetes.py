@@ -1,7 +1,6 @@
 """The Kubernetes API as a user's tools call it, without the cost of a kubectl process for each request."""
 
 import json
-import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
@@ -9,6 +8,8 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import httpx
+
+from tests.controlplane.cluster import verifying
 
 Object = dict[str, Any]
 
@@ -36,7 +37,7 @@ class KubernetesApi:
         self._http = httpx.Client(
             base_url=cluster["server"],
             headers={"Authorization": f"Bearer {user['token']}"},
-            verify=ssl.create_default_context(cafile=cluster["certificate-authority"]),
+            verify=verifying(Path(cluster["certificate-authority"])),
             timeout=_TIMEOUT_SECONDS,
             trust_env=False,
             # Many tests call the API at the same time, each from a thread of its own.

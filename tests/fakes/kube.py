@@ -262,8 +262,11 @@ class FakeKube(Store):
         }
         return TargetList(targets, str(self.resource_version))
 
-    async def watch_targets(self, namespace: str | None, resource_version: str) -> AsyncGenerator[TargetEvent, None]:
+    async def watch_targets(
+        self, namespace: str | None, resource_version: str, on_open: Callable[[], None] = lambda: None
+    ) -> AsyncGenerator[TargetEvent, None]:
         self._called("watch_targets", namespace)
+        on_open()
         position, ended = int(resource_version), self._watches_ended
         while self._watches_ended == ended:
             changed = self._changed

@@ -18,7 +18,7 @@ LOG_IN = """
 import asyncio, os, sys
 from vaultsync.adapters.identities import Authorities, Credentials
 from vaultsync.adapters.logs import set_up_logs
-from vaultsync.adapters.trusted import client_tls
+from vaultsync.trust import client_tls
 from vaultsync.state.access import OwnIdentity
 
 async def main():

@@ -11,10 +11,34 @@
 {{- end -}}
 {{- end -}}
 
+{{- /* vaultsync.caBundle: the source of the volume with further certificate authorities; empty if there are none. It is a
+whole folder: Kubernetes does not update a single file of a volume that is mounted. */ -}}
+{{- define "vaultsync.caBundle" -}}
+{{- with .Values.caBundle -}}
+{{- if or .configMap .secret -}}
+{{- if and .configMap .secret -}}
+{{- fail "caBundle.configMap and caBundle.secret cannot both be set" -}}
+{{- else if $.Values.settings.caFile -}}
+{{- fail "settings.caFile and caBundle cannot both be set" -}}
+{{- end -}}
+{{- $items := list (dict "key" .key "path" "ca.crt") -}}
+{{- if .configMap -}}
+{{- dict "configMap" (dict "name" .configMap "items" $items) | toYaml -}}
+{{- else -}}
+{{- dict "secret" (dict "secretName" .secret "items" $items) | toYaml -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{- /* vaultsync.env: the settings as variables, VAULTSYNC_ and the setting's name in capitals; empty ones are left out,
 so the operator's own default applies. */ -}}
 {{- define "vaultsync.env" -}}
-{{- range $name, $value := .Values.settings }}
+{{- $settings := deepCopy .Values.settings }}
+{{- if include "vaultsync.caBundle" . }}
+{{- $_ := set $settings "caFile" "/etc/vaultsync/ca-bundle/ca.crt" }}
+{{- end }}
+{{- range $name, $value := $settings }}
 {{- $text := toString $value }}
 {{- if kindIs "slice" $value }}
 {{- $text = join "," $value }}

@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
+from functools import partial
 
 from vaultsync.adapters.kube import Forbidden, ResourceExpired
 from vaultsync.api import ObjectKey
@@ -19,6 +20,7 @@ from vaultsync.errors import SyncError, error_fields
 from vaultsync.interfaces import KubeApi
 from vaultsync.policy.requeue import MAX_DOUBLINGS, Jitter, backoff
 from vaultsync.sources.denials import Denials
+from vaultsync.sources.open_watches import OpenWatches
 from vaultsync.state.snapshots import Bookmark, TargetEvent
 from vaultsync.state.stores import State
 
@@ -54,6 +56,12 @@ class TargetInformer:
         self._clock = clock
         self.denials = Denials("secrets")
         self.has_synced = asyncio.Event()
+        self._open = OpenWatches(self._targets.scopes, self.denials, clock=clock)
+
+    @property
+    def is_up(self) -> bool:
+        """Whether every scope is watched that is not denied, and at least one."""
+        return self._open.are_up
 
     async def run(self) -> None:
         """List and watch every scope, until cancelled; failures are retried."""
@@ -62,12 +70,12 @@ class TargetInformer:
                 tasks.create_task(self._follow(namespace), name=f"watch of targets in {namespace or 'all namespaces'}")
 
     async def _follow(self, namespace: str | None) -> None:
-        failures = 0
+        failures, on_open = 0, partial(self._open.add, namespace)
         while True:
             healthy, detail, begun = False, "nothing was received", self._clock()
             try:
                 position = self._targets.resource_version(namespace) or await self._list(namespace)
-                async with aclosing(self._kube.watch_targets(namespace, position)) as events:
+                async with aclosing(self._kube.watch_targets(namespace, position, on_open)) as events:
                     async for event in events:
                         healthy, failures = True, 0
                         self.denials.remove(namespace)

@@ -21,12 +21,10 @@ from vaultsync.adapters.kube.requests import WATCH_SECONDS
 from vaultsync.api import GROUP, PLURAL, VERSION
 from vaultsync.errors import error_fields
 from vaultsync.policy.requeue import MAX_DOUBLINGS, Jitter, backoff
+from vaultsync.sources.open_watches import MAX_GAP, OpenWatches
 from vaultsync.sources.vaultsecrets import VaultSecretSource
 
 logger = logging.getLogger(__name__)
-
-MAX_GAP = 2 * WATCH_TIMEOUT
-"""Seconds without a new watch after which there is none: the server ends each after `WATCH_SECONDS`."""
 
 MIN_INTERVAL = 1.0
 """Seconds from one watch to the next, and from one login to the next: kopf itself repeats both without a pause."""
@@ -94,8 +92,7 @@ class VaultSecretWatch:
         self._lists: deque[tuple[float, str]] = deque()
         """When which path was listed in the last `LISTS_PERIOD`."""
         self._settings = _settings()
-        self._opened: dict[str, float] = {}
-        """When the API server has last answered a watch of each path."""
+        self._open = OpenWatches(self._namespaces or [None], source.denials, clock=clock)
         self._next_login = 0.0
         self._sessions: list[aiohttp.ClientSession] = []
         self._restart = asyncio.Event()
@@ -103,8 +100,7 @@ class VaultSecretWatch:
     @property
     def is_up(self) -> bool:
         """Whether every namespace is watched that is not denied, and at least one."""
-        up = {_namespace(path) for path in self._recent(self._opened)}
-        return bool(up) and len(up.union(self._source.denials.namespaces)) >= self._count
+        return self._open.are_up
 
     def restart(self) -> None:
         """List all VaultSecrets again, and watch them from there."""
@@ -140,7 +136,7 @@ class VaultSecretWatch:
         try:
             while not running.done() and not restart.done():
                 await asyncio.wait({running, restart}, timeout=WATCH_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-                if self._clock() - begun > MAX_GAP and len(self._recent(self._requested)) < self._count:
+                if self._clock() - begun > MAX_GAP and len(self._recently_requested()) < self._count:
                     return {"error": "no requests"}
             if not running.done():
                 return None
@@ -220,7 +216,7 @@ class VaultSecretWatch:
         self._settings.watching.reconnect_backoff = self._list_pause()
         if not _is_watch(request):
             return
-        self._opened[path] = self._clock()
+        self._open.add(_namespace(path))
         if path in self._listed:
             self._listed.remove(path)
             self._source.request_resync()
@@ -244,10 +240,10 @@ class VaultSecretWatch:
         """The number of paths to watch."""
         return max(len(self._namespaces), 1)
 
-    def _recent(self, moments: dict[str, float]) -> set[str]:
-        """Return the paths whose moment is less than `MAX_GAP` ago."""
+    def _recently_requested(self) -> set[str]:
+        """Return the paths that were requested less than `MAX_GAP` ago."""
         oldest = self._clock() - MAX_GAP
-        return {path for path, moment in moments.items() if moment > oldest}
+        return {path for path, moment in self._requested.items() if moment > oldest}
 
 
 class _Backoffs:

@@ -19,8 +19,10 @@ from tests.harness import MemoryHarness
 from tests.logging_state import restored_logging
 from vaultsync import __version__
 from vaultsync.adapters.metrics.snapshot import families
-from vaultsync.manager import MAX_FILES, STOP_TIMEOUT, _snapshot, allow_files, build, main, run
+from vaultsync.manager import MAX_FILES, STOP_TIMEOUT, _is_ready, _snapshot, allow_files, build, main, run
 from vaultsync.settings import Settings
+from vaultsync.sources.targets import TargetInformer
+from vaultsync.sources.watch import VaultSecretWatch
 
 
 @pytest.fixture(autouse=True)
@@ -214,6 +216,22 @@ async def waiting(environ: dict[str, str], caplog: pytest.LogCaptureFixture) -> 
 async def test_before_its_start_the_operator_is_alive_and_not_ready(waiting: Waiting) -> None:
     assert (await waiting.get("/healthz")).status_code == 200
     assert (await waiting.get("/readyz")).status_code == 503
+
+
+@pytest.mark.parametrize("missing", ["start", "watch of VaultSecrets", "watch of Secrets", None])
+async def test_the_operator_is_ready_while_it_watches_vaultsecrets_and_secrets(
+    missing: str | None, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(VaultSecretWatch, "is_up", missing != "watch of VaultSecrets")
+    monkeypatch.setattr(TargetInformer, "is_up", missing != "watch of Secrets")
+    started = asyncio.Event()
+    if missing != "start":
+        started.set()
+
+    async with AsyncExitStack() as stack:
+        operator = await build(Settings.from_env(environ), environ, stack)
+
+        assert _is_ready(started, operator) is (missing is None)
 
 
 async def test_metrics_show_process_version_and_queue(waiting: Waiting) -> None:

@@ -411,14 +411,19 @@ class KubeApi:
         targets, resource_version = await self._list(partial(wire.list_secrets, namespace), read)
         return TargetList(dict(targets), resource_version)
 
-    async def watch_targets(self, namespace: str | None, resource_version: str) -> AsyncGenerator[TargetEvent, None]:
-        """Watch the Secrets with vaultsync's label from a resource version on; the server ends it after minutes.
+    async def watch_targets(
+        self, namespace: str | None, resource_version: str, on_open: Callable[[], None] = lambda: None
+    ) -> AsyncGenerator[TargetEvent, None]:
+        """Watch the Secrets with vaultsync's label from a resource version on; the server ends it after a while.
+
+        `on_open` is called once the API server has accepted the watch, before anything changes.
 
         Raises:
             SyncError: ClusterUnavailable when the connection breaks.
             ResourceExpired: That resource version is too old: list again.
         """
-        async with aclosing(self._connection.documents(wire.watch_secrets(namespace, resource_version))) as documents:
+        request = wire.watch_secrets(namespace, resource_version)
+        async with aclosing(self._connection.documents(request, on_open)) as documents:
             async for document in documents:
                 yield wire.target_event(document)
 

@@ -30,6 +30,7 @@ from vaultsync.adapters.kube.json_documents import parsed, parsed_list
 from vaultsync.adapters.kube.requests import WATCH_SECONDS, Request
 from vaultsync.errors import Reason, SyncError
 from vaultsync.texts import one_line
+from vaultsync.trust import verify_as_others_do
 
 logger = logging.getLogger(__name__)
 
@@ -56,9 +57,6 @@ async def configuration_from(environ: Mapping[str, str]) -> Configuration:
         NoCluster: Neither is there, or it cannot be used.
     """
     configuration = Configuration()
-    # The chain and the host name are still verified; Python 3.13's strict mode rejects cluster authorities without an
-    # extension that no other Kubernetes client requires.
-    configuration.disable_strict_ssl_verification = True
     try:
         if environ.get("KUBECONFIG"):
             await load_kube_config(
@@ -103,6 +101,9 @@ class _Sessions:
         self.requests = ApiClient(configuration)
         configuration.connection_pool_maxsize = 0
         self.watches = ApiClient(configuration)
+        # The authority is the kubeconfig's, or the service account's, and no other.
+        for client in (self.requests, self.watches):
+            verify_as_others_do(client.rest_client.ssl_context)
         self.replaced = False
         self._uses = 0
 
@@ -223,13 +224,16 @@ class Connection:
         async with self._open("requests", request, self._request_timeout) as response:
             return _expect_json(parsed_list(await response.read(), read), request.about)
 
-    async def documents(self, request: Request) -> AsyncGenerator[Mapping[str, Any], None]:
-        """Stream the documents of a response, one per line, until the server ends it.
+    async def documents(
+        self, request: Request, on_open: Callable[[], None] = lambda: None
+    ) -> AsyncGenerator[Mapping[str, Any], None]:
+        """Stream the documents of a response, one per line, until the server ends it; call `on_open` at its begin.
 
         Raises:
             SyncError: The server responded with an error, or the connection broke.
         """
         async with self._open("watches", request, self._watch_timeout) as response:
+            on_open()
             async for line in response.content:
                 yield _document(line, request.about)
 

@@ -1,6 +1,7 @@
 """Exports spans to a collector in a thread; logs once when that starts to fail, without texts of other libraries."""
 
 import logging
+import ssl
 import threading
 from collections.abc import Sequence
 from typing import Any, Self
@@ -11,6 +12,9 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from requests.adapters import HTTPAdapter
+
+from vaultsync.trust import client_tls
 
 logger = logging.getLogger("vaultsync")
 
@@ -28,7 +32,7 @@ class Delivery:
         self._exporter = exporter
 
     @classmethod
-    def start(cls, version: str) -> Self:
+    def start(cls, version: str, ca_file: str = "") -> Self:
         """Start to export; OpenTelemetry reads address, sampling and resource from the environment.
 
         Raises:
@@ -38,7 +42,7 @@ class Delivery:
         provider = TracerProvider(resource=ours.merge(OTELResourceDetector().detect()), shutdown_on_exit=False)
         # Its log lines may contain a header, and are repeated with each attempt: the exporter logs instead.
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
-        exporter = LoggingExporter()
+        exporter = LoggingExporter(client_tls(ca_file))
         provider.add_span_processor(BatchSpanProcessor(exporter))
         return cls(provider, exporter, provider.get_tracer("vaultsync", version))
 
@@ -58,9 +62,11 @@ class Delivery:
 class LoggingExporter(SpanExporter):
     """Exports by OTLP, and logs when that starts to fail and when it succeeds again."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext) -> None:
+        """`tls` verifies the collector."""
         self.is_failing = False
         self._session = _Session()
+        self._session.mount("https://", _Verified(tls))
         self._exporter = OTLPSpanExporter(session=self._session)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
@@ -92,3 +98,17 @@ class _Session(requests.Session):
             raise
         self.result = f"HTTP {response.status_code}"
         return response
+
+
+class _Verified(HTTPAdapter):
+    """Opens connections with a TLS context; requests adds the authorities of OpenTelemetry's variables to it."""
+
+    def __init__(self, tls: ssl.SSLContext) -> None:
+        self._tls = tls
+        super().__init__()
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401  those of requests
+        super().init_poolmanager(*arguments, ssl_context=self._tls, **options)
+
+    def proxy_manager_for(self, proxy: Any, **options: Any) -> Any:  # noqa: ANN401  the same
+        return super().proxy_manager_for(proxy, ssl_context=self._tls, **options)

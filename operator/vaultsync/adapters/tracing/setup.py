@@ -48,8 +48,10 @@ class Untraced:
 
 
 @asynccontextmanager
-async def start_tracing(environ: Mapping[str, str], *, version: str) -> AsyncIterator[Tracing]:
+async def start_tracing(environ: Mapping[str, str], *, version: str, ca_file: str = "") -> AsyncIterator[Tracing]:
     """Trace within the context, if `environ` has an endpoint; OpenTelemetry reads the other variables itself.
+
+    The collector's certificate may be of an authority in `ca_file`, as it is now.
 
     The client library uses the tracer provider of the process, which only the first call in a process can set.
 
@@ -72,7 +74,7 @@ async def start_tracing(environ: Mapping[str, str], *, version: str) -> AsyncIte
             "pip install 'vaultsync[operator,tracing]', or unset the variable."
         ) from error
     try:
-        delivery = Delivery.start(version)
+        delivery = Delivery.start(version, ca_file)
     except ValueError as error:
         raise CannotTrace(f"A variable of OpenTelemetry is not valid: {error}") from error
     delivery.trace_libraries()

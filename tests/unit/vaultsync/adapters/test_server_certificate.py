@@ -62,7 +62,7 @@ def test_a_renewed_certificate_is_served_to_new_clients(files: Files) -> None:
     certificate = ServerCertificate(files.cert, files.key)
     renewed = files.renew()
 
-    certificate.reload()
+    certificate.files.reload()
 
     assert served_by(certificate.context, files.authority) == renewed
 
@@ -72,7 +72,7 @@ def test_unchanged_files_are_not_reloaded(files: Files, caplog: pytest.LogCaptur
     files.renew()
     certificate = ServerCertificate(files.cert, files.key)
 
-    certificate.reload()
+    certificate.files.reload()
 
     assert caplog.records == []
 
@@ -96,7 +96,7 @@ async def test_after_a_failed_reload_the_old_certificate_stays_until_the_next_re
     async def sleep(_: float) -> None:
         await moments.get()
 
-    task = asyncio.create_task(certificate.follow(sleep=sleep))
+    task = asyncio.create_task(certificate.files.follow(sleep=sleep))
     files.cert.write_text("half a file")
     moments.put_nowait(None)
     await settle()

@@ -19,6 +19,7 @@ from vaultsync.api import MANAGED_BY, MANAGED_BY_LABEL, ObjectKey
 from vaultsync.controller.turns import Priority
 from vaultsync.errors import SyncError
 from vaultsync.interfaces import KubeApi
+from vaultsync.sources.open_watches import MAX_GAP
 from vaultsync.sources.targets import MIN_WATCH, TargetInformer
 from vaultsync.state.observed import Field, Observed
 from vaultsync.state.snapshots import Bookmark, Kept, TargetEvent, TargetList
@@ -307,6 +308,50 @@ async def test_the_waits_after_failures_grow_to_half_a_minute_and_start_over_aft
     assert watched.waits[0] == 2
 
 
+async def test_it_is_up_only_while_the_secrets_are_watched() -> None:
+    fake = FakeKube()
+    watched = Watched(fake)
+    fake.fail(UNAVAILABLE)
+    async with informing(watched):
+        await until(lambda: bool(watched.waits))
+        failing = watched.informer.is_up
+        fake.fail(None)
+        await until(lambda: watched.informer.is_up)
+        watched.now += MAX_GAP + 1
+        late = watched.informer.is_up
+        fake.end_watches()
+        await until(lambda: watched.informer.is_up)
+
+    assert (failing, late) == (False, False)
+
+
+class ListsOnly(FakeKube):
+    """An API server that refuses each watch."""
+
+    async def watch_targets(
+        self, namespace: str | None, resource_version: str, on_open: Callable[[], None] = lambda: None
+    ) -> AsyncGenerator[TargetEvent, None]:
+        for error in (UNAVAILABLE,):
+            raise error
+        yield Bookmark(resource_version)
+
+
+async def test_it_is_not_up_with_a_list_and_no_watch() -> None:
+    async with watching(ListsOnly()) as watched:
+        await until(lambda: len(watched.waits) >= 2)
+
+        assert watched.informer.has_synced.is_set()
+        assert not watched.informer.is_up
+
+
+async def test_it_is_up_while_a_namespace_is_watched_and_the_others_are_denied() -> None:
+    fake = FakeKube()
+    watched = Watched(fake, "shop", "blog")
+    fake.deny("blog")
+    async with informing(watched):
+        await until(lambda: watched.informer.is_up)
+
+
 async def test_a_watch_that_ends_after_some_minutes_is_opened_again_at_once() -> None:
     fake = FakeKube()
     await write(fake)
@@ -323,7 +368,9 @@ async def test_a_watch_that_ends_after_some_minutes_is_opened_again_at_once() ->
 class Silent(FakeKube):
     """An API server whose watches end without an event."""
 
-    async def watch_targets(self, namespace: str | None, resource_version: str) -> AsyncGenerator[TargetEvent, None]:
+    async def watch_targets(
+        self, namespace: str | None, resource_version: str, on_open: Callable[[], None] = lambda: None
+    ) -> AsyncGenerator[TargetEvent, None]:
         no_events: tuple[TargetEvent, ...] = ()
         for event in no_events:
             yield event
@@ -341,7 +388,9 @@ class Quiet(FakeKube):
 
     watched: Watched
 
-    async def watch_targets(self, namespace: str | None, resource_version: str) -> AsyncGenerator[TargetEvent, None]:
+    async def watch_targets(
+        self, namespace: str | None, resource_version: str, on_open: Callable[[], None] = lambda: None
+    ) -> AsyncGenerator[TargetEvent, None]:
         self._called("watch_targets")
         await asyncio.sleep(0)
         self.watched.now += MIN_WATCH + 1
@@ -365,7 +414,9 @@ class Unreadable(FakeKube):
 
     error: BaseException = KeyError("metadata")
 
-    async def watch_targets(self, namespace: str | None, resource_version: str) -> AsyncGenerator[TargetEvent, None]:
+    async def watch_targets(
+        self, namespace: str | None, resource_version: str, on_open: Callable[[], None] = lambda: None
+    ) -> AsyncGenerator[TargetEvent, None]:
         if self.calls["list_targets"] == 1:
             raise self.error
         yield Bookmark(resource_version)

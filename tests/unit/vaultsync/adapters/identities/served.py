@@ -1,6 +1,5 @@
 """An authority and vaults behind TLS on loopback ports, and the operator's credentials for them."""
 
-import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -9,18 +8,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import jwt
-import trustme
 
 from kvsecrets import SecretValue
 from kvsecrets._protocol import Request, Response
 from kvsecrets.testing import FakeVault
+from tests.authorities import Authority
 from tests.emulator.listener import Listener
 from tests.emulator.login import LoginEndpoint
 from tests.emulator.tokens import Tokens
 from vaultsync.adapters.identities import Authorities, Credentials
-from vaultsync.adapters.trusted import client_tls
 from vaultsync.api import ObjectKey
 from vaultsync.errors import Reason, SyncError
+from vaultsync.trust import FollowedTrust
 
 TENANT = "7e0a1a52-0000-4000-8000-000000000001"
 OTHER_TENANT = "7e0a1a52-0000-4000-8000-000000000002"
@@ -55,12 +54,12 @@ class FakeCredentialSource:
 class Cloud:
     """A cloud of Azure: its authority, and vaults."""
 
-    def __init__(self, folder: Path, names: tuple[str, ...]) -> None:
-        authority = trustme.CA()
+    def __init__(self, folder: Path, names: tuple[str, ...], authority: Authority | None = None) -> None:
+        authority = authority or Authority.make(has_key_ids=True, critical=True)
         self.ca_file = folder / "ca.pem"
-        authority.cert_pem.write_to_path(self.ca_file)
-        self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        authority.issue_cert("localhost", *names).configure_cert(self._tls)
+        self.ca_file.write_text(authority.pem)
+        self.trust = FollowedTrust(str(self.ca_file))
+        self._tls = authority.server_tls("localhost", *names)
         self.tokens = Tokens(lambda: datetime.now(UTC))
         self.login_listener = Listener(tls=self._tls)
         self.login = LoginEndpoint(self.login_listener.url, self.tokens)
@@ -76,7 +75,7 @@ class Cloud:
             self.source,
             authorities=authorities,
             namespace=namespace,
-            tls=client_tls(str(self.ca_file)),
+            tls=self.trust,
             count=lambda result: self.logins.update([result]),
         )
 
@@ -105,9 +104,9 @@ class Cloud:
 
 
 @asynccontextmanager
-async def cloud(folder: Path, *names: str) -> AsyncIterator[Cloud]:
-    """Serve a cloud, also under other host names."""
-    one = Cloud(folder, names)
+async def cloud(folder: Path, *names: str, authority: Authority | None = None) -> AsyncIterator[Cloud]:
+    """Serve a cloud, also under other host names, with certificates of that authority."""
+    one = Cloud(folder, names, authority)
     await one.login_listener.open()
     try:
         yield one

@@ -21,11 +21,11 @@ from tests.fakes import FakeCredentials
 from tests.unit.vaultsync.adapters.keyvault.served import ServedVault, served
 from vaultsync.adapters.keyvault.clients import CACHE_TTL, MAX_CALLS, TIMEOUT, VaultClients
 from vaultsync.adapters.keyvault.rate_limit import FAILURE_THRESHOLD, Budget
-from vaultsync.adapters.trusted import client_tls
 from vaultsync.errors import Reason, SecretNotFound, SyncError
 from vaultsync.state.access import OwnIdentity
 from vaultsync.state.secrets import Reading, SecretRef
 from vaultsync.state.vaults import ListingPage, Missing, SecretMetadata
+from vaultsync.trust import client_tls
 
 SKEW = timedelta(minutes=7)
 """By how much the vault's clock is ahead of ours."""

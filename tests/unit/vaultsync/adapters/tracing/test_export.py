@@ -5,10 +5,12 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Protocol
 
 import pytest
 
+from tests.authorities import Authority
 from tests.collector import Collector
 from vaultsync.adapters.tracing.export import Delivery
 
@@ -28,8 +30,8 @@ def collector() -> Iterator[Collector]:
 
 @pytest.fixture(autouse=True)
 def _restored_globals(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """OpenTelemetry reads the process's environment, and its logger is set for the whole process."""
-    for name in [name for name in os.environ if name.startswith("OTEL_")]:  # noqa: TID251  the process's own
+    """OpenTelemetry and requests read the process's environment, and a logger is set for the whole process."""
+    for name in [name for name in os.environ if name.startswith("OTEL_") or name.endswith("CA_BUNDLE")]:  # noqa: TID251  the process's own
         monkeypatch.delenv(name)
     level = logging.getLogger("opentelemetry").level
     yield
@@ -39,7 +41,7 @@ def _restored_globals(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 class Deliver(Protocol):
     """Starts an export with these variables; spans are sent on request."""
 
-    def __call__(self, to: str, **environ: str) -> Delivery: ...
+    def __call__(self, to: str, *, ca_file: str = "", **environ: str) -> Delivery: ...
 
 
 @pytest.fixture
@@ -49,7 +51,7 @@ def deliver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deliver]:
     threads = set(threading.enumerate())
     begun: list[Delivery] = []
 
-    def begin(to: str, **environ: str) -> Delivery:
+    def begin(to: str, *, ca_file: str = "", **environ: str) -> Delivery:
         quiet = {
             "OTEL_EXPORTER_OTLP_ENDPOINT": to,
             "OTEL_EXPORTER_OTLP_TIMEOUT": str(NO_LIMIT),
@@ -58,7 +60,7 @@ def deliver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deliver]:
         with pytest.MonkeyPatch.context() as patch:
             for name, text in (quiet | environ).items():
                 patch.setenv(name, text)
-            begun.append(Delivery.start("1.2.3"))
+            begun.append(Delivery.start("1.2.3", ca_file))
         return begun[-1]
 
     yield begin
@@ -90,6 +92,21 @@ def test_the_collector_receives_spans_of_vaultsync(deliver: Deliver, collector: 
     (span,) = collector.spans
     assert (span.resource["service.name"], span.resource["service.version"]) == ("vaultsync", "1.2.3")
     assert [path for path, _, _ in collector.requests] == ["/v1/traces"]
+
+
+@pytest.mark.parametrize("variable", [True, False], ids=["a variable of OpenTelemetry", "the operator's setting"])
+def test_a_collector_may_have_a_certificate_of_an_authority_that_only_a_file_names(
+    deliver: Deliver, tmp_path: Path, variable: bool
+) -> None:
+    authority, file = Authority.make(has_key_ids=False, critical=False), tmp_path / "ca.crt"
+    file.write_text(authority.pem)
+    with Collector.listening(tls=authority.server_tls("127.0.0.1")) as collector:
+        if variable:
+            send(deliver(collector.url, OTEL_EXPORTER_OTLP_CERTIFICATE=str(file)))
+        else:
+            send(deliver(collector.url, ca_file=str(file)))
+
+    assert len(collector.spans) == 1
 
 
 def test_resource_and_headers_come_from_the_environment(deliver: Deliver, collector: Collector) -> None:
