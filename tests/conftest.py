@@ -13,12 +13,13 @@ from typing import Any, Final
 import pytest
 from hypothesis import settings
 
-from tests.controlplane.build import FLUX, MONITORING, TOOLS, BuildFailed, Tool, ensure_tools
+from tests.controlplane.build import FLUX, MONITORING, READERS, TOOLS, BuildFailed, Tool, ensure_tools
 from tests.controlplane.flux import Flux
 from tests.controlplane.golang import GoMissing
 from tests.controlplane.helm import Helm
 from tests.controlplane.plane import ControlPlane
 from tests.controlplane.promtool import Promtool
+from tests.controlplane.readers import Readers
 from tests.e2e.kubernetes import KubernetesApi
 from tests.emulator.client import EmulatedVault, Emulator
 
@@ -30,6 +31,7 @@ _NEED_PROGRAMS: Final = {
     "helm": TOOLS,
     "prometheus": MONITORING,
     "promtool": MONITORING,
+    "readers": READERS,
     "own_cluster": TOOLS,
     "runner": TOOLS,
     "shared_cluster": TOOLS,
@@ -108,6 +110,12 @@ def promtool() -> Promtool:
 def flux() -> Flux:
     """How Flux sees objects."""
     return Flux(ensure_tools(_ENVIRON, sys.stderr, FLUX)["flux-health"])
+
+
+@pytest.fixture(scope="session")
+def readers() -> Readers:
+    """The programs that read Secrets."""
+    return Readers(ensure_tools(_ENVIRON, sys.stderr, READERS)["readers"])
 
 
 @pytest.fixture(scope="session")

@@ -6,8 +6,8 @@ from vaultsync.api.v1alpha1 import VaultSecret
 from vaultsync.errors import SyncError
 from vaultsync.render.certificate_files import CertificateRequest, Files, certificate_files, check_size
 from vaultsync.render.entries import certificate_requests
-from vaultsync.render.manifest import keys_to_check, render_secret
-from vaultsync.render.type_checks import check_data
+from vaultsync.render.manifest import key_data, render_secret, with_data
+from vaultsync.render.type_checks import normalized_data
 from vaultsync.state.desired import Desired
 from vaultsync.state.secrets import Readings
 from vaultsync.state.vaults import VaultView
@@ -33,18 +33,18 @@ class LocalCertificates:
             check_size(requests)
         return certificate_files(requests)
 
-    async def check(self, namespace: str, secret_type: str, data: Mapping[str, bytes], *, target: str) -> None:
-        """Check data that are keys."""
-        if data:
-            self._begin()
-            check_data(secret_type, data, target=target)
+    async def normalize(self, namespace: str, secret_type: str, data: Mapping[str, bytes], *, target: str) -> Files:
+        """Return data that are keys as the readers of their type accept them."""
+        self._begin()
+        return normalized_data(secret_type, data, target=target)
 
 
 def rendered(vault_secret: VaultSecret, readings: Readings, view: VaultView) -> Desired:
-    """Render a Secret with its certificates, and check it against its type."""
+    """Render a Secret with its certificates, and normalize its data."""
     requests = certificate_requests(vault_secret.spec, readings)
     files = certificate_files(tuple(requests.values()))
     desired = render_secret(vault_secret, readings, view, dict(zip(requests, files, strict=True)))
-    if keys := keys_to_check(desired):
-        check_data(vault_secret.spec.target.type, keys, target=str(vault_secret.target_key))
-    return desired
+    if not (keys := key_data(desired)):
+        return desired
+    target = vault_secret.target_key
+    return with_data(desired, target, normalized_data(vault_secret.spec.target.type, keys, target=str(target)))

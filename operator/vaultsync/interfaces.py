@@ -198,8 +198,10 @@ class Certificates(Protocol):
         """Return the files of each certificate of one VaultSecret; raises `StillBusy` if work of others comes first."""
         ...
 
-    async def check(self, namespace: str, secret_type: str, data: Mapping[str, bytes], *, target: str) -> None:
-        """Check the data of a Secret whose type demands keys; raises as `convert`."""
+    async def normalize(
+        self, namespace: str, secret_type: str, data: Mapping[str, bytes], *, target: str
+    ) -> Mapping[str, bytes]:
+        """Return the data of a Secret whose type demands keys, as its readers accept it; raises as `convert`."""
         ...
 
 

@@ -58,6 +58,9 @@ MONITORING: Final = (
 FLUX: Final = (Tool("flux-health", "flux", ".", 50),)
 """Flux's health checks: a few lines of ours around its libraries."""
 
+READERS: Final = (Tool("readers", "readers", ".", 60),)
+"""What reads Secrets: a few lines of ours around Go's libraries and the kubelet's package."""
+
 
 class BuildFailed(Exception):
     """A program could not be built; the message ends with the compiler's last lines."""

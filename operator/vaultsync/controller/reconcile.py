@@ -48,7 +48,7 @@ from vaultsync.policy.requeue import (
 )
 from vaultsync.policy.revocation import is_revoked, pending_revocation
 from vaultsync.render.entries import certificate_requests
-from vaultsync.render.manifest import keys_to_check, render_secret
+from vaultsync.render.manifest import key_data, render_secret, with_data
 from vaultsync.state.applied import content_fingerprint
 from vaultsync.state.attempts import FailedAttempt
 from vaultsync.state.claims import believed_target
@@ -347,16 +347,18 @@ class Reconciler:
         return synced if deletions.pending is None else replace(deletions.pending, written=synced)
 
     async def _render(self, inputs: Inputs, readings: Readings) -> Desired:
-        """Render the Secret; certificates are converted, and keys checked, where it delays no others."""
+        """Render the Secret; certificates are converted, and keys normalized, where it delays no others."""
         vault_secret, created = inputs.vault_secret, creates(inputs.vault_secret, inputs.target)
         namespace, target = vault_secret.key.namespace, vault_secret.target_key
         requests = certificate_requests(vault_secret.spec, readings)
         files = await self.certificates.convert(namespace, tuple(requests.values()))
         certificates = dict(zip(requests, files, strict=True))
         desired = render_secret(vault_secret, readings, inputs.view, certificates, created=created)
-        keys = keys_to_check(desired)
-        await self.certificates.check(namespace, vault_secret.spec.target.type, keys, target=str(target))
-        return desired
+        if not (keys := key_data(desired)):
+            return desired
+        secret_type = vault_secret.spec.target.type
+        data = await self.certificates.normalize(namespace, secret_type, keys, target=str(target))
+        return with_data(desired, target, data)
 
     async def _prune(self, inputs: Inputs, readings: Readings, deletions: Deletions) -> Outcome:
         """Delete the target with the last of its keys, and the previous targets; release those that were adopted."""

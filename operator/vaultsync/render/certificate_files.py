@@ -34,7 +34,6 @@ class CertificateRequest:
     origin: str
     """The name for messages of the value."""
     text: str = field(repr=False)
-    content_type: str | None = None
     password: str | None = field(default=None, repr=False)
     ca: bool = False
     key_store: StoreRequest | None = None
@@ -69,7 +68,6 @@ def _files(request: CertificateRequest, budget: KeyBudget) -> Files:
     certified = load_certified_key(
         request.text,
         origin=request.origin,
-        content_type=request.content_type,
         password=request.password,
         budget=budget,
     )

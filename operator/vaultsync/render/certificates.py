@@ -1,7 +1,8 @@
 """Turns a certificate as the vault keeps it, PKCS#12 or PEM, into what a TLS server loads; makes no stores for Java.
 
-Key Vault returns the secret of a certificate as base64 of PKCS#12 or as PEM; the content type says which. The order of
-the certificates in it depends on how they were imported.
+Key Vault returns the secret of a certificate as base64 of PKCS#12 or as PEM. The content type says which, but that of a
+plain secret is what its author made of it, so the text decides. The order of the certificates depends on how they were
+imported.
 https://learn.microsoft.com/azure/key-vault/certificates/about-certificates#composition-of-a-certificate
 """
 
@@ -9,29 +10,23 @@ import base64
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from vaultsync.errors import Reason, SyncError
+from vaultsync.render.pem import BEGIN, KeyDataError, pem_blocks
 from vaultsync.render.private_keys import (
     KeyBudget,
-    KeyDataError,
     PrivateKey,
     check_rsa_numbers,
     key_matches,
     load_certificates,
     load_private_key,
     open_pkcs12,
-    pem_blocks,
 )
-
-PKCS12_TYPE: Final = "application/x-pkcs12"
-PEM_TYPE: Final = "application/x-pem-file"
-
-_BEGIN: Final = "-----BEGIN "
+from vaultsync.render.signatures import is_signed_by
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +90,6 @@ def load_certified_key(
     text: str,
     *,
     origin: str,
-    content_type: str | None = None,
     password: str | None = None,
     budget: KeyBudget | None = None,
 ) -> CertifiedKey:
@@ -106,7 +100,6 @@ def load_certified_key(
     Args:
         text: The value of the secret.
         origin: Its name for messages.
-        content_type: `PKCS12_TYPE` or `PEM_TYPE`; for any other, the text decides.
         password: Opens what is protected by one.
         budget: What may be spent; that of one VaultSecret, unless it is given.
 
@@ -115,7 +108,7 @@ def load_certified_key(
     """
     budget = budget or KeyBudget()
     try:
-        key, certificates = _load(text, content_type, password, budget)
+        key, certificates = _load(text, password, budget)
         chain, root = _Issuers(certificates, budget).chain_of(_leaf(key, certificates))
     except KeyDataError as error:
         problem = str(error)
@@ -127,20 +120,24 @@ def load_certified_key(
     raise SyncError(Reason.CERTIFICATE_INVALID, f"{origin} {problem}.")
 
 
-def _load(
-    text: str, content_type: str | None, password: str | None, budget: KeyBudget
-) -> tuple[PrivateKey, list[x509.Certificate]]:
+def _load(text: str, password: str | None, budget: KeyBudget) -> tuple[PrivateKey, list[x509.Certificate]]:
     secret = password.encode() if password is not None else None
-    if content_type == PEM_TYPE or (content_type != PKCS12_TYPE and _BEGIN in text):
-        blocks = pem_blocks(text.encode())
-        return check_rsa_numbers(load_private_key(blocks, secret, budget)), load_certificates(blocks, budget)
+    content = text.encode(errors="replace")
+    if BEGIN not in content:
+        content = _decoded(text)
+    if BEGIN not in content:
+        return open_pkcs12(content, secret, budget)
+    blocks = pem_blocks(content)
+    return check_rsa_numbers(load_private_key(blocks, secret, budget)), load_certificates(blocks, budget)
+
+
+def _decoded(text: str) -> bytes:
+    """Decode base64, of PKCS#12 or of a PEM file; raises `KeyDataError`."""
     try:
-        der = base64.b64decode("".join(text.split()), validate=True)
+        return base64.b64decode("".join(text.removeprefix("\ufeff").split()), validate=True)
     except ValueError:
-        der = None
-    if der is None:
-        raise KeyDataError("is neither PEM nor the base64 of PKCS#12")
-    return open_pkcs12(der, secret, budget)
+        pass
+    raise KeyDataError("is neither PEM nor the base64 of PKCS#12")
 
 
 def _leaf(key: PrivateKey, certificates: Iterable[x509.Certificate]) -> x509.Certificate:
@@ -155,7 +152,7 @@ def _leaf(key: PrivateKey, certificates: Iterable[x509.Certificate]) -> x509.Cer
 
 
 class _Issuers:
-    """Finds issuers by name and signature; each signature that is verified is charged to the budget."""
+    """Finds issuers by name and key; each signature that is verified is charged to the budget."""
 
     def __init__(self, certificates: Iterable[x509.Certificate], budget: KeyBudget) -> None:
         self._budget = budget
@@ -187,15 +184,38 @@ class _Issuers:
         return self._self_signed[certificate]
 
     def _issued(self, issuer: x509.Certificate, subject: x509.Certificate) -> bool:
-        """Return whether the names match and the signature is the issuer's."""
+        """Return whether the names match and the signature is by the issuer's key.
+
+        It orders a chain and trusts nobody, so no algorithm is too weak. For one that is not known, the identifiers of
+        the keys decide.
+        """
         if issuer.subject != subject.issuer:
             return False
         self._budget.charge_signature()
         try:
-            subject.verify_directly_issued_by(issuer)
-        except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
-            return False
-        return True
+            return is_signed_by(subject, issuer)
+        except UnsupportedAlgorithm:
+            return _may_be_key_of(issuer, subject)
+
+
+def _may_be_key_of(issuer: x509.Certificate, subject: x509.Certificate) -> bool:
+    """Return whether the issuer has the key that the subject names as its issuer's, or one of them names none."""
+    own, named = _key_id(issuer), _authority_key_id(subject)
+    return own is None or named is None or own == named
+
+
+def _key_id(certificate: x509.Certificate) -> bytes | None:
+    try:
+        return certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
+    except (ValueError, x509.ExtensionNotFound):
+        return None
+
+
+def _authority_key_id(certificate: x509.Certificate) -> bytes | None:
+    try:
+        return certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
+    except (ValueError, x509.ExtensionNotFound):
+        return None
 
 
 def _pem(certificate: x509.Certificate) -> bytes:

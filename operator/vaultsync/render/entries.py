@@ -191,7 +191,6 @@ def certificate_request(source: DataFrom, secret: ReadSecret, passwords: Mapping
     return CertificateRequest(
         origin=secret.origin,
         text=secret.reading.value.reveal(),
-        content_type=secret.reading.content_type,
         password=None if source.password_key is None else _password(source.password_key, passwords),
         ca=source.ca,
         key_store=_store(source.key_store, passwords),

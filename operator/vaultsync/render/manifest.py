@@ -1,6 +1,8 @@
 """Renders a VaultSecret and the values read for it into the manifest of its Secret; writes nothing to the cluster."""
 
 import base64
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from vaultsync.api import APPLIED_ANNOTATION, ObjectKey
@@ -9,7 +11,7 @@ from vaultsync.errors import Reason, SyncError
 from vaultsync.policy.drift import owner_references, target_labels
 from vaultsync.render.entries import NO_CERTIFICATES, Certificates, RenderedEntries, render_entries, secret_states
 from vaultsync.render.template import render
-from vaultsync.render.type_checks import KEY_TYPES, check_data
+from vaultsync.render.type_checks import KEY_TYPES, normalized_data
 from vaultsync.state.applied import MAX_ANNOTATIONS, to_annotation
 from vaultsync.state.desired import Desired
 from vaultsync.state.secrets import Readings, SecretState
@@ -29,7 +31,7 @@ def render_secret(
 ) -> Desired:
     """Render the Secret; equal inputs produce equal manifests.
 
-    Data that are keys are not checked yet: see `keys_to_check`.
+    Data that are keys are not checked yet: see `key_data`.
 
     Args:
         vault_secret: The VaultSecret.
@@ -46,28 +48,41 @@ def render_secret(
     rendered = render_entries(spec, readings, view, certificates)
     data = rendered.data | _templates(spec, rendered)
     if spec.target.type not in KEY_TYPES:
-        check_data(spec.target.type, data, target=str(target))
-    size = sum(map(len, data.values()))
-    if size > MAX_BYTES:
-        raise _too_large(target, f"its values have {size} bytes; Kubernetes allows {MAX_BYTES}")
+        data = normalized_data(spec.target.type, data, target=str(target))
     secrets = secret_states(rendered, readings)
     manifest = {
         "apiVersion": "v1",
         "kind": "Secret",
         "type": spec.target.type,
         "metadata": _metadata(vault_secret, secrets, created=created),
-        "data": {key: base64.b64encode(content).decode("ascii") for key, content in sorted(data.items())},
+        "data": _encoded(target, data),
         # Applying `immutable: false` would own the field, and no other manager could set it.
         **({"immutable": True} if spec.target.immutable else {}),
     }
     return Desired(secrets, manifest, created)
 
 
-def keys_to_check(desired: Desired) -> dict[str, bytes]:
-    """Return the data that are keys, which `check_data` must still check; most Secrets have none."""
+def key_data(desired: Desired) -> dict[str, bytes]:
+    """Return the data if it is keys, which another process must still normalize; most Secrets have none."""
     if desired.manifest["type"] not in KEY_TYPES:
         return {}
     return {key: base64.b64decode(text) for key, text in desired.manifest["data"].items()}
+
+
+def with_data(desired: Desired, target: ObjectKey, data: Mapping[str, bytes]) -> Desired:
+    """Return the desired state with the normalized data.
+
+    Raises:
+        SyncError: TargetTooLarge.
+    """
+    return replace(desired, manifest={**desired.manifest, "data": _encoded(target, data)})
+
+
+def _encoded(target: ObjectKey, data: Mapping[str, bytes]) -> dict[str, str]:
+    size = sum(map(len, data.values()))
+    if size > MAX_BYTES:
+        raise _too_large(target, f"its values have {size} bytes; Kubernetes allows {MAX_BYTES}")
+    return {key: base64.b64encode(content).decode("ascii") for key, content in sorted(data.items())}
 
 
 def _templates(spec: VaultSecretSpec, rendered: RenderedEntries) -> dict[str, bytes]:

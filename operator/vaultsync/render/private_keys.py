@@ -3,9 +3,7 @@
 What the bounds cannot foresee is bounded by the process that this runs in: see `adapters.certificates`.
 """
 
-import base64
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from typing import Final
 
 from cryptography import x509
@@ -14,10 +12,16 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_ssh_private_key
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from cryptography.hazmat.primitives.serialization import (
+    load_der_private_key,
+    load_pem_private_key,
+    load_ssh_private_key,
+)
 from cryptography.hazmat.primitives.serialization.pkcs12 import load_pkcs12
 
-from vaultsync.render.kdf_cost import MAX_DEPTH, KdfCost, TooDeepError, check_depth, kdf_cost_of
+from vaultsync.render.kdf_cost import KdfCost, TooDeepError, kdf_cost_of
+from vaultsync.render.pem import KeyDataError, PemBlock, too_deep
 
 PrivateKey = RSAPrivateKey | EllipticCurvePrivateKey | Ed25519PrivateKey | Ed448PrivateKey
 
@@ -40,23 +44,25 @@ _MAX_MODULUS: Final = MAX_RSA // 8 + 1
 _MAX_NUMBER: Final = 16384 // 8 + 1
 """In bytes: the longest numbers that OpenSSL uses for RSA. The public key of DSA is computed from such numbers."""
 
+_OPENSSH_MAGIC: Final = b"openssh-key-v1\0"
+_NUMBER: Final = 4
+"""The bytes of a number in the format of OpenSSH, which may be the length of what follows."""
+
+_OPENSSH_PARTS: Final = (None, None, None, _NUMBER, None, None)
+"""Cipher, key derivation, its options, the number of keys, which is one, public key, private key; lengths, if fixed."""
+
 _MAX_ENCRYPTED: Final = 2560
 """In bytes: an RSA key of 4096 bits as PKCS#8 has 2,380, and its encryption may add a block."""
 
-_BEGIN: Final = b"-----BEGIN "
-_END: Final = b"-----END "
-_DASHES: Final = b"-----"
-_CERTIFICATES: Final = frozenset({b"CERTIFICATE", b"X509 CERTIFICATE"})
-_ENCRYPTED: Final = b"ENCRYPTED PRIVATE KEY"
-_KEY: Final = b"PRIVATE KEY"
-_PKCS8: Final = frozenset({_KEY, _ENCRYPTED})
-_OLD_ENCRYPTED: Final = b"Proc-Type: 4,ENCRYPTED"
-_OPENSSH: Final = b"OPENSSH PRIVATE KEY"
-_IN_HEADERS: Final = b":"
 
+NO_KEY: Final = (
+    "holds no private key; the policy of a certificate in the vault must make its key exportable, and the certificate "
+    "needs a new version then"
+)
+"""Key Vault leaves the key out of the secret of a certificate whose key is not exportable.
 
-class KeyDataError(Exception):
-    """What is wrong with keys or certificates: the text continues a sentence that names them, and holds no value."""
+https://learn.microsoft.com/azure/key-vault/certificates/about-certificates#exportable-or-nonexportable-key
+"""
 
 
 class KeyBudget:
@@ -107,117 +113,13 @@ class KeyBudget:
             )
 
 
-@dataclass(frozen=True, slots=True)
-class PemBlock:
-    """One `-----BEGIN … -----END …` of a PEM text; `repr` hides the text."""
-
-    label: bytes
-    text: bytes = field(repr=False)
-
-    @property
-    def der(self) -> bytes:
-        """The bytes between the lines of dashes, without headers; ValueError if they are not base64."""
-        return base64.b64decode(b"".join(b"".join(self._lines()).split()), validate=True)
-
-    @property
-    def canonical(self) -> bytes:
-        """The block with nothing but `der`: two parsers that read the same text may decode different parts of it."""
-        dashed = self.label + _DASHES + b"\n"
-        return _BEGIN + dashed + base64.encodebytes(self.der) + _END + dashed
-
-    @property
-    def is_protected(self) -> bool:
-        """Whether a password encrypts it, as far as is visible from outside."""
-        return self.label == _ENCRYPTED or self._is_old_encrypted
-
-    @property
-    def _is_old_encrypted(self) -> bool:
-        """Whether it is encrypted as openssl did before PKCS#8, by one round: its DER is not visible."""
-        return self.label.endswith(_KEY) and self.label not in _PKCS8 and _OLD_ENCRYPTED in self.text
-
-    @property
-    def has_visible_der(self) -> bool:
-        """Whether its bytes are DER."""
-        return self.label != _OPENSSH and not self._is_old_encrypted
-
-    def _lines(self) -> list[bytes]:
-        """Return the lines after the headers, which end with an empty line, if there are any."""
-        first = len(_BEGIN) + len(self.label) + len(_DASHES)
-        lines = self.text[first : self.text.rfind(_END)].strip().splitlines()
-        if not lines or _IN_HEADERS not in lines[0]:
-            return lines
-        ends = (number for number, line in enumerate(lines) if not line.strip())
-        return lines[next(ends, len(lines)) :]
-
-    def check_depth(self, kind: str) -> None:
-        """Check how deeply its DER nests, where it is visible and the format is DER; `kind` is for the message.
-
-        Raises:
-            KeyDataError: It nests too deeply, or is not DER.
-        """
-        if not self.has_visible_der:
-            return
-        try:
-            check_depth(self.der)
-        except TooDeepError:
-            problem = _too_deep(kind)
-        except ValueError:
-            problem = f"holds a {kind} that cannot be read"
-        else:
-            return
-        # Not inside the handlers: the decoder's error would be the context, and it may hold the value.
-        raise KeyDataError(problem)
-
-    def load_key(self, password: bytes | None) -> object:
-        """Return the private key, without a check of an RSA key's numbers.
-
-        Raises:
-            KeyDataError: A number in it is too long.
-            TypeError: It is protected and no password is given, or the other way round.
-            UnsupportedAlgorithm: It is a kind of key that is not known.
-            ValueError: It cannot be read.
-        """
-        if self.label == _OPENSSH:
-            return load_ssh_private_key(self.canonical, password, unsafe_skip_rsa_key_validation=True)
-        if self._is_old_encrypted:
-            return load_pem_private_key(self.text, password, unsafe_skip_rsa_key_validation=True)
-        if kdf_cost_of(self.der).longest_number > _MAX_NUMBER:
-            raise KeyDataError("holds a private key that is too long")
-        return load_pem_private_key(self.canonical, password, unsafe_skip_rsa_key_validation=True)
-
-
-def _too_deep(kind: str) -> str:
-    return f"holds a {kind} whose ASN.1 nests deeper than {MAX_DEPTH} levels; export it again, for example with openssl"
-
-
-def pem_blocks(pem: bytes) -> tuple[PemBlock, ...]:
-    """Return the blocks of a PEM text in their order; text between them is ignored.
-
-    Raises:
-        KeyDataError: A block does not end.
-    """
-    return tuple(_blocks(pem))
-
-
-def _blocks(pem: bytes) -> Iterator[PemBlock]:
-    at = pem.find(_BEGIN)
-    while at != -1:
-        label = pem[at + len(_BEGIN) : pem.find(_DASHES, at + len(_BEGIN))]
-        ending = _END + label + _DASHES
-        end = pem.find(ending, at)
-        if end == -1:
-            raise KeyDataError("holds a PEM block that does not end")
-        yield PemBlock(label, pem[at : end + len(ending)])
-        at = pem.find(_BEGIN, end)
-
-
 def load_certificates(blocks: Iterable[PemBlock], budget: KeyBudget | None = None) -> list[x509.Certificate]:
     """Return the certificates among the blocks, in their order.
 
     Raises:
         KeyDataError: One cannot be read, or there are too many.
     """
-    found = [block for block in blocks if block.label in _CERTIFICATES]
+    found = [block for block in blocks if block.is_certificate]
     (budget or KeyBudget()).charge_certificates(len(found))
     return [_load_certificate(block) for block in found]
 
@@ -241,24 +143,57 @@ def load_private_key(
     Raises:
         KeyDataError: There is none, or more than one, or it cannot be read.
     """
-    keys = [block for block in blocks if block.label.endswith(_KEY)]
+    keys = [block for block in blocks if block.is_private_key]
     if len(keys) != 1:
-        raise KeyDataError(f"holds {len(keys)} private keys instead of one" if keys else "holds no private key")
+        raise KeyDataError(f"holds {len(keys)} private keys instead of one" if keys else NO_KEY)
     (block,) = keys
     is_protected = block.is_protected
     if is_protected and password is None:
         raise KeyDataError("holds a private key that is protected by a password, and none is given")
     block.check_depth("private key")
     try:
-        if block.label == _ENCRYPTED:
+        if block.is_encrypted_pkcs8:
             charge_kdf_cost(kdf_cost_of(block.der), budget or KeyBudget())
-        key = block.load_key(password if is_protected else None)
+        key = load_key(block, password if is_protected else None)
     except (ValueError, TypeError, UnsupportedAlgorithm, InternalError):
         key = None
     if key is None:
         wrong = ", or the password does not open it" if is_protected else ""
         raise KeyDataError(f"holds a private key that cannot be read{wrong}")
     return _supported(key)
+
+
+def load_key(block: PemBlock, password: bytes | None) -> PrivateKeyTypes:
+    """Return the private key of a block, without a check of an RSA key's numbers.
+
+    The label says little, as for Go: many tools write PKCS#8 under the label of another format.
+
+    Raises:
+        KeyDataError: A number in it is too long.
+        TypeError: It is protected and no password is given, or the other way round.
+        UnsupportedAlgorithm: It is a kind of key that is not known.
+        ValueError: It cannot be read.
+    """
+    if block.is_openssh:
+        return load_ssh_private_key(block.canonical, password, unsafe_skip_rsa_key_validation=True)
+    if block.is_old_encrypted:
+        return load_pem_private_key(block.canonical, password, unsafe_skip_rsa_key_validation=True)
+    if kdf_cost_of(block.der).longest_number > _MAX_NUMBER:
+        raise KeyDataError("holds a private key that is too long")
+    return load_der_private_key(block.der, password, unsafe_skip_rsa_key_validation=True)
+
+
+def is_whole_openssh_key(content: bytes) -> bool:
+    """Return whether the parts of a key in the format of OpenSSH fit, whatever kind and cipher they name.
+
+    https://github.com/openssh/openssh-portable/blob/master/PROTOCOL.key
+    """
+    if not content.startswith(_OPENSSH_MAGIC):
+        return False
+    at = len(_OPENSSH_MAGIC)
+    for length in _OPENSSH_PARTS:
+        at += length or _NUMBER + int.from_bytes(content[at : at + _NUMBER])
+    return at <= len(content)
 
 
 def check_rsa_numbers(key: PrivateKey) -> PrivateKey:
@@ -292,15 +227,26 @@ def open_pkcs12(
     try:
         cost = kdf_cost_of(der)
     except TooDeepError:
-        problem = _too_deep("PKCS#12 file")
+        problem = too_deep("PKCS#12 file")
     except ValueError:
-        problem = "is not a PKCS#12 file, or one in BER instead of DER"
+        problem = "is not a PKCS#12 file, or one in BER instead of DER; export it again, for example with openssl"
     else:
         charge_kdf_cost(cost, budget)
+        if _is_certificate(der):
+            raise KeyDataError(NO_KEY)
         key, certificates = _load_pkcs12(der, password)
         budget.charge_certificates(len(certificates))
         return key, certificates
     raise KeyDataError(problem)
+
+
+def _is_certificate(der: bytes) -> bool:
+    """Return whether it is a certificate alone."""
+    try:
+        x509.load_der_x509_certificate(der)
+    except ValueError:
+        return False
+    return True
 
 
 def _load_pkcs12(der: bytes, password: bytes | None) -> tuple[PrivateKey, list[x509.Certificate]]:
@@ -312,7 +258,7 @@ def _load_pkcs12(der: bytes, password: bytes | None) -> tuple[PrivateKey, list[x
         given = "the password given does not open it" if password is not None else "it needs a password"
         raise KeyDataError(f"cannot be opened as PKCS#12: {given}, or it is damaged")
     if store.key is None:
-        raise KeyDataError("holds no private key")
+        raise KeyDataError(NO_KEY)
     found = [store.cert] if store.cert is not None else []
     return _supported(store.key), [item.certificate for item in (*found, *store.additional_certs)]
 

@@ -1,30 +1,40 @@
-"""Checks the data of a Secret against its type, before it is written; that keys exist is checked in the API.
+"""Checks the data of a Secret by the rules of those who read its type, and repairs what means the same to them.
 
 Kubernetes checks little more than the keys; without these checks, the workloads that use the Secret would fail later.
-https://kubernetes.io/docs/concepts/configuration/secret/#secret-types
+What one of its readers accepts is not refused, and what this library cannot read is not called broken. That keys exist
+is checked in the API. https://kubernetes.io/docs/concepts/configuration/secret/#secret-types
 """
 
 import base64
-from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
+from cryptography import x509
 from cryptography.exceptions import InternalError, UnsupportedAlgorithm
 
-from vaultsync import bounded_json
 from vaultsync.errors import Reason, SyncError
-from vaultsync.render.private_keys import (
-    KeyDataError,
-    PemBlock,
-    key_matches,
-    load_certificates,
-    load_private_key,
-    pem_blocks,
-)
+from vaultsync.render.docker_configs import DockerConfigError, normalized_config, normalized_old_config
+from vaultsync.render.pem import BEGIN, KeyDataError, PemBlock, is_readable_by_all, pem_blocks
+from vaultsync.render.private_keys import is_whole_openssh_key, load_key
 
 KEY_TYPES: Final = frozenset({"kubernetes.io/tls", "kubernetes.io/ssh-auth"})
 """The types whose data are keys: their check is the work of another process, see `adapters.certificates`."""
 
-Loaded = TypeVar("Loaded")
+_CRT: Final = "tls.crt"
+_KEY: Final = "tls.key"
+_CA: Final = "ca.crt"
+_SSH: Final = "ssh-privatekey"
+_PUTTY: Final = b"PuTTY-User-Key-File"
+_SEQUENCE: Final = b"\x30"
+_OTHER_FILES: Final = {
+    b"PKCS7": "a PKCS#7 file; convert it with openssl pkcs7 -print_certs",
+    b"TRUSTED CERTIFICATE": "one that openssl alone reads; convert it with openssl x509",
+    b"CERTIFICATE REQUEST": "a request for one; store what the certificate authority made of it",
+}
+"""What is no certificate, by its label, and what to do then."""
+
+_UNREADABLE: Final = (InternalError, TypeError, UnsupportedAlgorithm, ValueError)
+"""What the library raises for keys and certificates that it cannot read."""
 
 
 class _InvalidKey(Exception):
@@ -35,8 +45,8 @@ class _InvalidKey(Exception):
         self.key = key
 
 
-def check_data(secret_type: str, data: Mapping[str, bytes], *, target: str) -> None:
-    """Check the data of a Secret against its type; types without rules are not checked.
+def normalized_data(secret_type: str, data: Mapping[str, bytes], *, target: str) -> dict[str, bytes]:
+    """Return the data as all readers of the Secret's type accept it; that of types without rules stays as it is.
 
     Args:
         secret_type: The Secret's `type`.
@@ -46,111 +56,152 @@ def check_data(secret_type: str, data: Mapping[str, bytes], *, target: str) -> N
     Raises:
         SyncError: TargetInvalid, with a message that names `target` and the key, and holds no content.
     """
-    check = _CHECKS.get(secret_type)
-    if check is None:
-        return
+    rule = _RULES.get(secret_type)
+    if rule is None:
+        return dict(data)
     try:
-        check(data)
+        return {**data, **rule(data)}
     except _InvalidKey as error:
         problem = f"Key {error.key} {error}"
-    else:
-        return
     # Not inside the handler: the parsers' errors would be the context, and they may hold the content.
     raise SyncError(Reason.TARGET_INVALID, f"{problem}. Secret {target} of type {secret_type} would be unusable.")
 
 
-def _check_tls(data: Mapping[str, bytes]) -> None:
-    certificates = _load("tls.crt", data, load_certificates)
-    key = _load("tls.key", data, load_private_key)
+def _tls(data: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Apply the rule of Go's tls.X509KeyPair, which kubectl applies, too: the first key, and the first certificate."""
+    found = _blocks(_CRT, data)
+    certificates = [block for block in found if block.is_certificate]
+    keys = [block for block in _blocks(_KEY, data) if block.is_private_key]
+    if not keys:
+        raise _InvalidKey(_KEY, f"holds no private key{_hint(data.get(_KEY, b''))}")
     if not certificates:
-        raise _InvalidKey("tls.crt", "holds no certificate in PEM")
-    if key_matches(key, certificates[0]):
+        other = next((f", but {_OTHER_FILES[one.label]}" for one in found if one.label in _OTHER_FILES), None)
+        raise _InvalidKey(_CRT, f"holds no certificate in PEM{other or _hint(data.get(_CRT, b''))}")
+    for block in certificates:
+        _check(_CRT, block, "certificate")
+    _check_pair(keys[0], certificates)
+    files = {name: _readable(name, data) for name in (_CRT, _KEY)}
+    return files | ({_CA: _readable(_CA, data)} if _CA in data else {})
+
+
+def _check_pair(key: PemBlock, certificates: Sequence[PemBlock]) -> None:
+    own = _tls_public_key(key)
+    first = _certified_key(certificates[0])
+    if own is None or first is None or own == first:
         return
-    if any(key_matches(key, certificate) for certificate in certificates):
-        raise _InvalidKey("tls.crt", "does not begin with the certificate for tls.key")
-    raise _InvalidKey("tls.crt", "holds no certificate for tls.key")
+    if any(_certified_key(block) == own for block in certificates[1:]):
+        raise _InvalidKey(_CRT, "does not begin with the certificate for tls.key; put it first")
+    raise _InvalidKey(_CRT, "holds no certificate for tls.key")
 
 
-def _load(key: str, data: Mapping[str, bytes], load: Callable[[tuple[PemBlock, ...]], Loaded]) -> Loaded:
+def _tls_public_key(block: PemBlock) -> object | None:
+    """Return the public key of a private key that a server can load; None if this library cannot read it."""
+    if block.is_openssh:
+        raise _InvalidKey(
+            _KEY, "holds a private key in the format of OpenSSH; convert it with ssh-keygen -p -m PKCS8 -f FILE"
+        )
+    if block.is_protected:
+        raise _InvalidKey(_KEY, "holds a private key that is protected by a password, for which a server would wait")
+    _check(_KEY, block, "private key")
     try:
-        return load(_blocks(key, data))
+        return load_key(block, None).public_key()
     except KeyDataError as error:
-        raise _InvalidKey(key, str(error)) from None
+        raise _InvalidKey(_KEY, str(error)) from None
+    except _UNREADABLE:
+        return None
+
+
+def _certified_key(block: PemBlock) -> object | None:
+    """Return the public key of a certificate; None if this library cannot read it."""
+    try:
+        return x509.load_der_x509_certificate(block.der).public_key()
+    except _UNREADABLE:
+        return None
+
+
+def _ssh_auth(data: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Apply OpenSSH's rule: the first key, in its own format from the first byte to a line end after the last line."""
+    content = data.get(_SSH, b"")
+    blocks = _blocks(_SSH, data)
+    key = next((block for block in blocks if block.is_private_key), None)
+    if key is None:
+        if content.startswith(_PUTTY):
+            raise _InvalidKey(_SSH, "holds a key in the format of PuTTY; convert it with puttygen -O private-openssh")
+        raise _InvalidKey(_SSH, f"holds no private key{_hint(content)}")
+    _check(_SSH, key, "private key")
+    try:
+        load_key(key, None)
+    except KeyDataError as error:
+        raise _InvalidKey(_SSH, str(error)) from None
+    except _UNREADABLE:
+        pass  # a passphrase protects it, which only the workload needs, or it is of a kind that OpenSSH alone knows
+    is_fit = content.startswith(BEGIN) and key is blocks[0] and is_readable_by_all(content, blocks)
+    return {_SSH: content if is_fit else key.canonical}
 
 
 def _blocks(key: str, data: Mapping[str, bytes]) -> tuple[PemBlock, ...]:
-    blocks = pem_blocks(data.get(key, b""))
-    if any(b"\n" not in block.text for block in blocks):
-        raise _InvalidKey(key, "is PEM that has lost its line ends; set it again in the vault, from a file")
-    return blocks
-
-
-def _check_docker_config(data: Mapping[str, bytes]) -> None:
-    key = ".dockerconfigjson"
-    document = _json(key, data)
-    if not isinstance(document, dict) or "auths" not in document:
-        raise _InvalidKey(key, "is not a JSON object with a field auths")
-    _check_logins(key, document["auths"])
-
-
-def _check_old_docker_config(data: Mapping[str, bytes]) -> None:
-    _check_logins(".dockercfg", _json(".dockercfg", data))
-
-
-def _json(key: str, data: Mapping[str, bytes]) -> Any:  # noqa: ANN401  a JSON document is anything
     try:
-        return bounded_json.parse(data.get(key, b""))
-    except bounded_json.TooDeepError as error:
-        raise _InvalidKey(key, f"is JSON that {error}; remove what does not belong to a Docker configuration") from None
-    except ValueError:
-        raise _InvalidKey(key, "is not valid JSON") from None
-
-
-def _check_logins(key: str, logins: object) -> None:
-    """Each registry has a login: user name and password, or both joined by a colon in base64, or a token."""
-    if not isinstance(logins, dict):
-        raise _InvalidKey(key, "holds no JSON object of registries and their logins")
-    for place, login in enumerate(logins.values(), start=1):
-        if not isinstance(login, dict):
-            raise _InvalidKey(key, f"has no JSON object for its registry number {place}")
-        auth = login.get("auth")
-        if auth and not (isinstance(auth, str) and _is_login(auth)):
-            raise _InvalidKey(key, f"has an auth that is not base64 of user:password for its registry number {place}")
-
-
-def _is_login(auth: str) -> bool:
-    try:
-        return b":" in base64.b64decode(auth, validate=True)
-    except ValueError:
-        return False
-
-
-def _check_basic_auth(data: Mapping[str, bytes]) -> None:
-    """A colon ends a user name: https://www.rfc-editor.org/rfc/rfc7617#section-2."""
-    if b":" in data.get("username", b""):
-        raise _InvalidKey("username", "holds a colon, which basic authentication does not allow")
-
-
-def _check_ssh_auth(data: Mapping[str, bytes]) -> None:
-    key = "ssh-privatekey"
-    blocks = _load(key, data, tuple)
-    if len(blocks) != 1 or not blocks[0].label.endswith(b"PRIVATE KEY"):
-        raise _InvalidKey(key, "holds no private key, or more than one")
-    _load(key, data, lambda found: found[0].check_depth("private key"))
-    try:
-        blocks[0].load_key(None)
+        return pem_blocks(data.get(key, b""))
     except KeyDataError as error:
         raise _InvalidKey(key, str(error)) from None
-    except (ValueError, UnsupportedAlgorithm, InternalError):
-        raise _InvalidKey(key, "holds a private key that cannot be read") from None
-    except TypeError:
-        return  # protected by a passphrase, which only the workload needs
 
 
-_CHECKS: Final[Mapping[str, Callable[[Mapping[str, bytes]], None]]] = {
-    "kubernetes.io/tls": _check_tls,
-    "kubernetes.io/dockerconfigjson": _check_docker_config,
-    "kubernetes.io/dockercfg": _check_old_docker_config,
-    "kubernetes.io/basic-auth": _check_basic_auth,
-    "kubernetes.io/ssh-auth": _check_ssh_auth,
+def _check(key: str, block: PemBlock, kind: str) -> None:
+    """Check that a block is whole: that it is base64, and its parts fit."""
+    try:
+        block.check_depth(kind)
+        is_whole = _is_whole(block)
+    except KeyDataError as error:
+        raise _InvalidKey(key, str(error)) from None
+    except ValueError:
+        is_whole = False
+    if not is_whole:
+        raise _InvalidKey(key, f"holds a {kind} that cannot be read")
+
+
+def _is_whole(block: PemBlock) -> bool:
+    if block.is_openssh:
+        return is_whole_openssh_key(block.der)
+    return block.der.startswith(_SEQUENCE) if block.has_visible_der else bool(block.der)
+
+
+def _readable(key: str, data: Mapping[str, bytes]) -> bytes:
+    """Return PEM as every reader accepts it: as it is, or its blocks alone; what has no block stays as it is."""
+    content, blocks = data[key], _blocks(key, data)
+    if is_readable_by_all(content, blocks):
+        return content
+    try:
+        return b"".join(block.canonical for block in blocks)
+    except ValueError:
+        raise _InvalidKey(key, "holds PEM that is not base64; set it again in the vault, from a file") from None
+
+
+def _hint(content: bytes) -> str:
+    """Return what the content may be in place of what it must be, and what to do then."""
+    try:
+        decoded = base64.b64decode(b"".join(content.split()), validate=True)
+    except ValueError:
+        return ""
+    if BEGIN in decoded:
+        return ", but the base64 of a PEM file; set encoding: Base64 on its entry"
+    if decoded.startswith(_SEQUENCE):
+        return ", but the base64 of a binary file; read PKCS#12 by dataFrom.certificate"
+    return ""
+
+
+def _docker_config(key: str, normalized: Callable[[bytes], bytes]) -> Callable[[Mapping[str, bytes]], dict[str, bytes]]:
+    def rule(data: Mapping[str, bytes]) -> dict[str, bytes]:
+        try:
+            return {key: normalized(data.get(key, b""))}
+        except DockerConfigError as error:
+            raise _InvalidKey(key, str(error)) from None
+
+    return rule
+
+
+_RULES: Final[Mapping[str, Callable[[Mapping[str, bytes]], dict[str, bytes]]]] = {
+    "kubernetes.io/tls": _tls,
+    "kubernetes.io/dockerconfigjson": _docker_config(".dockerconfigjson", normalized_config),
+    "kubernetes.io/dockercfg": _docker_config(".dockercfg", normalized_old_config),
+    "kubernetes.io/ssh-auth": _ssh_auth,
 }

@@ -7,10 +7,12 @@ from typing import Any, Final
 
 from tests.emulator.client import EmulatedVault
 from tests.unit.vaultsync.render.authorities import a_line, in_pkcs12
-from vaultsync.render.certificates import PKCS12_TYPE
 
 VAULT: Final = "shop"
 """The name of the vault in the guides."""
+
+PKCS12_TYPE: Final = "application/x-pkcs12"
+"""The content type of a certificate that was imported from a PFX file."""
 
 _UPDATE: Final = ("keyvault", "update")
 _DELETE: Final = ("keyvault", "secret", "delete")

@@ -17,11 +17,12 @@ from tests.e2e.concurrency import scenario
 from tests.e2e.harness import MARK, Harness, entry
 from tests.unit.vaultsync.render.attempts import needs
 from tests.unit.vaultsync.render.authorities import a_line, a_party, in_pem, in_pkcs12, key_in_pem
-from vaultsync.render.certificates import PEM_TYPE, PKCS12_TYPE
 
 LEAF, BETWEEN, ROOT = a_line("rsa")
 CHAIN = [party.certificate for party in (ROOT, LEAF, BETWEEN)]
 """In another order than a server needs."""
+
+PKCS12_TYPE, PEM_TYPE = "application/x-pkcs12", "application/x-pem-file"
 
 AS_PEM = key_in_pem(LEAF.key) + in_pem(CHAIN)
 AS_PFX = in_pkcs12(LEAF.key, CHAIN)

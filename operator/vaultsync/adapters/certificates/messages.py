@@ -23,7 +23,7 @@ OUT_OF_MEMORY: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
-class KeyCheck:
+class KeyData:
     """The data of a Secret that must fit its type, and its name for messages."""
 
     secret_type: str
@@ -50,17 +50,17 @@ def conversion(requests: Sequence[CertificateRequest]) -> bytes:
     return json.dumps({"convert": [asdict(request) for request in requests]}).encode()
 
 
-def check(keys: KeyCheck) -> bytes:
-    """Return the message that asks for a check."""
+def normalization(keys: KeyData) -> bytes:
+    """Return the message that asks for data as the readers of its type accept it."""
     data = {key: base64.b64encode(content).decode() for key, content in keys.data.items()}
-    return json.dumps({"check": {"secret_type": keys.secret_type, "target": keys.target, "data": data}}).encode()
+    return json.dumps({"normalize": {"secret_type": keys.secret_type, "target": keys.target, "data": data}}).encode()
 
 
-def parsed_request(message: bytes) -> list[CertificateRequest] | KeyCheck:
+def parsed_request(message: bytes) -> list[CertificateRequest] | KeyData:
     """Return what a message asks for."""
     request: dict[str, Any] = json.loads(message)
-    if "check" in request:
-        return KeyCheck(**request["check"] | {"data": _decoded(request["check"]["data"])})
+    if "normalize" in request:
+        return KeyData(**request["normalize"] | {"data": _decoded(request["normalize"]["data"])})
     return [_certificate_request(one) for one in request["convert"]]
 
 
@@ -70,7 +70,7 @@ def _certificate_request(fields: dict[str, Any]) -> CertificateRequest:
 
 
 def files_answer(files: Sequence[Files]) -> bytes:
-    """Return the answer with the files of each certificate; none after a check that found nothing."""
+    """Return the answer with the files of each certificate, or with the data of a Secret."""
     encoded = [{key: base64.b64encode(content).decode() for key, content in one.items()} for one in files]
     return json.dumps({"files": encoded}).encode()
 

@@ -18,7 +18,7 @@ from vaultsync.adapters.certificates import messages
 from vaultsync.errors import SyncError, error_fields
 from vaultsync.memory_protection import protect_memory
 from vaultsync.render.certificate_files import Files, certificate_files
-from vaultsync.render.type_checks import check_data
+from vaultsync.render.type_checks import normalized_data
 
 _NICENESS: Final = 10
 """The operator's event loop comes first."""
@@ -77,9 +77,8 @@ def _answer(request: bytes) -> bytes:
 
 def _files(request: bytes) -> list[Files]:
     parsed = messages.parsed_request(request)
-    if isinstance(parsed, messages.KeyCheck):
-        check_data(parsed.secret_type, parsed.data, target=parsed.target)
-        return []
+    if isinstance(parsed, messages.KeyData):
+        return [normalized_data(parsed.secret_type, parsed.data, target=parsed.target)]
     return certificate_files(parsed)
 
 

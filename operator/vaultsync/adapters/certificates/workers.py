@@ -76,16 +76,16 @@ class CertificateWorkers:
             subject += f" and the other certificates of its VaultSecret, {len(requests)} in all,"
         return await self._answer(namespace, subject, messages.conversion(requests))
 
-    async def check(self, namespace: str, secret_type: str, data: Mapping[str, bytes], *, target: str) -> None:
-        """Check data that are keys, of one Secret.
+    async def normalize(self, namespace: str, secret_type: str, data: Mapping[str, bytes], *, target: str) -> Files:
+        """Return the data of a Secret whose type demands keys, as all readers of its type accept it.
 
         Raises:
             StillBusy: It was not its turn yet.
             SyncError: They do not fit its type, or cannot be read within the limits.
         """
-        if data:
-            keys = messages.KeyCheck(secret_type, target, data)
-            await self._answer(namespace, f"The data of Secret {target}", messages.check(keys))
+        keys = messages.KeyData(secret_type, target, data)
+        (normalized,) = await self._answer(namespace, f"The data of Secret {target}", messages.normalization(keys))
+        return normalized
 
     async def aclose(self) -> None:
         """End all workers."""

@@ -8,7 +8,8 @@ from tests.attacks.hostile_keys import pem, slow_key
 from tests.unit.vaultsync.render.authorities import a_line, a_party, in_pem, in_pkcs12, key_in_pem
 from vaultsync.errors import Reason, SyncError
 from vaultsync.render.certificate_files import MAX_CHARACTERS, CertificateRequest, certificate_files, check_size
-from vaultsync.render.private_keys import MAX_CERTIFICATES, MAX_ROUNDS, MAX_SIGNATURES, KeyBudget, KeyDataError
+from vaultsync.render.pem import KeyDataError
+from vaultsync.render.private_keys import MAX_CERTIFICATES, MAX_ROUNDS, MAX_SIGNATURES, KeyBudget
 
 LINE: Final = a_line(between=0)
 CERTIFICATES: Final = [one.certificate for one in LINE]

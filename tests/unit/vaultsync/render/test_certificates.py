@@ -3,13 +3,14 @@
 import asyncio
 import base64
 import ssl
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,11 +29,15 @@ from tests.unit.vaultsync.render.authorities import (
     the_key,
 )
 from vaultsync.errors import Reason, SyncError
-from vaultsync.render.certificates import PEM_TYPE, PKCS12_TYPE, CertifiedKey, load_certified_key
+from vaultsync.render.certificates import CertifiedKey, load_certified_key
 from vaultsync.render.private_keys import PrivateKey
 
 ORIGIN: Final = "Secret shop-tls of vault v"
 PASSWORD: Final = MARK
+
+PKCS12: Final = "PKCS#12"
+PEM: Final = "PEM"
+"""The containers in which a vault keeps certificates."""
 
 OTHERS: Final = [a_party("other root"), a_party("other leaf", by=a_party("other root"))]
 """Certificates of another chain."""
@@ -40,7 +45,7 @@ OTHERS: Final = [a_party("other root"), a_party("other leaf", by=a_party("other 
 
 def in_container(kind: str, key: PrivateKey, certificates: list[x509.Certificate], password: str | None = None) -> str:
     """A key and certificates as a vault keeps them."""
-    if kind == PKCS12_TYPE:
+    if kind == PKCS12:
         return in_pkcs12(key, certificates, password)
     return key_in_pem(key, password) + in_pem(certificates)
 
@@ -52,8 +57,7 @@ def certificates_of(parties: list[Party]) -> list[x509.Certificate]:
 @pytest.mark.slow
 @settings(max_examples=60)
 @given(
-    container=st.sampled_from([PKCS12_TYPE, PEM_TYPE]),
-    has_content_type=st.booleans(),
+    container=st.sampled_from([PKCS12, PEM]),
     kind=st.sampled_from(KINDS),
     between=st.integers(0, 3),
     with_root=st.booleans(),
@@ -64,7 +68,6 @@ def certificates_of(parties: list[Party]) -> list[x509.Certificate]:
 def test_any_container_gives_the_leaf_first_and_its_chain_in_order(
     *,
     container: str,
-    has_content_type: bool,
     kind: str,
     between: int,
     with_root: bool,
@@ -77,9 +80,7 @@ def test_any_container_gives_the_leaf_first_and_its_chain_in_order(
     shuffled = data.draw(st.permutations(certificates_of(included)))
     text = in_container(container, line[0].key, shuffled, password)
 
-    certified = load_certified_key(
-        text, origin=ORIGIN, content_type=container if has_content_type else None, password=password
-    )
+    certified = load_certified_key(text, origin=ORIGIN, password=password)
 
     assert list(certified.chain) == certificates_of(line[:-1])
     assert certified.root == (line[-1].certificate if with_root else None)
@@ -90,7 +91,7 @@ def test_any_container_gives_the_leaf_first_and_its_chain_in_order(
 
 @pytest.mark.slow
 @settings(max_examples=30)
-@given(container=st.sampled_from([PKCS12_TYPE, PEM_TYPE]), kind=st.sampled_from(KINDS), count=st.integers(0, 3))
+@given(container=st.sampled_from([PKCS12, PEM]), kind=st.sampled_from(KINDS), count=st.integers(0, 3))
 def test_a_key_of_another_certificate_is_an_error(container: str, kind: str, count: int) -> None:
     text = in_container(container, the_key(kind, "another owner"), certificates_of(a_line(between=2))[:count])
 
@@ -111,24 +112,23 @@ _pems = [(key_in_pem(_line[0].key, secret) + in_pem(certificates_of(_line))).enc
     content=st.sampled_from(_stores + _pems),
     place=st.floats(0, 1, exclude_max=True),
     damaged=st.binary(max_size=3),
-    content_type=st.sampled_from([PKCS12_TYPE, PEM_TYPE, None]),
     password=st.sampled_from([None, PASSWORD, "wrong"]),
 )
 def test_any_damaged_content_gives_a_pair_or_certificate_invalid(
-    content: bytes, place: float, damaged: bytes, content_type: str | None, password: str | None
+    content: bytes, place: float, damaged: bytes, password: str | None
 ) -> None:
     at = int(place * len(content))
     content = content[:at] + damaged + content[at + 2 :]
     text = content.decode("latin-1") if content.startswith(b"-----") else base64.b64encode(content).decode()
 
-    result = attempt(lambda: load_certified_key(text, origin=ORIGIN, content_type=content_type, password=password))
+    result = attempt(lambda: load_certified_key(text, origin=ORIGIN, password=password))
 
     assert isinstance(result, CertifiedKey) or result.reason is Reason.CERTIFICATE_INVALID
 
 
-@given(text=st.text(alphabet=st.characters()), content_type=st.sampled_from([PKCS12_TYPE, PEM_TYPE, "text/plain"]))
-def test_any_text_is_certificate_invalid(text: str, content_type: str) -> None:
-    error = attempt(lambda: load_certified_key(text, origin=ORIGIN, content_type=content_type))
+@given(text=st.text(alphabet=st.characters()))
+def test_any_text_is_certificate_invalid(text: str) -> None:
+    error = attempt(lambda: load_certified_key(text, origin=ORIGIN))
 
     assert isinstance(error, SyncError)
     assert error.reason is Reason.CERTIFICATE_INVALID
@@ -137,7 +137,7 @@ def test_any_text_is_certificate_invalid(text: str, content_type: str) -> None:
 def test_a_self_signed_certificate_is_its_own_chain_and_root() -> None:
     leaf = a_party("leaf")
 
-    certified = load_certified_key(in_container(PEM_TYPE, leaf.key, [leaf.certificate]), origin=ORIGIN)
+    certified = load_certified_key(in_container(PEM, leaf.key, [leaf.certificate]), origin=ORIGIN)
 
     assert certified.chain == (leaf.certificate,)
     assert certified.root == leaf.certificate
@@ -149,7 +149,7 @@ def test_the_newest_of_several_certificates_for_the_key_is_the_leaf() -> None:
     new = a_party("leaf", by=root, begin=BEGIN + timedelta(days=365))
 
     certified = load_certified_key(
-        in_container(PEM_TYPE, old.key, [old.certificate, root.certificate, new.certificate]), origin=ORIGIN
+        in_container(PEM, old.key, [old.certificate, root.certificate, new.certificate]), origin=ORIGIN
     )
 
     assert certified.chain == (new.certificate,)
@@ -163,7 +163,7 @@ def test_a_root_is_preferred_to_a_cross_signed_certificate(swapped: bool) -> Non
     issuers = certificates_of([younger, cross_signed, elder])
 
     certified = load_certified_key(
-        in_container(PEM_TYPE, leaf.key, [*(issuers[::-1] if swapped else issuers), leaf.certificate]), origin=ORIGIN
+        in_container(PEM, leaf.key, [*(issuers[::-1] if swapped else issuers), leaf.certificate]), origin=ORIGIN
     )
 
     assert (certified.chain, certified.root) == ((leaf.certificate,), younger.certificate)
@@ -175,7 +175,7 @@ def test_a_cycle_of_issuers_ends() -> None:
     leaf = a_party("leaf", by=one)
     circle = certificates_of([leaf, one_by_other, other_by_one])
 
-    certified = load_certified_key(in_container(PEM_TYPE, leaf.key, circle), origin=ORIGIN)
+    certified = load_certified_key(in_container(PEM, leaf.key, circle), origin=ORIGIN)
 
     assert certified.chain == tuple(circle)
     assert certified.root is None
@@ -185,7 +185,7 @@ def test_an_issuer_of_the_right_name_with_the_wrong_key_is_left_out() -> None:
     root, impostor = a_party("root"), a_party("root", key=the_key("ec", "impostor"))
     leaf = a_party("leaf", by=root)
 
-    certified = load_certified_key(in_container(PEM_TYPE, leaf.key, certificates_of([leaf, impostor])), origin=ORIGIN)
+    certified = load_certified_key(in_container(PEM, leaf.key, certificates_of([leaf, impostor])), origin=ORIGIN)
 
     assert certified.chain == (leaf.certificate,)
     assert certified.root is None
@@ -195,7 +195,7 @@ def test_not_valid_after_is_that_of_the_leaf() -> None:
     end = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
     leaf = a_party("leaf", by=a_party("root"), end=end)
 
-    certified = load_certified_key(in_container(PKCS12_TYPE, leaf.key, [leaf.certificate]), origin=ORIGIN)
+    certified = load_certified_key(in_container(PKCS12, leaf.key, [leaf.certificate]), origin=ORIGIN)
 
     assert certified.not_valid_after == end
 
@@ -203,14 +203,14 @@ def test_not_valid_after_is_that_of_the_leaf() -> None:
 def test_ca_crt_is_the_root() -> None:
     line = a_line()
 
-    certified = load_certified_key(in_container(PEM_TYPE, line[0].key, certificates_of(line)), origin=ORIGIN)
+    certified = load_certified_key(in_container(PEM, line[0].key, certificates_of(line)), origin=ORIGIN)
 
     assert certified.ca_crt == in_pem([line[-1].certificate]).encode()
 
 
 def test_ca_crt_without_a_root_is_an_error() -> None:
     line = a_line()
-    certified = load_certified_key(in_container(PEM_TYPE, line[0].key, certificates_of(line[:-1])), origin=ORIGIN)
+    certified = load_certified_key(in_container(PEM, line[0].key, certificates_of(line[:-1])), origin=ORIGIN)
 
     with pytest.raises(SyncError, match="holds no root certificate at the end of its chain") as raised:
         _ = certified.ca_crt
@@ -220,45 +220,48 @@ def test_ca_crt_without_a_root_is_an_error() -> None:
 
 def test_the_same_content_gives_the_same_bytes() -> None:
     line = a_line("rsa", between=2)
-    text = in_container(PKCS12_TYPE, line[0].key, certificates_of(line), PASSWORD)
+    text = in_container(PKCS12, line[0].key, certificates_of(line), PASSWORD)
 
     first, second = (load_certified_key(text, origin=ORIGIN, password=PASSWORD) for _ in range(2))
 
     assert (first.tls_crt, first.tls_key) == (second.tls_crt, second.tls_key)
 
 
-def _errors() -> dict[str, tuple[str, str | None, str | None, str]]:
-    """Texts, content types, passwords and their errors, by what is wrong."""
+_EXPORT = (
+    "holds no private key; the policy of a certificate in the vault must make its key exportable, and the certificate "
+    "needs a new version then."
+)
+
+
+def _errors() -> dict[str, tuple[str, str | None, str]]:
+    """Texts, passwords and their errors, by what is wrong."""
     leaf, root = a_line(between=0)
     alone = key_in_pem(leaf.key)
     store = in_pkcs12(leaf.key, [leaf.certificate], MARK)
+    der = leaf.certificate.public_bytes(Encoding.DER)
     return {
-        "no certificate": (alone, PEM_TYPE, None, "holds no certificate."),
-        "no certificate in PKCS#12": (in_pkcs12(leaf.key, []), PKCS12_TYPE, None, "holds no certificate."),
+        "no certificate": (alone, None, "holds no certificate."),
+        "no certificate in PKCS#12": (in_pkcs12(leaf.key, []), None, "holds no certificate."),
         "the certificate of another key": (
             alone + in_pem([root.certificate]),
-            None,
             None,
             "does not fit together: its certificate is not for its private key.",
         ),
         "certificates of other keys": (
             alone + in_pem([root.certificate, OTHERS[0].certificate]),
             None,
-            None,
             "does not fit together: none of its 2 certificates is for its private key.",
         ),
-        "no key": (in_pem([leaf.certificate]), None, None, "holds no private key."),
-        "a password": (MARK, None, None, "is neither PEM nor the base64 of PKCS#12."),
-        "a password with the content type of PEM": (MARK, PEM_TYPE, None, "holds no private key."),
-        "PEM with the content type of PKCS#12": (alone, PKCS12_TYPE, None, "is neither PEM nor the base64 of PKCS#12."),
-        "PKCS#12 with the content type of PEM": (store, PEM_TYPE, None, "holds no private key."),
+        "no key": (in_pem([leaf.certificate]), None, _EXPORT),
+        "no key in PKCS#12": (in_pkcs12(None, [leaf.certificate]), None, _EXPORT),
+        "a certificate that is not exportable": (base64.b64encode(der).decode(), None, _EXPORT),
+        "a password": (MARK, None, "is neither PEM nor the base64 of PKCS#12."),
         "a wrong password": (
             store,
-            None,
             "m4rked",
             "cannot be opened as PKCS#12: the password given does not open it, or it is damaged.",
         ),
-        "no password": (store, None, None, "cannot be opened as PKCS#12: it needs a password, or it is damaged."),
+        "no password": (store, None, "cannot be opened as PKCS#12: it needs a password, or it is damaged."),
     }
 
 
@@ -267,10 +270,10 @@ ERRORS: Final = _errors()
 
 @pytest.mark.parametrize("problem", ERRORS)
 def test_load_certified_key_fails_for(problem: str) -> None:
-    text, content_type, password, message = ERRORS[problem]
+    text, password, message = ERRORS[problem]
 
     with pytest.raises(SyncError) as raised:
-        load_certified_key(text, origin=ORIGIN, content_type=content_type, password=password)
+        load_certified_key(text, origin=ORIGIN, password=password)
 
     assert raised.value.reason is Reason.CERTIFICATE_INVALID
     assert raised.value.message == f"{ORIGIN} {message}"
@@ -279,16 +282,37 @@ def test_load_certified_key_fails_for(problem: str) -> None:
 
 def test_base64_may_have_line_ends() -> None:
     leaf = a_party("leaf")
-    text = in_container(PKCS12_TYPE, leaf.key, [leaf.certificate])
+    text = in_container(PKCS12, leaf.key, [leaf.certificate])
     lines = "\r\n".join(text[at : at + 64] for at in range(0, len(text), 64))
 
     assert load_certified_key(lines, origin=ORIGIN).chain == (leaf.certificate,)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda pem: base64.encodebytes(pem.encode()).decode(),
+        lambda pem: "\ufeff" + base64.b64encode(b"\xef\xbb\xbf" + pem.encode()).decode(),
+        lambda pem: pem.replace("\n", r"\n"),
+        lambda pem: pem.replace("\n", r"\r\n"),
+        lambda pem: pem.replace("\n", " "),
+        lambda pem: "\ufeff" + pem.replace("\n", "\r\n  "),
+    ],
+    ids=["base64", "base64 with marks", "escapes", "escapes of Windows", "no line ends", "a mark and indentation"],
+)
+def test_pem_is_read_with(change: Callable[[str], str]) -> None:
+    line = a_line()
+    text = change(key_in_pem(line[0].key) + in_pem(certificates_of(line)))
+
+    certified = load_certified_key(text, origin=ORIGIN)
+
+    assert certified.tls_crt == in_pem(certificates_of(line[:-1])).encode()
+
+
 def test_the_repr_hides_the_key() -> None:
     leaf = a_party("leaf")
 
-    certified = load_certified_key(in_container(PEM_TYPE, leaf.key, [leaf.certificate]), origin=ORIGIN)
+    certified = load_certified_key(in_container(PEM, leaf.key, [leaf.certificate]), origin=ORIGIN)
 
     assert "PrivateKey" not in repr(certified)
 
@@ -319,7 +343,7 @@ async def greeting_of(certified: CertifiedKey, directory: Path, *, strict: bool)
     return greeting
 
 
-@pytest.mark.parametrize("container", [PKCS12_TYPE, PEM_TYPE])
+@pytest.mark.parametrize("container", [PKCS12, PEM])
 @pytest.mark.parametrize("kind", ["rsa", "ec", "ed25519"])
 async def test_a_strict_client_that_trusts_only_the_root_reaches_a_server_with_it(
     kind: str, container: str, tmp_path: Path
@@ -327,14 +351,14 @@ async def test_a_strict_client_that_trusts_only_the_root_reaches_a_server_with_i
     line = a_line(kind, between=2)
     text = in_container(container, line[0].key, certificates_of(line)[::-1])
 
-    certified = load_certified_key(text, origin=ORIGIN, content_type=container)
+    certified = load_certified_key(text, origin=ORIGIN)
 
     assert await greeting_of(certified, tmp_path, strict=True) == b"hello"
 
 
 async def test_certificates_that_strict_clients_reject_are_written_as_they_are(tmp_path: Path) -> None:
     line = a_line(between=1, strict=False)
-    text = in_container(PEM_TYPE, line[0].key, certificates_of(line)[::-1])
+    text = in_container(PEM, line[0].key, certificates_of(line)[::-1])
 
     certified = load_certified_key(text, origin=ORIGIN)
 

@@ -24,7 +24,7 @@ from vaultsync.api import APPLIED_ANNOTATION, MANAGED_BY_LABEL, OWNER_UID_LABEL
 from vaultsync.api.v1alpha1 import VaultSecret
 from vaultsync.errors import Reason, SyncError
 from vaultsync.policy.drift import expected_fields
-from vaultsync.render.manifest import MAX_BYTES, keys_to_check, render_secret
+from vaultsync.render.manifest import MAX_BYTES, key_data, render_secret
 from vaultsync.state.applied import from_annotation
 from vaultsync.state.desired import Desired
 from vaultsync.state.observed import Field
@@ -289,7 +289,7 @@ def test_data_that_are_keys_are_left_to_another_check(secret_type: str, keys: di
 
     desired = made(a_vault_secret(*entries, target={"type": secret_type}), {"tls.key": reading, "tls.crt": reading})
 
-    assert keys_to_check(desired) == keys
+    assert key_data(desired) == keys
 
 
 def test_more_keys_than_the_annotation_can_hold_are_too_large() -> None:

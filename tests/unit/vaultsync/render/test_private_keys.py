@@ -24,18 +24,19 @@ from tests.unit.vaultsync.render.authorities import (
     the_key,
 )
 from tests.unit.vaultsync.render.test_kdf_cost import nested
+from vaultsync.render.pem import KeyDataError, pem_blocks
 from vaultsync.render.private_keys import (
-    KeyDataError,
+    NO_KEY,
     PrivateKey,
     check_rsa_numbers,
     key_matches,
     load_certificates,
     load_private_key,
     open_pkcs12,
-    pem_blocks,
 )
 
 PASSWORD: Final = "s3cret"
+NO_PKCS12: Final = "is not a PKCS#12 file, or one in BER instead of DER; export it again, for example with openssl"
 
 
 def the_key_in(pem: str, password: bytes | None = None) -> object:
@@ -146,8 +147,8 @@ def _in_broken_pem() -> dict[str, tuple[str, str]]:
     agreement = x25519.X25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     lines = key.splitlines(keepends=True)
     return {
-        "nothing": ("", "holds no private key"),
-        "no key": (in_pem([a_party("owner").certificate]), "holds no private key"),
+        "nothing": ("", NO_KEY),
+        "no key": (in_pem([a_party("owner").certificate]), NO_KEY),
         "two keys": (key + key, "holds 2 private keys instead of one"),
         "half a key": (lines[0] + lines[-1], "holds a private key that cannot be read"),
         "no end": (lines[0] + lines[1], "holds a PEM block that does not end"),
@@ -268,10 +269,10 @@ def _broken_pkcs12() -> dict[str, tuple[bytes, bytes | None, str]]:
             "cannot be opened as PKCS#12: the password given does not open it, or it is damaged",
         ),
         "no password": (protected, None, "cannot be opened as PKCS#12: it needs a password, or it is damaged"),
-        "no key": (keyless, None, "holds no private key"),
-        "other bytes": (b"s3cret", None, "is not a PKCS#12 file, or one in BER instead of DER"),
+        "no key": (keyless, None, NO_KEY),
+        "other bytes": (b"s3cret", None, NO_PKCS12),
         "no bytes": (b"", None, "cannot be opened as PKCS#12: it needs a password, or it is damaged"),
-        "BER": (b"\x30\x80" + keyless[4:] + b"\0\0", None, "is not a PKCS#12 file, or one in BER instead of DER"),
+        "BER": (b"\x30\x80" + keyless[4:] + b"\0\0", None, NO_PKCS12),
         "a long key": (long, None, "holds a key that is too long; for RSA, at most 4096 bits are allowed"),
         "a long key, protected": (
             long_protected,

@@ -1,7 +1,7 @@
 """What the data of a Secret must be for its type."""
 
 import base64
-import json
+import ssl
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,31 +12,42 @@ from cryptography.hazmat.primitives.serialization import PrivateFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.vaultsync.render.attempts import MARK, attempt, needs, visible_text
-from tests.unit.vaultsync.render.authorities import KINDS, a_bogus_rsa_key, a_line, a_party, in_pem, key_in_pem, the_key
+from tests.unit.vaultsync.render.attempts import MARK, attempt, needs
+from tests.unit.vaultsync.render.authorities import (
+    KINDS,
+    a_bogus_rsa_key,
+    a_line,
+    a_party,
+    in_pem,
+    in_pkcs12,
+    key_in_pem,
+    the_key,
+)
+from tests.unit.vaultsync.render.wild_files import PAIRS_IN_THE_WILD, READABLE_PAIRS, SSH_KEYS_IN_THE_WILD
 from vaultsync.errors import Reason, SyncError
-from vaultsync.render.type_checks import check_data
+from vaultsync.render.type_checks import normalized_data
 
 TLS: Final = "kubernetes.io/tls"
 DOCKER: Final = "kubernetes.io/dockerconfigjson"
 OLD_DOCKER: Final = "kubernetes.io/dockercfg"
-BASIC: Final = "kubernetes.io/basic-auth"
 SSH: Final = "kubernetes.io/ssh-auth"
 
-LOGIN: Final = base64.b64encode(b"app:s3cret").decode()
+WINDOWS: Final = b"\xef\xbb\xbf"
+"""The byte order mark that editors of Windows write."""
 
 
 def error_of(kind: str, contents: Mapping[str, bytes]) -> SyncError | None:
     """The error for this data, or None."""
-    return attempt(lambda: check_data(kind, contents, target="shop/web"))
+    result = attempt(lambda: normalized_data(kind, contents, target="shop/web"))
+    return result if isinstance(result, SyncError) else None
+
+
+def normalized(kind: str, contents: Mapping[str, bytes]) -> dict[str, bytes]:
+    return normalized_data(kind, contents, target="shop/web")
 
 
 def pair(crt: str, key: str) -> dict[str, bytes]:
     return {"tls.crt": crt.encode(), "tls.key": key.encode()}
-
-
-def config(document: object) -> dict[str, bytes]:
-    return {".dockerconfigjson": json.dumps(document).encode()}
 
 
 def ssh_key(text: str) -> dict[str, bytes]:
@@ -57,7 +68,7 @@ def _pairs() -> dict[str, tuple[dict[str, bytes], str]]:
     return {
         "a chain that begins with the root": (
             pair(in_pem([root.certificate]) + crt, key),
-            "Key tls.crt does not begin with the certificate for tls.key",
+            "Key tls.crt does not begin with the certificate for tls.key; put it first",
         ),
         "the certificate of another key": (
             pair(in_pem([root.certificate]), key),
@@ -69,12 +80,40 @@ def _pairs() -> dict[str, tuple[dict[str, bytes], str]]:
         "nothing": ({}, "Key tls.key holds no private key"),
         "a protected key": (
             pair(crt, key_in_pem(leaf.key, MARK)),
-            "Key tls.key holds a private key that is protected by a password, and none is given",
+            "Key tls.key holds a private key that is protected by a password, for which a server would wait",
+        ),
+        "a key for OpenSSH": (
+            pair(crt, key_in_pem(leaf.key, layout=PrivateFormat.OpenSSH)),
+            "Key tls.key holds a private key in the format of OpenSSH; convert it with ssh-keygen -p -m PKCS8 -f FILE",
         ),
         "half a certificate": (pair(crt[:100], key), "Key tls.crt holds a PEM block that does not end"),
-        "lost line ends": (
-            pair(crt.replace("\n", " "), key),
-            "Key tls.crt is PEM that has lost its line ends; set it again in the vault, from a file",
+        "a lost line": (
+            pair("".join(crt.splitlines(keepends=True)[:3] + crt.splitlines(keepends=True)[4:]), key),
+            "Key tls.crt holds a certificate that cannot be read",
+        ),
+        "an empty block": (
+            pair("-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n", key),
+            "Key tls.crt holds a certificate that cannot be read",
+        ),
+        "a broken block for clients": (
+            pair(crt, key) | {"ca.crt": b"-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n"},
+            "Key ca.crt holds PEM that is not base64; set it again in the vault, from a file",
+        ),
+        "the base64 of PEM": (
+            pair(base64.encodebytes(crt.encode()).decode(), key),
+            "Key tls.crt holds no certificate in PEM, but the base64 of a PEM file; set encoding: Base64 on its entry",
+        ),
+        "the base64 of a key": (
+            pair(crt, base64.b64encode(key.encode()).decode()),
+            "Key tls.key holds no private key, but the base64 of a PEM file; set encoding: Base64 on its entry",
+        ),
+        "PKCS#12": (
+            pair(in_pkcs12(leaf.key, [leaf.certificate]), in_pkcs12(leaf.key, [leaf.certificate])),
+            "Key tls.key holds no private key, but the base64 of a binary file; read PKCS#12 by dataFrom.certificate",
+        ),
+        "PKCS#7": (
+            pair("-----BEGIN PKCS7-----\nAAAA\n-----END PKCS7-----\n", key),
+            "Key tls.crt holds no certificate in PEM, but a PKCS#7 file; convert it with openssl pkcs7 -print_certs",
         ),
     }
 
@@ -102,92 +141,6 @@ def test_the_length_of_a_key_is_not_checked() -> None:
     assert "tls.crt holds no certificate for tls.key" in error.message
 
 
-@pytest.mark.parametrize(
-    "document",
-    [
-        {"auths": {"r.example": {"auth": LOGIN}}},
-        {"auths": {"r.example": {"username": "app", "password": "s3cret"}}},
-        {"auths": {"r.example": {"auth": "", "identitytoken": "x"}}},
-        {"auths": {}, "credHelpers": {"r.example": "ecr-login"}},
-    ],
-    ids=["a login in base64", "user name and password", "a token", "no login but a program for it"],
-)
-def test_a_docker_configuration_is_valid_with(document: object) -> None:
-    assert error_of(DOCKER, config(document)) is None
-
-
-@pytest.mark.parametrize(
-    ("contents", "message"),
-    [
-        ({".dockerconfigjson": MARK.encode()}, "is not valid JSON"),
-        ({".dockerconfigjson": b"\xff"}, "is not valid JSON"),
-        ({".dockerconfigjson": b"[" * 65 + b"]" * 65}, "is JSON that nests deeper than 64 levels"),
-        ({}, "is not valid JSON"),
-        (config([MARK]), "is not a JSON object with a field auths"),
-        (config({"r.example": {"auth": LOGIN}}), "is not a JSON object with a field auths"),
-        (config({"auths": [MARK]}), "holds no JSON object of registries and their logins"),
-        (config({"auths": {"a": {}, MARK: MARK}}), "has no JSON object for its registry number 2"),
-        (
-            config({"auths": {MARK: {"auth": f"app:{MARK}"}}}),
-            "has an auth that is not base64 of user:password for its registry number 1",
-        ),
-        (
-            config({"auths": {MARK: {"auth": base64.b64encode(MARK.encode()).decode()}}}),
-            "has an auth that is not base64 of user:password for its registry number 1",
-        ),
-        (config({"auths": {MARK: {"auth": 7}}}), "has an auth that is not base64 of user:password"),
-    ],
-    ids=[
-        "text",
-        "bytes",
-        "deep nesting",
-        "nothing",
-        "a list",
-        "the older layout",
-        "a list of logins",
-        "a login that is text",
-        "a login that is not in base64",
-        "a login without a colon",
-        "a login that is a number",
-    ],
-)
-def test_a_docker_configuration_is_invalid_with(contents: dict[str, bytes], message: str) -> None:
-    error = error_of(DOCKER, contents)
-
-    assert error is not None
-    assert error.reason is Reason.TARGET_INVALID
-    assert error.message.startswith(f"Key .dockerconfigjson {message}")
-    assert MARK not in visible_text(error)
-
-
-@pytest.mark.parametrize(
-    ("text", "is_valid"),
-    [
-        (json.dumps({"r.example": {"auth": LOGIN}}), True),
-        (json.dumps({"auths": {"r.example": {"auth": LOGIN}}}), True),
-        (json.dumps({"r.example": LOGIN}), False),
-        ("{}", True),
-        ("[]", False),
-    ],
-    ids=["logins by registry", "a registry called auths", "a login that is text", "no login", "a list"],
-)
-def test_the_older_docker_configuration_is_checked(text: str, is_valid: bool) -> None:
-    assert (error_of(OLD_DOCKER, {".dockercfg": text.encode()}) is None) == is_valid
-
-
-@pytest.mark.parametrize(
-    ("contents", "is_valid"),
-    [
-        ({"username": b"app", "password": b"s3:cret"}, True),
-        ({"password": b"s3cret"}, True),
-        ({"username": b"ap:p", "password": b"s3cret"}, False),
-    ],
-    ids=["a colon in the password", "a missing user name", "a colon in the user name"],
-)
-def test_a_login_for_basic_authentication_is_checked(contents: dict[str, bytes], is_valid: bool) -> None:
-    assert (error_of(BASIC, contents) is None) == is_valid
-
-
 @pytest.mark.parametrize("layout", [PrivateFormat.OpenSSH, PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL])
 @pytest.mark.parametrize("kind", ["rsa", "ec"])
 def test_a_private_key_for_ssh_is_valid(layout: PrivateFormat, kind: str) -> None:
@@ -208,14 +161,22 @@ def _ssh_keys() -> dict[str, tuple[dict[str, bytes], str]]:
     """Keys and their errors, by what is wrong."""
     key = key_in_pem(the_key("ec", "owner"), layout=PrivateFormat.OpenSSH)
     lines = key.splitlines(keepends=True)
+    old = key_in_pem(the_key("ec", "owner"), "s3cret", PrivateFormat.TraditionalOpenSSL)
     return {
-        "the public key": (ssh_key("ssh-ed25519 AAAA"), "holds no private key, or more than one"),
-        "two keys": (ssh_key(key + key), "holds no private key, or more than one"),
-        "nothing": ({}, "holds no private key, or more than one"),
+        "the public key": (ssh_key("ssh-ed25519 AAAA"), "holds no private key"),
+        "a key for PuTTY": (
+            ssh_key("PuTTY-User-Key-File-3: ssh-ed25519\n"),
+            "holds a key in the format of PuTTY; convert it with puttygen -O private-openssh",
+        ),
+        "the base64 of a key": (
+            ssh_key(base64.encodebytes(key.encode()).decode()),
+            "holds no private key, but the base64 of a PEM file; set encoding: Base64 on its entry",
+        ),
+        "nothing": ({}, "holds no private key"),
         "a lost line": (ssh_key("".join(lines[:2] + lines[3:])), "holds a private key that cannot be read"),
-        "lost line ends": (
-            ssh_key(key.replace("\n", " ")),
-            "is PEM that has lost its line ends; set it again in the vault, from a file",
+        "lost line ends of headers": (
+            ssh_key(old.replace("\n", " ")),
+            "holds a private key that cannot be read",
         ),
         "a lost end": (ssh_key(key[:-20]), "holds a PEM block that does not end"),
     }
@@ -234,13 +195,78 @@ def test_a_private_key_for_ssh_is_invalid_with(problem: str) -> None:
     assert error.message.startswith(f"Key ssh-privatekey {message}. Secret shop/web ")
 
 
-@pytest.mark.parametrize("kind", ["Opaque", "example.com/own"])
-def test_other_types_are_not_checked(kind: str) -> None:
-    assert error_of(kind, {"anything": b"\xff", "tls.crt": b""}) is None
+@pytest.mark.parametrize("name", PAIRS_IN_THE_WILD)
+def test_a_pair_is_written_as_openssl_reads_it(name: str, tmp_path: Path) -> None:
+    data = normalized(TLS, PAIRS_IN_THE_WILD[name])
+
+    crt, key = tmp_path / "tls.crt", tmp_path / "tls.key"
+    crt.write_bytes(data["tls.crt"])
+    key.write_bytes(data["tls.key"])
+    ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(crt, key)
+    assert normalized(TLS, data) == data
+
+
+@pytest.mark.parametrize("name", PAIRS_IN_THE_WILD)
+def test_a_chain_of_authorities_is_repaired_with_the_pair(name: str) -> None:
+    pair = PAIRS_IN_THE_WILD[name]
+
+    data = normalized(TLS, pair | {"ca.crt": pair["tls.crt"]})
+
+    assert data["ca.crt"] == data["tls.crt"]
+
+
+@pytest.mark.parametrize("name", READABLE_PAIRS)
+def test_a_pair_that_all_readers_accept_stays_as_it_is(name: str) -> None:
+    assert normalized(TLS, READABLE_PAIRS[name]) == READABLE_PAIRS[name]
+
+
+@pytest.mark.parametrize("content", [b"", b"no PEM", b"\xff"])
+def test_a_ca_crt_without_pem_stays_as_it_is(content: bytes) -> None:
+    leaf = a_party("leaf")
+    data = pair(in_pem([leaf.certificate]), key_in_pem(leaf.key)) | {"ca.crt": content}
+
+    assert normalized(TLS, data) == data
+
+
+@needs("ssh-keygen")
+@pytest.mark.parametrize("name", SSH_KEYS_IN_THE_WILD)
+def test_a_key_is_written_as_openssh_reads_it(name: str, tmp_path: Path) -> None:
+    data = normalized(SSH, SSH_KEYS_IN_THE_WILD[name])
+
+    path = tmp_path / "key"
+    path.write_bytes(data["ssh-privatekey"])
+    path.chmod(0o600)
+    shown = subprocess.run(["ssh-keygen", "-y", "-P", "", "-f", str(path)], capture_output=True, text=True, check=False)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert normalized(SSH, data) == data
+
+
+@pytest.mark.slow
+@needs("ssh-keygen")
+@pytest.mark.parametrize("cipher", ["chacha20-poly1305@openssh.com", "aes256-gcm@openssh.com", "3des-cbc"])
+def test_a_passphrase_may_use_a_cipher_that_only_openssh_knows(cipher: str, tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-Z", cipher, "-N", "s3cret", "-f", str(path)], check=True)
+
+    assert normalized(SSH, {"ssh-privatekey": path.read_bytes()[:-1]}) == {"ssh-privatekey": path.read_bytes()}
+
+
+@pytest.mark.parametrize("kind", [DOCKER, OLD_DOCKER])
+def test_a_byte_order_mark_of_a_docker_configuration_is_removed(kind: str) -> None:
+    key = kind.replace("kubernetes.io/", ".")
+
+    assert normalized(kind, {key: WINDOWS + b"{}"}) == {key: b"{}"}
+
+
+@pytest.mark.parametrize("kind", ["Opaque", "example.com/own", "kubernetes.io/basic-auth"])
+def test_data_of_other_types_stays_as_it_is(kind: str) -> None:
+    data = {"anything": b"\xff", "tls.crt": WINDOWS, "username": b"DOMAIN:user", "password": b" x\r\n"}
+
+    assert normalized(kind, data) == data
 
 
 @given(
-    kind=st.sampled_from([TLS, DOCKER, OLD_DOCKER, BASIC, SSH]),
+    kind=st.sampled_from([TLS, DOCKER, OLD_DOCKER, SSH]),
     contents=st.dictionaries(
         st.sampled_from(["tls.crt", "tls.key", ".dockerconfigjson", ".dockercfg", "username", "ssh-privatekey"]),
         st.binary() | st.text().map(str.encode) | st.sampled_from([key_in_pem(the_key("ec", "owner")).encode()]),

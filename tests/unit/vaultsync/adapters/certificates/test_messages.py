@@ -7,16 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vaultsync.adapters.certificates import messages
-from vaultsync.adapters.certificates.messages import KeyCheck, WorkerError
+from vaultsync.adapters.certificates.messages import KeyData, WorkerError
 from vaultsync.errors import Reason, SyncError
 from vaultsync.render.certificate_files import CertificateRequest, StoreRequest
 from vaultsync.texts import MAX_MESSAGE
 
 TEXT: Final = st.text(st.characters(exclude_categories=["Cs"]))
 STORES: Final = st.none() | st.builds(StoreRequest, TEXT, TEXT)
-REQUESTS: Final = st.builds(
-    CertificateRequest, TEXT, TEXT, st.none() | TEXT, st.none() | TEXT, st.booleans(), STORES, STORES
-)
+REQUESTS: Final = st.builds(CertificateRequest, TEXT, TEXT, st.none() | TEXT, st.booleans(), STORES, STORES)
 
 
 @given(requests=st.lists(REQUESTS, min_size=1))
@@ -24,9 +22,9 @@ def test_a_conversion_arrives_as_it_was_sent(requests: list[CertificateRequest])
     assert messages.parsed_request(messages.conversion(requests)) == requests
 
 
-@given(keys=st.builds(KeyCheck, TEXT, TEXT, st.dictionaries(TEXT, st.binary())))
-def test_a_check_arrives_as_it_was_sent(keys: KeyCheck) -> None:
-    assert messages.parsed_request(messages.check(keys)) == keys
+@given(keys=st.builds(KeyData, TEXT, TEXT, st.dictionaries(TEXT, st.binary())))
+def test_data_arrives_as_it_was_sent(keys: KeyData) -> None:
+    assert messages.parsed_request(messages.normalization(keys)) == keys
 
 
 @given(files=st.lists(st.dictionaries(TEXT, st.binary())))
@@ -74,4 +72,4 @@ def test_anything_else_is_no_answer(answer: bytes) -> None:
 def test_the_repr_of_a_request_hides_values() -> None:
     store = StoreRequest("store", "MARKED")
 
-    assert "MARKED" not in repr(CertificateRequest("x", "MARKED", None, "MARKED", key_store=store, trust_store=store))
+    assert "MARKED" not in repr(CertificateRequest("x", "MARKED", "MARKED", key_store=store, trust_store=store))

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import resource
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -33,7 +32,6 @@ async def error_of(workers: CertificateWorkers, *requests: CertificateRequest) -
 async def test_nothing_is_started_for_a_secret_without_certificates() -> None:
     async with running_workers() as workers:
         assert await workers.convert("shop", []) == []
-        await workers.check("shop", "Opaque", {}, target="shop/web")
 
         assert workers.processes == frozenset()
 
@@ -64,22 +62,25 @@ async def test_a_refusal_is_that_of_the_conversion() -> None:
         assert workers.processes == processes
 
 
-@pytest.mark.parametrize(
-    ("data", "problem"),
-    [
-        ({"tls.crt": CHAIN.encode(), "tls.key": key_in_pem(LINE[0].key).encode()}, None),
-        ({"tls.crt": CHAIN.encode(), "tls.key": key_in_pem(LINE[-1].key).encode()}, "holds no certificate for tls.key"),
-    ],
-    ids=["what fits", "what does not fit"],
-)
-async def test_check_accepts(data: Mapping[str, bytes], problem: str | None) -> None:
+async def test_data_that_are_keys_are_normalized() -> None:
+    right = {"tls.crt": CHAIN.encode(), "tls.key": key_in_pem(LINE[0].key).encode(), "other": b"\xff"}
+
     async with running_workers() as workers:
-        if problem is None:
-            await workers.check("shop", "kubernetes.io/tls", data, target="shop/web")
-        else:
-            with pytest.raises(SyncError, match=problem) as raised:
-                await workers.check("shop", "kubernetes.io/tls", data, target="shop/web")
-            assert raised.value.reason is Reason.TARGET_INVALID
+        normalized = await workers.normalize(
+            "shop", "kubernetes.io/tls", right | {"tls.crt": b"\xef\xbb\xbf" + CHAIN.encode()}, target="shop/web"
+        )
+
+    assert normalized == right
+
+
+async def test_data_that_are_no_keys_are_refused() -> None:
+    wrong = {"tls.crt": CHAIN.encode(), "tls.key": key_in_pem(LINE[-1].key).encode()}
+
+    async with running_workers() as workers:
+        with pytest.raises(SyncError, match=r"holds no certificate for tls\.key") as raised:
+            await workers.normalize("shop", "kubernetes.io/tls", wrong, target="shop/web")
+
+    assert raised.value.reason is Reason.TARGET_INVALID
 
 
 async def test_what_takes_too_much_memory_is_invalid_and_the_next_work_is_done() -> None:
