@@ -154,7 +154,12 @@ WRONG: Final = (
     ),
     Wrong("a version that is a word", entry(version="latest"), "omit it to use the newest version"),
     Wrong("a version in capitals", entry(version=VERSION.upper()), "must be a version id, 32 characters 0-9 and a-f"),
-    Wrong("an unknown encoding", entry(encoding="Hex"), 'supported values: "Utf8", "Base64"', structural=True),
+    Wrong(
+        "an unknown encoding",
+        entry(encoding="Base32"),
+        'supported values: "Utf8", "Base64", "Hex", "Auto"',
+        structural=True,
+    ),
     Wrong("optional as a string", entry(optional="yes"), "must be of type boolean", structural=True),
     Wrong("a path that ends in a dot", entry(property="db."), "names separated by dots such as db.password"),
     Wrong("an empty path", entry(property=""), "should be at least 1 chars long", structural=True),
@@ -171,6 +176,8 @@ WRONG: Final = (
     Wrong("a find with a slash", source(find={"names": "shop/*"}), "and the wildcards * and ?"),
     Wrong("a find of all certificates", source(find={"managed": True}), "find must have names or tags"),
     Wrong("managed as a string", source(find={"names": "*", "managed": "no"}), "of type boolean", structural=True),
+    Wrong("an encoding of an object", source(object="a", encoding="Auto"), "encoding applies to find only"),
+    Wrong("an encoding of a certificate", source(certificate="a", encoding="Utf8"), "encoding applies to find only"),
     Wrong("a version of a find", source(find={"names": "a*"}, version=VERSION), "omit it with find"),
     Wrong("an object with an underscore", source(object="app_config"), "letters, digits and hyphens"),
     Wrong("a prefix with a slash", source(object="a", prefix="a/"), "must be a prefix for keys"),
@@ -337,6 +344,7 @@ RIGHT: Final = {
             {
                 "find": {"names": "shop-*", "tags": {"tier": "web"}, "managed": False},
                 "optional": True,
+                "encoding": "Hex",
                 "onCollision": "Replace",
             },
             {
@@ -365,6 +373,7 @@ RIGHT: Final = {
         restart=[WORKLOAD, {"kind": "StatefulSet", "name": "web", "minInterval": "10s"}],
         suspend=True,
     ),
+    "an encoding by the tag": entry(encoding="Auto"),
     "a JSON pointer": entry(property="/db/0/a~1b"),
     "the previous version": entry(previousKey="password.old"),
     "an object only": spec(data=None, dataFrom=[{"object": "app"}]),

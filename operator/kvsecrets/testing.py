@@ -197,6 +197,10 @@ class FakeVault:
         """Disable a version, by default the newest: reading it returns 403."""
         self._change(name, version, {"enabled": False})
 
+    def tag(self, name: str, tags: Mapping[str, str], version: str | None = None) -> None:
+        """Replace the tags of a version, by default the newest."""
+        self._change(name, version, {"tags": dict(tags)})
+
     def delete(self, name: str) -> None:
         """Start the deletion of a secret; with soft-delete it can be recovered."""
         with self._locked() as now:

@@ -55,6 +55,10 @@ class EmulatedVault:
         """Disable a version, by default the newest."""
         self._command("disable", name=name, version=version)
 
+    def tag(self, name: str, tags: Mapping[str, str]) -> None:
+        """Replace the tags of a secret."""
+        self._command("tag", name=name, tags=dict(tags))
+
     def delete(self, *names: str) -> None:
         """Start the deletion of secrets, of all of them between two calls of clients."""
         self._command("batch", commands=[["delete", {"name": name}] for name in names])

@@ -20,6 +20,7 @@ _OF_THE_VAULT = (
     FakeVault.set,
     FakeVault.value,
     FakeVault.enable,
+    FakeVault.tag,
     FakeVault.disable,
     FakeVault.delete,
     FakeVault.recover,

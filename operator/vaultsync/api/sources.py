@@ -25,6 +25,8 @@ class Encoding(StrEnum):
 
     UTF8 = "Utf8"
     BASE64 = "Base64"
+    HEX = "Hex"
+    AUTO = "Auto"
 
 
 class KeyCase(StrEnum):
@@ -119,8 +121,9 @@ class Entry(Model):
     """Selects a part of the secret's JSON value: names separated by dots such as db.password, or a JSON pointer such as
     /db/password. A string is written as it is, any other value as JSON."""
     encoding: Encoding = Encoding.UTF8
-    """Utf8: the vault's text is written as it is. Base64: the vault's text is decoded from base64 first. Defaults to
-    Utf8."""
+    """Utf8: the vault's text is written as it is. Base64 or Hex: it is decoded, after property has selected a part of
+    it. Auto: the secret's tag file-encoding, which az keyvault secret set --file writes, says whether the whole value
+    is base64, hex or text. Defaults to Utf8."""
     optional: StrictBool = False
     """If true, it is not an error if the secret does not exist in the vault, or its JSON value does not have the
     property, or null there: the key is omitted until it does. Defaults to false."""
@@ -189,6 +192,9 @@ class DataFrom(Model):
     DB_PASSWORD. Applies to object and find."""
     prefix: KeyPrefix | None = None
     """A prefix for each key of object or find, added after rename and keyCase."""
+    encoding: Encoding = Encoding.UTF8
+    """How the values of the secrets that find selects are written, as in an entry of data. Auto: each as its tag
+    file-encoding says. Applies to find only. Defaults to Utf8."""
     password_key: DataKey | None = None
     """The key, provided by an entry of data, that has the password of a password-protected certificate. Certificates
     created by Key Vault have no password."""
@@ -228,13 +234,25 @@ KEYS_ARE_FIXED: Final = Check(
     "omit, keys, rename, keyCase and prefix apply to object and find only: the keys of a certificate are tls.crt and "
     "tls.key",
 )
+FOUND_IS_DECODED: Final = Check(
+    "!has(self.encoding) || has(self.find)",
+    lambda source: "encoding" not in source.model_fields_set or source.find is not None,
+    "encoding applies to find only",
+)
 CERTIFICATES_ONLY: Final = Check(
     "has(self.certificate) || !(has(self.passwordKey) || has(self.ca) || has(self.keyStore) || has(self.trustStore))",
     lambda source: source.certificate is not None or source.model_fields_set.isdisjoint(_CERTIFICATE_FIELDS),
     "passwordKey, ca, keyStore and trustStore apply to certificate only",
 )
 
-DATA_FROM_CHECKS: Final = (ONE_KIND, FIND_SOMETHING, FOUND_IS_NEWEST, KEYS_ARE_FIXED, CERTIFICATES_ONLY)
+DATA_FROM_CHECKS: Final = (
+    ONE_KIND,
+    FIND_SOMETHING,
+    FOUND_IS_NEWEST,
+    KEYS_ARE_FIXED,
+    FOUND_IS_DECODED,
+    CERTIFICATES_ONLY,
+)
 
 
 def _unique_and_bounded(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:

@@ -75,8 +75,8 @@ def content_changed(
 
     That may be so though nothing is written: an operator may have stopped between writing target and status.
     """
-    if change in {Change.ADOPTED, Change.CREATED}:
-        return change is Change.ADOPTED
+    if change in {Change.ADOPTED, Change.CREATED, Change.ROTATED}:
+        return change is not Change.CREATED
     applied = None if observed is None else observed.applied
     # Only an update writes another spec.
     content = applied.spec_content if applied is not None and change is Change.UPDATED else None
@@ -127,8 +127,8 @@ def _rotated(observed: Observed, desired: Desired) -> tuple[SecretState, ...]:
     return (*changed, *gone)
 
 
-def _content(state: SecretState | None) -> tuple[str | None, tuple[str, ...]] | None:
-    return None if state is None else (state.version, state.keys)
+def _content(state: SecretState | None) -> tuple[object, ...] | None:
+    return None if state is None else (state.version, state.keys, state.encoding)
 
 
 def _versions(secrets: Iterable[SecretState]) -> str:

@@ -13,6 +13,7 @@ from vaultsync.api.v1alpha1 import DataFrom, Encoding, Entry, OnCollision, Store
 from vaultsync.errors import Reason, SyncError
 from vaultsync.policy.requests import found_secrets
 from vaultsync.render.certificate_files import CertificateRequest, StoreRequest
+from vaultsync.render.encodings import as_text, decoded, decoded_by_tag, tagged_encoding
 from vaultsync.render.key_names import key_namer
 from vaultsync.render.values.properties import PropertyNotFound, json_fields, json_property
 from vaultsync.state.requests import search_of
@@ -54,6 +55,8 @@ class SecretKeys:
     """Contents by key; empty while the secret is absent."""
     replaces: bool = False
     """Whether it may replace keys that are already set."""
+    encoding: str | None = None
+    """How the secret's tags say that the contents were encoded, if they were decoded for that."""
 
 
 @dataclass(slots=True)
@@ -64,6 +67,8 @@ class RenderedEntries:
     data: dict[str, bytes] = field(default_factory=dict, repr=False)
     sources: dict[str, SecretRef] = field(default_factory=dict)
     """By key; absent secrets included, so that the status can list them."""
+    encodings: dict[SecretRef, str] = field(default_factory=dict)
+    """How contents were encoded by the tags of their secret, by its identity."""
 
     def add(self, secret: SecretKeys) -> None:
         """Add the keys of one secret.
@@ -77,6 +82,8 @@ class RenderedEntries:
             self.data[key], self.sources[key] = content, secret.ref
         for key in secret.keys:
             self.sources.setdefault(key, secret.ref)
+        if secret.encoding is not None:
+            self.encodings[secret.ref.identity] = secret.encoding
 
     def _collision(self, key: str, ref: SecretRef) -> SyncError:
         first = self.sources[key].name
@@ -148,7 +155,10 @@ def secret_states(rendered: RenderedEntries, readings: Readings) -> tuple[Secret
     for key, ref in rendered.sources.items():
         keys[ref.identity].append(key)
         spelled.setdefault(ref.identity, ref)
-    return tuple(_state(spelled.get(ref, ref), tuple(keys[ref]), reading) for ref, reading in readings.items())
+    return tuple(
+        _state(spelled.get(ref, ref), tuple(keys[ref]), reading, rendered.encodings.get(ref))
+        for ref, reading in readings.items()
+    )
 
 
 def entry_content(entry: Entry, key: str, secret: ReadSecret) -> bytes:
@@ -159,22 +169,15 @@ def entry_content(entry: Entry, key: str, secret: ReadSecret) -> bytes:
         SyncError: PropertyMissing or EncodingInvalid.
     """
     origin = f"{secret.origin}, for key {key},"
-    if entry.property is None:
-        text = secret.reading.value.reveal()
-    else:
-        text = json_property(secret.reading.value.reveal(), entry.property, origin=origin).decode()
-    if entry.encoding is not Encoding.BASE64:
-        return text.encode()
-    try:
-        return base64.b64decode("".join(text.split()), validate=True)
-    except ValueError:
-        pass
-    # Not inside the handler: the decoder's error would be the context.
-    raise SyncError(
-        Reason.ENCODING_INVALID,
-        f"{origin} is not valid base64, but its entry has encoding: Base64; store base64 in the vault, or set "
-        "encoding: Utf8.",
-    )
+    text, is_tagged = secret.reading.value.reveal(), entry.encoding is Encoding.AUTO
+    if is_tagged:
+        content = decoded_by_tag(text, secret.reading.tags, origin=origin)
+        if entry.property is None:
+            return content
+        text = as_text(content, origin=origin)
+    if entry.property is not None:
+        text = json_property(text, entry.property, origin=origin).decode()
+    return decoded(text, Encoding.UTF8 if is_tagged else entry.encoding, origin=origin)
 
 
 def certificate_request(source: DataFrom, secret: ReadSecret, passwords: Mapping[str, bytes]) -> CertificateRequest:
@@ -216,12 +219,17 @@ def _password(key: str, passwords: Mapping[str, bytes]) -> str:
     )
 
 
-def _state(ref: SecretRef, keys: tuple[str, ...], reading: AnyReading) -> SecretState:
+def _state(ref: SecretRef, keys: tuple[str, ...], reading: AnyReading, encoding: str | None) -> SecretState:
     match reading:
         case CarriedReading():
             return replace(reading.state, keys=keys)
         case Reading() | MissingReading():
-            return state_of(ref, reading, keys)
+            return replace(state_of(ref, reading, keys), encoding=encoding)
+
+
+def _encoding_of(encoding: Encoding, secret: ReadSecret) -> str | None:
+    tagged = tagged_encoding(secret.reading.tags) if encoding is Encoding.AUTO else Encoding.UTF8
+    return None if tagged is Encoding.UTF8 else tagged.value
 
 
 def _of_entry(spec: VaultSecretSpec, entry: Entry, readings: Readings) -> Iterator[SecretKeys]:
@@ -234,7 +242,8 @@ def _entry_key(spec: VaultSecretSpec, entry: Entry, key: str, ref: SecretRef, re
     secret = _read_secret(spec, ref, readings)
     if secret is not None:
         try:
-            return SecretKeys(ref, (key,), {key: entry_content(entry, key, secret)})
+            content = entry_content(entry, key, secret)
+            return SecretKeys(ref, (key,), {key: content}, encoding=_encoding_of(entry.encoding, secret))
         except PropertyNotFound:
             if not (entry.optional or ref.previous):
                 raise
@@ -249,8 +258,7 @@ def _of_source(
     replaces = source.on_collision is OnCollision.REPLACE
     search = search_of(source)
     if search is not None:
-        for ref, data in _found(spec, source, readings, found_secrets(search, view)):
-            yield SecretKeys(ref, (), data, replaces)
+        yield from _found(spec, source, readings, found_secrets(search, view))
         return
     ref = _ref_of(source)
     secret = _read_secret(spec, ref, readings)
@@ -276,8 +284,9 @@ def _ref_of(source: DataFrom) -> SecretRef:
 
 def _found(
     spec: VaultSecretSpec, source: DataFrom, readings: Readings, found: Iterable[SecretMetadata]
-) -> Iterator[tuple[SecretRef, dict[str, bytes]]]:
+) -> Iterator[SecretKeys]:
     key_of = key_namer(source)
+    replaces = source.on_collision is OnCollision.REPLACE
     refs = [SecretRef(metadata.name) for metadata in found if metadata.readable]
     secrets = [secret for ref in refs if (secret := _read_secret(spec, ref, readings)) is not None]
     if not secrets and not source.optional:
@@ -301,7 +310,8 @@ def _found(
                 f"Secrets {other} and {name} of vault {spec.vault_url} both become key {key}; give one of them "
                 "another with keys or rename, or leave it out with omit.",
             )
-        yield secret.ref, {key: entry_content(Entry(key=key, secret_name=name), key, secret)}
+        content = entry_content(Entry(key=key, secret_name=name, encoding=source.encoding), key, secret)
+        yield SecretKeys(secret.ref, (), {key: content}, replaces, _encoding_of(source.encoding, secret))
 
 
 def _carried_data(ref: SecretRef, readings: Readings) -> dict[str, bytes]:

@@ -131,6 +131,7 @@ def _to_item(state: SecretState) -> dict[str, Any]:
         "version": state.version,
         **{name: int(moment.timestamp()) for name, moment in moments.items() if moment is not None},
         "keys": list(state.keys),
+        **({"encoding": state.encoding} if state.encoding else {}),
     }
 
 
@@ -143,6 +144,7 @@ def _from_item(item: Mapping[str, Any]) -> SecretState:
         updated=_from_seconds(item.get("updated")),
         expires=_from_seconds(item.get("expires")),
         read_at=datetime.fromtimestamp(item["readAt"], UTC),
+        encoding=_text(item.get("encoding")),
     )
 
 

@@ -47,6 +47,8 @@ class SecretState:
     updated: datetime | None
     expires: datetime | None
     read_at: datetime
+    encoding: str | None = None
+    """How the vault's text was encoded by the secret's tags, if it was decoded for that."""
 
 
 @dataclass(frozen=True, slots=True)

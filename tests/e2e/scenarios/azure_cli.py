@@ -1,5 +1,6 @@
 """The few commands of the Azure CLI that the guides use, carried out on an emulated vault; parses no shell."""
 
+import base64
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -58,12 +59,27 @@ def _set_firewall(vault: EmulatedVault, default_action: str) -> None:
 
 
 def _set(
-    vault: EmulatedVault, *, name: str, value: str, tags: str = "", expires: str = "", not_before: str = ""
+    vault: EmulatedVault,
+    *,
+    name: str,
+    value: str = "",
+    tags: str = "",
+    expires: str = "",
+    not_before: str = "",
+    **file: str,
 ) -> Version:
+    if file:
+        return _set_file(vault, name=name, **file)
     active = _moment(not_before)
     dates: dict[str, Any] = {"expires_on": _moment(expires), "not_before": active}
     version = vault.set(name, value, tags=dict(tag.split("=") for tag in tags.split()), **dates)
     return Version(name, version, active is not None and active > datetime.now(UTC))
+
+
+def _set_file(vault: EmulatedVault, *, name: str, file: str, encoding: str) -> Version:
+    assert (file, encoding) == ("hello.txt", "base64")
+    text = base64.encodebytes(b"hello").decode()
+    return Version(name, vault.set(name, text, tags={"file-encoding": encoding}), is_inactive=False)
 
 
 def _moment(text: str) -> datetime | None:

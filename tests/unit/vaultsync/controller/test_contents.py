@@ -65,6 +65,28 @@ async def test_a_restart_reads_nothing_of_what_a_search_has_found(harness: Memor
     assert (harness.reads, harness.writes) == (0, {})
 
 
+async def test_content_follows_the_tag_that_says_how_it_is_encoded(harness: MemoryHarness) -> None:
+    harness.vault.set("shop-file", "aGk=")
+    harness.apply(entry("file", "shop-file", encoding="Auto"), dataFrom=[{**FIND, "encoding": "Auto"}])
+    await harness.poll()
+    assert harness.values() == {"file": "aGk=", "shop-file": "aGk="}
+
+    harness.clock.turn(60)
+    harness.vault.tag("shop-file", {"file-encoding": "base64"})
+    await harness.poll()
+    assert harness.values() == {"file": "hi", "shop-file": "hi"}
+
+    await harness.restart()
+    await harness.drain()
+    await harness.poll()
+    await harness.assert_idle()
+
+    harness.clock.turn(60)
+    harness.vault.tag("shop-file", {})
+    await harness.poll()
+    assert harness.values() == {"file": "aGk=", "shop-file": "aGk="}
+
+
 async def test_a_search_fails_where_the_vault_may_not_be_listed(harness: MemoryHarness) -> None:
     harness.vault.deny("list")
     harness.apply(data=[], dataFrom=[FIND])

@@ -248,8 +248,10 @@ def pem(*parties: Party) -> str:
     return key_in_pem(parties[0].key) + in_pem(party.certificate for party in parties)
 
 
-def a_secret(value: str, name: str = "db-password", content_type: str | None = None) -> ReadSecret:
-    return ReadSecret(SecretRef(name), a_reading(value, content_type=content_type), VAULT)
+def a_secret(
+    value: str, name: str = "db-password", content_type: str | None = None, tags: Mapping[str, str] | None = None
+) -> ReadSecret:
+    return ReadSecret(SecretRef(name), a_reading(value, content_type=content_type, tags=tags or {}), VAULT)
 
 
 def certificate(value: str, passwords: dict[str, bytes] | None = None, **source: Any) -> dict[str, bytes]:  # noqa: ANN401  fields of a source
@@ -292,6 +294,58 @@ def test_entry_content_fails_with_names_and_without_the_value_for(
     assert raised.value.reason is reason
     assert raised.value.message.startswith(f"Secret db-password of vault {VAULT}, for key password,")
     assert MARK not in raised.value.message
+
+
+@pytest.mark.parametrize(
+    ("tweaks", "value", "content"),
+    [
+        ({}, "aGk=", b"hi"),
+        ({"property": "a"}, base64.encodebytes(b'{"a": "aGk="}').decode(), b"aGk="),
+    ],
+    ids=["a file", "a property of a file"],
+)
+def test_an_entry_with_encoding_auto_is_decoded_as_its_tag_says(
+    tweaks: dict[str, str], value: str, content: bytes
+) -> None:
+    entry, tags = an_entry(encoding="Auto", **tweaks), {"file-encoding": "base64"}
+
+    assert entry_content(entry, "password", a_secret(value, tags=tags)) == content
+    assert entry_content(an_entry(encoding="Auto"), "password", a_secret(value)) == value.encode()
+    assert entry_content(an_entry(), "password", a_secret(value, tags=tags)) == value.encode()
+
+
+def test_a_property_of_a_file_that_is_not_text_is_an_error() -> None:
+    entry = an_entry(encoding="Auto", property="a")
+
+    with pytest.raises(SyncError, match="is not text once it is decoded") as raised:
+        entry_content(entry, "password", a_secret("/w==", tags={"file-encoding": "base64"}))
+
+    assert raised.value.reason is Reason.ENCODING_INVALID
+    assert raised.value.__context__ is None
+
+
+def test_found_secrets_are_decoded() -> None:
+    file = a_reading("ff", tags={"file-encoding": "hex"})
+
+    assert contents(SEARCH | {"encoding": "Base64"}, shop_user="aGk=") == {"shop-user": "hi"}
+    assert rendered(SEARCH | {"encoding": "Auto"}, shop_user="aGk=", shop_file=file).data == {
+        "shop-user": b"aGk=",
+        "shop-file": b"\xff",
+    }
+    assert error_of(SEARCH | {"encoding": "Base64"}, shop_user=MARK).reason is Reason.ENCODING_INVALID
+
+
+def test_a_state_has_the_encoding_by_which_a_tag_decides_its_content() -> None:
+    """A change of the tag changes the content, and not the version."""
+    file = a_reading("ff", tags={"file-encoding": "hex"})
+    readings = {SecretRef("shop-file"): file, SecretRef("shop-text"): a_reading("ff", tags={"file-encoding": "ascii"})}
+    tagged, plain = (
+        secret_states(rendered(SEARCH | {"encoding": encoding}, shop_file=file, shop_text="x"), readings)
+        for encoding in ("Auto", "Utf8")
+    )
+
+    assert [state.encoding for state in tagged] == ["Hex", None]
+    assert [state.encoding for state in plain] == [None, None]
 
 
 def test_a_certificate_becomes_its_chain_and_key() -> None:

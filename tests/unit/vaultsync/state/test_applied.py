@@ -36,6 +36,7 @@ STATES = st.builds(
     updated=st.none() | SECONDS,
     expires=st.none() | SECONDS,
     read_at=SECONDS,
+    encoding=st.none() | st.text(min_size=1),
 )
 
 
