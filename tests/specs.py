@@ -40,13 +40,18 @@ _SOURCES: Final = st.fixed_dictionaries(
             optional={
                 "names": _near(st.just("shop-*"), "a*?-_/"),
                 "tags": st.dictionaries(st.text(max_size=2), st.text(max_size=2), max_size=2),
+                "managed": st.booleans(),
             },
         ),
         "certificate": _near(st.just("tls"), "aZ9-_é"),
         "version": st.just(VERSION),
         "optional": st.booleans(),
         "prefix": _near(st.just("app_"), "a._/ "),
-        "rename": st.sampled_from(["^(?P<key>.*)$", "(.*)", ""]),
+        "omit": st.lists(_near(st.sampled_from(["tmp-*", "a" * 253, "a" * 254]), "aé*?[ "), max_size=2),
+        "keys": st.dictionaries(_near(st.sampled_from(["a", "a" * 253, "a" * 254]), "aé *"), _KEYS, max_size=2),
+        "rename": _near(st.sampled_from(["^(?P<key>.*)$", "(.*)"]), "(?<=!\\\n[", prefix="(?P<key>"),
+        "keyCase": st.sampled_from(["Upper", "LowerSnake", "upper"]),
+        "encoding": st.sampled_from(["Utf8", "Auto", "auto"]),
         "passwordKey": _KEYS,
         "ca": st.booleans(),
         "keyStore": _STORES,
@@ -94,7 +99,7 @@ _NEAR: Final[dict[tuple[str, ...], st.SearchStrategy[Any]]] = {
     ("entry", "key"): _near(st.sampled_from(["a", "tls.crt", "tls.key", "username", ".."]), "aZ9._-/ é\n"),
     ("entry", "secretName"): _near(st.sampled_from(["db-password", "a" * 127, "a" * 128]), "aZ9-_é\n"),
     ("entry", "version"): _near(st.just(VERSION), "0aF", 34),
-    ("entry", "encoding"): st.sampled_from(["Utf8", "Base64", "utf8"]),
+    ("entry", "encoding"): st.sampled_from(["Utf8", "Base64", "Hex", "Auto", "utf8"]),
     ("entry", "optional"): st.booleans(),
 }
 

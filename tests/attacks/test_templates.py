@@ -10,6 +10,7 @@ from typing import Final
 import pytest
 
 from tests.builders import a_listing, some_metadata
+from vaultsync.api.sources import MAX_NAMES
 from vaultsync.api.v1alpha1 import DataFrom
 from vaultsync.errors import Reason, SyncError
 from vaultsync.render.key_names import key_namer
@@ -220,3 +221,10 @@ def test_a_search_with_many_wildcards_does_not_stop_the_operator() -> None:
     listing = a_listing(some_metadata(name="a" * 126 + "b"))
 
     assert listing.search("*a" * 62 + "?c", {}) == ()
+
+
+def test_patterns_of_names_to_leave_out_do_not_stop_the_operator() -> None:
+    """A tenant leaves out fields by as many patterns as possible, which backtrack, of names as long as a value."""
+    source = DataFrom(object="app", omit=tuple("*a" * 125 + f"?{number}" for number in range(MAX_NAMES)))
+
+    assert key_namer(source)("a" * 25_000) == "a" * 25_000

@@ -155,6 +155,7 @@ def test_any_text_is_an_annotation_or_none(text: str) -> None:
         pytest.param(a_vault_secret(an_entry(), an_entry(key="token")), id="one more entry"),
         pytest.param(a_vault_secret(an_entry(property="a.b")), id="a property"),
         pytest.param(a_vault_secret(an_entry(previous_key="old")), id="the previous version"),
+        pytest.param(a_vault_secret(an_entry(encoding=Encoding.AUTO)), id="an encoding by the tag"),
         pytest.param(a_vault_secret(data_from=[{"object": "app"}]), id="an object"),
         pytest.param(a_vault_secret(target={"template": {"a": "b"}}), id="a template"),
         pytest.param(a_vault_secret(target={"immutable": True}), id="an immutable target"),
@@ -168,6 +169,37 @@ def test_any_text_is_an_annotation_or_none(text: str) -> None:
 )
 def test_specs_that_make_different_targets_have_different_fingerprints(other: VaultSecret) -> None:
     assert fingerprint(other) != fingerprint(a_vault_secret())
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"omit": ["a"]},
+        {"keys": {"a": "b"}},
+        {"keyCase": "Upper"},
+        {"encoding": "Auto"},
+        {"find": {"names": "*", "managed": False}},
+    ],
+    ids=str,
+)
+def test_searches_that_fill_different_keys_have_different_fingerprints(other: dict[str, Any]) -> None:
+    search = {"find": {"names": "*"}}
+
+    assert fingerprint(a_vault_secret(data_from=[search | other])) != fingerprint(a_vault_secret(data_from=[search]))
+
+
+def test_fields_of_later_versions_change_no_fingerprint_while_they_are_omitted() -> None:
+    """An upgrade would write every target."""
+    vault_secret = a_vault_secret(
+        an_entry(encoding=Encoding.BASE64),
+        data_from=[
+            {"object": "app", "prefix": "app_", "rename": "^x_(?P<key>.*)$"},
+            {"find": {"names": "shop-*", "tags": {"tier": "web"}}, "optional": True},
+            {"certificate": "tls"},
+        ],
+    )
+
+    assert (fingerprint(vault_secret), content_fingerprint(vault_secret)) == ("0ffbcd98f37399be", "946f794dab5b0dc9")
 
 
 @pytest.mark.parametrize(
