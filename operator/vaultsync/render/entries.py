@@ -292,8 +292,8 @@ def _found(
     if not secrets and not source.optional:
         raise SyncError(
             Reason.SECRET_NOT_FOUND,
-            f"No enabled secret of vault {spec.vault_url} matches a find of dataFrom; correct its names or tags, or "
-            "set optional: true there.",
+            f"No enabled secret of vault {spec.vault_url} matches a find of dataFrom; correct its names, tags, "
+            "managed or omit, or set optional: true there.",
         )
     keys: dict[str, str] = {}
     for secret in secrets:

@@ -257,6 +257,16 @@ class TestDirectChanges:
 
         assert (attributes["created"], attributes["updated"]) == (STAMP - 2 * 86400, STAMP - 86400)
 
+    def test_tags_are_replaced_and_change_updated(self, vault: FakeVault, call: RawClient, clock: Clock) -> None:
+        version = vault.set("db", "v", tags={"a": "b"})
+        before = document(call("GET", "/secrets/db"))
+        clock.advance(seconds=5)
+        vault.tag("db", {"file-encoding": "base64"})
+        after = document(call("GET", "/secrets/db"))
+
+        assert (after["tags"], after["id"].endswith(version)) == ({"file-encoding": "base64"}, True)
+        assert after["attributes"]["updated"] == before["attributes"]["updated"] + 5
+
     def test_disable_and_enable_change_updated(self, vault: FakeVault, call: RawClient, clock: Clock) -> None:
         version = vault.set("db", "v")
         clock.advance(seconds=1)
