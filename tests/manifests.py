@@ -163,6 +163,10 @@ WRONG: Final = (
     Wrong("optional as a string", entry(optional="yes"), "must be of type boolean", structural=True),
     Wrong("a path that ends in a dot", entry(property="db."), "names separated by dots such as db.password"),
     Wrong("an empty path", entry(property=""), "should be at least 1 chars long", structural=True),
+    Wrong("an unknown format", entry(property="a", format="TOML"), 'supported values: "JSON", "YAML"', structural=True),
+    Wrong("a format without a property", entry(format="YAML"), "format applies to the value that property selects"),
+    Wrong("the default format without a property", entry(format="JSON"), "add property, or omit format"),
+    Wrong("a path into variables", entry(property="/DB", format="Env"), "must be the name of a variable"),
     Wrong(
         "a previous key of a pinned version",
         entry(version=VERSION, previousKey="old"),
@@ -208,6 +212,8 @@ WRONG: Final = (
     ),
     Wrong("a certificate in upper case", source(certificate="a", keyCase="Upper"), "the keys of a certificate are"),
     Wrong("a certificate with a prefix", source(certificate="a", prefix="a"), "the keys of a certificate are tls.crt"),
+    Wrong("a format of a find", source(find={"names": "a*"}, format="Env"), "format applies to object only"),
+    Wrong("a format of a certificate", source(certificate="a", format="JSON"), "format applies to object only"),
     Wrong("a root for an object", source(object="a", ca=True), "apply to certificate only"),
     Wrong(
         "a key store for an object",
@@ -329,10 +335,20 @@ RIGHT: Final = {
         data=[{"key": key, "secretName": "a"} for key in ("tls.crt", ".hidden", "A_b-9", "-", "a..b")]
     ),
     "every field": spec(
-        data=[ENTRY | {"version": VERSION, "property": "db.password", "encoding": "Base64", "optional": True}],
+        data=[
+            ENTRY
+            | {
+                "version": VERSION,
+                "property": "db.password",
+                "format": "YAML",
+                "encoding": "Base64",
+                "optional": True,
+            }
+        ],
         dataFrom=[
             {
                 "object": "app",
+                "format": "YAML",
                 "version": VERSION,
                 "optional": True,
                 "omit": ["tmp_*", "a b"],
@@ -375,6 +391,9 @@ RIGHT: Final = {
     ),
     "an encoding by the tag": entry(encoding="Auto"),
     "a JSON pointer": entry(property="/db/0/a~1b"),
+    "a part of YAML": entry(property="hosts.0.name", format="YAML"),
+    "a variable": entry(property="DB.password-2", format="Env"),
+    "an object of variables": source(object="app", format="Env"),
     "the previous version": entry(previousKey="password.old"),
     "an object only": spec(data=None, dataFrom=[{"object": "app"}]),
     "a certificate from dataFrom": spec(

@@ -35,6 +35,7 @@ _SOURCES: Final = st.fixed_dictionaries(
     {},
     optional={
         "object": _near(st.just("app"), "aZ9-_é"),
+        "format": st.sampled_from(["JSON", "YAML", "Env", "env"]),
         "find": st.fixed_dictionaries(
             {},
             optional={
@@ -95,6 +96,7 @@ _NEAR: Final[dict[tuple[str, ...], st.SearchStrategy[Any]]] = {
     ),
     ("dataFrom",): st.lists(_SOURCES, max_size=2),
     ("entry", "property"): _near(st.sampled_from(["db.password", "/db/0", "a" * 1025]), "a./0é ~"),
+    ("entry", "format"): st.sampled_from(["JSON", "YAML", "Env", "env"]),
     ("entry", "previousKey"): _near(st.just("old"), "aZ9._-/ é"),
     ("entry", "key"): _near(st.sampled_from(["a", "tls.crt", "tls.key", "username", ".."]), "aZ9._-/ é\n"),
     ("entry", "secretName"): _near(st.sampled_from(["db-password", "a" * 127, "a" * 128]), "aZ9-_é\n"),

@@ -86,7 +86,9 @@ _SENTENCES = {
     Reason.VAULT_THROTTLED: "The vault is throttling requests (HTTP 429).",
     Reason.VAULT_FAILED: "The vault returned a server error or an unexpected response.",
     Reason.ENCODING_INVALID: "The value cannot be converted with the entry's encoding.",
-    Reason.PROPERTY_MISSING: "The value is not JSON, or does not have the requested property.",
+    Reason.PROPERTY_MISSING: (
+        "The value is not in the format that its entry names, or does not have the requested property."
+    ),
     Reason.CERTIFICATE_INVALID: "The value is not a certificate that a server can use.",
     Reason.TEMPLATE_INVALID: "A template cannot be rendered.",
     Reason.TARGET_CONFLICT: "A Secret with this name exists and has another owner.",

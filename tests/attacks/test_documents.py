@@ -226,6 +226,68 @@ async def test_a_value_of_brackets_fails_its_own_vaultsecret_and_no_other(spec: 
     await harness.aclose()
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "".join(f"a{n}: &a{n} [{','.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 30)),
+        "a: &a [*a]",
+        "- " * 12_500,
+        "{" * 25_000,
+        "a: !!python/object/apply:os.system [exit]",
+        "a: !!binary QQ==",
+        "---\n" * 6_000,
+        "? " * 12_500,
+        "\0" * 25_000,
+    ],
+    ids=[
+        "aliases",
+        "a cycle",
+        "lists",
+        "brackets",
+        "a Python object",
+        "a tag",
+        "documents",
+        "names",
+        "control characters",
+    ],
+)
+@pytest.mark.parametrize(
+    "line",
+    [{"data": [entry("a", "bad", property="a", format="YAML")]}, {"dataFrom": [{"object": "bad", "format": "YAML"}]}],
+)
+async def test_yaml_that_expands_nests_or_makes_objects_fails_its_own_vaultsecret_and_no_other(
+    line: dict[str, Any], text: str
+) -> None:
+    """Whoever may write one secret sets it to YAML that expands to billions of items, nests, or has tags."""
+    harness = MemoryHarness()
+    await harness.start(())
+    harness.vault.set("bad", text)
+    harness.apply(name="bad", **line)
+    harness.apply()
+    await harness.poll()
+    await harness.poll()
+
+    assert harness.ready("bad").reason == "PropertyMissing"
+    assert harness.kube.without_data(key_of("bad")) is None
+    assert harness.values() == {"password": "first"}
+    assert harness.recorded.errors == []
+    await harness.aclose()
+
+
+async def test_large_yaml_is_parsed_up_to_a_limit() -> None:
+    """A tenant has 256 entries, each with a part of another secret, and each secret is as large as a vault allows."""
+    harness = MemoryHarness()
+    await harness.start(())
+    for number in range(256):
+        harness.vault.set(f"big-{number}", "{" + "a," * 12_000 + f"b: {number}}}")
+    harness.apply(*(entry(f"k{n}", f"big-{n}", property="b", format="YAML") for n in range(256)), name="big")
+    await harness.poll()
+    await harness.poll()
+
+    assert "may have 131072 characters together" in harness.ready("big").message
+    await harness.aclose()
+
+
 async def test_a_value_of_brackets_passes_through_the_json_filter_as_text() -> None:
     """The same value, quoted by a template: nothing parses it."""
     harness = MemoryHarness()

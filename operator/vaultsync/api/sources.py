@@ -1,4 +1,4 @@
-"""The models of data and dataFrom: entries, JSON objects, searches and certificates; reads no vault."""
+"""The models of data and dataFrom: entries, objects, searches and certificates; reads no vault."""
 
 import re
 from collections.abc import Mapping
@@ -29,6 +29,14 @@ class Encoding(StrEnum):
     AUTO = "Auto"
 
 
+class Format(StrEnum):
+    """How the vault's text is parsed."""
+
+    JSON = "JSON"
+    YAML = "YAML"
+    ENV = "Env"
+
+
 class KeyCase(StrEnum):
     """How the letters of a name are written in its key."""
 
@@ -50,7 +58,7 @@ PropertyPath = Annotated[
     Field(min_length=1, max_length=1024),
     matching(
         Pattern(r"/.*|[^./][^.]*(\.[^.]+)*"),
-        "must be a path into a JSON value: names separated by dots such as db.password, or a JSON pointer such as "
+        "must be a path into a value: names separated by dots such as db.password, or a JSON pointer such as "
         "/db/password",
     ),
 ]
@@ -118,15 +126,20 @@ class Entry(Model):
     """Pins a version of the secret: 32 characters 0-9 and a-f, the last part of its identifier in the vault. If
     omitted, the newest version is used."""
     property: PropertyPath | None = None
-    """Selects a part of the secret's JSON value: names separated by dots such as db.password, or a JSON pointer such as
-    /db/password. A string is written as it is, any other value as JSON."""
+    """Selects a part of the secret's value: names separated by dots such as db.password, or a JSON pointer such as
+    /db/password; with the format Env, the name of a variable. A string is written as it is, any other value as
+    JSON."""
+    format: Format = Format.JSON
+    """The format of a value of which property selects a part. JSON. YAML: one document without tags, anchors and
+    aliases, in which each scalar is the text that it is written with. Env: lines such as NAME=value. Defaults to
+    JSON."""
     encoding: Encoding = Encoding.UTF8
     """Utf8: the vault's text is written as it is. Base64 or Hex: it is decoded, after property has selected a part of
     it. Auto: the secret's tag file-encoding, which az keyvault secret set --file writes, says whether the whole value
     is base64, hex or text. Defaults to Utf8."""
     optional: StrictBool = False
-    """If true, it is not an error if the secret does not exist in the vault, or its JSON value does not have the
-    property, or null there: the key is omitted until it does. Defaults to false."""
+    """If true, it is not an error if the secret does not exist in the vault, or its value does not have the property,
+    or null there: the key is omitted until it does. Defaults to false."""
     previous_key: DataKey | None = None
     """Also writes the previous enabled version, if there is one and it has the property, to this key: for rotations
     during which both passwords are in use. The operator's identity needs the permission to list secrets."""
@@ -137,6 +150,19 @@ PREVIOUS_IS_NOT_PINNED: Final = Check(
     lambda entry: entry.previous_key is None or entry.version is None,
     "previousKey and version exclude each other: omit one of them",
 )
+FORMAT_OF_PROPERTY: Final = Check(
+    "!has(self.format) || has(self.property)",
+    lambda entry: "format" not in entry.model_fields_set or entry.property is not None,
+    "format applies to the value that property selects a part of: add property, or omit format",
+)
+_VARIABLE: Final = Pattern("[-._a-zA-Z0-9]+")
+VARIABLE_OF_ENV: Final = Check(
+    f"!has(self.format) || self.format != 'Env' || !has(self.property) || {_VARIABLE.cel('self.property')}",
+    lambda entry: entry.format is not Format.ENV or entry.property is None or _VARIABLE(entry.property),
+    "property must be the name of a variable with the format Env: letters, digits, '-', '_' and '.'",
+)
+
+ENTRY_CHECKS: Final = (PREVIOUS_IS_NOT_PINNED, FORMAT_OF_PROPERTY, VARIABLE_OF_ENV)
 
 
 class Find(Model):
@@ -164,8 +190,11 @@ class DataFrom(Model):
     """An item of dataFrom, which produces several keys: exactly one of object, find and certificate."""
 
     object: SecretName | None = None
-    """The name of a secret whose value is a JSON object; each of its fields becomes a key, except those that are
-    null."""
+    """The name of a secret whose value is an object in JSON, or in another format; each of its fields becomes a key,
+    except those that are null."""
+    format: Format = Format.JSON
+    """The format of the object: JSON; YAML, one document without tags, anchors and aliases, in which each scalar is the
+    text that it is written with; or Env, lines such as NAME=value. Defaults to JSON."""
     find: Find | None = None
     """Each matching secret of the vault becomes a key with the secret's name. Disabled secrets are skipped. If none
     matches, the reason is SecretNotFound. The operator's identity needs the permission to list secrets."""
@@ -244,6 +273,11 @@ CERTIFICATES_ONLY: Final = Check(
     lambda source: source.certificate is not None or source.model_fields_set.isdisjoint(_CERTIFICATE_FIELDS),
     "passwordKey, ca, keyStore and trustStore apply to certificate only",
 )
+OBJECTS_ONLY: Final = Check(
+    "!has(self.format) || has(self.object)",
+    lambda source: "format" not in source.model_fields_set or source.object is not None,
+    "format applies to object only",
+)
 
 DATA_FROM_CHECKS: Final = (
     ONE_KIND,
@@ -252,6 +286,7 @@ DATA_FROM_CHECKS: Final = (
     KEYS_ARE_FIXED,
     FOUND_IS_DECODED,
     CERTIFICATES_ONLY,
+    OBJECTS_ONLY,
 )
 
 
@@ -265,7 +300,7 @@ def _unique_and_bounded(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
 
 
 Entries = Annotated[
-    tuple[Annotated[Entry, PREVIOUS_IS_NOT_PINNED], ...],
+    tuple[Annotated[Entry, *ENTRY_CHECKS], ...],
     Field(
         json_schema_extra={
             "maxItems": MAX_ENTRIES,

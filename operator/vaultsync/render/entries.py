@@ -15,7 +15,8 @@ from vaultsync.policy.requests import found_secrets
 from vaultsync.render.certificate_files import CertificateRequest, StoreRequest
 from vaultsync.render.encodings import as_text, decoded, decoded_by_tag, tagged_encoding
 from vaultsync.render.key_names import key_namer
-from vaultsync.render.values.properties import PropertyNotFound, json_fields, json_property
+from vaultsync.render.values.formats import Documents
+from vaultsync.render.values.properties import PropertyNotFound, field_contents, property_content
 from vaultsync.state.requests import search_of
 from vaultsync.state.secrets import (
     AnyReading,
@@ -116,17 +117,18 @@ def render_entries(
         SyncError: InvalidSpec for a key that is set twice; EncodingInvalid, PropertyMissing or TargetInvalid for a
             value that is not what its entry expects; SecretNotFound for a search without results.
     """
-    rendered = _rendered_data(spec, readings)
+    documents = Documents()
+    rendered = _rendered_data(spec, readings, documents)
     for index, source in enumerate(spec.data_from):
-        for secret in _of_source(spec, source, readings, view, certificates.get(index, {})):
+        for secret in _of_source(spec, source, readings, view, certificates.get(index, {}), documents):
             rendered.add(secret)
     return rendered
 
 
-def _rendered_data(spec: VaultSecretSpec, readings: Readings) -> RenderedEntries:
+def _rendered_data(spec: VaultSecretSpec, readings: Readings, documents: Documents) -> RenderedEntries:
     rendered = RenderedEntries(spec.vault_url)
     for entry in spec.data:
-        for secret in _of_entry(spec, entry, readings):
+        for secret in _of_entry(spec, entry, readings, documents):
             rendered.add(secret)
     return rendered
 
@@ -144,7 +146,7 @@ def certificate_requests(spec: VaultSecretSpec, readings: Readings) -> dict[int,
     }
     if not found:
         return {}
-    passwords = _rendered_data(spec, readings).data
+    passwords = _rendered_data(spec, readings, Documents()).data
     return {index: certificate_request(spec.data_from[index], secret, passwords) for index, secret in found.items()}
 
 
@@ -161,7 +163,7 @@ def secret_states(rendered: RenderedEntries, readings: Readings) -> tuple[Secret
     )
 
 
-def entry_content(entry: Entry, key: str, secret: ReadSecret) -> bytes:
+def entry_content(entry: Entry, key: str, secret: ReadSecret, documents: Documents) -> bytes:
     """Return the content of an entry's key.
 
     Raises:
@@ -176,7 +178,8 @@ def entry_content(entry: Entry, key: str, secret: ReadSecret) -> bytes:
             return content
         text = as_text(content, origin=origin)
     if entry.property is not None:
-        text = json_property(text, entry.property, origin=origin).decode()
+        document = documents.get(text, entry.format, origin=origin)
+        text = property_content(document, entry.property, entry.format, origin=origin).decode()
     return decoded(text, Encoding.UTF8 if is_tagged else entry.encoding, origin=origin)
 
 
@@ -232,17 +235,20 @@ def _encoding_of(encoding: Encoding, secret: ReadSecret) -> str | None:
     return None if tagged is Encoding.UTF8 else tagged.value
 
 
-def _of_entry(spec: VaultSecretSpec, entry: Entry, readings: Readings) -> Iterator[SecretKeys]:
-    yield _entry_key(spec, entry, entry.key, SecretRef(entry.secret_name, entry.version), readings)
+def _of_entry(spec: VaultSecretSpec, entry: Entry, readings: Readings, documents: Documents) -> Iterator[SecretKeys]:
+    yield _entry_key(spec, entry, entry.key, SecretRef(entry.secret_name, entry.version), readings, documents)
     if entry.previous_key is not None:
-        yield _entry_key(spec, entry, entry.previous_key, SecretRef(entry.secret_name, previous=True), readings)
+        previous = SecretRef(entry.secret_name, previous=True)
+        yield _entry_key(spec, entry, entry.previous_key, previous, readings, documents)
 
 
-def _entry_key(spec: VaultSecretSpec, entry: Entry, key: str, ref: SecretRef, readings: Readings) -> SecretKeys:
+def _entry_key(
+    spec: VaultSecretSpec, entry: Entry, key: str, ref: SecretRef, readings: Readings, documents: Documents
+) -> SecretKeys:
     secret = _read_secret(spec, ref, readings)
     if secret is not None:
         try:
-            content = entry_content(entry, key, secret)
+            content = entry_content(entry, key, secret, documents)
             return SecretKeys(ref, (key,), {key: content}, encoding=_encoding_of(entry.encoding, secret))
         except PropertyNotFound:
             if not (entry.optional or ref.previous):
@@ -253,12 +259,17 @@ def _entry_key(spec: VaultSecretSpec, entry: Entry, key: str, ref: SecretRef, re
 
 
 def _of_source(
-    spec: VaultSecretSpec, source: DataFrom, readings: Readings, view: VaultView, files: Mapping[str, bytes]
+    spec: VaultSecretSpec,
+    source: DataFrom,
+    readings: Readings,
+    view: VaultView,
+    files: Mapping[str, bytes],
+    documents: Documents,
 ) -> Iterator[SecretKeys]:
     replaces = source.on_collision is OnCollision.REPLACE
     search = search_of(source)
     if search is not None:
-        yield from _found(spec, source, readings, found_secrets(search, view))
+        yield from _found(spec, source, readings, found_secrets(search, view), documents)
         return
     ref = _ref_of(source)
     secret = _read_secret(spec, ref, readings)
@@ -273,8 +284,8 @@ def _of_source(
     elif source.certificate is not None:
         yield SecretKeys(ref, (), files, replaces)
     else:
-        text = secret.reading.value.reveal()
-        data = json_fields(text, key_namer(source), origin=secret.origin)
+        document = documents.get(secret.reading.value.reveal(), source.format, origin=secret.origin)
+        data = field_contents(document, source.format, key_namer(source), origin=secret.origin)
         yield SecretKeys(ref, (), data, replaces)
 
 
@@ -283,7 +294,11 @@ def _ref_of(source: DataFrom) -> SecretRef:
 
 
 def _found(
-    spec: VaultSecretSpec, source: DataFrom, readings: Readings, found: Iterable[SecretMetadata]
+    spec: VaultSecretSpec,
+    source: DataFrom,
+    readings: Readings,
+    found: Iterable[SecretMetadata],
+    documents: Documents,
 ) -> Iterator[SecretKeys]:
     key_of = key_namer(source)
     replaces = source.on_collision is OnCollision.REPLACE
@@ -310,7 +325,8 @@ def _found(
                 f"Secrets {other} and {name} of vault {spec.vault_url} both become key {key}; give one of them "
                 "another with keys or rename, or leave it out with omit.",
             )
-        content = entry_content(Entry(key=key, secret_name=name, encoding=source.encoding), key, secret)
+        entry = Entry(key=key, secret_name=name, encoding=source.encoding)
+        content = entry_content(entry, key, secret, documents)
         yield SecretKeys(secret.ref, (), {key: content}, replaces, _encoding_of(source.encoding, secret))
 
 

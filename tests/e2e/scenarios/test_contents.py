@@ -69,6 +69,37 @@ def test_fields_of_a_json_value_become_keys(harness: Harness) -> None:
 
 
 @scenario
+def test_a_value_changes_its_format_and_the_message_says_which_to_set(harness: Harness) -> None:
+    first, second = harness.value(), harness.value()
+    harness.vault.set("app", json.dumps({"db": {"user": "app", "password": first}}))
+    harness.apply(entry("password", "app", property="db.password"))
+    harness.await_content(password=first)
+
+    harness.vault.set("app", f"db:\n  user: null\n  password: {second}\n")
+
+    message = harness.await_reason("PropertyMissing").message
+    assert "is not valid JSON: line 1, column 1: " in message
+    assert message.endswith("It looks like YAML: set format: YAML.")
+    assert MARK not in message
+
+    user = entry("user", "app", property="db.user", format="YAML", optional=True)
+    harness.apply(entry("password", "app", property="db.password", format="YAML"), user)
+
+    harness.await_content(password=second)
+    harness.await_synced()
+
+
+@scenario
+def test_the_variables_of_an_env_file_become_keys(harness: Harness) -> None:
+    user, password = harness.value(), harness.value()
+    harness.vault.set("app", f"# shop\nexport DB_USER={user} # reader\nDB_PASSWORD='{password}'\nDB_URL=$HOME\n")
+
+    harness.apply(data=[], dataFrom=[{"object": "app", "format": "Env", "omit": ["DB_URL"]}])
+
+    harness.await_content(DB_USER=user, DB_PASSWORD=password)
+
+
+@scenario
 def test_a_missing_field_is_reported_by_path_and_secret(harness: Harness) -> None:
     harness.vault.set("app", json.dumps({"db": harness.value()}))
 

@@ -7,9 +7,10 @@ hold nothing of the value but the path or position in question.
 from collections.abc import Callable
 
 from vaultsync.api.fields import is_data_key
+from vaultsync.api.sources import Format
 from vaultsync.errors import Reason, SyncError
 from vaultsync.render.values.documents import Document, to_bytes
-from vaultsync.render.values.formats import parse, text_hint
+from vaultsync.render.values.formats import text_hint
 from vaultsync.render.values.paths import MissingPartError, part_at, path_hint, steps_of
 
 
@@ -20,19 +21,24 @@ class PropertyNotFound(SyncError):
         super().__init__(Reason.PROPERTY_MISSING, message)
 
 
-def json_property(text: str, path: str, *, origin: str) -> bytes:
-    """Return a part of a JSON value: a string as its UTF-8, anything else as compact JSON.
+def property_content(document: Document, path: str, format_: Format, *, origin: str) -> bytes:
+    """Return a part of a document: a string as its UTF-8, anything else as compact JSON.
+
+    Args:
+        document: What the value is in its format.
+        path: A path; with the format Env, the name of a variable.
+        format_: The value's format.
+        origin: The value's name for messages.
 
     Raises:
-        PropertyNotFound: The value has nothing at the path, or null.
-        SyncError: PropertyMissing, if the value is not JSON, or nests too deeply.
+        PropertyNotFound: The document has nothing at the path, or null.
+        SyncError: PropertyMissing, if the part is no text.
     """
-    document = parse(text, origin=origin)
     try:
-        part = part_at(document, steps_of(path))
+        part = part_at(document, [path] if format_ is Format.ENV else steps_of(path))
     except MissingPartError:
         part = None
-        problem = f"has no property {path}.{path_hint(document, path)}{text_hint(document)}"
+        problem = f"has no property {path}.{path_hint(document, path)}{text_hint(document, format_)}"
     else:
         problem = f"has null as property {path}."
     # Not inside the handlers: their errors would be the context, and they hold the value.
@@ -45,19 +51,21 @@ def json_property(text: str, path: str, *, origin: str) -> bytes:
     raise SyncError(Reason.PROPERTY_MISSING, f"{origin} {problem}")
 
 
-def json_fields(text: str, key_of: Callable[[str], str | None], *, origin: str) -> dict[str, bytes]:
-    """Return the fields of a JSON object by their keys, with contents as `json_property` returns them.
+def field_contents(
+    document: Document, format_: Format, key_of: Callable[[str], str | None], *, origin: str
+) -> dict[str, bytes]:
+    """Return the fields of an object by their keys, with contents as `property_content` returns them.
 
     A field that is null is left out, as if it were not there, and so is one for whose name `key_of` returns None.
 
     Raises:
-        SyncError: PropertyMissing, if the value is not a JSON object, or nests too deeply. TargetInvalid, if a field
-            does not become a key that Kubernetes allows, or two become the same.
+        SyncError: PropertyMissing, if the document is not an object. TargetInvalid, if a field does not become a key
+            that Kubernetes allows, or two become the same.
     """
-    document = parse(text, origin=origin)
     if not isinstance(document, dict):
         raise SyncError(
-            Reason.PROPERTY_MISSING, f"{origin} is JSON, but not an object with fields.{text_hint(document)}"
+            Reason.PROPERTY_MISSING,
+            f"{origin} is {format_}, but not an object with fields.{text_hint(document, format_)}",
         )
     fields: dict[str, bytes] = {}
     places: dict[str, int] = {}

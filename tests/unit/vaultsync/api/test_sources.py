@@ -5,7 +5,7 @@ import pytest
 
 from tests.manifests import ENTRY, as_stored, entry, manifest, source, spec
 from vaultsync.api.schema import vault_secret_schema
-from vaultsync.api.sources import MAX_SOURCES, DataFrom, Encoding, OnCollision
+from vaultsync.api.sources import MAX_SOURCES, DataFrom, Encoding, Format, OnCollision
 from vaultsync.api.v1alpha1 import InvalidSpec, VaultSecret, VaultSecretSpec
 
 
@@ -16,7 +16,7 @@ def parsed(written: object) -> VaultSecretSpec:
 def test_omitted_fields_of_an_entry_have_the_documented_defaults() -> None:
     (line,) = parsed(spec()).data
 
-    assert (line.encoding, line.optional) == (Encoding.UTF8, False)
+    assert (line.encoding, line.format, line.optional) == (Encoding.UTF8, Format.JSON, False)
     assert (line.version, line.property, line.previous_key) == (None, None, None)
 
 
@@ -24,7 +24,7 @@ def test_omitted_fields_of_a_source_have_the_documented_defaults() -> None:
     (line,) = parsed(source(object="app")).data_from
 
     assert line == DataFrom(object="app")
-    assert (line.optional, line.on_collision, line.ca) == (False, OnCollision.FAIL, False)
+    assert (line.format, line.optional, line.on_collision, line.ca) == (Format.JSON, False, OnCollision.FAIL, False)
 
 
 @pytest.mark.parametrize(

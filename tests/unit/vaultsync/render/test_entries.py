@@ -24,6 +24,7 @@ from vaultsync.render.entries import (
     render_entries,
     secret_states,
 )
+from vaultsync.render.values.formats import Documents
 from vaultsync.state.secrets import MissingReading, Reading, SecretRef
 from vaultsync.state.vaults import VaultListing, VaultView
 
@@ -62,6 +63,13 @@ def test_every_field_of_an_object_becomes_a_key() -> None:
     text = '{"user": "shop", "port": 5432, "hosts": ["a", "b"]}'
 
     assert contents({"object": "app"}, app=text) == {"user": "shop", "port": "5432", "hosts": '["a","b"]'}
+
+
+@pytest.mark.parametrize(
+    ("format_", "text"), [("YAML", "user: shop\nport: 5432\nproxy:\n"), ("Env", "user=shop\nexport port='5432'\n")]
+)
+def test_an_object_may_have_another_format(format_: str, text: str) -> None:
+    assert contents({"object": "app", "format": format_}, app=text) == {"user": "shop", "port": "5432"}
 
 
 def test_an_objects_keys_are_renamed() -> None:
@@ -268,11 +276,13 @@ def certificate(value: str, passwords: dict[str, bytes] | None = None, **source:
         ({"property": "db.password"}, '{"db": {"password": "x"}}', b"x"),
         ({"property": "/db/0"}, '{"db": [1.10]}', b"1.10"),
         ({"property": "key", "encoding": "Base64"}, '{"key": "AP8="}', b"\x00\xff"),
+        ({"property": "db.key", "format": "YAML", "encoding": "Base64"}, "db: {key: aGk=}", b"hi"),
+        ({"property": "DB_KEY", "format": "Env"}, "DB_KEY=x # y", b"x"),
     ],
-    ids=["text", "base64", "a path", "a pointer", "base64 in a property"],
+    ids=["text", "base64", "a path", "a pointer", "base64 in a property", "YAML", "Env"],
 )
 def test_entry_content_returns(tweaks: dict[str, str], value: str, content: bytes) -> None:
-    assert entry_content(an_entry(**tweaks), "password", a_secret(value)) == content
+    assert entry_content(an_entry(**tweaks), "password", a_secret(value), Documents()) == content
 
 
 @pytest.mark.parametrize(
@@ -289,7 +299,7 @@ def test_entry_content_fails_with_names_and_without_the_value_for(
     tweaks: dict[str, str], value: str, reason: Reason
 ) -> None:
     with pytest.raises(SyncError) as raised:
-        entry_content(an_entry(**tweaks), "password", a_secret(value))
+        entry_content(an_entry(**tweaks), "password", a_secret(value), Documents())
 
     assert raised.value.reason is reason
     assert raised.value.message.startswith(f"Secret db-password of vault {VAULT}, for key password,")
@@ -309,16 +319,16 @@ def test_an_entry_with_encoding_auto_is_decoded_as_its_tag_says(
 ) -> None:
     entry, tags = an_entry(encoding="Auto", **tweaks), {"file-encoding": "base64"}
 
-    assert entry_content(entry, "password", a_secret(value, tags=tags)) == content
-    assert entry_content(an_entry(encoding="Auto"), "password", a_secret(value)) == value.encode()
-    assert entry_content(an_entry(), "password", a_secret(value, tags=tags)) == value.encode()
+    assert entry_content(entry, "password", a_secret(value, tags=tags), Documents()) == content
+    assert entry_content(an_entry(encoding="Auto"), "password", a_secret(value), Documents()) == value.encode()
+    assert entry_content(an_entry(), "password", a_secret(value, tags=tags), Documents()) == value.encode()
 
 
 def test_a_property_of_a_file_that_is_not_text_is_an_error() -> None:
     entry = an_entry(encoding="Auto", property="a")
 
     with pytest.raises(SyncError, match="is not text once it is decoded") as raised:
-        entry_content(entry, "password", a_secret("/w==", tags={"file-encoding": "base64"}))
+        entry_content(entry, "password", a_secret("/w==", tags={"file-encoding": "base64"}), Documents())
 
     assert raised.value.reason is Reason.ENCODING_INVALID
     assert raised.value.__context__ is None

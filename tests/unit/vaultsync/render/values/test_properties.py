@@ -1,4 +1,4 @@
-"""Parts of JSON values: paths and pointers, all fields as keys, renaming; no error holds anything of the value."""
+"""Parts of values: paths and pointers, all fields as keys, renaming; no error holds anything of the value."""
 
 import json
 from typing import Any, Final
@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from tests.unit.vaultsync.render.attempts import MARK, attempt, visible_text
 from vaultsync.api.fields import is_data_key
-from vaultsync.api.v1alpha1 import DataFrom
+from vaultsync.api.v1alpha1 import DataFrom, Format
 from vaultsync.errors import Reason, SyncError
 from vaultsync.render.key_names import key_namer
-from vaultsync.render.values.properties import PropertyNotFound, json_fields, json_property
+from vaultsync.render.values.formats import Documents
+from vaultsync.render.values.properties import PropertyNotFound, field_contents, property_content
 
 ORIGIN: Final = "Secret app of vault v"
 
@@ -23,6 +24,11 @@ DOCUMENT: Final = """{
   "version": 1.10, "id": 12345678901234567890123.0, "far": 1e999,
   "word": "grüß", "half": "\\ud800"
 }"""
+
+
+def property_of(text: str, path: str, *, origin: str, format_: Format = Format.JSON) -> bytes:
+    return property_content(Documents().get(text, format_, origin=origin), path, format_, origin=origin)
+
 
 _texts = st.text(alphabet=st.characters(), max_size=6)
 _scalars = st.none() | st.booleans() | st.integers() | st.floats() | _texts
@@ -75,8 +81,8 @@ _pointers = st.lists(_steps).map(lambda steps: "/" + "/".join(steps))
         "a list is compact JSON",
     ],
 )
-def test_json_property_returns(path: str, content: str) -> None:
-    assert json_property(DOCUMENT, path, origin=ORIGIN) == content.encode()
+def test_a_path_into_json_returns(path: str, content: str) -> None:
+    assert property_of(DOCUMENT, path, origin=ORIGIN) == content.encode()
 
 
 @pytest.mark.parametrize(
@@ -118,9 +124,9 @@ def test_json_property_returns(path: str, content: str) -> None:
         "deep nesting",
     ],
 )
-def test_json_property_fails_for(text: str, path: str, problem: str) -> None:
+def test_a_path_into_json_fails_for(text: str, path: str, problem: str) -> None:
     with pytest.raises(SyncError) as raised:
-        json_property(text, path, origin=ORIGIN)
+        property_of(text, path, origin=ORIGIN)
 
     assert raised.value.reason is Reason.PROPERTY_MISSING
     assert raised.value.message == f"{ORIGIN} {problem}"
@@ -128,14 +134,14 @@ def test_json_property_fails_for(text: str, path: str, problem: str) -> None:
 
 @given(document=_documents, path=_paths | _pointers)
 def test_any_json_and_path_give_bytes_or_property_missing(document: object, path: str) -> None:
-    result = attempt(lambda: json_property(json.dumps(document), path, origin=ORIGIN))
+    result = attempt(lambda: property_of(json.dumps(document), path, origin=ORIGIN))
 
     assert isinstance(result, bytes) or result.reason is Reason.PROPERTY_MISSING
 
 
 @given(text=st.text(), path=st.text())
 def test_any_text_and_path_give_bytes_or_property_missing(text: str, path: str) -> None:
-    result = attempt(lambda: json_property(text, path, origin=ORIGIN))
+    result = attempt(lambda: property_of(text, path, origin=ORIGIN))
 
     assert isinstance(result, bytes) or result.reason is Reason.PROPERTY_MISSING
 
@@ -164,7 +170,7 @@ def test_a_pointer_to_any_part_returns_that_part(document: object, data: st.Data
     places = _places([document], "")[1:]
     pointer, there = data.draw(st.sampled_from(places))
 
-    content = attempt(lambda: json_property(json.dumps([document]), pointer, origin=ORIGIN))
+    content = attempt(lambda: property_of(json.dumps([document]), pointer, origin=ORIGIN))
 
     if isinstance(content, SyncError):
         assert (there, type(content)) == (None, PropertyNotFound)
@@ -174,7 +180,8 @@ def test_a_pointer_to_any_part_returns_that_part(document: object, data: st.Data
 
 def fields_of(document: str, **naming: Any) -> dict[str, bytes]:  # noqa: ANN401 - fields of any type
     """The fields of an object, with the naming fields of an item of dataFrom."""
-    return json_fields(document, key_namer(DataFrom(object="app", **naming)), origin=ORIGIN)
+    parsed = Documents().get(document, Format.JSON, origin=ORIGIN)
+    return field_contents(parsed, Format.JSON, key_namer(DataFrom(object="app", **naming)), origin=ORIGIN)
 
 
 def test_every_field_of_an_object_becomes_a_key() -> None:
@@ -183,16 +190,37 @@ def test_every_field_of_an_object_becomes_a_key() -> None:
     assert fields == {"user": b"app", "port": b"5432", "pool": b'{"max":9,"min":null}'}
 
 
-def test_a_byte_order_mark_is_ignored() -> None:
-    assert json_property('\ufeff{"a": "x"}', "a", origin=ORIGIN) == b"x"
+@pytest.mark.parametrize(
+    ("text", "path", "content"),
+    [
+        ("db:\n  hosts: [{port: 1.10}]", "db.hosts.0.port", "1.10"),
+        ("db: {on: yes, port: 5432}", "/db", '{"on":"yes","port":5432}'),
+        ("db.user: app", "/db.user", "app"),
+    ],
+)
+def test_a_path_into_yaml_is_that_into_json(text: str, path: str, content: str) -> None:
+    assert property_of(text, path, origin=ORIGIN, format_=Format.YAML) == content.encode()
 
 
-@pytest.mark.parametrize("text", ["eyJhIjogMX0=", "WzFd\n"], ids=["of an object", "of a list"])
-def test_base64_is_recognised(text: str) -> None:
-    error = attempt(lambda: json_property(text, "a", origin=ORIGIN))
+def test_a_property_of_env_is_the_name_of_a_variable() -> None:
+    assert property_of("DB=x\nDB.user=app", "DB.user", origin=ORIGIN, format_=Format.ENV) == b"app"
 
-    assert isinstance(error, SyncError)
-    assert error.message.endswith("in double quotes. It looks like base64: store the JSON itself.")
+
+@pytest.mark.parametrize(
+    ("text", "path", "format_", "problem"),
+    [
+        ("db:", "db", Format.YAML, "has null as property db."),
+        ("", "db", Format.YAML, "has no property db."),
+        ("DB=x", "db", Format.YAML, "has no property db. It looks like Env: set format: Env."),
+        ("DB=x", "db", Format.ENV, "has no property db. There is one whose name has other upper and lower case."),
+    ],
+    ids=["null", "an empty document", "another format", "another case"],
+)
+def test_a_property_of_another_format_is_not_found(text: str, path: str, format_: Format, problem: str) -> None:
+    error = attempt(lambda: property_of(text, path, origin=ORIGIN, format_=format_))
+
+    assert isinstance(error, PropertyNotFound)
+    assert error.message == f"{ORIGIN} {problem}"
 
 
 def test_a_field_that_is_null_is_left_out() -> None:
@@ -273,7 +301,7 @@ def test_fields_that_are_left_out_are_not_checked() -> None:
         "two that are renamed to the same",
     ],
 )
-def test_json_fields_fails_for(document: str, rename: str | None, reason: Reason, problem: str) -> None:
+def test_the_fields_of_an_object_fail_for(document: str, rename: str | None, reason: Reason, problem: str) -> None:
     with pytest.raises(SyncError) as raised:
         fields_of(document, rename=rename)
 
@@ -313,7 +341,7 @@ def test_any_object_gives_valid_keys_or_an_error(document: dict[str, object], pr
 )
 def test_no_error_holds_anything_of_the_value(document: str) -> None:
     errors = [
-        attempt(lambda: json_property(document, "a", origin=ORIGIN)),
+        attempt(lambda: property_of(document, "a", origin=ORIGIN)),
         attempt(lambda: fields_of(document)),
     ]
 
