@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from vaultsync.api.v1alpha1 import VaultSecret
 from vaultsync.errors import SyncError
-from vaultsync.render.certificate_files import CertificateRequest, Files, certificate_files, check_size
+from vaultsync.render.certificate_files import CertificateRequest, Conversion, Files, certificate_files, check_size
 from vaultsync.render.entries import certificate_requests
 from vaultsync.render.manifest import key_data, render_secret, with_data
 from vaultsync.render.type_checks import normalized_data
@@ -26,7 +26,7 @@ class LocalCertificates:
         if self.refusal is not None:
             raise self.refusal
 
-    async def convert(self, namespace: str, requests: Sequence[CertificateRequest]) -> list[Files]:
+    async def convert(self, namespace: str, requests: Sequence[CertificateRequest]) -> list[Conversion]:
         """Return the files of each certificate."""
         if requests:
             self._begin()
@@ -42,8 +42,9 @@ class LocalCertificates:
 def rendered(vault_secret: VaultSecret, readings: Readings, view: VaultView) -> Desired:
     """Render a Secret with its certificates, and normalize its data."""
     requests = certificate_requests(vault_secret.spec, readings)
-    files = certificate_files(tuple(requests.values()))
-    desired = render_secret(vault_secret, readings, view, dict(zip(requests, files, strict=True)))
+    converted = certificate_files(tuple(requests.values()))
+    certificates = {index: one.files for index, one in zip(requests, converted, strict=True)}
+    desired = render_secret(vault_secret, readings, view, certificates)
     if not (keys := key_data(desired)):
         return desired
     target = vault_secret.target_key

@@ -14,7 +14,7 @@ from vaultsync.api.grants import GrantMeta
 from vaultsync.api.v1alpha1 import StatusRestart, VaultSecretMeta, VaultSecretStatus, WorkloadKind
 from vaultsync.errors import SyncError
 from vaultsync.policy.rollout import Workload
-from vaultsync.render.certificate_files import CertificateRequest
+from vaultsync.render.certificate_files import CertificateRequest, Conversion
 from vaultsync.state.access import Access, TokenClaims
 from vaultsync.state.observed import Observed, Unclaimed
 from vaultsync.state.secrets import Reading, SecretRef
@@ -194,7 +194,7 @@ class VaultClients(Protocol):
 class Certificates(Protocol):
     """Converts and checks certificates where nothing else waits for it. Every method raises `SyncError`."""
 
-    async def convert(self, namespace: str, requests: Sequence[CertificateRequest]) -> Sequence[Mapping[str, bytes]]:
+    async def convert(self, namespace: str, requests: Sequence[CertificateRequest]) -> Sequence[Conversion]:
         """Return the files of each certificate of one VaultSecret; raises `StillBusy` if work of others comes first."""
         ...
 

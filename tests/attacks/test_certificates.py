@@ -62,8 +62,8 @@ async def refused(workers: CertificateWorkers, *texts: str) -> str:
 
 
 async def assert_works(workers: CertificateWorkers, namespace: str = "victim") -> None:
-    (files,) = await workers.convert(namespace, [an_honest_request()])
-    assert files["tls.crt"] == in_pem(one.certificate for one in HONEST[:-1]).encode()
+    (done,) = await workers.convert(namespace, [an_honest_request()])
+    assert done.files["tls.crt"] == in_pem(one.certificate for one in HONEST[:-1]).encode()
 
 
 async def test_a_pkcs12_with_rounds_in_its_encrypted_part_does_not_take_more_than_its_processor_time(
@@ -116,9 +116,9 @@ async def test_a_circle_of_issuers_does_not_go_on_forever(workers: CertificateWo
     one, other = a_party("one"), a_party("other")
     circle = [a_party("one", by=other, key=one.key), a_party("other", by=one, key=other.key)] * 10
 
-    (files,) = await workers.convert("attacker", [a_request(_in_pem(a_party("leaf", by=one), circle))])
+    (done,) = await workers.convert("attacker", [a_request(_in_pem(a_party("leaf", by=one), circle))])
 
-    assert files["tls.crt"].count(b"BEGIN CERTIFICATE") == 3
+    assert done.files["tls.crt"].count(b"BEGIN CERTIFICATE") == 3
 
 
 async def test_many_certificates_in_one_vaultsecret_are_not_all_read(workers: CertificateWorkers) -> None:

@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Final
@@ -72,7 +73,7 @@ def test_the_page_lists_each_reason_of_the_other_conditions() -> None:
 def changes() -> Iterator[tuple[Outcome, VaultSecretStatus]]:
     """Every outcome that posts a separate event, with the status before."""
     for change in set(Change) - {Change.NONE, Change.DELETED}:
-        yield a_synced(change=change), a_status()
+        yield replace(a_synced(change=change), warnings=("The chain of web ends.",)), a_status()
     yield Pruned(Reason.SECRET_NOT_FOUND, "Gone.", (), Change.DELETED), a_status()
     yield a_synced(), a_status(reason=Reason.ACCESS_DENIED)
 

@@ -47,6 +47,7 @@ from vaultsync.policy.requeue import (
     result_for,
 )
 from vaultsync.policy.revocation import is_revoked, pending_revocation
+from vaultsync.render.certificate_files import chain_warnings
 from vaultsync.render.entries import certificate_requests
 from vaultsync.render.manifest import key_data, render_secret, with_data
 from vaultsync.state.applied import content_fingerprint
@@ -343,6 +344,7 @@ class Reconciler:
             missing=deletions.confirmed,
             content_changed=content_changed(vault_secret, target, change, desired.secrets),
             refreshed=refreshed,
+            warnings=desired.warnings,
         )
         return synced if deletions.pending is None else replace(deletions.pending, written=synced)
 
@@ -351,9 +353,11 @@ class Reconciler:
         vault_secret, created = inputs.vault_secret, creates(inputs.vault_secret, inputs.target)
         namespace, target = vault_secret.key.namespace, vault_secret.target_key
         requests = certificate_requests(vault_secret.spec, readings)
-        files = await self.certificates.convert(namespace, tuple(requests.values()))
-        certificates = dict(zip(requests, files, strict=True))
+        asked = tuple(requests.values())
+        converted = await self.certificates.convert(namespace, asked)
+        certificates = {index: one.files for index, one in zip(requests, converted, strict=True)}
         desired = render_secret(vault_secret, readings, inputs.view, certificates, created=created)
+        desired = replace(desired, warnings=chain_warnings(asked, converted))
         if not (keys := key_data(desired)):
             return desired
         secret_type = vault_secret.spec.target.type

@@ -20,6 +20,15 @@ Files = dict[str, bytes]
 
 
 @dataclass(frozen=True, slots=True)
+class Conversion:
+    """What a certificate, or the data of a Secret, became; `repr` hides it."""
+
+    files: Files = field(repr=False)
+    lacks_issuers: bool = False
+    """Whether clients may miss an intermediate certificate: see `CertifiedKey.lacks_issuers`."""
+
+
+@dataclass(frozen=True, slots=True)
 class StoreRequest:
     """A store for Java; `repr` hides the password."""
 
@@ -54,7 +63,17 @@ def check_size(requests: Sequence[CertificateRequest]) -> None:
         )
 
 
-def certificate_files(requests: Sequence[CertificateRequest]) -> list[Files]:
+def chain_warnings(requests: Sequence[CertificateRequest], conversions: Sequence[Conversion]) -> tuple[str, ...]:
+    """Return a sentence for each certificate whose chain may be incomplete."""
+    lacking = (request.origin for request, done in zip(requests, conversions, strict=True) if done.lacks_issuers)
+    return tuple(
+        f"{origin} does not hold the certificate that issued the last one of its chain. Unless that is a root that all "
+        "clients have, add it to the certificate in the vault: they will not trust the server."
+        for origin in lacking
+    )
+
+
+def certificate_files(requests: Sequence[CertificateRequest]) -> list[Conversion]:
     """Return the files of each certificate.
 
     Raises:
@@ -64,7 +83,7 @@ def certificate_files(requests: Sequence[CertificateRequest]) -> list[Files]:
     return [_files(request, budget) for request in requests]
 
 
-def _files(request: CertificateRequest, budget: KeyBudget) -> Files:
+def _files(request: CertificateRequest, budget: KeyBudget) -> Conversion:
     certified = load_certified_key(
         request.text,
         origin=request.origin,
@@ -75,7 +94,7 @@ def _files(request: CertificateRequest, budget: KeyBudget) -> Files:
     data = dict(files)
     if len(data) < len(files):
         raise SyncError(Reason.INVALID_SPEC, f"{request.origin} fills a key twice; give its stores other keys.")
-    return data
+    return Conversion(data, certified.lacks_issuers)
 
 
 def _optional_files(request: CertificateRequest, certified: CertifiedKey) -> list[tuple[str, bytes]]:

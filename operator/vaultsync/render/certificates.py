@@ -45,6 +45,16 @@ class CertifiedKey:
     not trust it either (https://www.rfc-editor.org/rfc/rfc8446#section-4.4.2). A self-signed leaf stays."""
     root: x509.Certificate | None
     """The self-signed certificate at the end of the chain, if the value holds it."""
+    unused: int = 0
+    """How many certificates of other keys the value holds that are not in its chain."""
+
+    @property
+    def lacks_issuers(self) -> bool:
+        """Whether an intermediate may be missing; a root alone is usually left out, since clients have it.
+
+        Only a leaf without any issuer, and a chain that ends although there are more certificates, look like that.
+        """
+        return self.root is None and (len(self.chain) == 1 or self.unused > 0)
 
     @property
     def not_valid_after(self) -> datetime:
@@ -115,7 +125,9 @@ def load_certified_key(
     except (ValueError, UnsupportedAlgorithm):
         problem = "holds a certificate that cannot be read"
     else:
-        return CertifiedKey(origin, key, chain, root)
+        used = {*chain, root}
+        unused = sum(one not in used and not key_matches(key, one) for one in certificates)
+        return CertifiedKey(origin, key, chain, root, unused)
     # Not inside the handlers: the libraries' errors would be the context, and may hold the value.
     raise SyncError(Reason.CERTIFICATE_INVALID, f"{origin} {problem}.")
 

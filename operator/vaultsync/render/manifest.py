@@ -59,7 +59,7 @@ def render_secret(
         # Applying `immutable: false` would own the field, and no other manager could set it.
         **({"immutable": True} if spec.target.immutable else {}),
     }
-    return Desired(secrets, manifest, created)
+    return Desired(secrets, manifest, created=created)
 
 
 def key_data(desired: Desired) -> dict[str, bytes]:

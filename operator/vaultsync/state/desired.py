@@ -13,6 +13,8 @@ class Desired:
 
     secrets: tuple[SecretState, ...]
     manifest: Mapping[str, Any] = field(repr=False)
+    warnings: tuple[str, ...] = ()
+    """What is wrong with the content although it can be written, in sentences."""
     created: bool = True
     """Whether the Secret is one that we create, or have created; false for one that is, or was, adopted."""
 

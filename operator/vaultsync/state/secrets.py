@@ -64,7 +64,6 @@ class Reading:
     """When its response arrived, by the operator's clock."""
     vault_time: datetime | None = None
     """The same by the vault's clock, if it sent its time."""
-    content_type: str | None = None
     not_before: datetime | None = None
     """When the version becomes active; the vault returns it before that, too."""
     tags: Mapping[str, str] = field(default_factory=dict)

@@ -26,6 +26,8 @@ _REMOVED = {
     Change.RELEASED: "Released the Secret, which was adopted; its content stays.",
 }
 
+CHAIN_INCOMPLETE = "ChainIncomplete"
+
 _ALARMING = frozenset({Change.HEALED, Change.REMOVED, Change.DELETED, Change.RELEASED})
 
 
@@ -42,8 +44,11 @@ class Event:
 
 def events_for(before: VaultSecretStatus, after: VaultSecretStatus, outcome: Outcome) -> Iterator[Event]:
     """Yield the events for an outcome, from the status before and after it."""
-    if isinstance(outcome, Failed) and outcome.written is not None and outcome.written.change is not Change.NONE:
-        yield _change_event(outcome.written)
+    written = outcome.written if isinstance(outcome, Failed) else outcome
+    if isinstance(written, Synced) and written.change is not Change.NONE:
+        yield Event(_kind(written.change), _WORDS[written.change], written.detail, records_action=True)
+        if written.warnings:
+            yield Event("Warning", CHAIN_INCOMPLETE, " ".join(written.warnings))
     event = _of_outcome(before, outcome)
     if event is not None:
         yield event
@@ -59,11 +64,9 @@ def _of_outcome(before: VaultSecretStatus, outcome: Outcome) -> Event | None:
             ready = condition(before, READY)
             recovered = ready is not None and ready.status == "False"
             return Event("Normal", _WORDS[Change.NONE], "In sync again.") if recovered else None
-        case Synced():
-            return _change_event(outcome)
         case Pruned(change=Change.DELETED | Change.RELEASED as change):
             return Event("Warning", _WORDS[change], f"{_REMOVED[change]} {outcome.message}", records_action=True)
-        case Waiting() | Gone():
+        case Synced() | Waiting() | Gone():
             return None
         case Failed() | Pruned() | Suspended():
             if _is_known(before, outcome):
@@ -71,10 +74,6 @@ def _of_outcome(before: VaultSecretStatus, outcome: Outcome) -> Event | None:
             return Event("Normal" if isinstance(outcome, Suspended) else "Warning", outcome.reason, outcome.message)
         case _:
             assert_never(outcome)
-
-
-def _change_event(synced: Synced) -> Event:
-    return Event(_kind(synced.change), _WORDS[synced.change], synced.detail, records_action=True)
 
 
 def _kind(change: Change) -> Literal["Normal", "Warning"]:

@@ -47,6 +47,8 @@ class Synced:
     """Whether the content of the target has changed; false if the target was created."""
     refreshed: str | None = None
     """The text of the refresh annotation for which everything was read again."""
+    warnings: tuple[str, ...] = ()
+    """What is wrong with the content that was written, in sentences."""
 
     @property
     def reason(self) -> Reason:

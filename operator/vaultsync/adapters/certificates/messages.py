@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from vaultsync import bounded_json
 from vaultsync.errors import Reason, SyncError
-from vaultsync.render.certificate_files import CertificateRequest, Files, StoreRequest
+from vaultsync.render.certificate_files import CertificateRequest, Conversion, Files, StoreRequest
 from vaultsync.texts import MAX_MESSAGE, one_line
 
 LENGTH_BYTES: Final = 4
@@ -69,10 +69,16 @@ def _certificate_request(fields: dict[str, Any]) -> CertificateRequest:
     return CertificateRequest(**fields | stores)
 
 
-def files_answer(files: Sequence[Files]) -> bytes:
-    """Return the answer with the files of each certificate, or with the data of a Secret."""
-    encoded = [{key: base64.b64encode(content).decode() for key, content in one.items()} for one in files]
-    return json.dumps({"files": encoded}).encode()
+def conversions_answer(conversions: Sequence[Conversion]) -> bytes:
+    """Return the answer with what each certificate, or the data of a Secret, became."""
+    encoded = [
+        {
+            "files": {key: base64.b64encode(content).decode() for key, content in one.files.items()},
+            "lacks_issuers": one.lacks_issuers,
+        }
+        for one in conversions
+    ]
+    return json.dumps({"conversions": encoded}).encode()
 
 
 def refusal(error: SyncError) -> bytes:
@@ -85,8 +91,8 @@ def failure(error: str, where: str) -> bytes:
     return json.dumps({"error": error, "where": where}).encode()
 
 
-def parsed_answer(message: bytes) -> list[Files]:
-    """Return the files that a worker answered with.
+def parsed_answer(message: bytes) -> list[Conversion]:
+    """Return what a worker answered with.
 
     Raises:
         SyncError: It refused.
@@ -95,13 +101,20 @@ def parsed_answer(message: bytes) -> list[Files]:
     """
     answer = bounded_json.parse(message)
     match answer:
-        case {"files": list(files)}:
-            return [_decoded(one) for one in files]
+        case {"conversions": list(conversions)}:
+            return [_conversion(one) for one in conversions]
         case {"reason": str(reason), "message": str(text)}:
             raise SyncError(Reason(reason), one_line(text, MAX_MESSAGE))
         case {"error": str(error), "where": str(where)}:
             raise WorkerError(one_line(error), where[:MAX_MESSAGE])
     raise ValueError("not an answer")
+
+
+def _conversion(fields: object) -> Conversion:
+    match fields:
+        case {"files": files, "lacks_issuers": bool(lacks_issuers)}:
+            return Conversion(_decoded(files), lacks_issuers)
+    raise ValueError("not a conversion")
 
 
 def _decoded(data: object) -> Files:

@@ -17,7 +17,7 @@ from typing import BinaryIO, Final
 from vaultsync.adapters.certificates import messages
 from vaultsync.errors import SyncError, error_fields
 from vaultsync.memory_protection import protect_memory
-from vaultsync.render.certificate_files import Files, certificate_files
+from vaultsync.render.certificate_files import Conversion, certificate_files
 from vaultsync.render.type_checks import normalized_data
 
 _NICENESS: Final = 10
@@ -65,7 +65,7 @@ def _read(source: BinaryIO) -> bytes | None:
 
 def _answer(request: bytes) -> bytes:
     try:
-        return messages.files_answer(_files(request))
+        return messages.conversions_answer(_conversions(request))
     except SyncError as error:
         return messages.refusal(error)
     except MemoryError:
@@ -75,10 +75,10 @@ def _answer(request: bytes) -> bytes:
         return messages.failure(**error_fields(error))
 
 
-def _files(request: bytes) -> list[Files]:
+def _conversions(request: bytes) -> list[Conversion]:
     parsed = messages.parsed_request(request)
     if isinstance(parsed, messages.KeyData):
-        return [normalized_data(parsed.secret_type, parsed.data, target=parsed.target)]
+        return [Conversion(normalized_data(parsed.secret_type, parsed.data, target=parsed.target))]
     return certificate_files(parsed)
 
 

@@ -19,7 +19,7 @@ from weakref import WeakValueDictionary
 
 from vaultsync.adapters.certificates import messages
 from vaultsync.errors import Reason, StillBusy, SyncError
-from vaultsync.render.certificate_files import CertificateRequest, Files, check_size
+from vaultsync.render.certificate_files import CertificateRequest, Conversion, Files, check_size
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ class CertificateWorkers:
         """The ids of the processes that run."""
         return frozenset(worker.process.pid for worker in self._running)
 
-    async def convert(self, namespace: str, requests: Sequence[CertificateRequest]) -> list[Files]:
+    async def convert(self, namespace: str, requests: Sequence[CertificateRequest]) -> list[Conversion]:
         """Return the files of each certificate of one VaultSecret.
 
         Raises:
@@ -85,7 +85,7 @@ class CertificateWorkers:
         """
         keys = messages.KeyData(secret_type, target, data)
         (normalized,) = await self._answer(namespace, f"The data of Secret {target}", messages.normalization(keys))
-        return normalized
+        return normalized.files
 
     async def aclose(self) -> None:
         """End all workers."""
@@ -93,7 +93,7 @@ class CertificateWorkers:
             worker.kill()
         await asyncio.gather(*self._running.values())
 
-    async def _answer(self, namespace: str, subject: str, request: bytes) -> list[Files]:
+    async def _answer(self, namespace: str, subject: str, request: bytes) -> list[Conversion]:
         try:
             async with self._turn(namespace), self._worker() as worker, asyncio.timeout(self._limits.answer):
                 return messages.parsed_answer(await worker.ask(request))

@@ -367,7 +367,6 @@ class VaultClients:
             began=began,
             read_at=self._now(),
             vault_time=secret.response.date,
-            content_type=properties.content_type,
             not_before=properties.not_before,
             tags=_tags(properties),
             disabled=disabled,

@@ -294,3 +294,31 @@ async def test_a_key_whose_optional_property_vanishes_is_left_out_until_it_is_ba
     harness.vault.set("app", '{"user": "tiger"}')
     await harness.poll()
     assert harness.values() == {"password": "first", "user": "tiger"}
+
+
+async def test_content_is_written_as_all_readers_of_its_type_accept_it(harness: MemoryHarness) -> None:
+    leaf, between, _ = a_line()
+    crt, key = in_pem([leaf.certificate, between.certificate]), key_in_pem(leaf.key)
+    harness.vault.set("crt", "\ufeff" + crt)
+    harness.vault.set("key", key.rstrip("\n"))
+    pair = [entry(key="tls.crt", secretName="crt"), entry(key="tls.key", secretName="key")]
+    harness.apply(data=pair, target={"type": "kubernetes.io/tls"})
+
+    await harness.drain()
+
+    assert harness.values() == {"tls.crt": crt, "tls.key": key}
+
+
+async def test_a_missing_intermediate_is_said_in_an_event_for_each_write(harness: MemoryHarness) -> None:
+    leaf, between, root = a_line()
+    harness.vault.set("web", key_in_pem(leaf.key) + in_pem([leaf.certificate]))
+    harness.apply(data=[], dataFrom=[{"certificate": "web"}])
+    await harness.drain()
+
+    assert harness.events == [("Normal", "Created"), ("Warning", "ChainIncomplete")]
+    assert harness.kube.events[-1].message.startswith("Secret web of vault https://shop.vault.azure.net does not hold ")
+    assert harness.ready().status == "True"
+
+    harness.vault.set("web", key_in_pem(leaf.key) + in_pem([between.certificate, leaf.certificate, root.certificate]))
+    await harness.poll()
+    assert harness.events[2:] == [("Normal", "Rotated")]

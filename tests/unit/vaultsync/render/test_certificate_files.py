@@ -35,8 +35,8 @@ def test_each_certificate_has_its_own_files_in_their_order() -> None:
 
     first, second = certificate_files(requests)
 
-    assert first["tls.crt"] == in_pem([LINE[0].certificate]).encode()
-    assert second["tls.crt"] == in_pem([other.certificate]).encode()
+    assert first.files["tls.crt"] == in_pem([LINE[0].certificate]).encode()
+    assert second.files["tls.crt"] == in_pem([other.certificate]).encode()
 
 
 def test_rounds_of_all_certificates_count_together() -> None:

@@ -191,6 +191,45 @@ def test_an_issuer_of_the_right_name_with_the_wrong_key_is_left_out() -> None:
     assert certified.root is None
 
 
+@pytest.mark.parametrize(
+    ("included", "lacks_issuers"),
+    [
+        ([0], True),
+        ([0, 1], True),
+        ([0, 1, 3], True),
+        ([0, 3], True),
+        ([0, 1, 2], False),
+        ([0, 1, 2, 3], False),
+    ],
+    ids=[
+        "the leaf alone",
+        "no end, and others",
+        "a gap before the root",
+        "a root that did not issue the leaf",
+        "no root",
+        "all",
+    ],
+)
+def test_a_chain_that_may_lack_an_intermediate_is_noticed(included: list[int], *, lacks_issuers: bool) -> None:
+    line = a_line(between=2)
+    others = OTHERS if included == [0, 1] else []
+    certificates = certificates_of([*(line[place] for place in included), *others])
+
+    certified = load_certified_key(in_container(PEM, line[0].key, certificates), origin=ORIGIN)
+
+    assert certified.lacks_issuers is lacks_issuers
+
+
+def test_an_older_certificate_for_the_key_is_no_sign_of_a_gap() -> None:
+    root, key = a_party("root"), the_key("ec", "leaf")
+    between = a_party("between", by=root)
+    leaves = [a_party("leaf", by=between, key=key, begin=BEGIN + timedelta(days=days)) for days in (0, 9)]
+
+    certified = load_certified_key(in_container(PEM, key, certificates_of([*leaves, between])), origin=ORIGIN)
+
+    assert not certified.lacks_issuers
+
+
 def test_not_valid_after_is_that_of_the_leaf() -> None:
     end = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
     leaf = a_party("leaf", by=a_party("root"), end=end)

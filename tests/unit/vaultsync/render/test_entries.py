@@ -256,16 +256,14 @@ def pem(*parties: Party) -> str:
     return key_in_pem(parties[0].key) + in_pem(party.certificate for party in parties)
 
 
-def a_secret(
-    value: str, name: str = "db-password", content_type: str | None = None, tags: Mapping[str, str] | None = None
-) -> ReadSecret:
-    return ReadSecret(SecretRef(name), a_reading(value, content_type=content_type, tags=tags or {}), VAULT)
+def a_secret(value: str, name: str = "db-password", tags: Mapping[str, str] | None = None) -> ReadSecret:
+    return ReadSecret(SecretRef(name), a_reading(value, tags=tags or {}), VAULT)
 
 
 def certificate(value: str, passwords: dict[str, bytes] | None = None, **source: Any) -> dict[str, bytes]:  # noqa: ANN401  fields of a source
     source_ = DataFrom.model_validate({"certificate": "tls", **source})
-    (files,) = certificate_files([certificate_request(source_, a_secret(value, "tls"), passwords or {})])
-    return files
+    (done,) = certificate_files([certificate_request(source_, a_secret(value, "tls"), passwords or {})])
+    return done.files
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The events: one for each change and each new failure, none for repetitions."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -47,6 +48,15 @@ def test_every_change_is_an_event_that_records_an_action(change: Change, event: 
 
     assert posted == [[event]]
     assert [one.records_action for one in posted[0]] == [True]
+
+
+@pytest.mark.parametrize("change", [Change.ROTATED, Change.NONE])
+def test_warnings_are_one_event_if_something_was_written(change: Change) -> None:
+    synced = replace(a_synced(change=change), warnings=("One ends.", "Another ends."))
+    expected = [Event("Warning", "ChainIncomplete", "One ends. Another ends.")] if change is Change.ROTATED else []
+
+    assert events_of(synced)[0][1:] == expected
+    assert events_of(replace(AWAY, written=synced))[0][1:2] == expected
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from vaultsync.adapters.certificates import messages
 from vaultsync.adapters.certificates.messages import KeyData, WorkerError
 from vaultsync.errors import Reason, SyncError
-from vaultsync.render.certificate_files import CertificateRequest, StoreRequest
+from vaultsync.render.certificate_files import CertificateRequest, Conversion, StoreRequest
 from vaultsync.texts import MAX_MESSAGE
 
 TEXT: Final = st.text(st.characters(exclude_categories=["Cs"]))
@@ -27,9 +27,9 @@ def test_data_arrives_as_it_was_sent(keys: KeyData) -> None:
     assert messages.parsed_request(messages.normalization(keys)) == keys
 
 
-@given(files=st.lists(st.dictionaries(TEXT, st.binary())))
-def test_files_arrive_as_they_were_sent(files: list[dict[str, bytes]]) -> None:
-    assert messages.parsed_answer(messages.files_answer(files)) == files
+@given(conversions=st.lists(st.builds(Conversion, st.dictionaries(TEXT, st.binary()), st.booleans())))
+def test_conversions_arrive_as_they_were_sent(conversions: list[Conversion]) -> None:
+    assert messages.parsed_answer(messages.conversions_answer(conversions)) == conversions
 
 
 def test_a_refusal_arrives_as_an_error_of_one_bounded_line() -> None:
@@ -56,9 +56,11 @@ def test_an_unexpected_error_arrives_without_its_text() -> None:
         b"",
         b"[]",
         b"{}",
-        b'{"files": 1}',
-        b'{"files": [1]}',
-        b'{"files": [{"a": "!"}]}',
+        b'{"conversions": 1}',
+        b'{"conversions": [1]}',
+        b'{"conversions": [{"files": {}}]}',
+        b'{"conversions": [{"files": {}, "lacks_issuers": 1}]}',
+        b'{"conversions": [{"files": {"a": "!"}, "lacks_issuers": true}]}',
         b'{"reason": "Bogus", "message": ""}',
         b'{"reason": [], "message": ""}',
         b"[" * 100_000,

@@ -44,8 +44,8 @@ async def test_certificates_are_converted_in_their_order_by_a_worker_that_is_use
         (process,) = workers.processes
         await workers.convert("web", [REQUEST])
 
-        assert first["tls.crt"] == CHAIN.encode()
-        assert second.keys() == {"tls.crt", "tls.key", "ca.crt"}
+        assert first.files["tls.crt"] == CHAIN.encode()
+        assert second.files.keys() == {"tls.crt", "tls.key", "ca.crt"}
         assert workers.processes == {process}
 
 
@@ -144,9 +144,9 @@ async def test_cancelled_work_is_not_answered_to_the_next() -> None:
         with pytest.raises(asyncio.CancelledError):
             await work
 
-        (files,) = await workers.convert("shop", [REQUEST])
+        (done,) = await workers.convert("shop", [REQUEST])
 
-        assert files["tls.crt"] == CHAIN.encode()
+        assert done.files["tls.crt"] == CHAIN.encode()
 
 
 async def test_closing_ends_work_in_progress() -> None:

@@ -657,12 +657,6 @@ async def test_a_poll_invalidates_the_previous_version_too(harness: Harness) -> 
     assert (await harness.read(BEFORE)).value.reveal() == "newer"
 
 
-async def test_a_reading_has_its_content_type(harness: Harness) -> None:
-    harness.vault.set("tls", VALUE, content_type="application/x-pkcs12")
-
-    assert (await harness.read(SecretRef("tls"))).content_type == "application/x-pkcs12"
-
-
 async def test_a_reading_has_its_tags(harness: Harness) -> None:
     harness.vault.set("file", VALUE, tags={"file-encoding": "base64"})
 
