@@ -89,6 +89,9 @@ _NEAR: Final[dict[tuple[str, ...], st.SearchStrategy[Any]]] = {
     ),
     ("target", "labels"): st.dictionaries(_QUALIFIED, _near(st.just("shop"), "aZ9-._ é"), max_size=2),
     ("target", "annotations"): st.dictionaries(_QUALIFIED, st.text(max_size=5), max_size=2),
+    ("target", "metadataFrom"): st.dictionaries(
+        st.sampled_from(["labels", "annotations"]), st.dictionaries(_QUALIFIED, st.text(max_size=5), max_size=2)
+    ),
     ("target", "adopt"): st.booleans(),
     ("target", "immutable"): st.booleans(),
     ("target", "template"): st.dictionaries(

@@ -157,4 +157,21 @@ def test_a_disguised_token_type_does_not_make_a_credential_for_the_cluster(
 )
 def test_a_label_or_annotation_that_imitates_the_operators_own_is_not_written(refusal: Refusal, key: str) -> None:
     """A tenant labels a target so that it counts as that of another VaultSecret, or as one of another operator."""
-    assert accepted(refusal, target(labels={key: "x"}), target(annotations={key: "x"})) == []
+    tricks = (
+        target(labels={key: "x"}),
+        target(annotations={key: "x"}),
+        target(metadataFrom={"labels": {key: "x"}}),
+        target(metadataFrom={"annotations": {key: "x"}}),
+    )
+
+    assert accepted(refusal, *tricks) == []
+
+
+def test_a_label_from_the_vault_does_not_hide_behind_one_of_the_spec(refusal: Refusal) -> None:
+    """A tenant writes a label twice, once as a reviewer is to see it and once from a tag."""
+    tricks = (
+        target(labels={"team": "x"}, metadataFrom={"labels": {"team": "y"}}),
+        target(annotations={"team": "x"}, metadataFrom={"annotations": {"team": "y"}}),
+    )
+
+    assert accepted(refusal, *tricks) == []

@@ -9,11 +9,12 @@ from typing import Final
 
 import pytest
 
-from tests.builders import a_listing, some_metadata
+from tests.builders import a_listing, a_state, a_vault_secret, some_metadata
 from vaultsync.api.sources import MAX_NAMES
 from vaultsync.api.v1alpha1 import DataFrom
 from vaultsync.errors import Reason, SyncError
 from vaultsync.render.key_names import key_namer
+from vaultsync.render.metadata import MAX_ANNOTATION, render_metadata
 from vaultsync.render.template import MAX_SOURCE, render
 
 VALUE: Final = b"n0t-to-be-s33n"
@@ -190,6 +191,36 @@ def test_deeply_nested_expressions_do_not_overflow_the_stack(expression: str) ->
 def test_an_error_of_a_template_does_not_reveal_the_value(source: str) -> None:
     """Who may read VaultSecrets, and no Secrets, makes templates fail in ways whose messages would quote the value."""
     assert VALUE.decode() not in problem(source)
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["{{ password }}", "{{ entries.password }}", "{{ secrets.password.value }}", "{{ secrets.password.data }}"],
+)
+def test_a_label_does_not_reveal_a_value(source: str) -> None:
+    """Who may read labels, and no Secrets, has a VaultSecret that writes a value into one."""
+    with pytest.raises(SyncError) as caught:
+        render_metadata(
+            a_vault_secret(target={"metadata_from": {"labels": {"a": source}}}), [a_state(source="password")]
+        )
+
+    assert "there is no such name" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "tag",
+    ["\x1b[2J\nother: label", "a\u202eb", "x" * 300, "/../..", "{{ password }}", "", "\ud800", "a,b=c", "\x00"],
+)
+def test_a_tag_of_any_text_does_not_stop_a_rotation(tag: str) -> None:
+    """Who may tag a secret of the vault, and not read it, tags it so that the API server refuses the Secret."""
+    source = "{{ secrets.password.tags.owner }}"
+    vault_secret = a_vault_secret(target={"metadata_from": {"labels": {"a": source}, "annotations": {"a": source}}})
+
+    made = render_metadata(vault_secret, [a_state(source="password", tags={"owner": tag})])
+
+    assert re.fullmatch(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?", made.labels["a"])
+    assert made.annotations["a"] == "" or made.annotations["a"].isprintable()
+    assert len(made.annotations["a"].encode()) <= MAX_ANNOTATION
 
 
 def test_an_expression_that_backtracks_does_not_stop_the_operator() -> None:

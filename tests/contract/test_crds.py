@@ -1,5 +1,6 @@
 """The CRDs in crds/, the documentation and Kubernetes' limits agree with the models."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from vaultsync.api import APPLIED_ANNOTATION
 from vaultsync.api.schema import crd_files, vault_secret_schema
 from vaultsync.api.sources import MAX_ENTRIES
 from vaultsync.api.v1alpha1 import VaultSecret
+from vaultsync.render.metadata import MAX_ANNOTATION, MAX_TAGS, bounded_tags
 from vaultsync.state.applied import to_annotation
 from vaultsync.state.secrets import SecretRef, SecretState
 
@@ -57,12 +59,16 @@ def test_the_annotations_of_a_secret_have_room_for_the_maximum_of_entries_with_t
     annotations = {f"{'a' * 253}/{number:063}": "x" * 2048 for number in range(32)}
     data = [{"key": key, "secretName": "a" * 127} for key in keys]
     vault_secret = VaultSecret.parse(as_stored(manifest(spec(data=data, target={"annotations": annotations}))))
+    from_vault = {f"{'b' * 253}/{number:063}": "x" * MAX_ANNOTATION for number in range(16)}
+    tags = {f"{number:07}": "x" * 256 for number in range(MAX_TAGS // 300)}
     moment = datetime(2100, 1, 1, tzinfo=UTC)
     states = [SecretState(SecretRef("a" * 127, "f" * 32), (key,), "f" * 32, moment, moment, moment) for key in keys]
 
+    states[0] = replace(states[0], tags=tags)
     written = {
         **vault_secret.spec.target.annotations,
-        APPLIED_ANNOTATION: to_annotation(vault_secret, states, created=True),
+        **from_vault,
+        APPLIED_ANNOTATION: to_annotation(vault_secret, bounded_tags(states), created=True, metadata="0" * 16),
     }
 
     assert sum(len(name) + len(text.encode()) for name, text in written.items()) <= ANNOTATIONS_LIMIT

@@ -11,7 +11,7 @@ from tests.manifests import as_stored, documented
 from vaultsync.api import GRANT_KIND
 from vaultsync.api.grants import VaultGrant
 from vaultsync.api.schema import vault_grant_crd
-from vaultsync.api.v1alpha1 import OnSourceDeleted, Restart, TargetSpec, VaultSecret, WorkloadKind
+from vaultsync.api.v1alpha1 import MetadataFrom, OnSourceDeleted, Restart, TargetSpec, VaultSecret, WorkloadKind
 from vaultsync.policy.grants import decide
 from vaultsync.state.grants import GrantView, Refused
 
@@ -25,7 +25,9 @@ REFUSED: Final[list[tuple[VaultGrant, VaultSecret]]] = [
     (a_grant(), a_vault_secret(restart=(Restart(kind=WorkloadKind.DEPLOYMENT, name="web"),))),
     (a_grant(), a_vault_secret(on_source_deleted=OnSourceDeleted.DELETE)),
     (a_grant(), a_vault_secret(target=TargetSpec(labels={"example.com/team": "shop"}))),
+    (a_grant(), a_vault_secret(target=TargetSpec(metadata_from=MetadataFrom(labels={"example.com/team": "shop"})))),
     (a_grant(), a_vault_secret(target=TargetSpec(annotations={"example.com/note": "a"}))),
+    (a_grant(), a_vault_secret(target=TargetSpec(metadata_from=MetadataFrom(annotations={"example.com/note": "a"})))),
 ]
 """A grant and a VaultSecret that it does not allow, for each message."""
 

@@ -141,6 +141,14 @@ Annotations = Annotated[
 ]
 """Bounded so that they fit into Kubernetes' 256 KiB beside the largest possible annotation of vaultsync."""
 
+MetadataTemplates = Annotated[
+    Mapping[str, Annotated[str, Field(max_length=1024)]],
+    Field(max_length=16),
+    _KEYS_QUALIFIED,
+    _KEYS_FREE,
+]
+"""Templates by the label or annotation whose text they produce; bounded like annotations."""
+
 Templates = Annotated[
     Mapping[str, Annotated[str, Field(max_length=16384)]],
     Field(max_length=32),
@@ -187,7 +195,8 @@ def _to_utc(timestamp: datetime) -> datetime:
         raise rule_error("must be a time between the years 1 and 9999 in UTC") from None
 
 
-def _format_timestamp(timestamp: datetime) -> str:
+def format_timestamp(timestamp: datetime) -> str:
+    """Return a time as Kubernetes writes it."""
     # `model_copy` does not validate: a timestamp may arrive here with microseconds or another zone.
     return timestamp.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
@@ -223,7 +232,7 @@ RestartInterval = Annotated[timedelta, *_DurationText, _between(timedelta(second
 Timestamp = Annotated[
     AwareDatetime,
     AfterValidator(_to_utc),
-    PlainSerializer(_format_timestamp, return_type=str, when_used="json"),
+    PlainSerializer(format_timestamp, return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
 """A time as Kubernetes writes it: UTC, with a resolution of a second."""

@@ -19,9 +19,14 @@ _OF_SOURCES: Final = (
 )
 
 
+_OF_TARGET: Final = ("labels", "annotations", "template", "metadataFrom.labels", "metadataFrom.annotations")
+
+
 def _of_target(field: str) -> str:
-    texts = f"self.target.{field}"
-    return f"(has(self.target) && has({texts}) ? {texts}.map(key, size(key) + size({texts}[key])).sum() : 0)"
+    parts = field.split(".")
+    paths = [".".join(("self.target", *parts[:count])) for count in range(len(parts) + 1)]
+    given, texts = " && ".join(f"has({path})" for path in paths), paths[-1]
+    return f"({given} ? {texts}.map(key, size(key) + size({texts}[key])).sum() : 0)"
 
 
 def _characters(spec: Any) -> int:  # noqa: ANN401  the model depends on this check
@@ -29,15 +34,16 @@ def _characters(spec: Any) -> int:  # noqa: ANN401  the model depends on this ch
     tags = (one.find.tags for one in spec.data_from if one.find is not None and one.find.tags is not None)
     omitted = (len(name) for one in spec.data_from for name in one.omit)
     keys = (one.keys for one in spec.data_from)
-    texts = (spec.target.labels, spec.target.annotations, spec.target.template, *tags, *keys)
+    target = spec.target
+    of_target = (target.labels, target.annotations, target.template, target.labels_from, target.annotations_from)
+    texts = (*of_target, *tags, *keys)
     return (
         sum(entries) + sum(omitted) + sum(len(name) + len(text) for mapping in texts for name, text in mapping.items())
     )
 
 
 SPEC_IS_SMALL: Final = Check(
-    " + ".join([_OF_DATA, _OF_SOURCES, *map(_of_target, ("labels", "annotations", "template"))])
-    + f" <= {MAX_SPEC_TEXT}",
+    " + ".join([_OF_DATA, _OF_SOURCES, *map(_of_target, _OF_TARGET)]) + f" <= {MAX_SPEC_TEXT}",
     lambda spec: _characters(spec) <= MAX_SPEC_TEXT,
     f"must have at most {MAX_SPEC_TEXT} characters in the names, keys, properties, tags, templates, labels and "
     "annotations; use several VaultSecrets",

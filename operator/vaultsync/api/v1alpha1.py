@@ -18,11 +18,12 @@ from pydantic import (
 )
 
 from vaultsync.api import USER_ANNOTATIONS, ObjectKey
-from vaultsync.api.checks import VALIDATIONS, rule_error
+from vaultsync.api.checks import VALIDATIONS, Check, rule_error
 from vaultsync.api.fields import (
     Annotations,
     DeleteAfter,
     Labels,
+    MetadataTemplates,
     ObjectName,
     RefreshInterval,
     RestartInterval,
@@ -67,6 +68,7 @@ __all__ = [
     "Format",
     "InvalidSpec",
     "KeyCase",
+    "MetadataFrom",
     "ObjectMeta",
     "OnCollision",
     "OnDelete",
@@ -130,6 +132,17 @@ class OnSourceDeleted(StrEnum):
     DELETE = "Delete"
 
 
+class MetadataFrom(Model):
+    """Labels and annotations of the Secret whose texts come from the vault's metadata."""
+
+    labels: MetadataTemplates = Field(default_factory=dict)
+    """Labels, each a Liquid template: {{ secrets["db-password"].tags.owner }} is a tag of a secret that this
+    VaultSecret reads. What a label may not contain becomes a hyphen. A tag that does not exist is an empty text."""
+    annotations: MetadataTemplates = Field(default_factory=dict)
+    """Annotations, each a Liquid template, such as {{ secrets["db-password"].expires }}. A text is one line of at most
+    256 bytes; what is longer is cut."""
+
+
 class TargetSpec(Model):
     """The Kubernetes Secret to write."""
 
@@ -141,10 +154,13 @@ class TargetSpec(Model):
     """Labels for the Secret, in addition to vaultsync's own."""
     annotations: Annotations = Field(default_factory=dict)
     """Annotations for the Secret, in addition to vaultsync's own."""
+    metadata_from: MetadataFrom | None = None
+    """More labels and annotations, from the tags, dates and versions of secrets in the vault, never from their values.
+    They follow the vault like values do, without a restart of workloads."""
     template: Templates = Field(default_factory=dict)
     """More keys of the Secret, each rendered from a Liquid template over the keys of data and dataFrom: {{ password }},
     or {{ entries["tls.crt"] }} for a key that is not an identifier. Use filters such as url_encode, b64encode and json
-    to escape values."""
+    to escape values. Templates are Liquid, not Go templates."""
     immutable: StrictBool = False
     """If true, the Secret is immutable: Kubernetes rejects every change of its content, see replaceImmutable."""
     replace_immutable: StrictBool = False
@@ -155,6 +171,33 @@ class TargetSpec(Model):
     replaced, if the Secret consents: its annotation vaultsync.dev/adopt-by has this VaultSecret's name. It is never
     deleted: it is released, with its content, when this VaultSecret is deleted or names another Secret. Otherwise such
     a Secret is not changed, and the VaultSecret is not ready with the reason TargetConflict."""
+
+    @property
+    def labels_from(self) -> Mapping[str, str]:
+        """The templates of labels, by label."""
+        return {} if self.metadata_from is None else self.metadata_from.labels
+
+    @property
+    def annotations_from(self) -> Mapping[str, str]:
+        """The templates of annotations, by annotation."""
+        return {} if self.metadata_from is None else self.metadata_from.annotations
+
+
+def _each_key_once(field: str) -> str:
+    return (
+        f"(!has(self.{field}) || !has(self.metadataFrom.{field}) || "
+        f"self.metadataFrom.{field}.all(key, !(key in self.{field})))"
+    )
+
+
+METADATA_ONCE: Final = Check(
+    f"!has(self.metadataFrom) || ({_each_key_once('labels')} && {_each_key_once('annotations')})",
+    lambda target: (
+        target.labels_from.keys().isdisjoint(target.labels)
+        and target.annotations_from.keys().isdisjoint(target.annotations)
+    ),
+    "must not have the same label or annotation twice, as it is and in metadataFrom",
+)
 
 
 class Restart(Model):
@@ -194,7 +237,7 @@ class VaultSecretSpec(Model):
     """Keys of the Secret, each from one secret of the vault. All keys are written together in one update."""
     data_from: Sources = ()
     """More keys of the Secret, several from each item. They are added after those of data, in this order."""
-    target: TargetSpec = TargetSpec()
+    target: Annotated[TargetSpec, METADATA_ONCE] = TargetSpec()
     """The Kubernetes Secret to write."""
     refresh_interval: RefreshInterval = timedelta(minutes=2)
     """How often the vault is polled for changes, from 10s to 24h, such as 30s, 2m or 1h30m. VaultSecrets of one vault

@@ -39,7 +39,8 @@ def change_for(vault_secret: VaultSecret, observed: Observed | None, plan: Plan,
         return Change.HEALED
     changed = _rotated(observed, desired)
     if not changed:
-        return Change.NONE
+        applied = observed.applied
+        return Change.NONE if applied is not None and applied.metadata == desired.metadata else Change.RELABELED
     return Change.REMOVED if any(state.version is None for state in changed) else Change.ROTATED
 
 
@@ -57,6 +58,8 @@ def describe(change: Change, observed: Observed | None, plan: Plan, desired: Des
         return _WRITTEN[change] + _versions(desired.secrets)
     if change is Change.ADOPTED:
         return _adopted(observed, desired)
+    if change is Change.RELABELED:
+        return "Updated the labels and annotations of target.metadataFrom to the tags and dates in the vault."
     if change is Change.HEALED:
         assert plan.drift is not None
         return f"{plan.drift.text[0].upper()}{plan.drift.text[1:]}; restored it."

@@ -68,16 +68,17 @@ def foreign_keys(written: Observed, desired: Desired) -> tuple[str, ...]:
 
 def expected_fields(vault_secret: VaultSecret, keys: frozenset[str], *, created: bool) -> frozenset[Field]:
     """Return every field of an intact target that we own; `keys` are those of its data."""
-    labels, annotations = target_labels(vault_secret), vault_secret.spec.target.annotations
+    target = vault_secret.spec.target
+    annotations = (*target.annotations, *target.annotations_from, APPLIED_ANNOTATION)
     fields = {Field("data", key) for key in keys}
-    fields |= {Field("labels", name) for name in labels}
-    fields |= {Field("annotations", name) for name in (*annotations, APPLIED_ANNOTATION)}
+    fields |= {Field("labels", name) for name in (*target_labels(vault_secret), *target.labels_from)}
+    fields |= {Field("annotations", name) for name in annotations}
     fields |= {Field("ownerReferences", owner["uid"]) for owner in owner_references(vault_secret, created=created)}
     return frozenset(fields)
 
 
 def target_labels(vault_secret: VaultSecret) -> dict[str, str]:
-    """Return the labels of the target: those of the spec, and ours."""
+    """Return the labels of the target that do not come from the vault: those of the spec, and ours."""
     return {
         **vault_secret.spec.target.labels,
         MANAGED_BY_LABEL: MANAGED_BY,

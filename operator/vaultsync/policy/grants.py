@@ -151,12 +151,12 @@ def _problems(vault_secret: VaultSecret, allowed: Allowance) -> Iterator[str]:
         yield "restart needs allow.restart."
     if spec.on_source_deleted is OnSourceDeleted.DELETE and not allowed.delete:
         yield "onSourceDeleted: Delete needs allow.delete."
-    labels = _refused_keys(target.labels.keys() - HARMLESS_LABELS, allowed.labels)
-    if labels:
-        yield f"allow.labels does not allow {listed(labels)} in target.labels."
-    keys = _refused_keys(target.annotations, allowed.annotations)
-    if keys:
-        yield f"allow.annotations does not allow {listed(keys)} in target.annotations."
+    for field, labels in (("labels", target.labels), ("metadataFrom.labels", target.labels_from)):
+        if refused := _refused_keys(labels.keys() - HARMLESS_LABELS, allowed.labels):
+            yield f"allow.labels does not allow {listed(refused)} in target.{field}."
+    for field, keys in (("annotations", target.annotations), ("metadataFrom.annotations", target.annotations_from)):
+        if refused := _refused_keys(keys, allowed.annotations):
+            yield f"allow.annotations does not allow {listed(refused)} in target.{field}."
 
 
 def _refused_keys(keys: Iterable[str], prefixes: Sequence[str]) -> list[str]:

@@ -226,7 +226,9 @@ def _state(ref: SecretRef, keys: tuple[str, ...], reading: AnyReading, encoding:
     match reading:
         case CarriedReading():
             return replace(reading.state, keys=keys)
-        case Reading() | MissingReading():
+        case Reading():
+            return replace(state_of(ref, reading, keys), encoding=encoding, tags=reading.tags)
+        case MissingReading():
             return replace(state_of(ref, reading, keys), encoding=encoding)
 
 

@@ -10,6 +10,7 @@ from vaultsync.api.v1alpha1 import VaultSecret, VaultSecretSpec
 from vaultsync.errors import Reason, SyncError
 from vaultsync.policy.drift import owner_references, target_labels
 from vaultsync.render.entries import NO_CERTIFICATES, Certificates, RenderedEntries, render_entries, secret_states
+from vaultsync.render.metadata import RenderedMetadata, bounded_tags, render_metadata
 from vaultsync.render.template import render
 from vaultsync.render.type_checks import KEY_TYPES, normalized_data
 from vaultsync.state.applied import MAX_ANNOTATIONS, to_annotation
@@ -41,8 +42,8 @@ def render_secret(
         created: Whether the Secret is created, or was created by us.
 
     Raises:
-        SyncError: As `render_entries` and `render` do; TargetInvalid, if the data is unusable for the Secret's type;
-            TargetTooLarge, if it exceeds the limits of Kubernetes.
+        SyncError: As `render_entries`, `render` and `render_metadata` do; TargetInvalid, if the data is unusable for
+            the Secret's type; TargetTooLarge, if it exceeds the limits of Kubernetes.
     """
     spec, target = vault_secret.spec, vault_secret.target_key
     rendered = render_entries(spec, readings, view, certificates)
@@ -50,16 +51,17 @@ def render_secret(
     if spec.target.type not in KEY_TYPES:
         data = normalized_data(spec.target.type, data, target=str(target))
     secrets = secret_states(rendered, readings)
+    metadata = render_metadata(vault_secret, secrets)
     manifest = {
         "apiVersion": "v1",
         "kind": "Secret",
         "type": spec.target.type,
-        "metadata": _metadata(vault_secret, secrets, created=created),
+        "metadata": _metadata(vault_secret, secrets, metadata, created=created),
         "data": _encoded(target, data),
         # Applying `immutable: false` would own the field, and no other manager could set it.
         **({"immutable": True} if spec.target.immutable else {}),
     }
-    return Desired(secrets, manifest, created=created)
+    return Desired(secrets, manifest, created=created, metadata=metadata.fingerprint)
 
 
 def key_data(desired: Desired) -> dict[str, bytes]:
@@ -102,10 +104,13 @@ def _too_large(target: ObjectKey, why: str) -> SyncError:
     )
 
 
-def _metadata(vault_secret: VaultSecret, secrets: tuple[SecretState, ...], *, created: bool) -> dict[str, Any]:
+def _metadata(
+    vault_secret: VaultSecret, secrets: tuple[SecretState, ...], from_vault: RenderedMetadata, *, created: bool
+) -> dict[str, Any]:
     target = vault_secret.target_key
-    applied = to_annotation(vault_secret, secrets, created=created)
-    annotations = {**vault_secret.spec.target.annotations, APPLIED_ANNOTATION: applied}
+    applied = to_annotation(vault_secret, bounded_tags(secrets), created=created, metadata=from_vault.fingerprint)
+    own = vault_secret.spec.target.annotations
+    annotations = {**own, **from_vault.annotations, APPLIED_ANNOTATION: applied}
     size = sum(len(name) + len(text.encode()) for name, text in annotations.items())
     if size > MAX_ANNOTATIONS:
         raise _too_large(
@@ -114,7 +119,7 @@ def _metadata(vault_secret: VaultSecret, secrets: tuple[SecretState, ...], *, cr
     return {
         "name": target.name,
         "namespace": target.namespace,
-        "labels": target_labels(vault_secret),
+        "labels": {**from_vault.labels, **target_labels(vault_secret)},
         "annotations": annotations,
         "ownerReferences": owner_references(vault_secret, created=created),
     }

@@ -2,16 +2,25 @@
 
 The language has outputs with filters, if, unless, case, for, assign, capture, comments and raw. An entry is referenced
 by its key, or as `entries['tls.crt']` if the key is not a name. An entry whose bytes are not UTF-8 can only be used
-through `b64encode` and `sha256`.
+through `b64encode` and `sha256`. Templates of labels and annotations have no entries.
 """
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Final, TypeVar
 
 from vaultsync.errors import Reason, SyncError
 
+_Content = TypeVar("_Content", bytes, str)
+
 MAX_SOURCE: Final = 32 * 1024
 """In characters, of all templates of a target together: parsing takes time, too."""
+
+
+MAX_METADATA_SOURCE: Final = 8 * 1024
+"""The same of labels and annotations."""
+
+_METADATA_SHARE: Final = 8
+"""The part of the budget of a target that its labels and annotations have in addition: one of so many."""
 
 
 def render(templates: Mapping[str, str], values: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -25,22 +34,46 @@ def render(templates: Mapping[str, str], values: Mapping[str, bytes]) -> dict[st
     """
     if not templates:
         return {}
-    length = sum(map(len, templates.values()))
-    if length > MAX_SOURCE:
-        raise SyncError(
-            Reason.TEMPLATE_INVALID,
-            f"The templates have {length} characters; all templates of a target together may have {MAX_SOURCE}.",
-        )
+    _check_source(templates, MAX_SOURCE)
     from vaultsync.render.liquid.context import Budget  # noqa: PLC0415  importing it takes a quarter of a second
-    from vaultsync.render.liquid.engine import TemplateError, parse  # noqa: PLC0415  the same
+    from vaultsync.render.liquid.engine import parse  # noqa: PLC0415  the same
     from vaultsync.render.liquid.values import text_or_binary  # noqa: PLC0415  the same
 
     texts = {key: text_or_binary(content) for key, content in values.items()}
     budget = Budget()
-    contents: dict[str, bytes] = {}
+    return _rendered(templates, lambda source: parse(source).render(texts, budget))
+
+
+def render_texts(templates: Mapping[str, str], names: Mapping[str, object]) -> dict[str, str]:
+    """Render templates that have no values, but these names.
+
+    Raises:
+        SyncError: TemplateInvalid, as `render`.
+    """
+    _check_source(templates, MAX_METADATA_SOURCE)
+    from vaultsync.render.liquid.context import MAX_COST, Budget  # noqa: PLC0415  the same
+    from vaultsync.render.liquid.engine import parse  # noqa: PLC0415  the same
+
+    budget = Budget(MAX_COST // _METADATA_SHARE)
+    return _rendered(templates, lambda source: parse(source).render_text(names, budget))
+
+
+def _check_source(templates: Mapping[str, str], limit: int) -> None:
+    length = sum(map(len, templates.values()))
+    if length > limit:
+        raise SyncError(
+            Reason.TEMPLATE_INVALID,
+            f"The templates have {length} characters; all templates of a target together may have {limit}.",
+        )
+
+
+def _rendered(templates: Mapping[str, str], render_one: Callable[[str], _Content]) -> dict[str, _Content]:
+    from vaultsync.render.liquid.engine import TemplateError  # noqa: PLC0415  the same
+
+    contents: dict[str, _Content] = {}
     for key, source in templates.items():
         try:
-            contents[key] = parse(source).render(texts, budget)
+            contents[key] = render_one(source)
         except TemplateError as error:
             problem = f"Template {key}{error}."
             break

@@ -36,6 +36,8 @@ class Applied:
     """The uid of the VaultSecret for which the target was written; None in annotations without it."""
     created: bool = False
     """Whether vaultsync created the Secret for that VaultSecret; false in annotations without it."""
+    metadata: str | None = None
+    """The fingerprint of labels and annotations that come from the vault; None if there are none."""
 
     @property
     def by_ref(self) -> Mapping[SecretRef, SecretState]:
@@ -70,15 +72,22 @@ def applied_keys(vault_secret: VaultSecret, applied: Applied) -> frozenset[str]:
     return frozenset(filled.union(vault_secret.spec.target.template))
 
 
-def to_annotation(vault_secret: VaultSecret, secrets: Iterable[SecretState], *, created: bool) -> str:
-    """Return the annotation's text: compact JSON in a fixed order, the same for equal states."""
+def to_annotation(
+    vault_secret: VaultSecret, secrets: Iterable[SecretState], *, created: bool, metadata: str | None = None
+) -> str:
+    """Return the annotation's text: compact JSON in a fixed order, the same for equal states.
+
+    With the fingerprint of metadata that comes from the vault, it has the tags, too: those of a secret that the vault
+    has lost are read from it while its keys are carried over.
+    """
     document = {
         "spec": fingerprint(vault_secret),
         "specContent": content_fingerprint(vault_secret),
         "vault": vault_secret.spec.vault_url,
         "owner": vault_secret.metadata.uid,
         **({"created": True} if created else {}),
-        "secrets": [_to_item(state) for state in secrets],
+        **({"metadata": metadata} if metadata is not None else {}),
+        "secrets": [_to_item(state, with_tags=metadata is not None) for state in secrets],
     }
     return json.dumps(document, separators=(",", ":"))
 
@@ -100,6 +109,7 @@ def from_annotation(text: str | None) -> Applied | None:
             _text(document.get("vault")),
             _text(document.get("owner")),
             document.get("created") is True,
+            _text(document.get("metadata")),
         )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, OSError):
         return None
@@ -121,7 +131,7 @@ def _required(item: object) -> str:
     return text
 
 
-def _to_item(state: SecretState) -> dict[str, Any]:
+def _to_item(state: SecretState, *, with_tags: bool) -> dict[str, Any]:
     """Fields without a value are left out: the annotation of a large target comes close to Kubernetes' limit."""
     requested = {"pin": state.ref.version} if state.ref.version else {"previous": True} if state.ref.previous else {}
     moments = {"updated": state.updated, "expires": state.expires, "readAt": state.read_at}
@@ -132,6 +142,7 @@ def _to_item(state: SecretState) -> dict[str, Any]:
         **{name: int(moment.timestamp()) for name, moment in moments.items() if moment is not None},
         "keys": list(state.keys),
         **({"encoding": state.encoding} if state.encoding else {}),
+        **({"tags": dict(state.tags)} if with_tags and state.tags else {}),
     }
 
 
@@ -145,6 +156,7 @@ def _from_item(item: Mapping[str, Any]) -> SecretState:
         expires=_from_seconds(item.get("expires")),
         read_at=datetime.fromtimestamp(item["readAt"], UTC),
         encoding=_text(item.get("encoding")),
+        tags={_required(name): _required(text) for name, text in item.get("tags", {}).items()},
     )
 
 

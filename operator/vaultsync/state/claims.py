@@ -25,8 +25,8 @@ MAX_NAMED_KEYS: Final = 4 * MAX_ENTRIES
 MAX_TEXT: Final = 4096
 """Characters of a text in the status: our own are shorter."""
 
-_MAX_METADATA: Final = 100
-"""Labels, annotations and owners of a target: a spec has at most 32 labels and 32 annotations."""
+_MAX_METADATA: Final = 140
+"""Labels, annotations and owners of a target: a spec has at most 48 labels and 48 annotations."""
 
 _CONDITIONS: Final = frozenset({"Ready", "Stale", "Expiring"})
 

@@ -17,6 +17,8 @@ class Desired:
     """What is wrong with the content although it can be written, in sentences."""
     created: bool = True
     """Whether the Secret is one that we create, or have created; false for one that is, or was, adopted."""
+    metadata: str | None = None
+    """The fingerprint of labels and annotations that come from the vault; None if there are none."""
 
     @property
     def keys(self) -> frozenset[str]:

@@ -49,6 +49,8 @@ class SecretState:
     read_at: datetime
     encoding: str | None = None
     """How the vault's text was encoded by the secret's tags, if it was decoded for that."""
+    tags: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """Those of the vault, while they are used: by `target.metadataFrom`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ _WORDS = {
     Change.ADOPTED: "Adopted",
     Change.UPDATED: "Updated",
     Change.ROTATED: "Rotated",
+    Change.RELABELED: "Relabeled",
     Change.HEALED: "Tampered",
     Change.REMOVED: "SourceDeleted",
     Change.DELETED: "SourceDeleted",

@@ -26,6 +26,8 @@ class Change(StrEnum):
     """The vault lost all of the secrets, and the target was deleted."""
     RELEASED = "released"
     """The vault lost all of the secrets, and the target, which was adopted, stays with its content."""
+    RELABELED = "relabeled"
+    """Tags or dates in the vault have changed, and with them labels or annotations."""
     HEALED = "healed"
     """Another writer had changed or deleted the target."""
 

@@ -72,7 +72,7 @@ def _set(
         return _set_file(vault, name=name, **file)
     active = _moment(not_before)
     dates: dict[str, Any] = {"expires_on": _moment(expires), "not_before": active}
-    version = vault.set(name, value, tags=dict(tag.split("=") for tag in tags.split()), **dates)
+    version = vault.set(name, value, tags=_tags(tags), **dates)
     return Version(name, version, active is not None and active > datetime.now(UTC))
 
 
@@ -86,8 +86,15 @@ def _moment(text: str) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
 
 
-def _set_attributes(vault: EmulatedVault, *, name: str, enabled: str) -> None:
-    {"true": vault.enable, "false": vault.disable}[enabled](name)
+def _tags(text: str) -> dict[str, str]:
+    return dict(tag.split("=") for tag in text.split())
+
+
+def _set_attributes(vault: EmulatedVault, *, name: str, enabled: str = "", tags: str = "") -> None:
+    if enabled:
+        {"true": vault.enable, "false": vault.disable}[enabled](name)
+    if tags:
+        vault.tag(name, _tags(tags))
 
 
 def _delete(vault: EmulatedVault, *, name: str) -> None:

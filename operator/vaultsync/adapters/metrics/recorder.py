@@ -79,8 +79,8 @@ class Recorder:
         )
         self._targets = Counter(
             "vaultsync_targets_written",
-            "Writes and deletions of target Secrets: created, adopted, updated, rotated, removed, deleted, released, "
-            "healed.",
+            "Writes and deletions of target Secrets: created, adopted, updated, rotated, relabeled, removed, deleted, "
+            "released, healed.",
             ["change"],
             registry=registry,
         )

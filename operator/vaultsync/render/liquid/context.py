@@ -63,9 +63,10 @@ class Context(RenderContext):
 
     __slots__ = ("_entries", "budget")
 
-    def __init__(self, template: BoundTemplate, values: Mapping[str, str | Binary], budget: Budget) -> None:
-        self._entries = values
-        super().__init__(template, globals={**values, "entries": dict(values)})
+    def __init__(self, template: BoundTemplate, names: Mapping[str, object], budget: Budget) -> None:
+        entries = names.get("entries")
+        self._entries: Mapping[str, object] = entries if isinstance(entries, dict) else {}
+        super().__init__(template, globals=names)
         self.scope = ReadOnlyChainMap(self.locals, self.globals)  # the library's own has now and today, too
         self.budget = budget
 

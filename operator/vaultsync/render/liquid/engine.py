@@ -6,6 +6,7 @@ Nothing here reads a clock, a file or another template, and the cost of a templa
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from inspect import signature
 from typing import Final, TypeVar
 
@@ -53,14 +54,24 @@ class Template:
         Raises:
             TemplateError: It fails with these values, or would cost too much.
         """
+        names = {**values, "entries": dict(values)}
+        unknown = "no entry has this name; if it may be missing, add | default: ''"
+        return _guarded(self.source, lambda: self._text(names, budget).encode(), partial(_render_problem, unknown))
 
-        def rendered() -> bytes:
-            budget.charge_pass(len(self.source))
-            buffer = LimitedStringIO(limit=MAX_OUTPUT)
-            self.tree.render_with_context(Context(self.tree, values, budget), buffer)
-            return buffer.getvalue().encode()
+    def render_text(self, names: Mapping[str, object], budget: Budget) -> str:
+        """Render the template with these names.
 
-        return _guarded(self.source, rendered, _render_problem)
+        Raises:
+            TemplateError: As `render`.
+        """
+        unknown = 'there is no such name; write vault.name, vaultsecret.name or secrets["name"].tags.owner'
+        return _guarded(self.source, lambda: self._text(names, budget), partial(_render_problem, unknown))
+
+    def _text(self, names: Mapping[str, object], budget: Budget) -> str:
+        budget.charge_pass(len(self.source))
+        buffer = LimitedStringIO(limit=MAX_OUTPUT)
+        self.tree.render_with_context(Context(self.tree, names, budget), buffer)
+        return buffer.getvalue()
 
 
 def parse(source: str) -> Template:
@@ -117,13 +128,13 @@ def _parse_problem(error: LiquidError) -> str:
     return str(error.message)
 
 
-def _render_problem(error: LiquidError) -> str:
+def _render_problem(unknown: str, error: LiquidError) -> str:
     """Describe an error of rendering in a text of our own: the library's may hold a value."""
     match error:
         case ValueFreeError():
             return error.problem
         case UndefinedError():
-            return "no entry has this name; if it may be missing, add | default: ''"
+            return unknown
         case OutputStreamLimitError():
             return f"more than {MAX_OUTPUT} bytes would be written"
         case LiquidSyntaxError() if type(error) is LiquidSyntaxError:

@@ -8,7 +8,7 @@ import pytest
 from tests.builders import VAULT, Tweak, a_grant, a_vault_secret, an_entry
 from vaultsync.api.grants import VaultGrant
 from vaultsync.api.sources import DataFrom, Find
-from vaultsync.api.v1alpha1 import Restart, TargetSpec, VaultSecret
+from vaultsync.api.v1alpha1 import MetadataFrom, Restart, TargetSpec, VaultSecret
 from vaultsync.errors import Reason
 from vaultsync.policy.grants import decide
 from vaultsync.state.access import Access, ManagedIdentity, OwnIdentity, ServicePrincipal, WorkloadIdentity
@@ -145,6 +145,11 @@ def test_a_search_sees_only_what_is_granted() -> None:
     assert [matches_any(found.secrets, name) for name in ("A", "db-x", "b", "xdb-")] == [True, True, False, False]
 
 
+def a_source_of(**templates: dict[str, str]) -> TargetSpec:
+    """A target with labels and annotations from the vault."""
+    return TargetSpec(metadata_from=MetadataFrom.model_validate(templates))
+
+
 @pytest.mark.parametrize(
     ("spec", "allow", "expected"),
     [
@@ -165,6 +170,11 @@ def test_a_search_sees_only_what_is_granted() -> None:
         ({"target": TargetSpec(annotations={"a.example/b": "c"})}, {"labels": ["*"]}, "target.annotations"),
         ({"target": TargetSpec(annotations={"a.example/b": "c"})}, {"annotations": ["*"]}, None),
         ({"target": TargetSpec(annotations={"note": "c"})}, {}, None),
+        ({"target": a_source_of(labels={"team": "a", "app.kubernetes.io/part-of": "b"})}, {}, None),
+        ({"target": a_source_of(labels={"a.example/b": "c"})}, {}, "a.example/b in target.metadataFrom.labels"),
+        ({"target": a_source_of(labels={"a.example/b": "c"})}, {"labels": ["a.example/"]}, None),
+        ({"target": a_source_of(annotations={"a.example/b": "c"})}, {"labels": ["*"]}, "metadataFrom.annotations"),
+        ({"target": a_source_of(annotations={"a.example/b": "c"})}, {"annotations": ["*"]}, None),
     ],
 )
 def test_what_else_needs_a_grant(spec: dict[str, Tweak], allow: dict[str, Any], expected: str | None) -> None:

@@ -209,7 +209,10 @@ def test_the_expected_fields_are_those_that_are_applied(on_delete: str) -> None:
         an_entry(),
         an_entry(key="token", secret_name="token", optional=True),
         on_delete=on_delete,
-        target={"labels": {"team": "shop"}},
+        target={
+            "labels": {"team": "shop"},
+            "metadata_from": {"labels": {"owner": ""}, "annotations": {"expires": "{{ secrets.token.expires }}"}},
+        },
     )
     desired = made(vault_secret, {"password": a_reading(), "token": a_missing_reading()})
 

@@ -49,6 +49,34 @@ def test_an_annotation_parses_to_what_was_written(states: tuple[SecretState, ...
     )
 
 
+@given(tags=st.dictionaries(st.text(), st.text()))
+def test_tags_are_kept_while_metadata_comes_from_the_vault(tags: dict[str, str]) -> None:
+    state = a_state(tags=tags)
+
+    kept = from_annotation(to_annotation(a_vault_secret(), [state], created=True, metadata="a1"))
+    left_out = from_annotation(to_annotation(a_vault_secret(), [state], created=True))
+
+    assert kept is not None
+    assert left_out is not None
+    assert (kept.metadata, kept.secrets[0].tags) == ("a1", tags)
+    assert (left_out.metadata, left_out.secrets[0].tags) == (None, {})
+
+
+@pytest.mark.parametrize("tags", [1, [], {"a": "c" * 513}, {"a" * 513: "b"}])
+def test_an_annotation_with_damaged_tags_is_none(tags: object) -> None:
+    document = json.loads(to_annotation(a_vault_secret(), [a_state()], created=True))
+    document["secrets"][0]["tags"] = tags
+
+    assert from_annotation(json.dumps(document)) is None
+
+
+def test_labels_and_annotations_from_the_vault_are_part_of_the_target_and_not_of_its_data() -> None:
+    plain, templated = a_vault_secret(), a_vault_secret(target={"metadata_from": {"labels": {"a": "b"}}})
+
+    assert fingerprint(plain) != fingerprint(templated)
+    assert content_fingerprint(plain) == content_fingerprint(templated)
+
+
 def test_equal_states_give_equal_texts() -> None:
     first, second = (to_annotation(a_vault_secret(), [a_state(), a_state("user")], created=True) for _ in range(2))
 

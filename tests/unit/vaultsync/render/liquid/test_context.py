@@ -13,7 +13,7 @@ VALUES: Final = {"user": "app", "tls.crt": "CRT", "size": "XL"}
 
 
 def a_context(budget: int = 1000) -> Context:
-    return Context(Environment().from_string(""), VALUES, Budget(budget))
+    return Context(Environment().from_string(""), {**VALUES, "entries": dict(VALUES)}, Budget(budget))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,93 @@
+"""Labels and annotations from the vault follow its tags and dates, without restarts and needless reads."""
+
+from datetime import timedelta
+from typing import Any, Final
+
+from tests.harness import DB, MemoryHarness
+
+FROM: Final = {
+    "labels": {"owner": "{{ secrets.db-password.tags.owner }}"},
+    "annotations": {"expires": "{{ secrets.db-password.expires | default: 'never' }}"},
+}
+
+
+def metadata(harness: MemoryHarness) -> tuple[Any, Any]:
+    """The label and the annotation that come from the vault."""
+    stored = harness.kube.without_data(DB)
+    assert stored is not None
+    found = stored["metadata"]
+    return found["labels"].get("owner"), found["annotations"].get("expires")
+
+
+async def in_sync(harness: MemoryHarness, **spec: Any) -> None:  # noqa: ANN401  parts of a spec are JSON
+    harness.vault.set("db-password", "first", tags={"owner": "Team Shop"})
+    harness.apply(target={"metadataFrom": FROM}, **spec)
+    await harness.drain()
+    await harness.poll()
+    await harness.poll()
+    await harness.assert_idle()
+    harness.reset_counts()
+
+
+async def test_a_changed_tag_is_written_without_a_restart(harness: MemoryHarness) -> None:
+    harness.make_workload("web")
+    await in_sync(harness, restart=[{"kind": "Deployment", "name": "web"}])
+    assert metadata(harness) == ("Team-Shop", "never")
+
+    harness.vault.tag("db-password", {"owner": "web", "other": "x"})
+    await harness.poll()
+
+    assert metadata(harness) == ("web", "never")
+    assert harness.events == [("Normal", "Relabeled")]
+    assert harness.kube.restarts == []
+    assert harness.status().content_change_time is None
+    await harness.poll()
+    await harness.assert_idle()
+
+
+async def test_a_date_that_is_set_is_written(harness: MemoryHarness) -> None:
+    await in_sync(harness)
+    expires = harness.clock.now + timedelta(days=90)
+
+    harness.vault.set("db-password", "first", tags={"owner": "shop"}, expires_on=expires)
+    await harness.poll()
+
+    assert metadata(harness) == ("shop", f"{expires:%Y-%m-%dT%H:%M:%SZ}")
+
+
+async def test_a_tag_that_no_template_uses_writes_nothing(harness: MemoryHarness) -> None:
+    await in_sync(harness)
+
+    harness.vault.tag("db-password", {"owner": "Team Shop", "note": "new"})
+    await harness.poll()
+
+    assert "apply_target" not in harness.writes
+    assert harness.events == []
+
+
+async def test_a_restart_reads_nothing(harness: MemoryHarness) -> None:
+    await in_sync(harness)
+
+    await harness.restart()
+    await harness.poll()
+
+    assert (harness.reads, harness.writes) == (0, {})
+
+
+async def test_an_edited_label_is_restored(harness: MemoryHarness) -> None:
+    await in_sync(harness)
+
+    harness.kube.edit(DB, "mallory", labels={"owner": "somebody"})
+    await harness.drain()
+
+    assert metadata(harness) == ("Team-Shop", "never")
+
+
+async def test_a_removed_tag_leaves_an_empty_label_and_the_value_in_sync(harness: MemoryHarness) -> None:
+    await in_sync(harness)
+
+    harness.vault.set("db-password", "second", tags={})
+    await harness.poll()
+
+    assert metadata(harness) == ("", "never")
+    assert harness.values() == {"password": "second"}
