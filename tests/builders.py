@@ -30,7 +30,16 @@ from vaultsync.state.access import Access, OwnIdentity
 from vaultsync.state.applied import Applied, fingerprint
 from vaultsync.state.grants import Granted
 from vaultsync.state.observed import Field, Observed, Owner
-from vaultsync.state.secrets import MissingReading, Reading, SecretRef, SecretState
+from vaultsync.state.secrets import (
+    InactiveReading,
+    MissingReading,
+    PendingVersion,
+    Reading,
+    SecretRef,
+    SecretState,
+    VaultReading,
+    Version,
+)
 from vaultsync.state.vaults import UNKNOWN, Missing, Moment, SecretMetadata, VaultListing, VaultView
 from vaultsync.status.outcome import Change, Synced
 
@@ -132,6 +141,26 @@ def a_synced(*states: SecretState, change: Change = Change.NONE, detail: str = "
 def a_reading(value: str = "s3cret", **tweaks: Tweak) -> Reading:
     """The default secret as read from the vault."""
     return replace(Reading(SecretValue(value), FIRST, START, None, Moment(0.0), READ_AT), **tweaks)
+
+
+def an_inactive_reading(
+    *, not_before: datetime = READ_AT + timedelta(hours=1), updated: datetime = START, **tweaks: Tweak
+) -> InactiveReading:
+    """The default secret as read from the vault while no version of it is active."""
+    pending = PendingVersion(SECOND, not_before, Version(SECOND, updated, None), none_active=True)
+    return replace(InactiveReading(pending, Moment(0.0), READ_AT), **tweaks)
+
+
+def a_pending(**tweaks: Tweak) -> PendingVersion:
+    """The next version of the default secret, which is the newest and becomes active an hour after it was read."""
+    newest = Version(SECOND, START + timedelta(minutes=10), None)
+    return replace(PendingVersion(SECOND, READ_AT + timedelta(hours=1), newest), **tweaks)
+
+
+def revealed(reading: VaultReading) -> str:
+    """Return the value of an active secret."""
+    assert isinstance(reading, Reading)
+    return reading.value.reveal()
 
 
 def a_missing_reading(

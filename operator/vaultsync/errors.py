@@ -74,7 +74,7 @@ _SENTENCES = {
     Reason.SECRET_NOT_FOUND: "The secret, or the pinned version of it, does not exist in the vault.",
     Reason.SECRET_SOFT_DELETED: "The secret was deleted in the vault and can still be recovered.",
     Reason.SECRET_DISABLED: "The secret is disabled in the vault.",
-    Reason.SECRET_NOT_YET_ACTIVE: "The secret's newest version is not active yet.",
+    Reason.SECRET_NOT_YET_ACTIVE: "No version of the secret is active yet.",
     Reason.DELETION_HELD: (
         "Most of the secrets whose keys could be deleted went missing at once; deletions wait for confirmation."
     ),

@@ -17,7 +17,7 @@ from vaultsync.policy.rollout import Workload
 from vaultsync.render.certificate_files import CertificateRequest, Conversion
 from vaultsync.state.access import Access, TokenClaims
 from vaultsync.state.observed import Observed, Unclaimed
-from vaultsync.state.secrets import Reading, SecretRef
+from vaultsync.state.secrets import SecretRef, VaultReading
 from vaultsync.state.snapshots import (
     ClusterEvent,
     ClusterKind,
@@ -150,7 +150,7 @@ class KubeApi(Protocol):
 class VaultClients(Protocol):
     """The vaults. Every method raises `SyncError`."""
 
-    async def get(self, access: Access, ref: SecretRef, *, since: float | None = None) -> Reading:
+    async def get(self, access: Access, ref: SecretRef, *, since: float | None = None) -> VaultReading:
         """Read one secret, at least as new as the polls' metadata; raises `SecretNotFound` if it does not exist.
 
         A secret that is known to be missing, also to the last poll, is not read again. With `since`, no result is used

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from aiohttp import web
 
-from tests.builders import START, an_access
+from tests.builders import START, an_access, revealed
 from tests.clocks import Clock, frozen, skip
 from tests.fakes import FakeCredentials
 from tests.unit.vaultsync.adapters.keyvault.served import ServedVault, served
@@ -68,7 +68,7 @@ async def test_a_tenant_with_more_reads_than_connections_does_not_have_a_slow_va
             vault.resumed.clear()
         vault.resumed.set()
 
-        assert {(await read).value.reveal() for read in reads} == {"s3cret"}
+        assert {revealed(await read) for read in reads} == {"s3cret"}
     limiter = clients.rate_limiter(an_access(vault.url))
     assert limiter is not None
     assert not limiter.is_open

@@ -128,10 +128,10 @@ def check_conditions(scenario: Scenario) -> None:
 
 
 def _expires_soon(scenario: Scenario) -> bool:
-    names = {entry.secret_name.lower() for entry in scenario.harness.status().entries if entry.version is not None}
-    newest = [secret.newest for name in names if (secret := scenario.vault.find(name)) is not None]
+    entries = scenario.harness.status().entries
+    used = [scenario.vault.secrets[one.secret_name.lower()].version(one.version) for one in entries if one.version]
     limit = scenario.harness.clock() + NOTICE
-    return any(version.expires is not None and version.expires <= limit for version in newest)
+    return any(version.expires is not None and version.expires <= limit for version in used)
 
 
 def check_left_overs(scenario: Scenario) -> None:

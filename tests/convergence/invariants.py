@@ -201,8 +201,15 @@ class Invariants:
             self.violations.append(f"{sorted(dropped)} are dropped, although the vault has their secrets")
         for key, text in data.items():
             before, after = held.get(key), vault.created(text)
-            if before is not None and after is not None and after < before - SETTLING and self._must_be_newest():
+            is_older = before is not None and after is not None and after < before - SETTLING
+            if is_older and self._must_be_newest() and not self._is_unusable(key, before):
                 self.violations.append(f"{key} is taken back to an older version")
+
+    def _is_unusable(self, key: str, created: int | None) -> bool:
+        """Return whether the version in a key, by the second in which it was set, was disabled after that."""
+        secret = self._scenario.vault.find(source_of(self._scenario.desired, key) or "")
+        versions = [] if secret is None else secret.versions
+        return any(one.created == created and not one.enabled for one in versions)
 
     def _must_be_newest(self) -> bool:
         """Return whether no user asks for what the vault has now, and a replica has not lagged for long."""

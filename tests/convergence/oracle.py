@@ -18,7 +18,7 @@ Data = dict[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """Any of `reasons` why nothing may be written; or any of `data` that may be; or that the target is deleted."""
+    """Any of `reasons` in the condition; any of `data` that may be written; or that the target is deleted."""
 
     reasons: frozenset[str] = frozenset()
     data: tuple[Data, ...] = ()
@@ -33,6 +33,8 @@ class _Parts:
     pending: set[str] = field(default_factory=set)
     """Reasons for secrets that are lost and within their grace period."""
     choices: list[list[Data]] = field(default_factory=list)
+    inactive: set[str] = field(default_factory=set)
+    """Reasons for secrets without an active version, whose keys keep what they have."""
     lost: bool = False
     """The grace period of a lost secret is over."""
 
@@ -71,14 +73,19 @@ class Oracle:
             return Expected(frozenset(reason.replace("nothing found", "SecretNotFound") for reason in parts.reasons))
         if desired.template and any("password" not in data for data in parts.data):
             return Expected(frozenset({"TemplateInvalid"}))
-        return Expected(data=tuple(data | _rendered(desired, data) for data in parts.data))
+        data = tuple(data | _rendered(desired, data) for data in parts.data)
+        return Expected(frozenset(parts.inactive), data)
 
     def _entry(self, parts: _Parts, line: Line) -> None:
         name = line["secretName"].lower()
         self._one(parts, name, line, lambda value: {line["key"]: value})
         secret = self.vault.find(name)
-        if "previousKey" in line and secret is not None and (previous := secret.previous):
-            parts.choices.append([{line["previousKey"]: value} for value in sorted(previous)])
+        if "previousKey" in line and secret is not None:
+            key = line["previousKey"]
+            if previous := secret.previous(self.now):
+                parts.choices.append([{key: value} for value in sorted(previous)])
+            elif not secret.active(self.now):
+                parts.choices.append([{}, *({key: version.value} for version in secret.versions)])
 
     def _source(self, parts: _Parts, line: Line) -> None:
         prefix = line.get("prefix", "")
@@ -87,8 +94,14 @@ class Oracle:
             return
         for name in sorted(self.found):
             self._one(parts, name, {"optional": True}, lambda value, key=prefix + name: {key: value})  # type: ignore[misc]
-        if not line.get("optional") and not any(self.vault.find(name) for name in self.found):
+        found = [secret for name in self.found if (secret := self.vault.find(name)) is not None]
+        if line.get("optional"):
+            return
+        if not found:
             parts.reasons.add("nothing found")
+        elif not any(secret.active(self.now) for secret in found):
+            # It depends on whether the target has a key of one of them.
+            parts.inactive |= {"SecretNotYetActive", "Synced"}
 
     def _one(self, parts: _Parts, name: str, line: Mapping[str, Any], keys: Callable[[str], Data]) -> None:
         secret = self.vault.find(name)
@@ -104,12 +117,16 @@ class Oracle:
                 parts.choices.append([keys(version.value) for version in lost.versions])
             return
         version = secret.version(line.get("version"))
+        pinned = [version] if version.is_active(self.now) else []
+        active = pinned if line.get("version") else secret.active(self.now)
         if not version.enabled:
             parts.reasons.add("SecretDisabled")
-        elif version.not_before is not None and version.not_before > self.now:
-            parts.reasons.add("SecretNotYetActive")
+        elif active:
+            parts.choices.append([keys(one.value) for one in active])
         else:
-            parts.choices.append([keys(version.value)])
+            kept = [keys(one.value) for one in secret.versions]
+            parts.choices.append([{}, *kept] if line.get("optional") else kept)
+            parts.inactive |= set() if line.get("optional") else {"SecretNotYetActive"}
 
 
 def _fields(value: str, prefix: str) -> Iterator[tuple[str, str]]:

@@ -30,6 +30,13 @@ class Version:
     id: str = ""
     enabled: bool = True
 
+    def is_active(self, now: datetime) -> bool:
+        return self.not_before is None or self.not_before <= now
+
+
+def _newest_of(versions: list[Version]) -> list[Version]:
+    return [one for one in versions if one.created == max(other.created for other in versions)]
+
 
 @dataclass(slots=True)
 class Secret:
@@ -43,11 +50,20 @@ class Secret:
     def newest(self) -> Version:
         return self.versions[-1]
 
-    @property
-    def previous(self) -> set[str]:
-        """The possible values of the version before the newest: those of one second have no order."""
-        older = [version for version in self.versions[:-1] if version.enabled]
-        return {version.value for version in older if version.created == max(other.created for other in older)}
+    def active(self, now: datetime) -> list[Version]:
+        """Return the version that is active: several if they were set in one second, which have no order."""
+        return [self.newest] if self.newest.is_active(now) else _newest_of(self._usable(now))
+
+    def previous(self, now: datetime) -> set[str]:
+        """Return the possible values of the version before the active one."""
+        found = set()
+        for active in self.active(now):
+            older = [one for one in self._usable(now) if one is not active and one.created <= active.created]
+            found |= {one.value for one in _newest_of(older)}
+        return found
+
+    def _usable(self, now: datetime) -> list[Version]:
+        return [one for one in self.versions if one.enabled and one.is_active(now)]
 
     def version(self, version_id: str | None) -> Version:
         """Return the version with that id, by default the newest."""

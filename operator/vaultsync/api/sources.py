@@ -124,7 +124,7 @@ class Entry(Model):
     """The secret's name in the vault."""
     version: SecretVersion | None = None
     """Pins a version of the secret: 32 characters 0-9 and a-f, the last part of its identifier in the vault. If
-    omitted, the newest version is used."""
+    omitted, the newest version that is active is used."""
     property: PropertyPath | None = None
     """Selects a part of the secret's value: names separated by dots such as db.password, or a JSON pointer such as
     /db/password; with the format Env, the name of a variable. A string is written as it is, any other value as
@@ -138,8 +138,8 @@ class Entry(Model):
     it. Auto: the secret's tag file-encoding, which az keyvault secret set --file writes, says whether the whole value
     is base64, hex or text. Defaults to Utf8."""
     optional: StrictBool = False
-    """If true, it is not an error if the secret does not exist in the vault, or its value does not have the property,
-    or null there: the key is omitted until it does. Defaults to false."""
+    """If true, it is not an error if the secret does not exist in the vault, has no active version yet, or its value
+    does not have the property, or null there: the key is omitted until it does. Defaults to false."""
     previous_key: DataKey | None = None
     """Also writes the previous enabled version, if there is one and it has the property, to this key: for rotations
     during which both passwords are in use. The operator's identity needs the permission to list secrets."""
@@ -202,7 +202,7 @@ class DataFrom(Model):
     """The name of a secret with a certificate and its private key in PFX or PEM, as Key Vault stores one for each
     certificate. It becomes the keys tls.crt, with the chain, and tls.key."""
     version: SecretVersion | None = None
-    """Pins a version of the object or certificate. If omitted, the newest version is used."""
+    """Pins a version of the object or certificate. If omitted, the newest version that is active is used."""
     optional: StrictBool = False
     """If true, it is not an error if the object or certificate does not exist in the vault, or if find matches nothing.
     Defaults to false."""

@@ -59,6 +59,23 @@ class StatusTarget(Model):
     """The vault that its content is from."""
 
 
+class StatusPending(Model):
+    """The next version of a secret whose newest version is not active yet."""
+
+    version: str
+    """The version that becomes active."""
+    not_before: Timestamp
+    """When it becomes active, by the vault. It is written then."""
+    none_active: bool = False
+    """Whether no version is active until then: the key keeps its content, or is left out if it is optional."""
+    newest: str
+    """The newest version: the same one, or one that becomes active after it."""
+    newest_updated: Timestamp | None = None
+    """When the newest version was last changed in the vault."""
+    newest_expires: Timestamp | None = None
+    """When the newest version expires, if it has an expiry date."""
+
+
 class StatusEntry(Model):
     """Version and dates of one key, never its value."""
 
@@ -67,13 +84,15 @@ class StatusEntry(Model):
     secret_name: str
     """The secret's name in the vault."""
     version: str | None = None
-    """The version in the key; omitted while an optional secret does not exist."""
+    """The version in the key; omitted while an optional secret does not exist, or has no active version."""
     updated: Timestamp | None = None
     """When that version was last changed in the vault."""
     expires: Timestamp | None = None
     """When the secret expires, if it has an expiry date. It is still synced after that."""
     read_at: Timestamp
     """When the secret was last read, by the operator's clock."""
+    pending: StatusPending | None = None
+    """The next version, while the newest one is not active yet (nbf)."""
 
 
 class StatusMissing(Model):

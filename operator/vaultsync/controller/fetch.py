@@ -12,7 +12,16 @@ from vaultsync.policy.changes import last_read
 from vaultsync.render.manifest import MAX_BYTES
 from vaultsync.state.access import Access
 from vaultsync.state.requests import SecretRequest, named_secrets
-from vaultsync.state.secrets import FoundTooMuch, MissingReading, Reading, SecretRef, SecretsUnread, state_of
+from vaultsync.state.secrets import (
+    FoundTooMuch,
+    InactiveReading,
+    MissingReading,
+    Reading,
+    SecretRef,
+    SecretsUnread,
+    VaultReading,
+    state_of,
+)
 from vaultsync.state.vaults import VaultStore
 
 MAX_CONCURRENT: Final = 32
@@ -27,14 +36,14 @@ async def read_secrets(
     requests: Sequence[SecretRequest],
     *,
     since: float | None = None,
-) -> dict[SecretRef, Reading | MissingReading]:
+) -> dict[SecretRef, VaultReading | MissingReading]:
     """Read secrets concurrently, and record in the store what was read.
 
     With `since`, each read begins later than that, on the monotonic clock, those known to be missing included.
 
     Returns:
-        The readings by identity; MissingReading for a missing secret whose key may be deleted. None of a found secret
-        that is disabled by now: its key is removed.
+        The readings by identity; InactiveReading for a secret without an active version, MissingReading for a missing
+        one whose key may be deleted. None of a found secret that is disabled by now: its key is removed.
 
     Raises:
         SecretsUnread: Some secrets cannot be read, with the reason of the first.
@@ -42,7 +51,7 @@ async def read_secrets(
     """
     named, slots, found = {one.ref.identity for one in named_secrets(spec)}, asyncio.Semaphore(MAX_CONCURRENT), _Found()
 
-    async def read(one: SecretRequest) -> Reading | MissingReading | None:
+    async def read(one: SecretRequest) -> VaultReading | MissingReading | None:
         async with slots:
             if found.bytes > MAX_BYTES:
                 return None
@@ -55,7 +64,7 @@ async def read_secrets(
     readings = {
         one.ref.identity: result
         for one, result in zip(requests, results, strict=True)
-        if isinstance(result, Reading | MissingReading)
+        if isinstance(result, Reading | InactiveReading | MissingReading)
     }
     if found.bytes > MAX_BYTES:
         raise _found_too_much(spec, readings)
@@ -78,7 +87,7 @@ class _Found:
     bytes: int = 0
 
 
-def _found_too_much(spec: VaultSecretSpec, readings: Mapping[SecretRef, Reading | MissingReading]) -> FoundTooMuch:
+def _found_too_much(spec: VaultSecretSpec, readings: Mapping[SecretRef, VaultReading | MissingReading]) -> FoundTooMuch:
     text = (
         f"The secrets that find in dataFrom selects in vault {spec.vault_url} have more than the {MAX_BYTES} bytes "
         "that Kubernetes allows for a Secret; select fewer, or split them over several VaultSecrets."
@@ -94,9 +103,9 @@ async def _read(
     request: SecretRequest,
     *,
     since: float | None,
-) -> Reading | MissingReading:
+) -> VaultReading | MissingReading:
     requested = vaults.moment()
-    reading: Reading | MissingReading
+    reading: VaultReading | MissingReading
     try:
         reading = await vaults.get(access, request.ref, since=since)
     except SecretNotFound as error:
@@ -104,6 +113,6 @@ async def _read(
     if request.ref.version is None:
         name = request.ref.read_as
         store.record_read(access, name, last_read(store.view(access), name, reading, requested))
-    if isinstance(reading, Reading) or request.optional or spec.on_source_deleted is OnSourceDeleted.DELETE:
+    if not isinstance(reading, MissingReading) or request.optional or spec.on_source_deleted is OnSourceDeleted.DELETE:
         return reading
     raise reading.error

@@ -4,7 +4,7 @@ It is level-triggered: it uses the current state and not what has changed, so ev
 It does no I/O itself and never calls a source.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -18,6 +18,7 @@ from vaultsync.controller.report import write_report
 from vaultsync.controller.rollout import Rollouts, restart_workloads
 from vaultsync.errors import ObjectChanged, ObjectGone, Reason, Retry, StillBusy, SyncError
 from vaultsync.interfaces import Certificates, KubeApi, Recorder, VaultClients
+from vaultsync.policy.activation import carried_inactive, inactive_in_place, kept_inactive, unkept_inactive
 from vaultsync.policy.attempts import failed_attempt, found_too_much, missing_refs, unread_attempt
 from vaultsync.policy.deletion import (
     Deletions,
@@ -59,12 +60,13 @@ from vaultsync.state.observed import Field, Observed
 from vaultsync.state.requests import SecretRequest, searches
 from vaultsync.state.secrets import (
     AnyReading,
+    CarriedReading,
     FoundTooMuch,
     MissingReading,
-    Reading,
     Readings,
     SecretRef,
     SecretsUnread,
+    VaultReading,
 )
 from vaultsync.state.snapshots import ClusterKind
 from vaultsync.state.stores import State
@@ -260,7 +262,7 @@ class Reconciler:
 
     async def _read_batch(
         self, inputs: Inputs, requests: Sequence[SecretRequest], *, since: float | None
-    ) -> dict[SecretRef, Reading | MissingReading]:
+    ) -> dict[SecretRef, VaultReading | MissingReading]:
         """Read secrets by the grant of this reconcile; nothing is returned if the grant is another one by then.
 
         Raises:
@@ -313,11 +315,12 @@ class Reconciler:
         is_empty = all(isinstance(reading, MissingReading) for reading in readings.values())
         if is_empty and deletions.confirmed and deletions.pending is None:
             return await self._prune(inputs, readings, deletions)
-        if deletions.pending is not None:
-            carried = await self._carry_over(inputs, deletions)
+        inactive = kept_inactive(inputs, readings)
+        if inactive or deletions.pending is not None:
+            carried = await self._carry_over(inputs, deletions.kept | inactive)
             if carried is None:
-                return deletions.pending
-            readings = {**readings, **carried}
+                return deletions.pending or unkept_inactive(inputs, readings)
+            readings = {**readings, **carried_inactive(carried, readings)}
         present = {one.ref.identity: readings[one.ref.identity] for one in inputs.plan.requests if not one.unlisted}
         desired = await self._render(inputs, present)
         await self._ensure_revoked(inputs)
@@ -346,7 +349,8 @@ class Reconciler:
             refreshed=refreshed,
             warnings=desired.warnings,
         )
-        return synced if deletions.pending is None else replace(deletions.pending, written=synced)
+        pending = deletions.pending or inactive_in_place(inputs, synced.secrets)
+        return synced if pending is None else replace(pending, written=synced)
 
     async def _render(self, inputs: Inputs, readings: Readings) -> Desired:
         """Render the Secret; certificates are converted, and keys normalized, where it delays no others."""
@@ -400,8 +404,10 @@ class Reconciler:
         confirmed = self._confirmed_deletions(inputs, readings)
         return None if isinstance(confirmed, Deletions) else confirmed
 
-    async def _carry_over(self, inputs: Inputs, deletions: Deletions) -> Mapping[SecretRef, AnyReading] | None:
-        """Return readings that keep the keys within their grace period; None if the target does not hold them."""
+    async def _carry_over(
+        self, inputs: Inputs, kept: Collection[SecretRef]
+    ) -> Mapping[SecretRef, CarriedReading] | None:
+        """Return readings that keep the keys of these secrets as they are; None if the target does not hold them."""
         target, applied = inputs.target, None if inputs.target is None else inputs.target.applied
         if target is None or applied is None or applied.spec_content != content_fingerprint(inputs.vault_secret):
             # Another spec asks for another key, or another part of the secret, under the same version.
@@ -412,7 +418,7 @@ class Reconciler:
         data = await self.kube.get_target_data(inputs.vault_secret.target_key, observed=target)
         # What another writer changed is not the secret's value, and must not pass for it.
         ours = {key: value for key, value in data.items() if Field("data", key) in target.ours}
-        return carried_readings(inputs.plan, deletions.kept, ours)
+        return carried_readings(inputs.plan, kept, ours)
 
     async def _report(self, vault_secret: VaultSecret, attempt: Attempt, started: float, failures: int) -> Result:
         """Report every outcome in one place: status, events, metrics, log; return when to requeue the key."""

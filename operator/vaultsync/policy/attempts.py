@@ -6,7 +6,15 @@ from typing import Final
 from vaultsync.errors import Reason, Retry, SyncError
 from vaultsync.policy.inputs import Inputs
 from vaultsync.state.attempts import Basis, FailedAttempt
-from vaultsync.state.secrets import FoundTooMuch, MissingReading, Reading, Readings, SecretRef, SecretState, state_of
+from vaultsync.state.secrets import (
+    CarriedReading,
+    FoundTooMuch,
+    MissingReading,
+    Readings,
+    SecretRef,
+    SecretState,
+    state_of,
+)
 from vaultsync.state.vaults import SecretMetadata
 from vaultsync.status.outcome import Failed, Outcome
 
@@ -34,7 +42,7 @@ def failed_attempt(inputs: Inputs, readings: Readings, outcome: Outcome, *, now:
         return None
     if outcome.retry is Retry.SOON or outcome.reason is Reason.TARGET_CONFLICT:
         return None
-    read = {ref: state_of(ref, one) for ref, one in readings.items() if isinstance(one, Reading | MissingReading)}
+    read = {ref: state_of(ref, one) for ref, one in readings.items() if not isinstance(one, CarriedReading)}
     until = now + REJECTED_FOR if outcome.reason is Reason.TARGET_INVALID else None
     if outcome.retry_after is not None:
         until = now + min(timedelta(seconds=outcome.retry_after), inputs.config.recheck)

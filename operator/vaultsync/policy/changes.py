@@ -10,7 +10,7 @@ metadata in a listing. A secret that was read so soon after its `updated` by the
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from vaultsync.state.secrets import MissingReading, Reading, SecretRef, SecretState
+from vaultsync.state.secrets import MissingReading, Reading, SecretRef, SecretState, VaultReading
 from vaultsync.state.vaults import LastRead, Missing, Moment, SecretMetadata, VaultView
 
 MAX_CLOCK_SKEW = timedelta(minutes=1)
@@ -18,6 +18,9 @@ MAX_CLOCK_SKEW = timedelta(minutes=1)
 
 SETTLING = timedelta(seconds=3)
 """How long after `updated` a second write could still have the same metadata."""
+
+ACTIVE_RETRY = timedelta(seconds=10)
+"""After which a version is read again that should be active by the operator's clock and is not by the vault's."""
 
 
 def due(ref: SecretRef, state: SecretState | None, view: VaultView, *, now: datetime, recheck: timedelta) -> str | None:
@@ -36,10 +39,19 @@ def due(ref: SecretRef, state: SecretState | None, view: VaultView, *, now: date
         # A `read_at` in the future is not trusted: an edited annotation, or a clock that was ahead, must not postpone
         # the recheck.
         return "recheck interval is over"
+    if state.pending is not None and until_active(state, now) <= timedelta(0):
+        return "a version becomes active"
     if not ref.follows:
         # Polls observe only newest versions: a pinned one that is optional and missing waits for the recheck.
         return None
     return _change(state, view, ref.name.lower())
+
+
+def until_active(state: SecretState, now: datetime) -> timedelta:
+    """Return the time until a secret must be read since its pending version becomes active."""
+    assert state.pending is not None
+    not_before = state.pending.not_before
+    return not_before - now if state.read_at < not_before else ACTIVE_RETRY - (now - state.read_at)
 
 
 def _change(state: SecretState, view: VaultView, name: str) -> str | None:
@@ -50,11 +62,11 @@ def _change(state: SecretState, view: VaultView, name: str) -> str | None:
     if read is not None and read.began > metadata.observed_at:
         if read.version is not None:
             return _difference(state, read)
-        if state.version is None:
+        if state.newest is None:
             return None
     if isinstance(metadata, Missing):
-        return None if state.version is None else "gone from the vault"
-    if state.version is not None and not metadata.readable:
+        return None if state.newest is None else "gone from the vault"
+    if state.newest is not None and not metadata.readable:
         return "cannot be read"
     return _difference(state, metadata) or _unsettled(state, metadata, read)
 
@@ -67,14 +79,14 @@ def is_before(earlier: datetime | None, later: datetime | None) -> bool:
     return earlier is not None and later is not None and later - earlier > SETTLING
 
 
-def last_read(view: VaultView, name: str, reading: Reading | MissingReading, requested: Moment) -> LastRead:
+def last_read(view: VaultView, name: str, reading: VaultReading | MissingReading, requested: Moment) -> LastRead:
     """Return what is recorded of a read, by its `SecretRef.read_as`, which was requested at that moment."""
     if isinstance(reading, MissingReading):
         return LastRead(requested, None, None, None)
     before, metadata = view.reads.get(name), view.find(name)
     listed = metadata.updated if isinstance(metadata, SecretMetadata) else None
     began, settled = reading.began, _has_settled(reading)
-    read = LastRead(began, reading.version, reading.updated, reading.expires, listed, began.seconds, settled)
+    read = LastRead(began, *reading.newest, listed, began.seconds, settled, older_in_use(reading))
     if before is None or _series(before) != _series(read):
         return read
     since = min(began.seconds, before.since)
@@ -82,34 +94,49 @@ def last_read(view: VaultView, name: str, reading: Reading | MissingReading, req
     return replace(read, since=since, settled=settled)
 
 
+def older_in_use(reading: VaultReading) -> str | None:
+    """Return the older version that is used while the newest is not active yet; None if there is none."""
+    return reading.version if isinstance(reading, Reading) and reading.pending is not None else None
+
+
 def _series(read: LastRead) -> tuple[object, ...]:
-    return read.version, read.updated, read.listed
+    return read.version, read.updated, read.listed, read.older
 
 
 def _difference(state: SecretState, observed: SecretMetadata | LastRead) -> str | None:
     """Compare the last-read state with what was observed; a listing has no version."""
-    if state.version is None:
+    newest = state.newest
+    if newest is None:
         return "appeared in the vault"
-    same_version = observed.version in {None, state.version}
-    same = same_version and (observed.updated, observed.expires) == (state.updated, state.expires)
+    same_version = observed.version in {None, newest.id}
+    same = same_version and (observed.updated, observed.expires) == (newest.updated, newest.expires)
     return None if same else "changed in the vault"
 
 
 def _unsettled(state: SecretState, metadata: SecretMetadata, read: LastRead | None) -> str | None:
-    """Return why a secret with unchanged metadata is read again, if a second write could have the same."""
-    if metadata.version is not None:
+    """Return why a secret with unchanged metadata is read again, if a second write could have the same.
+
+    So is one whose active version is from a list of versions, once, since that may have been incomplete.
+    """
+    newest = state.newest
+    assert newest is not None
+    if metadata.version is not None and state.pending is None:
         return None
-    if read is None or (read.updated, read.expires) != (state.updated, state.expires):
+    if read is None or (read.updated, read.expires) != (newest.updated, newest.expires):
         # A former process has read it.
-        settled = state.updated is None or state.updated + SETTLING <= state.read_at
+        settled = newest.updated is None or newest.updated + SETTLING <= state.read_at
         return None if settled else "unsettled"
-    if read.version != state.version:
+    if read.version != newest.id:
         return "changed in the vault"  # another VaultSecret has read it
     is_over = metadata.observed_at.seconds - read.since >= SETTLING.total_seconds()
     return "unsettled" if is_over and not read.settled else None
 
 
-def _has_settled(reading: Reading) -> bool:
-    """Return whether it was read late enough after `updated`, by the vault's clock and by the operator's."""
+def _has_settled(reading: VaultReading) -> bool:
+    """Return whether it was read late enough after `updated`, by the vault's clock and by the operator's.
+
+    What a list of versions decides is not settled by one read.
+    """
     times = [reading.read_at] if reading.vault_time is None else [reading.read_at, reading.vault_time]
-    return reading.updated is None or reading.updated + SETTLING <= min(times)
+    updated = reading.newest.updated
+    return reading.pending is None and (updated is None or updated + SETTLING <= min(times))

@@ -17,7 +17,7 @@ from vaultsync.policy.plan import Plan
 from vaultsync.policy.requests import disabled_finds
 from vaultsync.policy.waiting import failed_or_waiting
 from vaultsync.state.requests import SecretRequest
-from vaultsync.state.secrets import CarriedReading, MissingReading, Reading, Readings, SecretRef
+from vaultsync.state.secrets import CarriedReading, InactiveReading, MissingReading, Reading, Readings, SecretRef
 from vaultsync.state.vaults import Missing, SecretMetadata, VaultView
 from vaultsync.status.outcome import Failed, Pruned, Waiting, failed
 
@@ -122,11 +122,11 @@ def loses_keys(inputs: Inputs, readings: Readings, view: VaultView) -> bool:
 def carried_readings(
     plan: Plan, kept: Iterable[SecretRef], data: Mapping[str, SecretValue]
 ) -> dict[SecretRef, CarriedReading] | None:
-    """Return the readings that keep the keys of lost secrets within their grace period; None if the target lacks some.
+    """Return the readings that keep the keys of secrets as they are; None if the target lacks some.
 
     Args:
         plan: Has the last-read state of the secrets.
-        kept: The lost secrets.
+        kept: The secrets that are lost and within their grace period, or have no active version.
         data: The part of the target's data that no other writer has changed, in base64.
     """
     carried: dict[SecretRef, CarriedReading] = {}
@@ -158,7 +158,11 @@ def _absent(readings: Readings) -> dict[SecretRef, MissingReading]:
 def _without_recovered(inputs: Inputs, readings: Readings) -> Inputs:
     """Return the inputs without losses that are over: if a secret is lost again, its grace period starts again."""
     plan = inputs.plan
-    unread = {one.ref.name.lower() for one in plan.requests if not isinstance(readings.get(one.ref.identity), Reading)}
+    unread = {
+        one.ref.name.lower()
+        for one in plan.requests
+        if not isinstance(readings.get(one.ref.identity), Reading | InactiveReading)
+    }
     recovered = {one.ref.name.lower() for one in plan.requests} - unread
     missing = tuple(one for one in plan.missing if one.secret_name not in recovered)
     return replace(inputs, plan=replace(plan, missing=missing))

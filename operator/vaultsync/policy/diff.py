@@ -126,16 +126,21 @@ def _rotated(observed: Observed, desired: Desired) -> tuple[SecretState, ...]:
     before = observed.applied.by_ref if observed.applied is not None else {}
     after = {state.ref.identity: state for state in desired.secrets}
     changed = [state for ref, state in after.items() if _content(before.get(ref)) != _content(state)]
-    gone = [replace(state, version=None) for ref, state in before.items() if ref not in after]
+    gone = [replace(state, version=None) for ref, state in before.items() if ref not in after and _content(state)]
     return (*changed, *gone)
 
 
 def _content(state: SecretState | None) -> tuple[object, ...] | None:
-    return None if state is None else (state.version, state.keys, state.encoding)
+    # A secret that fills nothing and reserves no key, and one that is not there, are the same.
+    if state is None or (state.version is None and not state.keys):
+        return None
+    return state.version, state.keys, state.encoding
 
 
 def _versions(secrets: Iterable[SecretState]) -> str:
-    parts = (
-        f"{', '.join(state.keys) or 'no key'} ({state.ref.name} {state.version or 'missing'})" for state in secrets
-    )
+    parts = (f"{', '.join(state.keys) or 'no key'} ({state.ref.name} {_version(state)})" for state in secrets)
     return ", ".join(parts) + "."
+
+
+def _version(state: SecretState) -> str:
+    return state.version or ("missing" if state.pending is None else "not active yet")

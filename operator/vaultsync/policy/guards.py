@@ -10,7 +10,8 @@ from typing import Final
 from vaultsync.api.secret_types import TOKEN_TYPES
 from vaultsync.api.status import OnRevoked
 from vaultsync.errors import ListingTooLong, Reason
-from vaultsync.policy.changes import is_before
+from vaultsync.policy.activation import inactive_secret
+from vaultsync.policy.changes import is_before, older_in_use
 from vaultsync.policy.deletion import deletions_held
 from vaultsync.policy.inputs import Inputs
 from vaultsync.policy.ownership import competing_vaultsecret, foreign_target, terminating_target
@@ -19,7 +20,7 @@ from vaultsync.policy.revocation import DELETED_AFTER
 from vaultsync.policy.waiting import failed_or_waiting
 from vaultsync.state.grants import Refused
 from vaultsync.state.requests import searches
-from vaultsync.state.secrets import Reading, Readings, SecretRef
+from vaultsync.state.secrets import InactiveReading, Reading, Readings, SecretRef, VaultReading
 from vaultsync.state.vaults import SecretMetadata, VaultView
 from vaultsync.status.outcome import Failed, Suspended, Waiting
 
@@ -132,7 +133,9 @@ def contradicted_listing(inputs: Inputs, readings: Readings) -> Waiting | None:
     """
     for one in inputs.plan.requests:
         reading = readings.get(one.ref.identity)
-        if one.unlisted and isinstance(reading, Reading) and _is_contradicted(inputs.view, one.ref, reading):
+        if not one.unlisted or not isinstance(reading, Reading | InactiveReading):
+            continue
+        if _is_contradicted(inputs.view, one.ref, reading):
             vault_url = inputs.vault_secret.spec.vault_url
             return Waiting(
                 f"Waiting for a listing of vault {vault_url} that has secret {one.ref.name}: the vault returned the "
@@ -142,9 +145,9 @@ def contradicted_listing(inputs: Inputs, readings: Readings) -> Waiting | None:
     return None
 
 
-def _is_contradicted(view: VaultView, ref: SecretRef, reading: Reading) -> bool:
+def _is_contradicted(view: VaultView, ref: SecretRef, reading: VaultReading) -> bool:
     listed = None if view.listing is None else view.listing.get(ref.name.lower())
-    return listed is None or is_before(listed.updated, reading.updated)
+    return listed is None or is_before(listed.updated, reading.newest.updated)
 
 
 def older_version(inputs: Inputs, readings: Readings) -> Waiting | None:
@@ -155,7 +158,7 @@ def older_version(inputs: Inputs, readings: Readings) -> Waiting | None:
     backup, and at once if a refresh is requested after it was first read: the condition reports it by then.
     """
     for ref, reading in readings.items():
-        if not isinstance(reading, Reading) or ref.version is not None:
+        if not isinstance(reading, Reading | InactiveReading) or ref.version is not None:
             continue  # a pinned version is what the spec asks for
         is_older = _is_previous_older(inputs, ref, readings) if ref.previous else _is_older(inputs, ref, reading)
         if is_older and not _is_accepted(inputs, ref, reading):
@@ -169,23 +172,33 @@ def older_version(inputs: Inputs, readings: Readings) -> Waiting | None:
     return None
 
 
-def _is_older(inputs: Inputs, ref: SecretRef, reading: Reading) -> bool:
-    """Return whether a newer version was written before, or is listed."""
+def _is_older(inputs: Inputs, ref: SecretRef, reading: VaultReading) -> bool:
+    """Return whether a newer version was written before, or is listed; or the active one was not in the list of them.
+
+    Such a list is behind, or incomplete.
+    """
     state, metadata = inputs.plan.known.get(ref), inputs.view.find(ref.name)
-    known = [None if state is None else state.updated]
+    known = [None if state is None else state.newest_updated]
     known += [metadata.updated] if isinstance(metadata, SecretMetadata) else []
-    return any(is_before(reading.updated, updated) for updated in known)
+    if any(is_before(reading.newest.updated, updated) for updated in known):
+        return True
+    if state is None or state.version in {None, *reading.unusable}:
+        return False
+    if isinstance(reading, InactiveReading):
+        return True
+    return reading.pending is not None and is_before(reading.updated, state.updated)
 
 
 def _is_previous_older(inputs: Inputs, ref: SecretRef, readings: Readings) -> bool:
     """Return whether the version before the newest is older than one that should have taken its place.
 
-    That is the newest version until now, or the one before it as it was written, unless it is disabled. A list of
-    versions that is behind, or incomplete, lacks it. With a newest version that goes back, and is held back for that
-    itself, so does the one before it.
+    That is the newest version until now, or the one before it as it was written, unless it is disabled or not active.
+    A list of versions that is behind, or incomplete, lacks it. With a newest version that goes back, and is held back
+    for that itself, so does the one before it.
     """
     reading, newest = readings[ref], readings.get(SecretRef(ref.name))
-    assert isinstance(reading, Reading)
+    if not isinstance(reading, Reading):
+        return False  # its keys are kept
     before, until_now = inputs.plan.known.get(ref), inputs.plan.known.get(SecretRef(ref.name))
     if until_now is not None and reading.version == until_now.version:
         return False
@@ -193,45 +206,21 @@ def _is_previous_older(inputs: Inputs, ref: SecretRef, readings: Readings) -> bo
         return False
     has_rotated = until_now is not None and isinstance(newest, Reading) and newest.version != until_now.version
     return any(
-        state is not None and state.version not in reading.disabled and is_before(reading.updated, state.updated)
+        state is not None and state.version not in reading.unusable and is_before(reading.updated, state.updated)
         for state in (before, until_now if has_rotated else None)
     )
 
 
-def _is_accepted(inputs: Inputs, ref: SecretRef, reading: Reading) -> bool:
-    """Return whether this process has read only that version for long enough, or since before the requested refresh.
+def _is_accepted(inputs: Inputs, ref: SecretRef, reading: VaultReading) -> bool:
+    """Return whether this process has read only these versions for long enough, or since before the requested refresh.
 
     A refresh that was requested before, as in an outage, does not accept what a replica returns after it.
     """
     read = inputs.view.reads.get(ref.read_as)
-    if read is None or read.version != reading.version:
+    if read is None or (read.version, read.older) != (reading.newest.id, older_in_use(reading)):
         return False
     lasts = reading.began.seconds - read.since >= LASTING.total_seconds()
     return lasts or (inputs.refresh_since is not None and read.since < inputs.refresh_since)
-
-
-def inactive_version(inputs: Inputs, readings: Readings) -> Failed | None:
-    """Block versions that are not active yet; they are retried when they become active.
-
-    The vault returns a secret regardless of its dates; they are for its users.
-    https://learn.microsoft.com/azure/key-vault/secrets/about-secrets#secret-attributes
-    """
-    for ref, reading in readings.items():
-        if not isinstance(reading, Reading) or reading.not_before is None:
-            continue
-        # By both clocks: neither may activate it too early when it jumps. A vault's clock that is before the change of
-        # the version is wrong, and could hold it back for ever.
-        is_wrong = is_before(reading.vault_time, reading.updated)
-        vault_time = None if is_wrong else reading.vault_time
-        wait = reading.not_before - min(reading.read_at, vault_time or reading.read_at)
-        if wait > timedelta(0):
-            return Failed(
-                Reason.SECRET_NOT_YET_ACTIVE,
-                f"Secret {ref.name} of vault {inputs.vault_secret.spec.vault_url} has a version that is not active "
-                f"before {reading.not_before:%Y-%m-%d %H:%M:%S} UTC; the Secret stays as it is until then.",
-                retry_after=wait.total_seconds(),
-            )
-    return None
 
 
 GUARDS: Final[tuple[Guard, ...]] = (
@@ -249,7 +238,7 @@ GUARDS: Final[tuple[Guard, ...]] = (
     deletions_held,
 )
 
-READING_GUARDS: Final[tuple[ReadingGuard, ...]] = (contradicted_listing, older_version, inactive_version)
+READING_GUARDS: Final[tuple[ReadingGuard, ...]] = (contradicted_listing, older_version, inactive_secret)
 
 
 def first_blocked(inputs: Inputs) -> Blocked | None:

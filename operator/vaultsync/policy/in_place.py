@@ -1,5 +1,6 @@
 """The outcome of a reconcile that needs neither a read nor a write; reads nothing itself."""
 
+from vaultsync.policy.activation import inactive_in_place
 from vaultsync.policy.diff import content_changed
 from vaultsync.policy.inputs import Inputs
 from vaultsync.policy.requests import left_out
@@ -21,6 +22,9 @@ def outcome_in_place(inputs: Inputs) -> Synced | Failed:
     assert target is not None
     assert target.applied is not None
     secrets = tuple(inputs.plan.known.values())
+    inactive = inactive_in_place(inputs, secrets)
+    if inactive is not None:
+        return inactive
     omitted = vault_secret.status.left_out or 0 if view.listing is None else left_out(vault_secret.spec, view)
     return Synced(
         secrets,

@@ -12,7 +12,7 @@ from vaultsync.api.v1alpha1 import StatusEntry, StatusMissing, VaultSecret
 from vaultsync.errors import SyncError
 from vaultsync.policy.changes import MAX_CLOCK_SKEW, due
 from vaultsync.policy.drift import Drift, drift_of
-from vaultsync.policy.reported import reported_state
+from vaultsync.policy.reported import pending_of, reported_state
 from vaultsync.policy.requests import requested_secrets, unlisted_finds
 from vaultsync.state.applied import fingerprint
 from vaultsync.state.attempts import Basis, FailedAttempt
@@ -181,4 +181,5 @@ def _renewed(state: SecretState, entry: StatusEntry, now: datetime) -> SecretSta
     # An annotation that is dated ahead would hide every later reading, and be read again at each poll.
     if not same or entry.read_at <= state.read_at <= now + MAX_CLOCK_SKEW:
         return state
-    return replace(state, updated=entry.updated, expires=entry.expires, read_at=entry.read_at)
+    pending = pending_of(entry)
+    return replace(state, updated=entry.updated, expires=entry.expires, read_at=entry.read_at, pending=pending)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from vaultsync.api.v1alpha1 import StatusEntry, VaultSecret, VaultSecretSpec
 from vaultsync.state.observed import Observed
 from vaultsync.state.requests import named_secrets
-from vaultsync.state.secrets import SecretRef, SecretState
+from vaultsync.state.secrets import PendingVersion, SecretRef, SecretState, Version
 
 
 def reported_state(vault_secret: VaultSecret, observed: Observed | None) -> dict[SecretRef, SecretState]:
@@ -25,6 +25,15 @@ def reported_state(vault_secret: VaultSecret, observed: Observed | None) -> dict
             ref = SecretRef(entry.secret_name, entry.version)
         entries.setdefault(ref.identity, []).append(entry)
     return {ref: _state(ref, group) for ref, group in entries.items()}
+
+
+def pending_of(entry: StatusEntry) -> PendingVersion | None:
+    """Return the pending version of an entry."""
+    one = entry.pending
+    if one is None:
+        return None
+    newest = Version(one.newest, one.newest_updated, one.newest_expires)
+    return PendingVersion(one.version, one.not_before, newest, one.none_active)
 
 
 def _is_from_same_vault(vault_secret: VaultSecret, observed: Observed | None) -> bool:
@@ -59,4 +68,5 @@ def _state(ref: SecretRef, entries: list[StatusEntry]) -> SecretState:
         updated=first.updated,
         expires=first.expires,
         read_at=first.read_at,
+        pending=pending_of(first),
     )

@@ -49,7 +49,7 @@ def unlisted_finds(
         if not view.listing.may_have(state.ref.name):
             continue  # it is not granted any more, and must not be read
         if listed is not None:
-            if not is_before(listed.updated, state.updated):
+            if not is_before(listed.updated, state.newest_updated):
                 continue
             found = _found_names(spec, view) if found is None else found
             if listed.name in found:
@@ -66,7 +66,7 @@ def disabled_finds(
     """
     for state in _found_before(spec, known):
         listed = None if view.listing is None else view.listing.get(state.ref.name.lower())
-        if listed is not None and not listed.readable and not is_before(listed.updated, state.updated):
+        if listed is not None and not listed.readable and not is_before(listed.updated, state.newest_updated):
             yield SecretRequest(state.ref, optional=True)
 
 

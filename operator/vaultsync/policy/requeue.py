@@ -9,7 +9,7 @@ from typing import Self, assert_never
 from vaultsync.api import ObjectKey
 from vaultsync.api.v1alpha1 import VaultSecret, VaultSecretStatus
 from vaultsync.errors import Reason, Retry
-from vaultsync.policy.changes import MAX_CLOCK_SKEW
+from vaultsync.policy.changes import MAX_CLOCK_SKEW, until_active
 from vaultsync.state.secrets import SecretState
 from vaultsync.status.expiry import expiry_moments
 from vaultsync.status.freshness import stale_at
@@ -90,6 +90,7 @@ def result_for(
             return Result.done()
         case Synced():
             seconds = min(sooner, until_recheck(outcome.secrets, now=now, recheck=recheck))
+            seconds = min(seconds, _until_activation(outcome.secrets, now))
             return Result(None if seconds == math.inf else seconds)
         case Pruned():
             return Result(interval)
@@ -144,6 +145,12 @@ def until_recheck(secrets: tuple[SecretState, ...], *, now: datetime, recheck: t
         return math.inf
     left = recheck - (now - min(state.read_at for state in secrets))
     return max(MIN_RETRY, min(left, recheck + MAX_CLOCK_SKEW).total_seconds())
+
+
+def _until_activation(secrets: tuple[SecretState, ...], now: datetime) -> float:
+    """Return the seconds until the first pending version becomes active; infinite if there is none."""
+    waits = (until_active(state, now).total_seconds() for state in secrets if state.pending is not None)
+    return max(MIN_RETRY, min(waits, default=math.inf))
 
 
 def poll_period(refresh_interval: timedelta, *, jitter: Jitter) -> float:

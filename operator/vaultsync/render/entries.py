@@ -4,7 +4,7 @@ It takes what was read and writes nothing; certificates are converted and templa
 """
 
 import base64
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -21,6 +21,7 @@ from vaultsync.state.requests import search_of
 from vaultsync.state.secrets import (
     AnyReading,
     CarriedReading,
+    InactiveReading,
     MissingReading,
     Reading,
     Readings,
@@ -228,7 +229,7 @@ def _state(ref: SecretRef, keys: tuple[str, ...], reading: AnyReading, encoding:
             return replace(reading.state, keys=keys)
         case Reading():
             return replace(state_of(ref, reading, keys), encoding=encoding, tags=reading.tags)
-        case MissingReading():
+        case InactiveReading() | MissingReading():
             return replace(state_of(ref, reading, keys), encoding=encoding)
 
 
@@ -306,12 +307,11 @@ def _found(
     replaces = source.on_collision is OnCollision.REPLACE
     refs = [SecretRef(metadata.name) for metadata in found if metadata.readable]
     secrets = [secret for ref in refs if (secret := _read_secret(spec, ref, readings)) is not None]
-    if not secrets and not source.optional:
-        raise SyncError(
-            Reason.SECRET_NOT_FOUND,
-            f"No enabled secret of vault {spec.vault_url} matches a find of dataFrom; correct its names, tags, "
-            "managed or omit, or set optional: true there.",
-        )
+    kept = [
+        (ref, {key: data[key]}) for ref in refs if (key := key_of(ref.name)) in (data := _carried_data(ref, readings))
+    ]
+    if not secrets and not kept and not source.optional:
+        raise _nothing_found(spec, refs, readings)
     keys: dict[str, str] = {}
     for secret in secrets:
         key, name = key_of(secret.ref.name), secret.ref.name
@@ -330,6 +330,24 @@ def _found(
         entry = Entry(key=key, secret_name=name, encoding=source.encoding)
         content = entry_content(entry, key, secret, documents)
         yield SecretKeys(secret.ref, (), {key: content}, replaces, _encoding_of(source.encoding, secret))
+    for ref, data in kept:
+        yield SecretKeys(ref, (), data, replaces)
+
+
+def _nothing_found(spec: VaultSecretSpec, refs: Sequence[SecretRef], readings: Readings) -> SyncError:
+    found = [one for ref in refs if isinstance(one := readings.get(ref.identity), InactiveReading)]
+    if found:
+        first = min(one.pending.not_before for one in found)
+        return SyncError(
+            Reason.SECRET_NOT_YET_ACTIVE,
+            f"No secret of vault {spec.vault_url} that a find of dataFrom matches has a version that is active before "
+            f"{first:%Y-%m-%d %H:%M:%S} UTC; the Secret stays as it is until then.",
+        )
+    return SyncError(
+        Reason.SECRET_NOT_FOUND,
+        f"No enabled secret of vault {spec.vault_url} matches a find of dataFrom; correct its names, tags, managed or "
+        "omit, or set optional: true there.",
+    )
 
 
 def _carried_data(ref: SecretRef, readings: Readings) -> dict[str, bytes]:

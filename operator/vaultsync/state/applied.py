@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from vaultsync import bounded_json
 from vaultsync.api.v1alpha1 import VaultSecret
-from vaultsync.state.secrets import SecretRef, SecretState
+from vaultsync.state.secrets import PendingVersion, SecretRef, SecretState, Version
 
 MAX_ANNOTATIONS: Final = 256 * 1024
 """The limit of Kubernetes for all annotations of an object together, in bytes of names and texts.
@@ -139,11 +139,26 @@ def _to_item(state: SecretState, *, with_tags: bool) -> dict[str, Any]:
         "name": state.ref.name,
         **requested,
         "version": state.version,
-        **{name: int(moment.timestamp()) for name, moment in moments.items() if moment is not None},
+        **_to_seconds(moments),
         "keys": list(state.keys),
         **({"encoding": state.encoding} if state.encoding else {}),
         **({"tags": dict(state.tags)} if with_tags and state.tags else {}),
+        **({} if state.pending is None else {"pending": _to_pending(state.pending)}),
     }
+
+
+def _to_pending(pending: PendingVersion) -> dict[str, Any]:
+    moments = {"notBefore": pending.not_before, "updated": pending.newest.updated, "expires": pending.newest.expires}
+    return {
+        "version": pending.version,
+        "newest": pending.newest.id,
+        **_to_seconds(moments),
+        **({"noneActive": True} if pending.none_active else {}),
+    }
+
+
+def _to_seconds(moments: Mapping[str, datetime | None]) -> dict[str, int]:
+    return {name: int(moment.timestamp()) for name, moment in moments.items() if moment is not None}
 
 
 def _from_item(item: Mapping[str, Any]) -> SecretState:
@@ -157,7 +172,14 @@ def _from_item(item: Mapping[str, Any]) -> SecretState:
         read_at=datetime.fromtimestamp(item["readAt"], UTC),
         encoding=_text(item.get("encoding")),
         tags={_required(name): _required(text) for name, text in item.get("tags", {}).items()},
+        pending=None if item.get("pending") is None else _from_pending(item["pending"]),
     )
+
+
+def _from_pending(item: Mapping[str, Any]) -> PendingVersion:
+    newest = Version(_required(item["newest"]), _from_seconds(item.get("updated")), _from_seconds(item.get("expires")))
+    not_before = datetime.fromtimestamp(item["notBefore"], UTC)
+    return PendingVersion(_required(item["version"]), not_before, newest, item.get("noneActive") is True)
 
 
 def _from_seconds(seconds: float | None) -> datetime | None:

@@ -120,7 +120,9 @@ def _with_status(meta: _Meta, **lists: Iterable[Model]) -> _Meta:
 
 
 def _is_short(part: Model) -> bool:
-    return all(len(field) <= MAX_TEXT for field in vars(part).values() if isinstance(field, str))
+    fields = vars(part).values()
+    are_short = all(len(field) <= MAX_TEXT for field in fields if isinstance(field, str))
+    return are_short and all(_is_short(field) for field in fields if isinstance(field, Model))
 
 
 def _asked_for(applied: Applied | None, demands: Sequence[Demand], max_keys: int) -> Applied | None:

@@ -33,12 +33,34 @@ class SecretRef(NamedTuple):
         return SecretRef(self.name.lower(), self.version, self.previous)
 
 
+class Version(NamedTuple):
+    """A version of a secret, and its dates as polls observe them."""
+
+    id: str
+    updated: datetime | None
+    expires: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class PendingVersion:
+    """The next version that becomes active, of a secret whose newest version is not active yet."""
+
+    version: str
+    not_before: datetime
+    """When it becomes active, by the vault."""
+    newest: Version
+    """The newest version, which polls observe: the same one, or one that becomes active after it."""
+    none_active: bool = False
+    """Whether no version is active until then."""
+
+
 @dataclass(frozen=True, slots=True)
 class SecretState:
     """The last-read state of one secret: version and dates, never the value; and the keys that it fills.
 
-    `version` is None for an optional secret that is missing. `read_at` is the time of the read, by the operator's
-    clock; it decides when the secret is read again if nothing changes, and never whether something has changed.
+    `version` is None for an optional secret that is missing or has no active version. `read_at` is the time of the
+    read, by the operator's clock; it decides when the secret is read again if nothing changes, and never whether
+    something has changed.
     """
 
     ref: SecretRef
@@ -51,6 +73,20 @@ class SecretState:
     """How the vault's text was encoded by the secret's tags, if it was decoded for that."""
     tags: Mapping[str, str] = field(default_factory=dict, compare=False)
     """Those of the vault, while they are used: by `target.metadataFrom`."""
+    pending: PendingVersion | None = None
+    """The next version, if the newest one was not active yet."""
+
+    @property
+    def newest(self) -> Version | None:
+        """The newest version, which polls observe; None if the secret was missing."""
+        if self.pending is not None:
+            return self.pending.newest
+        return None if self.version is None else Version(self.version, self.updated, self.expires)
+
+    @property
+    def newest_updated(self) -> datetime | None:
+        """When the newest version was last changed; None if the secret was missing."""
+        return None if self.newest is None else self.newest.updated
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +102,34 @@ class Reading:
     """When its response arrived, by the operator's clock."""
     vault_time: datetime | None = None
     """The same by the vault's clock, if it sent its time."""
-    not_before: datetime | None = None
-    """When the version becomes active; the vault returns it before that, too."""
     tags: Mapping[str, str] = field(default_factory=dict)
     """The version's tags, within the limits of Key Vault."""
-    disabled: frozenset[str] = frozenset()
-    """Of the version before the newest: the versions that were listed as disabled, and so are not taken."""
+    pending: PendingVersion | None = None
+    """The next version, if the newest one is not active yet."""
+    unusable: frozenset[str] = frozenset()
+    """If it was chosen from a list of versions: those that were listed as disabled or not active yet."""
+
+    @property
+    def newest(self) -> Version:
+        """The newest version, which polls observe."""
+        return Version(self.version, self.updated, self.expires) if self.pending is None else self.pending.newest
+
+
+@dataclass(frozen=True, slots=True)
+class InactiveReading:
+    """A secret of which no version is active yet, or whose pinned version is not."""
+
+    pending: PendingVersion
+    began: Moment
+    read_at: datetime
+    vault_time: datetime | None = None
+    unusable: frozenset[str] = frozenset()
+    """The versions that were listed as disabled or not active yet."""
+
+    @property
+    def newest(self) -> Version:
+        """The newest version, which polls observe."""
+        return self.pending.newest
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +142,7 @@ class MissingReading:
 
 @dataclass(frozen=True, slots=True)
 class CarriedReading:
-    """A secret that the vault lost, whose keys keep the target's content until the end of the grace period."""
+    """A secret whose keys keep the target's content: the vault lost it a short time ago, or no version is active."""
 
     state: SecretState
     """Its last-read state."""
@@ -92,16 +150,24 @@ class CarriedReading:
     """The content of its keys, in base64, as the API server returns it."""
 
 
-AnyReading = Reading | MissingReading | CarriedReading
+VaultReading = Reading | InactiveReading
+"""What the vault has of a secret."""
+
+AnyReading = VaultReading | MissingReading | CarriedReading
 Readings = Mapping[SecretRef, AnyReading]
 """Readings by `SecretRef.identity`."""
 
 
-def state_of(ref: SecretRef, reading: Reading | MissingReading, keys: tuple[str, ...] = ()) -> SecretState:
+def state_of(ref: SecretRef, reading: VaultReading | MissingReading, keys: tuple[str, ...] = ()) -> SecretState:
     """Return what is kept of a reading that fills these keys."""
-    if isinstance(reading, MissingReading):
-        return SecretState(ref, keys, None, None, None, reading.read_at)
-    return SecretState(ref, keys, reading.version, reading.updated, reading.expires, reading.read_at)
+    match reading:
+        case MissingReading():
+            return SecretState(ref, keys, None, None, None, reading.read_at)
+        case InactiveReading():
+            return SecretState(ref, keys, None, None, None, reading.read_at, pending=reading.pending)
+        case Reading():
+            version = reading.version, reading.updated, reading.expires
+            return SecretState(ref, keys, *version, reading.read_at, pending=reading.pending)
 
 
 class SecretsUnread(SyncError):

@@ -73,7 +73,7 @@ class ListingPage:
 
 @dataclass(frozen=True, slots=True)
 class LastRead:
-    """What this process read last of the newest version of a secret, or of the one before it."""
+    """What this process read last of the newest version of a secret, active or not, or of the one before it."""
 
     began: Moment
     version: str | None
@@ -83,9 +83,11 @@ class LastRead:
     listed: datetime | None = None
     """The `updated` that polls had observed by then."""
     since: float = 0.0
-    """The monotonic time of the first of the consecutive reads with this version, `updated` and `listed`."""
+    """The monotonic time of the first of the consecutive reads with these versions, `updated` and `listed`."""
     settled: bool = True
-    """Whether no other version can have this `updated`."""
+    """Whether no other version can have this `updated`, or is active."""
+    older: str | None = None
+    """The older version that is used while the newest is not active yet; None if there is none."""
 
 
 class Reads:

@@ -90,10 +90,12 @@ def rotation_delay(before: VaultSecretStatus, after: VaultSecretStatus) -> timed
     """Return the time from the change in the vault to its reading, for the newest changed version; None without one.
 
     It includes by how much the operator's clock is ahead of the vault's. The first version of a new key does not count.
+    A version that was set in advance changes the vault when it becomes active.
     """
     versions = {entry.key: entry.version for entry in before.entries}
+    activated = {entry.pending.version: entry.pending.not_before for entry in before.entries if entry.pending}
     changed = [
-        (entry.updated, entry.read_at)
+        (max(entry.updated, activated.get(entry.version or "", entry.updated)), entry.read_at)
         for entry in after.entries
         if entry.updated is not None and versions.get(entry.key) not in {None, entry.version}
     ]

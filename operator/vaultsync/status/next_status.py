@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import assert_never
 
+from vaultsync.api.status import StatusPending
 from vaultsync.api.v1alpha1 import (
     Condition,
     StatusEntry,
@@ -15,7 +16,7 @@ from vaultsync.api.v1alpha1 import (
     VaultSecretStatus,
 )
 from vaultsync.errors import Reason
-from vaultsync.state.secrets import SecretState
+from vaultsync.state.secrets import PendingVersion, SecretState
 from vaultsync.status.conditions import EXPIRING, READY, STALE, ConditionState, condition, next_condition
 from vaultsync.status.expiry import expiring
 from vaultsync.status.freshness import last_success, staleness
@@ -202,4 +203,16 @@ def _entry(key: str, state: SecretState) -> StatusEntry:
         updated=state.updated,
         expires=state.expires,
         read_at=state.read_at,
+        pending=None if state.pending is None else _pending(state.pending),
+    )
+
+
+def _pending(pending: PendingVersion) -> StatusPending:
+    return StatusPending(
+        version=pending.version,
+        not_before=pending.not_before,
+        none_active=pending.none_active,
+        newest=pending.newest.id,
+        newest_updated=pending.newest.updated,
+        newest_expires=pending.newest.expires,
     )

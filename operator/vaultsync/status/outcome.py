@@ -1,6 +1,8 @@
 """The outcome of one reconcile, as values; decides nothing itself."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC
 from enum import StrEnum
 from typing import Literal, assert_never
 
@@ -61,7 +63,8 @@ class Synced:
     def message(self) -> str:
         """The condition's message: stable while nothing changes."""
         gone = f"; gone from the vault: {', '.join(one.secret_name for one in self.missing)}" if self.missing else ""
-        return f"{len(self.keys)} {'key is' if len(self.keys) == 1 else 'keys are'} in sync{gone}."
+        count = f"{len(self.keys)} {'key is' if len(self.keys) == 1 else 'keys are'}"
+        return f"{count} in sync{gone}{_pending(self.secrets)}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +135,19 @@ class Gone:
     """The VaultSecret or its namespace is gone, or being deleted: nothing was written and nothing is reported."""
 
     message: str
+
+
+def _pending(secrets: Iterable[SecretState]) -> str:
+    """Return what becomes active next, as part of a sentence; empty if nothing does."""
+    pending = {one.ref.name: one.pending for one in secrets if one.pending is not None}
+    if not pending:
+        return ""
+    name, first = min(pending.items(), key=lambda one: (one[1].not_before, one[0]))
+    moment = f"{first.not_before.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    others = f", and {len(pending) - 1} more later" if len(pending) > 1 else ""
+    if first.none_active:
+        return f"; secret {name} has no version that is active before {moment}{others}"
+    return f"; version {first.version} of secret {name} becomes active at {moment}{others}"
 
 
 Outcome = Synced | Failed | Pruned | Suspended | Waiting | Gone

@@ -81,19 +81,55 @@ def test_a_version_is_synced_when_it_becomes_active_and_without_a_poll(harness: 
         harness.apply(entry(source=name), name=name)
         before, active = harness.await_synced(name), moment(seconds=5 * seconds)
         harness.vault.set(name, following, not_before=active)
-        harness.eventually(lambda: harness.event_counts(name).total() == 2, "an event about the new version")
+        harness.await_state(lambda state: formatted(active) in str(state["status"]["conditions"]), "a date", name)
         harness.change(name, refreshInterval=SELDOM)
-        ready = harness.await_reason("SecretNotYetActive", "Synced", name=name)
-        if ready.reason == "Synced":
+        ready = harness.await_reason("Synced", name=name)
+        if formatted(active) not in ready.message:
             return False
-        assert (ready.status, formatted(active) in ready.message) == ("False", True)
+        assert ready.status == "True"
 
         harness.await_content(name, password=following)
 
-        harness.await_reason("Synced", name=name)
-        assert datetime.fromisoformat(harness.observed(name)["status"]["lastChangeTime"]) >= active
+        harness.await_state(
+            lambda state: datetime.fromisoformat(state["status"]["lastChangeTime"]) >= active, "the write", name
+        )
         assert len(harness.writes(name, since=before)) == 1
-        harness.await_event_counts(name, Created=1, SecretNotYetActive=1, Rotated=1)
+        harness.await_event_counts(name, Created=1, Rotated=1)
         return True
 
     in_a_window(is_reported_and_synced)
+
+
+@scenario
+def test_a_search_follows_its_other_secrets_while_one_is_not_active(harness: Harness) -> None:
+    """The manifest is that of a user whose search stopped."""
+    database, token, following = harness.value(), harness.value(), harness.value()
+    harness.vault.set("app-db", database)
+    harness.vault.set("app-api", token)
+    harness.apply(data=[], dataFrom=[{"find": {"names": "app-*"}}], refreshInterval="10s")
+    harness.await_content(**{"app-db": database, "app-api": token})
+
+    harness.vault.set("app-next-year", harness.value(), not_before=moment(days=30))
+    harness.vault.set("app-db", following)
+
+    harness.await_content(**{"app-db": following, "app-api": token})
+    assert harness.await_reason("Synced").status == "True"
+
+
+@scenario
+def test_a_secret_is_created_and_restored_while_the_newest_version_is_not_active(harness: Harness) -> None:
+    """The manifest is that of a user who got no Secret, and whose deleted one was not restored."""
+    first, active = harness.value(), moment(days=30)
+    harness.vault.set("p", first)
+    harness.vault.set("p", harness.value(), not_before=active)
+
+    harness.apply(entry(source="p"), refreshInterval="10s")
+
+    harness.await_content(password=first)
+    assert formatted(active) in harness.await_reason("Synced").message
+    harness.api.delete(harness.path("secrets", "db"))
+    harness.await_event_counts(Created=1, Tampered=1)
+    harness.await_content(password=first)
+    harness.tamper(stringData={"password": "guessed"})
+    harness.await_event_counts(Created=1, Tampered=2)
+    harness.await_content(password=first)

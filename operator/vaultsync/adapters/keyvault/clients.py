@@ -9,9 +9,9 @@ import asyncio
 import itertools
 import logging
 import ssl
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol, TypeVar
 
@@ -30,10 +30,25 @@ from kvsecrets import (
 from vaultsync.adapters.keyvault.absences import Absences, Times
 from vaultsync.adapters.keyvault.errors import log_fields, sync_error
 from vaultsync.adapters.keyvault.rate_limit import Budget, RateLimiter
-from vaultsync.adapters.keyvault.versions import version_before
+from vaultsync.adapters.keyvault.readings import (
+    bounded_tags,
+    inactive_reading,
+    pending_version,
+    reading_of,
+    tag_characters,
+    unlistable,
+)
+from vaultsync.adapters.keyvault.versions import (
+    active_time,
+    active_version,
+    is_pending,
+    next_version,
+    unusable,
+    version_before,
+)
 from vaultsync.errors import ListingTooLong, Reason, SecretNotFound, SyncError
 from vaultsync.state.access import Access, Identity, TokenClaims
-from vaultsync.state.secrets import Reading, SecretRef
+from vaultsync.state.secrets import InactiveReading, SecretRef, VaultReading
 from vaultsync.state.vaults import ListingPage, Missing, Moment, SecretMetadata
 
 logger = logging.getLogger(__name__)
@@ -51,9 +66,6 @@ MAX_LISTING = 32 * 1024 * 1024
 
 PAGE_WEIGHT = 8192
 _SECRET_WEIGHT = 256
-_MAX_TAG_CHARACTERS = 15 * 2 * 256
-"""A secret has at most 15 tags, with names and values of 256 characters each:
-https://learn.microsoft.com/azure/key-vault/secrets/about-secrets#secret-tags"""
 
 MAX_CALLS = 64
 """Concurrent calls of a vault. In kvsecrets, more would wait in the time within which the vault must respond."""
@@ -96,7 +108,7 @@ class Credentials(Protocol):
 class _Read:
     """A read of one secret, and when it began on the monotonic clock."""
 
-    task: asyncio.Task[Reading]
+    task: asyncio.Task[VaultReading]
     began: float
 
 
@@ -111,7 +123,7 @@ class _Vault:
     absences: Absences
     cached: dict[SecretRef, "_Read"] = field(default_factory=dict)
     """Reads in flight, and those that ended within `CACHE_TTL`."""
-    in_flight: set[asyncio.Task[Reading]] = field(default_factory=set)
+    in_flight: set[asyncio.Task[VaultReading]] = field(default_factory=set)
     slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_CALLS))
     time: datetime | None = None
     """The vault's clock at its last response; None while it sends none."""
@@ -178,7 +190,7 @@ class VaultClients:
         self._tls = tls
         self._vaults: dict[Access, _Vault] = {}
 
-    async def get(self, access: Access, ref: SecretRef, *, since: float | None = None) -> Reading:
+    async def get(self, access: Access, ref: SecretRef, *, since: float | None = None) -> VaultReading:
         """Read a secret.
 
         One that the last read found missing is not read again for two seconds after a poll that missed it, too.
@@ -190,7 +202,8 @@ class VaultClients:
                 to be missing. By default, a cached result will do.
 
         Returns:
-            A reading that began after the last poll that observed the secret.
+            A reading that began after the last poll that observed the secret: of the version that is active now, or
+            the one before it. InactiveReading if no version is active, or the pinned one is not.
 
         Raises:
             SecretNotFound: There is no such secret, or no such version.
@@ -301,10 +314,10 @@ class VaultClients:
         for vault in vaults.values():
             await vault.aclose()
 
-    async def _read(self, vault: _Vault, ref: SecretRef, since: float | None) -> Reading:
+    async def _read(self, vault: _Vault, ref: SecretRef, since: float | None) -> VaultReading:
         """Join the read of that secret that is in flight or cached, unless it began too early, or start one."""
         read = vault.cached.get(ref.identity)
-        if read is None or (since is not None and read.began <= since):
+        if read is None or (since is not None and read.began <= since) or _is_outdated(read, self._now()):
             read = self._start(vault, ref, since)
         try:
             return await asyncio.shield(read.task)
@@ -321,7 +334,7 @@ class VaultClients:
         task.add_done_callback(lambda _: self._on_done(vault, ref.identity, task))
         return read
 
-    def _on_done(self, vault: _Vault, ref: SecretRef, task: asyncio.Task[Reading]) -> None:
+    def _on_done(self, vault: _Vault, ref: SecretRef, task: asyncio.Task[VaultReading]) -> None:
         """Drop a failure at once, and a result after `CACHE_TTL`."""
         vault.in_flight.discard(task)
 
@@ -335,7 +348,7 @@ class VaultClients:
         else:
             asyncio.get_running_loop().call_later(CACHE_TTL, drop)
 
-    async def _fetch(self, vault: _Vault, ref: SecretRef, since: float | None) -> Reading:
+    async def _fetch(self, vault: _Vault, ref: SecretRef, since: float | None) -> VaultReading:
         """Read a secret, and remember whether it is missing."""
         try:
             reading = await self._fetch_version(vault, ref, since)
@@ -344,37 +357,65 @@ class VaultClients:
         vault.absences.on_found(ref.identity)
         return reading
 
-    async def _fetch_version(self, vault: _Vault, ref: SecretRef, since: float | None) -> Reading:
+    async def _fetch_version(self, vault: _Vault, ref: SecretRef, since: float | None) -> VaultReading:
         began = self.moment()
-        version, disabled = ref.version, frozenset[str]()
         if ref.previous:
-            version, disabled = await self._version_before_newest(vault, ref.name, since)
+            return await self._fetch_previous(vault, ref.name, since, began)
         try:
-            secret = await self._get(vault, ref.name, version)
+            secret = await self._get(vault, ref.name, ref.version)
         except SyncError as error:
             if error.reason is not Reason.SECRET_NOT_FOUND:
                 raise
-            if ref.previous:
-                text = f"Vault {vault.url} lists a version of secret {ref.name} that it does not return."
-                raise SyncError(Reason.VAULT_FAILED, text) from None
             raise await self._not_found(vault, ref.name, error) from None
-        properties = secret.properties
-        return Reading(
-            value=secret.value,
-            version=properties.version or "",
-            updated=properties.updated_on,
-            expires=properties.expires_on,
-            began=began,
-            read_at=self._now(),
-            vault_time=secret.response.date,
-            not_before=properties.not_before,
-            tags=_tags(properties),
-            disabled=disabled,
+        read_at = self._now()
+        now = active_time(read_at, secret.response.date, secret.properties.updated_on)
+        if not is_pending(secret.properties, now):
+            return reading_of(secret, began, read_at)
+        if ref.version is not None:
+            return inactive_reading(secret, began, read_at)
+        return await self._fetch_active(vault, secret, began, read_at, now)
+
+    async def _fetch_active(
+        self, vault: _Vault, newest: KeyVaultSecret, began: Moment, read_at: datetime, now: datetime
+    ) -> VaultReading:
+        """Return the version that is active while the newest is not."""
+        name = newest.properties.name
+        try:
+            versions = await self._list_versions(vault, name)
+        except SyncError as error:
+            if error.reason is not Reason.ACCESS_DENIED:
+                raise
+            raise unlistable(vault.url, newest, read_at, error) from None
+        if all(one.version != newest.properties.version for one in versions):
+            text = f"Vault {vault.url} does not list the newest version of secret {name} yet."
+            raise SyncError(Reason.VAULT_FAILED, text)
+        active = active_version(versions, now)
+        following = next_version(versions, active, now) or newest.properties
+        if active is None:
+            return replace(inactive_reading(newest, began, read_at, following), unusable=unusable(versions, now))
+        reading = reading_of(await self._get_listed(vault, name, active.version or ""), began, read_at)
+        return replace(
+            reading,
+            vault_time=newest.response.date,
+            pending=pending_version(newest, following, none_active=False),
+            unusable=unusable(versions, now),
         )
 
-    async def _version_before_newest(self, vault: _Vault, name: str, since: float | None) -> tuple[str, frozenset[str]]:
-        """Return the version before the newest, and all that are disabled."""
-        newest = await self._read(vault, SecretRef(name), since)
+    async def _fetch_previous(self, vault: _Vault, name: str, since: float | None, began: Moment) -> VaultReading:
+        """Return the version before the one that is active."""
+        current = await self._read(vault, SecretRef(name), since)
+        if isinstance(current, InactiveReading):
+            return replace(current, began=began)
+        versions = await self._list_versions(vault, name)
+        now = active_time(current.read_at, current.vault_time, current.newest.updated)
+        version = version_before(current.version, versions, now)
+        if version is None:
+            text = f"Secret {name} of vault {vault.url} has no enabled version before the one that is used."
+            raise SecretNotFound(Reason.SECRET_NOT_FOUND, text, observed_at=self._now(), vault_time=vault.time)
+        secret = await self._get_listed(vault, name, version)
+        return replace(reading_of(secret, began, self._now()), unusable=unusable(versions, now))
+
+    async def _list_versions(self, vault: _Vault, name: str) -> list[SecretProperties]:
         versions: list[SecretProperties] = []
         pages = vault.client.list_properties_of_secret_versions(name, raw_response_hook=vault.observe_clock).by_page()
         length = _Length(f"the versions of secret {name} of vault {vault.url}")
@@ -384,10 +425,17 @@ class VaultClients:
             length.add(page.items)
             more = page.continuation_token is not None
             versions += page.items
-        if version := version_before(newest.version, versions):
-            return version, frozenset(one.version or "" for one in versions if not one.enabled)
-        text = f"Secret {name} of vault {vault.url} has no enabled version before its newest."
-        raise SecretNotFound(Reason.SECRET_NOT_FOUND, text, observed_at=self._now(), vault_time=vault.time)
+        return versions
+
+    async def _get_listed(self, vault: _Vault, name: str, version: str) -> KeyVaultSecret:
+        """Read a version that was listed."""
+        try:
+            return await self._get(vault, name, version)
+        except SyncError as error:
+            if error.reason is not Reason.SECRET_NOT_FOUND:
+                raise
+        text = f"Vault {vault.url} lists a version of secret {name} that it does not return."
+        raise SyncError(Reason.VAULT_FAILED, text)
 
     async def _not_found(self, vault: _Vault, name: str, error: SyncError) -> SecretNotFound:
         """Distinguish a soft-deleted secret from one that never existed, if the identity may read deleted secrets.
@@ -463,6 +511,14 @@ class VaultClients:
         return _Vault(access, client, credential, RateLimiter(self._budget, clock=self._clock), Absences(self._clock))
 
 
+def _is_outdated(read: _Read, now: datetime) -> bool:
+    """Return whether another version has become active since a read ended."""
+    if not read.task.done() or read.task.cancelled() or read.task.exception() is not None:
+        return False
+    pending = read.task.result().pending
+    return pending is not None and pending.not_before <= now
+
+
 def _closed(vault: _Vault) -> SyncError:
     text = f"The client of vault {vault.url} was closed, as no VaultSecret uses the vault."
     return SyncError(Reason.VAULT_UNREACHABLE, text)
@@ -485,18 +541,9 @@ class _Length:
         Raises:
             ListingTooLong: The listing is longer than `MAX_LISTING`.
         """
-        self._left -= PAGE_WEIGHT + sum(_SECRET_WEIGHT + _tag_characters(item) for item in items)
+        self._left -= PAGE_WEIGHT + sum(_SECRET_WEIGHT + tag_characters(item) for item in items)
         if self._left < 0:
             raise ListingTooLong(self._subject)
-
-
-def _tag_characters(properties: SecretProperties) -> int:
-    return sum(len(name) + len(text) for name, text in properties.tags.items())
-
-
-def _tags(properties: SecretProperties) -> Mapping[str, str]:
-    """Return the tags of a secret; none if they are longer than Key Vault allows."""
-    return properties.tags if _tag_characters(properties) <= _MAX_TAG_CHARACTERS else {}
 
 
 def _metadata(properties: SecretProperties, observed_at: Moment) -> SecretMetadata:
@@ -507,7 +554,7 @@ def _metadata(properties: SecretProperties, observed_at: Moment) -> SecretMetada
         observed_at=observed_at,
         version=properties.version,
         name=properties.name,
-        tags=_tags(properties),
+        tags=bounded_tags(properties),
         managed=properties.managed,
     )
 

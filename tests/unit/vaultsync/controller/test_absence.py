@@ -13,7 +13,7 @@ from tests.harness import DB, Line, MemoryHarness, entry, key_of
 from vaultsync.policy.guards import LASTING
 from vaultsync.policy.requeue import WAITING_RETRY
 from vaultsync.state.access import Access
-from vaultsync.state.secrets import Reading, SecretRef
+from vaultsync.state.secrets import SecretRef, VaultReading
 from vaultsync.state.vaults import ListingPage, SecretMetadata
 
 FOUND = {f"shop-{number}": "x" for number in range(4)}
@@ -439,7 +439,7 @@ async def test_a_secret_that_is_back_when_it_is_read_again_keeps_its_key(harness
     harness.vault.delete("db-password")
     get = harness.vaults.get
 
-    async def recovered_meanwhile(access: Access, ref: SecretRef, *, since: float | None = None) -> Reading:
+    async def recovered_meanwhile(access: Access, ref: SecretRef, *, since: float | None = None) -> VaultReading:
         if since is not None:
             harness.vault.recover("db-password")
         return await get(access, ref, since=since)

@@ -92,10 +92,10 @@ async def test_the_recheck_reads_again(failing: MemoryHarness) -> None:
 
 
 async def test_what_heals_with_time_is_read_at_that_time(harness: MemoryHarness) -> None:
-    harness.vault.set("db-password", "later", not_before=harness.clock() + timedelta(hours=1))
-    harness.apply()
-    await harness.poll()
-    await harness.poll()
+    harness.vault.set("db-next", "later", not_before=harness.clock() + timedelta(hours=1))
+    harness.apply(entry(name="db-next"))
+    for _ in range(3):
+        await harness.poll()
     harness.reset_counts()
     for _ in range(50):
         await harness.poll()

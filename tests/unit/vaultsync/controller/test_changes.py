@@ -7,21 +7,6 @@ from vaultsync.api import REFRESH_ANNOTATION
 from vaultsync.api.v1alpha1 import WorkloadKind
 
 
-async def test_a_version_that_is_not_active_yet_is_synced_once_it_is(synced: MemoryHarness) -> None:
-    await synced.pass_time()
-    synced.vault.set("db-password", "tomorrow's", not_before=synced.clock() + timedelta(seconds=100))
-    await synced.poll()
-    assert (synced.values(), synced.ready().reason) == ({"password": "first"}, "SecretNotYetActive")
-
-    await synced.pass_time(39)
-    await synced.drain()
-    assert synced.values() == {"password": "first"}
-    await synced.pass_time(2)
-    await synced.drain()
-
-    assert synced.values() == {"password": "tomorrow's"}
-
-
 async def test_a_condition_reports_that_a_secret_expires_soon_and_that_it_has_expired(harness: MemoryHarness) -> None:
     harness.vault.set("db-password", "x", expires_on=harness.vault_time() + NOTICE + timedelta(minutes=10))
     harness.apply()

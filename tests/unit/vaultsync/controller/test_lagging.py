@@ -10,7 +10,7 @@ from vaultsync.api import REFRESH_ANNOTATION
 from vaultsync.policy.guards import LASTING
 from vaultsync.policy.requeue import WAITING_RETRY
 from vaultsync.state.access import Access
-from vaultsync.state.secrets import Reading, SecretRef
+from vaultsync.state.secrets import SecretRef, VaultReading
 
 LONG = int(LASTING.total_seconds() / WAITING_RETRY)
 """How many retries it takes until an older version has lasted."""
@@ -22,7 +22,7 @@ class Replica:
     def __init__(self, harness: MemoryHarness, monkeypatch: pytest.MonkeyPatch) -> None:
         self._vaults = harness.vaults
         self._read = harness.vaults.get
-        self._old: dict[SecretRef, Reading] = {}
+        self._old: dict[SecretRef, VaultReading] = {}
         self.lagging: set[str] = set()
         self.reads = 0
         monkeypatch.setattr(harness.vaults, "get", self.get)
@@ -31,7 +31,7 @@ class Replica:
         for name in names:
             self._old[SecretRef(name)] = await self._read(ACCESS, SecretRef(name))
 
-    async def get(self, access: Access, ref: SecretRef, *, since: float | None = None) -> Reading:
+    async def get(self, access: Access, ref: SecretRef, *, since: float | None = None) -> VaultReading:
         self.reads += 1
         if ref.name in self.lagging:
             return replace(self._old[ref.identity], began=self._vaults.moment())

@@ -16,11 +16,12 @@ from tests.builders import (
     START,
     a_listing,
     a_missing_reading,
+    a_pending,
     a_reading,
     a_state,
     some_metadata,
 )
-from vaultsync.policy.changes import MAX_CLOCK_SKEW, SETTLING, due, last_read
+from vaultsync.policy.changes import MAX_CLOCK_SKEW, SETTLING, due, last_read, until_active
 from vaultsync.state.secrets import MissingReading, Reading, SecretRef, SecretState
 from vaultsync.state.vaults import LastRead, Missing, Moment, SecretMetadata, VaultView
 
@@ -164,6 +165,85 @@ def test_what_this_process_read_too_soon_after_a_change_is_read_again(
 
 def test_a_poll_that_has_read_the_version_settles_it() -> None:
     assert reason_for(a_state(), some_metadata(version=FIRST), read=a_read(at=0.0, settled=False)) is None
+
+
+PENDING = a_pending()
+"""The next version, of which polls observe `updated`; it becomes active an hour after the reading."""
+OBSERVED = some_metadata(updated=PENDING.newest.updated)
+PINNED = SecretRef("db-password", FIRST)
+
+
+@pytest.mark.parametrize(
+    ("state", "metadata", "now", "reason"),
+    [
+        (a_state(pending=PENDING), OBSERVED, LATER, None),
+        (a_state(version=None, updated=None, pending=PENDING), OBSERVED, LATER, None),
+        (a_state(pending=PENDING), some_metadata(), LATER, "changed in the vault"),
+        (a_state(pending=PENDING), replace(OBSERVED, expires=LATER), LATER, "changed in the vault"),
+        (a_state(pending=PENDING), replace(OBSERVED, version=SECOND), LATER, None),
+        (a_state(pending=PENDING), replace(OBSERVED, version=FIRST), LATER, "changed in the vault"),
+        (a_state(version=None, updated=None, pending=PENDING), Missing(POLLED), LATER, "gone from the vault"),
+        (a_state(pending=PENDING), OBSERVED, PENDING.not_before - SECONDS, None),
+        (a_state(pending=PENDING), OBSERVED, PENDING.not_before, "a version becomes active"),
+        (
+            a_state(pending=PENDING, ref=SecretRef("db-password", FIRST)),
+            None,
+            PENDING.not_before,
+            "a version becomes active",
+        ),
+    ],
+    ids=[
+        "the newest version is as it was",
+        "so it is although none is active",
+        "the newest version is another one",
+        "the newest version has another date",
+        "a read of it",
+        "a read of another one",
+        "none is active, and the secret is gone",
+        "a second before its time",
+        "at its time",
+        "at its time, although it is pinned",
+    ],
+)
+def test_polls_observe_the_version_that_becomes_active(
+    state: SecretState, metadata: SecretMetadata | Missing | None, now: datetime, reason: str | None
+) -> None:
+    assert reason_for(state, metadata, ref=state.ref, now=now) == reason
+
+
+@pytest.mark.parametrize(("seconds", "wait"), [(0, 10), (9, 1), (10, 0)])
+def test_a_version_that_is_not_active_by_the_vaults_clock_is_read_again_after_some_seconds(
+    seconds: int, wait: int
+) -> None:
+    state = a_state(pending=PENDING, read_at=PENDING.not_before)
+
+    assert until_active(state, PENDING.not_before + seconds * SECONDS) == wait * SECONDS
+
+
+def test_what_a_list_of_versions_decides_is_read_once_more() -> None:
+    view = VaultView({"db-password": OBSERVED})
+    reading = a_reading(pending=PENDING, read_at=LATER, vault_time=LATER)
+    view.reads.put("db-password", last_read(view, "db-password", reading, Moment(0.0)))
+    state = a_state(pending=PENDING, read_at=LATER)
+    assert due(REF, state, view, now=LATER, recheck=FAR) == "unsettled"
+
+    again = replace(reading, began=Moment(61.0))
+    view.reads.put("db-password", last_read(view, "db-password", again, Moment(61.0)))
+    polled = replace(view, secrets={"db-password": replace(OBSERVED, observed_at=Moment(120.0))})
+
+    assert due(REF, state, polled, now=LATER, recheck=FAR) is None
+
+
+def test_another_active_version_is_read_once_more() -> None:
+    view = VaultView({"db-password": OBSERVED})
+    for version, moment in ((FIRST, Moment(0.0)), ("3" * 32, Moment(60.0))):
+        reading = a_reading(version=version, pending=PENDING, began=moment)
+        view.reads.put("db-password", last_read(view, "db-password", reading, moment))
+
+    read = view.reads.get("db-password")
+
+    assert read is not None
+    assert (read.version, read.older, read.settled) == (SECOND, "3" * 32, False)
 
 
 SOON, SETTLED = START + SECONDS, START + SETTLING

@@ -7,9 +7,11 @@ import pytest
 
 from tests.builders import (
     FAR,
+    FIRST,
     READ_AT,
     SECOND,
     START,
+    a_pending,
     a_state,
     a_status_entry,
     a_vault_secret,
@@ -147,6 +149,24 @@ def test_a_write_has_a_kind_and_a_sentence(
 
     assert found is change
     assert describe(found, observed, made, desired) == detail
+
+
+def test_a_secret_that_was_found_and_is_not_active_changes_nothing() -> None:
+    vault_secret = a_vault_secret(data=(), data_from=[{"find": {"names": "*"}}])
+    inactive = a_state(keys=(), source="next-year", version=None, pending=a_pending(none_active=True))
+    applied = Applied(fingerprint(vault_secret), (a_state(),))
+
+    for before, after in (((a_state(),), (a_state(), inactive)), ((a_state(), inactive), (a_state(),))):
+        observed = an_observed(vault_secret, applied=replace(applied, secrets=before))
+        assert change_for(vault_secret, observed, Plan((), {}, None), Desired(after, {})) is Change.NONE
+
+
+def test_a_key_without_an_active_version_is_described() -> None:
+    states = (a_state(), a_state("token", source="api-token", version=None, pending=a_pending(none_active=True)))
+
+    assert describe(Change.CREATED, None, Plan((), {}, None), Desired(states, {})) == (
+        f"Created the Secret with password (db-password {FIRST}), token (api-token not active yet)."
+    )
 
 
 def test_only_keys_that_rotated_are_described() -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -10,7 +10,6 @@ from tests.builders import (
     CONFIG,
     FIRST,
     NOW_MISSING,
-    READ_AT,
     SECOND,
     START,
     UID,
@@ -18,10 +17,12 @@ from tests.builders import (
     a_granted,
     a_listing,
     a_missing_reading,
+    a_pending,
     a_reading,
     a_state,
     a_status,
     a_vault_secret,
+    an_inactive_reading,
     an_observed,
     some_inputs,
     some_metadata,
@@ -31,6 +32,7 @@ from vaultsync.api.secret_types import TOKEN_TYPES
 from vaultsync.api.status import OnRevoked
 from vaultsync.api.v1alpha1 import VaultSecret
 from vaultsync.errors import Reason, SyncError
+from vaultsync.policy.activation import inactive_secret
 from vaultsync.policy.changes import SETTLING
 from vaultsync.policy.deletion import deletions_held
 from vaultsync.policy.guards import (
@@ -40,7 +42,6 @@ from vaultsync.policy.guards import (
     contradicted_listing,
     first_blocked,
     first_blocked_reading,
-    inactive_version,
     not_granted,
     older_version,
     pending_listing,
@@ -59,10 +60,11 @@ from vaultsync.policy.requests import unlisted_finds
 from vaultsync.policy.revocation import DELETED_AFTER
 from vaultsync.state.grants import Refused
 from vaultsync.state.requests import SecretRequest
-from vaultsync.state.secrets import SecretRef
+from vaultsync.state.secrets import SecretRef, SecretState, VaultReading
 from vaultsync.state.vaults import UNKNOWN, LastRead, LossReport, Moment, VaultView
 from vaultsync.status.outcome import Failed, Suspended, Waiting, failed
 
+THIRD, FOURTH = "3" * 32, "4" * 32
 KNOWN_VAULTS = KnownVaults(
     (".vault.azure.net", ".vault.azure.cn"), ("kv.example.com:443", "localhost:8443", "dev.example.com:*")
 )
@@ -124,7 +126,7 @@ def test_the_guards_are_asked_in_this_order() -> None:
         ungranted_keys,
         deletions_held,
     ) == GUARDS
-    assert (contradicted_listing, older_version, inactive_version) == READING_GUARDS
+    assert (contradicted_listing, older_version, inactive_secret) == READING_GUARDS
 
 
 def test_every_guard_can_block() -> None:
@@ -364,32 +366,6 @@ def test_everything_waits_while_the_listing_is_older_than_what_the_vault_returns
     assert (contradicted_listing(inputs, {REF: a_reading()}) is not None) is waits
 
 
-@pytest.mark.parametrize("seconds", [None, -1, 0], ids=["no date", "a date in the past", "this very second"])
-def test_an_active_version_is_written(seconds: int | None) -> None:
-    not_before = None if seconds is None else READ_AT + timedelta(seconds=seconds)
-
-    assert first_blocked_reading(some_inputs(), {REF: a_reading(not_before=not_before)}) is None
-
-
-def test_a_version_that_is_not_active_yet_is_blocked_until_it_is() -> None:
-    blocked = first_blocked_reading(some_inputs(), {REF: a_reading(not_before=READ_AT + timedelta(minutes=30))})
-
-    assert isinstance(blocked, Failed)
-    assert (blocked.reason, blocked.retry_after) == (Reason.SECRET_NOT_YET_ACTIVE, 1800.0)
-    assert f"db-password of vault {VAULT}" in blocked.message
-    assert "before 2026-03-01 13:00:00 UTC" in blocked.message
-
-
-def test_a_vaults_clock_that_is_before_the_version_does_not_hold_it_back() -> None:
-    reading = a_reading(not_before=START, vault_time=datetime(1970, 1, 1, tzinfo=UTC))
-
-    assert inactive_version(some_inputs(), {REF: reading}) is None
-
-
-def test_a_missing_secret_has_no_version_that_could_be_inactive() -> None:
-    assert inactive_version(some_inputs(), {REF: a_missing_reading()}) is None
-
-
 NEWER = START + timedelta(minutes=10)
 """When a version that is newer than the default reading was written."""
 
@@ -453,6 +429,55 @@ def test_an_older_version_that_the_spec_pins_is_taken() -> None:
     assert older_version(older_inputs(written=NEWER, ref=pinned), {pinned: a_reading()}) is None
 
 
+PENDING = a_pending()
+"""The next version, of `NEWER`; the versions of these tests are older."""
+
+
+@pytest.mark.parametrize(
+    ("state", "reading", "waits"),
+    [
+        (a_state(), a_reading(pending=PENDING), False),
+        (a_state(updated=NEWER), a_reading(pending=PENDING), True),
+        (a_state(version=THIRD, updated=NEWER), a_reading(pending=PENDING, unusable=frozenset({THIRD})), False),
+        (a_state(version=None), a_reading(pending=PENDING), False),
+        (a_state(pending=PENDING), a_reading(pending=PENDING), False),
+        (a_state(pending=PENDING), a_reading(), True),
+        (a_state(pending=PENDING), a_reading(version=SECOND, updated=NEWER), False),
+        (a_state(), an_inactive_reading(), True),
+        (a_state(), an_inactive_reading(unusable=frozenset({FIRST})), False),
+        (a_state(version=None), an_inactive_reading(), False),
+        (a_state(pending=PENDING), an_inactive_reading(updated=START), True),
+    ],
+    ids=[
+        "a newer version comes",
+        "the list lacks the version in use",
+        "the version in use is disabled or was given a later date",
+        "none was active",
+        "the same",
+        "the newest version is not there any more",
+        "the next version is active",
+        "the list lacks the version in use, and so all",
+        "the version in use is disabled or was given a later date, and there is no other",
+        "none was active, and none is",
+        "the newest version of which none is active was before the one that comes",
+    ],
+)
+def test_an_active_version_that_is_older_than_the_one_in_use_must_be_unusable(
+    state: SecretState, reading: VaultReading, waits: bool
+) -> None:
+    plan = Plan((SecretRequest(REF, optional=True),), {REF: state}, "because")
+
+    assert (older_version(some_inputs(plan=plan), {REF: reading}) is not None) is waits
+
+
+def test_a_list_that_lacks_the_version_in_use_for_long_is_believed() -> None:
+    inputs = older_inputs(written=NEWER)
+    reading = a_reading(pending=PENDING, began=Moment(LASTING.total_seconds()))
+    for older, is_held in ((THIRD, True), (FIRST, False)):
+        inputs.view.reads.put("db-password", LastRead(Moment(0.0), *PENDING.newest, older=older))
+        assert (older_version(inputs, {REF: reading}) is not None) is is_held
+
+
 @pytest.mark.parametrize(
     ("version", "requested", "taken"),
     [(FIRST, 11.0, True), (FIRST, 10.0, False), (FIRST, 9.0, False), (FIRST, None, False), (SECOND, 11.0, False)],
@@ -468,7 +493,6 @@ def test_a_refresh_takes_an_older_version_that_was_read_before(
 
 
 BEFORE = SecretRef("db-password", previous=True)
-THIRD, FOURTH = "3" * 32, "4" * 32
 
 
 @pytest.mark.parametrize(
@@ -499,7 +523,7 @@ def test_a_version_before_the_newest_that_is_older_than_it_was_is_not_taken(
     if until_now is not None:
         known[REF] = a_state(version=until_now, updated=NEWER)
     inputs = some_inputs(plan=Plan((SecretRequest(BEFORE, optional=True),), known, "because"))
-    readings = {BEFORE: a_reading(disabled=frozenset(disabled))}
+    readings = {BEFORE: a_reading(unusable=frozenset(disabled))}
     if newest is not None:
         readings[REF] = a_reading(version=newest, updated=NEWER)
 

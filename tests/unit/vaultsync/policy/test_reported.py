@@ -16,11 +16,17 @@ from tests.builders import (
     a_vault_secret,
     an_observed,
 )
+from vaultsync.api.status import StatusPending
 from vaultsync.api.v1alpha1 import StatusEntry, StatusTarget, VaultSecret
 from vaultsync.policy.reported import reported_state
 from vaultsync.state.applied import Applied
 from vaultsync.state.observed import Observed
-from vaultsync.state.secrets import SecretRef, SecretState
+from vaultsync.state.secrets import (
+    PendingVersion,
+    SecretRef,
+    SecretState,
+    Version,
+)
 
 REF = SecretRef("db-password")
 OTHER_VAULT = "https://another.vault.azure.net"
@@ -65,6 +71,14 @@ def test_the_secret_of_an_entry_is_the_one_that_the_spec_names(spec: dict[str, A
 
     spelled = ref._replace(name="DB-password")
     assert known == {ref: SecretState(spelled, ("password",), FIRST, START, None, READ_AT)}
+
+
+def test_a_pending_version_is_known_by_the_status() -> None:
+    pending = StatusPending(version=SECOND, not_before=READ_AT, none_active=True, newest=SECOND, newest_updated=START)
+
+    (state,) = reported_state(reporting(a_status_entry(pending=pending)), None).values()
+
+    assert state.pending == PendingVersion(SECOND, READ_AT, Version(SECOND, START, None), none_active=True)
 
 
 def test_the_keys_of_one_secret_are_one_state() -> None:

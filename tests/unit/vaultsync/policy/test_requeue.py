@@ -10,7 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import NOTICE, READ_AT, a_state, a_status, a_status_entry, a_synced, a_vault_secret
+from tests.builders import (
+    NOTICE,
+    READ_AT,
+    a_pending,
+    a_state,
+    a_status,
+    a_status_entry,
+    a_synced,
+    a_vault_secret,
+)
 from vaultsync.api.v1alpha1 import Condition
 from vaultsync.errors import Reason
 from vaultsync.policy.requeue import (
@@ -51,6 +60,8 @@ def result(outcome: Reported, *, failures: int = 1, jitter: Jitter = highest) ->
         (a_synced(), Result(86400.0)),
         (a_synced(change=Change.ROTATED, detail="x"), Result(86400.0)),
         (a_synced(a_state(), a_state(read_at=READ_AT - timedelta(hours=1))), Result(82800.0)),
+        (a_synced(a_state(), a_state(pending=a_pending())), Result(3600.0)),
+        (a_synced(a_state(keys=(), pending=a_pending(not_before=READ_AT))), Result(10.0)),
         (Suspended(), Result(None)),
         (Synced((), frozenset()), Result(None)),
         (Failed(Reason.SECRET_NOT_FOUND, "x"), Result(120.0)),
@@ -65,6 +76,8 @@ def result(outcome: Reported, *, failures: int = 1, jitter: Jitter = highest) ->
         "in sync: at the recheck",
         "just rotated: the same",
         "the oldest of several readings decides",
+        "a version is pending: when it becomes active",
+        "it is active by our clock and not by the vault's: soon",
         "suspended: never by itself",
         "in sync without a secret: never by itself",
         "the user must act: at the refresh interval",

@@ -20,7 +20,7 @@ from vaultsync.state.applied import (
     from_annotation,
     to_annotation,
 )
-from vaultsync.state.secrets import SecretRef, SecretState
+from vaultsync.state.secrets import PendingVersion, SecretRef, SecretState, Version
 
 SECONDS = st.integers(0, 10**10).map(lambda seconds: datetime.fromtimestamp(seconds, UTC))
 REFS = st.one_of(
@@ -37,6 +37,14 @@ STATES = st.builds(
     expires=st.none() | SECONDS,
     read_at=SECONDS,
     encoding=st.none() | st.text(min_size=1),
+    pending=st.none()
+    | st.builds(
+        PendingVersion,
+        version=st.text(),
+        not_before=SECONDS,
+        newest=st.builds(Version, st.text(), st.none() | SECONDS, st.none() | SECONDS),
+        none_active=st.booleans(),
+    ),
 )
 
 
@@ -124,6 +132,14 @@ def test_the_keys_of_a_target_are_those_of_secrets_and_templates() -> None:
         pytest.param('{"spec":"a","secrets":[1]}', id="a secret that is a number"),
         pytest.param('{"spec":"a","secrets":["key"]}', id="a secret that is a text"),
         pytest.param('{"spec":"a","secrets":[{"name":"a"}]}', id="a secret without a version"),
+        pytest.param(
+            '{"spec":"a","secrets":[{"name":"a","version":"1","keys":[],"readAt":1,"pending":{"version":"2"}}]}',
+            id="a pending version without its date",
+        ),
+        pytest.param(
+            '{"spec":"a","secrets":[{"name":"a","version":"1","keys":[],"readAt":1,"pending":"soon"}]}',
+            id="a pending version that is a text",
+        ),
         pytest.param("[" * 100_000, id="lists without an end"),
         pytest.param('{"spec":' + "[" * MAX_DEPTH + "]" * MAX_DEPTH + ',"secrets":[]}', id="one level too deep"),
         pytest.param('{"spec":' + "[" * 5000 + "]" * 5000 + ',"secrets":[]}', id="a spec nested too deep"),

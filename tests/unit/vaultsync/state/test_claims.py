@@ -7,7 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import FIRST, SECOND, a_state, a_status, a_status_entry, a_vault_secret, an_entry, an_observed
+from tests.builders import (
+    FIRST,
+    READ_AT,
+    SECOND,
+    a_state,
+    a_status,
+    a_status_entry,
+    a_vault_secret,
+    an_entry,
+    an_observed,
+)
+from vaultsync.api.status import StatusPending
 from vaultsync.api.v1alpha1 import StatusMissing, VaultSecret
 from vaultsync.state.applied import Applied
 from vaultsync.state.claims import MAX_TEXT, Demand, believed_status, believed_target, bounded_meta, kept
@@ -89,6 +100,13 @@ def test_a_status_that_the_operator_has_written_stays_as_it_is() -> None:
     vault_secret = a_vault_secret(status=a_status(a_status_entry()))
 
     assert believed_status(vault_secret) is vault_secret
+
+
+def test_an_entry_whose_pending_version_is_too_long_to_be_ours_is_not_believed() -> None:
+    pending = StatusPending(version="x" * (MAX_TEXT + 1), not_before=READ_AT, newest="x")
+    vault_secret = a_vault_secret(status=a_status(a_status_entry(pending=pending)))
+
+    assert believed_status(vault_secret).status.entries == ()
 
 
 def test_a_status_with_more_than_the_spec_asks_for_is_bounded_and_has_no_generation() -> None:

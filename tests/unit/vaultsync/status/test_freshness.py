@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.builders import READ_AT, SECOND, START, a_status, a_status_entry, a_synced, a_vault_secret
+from vaultsync.api.status import StatusPending
 from vaultsync.api.v1alpha1 import Condition, StatusEntry, VaultSecretStatus
 from vaultsync.errors import Reason
 from vaultsync.status.freshness import last_success, rotation_delay, stale_at, staleness
@@ -141,6 +142,9 @@ def test_when_a_target_becomes_stale(status: VaultSecretStatus, moment: datetime
     assert stale_at(status, 2 * MINUTE) == moment
 
 
+IN_ADVANCE = StatusPending(version=SECOND, not_before=READ_AT + 5 * MINUTE, newest=SECOND)
+
+
 def rotated(after: timedelta, **more: object) -> StatusEntry:
     """The default entry after a rotation, read this much later."""
     updated = READ_AT + MINUTE
@@ -161,6 +165,13 @@ def rotated(after: timedelta, **more: object) -> StatusEntry:
             a_status(rotated(5 * MINUTE), rotated(MINUTE, key="b", updated=READ_AT + 9 * MINUTE)),
             timedelta(0),
         ),
+        (
+            a_status(
+                a_status_entry(pending=StatusPending(version=SECOND, not_before=READ_AT + 5 * MINUTE, newest=SECOND))
+            ),
+            a_status(rotated(6 * MINUTE)),
+            2 * MINUTE,
+        ),
     ],
     ids=[
         "from its change to its reading",
@@ -170,6 +181,7 @@ def rotated(after: timedelta, **more: object) -> StatusEntry:
         "nothing, for one that went missing",
         "never negative, as a vault may stamp a second ahead",
         "that of the newest version",
+        "from its date, for one that was set in advance",
     ],
 )
 def test_a_rotation_took(before: VaultSecretStatus, after: VaultSecretStatus, expected: timedelta | None) -> None:

@@ -1,11 +1,19 @@
 """Reasons and outcomes: each reason has a sentence and a time to retry."""
 
 import re
+from datetime import timedelta
 
 import pytest
 
-from tests.builders import a_state, a_synced
+from tests.builders import (
+    READ_AT,
+    SECOND,
+    a_pending,
+    a_state,
+    a_synced,
+)
 from vaultsync.errors import Reason, Retry, SyncError
+from vaultsync.state.secrets import PendingVersion
 from vaultsync.status.outcome import Change, Failed, Pruned, Reported, Suspended, Waiting, failed, ready_status
 
 
@@ -65,6 +73,27 @@ def test_the_message_counts_the_existing_keys(versions: list[str | None], messag
     entries = tuple(a_state(f"key-{index}", version=version) for index, version in enumerate(versions))
 
     assert a_synced(*entries).message == message
+
+
+@pytest.mark.parametrize(
+    ("pending", "message"),
+    [
+        ([a_pending()], f"1 key is in sync; version {SECOND} of secret s0 becomes active at 2026-03-01 13:30:00 UTC."),
+        (
+            [a_pending(none_active=True)],
+            "1 key is in sync; secret s0 has no version that is active before 2026-03-01 13:30:00 UTC.",
+        ),
+        (
+            [a_pending(not_before=READ_AT + timedelta(hours=2)), a_pending(version="3"), None],
+            "3 keys are in sync; version 3 of secret s1 becomes active at 2026-03-01 13:30:00 UTC, and 1 more later.",
+        ),
+    ],
+    ids=["one", "none is active", "the first of two"],
+)
+def test_the_message_has_what_becomes_active_next(pending: list[PendingVersion | None], message: str) -> None:
+    states = (a_state(f"k{number}", source=f"s{number}", pending=one) for number, one in enumerate(pending))
+
+    assert a_synced(*states).message == message
 
 
 def test_the_message_does_not_change_with_a_rotation() -> None:

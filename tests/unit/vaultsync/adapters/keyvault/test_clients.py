@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from kvsecrets.testing import FakeVault
-from tests.builders import START, an_access
+from tests.builders import START, an_access, revealed
 from tests.clocks import Clock, freeze, settle, skip
 from tests.fakes import FakeCredentials
 from tests.unit.vaultsync.adapters.keyvault.served import ServedVault, served
@@ -23,7 +23,7 @@ from vaultsync.adapters.keyvault.clients import CACHE_TTL, MAX_CALLS, TIMEOUT, V
 from vaultsync.adapters.keyvault.rate_limit import FAILURE_THRESHOLD, Budget
 from vaultsync.errors import Reason, SecretNotFound, SyncError
 from vaultsync.state.access import OwnIdentity
-from vaultsync.state.secrets import Reading, SecretRef
+from vaultsync.state.secrets import InactiveReading, Reading, SecretRef, VaultReading
 from vaultsync.state.vaults import ListingPage, Missing, SecretMetadata
 from vaultsync.trust import client_tls
 
@@ -43,6 +43,11 @@ class Network(httpx.AsyncBaseTransport):
         self._held: dict[str, asyncio.Event] = {}
         self._broken: tuple[str, ...] = ()
         self._hides_versions = False
+        self._unlisted: str | None = None
+
+    def hide_listed(self, version: str) -> None:
+        """Leave a version out of lists of versions."""
+        self._unlisted = version
 
     def hide_versions(self) -> None:
         """Return 404 for each version that is read by its id."""
@@ -66,6 +71,10 @@ class Network(httpx.AsyncBaseTransport):
             body = {"error": {"code": "SecretNotFound", "message": "A secret was not found in this key vault."}}
             return httpx.Response(404, json=body, request=request)
         answer = await self._ways[request.url.host].handle_async_request(request)
+        if self._unlisted is not None and request.url.path.endswith("/versions"):
+            page = answer.json()
+            kept = [item for item in page["value"] if not item["id"].endswith(self._unlisted)]
+            return httpx.Response(200, json={**page, "value": kept}, request=request)
         if request.url.host in self._held:
             await self._held[request.url.host].wait()
         return answer
@@ -100,6 +109,11 @@ class Harness:
         self.counted[operation, status] += 1
 
     async def read(self, ref: SecretRef = REF, *, vault: FakeVault | None = None) -> Reading:
+        reading = await self.get(ref, vault=vault)
+        assert isinstance(reading, Reading)
+        return reading
+
+    async def get(self, ref: SecretRef = REF, *, vault: FakeVault | None = None) -> VaultReading:
         return await self.clients.get(an_access((vault or self.vault).url), ref)
 
     async def list_all(self) -> list[ListingPage]:
@@ -617,7 +631,7 @@ async def test_a_disabled_version_is_never_the_one_before(harness: Harness) -> N
     reading = await harness.read(SecretRef("Rotated", previous=True))
 
     assert reading.version in versions[:2]
-    assert reading.disabled == {versions[2]}
+    assert reading.unusable == {versions[2]}
 
 
 async def test_the_version_before_the_newest_is_the_second_newest(harness: Harness) -> None:
@@ -633,7 +647,7 @@ async def test_a_secret_with_one_version_has_none_before(harness: Harness) -> No
         await harness.read(BEFORE)
 
     assert refused.value.reason is Reason.SECRET_NOT_FOUND
-    assert "no enabled version before its newest" in refused.value.message
+    assert "no enabled version before the one that is used" in refused.value.message
 
 
 async def test_newest_and_previous_version_cost_two_reads_and_a_list_of_versions(harness: Harness) -> None:
@@ -655,6 +669,87 @@ async def test_a_poll_invalidates_the_previous_version_too(harness: Harness) -> 
     harness.vault.set("db-password", "newest")
 
     assert (await harness.read(BEFORE)).value.reveal() == "newer"
+
+
+IN_AN_HOUR = timedelta(hours=1)
+
+
+async def test_the_version_that_is_active_is_read_while_the_newest_is_not(harness: Harness) -> None:
+    first = await harness.read()
+    harness.clock.turn(5)
+    await harness.list_all()
+    active = harness.vault_time().replace(microsecond=0) + IN_AN_HOUR
+    second = harness.vault.set("db-password", "next", not_before=active, expires_on=active + IN_AN_HOUR)
+    harness.counted.clear()
+
+    reading = await harness.read()
+
+    assert (revealed(reading), reading.version, reading.expires) == (VALUE, first.version, None)
+    assert reading.pending is not None
+    assert second.endswith(reading.pending.version)
+    assert (reading.pending.not_before, reading.pending.none_active) == (active, False)
+    assert reading.newest == (reading.pending.version, harness.vault_time().replace(microsecond=0), active + IN_AN_HOUR)
+    assert harness.counted == {("get_secret", "200"): 2, ("list_versions", "200"): 1}
+
+
+async def test_the_version_before_is_that_before_the_active_one(harness: Harness) -> None:
+    for value in ("second", "third"):
+        harness.clock.turn(5)
+        harness.vault.set("db-password", value, not_before=None if value == "second" else START + 2 * IN_AN_HOUR)
+
+    assert (revealed(await harness.read()), revealed(await harness.read(BEFORE))) == ("second", VALUE)
+
+    harness.clock.turn(2 * IN_AN_HOUR.total_seconds())
+    await harness.list_all()
+    assert (revealed(await harness.read()), revealed(await harness.read(BEFORE))) == ("third", "second")
+
+
+@pytest.mark.parametrize("ref", [SecretRef("early"), SecretRef("early", previous=True)], ids=["newest", "previous"])
+async def test_a_secret_without_an_active_version_is_inactive(harness: Harness, ref: SecretRef) -> None:
+    harness.vault.disable("early", harness.vault.set("early", "disabled"))
+    harness.clock.turn(5)
+    harness.vault.set("early", "next", not_before=START + 2 * IN_AN_HOUR)
+
+    reading = await harness.get(ref)
+
+    assert isinstance(reading, InactiveReading)
+    assert (reading.pending.not_before, reading.pending.none_active) == (START + 2 * IN_AN_HOUR, True)
+    assert len(reading.unusable) == 2
+
+
+async def test_a_pinned_version_that_is_not_active_is_inactive(harness: Harness) -> None:
+    pin = harness.vault.set("db-password", "next", not_before=START + 2 * IN_AN_HOUR).rpartition("/")[2]
+
+    reading = await harness.get(SecretRef("db-password", pin))
+
+    assert isinstance(reading, InactiveReading)
+    assert harness.counted == {("get_secret", "200"): 1}
+
+
+async def test_without_permission_to_list_the_active_version_is_not_known(harness: Harness) -> None:
+    harness.vault.set("db-password", "next", not_before=START + IN_AN_HOUR)
+    harness.vault.deny("list")
+
+    error = await harness.failure()
+
+    assert error.reason is Reason.ACCESS_DENIED
+    assert "is not active before 2026-03-01 13:00:00 UTC" in error.message
+    assert "needs the permission to list secrets" in error.message
+    assert error.retry_after is not None
+
+
+async def test_a_list_without_the_newest_version_is_a_failure_of_the_vault(harness: Harness) -> None:
+    newest = harness.vault.set("db-password", "next", not_before=START + IN_AN_HOUR).rpartition("/")[2]
+    harness.network.hide_listed(newest)
+
+    assert (await harness.failure()).reason is Reason.VAULT_FAILED
+
+
+async def test_an_active_version_that_is_listed_and_not_returned_is_a_failure_of_the_vault(harness: Harness) -> None:
+    harness.vault.set("db-password", "next", not_before=START + IN_AN_HOUR)
+    harness.network.hide_versions()
+
+    assert (await harness.failure()).reason is Reason.VAULT_FAILED
 
 
 async def test_a_reading_has_its_tags(harness: Harness) -> None:
@@ -726,7 +821,7 @@ async def test_all_vaults_share_one_tls_context(
     monkeypatch.setattr(ssl, "create_default_context", counted)
 
     for vault in three:
-        assert (await clients.get(an_access(vault.url), REF)).value.reveal() == "s3cret"
+        assert revealed(await clients.get(an_access(vault.url), REF)) == "s3cret"
         assert [page.secrets.keys() async for page in clients.list_pages(an_access(vault.url))] == [{"db-password"}]
 
     assert not created
@@ -743,7 +838,7 @@ async def test_closing_a_vault_closes_its_connections_and_a_later_read_opens_ano
 
     await closed.until_closed()
     assert (clients.rate_limiter(an_access(closed.url)), kept.open_connections) == (None, 1)
-    assert (await clients.get(an_access(closed.url), REF)).value.reveal() == "s3cret"
+    assert revealed(await clients.get(an_access(closed.url), REF)) == "s3cret"
     assert closed.open_connections == 1
 
 
