@@ -253,8 +253,8 @@ def _entry_key(
         try:
             content = entry_content(entry, key, secret, documents)
             return SecretKeys(ref, (key,), {key: content}, encoding=_encoding_of(entry.encoding, secret))
-        except PropertyNotFound:
-            if not (entry.optional or ref.previous):
+        except PropertyNotFound as error:
+            if not ref.previous and (not entry.optional or error.is_elsewhere):
                 raise
         return SecretKeys(ref, (), {})
     carried = _carried_data(ref, readings)

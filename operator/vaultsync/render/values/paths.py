@@ -44,10 +44,10 @@ def steps_of(path: str) -> Sequence[str]:
     return path.split(".")
 
 
-def path_hint(document: Document, path: str) -> str:
-    """Return a sentence for a path that leads nowhere, with a space before it, or nothing.
+def elsewhere(document: Document, path: str) -> str:
+    """Return a sentence if a path leads nowhere and would lead to a part if it were written otherwise; or nothing.
 
-    It repeats names that the path has, and nothing else of the document.
+    It has a space before it, and repeats names that the path has, and nothing else of the document.
     """
     dotted = _dotted(path)
     found = next(_leading_to(document, dotted), None)
@@ -55,6 +55,11 @@ def path_hint(document: Document, path: str) -> str:
         return f" Write it as {_pointer(found)}."
     if next(_leading_to(document, dotted.casefold(), fold=True), None) is not None:
         return " There is one whose name has other upper and lower case."
+    return ""
+
+
+def syntax_hint(path: str) -> str:
+    """Return a sentence for a path that seems to be JSONPath, with a space before it, or nothing."""
     if _OTHER_SYNTAX.match(path):
         return " A path is names and indexes separated by dots, such as hosts.0, or a JSON pointer, such as /hosts/0."
     return ""

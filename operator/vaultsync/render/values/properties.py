@@ -11,14 +11,18 @@ from vaultsync.api.sources import Format
 from vaultsync.errors import Reason, SyncError
 from vaultsync.render.values.documents import Document, to_bytes
 from vaultsync.render.values.formats import text_hint
-from vaultsync.render.values.paths import MissingPartError, part_at, path_hint, steps_of
+from vaultsync.render.values.paths import MissingPartError, elsewhere, part_at, steps_of, syntax_hint
 
 
 class PropertyNotFound(SyncError):
-    """There is nothing at the path, or null."""
+    """There is nothing at the path, or null.
 
-    def __init__(self, message: str) -> None:
+    `is_elsewhere` is whether there would be something if the path were written otherwise, so that it is a mistake.
+    """
+
+    def __init__(self, message: str, *, is_elsewhere: bool) -> None:
         super().__init__(Reason.PROPERTY_MISSING, message)
+        self.is_elsewhere = is_elsewhere
 
 
 def property_content(document: Document, path: str, format_: Format, *, origin: str) -> bytes:
@@ -34,16 +38,15 @@ def property_content(document: Document, path: str, format_: Format, *, origin: 
         PropertyNotFound: The document has nothing at the path, or null.
         SyncError: PropertyMissing, if the part is no text.
     """
+    part, problem, other = None, f"has null as property {path}.", ""
     try:
         part = part_at(document, [path] if format_ is Format.ENV else steps_of(path))
     except MissingPartError:
-        part = None
-        problem = f"has no property {path}.{path_hint(document, path)}{text_hint(document, format_)}"
-    else:
-        problem = f"has null as property {path}."
+        other = elsewhere(document, path)
+        problem = f"has no property {path}.{other or syntax_hint(path)}{text_hint(document, format_)}"
     # Not inside the handlers: their errors would be the context, and they hold the value.
     if part is None:
-        raise PropertyNotFound(f"{origin} {problem}")
+        raise PropertyNotFound(f"{origin} {problem}", is_elsewhere=bool(other))
     try:
         return to_bytes(part)
     except UnicodeEncodeError:

@@ -176,6 +176,13 @@ def test_an_optional_property_that_does_not_exist_or_is_null_sets_no_key(value: 
     assert made.sources == {"whole": SecretRef("db-password")}  # drift would be found of a key that is never written
 
 
+@pytest.mark.parametrize("path", ["hosts[0]", "$.hosts.0", "Hosts.0"])
+def test_an_optional_property_that_exists_by_another_path_is_an_error(path: str) -> None:
+    error = error_of(data=[an_entry(property=path, optional=True)], db_password='{"hosts": ["a"]}')
+
+    assert error.reason is Reason.PROPERTY_MISSING
+
+
 def test_an_optional_property_of_a_value_that_is_not_json_is_an_error() -> None:
     error = error_of(data=[an_entry(property="db.password", optional=True)], db_password=MARK)
 
@@ -185,7 +192,7 @@ def test_an_optional_property_of_a_value_that_is_not_json_is_an_error() -> None:
 def test_a_previous_version_without_the_property_sets_no_key() -> None:
     entry = an_entry(property="new", previous_key="password.old")
     newest, before = SecretRef("db-password"), SecretRef("db-password", previous=True)
-    readings = {newest: a_reading('{"new": "b"}'), before: a_reading('{"old": "a"}')}
+    readings = {newest: a_reading('{"new": "b"}'), before: a_reading('{"New": "a"}')}
 
     made = render_entries(VaultSecretSpec(vault_url=VAULT, data=(entry,)), readings, VaultView())
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vaultsync.render.values.paths import MissingPartError, part_at, path_hint, steps_of
+from vaultsync.render.values.paths import MissingPartError, elsewhere, part_at, steps_of, syntax_hint
 
 DOCUMENT: Final = {
     "db": {"user": "app", "Password": "x"},
@@ -45,7 +45,7 @@ def test_the_hint_for_a_path(path: str, hint: str) -> None:
     with pytest.raises(MissingPartError):
         part_at(DOCUMENT, steps_of(path))
 
-    assert path_hint(DOCUMENT, path) == hint
+    assert (elsewhere(DOCUMENT, path) or syntax_hint(path)) == hint
 
 
 NAMES = st.text(alphabet="aA.b/~[]$0", max_size=4)
@@ -56,7 +56,7 @@ DOCUMENTS = st.recursive(
 
 @given(document=DOCUMENTS, path=st.text(alphabet="aA.b/~[]$'0", min_size=1, max_size=8))
 def test_what_is_proposed_exists_and_repeats_only_the_path(document: object, path: str) -> None:
-    proposed = path_hint(document, path).removeprefix(" Write it as ").removesuffix(".")
+    proposed = elsewhere(document, path).removeprefix(" Write it as ").removesuffix(".")
 
     if proposed.startswith("/"):
         part_at(document, steps_of(proposed))
