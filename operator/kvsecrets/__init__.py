@@ -8,6 +8,7 @@ from kvsecrets.client import SecretClient
 from kvsecrets.errors import (
     AccessDenied,
     BadRequest,
+    CertificateProblem,
     Conflict,
     ConnectionFailed,
     ConnectionProblem,
@@ -43,6 +44,7 @@ __all__ = [
     "AsyncSupportsTokenInfo",
     "AsyncTokenCredential",
     "BadRequest",
+    "CertificateProblem",
     "Clear",
     "Conflict",
     "ConnectionFailed",

@@ -31,6 +31,13 @@ NO_CLAIMS = "{}"
 """Claims that require nothing. With any claims azure-identity's credentials request a token, and without they may
 return one of their own cache; all of them merge these into the request that they would send anyway."""
 _MAX_REASON_CHARACTERS = 500
+_MAX_TEXT_CHARACTERS = 20_000
+"""No more of a credential's text is looked at: it may have the whole response of a proxy."""
+_SENTENCE = re.compile(r"(?<=[.!?]) (?=[A-Z])")
+_ENTRA_CODE = re.compile(r"\bAADSTS[0-9]{1,9}\b")
+"""https://learn.microsoft.com/entra/identity-platform/reference-error-codes"""
+_USER_INFO = re.compile(r"//[^/\s]*@")
+"""User and password in a URL: aiohttp's errors name the proxy by the URL that it was given."""
 _HEADER_SAFE = re.compile(r"[!-~]+")
 """A token with other characters cannot be sent in a header; httpx would raise an error that contains it."""
 
@@ -177,10 +184,43 @@ def parse_token(result: object) -> Token:
 
 
 def login_failed(error: Exception) -> LoginFailed:
-    """Return the error for a credential that raised; it has the credential's own text, shortened to one line."""
+    """Return the error for a credential that raised, with its own text, in one line of whole sentences."""
     if isinstance(error, LoginFailed):
         return LoginFailed(*error.args)
-    return LoginFailed(f"{type(error).__name__}: {' '.join(str(error).split())[:_MAX_REASON_CHARACTERS]}")
+    text = _USER_INFO.sub("//", " ".join(str(error)[:_MAX_TEXT_CHARACTERS].split()))
+    return LoginFailed(f"{type(error).__name__}: {_shortened(text)}")
+
+
+def _shortened(text: str) -> str:
+    """Return whole sentences of a long text: the first, the one with Microsoft Entra's code, and what else fits."""
+    if len(text) <= _MAX_REASON_CHARACTERS:
+        return text
+    sentences = [_cut(sentence) for sentence in _SENTENCE.split(text)]
+    coded = next((number for number, sentence in enumerate(sentences) if _ENTRA_CODE.search(sentence)), 0)
+    kept = {0, coded}
+    left = _MAX_REASON_CHARACTERS - sum(len(sentences[number]) for number in kept)
+    for number, sentence in enumerate(sentences):
+        if number not in kept:
+            left -= len(sentence)
+            if left < 0:
+                break
+            kept.add(number)
+    last = len(sentences) - 1
+    return " ".join(f"{sentences[one]}{'' if one == last or one + 1 in kept else ' …'}" for one in sorted(kept))
+
+
+def _cut(sentence: str) -> str:
+    """Return a sentence of at most half of the characters, from the code on if it has one, cut between two words."""
+    most = _MAX_REASON_CHARACTERS // 2
+    if len(sentence) <= most:
+        return sentence
+    code = _ENTRA_CODE.search(sentence)
+    part = sentence[code.start() if code else 0 :]
+    if len(part) <= most:
+        return part
+    words = part[:most].rpartition(" ")[0]
+    # A text without blanks is cut anywhere.
+    return f"{words if len(words) * 2 > most else part[:most]}…"
 
 
 @dataclass(frozen=True, slots=True)

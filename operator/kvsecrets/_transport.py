@@ -12,14 +12,14 @@ import ssl
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
-from typing import Generic, Self, TypeVar
+from typing import Any, Generic, NamedTuple, Self, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
 
 from kvsecrets import _validation
 from kvsecrets._protocol import Response, Send
-from kvsecrets.errors import ConnectionFailed, ConnectionProblem, UnexpectedAnswer
+from kvsecrets.errors import CertificateProblem, ConnectionFailed, ConnectionProblem, UnexpectedAnswer
 
 MAX_IN_FLIGHT = 100
 """Concurrent requests of one client; further ones wait."""
@@ -256,9 +256,9 @@ def exchange(
         ConnectionFailed: No complete response arrived.
         UnexpectedAnswer: The body is too large, or compressed.
     """
-    deadline = Deadline(timeout, monotonic)
-    with _translated_errors(effect, timeout):
-        request = _build_request(http, effect, headers, deadline)
+    deadline, route = Deadline(timeout, monotonic), _Route()
+    with _translated_errors(effect, timeout, route):
+        request = _build_request(http, effect, headers, deadline, route.note)
         response = http.send(request, stream=True, auth=None, follow_redirects=False)
         with contextlib.closing(response):
             _refuse_compressed(effect, response)
@@ -281,9 +281,10 @@ async def exchange_async(
         ConnectionFailed: No complete response arrived.
         UnexpectedAnswer: The body is too large, or compressed.
     """
-    with _translated_errors(effect, timeout):
+    route = _Route()
+    with _translated_errors(effect, timeout, route):
         async with asyncio.timeout(timeout):
-            request = _build_request(http, effect, headers, timeout)
+            request = _build_request(http, effect, headers, timeout, route.note_async)
             response = await http.send(request, stream=True, auth=None, follow_redirects=False)
             async with contextlib.aclosing(response):
                 _refuse_compressed(effect, response)
@@ -344,7 +345,11 @@ def _no_slot(timeout: float) -> ConnectionFailed:
 
 
 def _build_request(
-    http: httpx.Client | httpx.AsyncClient, effect: Send, headers: dict[str, str], timeout: float
+    http: httpx.Client | httpx.AsyncClient,
+    effect: Send,
+    headers: dict[str, str],
+    timeout: float,
+    trace: Callable[[str, dict[str, Any]], Awaitable[None] | None],
 ) -> httpx.Request:
     request = effect.request
     return http.build_request(
@@ -353,6 +358,7 @@ def _build_request(
         headers={**headers, **request.headers},
         content=request.body,
         timeout=httpx.Timeout(timeout, connect=min(timeout / 2, MAX_CONNECT_SECONDS)),
+        extensions={"trace": trace},
     )
 
 
@@ -365,30 +371,89 @@ def _to_response(response: httpx.Response, body: _Body) -> Response:
     return Response(response.status_code, headers, body.content())
 
 
+class _Route:
+    """Where the connection of a request was opened to: the vault, or a proxy. httpx does not tell with its errors.
+
+    https://www.python-httpx.org/advanced/extensions/#trace
+    """
+
+    __slots__ = ("_host", "_port")
+
+    def __init__(self) -> None:
+        self._host: str | None = None
+        self._port: int | None = None
+
+    def note(self, event: str, info: dict[str, Any]) -> None:
+        """Note an event of httpx."""
+        if event == "connection.connect_tcp.started":
+            self._host, self._port = info["host"], info["port"]
+
+    async def note_async(self, event: str, info: dict[str, Any]) -> None:
+        """Note an event of httpx for tasks."""
+        self.note(event, info)
+
+    def proxy(self, url: str) -> str | None:
+        """Return host and port of the proxy to a URL; None if there is none, or no connection was opened."""
+        vault = httpx.URL(url)
+        if self._host is None or (self._host, self._port) == (vault.raw_host.decode("ascii"), vault.port or 443):
+            return None
+        return f"[{self._host}]:{self._port}" if ":" in self._host else f"{self._host}:{self._port}"
+
+
+class _Cause(NamedTuple):
+    """Why no complete response arrived."""
+
+    problem: ConnectionProblem
+    text: str
+    proxy_status: int | None = None
+    certificate: CertificateProblem | None = None
+
+
 @contextlib.contextmanager
-def _translated_errors(effect: Send, timeout: float) -> Iterator[None]:
+def _translated_errors(effect: Send, timeout: float, route: _Route) -> Iterator[None]:
     """Translate httpx's errors. Of their texts, only a certificate's reason and a proxy's status are kept."""
     try:
         yield
     except (httpx.TransportError, OSError) as error:
-        problem, text = _classify(error, timeout)
-        raise ConnectionFailed(f"{_target(effect)}: {text}", problem) from error
+        cause, proxy = _classify(error, timeout), route.proxy(effect.request.url)
+        through = f" (through proxy {proxy})" if proxy else ""
+        raise ConnectionFailed(
+            f"{_target(effect)}: {cause.text}{through}",
+            cause.problem,
+            proxy=proxy,
+            proxy_status=cause.proxy_status,
+            certificate=cause.certificate,
+        ) from error
 
 
-def _classify(error: Exception, timeout: float) -> tuple[ConnectionProblem, str]:
+def _classify(error: Exception, timeout: float) -> _Cause:
     if known := next(filter(None, map(_classify_cause, _causes(error))), None):
         return known
     if isinstance(error, httpx.ProxyError):
         status = _PROXY_STATUS.match(str(error))
-        return ConnectionProblem.PROXY, f"the proxy refused the connection{f' (HTTP {status[0]})' if status else ''}"
+        text = f"the proxy refused the connection{f' (HTTP {status[0]})' if status else ''}"
+        return _Cause(ConnectionProblem.PROXY, text, proxy_status=int(status[0]) if status else None)
+    if isinstance(error, _NOT_SENT) or _is_crowded(error):
+        return _classify_unsent(error)
+    if isinstance(error, httpx.TimeoutException | TimeoutError):
+        return _Cause(ConnectionProblem.TIMED_OUT, f"no complete response within {timeout:g} s")
+    if _has_cause(error, ConnectionResetError):
+        return _Cause(ConnectionProblem.RESET, "the connection was reset before the response was complete")
+    return _Cause(ConnectionProblem.BROKEN, "the connection broke before the response was complete")
+
+
+def _classify_unsent(error: Exception) -> _Cause:
     if _is_crowded(error):
-        return ConnectionProblem.CROWDED, "this client, or its system, has no connection left"
-    timed_out = isinstance(error, httpx.TimeoutException | TimeoutError)
-    if isinstance(error, _NOT_SENT):
-        return ConnectionProblem.UNREACHABLE, "no connection in time" if timed_out else "no connection"
-    if timed_out:
-        return ConnectionProblem.TIMED_OUT, f"no complete response within {timeout:g} s"
-    return ConnectionProblem.BROKEN, "the connection broke before the response was complete"
+        return _Cause(ConnectionProblem.CROWDED, "this client, or its system, has no connection left")
+    if isinstance(error, httpx.TimeoutException) or _has_cause(error, TimeoutError):
+        return _Cause(ConnectionProblem.CONNECT_TIMED_OUT, "no connection in time")
+    if _has_cause(error, ConnectionRefusedError):
+        return _Cause(ConnectionProblem.REFUSED, "the connection was refused")
+    return _Cause(ConnectionProblem.UNREACHABLE, "no connection")
+
+
+def _has_cause(error: Exception, kind: type[OSError]) -> bool:
+    return any(isinstance(cause, kind) for cause in _causes(error))
 
 
 def _is_crowded(error: Exception) -> bool:
@@ -397,15 +462,17 @@ def _is_crowded(error: Exception) -> bool:
     return isinstance(error, httpx.PoolTimeout)
 
 
-def _classify_cause(cause: BaseException) -> tuple[ConnectionProblem, str] | None:
+def _classify_cause(cause: BaseException) -> _Cause | None:
     """Classify an error of the system or of TLS, which httpx wraps without its type."""
     if isinstance(cause, ssl.SSLCertVerificationError):
         reason = getattr(cause, "verify_message", "it cannot be verified")
-        return ConnectionProblem.UNTRUSTED, f"the server's certificate was rejected: {reason}"
+        problem = CertificateProblem.of(getattr(cause, "verify_code", 0))
+        text = f"the server's certificate was rejected: {reason}"
+        return _Cause(ConnectionProblem.UNTRUSTED, text, certificate=problem)
     if isinstance(cause, socket.gaierror):
         if cause.errno in _NO_SUCH_NAME:
-            return ConnectionProblem.UNRESOLVED, "the host name does not exist"
-        return ConnectionProblem.UNREACHABLE, "the host name could not be resolved"
+            return _Cause(ConnectionProblem.UNRESOLVED, "the host name does not exist")
+        return _Cause(ConnectionProblem.LOOKUP_FAILED, "the host name could not be looked up")
     return None
 
 

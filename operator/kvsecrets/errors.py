@@ -1,7 +1,7 @@
 """The errors of the library as one tree. None of them contains a secret value, a token or a body.
 
 KeyVaultError
-├── ConnectionFailed        no complete response arrived; `.problem` says why
+├── ConnectionFailed        no complete response arrived; `.problem`, `.proxy` and `.certificate` say why
 ├── LoginFailed             the credential gave no token
 ├── UntrustedChallenge      the server requests a token for a foreign domain
 ├── UnexpectedAnswer        the response is not from Key Vault, or cannot be parsed
@@ -25,6 +25,7 @@ from enum import StrEnum
 __all__ = [
     "AccessDenied",
     "BadRequest",
+    "CertificateProblem",
     "Conflict",
     "ConnectionFailed",
     "ConnectionProblem",
@@ -52,8 +53,14 @@ class ConnectionProblem(StrEnum):
 
     UNRESOLVED = "unresolved"
     """The host name does not exist. A vault that does not exist has no name in DNS."""
+    LOOKUP_FAILED = "lookup failed"
+    """The host name could not be looked up: no DNS server has answered."""
+    REFUSED = "refused"
+    """The connection was refused: nothing listens on the port, or a firewall says so."""
+    CONNECT_TIMED_OUT = "connect timed out"
+    """No connection in time, or no TLS handshake: a firewall may drop what is sent."""
     UNREACHABLE = "unreachable"
-    """No connection: refused, no route, no proxy, no DNS server, or no handshake in time."""
+    """No connection for another reason: no route, or the other side does not speak TLS."""
     PROXY = "proxy"
     """The proxy refused the connection; it may require a login, or not allow the vault."""
     CROWDED = "crowded"
@@ -62,26 +69,86 @@ class ConnectionProblem(StrEnum):
     """The server's certificate is not trusted for this host name."""
     TIMED_OUT = "timed out"
     """Connected, but the response did not arrive in time; the vault may have executed the request."""
+    RESET = "reset"
+    """The connection was reset before the response was complete; the vault may have executed the request."""
     BROKEN = "broken"
     """The connection broke before the response was complete; the vault may have executed the request."""
 
 
-class ConnectionFailed(KeyVaultError):
-    """No complete response arrived; `problem` says why."""
+class CertificateProblem(StrEnum):
+    """Why a server's certificate is not trusted."""
 
-    def __init__(self, message: str, problem: ConnectionProblem = ConnectionProblem.UNREACHABLE) -> None:
+    UNKNOWN_AUTHORITY = "unknown authority"
+    """It is of an authority that is not trusted: a private one, or that of a proxy that inspects TLS."""
+    EXPIRED = "expired"
+    """It, or that of an authority, has expired."""
+    NOT_YET_VALID = "not yet valid"
+    """It, or that of an authority, is not valid yet; or the clock is slow."""
+    OTHER_HOST = "other host"
+    """It is for other host names."""
+    INVALID = "invalid"
+    """It is wrong in another way."""
+
+    @classmethod
+    def of(cls, verify_code: int) -> "CertificateProblem":
+        """Return the meaning of `ssl.SSLCertVerificationError.verify_code`.
+
+        https://docs.openssl.org/3.0/man3/X509_STORE_CTX_get_error/#error-codes
+        """
+        return _VERIFY_CODES.get(verify_code, cls.INVALID)
+
+
+_VERIFY_CODES = {
+    2: CertificateProblem.UNKNOWN_AUTHORITY,
+    7: CertificateProblem.UNKNOWN_AUTHORITY,
+    9: CertificateProblem.NOT_YET_VALID,
+    10: CertificateProblem.EXPIRED,
+    18: CertificateProblem.UNKNOWN_AUTHORITY,
+    19: CertificateProblem.UNKNOWN_AUTHORITY,
+    20: CertificateProblem.UNKNOWN_AUTHORITY,
+    21: CertificateProblem.UNKNOWN_AUTHORITY,
+    27: CertificateProblem.UNKNOWN_AUTHORITY,
+    62: CertificateProblem.OTHER_HOST,
+    64: CertificateProblem.OTHER_HOST,
+}
+
+
+class ConnectionFailed(KeyVaultError):
+    """No complete response arrived.
+
+    Args:
+        message: What happened.
+        problem: Why.
+        proxy: Host and port of the proxy to which the connection was opened; None without one, and on a connection
+            that was open before. It never has user or password.
+        proxy_status: The HTTP status with which the proxy refused: 407 requires a login.
+        certificate: Why the server's certificate is not trusted.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        problem: ConnectionProblem = ConnectionProblem.UNREACHABLE,
+        *,
+        proxy: str | None = None,
+        proxy_status: int | None = None,
+        certificate: CertificateProblem | None = None,
+    ) -> None:
         super().__init__(message)
         self.problem = problem
+        self.proxy = proxy
+        self.proxy_status = proxy_status
+        self.certificate = certificate
 
     @property
     def unresolved(self) -> bool:
         """Whether the vault's host name does not exist, which is how a vault that does not exist appears."""
-        return self.problem is ConnectionProblem.UNRESOLVED
+        return self.problem is ConnectionProblem.UNRESOLVED and self.proxy is None
 
     @property
     def unsent(self) -> bool:
         """Whether the request certainly did not reach the vault."""
-        return self.problem not in (ConnectionProblem.TIMED_OUT, ConnectionProblem.BROKEN)
+        return self.problem not in (ConnectionProblem.TIMED_OUT, ConnectionProblem.RESET, ConnectionProblem.BROKEN)
 
 
 class LoginFailed(KeyVaultError):

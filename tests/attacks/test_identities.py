@@ -466,5 +466,5 @@ async def test_a_server_in_place_of_the_authority_does_not_get_the_credentials(
 
         error = await refusal(azure, vault.url, identity, authorities)
 
-        assert "the certificate of the login host is not trusted" in error.message
+        assert "its certificate is of an unknown authority" in error.message
         assert evil.login.counts == {}

@@ -67,7 +67,7 @@ def test_an_authority_of_vaults_is_trusted_while_a_file_has_it_without_a_restart
     value = harness.put()
     with RunningOperator.start(environ, tmp_path / "operator.log") as running:
         harness.apply()
-        assert "not trusted" in harness.await_reason("VaultUnreachable").message
+        assert "its certificate is of an unknown authority" in harness.await_reason("VaultUnreachable").message
 
         ca_file.write_text(emulator.ca_file.read_text())
         running.await_line(message="certificate reloaded")

@@ -68,21 +68,22 @@ def html_page(peer: Peer) -> None:
     peer.answer("404 Not Found", b"<html>marked-value</html>", content_type="text/html")
 
 
-BROKEN = ConnectionProblem.BROKEN
-Fault = tuple[Script, type[KeyVaultError], ConnectionProblem | None]
+BROKEN = {ConnectionProblem.BROKEN}
+Fault = tuple[Script, type[KeyVaultError], set[ConnectionProblem]]
 FAULTS: list[Fault] = [
     (cut_in_the_body, ConnectionFailed, BROKEN),
     (cut_in_the_headers, ConnectionFailed, BROKEN),
-    (reset, ConnectionFailed, BROKEN),
+    # httpx sees for threads that the socket has ended, before it reads how.
+    (reset, ConnectionFailed, {ConnectionProblem.RESET, *BROKEN}),
     (not_http, ConnectionFailed, BROKEN),
     (endless_headers, ConnectionFailed, BROKEN),
-    (truncated_json, UnexpectedAnswer, None),
-    (deep_json, UnexpectedAnswer, None),
-    (garbage, UnexpectedAnswer, None),
-    (endless_garbage, UnexpectedAnswer, None),
-    (decompression_bomb, UnexpectedAnswer, None),
-    (compressed, UnexpectedAnswer, None),
-    (html_page, UnexpectedAnswer, None),
+    (truncated_json, UnexpectedAnswer, set()),
+    (deep_json, UnexpectedAnswer, set()),
+    (garbage, UnexpectedAnswer, set()),
+    (endless_garbage, UnexpectedAnswer, set()),
+    (decompression_bomb, UnexpectedAnswer, set()),
+    (compressed, UnexpectedAnswer, set()),
+    (html_page, UnexpectedAnswer, set()),
 ]
 
 
@@ -91,12 +92,12 @@ FAULTS: list[Fault] = [
 async def test_each_fault_raises_its_error_without_a_secret(
     read: Get, fault: Fault, authority: trustme.CA, caplog: pytest.LogCaptureFixture
 ) -> None:
-    script, kind, problem = fault
+    script, kind, problems = fault
     caplog.set_level(logging.DEBUG)
     with FaultyServer(script, tls(authority)) as vault, pytest.raises(kind) as caught:
         await read(vault.url)
 
-    assert getattr(caught.value, "problem", None) is problem
+    assert getattr(caught.value, "problem", None) in (problems or [None])
     assert "marked" not in full_text(caught.value)
     assert "marked" not in caplog.text
 
@@ -145,13 +146,13 @@ async def test_a_server_without_tls_gets_no_token(read: Get) -> None:
 
 
 @both
-async def test_a_closed_port_is_unreachable(read: Get, authority: trustme.CA) -> None:
+async def test_a_closed_port_refuses_the_connection(read: Get, authority: trustme.CA) -> None:
     with FaultyServer(silent, tls(authority)) as vault:
         pass
 
     with pytest.raises(ConnectionFailed) as caught:
         await read(vault.url)
-    assert caught.value.problem is ConnectionProblem.UNREACHABLE
+    assert caught.value.problem is ConnectionProblem.REFUSED
 
 
 @both

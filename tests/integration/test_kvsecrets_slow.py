@@ -175,15 +175,15 @@ def drip_handshake(peer: Peer) -> None:
     peer.drip(b"\x16\x03\x03\x40\x00" + bytes(1_000))
 
 
-async def test_a_slow_handshake_is_unreachable(authority: trustme.CA) -> None:
+async def test_a_slow_handshake_is_no_connection_in_time(authority: trustme.CA) -> None:
     with (
         FaultyServer(silent, tls(authority), first=drip_handshake) as vault,
-        fails(ConnectionProblem.UNREACHABLE),
+        fails(ConnectionProblem.CONNECT_TIMED_OUT),
     ):
         await get(vault.url, SHORT)
 
 
-async def test_a_slow_handshake_is_unreachable_async(authority: trustme.CA) -> None:
+async def test_a_slow_handshake_is_no_connection_in_time_async(authority: trustme.CA) -> None:
     begun = threading.Event()
 
     def drip(peer: Peer) -> None:
@@ -192,7 +192,7 @@ async def test_a_slow_handshake_is_unreachable_async(authority: trustme.CA) -> N
         drip_handshake(peer)
 
     await freeze()
-    with FaultyServer(silent, tls(authority), first=drip) as vault, fails(ConnectionProblem.UNREACHABLE):
+    with FaultyServer(silent, tls(authority), first=drip) as vault, fails(ConnectionProblem.CONNECT_TIMED_OUT):
         call = await started(get_async(vault.url, LONG), begun)
         # Half of the timeout is for the connection.
         await skip(LONG / 2)

@@ -16,6 +16,7 @@ from kvsecrets import (
     AsyncPaged,
     AsyncRecoverDeletedSecretOperation,
     AsyncSecretClient,
+    CertificateProblem,
     ConnectionFailed,
     ConnectionProblem,
     DeletedSecret,
@@ -165,6 +166,8 @@ def failures(error: KeyVaultError) -> None:
     if isinstance(error, ConnectionFailed):
         assert_type(error.problem, ConnectionProblem)
         assert_type(error.unresolved, bool)
+        assert_type(error.proxy, str | None)
+        assert_type(error.certificate, CertificateProblem | None)
     if isinstance(error, UnexpectedAnswer):
         assert_type(error.status, int | None)
 

@@ -18,7 +18,7 @@ from kvsecrets.errors import (
 
 
 def test_every_error_is_a_key_vault_error() -> None:
-    classes = [getattr(errors, name) for name in errors.__all__ if name != "ConnectionProblem"]
+    classes = [getattr(errors, name) for name in errors.__all__ if not name.endswith("Problem")]
 
     assert all(issubclass(kind, KeyVaultError) for kind in classes)
 
@@ -26,7 +26,7 @@ def test_every_error_is_a_key_vault_error() -> None:
 def test_the_tree_in_the_docstring_is_complete() -> None:
     drawn = set(re.findall(r"[├└]── (\w+)", errors.__doc__ or ""))
 
-    assert drawn == set(errors.__all__) - {"KeyVaultError", "ConnectionProblem"}
+    assert drawn == set(errors.__all__) - {"KeyVaultError", "CertificateProblem", "ConnectionProblem"}
 
 
 def test_a_response_error_shows_status_codes_message_and_both_request_ids() -> None:
@@ -69,6 +69,7 @@ def test_errors_can_be_pickled(error: KeyVaultError) -> None:
         (ConnectionProblem.UNREACHABLE, True),
         (ConnectionProblem.UNTRUSTED, True),
         (ConnectionProblem.TIMED_OUT, False),
+        (ConnectionProblem.RESET, False),
         (ConnectionProblem.BROKEN, False),
     ],
 )

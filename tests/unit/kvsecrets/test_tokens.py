@@ -134,6 +134,45 @@ def test_a_failed_login_keeps_its_text() -> None:
     assert str(login_failed(LoginFailed("no token"))) == "no token"
 
 
+CHAIN = (
+    "DefaultAzureCredential failed to retrieve a token from the included credentials.\nAttempted credentials:\n"
+    "\tEnvironmentCredential: EnvironmentCredential authentication unavailable. Environment variables are not fully "
+    "configured.\nVisit https://aka.ms/azsdk/python/identity/environmentcredential/troubleshoot to troubleshoot this "
+    "issue.\n\tWorkloadIdentityCredential: Authentication failed: AADSTS700213: No matching federated identity record "
+    "found for presented assertion subject 'system:serviceaccount:shop:reader'. Check your federated identity "
+    "credential Subject, Audience and Issuer against the presented assertion. Trace ID: 1 Timestamp: 3"
+)
+
+
+@pytest.mark.parametrize("padding", ["", "Another credential is not available. " * 100], ids=["as it is", "far behind"])
+def test_a_long_text_keeps_its_first_sentence_and_that_of_entras_code(padding: str) -> None:
+    text = str(login_failed(RuntimeError(CHAIN.replace("\tWorkload", f"\t{padding}Workload"))))
+
+    assert text.startswith(
+        "RuntimeError: DefaultAzureCredential failed to retrieve a token from the included credentials. "
+    )
+    assert (
+        "AADSTS700213: No matching federated identity record found for presented assertion subject "
+        "'system:serviceaccount:shop:reader'. …"
+    ) in text
+    assert len(text) < 600
+
+
+@given(st.text(alphabet="aAB.! \n@/:", max_size=3000), st.text(alphabet="aAB.! \n@/:", max_size=3000))
+def test_no_text_is_too_long_and_no_code_is_lost(before: str, after: str) -> None:
+    text = str(login_failed(RuntimeError(f"{before} AADSTS700016: Application not found. {after}")))
+
+    assert "AADSTS700016: Application not found." in text
+    assert len(text) < 700
+
+
+@pytest.mark.parametrize("login", ["keeper:MARKED", "keeper:MARKED@MARKED", "MARKED"])
+def test_a_text_has_no_password_of_a_proxy(login: str) -> None:
+    error = RuntimeError(f"407, message='no', url='http://{login}@proxy.example:3128'")
+
+    assert str(login_failed(error)) == "RuntimeError: 407, message='no', url='http://proxy.example:3128'"
+
+
 # The cache and concurrent logins.
 
 

@@ -19,6 +19,7 @@ from azure.identity.aio import (
 )
 
 from kvsecrets import SecretValue
+from vaultsync.adapters.identities.transport import remembered
 from vaultsync.api import ObjectKey
 from vaultsync.errors import Reason, SyncError
 from vaultsync.state.access import ServicePrincipal, WorkloadIdentity
@@ -206,7 +207,10 @@ class InstrumentedCredential:
         self._in_flight: dict[object, asyncio.Task[AccessTokenInfo]] = {}
 
     async def get_token_info(self, *scopes: str, options: TokenRequestOptions | None = None) -> AccessTokenInfo:
-        """Request a token; raises what the credential raises, and `TimeoutError` at the time limit."""
+        """Request a token.
+
+        Raises what the credential raises, `TimeoutError` at the time limit, and `NoResponse` if a host did not respond.
+        """
         key = (scopes, tuple(sorted((options or {}).items())))
         task = self._in_flight.get(key)
         if task is None:
@@ -226,11 +230,14 @@ class InstrumentedCredential:
             task.exception()  # it is retrieved, also if nobody waits for it any more
 
     async def _request(self, *scopes: str, options: TokenRequestOptions | None) -> AccessTokenInfo:
-        try:
-            async with asyncio.timeout(self._seconds):
-                token = await self._credential.get_token_info(*scopes, options=options)
-        except Exception:
-            self._count("refused")
-            raise
+        with remembered() as failures:
+            try:
+                async with asyncio.timeout(self._seconds):
+                    token = await self._credential.get_token_info(*scopes, options=options)
+            except Exception as error:
+                self._count("refused")
+                if failures:
+                    raise failures[-1] from error
+                raise
         self._count("issued")
         return token

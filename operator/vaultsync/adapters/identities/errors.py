@@ -5,16 +5,16 @@ https://learn.microsoft.com/entra/identity-platform/reference-error-codes
 """
 
 import re
-import socket
-import ssl
 from collections.abc import Iterator
 from typing import Final
 
-import aiohttp
 from azure.core.exceptions import HttpResponseError
 
+from vaultsync.adapters.identities.transport import NoResponse
+from vaultsync.connection_faults import explain
 from vaultsync.errors import Reason, SyncError, with_request_id
 from vaultsync.state.access import Identity, ManagedIdentity, OwnIdentity, ServicePrincipal, WorkloadIdentity, described
+from vaultsync.texts import MAX_NAME, one_line
 
 _CODE = re.compile(r"\bAADSTS[0-9]{1,9}\b")
 _TRACE = re.compile(r"Trace ID: ([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})\b")
@@ -35,18 +35,8 @@ _MEANINGS: Final = {
     "AADSTS7000222": "the client secret has expired",
 }
 
-_UNTRUSTED: Final = "the certificate of the login host is not trusted"
-_NO_CONNECTION: Final = "no connection to the login host"
-
-_CONNECTION_PROBLEMS: Final[tuple[tuple[type[BaseException], str], ...]] = (
-    (aiohttp.ClientProxyConnectionError, "no connection to the proxy"),
-    (socket.gaierror, "the name of the login host cannot be resolved"),
-    (TimeoutError, "no response in time"),
-    (ConnectionRefusedError, _NO_CONNECTION),
-)
-
-_SIGNS: Final = {"CERTIFICATE_VERIFY_FAILED": _UNTRUSTED, "Cannot connect to host": _NO_CONNECTION}
-"""What a text means that has these words of our own libraries: a chain of credentials keeps no more of its errors."""
+NODE_HOST: Final = "169.254.169.254"
+"""The node's service for managed identities: https://learn.microsoft.com/azure/virtual-machines/instance-metadata-service"""
 
 _ADVICE: Final[dict[type[Identity], str]] = {
     OwnIdentity: "check the operator's identity: its variables AZURE_*, its federated credential or client secret",
@@ -67,34 +57,26 @@ def login_error(error: Exception, identity: Identity, vault_url: str) -> SyncErr
     causes = list(_causes(error))
     text = " ".join(str(cause) for cause in causes)
     trace = _TRACE.search(text)
-    message = (
-        f"Login of {described(identity)} for vault {vault_url} failed ({_problem(text, causes)}); "
-        f"{_ADVICE[type(identity)]}."
-    )
+    problem, advice = _problem(text, causes), _ADVICE[type(identity)]
+    unanswered = next((cause for cause in causes if isinstance(cause, NoResponse)), None)
+    if unanswered is not None and not _CODE.search(text):
+        explanation = explain(unanswered.fault)
+        problem = f"no response from {one_line(unanswered.host, MAX_NAME)}: {explanation.cause}"
+        # Where there is no such service, no other identity was found either.
+        advice = advice if unanswered.host == NODE_HOST else explanation.advice
+    message = f"Login of {described(identity)} for vault {vault_url} failed ({problem}); {advice}."
     return SyncError(Reason.LOGIN_FAILED, with_request_id(message, trace[1] if trace else None))
 
 
 def _problem(text: str, causes: list[BaseException]) -> str:
-    """Return the authority's codes, or why there are none."""
+    """Return the authority's codes, or the status of its response."""
     codes = list(dict.fromkeys(_CODE.findall(text)))[:3]
     if codes:
         return ", ".join(f"{code}: {_MEANINGS[code]}" if code in _MEANINGS else code for code in codes)
-    for cause in causes:
-        if problem := _connection_problem(cause):
-            return problem
-    if problem := next((meaning for sign, meaning in _SIGNS.items() if sign in text), None):
-        return problem
+    if any(isinstance(cause, TimeoutError) for cause in causes):
+        return "no token in time"
     status = next((cause.status_code for cause in causes if isinstance(cause, HttpResponseError)), None)
     return "no token" if status is None else f"HTTP status {status}"
-
-
-def _connection_problem(cause: BaseException) -> str | None:
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        reason = str(getattr(cause, "verify_message", "")).rstrip(".")
-        return f"{_UNTRUSTED}: {reason}" if _CERTIFICATE_REASON.fullmatch(reason) else _UNTRUSTED
-    if isinstance(cause, aiohttp.ClientHttpProxyError):
-        return f"the proxy refused the connection with HTTP status {cause.status}"
-    return next((problem for kind, problem in _CONNECTION_PROBLEMS if isinstance(cause, kind)), None)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

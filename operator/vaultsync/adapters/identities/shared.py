@@ -24,6 +24,7 @@ from vaultsync.adapters.identities.credentials import (
     own_credential,
 )
 from vaultsync.adapters.identities.errors import login_error
+from vaultsync.adapters.identities.transport import RememberingTransport
 from vaultsync.errors import Reason, SyncError
 from vaultsync.state.access import (
     Identity,
@@ -143,7 +144,7 @@ class Credentials:
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
             )
-        return AioHttpTransport(session=self._session, session_owner=False)
+        return RememberingTransport(session=self._session, session_owner=False)
 
 
 class VaultCredential:

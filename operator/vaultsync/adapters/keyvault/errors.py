@@ -24,6 +24,7 @@ from kvsecrets import (
     UnexpectedAnswer,
     UntrustedChallenge,
 )
+from vaultsync.connection_faults import explain, fault_of_vault
 from vaultsync.errors import Reason, SyncError, with_request_id
 from vaultsync.state.access import Identity, OwnIdentity, described
 
@@ -38,11 +39,13 @@ _KEY_VAULT_CODE = re.compile(r"\bAKV[0-9]{1,6}\b")
 _GUID = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 _CLIENT_ID = re.compile(rf"\bappid=({_GUID});")
 _OBJECT_ID = re.compile(rf"\boid=({_GUID});")
-_CONNECTION_DETAIL = re.compile(r"(?:certificate was rejected: ([A-Za-z0-9 ,'_-]{1,200})|\((HTTP [0-9]{3})\)$)")
 
 
 class _Meaning(NamedTuple):
-    """A reason, and its message with placeholders: the vault or a secret of it, the identity, and the error's codes."""
+    """A reason, and its message with placeholders.
+
+    They are the vault or a secret of it, the identity, the error's codes, and why there was no connection.
+    """
 
     reason: Reason
     message: str
@@ -93,7 +96,7 @@ _MEANINGS: tuple[tuple[type[KeyVaultError], _Meaning], ...] = (
             "setting vaultResources for a vault behind a domain of its own.",
         ),
     ),
-    (ConnectionFailed, _Meaning(Reason.VAULT_UNREACHABLE, "No response from {subject}.")),
+    (ConnectionFailed, _Meaning(Reason.VAULT_UNREACHABLE, "No response from {subject}: {cause}.")),
     (
         ResponseError,
         _Meaning(Reason.VAULT_FAILED, "{subject} responded with an error of its own{codes}; the request is retried."),
@@ -107,24 +110,11 @@ _MEANINGS: tuple[tuple[type[KeyVaultError], _Meaning], ...] = (
 )
 """The first class that matches decides."""
 
-_CONNECTION_PROBLEMS = {
-    ConnectionProblem.UNRESOLVED: _Meaning(
-        Reason.VAULT_NOT_FOUND,
-        "The host name of {subject} cannot be resolved; correct vaultUrl, or check the cluster's DNS.",
-    ),
-    ConnectionProblem.UNTRUSTED: _Meaning(
-        Reason.VAULT_UNREACHABLE,
-        "The certificate of {subject} is not trusted{codes}; if a private authority or a proxy has issued it, set the "
-        "operator's setting caFile.",
-    ),
-    ConnectionProblem.PROXY: _Meaning(
-        Reason.VAULT_UNREACHABLE, "The proxy refused the connection to {subject}{codes}; check the operator's proxy."
-    ),
-    ConnectionProblem.CROWDED: _Meaning(
-        Reason.WAITING, "Waiting for a free connection to {subject}: the operator has too many open."
-    ),
-}
-"""Problems that last until somebody changes something, or are our own. The others may alternate during an outage."""
+_UNRESOLVED = _Meaning(
+    Reason.VAULT_NOT_FOUND,
+    "The host name of {subject} cannot be resolved; correct vaultUrl, or check the cluster's DNS.",
+)
+_CROWDED = _Meaning(Reason.WAITING, "Waiting for a free connection to {subject}: the operator has too many open.")
 
 _VAULT_REASONS = frozenset(
     {
@@ -159,7 +149,10 @@ def sync_error(error: KeyVaultError, *, vault_url: str, secret: str | None, iden
     subject = f"vault {vault_url}" if is_vault else f"secret {secret} of vault {vault_url}"
     codes = list(_message_codes(error))
     message = meaning.message.format(
-        subject=subject, identity=_caller(error, identity), codes=f" ({', '.join(codes)})" if codes else ""
+        subject=subject,
+        identity=_caller(error, identity),
+        codes=f" ({', '.join(codes)})" if codes else "",
+        cause="; ".join(explain(fault_of_vault(error))) if isinstance(error, ConnectionFailed) else "",
     )
     retry_after = error.retry_after if isinstance(error, ResponseError) else None
     return SyncError(
@@ -170,17 +163,16 @@ def sync_error(error: KeyVaultError, *, vault_url: str, secret: str | None, iden
 
 
 def _meaning(error: KeyVaultError) -> _Meaning:
-    if isinstance(error, ConnectionFailed) and error.problem in _CONNECTION_PROBLEMS:
-        return _CONNECTION_PROBLEMS[error.problem]
+    if isinstance(error, ConnectionFailed) and error.unresolved:
+        return _UNRESOLVED
+    if isinstance(error, ConnectionFailed) and error.problem is ConnectionProblem.CROWDED:
+        return _CROWDED
     return next(meaning for kind, meaning in _MEANINGS if isinstance(error, kind))
 
 
 def _message_codes(error: KeyVaultError) -> Iterator[str]:
-    """Yield what the message has of an error: its codes, or why there was no connection."""
+    """Yield the codes of an error that the message has."""
     match error:
-        case ConnectionFailed():
-            found = _CONNECTION_DETAIL.search(str(error))
-            yield from filter(None, found.groups()) if found else ()
         case ResponseError():
             if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                 yield f"HTTP {error.status}"

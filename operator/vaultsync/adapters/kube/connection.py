@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Literal, Protocol
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import aiohttp
 from kubernetes.aio.client import ApiClient, Configuration
@@ -24,10 +24,12 @@ from kubernetes.aio.config.incluster_config import (
     InClusterConfigLoader,
 )
 
+from kvsecrets import CertificateProblem
 from vaultsync.adapters.kube.bounded_session import BoundedResponse, ResponseTooLarge, trimmed_session
 from vaultsync.adapters.kube.errors import PageTooLarge, api_error
 from vaultsync.adapters.kube.json_documents import parsed, parsed_list
 from vaultsync.adapters.kube.requests import WATCH_SECONDS, Request
+from vaultsync.connection_faults import explain, fault_of
 from vaultsync.errors import Reason, SyncError
 from vaultsync.texts import one_line
 from vaultsync.trust import verify_as_others_do
@@ -42,6 +44,9 @@ WATCH_TIMEOUT = WATCH_SECONDS + 5.0
 
 RELOAD_INTERVAL = 5.0
 """Seconds from one reload of the configuration to the next: each may run a program, and opens new connections."""
+
+
+_AUTHORITY = "the kubeconfig, or the pod's service account, must name its authority"
 
 
 class NoCluster(Exception):
@@ -190,7 +195,7 @@ class Connection:
             try:
                 response = await handler(request)
             except (aiohttp.ClientError, TimeoutError) as error:
-                _log_failed_watch(request, error=type(error).__name__)
+                _log_failed_watch(request, error=_cause(error, opened.configuration))
                 if isinstance(error, aiohttp.ClientSSLError):
                     await self._reload_configuration(opened)
                     if opened is not self._sessions:
@@ -264,8 +269,8 @@ class Connection:
             problem = "did not respond in time"
             # All connections may lead through what does not respond: each of them would take as long.
             await self._replace(sessions, sessions.configuration)
-        except aiohttp.ClientConnectorError as error:
-            problem = f"is not reachable: {one_line(str(error))}"
+        except (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError) as error:
+            problem = f"is not reachable: {_cause(error, sessions.configuration)}"
             if isinstance(error, aiohttp.ClientSSLError):
                 await self._reload_configuration(sessions)
         except ResponseTooLarge:
@@ -368,6 +373,15 @@ def _report(observer: RequestObserver | None, request: aiohttp.ClientRequest, re
 def _log_failed_watch(request: aiohttp.ClientRequest, **fields: str | int) -> None:
     # The path names the namespace. It is that of the client, and so has nothing that the server has chosen.
     logger.warning("vaultsecret watch request failed", extra={"path": request.url.path, **fields})
+
+
+def _cause(error: Exception, configuration: Configuration) -> str:
+    """Return why the API server did not respond, or the name of the error's class if it is about something else."""
+    fault = fault_of(error, urlsplit(configuration.host).hostname)
+    if fault is None:
+        return type(error).__name__
+    cause = explain(fault).cause
+    return f"{cause}; {_AUTHORITY}" if fault.certificate is CertificateProblem.UNKNOWN_AUTHORITY else cause
 
 
 def _log_failed_reload(error: str) -> None:

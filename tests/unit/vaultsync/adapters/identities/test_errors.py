@@ -1,16 +1,13 @@
 """A failed login says whose it was and why, in our words alone."""
 
-import socket
-import ssl
-
-import aiohttp
 import pytest
-from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError
-from multidict import CIMultiDict, CIMultiDictProxy
-from yarl import URL
+from azure.core.exceptions import ClientAuthenticationError
 
+from kvsecrets import ConnectionProblem
 from tests.builders import VAULT
 from vaultsync.adapters.identities.errors import login_error
+from vaultsync.adapters.identities.transport import NoResponse
+from vaultsync.connection_faults import ConnectionFault
 from vaultsync.errors import Reason
 from vaultsync.state.access import Identity, ManagedIdentity, OwnIdentity, ServicePrincipal, WorkloadIdentity
 
@@ -71,42 +68,45 @@ def test_what_only_looks_like_a_code_is_not_shown(text: str) -> None:
     )
 
 
-def wrapped(cause: Exception) -> ServiceRequestError:
-    error = ServiceRequestError("MARKED")
-    error.__cause__ = cause
+def unanswered(host: str, fault: ConnectionFault) -> NoResponse:
+    error = NoResponse(host, fault)
+    error.__cause__ = refused("MARKED")
     return error
-
-
-def untrusted(reason: str) -> ssl.SSLCertVerificationError:
-    error = ssl.SSLCertVerificationError(1, "MARKED")
-    error.verify_message = reason
-    return error
-
-
-def of_proxy(status: int) -> aiohttp.ClientHttpProxyError:
-    request = aiohttp.RequestInfo(URL(), "CONNECT", CIMultiDictProxy(CIMultiDict()), URL())
-    return aiohttp.ClientHttpProxyError(request, (), status=status, message="MARKED")
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "identity", "said"),
     [
         (
-            wrapped(untrusted("certificate has expired")),
-            "the certificate of the login host is not trusted: certificate has expired",
+            unanswered("login.test", ConnectionFault(ConnectionProblem.PROXY, "proxy.test:3128", 407)),
+            PRINCIPAL,
+            (
+                "(no response from login.test: proxy proxy.test:3128 requires authentication (HTTP 407)); set user and "
+                "password in HTTPS_PROXY."
+            ),
         ),
-        (wrapped(untrusted("<b>MARKED")), "the certificate of the login host is not trusted"),
         (
-            wrapped(of_proxy(407)),
-            "the proxy refused the connection with HTTP status 407",
+            unanswered("login.test", ConnectionFault(ConnectionProblem.RESET)),
+            OwnIdentity(),
+            "(no response from login.test: the connection was reset); it is tried again.",
         ),
-        (wrapped(socket.gaierror(-2, "MARKED")), "the name of the login host cannot be resolved"),
-        (wrapped(ConnectionRefusedError("MARKED")), "no connection to the login host"),
-        (TimeoutError(), "no response in time"),
-        (refused("MARKED [SSL: CERTIFICATE_VERIFY_FAILED] MARKED"), "the certificate of the login host is not trusted"),
-        (refused("Cannot connect to host MARKED"), "no connection to the login host"),
-        (RuntimeError("MARKED"), "no token"),
+        (
+            unanswered("169.254.169.254", ConnectionFault(ConnectionProblem.CONNECT_TIMED_OUT)),
+            OwnIdentity(),
+            (
+                "(no response from 169.254.169.254: no connection in time); check the operator's identity: its "
+                "variables AZURE_*, its federated credential or client secret."
+            ),
+        ),
+        (TimeoutError(), OwnIdentity(), "(no token in time); check the operator's identity: its variables AZURE_*,"),
     ],
 )
-def test_trouble_on_the_way_to_the_login_host_is_named(error: Exception, said: str) -> None:
-    assert f"failed ({said});" in message(error)
+def test_trouble_on_the_way_to_the_login_host_is_named(error: Exception, identity: Identity, said: str) -> None:
+    assert f" failed {said}" in message(error, identity)
+
+
+def test_a_code_of_entra_says_more_than_a_request_that_failed_before_it() -> None:
+    error = NoResponse("169.254.169.254", ConnectionFault(ConnectionProblem.REFUSED))
+    error.__cause__ = refused("AADSTS7000215: MARKED")
+
+    assert "failed (AADSTS7000215: the client secret is wrong);" in message(error)

@@ -3,7 +3,7 @@
 import pytest
 
 import kvsecrets
-from kvsecrets import ConnectionProblem, KeyVaultError, ResponseError
+from kvsecrets import CertificateProblem, ConnectionProblem, KeyVaultError, ResponseError
 from tests.builders import VAULT
 from vaultsync.adapters.keyvault.errors import MAX_WAIT, log_fields, sync_error
 from vaultsync.errors import Reason, SyncError, is_same_message
@@ -196,29 +196,47 @@ def test_an_error_of_the_server_has_its_status() -> None:
     )
 
 
+PROXY = "proxy.test:3128"
+
+
 @pytest.mark.parametrize(
-    ("problem", "text", "said"),
+    ("error", "reason", "said"),
     [
         (
-            ConnectionProblem.UNTRUSTED,
-            "GET shop/: the server's certificate was rejected: self-signed certificate in certificate chain",
-            "is not trusted (self-signed certificate in certificate chain); if a private",
+            kvsecrets.ConnectionFailed("MARKED", ConnectionProblem.PROXY, proxy=PROXY, proxy_status=407),
+            Reason.VAULT_UNREACHABLE,
+            (
+                f"No response from vault {VAULT}: proxy {PROXY} requires authentication (HTTP 407); set user and "
+                "password in HTTPS_PROXY."
+            ),
         ),
         (
-            ConnectionProblem.UNTRUSTED,
-            "GET shop/: the server's certificate was rejected: Hostname mismatch, certificate is not valid for 'shop'.",
-            "is not trusted (Hostname mismatch, certificate is not valid for 'shop'); if a private",
+            kvsecrets.ConnectionFailed(
+                "MARKED", ConnectionProblem.UNTRUSTED, certificate=CertificateProblem.UNKNOWN_AUTHORITY
+            ),
+            Reason.VAULT_UNREACHABLE,
+            (
+                f"No response from vault {VAULT}: its certificate is of an unknown authority; if that is a private "
+                "one, or that of a proxy that inspects TLS, add it by the chart's value caBundle (VAULTSYNC_CA_FILE)."
+            ),
         ),
-        (ConnectionProblem.UNTRUSTED, "GET shop/: the server's certificate was rejected: <a>", "is not trusted;"),
-        (ConnectionProblem.PROXY, "GET shop/: the proxy refused the connection (HTTP 407)", f"{VAULT} (HTTP 407);"),
-        (ConnectionProblem.PROXY, "GET shop/: the proxy refused the connection", f"{VAULT}; check"),
+        (
+            kvsecrets.ConnectionFailed("MARKED", ConnectionProblem.UNRESOLVED),
+            Reason.VAULT_NOT_FOUND,
+            f"The host name of vault {VAULT} cannot be resolved; correct vaultUrl, or check the cluster's DNS.",
+        ),
+        (
+            kvsecrets.ConnectionFailed("MARKED", ConnectionProblem.UNRESOLVED, proxy=PROXY),
+            Reason.VAULT_UNREACHABLE,
+            (
+                f"No response from vault {VAULT}: the host name of proxy {PROXY} does not exist; correct HTTPS_PROXY, "
+                "or check the proxy."
+            ),
+        ),
     ],
 )
-def test_trouble_with_a_certificate_or_a_proxy_is_named(problem: ConnectionProblem, text: str, said: str) -> None:
-    error = translated(kvsecrets.ConnectionFailed(text, problem))
-
-    assert error.reason is Reason.VAULT_UNREACHABLE
-    assert said in error.message
+def test_a_failed_connection_says_why_and_what_to_do(error: KeyVaultError, reason: Reason, said: str) -> None:
+    assert (translated(error).reason, translated(error).message) == (reason, said)
 
 
 def test_a_failed_login_has_the_reason_and_message_of_its_own_error() -> None:

@@ -1,0 +1,63 @@
+"""The HTTP of azure-identity, which remembers why a host did not respond: its credentials keep no more than a text."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from azure.core.pipeline.transport import AioHttpTransport
+
+from kvsecrets import ConnectionProblem
+from vaultsync.connection_faults import ConnectionFault, fault_of
+
+CONNECT_SECONDS: Final = 10.0
+"""The time limit of a connection, less than that of a login: so it is known which of the two took too long."""
+
+
+class NoResponse(Exception):
+    """A host did not respond. What the credential raised is the cause."""
+
+    def __init__(self, host: str, fault: ConnectionFault) -> None:
+        super().__init__(host)
+        self.host = host
+        self.fault = fault
+
+
+_last: ContextVar[list[NoResponse] | None] = ContextVar("last", default=None)
+
+
+@contextmanager
+def remembered() -> Iterator[list[NoResponse]]:
+    """Yield a list that has the failure of the last request in this task while there has been no response since."""
+    failures: list[NoResponse] = []
+    token = _last.set(failures)
+    try:
+        yield failures
+    finally:
+        _last.reset(token)
+
+
+class RememberingTransport(AioHttpTransport):  # type: ignore[misc]  # azure-core loads it lazily, without a type
+    """A transport that records the failures of its requests for `remembered`."""
+
+    def __init__(self, **options: Any) -> None:  # noqa: ANN401  those of AioHttpTransport
+        super().__init__(connection_timeout=CONNECT_SECONDS, **options)
+
+    async def send(self, request: Any, **options: Any) -> Any:  # noqa: ANN401  those of AioHttpTransport
+        """Send a request."""
+        failures = _last.get()
+        failures = [] if failures is None else failures
+        host = urlsplit(request.url).hostname or ""
+        try:
+            response = await super().send(request, **options)
+        except Exception as error:
+            failures[:] = [NoResponse(host, fault) for fault in [fault_of(error, host)] if fault is not None]
+            raise
+        except asyncio.CancelledError:
+            # The time limit of the login: what an earlier request failed with says more.
+            failures[:] = failures or [NoResponse(host, ConnectionFault(ConnectionProblem.TIMED_OUT))]
+            raise
+        failures.clear()
+        return response
