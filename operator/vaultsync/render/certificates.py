@@ -6,7 +6,6 @@ imported.
 https://learn.microsoft.com/azure/key-vault/certificates/about-certificates#composition-of-a-certificate
 """
 
-import base64
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -27,6 +26,7 @@ from vaultsync.render.private_keys import (
     open_pkcs12,
 )
 from vaultsync.render.signatures import is_signed_by
+from vaultsync.render.strict_base64 import decode_base64
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +146,7 @@ def _load(text: str, password: str | None, budget: KeyBudget) -> tuple[PrivateKe
 def _decoded(text: str) -> bytes:
     """Decode base64, of PKCS#12 or of a PEM file; raises `KeyDataError`."""
     try:
-        return base64.b64decode("".join(text.removeprefix("\ufeff").split()), validate=True)
+        return decode_base64(text.removeprefix("\ufeff").encode(errors="replace"))
     except ValueError:
         pass
     raise KeyDataError("is neither PEM nor the base64 of PKCS#12")

@@ -4,11 +4,11 @@ A login of one registry that the kubelet cannot decode makes it fail for all of 
 https://github.com/kubernetes/kubernetes/blob/v1.36.0/pkg/credentialprovider/config.go
 """
 
-import base64
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from vaultsync import bounded_json
+from vaultsync.render.strict_base64 import decode_base64
 from vaultsync.render.values.documents import FormatError, Literal
 from vaultsync.render.values.json_text import parse_json
 
@@ -77,7 +77,7 @@ def _parsed(content: bytes) -> dict[str, Any]:
 
 def _is_encoded(content: bytes) -> bool:
     try:
-        return base64.b64decode(b"".join(content.split()), validate=True).lstrip().startswith(b"{")
+        return decode_base64(content).lstrip().startswith(b"{")
     except ValueError:
         return False
 
@@ -117,11 +117,11 @@ def _login_problem(login: object) -> str | None:
 
 
 def _is_login(auth: str) -> bool:
-    """Decode as Go does: line ends are skipped, and padding is required if there is some at the end."""
+    """Decode as Go does: line ends are skipped, other whitespace is not, and padding may be left out as a whole."""
     text = auth.replace("\r", "").replace("\n", "")
     if not auth.strip().endswith("="):
         text += "=" * (-len(text) % 4)
     try:
-        return b":" in base64.b64decode(text, validate=True)
+        return text.split() == [text] and b":" in decode_base64(text.encode())
     except ValueError:
         return False

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from vaultsync.render.kdf_cost import MAX_DEPTH, TooDeepError, check_depth
+from vaultsync.render.strict_base64 import decode_base64
 
 BEGIN: Final = b"-----BEGIN "
 _END: Final = b"-----END "
@@ -34,10 +35,11 @@ _OPENSSH: Final = b"OPENSSH PRIVATE KEY"
 _IN_HEADERS: Final = b":"
 
 _STRICT: Final = re.compile(
-    rb"^-----BEGIN ([^\n:]*?)-----\n(?:(?:[^\n:]+:[^\n]*[^\s]\n)+\n)?(?:[A-Za-z0-9+/=]{1,76}\n)+-----END \1-----\n",
+    rb"^-----BEGIN ([^\n:]*?)-----\n(?:Proc-Type: 4,ENCRYPTED\nDEK-Info: [\w,-]+\n\n)?"
+    rb"(?:[A-Za-z0-9+/=]{1,76}\n)+-----END \1-----\n",
     re.MULTILINE,
 )
-"""A block that every reader accepts. A line with a colon is a header and nothing else, so its time is linear."""
+"""A block that every reader accepts. OpenSSL allows no other headers than these. Its time is linear."""
 
 
 class KeyDataError(Exception):
@@ -55,7 +57,7 @@ class PemBlock:
     def der(self) -> bytes:
         """The bytes between the lines of dashes, without headers; ValueError if they are not base64."""
         _, body = self._parts()
-        return base64.b64decode(b"".join(b"".join(body).split()), validate=True)
+        return decode_base64(b"".join(body))
 
     @property
     def canonical(self) -> bytes:
@@ -167,4 +169,11 @@ def _blocks(pem: bytes) -> Iterator[PemBlock]:
 def is_readable_by_all(pem: bytes, blocks: Sequence[PemBlock]) -> bool:
     """Return whether every reader finds the same blocks in a text."""
     strict = [(found[1], found[0]) for found in _STRICT.finditer(pem)]
-    return strict == [(block.label, block.text + b"\n") for block in blocks]
+    return strict == [(block.label, block.text + b"\n") for block in blocks] and all(map(_is_base64, blocks))
+
+
+def _is_base64(block: PemBlock) -> bool:
+    try:
+        return bool(block.der)
+    except ValueError:
+        return False

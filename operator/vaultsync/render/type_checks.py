@@ -5,7 +5,6 @@ What one of its readers accepts is not refused, and what this library cannot rea
 is checked in the API. https://kubernetes.io/docs/concepts/configuration/secret/#secret-types
 """
 
-import base64
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
@@ -16,6 +15,7 @@ from vaultsync.errors import Reason, SyncError
 from vaultsync.render.docker_configs import DockerConfigError, normalized_config, normalized_old_config
 from vaultsync.render.pem import BEGIN, KeyDataError, PemBlock, is_readable_by_all, pem_blocks
 from vaultsync.render.private_keys import is_whole_openssh_key, load_key
+from vaultsync.render.strict_base64 import decode_base64
 
 KEY_TYPES: Final = frozenset({"kubernetes.io/tls", "kubernetes.io/ssh-auth"})
 """The types whose data are keys: their check is the work of another process, see `adapters.certificates`."""
@@ -80,8 +80,8 @@ def _tls(data: Mapping[str, bytes]) -> dict[str, bytes]:
     for block in certificates:
         _check(_CRT, block, "certificate")
     _check_pair(keys[0], certificates)
-    files = {name: _readable(name, data) for name in (_CRT, _KEY)}
-    return files | ({_CA: _readable(_CA, data)} if _CA in data else {})
+    files = {name: _readable(name, data) for name in (_CRT, _CA) if name in data}
+    return files | {_KEY: data[_KEY] if is_readable_by_all(data[_KEY], _blocks(_KEY, data)) else keys[0].canonical}
 
 
 def _check_pair(key: PemBlock, certificates: Sequence[PemBlock]) -> None:
@@ -179,7 +179,7 @@ def _readable(key: str, data: Mapping[str, bytes]) -> bytes:
 def _hint(content: bytes) -> str:
     """Return what the content may be in place of what it must be, and what to do then."""
     try:
-        decoded = base64.b64decode(b"".join(content.split()), validate=True)
+        decoded = decode_base64(content)
     except ValueError:
         return ""
     if BEGIN in decoded:

@@ -62,6 +62,8 @@ NOT_DECODED: Final = {
         "has an auth that is not base64 of user:password",
     ),
     "half of the padding": (_with(auth=base64.b64encode(b"app:").decode()[:-1]), "has an auth that is not base64"),
+    "padding after a complete group": (_with(auth=f"{LOGIN}="), "has an auth that is not base64"),
+    "too much padding": (_with(auth=f"{PADDED}=="), "has an auth that is not base64"),
     "a space": (_with(auth=f"{PADDED} "), "has an auth that is not base64"),
     "base64 for URLs": (_with(auth=base64.urlsafe_b64encode(b"app:\xff\xfe\xfb").decode()), "has an auth that is"),
     "headers in lists": ('{"auths": {}, "HttpHeaders": {"x": ["y"]}}', "has HttpHeaders that are not texts"),

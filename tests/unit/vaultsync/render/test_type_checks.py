@@ -91,6 +91,10 @@ def _pairs() -> dict[str, tuple[dict[str, bytes], str]]:
             pair("".join(crt.splitlines(keepends=True)[:3] + crt.splitlines(keepends=True)[4:]), key),
             "Key tls.crt holds a certificate that cannot be read",
         ),
+        "padding after a complete group": (
+            pair(crt.replace("=\n-----END", "\n-----END").replace("\n-----END", "====\n-----END"), key),
+            "Key tls.crt holds a certificate that cannot be read",
+        ),
         "an empty block": (
             pair("-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n", key),
             "Key tls.crt holds a certificate that cannot be read",
@@ -195,9 +199,9 @@ def test_a_private_key_for_ssh_is_invalid_with(problem: str) -> None:
     assert error.message.startswith(f"Key ssh-privatekey {message}. Secret shop/web ")
 
 
-@pytest.mark.parametrize("name", PAIRS_IN_THE_WILD)
+@pytest.mark.parametrize("name", [*PAIRS_IN_THE_WILD, *READABLE_PAIRS])
 def test_a_pair_is_written_as_openssl_reads_it(name: str, tmp_path: Path) -> None:
-    data = normalized(TLS, PAIRS_IN_THE_WILD[name])
+    data = normalized(TLS, (PAIRS_IN_THE_WILD | READABLE_PAIRS)[name])
 
     crt, key = tmp_path / "tls.crt", tmp_path / "tls.key"
     crt.write_bytes(data["tls.crt"])
@@ -218,6 +222,58 @@ def test_a_chain_of_authorities_is_repaired_with_the_pair(name: str) -> None:
 @pytest.mark.parametrize("name", READABLE_PAIRS)
 def test_a_pair_that_all_readers_accept_stays_as_it_is(name: str) -> None:
     assert normalized(TLS, READABLE_PAIRS[name]) == READABLE_PAIRS[name]
+
+
+def test_of_a_file_that_must_be_repaired_the_key_alone_is_written() -> None:
+    leaf = a_party("leaf")
+    crt, key = in_pem([leaf.certificate]), key_in_pem(leaf.key)
+
+    data = normalized(TLS, pair(crt, f"\ufeff{crt}{key}-----BEGIN X-----\n=A\n-----END X-----\n"))
+
+    assert data["tls.key"] == key.encode()
+
+
+@pytest.mark.slow
+@needs("openssl")
+@pytest.mark.filterwarnings("ignore:Parsed a serial number:cryptography.utils.CryptographyDeprecationWarning")
+@pytest.mark.parametrize(
+    ("key", "certificate"),
+    [
+        (["genpkey", "-algorithm", "RSA-PSS", "-pkeyopt", "rsa_keygen_bits:2048"], ["-sigopt", "rsa_padding_mode:pss"]),
+        (["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"], ["-md5"]),
+        (["ecparam", "-name", "prime256v1", "-param_enc", "explicit", "-genkey"], []),
+        (["ecparam", "-name", "secp256k1", "-genkey", "-noout"], []),
+        (["ecparam", "-name", "prime239v1", "-genkey", "-noout"], []),
+        (["genpkey", "-algorithm", "ED448"], []),
+        (["ecparam", "-name", "prime256v1", "-genkey"], ["-set_serial", "-5"]),
+    ],
+    ids=[
+        "RSA for PSS only",
+        "a signature with MD5",
+        "a curve by its parameters",
+        "a curve that Go does not know",
+        "a curve that the library does not know",
+        "a kind that Go does not know",
+        "a negative serial number",
+    ],
+)
+def test_what_openssl_makes_is_not_refused(key: list[str], certificate: list[str], tmp_path: Path) -> None:
+    def run(*arguments: str) -> None:
+        subprocess.run(["openssl", *arguments], cwd=tmp_path, check=True, capture_output=True)
+
+    run(*key, "-out", "tls.key")
+    run("req", "-x509", "-key", "tls.key", "-subj", "/CN=web", "-out", "tls.crt", *certificate)
+    data = {name: (tmp_path / name).read_bytes() for name in ("tls.crt", "tls.key")}
+
+    assert normalized(TLS, data) == data
+
+
+def test_a_key_under_the_label_of_another_format_is_not_refused() -> None:
+    leaf = a_party("leaf", key=the_key("rsa", "leaf"))
+    key = key_in_pem(leaf.key, layout=PrivateFormat.TraditionalOpenSSL).replace("RSA PRIVATE KEY", "PRIVATE KEY")
+    data = pair(in_pem([leaf.certificate]), key)
+
+    assert normalized(TLS, data) == data
 
 
 @pytest.mark.parametrize("content", [b"", b"no PEM", b"\xff"])

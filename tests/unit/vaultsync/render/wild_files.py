@@ -21,6 +21,7 @@ LAYOUTS: Final[Mapping[str, Callable[[str], str]]] = {
     "escapes for line ends": lambda pem: pem.replace("\n", r"\n"),
     "empty lines": lambda pem: pem.replace("\n", "\n\n"),
     "one long line": lambda pem: re.sub(r"(?<=[^-])\n(?!-)", "", pem),
+    "headers": lambda pem: pem.replace("-----\n", "-----\nComment: x\n\n", 1),
     "text in front on the same line": lambda pem: f"value: {pem}",
 }
 """What happens to PEM on its way into a vault. What it means is the same."""
@@ -59,7 +60,6 @@ def _readable_pairs() -> dict[str, dict[str, bytes]]:
         "two keys": (crt, key + key_in_pem(root.key)),
         "a chain in no order": (in_pem(one.certificate for one in (leaf, root, between)), key),
         "comments": (f"subject=CN=leaf\nissuer=CN=x\n{crt}\n# the end", f"Bag Attributes\n  x: y\n{key}"),
-        "headers": (crt.replace("-----\nM", "-----\nComment: x\n\nM", 1), key),
         "lines of 76": (_of_width(crt, 76), key),
     }
     return {name: {"tls.crt": crt.encode(), "tls.key": key.encode()} for name, (crt, key) in pairs.items()}
