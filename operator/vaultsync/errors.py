@@ -49,6 +49,7 @@ class Reason(StrEnum):
     TARGET_INVALID = "TargetInvalid"
     TARGET_TOO_LARGE = "TargetTooLarge"
     TARGET_IMMUTABLE = "TargetImmutable"
+    TARGET_CHANGED = "TargetChanged"
     TARGET_TERMINATING = "TargetTerminating"
     CLUSTER_UNAVAILABLE = "ClusterUnavailable"
     INTERNAL_ERROR = "InternalError"
@@ -95,6 +96,7 @@ _SENTENCES = {
     Reason.TARGET_INVALID: "The API server rejects the Secret.",
     Reason.TARGET_TOO_LARGE: "The Secret would be larger than the 1 MiB that Kubernetes allows.",
     Reason.TARGET_IMMUTABLE: "The Secret needs a change but is immutable.",
+    Reason.TARGET_CHANGED: "An admission policy or webhook changed the Secret as it was written.",
     Reason.TARGET_TERMINATING: "The Secret is being deleted, and a finalizer delays that.",
     Reason.CLUSTER_UNAVAILABLE: "The Kubernetes API does not respond, or denies a permission.",
     Reason.INTERNAL_ERROR: "vaultsync failed with an unexpected error; this is a bug.",

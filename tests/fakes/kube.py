@@ -29,7 +29,7 @@ from vaultsync.api.v1alpha1 import VaultSecretMeta, WorkloadKind
 from vaultsync.errors import ObjectChanged, ObjectGone, Reason, SyncError
 from vaultsync.policy.rollout import Workload
 from vaultsync.state.applied import annotation_hash
-from vaultsync.state.observed import Observed, Unclaimed
+from vaultsync.state.observed import Field, Observed, Unclaimed
 from vaultsync.state.snapshots import (
     Bookmark,
     ClusterEvent,
@@ -74,6 +74,7 @@ class FakeKube(Store):
 
     `calls` counts calls by method; `writes` counts those that changed something. While a failure is set by `fail`,
     every call raises it. `lost_answers` is the number of next writes that are carried out and whose response is lost.
+    `mutate` changes the fields of Secrets as they are applied, as admission policies do.
     `rejection` is why admission rejects new Secrets, if it does. While `is_full` is set, Secrets can only be read and
     deleted, as when etcd is out of space.
     """
@@ -85,6 +86,7 @@ class FakeKube(Store):
         self.events: list[Posted] = []
         self.restarts: list[Restarted] = []
         self.lost_answers = 0
+        self.mutate: Callable[[dict[Path, Any]], None] | None = None
         self.rejection: SyncError | None = None
         self.is_full = False
         self.denied: set[str | None] = set()
@@ -146,7 +148,10 @@ class FakeKube(Store):
         fields.values.setdefault(TYPE, "Opaque")
         if stored is not None and stored.fields.values.get(IMMUTABLE) and _is_other_content(stored.fields, fields):
             raise SyncError(Reason.TARGET_IMMUTABLE, f"Secret {key} is immutable and has to change.")
-        return self._written("apply_target", key, fields).observed()
+        if self.mutate is not None:
+            self.mutate(fields.values)
+        altered = sorted(Field(*path) for path, sent in desired.items() if fields.values.get(path) != sent)
+        return replace(self._written("apply_target", key, fields).observed(), altered=tuple(altered))
 
     async def delete_target(self, key: ObjectKey, *, observed: Observed) -> None:
         self._called("delete_target")

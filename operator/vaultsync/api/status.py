@@ -137,6 +137,9 @@ class VaultSecretStatus(Model):
     """Version and dates of each key, never values."""
     missing: Annotated[tuple[StatusMissing, ...], keyed("secretName")] = ()
     """Secrets that are missing from the vault and whose keys will be removed, see onSourceDeleted."""
+    altered: tuple[str, ...] = ()
+    """Up to 16 fields of the Secret that an admission policy or webhook changed or removed as they were written: keys,
+    and others with their area, such as labels/team."""
     left_out: int | None = None
     """The number of secrets that match a find of dataFrom but are skipped because they are disabled; omitted if
     zero."""

@@ -7,6 +7,7 @@ deleted, the VaultSecret is read again: the watch may be behind, and a user may 
 import json
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Final
 
 from kvsecrets import SecretValue
@@ -36,7 +37,7 @@ async def apply_target(
     vault_secret: VaultSecret,
     observed: Observed | None,
     desired: Desired,
-) -> None:
+) -> Observed:
     """Write the desired target, and record the write in the cache.
 
     Args:
@@ -45,6 +46,9 @@ async def apply_target(
         vault_secret: The VaultSecret.
         observed: The target as it was observed; None if it did not exist.
         desired: The desired target.
+
+    Returns:
+        The target after the write, with the fields that are not as they were sent.
 
     Raises:
         Conflict: It was changed or deleted since it was observed.
@@ -68,6 +72,7 @@ async def apply_target(
         if observed.finalizers:
             raise _held_immutable(key, observed) from error
         written = await _replace(kube, vault_secret, observed, desired)
+    altered = written.altered
     if names := foreign_keys(written, desired):
         written = await kube.remove_keys(key, names, observed=written)
     if not desired.created and (written.owners or written.retained_by is not None):
@@ -76,7 +81,9 @@ async def apply_target(
     if written.copies:
         # An apply leaves the annotations of others, and with them the values that it has replaced.
         written = await kube.remove_annotations(key, written.copies, observed=written)
+    written = replace(written, altered=altered)
     targets.record_write(key, written)
+    return written
 
 
 def _adopted_immutable(key: ObjectKey) -> SyncError:

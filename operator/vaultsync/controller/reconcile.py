@@ -19,6 +19,7 @@ from vaultsync.controller.rollout import Rollouts, restart_workloads
 from vaultsync.errors import ObjectChanged, ObjectGone, Reason, Retry, StillBusy, SyncError
 from vaultsync.interfaces import Certificates, KubeApi, Recorder, VaultClients
 from vaultsync.policy.activation import carried_inactive, inactive_in_place, kept_inactive, unkept_inactive
+from vaultsync.policy.alterations import altered_target, reported_alterations
 from vaultsync.policy.attempts import failed_attempt, found_too_much, missing_refs, unread_attempt
 from vaultsync.policy.deletion import (
     Deletions,
@@ -207,9 +208,12 @@ class Reconciler:
         try:
             outcome = first_blocked_reading(inputs, readings) or await self._write(inputs, readings, deletions)
         except SyncError as error:
-            self._record_attempt(inputs, failed_attempt(inputs, readings, failed(error), now=self.now()))
+            attempt = failed_attempt(inputs, readings, failed(error), target=inputs.target, now=self.now())
+            self._record_attempt(inputs, attempt)
             raise
-        self._record_attempt(inputs, failed_attempt(inputs, readings, outcome, now=self.now()))
+        is_changed = isinstance(outcome, Failed) and outcome.reason is Reason.TARGET_CHANGED
+        target = self.state.targets.get(inputs.vault_secret.target_key) if is_changed else inputs.target
+        self._record_attempt(inputs, failed_attempt(inputs, readings, outcome, target=target, now=self.now()))
         return outcome
 
     async def _read(self, inputs: Inputs) -> tuple[Readings, Deletions] | Failed | Waiting:
@@ -332,8 +336,9 @@ class Reconciler:
                 return blocked
         # The grant may have been revoked while certificates were converted.
         self._ensure_granted(inputs)
-        if change is not Change.NONE or annotation_changed(inputs.plan, desired):
-            await apply_target(self.kube, self.state.targets, vault_secret, target, desired)
+        written = None
+        if change is not Change.NONE or inputs.plan.unconfirmed or annotation_changed(inputs.plan, desired):
+            written = await apply_target(self.kube, self.state.targets, vault_secret, target, desired)
         removed = await remove_stale_targets(self.kube, self.state.targets, vault_secret)
         refreshed = refresh_requested(vault_secret)
         if refreshed is not None and searches(vault_secret.spec):
@@ -348,7 +353,10 @@ class Reconciler:
             content_changed=content_changed(vault_secret, target, change, desired.secrets),
             refreshed=refreshed,
             warnings=desired.warnings,
+            altered=() if written is None else reported_alterations(written),
         )
+        if deletions.pending is None and written is not None and written.altered:
+            return altered_target(vault_secret.target_key, written, synced)
         pending = deletions.pending or inactive_in_place(inputs, synced.secrets)
         return synced if pending is None else replace(pending, written=synced)
 

@@ -6,6 +6,7 @@ from typing import Final
 from vaultsync.errors import Reason, Retry, SyncError
 from vaultsync.policy.inputs import Inputs
 from vaultsync.state.attempts import Basis, FailedAttempt
+from vaultsync.state.observed import Observed
 from vaultsync.state.secrets import (
     CarriedReading,
     FoundTooMuch,
@@ -32,13 +33,17 @@ def missing_refs(readings: Readings) -> frozenset[SecretRef]:
     return frozenset(ref for ref, reading in readings.items() if isinstance(reading, MissingReading))
 
 
-def failed_attempt(inputs: Inputs, readings: Readings, outcome: Outcome, *, now: datetime) -> FailedAttempt | None:
-    """Return what is kept of a reconcile that has read all secrets.
+def failed_attempt(
+    inputs: Inputs, readings: Readings, outcome: Outcome, *, target: Observed | None, now: datetime
+) -> FailedAttempt | None:
+    """Return what is kept of a reconcile that has read all secrets, and has left this target.
 
     Nothing is if it succeeded or waits, if it is retried soon, if keys of missing secrets are kept for a while, or if
     there is a foreign Secret of that name, which is not watched.
     """
-    if not isinstance(outcome, Failed) or outcome.missing is not None or outcome.written is not None:
+    if not isinstance(outcome, Failed) or outcome.missing is not None:
+        return None
+    if outcome.written is not None and outcome.reason is not Reason.TARGET_CHANGED:
         return None
     if outcome.retry is Retry.SOON or outcome.reason is Reason.TARGET_CONFLICT:
         return None
@@ -47,7 +52,7 @@ def failed_attempt(inputs: Inputs, readings: Readings, outcome: Outcome, *, now:
     if outcome.retry_after is not None:
         until = now + min(timedelta(seconds=outcome.retry_after), inputs.config.recheck)
     failure = SyncError(outcome.reason, outcome.message)
-    return FailedAttempt(Basis.of(inputs.vault_secret, inputs.target), read=read, failure=failure, until=until)
+    return FailedAttempt(Basis.of(inputs.vault_secret, target), read=read, failure=failure, until=until)
 
 
 def found_too_much(inputs: Inputs, error: FoundTooMuch, *, now: datetime) -> FailedAttempt:

@@ -37,10 +37,11 @@ def change_for(vault_secret: VaultSecret, observed: Observed | None, plan: Plan,
         return Change.UPDATED
     if plan.drift is not None:
         return Change.HEALED
-    changed = _rotated(observed, desired)
+    applied = observed.applied
+    # A policy may remove the annotation that has the versions.
+    changed = () if applied is None else _rotated(observed, desired)
     if not changed:
-        applied = observed.applied
-        return Change.NONE if applied is not None and applied.metadata == desired.metadata else Change.RELABELED
+        return Change.NONE if applied is None or applied.metadata == desired.metadata else Change.RELABELED
     return Change.REMOVED if any(state.version is None for state in changed) else Change.ROTATED
 
 

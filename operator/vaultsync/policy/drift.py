@@ -28,7 +28,7 @@ class Drift:
     @property
     def text(self) -> str:
         """The drift as part of a sentence; it has names, never values."""
-        changed = [_name_of(field) for field in self.fields]
+        changed = [name_of(field) for field in self.fields]
         actions = [f"changed or removed {', '.join(changed)}"] if changed else []
         added = [*self.added, *([f"the owner {listed(self.owners)}"] if self.owners else [])]
         actions += [f"added {', '.join(added)}"] if added else []
@@ -36,9 +36,10 @@ class Drift:
         return f"{writer} {' and '.join(actions)}"
 
 
-def _name_of(field: Field) -> str:
+def name_of(field: Field) -> str:
+    """Return the name of a field in a sentence: that of a key is the key."""
     match field.area:
-        case "data":
+        case "data" | "":
             return field.name
         case "ownerReferences":
             return "the owner reference"

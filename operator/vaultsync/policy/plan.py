@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from vaultsync.api import APPLIED_ANNOTATION, REFRESH_ANNOTATION
 from vaultsync.api.v1alpha1 import StatusEntry, StatusMissing, VaultSecret
 from vaultsync.errors import SyncError
+from vaultsync.policy.alterations import is_explained, is_unconfirmed
 from vaultsync.policy.changes import MAX_CLOCK_SKEW, due
 from vaultsync.policy.drift import Drift, drift_of
 from vaultsync.policy.reported import pending_of, reported_state
@@ -41,6 +42,8 @@ class Plan:
     drift: Drift | None = None
     unread: frozenset[SecretRef] = frozenset()
     """The secrets that the last reconcile could not read: unless these can be read now, the others are not read."""
+    unconfirmed: bool = False
+    """Whether the target may not be as it was sent, so that it is written even if that changes nothing."""
     failure: SyncError | None = None
     """How the last reconcile has failed, if reading the same again would fail again."""
 
@@ -95,20 +98,29 @@ def _plan_for(
     # The status is that of this VaultSecret, whoever owns the target by its label.
     missing = still_missing(vault_secret.status, now) if _same_vault(vault_secret, observed) else ()
     plan = Plan(requests, known, None, missing)
-    if observed is None:
-        return replace(plan, read_reason="the Secret does not exist")
-    if observed.applied is None and observed.ours and _is_known_to_be_ours(vault_secret, observed):
-        lost = Drift((Field("annotations", APPLIED_ANNOTATION),), (), observed.managers)
-        return replace(plan, read_reason="the Secret has drifted", drift=lost)
-    if observed.applied is None or observed.applied.spec != fingerprint(vault_secret):
-        return replace(plan, read_reason="the spec of the VaultSecret has changed", spec_changed=True)
-    drift = drift_of(vault_secret, observed)
-    if drift is not None:
-        return replace(plan, read_reason="the Secret has drifted", drift=drift)
-    if refresh_requested(vault_secret) is not None:
-        return replace(plan, read_reason="a refresh was requested")
+    again = _rewriting(plan, vault_secret, observed)
+    if again is not None:
+        return again
     reasons = _reasons(vault_secret, plan, view, now=now, recheck=recheck)
     return replace(plan, read_reason=next(iter(reasons.values()), None), due=frozenset(reasons))
+
+
+def _rewriting(plan: Plan, vault_secret: VaultSecret, observed: Observed | None) -> Plan | None:
+    """Return the plan to read everything, for another reason than a change in the vault; None if there is none."""
+    if observed is None:
+        return replace(plan, read_reason="the Secret does not exist")
+    is_lost = observed.applied is None and observed.ours and _is_known_to_be_ours(vault_secret, observed)
+    if not is_lost and (observed.applied is None or observed.applied.spec != fingerprint(vault_secret)):
+        return replace(plan, read_reason="the spec of the VaultSecret has changed", spec_changed=True)
+    lost = Drift((Field("annotations", APPLIED_ANNOTATION),), (), observed.managers)
+    drift = lost if is_lost else drift_of(vault_secret, observed)
+    if drift is not None and not is_explained(drift, vault_secret):
+        return replace(plan, read_reason="the Secret has drifted", drift=drift)
+    if refresh_requested(vault_secret) is not None:
+        return replace(plan, read_reason="a refresh was requested", unconfirmed=True)
+    if drift is not None or is_unconfirmed(vault_secret, observed):
+        return replace(plan, read_reason="what was written is not confirmed", unconfirmed=True)
+    return None
 
 
 def _reasons(

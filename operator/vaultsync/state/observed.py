@@ -7,7 +7,7 @@ https://kubernetes.io/docs/reference/using-api/server-side-apply/#field-manageme
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 from typing import Any, Final, NamedTuple
@@ -49,7 +49,10 @@ _OWNER = re.compile(r'k:\{"uid":"([^"\\]{1,128})"\}')
 
 
 class Field(NamedTuple):
-    """One owned field of a target: an area (`data`, `labels`, `annotations`, `ownerReferences`) and a name in it."""
+    """One field of a target: an area (`data`, `labels`, `annotations`, `ownerReferences`) and a name in it.
+
+    Fields without an area are those of the Secret itself, such as `type`.
+    """
 
     area: str
     name: str
@@ -94,6 +97,8 @@ class Observed:
     """What delays its deletion."""
     terminating: bool = False
     """Whether it is being deleted: it is there only until its finalizers are removed."""
+    altered: tuple[Field, ...] = field(default=(), compare=False)
+    """Fields that are not as they were sent. Only the response to our own write shows them."""
     copies: tuple[str, ...] = ()
     """Annotations of others that may hold a copy of its data."""
 

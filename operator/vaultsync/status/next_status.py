@@ -100,6 +100,7 @@ def _synced(
         grant=granted or before.grant,
         entries=entries,
         missing=written.missing,
+        altered=written.altered,
         left_out=written.left_out or None,
         last_change_time=before.last_change_time if written.change is Change.NONE else now,
         content_change_time=now if written.content_changed else before.content_change_time,

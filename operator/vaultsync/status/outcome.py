@@ -53,6 +53,8 @@ class Synced:
     """The text of the refresh annotation for which everything was read again."""
     warnings: tuple[str, ...] = ()
     """What is wrong with the content that was written, in sentences."""
+    altered: tuple[str, ...] = ()
+    """Fields that an admission policy or webhook changed as they were written."""
 
     @property
     def reason(self) -> Reason:

@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from contextlib import aclosing, contextmanager, suppress
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any, Final, Literal, Self, TypeVar
@@ -23,6 +24,7 @@ from vaultsync.api import APPLIED_ANNOTATION, GRANT_KIND, KIND, ObjectKey
 from vaultsync.api.grants import GrantMeta
 from vaultsync.api.v1alpha1 import VaultSecretMeta, WorkloadKind
 from vaultsync.errors import ObjectChanged, ObjectGone, Reason, SyncError
+from vaultsync.policy.alterations import altered_fields
 from vaultsync.policy.rollout import Workload
 from vaultsync.state.applied import annotation_hash
 from vaultsync.state.observed import Observed, Unclaimed, observed_from
@@ -158,7 +160,7 @@ class KubeApi:
                 uid. None creates a Secret; one that exists is not changed, whoever created it.
 
         Returns:
-            The metadata of the Secret after the write.
+            The metadata of the Secret after the write, and which fields are not as they were sent.
 
         Raises:
             SyncError: TargetInvalid, TargetTooLarge, TargetImmutable, ClusterUnavailable.
@@ -167,13 +169,18 @@ class KubeApi:
             ObjectGone: The namespace is being deleted.
         """
         try:
-            return _observed(await self._connection.send(wire.apply_secret(key, manifest, onto=onto)))
+            return await self._apply(key, manifest, onto)
         except Conflict:
             current = None if onto is None else await self.get_target(key)
             if onto is None or current is None or not _may_follow(current, onto, manifest):
                 raise
         # The same Secret was changed since: by another writer, or by this very request, whose response was lost.
-        return _observed(await self._connection.send(wire.apply_secret(key, manifest, onto=current)))
+        return await self._apply(key, manifest, current)
+
+    async def _apply(self, key: ObjectKey, manifest: Mapping[str, Any], onto: Observed | None) -> Observed:
+        """Apply a manifest, and compare the response with it; nothing of the data in the response is kept."""
+        stored = await self._connection.send(wire.apply_secret(key, manifest, onto=onto))
+        return replace(_observed(stored), altered=altered_fields(manifest, stored))
 
     async def check_creation(self, key: ObjectKey, manifest: Mapping[str, Any]) -> None:
         """Check, without storing anything, that a Secret could be created if there were none of its name.

@@ -1,11 +1,13 @@
 """The requests to the Kubernetes API as values, and how its documents are read; sends nothing.
 
-Secrets are requested as metadata only, in every response and every watch: their values are never received.
+Secrets are requested as metadata only, in every list and every watch, and in most responses. Values are received where
+the operator needs them: of a target some of whose keys must stay, and in the response to an apply, which is compared
+with what was sent.
 https://kubernetes.io/docs/reference/using-api/api-concepts/#metadata-only-fetches
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -86,13 +88,13 @@ def apply_secret(key: ObjectKey, manifest: Mapping[str, Any], *, onto: Observed 
     """Apply a manifest by force to the Secret with that uid at that resource version; None creates one.
 
     Apply has no "only if absent". The API server compares the resource version only with that of an existing object:
-    `ABSENT` creates a Secret, and is a conflict with every Secret that exists.
+    `ABSENT` creates a Secret, and is a conflict with every Secret that exists. The response is the whole Secret.
     """
     state = {"resourceVersion": ABSENT}
     if onto is not None:
         state = {"uid": onto.uid, "resourceVersion": onto.resource_version}
     body = {**manifest, "metadata": {**manifest["metadata"], **state}}
-    return _patch(key, body, APPLY, {"force": "true"})
+    return replace(_patch(key, body, APPLY, {"force": "true"}), accept=JSON)
 
 
 def check_creation(key: ObjectKey, manifest: Mapping[str, Any]) -> Request:

@@ -34,7 +34,13 @@ PAIR = (an_entry(), an_entry(key="token", secret_name="api-token"))
 
 
 def plan(observed: Observed | None, view: VaultView = UNKNOWN, *, vault_secret: VaultSecret | None = None) -> Plan:
-    return plan_for(vault_secret or a_vault_secret(), observed, view, now=READ_AT + MINUTE, recheck=FAR)
+    """The plan of a VaultSecret whose last write was reported."""
+    reporting = vault_secret or a_vault_secret()
+    if observed is not None and observed.applied is not None:
+        entries = a_status(*observed.applied.secrets).entries
+        status = reporting.status.model_copy(update={"entries": entries})
+        reporting = reporting.model_copy(update={"status": status})
+    return plan_for(reporting, observed, view, now=READ_AT + MINUTE, recheck=FAR)
 
 
 def without(*fields: Field) -> frozenset[Field]:

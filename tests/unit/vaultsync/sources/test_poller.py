@@ -64,9 +64,10 @@ def add(
 def add_in_place(harness: MemoryHarness, name: str, *secrets: str, interval: int = 120) -> None:
     """Observe one whose target is in place, read a minute after its secrets were set, so that it need not read them."""
     vault_secret, changed = add(harness, name, *secrets, interval=interval), START + SKEW
-    states = tuple(
-        a_state(secret, source=secret, updated=changed, read_at=changed + timedelta(minutes=1)) for secret in secrets
-    )
+    read = {"updated": changed, "read_at": changed + timedelta(minutes=1)}
+    states = tuple(a_state(secret, source=secret, **read) for secret in secrets)
+    status = a_status(*(a_status_entry(key=secret, secret_name=secret, **read) for secret in secrets))
+    harness.state.vaultsecrets.put(vault_secret.model_copy(update={"status": status}), a_granted())
     observed = an_observed(vault_secret, applied=Applied(fingerprint(vault_secret), states))
     ours = observed.ours - {Field("data", "password")} | {Field("data", secret) for secret in secrets}
     harness.state.targets.record_write(vault_secret.target_key, replace(observed, ours=ours))

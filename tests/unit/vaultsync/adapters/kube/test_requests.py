@@ -23,8 +23,7 @@ def test_the_repr_of_a_request_has_no_body() -> None:
     "request_",
     [
         pytest.param(wire.get_secret(KEY), id="get"),
-        pytest.param(wire.apply_secret(KEY, MANIFEST, onto=None), id="creating"),
-        pytest.param(wire.apply_secret(KEY, MANIFEST, onto=an_observed()), id="applying"),
+        pytest.param(wire.check_creation(KEY, MANIFEST), id="checking"),
         pytest.param(wire.remove_keys(KEY, ["extra"], resource_version="7"), id="dropping keys"),
         pytest.param(wire.orphan_secret(KEY, uid="1", resource_version="7", retained_by="2"), id="releasing"),
         pytest.param(wire.watch_secrets(None, "7"), id="watching"),
