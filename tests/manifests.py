@@ -206,6 +206,7 @@ WRONG: Final = (
         "must have at most 32 items",
         structural=True,
     ),
+    Wrong("a question mark in a name to leave out", source(object="a", omit=["a?"]), "with the wildcard *"),
     Wrong("an empty pattern to leave out", source(object="a", omit=[""]), "at least 1 chars long", structural=True),
     Wrong(
         "a certificate with names to leave out", source(certificate="a", omit=["tls.key"]), "the keys of a certificate"

@@ -87,7 +87,7 @@ class Tenants(MemoryHarness):
         super().reset_counts()
         self.traced.polled.clear()
 
-    def matched_globs(self) -> Mapping[str, tuple[str, ...]]:
+    def matched_globs(self) -> Mapping[tuple[str, tuple[str, ...]], tuple[str, ...]]:
         """Return the names in the listing that each glob matches: one object as long as none is matched again."""
         listing = self.state.vaults.view(ACCESS).listing
         assert listing is not None

@@ -256,6 +256,6 @@ def test_a_search_with_many_wildcards_does_not_stop_the_operator() -> None:
 
 def test_patterns_of_names_to_leave_out_do_not_stop_the_operator() -> None:
     """A tenant leaves out fields by as many patterns as possible, which backtrack, of names as long as a value."""
-    source = DataFrom(object="app", omit=tuple("*a" * 125 + f"?{number}" for number in range(MAX_NAMES)))
+    source = DataFrom(object="app", omit=tuple("*a" * 125 + f"b{number}" for number in range(MAX_NAMES)))
 
     assert key_namer(source)("a" * 25_000) == "a" * 25_000

@@ -99,8 +99,14 @@ Rename = Annotated[
 
 _MAX_NAME: Final = 253
 
+OmittedNames = Annotated[
+    str,
+    Field(min_length=1, max_length=_MAX_NAME),
+    matching(Pattern("[^?]*"), "must be a name, or a pattern for names with the wildcard *"),
+]
+
 Omitted = Annotated[
-    tuple[Annotated[str, Field(min_length=1, max_length=_MAX_NAME)], ...],
+    tuple[OmittedNames, ...],
     Field(max_length=MAX_NAMES, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
 ]
 
@@ -207,8 +213,8 @@ class DataFrom(Model):
     """If true, it is not an error if the object or certificate does not exist in the vault, or if find matches nothing.
     Defaults to false."""
     omit: Omitted = ()
-    """Patterns for names that are left out, of fields of the object or of secrets that find selects: * matches any
-    characters, ? exactly one. Case is ignored for names of secrets."""
+    """Names that are left out, of fields of the object or of secrets that find selects; * matches any characters. Case
+    is ignored for names of secrets."""
     keys: KeysByName = Field(default_factory=dict)
     """Keys for single fields of the object or secrets that find selects, by their names, such as db-url: DATABASE_URL.
     They are used as they are: rename, keyCase and prefix do not apply to them. Case is ignored for names of secrets."""

@@ -12,7 +12,7 @@ import re2
 
 from vaultsync.api.v1alpha1 import DataFrom, KeyCase
 from vaultsync.errors import Reason, SyncError
-from vaultsync.state.globs import any_matcher
+from vaultsync.state.globs import omitter
 
 KEY_GROUP: Final = "key"
 """The group of a `rename` pattern that holds the new name."""
@@ -36,7 +36,7 @@ def key_namer(source: DataFrom) -> Callable[[str], str | None]:
         SyncError: InvalidSpec, if `rename` is not a regular expression in RE2's syntax with a group named `key`.
     """
     folded: Callable[[str], str] = str.lower if source.find is not None else str
-    is_omitted = any_matcher(tuple(map(folded, source.omit)))
+    is_omitted = omitter(tuple(map(folded, source.omit)))
     keys = {folded(name): key for name, key in source.keys.items()}
     new_name = _renamer(source.rename) if source.rename is not None else str
     cased = _CASES[source.key_case] if source.key_case is not None else str

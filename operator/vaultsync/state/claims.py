@@ -14,7 +14,7 @@ from vaultsync.api.model import Model
 from vaultsync.api.sources import MAX_ENTRIES
 from vaultsync.api.v1alpha1 import MAX_RESTARTS, VaultSecret, VaultSecretMeta, VaultSecretSpec
 from vaultsync.state.applied import Applied
-from vaultsync.state.globs import any_matcher, matches
+from vaultsync.state.globs import matches, omitter
 from vaultsync.state.observed import MAX_FIELDS, Field, Observed, Unclaimed, unclaimed
 from vaultsync.state.requests import named_secrets, searches
 from vaultsync.state.secrets import SecretRef
@@ -39,7 +39,7 @@ class Demand:
     def __init__(self, spec: VaultSecretSpec) -> None:
         self._named = {request.ref.identity for request in named_secrets(spec)}
         self._names = {ref.name for ref in self._named}
-        self._finds = [(search.names, any_matcher(search.omit)) for search in searches(spec)]
+        self._finds = [(search.names, omitter(search.omit)) for search in searches(spec)]
         self.max_keys = MAX_FIELDS if self._finds or any(one.object for one in spec.data_from) else MAX_NAMED_KEYS
 
     def has(self, ref: SecretRef) -> bool:

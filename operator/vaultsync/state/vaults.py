@@ -14,7 +14,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from vaultsync.errors import SyncError
 from vaultsync.state.access import Access
-from vaultsync.state.globs import ALL, any_matcher, matches, matches_any
+from vaultsync.state.globs import ALL, matches, matches_any, omitter
 
 MAX_UNCONFIRMED_LOSSES = 5
 """The number of secrets that may go missing at once without a release by a user, even if there were no others."""
@@ -142,7 +142,7 @@ class VaultListing:
     def __init__(
         self,
         secrets: Mapping[str, SecretMetadata],
-        matches: "_Cache[str, str] | None" = None,
+        matches: "_Cache[tuple[str, tuple[str, ...]], str] | None" = None,
         *,
         whole: "VaultListing | None" = None,
         patterns: tuple[str, ...] = (ALL,),
@@ -151,13 +151,13 @@ class VaultListing:
 
         Args:
             secrets: The metadata by name in lower case.
-            matches: The names that globs match, if they were matched with the same names before.
+            matches: The names that globs match and others leave out, if that was done with the same names before.
             whole: The listing of the whole vault, if this is a part of it.
             patterns: Those of the secrets that this part may have, in lower case.
         """
         self._secrets = dict(sorted(secrets.items()))
         self._names = tuple(self._secrets)
-        self._matches: _Cache[str, str] = _Cache() if matches is None else matches
+        self._matches: _Cache[tuple[str, tuple[str, ...]], str] = _Cache() if matches is None else matches
         self._found: _Cache[_Query, SecretMetadata] = _Cache()
         self._whole = whole
         self._patterns = patterns
@@ -195,22 +195,24 @@ class VaultListing:
         query = _Query(re.sub(r"\*+", "*", glob), frozenset(tags.items()), managed, omit)
 
         def scan() -> tuple[SecretMetadata, ...]:
-            is_omitted = any_matcher(omit)
-            matching = (self._secrets[name] for name in self._matching(query.glob) if not is_omitted(name))
+            matching = (self._secrets[name] for name in self._matching(query.glob, omit))
             return tuple(one for one in matching if query.has(one))
 
-        return self._found.get(query, scan)
+        return self._found.get(query, scan, weight=_weight(omit))
 
-    def _matching(self, glob: str) -> tuple[str, ...]:
-        if glob == "*":
+    def _matching(self, glob: str, omit: tuple[str, ...] = ()) -> tuple[str, ...]:
+        if glob == ALL and not omit:
             return self._names
 
         def scan() -> tuple[str, ...]:
+            if omit:
+                is_omitted = omitter(omit)
+                return tuple(name for name in self._matching(glob) if not is_omitted(name))
             if self._whole is not None:
                 return tuple(name for name in self._whole._matching(glob) if name in self._secrets)  # noqa: SLF001
             return tuple(name for name in self._starting_with(_literal_prefix(glob)) if matches(glob, name))
 
-        return self._matches.get(glob, scan)
+        return self._matches.get((glob, omit), scan, weight=_weight(omit))
 
     def restricted(self, patterns: tuple[str, ...]) -> "VaultListing":
         """Return the listing of the secrets whose names one of the patterns, in lower case, matches."""
@@ -241,14 +243,19 @@ class _Cache(Generic[_Key, _Item]):
         self._results: dict[_Key, tuple[_Item, ...]] = {}
         self._size = 0
 
-    def get(self, key: _Key, compute: Callable[[], tuple[_Item, ...]]) -> tuple[_Item, ...]:
+    def get(self, key: _Key, compute: Callable[[], tuple[_Item, ...]], *, weight: int = 1) -> tuple[_Item, ...]:
+        """Return the result for a key, which itself weighs as much as that many references."""
         result = self._results.get(key)
         if result is None:
             result = compute()
-            if self._size + len(result) < MAX_CACHED:
-                self._size += len(result) + 1
+            if self._size + len(result) + weight <= MAX_CACHED:
+                self._size += len(result) + weight
                 self._results[key] = result
         return result
+
+
+def _weight(omit: tuple[str, ...]) -> int:
+    return 1 + sum(map(len, omit)) // 8
 
 
 _LAST = "\x7f"

@@ -81,6 +81,7 @@ def test_a_search_does_not_return_what_it_leaves_out() -> None:
     listing = a_listing(*(some_metadata(name=name) for name in ("shop-a", "Shop-B", "other")))
 
     assert listing.search("shop-*", {}, omit=("*-b", "x*")) == (some_metadata(name="shop-a"),)
+    assert listing.search("*", {}, omit=("shop*",)) == (some_metadata(name="other"),)
     assert found(listing, "shop-*") == ["shop-a", "Shop-B"]
 
 
@@ -164,6 +165,14 @@ def test_results_of_searches_are_cached_up_to_a_limit(monkeypatch: pytest.Monkey
 
     assert [len(found(listing, glob)) for glob in globs * 2] == [4] * 14
     assert sum(len(one) + 1 for one in listing._found._results.values()) == 10
+
+
+def test_what_searches_leave_out_counts_toward_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vaultsync.state.vaults.MAX_CACHED", 10)
+    listing = a_listing(some_metadata(name="a"))
+
+    assert [len(listing.search("*", {}, omit=omit)) for omit in [("b" * 80,), ("b" * 56,), ("b" * 57,)]] == [1, 1, 1]
+    assert [query.omit for query in listing._found._results] == [("b" * 56,)]
 
 
 def test_a_glob_of_many_wildcards_does_not_backtrack() -> None:
