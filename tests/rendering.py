@@ -7,6 +7,8 @@ from vaultsync.errors import SyncError
 from vaultsync.render.certificate_files import CertificateRequest, Conversion, Files, certificate_files, check_size
 from vaultsync.render.entries import certificate_requests
 from vaultsync.render.manifest import key_data, render_secret, with_data
+from vaultsync.render.password_hashes import password_hashes
+from vaultsync.render.passwords import PasswordRequest
 from vaultsync.render.type_checks import normalized_data
 from vaultsync.state.desired import Desired
 from vaultsync.state.secrets import Readings
@@ -37,6 +39,12 @@ class LocalCertificates:
         """Return data that are keys as the readers of their type accept them."""
         self._begin()
         return normalized_data(secret_type, data, target=target)
+
+    async def hash_passwords(self, namespace: str, requests: Sequence[PasswordRequest], *, target: str) -> list[str]:
+        """Return the hash of each password."""
+        if requests:
+            self._begin()
+        return password_hashes(requests)
 
 
 def rendered(vault_secret: VaultSecret, readings: Readings, view: VaultView) -> Desired:

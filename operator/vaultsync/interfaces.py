@@ -15,6 +15,7 @@ from vaultsync.api.v1alpha1 import StatusRestart, VaultSecretMeta, VaultSecretSt
 from vaultsync.errors import SyncError
 from vaultsync.policy.rollout import Workload
 from vaultsync.render.certificate_files import CertificateRequest, Conversion
+from vaultsync.render.passwords import PasswordRequest
 from vaultsync.state.access import Access, TokenClaims
 from vaultsync.state.observed import Observed, Unclaimed
 from vaultsync.state.secrets import SecretRef, VaultReading
@@ -192,7 +193,7 @@ class VaultClients(Protocol):
 
 
 class Certificates(Protocol):
-    """Converts and checks certificates where nothing else waits for it. Every method raises `SyncError`."""
+    """Converts certificates and hashes passwords where nothing else waits for it. Every method raises `SyncError`."""
 
     async def convert(self, namespace: str, requests: Sequence[CertificateRequest]) -> Sequence[Conversion]:
         """Return the files of each certificate of one VaultSecret; raises `StillBusy` if work of others comes first."""
@@ -202,6 +203,12 @@ class Certificates(Protocol):
         self, namespace: str, secret_type: str, data: Mapping[str, bytes], *, target: str
     ) -> Mapping[str, bytes]:
         """Return the data of a Secret whose type demands keys, as its readers accept it; raises as `convert`."""
+        ...
+
+    async def hash_passwords(
+        self, namespace: str, requests: Sequence[PasswordRequest], *, target: str
+    ) -> Sequence[str]:
+        """Return the hash of each password of one Secret; raises as `convert`."""
         ...
 
 

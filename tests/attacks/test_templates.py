@@ -15,6 +15,7 @@ from vaultsync.api.v1alpha1 import DataFrom
 from vaultsync.errors import Reason, SyncError
 from vaultsync.render.key_names import key_namer
 from vaultsync.render.metadata import MAX_ANNOTATION, render_metadata
+from vaultsync.render.passwords import Passwords
 from vaultsync.render.template import MAX_SOURCE, render
 
 VALUE: Final = b"n0t-to-be-s33n"
@@ -24,7 +25,7 @@ VALUES: Final = {"password": VALUE, "tls.crt": b"\xff\x00"}
 def problem(source: str, values: dict[str, bytes] = VALUES) -> str:
     """The message that refuses a template; fails if the template is rendered."""
     with pytest.raises(SyncError) as caught:
-        render({"out": source}, values)
+        render({"out": source}, values, Passwords("uid", []))
     assert caught.value.reason is Reason.TEMPLATE_INVALID
     return caught.value.message
 
@@ -112,6 +113,7 @@ NESTED: Final = 6
         "{% case 1 %}{% when 1, 1, 1, 1, 1, 1, 1, 1 %}" * 6 + "{{ text }}" * 100 + "{% endcase %}" * 6 + "{{ ".strip(),
         "{% assign a = text %}" + "{% assign a = a | replace: ',', '\n,' | indent: 64 | yaml | json %}" * 20,
         "{% assign a = text %}" + "{% for n in (1..9999) %}{% assign b = a | sha256 %}{% endfor %}",
+        "{% for n in (1..99) %}{{ 'x' | htpasswd: n }}{% endfor %}",
     ],
     ids=[
         "doubling",
@@ -125,6 +127,7 @@ NESTED: Final = 6
         "cases in cases",
         "encodings of encodings",
         "hashes",
+        "hashes of passwords",
     ],
 )
 def test_a_template_that_multiplies_itself_ends_at_its_budget(source: str) -> None:
@@ -179,6 +182,8 @@ def test_deeply_nested_expressions_do_not_overflow_the_stack(expression: str) ->
         "{{ password | date: '%F' }}",
         "{{ 'now' | date: password }}",
         "{{ password | indent: password }}",
+        "{{ 'x' | htpasswd: password | append: password | htpasswd: 'a' }}",
+        "{{ password | append: ':' | htpasswd: password | date: 'x' }}",
         "{{ password | pem_private_key }}",
         "{{ entries[password] }}",
         "{% if password < 5 %}{% endif %}",

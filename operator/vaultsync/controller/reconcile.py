@@ -51,7 +51,7 @@ from vaultsync.policy.requeue import (
 from vaultsync.policy.revocation import is_revoked, pending_revocation
 from vaultsync.render.certificate_files import chain_warnings
 from vaultsync.render.entries import certificate_requests
-from vaultsync.render.manifest import key_data, render_secret, with_data
+from vaultsync.render.manifest import key_data, password_requests, render_secret, with_data
 from vaultsync.state.applied import content_fingerprint
 from vaultsync.state.attempts import FailedAttempt
 from vaultsync.state.claims import believed_target
@@ -361,14 +361,17 @@ class Reconciler:
         return synced if pending is None else replace(pending, written=synced)
 
     async def _render(self, inputs: Inputs, readings: Readings) -> Desired:
-        """Render the Secret; certificates are converted, and keys normalized, where it delays no others."""
+        """Render the Secret; certificates, keys and passwords are for a process where that delays no others."""
         vault_secret, created = inputs.vault_secret, creates(inputs.vault_secret, inputs.target)
         namespace, target = vault_secret.key.namespace, vault_secret.target_key
         requests = certificate_requests(vault_secret.spec, readings)
         asked = tuple(requests.values())
         converted = await self.certificates.convert(namespace, asked)
         certificates = {index: one.files for index, one in zip(requests, converted, strict=True)}
-        desired = render_secret(vault_secret, readings, inputs.view, certificates, created=created)
+        passwords = password_requests(vault_secret, readings, inputs.view, certificates)
+        hashed = await self.certificates.hash_passwords(namespace, passwords, target=str(target))
+        hashes = dict(zip(passwords, hashed, strict=True))
+        desired = render_secret(vault_secret, readings, inputs.view, certificates, hashes, created=created)
         desired = replace(desired, warnings=chain_warnings(asked, converted))
         if not (keys := key_data(desired)):
             return desired

@@ -1,7 +1,7 @@
 """Renders a VaultSecret and the values read for it into the manifest of its Secret; writes nothing to the cluster."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +11,8 @@ from vaultsync.errors import Reason, SyncError
 from vaultsync.policy.drift import owner_references, target_labels
 from vaultsync.render.entries import NO_CERTIFICATES, Certificates, RenderedEntries, render_entries, secret_states
 from vaultsync.render.metadata import RenderedMetadata, bounded_tags, render_metadata
-from vaultsync.render.template import render
+from vaultsync.render.passwords import NO_HASHES, Hashes, PasswordRequest, Passwords, SourceVersion
+from vaultsync.render.template import render, uses_passwords
 from vaultsync.render.type_checks import KEY_TYPES, normalized_data
 from vaultsync.state.applied import MAX_ANNOTATIONS, to_annotation
 from vaultsync.state.desired import Desired
@@ -27,6 +28,7 @@ def render_secret(
     readings: Readings,
     view: VaultView,
     certificates: Certificates = NO_CERTIFICATES,
+    hashes: Hashes = NO_HASHES,
     *,
     created: bool = True,
 ) -> Desired:
@@ -39,6 +41,7 @@ def render_secret(
         readings: What was read, in the order of the spec, results of searches included.
         view: The vault's listing, for searches.
         certificates: What the `certificate_requests` became.
+        hashes: What the `password_requests` became.
         created: Whether the Secret is created, or was created by us.
 
     Raises:
@@ -47,10 +50,13 @@ def render_secret(
     """
     spec, target = vault_secret.spec, vault_secret.target_key
     rendered = render_entries(spec, readings, view, certificates)
-    data = rendered.data | _templates(spec, rendered)
+    secrets = secret_states(rendered, readings)
+    passwords = _passwords(vault_secret, rendered, secrets, hashes)
+    data = rendered.data | _templates(spec, rendered, passwords)
+    if passwords.missing:
+        raise SyncError(Reason.TEMPLATE_INVALID, "A template applies htpasswd to the result of another htpasswd.")
     if spec.target.type not in KEY_TYPES:
         data = normalized_data(spec.target.type, data, target=str(target))
-    secrets = secret_states(rendered, readings)
     metadata = render_metadata(vault_secret, secrets)
     manifest = {
         "apiVersion": "v1",
@@ -62,6 +68,31 @@ def render_secret(
         **({"immutable": True} if spec.target.immutable else {}),
     }
     return Desired(secrets, manifest, created=created, metadata=metadata.fingerprint)
+
+
+def password_requests(
+    vault_secret: VaultSecret, readings: Readings, view: VaultView, certificates: Certificates = NO_CERTIFICATES
+) -> tuple[PasswordRequest, ...]:
+    """Return the passwords that must be hashed for the templates.
+
+    Raises:
+        SyncError: As `render_entries` and `render` do.
+    """
+    spec = vault_secret.spec
+    if not uses_passwords(spec.target.template):
+        return ()
+    rendered = render_entries(spec, readings, view, certificates)
+    passwords = _passwords(vault_secret, rendered, secret_states(rendered, readings), NO_HASHES)
+    _templates(spec, rendered, passwords)
+    return tuple(passwords.missing)
+
+
+def _passwords(
+    vault_secret: VaultSecret, rendered: RenderedEntries, secrets: Iterable[SecretState], hashes: Hashes
+) -> Passwords:
+    versions = {key: state.version for state in secrets for key in state.keys}
+    sources = [SourceVersion(versions.get(key) or "", content) for key, content in rendered.data.items()]
+    return Passwords(vault_secret.metadata.uid, sources, hashes)
 
 
 def key_data(desired: Desired) -> dict[str, bytes]:
@@ -87,7 +118,7 @@ def _encoded(target: ObjectKey, data: Mapping[str, bytes]) -> dict[str, str]:
     return {key: base64.b64encode(content).decode("ascii") for key, content in sorted(data.items())}
 
 
-def _templates(spec: VaultSecretSpec, rendered: RenderedEntries) -> dict[str, bytes]:
+def _templates(spec: VaultSecretSpec, rendered: RenderedEntries, passwords: Passwords) -> dict[str, bytes]:
     for key in spec.target.template:
         if key in rendered.data:
             raise SyncError(
@@ -95,7 +126,7 @@ def _templates(spec: VaultSecretSpec, rendered: RenderedEntries) -> dict[str, by
                 f"Key {key} is filled twice: from secret {rendered.sources[key].name} of vault {spec.vault_url} and "
                 "by target.template; use another key for one of them.",
             )
-    return render(spec.target.template, rendered.data)
+    return render(spec.target.template, rendered.data, passwords)
 
 
 def _too_large(target: ObjectKey, why: str) -> SyncError:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, TypeVar
 
 from vaultsync.errors import Reason, SyncError
+from vaultsync.render.passwords import Passwords
 
 _Content = TypeVar("_Content", bytes, str)
 
@@ -23,8 +24,20 @@ _METADATA_SHARE: Final = 8
 """The part of the budget of a target that its labels and annotations have in addition: one of so many."""
 
 
-def render(templates: Mapping[str, str], values: Mapping[str, bytes]) -> dict[str, bytes]:
+def uses_passwords(templates: Mapping[str, str]) -> bool:
+    """Return whether a template may hash passwords."""
+    return any("htpasswd" in source for source in templates.values())
+
+
+def render(
+    templates: Mapping[str, str], values: Mapping[str, bytes], passwords: Passwords | None = None
+) -> dict[str, bytes]:
     """Render templates with values, both by key.
+
+    Args:
+        templates: The templates.
+        values: The values.
+        passwords: Hashes passwords, if a template does.
 
     Returns:
         Contents by key; the same bytes for the same input.
@@ -41,7 +54,7 @@ def render(templates: Mapping[str, str], values: Mapping[str, bytes]) -> dict[st
 
     texts = {key: text_or_binary(content) for key, content in values.items()}
     budget = Budget()
-    return _rendered(templates, lambda source: parse(source).render(texts, budget))
+    return _rendered(templates, lambda source: parse(source).render(texts, budget, passwords))
 
 
 def render_texts(templates: Mapping[str, str], names: Mapping[str, object]) -> dict[str, str]:

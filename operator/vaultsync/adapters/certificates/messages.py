@@ -12,6 +12,7 @@ from typing import Any, Final
 from vaultsync import bounded_json
 from vaultsync.errors import Reason, SyncError
 from vaultsync.render.certificate_files import CertificateRequest, Conversion, Files, StoreRequest
+from vaultsync.render.passwords import PasswordRequest
 from vaultsync.texts import MAX_MESSAGE, one_line
 
 LENGTH_BYTES: Final = 4
@@ -29,6 +30,13 @@ class KeyData:
     secret_type: str
     target: str
     data: Mapping[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Passwords:
+    """The passwords to hash."""
+
+    requests: tuple[PasswordRequest, ...]
 
 
 class WorkerError(Exception):
@@ -56,9 +64,16 @@ def normalization(keys: KeyData) -> bytes:
     return json.dumps({"normalize": {"secret_type": keys.secret_type, "target": keys.target, "data": data}}).encode()
 
 
-def parsed_request(message: bytes) -> list[CertificateRequest] | KeyData:
+def hashing(requests: Sequence[PasswordRequest]) -> bytes:
+    """Return the message that asks for the hashes of passwords."""
+    return json.dumps({"hash": [asdict(request) for request in requests]}).encode()
+
+
+def parsed_request(message: bytes) -> list[CertificateRequest] | KeyData | Passwords:
     """Return what a message asks for."""
     request: dict[str, Any] = json.loads(message)
+    if "hash" in request:
+        return Passwords(tuple(PasswordRequest(**one) for one in request["hash"]))
     if "normalize" in request:
         return KeyData(**request["normalize"] | {"data": _decoded(request["normalize"]["data"])})
     return [_certificate_request(one) for one in request["convert"]]

@@ -18,6 +18,7 @@ from vaultsync.adapters.certificates import messages
 from vaultsync.errors import SyncError, error_fields
 from vaultsync.memory_protection import protect_memory
 from vaultsync.render.certificate_files import Conversion, certificate_files
+from vaultsync.render.password_hashes import password_hashes
 from vaultsync.render.type_checks import normalized_data
 
 _NICENESS: Final = 10
@@ -79,6 +80,9 @@ def _conversions(request: bytes) -> list[Conversion]:
     parsed = messages.parsed_request(request)
     if isinstance(parsed, messages.KeyData):
         return [Conversion(normalized_data(parsed.secret_type, parsed.data, target=parsed.target))]
+    if isinstance(parsed, messages.Passwords):
+        hashes = password_hashes(parsed.requests)
+        return [Conversion({str(index): text.encode() for index, text in enumerate(hashes)})]
     return certificate_files(parsed)
 
 

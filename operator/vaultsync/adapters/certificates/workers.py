@@ -20,6 +20,7 @@ from weakref import WeakValueDictionary
 from vaultsync.adapters.certificates import messages
 from vaultsync.errors import Reason, StillBusy, SyncError
 from vaultsync.render.certificate_files import CertificateRequest, Conversion, Files, check_size
+from vaultsync.render.passwords import PasswordRequest
 
 logger = logging.getLogger(__name__)
 
@@ -86,6 +87,19 @@ class CertificateWorkers:
         keys = messages.KeyData(secret_type, target, data)
         (normalized,) = await self._answer(namespace, f"The data of Secret {target}", messages.normalization(keys))
         return normalized.files
+
+    async def hash_passwords(self, namespace: str, requests: Sequence[PasswordRequest], *, target: str) -> list[str]:
+        """Return the hash of each password of one Secret.
+
+        Raises:
+            StillBusy: It was not its turn yet.
+            SyncError: They cannot be hashed within the limits.
+        """
+        if not requests:
+            return []
+        subject = f"The passwords of Secret {target}"
+        (hashed,) = await self._answer(namespace, subject, messages.hashing(requests))
+        return [hashed.files[str(index)].decode() for index in range(len(requests))]
 
     async def aclose(self) -> None:
         """End all workers."""

@@ -13,9 +13,13 @@ from liquid.token import Token
 from liquid.utils import ReadOnlyChainMap
 
 from vaultsync.render.liquid.values import Binary, ValueFreeError
+from vaultsync.render.passwords import Passwords
 
 MAX_COST: Final = 8 * 1024 * 1024
 """In bytes touched, by all templates of one target together."""
+
+MAX_HASHES: Final = 40
+"""Of passwords: each takes some 60 ms of another process."""
 
 _CHARACTER_COST: Final = 16
 """In bytes: the cost of one pass over a character of a template."""
@@ -44,6 +48,14 @@ class Budget:
             case list() | dict():
                 self._charge(_ITEM_COST * len(value))
 
+    def charge_hash(self) -> None:
+        """Charge for the hash of a password.
+
+        Raises:
+            ValueFreeError: The budget is spent.
+        """
+        self._charge(MAX_COST // MAX_HASHES)
+
     def charge_pass(self, characters: int) -> None:
         """Charge for one pass over a part of a template.
 
@@ -61,14 +73,21 @@ class Budget:
 class Context(RenderContext):
     """Resolves names, all of which must exist, and charges for what is touched."""
 
-    __slots__ = ("_entries", "budget")
+    __slots__ = ("_entries", "budget", "passwords")
 
-    def __init__(self, template: BoundTemplate, names: Mapping[str, object], budget: Budget) -> None:
+    def __init__(
+        self,
+        template: BoundTemplate,
+        names: Mapping[str, object],
+        budget: Budget,
+        passwords: Passwords | None = None,
+    ) -> None:
         entries = names.get("entries")
         self._entries: Mapping[str, object] = entries if isinstance(entries, dict) else {}
         super().__init__(template, globals=names)
         self.scope = ReadOnlyChainMap(self.locals, self.globals)  # the library's own has now and today, too
         self.budget = budget
+        self.passwords = passwords
 
     def get(self, path: list[object], *, token: Token | None, default: object = _ABSENT) -> object:
         """Return what is at a path of names.

@@ -25,6 +25,7 @@ from vaultsync.render.liquid.filters import FILTERS, OTHER_NAMES
 from vaultsync.render.liquid.lexer import MAX_TAG, tokenize
 from vaultsync.render.liquid.tags import TAGS
 from vaultsync.render.liquid.values import MAX_PARTS, Binary, ValueFreeError
+from vaultsync.render.passwords import Passwords
 
 MAX_OUTPUT: Final = 1024 * 1024
 """In bytes: no more than a Secret can hold."""
@@ -48,7 +49,7 @@ class Template:
     source: str
     tree: BoundTemplate
 
-    def render(self, values: Mapping[str, str | Binary], budget: Budget) -> bytes:
+    def render(self, values: Mapping[str, str | Binary], budget: Budget, passwords: Passwords | None = None) -> bytes:
         """Render the template with values, available by their names and as `entries`.
 
         Raises:
@@ -56,7 +57,9 @@ class Template:
         """
         names = {**values, "entries": dict(values)}
         unknown = "no entry has this name; if it may be missing, add | default: ''"
-        return _guarded(self.source, lambda: self._text(names, budget).encode(), partial(_render_problem, unknown))
+        return _guarded(
+            self.source, lambda: self._text(names, budget, passwords).encode(), partial(_render_problem, unknown)
+        )
 
     def render_text(self, names: Mapping[str, object], budget: Budget) -> str:
         """Render the template with these names.
@@ -67,10 +70,10 @@ class Template:
         unknown = 'there is no such name; write vault.name, vaultsecret.name or secrets["name"].tags.owner'
         return _guarded(self.source, lambda: self._text(names, budget), partial(_render_problem, unknown))
 
-    def _text(self, names: Mapping[str, object], budget: Budget) -> str:
+    def _text(self, names: Mapping[str, object], budget: Budget, passwords: Passwords | None = None) -> str:
         budget.charge_pass(len(self.source))
         buffer = LimitedStringIO(limit=MAX_OUTPUT)
-        self.tree.render_with_context(Context(self.tree, names, budget), buffer)
+        self.tree.render_with_context(Context(self.tree, names, budget, passwords), buffer)
         return buffer.getvalue()
 
 

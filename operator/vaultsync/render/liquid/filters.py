@@ -18,6 +18,7 @@ from vaultsync.render.liquid.encodings import (
     url_encode,
     yaml_encode,
 )
+from vaultsync.render.liquid.htpasswd import htpasswd
 from vaultsync.render.liquid.pem import pem_certificate, pem_chain, pem_private_key
 from vaultsync.render.liquid.values import (
     MAX_PARTS,
@@ -243,6 +244,7 @@ FILTERS: Final[Mapping[str, Callable[..., object]]] = {
     "downcase": _downcase,
     "escape": _escape,
     "first": _first,
+    "htpasswd": htpasswd,
     "indent": _indent,
     "join": _join,
     "json": json_encode,

@@ -3,13 +3,8 @@
 Parsing is the work of another process: `dataFrom.certificate` has it done, and puts a chain in order.
 """
 
-import re
-from typing import Final
-
 from vaultsync.render.liquid.values import ValueFreeError, text_of
-
-_BLOCK: Final = re.compile(r"-----BEGIN ([A-Z0-9 ]{1,64})-----[^-]*(?:-(?!----)[^-]*)*-----END \1-----")
-_CERTIFICATES: Final = frozenset({"CERTIFICATE", "TRUSTED CERTIFICATE", "X509 CERTIFICATE"})
+from vaultsync.render.pem import KeyDataError, PemBlock, pem_blocks
 
 
 def pem_certificate(value: object) -> str:
@@ -24,24 +19,27 @@ def pem_chain(value: object) -> str:
 
 def pem_private_key(value: object) -> str:
     """Return the first private key."""
-    keys = [block for label, block in _blocks(value) if label.endswith("PRIVATE KEY")]
-    if not keys:
-        raise _nothing("private key")
-    return keys[0]
+    return _written([block for block in _blocks(value) if block.is_private_key][:1], "private key")[0]
 
 
 def _certificates(value: object) -> list[str]:
-    certificates = [block for label, block in _blocks(value) if label in _CERTIFICATES]
-    if not certificates:
-        raise _nothing("certificate")
-    return certificates
+    return _written([block for block in _blocks(value) if block.is_certificate], "certificate")
 
 
-def _blocks(value: object) -> list[tuple[str, str]]:
-    return [(found[1], f"{found[0]}\n") for found in _BLOCK.finditer(text_of(value))]
+def _blocks(value: object) -> tuple[PemBlock, ...]:
+    try:
+        return pem_blocks(text_of(value).encode())
+    except KeyDataError:
+        return ()
 
 
-def _nothing(what: str) -> ValueFreeError:
-    return ValueFreeError(
-        f"there is no PEM with a {what}; for a PFX, use dataFrom.certificate and its tls.crt and tls.key"
-    )
+def _written(blocks: list[PemBlock], what: str) -> list[str]:
+    """Return blocks as every reader accepts them."""
+    try:
+        texts = [block.canonical.decode() for block in blocks]
+    except ValueError:
+        texts = []
+    if not texts:
+        problem = f"there is no PEM with a {what}; for a PFX, use dataFrom.certificate and its tls.crt and tls.key"
+        raise ValueFreeError(problem)
+    return texts

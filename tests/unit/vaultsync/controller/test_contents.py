@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import bcrypt
+
 from tests.harness import DB, RECHECK, SKEW, MemoryHarness, entry
 from tests.manifests import manifest, spec
 from tests.unit.vaultsync.render.authorities import a_line, in_pem, key_in_pem
@@ -25,6 +27,41 @@ async def test_a_search_waits_for_the_first_listing_and_reports_no_event(harness
     assert harness.ready().message == "1 key is in sync."
     await harness.poll()
     await harness.assert_idle()
+
+
+async def test_a_hashed_password_stays_until_it_changes(harness: MemoryHarness) -> None:
+    template = {"auth": "{{ password | htpasswd: 'app' }}"}
+    harness.apply(entry(), target={"template": template})
+    await harness.drain()
+    first = harness.values()
+    assert first is not None
+    assert bcrypt.checkpw(b"first", first["auth"].removeprefix("app:").encode())
+
+    harness.kube.edit(DB, "mallory", data={"auth": "app:x"})
+    await harness.drain()
+    await harness.restart()
+    await harness.poll(RECHECK.total_seconds())
+    assert harness.values() == first
+
+    await harness.rotate()
+    await harness.poll()
+    second = harness.values()
+    assert second is not None
+    assert bcrypt.checkpw(b"second", second["auth"].removeprefix("app:").encode())
+
+
+async def test_a_password_that_waits_for_its_turn_to_be_hashed_leaves_the_secret_as_it_is(
+    harness: MemoryHarness,
+) -> None:
+    harness.apply(entry(), target={"template": {"auth": "{{ password | htpasswd: 'app' }}"}})
+    await harness.drain()
+    before = harness.values()
+
+    harness.certificates.refusal = StillBusy(Reason.WAITING, "Waiting.")
+    await harness.rotate()
+    await harness.poll()
+
+    assert harness.values() == before
 
 
 async def test_a_search_follows_the_polls_and_lists_nothing_itself(harness: MemoryHarness) -> None:

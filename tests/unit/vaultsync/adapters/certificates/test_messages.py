@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vaultsync.adapters.certificates import messages
-from vaultsync.adapters.certificates.messages import KeyData, WorkerError
+from vaultsync.adapters.certificates.messages import KeyData, Passwords, WorkerError
 from vaultsync.errors import Reason, SyncError
 from vaultsync.render.certificate_files import CertificateRequest, Conversion, StoreRequest
+from vaultsync.render.passwords import PasswordRequest
 from vaultsync.texts import MAX_MESSAGE
 
 TEXT: Final = st.text(st.characters(exclude_categories=["Cs"]))
@@ -25,6 +26,11 @@ def test_a_conversion_arrives_as_it_was_sent(requests: list[CertificateRequest])
 @given(keys=st.builds(KeyData, TEXT, TEXT, st.dictionaries(TEXT, st.binary())))
 def test_data_arrives_as_it_was_sent(keys: KeyData) -> None:
     assert messages.parsed_request(messages.normalization(keys)) == keys
+
+
+@given(requests=st.lists(st.builds(PasswordRequest, TEXT, TEXT)).map(tuple))
+def test_passwords_arrive_as_they_were_sent(requests: tuple[PasswordRequest, ...]) -> None:
+    assert messages.parsed_request(messages.hashing(requests)) == Passwords(requests)
 
 
 @given(conversions=st.lists(st.builds(Conversion, st.dictionaries(TEXT, st.binary()), st.booleans())))
@@ -73,5 +79,7 @@ def test_anything_else_is_no_answer(answer: bytes) -> None:
 
 def test_the_repr_of_a_request_hides_values() -> None:
     store = StoreRequest("store", "MARKED")
+
+    assert "MARKED" not in repr(PasswordRequest("x", "MARKED"))
 
     assert "MARKED" not in repr(CertificateRequest("x", "MARKED", "MARKED", key_store=store, trust_store=store))

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
+import bcrypt
 import pytest
 
 from tests.certificate_workers import running_workers, until, until_started
@@ -15,6 +16,7 @@ from vaultsync.adapters.certificates import messages
 from vaultsync.adapters.certificates.workers import CertificateWorkers, Limits
 from vaultsync.errors import Reason, StillBusy, SyncError
 from vaultsync.render.certificate_files import CertificateRequest
+from vaultsync.render.passwords import PasswordRequest
 
 LINE: Final = a_line()
 NAME: Final = "Secret shop-tls of vault v"
@@ -81,6 +83,19 @@ async def test_data_that_are_no_keys_are_refused() -> None:
             await workers.normalize("shop", "kubernetes.io/tls", wrong, target="shop/web")
 
     assert raised.value.reason is Reason.TARGET_INVALID
+
+
+async def test_passwords_are_hashed_in_their_order() -> None:
+    requests = [PasswordRequest(f"$2y$04${'.' * 21}{last}", "s3cret") for last in "Oe"]
+
+    async with running_workers() as workers:
+        assert await workers.hash_passwords("shop", [], target="shop/web") == []
+        assert workers.processes == frozenset()
+
+        hashes = await workers.hash_passwords("shop", requests, target="shop/web")
+
+    assert [one[:29] for one in hashes] == [one.salt for one in requests]
+    assert all(bcrypt.checkpw(b"s3cret", one.encode()) for one in hashes)
 
 
 async def test_what_takes_too_much_memory_is_invalid_and_the_next_work_is_done() -> None:

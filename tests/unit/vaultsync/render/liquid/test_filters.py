@@ -84,7 +84,7 @@ ENTRIES: Final = {"a": MARK}
         ("date", "0", ["%F %T"], "1970-01-01 00:00:00"),
         ("date", "2026-11-29T23:30:00-01:00", ["%F"], "2026-11-30"),
         ("date", "2026-01-02", ["%-d.%-m. %e|%s|%z%Z"], "2.1.  2|1767312000|+0000UTC"),
-        ("pem_chain", "-----BEGIN CERTIFICATE-----\nA\n-----END CERTIFICATE-----", [], ""),
+        ("pem_chain", "-----BEGIN CERTIFICATE-----\nQQ==\n-----END CERTIFICATE-----", [], ""),
         ("default", BYTES, ["b"], BYTES),
         ("b64encode", "grüß", [], "Z3LDvMOf"),
         ("b64encode", Binary(b"\xff\x00"), [], "/wA="),
@@ -134,7 +134,8 @@ def test_url_decode_inverts_url_encode(text: str) -> None:
 
 @pytest.mark.parametrize("label", ["PRIVATE KEY", "RSA PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "OPENSSH PRIVATE KEY"])
 def test_a_private_key_is_found_among_certificates(label: str) -> None:
-    key = f"-----BEGIN {label}-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\na2V5\n-----END {label}-----\n"
+    headers = "Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\n" if label.startswith("RSA") else ""
+    key = f"-----BEGIN {label}-----\n{headers}a2V5\n-----END {label}-----\n"
     other = "-----BEGIN CERTIFICATE-----\nbGVhZg==\n-----END CERTIFICATE-----\n"
 
     assert FILTERS["pem_private_key"](f"Bag Attributes\n{other}{key}{other}") == key
