@@ -13,8 +13,8 @@ from vaultsync.api import APPLIED_ANNOTATION
 from vaultsync.api.schema import crd_files, vault_secret_schema
 from vaultsync.api.sources import MAX_ENTRIES
 from vaultsync.api.v1alpha1 import VaultSecret
-from vaultsync.render.metadata import MAX_ANNOTATION, MAX_TAGS, bounded_tags
-from vaultsync.state.applied import to_annotation
+from vaultsync.render.metadata import MAX_ANNOTATION
+from vaultsync.state.applied import MAX_TAGS, to_annotation
 from vaultsync.state.secrets import SecretRef, SecretState
 
 CRDS = Path(__file__).parents[2] / "crds"
@@ -68,7 +68,7 @@ def test_the_annotations_of_a_secret_have_room_for_the_maximum_of_entries_with_t
     written = {
         **vault_secret.spec.target.annotations,
         **from_vault,
-        APPLIED_ANNOTATION: to_annotation(vault_secret, bounded_tags(states), created=True, metadata="0" * 16),
+        APPLIED_ANNOTATION: to_annotation(vault_secret, states, created=True, metadata="0" * 16),
     }
 
     assert sum(len(name) + len(text.encode()) for name, text in written.items()) <= ANNOTATIONS_LIMIT

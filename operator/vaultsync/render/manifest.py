@@ -10,7 +10,7 @@ from vaultsync.api.v1alpha1 import VaultSecret, VaultSecretSpec
 from vaultsync.errors import Reason, SyncError
 from vaultsync.policy.drift import owner_references, target_labels
 from vaultsync.render.entries import NO_CERTIFICATES, Certificates, RenderedEntries, render_entries, secret_states
-from vaultsync.render.metadata import RenderedMetadata, bounded_tags, render_metadata
+from vaultsync.render.metadata import RenderedMetadata, render_metadata
 from vaultsync.render.passwords import NO_HASHES, Hashes, PasswordRequest, Passwords, SourceVersion
 from vaultsync.render.template import render, uses_passwords
 from vaultsync.render.type_checks import KEY_TYPES, normalized_data
@@ -139,7 +139,7 @@ def _metadata(
     vault_secret: VaultSecret, secrets: tuple[SecretState, ...], from_vault: RenderedMetadata, *, created: bool
 ) -> dict[str, Any]:
     target = vault_secret.target_key
-    applied = to_annotation(vault_secret, bounded_tags(secrets), created=created, metadata=from_vault.fingerprint)
+    applied = to_annotation(vault_secret, secrets, created=created, metadata=from_vault.fingerprint)
     own = vault_secret.spec.target.annotations
     annotations = {**own, **from_vault.annotations, APPLIED_ANNOTATION: applied}
     size = sum(len(name) + len(text.encode()) for name, text in annotations.items())

@@ -7,7 +7,7 @@ length, and do not keep the Secret from being synced.
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from typing import Final
@@ -24,12 +24,6 @@ MAX_ANNOTATION: Final = 256
 
 MAX_LABEL: Final = 63
 """In characters: https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set"""
-
-MAX_TAGS: Final = 8 * 1024
-"""In bytes, of all tags that are kept in the annotation: it has room for no more beside the largest spec."""
-
-MAX_TAG: Final = 256
-"""In characters, of a tag's name and of its text: https://learn.microsoft.com/azure/key-vault/secrets/about-secrets"""
 
 _NOT_IN_LABELS: Final = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -75,16 +69,6 @@ def render_metadata(vault_secret: VaultSecret, secrets: Iterable[SecretState]) -
 def label_value(text: str) -> str:
     """Return a text as the value of a label: what a label may not contain becomes a hyphen, the rest is cut."""
     return _NOT_IN_LABELS.sub("-", text.strip()).strip("-._")[:MAX_LABEL].rstrip("-._")
-
-
-def bounded_tags(secrets: Iterable[SecretState]) -> tuple[SecretState, ...]:
-    """Return the states, of which the first have their tags, as far as all of them may have."""
-    left, kept = MAX_TAGS, []
-    for state in secrets:
-        tags = {name: text for name, text in state.tags.items() if max(len(name), len(text)) <= MAX_TAG}
-        left -= len(json.dumps(tags)) if tags else 0
-        kept.append(state if not state.tags else replace(state, tags=tags if left >= 0 else {}))
-    return tuple(kept)
 
 
 class _Tags(dict[str, str]):

@@ -1,8 +1,8 @@
 """The `applied` annotation of a target: the spec and versions that were last written; never values or their hashes."""
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, Final
@@ -16,6 +16,12 @@ MAX_ANNOTATIONS: Final = 256 * 1024
 
 https://kubernetes.io/docs/concepts/overview/working-with-objects/annotations/#syntax-and-character-set
 """
+
+MAX_TAGS: Final = 8 * 1024
+"""In bytes, of all tags in the annotation: it has room for no more beside the largest spec."""
+
+MAX_TAG: Final = 256
+"""In characters, of a tag's name and of its text: https://learn.microsoft.com/azure/key-vault/secrets/about-secrets"""
 
 _MAX_TEXT: Final = 512
 """Characters of each text in the annotation: names, versions, keys and the vault's URL are shorter."""
@@ -87,7 +93,7 @@ def to_annotation(
         "owner": vault_secret.metadata.uid,
         **({"created": True} if created else {}),
         **({"metadata": metadata} if metadata is not None else {}),
-        "secrets": [_to_item(state, with_tags=metadata is not None) for state in secrets],
+        "secrets": [_to_item(state) for state in _with_bounded_tags(secrets, 0 if metadata is None else MAX_TAGS)],
     }
     return json.dumps(document, separators=(",", ":"))
 
@@ -104,7 +110,7 @@ def from_annotation(text: str | None) -> Applied | None:
         document = bounded_json.parse(text)
         return Applied(
             _required(document["spec"]),
-            tuple(_from_item(item) for item in document["secrets"]),
+            tuple(_with_bounded_tags(map(_from_item, document["secrets"]), MAX_TAGS)),
             _text(document.get("specContent", document.get("content"))),
             _text(document.get("vault")),
             _text(document.get("owner")),
@@ -131,7 +137,16 @@ def _required(item: object) -> str:
     return text
 
 
-def _to_item(state: SecretState, *, with_tags: bool) -> dict[str, Any]:
+def _with_bounded_tags(secrets: Iterable[SecretState], limit: int) -> Iterator[SecretState]:
+    """Yield the states, of which the first have their tags, up to a limit in bytes."""
+    left = limit
+    for state in secrets:
+        tags = {name: text for name, text in state.tags.items() if max(len(name), len(text)) <= MAX_TAG}
+        left -= len(json.dumps(tags)) if tags else 0
+        yield replace(state, tags=tags if left >= 0 else {}) if state.tags else state
+
+
+def _to_item(state: SecretState) -> dict[str, Any]:
     """Fields without a value are left out: the annotation of a large target comes close to Kubernetes' limit."""
     requested = {"pin": state.ref.version} if state.ref.version else {"previous": True} if state.ref.previous else {}
     moments = {"updated": state.updated, "expires": state.expires, "readAt": state.read_at}
@@ -142,7 +157,7 @@ def _to_item(state: SecretState, *, with_tags: bool) -> dict[str, Any]:
         **_to_seconds(moments),
         "keys": list(state.keys),
         **({"encoding": state.encoding} if state.encoding else {}),
-        **({"tags": dict(state.tags)} if with_tags and state.tags else {}),
+        **({"tags": dict(state.tags)} if state.tags else {}),
         **({} if state.pending is None else {"pending": _to_pending(state.pending)}),
     }
 

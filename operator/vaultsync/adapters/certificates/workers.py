@@ -134,7 +134,8 @@ class CertificateWorkers:
                     await stack.enter_async_context(self._turns)
             except TimeoutError:
                 raise StillBusy(
-                    Reason.WAITING, "Waiting for certificates that came before, of this namespace or of others."
+                    Reason.WAITING,
+                    "Waiting for certificates or passwords that came before, of this namespace or of others.",
                 ) from None
             yield
 

@@ -14,9 +14,7 @@ from vaultsync.errors import Reason, SyncError
 from vaultsync.render.manifest import render_secret
 from vaultsync.render.metadata import (
     MAX_ANNOTATION,
-    MAX_TAGS,
     RenderedMetadata,
-    bounded_tags,
     label_value,
     render_metadata,
 )
@@ -125,21 +123,6 @@ def test_a_fingerprint_is_that_of_all_texts() -> None:
     assert texts[0].fingerprint is None
     assert len({one.fingerprint for one in texts}) == len(texts)
     assert render_metadata(a_vault_secret(), STATES) == texts[0]
-
-
-def test_tags_are_kept_as_far_as_the_annotation_has_room() -> None:
-    large = a_state(tags={f"tag-{number:02}": "x" * 256 for number in range(MAX_TAGS // 275)})
-    escaped = a_state(tags={f"tag-{number:02}": "é" * 256 for number in range(15)})
-
-    assert [bool(one.tags) for one in bounded_tags((large, STATES[0], STATES[0], large))] == [True, True, True, False]
-    assert [bool(one.tags) for one in bounded_tags((escaped,))] == [False]
-    assert bounded_tags(STATES) == STATES
-
-
-def test_a_tag_that_is_too_long_to_be_one_is_not_kept() -> None:
-    (state,) = bounded_tags((a_state(tags={"long": "x" * 257, "y" * 257: "", "owner": "shop"}),))
-
-    assert state.tags == {"owner": "shop"}
 
 
 def test_labels_and_annotations_share_a_limit_of_their_own() -> None:

@@ -1,6 +1,7 @@
 """The annotation on a target: what it holds, what it never holds, older formats, and damaged annotations."""
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ from vaultsync.api.v1alpha1 import Encoding, OnDelete, VaultSecret
 from vaultsync.bounded_json import MAX_DEPTH
 from vaultsync.state.applied import (
     MAX_ANNOTATIONS,
+    MAX_TAGS,
     Applied,
     applied_keys,
     content_fingerprint,
@@ -55,6 +57,37 @@ def test_an_annotation_parses_to_what_was_written(states: tuple[SecretState, ...
     assert from_annotation(to_annotation(vault_secret, states, created=created)) == Applied(
         fingerprint(vault_secret), states, content_fingerprint(vault_secret), VAULT, UID, created
     )
+
+
+def kept_tags(*tags: dict[str, str]) -> list[Mapping[str, str]]:
+    """The tags of each secret after a restart."""
+    states = [a_state(tags=one) for one in tags]
+    applied = from_annotation(to_annotation(a_vault_secret(), states, created=True, metadata="a1"))
+    assert applied is not None
+    return [state.tags for state in applied.secrets]
+
+
+def test_tags_are_kept_as_far_as_the_annotation_has_room() -> None:
+    large = {f"tag-{number:02}": "x" * 256 for number in range(MAX_TAGS // 275)}
+    escaped = {f"tag-{number:02}": "é" * 256 for number in range(15)}
+    small = {"owner": "shop"}
+
+    assert kept_tags(large, small, small, large) == [large, small, small, {}]
+    assert kept_tags(escaped) == [{}]
+
+
+def test_a_tag_that_is_too_long_to_be_one_is_not_kept() -> None:
+    assert kept_tags({"long": "x" * 257, "y" * 257: "", "owner": "shop"}) == [{"owner": "shop"}]
+
+
+def test_forged_tags_cost_no_more_memory_than_ours() -> None:
+    document = json.loads(to_annotation(a_vault_secret(), [a_state()], created=True))
+    document["secrets"][0]["tags"] = {f"{number:0250}": "x" * 250 for number in range(400)}
+
+    applied = from_annotation(json.dumps(document))
+
+    assert applied is not None
+    assert applied.secrets[0].tags == {}
 
 
 @given(tags=st.dictionaries(st.text(), st.text()))
