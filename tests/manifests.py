@@ -180,8 +180,9 @@ WRONG: Final = (
     Wrong("a find with a slash", source(find={"names": "shop/*"}), "and the wildcards * and ?"),
     Wrong("a find of all certificates", source(find={"managed": True}), "find must have names or tags"),
     Wrong("managed as a string", source(find={"names": "*", "managed": "no"}), "of type boolean", structural=True),
-    Wrong("an encoding of an object", source(object="a", encoding="Auto"), "encoding applies to find only"),
-    Wrong("an encoding of a certificate", source(certificate="a", encoding="Utf8"), "encoding applies to find only"),
+    Wrong(
+        "an encoding of a certificate", source(certificate="a", encoding="Utf8"), "encoding applies to object and find"
+    ),
     Wrong("a version of a find", source(find={"names": "a*"}, version=VERSION), "omit it with find"),
     Wrong("an object with an underscore", source(object="app_config"), "letters, digits and hyphens"),
     Wrong("a prefix with a slash", source(object="a", prefix="a/"), "must be a prefix for keys"),
@@ -356,6 +357,7 @@ RIGHT: Final = {
                 "keys": {"ä.url": "URL"},
                 "rename": r"^x_(?P<key>.*)\(?=?$",
                 "keyCase": "UpperSnake",
+                "encoding": "Auto",
                 "prefix": "app_",
             },
             {

@@ -228,8 +228,8 @@ class DataFrom(Model):
     prefix: KeyPrefix | None = None
     """A prefix for each key of object or find, added after rename and keyCase."""
     encoding: Encoding = Encoding.UTF8
-    """How the values of the secrets that find selects are written, as in an entry of data. Auto: each as its tag
-    file-encoding says. Applies to find only. Defaults to Utf8."""
+    """How each field of the object, or each secret that find selects, is written, as in an entry of data: Utf8, Base64
+    or Hex. Auto: the tag file-encoding of each secret says how its whole value is encoded. Defaults to Utf8."""
     password_key: DataKey | None = None
     """The key, provided by an entry of data, that has the password of a password-protected certificate. Certificates
     created by Key Vault have no password."""
@@ -269,10 +269,10 @@ KEYS_ARE_FIXED: Final = Check(
     "omit, keys, rename, keyCase and prefix apply to object and find only: the keys of a certificate are tls.crt and "
     "tls.key",
 )
-FOUND_IS_DECODED: Final = Check(
-    "!has(self.encoding) || has(self.find)",
-    lambda source: "encoding" not in source.model_fields_set or source.find is not None,
-    "encoding applies to find only",
+CERTIFICATE_IS_CONVERTED: Final = Check(
+    "!has(self.certificate) || !has(self.encoding)",
+    lambda source: source.certificate is None or "encoding" not in source.model_fields_set,
+    "encoding applies to object and find only: omit it with certificate",
 )
 CERTIFICATES_ONLY: Final = Check(
     "has(self.certificate) || !(has(self.passwordKey) || has(self.ca) || has(self.keyStore) || has(self.trustStore))",
@@ -290,7 +290,7 @@ DATA_FROM_CHECKS: Final = (
     FIND_SOMETHING,
     FOUND_IS_NEWEST,
     KEYS_ARE_FIXED,
-    FOUND_IS_DECODED,
+    CERTIFICATE_IS_CONVERTED,
     CERTIFICATES_ONLY,
     OBJECTS_ONLY,
 )

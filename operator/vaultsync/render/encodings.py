@@ -73,7 +73,7 @@ def as_text(content: bytes, *, origin: str) -> str:
     except UnicodeDecodeError:
         pass
     # Not inside the handler: the codec's error would be the context, and it holds the content.
-    raise SyncError(Reason.ENCODING_INVALID, f"{origin} is not text once it is decoded; omit property.")
+    raise SyncError(Reason.ENCODING_INVALID, f"{origin} is not text once it is decoded, so it has no parts.")
 
 
 def _attempt(text: str, encoding: Encoding) -> bytes | None:

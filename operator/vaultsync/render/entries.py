@@ -287,9 +287,22 @@ def _of_source(
     elif source.certificate is not None:
         yield SecretKeys(ref, (), files, replaces)
     else:
-        document = documents.get(secret.reading.value.reveal(), source.format, origin=secret.origin)
-        data = field_contents(document, source.format, key_namer(source), origin=secret.origin)
-        yield SecretKeys(ref, (), data, replaces)
+        data = _object_contents(source, secret, documents)
+        yield SecretKeys(ref, (), data, replaces, _encoding_of(source.encoding, secret))
+
+
+def _object_contents(source: DataFrom, secret: ReadSecret, documents: Documents) -> dict[str, bytes]:
+    text, is_tagged = secret.reading.value.reveal(), source.encoding is Encoding.AUTO
+    if is_tagged:
+        text = as_text(decoded_by_tag(text, secret.reading.tags, origin=secret.origin), origin=secret.origin)
+    document = documents.get(text, source.format, origin=secret.origin)
+    contents = field_contents(document, source.format, key_namer(source), origin=secret.origin)
+    if is_tagged or source.encoding is Encoding.UTF8:
+        return contents
+    return {
+        key: decoded(content.decode(), source.encoding, origin=f"{secret.origin}, for key {key},")
+        for key, content in contents.items()
+    }
 
 
 def _ref_of(source: DataFrom) -> SecretRef:

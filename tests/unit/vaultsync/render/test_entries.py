@@ -339,6 +339,25 @@ def test_a_property_of_a_file_that_is_not_text_is_an_error() -> None:
     assert raised.value.__context__ is None
 
 
+def test_the_fields_of_an_object_are_decoded() -> None:
+    source = {"object": "app", "encoding": "Base64"}
+
+    assert contents(source, app='{"user": "aGk=", "token": "YQ=="}') == {"user": "hi", "token": "a"}
+    error = error_of(source, app=f'{{"user": "aGk=", "token": "{MARK}!"}}')
+    assert error.reason is Reason.ENCODING_INVALID
+    assert "Secret app of vault https://shop.vault.azure.net, for key token, is not valid base64" in error.message
+    assert MARK not in error.message
+
+
+def test_an_object_that_is_a_file_is_decoded_before_it_is_parsed() -> None:
+    file = a_reading(base64.encodebytes(b'{"user": "aGk="}').decode(), tags={"file-encoding": "base64"})
+    image = a_reading("/w==", tags={"file-encoding": "base64"})
+
+    assert contents({"object": "app", "encoding": "Auto"}, app=file) == {"user": "aGk="}
+    assert contents({"object": "app", "encoding": "Auto"}, app='{"user": "aGk="}') == {"user": "aGk="}
+    assert error_of({"object": "app", "encoding": "Auto"}, app=image).reason is Reason.ENCODING_INVALID
+
+
 def test_found_secrets_are_decoded() -> None:
     file = a_reading("ff", tags={"file-encoding": "hex"})
 
@@ -358,9 +377,14 @@ def test_a_state_has_the_encoding_by_which_a_tag_decides_its_content() -> None:
         secret_states(rendered(SEARCH | {"encoding": encoding}, shop_file=file, shop_text="x"), readings)
         for encoding in ("Auto", "Utf8")
     )
+    document = a_reading(b'{"a": 1}'.hex(), tags={"file-encoding": "hex"})
+    (of_object,) = secret_states(
+        rendered({"object": "app", "encoding": "Auto"}, app=document), {SecretRef("app"): document}
+    )
 
     assert [state.encoding for state in tagged] == ["Hex", None]
     assert [state.encoding for state in plain] == [None, None]
+    assert of_object.encoding == "Hex"
 
 
 def test_a_certificate_becomes_its_chain_and_key() -> None:
