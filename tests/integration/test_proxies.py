@@ -1,5 +1,6 @@
 """Vaults and login hosts through a proxy, by the variables that the documentation names."""
 
+import json
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,7 +10,9 @@ from typing import Final
 import pytest
 
 from kvsecrets import AsyncSecretClient, KeyVaultError, RetryPolicy
+from kvsecrets._protocol import Request, Response
 from tests.authorities import Authority
+from tests.emulator.listener import Listener
 from tests.emulator.login import Registration
 from tests.integration.reading import LONG
 from tests.proxies import ConnectProxy
@@ -18,7 +21,7 @@ from vaultsync.adapters.identities import Authorities
 from vaultsync.adapters.keyvault.errors import log_fields, sync_error
 from vaultsync.api import ObjectKey
 from vaultsync.errors import Reason, SyncError
-from vaultsync.state.access import ServicePrincipal
+from vaultsync.state.access import ManagedIdentity, OwnIdentity, ServicePrincipal
 
 IDENTITY: Final = ServicePrincipal(TENANT, CLIENT, "reader", "key", is_certificate=False)
 LOGIN: Final = "keeper:MARKED-password"
@@ -141,3 +144,28 @@ async def test_a_proxy_that_inspects_tls_is_told_by_the_setting_for_its_authorit
 
     assert f"its certificate is of an unknown authority (through proxy {proxy.host}); if" in error.message
     assert "caBundle" in error.message
+
+
+async def test_the_service_of_the_node_is_never_called_through_a_proxy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A managed identity logs in there by http, which most proxies would forward to somebody else."""
+
+    def respond(_: Request) -> Response:
+        document = {"access_token": "of-the-node", "expires_in": "3599", "resource": "x", "token_type": "Bearer"}
+        return Response(200, {"content-type": "application/json"}, json.dumps(document).encode())
+
+    node = Listener(tls=None)
+    node.serve(respond)
+    await node.open()
+    monkeypatch.setattr("vaultsync.adapters.identities.transport.NODE_HOST", "127.0.0.1")
+    monkeypatch.setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", f"http://127.0.0.1:{node.port}")
+    async with serving(tmp_path) as (azure, url):
+        with ConnectProxy.listening(status=403) as proxy:
+            for name in ("HTTP_PROXY", "HTTPS_PROXY"):
+                monkeypatch.setenv(name.lower(), proxy.url())
+            for identity in (OwnIdentity(), ManagedIdentity(CLIENT)):
+                credential = azure.credentials.of(identity, url)
+                assert (await credential.get_token_info("https://localhost/.default")).token == "of-the-node"
+                await credential.aclose()
+    await node.release()

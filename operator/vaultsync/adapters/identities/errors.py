@@ -10,7 +10,7 @@ from typing import Final
 
 from azure.core.exceptions import HttpResponseError
 
-from vaultsync.adapters.identities.transport import NoResponse
+from vaultsync.adapters.identities.transport import NODE_HOST, NoResponse
 from vaultsync.connection_faults import explain
 from vaultsync.errors import Reason, SyncError, with_request_id
 from vaultsync.state.access import Identity, ManagedIdentity, OwnIdentity, ServicePrincipal, WorkloadIdentity, described
@@ -34,9 +34,6 @@ _MEANINGS: Final = {
     "AADSTS7000215": "the client secret is wrong",
     "AADSTS7000222": "the client secret has expired",
 }
-
-NODE_HOST: Final = "169.254.169.254"
-"""The node's service for managed identities: https://learn.microsoft.com/azure/virtual-machines/instance-metadata-service"""
 
 _ADVICE: Final[dict[type[Identity], str]] = {
     OwnIdentity: "check the operator's identity: its variables AZURE_*, its federated credential or client secret",

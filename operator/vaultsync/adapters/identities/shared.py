@@ -24,7 +24,7 @@ from vaultsync.adapters.identities.credentials import (
     own_credential,
 )
 from vaultsync.adapters.identities.errors import login_error
-from vaultsync.adapters.identities.transport import RememberingTransport
+from vaultsync.adapters.identities.transport import LoginTransport
 from vaultsync.errors import Reason, SyncError
 from vaultsync.state.access import (
     Identity,
@@ -76,7 +76,8 @@ class Credentials:
         self._namespace = namespace
         self._tls = tls
         self._count = count
-        self._session: aiohttp.ClientSession | None = None
+        self._sessions: tuple[aiohttp.ClientSession, aiohttp.ClientSession] | None = None
+        """One that uses the environment's proxies, and one that does not."""
         self._shared: dict[_Key, _Shared] = {}
 
     def of(self, identity: Identity, vault_url: str) -> "VaultCredential":
@@ -100,8 +101,8 @@ class Credentials:
         shared, self._shared = self._shared, {}
         for one in shared.values():
             await one.instrumented.close()
-        if self._session is not None:
-            await self._session.close()
+        for session in self._sessions or ():
+            await session.close()
 
     async def _release(self, key: _Key, shared: _Shared) -> None:
         shared.users -= 1
@@ -137,14 +138,16 @@ class Credentials:
 
     def _transport(self) -> AioHttpTransport:
         """Return a transport over the connections that all credentials share; closing it closes none of them."""
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
+        if self._sessions is None:
+            open_session = partial(
+                aiohttp.ClientSession,
                 connector=aiohttp.TCPConnector(ssl=self._tls),
-                trust_env=True,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
             )
-        return RememberingTransport(session=self._session, session_owner=False)
+            self._sessions = open_session(trust_env=True), open_session(trust_env=False)
+        by_proxy, direct = self._sessions
+        return LoginTransport(by_proxy, direct=direct)
 
 
 class VaultCredential:

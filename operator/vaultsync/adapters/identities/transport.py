@@ -7,6 +7,7 @@ from contextvars import ContextVar
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+import aiohttp
 from azure.core.pipeline.transport import AioHttpTransport
 
 from kvsecrets import ConnectionProblem
@@ -14,6 +15,10 @@ from vaultsync.connection_faults import ConnectionFault, fault_of
 
 CONNECT_SECONDS: Final = 10.0
 """The time limit of a connection, less than that of a login: so it is known which of the two took too long."""
+
+
+NODE_HOST: Final = "169.254.169.254"
+"""The node's service for managed identities: https://learn.microsoft.com/azure/virtual-machines/instance-metadata-service"""
 
 
 class NoResponse(Exception):
@@ -39,11 +44,13 @@ def remembered() -> Iterator[list[NoResponse]]:
         _last.reset(token)
 
 
-class RememberingTransport(AioHttpTransport):  # type: ignore[misc]  # azure-core loads it lazily, without a type
-    """A transport that records the failures of its requests for `remembered`."""
+class LoginTransport(AioHttpTransport):  # type: ignore[misc]  # azure-core loads it lazily, without a type
+    """A transport over the sessions of its caller, which records the failures of its requests for `remembered`."""
 
-    def __init__(self, **options: Any) -> None:  # noqa: ANN401  those of AioHttpTransport
-        super().__init__(connection_timeout=CONNECT_SECONDS, **options)
+    def __init__(self, session: aiohttp.ClientSession, *, direct: aiohttp.ClientSession) -> None:
+        """Use `direct` for what no proxy reaches: the node's own service."""
+        super().__init__(session=session, session_owner=False, connection_timeout=CONNECT_SECONDS)
+        self._direct = AioHttpTransport(session=direct, session_owner=False, connection_timeout=CONNECT_SECONDS)
 
     async def send(self, request: Any, **options: Any) -> Any:  # noqa: ANN401  those of AioHttpTransport
         """Send a request."""
@@ -51,7 +58,8 @@ class RememberingTransport(AioHttpTransport):  # type: ignore[misc]  # azure-cor
         failures = [] if failures is None else failures
         host = urlsplit(request.url).hostname or ""
         try:
-            response = await super().send(request, **options)
+            send = self._direct.send if host == NODE_HOST else super().send
+            response = await send(request, **options)
         except Exception as error:
             failures[:] = [NoResponse(host, fault) for fault in [fault_of(error, host)] if fault is not None]
             raise
