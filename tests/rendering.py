@@ -1,11 +1,13 @@
 """All of rendering within the process of the test: what the operator gives to certificate workers included."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from vaultsync.api.v1alpha1 import VaultSecret
 from vaultsync.errors import SyncError
 from vaultsync.render.certificate_files import CertificateRequest, Conversion, Files, certificate_files, check_size
 from vaultsync.render.entries import certificate_requests
+from vaultsync.render.expiry import certificate_expiries
 from vaultsync.render.manifest import key_data, render_secret, with_data
 from vaultsync.render.password_hashes import password_hashes
 from vaultsync.render.passwords import PasswordRequest
@@ -45,6 +47,11 @@ class LocalCertificates:
         if requests:
             self._begin()
         return password_hashes(requests)
+
+    async def expiries(self, namespace: str, data: Mapping[str, bytes], *, target: str) -> dict[str, datetime]:
+        """Return when certificates expire."""
+        self._begin()
+        return certificate_expiries(data)
 
 
 def rendered(vault_secret: VaultSecret, readings: Readings, view: VaultView) -> Desired:

@@ -211,6 +211,10 @@ class Certificates(Protocol):
         """Return the hash of each password of one Secret; raises as `convert`."""
         ...
 
+    async def expiries(self, namespace: str, data: Mapping[str, bytes], *, target: str) -> Mapping[str, datetime]:
+        """Return when the first leaf certificate in each of these contents expires; raises as `convert`."""
+        ...
+
 
 class Recorder(Protocol):
     """Counts, logs and traces reconciles, calls and polls."""

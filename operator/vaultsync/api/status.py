@@ -89,10 +89,18 @@ class StatusEntry(Model):
     """When that version was last changed in the vault."""
     expires: Timestamp | None = None
     """When the secret expires, if it has an expiry date. It is still synced after that."""
+    certificate_expires: Timestamp | None = None
+    """When the certificate in the key expires (not after), if it holds one in PEM; of several, the first of those that
+    are no authorities."""
     read_at: Timestamp
     """When the secret was last read, by the operator's clock."""
     pending: StatusPending | None = None
     """The next version, while the newest one is not active yet (nbf)."""
+
+    @property
+    def first_expiry(self) -> Timestamp | None:
+        """When the secret or its certificate expires, whichever is first."""
+        return min(filter(None, (self.expires, self.certificate_expires)), default=None)
 
 
 class StatusMissing(Model):
@@ -155,5 +163,5 @@ class VaultSecretStatus(Model):
     @computed_field  # type: ignore[prop-decorator]  # mypy does not support decorated properties; pydantic does
     @property
     def expires(self) -> Timestamp | None:
-        """When the first of the secrets expires, if any has an expiry date."""
-        return min((entry.expires for entry in self.entries if entry.expires is not None), default=None)
+        """When the first of the secrets and their certificates expires, if any does."""
+        return min(filter(None, (entry.first_expiry for entry in self.entries)), default=None)

@@ -36,7 +36,7 @@ from vaultsync.policy.guards import contradicted_listing, first_blocked, first_b
 from vaultsync.policy.in_place import outcome_in_place
 from vaultsync.policy.inputs import Config, Inputs
 from vaultsync.policy.ownership import creates
-from vaultsync.policy.plan import plan_for, refresh_requested
+from vaultsync.policy.plan import known_expiries, plan_for, refresh_requested
 from vaultsync.policy.requests import left_out, ungranted_finds
 from vaultsync.policy.requeue import (
     MAX_OUTAGE_RETRY,
@@ -51,7 +51,14 @@ from vaultsync.policy.requeue import (
 from vaultsync.policy.revocation import is_revoked, pending_revocation
 from vaultsync.render.certificate_files import chain_warnings
 from vaultsync.render.entries import certificate_requests
-from vaultsync.render.manifest import key_data, password_requests, render_secret, with_data
+from vaultsync.render.manifest import (
+    certificate_data,
+    key_data,
+    password_requests,
+    render_secret,
+    with_data,
+    with_expiries,
+)
 from vaultsync.state.applied import content_fingerprint
 from vaultsync.state.attempts import FailedAttempt
 from vaultsync.state.claims import believed_target
@@ -373,11 +380,24 @@ class Reconciler:
         hashes = dict(zip(passwords, hashed, strict=True))
         desired = render_secret(vault_secret, readings, inputs.view, certificates, hashes, created=created)
         desired = replace(desired, warnings=chain_warnings(asked, converted))
-        if not (keys := key_data(desired)):
-            return desired
-        secret_type = vault_secret.spec.target.type
-        data = await self.certificates.normalize(namespace, secret_type, keys, target=str(target))
-        return with_data(desired, target, data)
+        if keys := key_data(desired):
+            secret_type = vault_secret.spec.target.type
+            data = await self.certificates.normalize(namespace, secret_type, keys, target=str(target))
+            desired = with_data(desired, target, data)
+        return with_expiries(desired, await self._expiries(inputs, desired))
+
+    async def _expiries(self, inputs: Inputs, desired: Desired) -> Mapping[str, datetime]:
+        """Return when the certificates in the data expire; what cannot be read is synced nevertheless."""
+        contents = certificate_data(desired)
+        if not contents:
+            return {}
+        key, target = inputs.vault_secret.key, inputs.vault_secret.target_key
+        try:
+            return await self.certificates.expiries(key.namespace, contents, target=str(target))
+        except StillBusy:
+            raise
+        except SyncError:
+            return known_expiries(inputs.plan, desired.secrets)
 
     async def _prune(self, inputs: Inputs, readings: Readings, deletions: Deletions) -> Outcome:
         """Delete the target with the last of its keys, and the previous targets; release those that were adopted."""

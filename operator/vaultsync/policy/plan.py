@@ -3,7 +3,7 @@
 If one secret must be read, all are: a target is written from one set of reads, and values are not kept.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -13,7 +13,7 @@ from vaultsync.errors import SyncError
 from vaultsync.policy.alterations import is_explained, is_unconfirmed
 from vaultsync.policy.changes import MAX_CLOCK_SKEW, due
 from vaultsync.policy.drift import Drift, drift_of
-from vaultsync.policy.reported import pending_of, reported_state
+from vaultsync.policy.reported import pending_of, reported_state, with_certificates
 from vaultsync.policy.requests import requested_secrets, unlisted_finds
 from vaultsync.state.applied import fingerprint
 from vaultsync.state.attempts import Basis, FailedAttempt
@@ -172,7 +172,9 @@ def last_read_state(
         return reported_state(vault_secret, observed)
     later = {entry.key: entry for entry in vault_secret.status.entries}
     return {
-        ref: _renewed(state, later[state.keys[0]], now) if state.keys and state.keys[0] in later else state
+        ref: with_certificates(_renewed(state, later[state.keys[0]], now), later.values())
+        if state.keys and state.keys[0] in later
+        else state
         for ref, state in observed.applied.by_ref.items()
     }
 
@@ -195,3 +197,13 @@ def _renewed(state: SecretState, entry: StatusEntry, now: datetime) -> SecretSta
         return state
     pending = pending_of(entry)
     return replace(state, updated=entry.updated, expires=entry.expires, read_at=entry.read_at, pending=pending)
+
+
+def known_expiries(plan: Plan, states: Iterable[SecretState]) -> Mapping[str, datetime]:
+    """Return when certificates expire, by key, as far as it is known of the same versions."""
+    return {
+        key: expires
+        for state in states
+        if (before := plan.known.get(state.ref.identity)) is not None and before.version == state.version
+        for key, expires in before.certificates.items()
+    }

@@ -4,7 +4,8 @@ The annotation is lost with the target. Without any last-read state, an incomple
 all that a search finds, and the target would be created with fewer keys than it had.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from vaultsync.api.v1alpha1 import StatusEntry, VaultSecret, VaultSecretSpec
 from vaultsync.state.observed import Observed
@@ -59,9 +60,19 @@ def _pins(spec: VaultSecretSpec) -> Mapping[str, set[str]]:
     return {name: versions for name, versions in pins.items() if name not in followed}
 
 
+def with_certificates(state: SecretState, entries: Iterable[StatusEntry]) -> SecretState:
+    """Return the state with the dates of the certificates in its keys, which the status alone has."""
+    expiries = {
+        entry.key: entry.certificate_expires
+        for entry in entries
+        if entry.certificate_expires is not None and entry.version == state.version and entry.key in state.keys
+    }
+    return replace(state, certificates=expiries) if expiries else state
+
+
 def _state(ref: SecretRef, entries: list[StatusEntry]) -> SecretState:
     first = entries[0]
-    return SecretState(
+    state = SecretState(
         ref=SecretRef(first.secret_name, ref.version, ref.previous),
         keys=tuple(entry.key for entry in entries),
         version=first.version,
@@ -70,3 +81,4 @@ def _state(ref: SecretRef, entries: list[StatusEntry]) -> SecretState:
         read_at=first.read_at,
         pending=pending_of(first),
     )
+    return with_certificates(state, entries)

@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from vaultsync.api import APPLIED_ANNOTATION, ObjectKey
@@ -10,6 +11,7 @@ from vaultsync.api.v1alpha1 import VaultSecret, VaultSecretSpec
 from vaultsync.errors import Reason, SyncError
 from vaultsync.policy.drift import owner_references, target_labels
 from vaultsync.render.entries import NO_CERTIFICATES, Certificates, RenderedEntries, render_entries, secret_states
+from vaultsync.render.expiry import MARKS
 from vaultsync.render.metadata import RenderedMetadata, render_metadata
 from vaultsync.render.passwords import NO_HASHES, Hashes, PasswordRequest, Passwords, SourceVersion
 from vaultsync.render.template import render, uses_passwords
@@ -100,6 +102,22 @@ def key_data(desired: Desired) -> dict[str, bytes]:
     if desired.manifest["type"] not in KEY_TYPES:
         return {}
     return {key: base64.b64decode(text) for key, text in desired.manifest["data"].items()}
+
+
+def certificate_data(desired: Desired) -> dict[str, bytes]:
+    """Return the contents that secrets fill and that hold certificates; most Secrets have none."""
+    filled = {key for state in desired.secrets for key in state.keys}
+    contents = {key: base64.b64decode(text) for key, text in desired.manifest["data"].items() if key in filled}
+    return {key: content for key, content in contents.items() if any(mark in content for mark in MARKS)}
+
+
+def with_expiries(desired: Desired, expiries: Mapping[str, datetime]) -> Desired:
+    """Return the desired state with when the certificates in it expire, by key."""
+    secrets = tuple(
+        replace(state, certificates={key: expiries[key] for key in state.keys if key in expiries})
+        for state in desired.secrets
+    )
+    return replace(desired, secrets=secrets)
 
 
 def with_data(desired: Desired, target: ObjectKey, data: Mapping[str, bytes]) -> Desired:

@@ -75,6 +75,8 @@ class SecretState:
     """Those of the vault, while they are used: by `target.metadataFrom`."""
     pending: PendingVersion | None = None
     """The next version, if the newest one was not active yet."""
+    certificates: Mapping[str, datetime] = field(default_factory=dict, compare=False)
+    """When the certificates in its keys expire, by key; the status has it, and the annotation does not."""
 
     @property
     def newest(self) -> Version | None:

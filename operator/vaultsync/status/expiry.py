@@ -11,14 +11,18 @@ from vaultsync.status.conditions import ConditionState
 
 
 def expiring(entries: Iterable[StatusEntry], *, now: datetime, notice: timedelta) -> ConditionState:
-    """Return whether a secret has expired or expires within `notice`; the message names the first one."""
-    dated = sorted((entry.expires, entry.key, entry.secret_name) for entry in entries if entry.expires is not None)
+    """Return whether a secret or a certificate has expired or expires within `notice`; the message names the first."""
+    dated = sorted(
+        (expires, entry.key, entry.secret_name, expires != entry.expires)
+        for entry in entries
+        if (expires := entry.first_expiry) is not None
+    )
     near = [one for one in dated if one[0] <= now + notice]
     if not near:
         return ConditionState("False", "FarFromExpiry", f"No secret expires within {_days(notice)}.")
-    expires, key, name = near[0]
+    expires, key, name, is_certificate = near[0]
     others = f", and {len(near) - 1} more" if len(near) > 1 else ""
-    subject = f"Secret {name}, which fills key {key},"
+    subject = f"{'The certificate in secret' if is_certificate else 'Secret'} {name}, which fills key {key},"
     at = f"{expires.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
     if expires <= now:
         return ConditionState("True", "Expired", f"{subject} expired at {at}{others}; it is still synced.")
@@ -28,7 +32,7 @@ def expiring(entries: Iterable[StatusEntry], *, now: datetime, notice: timedelta
 def expiry_moments(entries: Iterable[StatusEntry], *, now: datetime, notice: timedelta) -> Iterable[datetime]:
     """Return the future times at which the condition changes."""
     # Only future ones: `notice` before the year 1 would overflow.
-    expiries = {entry.expires for entry in entries if entry.expires is not None and entry.expires > now}
+    expiries = {moment for entry in entries if (moment := entry.first_expiry) is not None and moment > now}
     return (moment for expires in expiries for moment in (expires - notice, expires) if moment > now)
 
 

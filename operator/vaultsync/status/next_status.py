@@ -203,6 +203,7 @@ def _entry(key: str, state: SecretState) -> StatusEntry:
         version=state.version,
         updated=state.updated,
         expires=state.expires,
+        certificate_expires=state.certificates.get(key),
         read_at=state.read_at,
         pending=None if state.pending is None else _pending(state.pending),
     )

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from tests.e2e.concurrency import scenario
 from tests.e2e.harness import SELDOM, Harness, entry, in_a_window
+from tests.unit.vaultsync.render.authorities import a_party, in_pem
 
 
 def moment(**ahead: float) -> datetime:
@@ -32,6 +33,22 @@ def test_an_expired_secret_is_synced_and_reported(harness: Harness) -> None:
     harness.vault.set("db-password", following, expires_on=moment(days=-1))
     harness.await_content(password=following)
     harness.await_event_counts(Created=1, Expired=1, Rotated=1)
+
+
+@scenario
+def test_an_expired_certificate_in_a_plain_secret_is_reported(harness: Harness) -> None:
+    """The vault has no date; that of the certificate counts, for the condition and the metric alike."""
+    expired = moment(days=-2)
+    value = in_pem([a_party("localhost", ca=False, end=expired).certificate])
+    harness.vault.set("web", value)
+
+    harness.apply(entry("tls.crt", "web"))
+
+    harness.await_content(**{"tls.crt": value})
+    assert harness.await_reason("Synced").status == "True"
+    expiring = harness.await_reason("Expired", of="Expiring")
+    assert {part for part in ("certificate", "web", formatted(expired)) if part not in expiring.message} == set()
+    assert datetime.fromisoformat(harness.observed()["status"]["expires"]) == expired
 
 
 @scenario

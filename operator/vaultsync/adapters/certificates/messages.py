@@ -6,7 +6,9 @@ It is not pickle: whoever finds a way to run code in a worker must not get into 
 import base64
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from vaultsync import bounded_json
@@ -39,6 +41,13 @@ class Passwords:
     requests: tuple[PasswordRequest, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class CertificateData:
+    """Contents by key that hold certificates, whose dates are asked for."""
+
+    data: Mapping[str, bytes]
+
+
 class WorkerError(Exception):
     """An unexpected exception in a worker: its type and its traceback, without its text."""
 
@@ -60,8 +69,8 @@ def conversion(requests: Sequence[CertificateRequest]) -> bytes:
 
 def normalization(keys: KeyData) -> bytes:
     """Return the message that asks for data as the readers of its type accept it."""
-    data = {key: base64.b64encode(content).decode() for key, content in keys.data.items()}
-    return json.dumps({"normalize": {"secret_type": keys.secret_type, "target": keys.target, "data": data}}).encode()
+    fields = {"secret_type": keys.secret_type, "target": keys.target, "data": _encoded(keys.data)}
+    return json.dumps({"normalize": fields}).encode()
 
 
 def hashing(requests: Sequence[PasswordRequest]) -> bytes:
@@ -69,11 +78,22 @@ def hashing(requests: Sequence[PasswordRequest]) -> bytes:
     return json.dumps({"hash": [asdict(request) for request in requests]}).encode()
 
 
-def parsed_request(message: bytes) -> list[CertificateRequest] | KeyData | Passwords:
+def dating(certificates: CertificateData) -> bytes:
+    """Return the message that asks when certificates expire."""
+    return json.dumps({"date": _encoded(certificates.data)}).encode()
+
+
+Request = list[CertificateRequest] | KeyData | Passwords | CertificateData
+"""What a worker is asked for."""
+
+
+def parsed_request(message: bytes) -> Request:
     """Return what a message asks for."""
     request: dict[str, Any] = json.loads(message)
     if "hash" in request:
         return Passwords(tuple(PasswordRequest(**one) for one in request["hash"]))
+    if "date" in request:
+        return CertificateData(_decoded(request["date"]))
     if "normalize" in request:
         return KeyData(**request["normalize"] | {"data": _decoded(request["normalize"]["data"])})
     return [_certificate_request(one) for one in request["convert"]]
@@ -86,14 +106,13 @@ def _certificate_request(fields: dict[str, Any]) -> CertificateRequest:
 
 def conversions_answer(conversions: Sequence[Conversion]) -> bytes:
     """Return the answer with what each certificate, or the data of a Secret, became."""
-    encoded = [
-        {
-            "files": {key: base64.b64encode(content).decode() for key, content in one.files.items()},
-            "lacks_issuers": one.lacks_issuers,
-        }
-        for one in conversions
-    ]
+    encoded = [{"files": _encoded(one.files), "lacks_issuers": one.lacks_issuers} for one in conversions]
     return json.dumps({"conversions": encoded}).encode()
+
+
+def expiries_answer(expiries: Mapping[str, datetime]) -> bytes:
+    """Return the answer with when certificates expire, by key."""
+    return json.dumps({"expiries": {key: expires.timestamp() for key, expires in expiries.items()}}).encode()
 
 
 def refusal(error: SyncError) -> bytes:
@@ -106,8 +125,32 @@ def failure(error: str, where: str) -> bytes:
     return json.dumps({"error": error, "where": where}).encode()
 
 
-def parsed_answer(message: bytes) -> list[Conversion]:
-    """Return what a worker answered with.
+def parsed_conversions(message: bytes) -> list[Conversion]:
+    """Return what a worker made of certificates, or of the data of a Secret; raises as `_parsed_answer`."""
+    match _parsed_answer(message):
+        case {"conversions": list(conversions)}:
+            return [_conversion(one) for one in conversions]
+    raise ValueError("not an answer")
+
+
+def parsed_expiries(message: bytes) -> dict[str, datetime]:
+    """Return when certificates expire, by key; raises as `_parsed_answer`."""
+    match _parsed_answer(message):
+        case {"expiries": dict(expiries)}:
+            return {str(key): _moment(seconds) for key, seconds in expiries.items()}
+    raise ValueError("not an answer")
+
+
+def _moment(seconds: object) -> datetime:
+    match seconds:
+        case float() | int():
+            with suppress(OverflowError, OSError):
+                return datetime.fromtimestamp(seconds, UTC)
+    raise ValueError("not a moment")
+
+
+def _parsed_answer(message: bytes) -> object:
+    """Return a worker's answer.
 
     Raises:
         SyncError: It refused.
@@ -116,13 +159,11 @@ def parsed_answer(message: bytes) -> list[Conversion]:
     """
     answer = bounded_json.parse(message)
     match answer:
-        case {"conversions": list(conversions)}:
-            return [_conversion(one) for one in conversions]
         case {"reason": str(reason), "message": str(text)}:
             raise SyncError(Reason(reason), one_line(text, MAX_MESSAGE))
         case {"error": str(error), "where": str(where)}:
             raise WorkerError(one_line(error), where[:MAX_MESSAGE])
-    raise ValueError("not an answer")
+    return answer
 
 
 def _conversion(fields: object) -> Conversion:
@@ -130,6 +171,10 @@ def _conversion(fields: object) -> Conversion:
         case {"files": files, "lacks_issuers": bool(lacks_issuers)}:
             return Conversion(_decoded(files), lacks_issuers)
     raise ValueError("not a conversion")
+
+
+def _encoded(data: Mapping[str, bytes]) -> dict[str, str]:
+    return {key: base64.b64encode(content).decode() for key, content in data.items()}
 
 
 def _decoded(data: object) -> Files:

@@ -18,6 +18,7 @@ from vaultsync.adapters.certificates import messages
 from vaultsync.errors import SyncError, error_fields
 from vaultsync.memory_protection import protect_memory
 from vaultsync.render.certificate_files import Conversion, certificate_files
+from vaultsync.render.expiry import certificate_expiries
 from vaultsync.render.password_hashes import password_hashes
 from vaultsync.render.type_checks import normalized_data
 
@@ -66,7 +67,7 @@ def _read(source: BinaryIO) -> bytes | None:
 
 def _answer(request: bytes) -> bytes:
     try:
-        return messages.conversions_answer(_conversions(request))
+        return _result(messages.parsed_request(request))
     except SyncError as error:
         return messages.refusal(error)
     except MemoryError:
@@ -76,14 +77,17 @@ def _answer(request: bytes) -> bytes:
         return messages.failure(**error_fields(error))
 
 
-def _conversions(request: bytes) -> list[Conversion]:
-    parsed = messages.parsed_request(request)
-    if isinstance(parsed, messages.KeyData):
-        return [Conversion(normalized_data(parsed.secret_type, parsed.data, target=parsed.target))]
-    if isinstance(parsed, messages.Passwords):
-        hashes = password_hashes(parsed.requests)
-        return [Conversion({str(index): text.encode() for index, text in enumerate(hashes)})]
-    return certificate_files(parsed)
+def _result(request: messages.Request) -> bytes:
+    match request:
+        case messages.CertificateData(data):
+            return messages.expiries_answer(certificate_expiries(data))
+        case messages.KeyData(secret_type, target, data):
+            return messages.conversions_answer([Conversion(normalized_data(secret_type, data, target=target))])
+        case messages.Passwords(passwords):
+            hashes = {str(index): text.encode() for index, text in enumerate(password_hashes(passwords))}
+            return messages.conversions_answer([Conversion(hashes)])
+        case _:
+            return messages.conversions_answer(certificate_files(request))
 
 
 if __name__ == "__main__":

@@ -11,10 +11,11 @@ import os
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Final
+from datetime import datetime
+from typing import Final, TypeVar
 from weakref import WeakValueDictionary
 
 from vaultsync.adapters.certificates import messages
@@ -23,6 +24,8 @@ from vaultsync.render.certificate_files import CertificateRequest, Conversion, F
 from vaultsync.render.passwords import PasswordRequest
 
 logger = logging.getLogger(__name__)
+
+_Result = TypeVar("_Result")
 
 _CRASHES: Final = frozenset({signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSEGV})
 """How a process ends itself: by a parser that fails, or by memory that the limit denies to one that cannot fail."""
@@ -75,7 +78,7 @@ class CertificateWorkers:
         subject = requests[0].origin
         if len(requests) > 1:
             subject += f" and the other certificates of its VaultSecret, {len(requests)} in all,"
-        return await self._answer(namespace, subject, messages.conversion(requests))
+        return await self._answer(namespace, subject, messages.conversion(requests), messages.parsed_conversions)
 
     async def normalize(self, namespace: str, secret_type: str, data: Mapping[str, bytes], *, target: str) -> Files:
         """Return the data of a Secret whose type demands keys, as all readers of its type accept it.
@@ -85,7 +88,8 @@ class CertificateWorkers:
             SyncError: They do not fit its type, or cannot be read within the limits.
         """
         keys = messages.KeyData(secret_type, target, data)
-        (normalized,) = await self._answer(namespace, f"The data of Secret {target}", messages.normalization(keys))
+        request, parse = messages.normalization(keys), messages.parsed_conversions
+        (normalized,) = await self._answer(namespace, f"The data of Secret {target}", request, parse)
         return normalized.files
 
     async def hash_passwords(self, namespace: str, requests: Sequence[PasswordRequest], *, target: str) -> list[str]:
@@ -97,9 +101,19 @@ class CertificateWorkers:
         """
         if not requests:
             return []
-        subject = f"The passwords of Secret {target}"
-        (hashed,) = await self._answer(namespace, subject, messages.hashing(requests))
+        subject, request = f"The passwords of Secret {target}", messages.hashing(requests)
+        (hashed,) = await self._answer(namespace, subject, request, messages.parsed_conversions)
         return [hashed.files[str(index)].decode() for index in range(len(requests))]
+
+    async def expiries(self, namespace: str, data: Mapping[str, bytes], *, target: str) -> Mapping[str, datetime]:
+        """Return when the first leaf certificate in each of these contents expires; those without a date are left out.
+
+        Raises:
+            StillBusy: It was not its turn yet.
+            SyncError: They cannot be read within the limits.
+        """
+        request = messages.dating(messages.CertificateData(data))
+        return await self._answer(namespace, f"The data of Secret {target}", request, messages.parsed_expiries)
 
     async def aclose(self) -> None:
         """End all workers."""
@@ -107,10 +121,10 @@ class CertificateWorkers:
             worker.kill()
         await asyncio.gather(*self._running.values())
 
-    async def _answer(self, namespace: str, subject: str, request: bytes) -> list[Conversion]:
+    async def _answer(self, namespace: str, subject: str, request: bytes, parse: Callable[[bytes], _Result]) -> _Result:
         try:
             async with self._turn(namespace), self._worker() as worker, asyncio.timeout(self._limits.answer):
-                return messages.parsed_answer(await worker.ask(request))
+                return parse(await worker.ask(request))
         except _Ended as ended:
             problem = self._problem(subject, ended.code)
         except TimeoutError:

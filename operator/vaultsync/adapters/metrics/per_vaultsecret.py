@@ -52,7 +52,7 @@ class _Gauges:
         )
         self._expiry = _Gauge(
             "vaultsync_vaultsecret_expiry_timestamp_seconds",
-            "When the secret of a key expires, if the vault has an expiry date.",
+            "When the secret of a key, or the certificate in it, expires, if it does.",
         )
 
     def add(self, vault_secret: VaultSecret, polled_at: datetime | None) -> None:
@@ -70,8 +70,8 @@ class _Gauges:
         if last is not None:
             self._success.add(labels, last.timestamp())
         for entry in vault_secret.status.entries:
-            if entry.expires is not None:
-                self._expiry.add(f"{_label('key', entry.key)},{labels}", entry.expires.timestamp())
+            if (expires := entry.first_expiry) is not None:
+                self._expiry.add(f"{_label('key', entry.key)},{labels}", expires.timestamp())
 
     def text(self) -> Iterator[str]:
         for gauge in (self._ready, self._failing, self._success, self._stale, self._expiry):

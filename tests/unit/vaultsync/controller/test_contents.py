@@ -1,12 +1,14 @@
 """What a target holds: what searches find, objects, the version before, templates, and what is immutable."""
 
+import json
+from datetime import timedelta
 from typing import Any
 
 import bcrypt
 
 from tests.harness import DB, RECHECK, SKEW, MemoryHarness, entry
 from tests.manifests import manifest, spec
-from tests.unit.vaultsync.render.authorities import a_line, in_pem, key_in_pem
+from tests.unit.vaultsync.render.authorities import a_line, a_party, in_pem, key_in_pem
 from vaultsync.errors import Reason, StillBusy, SyncError
 
 FIND = {"find": {"names": "shop-*"}}
@@ -251,7 +253,7 @@ async def test_a_certificate_is_converted_and_its_keys_are_checked_once_for_each
     harness.vault.set("tls", _certificate())
     harness.apply(**CERTIFICATE)
     await harness.drain()
-    assert harness.certificates.jobs == 2
+    assert harness.certificates.jobs == 3
     await harness.poll()
     jobs = harness.certificates.jobs
 
@@ -359,3 +361,103 @@ async def test_a_missing_intermediate_is_said_in_an_event_for_each_write(harness
     harness.vault.set("web", key_in_pem(leaf.key) + in_pem([between.certificate, leaf.certificate, root.certificate]))
     await harness.poll()
     assert harness.events[2:] == [("Normal", "Rotated")]
+
+
+def _expiring_in(harness: MemoryHarness, **ahead: float) -> str:
+    """A certificate that expires in that time, as PEM."""
+    end = (harness.clock() + timedelta(**ahead)).replace(microsecond=0)
+    return in_pem([a_party("localhost", ca=False, end=end).certificate])
+
+
+async def test_an_expired_certificate_in_a_plain_secret_is_reported(harness: MemoryHarness) -> None:
+    harness.vault.set("web", _expiring_in(harness, days=-2))
+    harness.apply(entry("tls.crt", "web"))
+    for _ in range(3):
+        await harness.poll()
+
+    expiring, (one,) = harness.condition("Expiring"), harness.status().entries
+    assert (harness.ready().status, expiring.status, expiring.reason) == ("True", "True", "Expired")
+    assert expiring.message.startswith("The certificate in secret web, which fills key tls.crt, expired at ")
+    assert (one.expires, one.certificate_expires, harness.status().expires) == (
+        None,
+        one.certificate_expires,
+        one.certificate_expires,
+    )
+    assert ("Warning", "Expired") in harness.events
+
+    jobs = harness.certificates.jobs
+    harness.reset_counts()
+    await harness.restart()
+    await harness.poll()
+    await harness.poll()
+    assert (harness.reads, harness.certificates.jobs, harness.writes) == (0, jobs, {})
+    assert harness.condition("Expiring").reason == "Expired"
+
+    harness.vault.set("web", _expiring_in(harness, days=300))
+    await harness.poll()
+    assert harness.condition("Expiring").reason == "FarFromExpiry"
+    await harness.poll()
+    await harness.assert_idle()
+
+
+async def test_the_vaults_own_date_of_a_certificate_counts_if_it_is_earlier(harness: MemoryHarness) -> None:
+    harness.vault.set("web", _expiring_in(harness, days=10), expires_on=harness.clock() + timedelta(days=3))
+    harness.apply(entry("tls.crt", "web"))
+    await harness.drain()
+
+    expiring = harness.condition("Expiring")
+    assert (expiring.reason, expiring.message[:10]) == ("ExpiresSoon", "Secret web")
+
+
+async def test_a_certificate_becomes_expired_without_a_read(harness: MemoryHarness) -> None:
+    harness.vault.set("web", _expiring_in(harness, days=10))
+    harness.apply(entry("tls.crt", "web"))
+    await harness.drain()
+    assert harness.condition("Expiring").reason == "ExpiresSoon"
+
+    await harness.pass_time(timedelta(days=10).total_seconds())
+    await harness.drain()
+
+    assert harness.condition("Expiring").reason == "Expired"
+
+
+async def test_a_certificate_whose_date_cannot_be_found_is_synced(harness: MemoryHarness) -> None:
+    harness.vault.set("web", _expiring_in(harness, days=1))
+    harness.apply(entry("tls.crt", "web"))
+    await harness.drain()
+    harness.certificates.refusal = SyncError(Reason.INTERNAL_ERROR, "The process was killed.")
+
+    harness.apply(entry("tls.crt", "web"), target={"labels": {"team": "shop"}})
+    await harness.drain()
+    assert harness.condition("Expiring").reason == "ExpiresSoon"  # the version is the same
+    following = _expiring_in(harness, days=-1)
+    harness.vault.set("web", following)
+    await harness.poll()
+
+    assert (harness.values(), harness.ready().status) == ({"tls.crt": following}, "True")
+    assert harness.condition("Expiring").reason == "FarFromExpiry"
+
+
+async def test_the_date_of_a_certificate_waits_for_those_of_others(harness: MemoryHarness) -> None:
+    harness.vault.set("web", _expiring_in(harness, days=-1))
+    harness.certificates.refusal = StillBusy(Reason.WAITING, "Others come first.")
+    harness.apply(entry("tls.crt", "web"))
+    await harness.drain()
+    assert (harness.values(), harness.ready().reason) == (None, "Waiting")
+
+    harness.certificates.refusal = None
+    await harness.pass_time()
+    await harness.drain()
+    assert harness.condition("Expiring").reason == "Expired"
+
+
+async def test_a_certificate_in_a_field_of_an_object_has_its_own_key(harness: MemoryHarness) -> None:
+    harness.vault.set("web", json.dumps({"user": "app", "crt": _expiring_in(harness, days=-1)}))
+    harness.apply(data=[], dataFrom=[{"object": "web"}])
+    await harness.drain()
+
+    assert {one.key: one.certificate_expires is not None for one in harness.status().entries} == {
+        "user": False,
+        "crt": True,
+    }
+    assert "which fills key crt, expired" in harness.condition("Expiring").message

@@ -55,6 +55,21 @@ def test_the_condition(days: tuple[float | None, ...], status: str, reason: str,
     assert expiring(entries(*days), now=START, notice=NOTICE) == (status, reason, message)
 
 
+@pytest.mark.parametrize(
+    ("vault", "certificate", "subject"),
+    [(None, 3, "The certificate in secret"), (5, 3, "The certificate in secret"), (3, 3, "Secret"), (3, 5, "Secret")],
+    ids=["the certificate's date alone", "it is first", "they are the same", "the vault's is first"],
+)
+def test_the_first_date_of_a_key_counts(vault: float | None, certificate: float, subject: str) -> None:
+    expires = None if vault is None else START + vault * DAY
+    entry = a_status_entry(expires=expires, certificate_expires=START + certificate * DAY)
+
+    state = expiring([entry], now=START, notice=NOTICE)
+
+    assert state.message == f"{subject} db-password, which fills key password, expires at 2026-03-04 12:00:00 UTC."
+    assert set(expiry_moments([entry], now=START, notice=DAY)) == {START + 2 * DAY, START + 3 * DAY}
+
+
 def test_a_notice_of_one_day_is_singular() -> None:
     assert expiring((), now=START, notice=DAY).message == "No secret expires within 1 day."
 

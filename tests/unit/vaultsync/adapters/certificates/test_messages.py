@@ -1,5 +1,6 @@
 """What the operator and its certificate workers send each other."""
 
+from datetime import UTC, datetime
 from typing import Final
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vaultsync.adapters.certificates import messages
-from vaultsync.adapters.certificates.messages import KeyData, Passwords, WorkerError
+from vaultsync.adapters.certificates.messages import CertificateData, KeyData, Passwords, WorkerError
 from vaultsync.errors import Reason, SyncError
 from vaultsync.render.certificate_files import CertificateRequest, Conversion, StoreRequest
 from vaultsync.render.passwords import PasswordRequest
@@ -35,14 +36,14 @@ def test_passwords_arrive_as_they_were_sent(requests: tuple[PasswordRequest, ...
 
 @given(conversions=st.lists(st.builds(Conversion, st.dictionaries(TEXT, st.binary()), st.booleans())))
 def test_conversions_arrive_as_they_were_sent(conversions: list[Conversion]) -> None:
-    assert messages.parsed_answer(messages.conversions_answer(conversions)) == conversions
+    assert messages.parsed_conversions(messages.conversions_answer(conversions)) == conversions
 
 
 def test_a_refusal_arrives_as_an_error_of_one_bounded_line() -> None:
     sent = SyncError(Reason.CERTIFICATE_INVALID, "x\n" * 10_000)
 
     with pytest.raises(SyncError) as raised:
-        messages.parsed_answer(messages.refusal(sent))
+        messages.parsed_conversions(messages.refusal(sent))
 
     assert raised.value.reason is Reason.CERTIFICATE_INVALID
     assert raised.value.message.startswith("x x x")
@@ -51,7 +52,7 @@ def test_a_refusal_arrives_as_an_error_of_one_bounded_line() -> None:
 
 def test_an_unexpected_error_arrives_without_its_text() -> None:
     with pytest.raises(WorkerError) as raised:
-        messages.parsed_answer(messages.failure("KeyError", "line 1"))
+        messages.parsed_conversions(messages.failure("KeyError", "line 1"))
 
     assert (raised.value.error, raised.value.where) == ("KeyError", "line 1")
 
@@ -74,7 +75,39 @@ def test_an_unexpected_error_arrives_without_its_text() -> None:
 )
 def test_anything_else_is_no_answer(answer: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  the texts are those of parsers
-        messages.parsed_answer(answer)
+        messages.parsed_conversions(answer)
+
+
+@given(data=st.dictionaries(TEXT, st.binary()))
+def test_certificates_to_date_arrive_as_they_were_sent(data: dict[str, bytes]) -> None:
+    assert messages.parsed_request(messages.dating(CertificateData(data))) == CertificateData(data)
+
+
+@given(expiries=st.dictionaries(TEXT, st.integers(-(10**9), 10**11).map(lambda at: datetime.fromtimestamp(at, UTC))))
+def test_dates_arrive_as_they_were_sent(expiries: dict[str, datetime]) -> None:
+    assert messages.parsed_expiries(messages.expiries_answer(expiries)) == expiries
+
+
+def test_a_refusal_to_date_arrives_as_an_error() -> None:
+    with pytest.raises(SyncError, match="no"):
+        messages.parsed_expiries(messages.refusal(SyncError(Reason.CERTIFICATE_INVALID, "no")))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"{}",
+        b'{"conversions": []}',
+        b'{"expiries": []}',
+        b'{"expiries": {"a": "soon"}}',
+        b'{"expiries": {"a": 1e300}}',
+        b'{"expiries": {"a": NaN}}',
+        b'{"expiries": {"a": -1e15}}',
+    ],
+)
+def test_anything_else_has_no_dates(answer: bytes) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011  the texts are those of parsers
+        messages.parsed_expiries(answer)
 
 
 def test_the_repr_of_a_request_hides_values() -> None:

@@ -11,7 +11,7 @@ import bcrypt
 import pytest
 
 from tests.certificate_workers import running_workers, until, until_started
-from tests.unit.vaultsync.render.authorities import a_line, in_pem, key_in_pem
+from tests.unit.vaultsync.render.authorities import END, a_line, in_pem, key_in_pem
 from vaultsync.adapters.certificates import messages
 from vaultsync.adapters.certificates.workers import CertificateWorkers, Limits
 from vaultsync.errors import Reason, StillBusy, SyncError
@@ -96,6 +96,13 @@ async def test_passwords_are_hashed_in_their_order() -> None:
 
     assert [one[:29] for one in hashes] == [one.salt for one in requests]
     assert all(bcrypt.checkpw(b"s3cret", one.encode()) for one in hashes)
+
+
+async def test_certificates_are_dated_and_what_cannot_be_read_is_not() -> None:
+    data = {"tls.crt": CHAIN.encode(), "broken": b"-----BEGIN CERTIFICATE-----"}
+
+    async with running_workers() as workers:
+        assert await workers.expiries("shop", data, target="shop/web") == {"tls.crt": END}
 
 
 async def test_what_takes_too_much_memory_is_invalid_and_the_next_work_is_done() -> None:

@@ -74,6 +74,14 @@ def test_a_vaultsecret_that_was_not_confirmed_for_long_is_stale() -> None:
     assert parsed(unconfirmed)["stale"] == [(DB, 1)]
 
 
+def test_the_certificate_in_a_key_counts_if_it_expires_first() -> None:
+    status = a_status(a_status_entry(certificate_expires=START, expires=READ_AT))
+
+    ((_, seconds),) = parsed(a_vault_secret(status=status))["expiry_timestamp_seconds"]
+
+    assert seconds == START.timestamp()
+
+
 def test_each_key_with_an_expiry_date_has_a_sample() -> None:
     status = a_status(a_status_entry(expires=START), a_status_entry(key="forever"))
 
