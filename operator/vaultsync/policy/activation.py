@@ -58,7 +58,7 @@ def carried_inactive(
     carried: Mapping[SecretRef, CarriedReading], readings: Readings
 ) -> Mapping[SecretRef, CarriedReading]:
     """Return carried readings with what was read of those secrets of which no version is active."""
-    return {ref: _with_pending(one, readings[ref]) for ref, one in carried.items()}
+    return {ref: _with_pending(one, readings.get(ref)) for ref, one in carried.items()}
 
 
 def _with_pending(carried: CarriedReading, reading: object) -> CarriedReading:
