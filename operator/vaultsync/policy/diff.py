@@ -54,7 +54,13 @@ def annotation_changed(plan: Plan, desired: Desired) -> bool:
 
 
 def describe(change: Change, observed: Observed | None, plan: Plan, desired: Desired) -> str:
-    """Return a sentence about what was done, with keys and versions; empty if nothing was."""
+    """Return sentences about what was done, with keys and versions; empty if nothing was."""
+    if change is Change.NONE:
+        return ""
+    return " ".join([_described(change, observed, plan, desired), *desired.notes])
+
+
+def _described(change: Change, observed: Observed | None, plan: Plan, desired: Desired) -> str:
     if observed is None or change is Change.UPDATED:
         return _WRITTEN[change] + _versions(desired.secrets)
     if change is Change.ADOPTED:
@@ -64,7 +70,7 @@ def describe(change: Change, observed: Observed | None, plan: Plan, desired: Des
     if change is Change.HEALED:
         assert plan.drift is not None
         return f"{plan.drift.text[0].upper()}{plan.drift.text[1:]}; restored it."
-    return _moved(_rotated(observed, desired)) if change is not Change.NONE else ""
+    return _moved(_rotated(observed, desired))
 
 
 def removal_sentences(removed: Mapping[ObjectKey, Change]) -> list[str]:

@@ -69,7 +69,7 @@ def render_secret(
         # Applying `immutable: false` would own the field, and no other manager could set it.
         **({"immutable": True} if spec.target.immutable else {}),
     }
-    return Desired(secrets, manifest, created=created, metadata=metadata.fingerprint)
+    return Desired(secrets, manifest, created=created, metadata=metadata.fingerprint, notes=metadata.notes)
 
 
 def password_requests(

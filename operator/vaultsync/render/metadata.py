@@ -34,6 +34,8 @@ class RenderedMetadata:
 
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
+    notes: tuple[str, ...] = ()
+    """Why some of them are empty, in sentences."""
 
     @property
     def fingerprint(self) -> str | None:
@@ -48,14 +50,14 @@ def render_metadata(vault_secret: VaultSecret, secrets: Iterable[SecretState]) -
     """Render the labels and annotations that come from the vault.
 
     Raises:
-        SyncError: TemplateInvalid, with the label or annotation, line and column.
+        SyncError: TemplateInvalid for a template that is wrong by itself, with the label or annotation, line, column.
     """
     target = vault_secret.spec.target
     templates = {("label", name): source for name, source in target.labels_from.items()}
     templates |= {("annotation", name): source for name, source in target.annotations_from.items()}
     if not templates:
         return RenderedMetadata({}, {})
-    texts = render_texts(
+    texts, notes = render_texts(
         {f"of {kind} {name}": source for (kind, name), source in templates.items()},
         _names(vault_secret, secrets),
     )
@@ -63,6 +65,7 @@ def render_metadata(vault_secret: VaultSecret, secrets: Iterable[SecretState]) -
     return RenderedMetadata(
         {name: label_value(text) for (kind, name), text in rendered.items() if kind == "label"},
         {name: one_line(text, MAX_ANNOTATION) for (kind, name), text in rendered.items() if kind == "annotation"},
+        notes,
     )
 
 

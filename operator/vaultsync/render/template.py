@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 from vaultsync.errors import Reason, SyncError
 from vaultsync.render.passwords import Passwords
 
-_Content = TypeVar("_Content", bytes, str)
+_Content = TypeVar("_Content")
 
 MAX_SOURCE: Final = 32 * 1024
 """In characters, of all templates of a target together: parsing takes time, too."""
@@ -57,18 +57,32 @@ def render(
     return _rendered(templates, lambda source: parse(source).render(texts, budget, passwords))
 
 
-def render_texts(templates: Mapping[str, str], names: Mapping[str, object]) -> dict[str, str]:
+def render_texts(templates: Mapping[str, str], names: Mapping[str, object]) -> tuple[dict[str, str], tuple[str, ...]]:
     """Render templates that have no values, but these names.
 
+    Returns:
+        Texts by key, empty for a template that fails for what it is rendered with; and a sentence for each of those.
+
     Raises:
-        SyncError: TemplateInvalid, as `render`.
+        SyncError: TemplateInvalid for a template that is wrong by itself.
     """
     _check_source(templates, MAX_METADATA_SOURCE)
     from vaultsync.render.liquid.context import MAX_COST, Budget  # noqa: PLC0415  the same
-    from vaultsync.render.liquid.engine import parse  # noqa: PLC0415  the same
+    from vaultsync.render.liquid.engine import ContentError, parse  # noqa: PLC0415  the same
 
     budget = Budget(MAX_COST // _METADATA_SHARE)
-    return _rendered(templates, lambda source: parse(source).render_text(names, budget))
+    parsed = iter(_rendered(templates, parse).items())
+    notes: list[str] = []
+
+    def rendered(_: str) -> str:
+        key, template = next(parsed)
+        try:
+            return template.render_text(names, budget)
+        except ContentError as error:
+            notes.append(f"Template {key}{error}; the text is left empty.")
+            return ""
+
+    return _rendered(templates, rendered), tuple(notes)
 
 
 def _check_source(templates: Mapping[str, str], limit: int) -> None:

@@ -19,6 +19,8 @@ class Desired:
     """Whether the Secret is one that we create, or have created; false for one that is, or was, adopted."""
     metadata: str | None = None
     """The fingerprint of labels and annotations that come from the vault; None if there are none."""
+    notes: tuple[str, ...] = ()
+    """Why some of these are empty, in sentences."""
 
     @property
     def keys(self) -> frozenset[str]:

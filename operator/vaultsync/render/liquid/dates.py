@@ -42,7 +42,9 @@ _FORMATS: Final[Mapping[str, Callable[[datetime], str]]] = {
 
 
 def date(value: object, pattern: object) -> str:
-    """Format a date or time in ISO 8601, or seconds since 1970, in UTC."""
+    """Format a date or time in ISO 8601, or seconds since 1970, in UTC; an empty text stays empty."""
+    if value == "":
+        return ""
     time = _time(value)
 
     def formatted(found: re.Match[str]) -> str:

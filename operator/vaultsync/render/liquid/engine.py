@@ -42,6 +42,10 @@ class TemplateError(Exception):
     """Where a template is wrong, and how: the text follows the template's name, and holds nothing of any value."""
 
 
+class ContentError(TemplateError):
+    """The same of a template that fails for what it is rendered with, and may not fail for something else."""
+
+
 @dataclass(frozen=True, slots=True)
 class Template:
     """A parsed template."""
@@ -53,7 +57,8 @@ class Template:
         """Render the template with values, available by their names and as `entries`.
 
         Raises:
-            TemplateError: It fails with these values, or would cost too much.
+            ContentError: It fails for these values, or would cost too much.
+            TemplateError: It uses a name that does not exist, or ends a loop that does not exist.
         """
         names = {**values, "entries": dict(values)}
         unknown = "no entry has this name; if it may be missing, add | default: ''"
@@ -65,6 +70,7 @@ class Template:
         """Render the template with these names.
 
         Raises:
+            ContentError: As `render`.
             TemplateError: As `render`.
         """
         unknown = 'there is no such name; write vault.name, vaultsecret.name or secrets["name"].tags.owner'
@@ -91,11 +97,12 @@ def _guarded(source: str, work: Callable[[], Result], explain: Callable[[LiquidE
     try:
         return work()
     except LiquidError as error:
+        kind = TemplateError if isinstance(error, UndefinedError | LiquidSyntaxError) else ContentError
         problem = f"{_place(source, error.token)}: {explain(error)}{_hint(source, error)}"
     except Exception:  # noqa: BLE001  an error that the library did not expect: its text may hold a value
-        problem = ": this cannot be rendered"
+        kind, problem = ContentError, ": this cannot be rendered"
     # Not inside the handlers: the errors would be the context, and may hold a value.
-    raise TemplateError(problem)
+    raise kind(problem)
 
 
 def _place(source: str, token: Token | None) -> str:

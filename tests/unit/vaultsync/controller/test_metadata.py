@@ -91,3 +91,17 @@ async def test_a_removed_tag_leaves_an_empty_label_and_the_value_in_sync(harness
 
     assert metadata(harness) == ("", "never")
     assert harness.values() == {"password": "second"}
+
+
+async def test_a_tag_that_a_template_cannot_use_does_not_keep_the_value_from_following(harness: MemoryHarness) -> None:
+    harness.vault.set("db-password", "first", tags={"days": "30"})
+    harness.apply(target={"metadataFrom": {"labels": {"owner": "{{ secrets.db-password.tags.days | plus: 1 }}"}}})
+    await harness.drain()
+    assert metadata(harness)[0] == "31"
+
+    harness.vault.set("db-password", "second", tags={"days": "some"})
+    await harness.poll()
+
+    assert metadata(harness)[0] == ""
+    assert harness.values() == {"password": "second"}
+    assert "Template of label owner, line 1, column 36: a whole number" in harness.kube.events[-1].message

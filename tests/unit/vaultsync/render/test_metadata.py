@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from kvsecrets import SecretValue
 from tests.builders import FIRST, READ_AT, SECOND, Tweak, a_reading, a_state, a_vault_secret, an_entry
+from tests.unit.vaultsync.render.attempts import MARK
 from vaultsync.errors import Reason, SyncError
 from vaultsync.render.manifest import render_secret
 from vaultsync.render.metadata import (
@@ -137,9 +138,41 @@ def test_a_costly_template_ends_at_its_budget() -> None:
         replace(a_state(source=f"s{number}"), tags={f"t{tag}": "x" * 256 for tag in range(15)}) for number in range(256)
     ]
     source = "{% for a in secrets %}{% for b in secrets %}{% for c in b[1].tags %}{{ c[1] }}" + "{% endfor %}" * 3
+    vault_secret = a_vault_secret(an_entry(), target={"metadata_from": {"labels": {"a": source}}})
 
-    with pytest.raises(SyncError, match=r"Template of label a, .*more work than"):
-        render_metadata(a_vault_secret(an_entry(), target={"metadata_from": {"labels": {"a": source}}}), states)
+    rendered = render_metadata(vault_secret, states)
+
+    assert rendered.labels == {"a": ""}
+    assert "more work than all templates" in rendered.notes[0]
+
+
+@pytest.mark.parametrize("source", ["{{ secrets.db-password.tags.days | plus: 1 }}", "{{ secrets.db-password.tags }}"])
+def test_a_template_that_fails_for_what_a_tag_holds_gives_an_empty_text_and_says_why(source: str) -> None:
+    templates = {"labels": {"days": source}, "annotations": {"vault": "{{ vault.name }}"}}
+    vault_secret = a_vault_secret(target={"metadata_from": templates})
+
+    rendered = render_metadata(vault_secret, [a_state(tags={"days": MARK})])
+
+    assert (rendered.labels, rendered.annotations) == ({"days": ""}, {"vault": "shop"})
+    assert len(rendered.notes) == 1
+    assert rendered.notes[0].startswith("Template of label days, line 1, column ")
+    assert rendered.notes[0].endswith("; the text is left empty.")
+    assert MARK not in rendered.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("source", "problem"),
+    [
+        ("{{ vault.nam }}", "there is no such name"),
+        ("{{ vault.name | nope }}", "there is no filter nope"),
+        ("{{", "expected"),
+    ],
+)
+def test_a_template_that_is_wrong_by_itself_is_invalid(source: str, problem: str) -> None:
+    with pytest.raises(SyncError, match=problem) as raised:
+        annotation(source)
+
+    assert raised.value.reason is Reason.TEMPLATE_INVALID
 
 
 def test_labels_of_a_lost_secret_stay_while_its_keys_are_carried_over() -> None:
