@@ -200,6 +200,45 @@ async def test_a_forged_owner_label_does_not_make_a_secret_ours(tenant: Raced, o
     assert tenant.values() == THEIRS
 
 
+@pytest.mark.parametrize("name", ["db", "victim"])
+async def test_a_copy_of_another_target_is_not_taken_for_one_that_a_backup_brought_back(
+    tenant: Raced, name: str
+) -> None:
+    """A tenant creates the VaultSecret of a Secret that a tool has copied, marks included, and whose owner is gone."""
+    tenant.apply(name="victim", onDelete="Retain", target={"name": "kept"})
+    await tenant.converge()
+    copied = tenant.metadata("kept")
+    annotations = {**copied["annotations"]}
+    if name == "victim":
+        # Of the same VaultSecret, in another namespace.
+        annotations[APPLIED_ANNOTATION] = annotations[APPLIED_ANNOTATION].replace("shop/victim", "elsewhere/victim")
+    tenant.remove("victim")
+    tenant.kube.delete(tenant.key_of("kept"))
+    tenant.kube.create(tenant.key_of("kept"), "reflector", THEIRS, labels=copied["labels"], annotations=annotations)
+    tenant.apply(name=name, onDelete="Retain", target={"name": "kept"})
+
+    await tenant.converge()
+
+    assert (tenant.values("kept"), tenant.ready(name).reason) == (THEIRS, "TargetConflict")
+
+
+async def test_the_target_of_a_vaultsecret_that_exists_is_not_taken_for_one_that_a_backup_brought_back(
+    tenant: Raced,
+) -> None:
+    """A tenant has the target's marks removed from managedFields, and names it by a VaultSecret with the same spec."""
+    tenant.apply(name="victim", onDelete="Retain", target={"name": "kept"})
+    await tenant.converge()
+    marks = {area: tenant.metadata("kept")[area] for area in ("labels", "annotations")}
+    tenant.apply(name="victim", onDelete="Retain", target={"name": "elsewhere"})
+    await tenant.converge()
+    tenant.kube.create(tenant.key_of("kept"), "reflector", THEIRS, **marks)
+    tenant.apply(onDelete="Retain", target={"name": "kept"})
+
+    await tenant.converge()
+
+    assert (tenant.values("kept"), tenant.ready().reason) == (THEIRS, "TargetConflict")
+
+
 async def test_a_forged_owner_label_does_not_hand_an_adopted_secret_to_a_deletion(adopted: Raced) -> None:
     """Who may label Secrets but not delete them names another VaultSecret as the owner, whose target then moves."""
     adopted.apply(name="victim", target={"name": "elsewhere"})

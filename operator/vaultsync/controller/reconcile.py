@@ -168,7 +168,7 @@ class Reconciler:
             if target is not None:
                 self.state.targets.claim(key, target)
         target = believed_target(target, vault_secret)
-        competing = await self._competing(vault_secret, target)
+        competing, owner_is_gone = await self._competing(vault_secret, target)
         granted = decision if isinstance(decision, Granted) else None
         view, now = self.state.view_of(granted), self.now()
         attempt = self.state.attempts.get(vault_secret.key, None if granted is None else granted.access)
@@ -179,17 +179,33 @@ class Reconciler:
         is_refused = granted is None or bool(ungranted_finds(vault_secret.spec, plan.known, granted))
         refused_for = waits.observe_refusal(vault_secret.key, seconds, refused=is_refused)
         return Inputs(
-            vault_secret, target, competing, decision, view, plan, self.config, now, waited, refresh_since, refused_for
+            vault_secret,
+            target,
+            competing,
+            decision,
+            view,
+            plan,
+            self.config,
+            now,
+            waited,
+            refresh_since,
+            owner_is_gone,
+            refused_for,
         )
 
-    async def _competing(self, vault_secret: VaultSecret, target: Observed | None) -> tuple[VaultSecretMeta, ...]:
-        """Return every other VaultSecret that names the target, and one that owns it and was not observed yet."""
+    async def _competing(
+        self, vault_secret: VaultSecret, target: Observed | None
+    ) -> tuple[tuple[VaultSecretMeta, ...], bool]:
+        """Return every other VaultSecret that names the target, and one that owns it and was not observed yet.
+
+        Also return whether the one that the target's label names is gone.
+        """
         competing: tuple[VaultSecretMeta, ...] = tuple(self.state.vaultsecrets.competing(vault_secret))
         owner = None if target is None else target.owner_uid
         if owner is None or owner == vault_secret.metadata.uid or self.state.vaultsecrets.has_uid(owner):
-            return competing
+            return competing, False
         unobserved = await self.kube.find_vaultsecret(vault_secret.key.namespace, uid=owner)
-        return competing if unobserved is None else (*competing, unobserved)
+        return (competing, True) if unobserved is None else ((*competing, unobserved), False)
 
     async def _sync(self, inputs: Inputs) -> Outcome:
         """Read what is due, and write the target if that changes it."""

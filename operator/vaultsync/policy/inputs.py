@@ -43,6 +43,9 @@ class Inputs:
     refresh_since: float | None = None
     """The monotonic time at which this process first saw the requested refresh; None if none is requested."""
 
+    owner_is_gone: bool = False
+    """Whether the target's label names a VaultSecret of this namespace that the API server does not have."""
+
     refused_for: float = 0.0
     """For how many seconds, by the monotonic clock, the grants have refused the VaultSecret or a part of its target."""
 

@@ -7,6 +7,7 @@ from vaultsync.api.v1alpha1 import VaultSecret, VaultSecretMeta
 from vaultsync.errors import Reason
 from vaultsync.policy.evidence import is_created, is_garbage, is_ours, is_written_for, other_controller
 from vaultsync.policy.inputs import Inputs
+from vaultsync.state.applied import fingerprint
 from vaultsync.state.observed import Observed, Owner
 from vaultsync.status.outcome import Failed
 from vaultsync.texts import listed
@@ -22,7 +23,7 @@ def competing_vaultsecret(inputs: Inputs) -> Failed | None:
     if target is not None and not is_garbage(target):
         if (other := _entitled(inputs, target)) is not None:
             return _conflict(vault_secret.target_key, f"belongs to VaultSecret {other}; choose another target.name")
-        if is_written_for(vault_secret, target) or has_consent(vault_secret, target):
+        if is_written_for(vault_secret, target) or has_consent(vault_secret, target) or is_restored(inputs):
             return None
     for one in inputs.competing:
         if _age(one) < _age(vault_secret):
@@ -43,7 +44,7 @@ def _entitled(inputs: Inputs, target: Observed) -> str | None:
 def foreign_target(inputs: Inputs) -> Failed | None:
     """Block a target that is not ours, unless those who may write it consent."""
     vault_secret, target = inputs.vault_secret, inputs.target
-    if target is None or is_ours(vault_secret, target) or has_consent(vault_secret, target):
+    if target is None or is_ours(vault_secret, target) or has_consent(vault_secret, target) or is_restored(inputs):
         return None
     return _conflict(vault_secret.target_key, f"{_owner_of(target)}; {_remedy(vault_secret, target)}")
 
@@ -80,14 +81,31 @@ def has_consent(vault_secret: VaultSecret, observed: Observed) -> bool:
     return adopts and observed.adopt_by == vault_secret.metadata.name
 
 
+def is_restored(inputs: Inputs) -> bool:
+    """Return whether the target was restored from a backup with its VaultSecret, which has another uid since.
+
+    It says that it was written for a VaultSecret of this namespace, name and spec, whose uid does not exist any more.
+    So it gets the content that it had. Who may write Secrets can forge that, and might as well consent; who may only
+    write VaultSecrets cannot, and has had this Secret under that name before. A released one has no annotation.
+    """
+    vault_secret, target = inputs.vault_secret, inputs.target
+    applied = None if target is None else target.applied
+    if target is None or applied is None or applied.owner is None or not inputs.owner_is_gone:
+        return False
+    is_marked = target.managed and target.owner_uid == applied.owner and not target.owners
+    is_same = applied.vault_secret == str(vault_secret.key)
+    is_free = target.adopt_by in {None, vault_secret.metadata.name}
+    return is_marked and is_same and is_free and applied.spec == fingerprint(vault_secret, uid=applied.owner)
+
+
 def creates(vault_secret: VaultSecret, target: Observed | None) -> bool:
     """Return whether the Secret is one that we create, or have created; otherwise it is, or was, adopted."""
     return target is None or is_created(vault_secret, target)
 
 
 def _is_released(observed: Observed) -> bool:
-    """Return whether we wrote a Secret before, for a VaultSecret that has left it behind."""
-    return observed.retained_by is not None or bool(observed.ours)
+    """Return whether we wrote a Secret before, for a VaultSecret that has left it behind, or that a backup has lost."""
+    return observed.retained_by is not None or observed.applied is not None or bool(observed.ours)
 
 
 def _age(vault_secret: VaultSecretMeta) -> tuple[float, str]:

@@ -44,6 +44,8 @@ class Applied:
     """Whether vaultsync created the Secret for that VaultSecret; false in annotations without it."""
     metadata: str | None = None
     """The fingerprint of labels and annotations that come from the vault; None if there are none."""
+    vault_secret: str | None = None
+    """That VaultSecret's namespace and name; None in annotations without them."""
 
     @property
     def by_ref(self) -> Mapping[SecretRef, SecretState]:
@@ -51,13 +53,13 @@ class Applied:
         return {state.ref.identity: state for state in self.secrets}
 
 
-def fingerprint(vault_secret: VaultSecret) -> str:
+def fingerprint(vault_secret: VaultSecret, *, uid: str | None = None) -> str:
     """Return a hash of the part of the spec that determines the target, 16 hexadecimal digits.
 
     The refresh interval and `suspend` are not part of it. Defaults are left out, so a field that a later version adds
-    changes no fingerprint.
+    changes no fingerprint. With `uid`, it is that of a VaultSecret with another uid, and the same spec.
     """
-    return _fingerprint(vault_secret, {"vault_url", "data", "data_from", "target", "on_delete"})
+    return _fingerprint(vault_secret, {"vault_url", "data", "data_from", "target", "on_delete"}, uid=uid)
 
 
 def content_fingerprint(vault_secret: VaultSecret) -> str:
@@ -66,9 +68,9 @@ def content_fingerprint(vault_secret: VaultSecret) -> str:
     return _fingerprint(vault_secret, {"vault_url", "data", "data_from"}, template=dict(template))
 
 
-def _fingerprint(vault_secret: VaultSecret, fields: set[str], **more: object) -> str:
+def _fingerprint(vault_secret: VaultSecret, fields: set[str], uid: str | None = None, **more: object) -> str:
     spec = vault_secret.spec.model_dump(mode="json", include=fields, exclude_defaults=True)
-    identity = [vault_secret.metadata.uid, spec | more]
+    identity = [uid or vault_secret.metadata.uid, spec | more]
     return sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -91,6 +93,7 @@ def to_annotation(
         "specContent": content_fingerprint(vault_secret),
         "vault": vault_secret.spec.vault_url,
         "owner": vault_secret.metadata.uid,
+        "vaultSecret": str(vault_secret.key),
         **({"created": True} if created else {}),
         **({"metadata": metadata} if metadata is not None else {}),
         "secrets": [_to_item(state) for state in _with_bounded_tags(secrets, 0 if metadata is None else MAX_TAGS)],
@@ -101,8 +104,8 @@ def to_annotation(
 def from_annotation(text: str | None) -> Applied | None:
     """Parse the annotation; returns None if it is absent or damaged, and the target is then written again.
 
-    Earlier versions wrote no `owner`, `content` in place of `specContent`, and no `vault` or neither before that. All
-    of them are read, so an upgrade writes no target.
+    Earlier versions wrote no `vaultSecret`, and no `owner` before that, `content` in place of `specContent`, and no
+    `vault` or neither before that. All of them are read, so an upgrade writes no target.
     """
     if text is None or len(text) > MAX_ANNOTATIONS:
         return None
@@ -116,6 +119,7 @@ def from_annotation(text: str | None) -> Applied | None:
             _text(document.get("owner")),
             document.get("created") is True,
             _text(document.get("metadata")),
+            _text(document.get("vaultSecret")),
         )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, OSError):
         return None

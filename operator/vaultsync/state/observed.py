@@ -8,7 +8,7 @@ https://kubernetes.io/docs/reference/using-api/server-side-apply/#field-manageme
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
@@ -44,6 +44,9 @@ COPIES: Final = (
 
 https://kubernetes.io/docs/reference/labels-annotations-taints/#kubectl-kubernetes-io-last-applied-configuration
 """
+
+_MAX_SKEW: Final = timedelta(minutes=1)
+"""By how much the clocks of two API servers may differ."""
 
 _OWNER = re.compile(r'k:\{"uid":"([^"\\]{1,128})"\}')
 
@@ -97,6 +100,8 @@ class Observed:
     """What delays its deletion."""
     terminating: bool = False
     """Whether it is being deleted: it is there only until its finalizers are removed."""
+    restored: bool = False
+    """Whether it has fields that we applied before it was created: it was restored from a backup."""
     altered: tuple[Field, ...] = field(default=(), compare=False)
     """Fields that are not as they were sent. Only the response to our own write shows them."""
     copies: tuple[str, ...] = ()
@@ -114,7 +119,7 @@ class Unclaimed:
     is_written_for_owner: bool
     """Whether a field that we applied names that VaultSecret."""
     is_retained: bool
-    """Whether it has fields that we applied, and no owner reference to that VaultSecret."""
+    """Whether it has fields that we applied, and no owner reference to that VaultSecret, which a backup may bring."""
 
 
 def observed_from(metadata: Mapping[str, Any]) -> Observed:
@@ -122,13 +127,14 @@ def observed_from(metadata: Mapping[str, Any]) -> Observed:
     labels = metadata.get("labels") or {}
     annotations = metadata.get("annotations") or {}
     owner_uid = labels.get(OWNER_UID_LABEL)
+    created = datetime.fromisoformat(metadata["creationTimestamp"])
     records = metadata.get("managedFields") or ()
     ours = frozenset(islice(_owned_fields(filter(_is_ours, records)), MAX_FIELDS))
     others = [record for record in records if not _is_ours(record)]
     return Observed(
         uid=metadata["uid"],
         resource_version=metadata["resourceVersion"],
-        created=datetime.fromisoformat(metadata["creationTimestamp"]),
+        created=created,
         managed=labels.get(MANAGED_BY_LABEL) == MANAGED_BY,
         owner_uid=owner_uid,
         owners=_owners(metadata.get("ownerReferences") or (), owner_uid),
@@ -141,6 +147,7 @@ def observed_from(metadata: Mapping[str, Any]) -> Observed:
         retained_by=_name(annotations.get(RETAINED_BY_ANNOTATION)),
         finalizers=tuple(name[:_MAX_NAME] for name in (metadata.get("finalizers") or ())[:MAX_OTHERS]),
         terminating="deletionTimestamp" in metadata,
+        restored=any(_is_older(record, created) for record in records if _is_ours(record)),
         copies=tuple(
             name
             for name in COPIES
@@ -157,7 +164,9 @@ def unclaimed(observed: Observed) -> Unclaimed:
         resource_version=observed.resource_version,
         owner_uid=uid,
         is_written_for_owner=uid is not None and names_owner(observed, uid),
-        is_retained=bool(observed.ours) and all(owner.uid != uid for owner in observed.owners),
+        is_retained=bool(observed.ours)
+        and not observed.restored
+        and all(owner.uid != uid for owner in observed.owners),
     )
 
 
@@ -186,6 +195,15 @@ def _may_hold_data(text: str) -> bool:
 
 def _is_ours(record: Mapping[str, Any]) -> bool:
     return record.get("manager") == FIELD_MANAGER and record.get("operation") == "Apply"
+
+
+def _is_older(record: Mapping[str, Any], created: datetime) -> bool:
+    """Return whether a record of fields is from before the object was created, by more than clocks may differ."""
+    try:
+        written = datetime.fromisoformat(record["time"])
+        return created - written > _MAX_SKEW
+    except (KeyError, TypeError, ValueError):
+        return False
 
 
 def _manager(record: Mapping[str, Any]) -> str:

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import START, UID, a_vault_secret, an_observed, some_inputs
+from tests.builders import START, UID, a_state, a_vault_secret, an_entry, an_observed, some_inputs
 from vaultsync.api import APPLIED_ANNOTATION, OWNER_UID_LABEL
 from vaultsync.api.v1alpha1 import VaultSecret
 from vaultsync.errors import Reason
 from vaultsync.policy.evidence import is_created, is_ours, is_written_for
 from vaultsync.policy.guards import first_blocked
 from vaultsync.policy.ownership import competing_vaultsecret, creates, foreign_target, terminating_target
-from vaultsync.state.applied import Applied
+from vaultsync.state.applied import Applied, fingerprint
 from vaultsync.state.observed import Field, Observed, Owner
 from vaultsync.status.outcome import Failed
 
@@ -136,6 +136,94 @@ def test_a_terminating_target_is_not_written_and_its_finalizers_are_named(
 
 def test_a_target_with_finalizers_that_is_not_terminating_is_written() -> None:
     assert terminating_target(some_inputs(target=an_observed(finalizers=("example.com/hold",)))) is None
+
+
+SAME = a_vault_secret(on_delete="Retain")
+BEFORE = Applied(fingerprint(SAME, uid="former"), (a_state(),), owner="former", created=True, vault_secret="shop/db")
+RESTORED = an_observed(
+    SAME, owner_uid="former", owners=(), applied=BEFORE, ours=frozenset(), managers=("velero-server",)
+)
+"""A Secret that was restored from a backup, as its VaultSecret was, which has another uid since."""
+
+KEPT_FIELDS = replace(
+    RESTORED, ours=frozenset({Field("labels", OWNER_UID_LABEL), Field("annotations", APPLIED_ANNOTATION)})
+)
+"""The same, by a tool that restores who applied which field."""
+
+
+@pytest.mark.parametrize("target", [RESTORED, KEPT_FIELDS, replace(RESTORED, adopt_by="db")])
+def test_a_restored_secret_is_written_for_the_vaultsecret_of_the_same_name_and_spec(target: Observed) -> None:
+    inputs = some_inputs(SAME, target, owner_is_gone=True)
+
+    assert (competing_vaultsecret(inputs), foreign_target(inputs)) == (None, None)
+    assert not creates(SAME, target)
+
+
+@pytest.mark.parametrize(
+    ("vault_secret", "target", "owner_is_gone"),
+    [
+        (SAME, RESTORED, False),
+        (a_vault_secret(an_entry(secret_name="other"), on_delete="Retain"), RESTORED, True),
+        (a_vault_secret(), RESTORED, True),
+        (a_vault_secret(metadata={"name": "another"}, target={"name": "db"}, on_delete="Retain"), RESTORED, True),
+        (SAME, replace(RESTORED, applied=replace(BEFORE, vault_secret="elsewhere/db")), True),
+        (SAME, replace(RESTORED, applied=replace(BEFORE, vault_secret=None)), True),
+        (SAME, replace(RESTORED, applied=replace(BEFORE, owner="third")), True),
+        (SAME, replace(RESTORED, applied=replace(BEFORE, owner=None)), True),
+        (SAME, replace(RESTORED, applied=None), True),
+        (SAME, replace(RESTORED, managed=False), True),
+        (SAME, replace(RESTORED, adopt_by="another"), True),
+        (SAME, replace(RESTORED, owners=CONTROLLED.owners), True),
+        (SAME, replace(RESTORED, owners=(Owner("ConfigMap", "app", "u"),)), True),
+    ],
+    ids=[
+        "the VaultSecret of its label exists",
+        "the spec asks for other secrets",
+        "the spec has another onDelete",
+        "another VaultSecret names it",
+        "it is a copy from another namespace",
+        "an older version wrote it",
+        "annotation and label name different VaultSecrets",
+        "the annotation names no VaultSecret",
+        "it was released",
+        "it lacks our label",
+        "it names another VaultSecret",
+        "it has a controller",
+        "it has an owner",
+    ],
+)
+def test_a_secret_is_not_taken_for_a_restored_one_if(
+    vault_secret: VaultSecret, target: Observed, owner_is_gone: bool
+) -> None:
+    inputs = some_inputs(vault_secret, target, owner_is_gone=owner_is_gone)
+
+    blocked = foreign_target(inputs)
+
+    assert blocked is not None
+    assert blocked.reason is Reason.TARGET_CONFLICT
+
+
+def test_a_restored_secret_stays_with_its_vaultsecret_when_an_older_one_names_it() -> None:
+    """A restore creates them in any order."""
+    older = a_vault_secret(
+        metadata={"name": "older", "uid": "older", "creation_timestamp": START - timedelta(days=1)},
+        target={"name": "db"},
+    )
+
+    assert competing_vaultsecret(some_inputs(SAME, RESTORED, competing=(older,), owner_is_gone=True)) is None
+    assert foreign_target(some_inputs(older, RESTORED, competing=(SAME,), owner_is_gone=True)) is not None
+
+
+def test_a_secret_that_a_backup_has_lost_needs_consent_but_not_adopt() -> None:
+    older_version = replace(RESTORED, applied=replace(BEFORE, vault_secret=None))
+
+    blocked = foreign_target(some_inputs(SAME, older_version, owner_is_gone=True))
+
+    assert blocked is not None
+    assert blocked.message.endswith(
+        f"left behind by a VaultSecret; choose another target.name, delete it, or have it taken over: {ANNOTATE}."
+    )
+    assert foreign_target(some_inputs(SAME, replace(older_version, adopt_by="db"), owner_is_gone=True)) is None
 
 
 ANNOTATE = "kubectl annotate secret -n shop db --overwrite vaultsync.dev/adopt-by=db"

@@ -55,7 +55,13 @@ def test_an_annotation_parses_to_what_was_written(states: tuple[SecretState, ...
     vault_secret = a_vault_secret()
 
     assert from_annotation(to_annotation(vault_secret, states, created=created)) == Applied(
-        fingerprint(vault_secret), states, content_fingerprint(vault_secret), VAULT, UID, created
+        fingerprint(vault_secret),
+        states,
+        content_fingerprint(vault_secret),
+        VAULT,
+        UID,
+        created,
+        vault_secret="shop/db",
     )
 
 
@@ -127,7 +133,7 @@ def test_equal_states_give_equal_texts() -> None:
 def test_the_annotation_has_names_versions_and_dates_and_nothing_else() -> None:
     document = json.loads(to_annotation(a_vault_secret(), [a_state()], created=True))
 
-    assert list(document) == ["spec", "specContent", "vault", "owner", "created", "secrets"]
+    assert list(document) == ["spec", "specContent", "vault", "owner", "vaultSecret", "created", "secrets"]
     assert document["secrets"] == [
         {
             "name": "db-password",

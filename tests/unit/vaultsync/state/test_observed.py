@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.builders import UID, a_state, a_vault_secret
 from vaultsync.api import APPLIED_ANNOTATION, MANAGED_BY_LABEL, OWNER_UID_LABEL
 from vaultsync.state.applied import to_annotation
-from vaultsync.state.observed import Field, Owner, observed_from
+from vaultsync.state.observed import Field, Owner, observed_from, unclaimed
 
 PASSWORD = Field("data", "password")
 
@@ -85,6 +85,36 @@ def test_an_annotation_that_we_applied_is_no_copy_of_others() -> None:
     ours = record("vaultsync", "Apply", annotations={f"f:{LAST_APPLIED}": {}})
 
     assert observed_from(metadata(ours, annotations={LAST_APPLIED: "x"})).copies == ()
+
+
+@pytest.mark.parametrize(
+    ("record_", "restored"),
+    [
+        (record("vaultsync", "Apply", "password") | {"time": "2026-02-28T00:00:00Z"}, True),
+        (record("vaultsync", "Apply", "password") | {"time": "2026-03-01T11:59:30Z"}, False),
+        (record("vaultsync", "Apply", "password") | {"time": "2026-03-02T00:00:00Z"}, False),
+        (record("helm", "Apply", "password") | {"time": "2026-02-28T00:00:00Z"}, False),
+        (record("vaultsync", "Apply", "password"), False),
+        (record("vaultsync", "Apply", "password") | {"time": "yesterday"}, False),
+        (record("vaultsync", "Apply", "password") | {"time": "2026-02-28T00:00:00"}, False),
+        (record("vaultsync", "Apply", "password") | {"time": 7}, False),
+    ],
+    ids=[
+        "from before it was created",
+        "by a clock that is behind",
+        "from after it was created",
+        "of others",
+        "without a time",
+        "no time",
+        "a time without a zone",
+        "a number",
+    ],
+)
+def test_a_secret_with_fields_from_before_it_was_created_was_restored(record_: dict[str, Any], restored: bool) -> None:
+    observed = observed_from(metadata(record_, labels={OWNER_UID_LABEL: UID}))
+
+    assert observed.restored == restored
+    assert unclaimed(observed).is_retained == (not restored and bool(observed.ours))
 
 
 def test_owner_references_are_read() -> None:
