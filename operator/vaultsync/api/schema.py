@@ -30,7 +30,7 @@ _COLUMNS: Final[Columns] = (
     ("Target", "string", ".status.target.name", "The Secret that was written."),
     ("Vault", "string", ".spec.vaultUrl", "The URI of the vault."),
     # Not of type date: kubectl shows dates as ages, and future dates as <invalid>.
-    ("Expires", "string", ".status.expires", "When the first of its secrets expires."),
+    ("Expires", "string", ".status.expires", "When the first of its secrets or their certificates expires."),
     ("Age", "date", ".metadata.creationTimestamp", "The age of the VaultSecret."),
 )
 
