@@ -48,12 +48,13 @@ def render(
     if not templates:
         return {}
     _check_source(templates, MAX_SOURCE)
-    from vaultsync.render.liquid.context import Budget  # noqa: PLC0415  importing it takes a quarter of a second
+    from vaultsync.render.liquid.context import MAX_COST, Budget  # noqa: PLC0415  it takes a quarter of a second
     from vaultsync.render.liquid.engine import parse  # noqa: PLC0415  the same
     from vaultsync.render.liquid.values import text_or_binary  # noqa: PLC0415  the same
 
     texts = {key: text_or_binary(content) for key, content in values.items()}
-    budget = Budget()
+    # Those with passwords are rendered twice: for the passwords, and with their hashes.
+    budget = Budget(MAX_COST // 2 if uses_passwords(templates) else MAX_COST)
     return _rendered(templates, lambda source: parse(source).render(texts, budget, passwords))
 
 

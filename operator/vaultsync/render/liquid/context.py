@@ -54,7 +54,7 @@ class Budget:
         Raises:
             ValueFreeError: The budget is spent.
         """
-        self._charge(MAX_COST // MAX_HASHES)
+        self._charge(MAX_COST // 2 // MAX_HASHES)
 
     def charge_pass(self, characters: int) -> None:
         """Charge for one pass over a part of a template.
