@@ -9,7 +9,7 @@ import httpx
 from vaultsync.followed_files import FollowedFiles
 
 
-def verify_as_others_do(context: ssl.SSLContext) -> ssl.SSLContext:
+def without_strict_x509(context: ssl.SSLContext) -> ssl.SSLContext:
     """Have a context verify certificates as OpenSSL, Go and curl do; return it.
 
     Signatures, dates, purposes and host names are verified. Since 3.13 Python also rejects a chain whose extensions are
@@ -29,7 +29,7 @@ def client_tls(ca_file: str = "") -> ssl.SSLContext:
     Raises:
         OSError: The file cannot be read, or has no certificate.
     """
-    context = verify_as_others_do(httpx.create_ssl_context())
+    context = without_strict_x509(httpx.create_ssl_context())
     if ca_file:
         context.load_verify_locations(cafile=ca_file)
     return context

@@ -10,7 +10,7 @@ import pytest
 
 from tests.authorities import Authority
 from tests.clocks import settle
-from vaultsync.trust import FollowedTrust, client_tls, verify_as_others_do
+from vaultsync.trust import FollowedTrust, client_tls, without_strict_x509
 
 HOST = "vault.test"
 STRICT = Authority.make(has_key_ids=True, critical=True)
@@ -43,7 +43,7 @@ def shake_hands(client: ssl.SSLContext, server: ssl.SSLContext, host: str = HOST
 
 def only(file: str) -> ssl.SSLContext:
     """A context for one authority, as the client of the API server makes it."""
-    return verify_as_others_do(ssl.create_default_context(cafile=file))
+    return without_strict_x509(ssl.create_default_context(cafile=file))
 
 
 Trusting = Callable[[str], ssl.SSLContext]

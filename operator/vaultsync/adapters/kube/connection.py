@@ -32,7 +32,7 @@ from vaultsync.adapters.kube.requests import WATCH_SECONDS, Request
 from vaultsync.connection_faults import explain, fault_of
 from vaultsync.errors import Reason, SyncError
 from vaultsync.texts import one_line
-from vaultsync.trust import verify_as_others_do
+from vaultsync.trust import without_strict_x509
 
 logger = logging.getLogger(__name__)
 
@@ -108,7 +108,7 @@ class _Sessions:
         self.watches = ApiClient(configuration)
         # The authority is the kubeconfig's, or the service account's, and no other.
         for client in (self.requests, self.watches):
-            verify_as_others_do(client.rest_client.ssl_context)
+            without_strict_x509(client.rest_client.ssl_context)
         self.replaced = False
         self._uses = 0
 
