@@ -128,6 +128,18 @@ async def test_many_certificates_in_one_vaultsecret_are_not_all_read(workers: Ce
     assert "256 are allowed" in await refused(workers, *[many] * 5)
 
 
+async def test_a_plain_secret_full_of_certificates_is_neither_refused_nor_dated_for_long() -> None:
+    """A tenant fills plain secrets with certificates and with what looks like them, to be dated."""
+    many = in_pem([HONEST[0].certificate] * 250).encode()
+    deep = pem("CERTIFICATE", b"\x30\x80" * 50_000).encode()
+    broken = (b"-----BEGIN CERTIFICATE-----\n" * 10_000, b"-----BEGIN CERTIFICATE-----" + b"-" * 300_000)
+    contents = {"first": many, "second": many, "deep": deep, "broken": broken[0], "cut": broken[1]}
+
+    async with running_workers() as workers:
+        assert (await workers.expiries("attacker", contents, target="attacker/x")).keys() == {"first", "second"}
+        await assert_works(workers)
+
+
 async def test_values_of_megabytes_are_not_sent_to_a_worker(workers: CertificateWorkers) -> None:
     """A hostile vault answers with certificates of megabytes."""
     assert "1048576 are allowed" in await refused(workers, "A" * 600_000, "A" * 600_000)
