@@ -77,7 +77,7 @@ _SENTENCES = {
     Reason.SECRET_DISABLED: "The secret is disabled in the vault.",
     Reason.SECRET_NOT_YET_ACTIVE: "No version of the secret is active yet.",
     Reason.DELETION_HELD: (
-        "Most of the secrets whose keys could be deleted went missing at once; deletions wait for confirmation."
+        "Most of what could take keys with it went missing within a day; removals wait for confirmation."
     ),
     Reason.ACCESS_DENIED: "The vault denies access: the identity lacks a permission.",
     Reason.FIREWALL_DENIED: "The vault's firewall rejects the operator's requests.",

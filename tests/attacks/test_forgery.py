@@ -227,7 +227,7 @@ async def test_forged_losses_do_not_hold_the_deletions_of_others(harness: Memory
 
     harness.vault.delete("shop-one")
     for _ in range(5):
-        await harness.poll()
+        await harness.poll(1000)
 
     assert harness.values() == {"password": "first"}
 

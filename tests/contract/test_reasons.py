@@ -11,7 +11,7 @@ from typing import Final
 from tests.builders import READ_AT, a_status, a_synced
 from tests.contract.test_operations import ROOT
 from vaultsync.adapters.metrics.snapshot import PENDING
-from vaultsync.api.v1alpha1 import Condition, VaultSecretStatus
+from vaultsync.api.v1alpha1 import Condition, StatusMissing, VaultSecretStatus
 from vaultsync.controller.rollout import RESTART_FAILED, RESTARTED
 from vaultsync.errors import Reason
 from vaultsync.status.conditions import EXPIRING, STALE
@@ -87,6 +87,9 @@ def events() -> Iterator[tuple[str, str]]:
         found = Condition(type=kind, status=status, reason=reason, message="Details.", last_transition_time=READ_AT)
         for event in events_for(a_status(), VaultSecretStatus(conditions=(found,)), a_synced()):
             yield event.reason, event.kind
+    lost = a_status().model_copy(update={"missing": (StatusMissing(secret_name="gone", since=READ_AT),)})
+    for event in events_for(a_status(), lost, replace(a_synced(), kept=frozenset({"password"}))):
+        yield event.reason, event.kind
     yield RESTARTED, "Normal"
     yield RESTART_FAILED, "Warning"
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from tests.builders import ACCESS
 from tests.convergence.desired_spec import OTHERS_LABEL, TARGETS
-from tests.convergence.oracle import Oracle, required, source_of
+from tests.convergence.oracle import FIELD, Oracle, source_of
 from tests.convergence.vault_model import MARK
 from vaultsync.api import FIELD_MANAGER, ObjectKey
 
@@ -176,7 +176,7 @@ class Invariants:
         lost = self._lost_keys(target.name, data or {})
         if not lost:
             return
-        early = self._kept(lost) if target.name != "bulk" else set()
+        early = self._kept(target.name, lost) if target.name != "bulk" else set()
         if early:
             self.violations.append(f"{sorted(early)} of Secret {target.name} are deleted before their time is over")
         losses = self._harness.state.vaults.view(ACCESS).losses
@@ -219,10 +219,21 @@ class Invariants:
             since is None or scenario.harness.vault_time() < since + LASTING
         )
 
-    def _kept(self, keys: Collection[str]) -> set[str]:
-        """Return the keys whose required secrets are lost, and may be back within their grace period."""
-        desired, kept = self._scenario.desired, required(self._scenario.desired) - self._scenario.gone_for_long()
-        return {key for key in keys if source_of(desired, key) in kept}
+    def _kept(self, target: str, keys: Collection[str]) -> set[str]:
+        """Return the keys that have to be kept: what they hold was right, and their grace period is not over."""
+        held, gone = self._harness.values(target) or {}, self._scenario.gone_for_long()
+        lost = {key: self._lost_source(key) for key in keys if self._was_right(key, held[key])}
+        return {key for key, source in lost.items() if source is not None and source not in gone}
+
+    def _lost_source(self, key: str) -> str | None:
+        """Return the secret or the field that the vault has lost and that has filled a key."""
+        scenario = self._scenario
+        if key in scenario.desired.templates or any(key == line.get("previousKey") for line in scenario.desired.lines):
+            return None
+        source = source_of(scenario.desired, key)
+        if source is not None and scenario.vault.find(source) is None:
+            return source
+        return FIELD if source == "app-config" and key.endswith("size") and scenario.vault.lacks_field else None
 
     def _lost_keys(self, name: str, data: Mapping[str, str]) -> set[str]:
         """Return the keys that a write deletes although the spec names them, since the vault lost their secrets."""
@@ -232,8 +243,7 @@ class Invariants:
             return set(removed)
         if name != scenario.desired.target or self.has_spec_changed or scenario.desired.replace:
             return set()
-        sources = {key: source_of(scenario.desired, key) for key in removed}
-        return {key for key, source in sources.items() if source is not None and scenario.vault.find(source) is None}
+        return {key for key in removed if self._lost_source(key) is not None}
 
     def _check_others(self) -> None:
         """Check that Secrets and labels of other managers are theirs still."""
@@ -263,7 +273,9 @@ class Invariants:
         ready = [one.status for one in self._harness.status("db").conditions if one.type == "Ready"]
         if ready == ["True"]:
             absent = scenario.absent_since.items()
-            scenario.absent_since = {name: since for name, since in absent if scenario.vault.find(name) is None}
+            scenario.absent_since = {
+                name: since for name, since in absent if name == FIELD or scenario.vault.find(name) is None
+            }
 
 
 def _subsets(names: Collection[str]) -> Iterator[tuple[str, ...]]:

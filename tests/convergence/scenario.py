@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from tests.convergence.desired_spec import BULK, NAMES, OTHERS_LABEL, PINNED_NAME, TARGETS, WORKLOAD, DesiredSpec
 from tests.convergence.invariants import Invariants
-from tests.convergence.oracle import Expected, Oracle, required
+from tests.convergence.oracle import FIELD, Expected, Oracle, required
 from tests.convergence.vault_model import VaultModel
 from tests.harness import Harness
 from tests.vault_faults import Kind, Replica
@@ -124,6 +124,10 @@ class Scenario:
 
     def rotate(self, name: str, *, starts: timedelta | None = None, lasts: timedelta | None = None) -> None:
         self.vault.set(name, self.harness.vault_time(), starts=starts, lasts=lasts)
+        if self.vault.lacks_field:
+            self.absent_since.setdefault(FIELD, self.harness.clock.now)
+        else:
+            self.absent_since.pop(FIELD, None)
 
     def delete(self, name: str) -> None:
         self.vault.delete(name, self.harness.vault_time())
@@ -247,12 +251,10 @@ class Scenario:
         return {name: self.vault.secrets[name].newest.value for name in BULK}
 
     def gone_for_long(self) -> set[str]:
-        """Return the required secrets whose keys may be deleted, since their grace period is over."""
-        if not self.desired.deletes:
-            return set()
+        """Return the secrets of `db`, and fields, whose keys may be deleted, since their grace period is over."""
         now = self.harness.clock.now
-        gone = {name for name, since in self.absent_since.items() if now - since >= DELETE_AFTER}
-        return gone & required(self.desired)
+        gone = {name for name, since in self.absent_since.items() if now - since >= DELETE_AFTER} - set(BULK)
+        return gone if self.desired.deletes else gone - required(self.desired)
 
     def outlives(self, name: str) -> bool:
         """Return whether a Secret is not known as one that the operator created, and so is never deleted."""

@@ -91,6 +91,11 @@ class VaultModel:
         secret = self.secrets.get(name)
         return secret if secret is not None and secret.deleted is None else None
 
+    @property
+    def lacks_field(self) -> bool:
+        """Whether the object lacks the field that comes and goes."""
+        return "size" not in json.loads(self.secrets["app-config"].newest.value)
+
     def created(self, text: str) -> int | None:
         """Return the second in which a value was set that is in this text, if there is one."""
         return self._origin(text)[1]

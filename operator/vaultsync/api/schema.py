@@ -216,12 +216,20 @@ class Translation:
                 name: self.node(child, f"{path}.{name}", defaults=defaults) for name, (child, _) in properties.items()
             }
         if "items" in schema:
-            children["items"] = self.node(schema["items"], f"{path}[]", defaults=False)
+            items = children["items"] = self.node(schema["items"], f"{path}[]", defaults=False)
+            self._add_key_defaults(schema, items, path)
         if (others := schema.get("additionalProperties")) is not None:
             if not isinstance(others, Mapping):
                 raise NotStructural(f"{path}: unknown fields are dropped, they cannot be kept or rejected")
             children["additionalProperties"] = self.node(others, f"{path}{{}}", defaults=False)
         return children
+
+    def _add_key_defaults(self, schema: Schema, items: dict[str, Any], path: str) -> None:
+        """Add the defaults of the fields that identify an item: the API server requires that they are always there."""
+        declared, _ = self._resolved(schema["items"], f"{path}[]")
+        for name in schema.get("x-kubernetes-list-map-keys", ()):
+            if name not in items.get("required", ()):
+                items["properties"][name]["default"] = declared["properties"][name]["default"]
 
     def _resolved(self, schema: Schema, path: str) -> tuple[Schema, bool]:
         """Return the schema with references and `X or null` resolved, and whether it may be null."""

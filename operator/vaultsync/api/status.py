@@ -104,14 +104,19 @@ class StatusEntry(Model):
 
 
 class StatusMissing(Model):
-    """A secret that was read before and is missing from the vault now."""
+    """A secret that was read before and is missing from the vault now, or a part of one that is still there."""
 
     secret_name: str
     """The secret's name in the vault, in lower case."""
+    key: str = ""
+    """The key of the Kubernetes Secret that it no longer provides, such as that of a field that vanished from its JSON
+    object. Empty if the secret itself is missing, is disabled, or no longer matches find, with all its keys."""
     since: Timestamp
     """When vaultsync first found it missing; deleteAfter starts then."""
     vault_since: Timestamp | None = None
     """The same by the vault's clock. Across a restart of vaultsync, deleteAfter must be over by both clocks."""
+    removed: Timestamp | None = None
+    """When its keys were removed without a release; the deletion guard counts them for 24 hours after that."""
 
 
 class StatusRestart(Model):
@@ -143,8 +148,9 @@ class VaultSecretStatus(Model):
     """The VaultGrant by which the Secret was last synced."""
     entries: Annotated[tuple[StatusEntry, ...], keyed("key")] = ()
     """Version and dates of each key, never values."""
-    missing: Annotated[tuple[StatusMissing, ...], keyed("secretName")] = ()
-    """Secrets that are missing from the vault and whose keys will be removed, see onSourceDeleted."""
+    missing: Annotated[tuple[StatusMissing, ...], keyed("secretName", "key")] = ()
+    """What is missing from the vault: its keys are removed after deleteAfter, or were removed within the last 24 hours;
+    see onSourceDeleted."""
     altered: tuple[str, ...] = ()
     """Up to 16 fields of the Secret that an admission policy or webhook changed or removed as they were written: keys,
     and others with their area, such as labels/team."""

@@ -243,14 +243,15 @@ class VaultSecretSpec(Model):
     """How often the vault is polled for changes, from 10s to 24h, such as 30s, 2m or 1h30m. VaultSecrets of one vault
     share its polls: the shortest interval applies to all of them."""
     on_source_deleted: OnSourceDeleted = OnSourceDeleted.RETAIN
-    """What happens to a key whose secret is deleted in the vault. Retain: the whole Secret is kept as it is, and the
-    VaultSecret is not ready with the reason SecretSoftDeleted or SecretNotFound. Delete: the key is removed after
-    deleteAfter, and the Secret is deleted with its last key. Keys of secrets that are optional or selected by find are
-    removed immediately in both cases. If most of the vault's secrets go missing at once, nothing is removed, and the
-    reason is DeletionHeld."""
+    """What happens to a key whose secret is deleted in the vault and not optional. Retain: the whole Secret is kept
+    as it is, and the VaultSecret is not ready with the reason SecretSoftDeleted or SecretNotFound. Delete: the key is
+    removed after deleteAfter, and the Secret is deleted with its last key. Keys of secrets that are optional or
+    selected by find, and of fields that vanish from an object, are removed after deleteAfter in both cases. If most of
+    the vault's secrets go missing within 24 hours, nothing is removed, and the reason is DeletionHeld."""
     delete_after: DeleteAfter = timedelta(hours=1)
-    """The grace period before onSourceDeleted: Delete removes the key of a secret that is missing from the vault, from
-    1m to 720h. If the secret is restored within it, nothing is removed."""
+    """The grace period before a key is removed that the vault no longer provides, from 1m to 720h: its secret is
+    deleted, disabled or no longer matches find, or a field vanished from its JSON value. It keeps its last value, the
+    other keys follow the vault, and if it is back within the period, nothing is removed."""
     on_delete: OnDelete = OnDelete.DELETE
     """What happens to the Secret when this VaultSecret is deleted. Delete: the Secret is deleted, too. Retain: it is
     kept and no longer synced."""

@@ -43,7 +43,7 @@ async def read_secrets(
 
     Returns:
         The readings by identity; InactiveReading for a secret without an active version, MissingReading for a missing
-        one whose key may be deleted. None of a found secret that is disabled by now: its key is removed.
+        one whose key may be deleted. None of a secret that a search does not find any more since it is disabled.
 
     Raises:
         SecretsUnread: Some secrets cannot be read, with the reason of the first.
@@ -76,7 +76,8 @@ async def read_secrets(
         elif isinstance(result, BaseException):
             raise result
     if failures:
-        raise SecretsUnread(next(iter(failures.values())), frozenset(failures))
+        disabled = frozenset(ref for ref, error in failures.items() if error.reason is Reason.SECRET_DISABLED)
+        raise SecretsUnread(next(iter(failures.values())), frozenset(failures), disabled)
     return readings
 
 

@@ -4,7 +4,7 @@ It is level-triggered: it uses the current state and not what has changed, so ev
 It does no I/O itself and never calls a source.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -23,21 +23,36 @@ from vaultsync.policy.alterations import altered_target, reported_alterations
 from vaultsync.policy.attempts import failed_attempt, found_too_much, missing_refs, unread_attempt
 from vaultsync.policy.deletion import (
     Deletions,
+    Loss,
+    can_be_kept,
     carried_readings,
-    confirmed_deletions,
-    loses_keys,
-    lost_requests,
+    decide_deletions,
+    find_losses,
+    finds_nothing,
+    inactive_keys,
+    is_emptied,
+    kept_keys,
+    missing_note,
+    not_present,
+    placeholder,
     pruned,
-    returned,
 )
-from vaultsync.policy.diff import annotation_changed, change_for, content_changed, describe, removal_sentences
+from vaultsync.policy.diff import (
+    annotation_changed,
+    change_for,
+    content_changed,
+    describe,
+    removal_sentences,
+    removed_sentence,
+)
+from vaultsync.policy.evidence import is_written_for
 from vaultsync.policy.grants import decide, over_count, uses_labels
 from vaultsync.policy.guards import contradicted_listing, first_blocked, first_blocked_reading, older_version
-from vaultsync.policy.in_place import outcome_in_place
-from vaultsync.policy.inputs import Config, Inputs
+from vaultsync.policy.in_place import kept_in_place, outcome_in_place
+from vaultsync.policy.inputs import Config, Holder, Inputs
 from vaultsync.policy.ownership import creates
 from vaultsync.policy.plan import known_expiries, plan_for, refresh_requested
-from vaultsync.policy.requests import left_out, ungranted_finds
+from vaultsync.policy.requests import left_out, present_names, ungranted_finds
 from vaultsync.policy.requeue import (
     MAX_OUTAGE_RETRY,
     MIN_RETRY,
@@ -50,7 +65,7 @@ from vaultsync.policy.requeue import (
 )
 from vaultsync.policy.revocation import is_revoked, pending_revocation
 from vaultsync.render.certificate_files import chain_warnings
-from vaultsync.render.entries import certificate_requests
+from vaultsync.render.entries import certificate_requests, filled_keys
 from vaultsync.render.manifest import (
     certificate_data,
     key_data,
@@ -59,18 +74,18 @@ from vaultsync.render.manifest import (
     with_data,
     with_expiries,
 )
-from vaultsync.state.applied import content_fingerprint
 from vaultsync.state.attempts import FailedAttempt
 from vaultsync.state.claims import believed_target
 from vaultsync.state.desired import Desired
 from vaultsync.state.grants import Decision, Granted, GrantView, Refused, grant_from, labels_from
-from vaultsync.state.observed import Field, Observed
+from vaultsync.state.observed import Observed
 from vaultsync.state.requests import SecretRequest, searches
 from vaultsync.state.secrets import (
     AnyReading,
     CarriedReading,
     FoundTooMuch,
     MissingReading,
+    Reading,
     Readings,
     SecretRef,
     SecretsUnread,
@@ -82,6 +97,7 @@ from vaultsync.state.vaultsecrets import UnreadableVaultSecret
 from vaultsync.status.events import events_for
 from vaultsync.status.next_status import status_after, status_of_unreadable
 from vaultsync.status.outcome import Change, Failed, Gone, Outcome, Pruned, Suspended, Synced, Waiting, failed
+from vaultsync.texts import listed
 
 _WATCH_BEHIND = "Waiting for the watch of VaultGrants to report that they have changed."
 
@@ -169,6 +185,7 @@ class Reconciler:
                 self.state.targets.claim(key, target)
         target = believed_target(target, vault_secret)
         competing, owner_is_gone = await self._competing(vault_secret, target)
+        holder = await self._holder(vault_secret, target)
         granted = decision if isinstance(decision, Granted) else None
         view, now = self.state.view_of(granted), self.now()
         attempt = self.state.attempts.get(vault_secret.key, None if granted is None else granted.access)
@@ -191,6 +208,7 @@ class Reconciler:
             refresh_since,
             owner_is_gone,
             refused_for,
+            holder,
         )
 
     async def _competing(
@@ -207,6 +225,14 @@ class Reconciler:
         unobserved = await self.kube.find_vaultsecret(vault_secret.key.namespace, uid=owner)
         return (competing, True) if unobserved is None else ((*competing, unobserved), False)
 
+    async def _holder(self, vault_secret: VaultSecret, target: Observed | None) -> Holder | None:
+        """Return the Secret that holds what was written last, by which keys are kept."""
+        key, last = vault_secret.target_key, vault_secret.status.target
+        if target is None and last is not None and last.name != key.name and not vault_secret.spec.suspend:
+            key = ObjectKey(key.namespace, last.name)
+            target = believed_target(await self.kube.get_target(key), vault_secret)
+        return None if target is None or not is_written_for(vault_secret, target) else Holder(key, target)
+
     async def _sync(self, inputs: Inputs) -> Outcome:
         """Read what is due, and write the target if that changes it."""
         vault_secret, plan = inputs.vault_secret, inputs.plan
@@ -220,30 +246,30 @@ class Reconciler:
             read = await self._read(inputs)
         except SecretsUnread as error:
             self._record_attempt(inputs, unread_attempt(inputs, error.refs))
-            raise
+            return Failed(
+                error.reason, error.message, error.retry_after, missing=not_present(inputs.plan, error.present)
+            )
         except FoundTooMuch as error:
             self._record_attempt(inputs, found_too_much(inputs, error, now=self.now()))
             raise
-        if not isinstance(read, tuple):
+        if not isinstance(read, dict):
             return read
         self._mark_reachable(inputs.granted)
-        readings, deletions = read
         try:
-            outcome = first_blocked_reading(inputs, readings) or await self._write(inputs, readings, deletions)
+            outcome = first_blocked_reading(inputs, read) or await self._write(inputs, read)
         except SyncError as error:
-            attempt = failed_attempt(inputs, readings, failed(error), target=inputs.target, now=self.now())
+            attempt = failed_attempt(inputs, read, failed(error), target=inputs.target, now=self.now())
             self._record_attempt(inputs, attempt)
             raise
         is_changed = isinstance(outcome, Failed) and outcome.reason is Reason.TARGET_CHANGED
         target = self.state.targets.get(inputs.vault_secret.target_key) if is_changed else inputs.target
-        self._record_attempt(inputs, failed_attempt(inputs, readings, outcome, target=target, now=self.now()))
+        self._record_attempt(inputs, failed_attempt(inputs, read, outcome, target=target, now=self.now()))
         return outcome
 
-    async def _read(self, inputs: Inputs) -> tuple[Readings, Deletions] | Failed | Waiting:
-        """Read all secrets, those first that are due; return them in the order of the spec, or what blocks a write."""
+    async def _read(self, inputs: Inputs) -> dict[SecretRef, AnyReading] | Failed | Waiting | Synced:
+        """Read all secrets, those first that are due; return them in the order of the spec, or the outcome."""
         plan = inputs.plan
         readings: dict[SecretRef, AnyReading] = {}
-        deletions = Deletions()
         if (waiting := self._take_reads(inputs)) is not None:
             return waiting
         for batch in plan.batches:
@@ -251,13 +277,16 @@ class Reconciler:
             behind = contradicted_listing(inputs, readings) or older_version(inputs, readings)
             if behind is not None:
                 return behind  # the others are not read
-            confirmed = self._confirmed_deletions(inputs, readings)
-            if not isinstance(confirmed, Deletions):
+            losses = find_losses(inputs, readings)
+            decided = self._decide_deletions(inputs, readings, losses)
+            if not isinstance(decided, Deletions):
                 self._record_attempt(inputs, unread_attempt(inputs, missing_refs(readings)))
-                return confirmed
-            deletions = confirmed
-        in_order = [one.ref.identity for one in plan.requests if one.ref.identity in readings]
-        return {ref: readings[ref] for ref in in_order}, deletions
+                return decided
+            if _is_unchanged(inputs, decided):
+                # These keys stay as they are, and nothing else has changed.
+                self._record_attempt(inputs, unread_attempt(inputs, missing_refs(readings)))
+                return decided.failure or kept_in_place(inputs, decided.missing)
+        return {one.ref.identity: readings[one.ref.identity] for one in plan.requests if one.ref.identity in readings}
 
     def _take_reads(self, inputs: Inputs) -> Waiting | None:
         """Charge the reads to the tenant's quota, or wait until it has some left."""
@@ -332,59 +361,100 @@ class Reconciler:
             labels = {name: labels_from(body) for name, body in namespaces.objects.items()}
         return GrantView(grants, labels)
 
-    def _confirmed_deletions(self, inputs: Inputs, readings: Readings) -> Deletions | Failed | Waiting:
+    def _decide_deletions(
+        self, inputs: Inputs, readings: Readings, losses: Sequence[Loss], filled: frozenset[str] | None = None
+    ) -> Deletions | Failed | Waiting:
         """Check deletions against the current view, which may be newer than that of the inputs."""
-        return confirmed_deletions(inputs, readings, self.state.view_of(inputs.granted), now=self.now())
+        view = self.state.view_of(inputs.granted)
+        return decide_deletions(inputs, readings, losses, view, filled=filled, now=self.now())
 
-    async def _write(self, inputs: Inputs, readings: Readings, deletions: Deletions) -> Outcome:
-        """Write what was read, or delete the target if no key is left."""
-        vault_secret, target = inputs.vault_secret, inputs.target
-        is_empty = all(isinstance(reading, MissingReading) for reading in readings.values())
-        if is_empty and deletions.confirmed and deletions.pending is None:
-            return await self._prune(inputs, readings, deletions)
-        inactive = kept_inactive(inputs, readings)
-        if inactive or deletions.pending is not None:
-            carried = await self._carry_over(inputs, deletions.kept | inactive)
-            if carried is None:
-                return deletions.pending or unkept_inactive(inputs, readings)
-            readings = {**readings, **carried_inactive(carried, readings)}
-        present = {one.ref.identity: readings[one.ref.identity] for one in inputs.plan.requests if not one.unlisted}
-        desired = await self._render(inputs, present)
+    async def _write(self, inputs: Inputs, readings: Readings) -> Outcome:
+        """Write what was read, with the keys that are kept, or delete the target if no key is left."""
+        losses, filled = self._losses(inputs, readings)
+        decided = self._decide_deletions(inputs, readings, losses, filled)
+        if not isinstance(decided, Deletions):
+            return decided
+        if is_emptied(inputs, readings, decided):
+            return await self._prune(inputs, readings, decided)
+        present = await self._with_kept(inputs, readings, decided)
+        if not isinstance(present, dict):
+            return present
+        is_kept = any(isinstance(one, Reading | CarriedReading) and one.kept for one in present.values())
+        desired = await self._render(inputs, present, is_kept=is_kept)
+        return await self._apply(inputs, readings, decided, desired)
+
+    async def _with_kept(
+        self, inputs: Inputs, readings: Readings, decided: Deletions
+    ) -> dict[SecretRef, AnyReading] | Failed | Waiting:
+        """Return what was read, with what the target holds in keys that are kept; or what blocks a write."""
+        vault_secret, plan = inputs.vault_secret, inputs.plan
+        present = {one.ref.identity: readings[one.ref.identity] for one in plan.requests if _is_read(one, readings)}
+        inactive = inactive_keys(inputs, readings)
+        kept = (*decided.kept, *inactive)
+        if not kept:
+            return present
+        if not all(can_be_kept(inputs.holder, loss.key) for loss in inactive):
+            return unkept_inactive(inputs, readings)
+        if vault_secret.spec.target.replace_immutable:
+            # It would be deleted to be created again: if that failed in between, what it alone holds would be lost.
+            return decided.failure or _kept_alone(vault_secret, decided, kept)
+        return present | dict(await self._carry_over(inputs, readings, kept))
+
+    async def _apply(self, inputs: Inputs, readings: Readings, decided: Deletions, desired: Desired) -> Outcome:
+        """Write the desired target, unless it is in place, once what it loses was checked again."""
+        vault_secret, target, plan = inputs.vault_secret, inputs.target, inputs.plan
         await self._ensure_revoked(inputs)
-        change = change_for(vault_secret, target, inputs.plan, desired)
-        if deletions.confirmed or change is Change.REMOVED or loses_keys(inputs, readings, inputs.view):
+        change = change_for(vault_secret, target, plan, desired)
+        if decided.removed or change is Change.REMOVED:
             # This deletes keys that are still in the spec.
-            blocked = await self._recheck_deletions(inputs, readings)
+            blocked = await self._recheck_deletions(inputs, readings, decided)
             if blocked is not None:
                 return blocked
         # The grant may have been revoked while certificates were converted.
         self._ensure_granted(inputs)
         written = None
-        if change is not Change.NONE or inputs.plan.unconfirmed or annotation_changed(inputs.plan, desired):
+        if change is not Change.NONE or plan.unconfirmed or annotation_changed(plan, desired):
             written = await apply_target(self.kube, self.state.targets, vault_secret, target, desired)
-        removed = await remove_stale_targets(self.kube, self.state.targets, vault_secret)
+        stale = await remove_stale_targets(self.kube, self.state.targets, vault_secret)
         refreshed = refresh_requested(vault_secret)
         if refreshed is not None and searches(vault_secret.spec):
             self._request_poll(inputs.granted)
+        sentences = [describe(change, target, plan, desired), removed_sentence(plan, target, desired)]
         synced = Synced(
             secrets=desired.secrets,
             keys=desired.keys,
             change=change,
-            detail=" ".join([describe(change, target, inputs.plan, desired), *removal_sentences(removed)]),
+            detail=" ".join(filter(None, [*sentences, *removal_sentences(stale)])),
             left_out=left_out(vault_secret.spec, inputs.view),
-            missing=deletions.confirmed,
+            missing=decided.missing,
+            kept=kept_keys(desired.secrets, decided.missing),
+            note=missing_note(vault_secret, desired.secrets, decided.missing),
             content_changed=content_changed(vault_secret, target, change, desired.secrets),
             refreshed=refreshed,
             warnings=desired.warnings,
             altered=() if written is None else reported_alterations(written),
         )
-        if deletions.pending is None and written is not None and written.altered:
+        if decided.failure is None and written is not None and written.altered:
             return altered_target(vault_secret.target_key, written, synced)
-        pending = deletions.pending or inactive_in_place(inputs, synced.secrets)
-        return synced if pending is None else replace(pending, written=synced)
+        failure = decided.failure or inactive_in_place(inputs, synced.secrets)
+        return synced if failure is None else replace(failure, missing=decided.missing, written=synced)
 
-    async def _render(self, inputs: Inputs, readings: Readings) -> Desired:
-        """Render the Secret; certificates, keys and passwords are for a process where that delays no others."""
+    def _losses(self, inputs: Inputs, readings: Readings) -> tuple[tuple[Loss, ...], frozenset[str]]:
+        """Return the keys that the vault does not fill any more, and those that it fills."""
+        spec, plan = inputs.vault_secret.spec, inputs.plan
+        present: dict[SecretRef, AnyReading] = {
+            one.ref.identity: readings[one.ref.identity] for one in plan.requests if _is_read(one, readings)
+        }
+        # Their keys stay as they are.
+        present |= {ref: placeholder(plan.known[ref]) for ref in kept_inactive(inputs, readings)}
+        filled = filled_keys(spec, present, inputs.view, plan.known)
+        return find_losses(inputs, readings, filled), filled
+
+    async def _render(self, inputs: Inputs, readings: Readings, *, is_kept: bool) -> Desired:
+        """Render the Secret; certificates, keys and passwords are for a process where that delays no others.
+
+        `is_kept` is whether keys are kept as the target has them, by the spec that filled them.
+        """
         vault_secret, created = inputs.vault_secret, creates(inputs.vault_secret, inputs.target)
         namespace, target = vault_secret.key.namespace, vault_secret.target_key
         requests = certificate_requests(vault_secret.spec, readings)
@@ -394,7 +464,10 @@ class Reconciler:
         passwords = password_requests(vault_secret, readings, inputs.view, certificates)
         hashed = await self.certificates.hash_passwords(namespace, passwords, target=str(target))
         hashes = dict(zip(passwords, hashed, strict=True))
-        desired = render_secret(vault_secret, readings, inputs.view, certificates, hashes, created=created)
+        content = inputs.holder.spec_content if is_kept and inputs.holder is not None else None
+        desired = render_secret(
+            vault_secret, readings, inputs.view, certificates, hashes, created=created, spec_content=content
+        )
         desired = replace(desired, warnings=chain_warnings(asked, converted))
         if keys := key_data(desired):
             secret_type = vault_secret.spec.target.type
@@ -419,13 +492,13 @@ class Reconciler:
         """Delete the target with the last of its keys, and the previous targets; release those that were adopted."""
         vault_secret, target = inputs.vault_secret, inputs.target
         if target is not None or previous_targets(self.state.targets, vault_secret):
-            blocked = await self._recheck_deletions(inputs, readings)
+            blocked = await self._recheck_deletions(inputs, readings, deletions)
             if blocked is not None:
                 return blocked
         removed = {await remove_target(self.kube, vault_secret, target)}
         removed.update((await remove_stale_targets(self.kube, self.state.targets, vault_secret)).values())
         change = next((change for change in (Change.DELETED, Change.RELEASED) if change in removed), Change.NONE)
-        return replace(pruned(readings, deletions.confirmed), change=change)
+        return replace(pruned(inputs, readings, deletions.missing), change=change)
 
     async def _revoke(self, inputs: Inputs) -> Outcome:
         """Delete or release the target of a revoked VaultSecret, if no grant of the API server allows it either."""
@@ -440,32 +513,35 @@ class Reconciler:
         change = await remove_target(self.kube, vault_secret, inputs.target)
         return Pruned(decision.reason, f"{decision.message} The Secret was {change}.", (), change)
 
-    async def _recheck_deletions(self, inputs: Inputs, readings: Readings) -> Failed | Waiting | None:
+    async def _recheck_deletions(
+        self, inputs: Inputs, readings: Readings, deletions: Deletions
+    ) -> Failed | Waiting | None:
         """Check the spec, the vault and its current view immediately before a deletion; return what blocks it now."""
-        lost = lost_requests(inputs.plan, readings)
-        since = self.vaults.moment().seconds
-        again = await self._read_batch(inputs, lost, since=since)
-        if (blocked := returned(inputs, again)) is not None:
-            return blocked
+        names = {loss.name for loss in deletions.removed}
+        requests = [one for one in inputs.plan.requests if one.ref.name.lower() in names]
+        again = {**readings, **await self._read_batch(inputs, requests, since=self.vaults.moment().seconds)}
+        behind = contradicted_listing(inputs, again)
+        if behind is not None:
+            return behind
+        losses, filled = self._losses(inputs, again)
+        still = {loss.place for loss in losses}
+        back = next((loss.request.ref.name for loss in deletions.removed if loss.place not in still), None)
+        if back is not None:
+            return Waiting(f"Secret {back} of vault {inputs.vault_secret.spec.vault_url} was missing, and is back.")
         await self.kube.ensure_current(inputs.vault_secret)
-        confirmed = self._confirmed_deletions(inputs, readings)
-        return None if isinstance(confirmed, Deletions) else confirmed
+        decided = self._decide_deletions(inputs, readings, losses, filled)
+        if not isinstance(decided, Deletions):
+            return decided
+        is_kept = not deletions.removals.isdisjoint(loss.place for loss in decided.kept)
+        return (decided.failure or Waiting("The deletion guard keeps the keys now.")) if is_kept else None
 
     async def _carry_over(
-        self, inputs: Inputs, kept: Collection[SecretRef]
-    ) -> Mapping[SecretRef, CarriedReading] | None:
-        """Return readings that keep the keys of these secrets as they are; None if the target does not hold them."""
-        target, applied = inputs.target, None if inputs.target is None else inputs.target.applied
-        if target is None or applied is None or applied.spec_content != content_fingerprint(inputs.vault_secret):
-            # Another spec asks for another key, or another part of the secret, under the same version.
-            return None
-        if inputs.vault_secret.spec.target.replace_immutable:
-            # It would be deleted to be created again: if that failed in between, what it alone holds would be lost.
-            return None
-        data = await self.kube.get_target_data(inputs.vault_secret.target_key, observed=target)
-        # What another writer changed is not the secret's value, and must not pass for it.
-        ours = {key: value for key, value in data.items() if Field("data", key) in target.ours}
-        return carried_readings(inputs.plan, kept, ours)
+        self, inputs: Inputs, readings: Readings, kept: Sequence[Loss]
+    ) -> Mapping[SecretRef, AnyReading]:
+        """Return readings by which the target keeps these keys."""
+        assert inputs.holder is not None
+        data = await self.kube.get_target_data(inputs.holder.key, observed=inputs.holder.observed)
+        return carried_inactive(carried_readings(inputs.plan, readings, kept, data), readings)
 
     async def _report(self, vault_secret: VaultSecret, attempt: Attempt, started: float, failures: int) -> Result:
         """Report every outcome in one place: status, events, metrics, log; return when to requeue the key."""
@@ -480,7 +556,7 @@ class Reconciler:
             now=now,
             polled_at=view.polled_at,
             notice=self.config.expiry_notice,
-            present=view.present(one.secret_name for one in vault_secret.status.missing),
+            present=present_names(vault_secret.spec, (one.secret_name for one in vault_secret.status.missing), view),
             granted=None if attempt.granted is None else attempt.granted.status,
         )
         ended = self.vaults.moment().seconds
@@ -499,7 +575,7 @@ class Reconciler:
             recheck=self._recheck(vault_secret),
             jitter=self.jitter,
             polls_fail=self.state.view_of(attempt.granted).failure is not None,
-            moments=moments_of(status, vault_secret.spec.refresh_interval, now=now, notice=self.config.expiry_notice),
+            moments=moments_of(status, vault_secret.spec, now=now, notice=self.config.expiry_notice),
         )
         if isinstance(outcome, Waiting) and outcome.after_poll is not None:
             assert attempt.granted is not None
@@ -551,3 +627,24 @@ class Reconciler:
 
     def _recheck(self, vault_secret: VaultSecret) -> timedelta:
         return recheck_interval(vault_secret.metadata.uid, self.config.recheck)
+
+
+def _is_read(request: SecretRequest, readings: Readings) -> bool:
+    """Return whether a secret was read that the spec asks for; a search does not find those that are unlisted."""
+    return request.ref.identity in readings and not request.unlisted
+
+
+def _kept_alone(vault_secret: VaultSecret, deletions: Deletions, kept: Sequence[Loss]) -> Waiting:
+    return Waiting(
+        f"Secret {vault_secret.target_key} is immutable and not replaced while it alone holds keys that are missing in "
+        f"the vault: {listed(loss.key for loss in kept)}.",
+        is_long=True,
+        missing=deletions.unwritten,
+    )
+
+
+def _is_unchanged(inputs: Inputs, deletions: Deletions) -> bool:
+    """Return whether all that was due is lost and kept, so that the target stays as it is."""
+    if not inputs.plan.due or deletions.removed or (deletions.failure is None and finds_nothing(inputs)):
+        return False
+    return inputs.plan.due <= {loss.request.ref.identity for loss in deletions.kept}

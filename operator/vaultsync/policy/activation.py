@@ -16,6 +16,7 @@ from vaultsync.state.observed import Field
 from vaultsync.state.secrets import (
     CarriedReading,
     InactiveReading,
+    Reading,
     Readings,
     SecretRef,
     SecretState,
@@ -55,14 +56,14 @@ def inactive_in_place(inputs: Inputs, states: Iterable[SecretState]) -> Failed |
 
 
 def carried_inactive(
-    carried: Mapping[SecretRef, CarriedReading], readings: Readings
-) -> Mapping[SecretRef, CarriedReading]:
+    carried: Mapping[SecretRef, CarriedReading | Reading], readings: Readings
+) -> Mapping[SecretRef, CarriedReading | Reading]:
     """Return carried readings with what was read of those secrets of which no version is active."""
     return {ref: _with_pending(one, readings.get(ref)) for ref, one in carried.items()}
 
 
-def _with_pending(carried: CarriedReading, reading: object) -> CarriedReading:
-    if not isinstance(reading, InactiveReading):
+def _with_pending(carried: CarriedReading | Reading, reading: object) -> CarriedReading | Reading:
+    if not isinstance(reading, InactiveReading) or isinstance(carried, Reading):
         return carried
     return replace(carried, state=replace(carried.state, read_at=reading.read_at, pending=reading.pending))
 

@@ -1,7 +1,6 @@
 """What a write changes in a target: the kind of change, its description, whether the content differs; writes none."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 
 from vaultsync.api import ObjectKey
 from vaultsync.api.v1alpha1 import VaultSecret
@@ -37,27 +36,40 @@ def change_for(vault_secret: VaultSecret, observed: Observed | None, plan: Plan,
         return Change.UPDATED
     if plan.drift is not None:
         return Change.HEALED
+    return _change_of_content(observed, desired)
+
+
+def _change_of_content(observed: Observed, desired: Desired) -> Change:
     applied = observed.applied
-    # A policy may remove the annotation that has the versions.
-    changed = () if applied is None else _rotated(observed, desired)
-    if not changed:
-        return Change.NONE if applied is None or applied.metadata == desired.metadata else Change.RELABELED
-    return Change.REMOVED if any(state.version is None for state in changed) else Change.ROTATED
+    if applied is None:
+        return Change.NONE  # a policy has removed the annotation that has the versions
+    if _removed_keys(observed, desired):
+        return Change.REMOVED
+    if _rotated(observed, desired):
+        return Change.ROTATED
+    # What was kept until now may be of another part of its secret, under the same version.
+    if applied.spec_content not in {None, desired.spec_content}:
+        return Change.UPDATED
+    return Change.NONE if applied.metadata == desired.metadata else Change.RELABELED
 
 
 def annotation_changed(plan: Plan, desired: Desired) -> bool:
     """Return whether the target must be written only to update its annotation.
 
-    The status has later readings by key, so those of secrets without keys are recorded in the annotation alone.
+    The status has later readings by key, so those of secrets without keys are recorded in the annotation alone. So is
+    that a key is kept.
     """
-    return any(not state.keys and plan.known.get(state.ref.identity) != state for state in desired.secrets)
+    before = [(plan.known.get(state.ref.identity), state) for state in desired.secrets]
+    return any(
+        known != state if not state.keys else known is not None and known.kept != state.kept for known, state in before
+    )
 
 
 def describe(change: Change, observed: Observed | None, plan: Plan, desired: Desired) -> str:
     """Return sentences about what was done, with keys and versions; empty if nothing was."""
     if change is Change.NONE:
         return ""
-    return " ".join([_described(change, observed, plan, desired), *desired.notes])
+    return " ".join(filter(None, [_described(change, observed, plan, desired), *desired.notes]))
 
 
 def _described(change: Change, observed: Observed | None, plan: Plan, desired: Desired) -> str:
@@ -70,7 +82,19 @@ def _described(change: Change, observed: Observed | None, plan: Plan, desired: D
     if change is Change.HEALED:
         assert plan.drift is not None
         return f"{plan.drift.text[0].upper()}{plan.drift.text[1:]}; restored it."
-    return _moved(_rotated(observed, desired))
+    rotated = _rotated(observed, desired)
+    return "Rotated " + _versions(rotated) if rotated else ""
+
+
+def removed_sentence(plan: Plan, observed: Observed | None, desired: Desired) -> str:
+    """Return a sentence about the keys that the target had, and that the vault does not fill any more."""
+    if plan.spec_changed or observed is None or observed.applied is None:
+        return ""
+    removed = _removed_keys(observed, desired)
+    if not removed:
+        return ""
+    keys = listed(f"{key} (secret {name})" for key, name in sorted(removed.items()))
+    return f"Gone from the vault, and so removed: {keys}."
 
 
 def removal_sentences(removed: Mapping[ObjectKey, Change]) -> list[str]:
@@ -94,7 +118,9 @@ def content_changed(
         return True
     reported = {entry.key: entry.version for entry in vault_secret.status.entries}
     before = reported or _versions_by_key(() if applied is None else applied.secrets)
-    return bool(before) and before != _versions_by_key(secrets)
+    after = _versions_by_key(secrets)
+    kept = {key: before[key] for state in secrets for key in state.kept if key in before}
+    return bool(before) and before != after | kept
 
 
 def _versions_by_key(secrets: Iterable[SecretState]) -> dict[str, str | None]:
@@ -120,28 +146,24 @@ def _owners(observed: Observed) -> Iterable[str]:
     return (f"{owner.kind} {owner.name}" for owner in observed.owners)
 
 
-def _moved(changed: Iterable[SecretState]) -> str:
-    rotated = tuple(state for state in changed if state.version is not None)
-    removed = tuple(state for state in changed if state.version is None)
-    sentences = ["Rotated " + _versions(rotated)] if rotated else []
-    sentences += ["Gone from the vault, and so removed: " + _versions(removed)] if removed else []
-    return " ".join(sentences)
-
-
 def _rotated(observed: Observed, desired: Desired) -> tuple[SecretState, ...]:
-    """Return the secrets that the target does not hold yet, and those that it must not hold any more."""
-    before = observed.applied.by_ref if observed.applied is not None else {}
-    after = {state.ref.identity: state for state in desired.secrets}
-    changed = [state for ref, state in after.items() if _content(before.get(ref)) != _content(state)]
-    gone = [replace(state, version=None) for ref, state in before.items() if ref not in after and _content(state)]
-    return (*changed, *gone)
+    """Return the secrets of which the target holds other versions, or other keys."""
+    before = {} if observed.applied is None else observed.applied.by_ref
+    return tuple(state for state in desired.secrets if _is_rotated(before.get(state.ref.identity), state))
 
 
-def _content(state: SecretState | None) -> tuple[object, ...] | None:
-    # A secret that fills nothing and reserves no key, and one that is not there, are the same.
-    if state is None or (state.version is None and not state.keys):
-        return None
-    return state.version, state.keys, state.encoding
+def _is_rotated(before: SecretState | None, state: SecretState) -> bool:
+    if state.version is None or not state.keys:
+        return False
+    if before is None or (before.version, before.encoding) != (state.version, state.encoding):
+        return True
+    return not set(state.keys) <= set(before.keys)
+
+
+def _removed_keys(observed: Observed, desired: Desired) -> dict[str, str]:
+    """Return the keys that the target holds by its annotation and is to lose, with the names of their secrets."""
+    before = () if observed.applied is None else observed.applied.secrets
+    return {key: state.ref.name for state in before for key in state.held if key not in desired.keys}
 
 
 def _versions(secrets: Iterable[SecretState]) -> str:

@@ -12,7 +12,6 @@ from vaultsync.api.status import OnRevoked
 from vaultsync.errors import ListingTooLong, Reason
 from vaultsync.policy.activation import inactive_secret
 from vaultsync.policy.changes import is_before, older_in_use
-from vaultsync.policy.deletion import deletions_held
 from vaultsync.policy.inputs import Inputs
 from vaultsync.policy.ownership import competing_vaultsecret, foreign_target, terminating_target
 from vaultsync.policy.requests import found_secrets, ungranted_finds
@@ -147,7 +146,7 @@ def contradicted_listing(inputs: Inputs, readings: Readings) -> Waiting | None:
 
 def _is_contradicted(view: VaultView, ref: SecretRef, reading: VaultReading) -> bool:
     listed = None if view.listing is None else view.listing.get(ref.name.lower())
-    return listed is None or is_before(listed.updated, reading.newest.updated)
+    return listed is None or not listed.readable or is_before(listed.updated, reading.newest.updated)
 
 
 def older_version(inputs: Inputs, readings: Readings) -> Waiting | None:
@@ -235,7 +234,6 @@ GUARDS: Final[tuple[Guard, ...]] = (
     pending_listing,
     too_many_found,
     ungranted_keys,
-    deletions_held,
 )
 
 READING_GUARDS: Final[tuple[ReadingGuard, ...]] = (contradicted_listing, older_version, inactive_secret)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from vaultsync.api import ObjectKey
 from vaultsync.api.v1alpha1 import VaultSecret, VaultSecretMeta
 from vaultsync.policy.known_vaults import KnownVaults
 from vaultsync.policy.plan import Plan
@@ -24,6 +25,19 @@ class Config:
 
 
 @dataclass(frozen=True, slots=True)
+class Holder:
+    """The Secret that holds what was written last: the target, or the previous one if the target has another name."""
+
+    key: ObjectKey
+    observed: Observed
+
+    @property
+    def spec_content(self) -> str | None:
+        """The fingerprint of the spec by which its content is, if that is known."""
+        return None if self.observed.applied is None else self.observed.applied.spec_content
+
+
+@dataclass(frozen=True, slots=True)
 class Inputs:
     """The state that a reconcile started with."""
 
@@ -38,8 +52,8 @@ class Inputs:
     plan: Plan
     config: Config
     now: datetime
-    waited: Mapping[str, float] = field(default_factory=dict)
-    """For how many seconds, by the monotonic clock, each secret in `plan.missing` has been known to be missing."""
+    waited: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    """For how many seconds, by the monotonic clock, each of `plan.missing` has been known, by name and key."""
     refresh_since: float | None = None
     """The monotonic time at which this process first saw the requested refresh; None if none is requested."""
 
@@ -48,6 +62,8 @@ class Inputs:
 
     refused_for: float = 0.0
     """For how many seconds, by the monotonic clock, the grants have refused the VaultSecret or a part of its target."""
+    holder: Holder | None = None
+    """The Secret that holds what was written last; None if there is none."""
 
     @property
     def granted(self) -> Granted:

@@ -1,52 +1,117 @@
-"""Counts the secrets that a vault has lost at a poll, of those whose keys would be deleted with them; polls nothing."""
+"""Counts what a vault has lost within the last day, of what would take keys with it; polls nothing.
 
-from collections.abc import Iterable
+It counts by the statuses, which outlive the operator's process: they have the keys that there are, what is missing, and
+when its keys were removed.
+"""
+
+from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
+from datetime import datetime, timedelta
+from typing import Final
 
-from vaultsync.api.v1alpha1 import OnSourceDeleted, VaultSecret
+from vaultsync.api.v1alpha1 import OnSourceDeleted, StatusMissing, VaultSecret, VaultSecretSpec
+from vaultsync.errors import Reason
+from vaultsync.policy.requests import found_names
 from vaultsync.state.requests import named_secrets, searches
 from vaultsync.state.vaults import MAX_UNCONFIRMED_LOSSES, LossReport, Missing, SecretMetadata, VaultView
+from vaultsync.status.conditions import READY, condition
+
+WINDOW: Final = timedelta(hours=24)
+"""For how long a key that was removed counts: a loop that deletes slowly is noticed like a script that does not."""
 
 
 def loss_report(
-    before: LossReport | None, known: AbstractSet[str], lost: AbstractSet[str], view: VaultView
+    before: LossReport | None,
+    lost: AbstractSet[str],
+    view: VaultView,
+    *,
+    known: Callable[[], AbstractSet[str]],
+    held: AbstractSet[str] = frozenset(),
+    now: datetime,
 ) -> LossReport:
     """Return the report of a poll.
 
     Args:
-        before: The report of the poll before.
-        known: The secrets whose keys would be deleted with them; may be incomplete if few are lost.
-        lost: Those of them that are lost.
+        before: The report of the poll before; None if it is the first of this process.
+        lost: What is lost, by `lost_units`.
         view: The view of the vault after the poll.
+        known: Returns `known_units` of all VaultSecrets; it is called only if it matters, since there may be thousands.
+        held: What a former process held back, by `held_units`.
+        now: The operator's clock.
     """
-    latched = frozenset() if before is None else before.latched
-    latched_known = 0 if before is None else before.latched_known
-    if _is_suspicious(len(known), len(lost)):
+    report = LossReport() if before is None else before
+    began, baseline = report.began, report.known
+    if not lost:
+        began, baseline = None, frozenset()
+    elif began is None or not began <= now < began + WINDOW:
+        began, baseline = now, frozenset(known())
+    latched, most = report.latched, report.most
+    if _exceeds_minimum(lost) and _is_most(lost | (baseline & known()), lost):
         latched |= lost
-        latched_known = max(latched_known, len(known))
-    latched = frozenset(name for name in latched if not _is_recovered(name, view))
-    if latched.isdisjoint(lost) or not _is_suspicious(latched_known, len(latched)):
-        return LossReport(len(known), len(lost))
-    return LossReport(len(known), len(lost), latched, latched_known)
+    # What does not match a search any more is found by polls, and is lost nevertheless.
+    latched = frozenset(unit for unit in latched if unit in lost or not _is_recovered(unit, view))
+    most = max(most, len(latched))
+    if latched.isdisjoint(lost) or 2 * len(latched) <= most:
+        latched, most = frozenset(), 0
+    still_held = (report.held if before is not None else frozenset(held)) & lost
+    return LossReport(baseline, began, frozenset(lost), latched, most, still_held)
 
 
-def needs_all_known(lost: AbstractSet[str]) -> bool:
-    """Return whether so many are lost that `known` must be complete."""
-    return len(lost) > MAX_UNCONFIRMED_LOSSES
+def lost_units(vault_secrets: Iterable[VaultSecret], view: VaultView, now: datetime) -> set[str]:
+    """Return what is lost with keys that will be removed, or were within the last day, as `LossReport` has it."""
+    return {unit for vault_secret in vault_secrets for unit in _lost(vault_secret, view, now)}
 
 
-def lost_names(vault_secrets: Iterable[VaultSecret], view: VaultView) -> set[str]:
-    """Return the names, in lower case, of lost secrets whose keys would be deleted with them."""
-    return {name for name in known_names(vault_secrets) if _is_lost(name, view)}
+def known_units(vault_secrets: Iterable[VaultSecret]) -> set[str]:
+    """Return everything that would take keys with it if it were lost."""
+    known: set[str] = set()
+    for vault_secret in vault_secrets:
+        known |= _deletable(vault_secret) | _parts(vault_secret)
+    return known
 
 
-def known_names(vault_secrets: Iterable[VaultSecret]) -> set[str]:
-    """Return the names, in lower case, of all secrets whose keys would be deleted with them."""
-    return {name for vault_secret in vault_secrets for name in _deletable(vault_secret)}
+def held_units(vault_secrets: Iterable[VaultSecret]) -> set[str]:
+    """Return what the last process held back, by the statuses: in each, it counts for what that VaultSecret misses."""
+    held: set[str] = set()
+    for vault_secret in vault_secrets:
+        ready = condition(vault_secret.status, READY)
+        if ready is not None and ready.reason == Reason.DELETION_HELD:
+            held |= {unit_of(one) for one in vault_secret.status.missing if one.removed is None}
+    return held
 
 
-def _is_suspicious(known: int, lost: int) -> bool:
-    return lost > MAX_UNCONFIRMED_LOSSES and 2 * lost > known
+def unit_of(missing: StatusMissing) -> str:
+    """Return what is missing as it is counted."""
+    return f"{missing.secret_name}/{missing.key}" if missing.key else missing.secret_name
+
+
+def is_recent(missing: StatusMissing, now: datetime) -> bool:
+    """Return whether its keys were removed within the last day, without a release."""
+    return missing.removed is not None and now - missing.removed < WINDOW
+
+
+def _exceeds_minimum(lost: AbstractSet[str]) -> bool:
+    return any(len(part) > MAX_UNCONFIRMED_LOSSES for part in _kinds(lost))
+
+
+def _is_most(known: AbstractSet[str], lost: AbstractSet[str]) -> bool:
+    """Return whether more than half of the secrets are lost, or of the parts of secrets, and more than the minimum."""
+    counts = zip(_kinds(known), _kinds(lost), strict=True)
+    return any(len(gone) > MAX_UNCONFIRMED_LOSSES and 2 * len(gone) > len(every) for every, gone in counts)
+
+
+def _kinds(units: AbstractSet[str]) -> tuple[set[str], set[str]]:
+    parts = {unit for unit in units if "/" in unit}
+    return set(units) - parts, parts
+
+
+def _lost(vault_secret: VaultSecret, view: VaultView, now: datetime) -> set[str]:
+    spec, missing = vault_secret.spec, vault_secret.status.missing
+    named = _named(spec)
+    found = found_names(spec, view)
+    lost = {name for name in _deletable(vault_secret) if _is_lost(name, view, named, found)}
+    lost |= {unit_of(one) for one in missing if is_recent(one, now)}
+    return lost | {unit_of(one) for one in missing if one.key and one.removed is None and one.secret_name not in lost}
 
 
 def _deletable(vault_secret: VaultSecret) -> set[str]:
@@ -57,21 +122,44 @@ def _deletable(vault_secret: VaultSecret) -> set[str]:
     spec = vault_secret.spec
     names = {entry.secret_name.lower() for entry in vault_secret.status.entries if entry.version is not None}
     if not searches(spec):
-        names &= {request.ref.name.lower() for request in named_secrets(spec)}
+        names &= _named(spec)
     if spec.on_source_deleted is OnSourceDeleted.DELETE:
         return names
     return names - {request.ref.name.lower() for request in named_secrets(spec) if not request.optional}
 
 
-def _is_lost(name: str, view: VaultView) -> bool:
-    metadata = view.secrets.get(name)
-    if metadata is None and view.listing is not None:
-        listed = view.listing.get(name)
-        return listed is None or not listed.readable
-    return isinstance(metadata, Missing)
+def _parts(vault_secret: VaultSecret) -> set[str]:
+    """Return the keys that a secret may cease to fill while it is still there: those of fields and of versions."""
+    spec = vault_secret.spec
+    named = {entry.key for entry in spec.data}
+    partial = {entry.previous_key for entry in spec.data}
+    partial |= {entry.key for entry in spec.data if entry.optional and (entry.property or entry.version)}
+    objects = {source.object.lower() for source in spec.data_from if source.object is not None}
+    return {
+        f"{entry.secret_name.lower()}/{entry.key}"
+        for entry in vault_secret.status.entries
+        if entry.version is not None
+        and (entry.key in partial or (entry.key not in named and entry.secret_name.lower() in objects))
+    }
 
 
-def _is_recovered(name: str, view: VaultView) -> bool:
-    """Return whether polls find it again; a secret that no VaultSecret names any more is not polled."""
-    metadata = view.find(name)
+def _named(spec: VaultSecretSpec) -> set[str]:
+    return {request.ref.name.lower() for request in named_secrets(spec)}
+
+
+def _is_lost(name: str, view: VaultView, named: AbstractSet[str], found: AbstractSet[str]) -> bool:
+    """Return whether a named secret is missing, or a search does not find a secret any more."""
+    if name in named:
+        return isinstance(view.secrets.get(name), Missing)
+    return view.listing is not None and name not in found
+
+
+def _is_recovered(unit: str, view: VaultView) -> bool:
+    """Return whether polls find it again; a secret that no VaultSecret names any more is not polled.
+
+    Of a part of a secret, only the VaultSecrets that miss it know.
+    """
+    if "/" in unit:
+        return True
+    metadata = view.find(unit)
     return isinstance(metadata, SecretMetadata) and metadata.readable

@@ -131,18 +131,38 @@ def _reasons(
     if searching and view.listing is None:
         # The vault was not listed yet: nothing is due before it is known what the searches find.
         return {}
-    refs = {one.ref.identity for one in plan.requests if not one.unlisted}
-    missing = {one.secret_name for one in plan.missing}
+    requests = {one.ref.identity: one for one in plan.requests}
+    refs = dict.fromkeys([*requests, *(plan.known if searching else ())])
+    over = {one.secret_name for one in plan.missing if _is_over(vault_secret, one, now)}
     reasons: dict[SecretRef, str] = {}
-    for one in plan.requests:
-        state = plan.known.get(one.ref.identity)
-        in_doubt = state is not None and state.version is not None and one.ref.name.lower() in missing
-        # A secret that was deleted and recovered has unchanged metadata.
-        reason = "it was missing" if in_doubt else due(one.ref, state, view, now=now, recheck=recheck)
+    for ref in refs:
+        state, request = plan.known.get(ref), requests.get(ref)
+        lost = _is_missed(plan, ref, state)
+        if state is not None and state.version is not None and ref.name.lower() in over:
+            reason: str | None = "its grace period is over"
+        elif request is None or request.unlisted:
+            # While it is known to be missing, polls see whether a search finds it again.
+            reason = None if lost and request is not None else "no longer found"
+        else:
+            # A secret that was deleted and recovered has unchanged metadata.
+            reason = "it was missing" if lost else due(request.ref, state, view, now=now, recheck=recheck)
         if reason is not None:
-            reasons[one.ref.identity] = f"{one.ref.name}: {reason}"
-    gone = {ref: f"{ref.name}: no longer found" for ref in plan.known if ref not in refs} if searching else {}
-    return reasons | gone
+            reasons[ref] = f"{ref.name}: {reason}"
+    return reasons
+
+
+def _is_missed(plan: Plan, ref: SecretRef, state: SecretState | None) -> bool:
+    """Return whether the target has keys of a secret that was missing, or of a version that polls do not observe."""
+    if state is None or state.version is None:
+        return False
+    items = (one.key for one in plan.missing if one.secret_name == ref.name.lower() and one.removed is None)
+    return any(not key or (not ref.follows and key in state.keys) for key in items)
+
+
+def _is_over(vault_secret: VaultSecret, missing: StatusMissing, now: datetime) -> bool:
+    """Return whether the grace period may be over, by the operator's clock, which may have jumped."""
+    is_waiting = missing.since <= now < missing.since + vault_secret.spec.delete_after
+    return missing.removed is None and not is_waiting
 
 
 def _is_known_to_be_ours(vault_secret: VaultSecret, observed: Observed) -> bool:

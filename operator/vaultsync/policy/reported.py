@@ -71,14 +71,16 @@ def with_certificates(state: SecretState, entries: Iterable[StatusEntry]) -> Sec
 
 
 def _state(ref: SecretRef, entries: list[StatusEntry]) -> SecretState:
-    first = entries[0]
+    # Keys that are kept have an earlier version, which was read before.
+    last = max(entries, key=lambda entry: entry.read_at)
     state = SecretState(
-        ref=SecretRef(first.secret_name, ref.version, ref.previous),
-        keys=tuple(entry.key for entry in entries),
-        version=first.version,
-        updated=first.updated,
-        expires=first.expires,
-        read_at=first.read_at,
-        pending=pending_of(first),
+        ref=SecretRef(last.secret_name, ref.version, ref.previous),
+        keys=tuple(entry.key for entry in entries if entry.version == last.version),
+        version=last.version,
+        updated=last.updated,
+        expires=last.expires,
+        read_at=last.read_at,
+        pending=pending_of(last),
+        kept=tuple(entry.key for entry in entries if entry.version != last.version),
     )
     return with_certificates(state, entries)

@@ -3,13 +3,13 @@
 A search uses the last complete listing of the vault's poller and makes no call.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 from vaultsync.api.fields import is_secret_name
 from vaultsync.api.v1alpha1 import VaultSecretSpec
-from vaultsync.policy.changes import is_before
-from vaultsync.state.globs import matches_any
+from vaultsync.state.globs import ALL, matches, matches_any
 from vaultsync.state.grants import Granted
 from vaultsync.state.requests import Search, SecretRequest, named_secrets, searches
 from vaultsync.state.secrets import SecretRef, SecretState
@@ -22,52 +22,68 @@ def requested_secrets(spec: VaultSecretSpec, view: VaultView) -> tuple[SecretReq
     for request in named_secrets(spec):
         first = merged.setdefault(request.ref.identity, request)
         merged[request.ref.identity] = replace(first, optional=first.optional and request.optional)
-    for name in _found_names(spec, view):
+    for name in _found(spec, view):
         # What was found is optional: it may be deleted before it is read, and the next listing will not have it either.
         request = SecretRequest(SecretRef(name), optional=True)
         merged.setdefault(request.ref.identity, request)
     return tuple(merged.values())
 
 
-def _found_names(spec: VaultSecretSpec, view: VaultView) -> Mapping[str, None]:
+def _found(spec: VaultSecretSpec, view: VaultView) -> Mapping[str, None]:
     """Return the names of all readable secrets that searches find, each once, however many searches find it."""
     return {one.name: None for search in searches(spec) for one in found_secrets(search, view) if one.readable}
+
+
+def found_names(spec: VaultSecretSpec, view: VaultView) -> AbstractSet[str]:
+    """Return the names, in lower case, of all readable secrets that searches find."""
+    return {name.lower() for name in _found(spec, view)}
+
+
+def present_names(spec: VaultSecretSpec, names: Iterable[str], view: VaultView) -> frozenset[str]:
+    """Return those of these secrets, by name in lower case, that polls have found, and searches find."""
+    named = {request.ref.name.lower() for request in named_secrets(spec)}
+    found = found_names(spec, view)
+    return frozenset(
+        name
+        for name in names
+        if (isinstance(view.secrets.get(name), SecretMetadata) if name in named else name in found)
+    )
 
 
 def unlisted_finds(
     spec: VaultSecretSpec, known: Mapping[SecretRef, SecretState], view: VaultView
 ) -> Iterator[SecretRequest]:
-    """Yield secrets that fill keys, were found by a search, and are not in the listing any more.
+    """Yield secrets that fill keys, were found by a search, and are not found any more.
 
-    So are those that no search finds in a listing that is behind: it may have them as they were before they got a tag.
+    They are missing in the listing, disabled, or do not match any more; a listing may also be behind, and have them as
+    they were before they matched. So they are read before their keys go.
     """
     if view.listing is None:
         return
-    found: Mapping[str, None] | None = None
+    found: AbstractSet[str] | None = None
     for state in _found_before(spec, known):
-        listed = view.listing.get(state.ref.name.lower())
         if not view.listing.may_have(state.ref.name):
             continue  # it is not granted any more, and must not be read
-        if listed is not None:
-            if not is_before(listed.updated, state.newest_updated):
-                continue
-            found = _found_names(spec, view) if found is None else found
-            if listed.name in found:
-                continue
-        yield SecretRequest(state.ref, optional=True, unlisted=True)
+        found = found_names(spec, view) if found is None else found
+        if state.ref.name.lower() not in found:
+            yield SecretRequest(state.ref, optional=True, unlisted=True)
 
 
-def disabled_finds(
-    spec: VaultSecretSpec, known: Mapping[SecretRef, SecretState], view: VaultView
-) -> Iterator[SecretRequest]:
-    """Yield secrets that fill keys, were found by a search, and are listed as disabled: their keys are removed.
-
-    A listing that is behind does not count: they may have been disabled before.
-    """
-    for state in _found_before(spec, known):
-        listed = None if view.listing is None else view.listing.get(state.ref.name.lower())
-        if listed is not None and not listed.readable and not is_before(listed.updated, state.newest_updated):
-            yield SecretRequest(state.ref, optional=True)
+def asks_for(spec: VaultSecretSpec, ref: SecretRef, key: str) -> bool:
+    """Return whether a secret may fill a key, by the spec; of fields and secrets that match, not all are known."""
+    name = ref.name.lower()
+    for entry in spec.data:
+        if entry.secret_name.lower() == name and key == (entry.previous_key if ref.previous else entry.key):
+            return ref.previous or entry.version == ref.version
+    for source in spec.data_from:
+        one = source.object or source.certificate
+        if one is not None:
+            may_fill = (one.lower(), source.version) == (name, ref.version) and not ref.previous
+        else:
+            may_fill = ref.follows and source.find is not None and matches((source.find.names or ALL).lower(), name)
+        if may_fill and (key.startswith(source.prefix or "") or key in source.keys.values()):
+            return True
+    return False
 
 
 def ungranted_finds(spec: VaultSecretSpec, known: Mapping[SecretRef, SecretState], granted: Granted) -> list[str]:

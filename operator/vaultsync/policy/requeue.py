@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 from typing import Self, assert_never
 
 from vaultsync.api import ObjectKey
-from vaultsync.api.v1alpha1 import VaultSecret, VaultSecretStatus
+from vaultsync.api.v1alpha1 import VaultSecret, VaultSecretSpec, VaultSecretStatus
 from vaultsync.errors import Reason, Retry
 from vaultsync.policy.changes import MAX_CLOCK_SKEW, until_active
+from vaultsync.policy.losses import WINDOW
 from vaultsync.state.secrets import SecretState
 from vaultsync.status.expiry import expiry_moments
 from vaultsync.status.freshness import stale_at
@@ -107,10 +108,16 @@ def result_for(
             assert_never(outcome)
 
 
-def moments_of(status: VaultSecretStatus, interval: timedelta, *, now: datetime, notice: timedelta) -> set[datetime]:
-    """Return the moments at which the status must change without an event: expiry dates, and when it becomes stale."""
-    stale = stale_at(status, interval)
-    return {*expiry_moments(status.entries, now=now, notice=notice), *([] if stale is None else [stale])}
+def moments_of(status: VaultSecretStatus, spec: VaultSecretSpec, *, now: datetime, notice: timedelta) -> set[datetime]:
+    """Return the moments at which the status must change without an event.
+
+    They are expiry dates, the end of grace periods, and when it becomes stale.
+    """
+    stale = stale_at(status, spec.refresh_interval)
+    ends = {one.since + spec.delete_after for one in status.missing if one.removed is None}
+    ends |= {one.removed + WINDOW for one in status.missing if one.removed is not None}
+    moments = {moment for moment in ends if moment > now}
+    return {*expiry_moments(status.entries, now=now, notice=notice), *moments, *([] if stale is None else [stale])}
 
 
 def _longest_retry(reason: Reason, *, polls_fail: bool) -> float:

@@ -87,6 +87,13 @@ class RenderedEntries:
         if secret.encoding is not None:
             self.encodings[secret.ref.identity] = secret.encoding
 
+    def keep(self, readings: Readings) -> None:
+        """Add the keys that are kept, although the vault does not fill them any more."""
+        for ref, reading in readings.items():
+            kept = reading.kept if isinstance(reading, Reading | CarriedReading) else {}
+            for key in sorted(kept.keys() - self.data.keys()):
+                self.data[key], self.sources[key] = base64.b64decode(kept[key].reveal()), ref
+
     def _collision(self, key: str, ref: SecretRef) -> SyncError:
         first = self.sources[key].name
         both = f"secrets {first} and {ref.name}" if first != ref.name else f"secret {ref.name}, in two entries,"
@@ -123,7 +130,22 @@ def render_entries(
     for index, source in enumerate(spec.data_from):
         for secret in _of_source(spec, source, readings, view, certificates.get(index, {}), documents):
             rendered.add(secret)
+    rendered.keep(readings)
     return rendered
+
+
+def filled_keys(
+    spec: VaultSecretSpec, readings: Readings, view: VaultView, known: Mapping[SecretRef, SecretState]
+) -> frozenset[str]:
+    """Return the keys that what was read fills. A certificate fills what it has filled before, by its last-read state.
+
+    Raises:
+        SyncError: As `render_entries`.
+    """
+    certificates = {_ref_of(source).identity for source in spec.data_from if source.certificate is not None}
+    read = {ref for ref in certificates if isinstance(readings.get(ref), Reading)}
+    files = frozenset(key for ref in read & known.keys() for key in known[ref].held)
+    return files.union(render_entries(spec, readings, view).data)
 
 
 def _rendered_data(spec: VaultSecretSpec, readings: Readings, documents: Documents) -> RenderedEntries:
@@ -147,7 +169,9 @@ def certificate_requests(spec: VaultSecretSpec, readings: Readings) -> dict[int,
     }
     if not found:
         return {}
-    passwords = _rendered_data(spec, readings, Documents()).data
+    rendered = _rendered_data(spec, readings, Documents())
+    rendered.keep(readings)
+    passwords = rendered.data
     return {index: certificate_request(spec.data_from[index], secret, passwords) for index, secret in found.items()}
 
 
@@ -225,8 +249,10 @@ def _password(key: str, passwords: Mapping[str, bytes]) -> str:
 
 def _state(ref: SecretRef, keys: tuple[str, ...], reading: AnyReading, encoding: str | None) -> SecretState:
     match reading:
-        case CarriedReading():
-            return replace(reading.state, keys=keys)
+        case CarriedReading(state=state, kept=content):
+            held = content.keys() & set(keys)
+            filled, kept = (tuple(filter(held.__contains__, part)) for part in (state.keys, state.kept))
+            return replace(state, keys=filled, kept=kept)
         case Reading():
             return replace(state_of(ref, reading, keys), encoding=encoding, tags=reading.tags)
         case InactiveReading() | MissingReading():
@@ -368,7 +394,7 @@ def _carried_data(ref: SecretRef, readings: Readings) -> dict[str, bytes]:
     reading = readings.get(ref.identity)
     if not isinstance(reading, CarriedReading):
         return {}
-    return {key: base64.b64decode(value.reveal()) for key, value in reading.data.items()}
+    return {key: base64.b64decode(value.reveal()) for key, value in reading.kept.items()}
 
 
 def _read_secret(spec: VaultSecretSpec, ref: SecretRef, readings: Readings) -> ReadSecret | None:

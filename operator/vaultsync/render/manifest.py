@@ -16,7 +16,7 @@ from vaultsync.render.metadata import RenderedMetadata, render_metadata
 from vaultsync.render.passwords import NO_HASHES, Hashes, PasswordRequest, Passwords, SourceVersion
 from vaultsync.render.template import render, uses_passwords
 from vaultsync.render.type_checks import KEY_TYPES, normalized_data
-from vaultsync.state.applied import MAX_ANNOTATIONS, to_annotation
+from vaultsync.state.applied import MAX_ANNOTATIONS, content_fingerprint, to_annotation
 from vaultsync.state.desired import Desired
 from vaultsync.state.secrets import Readings, SecretState
 from vaultsync.state.vaults import VaultView
@@ -33,6 +33,7 @@ def render_secret(
     hashes: Hashes = NO_HASHES,
     *,
     created: bool = True,
+    spec_content: str | None = None,
 ) -> Desired:
     """Render the Secret; equal inputs produce equal manifests.
 
@@ -45,6 +46,7 @@ def render_secret(
         certificates: What the `certificate_requests` became.
         hashes: What the `password_requests` became.
         created: Whether the Secret is created, or was created by us.
+        spec_content: The fingerprint of the spec by which keys that are kept were filled, if it was another one.
 
     Raises:
         SyncError: As `render_entries`, `render` and `render_metadata` do; TargetInvalid, if the data is unusable for
@@ -60,16 +62,24 @@ def render_secret(
     if spec.target.type not in KEY_TYPES:
         data = normalized_data(spec.target.type, data, target=str(target))
     metadata = render_metadata(vault_secret, secrets)
+    spec_content = spec_content or content_fingerprint(vault_secret)
     manifest = {
         "apiVersion": "v1",
         "kind": "Secret",
         "type": spec.target.type,
-        "metadata": _metadata(vault_secret, secrets, metadata, created=created),
+        "metadata": _metadata(vault_secret, secrets, metadata, created=created, spec_content=spec_content),
         "data": _encoded(target, data),
         # Applying `immutable: false` would own the field, and no other manager could set it.
         **({"immutable": True} if spec.target.immutable else {}),
     }
-    return Desired(secrets, manifest, created=created, metadata=metadata.fingerprint, notes=metadata.notes)
+    return Desired(
+        secrets,
+        manifest,
+        created=created,
+        metadata=metadata.fingerprint,
+        notes=metadata.notes,
+        spec_content=spec_content,
+    )
 
 
 def password_requests(
@@ -154,10 +164,17 @@ def _too_large(target: ObjectKey, why: str) -> SyncError:
 
 
 def _metadata(
-    vault_secret: VaultSecret, secrets: tuple[SecretState, ...], from_vault: RenderedMetadata, *, created: bool
+    vault_secret: VaultSecret,
+    secrets: tuple[SecretState, ...],
+    from_vault: RenderedMetadata,
+    *,
+    created: bool,
+    spec_content: str,
 ) -> dict[str, Any]:
     target = vault_secret.target_key
-    applied = to_annotation(vault_secret, secrets, created=created, metadata=from_vault.fingerprint)
+    applied = to_annotation(
+        vault_secret, secrets, created=created, metadata=from_vault.fingerprint, spec_content=spec_content
+    )
     own = vault_secret.spec.target.annotations
     annotations = {**own, **from_vault.annotations, APPLIED_ANNOTATION: applied}
     size = sum(len(name) + len(text.encode()) for name, text in annotations.items())

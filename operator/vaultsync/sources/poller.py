@@ -18,7 +18,7 @@ from vaultsync.controller.queue import WorkQueue, is_cancelled
 from vaultsync.controller.turns import Priority
 from vaultsync.errors import ListingTooLong, Reason, SyncError
 from vaultsync.interfaces import Recorder, VaultClients
-from vaultsync.policy.losses import known_names, loss_report, lost_names, needs_all_known
+from vaultsync.policy.losses import held_units, known_units, loss_report, lost_units
 from vaultsync.policy.plan import plan_for
 from vaultsync.policy.requeue import Jitter, backoff, poll_period, recheck_interval
 from vaultsync.state.access import Access
@@ -256,13 +256,24 @@ class Poller:
         vaultsecrets = self._state.vaultsecrets
         if not vaultsecrets.has_synced:
             return view
-        users = vaultsecrets.names(self._access)
+        users = self._look_up(vaultsecrets.users(self._access))
+        names = vaultsecrets.names(self._access)
         missing = (name for name, metadata in view.secrets.items() if isinstance(metadata, Missing))
-        affected = {key for name in missing for key in users.get(name, ())}.union(vaultsecrets.searchers(self._access))
-        lost = lost_names(self._look_up(affected), view)
-        # VaultSecrets without missing secrets are counted only if it matters: there may be thousands.
-        known = known_names(self._look_up(vaultsecrets.users(self._access))) if needs_all_known(lost) else lost
-        return replace(view, losses=loss_report(view.losses, known, lost, view))
+        affected = {key for name in missing for key in names.get(name, ())}.union(vaultsecrets.searchers(self._access))
+        # VaultSecrets that miss nothing are counted only if it matters: there may be thousands.
+        losing = [one for one in users if one.status.missing or one.key in affected]
+        lost = lost_units(losing, view, self._context.now())
+        report = loss_report(
+            view.losses,
+            lost,
+            view,
+            known=lambda: known_units(users),
+            held=held_units(losing),
+            now=self._context.now(),
+        )
+        if view.losses is not None and view.losses.tripped != report.tripped:
+            self._wake(one.key for one in losing)
+        return replace(view, losses=report)
 
     def _read_one_by_one(self, *, below: int) -> Mode:
         self._progress.get_until = self._context.clock() + RELIST_AFTER

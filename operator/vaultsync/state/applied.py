@@ -35,7 +35,10 @@ class Applied:
     """The fingerprint of the part of the spec that determines the whole target."""
     secrets: tuple[SecretState, ...]
     spec_content: str | None = None
-    """The fingerprint of the part of the spec that determines the target's data; None in annotations without it."""
+    """The fingerprint of the part of the spec that determines the target's data; None in annotations without it.
+
+    It is that of an earlier spec, as long as keys are kept that were filled by it.
+    """
     vault: str | None = None
     """The URL of the vault that the secrets are from; None in annotations without it."""
     owner: str | None = None
@@ -76,21 +79,27 @@ def _fingerprint(vault_secret: VaultSecret, fields: set[str], uid: str | None = 
 
 def applied_keys(vault_secret: VaultSecret, applied: Applied) -> frozenset[str]:
     """Return all keys of the target's data: those that secrets fill, and the templates of the spec."""
-    filled = {key for state in applied.secrets if state.version is not None for key in state.keys}
+    filled = {key for state in applied.secrets for key in state.held}
     return frozenset(filled.union(vault_secret.spec.target.template))
 
 
 def to_annotation(
-    vault_secret: VaultSecret, secrets: Iterable[SecretState], *, created: bool, metadata: str | None = None
+    vault_secret: VaultSecret,
+    secrets: Iterable[SecretState],
+    *,
+    created: bool,
+    metadata: str | None = None,
+    spec_content: str | None = None,
 ) -> str:
     """Return the annotation's text: compact JSON in a fixed order, the same for equal states.
 
     With the fingerprint of metadata that comes from the vault, it has the tags, too: those of a secret that the vault
-    has lost are read from it while its keys are carried over.
+    has lost are read from it while its keys are carried over. `spec_content` is the fingerprint by which the content
+    is, if that is an earlier one.
     """
     document = {
         "spec": fingerprint(vault_secret),
-        "specContent": content_fingerprint(vault_secret),
+        "specContent": spec_content or content_fingerprint(vault_secret),
         "vault": vault_secret.spec.vault_url,
         "owner": vault_secret.metadata.uid,
         "vaultSecret": str(vault_secret.key),
@@ -105,7 +114,7 @@ def from_annotation(text: str | None) -> Applied | None:
     """Parse the annotation; returns None if it is absent or damaged, and the target is then written again.
 
     Earlier versions wrote no `vaultSecret`, and no `owner` before that, `content` in place of `specContent`, and no
-    `vault` or neither before that. All of them are read, so an upgrade writes no target.
+    `vault` or neither before that. All of them are read, so an upgrade writes no target. Nor did they write `kept`.
     """
     if text is None or len(text) > MAX_ANNOTATIONS:
         return None
@@ -163,6 +172,7 @@ def _to_item(state: SecretState) -> dict[str, Any]:
         **({"encoding": state.encoding} if state.encoding else {}),
         **({"tags": dict(state.tags)} if state.tags else {}),
         **({} if state.pending is None else {"pending": _to_pending(state.pending)}),
+        **({"kept": list(state.kept)} if state.kept else {}),
     }
 
 
@@ -192,6 +202,7 @@ def _from_item(item: Mapping[str, Any]) -> SecretState:
         encoding=_text(item.get("encoding")),
         tags={_required(name): _required(text) for name, text in item.get("tags", {}).items()},
         pending=None if item.get("pending") is None else _from_pending(item["pending"]),
+        kept=tuple(_required(key) for key in item.get("kept", ())),
     )
 
 

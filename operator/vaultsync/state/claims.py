@@ -129,7 +129,7 @@ def _asked_for(applied: Applied | None, demands: Sequence[Demand], max_keys: int
     if applied is None:
         return None
     asked_for = [state for state in applied.secrets if any(demand.has(state.ref) for demand in demands)]
-    keys = accumulate(len(state.keys) for state in asked_for)
+    keys = accumulate(len(state.keys) + len(state.kept) for state in asked_for)
     secrets = [state for state, count in zip(asked_for, keys, strict=True) if count <= max_keys][:max_keys]
     return applied if len(secrets) == len(applied.secrets) else replace(applied, secrets=tuple(secrets))
 

@@ -21,6 +21,8 @@ class Desired:
     """The fingerprint of labels and annotations that come from the vault; None if there are none."""
     notes: tuple[str, ...] = ()
     """Why some of these are empty, in sentences."""
+    spec_content: str | None = None
+    """The fingerprint of the spec by which all of its content is: that of an earlier one, while that has keys kept."""
 
     @property
     def keys(self) -> frozenset[str]:

@@ -15,7 +15,7 @@ class SecretRequest:
     ref: SecretRef
     optional: bool
     unlisted: bool = False
-    """A search found it before, and the listing lacks it now; it is read to confirm that it is missing."""
+    """A search found it before and does not find it now; it is read before its keys go."""
 
 
 def named_secrets(spec: VaultSecretSpec) -> Iterator[SecretRequest]:

@@ -77,6 +77,8 @@ class SecretState:
     """The next version, if the newest one was not active yet."""
     certificates: Mapping[str, datetime] = field(default_factory=dict, compare=False)
     """When the certificates in its keys expire, by key; the status has it, and the annotation does not."""
+    kept: tuple[str, ...] = ()
+    """Keys that an earlier version filled and this one does not, until the end of their grace period."""
 
     @property
     def newest(self) -> Version | None:
@@ -89,6 +91,11 @@ class SecretState:
     def newest_updated(self) -> datetime | None:
         """When the newest version was last changed; None if the secret was missing."""
         return None if self.newest is None else self.newest.updated
+
+    @property
+    def held(self) -> tuple[str, ...]:
+        """All keys that the target holds of it."""
+        return () if self.version is None else self.keys + self.kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +117,9 @@ class Reading:
     """The next version, if the newest one is not active yet."""
     unusable: frozenset[str] = frozenset()
     """If it was chosen from a list of versions: those that were listed as disabled or not active yet."""
+    kept: Mapping[str, SecretValue] = field(default_factory=dict, repr=False)
+    """What the target holds in keys that the value does not fill any more, such as those of fields that vanished, until
+    the end of their grace period; in base64."""
 
     @property
     def newest(self) -> Version:
@@ -144,11 +154,11 @@ class MissingReading:
 
 @dataclass(frozen=True, slots=True)
 class CarriedReading:
-    """A secret whose keys keep the target's content: the vault lost it a short time ago, or no version is active."""
+    """A secret whose keys keep the target's content: it was lost a short time ago, or no version is active."""
 
     state: SecretState
     """Its last-read state."""
-    data: Mapping[str, SecretValue] = field(repr=False)
+    kept: Mapping[str, SecretValue] = field(repr=False)
     """The content of its keys, in base64, as the API server returns it."""
 
 
@@ -169,15 +179,22 @@ def state_of(ref: SecretRef, reading: VaultReading | MissingReading, keys: tuple
             return SecretState(ref, keys, None, None, None, reading.read_at, pending=reading.pending)
         case Reading():
             version = reading.version, reading.updated, reading.expires
-            return SecretState(ref, keys, *version, reading.read_at, pending=reading.pending)
+            filled, kept = (tuple(key for key in keys if (key in reading.kept) is is_kept) for is_kept in (False, True))
+            return SecretState(ref, filled, *version, reading.read_at, pending=reading.pending, kept=kept)
 
 
 class SecretsUnread(SyncError):
-    """Some secrets could not be read, with the reason of the first; `refs` are their identities."""
+    """Some secrets could not be read, with the reason of the first; `refs` are their identities.
 
-    def __init__(self, error: SyncError, refs: frozenset[SecretRef]) -> None:
+    `present` are those of them that the vault has, and that are disabled.
+    """
+
+    def __init__(
+        self, error: SyncError, refs: frozenset[SecretRef], present: frozenset[SecretRef] = frozenset()
+    ) -> None:
         super().__init__(error.reason, error.message, retry_after=error.retry_after)
         self.refs = refs
+        self.present = present
 
 
 class FoundTooMuch(SyncError):

@@ -7,7 +7,7 @@ against the current view, after the reads.
 import asyncio
 import re
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Generic, NamedTuple, TypeVar
@@ -17,7 +17,7 @@ from vaultsync.state.access import Access
 from vaultsync.state.globs import ALL, matches, matches_any, omitter
 
 MAX_UNCONFIRMED_LOSSES = 5
-"""The number of secrets that may go missing at once without a release by a user, even if there were no others."""
+"""The number of losses within a day that need no release by a user, even if there was nothing else."""
 
 
 class Moment(NamedTuple):
@@ -268,32 +268,44 @@ def _literal_prefix(glob: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class LossReport:
-    """The secrets that a vault has lost, of those whose keys would be deleted with them; trips the deletion guard.
+    """What a vault has lost within the last day, of what would take keys with it; trips the deletion guard.
 
-    Once tripped, it stays so until most of the lost secrets are back, or no VaultSecret waits for them any more.
-    Otherwise releasing, suspending or deleting some VaultSecrets would leave too few losses to protect the others.
+    A loss is a secret, by its name in lower case; or a key that a secret does not fill any more although it is still
+    there, such as that of a field that vanished, by `name/key`. Both are counted, separately.
+
+    Once tripped, it stays so until most of the losses are back, or no VaultSecret waits for them any more. Otherwise
+    releasing, suspending or deleting some VaultSecrets would leave too few losses to protect the others.
     How secrets are deleted and recovered: https://learn.microsoft.com/azure/key-vault/general/soft-delete-overview
     """
 
-    known: int = 0
-    lost: int = 0
+    known: frozenset[str] = frozenset()
+    """All that was known when the first of the losses was noticed, at most a day ago; empty while there are none."""
+    began: datetime | None = None
+    """When that was."""
+    lost: frozenset[str] = frozenset()
+    """What is lost and still waits for the end of its grace period, or lost its keys within the last day."""
     latched: frozenset[str] = frozenset()
-    """The secrets that were lost when it tripped and are not back, by their names in lower case."""
-    latched_known: int = 0
-    """How many were known when it tripped."""
+    """What was lost when it tripped, and since then, and is not back."""
+    most: int = 0
+    """How much has been latched since it tripped."""
+    held: frozenset[str] = frozenset()
+    """What a former process held back, by the statuses, and is still lost."""
 
     def joined(self, other: "LossReport") -> "LossReport":
         """Return the report that is also tripped by what has tripped another."""
+        latched = self.latched | other.latched
         return replace(
-            self,
-            latched=self.latched | other.latched,
-            latched_known=max(self.latched_known, other.latched_known),
+            self, latched=latched, most=max(self.most, other.most, len(latched)), held=self.held | other.held
         )
 
     @property
     def tripped(self) -> bool:
-        """Whether so many were lost at once that nothing is deleted without a release by a user."""
+        """Whether so much was lost that nothing is deleted without a release by a user."""
         return bool(self.latched)
+
+    def holds(self, unit: str) -> bool:
+        """Return whether a loss may take no key with it without a release by a user."""
+        return self.tripped or unit in self.held
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,7 +326,7 @@ class VaultView:
     polled_at: datetime | None = None
     """When the last successful poll began, by the operator's clock."""
     losses: LossReport | None = None
-    """The losses at the last complete poll; None while they are not known."""
+    """The losses by the last complete poll; None while they are not known."""
     polls: int = 0
     """How many polls have ended."""
     last_poll_failed: bool = False
@@ -326,17 +338,6 @@ class VaultView:
     def find(self, name: str) -> SecretMetadata | Missing | None:
         """Return the metadata of a secret by its name in lower case; None if polls have not observed it."""
         return self.secrets.get(name) or (None if self.listing is None else self.listing.get(name))
-
-    def present(self, names: Iterable[str]) -> frozenset[str]:
-        """Return those of these secrets, by name in lower case, that polls have found.
-
-        One that is only listed has to be readable: a search finds no disabled secrets, and loses the keys of one.
-        """
-        return frozenset(name for name in names if self._is_present(name))
-
-    def _is_present(self, name: str) -> bool:
-        metadata = self.find(name)
-        return isinstance(metadata, SecretMetadata) and (metadata.readable or name in self.secrets)
 
 
 UNKNOWN = VaultView()
@@ -383,7 +384,9 @@ class VaultStore:
         What it holds back would be too little to trip it there.
         """
         losses = self.view(before).losses
-        if before == after or before.vault_url != after.vault_url or losses is None or not losses.tripped:
+        if before == after or before.vault_url != after.vault_url or losses is None:
+            return
+        if not losses.tripped and not losses.held:
             return
         view = self.view(after)
         self.publish(after, replace(view, losses=losses if view.losses is None else view.losses.joined(losses)))

@@ -16,22 +16,22 @@ class Waits:
     """
 
     def __init__(self) -> None:
-        self._since: dict[ObjectKey, dict[tuple[str, int], float]] = {}
+        self._since: dict[ObjectKey, dict[tuple[str, str, int], float]] = {}
         self._refreshes: dict[ObjectKey, tuple[str, float]] = {}
         self._refusals: dict[ObjectKey, float] = {}
 
-    def observe(self, key: ObjectKey, missing: Iterable[StatusMissing], now: float) -> Mapping[str, float]:
-        """Return for how many seconds each has been known, by its name; forgets the others of that VaultSecret.
+    def observe(self, key: ObjectKey, missing: Iterable[StatusMissing], now: float) -> Mapping[tuple[str, str], float]:
+        """Return for how many seconds each has been known, by name and key; forgets the others of that VaultSecret.
 
-        One that is missing since another time is another wait.
+        One that is missing since another time is another wait; what was removed does not wait any more.
         """
         before = self._since.get(key, {})
-        waits = {one: before.get(one, now) for one in map(_wait, missing)}
+        waits = {one: before.get(one, now) for one in (_wait(item) for item in missing if item.removed is None)}
         if waits:
             self._since[key] = waits
         else:
             self._since.pop(key, None)
-        return {name: now - since for (name, _), since in waits.items()}
+        return {(name, key): now - since for (name, key, _), since in waits.items()}
 
     def observe_refresh(self, key: ObjectKey, text: str | None, now: float) -> float | None:
         """Return since when the refresh with that text has been requested; None if none is."""
@@ -56,5 +56,5 @@ class Waits:
         self._refusals.pop(key, None)
 
 
-def _wait(missing: StatusMissing) -> tuple[str, int]:
-    return missing.secret_name, int(missing.since.timestamp())
+def _wait(missing: StatusMissing) -> tuple[str, str, int]:
+    return missing.secret_name, missing.key, int(missing.since.timestamp())

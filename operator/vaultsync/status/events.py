@@ -53,10 +53,20 @@ def events_for(before: VaultSecretStatus, after: VaultSecretStatus, outcome: Out
     event = _of_outcome(before, outcome)
     if event is not None:
         yield event
+    if isinstance(outcome, Synced):
+        yield from _newly_missing(before, after, outcome)
     for kind in (STALE, EXPIRING):
         was, now = condition(before, kind), condition(after, kind)
         if now is not None and now.status == "True" and (was is None or was.reason != now.reason):
             yield Event("Warning", STALE if kind == STALE else now.reason, now.message)
+
+
+def _newly_missing(before: VaultSecretStatus, after: VaultSecretStatus, outcome: Synced) -> Iterator[Event]:
+    """Yield an event for what has gone missing; while it makes the VaultSecret not ready, the failure says it."""
+    known = {(one.secret_name, one.key, one.since) for one in before.missing}
+    new = [one for one in after.missing if one.removed is None and (one.secret_name, one.key, one.since) not in known]
+    if new and outcome.kept:
+        yield Event("Warning", "SourceMissing", f"{outcome.note.removeprefix('; ').capitalize()}.")
 
 
 def _of_outcome(before: VaultSecretStatus, outcome: Outcome) -> Event | None:

@@ -1,6 +1,6 @@
 """Computes the next status of a VaultSecret from the previous one and an outcome; does not write it."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import assert_never
 
@@ -53,7 +53,7 @@ def status_after(
         now: The current time.
         polled_at: When the vault's last successful poll began, if there was one.
         notice: How long before its expiry date a secret is reported as expiring.
-        present: Names, in lower case, of secrets that polls have found: they are removed from `missing`.
+        present: Names, in lower case, of secrets that are not missing any more: they are removed from `missing`.
         granted: The grant by which the VaultSecret was reconciled, if it was granted.
     """
     success = last_success(vault_secret.status, polled_at)
@@ -92,7 +92,7 @@ def _synced(
 ) -> VaultSecretStatus:
     """Build the status for a target that was written or is in place; the conditions are those of the outcome."""
     before = vault_secret.status
-    entries = tuple(_entry(key, state) for state in written.secrets for key in state.keys)
+    entries = tuple(_entries(written.secrets, before.entries))
     return VaultSecretStatus(
         observed_generation=vault_secret.metadata.generation,
         conditions=_conditions(vault_secret, outcome, stale, entries, now=now, notice=notice),
@@ -164,12 +164,12 @@ def _untouched(
     changes: dict[str, object] = {
         "observed_generation": vault_secret.metadata.generation,
         "conditions": conditions,
-        "missing": tuple(one for one in missing if one.secret_name not in present),
     }
-    if isinstance(outcome, Failed):
-        if outcome.missing is not None:
-            changes["missing"] = tuple(one for one in outcome.missing if one.secret_name not in present)
-        changes |= {"last_handled_refresh": outcome.refreshed} if outcome.refreshed is not None else {}
+    if isinstance(outcome, Failed | Waiting) and outcome.missing is not None:
+        missing = outcome.missing
+    changes["missing"] = tuple(one for one in missing if one.key or one.secret_name not in present)
+    if isinstance(outcome, Failed) and outcome.refreshed is not None:
+        changes["last_handled_refresh"] = outcome.refreshed
     return vault_secret.status.model_copy(update=changes)
 
 
@@ -194,6 +194,15 @@ def _ready(vault_secret: VaultSecretMeta, outcome: Reported, now: datetime) -> C
         return before
     state = ConditionState(ready_status(outcome), outcome.reason.value, outcome.message)
     return next_condition(vault_secret, READY, state, now=now)
+
+
+def _entries(secrets: Iterable[SecretState], before: Iterable[StatusEntry]) -> Iterator[StatusEntry]:
+    """Yield an entry for each key; that of a kept one stays as it was, since its content is of an earlier version."""
+    earlier = {(entry.key, entry.secret_name.lower()): entry for entry in before}
+    for state in secrets:
+        yield from (_entry(key, state) for key in state.keys)
+        for key in state.kept:
+            yield earlier.get((key, state.ref.name.lower())) or _entry(key, state)
 
 
 def _entry(key: str, state: SecretState) -> StatusEntry:

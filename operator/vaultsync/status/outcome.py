@@ -46,7 +46,11 @@ class Synced:
     left_out: int = 0
     """How many secrets match a search and are disabled."""
     missing: tuple[StatusMissing, ...] = ()
-    """Secrets that the vault lost, and whose keys were deleted."""
+    """What the vault lost, as the status lists it."""
+    kept: frozenset[str] = frozenset()
+    """Those of the keys that the vault does not fill any more, and that are kept until their grace period is over."""
+    note: str = ""
+    """What the condition says about what is missing."""
     content_changed: bool = False
     """Whether the content of the target has changed; false if the target was created."""
     refreshed: str | None = None
@@ -64,9 +68,8 @@ class Synced:
     @property
     def message(self) -> str:
         """The condition's message: stable while nothing changes."""
-        gone = f"; gone from the vault: {', '.join(one.secret_name for one in self.missing)}" if self.missing else ""
-        count = f"{len(self.keys)} {'key is' if len(self.keys) == 1 else 'keys are'}"
-        return f"{count} in sync{gone}{_pending(self.secrets)}."
+        count = len(self.keys - self.kept)
+        return f"{count} {'key is' if count == 1 else 'keys are'} in sync{self.note}{_pending(self.secrets)}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,7 @@ class Failed:
     refreshed: str | None = None
     """The text of the refresh annotation for which everything was read again, without success."""
     written: Synced | None = None
-    """What was written nevertheless: the target without the keys whose grace period is over."""
+    """What was written, or is in place, nevertheless: the target with all other keys, as the vault has them."""
 
     @property
     def retry(self) -> Retry:
@@ -125,6 +128,8 @@ class Waiting:
     """When it is known to be over, in seconds; None if something wakes the VaultSecret then."""
     is_long: bool = False
     """Whether it may take minutes, so that users must see it even after a failure."""
+    missing: tuple[StatusMissing, ...] | None = None
+    """What the vault lost, as the status lists it; None if nothing new is known."""
 
     @property
     def reason(self) -> Reason:

@@ -108,7 +108,7 @@ def test_a_secret_recovered_within_the_grace_period_changes_nothing(harness: Har
 def test_the_deletion_guard_holds_deletions_until_a_user_confirms_them(harness: ServedHarness) -> None:
     values = {name: harness.put(name) for name in SEVERAL}
     left = {name: values[name] for name in SEVERAL[6:]}
-    harness.apply(*(entry(name, name, optional=True) for name in SEVERAL))
+    harness.apply(*(entry(name, name, optional=True) for name in SEVERAL), deleteAfter="1m")
     before = harness.await_content(**values)
     harness.await_reason("Synced")
 
@@ -157,13 +157,40 @@ def test_secrets_recovered_while_the_deletion_guard_holds_change_nothing(harness
 
 
 @scenario
-def test_a_search_drops_the_key_of_one_deleted_secret_at_the_next_poll(harness: Harness) -> None:
+def test_a_search_drops_the_key_of_one_deleted_secret_after_the_grace_period(harness: Harness) -> None:
     values = {name: harness.put(name) for name in SEVERAL}
-    harness.apply(data=[], dataFrom=[{"find": {"names": "shop-*"}}])
+    harness.apply(data=[], dataFrom=[{"find": {"names": "shop-*"}}], deleteAfter="1m")
     harness.await_content(**values)
     harness.await_reason("Synced")
 
     harness.vault.delete(SEVERAL[0])
 
+    harness.await_event("Warning", "SourceMissing", SEVERAL[0])
+    (missing,) = harness.status()["missing"]
+    since = datetime.fromisoformat(missing["since"])
     harness.await_content(**{name: values[name] for name in SEVERAL[1:]})
-    harness.await_event_counts(Created=1, SourceDeleted=1)
+    assert last_change(harness) >= since + GRACE
+    harness.await_event("Warning", "SourceDeleted", SEVERAL[0])
+    harness.await_event_counts(Created=1, SourceMissing=1, SourceDeleted=1)
+
+
+@scenario
+def test_an_emptied_object_loses_its_keys_after_the_grace_period_and_they_are_named(harness: Harness) -> None:
+    """An object that becomes empty, and then has null in place of one of its fields."""
+    harness.vault.set("cfg", '{"user": "app", "password": "p1"}')
+    harness.apply(data=[], dataFrom=[{"object": "cfg"}], deleteAfter="1m")
+    harness.await_content(user="app", password="p1")
+    harness.await_reason("Synced")
+
+    harness.vault.set("cfg", "{}")
+
+    harness.await_event("Warning", "SourceMissing", "user of secret cfg", "password of secret cfg")
+    assert {one["key"] for one in harness.status()["missing"]} == {"user", "password"}
+    assert harness.content() == {"user": b"app", "password": b"p1"}
+    harness.vault.set("cfg", '{"user": "app2", "password": null}')
+    harness.await_content(user="app2", password="p1")
+    harness.await_content(user="app2")
+    message = harness.await_event("Warning", "SourceDeleted", "password (secret cfg)").message
+    assert "no key" not in message
+    said = "1 key is in sync; gone from the vault: password of secret cfg."
+    harness.eventually(lambda: (ready := harness.ready()) is not None and ready.message == said, said)

@@ -87,11 +87,12 @@ def test_every_rule_has_a_message() -> None:
     assert all(rule["rule"] and rule["message"] for rule in rules)
 
 
-def test_only_the_spec_has_defaults_and_never_inside_lists() -> None:
+def test_only_the_spec_has_defaults_and_inside_lists_what_identifies_an_item() -> None:
     defaults = {path: node["default"] for path, node in nodes(vault_secret_schema()) if "default" in node}
 
     assert defaults == {
         ".status": {"observedGeneration": -1},
+        ".status.missing[].key": "",
         ".spec.target": {},
         ".spec.target.type": "Opaque",
         ".spec.target.immutable": False,

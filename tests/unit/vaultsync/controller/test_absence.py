@@ -17,6 +17,9 @@ from vaultsync.state.secrets import SecretRef, VaultReading
 from vaultsync.state.vaults import ListingPage, SecretMetadata
 
 FOUND = {f"shop-{number}": "x" for number in range(4)}
+GRACE = 3600
+"""The default of `deleteAfter`, in seconds."""
+
 SEARCH: dict[str, Any] = {"data": [], "dataFrom": [{"find": {"names": "shop-*"}}]}
 
 
@@ -88,18 +91,25 @@ async def test_a_target_is_not_created_again_from_an_incomplete_listing(
 
 
 @WAYS
-async def test_a_target_is_created_again_without_a_secret_that_is_gone(searching: MemoryHarness, how: str) -> None:
+async def test_a_target_is_created_again_without_a_secret_that_is_gone_unless_the_last_one_holds_it(
+    searching: MemoryHarness, how: str
+) -> None:
     searching.vault.delete("shop-0")
 
     target = await create_again(searching, how)
     await polled(searching)
 
-    assert searching.values(target) == {name: value for name, value in FOUND.items() if name != "shop-0"}
+    gone = {"shop-0"} if how == "deleted" else set()
+    assert searching.values(target) == {name: value for name, value in FOUND.items() if name not in gone}
     assert searching.kube.values(key_of("db")) is None or target == "db"
+    assert [one.secret_name for one in searching.status().missing] == ["shop-0"]
+
+    await searching.poll(GRACE)
+    assert searching.values(target) == {name: value for name, value in FOUND.items() if name != "shop-0"}
 
 
 @WAYS
-async def test_a_target_is_not_created_again_while_deletions_are_held(harness: MemoryHarness, how: str) -> None:
+async def test_no_target_is_created_without_keys_while_deletions_are_held(harness: MemoryHarness, how: str) -> None:
     names = [f"shop-{number}" for number in range(6)]
     for name in names:
         harness.vault.set(name, "x")
@@ -115,8 +125,7 @@ async def test_a_target_is_not_created_again_while_deletions_are_held(harness: M
     await polled(harness)
 
     assert harness.ready().reason == "DeletionHeld"
-    assert harness.values(target) == (dict.fromkeys(names, "x") if how == "stripped" else None)
-    assert how == "deleted" or harness.values() == dict.fromkeys(names, "x")
+    assert harness.values(target) == (None if how == "deleted" else dict.fromkeys([*names, "shop-new"], "x"))
 
 
 # a listing that is behind
@@ -182,14 +191,18 @@ async def test_a_listing_that_is_behind_costs_one_read_in_each_poll(behind: Memo
     assert behind.reads == 1
 
 
-async def test_a_secret_that_has_lost_its_tag_loses_its_key(harness: MemoryHarness) -> None:
+async def test_a_secret_that_has_lost_its_tag_loses_its_key_after_its_grace_period(harness: MemoryHarness) -> None:
     harness.vault.set("shop-0", "x", tags=TAGS)
     harness.vault.set("shop-1", "x", tags=TAGS)
     harness.apply(**TAGGED)
     await polled(harness)
-    harness.vault.set("shop-1", "x")
-    await harness.poll()
+    harness.vault.set("shop-1", "changed")
+    await polled(harness)
+    assert harness.values() == {"shop-0": "x", "shop-1": "x"}
+    assert "shop-1 of secret shop-1" in harness.ready().message
+    await harness.assert_idle()
 
+    await harness.poll(GRACE)
     assert harness.values() == {"shop-0": "x"}
     await harness.assert_idle()
 
@@ -298,22 +311,24 @@ async def test_one_response_that_hides_a_secret_removes_no_key(hiding: HidingHar
     await hiding.drain()
     assert hiding.hiding.hidden == []
     assert hiding.values() == values
-    assert hiding.ready().reason in {"Waiting", "VaultFailed"}
+    assert hiding.ready().message != "2 keys are in sync."
 
     await hiding.poll()
     assert hiding.values() == values
     assert hiding.ready().reason == "Synced"
+    assert hiding.status().missing == ()
 
 
-async def test_a_previous_version_that_was_disabled_goes_after_a_second_look(hiding: HidingHarness) -> None:
+async def test_a_previous_version_that_was_disabled_goes_after_its_grace_period(hiding: HidingHarness) -> None:
     older, values = await due_again(hiding, {"previousKey": "old"})
     hiding.vault.disable(PAIR, older)
 
     await hiding.drain()
-    assert (hiding.values(), hiding.ready().reason) == (values, "Waiting")
+    await polled(hiding)
+    assert hiding.values() == values
+    assert [(one.secret_name, one.key) for one in hiding.status().missing] == [(PAIR, "old")]
 
-    await hiding.pass_time(WAITING_RETRY)
-    await hiding.drain()
+    await hiding.poll(GRACE)
     assert (hiding.values(), hiding.ready().reason) == ({"password": "first", "token": "newer"}, "Synced")
     await hiding.poll()
     await hiding.assert_idle()
@@ -338,25 +353,26 @@ async def test_an_empty_vault_that_answers_for_a_moment_empties_no_target(
     hiding.hiding.all = True
     await hiding.poll()
     assert hiding.values() == FOUND
-    assert (hiding.ready().status, hiding.ready().reason) == ("Unknown", "Waiting")
+    assert hiding.ready().message.startswith("0 keys are in sync; missing in the vault")
 
     hiding.hiding.all = False
     await polled(hiding, 2)
-    assert (hiding.values(), hiding.ready().reason) == (FOUND, "Synced")
+    assert (hiding.values(), hiding.ready().message) == (FOUND, "4 keys are in sync.")
     await hiding.assert_idle()
 
 
-async def test_a_key_whose_secret_stays_missing_goes_at_the_next_look(hiding: HidingHarness) -> None:
+async def test_a_key_whose_secret_stays_missing_goes_after_its_grace_period(hiding: HidingHarness) -> None:
     hiding.vault.set("api-token", "token")
     hiding.apply(entry(), entry("token", "api-token", optional=True))
     await polled(hiding)
     hiding.vault.delete("api-token")
     hiding.vault.purge("api-token")
     await hiding.poll()
+    await hiding.pass_time(GRACE - 1)
+    await hiding.drain()
     assert hiding.values() == {"password": "first", "token": "token"}
 
-    await hiding.pass_time(WAITING_RETRY)
-    await hiding.drain()
+    await hiding.poll()
     assert hiding.values() == {"password": "first"}
     await hiding.poll()
     await hiding.assert_idle()

@@ -84,6 +84,8 @@ async def test_a_search_follows_the_polls_and_lists_nothing_itself(harness: Memo
 
     harness.vault.delete("shop-user")
     await harness.poll()
+    assert harness.values() == {"shop-user": "app", "shop-password": "x"}
+    await harness.poll(3600)
     assert harness.values() == {"shop-password": "x"}
     await harness.poll()
     await harness.assert_idle()

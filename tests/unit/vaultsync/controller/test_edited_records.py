@@ -87,6 +87,7 @@ async def test_a_change_in_the_future_does_not_keep_the_key_of_a_disabled_secret
 
     for _ in range(int(LASTING.total_seconds() / 60) + 2):
         await searching.poll()
+    await searching.poll(3600)
     assert searching.values() == {"password": "first", "shop-two": "2"}
     await searching.assert_idle()
 

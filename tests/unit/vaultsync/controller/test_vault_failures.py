@@ -171,14 +171,16 @@ async def test_an_optional_secret_may_be_missing_and_is_synced_once_it_exists(ha
     assert harness.values() == {"password": "first", "token": "token"}
 
 
-async def test_the_key_of_an_optional_secret_is_deleted_with_it(harness: MemoryHarness) -> None:
+async def test_the_key_of_an_optional_secret_is_deleted_after_it(harness: MemoryHarness) -> None:
     harness.vault.set("api-token", "token")
     harness.apply(entry(), entry("token", "api-token", optional=True))
     await harness.drain()
     harness.vault.delete("api-token")
 
     await harness.poll()
+    assert harness.values() == {"password": "first", "token": "token"}
 
+    await harness.poll(3600)
     assert harness.values() == {"password": "first"}
     await harness.poll()
     await harness.assert_idle()

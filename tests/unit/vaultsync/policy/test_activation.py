@@ -135,5 +135,6 @@ def test_what_is_kept_has_the_version_that_was_written_and_the_date_of_the_next(
     carried = carried_inactive({REF: kept, TOKEN: lost}, {REF: later})
 
     assert carried[TOKEN] is lost
-    assert carried[REF].state == a_state(pending=later.pending, read_at=READ_AT + HOUR)
-    assert (carried[REF].state.version, carried[REF].data) == (FIRST, kept.data)
+    state = a_state(pending=later.pending, read_at=READ_AT + HOUR)
+    assert carried[REF] == CarriedReading(state, kept.kept)
+    assert state.version == FIRST

@@ -1,7 +1,9 @@
-"""What becomes of keys whose secrets the vault has lost: when they are deleted, and when nothing is."""
+"""What becomes of keys that the vault does not fill any more: how long they are kept, and when nothing is removed."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,7 +12,9 @@ from hypothesis import strategies as st
 from kvsecrets import SecretValue
 from tests.builders import (
     FIRST,
+    KEY,
     READ_AT,
+    SECOND,
     START,
     VAULT,
     a_listing,
@@ -18,6 +22,7 @@ from tests.builders import (
     a_reading,
     a_state,
     a_vault_secret,
+    an_observed,
     some_inputs,
     some_metadata,
 )
@@ -27,37 +32,52 @@ from vaultsync.errors import Reason, SyncError
 from vaultsync.policy.deletion import (
     CONFIRMED_AFTER,
     Deletions,
+    Loss,
     carried_readings,
-    confirmed_deletions,
-    deletions_held,
-    lost_requests,
+    decide_deletions,
+    find_losses,
+    finds_nothing,
+    held_in_place,
+    is_emptied,
+    kept_keys,
+    listed_missing,
+    missing_note,
+    not_present,
     pruned,
-    returned,
 )
-from vaultsync.policy.inputs import Inputs
-from vaultsync.policy.losses import loss_report
+from vaultsync.policy.inputs import Holder, Inputs
+from vaultsync.policy.losses import WINDOW
 from vaultsync.policy.plan import Plan
+from vaultsync.state.applied import Applied, content_fingerprint, fingerprint
+from vaultsync.state.observed import Field, Observed
 from vaultsync.state.requests import SecretRequest
-from vaultsync.state.secrets import CarriedReading, MissingReading, Reading, SecretRef, SecretState
-from vaultsync.state.vaults import UNKNOWN, LastRead, LossReport, Missing, Moment, Reads, VaultView
+from vaultsync.state.secrets import AnyReading, CarriedReading, SecretRef, SecretState
+from vaultsync.state.vaults import UNKNOWN, LastRead, LossReport, Missing, Moment, Reads, VaultListing, VaultView
 from vaultsync.status.outcome import Failed, Waiting, failed
 
 NOW = READ_AT + timedelta(days=1)
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
-REF = SecretRef("db-password")
+REF, PINNED = SecretRef("db-password"), SecretRef("db-password", FIRST)
+PREVIOUS = SecretRef("db-password", previous=True)
 REQUIRED = SecretRequest(REF, optional=False)
 OPTIONAL = SecretRequest(REF, optional=True)
 UNLISTED = replace(OPTIONAL, unlisted=True)
 NAMES = ("db-password", "a", "b", "c", "d")
+KEYS = frozenset({"password", *NAMES, "x", "y"})
 CALM = VaultView(
-    dict.fromkeys(NAMES, Missing(Moment(60.0))), polled_at=NOW, losses=LossReport(known=10, lost=1), polls=4
+    dict.fromkeys(NAMES, Missing(Moment(60.0))),
+    polled_at=NOW,
+    losses=LossReport(lost=frozenset({"db-password", "db-password/password"})),
+    polls=4,
 )
 """A poll has missed the secrets, and little of the vault is lost."""
-ALARM = replace(CALM, losses=LossReport(10, 6, frozenset(NAMES), 10))
+ALARM = replace(CALM, losses=LossReport(latched=frozenset(NAMES)))
 """The deletion guard has tripped."""
 UNCOUNTED = replace(CALM, losses=None)
 """How much of the vault is lost is not known yet."""
 FINDS = a_vault_secret(data=(), data_from=[{"find": {"names": "*"}, "optional": True}])
+DISABLED = a_listing(some_metadata(name="db-password", readable=False))
+READABLE = a_listing(some_metadata(name="db-password"))
 
 Decision = Deletions | Failed | Waiting
 
@@ -69,75 +89,199 @@ def reads_at(moment: Moment) -> Reads:
     return reads
 
 
-def missing(ago: timedelta, name: str = "db-password") -> StatusMissing:
-    return StatusMissing(secret_name=name, since=NOW - ago)
+def missing(ago: timedelta, name: str = "db-password", key: str = "", **more: datetime) -> StatusMissing:
+    return StatusMissing(secret_name=name, key=key, since=NOW - ago, **more)
 
 
 def deleting(*gone: StatusMissing, release: str | None = None, **spec: object) -> VaultSecret:
-    """A VaultSecret whose keys are deleted with their secrets, and whose status has since when those are missing."""
+    """A VaultSecret whose keys go with their secrets, and whose status has since when those are missing."""
     annotations = {} if release is None else {RELEASE_ANNOTATION: release}
     fields = {"on_source_deleted": "Delete", "delete_after": HOUR} | spec
     return a_vault_secret(metadata={"annotations": annotations}, status=VaultSecretStatus(missing=gone), **fields)
 
 
+def holder_of(vault_secret: VaultSecret, *keys: str, spec_content: str | None = None) -> Holder:
+    """The target, which holds these keys as they were written; all of this module, unless others are given."""
+    content = spec_content or content_fingerprint(vault_secret)
+    fields = frozenset(Field("data", key) for key in keys or KEYS)
+    return Holder(KEY, an_observed(ours=fields, applied=Applied(fingerprint(vault_secret), (), content)))
+
+
 def inputs_of(
     vault_secret: VaultSecret,
     *requests: SecretRequest,
-    known: dict[SecretRef, SecretState] | None = None,
-    view: VaultView = UNKNOWN,
+    known: Mapping[SecretRef, SecretState] | None = None,
+    holder: Holder | None = None,
     now: datetime = NOW,
+    view: VaultView = UNKNOWN,
 ) -> Inputs:
-    """The inputs of a reconcile that requests these secrets; each was read before, unless `known` says otherwise."""
-    states = {one.ref.identity: a_state(one.ref.name, ref=one.ref) for one in requests} if known is None else known
+    """The inputs of a reconcile that requests these secrets; each fills a key of its name, unless `known` differs."""
+    keys = {one.ref: "password" if one.ref.name == "db-password" else one.ref.name for one in requests}
+    states = {one.ref.identity: a_state(keys[one.ref], ref=one.ref) for one in requests} if known is None else known
     plan = Plan(requests, states, "because", vault_secret.status.missing)
-    waited = {one.secret_name: (now - one.since).total_seconds() for one in vault_secret.status.missing}
-    return some_inputs(vault_secret, view=view, plan=plan, now=now, waited=waited)
+    waiting = (one for one in vault_secret.status.missing if one.removed is None)
+    waited = {(one.secret_name, one.key): (now - one.since).total_seconds() for one in waiting}
+    held_by = holder_of(vault_secret) if holder is None else holder
+    return some_inputs(vault_secret, plan=plan, now=now, waited=waited, holder=held_by, view=view)
 
 
-def decision(
-    vault_secret: VaultSecret,
-    request: SecretRequest = REQUIRED,
-    reading: Reading | MissingReading | None = None,
+def decide(
+    inputs: Inputs,
+    readings: Mapping[SecretRef, AnyReading] | None = None,
     *,
-    existed: bool = True,
     view: VaultView = CALM,
-    started_with: VaultView = UNKNOWN,
+    filled: frozenset[str] | None = frozenset(),
 ) -> Decision:
-    """What is decided of one secret, which the vault does not have for long unless it was read."""
-    inputs = inputs_of(vault_secret, request, known=None if existed else {}, view=started_with)
-    return confirmed_deletions(inputs, {request.ref: reading or missed_for(CONFIRMED_AFTER)}, view, now=NOW)
+    """What is decided of these readings; the vault has none of the secrets, unless they are given."""
+    found = {one.ref.identity: a_missing_reading(one.ref.name) for one in inputs.plan.requests} | dict(readings or {})
+    return decide_deletions(inputs, found, find_losses(inputs, found, filled), view, filled=filled, now=inputs.now)
 
 
-def missed_for(seconds: float, reason: Reason = Reason.SECRET_NOT_FOUND) -> MissingReading:
-    """A secret that every read has missed for so long."""
-    reading = a_missing_reading(reason=reason)
-    reading.error.missing_for = seconds
-    return reading
+def decided_of(vault_secret: VaultSecret, request: SecretRequest = REQUIRED, view: VaultView = CALM) -> Decision:
+    return decide(inputs_of(vault_secret, request), view=view)
+
+
+def removed_keys(decided: Decision) -> set[str]:
+    assert isinstance(decided, Deletions), decided
+    return {loss.key for loss in decided.removed}
+
+
+def kept_of(decided: Decision) -> set[str]:
+    assert isinstance(decided, Deletions), decided
+    return {loss.key for loss in decided.kept}
 
 
 def reason_of(decided: Decision | None) -> Reason | None:
     return None if decided is None or isinstance(decided, Deletions) else decided.reason
 
 
-# One secret
+# What is lost
 
 
-def test_a_secret_that_was_read_is_not_lost() -> None:
-    assert decision(deleting(missing(2 * HOUR)), reading=a_reading()) == Deletions()
+def lost_keys(
+    request: SecretRequest, reading: AnyReading | None, state: SecretState | None, filled: frozenset[str] | None
+) -> list[tuple[str, tuple[str, str]]]:
+    inputs = inputs_of(deleting(), request, known={} if state is None else {request.ref.identity: state})
+    readings = {} if reading is None else {request.ref.identity: reading}
+    return [(loss.key, loss.item) for loss in find_losses(inputs, readings, filled)]
+
+
+WHOLE, PART = ("password", ("db-password", "")), ("password", ("db-password", "password"))
+GONE = a_missing_reading()
+
+
+@pytest.mark.parametrize(
+    ("request_", "reading", "state", "filled", "lost"),
+    [
+        (REQUIRED, GONE, a_state(), frozenset(), [WHOLE]),
+        (OPTIONAL, GONE, a_state(), None, [WHOLE]),
+        (OPTIONAL, GONE, a_state(version=None), frozenset(), []),
+        (OPTIONAL, GONE, None, frozenset(), []),
+        (OPTIONAL, None, a_state(), None, []),
+        (UNLISTED, GONE, a_state(), None, [WHOLE]),
+        (UNLISTED, a_reading(), a_state(), None, [WHOLE]),
+        (UNLISTED, None, a_state(), None, []),
+        (UNLISTED, None, a_state(), frozenset(), [WHOLE]),
+        (REQUIRED, a_reading(), a_state(), frozenset({"password"}), []),
+        (REQUIRED, a_reading(), a_state(), frozenset(), [PART]),
+        (REQUIRED, a_reading(), a_state("x", kept=("password",)), frozenset({"x"}), [PART]),
+        (REQUIRED, a_reading(), a_state(), None, []),
+        (SecretRequest(PREVIOUS, optional=True), GONE, a_state(ref=PREVIOUS), frozenset(), [PART]),
+        (SecretRequest(PINNED, optional=False), GONE, a_state(ref=PINNED), frozenset(), [PART]),
+    ],
+    ids=[
+        "a required secret",
+        "an optional secret",
+        "not one whose key is gone already",
+        "not one that never existed",
+        "not one that was not read yet",
+        "a found secret",
+        "a found secret that does not match any more",
+        "not a found secret that was not read yet",
+        "a found secret that is disabled",
+        "not a key that is filled",
+        "a field that vanished",
+        "a field that vanished before",
+        "not a field before everything was read",
+        "the version before the newest",
+        "a pinned version",
+    ],
+)
+def test_a_key_is_lost_if_the_target_has_it_and_the_vault_does_not_fill_it(
+    request_: SecretRequest,
+    reading: AnyReading | None,
+    state: SecretState | None,
+    filled: frozenset[str] | None,
+    lost: list[tuple[str, tuple[str, str]]],
+) -> None:
+    assert lost_keys(request_, reading, state, filled) == lost
+
+
+@pytest.mark.parametrize(
+    ("spec", "known_missing", "reading", "lost"),
+    [
+        ({"data": [{"key": "password", "secret_name": "db-password"}]}, False, GONE, True),
+        ({"data": [{"key": "other", "secret_name": "db-password"}]}, False, GONE, False),
+        ({"data": (), "data_from": [{"object": "db-password"}]}, False, GONE, True),
+        ({"data": (), "data_from": [{"object": "db-password"}]}, False, a_reading(), False),
+        ({"data": (), "data_from": [{"object": "db-password"}]}, True, a_reading(), True),
+        ({"data": (), "data_from": [{"object": "db-password", "prefix": "x-"}]}, True, a_reading(), False),
+    ],
+    ids=[
+        "the spec still asks for the key",
+        "the spec asks for another key",
+        "an object that is lost",
+        "not a field that an object lacks, which the spec may have excluded",
+        "a field that was missing before",
+        "not a field that has another key now",
+    ],
+)
+def test_what_a_changed_spec_does_not_ask_for_goes_at_once(
+    spec: dict[str, Any], known_missing: bool, reading: AnyReading, lost: bool
+) -> None:
+    vault_secret = deleting(*([missing(MINUTE, key="password")] if known_missing else []), **spec)
+    inputs = inputs_of(vault_secret, REQUIRED, holder=holder_of(vault_secret, spec_content="another"))
+
+    assert bool(find_losses(inputs, {REF: reading}, frozenset())) is lost
+
+
+def test_a_secret_that_is_not_requested_any_more_is_not_lost() -> None:
+    inputs = inputs_of(FINDS, known={REF: a_state()})
+
+    assert find_losses(inputs, {}, frozenset()) == ()
+
+
+# One key
+
+
+def test_nothing_is_decided_about_a_secret_that_was_read() -> None:
+    inputs = inputs_of(deleting(missing(2 * HOUR)), REQUIRED)
+
+    assert decide(inputs, {REF: a_reading()}, filled=frozenset({"password"})) == Deletions()
 
 
 def test_a_required_secret_that_never_existed_is_a_failure() -> None:
-    assert decision(deleting(), existed=False) == failed(a_missing_reading().error)
+    assert decide(inputs_of(deleting(), REQUIRED, known={})) == failed(a_missing_reading().error)
 
 
 def test_an_optional_secret_that_never_existed_blocks_nothing() -> None:
-    assert decision(deleting(), OPTIONAL, existed=False, view=ALARM) == Deletions()
+    assert decide(inputs_of(deleting(), OPTIONAL, known={}), view=ALARM) == Deletions()
 
 
-def test_a_secret_that_was_just_lost_keeps_its_key_and_the_message_names_the_deadline() -> None:
-    decided = decision(deleting(), reading=a_missing_reading(reason=Reason.SECRET_SOFT_DELETED))
+def test_a_required_secret_whose_key_is_gone_stays_listed() -> None:
+    gone = missing(2 * HOUR)
 
-    assert decided == Failed(
+    assert decide(inputs_of(deleting(gone), REQUIRED, known={})) == Deletions(missing=(gone,), unwritten=(gone,))
+
+
+def test_a_required_secret_that_was_just_lost_keeps_its_key_and_the_message_names_the_deadline() -> None:
+    inputs = inputs_of(deleting(), REQUIRED)
+
+    decided = decide(inputs, {REF: a_missing_reading(reason=Reason.SECRET_SOFT_DELETED)})
+
+    assert kept_of(decided) == {"password"}
+    assert isinstance(decided, Deletions)
+    assert decided.failure == Failed(
         Reason.SECRET_SOFT_DELETED,
         ("There is no db-password. Its key is deleted at 2026-03-02 13:30:00 UTC, unless the secret is back by then."),
         retry_after=3600.0,
@@ -145,18 +289,59 @@ def test_a_secret_that_was_just_lost_keeps_its_key_and_the_message_names_the_dea
     )
 
 
+ANY_LOSS = pytest.mark.parametrize(
+    ("vault_secret", "request_", "reading", "item"),
+    [
+        (deleting(), REQUIRED, GONE, ""),
+        (deleting(on_source_deleted="Retain"), OPTIONAL, GONE, ""),
+        (deleting(on_source_deleted="Retain"), UNLISTED, GONE, ""),
+        (deleting(on_source_deleted="Retain"), UNLISTED, None, ""),
+        (deleting(on_source_deleted="Retain"), UNLISTED, a_reading(), ""),
+        (deleting(on_source_deleted="Retain"), REQUIRED, a_reading("{}"), "password"),
+        (deleting(), SecretRequest(PREVIOUS, optional=True), GONE, "password"),
+        (deleting(), SecretRequest(PINNED, optional=True), GONE, "password"),
+    ],
+    ids=[
+        "required",
+        "optional",
+        "found",
+        "found, and disabled",
+        "found, and without its tag",
+        "a field",
+        "the previous version",
+        "a pinned version",
+    ],
+)
+
+
+@ANY_LOSS
 @pytest.mark.parametrize(
-    ("ago", "deleted"),
+    ("ago", "goes"),
     [(HOUR - timedelta(seconds=1), False), (HOUR, True), (30 * HOUR, True)],
     ids=["too early", "at the deadline", "long after"],
 )
-def test_a_key_is_deleted_when_its_grace_period_is_over(ago: timedelta, deleted: bool) -> None:
-    decided = decision(deleting(missing(ago)))
+def test_every_key_goes_when_its_grace_period_is_over(
+    vault_secret: VaultSecret,
+    request_: SecretRequest,
+    reading: AnyReading | None,
+    item: str,
+    ago: timedelta,
+    goes: bool,
+) -> None:
+    lost = missing(ago, key=item)
+    vault_secret = vault_secret.model_copy(update={"status": VaultSecretStatus(missing=(lost,))})
+    inputs = inputs_of(vault_secret, request_)
+    readings = {} if reading is None else {request_.ref.identity: reading}
+    view = replace(CALM, listing=a_listing()) if request_.unlisted else CALM
 
-    if deleted:
-        assert decided == Deletions((missing(ago),))
-    else:
-        assert reason_of(decided) is Reason.SECRET_NOT_FOUND
+    losses = find_losses(inputs, readings, frozenset())
+    decided = decide_deletions(inputs, readings, losses, view, filled=frozenset(), now=NOW)
+
+    assert (removed_keys(decided), kept_of(decided)) == (({"password"}, set()) if goes else (set(), {"password"}))
+    assert isinstance(decided, Deletions)
+    assert decided.unwritten == (lost,)
+    assert decided.missing == (lost.model_copy(update={"removed": NOW if goes else None}),)
+    assert (decided.failure is None) is (goes or request_ != REQUIRED or not isinstance(reading, type(GONE)))
 
 
 LONG, SHORT = 2 * HOUR, 10 * MINUTE
@@ -185,90 +370,78 @@ LONG, SHORT = 2 * HOUR, 10 * MINUTE
         "the operator's clock has jumped back",
     ],
 )
+@pytest.mark.parametrize("unlisted", [False, True], ids=["named", "found"])
 def test_no_single_clock_ends_the_grace_period(
-    waited: timedelta, operator: timedelta, vault: timedelta | None, polls: int, deleted: bool
+    waited: timedelta, operator: timedelta, vault: timedelta | None, polls: int, deleted: bool, unlisted: bool
 ) -> None:
     """For how long it is missing by the monotonic clock of this process, by the operator's clock and by the vault's."""
     lost = StatusMissing(
         secret_name="db-password", since=NOW - operator, vault_since=None if vault is None else NOW - vault
     )
-    inputs = replace(inputs_of(deleting(lost), REQUIRED), waited={"db-password": waited.total_seconds()})
-    view = replace(CALM, secrets={"db-password": Missing(Moment(60.0), polls)})
-    reading = a_missing_reading(vault_time=None if vault is None else NOW)
+    request = UNLISTED if unlisted else OPTIONAL
+    inputs = replace(inputs_of(deleting(lost), request), waited={("db-password", ""): waited.total_seconds()})
+    view = replace(CALM, secrets={} if unlisted else {"db-password": Missing(Moment(60.0), polls)}, polls=polls)
+    view = replace(view, listing=a_listing())
 
-    decided = confirmed_deletions(inputs, {REF: reading}, view, now=NOW)
+    decided = decide(inputs, {REF: a_missing_reading(vault_time=None if vault is None else NOW)}, view=view)
 
-    if deleted:
-        assert decided == Deletions((lost,))
-    else:
-        assert isinstance(decided, Failed)
-        assert decided.retry_after == (HOUR - waited).total_seconds()
+    assert removed_keys(decided) == ({"password"} if deleted else set())
+
+
+def test_a_field_that_a_former_process_has_missed_goes_by_both_clocks() -> None:
+    lost = missing(HOUR, key="password", vault_since=NOW - HOUR)
+    inputs = replace(inputs_of(deleting(lost), REQUIRED), waited={})
+
+    assert removed_keys(decide(inputs, {REF: a_reading("{}")})) == set()
+    assert removed_keys(decide(inputs, {REF: a_reading("{}", vault_time=NOW)})) == {"password"}
 
 
 def test_it_is_retried_when_the_first_way_to_tell_is_over() -> None:
     lost = StatusMissing(secret_name="db-password", since=NOW - 50 * MINUTE, vault_since=NOW - 40 * MINUTE)
-    inputs = replace(inputs_of(deleting(lost), REQUIRED), waited={"db-password": 60.0})
+    inputs = replace(inputs_of(deleting(lost), REQUIRED), waited={("db-password", ""): 60.0})
     view = replace(CALM, secrets={"db-password": Missing(Moment(60.0), polls=2)})
 
-    decided = confirmed_deletions(inputs, {REF: a_missing_reading(vault_time=NOW)}, view, now=NOW)
+    decided = decide(inputs, {REF: a_missing_reading(vault_time=NOW)}, view=view)
 
-    assert isinstance(decided, Failed)
-    assert decided.retry_after == 1200.0
-
-
-def test_a_loss_is_dated_by_both_clocks() -> None:
-    decided = decision(deleting(), reading=a_missing_reading(vault_time=NOW + MINUTE))
-
-    assert isinstance(decided, Failed)
-    assert decided.missing == (StatusMissing(secret_name="db-password", since=NOW, vault_since=NOW + MINUTE),)
-
-
-def test_a_loss_that_an_earlier_version_dated_is_dated_by_the_vaults_clock_later() -> None:
-    decided = decision(deleting(missing(MINUTE)), reading=a_missing_reading(vault_time=NOW))
-
-    assert isinstance(decided, Failed)
-    assert decided.missing == (missing(MINUTE).model_copy(update={"vault_since": NOW}),)
+    assert isinstance(decided, Deletions)
+    assert decided.failure is not None
+    assert decided.failure.retry_after == 1200.0
 
 
 @pytest.mark.parametrize(
-    ("since", "vault_since", "released"),
+    ("before", "after"),
     [
-        (NOW + 2 * HOUR, NOW - HOUR, True),
-        (NOW + 2 * HOUR, None, False),
-        (NOW - MINUTE, NOW - 2 * HOUR, False),
+        ((), StatusMissing(secret_name="db-password", since=NOW, vault_since=NOW + MINUTE)),
+        ((missing(MINUTE),), missing(MINUTE, vault_since=NOW + MINUTE)),
+        (
+            (missing(2 * HOUR, removed=NOW - HOUR),),
+            StatusMissing(secret_name="db-password", since=NOW, vault_since=NOW + MINUTE),
+        ),
     ],
-    ids=["our clock was ahead", "our clock was ahead and the vault sent no time", "the vault's clock is behind"],
+    ids=["a new loss", "one that an earlier version has dated", "one that was back meanwhile"],
 )
-def test_a_loss_that_is_dated_in_the_future_is_released_by_the_vaults_clock(
-    since: datetime, vault_since: datetime | None, released: bool
-) -> None:
-    lost = StatusMissing(secret_name="db-password", since=since, vault_since=vault_since)
-    vault_secret = deleting(lost, release=(NOW - 2 * MINUTE).isoformat())
+def test_a_loss_is_dated_by_both_clocks(before: tuple[StatusMissing, ...], after: StatusMissing) -> None:
+    decided = decide(inputs_of(deleting(*before), OPTIONAL), {REF: a_missing_reading(vault_time=NOW + MINUTE)})
 
-    decided = decision(vault_secret, view=ALARM)
-
-    assert (reason_of(decided) is Reason.DELETION_HELD) is not released
+    assert isinstance(decided, Deletions)
+    assert decided.missing == (after,)
 
 
-def test_a_secret_that_was_lost_before_stays_lost_though_nothing_else_is_known_of_it() -> None:
-    assert decision(deleting(missing(2 * HOUR)), existed=False) == Deletions((missing(2 * HOUR),))
+def test_versions_that_an_earlier_version_of_the_operator_lists_by_name_keep_their_date() -> None:
+    decided = decide(inputs_of(deleting(missing(30 * MINUTE)), SecretRequest(PINNED, optional=True)))
+
+    assert isinstance(decided, Deletions)
+    assert missing(30 * MINUTE, key="password") in decided.missing
 
 
-def test_the_key_of_an_optional_secret_is_deleted_without_a_grace_period() -> None:
-    assert decision(deleting(), OPTIONAL) == Deletions()
+# Several keys
 
 
-# Several secrets
-
-
-def several(
-    *gone: tuple[str, timedelta], now: datetime = NOW, before: tuple[StatusMissing, ...] | None = None
-) -> Decision:
-    """What is decided of secrets that were lost so long before `NOW`; `before` is what the status has of them."""
-    known = tuple(missing(ago, name) for name, ago in gone) if before is None else before
+def several(*gone: tuple[str, timedelta], now: datetime = NOW) -> Decision:
+    """What is decided of required secrets that were lost so long before."""
     requests = [SecretRequest(SecretRef(name), optional=False) for name, _ in gone]
-    readings = {one.ref: a_missing_reading(one.ref.name) for one in requests}
-    return confirmed_deletions(inputs_of(deleting(*known), *requests, now=now), readings, CALM, now=now)
+    lost = (StatusMissing(secret_name=name, since=now - ago) for name, ago in gone)
+    return decide(inputs_of(deleting(*lost), *requests, now=now))
 
 
 @pytest.mark.parametrize("gone", [("b", "a"), ("a", "b")], ids=["in one order", "in the other"])
@@ -277,127 +450,152 @@ def test_the_message_names_the_earliest_deadline_and_its_secret(gone: tuple[str,
 
     decided = several(*((name, ago[name]) for name in gone))
 
-    assert isinstance(decided, Failed)
-    assert decided.message == (
+    assert isinstance(decided, Deletions)
+    assert decided.failure is not None
+    assert decided.failure.message == (
         "There is no a. Its key is deleted at 2026-03-02 12:40:00 UTC, unless the secret is back by then."
     )
-    assert decided.retry_after == 600.0
-    assert decided.missing == tuple(missing(ago[name], name) for name in gone)
-
-
-def test_a_key_whose_grace_period_is_over_is_deleted_and_the_others_are_kept_until_theirs() -> None:
-    decided = several(("a", 2 * HOUR), ("b", 10 * MINUTE))
-
-    assert decided == Deletions(
-        confirmed=(missing(2 * HOUR, "a"),),
-        pending=Failed(
-            Reason.SECRET_NOT_FOUND,
-            "There is no b. Its key is deleted at 2026-03-02 13:20:00 UTC, unless the secret is back by then.",
-            retry_after=3000.0,
-            missing=(missing(2 * HOUR, "a"), missing(10 * MINUTE, "b")),
-        ),
-        kept=frozenset({SecretRef("b")}),
-    )
-
-
-def test_further_losses_do_not_postpone_the_first_deletion() -> None:
-    lost_at = {"a": timedelta(0), "b": 50 * MINUTE, "c": 100 * MINUTE, "d": 150 * MINUTE}
-    status: tuple[StatusMissing, ...] = ()
-    deleted_at: dict[str, timedelta] = {}
-
-    for minutes in range(0, 211, 10):
-        elapsed = minutes * MINUTE
-        gone = [(name, timedelta(0)) for name, at in lost_at.items() if at <= elapsed]
-        decided = several(*gone, now=NOW + elapsed, before=status)
-        assert not isinstance(decided, Waiting)
-        if isinstance(decided, Deletions):
-            for one in decided.confirmed:
-                deleted_at.setdefault(one.secret_name, elapsed)
-            status = decided.confirmed if decided.pending is None else decided.pending.missing or ()
-        else:
-            status = decided.missing or ()
-
-    assert deleted_at == {name: at + HOUR for name, at in lost_at.items()}
+    assert decided.failure.retry_after == 600.0
 
 
 @given(
     ages=st.lists(st.integers(0, 10_000).map(lambda seconds: timedelta(seconds=seconds)), min_size=1, max_size=4),
 )
-def test_each_key_is_deleted_by_its_own_deadline(ages: list[timedelta]) -> None:
+def test_each_key_is_removed_by_its_own_deadline(ages: list[timedelta]) -> None:
     gone = list(zip(NAMES[1:], ages, strict=False))
-    over = tuple(missing(ago, name) for name, ago in gone if ago >= HOUR)
     left = [HOUR - ago for _, ago in gone if ago < HOUR]
 
     decided = several(*gone)
 
-    assert not isinstance(decided, Waiting)
-    if isinstance(decided, Deletions):
-        assert decided.confirmed == over
-        assert decided.kept == {SecretRef(name) for name, ago in gone if ago < HOUR}
-    pending = decided.pending if isinstance(decided, Deletions) else decided
-    assert (pending is None) is (not left)
-    if pending is not None:
-        assert pending.retry_after == min(left).total_seconds()
-        assert pending.missing == tuple(missing(ago, name) for name, ago in gone)
+    assert removed_keys(decided) == {name for name, ago in gone if ago >= HOUR}
+    assert kept_of(decided) == {name for name, ago in gone if ago < HOUR}
+    assert isinstance(decided, Deletions)
+    assert (decided.failure is None) is (not left)
+    if decided.failure is not None:
+        assert decided.failure.retry_after == min(left).total_seconds()
 
 
 @pytest.mark.parametrize("view", [CALM, ALARM], ids=["within the grace period", "held"])
 def test_a_secret_that_is_back_is_not_missing_while_another_is(view: VaultView) -> None:
     requests = [SecretRequest(SecretRef(name), optional=False) for name in ("a", "b")]
-    vault_secret = deleting(missing(30 * MINUTE, "a"), missing(10 * MINUTE, "b"))
-    readings: dict[SecretRef, Reading | MissingReading] = {
-        SecretRef("a"): a_reading(),
-        SecretRef("b"): a_missing_reading("b"),
-    }
+    inputs = inputs_of(deleting(missing(30 * MINUTE, "a"), missing(10 * MINUTE, "b")), *requests)
 
-    decided = confirmed_deletions(inputs_of(vault_secret, *requests), readings, view, now=NOW)
+    decided = decide(inputs, {SecretRef("a"): a_reading()}, view=view, filled=frozenset({"a"}))
 
-    assert isinstance(decided, Failed)
+    assert isinstance(decided, Deletions)
     assert decided.missing == (missing(10 * MINUTE, "b"),)
 
 
-def test_a_secret_is_still_missing_while_one_of_its_versions_is_or_was_not_read_yet() -> None:
-    newest, pinned, other = SecretRef("a"), SecretRef("a", FIRST), SecretRef("b")
-    requests = [SecretRequest(ref, optional=False) for ref in (newest, pinned, other)]
-    vault_secret = deleting(missing(30 * MINUTE, "a"), missing(10 * MINUTE, "b"))
-    part: dict[SecretRef, Reading | MissingReading] = {newest: a_reading(), other: a_missing_reading("b")}
+def test_what_was_not_read_yet_stays_missing() -> None:
+    requests = [SecretRequest(SecretRef(name), optional=True) for name in ("a", "b")]
+    before = (missing(30 * MINUTE, "a"), missing(30 * MINUTE, "a", "x"))
+    inputs, readings = inputs_of(deleting(*before), *requests), {SecretRef("b"): a_missing_reading("b")}
 
-    complete = part | {pinned: a_missing_reading("a")}
+    decided = decide_deletions(inputs, readings, find_losses(inputs, readings), CALM, now=NOW)
 
-    for readings in (part, complete):
-        decided = confirmed_deletions(inputs_of(vault_secret, *requests), readings, CALM, now=NOW)
-
-        assert isinstance(decided, Failed)
-        assert decided.missing == vault_secret.status.missing
+    assert isinstance(decided, Deletions)
+    assert decided.missing == (*before, missing(timedelta(0), "b"))
 
 
-# What is kept until its grace period is over
+@pytest.mark.parametrize(
+    ("before", "stays"),
+    [
+        (missing(2 * HOUR, "a", removed=NOW - HOUR), True),
+        (missing(2 * HOUR, "a", "x", removed=NOW - HOUR), True),
+        (missing(3 * WINDOW, "a", removed=NOW - WINDOW), False),
+        (missing(2 * HOUR, "a"), False),
+        (missing(2 * HOUR, "a", "x"), False),
+        (missing(2 * HOUR, "db-password", removed=NOW - HOUR), False),
+        (missing(2 * HOUR, "db-password", "password", removed=NOW - HOUR), False),
+    ],
+    ids=[
+        "a secret that was removed within a day",
+        "a key that was removed within a day",
+        "what was removed longer ago",
+        "what the spec does not ask for any more",
+        "a key that the spec does not ask for any more",
+        "a secret that is back",
+        "a key that is back",
+    ],
+)
+def test_what_was_removed_is_listed_for_a_day_unless_it_is_back(before: StatusMissing, stays: bool) -> None:
+    inputs = inputs_of(deleting(before), REQUIRED)
+
+    decided = decide(inputs, {REF: a_reading()}, filled=frozenset({"password"}))
+
+    assert isinstance(decided, Deletions)
+    assert decided.missing == ((before,) if stays else ())
+    in_place = listed_missing(inputs)
+    assert bool(in_place) is (before.removed is None or before.removed > NOW - WINDOW)
+
+
+# What cannot be kept
+
+
+EMPTY = holder_of(deleting(), "other")
+"""A target that does not hold the key: it was created again, or others have changed it."""
+
+
+@pytest.mark.parametrize("holder", [EMPTY, None], ids=["others have changed the key", "there is no target"])
+@pytest.mark.parametrize(
+    ("waited", "waits"), [(timedelta(0), True), (CONFIRMED_AFTER, False)], ids=["just lost", "lost for a while"]
+)
+@pytest.mark.parametrize("request_", [REQUIRED, OPTIONAL], ids=["required", "optional"])
+def test_a_key_that_cannot_be_kept_goes_once_its_loss_is_confirmed(
+    holder: Holder | None, request_: SecretRequest, waited: timedelta, waits: bool
+) -> None:
+    inputs = replace(inputs_of(deleting(missing(waited)), request_), holder=holder)
+
+    decided = decide(inputs)
+
+    if waits:
+        assert decided == Waiting(
+            f"Waiting to read again secret db-password of vault {VAULT}.", retry_after=20.0, missing=(missing(waited),)
+        )
+    else:
+        assert removed_keys(decided) == {"password"}
+
+
+def test_a_field_that_cannot_be_kept_goes_once_it_was_counted() -> None:
+    inputs = inputs_of(deleting(), REQUIRED, holder=EMPTY)
+    inputs = replace(inputs, plan=replace(inputs.plan, missing=(missing(timedelta(0), key="password"),)))
+    counted, other = CALM, replace(CALM, losses=LossReport())
+
+    assert reason_of(decide(inputs, {REF: a_reading("{}")}, view=other)) is Reason.WAITING
+    assert removed_keys(decide(inputs, {REF: a_reading("{}")}, view=counted)) == {"password"}
+
+
+def test_nothing_is_written_without_a_key_that_is_held_and_cannot_be_kept() -> None:
+    decided = decide(inputs_of(deleting(missing(2 * HOUR)), OPTIONAL, holder=EMPTY), view=ALARM)
+
+    assert isinstance(decided, Failed)
+    assert (decided.reason, decided.missing) == (Reason.DELETION_HELD, (missing(2 * HOUR),))
 
 
 DATA = {"password": SecretValue("czNjcmV0"), "user": SecretValue("ZGI="), "token": SecretValue("dA==")}
 
 
-def test_kept_secrets_carry_what_the_target_holds_in_their_keys() -> None:
-    state = a_state("password", "user")
+def test_lost_secrets_carry_what_the_target_holds_in_their_keys() -> None:
+    state, token = a_state("password", "user"), a_state("token", source="a")
+    losses = [Loss(REQUIRED, "password"), Loss(REQUIRED, "user")]
 
-    carried = carried_readings(Plan((), {REF: state, SecretRef("a"): a_state("token")}, None), [REF], DATA)
+    carried = carried_readings(Plan((), {REF: state, SecretRef("a"): token}, None), {REF: GONE}, losses, DATA)
 
     assert carried == {REF: CarriedReading(state, {key: DATA[key] for key in ("password", "user")})}
 
 
-@pytest.mark.parametrize(
-    ("known", "data"),
-    [({}, DATA), ({REF: a_state("password", "other")}, DATA), ({REF: a_state()}, {})],
-    ids=["nothing is known of it", "the target lacks a key", "the target is empty"],
-)
-def test_nothing_is_carried_if_the_target_does_not_hold_every_kept_key(
-    known: dict[SecretRef, SecretState], data: dict[str, SecretValue]
-) -> None:
-    assert carried_readings(Plan((), known, None), [REF], data) is None
+def test_a_secret_that_was_read_carries_the_keys_that_it_does_not_fill() -> None:
+    reading = a_reading("{}", version=SECOND)
+    losses = [Loss(REQUIRED, "password", is_partial=True)]
+
+    carried = carried_readings(Plan((), {REF: a_state()}, None), {REF: reading}, losses, DATA)
+
+    assert carried == {REF: replace(reading, kept={"password": DATA["password"]})}
 
 
 def test_a_carried_reading_does_not_show_its_values() -> None:
     assert "czNjcmV0" not in repr(CarriedReading(a_state(), DATA))
+    assert "czNjcmV0" not in repr(a_reading(kept=DATA))
 
 
 # The deletion guard
@@ -407,6 +605,7 @@ def released(ago: timedelta) -> str:
     return (NOW - ago).isoformat()
 
 
+@ANY_LOSS
 @pytest.mark.parametrize(
     ("release", "complaint"),
     [
@@ -418,101 +617,94 @@ def released(ago: timedelta) -> str:
     ],
     ids=["not released", "an earlier loss was released", "not a time", "no time zone", "a time in the future"],
 )
-def test_nothing_is_deleted_while_most_of_the_vault_is_lost(release: str | None, complaint: str) -> None:
-    decided = decision(deleting(missing(2 * HOUR), release=release), view=ALARM)
+def test_every_key_is_kept_while_most_of_the_vault_is_lost(
+    vault_secret: VaultSecret,
+    request_: SecretRequest,
+    reading: AnyReading | None,
+    item: str,
+    release: str | None,
+    complaint: str,
+) -> None:
+    policy = vault_secret.spec.on_source_deleted
+    held = deleting(missing(2 * HOUR, key=item), release=release, on_source_deleted=policy)
+    inputs, readings = inputs_of(held, request_), {} if reading is None else {request_.ref.identity: reading}
 
-    assert isinstance(decided, Failed)
-    assert decided.reason is Reason.DELETION_HELD
-    assert decided.missing == (missing(2 * HOUR),)
-    assert f"kubectl annotate vaultsecret -n shop db --overwrite {RELEASE_ANNOTATION}=" in decided.message
-    assert decided.message.endswith(complaint)
+    losses = find_losses(inputs, readings, frozenset())
+    decided = decide_deletions(inputs, readings, losses, ALARM, filled=frozenset(), now=NOW)
+
+    assert kept_of(decided) == {"password"}
+    assert isinstance(decided, Deletions)
+    assert decided.failure is not None
+    assert decided.failure.reason is Reason.DELETION_HELD
+    assert decided.failure.missing == (missing(2 * HOUR, key=item),)
+    assert "kept: password of secret db-password." in decided.failure.message
+    assert f"kubectl annotate vaultsecret -n shop db --overwrite {RELEASE_ANNOTATION}=" in decided.failure.message
+    assert decided.failure.message.endswith(complaint)
 
 
-def test_a_user_releases_what_was_missing_by_then() -> None:
-    assert decision(deleting(missing(2 * HOUR), release=released(HOUR)), view=ALARM) == Deletions((missing(2 * HOUR),))
+@pytest.mark.parametrize(
+    ("request_", "listed"), [(REQUIRED, (missing(2 * HOUR),)), (OPTIONAL, ())], ids=["required", "optional"]
+)
+def test_a_user_releases_what_was_missing_by_then_and_it_does_not_count_for_the_guard_any_more(
+    request_: SecretRequest, listed: tuple[StatusMissing, ...]
+) -> None:
+    decided = decided_of(deleting(missing(2 * HOUR), release=released(HOUR)), request_, ALARM)
+
+    assert removed_keys(decided) == {"password"}
+    assert isinstance(decided, Deletions)
+    assert decided.missing == listed
+
+
+def test_what_is_released_still_has_its_grace_period() -> None:
+    decided = decided_of(deleting(missing(MINUTE), release=released(timedelta(0))), OPTIONAL, ALARM)
+
+    assert kept_of(decided) == {"password"}
 
 
 def test_the_clock_of_a_user_may_be_a_little_ahead() -> None:
-    ahead = released(-4 * MINUTE)
-
-    assert decision(deleting(missing(2 * HOUR), release=ahead), view=ALARM) == Deletions((missing(2 * HOUR),))
-
-
-def test_earlier_losses_stay_in_the_status_while_further_ones_are_held() -> None:
-    decided = decision(deleting(missing(30 * HOUR, "earlier")), view=ALARM)
-
-    assert isinstance(decided, Failed)
-    assert decided.missing == (missing(30 * HOUR, "earlier"), missing(timedelta(0)))
-
-
-@given(
-    ago=st.integers(0, 10**6).map(lambda seconds: timedelta(seconds=seconds)),
-    after=st.integers(60, 10**6).map(lambda seconds: timedelta(seconds=seconds)),
-    known=st.integers(0, 40),
-    lost=st.integers(0, 40),
-    optional=st.booleans(),
-)
-def test_no_key_is_deleted_too_early_or_while_most_of_the_vault_is_lost(
-    ago: timedelta, after: timedelta, known: int, lost: int, optional: bool
-) -> None:
-    report = loss_report(None, frozenset(map(str, range(known))), frozenset(map(str, range(lost))), UNKNOWN)
-    vault_secret = deleting(missing(ago), delete_after=after)
-
-    decided = decision(vault_secret, SecretRequest(REF, optional), view=replace(CALM, losses=report))
-
-    if report.tripped or (not optional and ago < after):
-        assert isinstance(decided, Failed)
-        assert (decided.reason is Reason.DELETION_HELD) is report.tripped
-        assert decided.missing == (missing(ago),)
-    else:
-        assert decided == Deletions(() if optional else (missing(ago),))
-
-
-# The current view decides
+    assert removed_keys(decided_of(deleting(missing(2 * HOUR), release=released(-4 * MINUTE)), view=ALARM))
 
 
 @pytest.mark.parametrize(
-    "started_with",
-    [UNKNOWN, UNCOUNTED, CALM],
-    ids=["before the first poll", "before the losses were counted", "while little was lost"],
-)
-@pytest.mark.parametrize(
-    ("vault_secret", "request_", "current"),
+    ("since", "vault_since", "is_released"),
     [
-        (deleting(missing(2 * HOUR)), REQUIRED, ALARM),
-        (deleting(on_source_deleted="Retain"), OPTIONAL, ALARM),
-        (FINDS, UNLISTED, replace(ALARM, secrets={}, listing=a_listing())),
+        (NOW + 2 * HOUR, NOW - HOUR, True),
+        (NOW + 2 * HOUR, None, False),
+        (NOW - MINUTE, NOW - 2 * HOUR, False),
     ],
-    ids=["a required secret", "an optional secret", "a found secret"],
+    ids=["our clock was ahead", "our clock was ahead and the vault sent no time", "the vault's clock is behind"],
 )
-def test_deletions_are_held_by_the_current_view_not_by_that_of_the_start(
-    vault_secret: VaultSecret, request_: SecretRequest, current: VaultView, started_with: VaultView
+def test_a_loss_that_is_dated_in_the_future_is_released_by_the_vaults_clock(
+    since: datetime, vault_since: datetime | None, is_released: bool
 ) -> None:
-    decided = decision(vault_secret, request_, view=current, started_with=started_with)
+    lost = StatusMissing(secret_name="db-password", since=since, vault_since=vault_since)
 
-    assert reason_of(decided) is Reason.DELETION_HELD
+    decided = decided_of(deleting(lost, release=released(2 * MINUTE)), view=ALARM)
 
-
-def test_a_guard_that_is_reset_during_the_reconcile_holds_nothing() -> None:
-    decided = decision(deleting(missing(2 * HOUR)), view=CALM, started_with=ALARM)
-
-    assert decided == Deletions((missing(2 * HOUR),))
+    assert isinstance(decided, Deletions)
+    assert decided.failure is not None
+    assert (decided.failure.reason is Reason.DELETION_HELD) is not is_released
 
 
-DISABLED = a_listing(some_metadata(name="db-password", readable=False))
-READABLE = a_listing(some_metadata(name="db-password"))
+def test_what_a_former_process_held_is_held_and_nothing_else() -> None:
+    view = replace(CALM, losses=LossReport(lost=frozenset({"a", "b"}), held=frozenset({"a"})))
+    requests = [SecretRequest(SecretRef(name), optional=True) for name in ("a", "b")]
+
+    decided = decide(inputs_of(deleting(missing(2 * HOUR, "a"), missing(2 * HOUR, "b")), *requests), view=view)
+
+    assert (kept_of(decided), removed_keys(decided)) == ({"a"}, {"b"})
 
 
-@pytest.mark.parametrize("others", [{}, {SecretRef("a"): a_reading()}], ids=["nothing was read", "another was read"])
-def test_finds_that_the_current_view_has_as_disabled_are_held(others: dict[SecretRef, Reading]) -> None:
-    requests = [SecretRequest(ref, optional=True) for ref in others]
-    inputs = inputs_of(FINDS, *requests, known={REF: a_state()}, view=replace(CALM, listing=READABLE))
+def test_the_target_in_place_keeps_what_is_held() -> None:
+    lost = missing(MINUTE)
+    inputs = inputs_of(deleting(lost), OPTIONAL, view=ALARM)
 
-    held = confirmed_deletions(inputs, others, replace(ALARM, listing=DISABLED), now=NOW)
-    uncounted = confirmed_deletions(inputs, others, replace(UNCOUNTED, listing=DISABLED), now=NOW)
-    few = confirmed_deletions(inputs, others, replace(CALM, listing=DISABLED), now=NOW)
+    held = held_in_place(inputs, (lost,))
 
-    assert (reason_of(held), reason_of(uncounted), few) == (Reason.DELETION_HELD, Reason.WAITING, Deletions())
+    assert held is not None
+    assert (held.reason, held.missing) == (Reason.DELETION_HELD, (lost,))
+    assert held_in_place(replace(inputs, view=CALM), (lost,)) is None
+    assert held_in_place(inputs, (missing(MINUTE, "other"), missing(HOUR, removed=NOW))) is None
 
 
 # A poll confirms
@@ -538,150 +730,138 @@ def test_finds_that_the_current_view_has_as_disabled_are_held(others: dict[Secre
         "while polls still find it",
     ],
 )
-def test_nothing_is_deleted_before_a_later_poll_confirms_it(view: VaultView, subject: str) -> None:
-    decided = decision(deleting(missing(2 * HOUR)), view=view)
+def test_nothing_is_removed_before_a_later_poll_confirms_it(view: VaultView, subject: str) -> None:
+    decided = decided_of(deleting(missing(2 * HOUR)), OPTIONAL, view)
 
     assert isinstance(decided, Waiting)
-    assert decided.after_poll == 4
+    assert (decided.after_poll, decided.missing) == (4, (missing(2 * HOUR),))
     assert subject in decided.message
     assert VAULT in decided.message
 
 
-def test_an_optional_secret_waits_for_a_poll_that_misses_it_too() -> None:
-    assert reason_of(decision(deleting(), OPTIONAL, view=replace(CALM, secrets={}))) is Reason.WAITING
+@pytest.mark.parametrize(("listing", "waits"), [(READABLE, True), (DISABLED, False), (a_listing(), False)], ids=str)
+def test_a_found_secret_that_is_found_again_waits_for_another_poll(listing: VaultListing, waits: bool) -> None:
+    finds = FINDS.model_copy(update={"status": VaultSecretStatus(missing=(missing(2 * HOUR),))})
+
+    decided = decided_of(finds, UNLISTED, replace(CALM, secrets={}, listing=listing))
+
+    assert (reason_of(decided) is Reason.WAITING) is waits
 
 
-def test_a_found_secret_that_is_listed_again_waits_for_another_poll() -> None:
-    decided = decision(FINDS, UNLISTED, view=replace(CALM, secrets={}, listing=READABLE))
-
-    assert reason_of(decided) is Reason.WAITING
-
-
-def test_a_found_secret_that_the_listing_lacks_is_confirmed_by_it() -> None:
-    assert decision(FINDS, UNLISTED, view=replace(CALM, secrets={}, listing=a_listing())) == Deletions()
-
-
+@pytest.mark.parametrize("ref", [PREVIOUS, PINNED], ids=["the version before the newest", "a pinned version"])
 @pytest.mark.parametrize(
-    "request_",
-    [
-        SecretRequest(REF._replace(version=FIRST), optional=True),
-        SecretRequest(REF._replace(previous=True), optional=True),
-        OPTIONAL,
-    ],
-    ids=["a pinned version", "the version before the newest", "the newest version"],
+    ("lost", "waits"),
+    [({"db-password"}, False), ({"db-password/password"}, False), ({"a"}, True)],
+    ids=["counted with its secret", "counted", "not counted"],
 )
-@pytest.mark.parametrize(("missing_for", "waits"), [(0.0, True), (19.9, True), (20.0, False)])
-def test_an_optional_version_must_be_missed_by_a_later_read_too(
-    request_: SecretRequest, missing_for: float, waits: bool
+def test_a_version_that_polls_do_not_observe_goes_once_it_was_counted(
+    ref: SecretRef, lost: set[str], waits: bool
 ) -> None:
-    decided = decision(deleting(), request_, missed_for(missing_for))
+    vault_secret = deleting(missing(2 * HOUR, key="password"))
+    view = replace(CALM, losses=LossReport(lost=frozenset(lost)))
 
-    if waits:
-        assert decided == Waiting(f"Waiting to read again a version of secret db-password of vault {VAULT}.")
-    else:
-        assert decided == Deletions()
+    decided = decided_of(vault_secret, SecretRequest(ref, optional=True), view)
 
-
-def test_a_found_secret_must_be_missed_by_a_later_read_too() -> None:
-    view = replace(CALM, secrets={}, listing=a_listing())
-
-    assert reason_of(decision(FINDS, UNLISTED, missed_for(0.0), view=view)) is Reason.WAITING
-
-
-def test_a_deletion_that_the_vault_reports_needs_no_later_read() -> None:
-    assert decision(deleting(), OPTIONAL, missed_for(0.0, Reason.SECRET_SOFT_DELETED)) == Deletions()
-
-
-def test_a_version_of_a_secret_whose_newest_one_is_lost_is_confirmed_with_it() -> None:
-    previous = SecretRequest(REF._replace(previous=True), optional=True)
-    inputs = inputs_of(deleting(), OPTIONAL, previous)
-    readings = {REF: missed_for(CONFIRMED_AFTER), previous.ref: missed_for(0.0)}
-
-    assert confirmed_deletions(inputs, readings, CALM, now=NOW) == Deletions()
-
-
-def test_what_is_read_again_before_a_deletion_are_the_lost_secrets_and_one_that_is_back_blocks_it() -> None:
-    requests = [SecretRequest(SecretRef(name), optional=True) for name in ("a", "b", "c")]
-    inputs = inputs_of(deleting(), *requests, known={SecretRef("a"): a_state(), SecretRef("b"): a_state()})
-    readings: dict[SecretRef, Reading | MissingReading] = {
-        one.ref: a_reading() if one.ref.name == "b" else a_missing_reading() for one in requests
-    }
-
-    assert lost_requests(inputs.plan, readings) == (requests[0],)
-    assert returned(inputs, {SecretRef("a"): a_missing_reading()}) is None
-    assert returned(inputs, {SecretRef("a"): a_reading()}) == Waiting(
-        f"Secret a of vault {VAULT} was missing, and is back."
-    )
+    assert (reason_of(decided) is Reason.WAITING) is waits
 
 
 def test_a_vault_that_cannot_be_polled_is_a_failure() -> None:
     unreachable = SyncError(Reason.VAULT_UNREACHABLE, "No answer.")
 
-    assert decision(deleting(missing(2 * HOUR)), view=VaultView(failure=unreachable)) == failed(unreachable)
+    decided = decided_of(deleting(missing(2 * HOUR)), view=VaultView(failure=unreachable))
+
+    assert decided == replace(failed(unreachable), missing=(missing(2 * HOUR),))
 
 
-# Nothing is read while the deletion guard has tripped
-
-
-@pytest.mark.parametrize(
-    ("vault_secret", "request_", "view", "held"),
-    [
-        (deleting(), REQUIRED, ALARM, True),
-        (deleting(), REQUIRED, CALM, False),
-        (deleting(), REQUIRED, UNCOUNTED, False),
-        (deleting(), REQUIRED, replace(ALARM, secrets={"db-password": some_metadata()}), False),
-        (deleting(), REQUIRED, replace(ALARM, secrets={}), False),
-        (deleting(on_source_deleted="Retain"), REQUIRED, ALARM, False),
-        (deleting(on_source_deleted="Retain"), OPTIONAL, ALARM, True),
-        (deleting(on_source_deleted="Retain"), UNLISTED, ALARM, True),
-        (deleting(missing(2 * HOUR), release=released(HOUR)), REQUIRED, ALARM, False),
-    ],
-    ids=[
-        "a key that would be deleted with its secret",
-        "not while little is lost",
-        "not before the losses were counted",
-        "not a secret that polls find",
-        "not a secret that no poll has missed",
-        "not a key that is retained",
-        "an optional secret",
-        "a found secret",
-        "not a loss that was released",
-    ],
+@given(
+    ago=st.integers(0, 10**6).map(lambda seconds: timedelta(seconds=seconds)),
+    after=st.integers(60, 10**6).map(lambda seconds: timedelta(seconds=seconds)),
+    tripped=st.booleans(),
+    optional=st.booleans(),
 )
-def test_reads_are_blocked_while_the_deletion_guard_has_tripped(
-    vault_secret: VaultSecret, request_: SecretRequest, view: VaultView, held: bool
+def test_no_key_is_removed_too_early_or_while_most_of_the_vault_is_lost(
+    ago: timedelta, after: timedelta, tripped: bool, optional: bool
 ) -> None:
-    blocked = deletions_held(inputs_of(vault_secret, request_, view=view))
+    vault_secret = deleting(missing(ago), delete_after=after)
 
-    assert reason_of(blocked) is (Reason.DELETION_HELD if held else None)
+    decided = decided_of(vault_secret, SecretRequest(REF, optional), ALARM if tripped else CALM)
 
-
-def test_a_secret_that_never_existed_is_not_held() -> None:
-    assert deletions_held(inputs_of(deleting(), REQUIRED, known={}, view=ALARM)) is None
+    assert bool(removed_keys(decided)) is (not tripped and ago >= after)
 
 
-def test_nothing_is_held_where_nothing_is_read() -> None:
-    inputs = inputs_of(deleting(), REQUIRED, view=ALARM)
-
-    assert deletions_held(replace(inputs, plan=replace(inputs.plan, read_reason=None))) is None
+# What is said
 
 
-def test_finds_that_are_disabled_are_held() -> None:
-    blocked = deletions_held(inputs_of(FINDS, known={REF: a_state()}, view=replace(ALARM, listing=DISABLED)))
+def test_the_condition_names_what_is_missing_and_when_it_goes() -> None:
+    lost = (missing(10 * MINUTE), missing(20 * MINUTE, "a", "x"), missing(HOUR, "b", removed=NOW))
+    known = [a_state("password", "user"), a_state("y", source="a", kept=("x",))]
+    vault_secret = deleting(*lost)
 
-    assert reason_of(blocked) is Reason.DELETION_HELD
+    assert kept_keys(known, lost) == {"password", "user", "x"}
+    assert missing_note(vault_secret, known, lost) == (
+        "; missing in the vault, and removed from 2026-03-02 13:10:00 UTC on unless back by then: password of secret "
+        "db-password, user of secret db-password, x of secret a; gone from the vault: b"
+    )
+    assert missing_note(vault_secret, known, ()) == ""
+
+
+def test_no_more_than_a_few_keys_are_named() -> None:
+    known = [a_state(*(f"key-{number}" for number in range(500)))]
+
+    assert missing_note(deleting(), known, [missing(MINUTE)]).endswith("key-4 of secret db-password, and 495 more")
+
+
+def test_a_required_secret_whose_key_went_long_ago_is_still_named() -> None:
+    assert (
+        missing_note(deleting(), [a_state(version=None)], [missing(30 * HOUR)]) == "; gone from the vault: db-password"
+    )
+
+
+def test_secrets_that_are_disabled_are_not_missing() -> None:
+    plan = Plan((), {PINNED: a_state("pinned", ref=PINNED)}, None)
+    whole, part, other = missing(MINUTE), missing(MINUTE, key="pinned"), missing(MINUTE, key="other")
+    plan = replace(plan, missing=(whole, part, other))
+
+    assert not_present(plan, {REF}) == (part, other)
+    assert not_present(plan, {PINNED}) == (other,)
+    assert not_present(plan, frozenset()) == (whole, part, other)
 
 
 # No secret is left
 
 
-def test_the_first_lost_secret_is_why_there_is_no_target() -> None:
-    readings = {
-        SecretRef("other"): a_missing_reading("other"),
-        REF: a_missing_reading(reason=Reason.SECRET_SOFT_DELETED),
-    }
+def test_the_target_goes_with_the_last_of_its_secrets_if_one_was_required() -> None:
+    other = SecretRequest(SecretRef("other"), optional=True)
+    readings = {other.ref: a_missing_reading("other"), REF: a_missing_reading(reason=Reason.SECRET_SOFT_DELETED)}
+    inputs = inputs_of(deleting(), other, REQUIRED)
+    kept = Deletions(kept=(Loss(other, "x"),))
 
-    found = pruned(readings, (missing(HOUR),))
-
+    assert is_emptied(inputs, readings, Deletions())
+    assert not is_emptied(inputs, readings, kept)
+    assert not is_emptied(inputs, {**readings, other.ref: a_reading()}, Deletions())
+    assert not is_emptied(inputs_of(deleting(), other), {other.ref: readings[other.ref]}, Deletions())
+    found = pruned(inputs, readings, (missing(HOUR),))
     assert (found.reason, found.message) == (Reason.SECRET_SOFT_DELETED, "There is no db-password.")
     assert found.missing == (missing(HOUR),)
+
+
+@pytest.mark.parametrize(
+    ("optional", "view", "nothing"),
+    [
+        (False, VaultView(listing=a_listing()), True),
+        (False, VaultView(listing=DISABLED), True),
+        (False, VaultView(listing=READABLE), False),
+        (True, VaultView(listing=a_listing()), False),
+    ],
+    ids=["nothing is listed", "it is disabled", "it is listed", "it may find nothing"],
+)
+def test_a_search_that_must_find_something(optional: bool, view: VaultView, nothing: bool) -> None:
+    vault_secret = a_vault_secret(data=(), data_from=[{"find": {"names": "*"}, "optional": optional}])
+
+    assert finds_nothing(inputs_of(vault_secret, view=view)) is nothing
+
+
+def test_what_others_have_written_is_not_kept() -> None:
+    theirs: Observed = replace(an_observed(), ours=frozenset())
+
+    assert removed_keys(decide(replace(inputs_of(deleting(missing(MINUTE)), OPTIONAL), holder=Holder(KEY, theirs))))

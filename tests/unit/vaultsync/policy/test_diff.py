@@ -19,7 +19,7 @@ from tests.builders import (
     an_observed,
 )
 from vaultsync.api.v1alpha1 import StatusTarget, VaultSecret, VaultSecretStatus
-from vaultsync.policy.diff import annotation_changed, change_for, content_changed, describe
+from vaultsync.policy.diff import annotation_changed, change_for, content_changed, describe, removed_sentence
 from vaultsync.policy.plan import Plan, plan_for
 from vaultsync.state.applied import Applied, content_fingerprint, fingerprint
 from vaultsync.state.desired import Desired
@@ -49,6 +49,7 @@ def plan(observed: Observed | None, *, vault_secret: VaultSecret) -> Plan:
     return plan_for(vault_secret, observed, VaultView(), now=READ_AT + MINUTE, recheck=FAR)
 
 
+SAME = {"data": {"password": ""}}
 ROTATED = a_state(version=SECOND, updated=READ_AT, read_at=READ_AT + MINUTE)
 REREAD = a_state(read_at=READ_AT + MINUTE)
 
@@ -106,7 +107,7 @@ REREAD = a_state(read_at=READ_AT + MINUTE)
             an_observed(a_vault_secret(an_entry(optional=True))),
             a_state(version=None),
             Change.REMOVED,
-            "Gone from the vault, and so removed: password (db-password missing).",
+            "",
         ),
         (
             a_vault_secret(),
@@ -143,7 +144,8 @@ REREAD = a_state(read_at=READ_AT + MINUTE)
 def test_a_write_has_a_kind_and_a_sentence(
     vault_secret: VaultSecret, observed: Observed | None, state: SecretState, change: Change, detail: str
 ) -> None:
-    made, desired = plan(observed, vault_secret=vault_secret), Desired((state,), {"data": {"password": ""}})
+    made = plan(observed, vault_secret=vault_secret)
+    desired = Desired((state,), {"data": {"password": ""} if state.version else {}})
 
     found = change_for(vault_secret, observed, made, desired)
 
@@ -158,7 +160,7 @@ def test_a_secret_that_was_found_and_is_not_active_changes_nothing() -> None:
 
     for before, after in (((a_state(),), (a_state(), inactive)), ((a_state(), inactive), (a_state(),))):
         observed = an_observed(vault_secret, applied=replace(applied, secrets=before))
-        assert change_for(vault_secret, observed, Plan((), {}, None), Desired(after, {})) is Change.NONE
+        assert change_for(vault_secret, observed, Plan((), {}, None), Desired(after, SAME)) is Change.NONE
 
 
 def test_a_key_without_an_active_version_is_described() -> None:
@@ -193,6 +195,49 @@ def test_a_reading_that_fills_no_key_is_written_to_the_annotation(
     assert annotation_changed(Plan((), {REF: before}, None), Desired((after,), {})) is changed
 
 
+EMPTIED = a_state(keys=(), version=SECOND, kept=("password",))
+"""An object without fields, after a version that had one."""
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "change", "sentence"),
+    [
+        (a_state(), EMPTIED, Change.NONE, ""),
+        (EMPTIED, replace(EMPTIED, kept=()), Change.REMOVED, "password (secret db-password)"),
+        (a_state(), a_state("user", version=SECOND), Change.REMOVED, "password (secret db-password)"),
+        (a_state(), a_state("user", version=SECOND, kept=("password",)), Change.ROTATED, ""),
+        (a_state(keys=()), a_state(keys=(), version=SECOND), Change.NONE, ""),
+    ],
+    ids=["it is kept", "it goes", "another goes and one comes", "it is kept and another comes", "there was none"],
+)
+def test_keys_that_go_are_named_and_none_is_said_to_have_rotated(
+    before: SecretState, after: SecretState, change: Change, sentence: str
+) -> None:
+    observed = an_observed(applied=Applied(fingerprint(a_vault_secret()), (before,)))
+    made, desired = Plan((), {REF: before}, None), Desired((after,), {"data": dict.fromkeys(after.held, "")})
+
+    assert change_for(a_vault_secret(), observed, made, desired) is change
+    assert sentence in removed_sentence(made, observed, desired)
+    assert bool(removed_sentence(made, observed, desired)) is bool(sentence)
+    assert "no key" not in describe(change, observed, made, desired)
+    assert annotation_changed(made, desired) is (before.kept != after.kept or not after.keys)
+
+
+def test_keys_that_a_user_removes_are_not_gone_from_the_vault() -> None:
+    made, desired = Plan((), {REF: a_state()}, None, spec_changed=True), Desired((a_state("user"),), {"data": {}})
+
+    assert removed_sentence(made, an_observed(), desired) == ""
+
+
+def test_what_was_kept_for_a_changed_spec_is_written_once_its_secret_is_back() -> None:
+    def change(before: str | None, after: str) -> Change:
+        observed = an_observed(applied=Applied(fingerprint(a_vault_secret()), (a_state(),), before))
+        desired = Desired((a_state(),), {"data": {"password": ""}}, spec_content=after)
+        return change_for(a_vault_secret(), observed, Plan((), {}, None), desired)
+
+    assert [change("1", "1"), change("1", "2"), change(None, "2")] == [Change.NONE, Change.UPDATED, Change.NONE]
+
+
 IN_PLACE = VaultSecretStatus(entries=(a_status_entry(),), target=StatusTarget(name="db"))
 ADDED = a_state("token", source="api-token")
 
@@ -212,6 +257,7 @@ def with_content(print_: str | None) -> Observed:
         (IN_PLACE, an_observed(), Change.ROTATED, (ROTATED,), True),
         (IN_PLACE, an_observed(), Change.ROTATED, (a_state(encoding="Base64"),), True),
         (IN_PLACE, an_observed(), Change.REMOVED, (a_state(version=None),), True),
+        (IN_PLACE, an_observed(), Change.NONE, (EMPTIED,), False),
         (IN_PLACE, an_observed(), Change.HEALED, (a_state(),), False),
         (IN_PLACE, None, Change.HEALED, (a_state(),), False),
         (IN_PLACE, None, Change.HEALED, (ROTATED,), True),
@@ -230,6 +276,7 @@ def with_content(print_: str | None) -> Observed:
         "when a version rotated",
         "when a tag says that it is encoded",
         "when a key was removed",
+        "not while a key is kept",
         "not when drift is corrected",
         "not when it is created again as it was",
         "when it is created again with another version",

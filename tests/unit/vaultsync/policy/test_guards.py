@@ -34,7 +34,6 @@ from vaultsync.api.v1alpha1 import VaultSecret
 from vaultsync.errors import Reason, SyncError
 from vaultsync.policy.activation import inactive_secret
 from vaultsync.policy.changes import SETTLING
-from vaultsync.policy.deletion import deletions_held
 from vaultsync.policy.guards import (
     GUARDS,
     LASTING,
@@ -90,7 +89,7 @@ ALARM = replace(
     UNKNOWN,
     secrets={"db-password": NOW_MISSING},
     list_error=DENIED,
-    losses=LossReport(10, 9, frozenset({"db-password"}), 10),
+    losses=LossReport(latched=frozenset({"db-password"})),
 )
 DELETES = with_type(
     a_vault_secret(
@@ -124,7 +123,6 @@ def test_the_guards_are_asked_in_this_order() -> None:
         pending_listing,
         too_many_found,
         ungranted_keys,
-        deletions_held,
     ) == GUARDS
     assert (contradicted_listing, older_version, inactive_secret) == READING_GUARDS
 

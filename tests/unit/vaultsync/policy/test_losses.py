@@ -1,4 +1,6 @@
-"""How much of a vault is lost, when that trips the deletion guard, and what resets it."""
+"""What a vault has lost within a day, when that trips the deletion guard, what resets it, and what a restart knows."""
+
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -6,6 +8,7 @@ from hypothesis import strategies as st
 
 from tests.builders import (
     NOW_MISSING,
+    READ_AT,
     a_listing,
     a_status,
     a_status_entry,
@@ -13,8 +16,8 @@ from tests.builders import (
     an_entry,
     some_metadata,
 )
-from vaultsync.api.v1alpha1 import VaultSecret
-from vaultsync.policy.losses import known_names, loss_report, lost_names, needs_all_known
+from vaultsync.api.v1alpha1 import StatusMissing, VaultSecret
+from vaultsync.policy.losses import WINDOW, held_units, known_units, loss_report, lost_units
 from vaultsync.state.vaults import (
     MAX_UNCONFIRMED_LOSSES,
     UNKNOWN,
@@ -28,6 +31,8 @@ from vaultsync.state.vaults import (
 LOST = frozenset(f"lost-{number}" for number in range(10))
 KEPT = frozenset(f"kept-{number}" for number in range(5))
 SOME = frozenset(sorted(LOST)[:4])
+NOW = READ_AT
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
 def view(*, back: frozenset[str] = frozenset()) -> VaultView:
@@ -36,85 +41,196 @@ def view(*, back: frozenset[str] = frozenset()) -> VaultView:
     return VaultView({**dict.fromkeys(LOST, NOW_MISSING), **present})
 
 
-TRIPPED = loss_report(None, LOST | KEPT, LOST, view())
+def report(
+    before: LossReport | None,
+    known: frozenset[str],
+    lost: frozenset[str],
+    polled: VaultView = UNKNOWN,
+    *,
+    held: frozenset[str] = frozenset(),
+    now: datetime = NOW,
+) -> LossReport:
+    return loss_report(before, lost, polled, known=lambda: known, held=held, now=now)
 
 
-def names(count: int) -> frozenset[str]:
-    return frozenset(map(str, range(count)))
+TRIPPED = report(None, LOST | KEPT, LOST, view())
+
+
+def names(count: int, prefix: str = "") -> frozenset[str]:
+    return frozenset(f"{prefix}{number}" for number in range(count))
 
 
 # When it trips
 
 
-def test_a_report_counts_what_is_known_and_lost() -> None:
-    assert (TRIPPED.known, TRIPPED.lost, TRIPPED.latched, TRIPPED.latched_known) == (15, 10, LOST, 15)
+def test_a_report_has_what_is_known_and_lost() -> None:
+    assert LossReport(LOST | KEPT, NOW, LOST, LOST, 10) == TRIPPED
 
 
+@pytest.mark.parametrize("prefix", ["", "config/"], ids=["secrets", "keys of an object"])
 @pytest.mark.parametrize(
     ("known", "lost", "tripped"),
     [(5, 5, False), (6, 6, True), (11, 6, True), (12, 6, False), (1000, 500, False), (1000, 501, True)],
     ids=["five of five", "six of six", "six of eleven", "half", "half of many", "more than half of many"],
 )
-def test_it_trips_when_more_than_half_and_more_than_five_are_lost(known: int, lost: int, tripped: bool) -> None:
-    assert loss_report(None, names(known), names(lost), UNKNOWN).tripped is tripped
+def test_it_trips_when_more_than_half_and_more_than_five_are_lost(
+    known: int, lost: int, tripped: bool, prefix: str
+) -> None:
+    assert report(None, names(known, prefix), names(lost, prefix)).tripped is tripped
+
+
+def test_secrets_and_keys_of_secrets_are_counted_separately() -> None:
+    secrets, keys = names(8), names(100, "config/")
+
+    assert report(None, secrets | keys, names(6)).tripped
+    assert report(None, secrets | names(8, "config/"), names(6, "config/")).tripped
+    assert not report(None, secrets | keys, names(3) | names(3, "config/")).tripped
 
 
 @given(known=st.integers(0, 40), lost=st.integers(0, 40))
-def test_it_never_trips_where_not_all_known_secrets_are_needed(known: int, lost: int) -> None:
-    report = loss_report(None, names(known), names(lost), UNKNOWN)
+def test_it_trips_by_what_is_lost_and_known(known: int, lost: int) -> None:
+    most = lost > MAX_UNCONFIRMED_LOSSES and 2 * lost > max(known, lost)
 
-    assert report.tripped is (lost > MAX_UNCONFIRMED_LOSSES and 2 * lost > known)
-    assert needs_all_known(names(lost)) or not report.tripped
+    assert report(None, names(known), names(lost)).tripped is most
+
+
+@given(
+    secrets=st.integers(1, 60),
+    each=st.lists(st.integers(0, 30), max_size=20),
+    grace=st.integers(1, 4),
+    restarts=st.booleans(),
+)
+def test_however_slowly_a_vault_is_emptied_no_more_goes_than_half_or_the_minimum(
+    secrets: int, each: list[int], grace: int, restarts: bool
+) -> None:
+    """Secrets are lost poll by poll, and their keys are removed some polls later, unless they are held."""
+    before: LossReport | None = None
+    lost: dict[str, int] = {}
+    removed: set[str] = set()
+    for poll, count in enumerate(each):
+        lost |= dict.fromkeys(sorted(names(secrets) - lost.keys())[:count], poll)
+        before = report(None if restarts else before, names(secrets) - removed, frozenset(lost))
+        removed |= {name for name, at in lost.items() if poll - at >= grace and not before.holds(name)}
+
+    assert len(removed) <= max(MAX_UNCONFIRMED_LOSSES, secrets // 2)
+
+
+def test_what_is_new_since_the_first_loss_does_not_count_as_known() -> None:
+    first = report(None, names(10), names(1))
+
+    second = report(first, names(10) | names(90, "new-"), names(6))
+
+    assert (second.known, second.tripped) == (names(10), True)
+
+
+def test_what_is_known_is_counted_again_after_a_day() -> None:
+    first = report(None, names(10), names(1))
+
+    second = report(first, names(10) | names(90, "new-"), names(6), now=NOW + WINDOW)
+
+    assert (len(second.known), second.tripped) == (100, False)
+
+
+def test_what_no_vaultsecret_uses_any_more_does_not_count_as_known() -> None:
+    first = report(None, names(100), names(1))
+
+    assert report(first, names(10), names(6)).tripped
+
+
+def test_all_known_secrets_are_only_looked_up_if_that_matters() -> None:
+    calls: list[None] = []
+
+    def known() -> frozenset[str]:
+        calls.append(None)
+        return names(20)
+
+    first = loss_report(None, frozenset(), UNKNOWN, known=known, now=NOW)
+    assert calls == []
+    second = loss_report(first, names(5), UNKNOWN, known=known, now=NOW)
+    loss_report(second, names(5), UNKNOWN, known=known, now=NOW)
+    assert len(calls) == 1
+    loss_report(second, names(6), UNKNOWN, known=known, now=NOW)
+    assert len(calls) == 2
 
 
 # What resets it
 
 
 def test_it_stays_tripped_for_the_others_when_some_are_released_suspended_or_deleted() -> None:
-    assert loss_report(TRIPPED, SOME, SOME, view()) == LossReport(4, 4, LOST, 15)
+    later = report(TRIPPED, SOME, SOME, view())
+
+    assert (later.lost, later.latched, later.most) == (SOME, LOST, 10)
 
 
 def test_further_losses_are_latched_too() -> None:
     more = LOST | {"kept-0"}
     later = VaultView({**view().secrets, "kept-0": NOW_MISSING})
 
-    assert loss_report(TRIPPED, LOST | KEPT, more, later).latched == more
+    assert report(TRIPPED, LOST | KEPT, more, later).latched == more
 
 
 def test_a_second_loss_that_trips_it_is_added_to_the_first() -> None:
-    others = frozenset(f"other-{number}" for number in range(6))
+    others = names(6, "other-")
     later = VaultView({**view().secrets, **dict.fromkeys(others, NOW_MISSING)})
 
-    assert loss_report(TRIPPED, others, others, later) == LossReport(6, 6, LOST | others, 15)
+    assert report(TRIPPED, others, others, later).latched == LOST | others
 
 
 def test_a_secret_that_is_back_is_not_latched_any_more() -> None:
     back = frozenset({"lost-9"})
 
-    assert loss_report(TRIPPED, LOST | KEPT, LOST - back, view(back=back)).latched == LOST - back
+    assert report(TRIPPED, LOST | KEPT, LOST - back, view(back=back)).latched == LOST - back
 
 
-def test_it_is_reset_when_most_of_what_was_lost_is_back() -> None:
-    report = loss_report(TRIPPED, SOME, SOME, view(back=LOST - SOME))
+@pytest.mark.parametrize(("left", "tripped"), [(6, True), (5, False)], ids=["most are lost", "half is back"])
+def test_it_is_reset_when_half_of_what_was_lost_is_back(left: int, tripped: bool) -> None:
+    lost = frozenset(sorted(LOST)[:left])
 
-    assert report == LossReport(4, 4)
+    assert report(TRIPPED, lost, lost, view(back=LOST - lost)).tripped is tripped
 
 
 def test_it_is_reset_when_no_vaultsecret_waits_for_what_is_lost_and_does_not_trip_again() -> None:
-    reset = loss_report(TRIPPED, KEPT, frozenset(), view())
+    reset = report(TRIPPED, KEPT, frozenset(), view())
 
-    assert not reset.tripped
-    assert not loss_report(reset, SOME, SOME, view()).tripped
+    assert reset == LossReport()
+    assert not report(reset, SOME, SOME, view()).tripped
 
 
 def test_a_secret_that_is_back_but_disabled_stays_latched() -> None:
     disabled = VaultView({name: some_metadata(name=name, readable=False) for name in LOST})
 
-    assert loss_report(TRIPPED, SOME, SOME, disabled).latched == LOST
+    assert report(TRIPPED, SOME, SOME, disabled).latched == LOST
+
+
+def test_a_secret_that_is_there_and_does_not_match_any_more_stays_latched() -> None:
+    assert report(TRIPPED, LOST, LOST, view(back=LOST)).latched == LOST
 
 
 def test_a_secret_that_no_vaultsecret_asks_for_any_more_stays_latched() -> None:
-    assert loss_report(TRIPPED, SOME, SOME, VaultView(dict.fromkeys(SOME, NOW_MISSING))).latched == LOST
+    assert report(TRIPPED, SOME, SOME, VaultView(dict.fromkeys(SOME, NOW_MISSING))).latched == LOST
+
+
+# What a restart knows
+
+
+def test_what_a_former_process_held_stays_held_until_it_is_back_or_released() -> None:
+    first = report(None, names(50), names(3), held=names(2))
+    assert (first.tripped, first.held, first.holds("1"), first.holds("2")) == (False, names(2), True, False)
+
+    assert report(first, names(50), names(1), held=names(50)).held == names(1)
+
+
+def test_what_is_held_is_what_a_vaultsecret_misses_whose_deletions_are_held() -> None:
+    missing = (
+        StatusMissing(secret_name="api-token", since=NOW),
+        StatusMissing(secret_name="config", key="color", since=NOW),
+        StatusMissing(secret_name="gone", since=NOW - DAY, removed=NOW),
+    )
+    held = a_status(reason="DeletionHeld").model_copy(update={"missing": missing})
+    others = a_status().model_copy(update={"missing": missing})
+
+    assert held_units([a_vault_secret(status=others)]) == set()
+    assert held_units([a_vault_secret(status=held)]) == {"api-token", "config/color"}
 
 
 # What is counted
@@ -141,6 +257,18 @@ MIXED = (an_entry(), an_entry(key="token", secret_name="api-token", optional=Tru
             a_vault_secret(on_source_deleted="Delete", status=a_status(a_status_entry(version=None, updated=None))),
             set(),
         ),
+        (
+            a_vault_secret(data=(), data_from=[{"object": "db-password"}], status=a_status()),
+            {"db-password/password"},
+        ),
+        (
+            a_vault_secret(an_entry(property="a", optional=True), status=a_status()),
+            {"db-password", "db-password/password"},
+        ),
+        (
+            a_vault_secret(an_entry(key="x", previous_key="password"), status=a_status()),
+            {"db-password/password"},
+        ),
     ],
     ids=[
         "none where keys are retained",
@@ -150,34 +278,72 @@ MIXED = (an_entry(), an_entry(key="token", secret_name="api-token", optional=Tru
         "found ones",
         "none that never existed",
         "none that was deleted before",
+        "fields of an object",
+        "an optional property",
+        "a previous version",
     ],
 )
-def test_a_secret_is_known_if_its_key_would_be_deleted_with_it(vault_secret: VaultSecret, known: set[str]) -> None:
-    assert known_names([vault_secret]) == known
+def test_what_is_known_would_take_keys_with_it(vault_secret: VaultSecret, known: set[str]) -> None:
+    assert known_units([vault_secret]) == known
+
+
+NAMED = a_vault_secret(on_source_deleted="Delete", status=a_status())
+FINDS = a_vault_secret(data=(), data_from=[{"find": {"names": "*"}}], status=a_status())
+TAGGED = a_vault_secret(data=(), data_from=[{"find": {"tags": {"a": "b"}}}], status=a_status())
 
 
 @pytest.mark.parametrize(
-    ("view", "lost"),
+    ("vault_secret", "polled", "lost"),
     [
-        (UNKNOWN, False),
-        (VaultView({"db-password": some_metadata()}), False),
-        (VaultView({"db-password": Missing(Moment(60.0))}), True),
-        (VaultView(listing=a_listing(some_metadata(name="db-password"))), False),
-        (VaultView(listing=a_listing()), True),
-        (VaultView({"db-password": some_metadata(readable=False)}, listing=a_listing()), False),
-        (VaultView(listing=a_listing(some_metadata(name="db-password", readable=False))), True),
+        (NAMED, UNKNOWN, False),
+        (NAMED, VaultView({"db-password": some_metadata()}), False),
+        (NAMED, VaultView({"db-password": Missing(Moment(60.0))}), True),
+        (NAMED, VaultView({"db-password": some_metadata(readable=False)}, listing=a_listing()), False),
+        (FINDS, UNKNOWN, False),
+        (FINDS, VaultView(listing=a_listing(some_metadata(name="db-password"))), False),
+        (FINDS, VaultView(listing=a_listing()), True),
+        (FINDS, VaultView(listing=a_listing(some_metadata(name="db-password", readable=False))), True),
+        (TAGGED, VaultView(listing=a_listing(some_metadata(name="db-password", tags={"a": "b"}))), False),
+        (TAGGED, VaultView(listing=a_listing(some_metadata(name="db-password"))), True),
     ],
     ids=[
         "it was not polled",
         "a poll found it",
         "a poll did not find it",
+        "it is named, and disabled",
+        "nothing was listed",
         "it is listed",
         "it is not listed",
-        "it is named, and disabled",
         "it was found, and is disabled",
+        "it is listed with its tag",
+        "it is listed without its tag",
     ],
 )
-def test_a_secret_is_lost_if(view: VaultView, lost: bool) -> None:
-    vault_secret = a_vault_secret(on_source_deleted="Delete", status=a_status())
+def test_a_secret_is_lost_if(vault_secret: VaultSecret, polled: VaultView, lost: bool) -> None:
+    assert lost_units([vault_secret], polled, NOW) == ({"db-password"} if lost else set())
 
-    assert lost_names([vault_secret], view) == ({"db-password"} if lost else set())
+
+@pytest.mark.parametrize(
+    ("missing", "lost"),
+    [
+        (StatusMissing(secret_name="a", key="color", since=NOW), {"a/color"}),
+        (StatusMissing(secret_name="db-password", key="password", since=NOW), set()),
+        (StatusMissing(secret_name="a", since=NOW), set()),
+        (StatusMissing(secret_name="a", since=NOW - DAY, removed=NOW - 23 * HOUR), {"a"}),
+        (StatusMissing(secret_name="a", key="b", since=NOW - DAY, removed=NOW), {"a/b"}),
+        (StatusMissing(secret_name="a", since=NOW - DAY, removed=NOW - WINDOW), set()),
+    ],
+    ids=[
+        "a part of a secret",
+        "not a part of a secret that is lost itself",
+        "not a secret that polls have found",
+        "a secret whose key was removed",
+        "a part of a secret that was removed",
+        "not what was removed a day ago",
+    ],
+)
+def test_what_statuses_list_as_missing_is_lost(missing: StatusMissing, lost: set[str]) -> None:
+    status = a_status().model_copy(update={"missing": (missing,)})
+    vault_secret = NAMED.model_copy(update={"status": status})
+
+    assert lost_units([vault_secret], VaultView({"db-password": NOW_MISSING}), NOW) == {"db-password"} | lost

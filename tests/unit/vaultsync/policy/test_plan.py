@@ -281,12 +281,32 @@ def test_a_found_secret_that_the_listing_lacks_is_read() -> None:
     assert [one.ref.name for one in made.requests if one.unlisted] == ["shop-gone"]
 
 
-def test_a_listed_secret_that_no_search_finds_any_more_is_not_read() -> None:
+def test_a_listed_secret_that_no_search_finds_any_more_is_read() -> None:
     tagged = a_vault_secret(data=(), data_from=[{"find": {"names": "shop-*", "tags": {"tier": "web"}}}])
 
     made = plan(observed_with("shop-user"), found("shop-user"), vault_secret=tagged)
 
-    assert made.requests == ()
+    assert made.requests == (SecretRequest(SecretRef("shop-user"), optional=True, unlisted=True),)
+
+
+@pytest.mark.parametrize(
+    ("ago", "key", "reason"),
+    [
+        (timedelta(0), "", "db-password: it was missing"),
+        (timedelta(0), "password", None),
+        (timedelta(hours=1), "password", "db-password: its grace period is over"),
+        (-timedelta(minutes=1), "password", "db-password: its grace period is over"),
+    ],
+    ids=["a secret", "a part of it", "a part of it for long", "a part of it, by a clock that was ahead"],
+)
+def test_what_was_missing_is_read_when_it_may_be_back_or_its_key_may_go(
+    ago: timedelta, key: str, reason: str | None
+) -> None:
+    now = READ_AT + timedelta(minutes=1)
+    missing = StatusMissing(secret_name="db-password", key=key, since=now - ago)
+    vault_secret = a_vault_secret(status=VaultSecretStatus(missing=(missing,)))
+
+    assert plan(an_observed(), vault_secret=vault_secret).read_reason == reason
 
 
 GONE = (StatusMissing(secret_name="db-password", since=READ_AT),)

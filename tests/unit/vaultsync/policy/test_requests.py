@@ -1,15 +1,21 @@
 """Which secrets a spec needs, and what its searches find in the last listing of the vault."""
 
-from datetime import timedelta
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import START, VAULT, a_listing, a_state, an_entry, some_metadata
+from tests.builders import NOW_MISSING, VAULT, a_listing, a_state, an_entry, some_metadata
 from vaultsync.api.v1alpha1 import DataFrom, Find, VaultSecretSpec
-from vaultsync.policy.requests import disabled_finds, found_secrets, left_out, requested_secrets, unlisted_finds
+from vaultsync.policy.requests import (
+    asks_for,
+    found_secrets,
+    left_out,
+    present_names,
+    requested_secrets,
+    unlisted_finds,
+)
 from vaultsync.state.requests import SecretRequest, search_of
 from vaultsync.state.secrets import SecretRef, SecretState
 from vaultsync.state.vaults import UNKNOWN, SecretMetadata, VaultView
@@ -132,28 +138,60 @@ KNOWN = {
 }
 
 
-def test_a_known_find_that_the_listing_lacks_is_unlisted() -> None:
-    assert [*unlisted_finds(FINDS, KNOWN, listed(*SHOP))] == [
-        SecretRequest(SecretRef("shop-gone"), optional=True, unlisted=True)
-    ]
+def test_known_finds_that_are_not_found_any_more_are_read_before_their_keys_go() -> None:
+    requests = [SecretRequest(SecretRef(name), optional=True, unlisted=True) for name in ("shop-old", "shop-gone")]
 
-
-def test_a_known_find_that_is_listed_as_disabled_is_disabled() -> None:
-    assert [*disabled_finds(FINDS, KNOWN, listed(*SHOP))] == [SecretRequest(SecretRef("shop-old"), optional=True)]
+    assert [*unlisted_finds(FINDS, KNOWN, listed(*SHOP))] == requests
 
 
 @pytest.mark.parametrize(
-    "listed_as",
-    [{"readable": False}, {"tags": {}}, {}],
+    ("listed_as", "is_read"),
+    [({"readable": False}, True), ({"tags": {}}, True), ({}, False)],
     ids=["disabled", "without its tag", "as it is found"],
 )
-def test_a_listing_that_is_behind_proves_nothing_of_what_it_does_not_find(listed_as: dict[str, Any]) -> None:
+def test_a_find_is_read_if_the_listing_has_it_otherwise(listed_as: dict[str, Any], is_read: bool) -> None:
     spec = a_spec(data_from=[{"find": {"tags": {"tier": "web"}}}])
-    known = {SecretRef("shop-user"): a_state("x", source="shop-user", updated=START + timedelta(minutes=1))}
+    known = {SecretRef("shop-user"): a_state("x", source="shop-user")}
     view = listed(some_metadata(**({"name": "shop-user", "tags": {"tier": "web"}} | listed_as)))
 
-    assert [one.ref.name for one in unlisted_finds(spec, known, view)] == (["shop-user"] if listed_as else [])
-    assert [*disabled_finds(spec, known, view)] == []
+    assert bool([*unlisted_finds(spec, known, view)]) is is_read
+    assert present_names(spec, ["shop-user", "other"], view) == (set() if is_read else {"shop-user"})
+
+
+def test_a_named_secret_is_present_if_polls_have_found_it_although_it_is_disabled() -> None:
+    view = VaultView({"db-password": some_metadata(readable=False), "other": NOW_MISSING})
+
+    assert present_names(
+        a_spec(an_entry(), an_entry(key="x", secret_name="other")), ["db-password", "other"], view
+    ) == {"db-password"}
+
+
+@pytest.mark.parametrize(
+    ("key", "ref", "asked"),
+    [
+        ("password", SecretRef("db-password"), True),
+        ("password", SecretRef("db-password", VERSION), False),
+        ("other", SecretRef("db-password"), False),
+        ("old", SecretRef("db-password", previous=True), True),
+        ("password", SecretRef("db-password", previous=True), False),
+        ("pinned", SecretRef("db-root", VERSION), True),
+        ("x-color", SecretRef("app"), True),
+        ("color", SecretRef("app"), False),
+        ("tls.crt", SecretRef("web"), True),
+        ("shop-user", SecretRef("shop-user"), True),
+        ("shop-user", SecretRef("shop-user", VERSION), False),
+        ("user", SecretRef("user"), False),
+    ],
+    ids=str,
+)
+def test_a_spec_asks_for_a_key_of_a_secret(key: str, ref: SecretRef, asked: bool) -> None:
+    spec = a_spec(
+        an_entry(previous_key="old"),
+        an_entry(key="pinned", secret_name="DB-Root", version=VERSION),
+        data_from=[{"object": "app", "prefix": "x-"}, {"certificate": "web"}, {"find": {"names": "SHOP-*"}}],
+    )
+
+    assert asks_for(spec, ref, key) is asked
 
 
 @pytest.mark.parametrize(
@@ -175,10 +213,10 @@ def test_a_listing_that_is_behind_proves_nothing_of_what_it_does_not_find(listed
         "no secret can have that name",
     ],
 )
-def test_nothing_is_unlisted_or_disabled_where(spec: VaultSecretSpec, state: SecretState, view: VaultView) -> None:
+def test_nothing_is_unlisted_where(spec: VaultSecretSpec, state: SecretState, view: VaultView) -> None:
     known = {state.ref.identity: state}
 
-    assert [*unlisted_finds(spec, known, view), *disabled_finds(spec, known, view)] == []
+    assert [*unlisted_finds(spec, known, view)] == []
 
 
 def test_a_secret_that_many_searches_find_is_requested_once() -> None:

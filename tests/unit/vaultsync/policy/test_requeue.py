@@ -20,7 +20,7 @@ from tests.builders import (
     a_synced,
     a_vault_secret,
 )
-from vaultsync.api.v1alpha1 import Condition
+from vaultsync.api.v1alpha1 import Condition, StatusMissing, VaultSecretStatus
 from vaultsync.errors import Reason
 from vaultsync.policy.requeue import (
     EARLIEST_RECHECK,
@@ -217,9 +217,22 @@ def test_the_moments_are_those_of_expiry_and_of_becoming_stale() -> None:
     fresh = Condition(type="Stale", status="False", reason="Fresh", message="x", last_transition_time=READ_AT)
     status = failing.model_copy(update={"conditions": (*failing.conditions, fresh)})
 
-    found = moments_of(status, timedelta(minutes=2), now=READ_AT, notice=NOTICE)
+    found = moments_of(status, a_vault_secret().spec, now=READ_AT, notice=NOTICE)
 
     assert found == {expires - NOTICE, expires, READ_AT + timedelta(minutes=6)}
+
+
+def test_the_moments_are_those_at_which_keys_go_and_are_forgotten() -> None:
+    missing = [
+        StatusMissing(secret_name="kept", since=READ_AT - timedelta(minutes=10)),
+        StatusMissing(secret_name="over", since=READ_AT - timedelta(hours=2)),
+        StatusMissing(secret_name="gone", since=READ_AT - 2 * DAY, removed=READ_AT - timedelta(hours=1)),
+    ]
+    status = VaultSecretStatus(missing=tuple(missing))
+
+    found = moments_of(status, a_vault_secret().spec, now=READ_AT, notice=NOTICE)
+
+    assert found == {READ_AT + timedelta(minutes=50), READ_AT + timedelta(hours=23)}
 
 
 @pytest.mark.parametrize(

@@ -322,7 +322,7 @@ async def test_what_is_missing_and_how_much_is_lost_appear_in_one_view(
 
     assert harness.recorded.poll_calls[-1][0] is mode
     found = [sum(isinstance(one, Missing) for one in view.secrets.values()) for view in published]
-    counted = [0 if view.losses is None else view.losses.lost for view in published]
+    counted = [0 if view.losses is None else len(view.losses.lost) for view in published]
     assert found == counted
     assert {0, len(lost)} == set(found)
 
@@ -993,7 +993,7 @@ LOST = [f"lost-{number}" for number in range(6)]
 def losses(harness: MemoryHarness) -> tuple[int, int, bool] | None:
     """Return how many secrets are known and lost, and whether that is suspicious."""
     report = view(harness).losses
-    return None if report is None else (report.known, report.lost, report.tripped)
+    return None if report is None else (len(report.known), len(report.lost), report.tripped)
 
 
 async def test_losses_are_not_counted_before_all_vaultsecrets_have_been_observed(

@@ -204,29 +204,21 @@ def test_a_secret_is_found_by_name_or_else_in_the_listing() -> None:
     assert (view.find("other"), UNKNOWN.find("named")) == (None, None)
 
 
-def test_secrets_that_polls_have_found_are_present() -> None:
-    view = VaultView({"there": some_metadata(), "gone": NOW_MISSING})
-
-    assert view.present(["there", "gone", "other"]) == {"there"}
-
-
-def test_a_found_secret_is_present_while_it_is_listed_and_can_be_read() -> None:
-    view = VaultView(
-        {"named": some_metadata(readable=False), "gone": NOW_MISSING},
-        listing=a_listing(*(some_metadata(name=name) for name in ("gone", "listed")), SHOP_OLD),
-    )
-
-    assert view.present(["named", "gone", "listed", "shop-old", "other"]) == {"named", "listed"}
-
-
 def test_a_view_cannot_be_changed() -> None:
     with pytest.raises(FrozenInstanceError):
         UNKNOWN.polls = 1  # type: ignore[misc]  # that is the test
 
 
 def test_a_loss_report_has_tripped_while_anything_is_latched() -> None:
-    assert LossReport(10, 6, frozenset({"a"}), 10).tripped
-    assert not LossReport(10, 10).tripped
+    assert LossReport(latched=frozenset({"a"})).tripped
+    assert not LossReport(lost=frozenset({"a"}), held=frozenset({"a"})).tripped
+
+
+def test_a_loss_report_holds_everything_once_it_has_tripped_and_otherwise_what_was_held_before() -> None:
+    held, tripped = LossReport(held=frozenset({"a"})), LossReport(latched=frozenset({"a"}))
+
+    assert (held.holds("a"), held.holds("b"), tripped.holds("b")) == (True, False, True)
+    assert held.joined(tripped) == LossReport(latched=frozenset({"a"}), most=1, held=frozenset({"a"}))
 
 
 # Requests
