@@ -463,3 +463,43 @@ async def test_a_certificate_in_a_field_of_an_object_has_its_own_key(harness: Me
         "crt": True,
     }
     assert "which fills key crt, expired" in harness.condition("Expiring").message
+
+
+NAMED = {"rename": "shop-(?P<key>.*)", "keyCase": "UpperSnake", "keys": {"shop-dsn": "url"}, "prefix": "APP_"}
+
+
+async def test_keys_of_a_spec_that_leaves_names_out_go_at_once(harness: MemoryHarness) -> None:
+    harness.vault.set("app", '{"user": "app", "tmp": "x"}')
+    for name in ("shop-user", "shop-dsn", "shop-tmp"):
+        harness.vault.set(name, name)
+    sources: list[dict[str, Any]] = [{"object": "app", "keyCase": "Upper"}, {**FIND, **NAMED}]
+    harness.apply(data=[], dataFrom=sources)
+    await harness.poll()
+    assert (harness.values() or {}).keys() == {"USER", "TMP", "APP_USER", "url", "APP_TMP"}
+
+    harness.apply(data=[], dataFrom=[{**source, "omit": ["tmp", "shop-tmp", "shop-dsn"]} for source in sources])
+    await harness.drain()
+
+    assert harness.values() == {"USER": "app", "APP_USER": "shop-user"}
+    assert harness.ready().reason == "Synced"
+    assert harness.status().left_out is None
+    await harness.poll()
+    await harness.assert_idle()
+
+
+async def test_keys_of_lost_secrets_are_kept_whatever_made_them_of_their_names(harness: MemoryHarness) -> None:
+    for name in ("shop-user", "shop-dsn", "shop-old"):
+        harness.vault.set(name, name)
+    harness.apply(data=[], dataFrom=[{**FIND, **NAMED}])
+    await harness.poll()
+
+    harness.vault.delete("shop-dsn")
+    harness.vault.delete("shop-old")
+    await harness.poll()
+    harness.apply(data=[], dataFrom=[{**FIND, **NAMED, "omit": ["shop-old"]}])
+    await harness.poll()
+    assert harness.values() == {"APP_USER": "shop-user", "url": "shop-dsn"}
+
+    await harness.pass_time(3600 + 121)
+    await harness.drain()
+    assert harness.values() == {"APP_USER": "shop-user"}
