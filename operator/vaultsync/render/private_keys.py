@@ -25,6 +25,9 @@ from vaultsync.render.pem import KeyDataError, PemBlock, too_deep
 
 PrivateKey = RSAPrivateKey | EllipticCurvePrivateKey | Ed25519PrivateKey | Ed448PrivateKey
 
+UNREADABLE: Final = (InternalError, TypeError, UnsupportedAlgorithm, ValueError, x509.InvalidVersion)
+"""What the library raises for keys and certificates that it cannot read."""
+
 MAX_ROUNDS: Final = 3_000_000
 """About a second of key derivation; today's tools write less than a hundredth of that."""
 
@@ -128,7 +131,7 @@ def _load_certificate(block: PemBlock) -> x509.Certificate:
     block.check_depth("certificate")
     try:
         return x509.load_der_x509_certificate(block.der)
-    except ValueError:
+    except UNREADABLE:
         pass
     raise KeyDataError("holds a certificate that cannot be read")
 
@@ -155,7 +158,7 @@ def load_private_key(
         if block.is_encrypted_pkcs8:
             charge_kdf_cost(kdf_cost_of(block.der), budget or KeyBudget())
         key = load_key(block, password if is_protected else None)
-    except (ValueError, TypeError, UnsupportedAlgorithm, InternalError):
+    except UNREADABLE:
         key = None
     if key is None:
         wrong = ", or the password does not open it" if is_protected else ""
@@ -244,7 +247,7 @@ def _is_certificate(der: bytes) -> bool:
     """Return whether it is a certificate alone."""
     try:
         x509.load_der_x509_certificate(der)
-    except ValueError:
+    except UNREADABLE:
         return False
     return True
 
@@ -252,7 +255,7 @@ def _is_certificate(der: bytes) -> bool:
 def _load_pkcs12(der: bytes, password: bytes | None) -> tuple[PrivateKey, list[x509.Certificate]]:
     try:
         store = load_pkcs12(der, password)
-    except (ValueError, TypeError, UnsupportedAlgorithm, InternalError):
+    except UNREADABLE:
         store = None
     if store is None:
         given = "the password given does not open it" if password is not None else "it needs a password"
@@ -284,5 +287,5 @@ def key_matches(key: PrivateKey, certificate: x509.Certificate) -> bool:
     """Return whether the certificate is for this key."""
     try:
         return key.public_key() == certificate.public_key()
-    except (ValueError, UnsupportedAlgorithm):
+    except UNREADABLE:
         return False

@@ -7,7 +7,7 @@ trust are signed with SHA-1, by themselves, where the signature proves nothing a
 from typing import Final
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InternalError, InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -28,7 +28,7 @@ def is_signed_by(subject: x509.Certificate, issuer: x509.Certificate) -> bool:
         return _verify(subject, issuer.public_key())
     except InvalidSignature:
         return False
-    except ValueError:
+    except (InternalError, ValueError):
         pass
     raise UnsupportedAlgorithm("a key or a signature that cannot be read")
 
@@ -38,10 +38,11 @@ def _verify(subject: x509.Certificate, key: object) -> bool:
     signature, signed, algorithm = subject.signature, subject.tbs_certificate_bytes, subject.signature_algorithm_oid
     match subject.signature_algorithm_parameters, key:
         case (PKCS1v15() | PSS()) as padding, RSAPublicKey():
-            assert subject.signature_hash_algorithm is not None
-            key.verify(signature, signed, padding, subject.signature_hash_algorithm)
-        case ECDSA() as hashed, EllipticCurvePublicKey():
-            key.verify(signature, signed, hashed)
+            hashed = subject.signature_hash_algorithm
+            assert hashed is not None  # otherwise there are no parameters
+            key.verify(signature, signed, padding, hashed)
+        case ECDSA() as ecdsa, EllipticCurvePublicKey():
+            key.verify(signature, signed, ecdsa)
         case None, Ed25519PublicKey() if algorithm == SignatureAlgorithmOID.ED25519:
             key.verify(signature, signed)
         case None, Ed448PublicKey() if algorithm == SignatureAlgorithmOID.ED448:

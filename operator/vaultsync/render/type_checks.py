@@ -9,12 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from cryptography import x509
-from cryptography.exceptions import InternalError, UnsupportedAlgorithm
 
 from vaultsync.errors import Reason, SyncError
 from vaultsync.render.docker_configs import DockerConfigError, normalized_config, normalized_old_config
 from vaultsync.render.pem import BEGIN, KeyDataError, PemBlock, is_readable_by_all, pem_blocks
-from vaultsync.render.private_keys import is_whole_openssh_key, load_key
+from vaultsync.render.private_keys import UNREADABLE, is_whole_openssh_key, load_key
 from vaultsync.render.strict_base64 import decode_base64
 
 KEY_TYPES: Final = frozenset({"kubernetes.io/tls", "kubernetes.io/ssh-auth"})
@@ -32,9 +31,6 @@ _OTHER_FILES: Final = {
     b"CERTIFICATE REQUEST": "a request for one; store what the certificate authority made of it",
 }
 """What is no certificate, by its label, and what to do then."""
-
-_UNREADABLE: Final = (InternalError, TypeError, UnsupportedAlgorithm, ValueError)
-"""What the library raises for keys and certificates that it cannot read."""
 
 
 class _InvalidKey(Exception):
@@ -107,7 +103,7 @@ def _tls_public_key(block: PemBlock) -> object | None:
         return load_key(block, None).public_key()
     except KeyDataError as error:
         raise _InvalidKey(_KEY, str(error)) from None
-    except _UNREADABLE:
+    except UNREADABLE:
         return None
 
 
@@ -115,7 +111,7 @@ def _certified_key(block: PemBlock) -> object | None:
     """Return the public key of a certificate; None if this library cannot read it."""
     try:
         return x509.load_der_x509_certificate(block.der).public_key()
-    except _UNREADABLE:
+    except UNREADABLE:
         return None
 
 
@@ -133,7 +129,7 @@ def _ssh_auth(data: Mapping[str, bytes]) -> dict[str, bytes]:
         load_key(key, None)
     except KeyDataError as error:
         raise _InvalidKey(_SSH, str(error)) from None
-    except _UNREADABLE:
+    except UNREADABLE:
         pass  # a passphrase protects it, which only the workload needs, or it is of a kind that OpenSSH alone knows
     is_fit = content.startswith(BEGIN) and key is blocks[0] and is_readable_by_all(content, blocks)
     return {_SSH: content if is_fit else key.canonical}

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.attacks.hostile_keys import pem
 from tests.unit.vaultsync.render.attempts import needs
 from tests.unit.vaultsync.render.authorities import (
     KINDS,
@@ -320,3 +321,12 @@ def test_key_matches_compares_public_keys(kind: str) -> None:
 
     assert key_matches(key, a_party("leaf", key=key).certificate)
     assert not key_matches(key, a_party("another").certificate)
+
+
+def test_a_certificate_of_an_unknown_version_is_an_error() -> None:
+    der = a_party("owner").certificate.public_bytes(Encoding.DER)
+    version = bytes.fromhex("a003020102")
+    assert version in der
+
+    with pytest.raises(KeyDataError, match="holds a certificate that cannot be read"):
+        load_certificates(pem_blocks(pem("CERTIFICATE", der.replace(version, bytes.fromhex("a003020130"))).encode()))

@@ -10,6 +10,7 @@ from typing import Final
 import pytest
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.utils import CryptographyDeprecationWarning
 
 from tests.unit.vaultsync.render.attempts import needs
@@ -116,3 +117,15 @@ def test_a_signature_of_an_unknown_kind_is_not_decided(tmp_path: Path) -> None:
 
     with pytest.raises(UnsupportedAlgorithm):
         is_signed_by(certificate, certificate)
+
+
+@pytest.mark.slow
+@needs("openssl")
+def test_identifiers_of_keys_that_cannot_be_read_decide_nothing(tmp_path: Path) -> None:
+    authority = Authority(tmp_path, "md5")
+    root = authority.issue("root", "Old Corp Root", by=None)
+    der = authority.issue("leaf", "web.example.com", by="root").public_bytes(Encoding.DER)
+    basic_constraints, authority_key_identifier = bytes.fromhex("0603551d13"), bytes.fromhex("0603551d23")
+    twice = x509.load_der_x509_certificate(der.replace(authority_key_identifier, basic_constraints))
+
+    assert chain_of(authority.key("leaf"), [root, twice]) == [twice, root]
