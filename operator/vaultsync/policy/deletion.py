@@ -128,8 +128,17 @@ def _is_loss(inputs: Inputs, loss: Loss) -> bool:
     """Return whether the vault has taken the key away, and not the spec, by which the VaultSecret's users decide."""
     if inputs.holder is not None and inputs.holder.spec_content == content_fingerprint(inputs.vault_secret):
         return True
+    if _is_deselected(inputs, loss):
+        return False
     is_known = any((one.secret_name, one.key) == loss.item for one in inputs.plan.missing)
     return asks_for(inputs.vault_secret.spec, loss.request.ref, loss.key) and (is_known or not loss.is_partial)
+
+
+def _is_deselected(inputs: Inputs, loss: Loss) -> bool:
+    """Return whether a secret that no search finds any more is in the vault as it was when it filled the key."""
+    listing, state = inputs.view.listing, inputs.plan.known[loss.request.ref.identity]
+    listed = None if listing is None or not loss.request.unlisted else listing.get(loss.name)
+    return listed is not None and listed.readable and None is not listed.updated == state.updated
 
 
 def decide_deletions(

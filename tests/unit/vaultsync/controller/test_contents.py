@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import bcrypt
+import pytest
 
 from tests.harness import DB, RECHECK, SKEW, MemoryHarness, entry
 from tests.manifests import manifest, spec
@@ -485,6 +486,42 @@ async def test_keys_of_a_spec_that_leaves_names_out_go_at_once(harness: MemoryHa
     assert harness.status().left_out is None
     await harness.poll()
     await harness.assert_idle()
+
+
+@pytest.mark.parametrize("search", [{"managed": False}, {"tags": {"tier": "web"}}, {"names": "shop-w*"}], ids=str)
+async def test_keys_of_a_spec_that_selects_less_go_at_once(harness: MemoryHarness, search: dict[str, Any]) -> None:
+    harness.vault.set("shop-web", "app", tags={"tier": "web"})
+    harness.vault.set("shop-tls", "x", managed=True)
+    harness.apply(data=[], dataFrom=[FIND])
+    await harness.poll()
+    harness.clock.turn(60)
+    await harness.poll()
+    assert harness.values() == {"shop-web": "app", "shop-tls": "x"}
+
+    harness.apply(data=[], dataFrom=[{"find": {"names": "shop-*", **search}}])
+    await harness.drain()
+
+    assert harness.values() == {"shop-web": "app"}
+    assert harness.ready().message == "1 key is in sync."
+    await harness.poll()
+    await harness.assert_idle()
+
+
+async def test_a_key_is_kept_if_its_secret_has_changed_with_the_spec_that_selects_it_no_longer(
+    harness: MemoryHarness,
+) -> None:
+    """Whether it would match as it was is not known: the tag may have been removed by mistake."""
+    harness.vault.set("shop-web", "app", tags={"tier": "web"})
+    harness.vault.set("shop-user", "x", tags={"tier": "web"})
+    harness.apply(data=[], dataFrom=[FIND])
+    await harness.poll()
+
+    harness.clock.turn(60)
+    harness.vault.tag("shop-user", {})
+    harness.apply(data=[], dataFrom=[{"find": {"names": "shop-*", "tags": {"tier": "web"}}}])
+    await harness.poll()
+
+    assert harness.values() == {"shop-web": "app", "shop-user": "x"}
 
 
 async def test_keys_of_lost_secrets_are_kept_whatever_made_them_of_their_names(harness: MemoryHarness) -> None:
