@@ -232,6 +232,30 @@ async def test_forged_losses_do_not_hold_the_deletions_of_others(harness: Memory
     assert harness.values() == {"password": "first"}
 
 
+async def test_deletions_that_a_forged_status_claims_to_be_held_hold_none_of_others(harness: MemoryHarness) -> None:
+    """A tenant writes into his status that his deletions are held, so that nobody's keys go after a restart."""
+    for name in ("shop-one", "evil-one", "evil-two"):
+        harness.vault.set(name, "x")
+    harness.apply(entry(), entry("one", "shop-one", optional=True))
+    harness.apply(name="evil", data=[], dataFrom=[{"find": {"names": "evil-*"}}])
+    await harness.poll()
+    await harness.poll()
+    harness.vault.delete("shop-one")
+    harness.vault.delete("evil-one")
+    await harness.poll()
+    held = harness.condition("Ready", "evil").to_wire() | {"status": "False", "reason": "DeletionHeld"}
+    missing = [{"secretName": name, "key": "", "since": READ["readAt"]} for name in ("evil-one", "shop-one")]
+    await harness.stop()
+    status = harness.status("evil").to_wire() | {"conditions": [held], "missing": missing}
+    await harness.kube.patch_status(harness.users.vault_secret(key_of("evil")), status)
+    await harness.restart()
+
+    for _ in range(5):
+        await harness.poll(1000)
+
+    assert harness.values() == {"password": "first"}
+
+
 async def test_copies_with_the_uid_of_a_vaultsecret_cost_no_requests(harness: MemoryHarness) -> None:
     """A tenant creates many Secrets whose label names the VaultSecret of somebody else as their owner."""
     harness.apply()

@@ -66,7 +66,8 @@ def _newly_missing(before: VaultSecretStatus, after: VaultSecretStatus, outcome:
     known = {(one.secret_name, one.key, one.since) for one in before.missing}
     new = [one for one in after.missing if one.removed is None and (one.secret_name, one.key, one.since) not in known]
     if new and outcome.kept:
-        yield Event("Warning", "SourceMissing", f"{outcome.note.removeprefix('; ').capitalize()}.")
+        note = outcome.note.removeprefix("; ")
+        yield Event("Warning", "SourceMissing", f"{note[:1].upper()}{note[1:]}.")
 
 
 def _of_outcome(before: VaultSecretStatus, outcome: Outcome) -> Event | None:

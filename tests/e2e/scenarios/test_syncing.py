@@ -53,7 +53,7 @@ def test_a_pinned_version_is_kept_while_the_secret_is_rotated(harness: Harness) 
 @scenario
 def test_an_optional_secret_is_synced_while_the_vault_has_it(harness: Harness) -> None:
     value = harness.put()
-    harness.apply(entry(), entry("next", "db-password-next", optional=True))
+    harness.apply(entry(), entry("next", "db-password-next", optional=True), deleteAfter="1m")
     harness.await_content(password=value)
     assert harness.await_reason("Synced").status == "True"
 

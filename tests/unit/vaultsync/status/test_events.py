@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import NOTICE, START, a_synced, a_vault_secret
-from vaultsync.api.v1alpha1 import VaultSecretStatus
+from vaultsync.api.v1alpha1 import StatusMissing, VaultSecretStatus
 from vaultsync.errors import Reason
 from vaultsync.status.events import Event, events_for
 from vaultsync.status.next_status import status_after
@@ -127,6 +127,32 @@ def test_a_write_that_keeps_keys_for_their_grace_period_is_an_event_beside_the_f
         [],
     ]
     assert [event.records_action for event in posted[1]] == [True, False]
+
+
+LOST = StatusMissing(secret_name="api-token", since=START)
+NOTE = "; missing in the vault, and removed from 2026-03-01 13:00:00 UTC on unless back by then: API_TOKEN"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "kept", "is_told"),
+    [
+        ((), (LOST,), {"API_TOKEN"}, True),
+        ((LOST,), (LOST,), {"API_TOKEN"}, False),
+        ((LOST,), (LOST, LOST.model_copy(update={"key": "x"})), {"API_TOKEN", "x"}, True),
+        ((LOST,), (LOST.model_copy(update={"removed": START}),), set(), False),
+        ((), (LOST,), set(), False),
+    ],
+    ids=["lost", "lost before", "a part is lost, too", "removed", "nothing is kept"],
+)
+def test_what_goes_missing_is_told_once_and_its_keys_are_spelled_as_they_are(
+    before: tuple[StatusMissing, ...], after: tuple[StatusMissing, ...], kept: set[str], is_told: bool
+) -> None:
+    synced = replace(a_synced(), kept=frozenset(kept), note=NOTE)
+
+    events = [*events_for(VaultSecretStatus(missing=before), VaultSecretStatus(missing=after), synced)]
+
+    message = "Missing in the vault, and removed from 2026-03-01 13:00:00 UTC on unless back by then: API_TOKEN."
+    assert events == ([Event("Warning", "SourceMissing", message)] if is_told else [])
 
 
 def test_a_deleted_target_is_an_event_that_records_an_action() -> None:
