@@ -135,7 +135,7 @@ CASES: Final = {
     "most of a vault gone": Case(
         "DeletionBrake",
         {f"vaultsync_vault_deletion_brake{VAULT}": "0x5 1x15"},
-        "Most secrets that VaultSecrets use from https://shop.vault.azure.net have disappeared at once",
+        "Most secrets that VaultSecrets use from https://shop.vault.azure.net have disappeared within a day",
         "critical",
         WHERE,
     ),
