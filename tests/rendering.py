@@ -5,13 +5,13 @@ from datetime import datetime
 
 from vaultsync.api.v1alpha1 import VaultSecret
 from vaultsync.errors import SyncError
-from vaultsync.render.certificate_files import CertificateRequest, Conversion, Files, certificate_files, check_size
+from vaultsync.render.certificate_files import CertificateRequest, Conversion, certificate_files, check_size
 from vaultsync.render.entries import certificate_requests
 from vaultsync.render.expiry import certificate_expiries
 from vaultsync.render.manifest import key_data, render_secret, with_data
 from vaultsync.render.password_hashes import password_hashes
 from vaultsync.render.passwords import PasswordRequest
-from vaultsync.render.type_checks import normalized_data
+from vaultsync.render.type_checks import lacks_issuers, normalized_data
 from vaultsync.state.desired import Desired
 from vaultsync.state.secrets import Readings
 from vaultsync.state.vaults import VaultView
@@ -37,10 +37,13 @@ class LocalCertificates:
             check_size(requests)
         return certificate_files(requests)
 
-    async def normalize(self, namespace: str, secret_type: str, data: Mapping[str, bytes], *, target: str) -> Files:
+    async def normalize(
+        self, namespace: str, secret_type: str, data: Mapping[str, bytes], *, target: str
+    ) -> Conversion:
         """Return data that are keys as the readers of their type accept them."""
         self._begin()
-        return normalized_data(secret_type, data, target=target)
+        normalized = normalized_data(secret_type, data, target=target)
+        return Conversion(normalized, lacks_issuers(secret_type, normalized))
 
     async def hash_passwords(self, namespace: str, requests: Sequence[PasswordRequest], *, target: str) -> list[str]:
         """Return the hash of each password."""

@@ -201,7 +201,7 @@ class Certificates(Protocol):
 
     async def normalize(
         self, namespace: str, secret_type: str, data: Mapping[str, bytes], *, target: str
-    ) -> Mapping[str, bytes]:
+    ) -> Conversion:
         """Return the data of a Secret whose type demands keys, as its readers accept it; raises as `convert`."""
         ...
 

@@ -64,7 +64,7 @@ from vaultsync.policy.requeue import (
     result_for,
 )
 from vaultsync.policy.revocation import is_revoked, pending_revocation
-from vaultsync.render.certificate_files import chain_warnings
+from vaultsync.render.certificate_files import chain_warning, chain_warnings
 from vaultsync.render.entries import certificate_requests, filled_keys
 from vaultsync.render.manifest import (
     certificate_data,
@@ -471,8 +471,10 @@ class Reconciler:
         desired = replace(desired, warnings=chain_warnings(asked, converted))
         if keys := key_data(desired):
             secret_type = vault_secret.spec.target.type
-            data = await self.certificates.normalize(namespace, secret_type, keys, target=str(target))
-            desired = with_data(desired, target, data)
+            done = await self.certificates.normalize(namespace, secret_type, keys, target=str(target))
+            desired = with_data(desired, target, done.files)
+            if done.lacks_issuers and not asked:
+                desired = replace(desired, warnings=(chain_warning("Key tls.crt"),))
         return with_expiries(desired, await self._expiries(inputs, desired))
 
     async def _expiries(self, inputs: Inputs, desired: Desired) -> Mapping[str, datetime]:

@@ -66,10 +66,14 @@ def check_size(requests: Sequence[CertificateRequest]) -> None:
 def chain_warnings(requests: Sequence[CertificateRequest], conversions: Sequence[Conversion]) -> tuple[str, ...]:
     """Return a sentence for each certificate whose chain may be incomplete."""
     lacking = (request.origin for request, done in zip(requests, conversions, strict=True) if done.lacks_issuers)
-    return tuple(
+    return tuple(map(chain_warning, lacking))
+
+
+def chain_warning(origin: str) -> str:
+    """Return the sentence for a chain that may be incomplete; `origin` is the name of what holds it."""
+    return (
         f"{origin} does not hold the certificate that issued the last one of its chain. Unless that is a root that all "
         "clients have, add it to the certificate in the vault: they will not trust the server."
-        for origin in lacking
     )
 
 

@@ -13,12 +13,13 @@ from cryptography import x509
 from vaultsync.errors import Reason, SyncError
 from vaultsync.render.docker_configs import DockerConfigError, normalized_config, normalized_old_config
 from vaultsync.render.pem import BEGIN, KeyDataError, PemBlock, is_readable_by_all, pem_blocks
-from vaultsync.render.private_keys import UNREADABLE, is_whole_openssh_key, load_key
+from vaultsync.render.private_keys import MAX_CERTIFICATES, UNREADABLE, is_whole_openssh_key, load_key
 from vaultsync.render.strict_base64 import decode_base64
 
 KEY_TYPES: Final = frozenset({"kubernetes.io/tls", "kubernetes.io/ssh-auth"})
 """The types whose data are keys: their check is the work of another process, see `adapters.certificates`."""
 
+_TLS: Final = "kubernetes.io/tls"
 _CRT: Final = "tls.crt"
 _KEY: Final = "tls.key"
 _CA: Final = "ca.crt"
@@ -78,6 +79,23 @@ def _tls(data: Mapping[str, bytes]) -> dict[str, bytes]:
     _check_pair(keys[0], certificates)
     files = {name: _readable(name, data) for name in (_CRT, _CA) if name in data}
     return files | {_KEY: data[_KEY] if is_readable_by_all(data[_KEY], _blocks(_KEY, data)) else keys[0].canonical}
+
+
+def lacks_issuers(secret_type: str, data: Mapping[str, bytes]) -> bool:
+    """Return whether normalized data has a certificate alone whose issuer is neither itself nor in ca.crt."""
+    if secret_type != _TLS:
+        return False
+    found = [block for block in pem_blocks(data[_CRT]) if block.is_certificate]
+    if len(found) > 1:
+        return False
+    try:
+        certificate = x509.load_der_x509_certificate(found[0].der)
+        authorities = [block for block in pem_blocks(data.get(_CA, b"")) if block.is_certificate]
+        names = {x509.load_der_x509_certificate(block.der).subject for block in authorities[:MAX_CERTIFICATES]}
+        lacks = certificate.issuer not in {certificate.subject, *names}
+    except UNREADABLE:
+        return False
+    return lacks
 
 
 def _check_pair(key: PemBlock, certificates: Sequence[PemBlock]) -> None:
@@ -196,7 +214,7 @@ def _docker_config(key: str, normalized: Callable[[bytes], bytes]) -> Callable[[
 
 
 _RULES: Final[Mapping[str, Callable[[Mapping[str, bytes]], dict[str, bytes]]]] = {
-    "kubernetes.io/tls": _tls,
+    _TLS: _tls,
     "kubernetes.io/dockerconfigjson": _docker_config(".dockerconfigjson", normalized_config),
     "kubernetes.io/dockercfg": _docker_config(".dockercfg", normalized_old_config),
     "kubernetes.io/ssh-auth": _ssh_auth,

@@ -20,7 +20,7 @@ from vaultsync.memory_protection import protect_memory
 from vaultsync.render.certificate_files import Conversion, certificate_files
 from vaultsync.render.expiry import certificate_expiries
 from vaultsync.render.password_hashes import password_hashes
-from vaultsync.render.type_checks import normalized_data
+from vaultsync.render.type_checks import lacks_issuers, normalized_data
 
 _NICENESS: Final = 10
 """The operator's event loop comes first."""
@@ -82,7 +82,8 @@ def _result(request: messages.Request) -> bytes:
         case messages.CertificateData(data):
             return messages.expiries_answer(certificate_expiries(data))
         case messages.KeyData(secret_type, target, data):
-            return messages.conversions_answer([Conversion(normalized_data(secret_type, data, target=target))])
+            normalized = normalized_data(secret_type, data, target=target)
+            return messages.conversions_answer([Conversion(normalized, lacks_issuers(secret_type, normalized))])
         case messages.Passwords(passwords):
             hashes = {str(index): text.encode() for index, text in enumerate(password_hashes(passwords))}
             return messages.conversions_answer([Conversion(hashes)])

@@ -20,7 +20,7 @@ from weakref import WeakValueDictionary
 
 from vaultsync.adapters.certificates import messages
 from vaultsync.errors import Reason, StillBusy, SyncError
-from vaultsync.render.certificate_files import CertificateRequest, Conversion, Files, check_size
+from vaultsync.render.certificate_files import CertificateRequest, Conversion, check_size
 from vaultsync.render.passwords import PasswordRequest
 
 logger = logging.getLogger(__name__)
@@ -80,7 +80,9 @@ class CertificateWorkers:
             subject += f" and the other certificates of its VaultSecret, {len(requests)} in all,"
         return await self._answer(namespace, subject, messages.conversion(requests), messages.parsed_conversions)
 
-    async def normalize(self, namespace: str, secret_type: str, data: Mapping[str, bytes], *, target: str) -> Files:
+    async def normalize(
+        self, namespace: str, secret_type: str, data: Mapping[str, bytes], *, target: str
+    ) -> Conversion:
         """Return the data of a Secret whose type demands keys, as all readers of its type accept it.
 
         Raises:
@@ -90,7 +92,7 @@ class CertificateWorkers:
         keys = messages.KeyData(secret_type, target, data)
         request, parse = messages.normalization(keys), messages.parsed_conversions
         (normalized,) = await self._answer(namespace, f"The data of Secret {target}", request, parse)
-        return normalized.files
+        return normalized
 
     async def hash_passwords(self, namespace: str, requests: Sequence[PasswordRequest], *, target: str) -> list[str]:
         """Return the hash of each password of one Secret.

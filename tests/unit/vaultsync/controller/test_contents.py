@@ -351,6 +351,23 @@ async def test_content_is_written_as_all_readers_of_its_type_accept_it(harness: 
     assert harness.values() == {"tls.crt": crt, "tls.key": key}
 
 
+async def test_a_certificate_alone_is_said_in_an_event(harness: MemoryHarness) -> None:
+    leaf, between, root = a_line()
+    harness.vault.set("crt", in_pem([leaf.certificate]))
+    harness.vault.set("key", key_in_pem(leaf.key))
+    pair = [entry(key="tls.crt", secretName="crt"), entry(key="tls.key", secretName="key")]
+    harness.apply(data=pair, target={"type": "kubernetes.io/tls"})
+
+    await harness.drain()
+
+    assert harness.events == [("Normal", "Created"), ("Warning", "ChainIncomplete")]
+    assert harness.kube.events[-1].message.startswith("Key tls.crt does not hold the certificate that issued ")
+
+    harness.vault.set("crt", in_pem([leaf.certificate, between.certificate, root.certificate]))
+    await harness.poll()
+    assert harness.events[2:] == [("Normal", "Rotated")]
+
+
 async def test_a_missing_intermediate_is_said_in_an_event_for_each_write(harness: MemoryHarness) -> None:
     leaf, between, root = a_line()
     harness.vault.set("web", key_in_pem(leaf.key) + in_pem([leaf.certificate]))

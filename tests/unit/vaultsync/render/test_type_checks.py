@@ -25,7 +25,7 @@ from tests.unit.vaultsync.render.authorities import (
 )
 from tests.unit.vaultsync.render.wild_files import PAIRS_IN_THE_WILD, READABLE_PAIRS, SSH_KEYS_IN_THE_WILD
 from vaultsync.errors import Reason, SyncError
-from vaultsync.render.type_checks import normalized_data
+from vaultsync.render.type_checks import lacks_issuers, normalized_data
 
 TLS: Final = "kubernetes.io/tls"
 DOCKER: Final = "kubernetes.io/dockerconfigjson"
@@ -274,6 +274,28 @@ def test_a_key_under_the_label_of_another_format_is_not_refused() -> None:
     data = pair(in_pem([leaf.certificate]), key)
 
     assert normalized(TLS, data) == data
+
+
+@pytest.mark.parametrize(
+    ("secret_type", "crt", "ca", "is_lacking"),
+    [
+        (TLS, [0], [], True),
+        (TLS, [0], [2], True),
+        (TLS, [0], [1], False),
+        (TLS, [0, 1], [], False),
+        (TLS, [2], [], False),
+        (SSH, [0], [], False),
+    ],
+    ids=["alone", "another authority", "its authority", "a chain", "self-signed", "another type"],
+)
+def test_a_certificate_alone_lacks_its_issuer(
+    secret_type: str, crt: list[int], ca: list[int], *, is_lacking: bool
+) -> None:
+    line = a_line(between=1)
+    files = {"tls.crt": crt, "ca.crt": ca}
+    data = {name: in_pem(line[place].certificate for place in places).encode() for name, places in files.items()}
+
+    assert lacks_issuers(secret_type, data) is is_lacking
 
 
 @pytest.mark.parametrize("content", [b"", b"no PEM", b"\xff"])

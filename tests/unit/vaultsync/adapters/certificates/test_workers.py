@@ -72,7 +72,7 @@ async def test_data_that_are_keys_are_normalized() -> None:
             "shop", "kubernetes.io/tls", right | {"tls.crt": b"\xef\xbb\xbf" + CHAIN.encode()}, target="shop/web"
         )
 
-    assert normalized == right
+    assert normalized.files == right
 
 
 async def test_data_that_are_no_keys_are_refused() -> None:
