@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
 from typing import Any, Generic, NamedTuple, Self, TypeVar
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
@@ -205,12 +206,13 @@ class AsyncConnectionPool:
 
 
 def open_connections(
+    host: str,
     http_client: httpx.Client | None,
     transport: httpx.BaseTransport | None,
     ssl_context: ssl.SSLContext | None,
     timeout: float,
 ) -> tuple[ConnectionSource, Callable[[], None]]:
-    """Return the source of connections for a client's arguments, and a function that closes those of the library."""
+    """Return the source of connections to a host by a client's arguments, and what closes those of the library."""
     _check_exclusive(http_client=http_client, transport=transport, ssl_context=ssl_context)
     if http_client is not None:
         _validation.check_type("http_client", http_client, httpx.Client)
@@ -220,17 +222,22 @@ def open_connections(
         single = httpx.Client(transport=transport)
         return lambda: contextlib.nullcontext(single), single.close
     context = with_deadlines(_tls_context(ssl_context))
-    pool = ConnectionPool(lambda: httpx.Client(verify=context, limits=_SINGLE_CONNECTION), timeout)
+
+    def connect() -> httpx.Client:
+        return httpx.Client(verify=context, limits=_SINGLE_CONNECTION, proxy=proxy_to(host), trust_env=False)
+
+    pool = ConnectionPool(connect, timeout)
     return pool, pool.close
 
 
 def open_async_connections(
+    host: str,
     http_client: httpx.AsyncClient | None,
     transport: httpx.AsyncBaseTransport | None,
     ssl_context: ssl.SSLContext | None,
     timeout: float,
 ) -> tuple[AsyncConnectionSource, Callable[[], Awaitable[None]]]:
-    """Return the source of connections for a client's arguments, and a function that closes those of the library."""
+    """Return the source of connections to a host by a client's arguments, and what closes those of the library."""
     _check_exclusive(http_client=http_client, transport=transport, ssl_context=ssl_context)
     if http_client is not None:
         _validation.check_type("http_client", http_client, httpx.AsyncClient)
@@ -240,8 +247,31 @@ def open_async_connections(
         single = httpx.AsyncClient(transport=transport)
         return lambda: contextlib.nullcontext(single), single.aclose
     context = _tls_context(ssl_context)
-    pool = AsyncConnectionPool(lambda: httpx.AsyncClient(verify=context, limits=_SINGLE_CONNECTION), timeout)
+
+    def connect() -> httpx.AsyncClient:
+        return httpx.AsyncClient(verify=context, limits=_SINGLE_CONNECTION, proxy=proxy_to(host), trust_env=False)
+
+    pool = AsyncConnectionPool(connect, timeout)
     return pool, pool.close
+
+
+def proxy_to(host: str) -> httpx.Proxy | None:
+    """Return the proxy to a host by the environment's variables; None if there is none.
+
+    httpx reads them, too, and fails at what others accept or pass over, such as the network `fd00::/8` in `NO_PROXY`.
+
+    Raises:
+        ConnectionFailed: The URL of the proxy cannot be used.
+    """
+    proxies = getproxies()
+    url = proxies.get("https") or proxies.get("all")
+    if not url or proxy_bypass(host):
+        return None
+    try:
+        return httpx.Proxy(url if "://" in url else f"http://{url}")
+    except (httpx.InvalidURL, ValueError):
+        text = f"{host}: the proxy's URL in HTTPS_PROXY or ALL_PROXY cannot be used"
+    raise ConnectionFailed(text, ConnectionProblem.PROXY)
 
 
 def exchange(

@@ -85,7 +85,7 @@ class SecretClient:
             )
         self._vault = Vault.create(vault_url, api_version, retry, verify_resource=verify_challenge_resource)
         runtime = Runtime.system(self._vault.auth.host, timeout)
-        connections, self._close = open_connections(http_client, transport, ssl_context, timeout)
+        connections, self._close = open_connections(self._vault.auth.host, http_client, transport, ssl_context, timeout)
         self._driver = Driver(connections, TokenProvider(credential, wall_clock), runtime, time.sleep)
 
     @property

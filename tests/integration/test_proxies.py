@@ -81,11 +81,14 @@ async def test_vault_and_login_host_are_reached_through_a_proxy_with_a_password(
         assert set(proxy.tunnels) == hosts
 
 
-async def test_a_host_in_no_proxy_is_reached_without_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("others", ["169.254.169.254", "10.0.0.0/8,fd00::/8,::1,[::1]", "*.example.com,é,http://x"])
+async def test_a_host_in_no_proxy_is_reached_without_it(
+    others: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with serving(tmp_path) as (azure, url):
         with ConnectProxy.listening(status=403) as proxy:
             monkeypatch.setenv("HTTPS_PROXY", proxy.url())
-            monkeypatch.setenv("NO_PROXY", "169.254.169.254,localhost")
+            monkeypatch.setenv("NO_PROXY", f"{others},localhost")
 
             assert await read(azure, url) == "s3cret"
 

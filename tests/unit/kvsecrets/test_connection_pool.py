@@ -223,7 +223,7 @@ async def test_a_closed_pool_raises_async() -> None:
 
 def test_a_given_client_is_used_and_not_closed() -> None:
     with next(clients()) as given:
-        connections, close = open_connections(given, None, None, 10)
+        connections, close = open_connections("localhost", given, None, None, 10)
         with connections() as http:
             assert http is given
         close()
@@ -233,7 +233,7 @@ def test_a_given_client_is_used_and_not_closed() -> None:
 
 async def test_a_given_client_is_used_and_not_closed_async() -> None:
     async with next(async_clients()) as given:
-        connections, close = open_async_connections(given, None, None, 10)
+        connections, close = open_async_connections("localhost", given, None, None, 10)
         async with connections() as http:
             assert http is given
         await close()
@@ -242,7 +242,9 @@ async def test_a_given_client_is_used_and_not_closed_async() -> None:
 
 
 def test_a_given_transport_is_used_and_closed() -> None:
-    connections, close = open_connections(None, httpx.MockTransport(lambda _: httpx.Response(204)), None, 10)
+    connections, close = open_connections(
+        "localhost", None, httpx.MockTransport(lambda _: httpx.Response(204)), None, 10
+    )
 
     with connections() as http:
         assert http.get("https://shop.vault.azure.net").status_code == 204
@@ -256,7 +258,7 @@ def test_a_client_or_transport_of_the_other_kind_is_rejected(kind: str) -> None:
     given: Any = {"http_client": httpx.AsyncClient(), "transport": httpx.ASGITransport(None)}[kind]  # type: ignore[arg-type]  # never called
 
     with pytest.raises(TypeError, match=f"{kind}: .* not A"):
-        open_connections(**{**NOTHING_GIVEN, kind: given}, timeout=10)
+        open_connections("localhost", **{**NOTHING_GIVEN, kind: given}, timeout=10)
 
 
 @pytest.mark.parametrize("kind", ["http_client", "transport"])
@@ -264,7 +266,7 @@ def test_a_client_or_transport_of_the_other_kind_is_rejected_async(kind: str) ->
     given: Any = {"http_client": httpx.Client(), "transport": httpx.HTTPTransport()}[kind]
 
     with pytest.raises(TypeError, match=f"{kind}: .* of type Async"):
-        open_async_connections(**{**NOTHING_GIVEN, kind: given}, timeout=10)
+        open_async_connections("localhost", **{**NOTHING_GIVEN, kind: given}, timeout=10)
 
 
 @pytest.mark.parametrize("pair", list(combinations(NOTHING_GIVEN, 2)), ids=" and ".join)
@@ -273,14 +275,14 @@ def test_two_of_client_transport_and_context_are_rejected(open_any: Callable[...
     given = dict.fromkeys(pair, object())
 
     with pytest.raises(ValueError, match=f"^{' and '.join(pair)}: pass only one of them"):
-        open_any(**{**NOTHING_GIVEN, **given}, timeout=10)
+        open_any("localhost", **{**NOTHING_GIVEN, **given}, timeout=10)
 
 
 @pytest.mark.parametrize("given", [True, "ca.pem", ssl.SSLContext], ids=["flag", "path", "class"])
 @pytest.mark.parametrize("open_any", [open_connections, open_async_connections], ids=["threads", "asyncio"])
 def test_a_context_of_another_type_is_rejected(open_any: Callable[..., Any], given: object) -> None:
     with pytest.raises(TypeError, match=f"^ssl_context: must be of type SSLContext, not {type(given).__name__}$"):
-        open_any(None, None, given, 10)
+        open_any("localhost", None, None, given, 10)
 
 
 @pytest.fixture
@@ -315,7 +317,7 @@ def test_each_client_creates_one_context_for_all_its_connections(
     created: list[ssl.SSLContext], passed: list[object]
 ) -> None:
     for _ in range(2):
-        connections, close = open_connections(None, None, None, 10)
+        connections, close = open_connections("localhost", None, None, None, 10)
         with connections(), connections():
             pass
         close()
@@ -329,7 +331,7 @@ async def test_each_client_creates_one_context_for_all_its_connections_async(
     created: list[ssl.SSLContext], passed: list[object]
 ) -> None:
     for _ in range(2):
-        connections, close = open_async_connections(None, None, None, 10)
+        connections, close = open_async_connections("localhost", None, None, None, 10)
         async with connections(), connections():
             pass
         await close()
@@ -343,7 +345,7 @@ def test_clients_share_a_given_context_and_create_none(created: list[ssl.SSLCont
     shared = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
     for _ in range(2):
-        connections, close = open_connections(None, None, shared, 10)
+        connections, close = open_connections("localhost", None, None, shared, 10)
         with connections():
             pass
         close()
@@ -359,7 +361,7 @@ async def test_clients_share_a_given_context_and_create_none_async(
     shared = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
     for _ in range(2):
-        connections, close = open_async_connections(None, None, shared, 10)
+        connections, close = open_async_connections("localhost", None, None, shared, 10)
         async with connections():
             pass
         await close()

@@ -1,4 +1,4 @@
-"""Checks the variables that configure the operator's own identity, and the files that they name; logs in nowhere.
+"""Checks the variables of the operator's own identity and of proxies, and the files that they name; logs in nowhere.
 
 azure-identity finds most of these errors at the first login only, or passes over them to another identity.
 https://learn.microsoft.com/python/api/overview/azure/identity-readme#environment-variables
@@ -29,6 +29,9 @@ _CHECKED: Final = (
     TENANT_ID, CLIENT_ID, CLIENT_SECRET, CERTIFICATE, TOKEN_FILE, AUTHORITY, NODE_IDENTITY, WAYS, TRUSTED,
 )  # fmt: skip
 
+_PROXIES: Final = tuple(case(f"{kind}_proxy") for kind in ("https", "http", "all") for case in (str.upper, str.lower))
+"""The URLs of proxies; of `NO_PROXY`, what is not understood is passed over."""
+
 _KNOWN_WAYS: Final = ("prod", "EnvironmentCredential", "WorkloadIdentityCredential", "ManagedIdentityCredential")
 
 _TENANT: Final = re.compile("[0-9A-Za-z.-]+")
@@ -41,7 +44,7 @@ class WrongEnvironment(Exception):
 
 
 def check_environment(environ: Mapping[str, str]) -> None:
-    """Check the variables of the operator's own identity.
+    """Check the variables of the operator's own identity, and those of proxies.
 
     Raises:
         WrongEnvironment: Some cannot be used.
@@ -59,6 +62,10 @@ def _problems(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         rule = _rule_of_text(name, text) or _rule_of_file(name, text)
         if text and rule:
             yield name, rule
+    for name in _PROXIES:
+        if not _is_proxy(environ.get(name, "")):
+            rule = "must be a URL such as http://user:password@proxy.example.com:3128"
+            yield name, f"{rule}, with user and password percent-encoded"
     for proof in (CLIENT_SECRET, CERTIFICATE):
         if proof in given:
             missing = (name for name in (TENANT_ID, CLIENT_ID) if name not in given)
@@ -99,6 +106,19 @@ def _is_url(text: str, schemes: set[str]) -> bool:
         return parts.scheme in schemes and _HOST.fullmatch(parts.hostname or "") is not None and parts.port != 0
     except ValueError:
         return False
+
+
+def _is_proxy(text: str) -> bool:
+    """Return whether the clients of vaults and of login hosts take a text for a proxy, or for none."""
+    if not text:
+        return True
+    try:
+        parts = urlsplit(text)
+        is_url = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    # A password with a slash, and the like, has ended what is the host.
+    return is_url and not re.search(r"\s", text) and "@" not in f"{parts.path}{parts.query}{parts.fragment}"
 
 
 def _is_file(path: str | None) -> bool:

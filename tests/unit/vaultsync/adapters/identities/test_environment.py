@@ -131,6 +131,44 @@ def test_a_text_that_cannot_be_right_is_named(name: str, text: str) -> None:
     assert refused(IDS | {name: text}).startswith(f"{name} must ")
 
 
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "https_proxy", "http_proxy", "all_proxy"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"keeper:{MARK}@proxy.example.com:3128",
+        "proxy.example.com:3128",
+        f"http://keeper:{MARK}#1@proxy.example.com:3128",
+        f"http://keeper:1#{MARK}@proxy.example.com:3128",
+        f"http://keeper:1/{MARK}@proxy.example.com:3128",
+        f"http://keeper:{MARK}@proxy.example.com:port",
+        f"http://keeper:{MARK}@proxy.example.com:99999",
+        f"http://keeper:{MARK}@",
+        f"http://keeper:{MARK}@[::1:3128",
+        f" http://keeper:{MARK}@proxy.example.com:3128",
+        f"socks5://keeper:{MARK}@proxy.example.com:1080",
+    ],
+)
+def test_a_proxy_that_no_client_can_use_is_named(name: str, text: str) -> None:
+    assert refused({name: text}).startswith(f"{name} must be a URL such as ")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "http://proxy.example.com",
+        "http://proxy.example.com:3128/",
+        "HTTP://squid_proxy:3128",
+        "http://[fd00::1]:3128",
+        f"http://keeper:{MARK}%23%2F%40@proxy.example.com:3128",
+        f"http://keeper:{MARK}@@proxy.example.com:3128",
+        "https://proxy.example.com:3129",
+    ],
+)
+def test_a_proxy_that_clients_can_use_is_accepted(text: str) -> None:
+    check_environment({"HTTPS_PROXY": text, "NO_PROXY": "fd00::/8,[::1],.svc,é"})
+
+
 @pytest.mark.parametrize("name", ["AZURE_CLIENT_CERTIFICATE_PATH", "AZURE_FEDERATED_TOKEN_FILE", "SSL_CERT_FILE"])
 @pytest.mark.parametrize("path", ["/nowhere/s3cr3t", "/", "s3cr3t\0"])
 def test_a_file_that_cannot_be_read_is_named(name: str, path: str) -> None:
