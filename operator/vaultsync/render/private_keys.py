@@ -152,7 +152,7 @@ def load_private_key(
     (block,) = keys
     is_protected = block.is_protected
     if is_protected and password is None:
-        raise KeyDataError("holds a private key that is protected by a password, and none is given")
+        raise KeyDataError("holds a private key that is protected by a password; set passwordKey")
     block.check_depth("private key")
     try:
         if block.is_encrypted_pkcs8:
@@ -258,7 +258,7 @@ def _load_pkcs12(der: bytes, password: bytes | None) -> tuple[PrivateKey, list[x
     except UNREADABLE:
         store = None
     if store is None:
-        given = "the password given does not open it" if password is not None else "it needs a password"
+        given = "the password given does not open it" if password is not None else "it needs a password, by passwordKey"
         raise KeyDataError(f"cannot be opened as PKCS#12: {given}, or it is damaged")
     if store.key is None:
         raise KeyDataError(NO_KEY)

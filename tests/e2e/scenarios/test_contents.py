@@ -285,6 +285,17 @@ def test_openssl_and_java_open_the_stores_with_the_password_of_an_entry(harness:
 
 
 @scenario
+def test_pem_that_some_readers_refuse_is_written_as_all_accept_it(harness: Harness) -> None:
+    crt, key = in_pem([LEAF.certificate, BETWEEN.certificate]), key_in_pem(LEAF.key)
+    harness.vault.set("crt", "\ufeff" + crt.replace("\n", "\r\n"))
+    harness.vault.set("key", key.rstrip("\n"))
+
+    harness.apply(entry("tls.crt", "crt"), entry("tls.key", "key"), target={"type": "kubernetes.io/tls"})
+
+    assert content(harness) == {"tls.crt": crt.encode(), "tls.key": key.encode()}
+
+
+@scenario
 @pytest.mark.parametrize(
     ("kind", "key"),
     [

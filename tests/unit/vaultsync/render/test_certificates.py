@@ -300,7 +300,11 @@ def _errors() -> dict[str, tuple[str, str | None, str]]:
             "m4rked",
             "cannot be opened as PKCS#12: the password given does not open it, or it is damaged.",
         ),
-        "no password": (store, None, "cannot be opened as PKCS#12: it needs a password, or it is damaged."),
+        "no password": (
+            store,
+            None,
+            "cannot be opened as PKCS#12: it needs a password, by passwordKey, or it is damaged.",
+        ),
     }
 
 

@@ -73,7 +73,7 @@ def test_openssls_traditional_encryption_is_opened() -> None:
 
     assert "Proc-Type: 4,ENCRYPTED" in pem
     assert load_private_key(pem_blocks(pem.encode()), PASSWORD.encode()).public_key() == key.public_key()
-    assert the_key_in(pem) == "holds a private key that is protected by a password, and none is given"
+    assert the_key_in(pem) == "holds a private key that is protected by a password; set passwordKey"
 
 
 def test_a_password_that_is_not_needed_is_ignored() -> None:
@@ -160,7 +160,7 @@ def _in_broken_pem() -> dict[str, tuple[str, str]]:
         ),
         "a protected key": (
             key_in_pem(the_key("ec", "owner"), PASSWORD),
-            "holds a private key that is protected by a password, and none is given",
+            "holds a private key that is protected by a password; set passwordKey",
         ),
     }
 
@@ -269,10 +269,14 @@ def _broken_pkcs12() -> dict[str, tuple[bytes, bytes | None, str]]:
             b"wrong",
             "cannot be opened as PKCS#12: the password given does not open it, or it is damaged",
         ),
-        "no password": (protected, None, "cannot be opened as PKCS#12: it needs a password, or it is damaged"),
+        "no password": (
+            protected,
+            None,
+            "cannot be opened as PKCS#12: it needs a password, by passwordKey, or it is damaged",
+        ),
         "no key": (keyless, None, NO_KEY),
         "other bytes": (b"s3cret", None, NO_PKCS12),
-        "no bytes": (b"", None, "cannot be opened as PKCS#12: it needs a password, or it is damaged"),
+        "no bytes": (b"", None, "cannot be opened as PKCS#12: it needs a password, by passwordKey, or it is damaged"),
         "BER": (b"\x30\x80" + keyless[4:] + b"\0\0", None, NO_PKCS12),
         "a long key": (long, None, "holds a key that is too long; for RSA, at most 4096 bits are allowed"),
         "a long key, protected": (
