@@ -193,7 +193,9 @@ class Invariants:
         scenario, vault = self._scenario, self._scenario.vault
         held = {key: vault.created(text) for key, text in (self._harness.values(scenario.desired.target) or {}).items()}
         for entry in self._harness.status("db").entries if "db" in self._harness.names else ():
-            version = vault.created_version(entry.secret_name.lower(), entry.version or "")
+            if entry.version is None:
+                continue  # it was never written
+            version = vault.created_version(entry.secret_name.lower(), entry.version)
             held[entry.key] = max(filter(None, (held.get(entry.key), version)), default=None)
         settled = min(self._idle_at, self._harness.clock.now - MAX_LAG)
         lasting = {key for key, since in self._required_since.items() if since < settled}

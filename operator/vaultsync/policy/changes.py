@@ -41,10 +41,23 @@ def due(ref: SecretRef, state: SecretState | None, view: VaultView, *, now: date
         return "recheck interval is over"
     if state.pending is not None and until_active(state, now) <= timedelta(0):
         return "a version becomes active"
+    if ref.previous:
+        return _unconfirmed(ref, state, view)
     if not ref.follows:
         # Polls observe only newest versions: a pinned one that is optional and missing waits for the recheck.
         return None
     return _change(state, view, ref.name.lower())
+
+
+def _unconfirmed(ref: SecretRef, state: SecretState, view: VaultView) -> str | None:
+    """Return why the version before the newest is looked for once more: a list that lacks it may be incomplete."""
+    read, metadata = view.reads.get(ref.read_as), view.find(ref.name.lower())
+    if state.newest is not None or read is None or read.version is not None or read.settled:
+        return None
+    if not isinstance(metadata, SecretMetadata):
+        return None
+    is_over = metadata.observed_at.seconds - read.since >= SETTLING.total_seconds()
+    return "missing in one list of versions" if is_over else None
 
 
 def until_active(state: SecretState, now: datetime) -> timedelta:
@@ -81,17 +94,25 @@ def is_before(earlier: datetime | None, later: datetime | None) -> bool:
 
 def last_read(view: VaultView, name: str, reading: VaultReading | MissingReading, requested: Moment) -> LastRead:
     """Return what is recorded of a read, by its `SecretRef.read_as`, which was requested at that moment."""
+    before = view.reads.get(name)
     if isinstance(reading, MissingReading):
-        return LastRead(requested, None, None, None)
-    before, metadata = view.reads.get(name), view.find(name)
-    listed = metadata.updated if isinstance(metadata, SecretMetadata) else None
-    began, settled = reading.began, _has_settled(reading)
-    read = LastRead(began, *reading.newest, listed, began.seconds, settled, older_in_use(reading))
+        # Of the version before the newest, polls observe the newest.
+        listed = _listed(view, name.partition("/")[0])
+        read = LastRead(requested, None, None, None, listed, requested.seconds, settled=False)
+    else:
+        settled, older = _has_settled(reading), older_in_use(reading)
+        listed = _listed(view, name)
+        read = LastRead(reading.began, *reading.newest, listed, reading.began.seconds, settled, older)
     if before is None or _series(before) != _series(read):
         return read
-    since = min(began.seconds, before.since)
-    settled = settled or before.settled or began.seconds - since >= SETTLING.total_seconds()
+    since = min(read.since, before.since)
+    settled = read.settled or before.settled or read.since - since >= SETTLING.total_seconds()
     return replace(read, since=since, settled=settled)
+
+
+def _listed(view: VaultView, name: str) -> datetime | None:
+    metadata = view.find(name)
+    return metadata.updated if isinstance(metadata, SecretMetadata) else None
 
 
 def older_in_use(reading: VaultReading) -> str | None:

@@ -183,6 +183,22 @@ async def test_the_version_before_is_kept_beside_the_newest(harness: MemoryHarne
 IMMUTABLE = {"immutable": True}
 
 
+async def test_the_version_before_is_found_although_a_list_was_incomplete(harness: MemoryHarness) -> None:
+    harness.apply(entry(previousKey="old"))
+    await harness.poll()
+    await harness.poll()
+    harness.vault.set("db-password", "second")
+    harness.faults.skip_versions("db-password", listings=1)
+
+    await harness.poll()
+    assert harness.values() == {"password": "second"}
+    for _ in range(3):
+        await harness.poll()
+
+    assert harness.values() == {"password": "second", "old": "first"}
+    await harness.assert_idle()
+
+
 async def test_an_immutable_target_is_not_written_and_the_condition_says_why(harness: MemoryHarness) -> None:
     harness.apply(target=IMMUTABLE)
     await harness.drain()

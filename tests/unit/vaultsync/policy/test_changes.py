@@ -331,6 +331,30 @@ def test_a_secret_is_read_again_when_the_recheck_interval_is_over(ref: SecretRef
     assert reason_for(a_state(), ref=ref, now=READ_AT + recheck, recheck=recheck) == "recheck interval is over"
 
 
+@pytest.mark.parametrize(
+    ("version", "polled", "again", "reason"),
+    [
+        (None, 60.0, False, "missing in one list of versions"),
+        (None, 60.0, True, None),
+        (None, 2.0, False, None),
+        (None, None, False, None),
+        (FIRST, 60.0, False, None),
+    ],
+    ids=["it was missing", "it was missing twice", "too soon", "nothing was polled", "it was there"],
+)
+def test_the_version_before_is_looked_for_once_more(
+    version: str | None, polled: float | None, again: bool, reason: str | None
+) -> None:
+    before = SecretRef("db-password", previous=True)
+    secrets = {} if polled is None else {"db-password": some_metadata(observed_at=Moment(polled))}
+    view = VaultView(secrets)
+    for seconds in (0.0, 10.0) if again else (0.0,):
+        reading = a_missing_reading() if version is None else a_reading()
+        view.reads.put(before.read_as, last_read(view, before.read_as, reading, Moment(seconds)))
+
+    assert due(before, a_state(version=version), view, now=LATER, recheck=FAR) == reason
+
+
 def test_names_are_compared_without_regard_to_case() -> None:
     ref = SecretRef("DB-Password")
 
