@@ -270,6 +270,31 @@ async def test_the_guard_trips_however_slowly_secrets_are_deleted(
     assert harness.ready().reason == "DeletionHeld"
 
 
+async def test_what_is_kept_already_is_reported_as_held_when_the_guard_trips_and_as_kept_when_it_resets(
+    harness: MemoryHarness,
+) -> None:
+    names = [f"shop-{number}" for number in range(8)]
+    for name in names:
+        harness.vault.set(name, "x")
+    harness.apply(name="other", data=[entry(name, name, optional=True) for name in names[:3]])
+    await synced(harness, data=[entry(name, name, optional=True) for name in names[3:]])
+    for name in names[:3]:
+        harness.vault.delete(name)
+    await harness.poll()
+    assert harness.ready("other").status == "True"
+
+    for name in names[3:6]:
+        harness.vault.delete(name)
+    await harness.poll()
+    assert {harness.ready(name).reason for name in ("db", "other")} == {"DeletionHeld"}
+
+    for name in names[3:6]:
+        harness.vault.recover(name)
+    await harness.poll()
+    assert {harness.ready(name).reason for name in ("db", "other")} == {"Synced"}
+    assert len(harness.status("other").missing) == 3
+
+
 async def test_what_was_removed_a_day_ago_does_not_count_any_more(harness: MemoryHarness) -> None:
     names = [f"shop-{number}" for number in range(8)]
     for name in names:

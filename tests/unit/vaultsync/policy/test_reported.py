@@ -1,5 +1,6 @@
 """What the status reports about a target that is not there: which secret filled which key, and from which vault."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -85,6 +86,14 @@ def test_the_keys_of_one_secret_are_one_state() -> None:
     known = reported_state(reporting(a_status_entry(key="a"), a_status_entry(key="b")), None)
 
     assert [state.keys for state in known.values()] == [("a", "b")]
+
+
+def test_a_key_of_an_earlier_version_is_kept() -> None:
+    later = a_status_entry(key="a", version=SECOND, read_at=READ_AT + timedelta(minutes=1))
+
+    (state,) = reported_state(reporting(a_status_entry(key="b"), later), None).values()
+
+    assert (state.version, state.keys, state.kept) == (SECOND, ("a",), ("b",))
 
 
 @pytest.mark.parametrize(

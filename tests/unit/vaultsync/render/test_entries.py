@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,8 @@ from cryptography.x509 import load_pem_x509_certificates
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import VAULT, a_missing_reading, a_reading, an_entry, some_metadata
+from kvsecrets import SecretValue
+from tests.builders import VAULT, a_missing_reading, a_reading, a_state, an_entry, some_metadata
 from tests.unit.vaultsync.render.authorities import Party, a_party, in_pem, in_pkcs12, key_in_pem
 from vaultsync.api.v1alpha1 import DataFrom, Entry, VaultSecretSpec
 from vaultsync.errors import Reason, SyncError
@@ -21,11 +23,12 @@ from vaultsync.render.entries import (
     RenderedEntries,
     certificate_request,
     entry_content,
+    filled_keys,
     render_entries,
     secret_states,
 )
 from vaultsync.render.values.formats import Documents
-from vaultsync.state.secrets import MissingReading, Reading, SecretRef
+from vaultsync.state.secrets import CarriedReading, MissingReading, Reading, Readings, SecretRef, SecretState
 from vaultsync.state.vaults import VaultListing, VaultView
 
 MARK = "MARKED"
@@ -455,3 +458,61 @@ def test_the_error_for_an_invalid_certificate_names_the_secret() -> None:
     assert raised.value.reason is Reason.CERTIFICATE_INVALID
     assert raised.value.message.startswith(f"Secret tls of vault {VAULT} ")
     assert MARK not in raised.value.message
+
+
+# keys that are kept
+
+
+APP, USER = SecretRef("app"), SecretRef("shop-user")
+OLD = {"password": SecretValue("b2xk")}
+"""What the target holds, in base64."""
+
+
+def kept_by(readings: Readings, *sources: Mapping[str, Any]) -> tuple[dict[str, str], tuple[SecretState, ...]]:
+    """The contents, and the states, with these readings; the listing has no secret."""
+    spec = VaultSecretSpec.model_validate({"vault_url": VAULT, "data_from": sources})
+    made = render_entries(spec, readings, VaultView(listing=VaultListing({})))
+    return {key: content.decode() for key, content in made.data.items()}, secret_states(made, readings)
+
+
+@pytest.mark.parametrize(
+    ("text", "data", "keys", "kept"),
+    [
+        ("{}", {"password": "old"}, (), ("password",)),
+        ('{"user": "u"}', {"user": "u", "password": "old"}, ("user",), ("password",)),
+    ],
+    ids=["an empty object", "another field"],
+)
+def test_a_field_that_vanished_keeps_what_the_target_holds(
+    text: str, data: dict[str, str], keys: tuple[str, ...], kept: tuple[str, ...]
+) -> None:
+    contents, (state,) = kept_by({APP: a_reading(text, kept=OLD)}, {"object": "app"})
+
+    assert (contents, state.keys, state.kept) == (data, keys, kept)
+
+
+def test_a_lost_secret_keeps_no_more_keys_than_are_carried_and_its_version() -> None:
+    known = a_state("user", "password", source="app", kept=("port",))
+
+    contents, (state,) = kept_by({APP: CarriedReading(known, OLD)}, {"object": "app"})
+
+    assert (contents, state) == ({"password": "old"}, replace(known, keys=("password",), kept=()))
+
+
+def test_a_secret_that_a_search_does_not_find_any_more_keeps_its_key() -> None:
+    known = a_state("password", source="shop-user")
+
+    contents, (state,) = kept_by({USER: CarriedReading(known, OLD)}, {**SEARCH, "optional": True})
+
+    assert (contents, state) == ({"password": "old"}, known)
+
+
+def test_keys_are_filled_by_what_was_read_and_by_certificates_as_before() -> None:
+    spec = VaultSecretSpec.model_validate(
+        {"vault_url": VAULT, "data_from": [{"object": "app"}, {"certificate": "web"}]}
+    )
+    known = {SecretRef("web"): a_state("tls.crt", "tls.key", source="web"), APP: a_state("gone", source="app")}
+    read = {APP: a_reading('{"user": "u"}'), SecretRef("web"): a_reading("pem")}
+
+    assert filled_keys(spec, read, VaultView(), known) == {"user", "tls.crt", "tls.key"}
+    assert filled_keys(spec, {APP: read[APP]}, VaultView(), known) == {"user"}

@@ -47,6 +47,7 @@ STATES = st.builds(
         newest=st.builds(Version, st.text(), st.none() | SECONDS, st.none() | SECONDS),
         none_active=st.booleans(),
     ),
+    kept=st.lists(st.text(), max_size=2).map(tuple),
 )
 
 
@@ -156,6 +157,19 @@ def test_the_keys_of_a_target_are_those_of_secrets_and_templates() -> None:
     absent = a_state("token", source="api-token", version=None)
 
     assert applied_keys(vault_secret, Applied("spec", (a_state(), absent))) == {"password", "DSN"}
+
+
+def test_keys_that_are_kept_are_part_of_the_target() -> None:
+    states = (a_state(kept=("user",)), a_state("gone", source="api-token", version=None, kept=("token",)))
+
+    assert applied_keys(a_vault_secret(), Applied("spec", states)) == {"password", "user"}
+
+
+def test_the_content_may_be_by_an_earlier_spec() -> None:
+    applied = from_annotation(to_annotation(a_vault_secret(), [a_state()], created=True, spec_content="earlier"))
+
+    assert applied is not None
+    assert (applied.spec, applied.spec_content) == (fingerprint(a_vault_secret()), "earlier")
 
 
 @pytest.mark.parametrize(

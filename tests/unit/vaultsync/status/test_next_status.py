@@ -378,3 +378,24 @@ def test_the_vault_of_the_target_is_reported_when_it_is_written(change: Change, 
     target = after(a_vault_secret(status=before), a_synced(change=change)).target
 
     assert target == StatusTarget(name="db", vault_url=vault_url)
+
+
+def test_the_entry_of_a_kept_key_stays_as_it_was() -> None:
+    emptied = a_state(keys=(), version=SECOND, read_at=LATER, kept=("password",))
+
+    assert status_of(CREATED, a_synced(emptied)).entries == status_of(CREATED).entries
+
+
+def test_parts_of_a_secret_stay_missing_though_polls_find_it() -> None:
+    whole, part = (StatusMissing(secret_name="db-password", key=key, since=NOW) for key in ("", "password"))
+    before = a_vault_secret(status=VaultSecretStatus(missing=(whole, part)))
+
+    after = status_after(before, AWAY, now=LATER, polled_at=None, notice=NOTICE, present={"db-password"})
+
+    assert after.missing == (part,)
+
+
+def test_a_wait_records_what_is_missing() -> None:
+    lost = StatusMissing(secret_name="db-password", since=NOW)
+
+    assert status_of(CREATED, Waiting("Waiting to read again.", missing=(lost,)), WAITING).missing == (lost,)
