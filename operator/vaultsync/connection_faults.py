@@ -120,7 +120,7 @@ def fault_of(error: BaseException, host: str | None = None) -> ConnectionFault |
     for cause in causes:
         if isinstance(cause, aiohttp.ClientHttpProxyError):
             url = cause.request_info.real_url
-            return ConnectionFault(ConnectionProblem.PROXY, f"{url.host}:{url.port}", proxy_status=cause.status)
+            return ConnectionFault(ConnectionProblem.PROXY, _address(url.host, url.port), proxy_status=cause.status)
     for cause in causes:
         # aiohttp's own error is of this class, too, and has no code.
         if isinstance(cause, ssl.SSLCertVerificationError) and hasattr(cause, "verify_code"):
@@ -133,7 +133,11 @@ def fault_of(error: BaseException, host: str | None = None) -> ConnectionFault |
 
 def _proxy(error: aiohttp.ClientConnectorError, host: str | None) -> str | None:
     is_proxy = isinstance(error, aiohttp.ClientProxyConnectionError) or (host is not None and error.host != host)
-    return f"{error.host}:{error.port}" if is_proxy else None
+    return _address(error.host, error.port) if is_proxy else None
+
+
+def _address(host: str | None, port: int | None) -> str:
+    return f"[{host}]:{port}" if host is not None and ":" in host else f"{host}:{port}"
 
 
 _OF_ERRORS: Final[tuple[tuple[type[BaseException], ConnectionProblem], ...]] = (

@@ -74,6 +74,12 @@ def proxy_error(status: int) -> Exception:
             ConnectionFault(ConnectionProblem.REFUSED, PROXY),
         ),
         (
+            aiohttp.ClientProxyConnectionError(
+                ConnectionKey("fd00::1", 3128, False, True, None, None, None), OSError(errno.ECONNREFUSED, "MARKED")
+            ),
+            ConnectionFault(ConnectionProblem.REFUSED, "[fd00::1]:3128"),
+        ),
+        (
             aiohttp.ClientConnectorError(TO_HOST, OSError(errno.ENETUNREACH, "MARKED")),
             ConnectionFault(ConnectionProblem.UNREACHABLE),
         ),
