@@ -95,7 +95,15 @@ def is_restored(inputs: Inputs) -> bool:
     is_marked = target.managed and target.owner_uid == applied.owner and not target.owners
     is_same = applied.vault_secret == str(vault_secret.key)
     is_free = target.adopt_by in {None, vault_secret.metadata.name}
-    return is_marked and is_same and is_free and applied.spec == fingerprint(vault_secret, uid=applied.owner)
+    # The object that we wrote ourselves is still there while its VaultSecret is deleted and it is not released yet.
+    is_another_object = target.restored or not target.ours
+    return (
+        is_another_object
+        and is_marked
+        and is_same
+        and is_free
+        and applied.spec == fingerprint(vault_secret, uid=applied.owner)
+    )
 
 
 def creates(vault_secret: VaultSecret, target: Observed | None) -> bool:

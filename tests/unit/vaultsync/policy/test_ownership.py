@@ -145,9 +145,10 @@ RESTORED = an_observed(
 )
 """A Secret that was restored from a backup, as its VaultSecret was, which has another uid since."""
 
-KEPT_FIELDS = replace(
-    RESTORED, ours=frozenset({Field("labels", OWNER_UID_LABEL), Field("annotations", APPLIED_ANNOTATION)})
-)
+LEFT = replace(RESTORED, ours=frozenset({Field("labels", OWNER_UID_LABEL), Field("annotations", APPLIED_ANNOTATION)}))
+"""A Secret that was kept when its VaultSecret was deleted, and that is not released yet."""
+
+KEPT_FIELDS = replace(LEFT, restored=True)
 """The same, by a tool that restores who applied which field."""
 
 
@@ -163,6 +164,7 @@ def test_a_restored_secret_is_written_for_the_vaultsecret_of_the_same_name_and_s
     ("vault_secret", "target", "owner_is_gone"),
     [
         (SAME, RESTORED, False),
+        (SAME, LEFT, True),
         (a_vault_secret(an_entry(secret_name="other"), on_delete="Retain"), RESTORED, True),
         (a_vault_secret(), RESTORED, True),
         (a_vault_secret(metadata={"name": "another"}, target={"name": "db"}, on_delete="Retain"), RESTORED, True),
@@ -178,6 +180,7 @@ def test_a_restored_secret_is_written_for_the_vaultsecret_of_the_same_name_and_s
     ],
     ids=[
         "the VaultSecret of its label exists",
+        "we wrote this very object",
         "the spec asks for other secrets",
         "the spec has another onDelete",
         "another VaultSecret names it",
