@@ -251,12 +251,11 @@ async def test_a_worker_that_is_killed_does_not_take_other_work_with_it(how: sig
 async def test_a_worker_that_never_answers_is_not_waited_for() -> None:
     """A tenant has a worker stopped."""
     async with running_workers(Limits(answer=0.5)) as workers:
-        await assert_works(workers)
-        (worker,) = workers.processes
-        os.kill(worker, signal.SIGSTOP)
+        work = asyncio.create_task(assert_works(workers))
+        os.kill(await until_started(workers), signal.SIGSTOP)
 
         with pytest.raises(SyncError, match="gave no answer within") as raised:
-            await assert_works(workers)
+            await work
 
         assert raised.value.reason is Reason.INTERNAL_ERROR
 

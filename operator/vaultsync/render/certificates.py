@@ -9,7 +9,6 @@ https://learn.microsoft.com/azure/key-vault/certificates/about-certificates#comp
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -18,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from vaultsync.errors import Reason, SyncError
 from vaultsync.render.pem import BEGIN, KeyDataError, pem_blocks
 from vaultsync.render.private_keys import (
+    NO_EXTENSION,
     UNREADABLE,
     KeyBudget,
     PrivateKey,
@@ -29,14 +29,6 @@ from vaultsync.render.private_keys import (
 )
 from vaultsync.render.signatures import is_signed_by
 from vaultsync.render.strict_base64 import decode_base64
-
-_NO_EXTENSION: Final = (
-    ValueError,
-    x509.DuplicateExtension,
-    x509.ExtensionNotFound,
-    x509.UnsupportedGeneralNameType,
-)
-"""What the library raises for an extension that is not there, or cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,14 +221,14 @@ def _may_be_key_of(issuer: x509.Certificate, subject: x509.Certificate) -> bool:
 def _key_id(certificate: x509.Certificate) -> bytes | None:
     try:
         return certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
-    except _NO_EXTENSION:
+    except NO_EXTENSION:
         return None
 
 
 def _authority_key_id(certificate: x509.Certificate) -> bytes | None:
     try:
         return certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
-    except _NO_EXTENSION:
+    except NO_EXTENSION:
         return None
 
 

@@ -10,7 +10,7 @@ from typing import Final
 from cryptography import x509
 
 from vaultsync.render.pem import KeyDataError, pem_blocks
-from vaultsync.render.private_keys import load_certificates
+from vaultsync.render.private_keys import NO_EXTENSION, load_certificates
 
 MARKS: Final = (b"-----BEGIN CERTIFICATE-----", b"-----BEGIN X509 CERTIFICATE-----")
 """How a certificate in PEM begins: what has none of these is no work for another process."""
@@ -43,5 +43,5 @@ def _leaves(certificates: Sequence[x509.Certificate]) -> Sequence[x509.Certifica
 def _is_authority(certificate: x509.Certificate) -> bool:
     try:
         return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except x509.ExtensionNotFound:
+    except NO_EXTENSION:
         return certificate.subject == certificate.issuer

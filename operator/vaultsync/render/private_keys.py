@@ -28,6 +28,9 @@ PrivateKey = RSAPrivateKey | EllipticCurvePrivateKey | Ed25519PrivateKey | Ed448
 UNREADABLE: Final = (InternalError, TypeError, UnsupportedAlgorithm, ValueError, x509.InvalidVersion)
 """What the library raises for keys and certificates that it cannot read."""
 
+NO_EXTENSION: Final = (ValueError, x509.DuplicateExtension, x509.ExtensionNotFound, x509.UnsupportedGeneralNameType)
+"""What the library raises for an extension that is not there, or cannot be read."""
+
 MAX_ROUNDS: Final = 3_000_000
 """About a second of key derivation; today's tools write less than a hundredth of that."""
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.unit.vaultsync.render.authorities import END, Party, a_line, a_party, in_pem, key_in_pem
 from vaultsync.render.expiry import certificate_expiries
@@ -80,3 +81,11 @@ def test_each_key_has_its_own_date_and_what_cannot_be_read_has_none() -> None:
 
 def test_more_certificates_than_are_read_have_no_date() -> None:
     assert certificate_expiries({"a": text(*[LEAF] * (MAX_CERTIFICATES + 1)), "b": text(LEAF)}) == {"b": LATER}
+
+
+def test_extensions_that_cannot_be_read_do_not_hide_a_date() -> None:
+    authority_key_identifier, basic_constraints = bytes.fromhex("0603551d23"), bytes.fromhex("0603551d13")
+    ders = [one.certificate.public_bytes(Encoding.DER) for one in a_line()]
+    content = b"".join(pem(der.replace(authority_key_identifier, basic_constraints)) for der in ders)
+
+    assert certificate_expiries({"tls.crt": content}) == {"tls.crt": END}
