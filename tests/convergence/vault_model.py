@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final
 
@@ -29,6 +29,12 @@ class Version:
     expires: datetime | None
     id: str = ""
     enabled: bool = True
+
+    @property
+    def since(self) -> datetime:
+        """When it became active."""
+        created = datetime.fromtimestamp(self.created, UTC)
+        return created if self.not_before is None else max(created, self.not_before)
 
     def is_active(self, now: datetime) -> bool:
         return self.not_before is None or self.not_before <= now
@@ -55,10 +61,10 @@ class Secret:
         return [self.newest] if self.newest.is_active(now) else _newest_of(self._usable(now))
 
     def previous(self, now: datetime) -> set[str]:
-        """Return the possible values of the version before the active one."""
+        """Return the possible values of the version before the active one: one that was active before it."""
         found = set()
         for active in self.active(now):
-            older = [one for one in self._usable(now) if one is not active and one.created <= active.created]
+            older = [one for one in self._usable(active.since) if one is not active and one.created <= active.created]
             found |= {one.value for one in _newest_of(older)}
         return found
 

@@ -39,6 +39,7 @@ from vaultsync.adapters.keyvault.readings import (
     unlistable,
 )
 from vaultsync.adapters.keyvault.versions import (
+    activation,
     active_time,
     active_version,
     is_pending,
@@ -408,12 +409,13 @@ class VaultClients:
             return replace(current, began=began)
         versions = await self._list_versions(vault, name)
         now = active_time(current.read_at, current.vault_time, current.newest.updated)
-        version = version_before(current.version, versions, now)
+        moment = activation(current.version, versions, now)
+        version = version_before(current.version, versions, moment)
         if version is None:
             text = f"Secret {name} of vault {vault.url} has no enabled version before the one that is used."
             raise SecretNotFound(Reason.SECRET_NOT_FOUND, text, observed_at=self._now(), vault_time=vault.time)
         secret = await self._get_listed(vault, name, version)
-        return replace(reading_of(secret, began, self._now()), unusable=unusable(versions, now))
+        return replace(reading_of(secret, began, self._now()), unusable=unusable(versions, moment))
 
     async def _list_versions(self, vault: _Vault, name: str) -> list[SecretProperties]:
         versions: list[SecretProperties] = []

@@ -43,13 +43,20 @@ def next_version(
     return min(later, key=lambda one: (one.not_before, -_created(one)), default=None)
 
 
-def version_before(current: str, versions: Sequence[SecretProperties], now: datetime) -> str | None:
-    """Return the newest of the usable versions that are not younger than `current`; None if there is none.
+def activation(current: str, versions: Sequence[SecretProperties], now: datetime) -> datetime:
+    """Return when a version became active; now if it is not listed. What is not active by then was never before it."""
+    listed = next((one for one in versions if one.version == current), None)
+    moments = () if listed is None else (listed.created_on, listed.not_before)
+    return max((moment for moment in moments if moment is not None), default=now)
+
+
+def version_before(current: str, versions: Sequence[SecretProperties], moment: datetime) -> str | None:
+    """Return the newest of the versions that are not younger than `current` and usable at that moment, if there is one.
 
     The vault dates versions in whole seconds: of several in the same second as `current`, any may be returned.
     """
     until = next((_created(version) for version in versions if version.version == current), math.inf)
-    older = [one for one in versions if _is_usable(one, now) and one.version != current and _created(one) <= until]
+    older = [one for one in versions if _is_usable(one, moment) and one.version != current and _created(one) <= until]
     return max(older, key=_created).version if older else None
 
 

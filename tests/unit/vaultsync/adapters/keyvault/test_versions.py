@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 
 from kvsecrets import SecretId, SecretProperties
 from tests.builders import START, VAULT
-from vaultsync.adapters.keyvault.versions import active_time, active_version, next_version, unusable, version_before
+from vaultsync.adapters.keyvault.versions import (
+    activation,
+    active_time,
+    active_version,
+    next_version,
+    unusable,
+    version_before,
+)
 
 NOW = START + timedelta(hours=1)
 
@@ -97,6 +104,27 @@ def test_the_active_and_the_next_version_are(
     for listed in (versions, versions[::-1]):
         chosen = active_version(listed, NOW)
         assert (named(chosen), named(next_version(listed, chosen, NOW))) == (active, following)
+
+
+@pytest.mark.parametrize(
+    ("current", "moment"),
+    [
+        (version("a", 5), START + timedelta(seconds=5)),
+        (version("a", 5, active_in=-60), NOW - timedelta(seconds=60)),
+        (version("a", 7200, active_in=-60), START + timedelta(hours=2)),
+        (version("a", None), NOW),
+        (version("b", 5), NOW),
+    ],
+    ids=["when it was created", "at its date", "created after its date", "without dates", "not listed"],
+)
+def test_a_version_became_active(current: SecretProperties, moment: datetime) -> None:
+    assert activation("a" * 32, [current], NOW) == moment
+
+
+def test_a_version_that_was_replaced_before_its_date_is_never_the_one_before() -> None:
+    versions = [version("a", 20), version("b", 10, active_in=-60), version("c", 0)]
+
+    assert version_before("a" * 32, versions, activation("a" * 32, versions, NOW)) == "c" * 32
 
 
 def test_versions_that_are_disabled_or_not_active_are_unusable() -> None:
