@@ -1,7 +1,7 @@
 """Resolves names of a template and counts what it costs; does not know tags.
 
 The cost is counted, not timed, so the same template and values always have the same result. It counts the bytes that
-lookups and filters touch, the items of lists, and the template's own characters, once per pass of a loop.
+lookups and filters touch, the items of lists with their texts, and the template's own characters, once per pass of a loop.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,6 +27,12 @@ _CHARACTER_COST: Final = 16
 _ITEM_COST: Final = 16
 """In bytes: the cost of one item of a list."""
 
+_SLOW_FILTERS: Final = frozenset({"pem_certificate", "pem_chain", "pem_private_key", "url_decode", "yaml"})
+"""Those that do their work in Python, for each part of a text."""
+
+_SLOW_COST: Final = 4
+"""In bytes: the cost of a byte of what they are applied to."""
+
 _ABSENT: Final = object()
 
 
@@ -36,17 +42,21 @@ class Budget:
     def __init__(self, cost: int = MAX_COST) -> None:
         self._left = cost
 
-    def charge_value(self, value: object) -> None:
-        """Charge for a value that is looked up or created.
+    def charge_value(self, value: object, times: int = 1) -> None:
+        """Charge for a value that is looked up or created, as if that were done so many times.
 
         Raises:
             ValueFreeError: The budget is spent.
         """
         match value:
             case str() | Binary():
-                self._charge(len(value))
-            case list() | dict():
-                self._charge(_ITEM_COST * len(value))
+                self._charge(times * len(value))
+            case list():
+                # A list may have one long text many times: no copy is made, but filters work on each of them.
+                texts = sum(len(part) for part in value if isinstance(part, str))
+                self._charge(times * (_ITEM_COST * len(value) + texts))
+            case dict():
+                self._charge(times * _ITEM_COST * len(value))
 
     def charge_hash(self) -> None:
         """Charge for the hash of a password.
@@ -110,10 +120,12 @@ class Context(RenderContext):
             raise ValueFreeError(f"dots separate parts of a path; write entries[{name!r}]", token=token)
 
     def filter(self, name: str, token: Token | None) -> Callable[..., object]:
-        """Return a filter that charges for its result."""
+        """Return a filter that charges for its result and, if it is slow, for what it is applied to."""
         apply = super().filter(name, token)
+        input_cost = _SLOW_COST if name in _SLOW_FILTERS else 0
 
         def charged(*values: object, **named: object) -> object:
+            self.budget.charge_value(values[0], input_cost)
             result = apply(*values, **named)
             self.budget.charge_value(result)
             return result

@@ -183,6 +183,7 @@ LARGE: Final[Mapping[str, bytes]] = {
 }
 
 _SPLIT: Final = "{%assign l=list|split:','%}"
+_ONE_TEXT_MANY_TIMES: Final = "{%assign l=percents|split:','%}" + "{%assign l=l|concat:l%}" * 10
 
 
 @pytest.mark.parametrize(
@@ -228,6 +229,11 @@ _SPLIT: Final = "{%assign l=list|split:','%}"
         repeated("{%assign x=dashes|pem_chain%}"),
         repeated("{%assign x=a|date:b%}"),
         repeated("{%assign x=0|date:percents%}"),
+        repeated("{%assign x=l|sort_natural%}", _ONE_TEXT_MANY_TIMES),
+        repeated("{%assign x=l|sort%}", _ONE_TEXT_MANY_TIMES),
+        _ONE_TEXT_MANY_TIMES + "{{l|json}}",
+        _ONE_TEXT_MANY_TIMES + "{{l|yaml}}",
+        repeated("{%assign x=percents|replace:'A','41'|url_decode%}"),
     ],
     ids=[
         "many outputs",
@@ -270,6 +276,11 @@ _SPLIT: Final = "{%assign l=list|split:','%}"
         "PEM blocks full of hyphens",
         "dates that are none",
         "long formats of dates",
+        "sorting one text many times without case",
+        "sorting one text many times",
+        "one text many times as JSON",
+        "one text many times as YAML",
+        "decoding of a URL",
     ],
 )
 def test_the_most_costly_templates_take_bounded_time(source: str) -> None:

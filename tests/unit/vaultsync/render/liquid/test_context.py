@@ -55,7 +55,7 @@ def test_a_path_that_spells_the_name_of_an_entry_is_explained(path: list[object]
 
 @pytest.mark.parametrize(
     ("value", "cost"),
-    [("abc", 3), (Binary(b"abcd"), 4), (["a", "b"], 32), ({"a": "b"}, 16), (7, 0), (None, 0)],
+    [("abc", 3), (Binary(b"abcd"), 4), (["a", "bc", 7], 51), ({"a": "b"}, 16), (7, 0), (None, 0)],
     ids=["a text", "bytes", "a list", "all entries", "a number", "nothing"],
 )
 def test_a_value_costs_its_size(value: object, cost: int) -> None:
@@ -88,3 +88,11 @@ def test_a_filter_costs_the_size_of_its_result() -> None:
 
     with pytest.raises(ValueFreeError):
         upcase("abc")
+
+
+def test_a_slow_filter_also_costs_four_times_its_input() -> None:
+    context = a_context(budget=4 * 5 + 3)
+
+    assert context.filter("url_decode", token=None)("a%41%") == "aA%"
+    with pytest.raises(ValueFreeError):
+        context.budget.charge_pass(1)
