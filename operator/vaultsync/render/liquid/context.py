@@ -1,7 +1,7 @@
 """Resolves names of a template and counts what it costs; does not know tags.
 
 The cost is counted, not timed, so the same template and values always have the same result. It counts the bytes that
-lookups and filters touch, the items of lists with their texts, and the template's own characters, once per pass of a loop.
+lookups and filters touch, the items and texts of lists, and the template's own characters, once per pass of a loop.
 """
 
 from collections.abc import Callable, Mapping
