@@ -69,8 +69,6 @@ async def apply_target(
             raise _adopted_immutable(key) from error
         if not vault_secret.spec.target.replace_immutable:
             raise
-        if observed.finalizers:
-            raise _held_immutable(key, observed) from error
         written = await _replace(kube, vault_secret, observed, desired)
     altered = written.altered
     if names := foreign_keys(written, desired):
@@ -94,25 +92,29 @@ def _adopted_immutable(key: ObjectKey) -> SyncError:
     )
 
 
-def _held_immutable(key: ObjectKey, observed: Observed) -> SyncError:
-    return SyncError(
-        Reason.TARGET_IMMUTABLE,
-        f"Secret {key} is immutable and has to change. It is not deleted in order to be created again, since it would "
-        f"stay terminating, held by the {finalizers_of(observed)}, for an unknown time. Have the finalizer removed by "
-        "what has set it, or delete the Secret, and it is created again once it is gone.",
-    )
+def _check_not_held(key: ObjectKey, observed: Observed) -> None:
+    if observed.finalizers:
+        raise SyncError(
+            Reason.TARGET_IMMUTABLE,
+            f"Secret {key} is immutable and has to change. It is not deleted in order to be created again, since it "
+            f"would stay terminating, held by the {finalizers_of(observed)}, for an unknown time. Have the finalizer "
+            "removed by what has set it, or delete the Secret, and it is created again once it is gone.",
+        )
 
 
 async def _replace(kube: KubeApi, vault_secret: VaultSecret, observed: Observed, desired: Desired) -> Observed:
     """Delete an immutable target and create the desired one; return its metadata.
 
-    Whatever could prevent the creation is tried before the deletion, and no Secret with finalizers comes here. If the
-    creation fails nevertheless, the previous Secret is put back; without it, the next reconcile creates the target.
+    Whatever could prevent the creation is tried before the deletion. If the creation fails nevertheless, the previous
+    Secret is put back; without it, the next reconcile creates the target. One with finalizers is not deleted: it would
+    be terminating, and nothing could take its place. An admission policy may add some with our own write.
     """
     key = vault_secret.target_key
+    _check_not_held(key, observed)
     previous = await kube.get_target_manifest(key, observed=observed)
     await kube.check_creation(key, desired.manifest)
     announced = await kube.announce_replacement(key, observed=observed)
+    _check_not_held(key, announced)
     await kube.ensure_current(vault_secret)
     try:
         # A deletion whose response was lost may have been carried out.

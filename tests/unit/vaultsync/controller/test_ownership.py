@@ -1,6 +1,7 @@
 """Changes of the target by others, Secrets of others in its place, and VaultSecrets that want the same target."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,8 +13,10 @@ from vaultsync.api import (
     MANAGED_BY_LABEL,
     OWNER_UID_LABEL,
     RETAINED_BY_ANNOTATION,
+    ObjectKey,
 )
 from vaultsync.policy.requeue import Result
+from vaultsync.state.observed import Observed
 
 CONSENT = {ADOPT_BY_ANNOTATION: "db"}
 COPY = {"kubectl.kubernetes.io/last-applied-configuration": '{"stringData":{"password":"theirs"}}'}
@@ -207,6 +210,29 @@ async def test_an_immutable_target_with_a_finalizer_is_replaced_once_that_is_rem
 
     assert (harness.values(), harness.ready().reason) == ({"password": "second"}, "Synced")
     assert ("Warning", "Tampered") not in harness.events
+
+
+async def test_an_immutable_target_that_gets_a_finalizer_with_our_own_write_is_not_deleted(
+    harness: MemoryHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    announce = harness.kube.announce_replacement
+
+    async def with_finalizer(key: ObjectKey, *, observed: Observed) -> Observed:
+        announced = await announce(key, observed=observed)
+        harness.kube.hold(key, "example.com/hold")
+        held = await harness.kube.get_target(key)
+        assert held is not None
+        return replace(announced, finalizers=held.finalizers, resource_version=held.resource_version)
+
+    monkeypatch.setattr(harness.kube, "announce_replacement", with_finalizer)
+    harness.apply(target={"immutable": True, "replaceImmutable": True})
+    await harness.drain()
+    await harness.rotate()
+    await harness.poll()
+
+    assert (harness.values(), harness.ready().reason) == ({"password": "first"}, "TargetImmutable")
+    assert "held by the finalizer example.com/hold" in harness.ready().message
+    assert not harness.kube.writes["delete_target"]
 
 
 async def test_a_previous_target_that_is_terminating_is_deleted_once(synced: MemoryHarness) -> None:
