@@ -4,12 +4,12 @@
 which the vault has as text. https://learn.microsoft.com/cli/azure/keyvault/secret#az-keyvault-secret-set
 """
 
-import base64
 from collections.abc import Callable, Mapping
 from typing import Final
 
 from vaultsync.api.v1alpha1 import Encoding
 from vaultsync.errors import Reason, SyncError
+from vaultsync.render.strict_base64 import decode_base64
 
 TAG: Final = "file-encoding"
 
@@ -17,7 +17,7 @@ _TAGGED: Final = {"base64": Encoding.BASE64, "hex": Encoding.HEX}
 
 _DECODERS: Final[Mapping[Encoding, Callable[[str], bytes]]] = {
     Encoding.UTF8: str.encode,
-    Encoding.BASE64: lambda text: base64.b64decode("".join(text.split()), validate=True),
+    Encoding.BASE64: decode_base64,
     Encoding.HEX: bytes.fromhex,
 }
 
@@ -33,15 +33,9 @@ def decoded(text: str, encoding: Encoding, *, origin: str) -> bytes:
     Raises:
         SyncError: EncodingInvalid.
     """
-    content = _attempt(text, encoding)
-    if content is None:
-        name = encoding.value.lower()
-        raise SyncError(
-            Reason.ENCODING_INVALID,
-            f"{origin} is not valid {name}, but its entry has encoding: {encoding.value}; store {name} in the vault, "
-            "or set encoding: Utf8.",
-        )
-    return content
+    name = encoding.value.lower()
+    remedy = f"its entry has encoding: {encoding.value}; store {name} in the vault, or set encoding: Utf8."
+    return _decoded(text, encoding, origin, remedy)
 
 
 def decoded_by_tag(text: str, tags: Mapping[str, str], *, origin: str) -> bytes:
@@ -51,15 +45,8 @@ def decoded_by_tag(text: str, tags: Mapping[str, str], *, origin: str) -> bytes:
         SyncError: EncodingInvalid.
     """
     encoding = tagged_encoding(tags)
-    content = _attempt(text, encoding)
-    if content is None:
-        name = encoding.value.lower()
-        raise SyncError(
-            Reason.ENCODING_INVALID,
-            f"{origin} is not valid {name}, but its tag {TAG} is {name}; set the file again in the vault, or set "
-            "encoding: Utf8.",
-        )
-    return content
+    remedy = f"its tag {TAG} is {encoding.value.lower()}; set the file again in the vault, or set encoding: Utf8."
+    return _decoded(text, encoding, origin, remedy)
 
 
 def as_text(content: bytes, *, origin: str) -> str:
@@ -76,9 +63,11 @@ def as_text(content: bytes, *, origin: str) -> str:
     raise SyncError(Reason.ENCODING_INVALID, f"{origin} is not text once it is decoded, so it has no parts.")
 
 
-def _attempt(text: str, encoding: Encoding) -> bytes | None:
-    """Return the bytes; None instead of the decoder's error, which may hold the text."""
+def _decoded(text: str, encoding: Encoding, origin: str, remedy: str) -> bytes:
     try:
         return _DECODERS[encoding](text)
     except ValueError:
-        return None
+        pass
+    # Not inside the handler: the decoder's error would be the context, and it may hold the text.
+    name = encoding.value.lower()
+    raise SyncError(Reason.ENCODING_INVALID, f"{origin} is not valid {name}, but {remedy}")

@@ -16,6 +16,7 @@ from vaultsync.render.liquid.values import (
     text_of,
     text_or_binary,
 )
+from vaultsync.render.strict_base64 import decode_base64
 
 _UNPRINTABLE: Final = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 """What JSON allows in a string and some reader of YAML does not: https://yaml.org/spec/1.2.2/#51-character-set"""
@@ -28,9 +29,9 @@ def b64encode(value: object) -> str:
 
 def b64decode(value: object) -> str | Binary:
     """Decode base64, whatever white space it has."""
-    text = "".join(text_of(value).split())
+    text = text_of(value)
     try:
-        content = base64.b64decode(text, validate=True)
+        content = decode_base64(text)
     except ValueError:
         content = None
     if content is None:

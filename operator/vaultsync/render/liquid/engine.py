@@ -26,14 +26,13 @@ from vaultsync.render.liquid.lexer import MAX_TAG, tokenize
 from vaultsync.render.liquid.tags import TAGS
 from vaultsync.render.liquid.values import MAX_PARTS, Binary, ValueFreeError
 from vaultsync.render.passwords import Passwords
+from vaultsync.render.values.documents import position
 
 MAX_OUTPUT: Final = 1024 * 1024
 """In bytes: no more than a Secret can hold."""
 
 MAX_BLOCKS: Final = 30
 """Levels of if, unless, for and capture inside each other."""
-
-_LINE_END: Final = "\n"
 
 Result = TypeVar("Result")
 
@@ -109,8 +108,7 @@ def _place(source: str, token: Token | None) -> str:
     """Return line and column, from 1, if they are known."""
     if token is None or token.start_index < 0:
         return ""
-    before = source[: token.start_index]
-    return f", line {before.count(_LINE_END) + 1}, column {len(before) - before.rfind(_LINE_END)}"
+    return f", {position(source, token.start_index)}"
 
 
 _OF_GO: Final = re.compile(

@@ -1,6 +1,5 @@
 """Parses values in their formats, each once, or says what is wrong and what they look like; finds no part of them."""
 
-import base64
 import re
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -8,6 +7,7 @@ from typing import Final
 from vaultsync.api.sources import Format
 from vaultsync.bounded_json import TooDeepError
 from vaultsync.errors import Reason, SyncError
+from vaultsync.render.strict_base64 import decode_base64
 from vaultsync.render.values.documents import Document, FormatError
 from vaultsync.render.values.env_text import parse_env
 from vaultsync.render.values.json_text import parse_json
@@ -106,7 +106,7 @@ def _looks_like(text: str, format_: Format) -> bool:
 
 def _is_base64_of_json(text: str) -> bool:
     try:
-        decoded = base64.b64decode("".join(text.split()), validate=True)
+        decoded = decode_base64(text)
     except ValueError:
         return False
     return decoded.lstrip().startswith((b"{", b"["))

@@ -64,6 +64,13 @@ def test_a_text_file_is_its_text(text: str, encoding: str) -> None:
     assert decoded_by_tag(text, {"file-encoding": encoding}, origin=ORIGIN).decode() == text
 
 
+def test_base64_means_the_same_on_each_version_of_python() -> None:
+    error = attempt(lambda: decoded("aGkh=", Encoding.BASE64, origin=ORIGIN))
+
+    assert isinstance(error, SyncError)
+    assert error.reason is Reason.ENCODING_INVALID
+
+
 @pytest.mark.parametrize("encoding", ["Base64", "Hex"])
 def test_a_text_that_is_not_encoded_is_an_error_that_says_why(encoding: str) -> None:
     text = f"{MARK}!"
