@@ -4,6 +4,7 @@ The cost is counted, not timed, so the same template and values always have the 
 lookups and filters touch, the items and texts of lists, and the template's own characters, once per pass of a loop.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -34,6 +35,10 @@ _SLOW_COST: Final = 4
 """In bytes: the cost of a byte of what they are applied to."""
 
 _ABSENT: Final = object()
+
+
+class MissingContentError(UndefinedError):
+    """A name does not exist, and may exist if the template is rendered with something else."""
 
 
 class Budget:
@@ -109,9 +114,19 @@ class Context(RenderContext):
         found = super().get(path, token=token, default=default)
         if found is _ABSENT:
             self._check_dots(path, token)
-            raise UndefinedError("", token=token)
+            raise (MissingContentError if self._depends_on_content(path, token) else UndefinedError)("", token=token)
         self.budget.charge_value(found)
         return found
+
+    def _depends_on_content(self, path: list[object], token: Token | None) -> bool:
+        """Return whether a path begins with a name that a template sets itself, or has a step that it does not spell.
+
+        What a template is rendered with decides, then, whether there is something.
+        """
+        source = "" if token is None else token.source
+        root, *steps = map(str, path)
+        is_set = root not in self.globals and re.search(rf"\b(?:assign|capture|for)\s+{re.escape(root)}\b", source)
+        return bool(is_set) or any(step not in source for step in steps)
 
     def _check_dots(self, path: list[object], token: Token | None) -> None:
         """Explain a path that spells the name of an entry."""

@@ -20,7 +20,7 @@ from liquid.expression import Expression
 from liquid.output import LimitedStringIO
 from liquid.token import Token
 
-from vaultsync.render.liquid.context import Budget, Context
+from vaultsync.render.liquid.context import Budget, Context, MissingContentError
 from vaultsync.render.liquid.filters import FILTERS, OTHER_NAMES
 from vaultsync.render.liquid.lexer import MAX_TAG, tokenize
 from vaultsync.render.liquid.tags import TAGS
@@ -96,12 +96,16 @@ def _guarded(source: str, work: Callable[[], Result], explain: Callable[[LiquidE
     try:
         return work()
     except LiquidError as error:
-        kind = TemplateError if isinstance(error, UndefinedError | LiquidSyntaxError) else ContentError
+        kind = ContentError if _is_of_content(error) else TemplateError
         problem = f"{_place(source, error.token)}: {explain(error)}{_hint(source, error)}"
     except Exception:  # noqa: BLE001  an error that the library did not expect: its text may hold a value
         kind, problem = ContentError, ": this cannot be rendered"
     # Not inside the handlers: the errors would be the context, and may hold a value.
     raise kind(problem)
+
+
+def _is_of_content(error: LiquidError) -> bool:
+    return isinstance(error, MissingContentError) or not isinstance(error, UndefinedError | LiquidSyntaxError)
 
 
 def _place(source: str, token: Token | None) -> str:

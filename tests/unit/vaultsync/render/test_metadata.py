@@ -67,6 +67,25 @@ def test_a_template_sees_no_value_and_no_other_name(name: str) -> None:
     assert raised.value.message.startswith("Template of annotation note, line 1, column 4: there is no such name; ")
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        '{% assign parts = secrets.db-password.tags.owner | split: "," %}{{ parts[1] }}',
+        "{% for tag in secrets.db-password.tags %}{{ tag[2] }}{% endfor %}",
+        "{{ secrets[secrets.db-password.tags.owner].tags.owner }}",
+        "{% if secrets.db-password.tags.owner == 'x' %}{% assign team = 'x' %}{% endif %}{{ team }}",
+    ],
+    ids=["fewer parts", "fewer items", "the name of another secret", "a branch that is not taken"],
+)
+def test_a_name_that_is_missing_for_what_a_tag_holds_leaves_the_text_empty(source: str) -> None:
+    vault_secret = a_vault_secret(target={"metadata_from": {"annotations": {"note": source}}})
+
+    made = render_metadata(vault_secret, STATES)
+
+    assert made.annotations == {"note": ""}
+    assert "the text is left empty" in made.notes[0]
+
+
 def test_a_secret_that_a_search_may_find_may_be_missing() -> None:
     search = {"find": {"names": "web-*"}}
 
