@@ -284,7 +284,7 @@ async def test_large_yaml_is_parsed_up_to_a_limit() -> None:
     await harness.poll()
     await harness.poll()
 
-    assert "may have 131072 characters together" in harness.ready("big").message
+    assert "may have 65536 characters together" in harness.ready("big").message
     await harness.aclose()
 
 

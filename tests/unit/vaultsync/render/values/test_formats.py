@@ -102,7 +102,7 @@ def test_yaml_has_a_limit_for_all_values_together_and_each_counts_once() -> None
 
     error = error_of(f"a: {MARK}", YAML, documents)
 
-    assert "may have 131072 characters together" in error.message
+    assert "may have 65536 characters together" in error.message
     assert documents.get(f'["{half}"]', JSON, origin="") == [half]
 
 
