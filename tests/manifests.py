@@ -208,6 +208,7 @@ WRONG: Final = (
         structural=True,
     ),
     Wrong("a question mark in a name to leave out", source(object="a", omit=["a?"]), "with the wildcard *"),
+    Wrong("too many wildcards of names to leave out", source(object="a", omit=["*a*"] * 9), "at most 16 wildcards"),
     Wrong("an empty pattern to leave out", source(object="a", omit=[""]), "at least 1 chars long", structural=True),
     Wrong(
         "a certificate with names to leave out", source(certificate="a", omit=["tls.key"]), "the keys of a certificate"
@@ -353,7 +354,7 @@ RIGHT: Final = {
                 "format": "YAML",
                 "version": VERSION,
                 "optional": True,
-                "omit": ["tmp_*", "a b"],
+                "omit": ["tmp_*", "a b", "*" * 15],
                 "keys": {"ä.url": "URL"},
                 "rename": r"^x_(?P<key>.*)\(?=?$",
                 "keyCase": "UpperSnake",

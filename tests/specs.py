@@ -48,7 +48,7 @@ _SOURCES: Final = st.fixed_dictionaries(
         "version": st.just(VERSION),
         "optional": st.booleans(),
         "prefix": _near(st.just("app_"), "a._/ "),
-        "omit": st.lists(_near(st.sampled_from(["tmp-*", "a" * 253, "a" * 254]), "aé*?[ \n"), max_size=2),
+        "omit": st.lists(_near(st.sampled_from(["tmp-*", "a" * 253, "a" * 254, "*" * 8]), "aé*?[ \n"), max_size=3),
         "keys": st.dictionaries(_near(st.sampled_from(["a", "a" * 253, "a" * 254]), "aé *"), _KEYS, max_size=2),
         "rename": _near(st.sampled_from(["^(?P<key>.*)$", "(.*)"]), "(?<=!\\\n[", prefix="(?P<key>"),
         "keyCase": st.sampled_from(["Upper", "LowerSnake", "upper"]),

@@ -8,9 +8,10 @@ import re
 from typing import Final
 
 import pytest
+from pydantic import ValidationError
 
 from tests.builders import a_listing, a_state, a_vault_secret, some_metadata
-from vaultsync.api.sources import MAX_NAMES
+from vaultsync.api.sources import MAX_NAMES, MAX_SOURCES, MAX_WILDCARDS
 from vaultsync.api.v1alpha1 import DataFrom
 from vaultsync.errors import Reason, SyncError
 from vaultsync.render.key_names import key_namer
@@ -261,6 +262,17 @@ def test_a_search_with_many_wildcards_does_not_stop_the_operator() -> None:
 
 def test_patterns_of_names_to_leave_out_do_not_stop_the_operator() -> None:
     """A tenant leaves out fields by as many patterns as possible, which backtrack, of names as long as a value."""
-    source = DataFrom(object="app", omit=tuple("*a" * 125 + f"b{number}" for number in range(MAX_NAMES)))
+    patterns = ["*a" * MAX_WILDCARDS + "b", *(f"{number}" for number in range(MAX_NAMES - 1))]
+    source = DataFrom(object="app", omit=tuple(patterns))
 
     assert key_namer(source)("a" * 25_000) == "a" * 25_000
+
+
+def test_a_search_with_many_patterns_to_leave_out_does_not_stop_the_operator() -> None:
+    """A tenant searches as often as possible, each time with patterns of many wildcards, in a vault of many secrets."""
+    with pytest.raises(ValidationError, match="at most 16 wildcards"):
+        DataFrom.model_validate({"find": {"names": "*"}, "omit": ["*a" * 60 + "b"] * MAX_NAMES})
+    listing = a_listing(*(some_metadata(name=f"s{number}{'a' * 100}") for number in range(1000)))
+    omits = [tuple(f"*a*a{number}-{one}" for one in range(MAX_WILDCARDS // 2)) for number in range(MAX_SOURCES)]
+
+    assert [len(listing.search("*", {}, omit=omit)) for omit in omits] == [1000] * MAX_SOURCES

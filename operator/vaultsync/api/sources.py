@@ -19,6 +19,9 @@ MAX_SOURCES: Final = 32
 MAX_NAMES: Final = 32
 """Of an item of dataFrom: single names with their keys, and patterns of names that are left out."""
 
+MAX_WILDCARDS: Final = 16
+"""Of all patterns of names that an item leaves out: each is looked for in each name."""
+
 
 class Encoding(StrEnum):
     """How the vault's text is converted to the bytes of the key."""
@@ -108,6 +111,11 @@ OmittedNames = Annotated[
 Omitted = Annotated[
     tuple[OmittedNames, ...],
     Field(max_length=MAX_NAMES, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
+    Check(
+        f"self.join().split('*').size() <= {MAX_WILDCARDS + 1}",
+        lambda names: sum(name.count("*") for name in names) <= MAX_WILDCARDS,
+        f"must have at most {MAX_WILDCARDS} wildcards * in all its patterns together",
+    ),
 ]
 
 KeysByName = Annotated[
@@ -213,8 +221,8 @@ class DataFrom(Model):
     """If true, it is not an error if the object or certificate does not exist in the vault, or if find matches nothing.
     Defaults to false."""
     omit: Omitted = ()
-    """Names that are left out, of fields of the object or of secrets that find selects; * matches any characters. Case
-    is ignored for names of secrets."""
+    """Names that are left out, of fields of the object or of secrets that find selects; * matches any characters, and
+    all of them together may have 16. Case is ignored for names of secrets."""
     keys: KeysByName = Field(default_factory=dict)
     """Keys for single fields of the object or secrets that find selects, by their names, such as db-url: DATABASE_URL.
     They are used as they are: rename, keyCase and prefix do not apply to them. Case is ignored for names of secrets."""

@@ -1,7 +1,7 @@
 """Turns names of fields and secrets into keys of a Secret; does not validate keys.
 
-In this order: `omit` leaves names out, `keys` has the keys of single names, and what is left passes `rename`, `keyCase`
-and `prefix`. Vaults ignore the case of names, JSON does not.
+In this order: `omit` leaves out names of fields (a search leaves out those of secrets itself), `keys` has the keys of
+single names, and what is left passes `rename`, `keyCase` and `prefix`. Vaults ignore the case of names, JSON does not.
 """
 
 import re
@@ -36,14 +36,15 @@ def key_namer(source: DataFrom) -> Callable[[str], str | None]:
         SyncError: InvalidSpec, if `rename` is not a regular expression in RE2's syntax with a group named `key`.
     """
     folded: Callable[[str], str] = str.lower if source.find is not None else str
-    is_omitted = omitter(tuple(map(folded, source.omit)))
+    # What a search leaves out, it does not find.
+    is_omitted = omitter(source.omit if source.find is None else ())
     keys = {folded(name): key for name, key in source.keys.items()}
     new_name = _renamer(source.rename) if source.rename is not None else str
     cased = _CASES[source.key_case] if source.key_case is not None else str
     prefix = source.prefix or ""
 
     def key_of(name: str) -> str | None:
-        if is_omitted(folded(name)):
+        if is_omitted(name):
             return None
         key = keys.get(folded(name))
         return prefix + cased(new_name(name)) if key is None else key

@@ -90,10 +90,16 @@ def test_a_name_becomes_a_key(fields: dict[str, Any], name: str, key: str | None
 
 @pytest.mark.parametrize(("source", "ignores_case"), [(of_object, False), (of_search, True)])
 def test_case_counts_for_fields_and_not_for_secrets(source: Callable[..., DataFrom], ignores_case: bool) -> None:
-    key_of = key_namer(source(omit=["Tmp*"], keys={"DB": "database"}))
+    key_of = key_namer(source(keys={"DB": "database"}))
 
-    assert (key_of("tmp-a"), key_of("db")) == ((None, "database") if ignores_case else ("tmp-a", "db"))
-    assert (key_of("Tmp-a"), key_of("DB")) == (None, "database")
+    assert key_of("db") == ("database" if ignores_case else "db")
+    assert key_of("DB") == "database"
+
+
+def test_case_counts_for_fields_that_are_left_out() -> None:
+    key_of = key_namer(of_object(omit=["Tmp*"]))
+
+    assert (key_of("tmp-a"), key_of("Tmp-a")) == ("tmp-a", None)
 
 
 @pytest.mark.parametrize(
