@@ -31,6 +31,7 @@ from vaultsync.policy.deletion import (
     finds_nothing,
     inactive_keys,
     is_emptied,
+    kept_failure,
     kept_keys,
     missing_note,
     not_present,
@@ -228,7 +229,8 @@ class Reconciler:
     async def _holder(self, vault_secret: VaultSecret, target: Observed | None) -> Holder | None:
         """Return the Secret that holds what was written last, by which keys are kept."""
         key, last = vault_secret.target_key, vault_secret.status.target
-        if target is None and last is not None and last.name != key.name and not vault_secret.spec.suspend:
+        is_written = target is not None and is_written_for(vault_secret, target)
+        if not is_written and last is not None and last.name != key.name and not vault_secret.spec.suspend:
             key = ObjectKey(key.namespace, last.name)
             target = believed_target(await self.kube.get_target(key), vault_secret)
         return None if target is None or not is_written_for(vault_secret, target) else Holder(key, target)
@@ -380,8 +382,15 @@ class Reconciler:
         if not isinstance(present, dict):
             return present
         is_kept = any(isinstance(one, Reading | CarriedReading) and one.kept for one in present.values())
-        desired = await self._render(inputs, present, is_kept=is_kept)
-        return await self._apply(inputs, readings, decided, desired)
+        try:
+            desired = await self._render(inputs, present, is_kept=is_kept)
+            return await self._apply(inputs, readings, decided, desired)
+        except (ObjectChanged, ObjectGone, StillBusy):
+            raise
+        except SyncError as error:
+            if not decided.kept:
+                raise
+            return kept_failure(inputs, decided, error)
 
     async def _with_kept(
         self, inputs: Inputs, readings: Readings, decided: Deletions
@@ -390,11 +399,11 @@ class Reconciler:
         vault_secret, plan = inputs.vault_secret, inputs.plan
         present = {one.ref.identity: readings[one.ref.identity] for one in plan.requests if _is_read(one, readings)}
         inactive = inactive_keys(inputs, readings)
-        kept = (*decided.kept, *inactive)
+        if not all(can_be_kept(inputs.holder, loss.key) for loss in inactive if loss.is_required):
+            return unkept_inactive(inputs, readings)
+        kept = (*decided.kept, *(loss for loss in inactive if can_be_kept(inputs.holder, loss.key)))
         if not kept:
             return present
-        if not all(can_be_kept(inputs.holder, loss.key) for loss in inactive):
-            return unkept_inactive(inputs, readings)
         if vault_secret.spec.target.replace_immutable:
             # It would be deleted to be created again: if that failed in between, what it alone holds would be lost.
             return decided.failure or _kept_alone(vault_secret, decided, kept)
@@ -638,8 +647,8 @@ def _is_read(request: SecretRequest, readings: Readings) -> bool:
 
 def _kept_alone(vault_secret: VaultSecret, deletions: Deletions, kept: Sequence[Loss]) -> Waiting:
     return Waiting(
-        f"Secret {vault_secret.target_key} is immutable and not replaced while it alone holds keys that are missing in "
-        f"the vault: {listed(loss.key for loss in kept)}.",
+        f"Secret {vault_secret.target_key} is immutable and not replaced while it alone holds keys that the vault "
+        f"does not fill: {listed(loss.key for loss in kept)}.",
         is_long=True,
         missing=deletions.unwritten,
     )

@@ -77,7 +77,7 @@ def _fills_keys(inputs: Inputs, ref: SecretRef) -> bool:
     state, target = inputs.plan.known.get(ref), inputs.target
     if state is None or state.version is None or target is None:
         return False
-    fields = {Field("data", key) for key in state.keys}
+    fields = {Field("data", key) for key in state.held}
     return not fields.isdisjoint(target.ours) or not fields.isdisjoint(target.foreign)
 
 

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from kvsecrets import SecretValue
 from vaultsync.api import RELEASE_ANNOTATION
 from vaultsync.api.v1alpha1 import StatusMissing, VaultSecret
-from vaultsync.errors import Reason, SecretNotFound
+from vaultsync.errors import Reason, SecretNotFound, SyncError
 from vaultsync.policy.activation import kept_inactive
 from vaultsync.policy.inputs import Holder, Inputs
 from vaultsync.policy.losses import is_recent, unit_of
@@ -114,24 +114,41 @@ def find_losses(inputs: Inputs, readings: Readings, filled: AbstractSet[str] | N
         if state is None:
             continue
         if isinstance(reading, MissingReading):
-            losses += (Loss(one, key, reading.error, reading.error.vault_time) for key in state.held)
+            losses += _lost_with_secret(inputs, one, state, reading.error)
             continue
         vault_time = reading.vault_time if isinstance(reading, Reading | InactiveReading) else None
         if one.unlisted and (reading is not None or filled is not None):
-            losses += (Loss(one, key, None, vault_time) for key in state.held)
+            lost = (Loss(one, key, None, vault_time) for key in state.held)
         elif isinstance(reading, Reading) and filled is not None:
-            losses += (Loss(one, key, None, vault_time, is_partial=True) for key in state.held if key not in filled)
-    return tuple(loss for loss in losses if _is_loss(inputs, loss))
+            lost = (Loss(one, key, None, vault_time, is_partial=True) for key in state.held if key not in filled)
+        else:
+            continue
+        losses += (loss for loss in lost if _is_loss(inputs, loss))
+    return tuple(loss for loss in losses if loss.key not in inputs.vault_secret.spec.target.template)
+
+
+def _lost_with_secret(
+    inputs: Inputs, request: SecretRequest, state: SecretState, error: SecretNotFound
+) -> Sequence[Loss]:
+    """Return the keys of a secret that is missing: all that the target has of a required one whose keys were renamed.
+
+    Nothing else is left of it.
+    """
+    every = [Loss(request, key, error, error.vault_time) for key in state.held]
+    lost = [loss for loss in every if _is_loss(inputs, loss)]
+    return lost if lost or request.optional else every
 
 
 def _is_loss(inputs: Inputs, loss: Loss) -> bool:
     """Return whether the vault has taken the key away, and not the spec, by which the VaultSecret's users decide."""
-    if inputs.holder is not None and inputs.holder.spec_content == content_fingerprint(inputs.vault_secret):
+    holder, vault_secret = inputs.holder, inputs.vault_secret
+    if holder is not None and holder.spec_content == content_fingerprint(vault_secret):
         return True
     if _is_deselected(inputs, loss):
         return False
     is_known = any((one.secret_name, one.key) == loss.item for one in inputs.plan.missing)
-    return asks_for(inputs.vault_secret.spec, loss.request.ref, loss.key) and (is_known or not loss.is_partial)
+    may_be_lost = is_known or not loss.is_partial or (holder is not None and not holder.is_by_other_spec(vault_secret))
+    return may_be_lost and asks_for(vault_secret.spec, loss.request.ref, loss.key)
 
 
 def _is_deselected(inputs: Inputs, loss: Loss) -> bool:
@@ -165,7 +182,7 @@ def decide_deletions(
         The decision; or why nothing may be written: a required secret does not exist and never did, no poll has
         confirmed a loss yet, or the deletion guard keeps a key that the target cannot keep.
     """
-    never_existed = _never_existed(inputs.plan, readings)
+    never_existed = _never_existed(inputs, readings)
     if never_existed is not None:
         return failed(never_existed)
     items = {loss.item: _item(inputs.plan, loss, now) for loss in losses}
@@ -216,6 +233,18 @@ def carried_readings(
         else:
             carried[ref] = CarriedReading(plan.known[ref], content)
     return carried
+
+
+def kept_failure(inputs: Inputs, deletions: Deletions, error: SyncError) -> Failed:
+    """Return the failure of a write that would have kept keys: their grace period ends nevertheless.
+
+    They may be its cause, as where both former and present fields of an object are too large together.
+    """
+    missing = deletions.unwritten
+    note = missing_note(inputs.vault_secret, inputs.plan.known.values(), missing).removeprefix("; ")
+    failure = failed(error)
+    message = f"{failure.message} {note[0].upper()}{note[1:]}." if note else failure.message
+    return replace(failure, message=message, missing=missing)
 
 
 def listed_missing(inputs: Inputs) -> tuple[StatusMissing, ...]:
@@ -312,12 +341,16 @@ def _absent_required(plan: Plan, readings: Readings) -> Iterable[tuple[SecretReq
             yield one, reading
 
 
-def _never_existed(plan: Plan, readings: Readings) -> SecretNotFound | None:
+def _never_existed(inputs: Inputs, readings: Readings) -> SecretNotFound | None:
     """Return the error of a required secret that was never there, in contrast to one that is lost."""
+    plan, written = inputs.plan, None if inputs.holder is None else inputs.holder.observed.applied
     for one, reading in _absent_required(plan, readings):
-        state = plan.known.get(one.ref.identity)
-        was_there = state is not None and state.version is not None
-        if not was_there and all(missing.secret_name != one.ref.name.lower() for missing in plan.missing):
+        state, name = plan.known.get(one.ref.identity), one.ref.name.lower()
+        if state is not None and state.version is not None:
+            continue
+        # What was missing before may be another version of it.
+        is_new = written is not None and one.ref.identity not in written.by_ref
+        if is_new or all(missing.secret_name != name for missing in plan.missing):
             return reading.error
     return None
 

@@ -8,6 +8,7 @@ from vaultsync.api import ObjectKey
 from vaultsync.api.v1alpha1 import VaultSecret, VaultSecretMeta
 from vaultsync.policy.known_vaults import KnownVaults
 from vaultsync.policy.plan import Plan
+from vaultsync.state.applied import fingerprint
 from vaultsync.state.grants import Decision, Granted
 from vaultsync.state.observed import Observed
 from vaultsync.state.vaults import VaultView
@@ -35,6 +36,10 @@ class Holder:
     def spec_content(self) -> str | None:
         """The fingerprint of the spec by which its content is, if that is known."""
         return None if self.observed.applied is None else self.observed.applied.spec_content
+
+    def is_by_other_spec(self, vault_secret: VaultSecret) -> bool:
+        """Return whether it is known that an earlier spec wrote it last; the present one may keep content of that."""
+        return self.observed.applied is not None and self.observed.applied.spec != fingerprint(vault_secret)
 
 
 @dataclass(frozen=True, slots=True)

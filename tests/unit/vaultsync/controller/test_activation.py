@@ -251,6 +251,35 @@ async def test_a_deleted_target_is_restored_without_what_is_optional_and_inactiv
     assert harness.values() == ({"password": "first"} if optional else None)
 
 
+async def test_an_edited_key_that_is_optional_and_inactive_is_removed_and_stops_no_other(
+    deactivated: MemoryHarness,
+) -> None:
+    harness = deactivated
+    (optional,) = (one["optional"] for one in harness.body("db")["spec"]["data"] if one["key"] == "token")
+
+    harness.kube.edit(DB, "kubectl", data={"token": "guessed"})
+    harness.vault.set("db-password", "second")
+    await harness.poll()
+
+    assert harness.values() == ({"password": "second"} if optional else {"password": "first", "token": "guessed"})
+    assert harness.ready().reason == (Reason.SYNCED if optional else Reason.SECRET_NOT_YET_ACTIVE)
+
+
+async def test_fields_that_vanished_before_keep_their_content_without_an_active_version(
+    harness: MemoryHarness,
+) -> None:
+    first = harness.vault.set("cfg", '{"user": "app"}')
+    harness.apply(entry(), dataFrom=[{"object": "cfg", "optional": True}])
+    await settle(harness)
+    second = harness.vault.set("cfg", "{}")
+    await settle(harness)
+    assert harness.values() == {"password": "first", "user": "app"}
+
+    deactivate(harness, "cfg", "{}", versions=(first, second))
+    await settle(harness)
+    assert harness.values() == {"password": "first", "user": "app"}
+
+
 async def test_a_found_key_without_an_active_version_keeps_its_content(harness: MemoryHarness) -> None:
     for name in ("app-db", "app-api"):
         harness.vault.set(name, "v1")

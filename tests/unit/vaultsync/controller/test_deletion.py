@@ -398,7 +398,7 @@ async def test_a_renamed_target_takes_along_what_is_within_its_grace_period(
     ("line", "kept", "recovered"),
     [
         (entry("x", "object", property="b"), {"x": "1"}, {"x": "2"}),
-        (entry("y", "object", property="a"), {}, {"y": "1"}),
+        (entry("y", "object", property="a"), {"x": "1"}, {"y": "1"}),
     ],
     ids=["property", "key"],
 )

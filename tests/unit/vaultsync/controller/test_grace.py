@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.harness import DB, MemoryHarness, entry
-from vaultsync.api import RELEASE_ANNOTATION
+from tests.harness import DB, Line, MemoryHarness, entry, key_of
+from vaultsync.api import ADOPT_BY_ANNOTATION, APPLIED_ANNOTATION, RELEASE_ANNOTATION
 
 HOUR = 3600
 OBJECT: dict[str, Any] = {"data": [], "dataFrom": [{"object": "cfg"}]}
@@ -147,6 +147,115 @@ async def test_a_key_that_a_user_removes_from_the_spec_goes_at_once(with_object:
 
     assert harness.values() == {"user": "app"}
     assert harness.status().missing == ()
+
+
+async def test_a_field_that_vanishes_while_another_is_kept_by_an_earlier_spec_is_kept_too(
+    with_object: MemoryHarness,
+) -> None:
+    harness = with_object
+    put(harness, user="app")
+    await harness.poll()
+    harness.apply(data=[entry("db")], dataFrom=OBJECT["dataFrom"])
+    await harness.poll()
+    put(harness, port=1)
+    await harness.poll()
+
+    assert harness.values() == {"user": "app", "password": "p1", "port": "1", "db": "first"}
+
+
+async def test_a_field_that_vanishes_while_the_annotation_is_lost_is_kept(with_object: MemoryHarness) -> None:
+    put(with_object, user="app")
+    with_object.kube.edit(DB, "kubectl", annotations={APPLIED_ANNOTATION: None})
+    await with_object.poll()
+
+    assert with_object.values() == {"user": "app", "password": "p1"}
+
+
+async def test_a_template_takes_the_place_of_a_key_that_is_kept(with_object: MemoryHarness) -> None:
+    put(with_object, user="app")
+    await with_object.poll()
+    with_object.apply(**OBJECT, target={"template": {"password": "fixed"}})
+    await with_object.poll()
+
+    assert with_object.values() == {"user": "app", "password": "fixed"}
+    assert with_object.ready().reason == "Synced"
+
+
+async def test_the_grace_period_ends_though_what_is_kept_does_not_fit_beside_what_came(harness: MemoryHarness) -> None:
+    large = "x" * 600_000
+    put(harness, old=large)
+    await synced(harness, **OBJECT)
+    put(harness, new=large)
+    await harness.poll()
+    assert (harness.values() or {}).keys() == {"old"}
+    assert harness.ready().reason == "TargetTooLarge"
+    assert harness.ready().message.endswith("unless back by then: old of secret cfg.")
+
+    await harness.poll(HOUR)
+    assert (harness.values() or {}).keys() == {"new"}
+    assert harness.ready().reason == "Synced"
+
+
+# required secrets
+
+
+@pytest.mark.parametrize("lines", [[], [entry()]], ids=["alone", "beside another"])
+async def test_renaming_the_key_of_a_required_secret_that_is_missing_removes_no_key(
+    harness: MemoryHarness, lines: list[Line]
+) -> None:
+    harness.vault.set("api-token", "token")
+    await synced(harness, data=[*lines, entry("token", "api-token")], onSourceDeleted="Delete")
+    harness.vault.delete("api-token")
+    await harness.poll()
+    harness.apply(data=[*lines, entry("TOKEN", "api-token")], onSourceDeleted="Delete")
+    for _ in range(3):
+        await harness.poll()
+    assert (harness.values() or {})["token"] == "token"
+    assert harness.ready().reason == "SecretSoftDeleted"
+
+    harness.vault.recover("api-token")
+    await harness.poll()
+    assert (harness.values() or {}).keys() == {*(line["key"] for line in lines), "TOKEN"}
+    assert harness.ready().reason == "Synced"
+
+
+async def test_pinning_another_version_of_a_required_secret_that_is_missing_removes_no_key(
+    harness: MemoryHarness,
+) -> None:
+    pin = harness.vault.set("db-root", "x").rpartition("/")[2]
+    await synced(harness, data=[entry(), entry("root", "db-root", version=pin)], onSourceDeleted="Delete")
+    harness.vault.delete("db-root")
+    refresh = {"vaultsync.dev/refresh-now": "1"}
+    harness.apply(data=[entry(), entry("root", "db-root", version=pin)], onSourceDeleted="Delete", annotations=refresh)
+    await harness.poll()
+    assert [one.secret_name for one in harness.status().missing] == ["db-root"]
+    harness.apply(
+        data=[entry(), entry("root", "db-root", version="0" * 32)], onSourceDeleted="Delete", annotations=refresh
+    )
+    for _ in range(3):
+        await harness.poll()
+
+    assert harness.values() == {"password": "first", "root": "x"}
+    assert harness.ready().reason == "SecretSoftDeleted"
+
+
+# other targets
+
+
+async def test_a_kept_key_goes_along_to_a_secret_that_is_adopted(harness: MemoryHarness) -> None:
+    harness.vault.set("api-token", "token")
+    lines = [entry(), entry("token", "api-token", optional=True)]
+    await synced(harness, data=lines)
+    harness.vault.delete("api-token")
+    await harness.poll()
+    consent = {ADOPT_BY_ANNOTATION: "db"}
+    harness.kube.create(key_of("new"), "helm", {"password": "theirs"}, annotations=consent)
+    harness.apply(data=lines, target={"name": "new", "adopt": True})
+    for _ in range(2):
+        await harness.poll()
+
+    assert harness.values("new") == {"password": "first", "token": "token"}
+    assert harness.values() is None
 
 
 async def test_most_fields_of_the_objects_of_a_vault_are_held(harness: MemoryHarness) -> None:

@@ -62,6 +62,7 @@ PREVIOUS = SecretRef("db-password", previous=True)
 REQUIRED = SecretRequest(REF, optional=False)
 OPTIONAL = SecretRequest(REF, optional=True)
 UNLISTED = replace(OPTIONAL, unlisted=True)
+PASSWORD = {"key": "password", "secret_name": "db-password"}
 NAMES = ("db-password", "a", "b", "c", "d")
 KEYS = frozenset({"password", *NAMES, "x", "y"})
 CALM = VaultView(
@@ -100,11 +101,17 @@ def deleting(*gone: StatusMissing, release: str | None = None, **spec: object) -
     return a_vault_secret(metadata={"annotations": annotations}, status=VaultSecretStatus(missing=gone), **fields)
 
 
-def holder_of(vault_secret: VaultSecret, *keys: str, spec_content: str | None = None) -> Holder:
-    """The target, which holds these keys as they were written; all of this module, unless others are given."""
-    content = spec_content or content_fingerprint(vault_secret)
+def holder_of(
+    vault_secret: VaultSecret, *keys: str, spec: str | None = None, content: str | None = None, gone: SecretRef = REF
+) -> Holder:
+    """The target, which holds these keys as they were written; all of this module, unless others are given.
+
+    Keys of a secret that is gone were removed before.
+    """
+    content = content or content_fingerprint(vault_secret)
     fields = frozenset(Field("data", key) for key in keys or KEYS)
-    return Holder(KEY, an_observed(ours=fields, applied=Applied(fingerprint(vault_secret), (), content)))
+    applied = Applied(spec or fingerprint(vault_secret), (a_state(ref=gone, version=None),), content)
+    return Holder(KEY, an_observed(ours=fields, applied=applied))
 
 
 def inputs_of(
@@ -220,8 +227,9 @@ def test_a_key_is_lost_if_the_target_has_it_and_the_vault_does_not_fill_it(
 @pytest.mark.parametrize(
     ("spec", "known_missing", "reading", "lost"),
     [
-        ({"data": [{"key": "password", "secret_name": "db-password"}]}, False, GONE, True),
-        ({"data": [{"key": "other", "secret_name": "db-password"}]}, False, GONE, False),
+        ({"data": [PASSWORD]}, False, GONE, True),
+        ({"data": [{**PASSWORD, "key": "other"}]}, False, GONE, False),
+        ({"data": [PASSWORD], "target": {"template": {"password": "fixed"}}}, False, GONE, False),
         ({"data": (), "data_from": [{"object": "db-password"}]}, False, GONE, True),
         ({"data": (), "data_from": [{"object": "db-password"}]}, False, a_reading(), False),
         ({"data": (), "data_from": [{"object": "db-password"}]}, True, a_reading(), True),
@@ -230,6 +238,7 @@ def test_a_key_is_lost_if_the_target_has_it_and_the_vault_does_not_fill_it(
     ids=[
         "the spec still asks for the key",
         "the spec asks for another key",
+        "a template fills the key",
         "an object that is lost",
         "not a field that an object lacks, which the spec may have excluded",
         "a field that was missing before",
@@ -240,9 +249,38 @@ def test_what_a_changed_spec_does_not_ask_for_goes_at_once(
     spec: dict[str, Any], known_missing: bool, reading: AnyReading, lost: bool
 ) -> None:
     vault_secret = deleting(*([missing(MINUTE, key="password")] if known_missing else []), **spec)
-    inputs = inputs_of(vault_secret, REQUIRED, holder=holder_of(vault_secret, spec_content="another"))
+    holder = holder_of(vault_secret, spec="another", content="another")
 
-    assert bool(find_losses(inputs, {REF: reading}, frozenset())) is lost
+    assert bool(find_losses(inputs_of(vault_secret, OPTIONAL, holder=holder), {REF: reading}, frozenset())) is lost
+
+
+def test_keys_of_a_required_secret_that_is_missing_stay_though_the_spec_asks_for_others() -> None:
+    vault_secret = deleting(data=[{**PASSWORD, "key": "other"}])
+    holder = holder_of(vault_secret, spec="another", content="another")
+
+    (loss,) = find_losses(inputs_of(vault_secret, REQUIRED, holder=holder), {REF: GONE}, frozenset())
+    assert loss.key == "password"
+
+
+@pytest.mark.parametrize(
+    ("spec", "content"),
+    [(None, "another"), ("another", None)],
+    ids=["what is kept was written by an earlier spec", "only labels have changed"],
+)
+def test_a_field_that_vanishes_is_lost_while_its_spec_is_the_same(spec: str | None, content: str | None) -> None:
+    vault_secret = deleting(data=(), data_from=[{"object": "db-password"}])
+    inputs = inputs_of(vault_secret, REQUIRED, holder=holder_of(vault_secret, spec=spec, content=content))
+
+    assert find_losses(inputs, {REF: a_reading()}, frozenset())
+
+
+@pytest.mark.parametrize(("prefix", "lost"), [(None, True), ("x-", False)])
+def test_without_annotation_a_field_that_the_spec_asks_for_is_lost(prefix: str | None, lost: bool) -> None:
+    vault_secret = deleting(data=(), data_from=[{"object": "db-password", "prefix": prefix}])
+    holder = Holder(KEY, replace(an_observed(), applied=None))
+    inputs = inputs_of(vault_secret, REQUIRED, holder=holder)
+
+    assert bool(find_losses(inputs, {REF: a_reading()}, frozenset())) is lost
 
 
 def test_a_secret_that_is_not_requested_any_more_is_not_lost() -> None:
@@ -262,6 +300,12 @@ def test_nothing_is_decided_about_a_secret_that_was_read() -> None:
 
 def test_a_required_secret_that_never_existed_is_a_failure() -> None:
     assert decide(inputs_of(deleting(), REQUIRED, known={})) == failed(a_missing_reading().error)
+
+
+def test_a_version_that_is_pinned_while_another_is_missing_never_existed() -> None:
+    inputs = inputs_of(deleting(missing(2 * HOUR)), replace(REQUIRED, ref=PINNED), known={})
+
+    assert decide(inputs, {PINNED: GONE}) == failed(GONE.error)
 
 
 def test_an_optional_secret_that_never_existed_blocks_nothing() -> None:
