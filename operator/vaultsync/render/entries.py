@@ -15,7 +15,7 @@ from vaultsync.policy.requests import found_secrets
 from vaultsync.render.certificate_files import CertificateRequest, StoreRequest
 from vaultsync.render.encodings import as_text, decoded, decoded_by_tag, tagged_encoding
 from vaultsync.render.key_names import key_namer
-from vaultsync.render.values.formats import Documents
+from vaultsync.render.values.formats import Documents, NotInFormat
 from vaultsync.render.values.properties import PropertyNotFound, field_contents, property_content
 from vaultsync.state.requests import search_of
 from vaultsync.state.secrets import (
@@ -193,6 +193,7 @@ def entry_content(entry: Entry, key: str, secret: ReadSecret, documents: Documen
 
     Raises:
         PropertyNotFound: The value has nothing at the entry's property, or null.
+        NotInFormat: The value is not in the entry's format.
         SyncError: PropertyMissing or EncodingInvalid.
     """
     origin = f"{secret.origin}, for key {key},"
@@ -281,6 +282,9 @@ def _entry_key(
             return SecretKeys(ref, (key,), {key: content}, encoding=_encoding_of(entry.encoding, secret))
         except PropertyNotFound as error:
             if not ref.previous and (not entry.optional or error.is_elsewhere):
+                raise
+        except NotInFormat:
+            if not ref.previous:
                 raise
         return SecretKeys(ref, (), {})
     carried = _carried_data(ref, readings)

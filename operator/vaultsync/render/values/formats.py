@@ -35,6 +35,13 @@ _LOOKS: Final = {
 _COMMENTS: Final = re.compile(r"(?:\s++|#[^\r\n]*+)*+")
 
 
+class NotInFormat(SyncError):
+    """A value is not in its format, or nests too deeply."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(Reason.PROPERTY_MISSING, message)
+
+
 class Documents:
     """The values of one VaultSecret as documents. It holds them, so it lives as long as one rendering."""
 
@@ -51,7 +58,8 @@ class Documents:
             origin: Its name for messages.
 
         Raises:
-            SyncError: PropertyMissing, if it is not in its format, nests too deeply, or is too much YAML.
+            NotInFormat: It is not in its format, or nests too deeply.
+            SyncError: PropertyMissing, if it is too much YAML.
         """
         place = (text, format_)
         if place not in self._parsed:
@@ -88,7 +96,7 @@ def _parse(text: str, format_: Format, origin: str) -> Document:
     except FormatError as error:
         problem = f"is not valid {format_}: {error}.{_hint(text, format_)}"
     # Not inside the handlers: a parser's error would be the context, and it may hold the text.
-    raise SyncError(Reason.PROPERTY_MISSING, f"{origin} {problem}")
+    raise NotInFormat(f"{origin} {problem}")
 
 
 def _hint(text: str, format_: Format) -> str:

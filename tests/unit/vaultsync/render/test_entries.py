@@ -192,10 +192,11 @@ def test_an_optional_property_of_a_value_that_is_not_json_is_an_error() -> None:
     assert error.reason is Reason.PROPERTY_MISSING
 
 
-def test_a_previous_version_without_the_property_sets_no_key() -> None:
+@pytest.mark.parametrize("previous", ['{"New": "a"}', '{"new": null}', "a password", '"{}"', "[" * 65])
+def test_a_previous_version_without_the_property_sets_no_key(previous: str) -> None:
     entry = an_entry(property="new", previous_key="password.old")
     newest, before = SecretRef("db-password"), SecretRef("db-password", previous=True)
-    readings = {newest: a_reading('{"new": "b"}'), before: a_reading('{"New": "a"}')}
+    readings = {newest: a_reading('{"new": "b"}'), before: a_reading(previous)}
 
     made = render_entries(VaultSecretSpec(vault_url=VAULT, data=(entry,)), readings, VaultView())
 
