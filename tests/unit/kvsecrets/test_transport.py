@@ -315,6 +315,17 @@ def test_a_proxy_is_that_of_the_environment(name: str, url: str, monkeypatch: py
 
 
 @pytest.mark.usefixtures("_no_proxies")
+def test_a_proxy_for_https_comes_before_one_for_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALL_PROXY", "socks5://everything:1080")
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")
+
+    proxy = proxy_to("shop.vault.azure.net")
+
+    assert proxy is not None
+    assert proxy.url.host == "proxy"
+
+
+@pytest.mark.usefixtures("_no_proxies")
 @pytest.mark.parametrize(
     ("listed", "bypassed"),
     [

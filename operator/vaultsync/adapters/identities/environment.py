@@ -29,8 +29,9 @@ _CHECKED: Final = (
     TENANT_ID, CLIENT_ID, CLIENT_SECRET, CERTIFICATE, TOKEN_FILE, AUTHORITY, NODE_IDENTITY, WAYS, TRUSTED,
 )  # fmt: skip
 
-_PROXIES: Final = tuple(case(f"{kind}_proxy") for kind in ("https", "http", "all") for case in (str.upper, str.lower))
-"""The URLs of proxies; of `NO_PROXY`, what is not understood is passed over."""
+_PROXIES: Final = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")
+_OTHER_PROXIES: Final = ("ALL_PROXY", "all_proxy")
+"""They count for vaults if there is none of `HTTPS_PROXY`. Of `NO_PROXY`, what is not understood is passed over."""
 
 _KNOWN_WAYS: Final = ("prod", "EnvironmentCredential", "WorkloadIdentityCredential", "ManagedIdentityCredential")
 
@@ -62,7 +63,7 @@ def _problems(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         rule = _rule_of_text(name, text) or _rule_of_file(name, text)
         if text and rule:
             yield name, rule
-    for name in _PROXIES:
+    for name in _PROXIES if any(map(environ.get, _PROXIES[:2])) else (*_PROXIES, *_OTHER_PROXIES):
         if not _is_proxy(environ.get(name, "")):
             rule = "must be a URL such as http://user:password@proxy.example.com:3128"
             yield name, f"{rule}, with user and password percent-encoded"

@@ -169,6 +169,10 @@ def test_a_proxy_that_clients_can_use_is_accepted(text: str) -> None:
     check_environment({"HTTPS_PROXY": text, "NO_PROXY": "fd00::/8,[::1],.svc,é"})
 
 
+def test_a_proxy_for_everything_that_does_not_count_is_not_checked() -> None:
+    check_environment({"https_proxy": "http://proxy.example.com:3128", "ALL_PROXY": "socks5://proxy.example.com:1080"})
+
+
 @pytest.mark.parametrize("name", ["AZURE_CLIENT_CERTIFICATE_PATH", "AZURE_FEDERATED_TOKEN_FILE", "SSL_CERT_FILE"])
 @pytest.mark.parametrize("path", ["/nowhere/s3cr3t", "/", "s3cr3t\0"])
 def test_a_file_that_cannot_be_read_is_named(name: str, path: str) -> None:
