@@ -1,10 +1,11 @@
-"""Makes texts that others wrote fit for a message: one line, printable and bounded; knows nothing of their meaning.
+"""Fits texts of others, names and dates into a message: one line, printable, bounded; knows nothing of their meaning.
 
 Whether a text may be shown at all is decided where it is received: one that could repeat a value is not.
 """
 
 import unicodedata
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Final
 
 MAX_BYTES: Final = 300
@@ -48,6 +49,11 @@ def listed(names: Iterable[str], separator: str = ", ") -> str:
     every = list(names)
     more = [f"and {len(every) - MAX_NAMES} more"] if len(every) > MAX_NAMES else []
     return separator.join([*(one_line(name, MAX_NAME) for name in every[:MAX_NAMES]), *more])
+
+
+def in_utc(moment: datetime) -> str:
+    """Return a moment to the second, such as 2026-11-29 08:05:00 UTC."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _visible(character: str) -> str:

@@ -23,18 +23,12 @@ from vaultsync.policy.alterations import altered_target, reported_alterations
 from vaultsync.policy.attempts import failed_attempt, found_too_much, missing_refs, unread_attempt
 from vaultsync.policy.deletion import (
     Deletions,
-    Loss,
     can_be_kept,
     carried_readings,
     decide_deletions,
-    find_losses,
     finds_nothing,
-    inactive_keys,
     is_emptied,
     kept_failure,
-    kept_keys,
-    missing_note,
-    not_present,
     placeholder,
     pruned,
 )
@@ -51,6 +45,8 @@ from vaultsync.policy.grants import decide, over_count, uses_labels
 from vaultsync.policy.guards import contradicted_listing, first_blocked, first_blocked_reading, older_version
 from vaultsync.policy.in_place import kept_in_place, outcome_in_place
 from vaultsync.policy.inputs import Config, Holder, Inputs
+from vaultsync.policy.lost_keys import Loss, find_losses, inactive_keys
+from vaultsync.policy.missing import kept_keys, missing_note, not_present
 from vaultsync.policy.ownership import creates
 from vaultsync.policy.plan import known_expiries, plan_for, refresh_requested
 from vaultsync.policy.requests import left_out, present_names, ungranted_finds

@@ -6,7 +6,6 @@ https://learn.microsoft.com/azure/key-vault/secrets/about-secrets#secret-attribu
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import UTC
 from typing import Final
 
 from vaultsync.errors import Reason
@@ -23,6 +22,7 @@ from vaultsync.state.secrets import (
     state_of,
 )
 from vaultsync.status.outcome import Failed
+from vaultsync.texts import in_utc
 
 _UNCHANGED: Final = "the Secret stays as it is until then"
 
@@ -97,6 +97,6 @@ def _failure(inputs: Inputs, inactive: Iterable[SecretState], what: str) -> Fail
     return Failed(
         Reason.SECRET_NOT_YET_ACTIVE,
         f"Secret {name} of vault {inputs.vault_secret.spec.vault_url} has no version that is active before "
-        f"{not_before.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC{others}; {what}.",
+        f"{in_utc(not_before)}{others}; {what}.",
         retry_after=max(wait.total_seconds(), 0.0),
     )

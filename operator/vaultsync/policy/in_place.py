@@ -4,9 +4,10 @@ from dataclasses import replace
 
 from vaultsync.api.v1alpha1 import StatusMissing
 from vaultsync.policy.activation import inactive_in_place
-from vaultsync.policy.deletion import held_in_place, kept_keys, listed_missing, missing_note
+from vaultsync.policy.deletion import held_in_place
 from vaultsync.policy.diff import content_changed
 from vaultsync.policy.inputs import Inputs
+from vaultsync.policy.missing import kept_keys, listed_missing, missing_note
 from vaultsync.policy.requests import left_out
 from vaultsync.state.applied import applied_keys
 from vaultsync.status.next_status import last_failure

@@ -30,6 +30,7 @@ from vaultsync.state.secrets import (
     state_of,
 )
 from vaultsync.state.vaults import SecretMetadata, VaultView
+from vaultsync.texts import in_utc
 
 
 @dataclass(frozen=True, slots=True)
@@ -384,7 +385,7 @@ def _nothing_found(spec: VaultSecretSpec, refs: Sequence[SecretRef], readings: R
         return SyncError(
             Reason.SECRET_NOT_YET_ACTIVE,
             f"No secret of vault {spec.vault_url} that a find of dataFrom matches has a version that is active before "
-            f"{first:%Y-%m-%d %H:%M:%S} UTC; the Secret stays as it is until then.",
+            f"{in_utc(first)}; the Secret stays as it is until then.",
         )
     return SyncError(
         Reason.SECRET_NOT_FOUND,

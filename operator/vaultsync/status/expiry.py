@@ -4,10 +4,11 @@ The vault returns expired secrets, too: not syncing them would cause an outage.
 """
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from vaultsync.api.v1alpha1 import StatusEntry
 from vaultsync.status.conditions import ConditionState
+from vaultsync.texts import in_utc
 
 
 def expiring(entries: Iterable[StatusEntry], *, now: datetime, notice: timedelta) -> ConditionState:
@@ -23,7 +24,7 @@ def expiring(entries: Iterable[StatusEntry], *, now: datetime, notice: timedelta
     expires, key, name, is_certificate = near[0]
     others = f", and {len(near) - 1} more" if len(near) > 1 else ""
     subject = f"{'The certificate in secret' if is_certificate else 'Secret'} {name}, which fills key {key},"
-    at = f"{expires.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    at = in_utc(expires)
     if expires <= now:
         return ConditionState("True", "Expired", f"{subject} expired at {at}{others}; it is still synced.")
     return ConditionState("True", "ExpiresSoon", f"{subject} expires at {at}{others}.")

@@ -7,6 +7,7 @@ from vaultsync.api.v1alpha1 import VaultSecretMeta, VaultSecretStatus
 from vaultsync.errors import Reason
 from vaultsync.status.conditions import READY, STALE, ConditionState, condition
 from vaultsync.status.outcome import Failed, Pruned, Reported, Suspended, Synced, Waiting
+from vaultsync.texts import in_utc
 
 STALE_AFTER = 3
 """Number of refresh intervals without confirmation after which a target is stale."""
@@ -70,7 +71,7 @@ def _staleness_of_failed(
         return ConditionState(
             "False", "Fresh", f"The Secret matched the vault less than {STALE_AFTER} refresh intervals ago."
         )
-    since = f"{success:%Y-%m-%d %H:%M:%S} UTC"
+    since = in_utc(success)
     return ConditionState("True", "NotConfirmed", f"The Secret was last confirmed to match the vault at {since}.")
 
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC
 from enum import StrEnum
 from typing import Literal, assert_never
 
 from vaultsync.api.status import StatusMissing
 from vaultsync.errors import Reason, Retry, SyncError
 from vaultsync.state.secrets import SecretState
+from vaultsync.texts import in_utc
 
 
 class Change(StrEnum):
@@ -150,7 +150,7 @@ def _pending(secrets: Iterable[SecretState]) -> str:
     if not pending:
         return ""
     name, first = min(pending.items(), key=lambda one: (one[1].not_before, one[0]))
-    moment = f"{first.not_before.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    moment = in_utc(first.not_before)
     others = f", and {len(pending) - 1} more later" if len(pending) > 1 else ""
     if first.none_active:
         return f"; secret {name} has no version that is active before {moment}{others}"

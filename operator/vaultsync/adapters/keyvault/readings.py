@@ -7,6 +7,7 @@ from kvsecrets import KeyVaultSecret, SecretProperties
 from vaultsync.errors import Reason, SyncError
 from vaultsync.state.secrets import InactiveReading, PendingVersion, Reading, Version
 from vaultsync.state.vaults import Moment
+from vaultsync.texts import in_utc
 
 _MAX_TAG_CHARACTERS = 15 * 2 * 256
 """A secret has at most 15 tags, with names and values of 256 characters each:
@@ -61,7 +62,7 @@ def unlistable(vault_url: str, newest: KeyVaultSecret, read_at: datetime, error:
     return SyncError(
         Reason.ACCESS_DENIED,
         f"The newest version of secret {newest.properties.name} of vault {vault_url} is not active before "
-        f"{not_before:%Y-%m-%d %H:%M:%S} UTC. To use the one that is active until then, the identity needs the "
+        f"{in_utc(not_before)}. To use the one that is active until then, the identity needs the "
         f"permission to list secrets. {error.message}",
         retry_after=max((not_before - read_at).total_seconds(), 0.0) or None,
     )

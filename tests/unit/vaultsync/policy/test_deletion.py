@@ -32,21 +32,17 @@ from vaultsync.errors import Reason, SyncError
 from vaultsync.policy.deletion import (
     CONFIRMED_AFTER,
     Deletions,
-    Loss,
     carried_readings,
     decide_deletions,
-    find_losses,
     finds_nothing,
     held_in_place,
     is_emptied,
-    kept_keys,
-    listed_missing,
-    missing_note,
-    not_present,
     pruned,
 )
 from vaultsync.policy.inputs import Holder, Inputs
 from vaultsync.policy.losses import WINDOW
+from vaultsync.policy.lost_keys import Loss, find_losses
+from vaultsync.policy.missing import kept_keys, listed_missing, missing_note, not_present
 from vaultsync.policy.plan import Plan
 from vaultsync.state.applied import Applied, content_fingerprint, fingerprint
 from vaultsync.state.observed import Field, Observed
