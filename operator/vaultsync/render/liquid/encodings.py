@@ -64,11 +64,14 @@ def _for_json(value: object) -> object:
         case Mapping():
             return {name: _for_json(part) for name, part in value.items()}
         case list():
-            return [text_of(part) for part in value]
-        case bool() | int() | float() | None:
-            return value
+            return [_plain(part) for part in value]
         case _:
-            return text_of(value)
+            return _plain(value)
+
+
+def _plain(value: object) -> object:
+    """Return what JSON and YAML write without quotes as it is, and a text for anything else."""
+    return value if isinstance(value, bool | int | float | None) else text_of(value)
 
 
 def yaml_encode(value: object) -> str:
@@ -91,6 +94,5 @@ def yaml_encode(value: object) -> str:
 
 def _scalar(value: object) -> str:
     """Return YAML that is JSON too, and has only what all readers allow."""
-    plain = value if isinstance(value, bool | int | float | None) else text_of(value)
-    text = json.dumps(plain, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(_plain(value), ensure_ascii=False, allow_nan=False)
     return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

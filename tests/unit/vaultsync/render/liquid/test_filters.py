@@ -94,6 +94,7 @@ ENTRIES: Final = {"a": MARK}
         ("json", 'a"\n\\ü\x00', [], r'"a\"\n\\ü\u0000"'),
         ("json", {"a": "b", "c": "d"}, [], '{"a": "b", "c": "d"}'),
         ("json", ["a", "b"], [], '["a", "b"]'),
+        ("json", [1, "1", True], [], '[1, "1", true]'),
         ("json", True, [], "true"),
         ("json", None, [], "null"),
     ],
