@@ -273,6 +273,8 @@ class Connection:
             problem = f"is not reachable: {_cause(error, sessions.configuration)}"
             if isinstance(error, aiohttp.ClientSSLError):
                 await self._reload_configuration(sessions)
+        except aiohttp.InvalidURL:
+            problem = "cannot be called: server or proxy-url of the kubeconfig is no URL"
         except ResponseTooLarge:
             kind_of_error, problem = PageTooLarge, "returned a response that is too large"
         except aiohttp.ClientError as error:

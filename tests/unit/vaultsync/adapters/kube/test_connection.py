@@ -114,6 +114,18 @@ async def test_a_server_that_is_not_reachable_is_named() -> None:
     assert error.message == "Secret shop/db: the Kubernetes API is not reachable: the connection was refused."
 
 
+@pytest.mark.parametrize("proxy", ["keeper:s3cr3t@proxy.example:3128", "http://keeper:s3cr3t#@proxy.example:3128"])
+async def test_a_proxy_that_is_no_url_is_said_and_not_shown(proxy: str) -> None:
+    configuration = Configuration(host="https://cluster.example", proxy=proxy)
+    connection = Connection(configuration, user_agent="vaultsync/1", connections=1)
+
+    error = await failure_of(connection)
+    await connection.close()
+
+    text = "Secret shop/db: the Kubernetes API cannot be called: server or proxy-url of the kubeconfig is no URL."
+    assert (error.message, error.__context__) == (text, None)
+
+
 async def test_a_patch_on_a_connection_that_the_server_closes_is_sent_again() -> None:
     async with connected(hanging_up, document(200, {"kind": "Secret"})) as (connection, script):
         await connection.send(WRITE)
