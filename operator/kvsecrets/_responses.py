@@ -57,6 +57,7 @@ _NOT_FOUND_CODES = frozenset(
 No gateway sends them. Other 404s of Azure have the same form (`ResourceNotFound`), and say nothing about a secret.
 https://github.com/nagyesta/lowkey-vault, https://github.com/james-gould/azure-keyvault-emulator
 """
+_PAGE_FIELDS = frozenset({"value", "nextLink"})
 _DISABLED = "Operation get is not allowed on a disabled secret."
 
 
@@ -242,7 +243,9 @@ def _raise_unexpected(response: Response, reason: str) -> NoReturn:
 
 def _items(fields: JsonObject) -> list[JsonObject]:
     # A vault that never had a secret sent null: https://github.com/Azure/azure-sdk-for-net/issues/6758
-    items = [] if "value" in fields and fields["value"] is None else fields.get("value")
+    # Beside anything else, such as an error, null does not mean that there are none.
+    is_empty = "value" in fields and fields["value"] is None and fields.keys() <= _PAGE_FIELDS
+    items = [] if is_empty else fields.get("value")
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise _InvalidField("its value is not a list of objects")
     return items

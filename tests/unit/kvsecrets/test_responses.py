@@ -217,6 +217,12 @@ def test_a_page_may_have_null_for_no_secrets_but_must_say_so() -> None:
         _responses.parse_properties_page(Response(200, {}, b'{"nextLink":null}'))
 
 
+@pytest.mark.parametrize("more", ['"error":{"code":"ServerError"}', '"status":"failed","nextLink":null'])
+def test_null_beside_anything_else_is_no_empty_listing(more: str) -> None:
+    with pytest.raises(UnexpectedAnswer):
+        _responses.parse_properties_page(Response(200, {}, f'{{"value":null,{more}}}'.encode()))
+
+
 def test_null_in_an_optional_field_is_the_same_as_no_field() -> None:
     """Emulators write null where Key Vault leaves a field out."""
     attributes = {**PROPERTIES["attributes"], "nbf": None, "exp": None, "recoverableDays": None}
