@@ -65,7 +65,7 @@ def secret(key: ObjectKey, data: Mapping[str, str], **fields: object) -> dict[st
     return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": encoded, **fields}
 
 
-async def test_no_response_of_the_api_server_contains_a_value(controlplane: ControlPlane, key: ObjectKey) -> None:
+async def test_only_the_answer_to_an_apply_contains_values(controlplane: ControlPlane, key: ObjectKey) -> None:
     configuration = await configuration_from({"KUBECONFIG": str(controlplane.kubeconfig)})
     connection = Connection(configuration, user_agent="vaultsync/1", connections=1)
     answers: list[Mapping[str, Any]] = []
@@ -74,11 +74,16 @@ async def test_no_response_of_the_api_server_contains_a_value(controlplane: Cont
         answers.append(await connection.send(request))
         return answers[-1]["metadata"]  # type: ignore[no-any-return]
 
-    made = observed_from(await send(wire.apply_secret(key, secret(key, {"password": MARK, "extra": MARK}), onto=None)))
+    async def apply(data: Mapping[str, str], onto: Observed | None) -> Observed:
+        answer = await connection.send(wire.apply_secret(key, secret(key, data), onto=onto))
+        assert answer["data"].keys() == data.keys()
+        return observed_from(answer["metadata"])
+
+    made = await apply({"password": MARK, "extra": MARK}, None)
     await send(wire.get_secret(key))
     await send(wire.list_secrets(key.namespace, None, 500))
     cut = observed_from(await send(wire.remove_keys(key, ["extra"], resource_version=made.resource_version)))
-    again = observed_from(await send(wire.apply_secret(key, secret(key, {"password": MARK}), onto=cut)))
+    again = await apply({"password": MARK}, cut)
     await send(wire.orphan_secret(key, uid=again.uid, resource_version=again.resource_version, retained_by="uid-1"))
     watch = connection.documents(wire.watch_secrets(key.namespace, made.resource_version))
     answers.append(await anext(watch))
