@@ -27,8 +27,8 @@ from vaultsync.policy.deletion import (
     carried_readings,
     decide_deletions,
     finds_nothing,
-    is_emptied,
     kept_failure,
+    lacks_all,
     placeholder,
     pruned,
 )
@@ -372,7 +372,7 @@ class Reconciler:
         decided = self._decide_deletions(inputs, readings, losses, filled)
         if not isinstance(decided, Deletions):
             return decided
-        if is_emptied(inputs, readings, decided):
+        if not decided.kept and lacks_all(inputs, readings):
             return await self._prune(inputs, readings, decided)
         present = await self._with_kept(inputs, readings, decided)
         if not isinstance(present, dict):
@@ -447,6 +447,9 @@ class Reconciler:
     def _losses(self, inputs: Inputs, readings: Readings) -> tuple[tuple[Loss, ...], frozenset[str]]:
         """Return the keys that the vault does not fill any more, and those that it fills."""
         spec, plan = inputs.vault_secret.spec, inputs.plan
+        if lacks_all(inputs, readings):
+            # Nothing is filled. Rendering fails if a search finds nothing, which must not keep the target.
+            return find_losses(inputs, readings, frozenset()), frozenset()
         present: dict[SecretRef, AnyReading] = {
             one.ref.identity: readings[one.ref.identity] for one in plan.requests if _is_read(one, readings)
         }

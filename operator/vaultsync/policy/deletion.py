@@ -179,9 +179,9 @@ def pruned(inputs: Inputs, readings: Readings, missing: tuple[StatusMissing, ...
     return Pruned(error.reason, error.message, missing)
 
 
-def is_emptied(inputs: Inputs, readings: Readings, deletions: Deletions) -> bool:
+def lacks_all(inputs: Inputs, readings: Readings) -> bool:
     """Return whether no secret is left and required ones are among them, so that the target goes with its last key."""
-    if deletions.kept or not all(isinstance(reading, MissingReading) for reading in readings.values()):
+    if not all(isinstance(reading, MissingReading) for reading in readings.values()):
         return False
     return any(True for _ in _absent_required(inputs.plan, readings))
 

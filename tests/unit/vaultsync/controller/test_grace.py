@@ -239,6 +239,25 @@ async def test_pinning_another_version_of_a_required_secret_that_is_missing_remo
     assert harness.ready().reason == "SecretSoftDeleted"
 
 
+@pytest.mark.parametrize("deleted", [False, True], ids=["a Secret", "a Secret that was deleted"])
+async def test_a_search_that_finds_nothing_keeps_no_secret_of_which_all_others_are_gone(
+    harness: MemoryHarness, deleted: bool
+) -> None:
+    harness.vault.set("shop-a", "x")
+    find = {"find": {"names": "shop-*"}}
+    await synced(harness, data=[entry()], dataFrom=[find], onSourceDeleted="Delete")
+    for name in ("db-password", "shop-a"):
+        harness.vault.delete(name)
+    await harness.poll()
+    await harness.poll()
+    assert harness.values() == {"password": "first", "shop-a": "x"}
+    if deleted:
+        harness.kube.delete(DB)
+    await harness.poll(HOUR)
+
+    assert (harness.values(), harness.ready().reason) == (None, "SecretSoftDeleted")
+
+
 # other targets
 
 

@@ -36,7 +36,7 @@ from vaultsync.policy.deletion import (
     decide_deletions,
     finds_nothing,
     held_in_place,
-    is_emptied,
+    lacks_all,
     pruned,
 )
 from vaultsync.policy.inputs import Holder, Inputs
@@ -874,12 +874,10 @@ def test_the_target_goes_with_the_last_of_its_secrets_if_one_was_required() -> N
     other = SecretRequest(SecretRef("other"), optional=True)
     readings = {other.ref: a_missing_reading("other"), REF: a_missing_reading(reason=Reason.SECRET_SOFT_DELETED)}
     inputs = inputs_of(deleting(), other, REQUIRED)
-    kept = Deletions(kept=(Loss(other, "x"),))
 
-    assert is_emptied(inputs, readings, Deletions())
-    assert not is_emptied(inputs, readings, kept)
-    assert not is_emptied(inputs, {**readings, other.ref: a_reading()}, Deletions())
-    assert not is_emptied(inputs_of(deleting(), other), {other.ref: readings[other.ref]}, Deletions())
+    assert lacks_all(inputs, readings)
+    assert not lacks_all(inputs, {**readings, other.ref: a_reading()})
+    assert not lacks_all(inputs_of(deleting(), other), {other.ref: readings[other.ref]})
     found = pruned(inputs, readings, (missing(HOUR),))
     assert (found.reason, found.message) == (Reason.SECRET_SOFT_DELETED, "There is no db-password.")
     assert found.missing == (missing(HOUR),)
