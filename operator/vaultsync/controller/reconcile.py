@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from vaultsync.adapters.kube import NotInstalled
 from vaultsync.api import ObjectKey
-from vaultsync.api.model import InvalidSpec
 from vaultsync.api.v1alpha1 import VaultSecret, VaultSecretMeta
 from vaultsync.controller.apply import apply_target, previous_targets, remove_stale_targets, remove_target
 from vaultsync.controller.fetch import read_secrets
+from vaultsync.controller.lookups import find_competing, find_holder, find_target, list_grants
+from vaultsync.controller.render import render_target
 from vaultsync.controller.report import write_report
 from vaultsync.controller.rollout import Rollouts, restart_workloads
 from vaultsync.errors import ObjectChanged, ObjectGone, Reason, Retry, StillBusy, SyncError
@@ -40,15 +40,13 @@ from vaultsync.policy.diff import (
     removal_sentences,
     removed_sentence,
 )
-from vaultsync.policy.evidence import is_written_for
-from vaultsync.policy.grants import decide, over_count, uses_labels
+from vaultsync.policy.grants import decide, over_count
 from vaultsync.policy.guards import contradicted_listing, first_blocked, first_blocked_reading, older_version
 from vaultsync.policy.in_place import kept_in_place, outcome_in_place
-from vaultsync.policy.inputs import Config, Holder, Inputs
+from vaultsync.policy.inputs import Config, Inputs
 from vaultsync.policy.lost_keys import Loss, find_losses, inactive_keys
 from vaultsync.policy.missing import kept_keys, missing_note, not_present
-from vaultsync.policy.ownership import creates
-from vaultsync.policy.plan import known_expiries, plan_for, refresh_requested
+from vaultsync.policy.plan import plan_for, refresh_requested
 from vaultsync.policy.requests import left_out, present_names, ungranted_finds
 from vaultsync.policy.requeue import (
     MAX_OUTAGE_RETRY,
@@ -61,21 +59,10 @@ from vaultsync.policy.requeue import (
     result_for,
 )
 from vaultsync.policy.revocation import is_revoked, pending_revocation
-from vaultsync.render.certificate_files import chain_warning, chain_warnings
-from vaultsync.render.entries import certificate_requests, filled_keys
-from vaultsync.render.manifest import (
-    certificate_data,
-    key_data,
-    password_requests,
-    render_secret,
-    with_data,
-    with_expiries,
-)
+from vaultsync.render.entries import filled_keys
 from vaultsync.state.attempts import FailedAttempt
-from vaultsync.state.claims import believed_target
 from vaultsync.state.desired import Desired
-from vaultsync.state.grants import Decision, Granted, GrantView, Refused, grant_from, labels_from
-from vaultsync.state.observed import Observed
+from vaultsync.state.grants import Decision, Granted, Refused
 from vaultsync.state.requests import SecretRequest, searches
 from vaultsync.state.secrets import (
     AnyReading,
@@ -88,7 +75,6 @@ from vaultsync.state.secrets import (
     SecretsUnread,
     VaultReading,
 )
-from vaultsync.state.snapshots import ClusterKind
 from vaultsync.state.stores import State
 from vaultsync.state.vaultsecrets import UnreadableVaultSecret
 from vaultsync.status.events import events_for
@@ -168,21 +154,9 @@ class Reconciler:
 
     async def _gather(self, vault_secret: VaultSecret, decision: Decision) -> Inputs:
         """Return the inputs of all decisions: the target, the VaultSecrets that compete for it, the vault's view."""
-        key = vault_secret.target_key
-        if not self.state.targets.has_synced(key.namespace) and not vault_secret.spec.suspend:
-            # Only a missing permission starts the operator without the list. Targets of earlier names are not known.
-            raise SyncError(
-                Reason.CLUSTER_UNAVAILABLE,
-                f"The operator's service account may not list and watch the Secrets of namespace {key.namespace}.",
-            )
-        target = self.state.targets.get(key)
-        if (target is None or self.state.targets.is_outdated(key)) and not vault_secret.spec.suspend:
-            target = await self.kube.get_target(key)
-            if target is not None:
-                self.state.targets.claim(key, target)
-        target = believed_target(target, vault_secret)
-        competing, owner_is_gone = await self._competing(vault_secret, target)
-        holder = await self._holder(vault_secret, target)
+        target = await find_target(self.state.targets, self.kube, vault_secret)
+        competing, owner_is_gone = await find_competing(self.state.vaultsecrets, self.kube, vault_secret, target)
+        holder = await find_holder(self.kube, vault_secret, target)
         granted = decision if isinstance(decision, Granted) else None
         view, now = self.state.view_of(granted), self.now()
         attempt = self.state.attempts.get(vault_secret.key, None if granted is None else granted.access)
@@ -207,29 +181,6 @@ class Reconciler:
             refused_for,
             holder,
         )
-
-    async def _competing(
-        self, vault_secret: VaultSecret, target: Observed | None
-    ) -> tuple[tuple[VaultSecretMeta, ...], bool]:
-        """Return every other VaultSecret that names the target, and one that owns it and was not observed yet.
-
-        Also return whether the one that the target's label names is gone.
-        """
-        competing: tuple[VaultSecretMeta, ...] = tuple(self.state.vaultsecrets.competing(vault_secret))
-        owner = None if target is None else target.owner_uid
-        if owner is None or owner == vault_secret.metadata.uid or self.state.vaultsecrets.has_uid(owner):
-            return competing, False
-        unobserved = await self.kube.find_vaultsecret(vault_secret.key.namespace, uid=owner)
-        return (competing, True) if unobserved is None else ((*competing, unobserved), False)
-
-    async def _holder(self, vault_secret: VaultSecret, target: Observed | None) -> Holder | None:
-        """Return the Secret that holds what was written last, by which keys are kept."""
-        key, last = vault_secret.target_key, vault_secret.status.target
-        is_written = target is not None and is_written_for(vault_secret, target)
-        if not is_written and last is not None and last.name != key.name and not vault_secret.spec.suspend:
-            key = ObjectKey(key.namespace, last.name)
-            target = believed_target(await self.kube.get_target(key), vault_secret)
-        return None if target is None or not is_written_for(vault_secret, target) else Holder(key, target)
 
     async def _sync(self, inputs: Inputs) -> Outcome:
         """Read what is due, and write the target if that changes it."""
@@ -342,22 +293,9 @@ class Reconciler:
         vault_secret = inputs.vault_secret
         if not ungranted_finds(vault_secret.spec, inputs.plan.known, inputs.granted):
             return
-        current = await self._list_grants(vault_secret)
+        current = await list_grants(self.kube, vault_secret)
         if current is None or decide(vault_secret, current) != inputs.decision:
             raise ObjectChanged(Reason.WAITING, _WATCH_BEHIND)
-
-    async def _list_grants(self, vault_secret: VaultSecret) -> GrantView | None:
-        """Return what the API server has of grants for a VaultSecret; None if what they allow is not known."""
-        try:
-            listed = (await self.kube.list_cluster(ClusterKind.GRANTS)).objects
-            grants = {name: grant for name, body in listed.items() if (grant := grant_from(body)) is not None}
-        except (InvalidSpec, NotInstalled):
-            return None
-        labels: dict[str, Mapping[str, str]] = {}
-        if uses_labels(one for one in grants.values() if one.spec.vault_url == vault_secret.spec.vault_url):
-            namespaces = await self.kube.list_cluster(ClusterKind.NAMESPACES, vault_secret.key.namespace)
-            labels = {name: labels_from(body) for name, body in namespaces.objects.items()}
-        return GrantView(grants, labels)
 
     def _decide_deletions(
         self, inputs: Inputs, readings: Readings, losses: Sequence[Loss], filled: frozenset[str] | None = None
@@ -379,7 +317,7 @@ class Reconciler:
             return present
         is_kept = any(isinstance(one, Reading | CarriedReading) and one.kept for one in present.values())
         try:
-            desired = await self._render(inputs, present, is_kept=is_kept)
+            desired = await render_target(self.certificates, inputs, present, is_kept=is_kept)
             return await self._apply(inputs, readings, decided, desired)
         except (ObjectChanged, ObjectGone, StillBusy):
             raise
@@ -458,46 +396,6 @@ class Reconciler:
         filled = filled_keys(spec, present, inputs.view, plan.known)
         return find_losses(inputs, readings, filled), filled
 
-    async def _render(self, inputs: Inputs, readings: Readings, *, is_kept: bool) -> Desired:
-        """Render the Secret; certificates, keys and passwords are for a process where that delays no others.
-
-        `is_kept` is whether keys are kept as the target has them, by the spec that filled them.
-        """
-        vault_secret, created = inputs.vault_secret, creates(inputs.vault_secret, inputs.target)
-        namespace, target = vault_secret.key.namespace, vault_secret.target_key
-        requests = certificate_requests(vault_secret.spec, readings)
-        asked = tuple(requests.values())
-        converted = await self.certificates.convert(namespace, asked)
-        certificates = {index: one.files for index, one in zip(requests, converted, strict=True)}
-        passwords = password_requests(vault_secret, readings, inputs.view, certificates)
-        hashed = await self.certificates.hash_passwords(namespace, passwords, target=str(target))
-        hashes = dict(zip(passwords, hashed, strict=True))
-        content = inputs.holder.spec_content if is_kept and inputs.holder is not None else None
-        desired = render_secret(
-            vault_secret, readings, inputs.view, certificates, hashes, created=created, spec_content=content
-        )
-        desired = replace(desired, warnings=chain_warnings(asked, converted))
-        if keys := key_data(desired):
-            secret_type = vault_secret.spec.target.type
-            done = await self.certificates.normalize(namespace, secret_type, keys, target=str(target))
-            desired = with_data(desired, target, done.files)
-            if done.lacks_issuers and not asked:
-                desired = replace(desired, warnings=(chain_warning("Key tls.crt"),))
-        return with_expiries(desired, await self._expiries(inputs, desired))
-
-    async def _expiries(self, inputs: Inputs, desired: Desired) -> Mapping[str, datetime]:
-        """Return when the certificates in the data expire; what cannot be read is synced nevertheless."""
-        contents = certificate_data(desired)
-        if not contents:
-            return {}
-        key, target = inputs.vault_secret.key, inputs.vault_secret.target_key
-        try:
-            return await self.certificates.expiries(key.namespace, contents, target=str(target))
-        except StillBusy:
-            raise
-        except SyncError:
-            return known_expiries(inputs.plan, desired.secrets)
-
     async def _prune(self, inputs: Inputs, readings: Readings, deletions: Deletions) -> Outcome:
         """Delete the target with the last of its keys, and the previous targets; release those that were adopted."""
         vault_secret, target = inputs.vault_secret, inputs.target
@@ -514,7 +412,7 @@ class Reconciler:
         """Delete or release the target of a revoked VaultSecret, if no grant of the API server allows it either."""
         vault_secret, decision = inputs.vault_secret, inputs.decision
         assert isinstance(decision, Refused)
-        current = await self._list_grants(vault_secret)
+        current = await list_grants(self.kube, vault_secret)
         if current is None:
             return Failed(decision.reason, decision.message)
         if not is_revoked(replace(inputs, decision=decide(vault_secret, current)), current):

@@ -10,13 +10,7 @@ from vaultsync.policy.losses import is_recent
 from vaultsync.policy.lost_keys import Loss
 from vaultsync.policy.plan import Plan
 from vaultsync.policy.release import is_released
-from vaultsync.state.secrets import (
-    InactiveReading,
-    Reading,
-    Readings,
-    SecretRef,
-    SecretState,
-)
+from vaultsync.state.secrets import InactiveReading, Reading, Readings, SecretRef, SecretState
 from vaultsync.texts import in_utc, listed
 
 
