@@ -19,7 +19,7 @@ from vaultsync.policy.revocation import DELETED_AFTER
 from vaultsync.policy.waiting import failed_or_waiting
 from vaultsync.state.grants import Refused
 from vaultsync.state.requests import searches
-from vaultsync.state.secrets import InactiveReading, Reading, Readings, SecretRef, VaultReading
+from vaultsync.state.secrets import InactiveReading, Reading, Readings, SecretRef, SecretState, VaultReading
 from vaultsync.state.vaults import SecretMetadata, VaultView
 from vaultsync.status.outcome import Failed, Suspended, Waiting
 
@@ -159,6 +159,13 @@ def older_version(inputs: Inputs, readings: Readings) -> Waiting | None:
     for ref, reading in readings.items():
         if not isinstance(reading, Reading | InactiveReading) or ref.version is not None:
             continue  # a pinned version is what the spec asks for
+        if isinstance(reading, Reading) and _is_behind_the_vault(inputs.plan.known.get(ref), reading):
+            return Waiting(
+                f"Waiting for the operator's clock, by which the version of secret {ref.name} that is in use is not "
+                f"active yet; it is by the clock of vault {inputs.vault_secret.spec.vault_url}. The Secret stays as it "
+                "is.",
+                is_long=True,
+            )
         is_older = _is_previous_older(inputs, ref, readings) if ref.previous else _is_older(inputs, ref, reading)
         if is_older and not _is_accepted(inputs, ref, reading):
             return Waiting(
@@ -169,6 +176,14 @@ def older_version(inputs: Inputs, readings: Readings) -> Waiting | None:
                 is_long=True,
             )
     return None
+
+
+def _is_behind_the_vault(state: SecretState | None, reading: Reading) -> bool:
+    """Return whether only the operator's clock calls the version in use not active yet, as one that was set back."""
+    pending, vault_time = reading.pending, reading.vault_time
+    if state is None or pending is None or vault_time is None:
+        return False
+    return pending.version == state.version and pending.not_before <= vault_time
 
 
 def _is_older(inputs: Inputs, ref: SecretRef, reading: VaultReading) -> bool:

@@ -375,6 +375,27 @@ async def test_a_newer_version_replaces_the_one_that_waits(synced: MemoryHarness
     assert (synced.values(), synced.ready().message) == ({"password": "third"}, "1 key is in sync.")
 
 
+async def test_a_version_stays_in_use_though_the_operators_clock_is_set_back(synced: MemoryHarness) -> None:
+    await synced.pass_time()
+    active = in_a_month(synced)
+    synced.vault.set("db-password", "second", not_before=active)
+    await settle(synced)
+    await come(synced, active)
+    await settle(synced)
+    assert synced.values() == {"password": "second"}
+
+    synced.clock.error = timedelta(hours=-2)
+    synced.kube.edit(DB, "kubectl", data={"more": "x"})
+    for _ in range(10):
+        await synced.poll()
+    assert (synced.values() or {})["password"] == "second"
+    assert synced.ready().message.startswith("Waiting for the operator's clock, by which the version of secret db-pass")
+
+    synced.clock.error = timedelta()
+    await synced.poll()
+    assert (synced.values(), synced.ready().reason) == ({"password": "second"}, Reason.SYNCED)
+
+
 async def test_the_operators_clock_is_ahead_of_the_vaults(synced: MemoryHarness) -> None:
     """The version waits for the vault's clock, and is read again every few seconds until then."""
     await synced.pass_time()
