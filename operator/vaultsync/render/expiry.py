@@ -5,15 +5,11 @@ This is the work of another process: it takes and returns plain values, and impo
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Final
 
 from cryptography import x509
 
 from vaultsync.render.pem import KeyDataError, pem_blocks
 from vaultsync.render.private_keys import NO_EXTENSION, load_certificates
-
-MARKS: Final = (b"-----BEGIN CERTIFICATE-----", b"-----BEGIN X509 CERTIFICATE-----")
-"""How a certificate in PEM begins: what has none of these is no work for another process."""
 
 
 def certificate_expiries(data: Mapping[str, bytes]) -> dict[str, datetime]:

@@ -11,9 +11,9 @@ from vaultsync.api.v1alpha1 import VaultSecret, VaultSecretSpec
 from vaultsync.errors import Reason, SyncError
 from vaultsync.policy.drift import owner_references, target_labels
 from vaultsync.render.entries import NO_CERTIFICATES, Certificates, RenderedEntries, render_entries, secret_states
-from vaultsync.render.expiry import MARKS
 from vaultsync.render.metadata import RenderedMetadata, render_metadata
 from vaultsync.render.passwords import NO_HASHES, Hashes, PasswordRequest, Passwords, SourceVersion
+from vaultsync.render.pem import CERTIFICATE_MARKS
 from vaultsync.render.template import render, uses_passwords
 from vaultsync.render.type_checks import KEY_TYPES, normalized_data
 from vaultsync.state.applied import MAX_ANNOTATIONS, content_fingerprint, to_annotation
@@ -118,7 +118,7 @@ def certificate_data(desired: Desired) -> dict[str, bytes]:
     """Return the contents that secrets fill and that hold certificates; most Secrets have none."""
     filled = {key for state in desired.secrets for key in state.keys}
     contents = {key: base64.b64decode(text) for key, text in desired.manifest["data"].items() if key in filled}
-    return {key: content for key, content in contents.items() if any(mark in content for mark in MARKS)}
+    return {key: content for key, content in contents.items() if any(mark in content for mark in CERTIFICATE_MARKS)}
 
 
 def with_expiries(desired: Desired, expiries: Mapping[str, datetime]) -> Desired:

@@ -27,6 +27,9 @@ _CERTIFICATE: Final = b"CERTIFICATE"
 _SYNONYMS: Final = {b"X509 CERTIFICATE": _CERTIFICATE}
 """Labels that OpenSSL reads and Go does not."""
 
+CERTIFICATE_MARKS: Final = tuple(BEGIN + label + _DASHES for label in (_CERTIFICATE, *_SYNONYMS))
+"""How a certificate in PEM begins."""
+
 _ENCRYPTED: Final = b"ENCRYPTED PRIVATE KEY"
 _KEY: Final = b"PRIVATE KEY"
 _PKCS8: Final = frozenset({_KEY, _ENCRYPTED})

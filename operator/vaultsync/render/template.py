@@ -11,14 +11,14 @@ from typing import Final, TypeVar
 from vaultsync.errors import Reason, SyncError
 from vaultsync.render.passwords import Passwords
 
+_Item = TypeVar("_Item")
 _Content = TypeVar("_Content")
 
 MAX_SOURCE: Final = 32 * 1024
 """In characters, of all templates of a target together: parsing takes time, too."""
 
-
 MAX_METADATA_SOURCE: Final = 8 * 1024
-"""The same of labels and annotations."""
+"""The same of its labels and annotations."""
 
 _METADATA_SHARE: Final = 8
 """The part of the budget of a target that its labels and annotations have in addition: one of so many."""
@@ -47,7 +47,7 @@ def render(
     """
     if not templates:
         return {}
-    _check_source(templates, MAX_SOURCE)
+    _check_length("target.template", templates, MAX_SOURCE)
     from vaultsync.render.liquid.context import MAX_COST, Budget  # noqa: PLC0415  it takes a quarter of a second
     from vaultsync.render.liquid.engine import parse  # noqa: PLC0415  the same
     from vaultsync.render.liquid.values import text_or_binary  # noqa: PLC0415  the same
@@ -55,7 +55,7 @@ def render(
     texts = {key: text_or_binary(content) for key, content in values.items()}
     # Those with passwords are rendered twice: for the passwords, and with their hashes.
     budget = Budget(MAX_COST // 2 if uses_passwords(templates) else MAX_COST)
-    return _rendered(templates, lambda source: parse(source).render(texts, budget, passwords))
+    return _each(templates, lambda _, source: parse(source).render(texts, budget, passwords))
 
 
 def render_texts(templates: Mapping[str, str], names: Mapping[str, object]) -> tuple[dict[str, str], tuple[str, ...]]:
@@ -67,41 +67,41 @@ def render_texts(templates: Mapping[str, str], names: Mapping[str, object]) -> t
     Raises:
         SyncError: TemplateInvalid for a template that is wrong by itself.
     """
-    _check_source(templates, MAX_METADATA_SOURCE)
+    _check_length("target.metadataFrom", templates, MAX_METADATA_SOURCE)
     from vaultsync.render.liquid.context import MAX_COST, Budget  # noqa: PLC0415  the same
-    from vaultsync.render.liquid.engine import ContentError, parse  # noqa: PLC0415  the same
+    from vaultsync.render.liquid.engine import ContentError, Template, parse  # noqa: PLC0415  the same
 
     budget = Budget(MAX_COST // _METADATA_SHARE)
-    parsed = iter(_rendered(templates, parse).items())
     notes: list[str] = []
 
-    def rendered(_: str) -> str:
-        key, template = next(parsed)
+    def rendered(key: str, template: Template) -> str:
         try:
             return template.render_text(names, budget)
         except ContentError as error:
             notes.append(f"Template {key}{error}; the text is left empty.")
             return ""
 
-    return _rendered(templates, rendered), tuple(notes)
+    parsed = _each(templates, lambda _, source: parse(source))
+    return _each(parsed, rendered), tuple(notes)
 
 
-def _check_source(templates: Mapping[str, str], limit: int) -> None:
+def _check_length(field: str, templates: Mapping[str, str], limit: int) -> None:
     length = sum(map(len, templates.values()))
     if length > limit:
         raise SyncError(
             Reason.TEMPLATE_INVALID,
-            f"The templates have {length} characters; all templates of a target together may have {limit}.",
+            f"The templates of {field} have {length} characters; all of them together may have {limit}.",
         )
 
 
-def _rendered(templates: Mapping[str, str], render_one: Callable[[str], _Content]) -> dict[str, _Content]:
+def _each(items: Mapping[str, _Item], make: Callable[[str, _Item], _Content]) -> dict[str, _Content]:
+    """Return what is made of each item, by key; a `TemplateError` of one becomes a `SyncError` with its key."""
     from vaultsync.render.liquid.engine import TemplateError  # noqa: PLC0415  the same
 
     contents: dict[str, _Content] = {}
-    for key, source in templates.items():
+    for key, item in items.items():
         try:
-            contents[key] = render_one(source)
+            contents[key] = make(key, item)
         except TemplateError as error:
             problem = f"Template {key}{error}."
             break

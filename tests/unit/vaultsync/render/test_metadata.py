@@ -148,7 +148,9 @@ def test_a_fingerprint_is_that_of_all_texts() -> None:
 def test_labels_and_annotations_share_a_limit_of_their_own() -> None:
     templates = {f"a{number}": "x" * 1024 for number in range(9)}
 
-    with pytest.raises(SyncError, match="9216 characters; all templates of a target together may have 8192"):
+    with pytest.raises(
+        SyncError, match=r"templates of target\.metadataFrom have 9216 characters; all of them together may have 8192"
+    ):
         render_metadata(a_vault_secret(target={"metadata_from": {"labels": templates}}), STATES)
 
 

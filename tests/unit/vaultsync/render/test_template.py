@@ -76,7 +76,7 @@ def test_no_templates_render_nothing() -> None:
         ("{{ '\ud800' }}", "Template DSN: this cannot be rendered."),
         (
             "x" * (MAX_SOURCE + 1),
-            "The templates have 32772 characters; all templates of a target together may have 32768.",
+            "The templates of target.template have 32772 characters; all of them together may have 32768.",
         ),
     ],
     ids=[
