@@ -92,7 +92,8 @@ class RenderedEntries:
         """Add the keys that are kept, although the vault does not fill them any more."""
         for ref, reading in readings.items():
             kept = reading.kept if isinstance(reading, Reading | CarriedReading) else {}
-            for key in sorted(kept.keys() - self.data.keys()):
+            # Those of a secret that was read may take the place of what other sources fill: see `filled_keys`.
+            for key in sorted(kept if isinstance(reading, Reading) else kept.keys() - self.data.keys()):
                 self.data[key], self.sources[key] = base64.b64decode(kept[key].reveal()), ref
 
     def _collision(self, key: str, ref: SecretRef) -> SyncError:
@@ -140,13 +141,33 @@ def filled_keys(
 ) -> frozenset[str]:
     """Return the keys that what was read fills. A certificate fills what it has filled before, by its last-read state.
 
+    They are without those that an object has taken from another source and does not have any more: these are lost.
+
     Raises:
         SyncError: As `render_entries`.
     """
     certificates = {_ref_of(source).identity for source in spec.data_from if source.certificate is not None}
     read = {ref for ref in certificates if isinstance(readings.get(ref), Reading)}
     files = frozenset(key for ref in read & known.keys() for key in known[ref].held)
-    return files.union(render_entries(spec, readings, view).data)
+    rendered = render_entries(spec, readings, view)
+    return files.union(rendered.data.keys() - _given_up(spec, rendered, readings, known))
+
+
+def _given_up(
+    spec: VaultSecretSpec, rendered: RenderedEntries, readings: Readings, known: Mapping[SecretRef, SecretState]
+) -> Iterator[str]:
+    """Yield the keys that objects have replaced before, and that the source which they replaced fills now."""
+    replaced = {SecretRef(entry.secret_name, entry.version).identity for entry in spec.data}
+    for source in spec.data_from:
+        ref = _ref_of(source).identity
+        if source.object is not None and source.on_collision is OnCollision.REPLACE:
+            state = known.get(ref) if isinstance(readings.get(ref), Reading) else None
+            for key in () if state is None else state.held:
+                by = rendered.sources.get(key)
+                if by is not None and by.identity != ref and by.identity in replaced:
+                    yield key
+        if source.find is None:
+            replaced.add(ref)
 
 
 def _rendered_data(spec: VaultSecretSpec, readings: Readings, documents: Documents) -> RenderedEntries:

@@ -196,6 +196,47 @@ async def test_the_grace_period_ends_though_what_is_kept_does_not_fit_beside_wha
     assert harness.ready().reason == "Synced"
 
 
+async def test_a_field_that_replaced_another_source_keeps_its_value_before_that_takes_its_place(
+    harness: MemoryHarness,
+) -> None:
+    put(harness, user="default", port=1)
+    harness.vault.set("override", '{"user": "app"}')
+    sources = [{"object": "cfg"}, {"object": "override", "onCollision": "Replace"}]
+    await synced(harness, data=[], dataFrom=sources)
+    harness.vault.set("override", '{"other": "x"}')
+    for _ in range(2):
+        await harness.poll()
+    assert harness.values() == {"user": "app", "port": "1", "other": "x"}
+    assert [(one.secret_name, one.key) for one in harness.status().missing] == [("override", "user")]
+
+    put(harness, user="changed", port=2)
+    await harness.poll()
+    assert harness.values() == {"user": "app", "port": "2", "other": "x"}
+    await harness.restart()
+    await harness.poll()
+    await harness.poll()
+    await harness.assert_idle()
+
+    await harness.poll(HOUR)
+    assert harness.values() == {"user": "changed", "port": "2", "other": "x"}
+    await harness.poll()
+    await harness.assert_idle()
+
+
+async def test_a_later_source_takes_the_place_of_a_field_that_vanishes_at_once(harness: MemoryHarness) -> None:
+    put(harness, user="app")
+    harness.vault.set("later", '{"port": 1}')
+    sources = [{"object": "cfg", "onCollision": "Replace"}, {"object": "later", "onCollision": "Replace"}]
+    await synced(harness, data=[], dataFrom=sources)
+    harness.vault.set("later", '{"port": 1, "user": "moved"}')
+    await harness.poll()
+    put(harness, other="x")
+    await harness.poll()
+
+    assert harness.values() == {"user": "moved", "port": "1", "other": "x"}
+    assert harness.status().missing == ()
+
+
 # required secrets
 
 
