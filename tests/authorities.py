@@ -4,7 +4,7 @@ import datetime as dt
 import ipaddress
 import ssl
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -44,15 +44,19 @@ class Authority:
     def issue(self, *hosts: str, days: int = 10) -> tuple[str, str]:
         """Return a certificate of a server with these names, which expires in so many days, and its key, in PEM."""
         key = ec.generate_private_key(ec.SECP256R1())
-        issuer = self.certificate.subject.rfc4514_string().removeprefix("CN=")
-        builder = _builder(hosts[0], issuer, key, days=days).add_extension(
-            x509.SubjectAlternativeName(map(_name_of, hosts)), critical=False
-        )
-        if self.has_key_ids:
-            ours = x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
-            builder = builder.add_extension(ours, critical=False)
+        names = x509.SubjectAlternativeName(map(_name_of, hosts))
+        certificate = self._signed(_builder(hosts[0], self._name, key, days=days).add_extension(names, critical=False))
         private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-        return builder.sign(self.key, hashes.SHA256()).public_bytes(Encoding.PEM).decode(), private
+        return certificate.public_bytes(Encoding.PEM).decode(), private
+
+    def issue_authority(self, name: str) -> Self:
+        """Return an authority whose certificate is of this one, with key identifiers if this one has them."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        builder = _builder(name, self._name, key)
+        builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        if self.has_key_ids:
+            builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        return replace(self, certificate=self._signed(builder), key=key)
 
     def server_tls(self, *hosts: str, days: int = 10) -> ssl.SSLContext:
         """Return the TLS context of a server with these names."""
@@ -63,6 +67,16 @@ class Authority:
                 file.write_text(text)
             context.load_cert_chain(cert, key)
         return context
+
+    @property
+    def _name(self) -> str:
+        return self.certificate.subject.rfc4514_string().removeprefix("CN=")
+
+    def _signed(self, builder: x509.CertificateBuilder) -> x509.Certificate:
+        if self.has_key_ids:
+            ours = x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
+            builder = builder.add_extension(ours, critical=False)
+        return builder.sign(self.key, hashes.SHA256())
 
 
 def _builder(subject: str, issuer: str, key: ec.EllipticCurvePrivateKey, *, days: int = 10) -> x509.CertificateBuilder:

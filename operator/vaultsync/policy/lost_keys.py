@@ -110,7 +110,7 @@ def _is_deselected(inputs: Inputs, loss: Loss) -> bool:
     """Return whether a secret that no search finds any more is in the vault as it was when it filled the key."""
     listing, state = inputs.view.listing, inputs.plan.known[loss.request.ref.identity]
     listed = None if listing is None or not loss.request.unlisted else listing.get(loss.name)
-    return listed is not None and listed.readable and None is not listed.updated == state.updated
+    return listed is not None and listed.readable and listed.updated is not None and listed.updated == state.updated
 
 
 def inactive_keys(inputs: Inputs, readings: Readings) -> tuple[Loss, ...]:

@@ -68,6 +68,14 @@ def test_an_authority_is_trusted_that_go_and_openssl_trust(
 
 
 @every_way
+def test_an_authority_that_another_has_issued_is_trusted_by_itself(trusting: Trusting, ca_file: Path) -> None:
+    intermediate = STRICT.issue_authority("an intermediate")
+    ca_file.write_text(intermediate.pem)
+
+    shake_hands(trusting(str(ca_file)), intermediate.server_tls(HOST))
+
+
+@every_way
 @pytest.mark.parametrize(
     ("server", "reason"),
     [
@@ -148,7 +156,7 @@ async def test_a_file_that_cannot_be_used_is_reported_and_leaves_what_was_truste
 
     task = asyncio.create_task(trust.files.follow(sleep=sleep))
     reports = []
-    for content in (old.pem, new.pem[:-40], None, f"{old.pem}{new.pem}"):
+    for content in (old.pem, new.pem[:-40], None, both := f"{old.pem}{new.pem}", both):
         put(ca_file, content)
         reports.append(await look())
         assert trusts(trust, old)
@@ -160,5 +168,6 @@ async def test_a_file_that_cannot_be_used_is_reported_and_leaves_what_was_truste
         [("certificate not reloaded", file)],
         [("certificate not reloaded", file)],
         [("certificate reloaded", file)],
+        [],
     ]
     assert trusts(trust, new)

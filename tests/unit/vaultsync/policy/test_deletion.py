@@ -250,6 +250,23 @@ def test_what_a_changed_spec_does_not_ask_for_goes_at_once(
     assert bool(find_losses(inputs_of(vault_secret, OPTIONAL, holder=holder), {REF: reading}, frozenset())) is lost
 
 
+@pytest.mark.parametrize(
+    ("updated", "readable", "lost"),
+    [(START, True, False), (START + HOUR, True, True), (None, True, True), (START, False, True)],
+    ids=["it is as it was", "it has changed", "the vault says no date", "it is disabled"],
+)
+def test_a_found_secret_that_a_changed_spec_does_not_find_goes_at_once_if_it_is_as_it_was(
+    updated: datetime | None, readable: bool, lost: bool
+) -> None:
+    vault_secret = deleting(data=(), data_from=[{"find": {"names": "db-*", "tags": {"tier": "web"}}}])
+    view = replace(CALM, listing=a_listing(some_metadata(name="db-password", updated=updated, readable=readable)))
+    state = a_state("db-password", updated=updated if updated is None else START)
+    holder = holder_of(vault_secret, spec="another", content="another")
+    inputs = inputs_of(vault_secret, UNLISTED, view=view, holder=holder, known={REF: state})
+
+    assert bool(find_losses(inputs, {REF: a_reading()}, frozenset())) is lost
+
+
 def test_keys_of_a_required_secret_that_is_missing_stay_though_the_spec_asks_for_others() -> None:
     vault_secret = deleting(data=[{**PASSWORD, "key": "other"}])
     holder = holder_of(vault_secret, spec="another", content="another")
