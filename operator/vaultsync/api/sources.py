@@ -152,8 +152,9 @@ class Entry(Model):
     it. Auto: the secret's tag file-encoding, which az keyvault secret set --file writes, says whether the whole value
     is base64, hex or text. Defaults to Utf8."""
     optional: StrictBool = False
-    """If true, it is not an error if the secret does not exist in the vault, has no active version yet, or its value
-    does not have the property, or null there: the key is omitted until it does. Defaults to false."""
+    """If true, it is not an error if the secret does not exist in the vault or has no active version yet, or if its
+    value lacks the property or has null there: the key is omitted until then, or removed after deleteAfter if it was
+    written before. Defaults to false."""
     previous_key: DataKey | None = None
     """Also writes the previous enabled version, if there is one and it has the property, to this key: for rotations
     during which both passwords are in use. The operator's identity needs the permission to list secrets."""

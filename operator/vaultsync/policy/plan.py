@@ -118,7 +118,7 @@ def _rewriting(plan: Plan, vault_secret: VaultSecret, observed: Observed | None)
         return replace(plan, read_reason="the Secret has drifted", drift=drift)
     if refresh_requested(vault_secret) is not None:
         return replace(plan, read_reason="a refresh was requested", unconfirmed=True)
-    if drift is not None or is_unconfirmed(vault_secret, observed):
+    if is_unconfirmed(vault_secret, observed):
         return replace(plan, read_reason="what was written is not confirmed", unconfirmed=True)
     return None
 

@@ -387,7 +387,7 @@ async def test_a_certificate_alone_is_said_in_an_event(harness: MemoryHarness) -
 async def test_a_missing_intermediate_is_said_in_an_event_for_each_write(harness: MemoryHarness) -> None:
     leaf, between, root = a_line()
     harness.vault.set("web", key_in_pem(leaf.key) + in_pem([leaf.certificate]))
-    harness.apply(data=[], dataFrom=[{"certificate": "web"}])
+    harness.apply(data=[], dataFrom=[{"certificate": "web"}], target={"type": "kubernetes.io/tls"})
     await harness.drain()
 
     assert harness.events == [("Normal", "Created"), ("Warning", "ChainIncomplete")]
