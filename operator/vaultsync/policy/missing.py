@@ -10,18 +10,29 @@ from vaultsync.policy.losses import is_recent
 from vaultsync.policy.lost_keys import Loss
 from vaultsync.policy.plan import Plan
 from vaultsync.policy.release import is_released
-from vaultsync.state.secrets import InactiveReading, Reading, Readings, SecretRef, SecretState
+from vaultsync.state.requests import SecretRequest
+from vaultsync.state.secrets import InactiveReading, MissingReading, Reading, Readings, SecretRef, SecretState
 from vaultsync.texts import in_utc, listed
 
 
 def listed_missing(inputs: Inputs) -> tuple[StatusMissing, ...]:
     """Return what the status lists while nothing is read: keys that were removed are forgotten after a day."""
-    required = {one.ref.name.lower() for one in inputs.plan.requests if not one.optional}
     return tuple(
         one
         for one in inputs.plan.missing
-        if one.removed is None or is_recent(one, inputs.now) or (not one.key and one.secret_name in required)
+        if one.removed is None or is_recent(one, inputs.now) or _required_by(inputs.plan, one)
     )
+
+
+def _required_by(plan: Plan, missing: StatusMissing) -> list[SecretRequest]:
+    """Return the required secrets that are missing; a part of one is that only if it is a pinned version."""
+    return [
+        one
+        for one in plan.requests
+        if one.ref.name.lower() == missing.secret_name
+        and not one.optional
+        and (not missing.key or one.ref.version is not None)
+    ]
 
 
 def kept_keys(known: Iterable[SecretState], missing: Iterable[StatusMissing]) -> frozenset[str]:
@@ -112,13 +123,14 @@ def _is_still_missing(
     if missing.key:
         if filled is not None and missing.key in filled:
             return False
-        return filled is None or is_recent(missing, now)
+        required = (readings.get(one.ref.identity) for one in _required_by(plan, missing))
+        is_absent = any(isinstance(reading, MissingReading) for reading in required)
+        return filled is None or is_absent or is_recent(missing, now)
     requests = [one for one in plan.requests if one.ref.name.lower() == missing.secret_name and not one.unlisted]
     read = [readings.get(one.ref.identity) for one in requests]
     if requests and all(isinstance(reading, Reading | InactiveReading) for reading in read):
         return False
-    is_required = any(not one.optional for one in requests)
-    return filled is None or is_required or is_recent(missing, now)
+    return filled is None or bool(_required_by(plan, missing)) or is_recent(missing, now)
 
 
 def _named(missing: StatusMissing) -> str:

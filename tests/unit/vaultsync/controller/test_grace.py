@@ -299,6 +299,22 @@ async def test_a_search_that_finds_nothing_keeps_no_secret_of_which_all_others_a
     assert (harness.values(), harness.ready().reason) == (None, "SecretSoftDeleted")
 
 
+async def test_a_required_pinned_secret_that_is_gone_stays_listed_and_stops_no_other(harness: MemoryHarness) -> None:
+    pin = harness.vault.set("db-root", "x").rpartition("/")[2]
+    spec: dict[str, Any] = {"data": [entry(), entry("root", "db-root", version=pin)], "onSourceDeleted": "Delete"}
+    await synced(harness, **spec)
+    harness.vault.delete("db-root")
+    harness.apply(**spec, annotations={"vaultsync.dev/refresh-now": "1"})
+    for seconds in (60, HOUR, 60, 25 * HOUR, 60):
+        await harness.poll(seconds)
+    assert harness.values() == {"password": "first"}
+    assert harness.ready().message.endswith("gone from the vault: root of secret db-root.")
+
+    await harness.rotate()
+    await harness.poll()
+    assert (harness.values(), harness.ready().reason) == ({"password": "second"}, "Synced")
+
+
 # other targets
 
 
