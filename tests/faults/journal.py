@@ -159,7 +159,7 @@ class Journal:
         request = {"create_request": {**_EVERYTHING, "start_revision": self._revision + 1, "progress_notify": True}}
         with self._http.stream("POST", "/v3/watch", json=request) as answer:
             for line in answer.raise_for_status().iter_lines():
-                result = json.loads(line)["result"]
+                result = _result_in(line)
                 for event in result.get("events", ()):
                     self._take_event(event)
                 if not result.get("created"):
@@ -183,6 +183,15 @@ class Journal:
             self._current[write.place] = write.state
         self._writes.append(write)
         self._by_namespace[write.place.namespace].append(write)
+
+
+def _result_in(line: str) -> dict[str, Any]:
+    """Return a part of a stream. Raises `ValueError` for the error with which an etcd that is stopped ends it."""
+    document: dict[str, dict[str, Any]] = json.loads(line)
+    if "result" not in document:
+        message = f"etcd has ended the watch: {document}"
+        raise ValueError(message)
+    return document["result"]
 
 
 def _revision_in(response: Mapping[str, Any]) -> int:
