@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Final
 
-from tests.convergence.desired_spec import TARGETS, WORKLOAD
+from tests.convergence.desired_spec import PINNED, TARGETS, WORKLOAD
 from tests.convergence.oracle import required
 from tests.convergence.scenario import Scenario
 from tests.harness import NOTICE, RECHECK
@@ -100,7 +100,7 @@ def check_target(scenario: Scenario) -> None:
 
 def _gone(scenario: Scenario) -> set[str]:
     """Return the secrets that the status reports as missing; check that they are, and for long enough."""
-    missing = {one.secret_name for one in scenario.harness.status().missing if not one.key}
+    missing = {one.secret_name for one in scenario.harness.status().missing if one.key in {"", PINNED["key"]}}
     if not scenario.desired.suspend:
         asked_for = required(scenario.desired) | scenario.found()
         present = {name for name in missing & asked_for if scenario.vault.find(name) is not None}
