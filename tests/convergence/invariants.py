@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from tests.builders import ACCESS
-from tests.convergence.desired_spec import OTHERS_LABEL, TARGETS
+from tests.convergence.desired_spec import OTHERS_LABEL, TARGETS, DesiredSpec
 from tests.convergence.oracle import FIELD, Oracle, source_of
 from tests.convergence.vault_model import MARK
 from vaultsync.api import FIELD_MANAGER, ObjectKey
@@ -51,6 +51,8 @@ class Invariants:
         self._pairs: set[tuple[str, str]] = set()
         self._found: list[frozenset[str]] = []
         """The secrets that searches may have found so far: a listing may be old."""
+        self._specs: list[DesiredSpec] = []
+        """The specs since the operator was idle: a reconcile by an earlier one may read a value that came later."""
         self._deletable: set[str] = set()
         """The targets that might be deleted at some moment since the operator was idle."""
         self.has_spec_changed = False
@@ -94,6 +96,7 @@ class Invariants:
         self._was_idle = self._harness.is_idle
         if self._was_idle:
             self._idle_at = self._harness.clock.now
+            self._specs = [self._scenario.desired]
             self._deletable.clear()
             self._immutable.clear()
             self.has_spec_changed = False
@@ -106,8 +109,11 @@ class Invariants:
         current = frozenset(scenario.found())
         if current not in self._found:
             self._found.append(current)
+        if scenario.desired not in self._specs:
+            self._specs.append(scenario.desired)
         for found, gone in itertools.product(self._found, _subsets(scenario.gone_for_long())):
-            for data in Oracle(scenario.vault, now, gone, found).expected(scenario.desired).data:
+            oracle = Oracle(scenario.vault, now, gone, found)
+            for data in itertools.chain.from_iterable(oracle.expected(spec).data for spec in self._specs):
                 self._key_sets.add(frozenset(data))
                 self._pairs.update(data.items())
         self._deletable |= {name for name in TARGETS if self._may_be_deleted(name)}
