@@ -1,6 +1,6 @@
 """The status of a VaultSecret: frozen models, from which the status schema of the CRD is generated.
 
-Nothing here contains a secret's value or is computed from one.
+Nothing here contains a secret's value or is computed from one, except the date on which a certificate expires.
 """
 
 from enum import StrEnum
