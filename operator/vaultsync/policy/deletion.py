@@ -15,7 +15,7 @@ from vaultsync.api.v1alpha1 import StatusMissing
 from vaultsync.errors import SecretNotFound, SyncError
 from vaultsync.policy.inputs import Holder, Inputs
 from vaultsync.policy.lost_keys import Loss
-from vaultsync.policy.missing import missed_keys, missing_item, missing_note, next_missing
+from vaultsync.policy.missing import missed_keys, missing_items, missing_note, next_missing
 from vaultsync.policy.plan import Plan
 from vaultsync.policy.release import held_failure, is_held
 from vaultsync.policy.requests import found_names, found_secrets
@@ -88,11 +88,10 @@ def decide_deletions(
     never_existed = _never_existed(inputs, readings)
     if never_existed is not None:
         return failed(never_existed)
-    items = {loss.item: missing_item(inputs.plan, loss, now) for loss in losses}
+    items = missing_items(inputs.plan, losses, now)
     removed: list[Loss] = []
     kept: list[Loss] = []
     held: list[Loss] = []
-    blocked: Failed | Waiting | None = None
     for loss in losses:
         item = items[loss.item]
         can_keep = can_be_kept(inputs.holder, loss.key)
@@ -103,8 +102,8 @@ def decide_deletions(
             kept.append(loss)
         elif not guarded:
             removed.append(loss)
-            blocked = blocked or _unconfirmed(inputs, loss, view, is_early=not can_keep)
     unwritten = next_missing(inputs, readings, items, kept=losses, filled=filled, now=now)
+    blocked = _first_unconfirmed(inputs, removed, view)
     if blocked is not None:
         return replace(blocked, missing=unwritten)
     failure = held_failure(inputs.vault_secret, held, now, unwritten)
@@ -207,7 +206,15 @@ def _never_existed(inputs: Inputs, readings: Readings) -> SecretNotFound | None:
     return None
 
 
-def _unconfirmed(inputs: Inputs, loss: Loss, view: VaultView, *, is_early: bool) -> Failed | Waiting | None:
+def _first_unconfirmed(inputs: Inputs, removed: Sequence[Loss], view: VaultView) -> Failed | Waiting | None:
+    """Block removals until each of them is confirmed."""
+    searched = any(loss.request.unlisted for loss in removed)
+    found = found_names(inputs.vault_secret.spec, view) if searched else frozenset[str]()
+    blocks = (_unconfirmed(inputs, loss, view, found) for loss in removed)
+    return next((blocked for blocked in blocks if blocked is not None), None)
+
+
+def _unconfirmed(inputs: Inputs, loss: Loss, view: VaultView, found: AbstractSet[str]) -> Failed | Waiting | None:
     """Block a removal until a poll confirms the loss, and the deletion guard has counted it.
 
     A target that cannot keep the key is not written without it before the secret has been missing for a while: what
@@ -217,7 +224,7 @@ def _unconfirmed(inputs: Inputs, loss: Loss, view: VaultView, *, is_early: bool)
     if view.losses is None:
         return failed_or_waiting(view, f"Waiting for a complete poll of vault {vault_url}, which lost secrets.")
     if loss.request.unlisted:
-        unconfirmed = loss.name in found_names(inputs.vault_secret.spec, view)
+        unconfirmed = loss.name in found
     elif ref.follows and not loss.is_partial:
         unconfirmed = not _is_missed(loss.name, view)
     else:
@@ -227,6 +234,7 @@ def _unconfirmed(inputs: Inputs, loss: Loss, view: VaultView, *, is_early: bool)
             view, f"Waiting for a poll of vault {vault_url} that confirms the deletion of secret {ref.name}."
         )
     waited = timedelta(seconds=inputs.waited.get(loss.item, 0.0))
+    is_early = not can_be_kept(inputs.holder, loss.key)
     if is_early and not loss.is_partial and waited < CONFIRMED_AFTER:
         left = (CONFIRMED_AFTER - waited).total_seconds()
         return Waiting(f"Waiting to read again secret {ref.name} of vault {vault_url}.", retry_after=left)

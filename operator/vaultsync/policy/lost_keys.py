@@ -1,6 +1,6 @@
 """Finds the keys of a target that the vault does not fill any more; decides nothing about them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,7 +17,6 @@ from vaultsync.state.secrets import (
     Reading,
     Readings,
     SecretRef,
-    SecretState,
 )
 
 
@@ -63,47 +62,54 @@ def find_losses(inputs: Inputs, readings: Readings, filled: AbstractSet[str] | N
         readings: What was read; secrets that were not read yet are not lost.
         filled: The keys that all readings fill; None if only a part of the secrets was read.
     """
+    unfilled = [group for one in inputs.plan.requests if (group := _unfilled(inputs, one, readings, filled))]
+    if not unfilled:
+        return ()
+    is_loss = _loss_filter(inputs)
     losses: list[Loss] = []
-    for one in inputs.plan.requests:
-        state, reading = inputs.plan.known.get(one.ref.identity), readings.get(one.ref.identity)
-        if state is None:
-            continue
-        if isinstance(reading, MissingReading):
-            losses += _lost_with_secret(inputs, one, state, reading.error)
-            continue
-        vault_time = reading.vault_time if isinstance(reading, Reading | InactiveReading) else None
-        if one.unlisted and (reading is not None or filled is not None):
-            lost = (Loss(one, key, None, vault_time) for key in state.held)
-        elif isinstance(reading, Reading) and filled is not None:
-            lost = (Loss(one, key, None, vault_time, is_partial=True) for key in state.held if key not in filled)
-        else:
-            continue
-        losses += (loss for loss in lost if _is_loss(inputs, loss))
+    for group in unfilled:
+        lost = [loss for loss in group if is_loss(loss)]
+        # Of a required secret that is missing, and whose keys were renamed, nothing else is left.
+        is_last = not lost and group[0].error is not None and group[0].is_required
+        losses += group if is_last else lost
     return tuple(loss for loss in losses if loss.key not in inputs.vault_secret.spec.target.template)
 
 
-def _lost_with_secret(
-    inputs: Inputs, request: SecretRequest, state: SecretState, error: SecretNotFound
+def _unfilled(
+    inputs: Inputs, request: SecretRequest, readings: Readings, filled: AbstractSet[str] | None
 ) -> Sequence[Loss]:
-    """Return the keys of a secret that is missing: all that the target has of a required one whose keys were renamed.
+    """Return the keys that the target has of one secret, and that it does not fill any more."""
+    state, reading = inputs.plan.known.get(request.ref.identity), readings.get(request.ref.identity)
+    if state is None:
+        return ()
+    if isinstance(reading, MissingReading):
+        return [Loss(request, key, reading.error, reading.error.vault_time) for key in state.held]
+    vault_time = reading.vault_time if isinstance(reading, Reading | InactiveReading) else None
+    if request.unlisted and (reading is not None or filled is not None):
+        return [Loss(request, key, None, vault_time) for key in state.held]
+    if isinstance(reading, Reading) and filled is not None:
+        return [Loss(request, key, None, vault_time, is_partial=True) for key in state.held if key not in filled]
+    return ()
 
-    Nothing else is left of it.
+
+def _loss_filter(inputs: Inputs) -> Callable[[Loss], bool]:
+    """Return the function that returns whether the vault has taken a key away.
+
+    Otherwise it was the spec, by which the VaultSecret's users decide.
     """
-    every = [Loss(request, key, error, error.vault_time) for key in state.held]
-    lost = [loss for loss in every if _is_loss(inputs, loss)]
-    return lost if lost or request.optional else every
-
-
-def _is_loss(inputs: Inputs, loss: Loss) -> bool:
-    """Return whether the vault has taken the key away, and not the spec, by which the VaultSecret's users decide."""
     holder, vault_secret = inputs.holder, inputs.vault_secret
     if holder is not None and holder.spec_content == content_fingerprint(vault_secret):
-        return True
-    if _is_deselected(inputs, loss):
-        return False
-    is_known = any((one.secret_name, one.key) == loss.item for one in inputs.plan.missing)
-    may_be_lost = is_known or not loss.is_partial or (holder is not None and not holder.is_by_other_spec(vault_secret))
-    return may_be_lost and asks_for(vault_secret.spec, loss.request.ref, loss.key)
+        return lambda _: True
+    missing = {(one.secret_name, one.key) for one in inputs.plan.missing}
+    is_by_this_spec = holder is not None and not holder.is_by_other_spec(vault_secret)
+
+    def is_loss(loss: Loss) -> bool:
+        may_be_lost = loss.item in missing or not loss.is_partial or is_by_this_spec
+        return (
+            may_be_lost and not _is_deselected(inputs, loss) and asks_for(vault_secret.spec, loss.request.ref, loss.key)
+        )
+
+    return is_loss
 
 
 def _is_deselected(inputs: Inputs, loss: Loss) -> bool:

@@ -14,24 +14,33 @@ from vaultsync.state.requests import SecretRequest
 from vaultsync.state.secrets import InactiveReading, MissingReading, Reading, Readings, SecretRef, SecretState
 from vaultsync.texts import in_utc, listed
 
+Requests = Mapping[str, Sequence[SecretRequest]]
+"""The requests of a plan by the secret's name in lower case: a search may lose thousands of secrets."""
+
 
 def listed_missing(inputs: Inputs) -> tuple[StatusMissing, ...]:
     """Return what the status lists while nothing is read: keys that were removed are forgotten after a day."""
+    requests = _by_name(inputs.plan)
     return tuple(
         one
         for one in inputs.plan.missing
-        if one.removed is None or is_recent(one, inputs.now) or _required_by(inputs.plan, one)
+        if one.removed is None or is_recent(one, inputs.now) or _required_by(requests, one)
     )
 
 
-def _required_by(plan: Plan, missing: StatusMissing) -> list[SecretRequest]:
+def _by_name(plan: Plan) -> Requests:
+    requests: dict[str, list[SecretRequest]] = {}
+    for one in plan.requests:
+        requests.setdefault(one.ref.name.lower(), []).append(one)
+    return requests
+
+
+def _required_by(requests: Requests, missing: StatusMissing) -> list[SecretRequest]:
     """Return the required secrets that are missing; a part of one is that only if it is a pinned version."""
     return [
         one
-        for one in plan.requests
-        if one.ref.name.lower() == missing.secret_name
-        and not one.optional
-        and (not missing.key or one.ref.version is not None)
+        for one in requests.get(missing.secret_name, ())
+        if not one.optional and (not missing.key or one.ref.version is not None)
     ]
 
 
@@ -79,9 +88,13 @@ def not_present(plan: Plan, refs: Collection[SecretRef]) -> tuple[StatusMissing,
     return tuple(one for one in plan.missing if (one.secret_name, one.key) not in present)
 
 
-def missing_item(plan: Plan, loss: Loss, now: datetime) -> StatusMissing:
-    """Return what the status says about a loss from now on."""
+def missing_items(plan: Plan, losses: Iterable[Loss], now: datetime) -> dict[tuple[str, str], StatusMissing]:
+    """Return what the status says about losses from now on, by `Loss.item`."""
     before = {(one.secret_name, one.key): one for one in plan.missing if one.removed is None}
+    return {loss.item: _missing_item(before, loss, now) for loss in losses}
+
+
+def _missing_item(before: Mapping[tuple[str, str], StatusMissing], loss: Loss, now: datetime) -> StatusMissing:
     name, key = loss.item
     # Earlier versions, and a secret that is lost as a whole, have no key.
     found = before.get((name, key)) or (before.get((name, "")) if key and not loss.is_partial else None)
@@ -103,8 +116,9 @@ def next_missing(
     stays = {loss.item for loss in kept}
     gone = {loss.item: loss for loss in removed if loss.item not in stays}
     following: dict[tuple[str, str], StatusMissing] = {}
+    requests = _by_name(inputs.plan)
     for one in inputs.plan.missing:
-        if (one.secret_name, one.key) not in items and _is_still_missing(inputs.plan, readings, one, filled, now):
+        if (one.secret_name, one.key) not in items and _is_still_missing(requests, readings, one, filled, now):
             following[one.secret_name, one.key] = one
     for key, item in items.items():
         if key not in gone:
@@ -117,20 +131,20 @@ def next_missing(
 
 
 def _is_still_missing(
-    plan: Plan, readings: Readings, missing: StatusMissing, filled: AbstractSet[str] | None, now: datetime
+    requests: Requests, readings: Readings, missing: StatusMissing, filled: AbstractSet[str] | None, now: datetime
 ) -> bool:
     """Return whether something that was missing before is not back, as far as it was read."""
     if missing.key:
         if filled is not None and missing.key in filled:
             return False
-        required = (readings.get(one.ref.identity) for one in _required_by(plan, missing))
+        required = (readings.get(one.ref.identity) for one in _required_by(requests, missing))
         is_absent = any(isinstance(reading, MissingReading) for reading in required)
         return filled is None or is_absent or is_recent(missing, now)
-    requests = [one for one in plan.requests if one.ref.name.lower() == missing.secret_name and not one.unlisted]
-    read = [readings.get(one.ref.identity) for one in requests]
-    if requests and all(isinstance(reading, Reading | InactiveReading) for reading in read):
+    named = (one for one in requests.get(missing.secret_name, ()) if not one.unlisted)
+    read = [readings.get(one.ref.identity) for one in named]
+    if read and all(isinstance(reading, Reading | InactiveReading) for reading in read):
         return False
-    return filled is None or bool(_required_by(plan, missing)) or is_recent(missing, now)
+    return filled is None or bool(_required_by(requests, missing)) or is_recent(missing, now)
 
 
 def _named(missing: StatusMissing) -> str:
