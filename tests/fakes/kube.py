@@ -101,9 +101,7 @@ class FakeKube(Store):
 
     async def get_target_data(self, key: ObjectKey, *, observed: Observed) -> Mapping[str, SecretValue]:
         self._called("get_target_data")
-        there = self._same(key, observed)
-        if str(there.resource_version) != observed.resource_version:
-            raise _stale(key)
+        there = self._unchanged(key, observed)
         return {name: SecretValue(text) for name, text in there.fields.of("data").items()}
 
     async def get_target_manifest(self, key: ObjectKey, *, observed: Observed) -> SecretValue:
@@ -121,9 +119,7 @@ class FakeKube(Store):
 
     async def announce_replacement(self, key: ObjectKey, *, observed: Observed) -> Observed:
         self._called("announce_replacement")
-        stored = self._same(key, observed)
-        if str(stored.resource_version) != observed.resource_version:
-            raise _stale(key)
+        stored = self._unchanged(key, observed)
         fields = stored.fields.copy()
         fields.edit(FIELD_MANAGER, {Path("annotations", REPLACING_ANNOTATION): observed.resource_version})
         return self._written("announce_replacement", key, fields).observed()
@@ -166,18 +162,14 @@ class FakeKube(Store):
 
     async def remove_keys(self, key: ObjectKey, names: Iterable[str], *, observed: Observed) -> Observed:
         self._called("remove_keys")
-        stored = self._same(key, observed)
-        if str(stored.resource_version) != observed.resource_version:
-            raise _stale(key)
+        stored = self._unchanged(key, observed)
         fields = stored.fields.copy()
         fields.edit(FIELD_MANAGER, dict.fromkeys(Path("data", name) for name in names))
         return self._written("remove_keys", key, fields).observed()
 
     async def remove_owners(self, key: ObjectKey, *, observed: Observed) -> Observed:
         self._called("remove_owners")
-        stored = self._same(key, observed)
-        if str(stored.resource_version) != observed.resource_version:
-            raise _stale(key)
+        stored = self._unchanged(key, observed)
         fields = stored.fields.copy()
         owners = (Path("ownerReferences", uid) for uid in fields.of("ownerReferences"))
         fields.edit(FIELD_MANAGER, dict.fromkeys([*owners, _RETAINED_BY]))
@@ -185,18 +177,14 @@ class FakeKube(Store):
 
     async def remove_annotations(self, key: ObjectKey, names: Iterable[str], *, observed: Observed) -> Observed:
         self._called("remove_annotations")
-        stored = self._same(key, observed)
-        if str(stored.resource_version) != observed.resource_version:
-            raise _stale(key)
+        stored = self._unchanged(key, observed)
         fields = stored.fields.copy()
         fields.edit(FIELD_MANAGER, dict.fromkeys(Path("annotations", name) for name in names))
         return self._written("remove_annotations", key, fields).observed()
 
     async def orphan_target(self, key: ObjectKey, *, observed: Observed | Unclaimed, retained_by: str) -> None:
         self._called("orphan_target")
-        stored = self._same(key, observed)
-        if str(stored.resource_version) != observed.resource_version:
-            raise _stale(key)
+        stored = self._unchanged(key, observed)
         fields = stored.fields.copy()
         removed = dict.fromkeys([*_OWNERSHIP, Path("ownerReferences", retained_by)])
         fields.edit(FIELD_MANAGER, {**removed, _RETAINED_BY: retained_by})
@@ -365,6 +353,12 @@ class FakeKube(Store):
     def _same(self, key: ObjectKey, observed: Observed | Unclaimed) -> StoredSecret:
         stored = self._secrets.get(key)
         if stored is None or stored.uid != observed.uid:
+            raise _stale(key)
+        return stored
+
+    def _unchanged(self, key: ObjectKey, observed: Observed | Unclaimed) -> StoredSecret:
+        stored = self._same(key, observed)
+        if str(stored.resource_version) != observed.resource_version:
             raise _stale(key)
         return stored
 

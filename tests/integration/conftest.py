@@ -1,9 +1,13 @@
-"""An authority for servers that the tests start on sockets of their own, and clients that trust it."""
+"""An authority for servers on the tests' own sockets, clients that trust it, and an operator on the control plane."""
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import trustme
+
+from tests.controlplane.plane import ControlPlane
+from tests.convergence.real_cluster import RealHarness
 
 
 @pytest.fixture(scope="module")
@@ -18,3 +22,13 @@ def trusted(authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("kvsecrets._transport.MAX_CONNECT_SECONDS", 60.0)
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+
+
+@pytest.fixture
+async def harness(controlplane: ControlPlane) -> AsyncIterator[RealHarness]:
+    """An operator that has begun to watch, and a vault with one secret."""
+    harness = await RealHarness.make(controlplane.kubeconfig)
+    await harness.start([])
+    harness.vault.set("db-password", "first")
+    yield harness
+    await harness.aclose()

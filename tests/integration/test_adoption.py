@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -11,15 +10,6 @@ from tests.convergence.real_cluster import RealHarness
 from vaultsync.api import ADOPT_BY_ANNOTATION
 
 pytestmark = pytest.mark.cluster
-
-
-@pytest.fixture
-async def harness(controlplane: ControlPlane) -> AsyncIterator[RealHarness]:
-    harness = await RealHarness.make(controlplane.kubeconfig)
-    await harness.start([])
-    harness.vault.set("db-password", "first")
-    yield harness
-    await harness.aclose()
 
 
 def manifest(harness: RealHarness, value: str) -> str:
@@ -44,7 +34,7 @@ async def test_no_annotation_keeps_what_an_adopted_secret_held(
     assert not [path for path in harness.writes if "/secrets/" in path]
 
 
-async def test_no_annotation_keeps_what_somebody_applied_to_a_target(
+async def test_no_annotation_keeps_what_a_user_applied_to_a_target(
     harness: RealHarness, controlplane: ControlPlane
 ) -> None:
     harness.apply()

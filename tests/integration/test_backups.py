@@ -4,7 +4,7 @@ import asyncio
 import json
 import re
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -22,15 +22,6 @@ pytestmark = pytest.mark.cluster
 
 KEPT: Final = ("name", "namespace", "labels", "annotations", "ownerReferences", "finalizers")
 """The metadata that Velero restores when it creates an object."""
-
-
-@pytest.fixture
-async def harness(controlplane: ControlPlane) -> AsyncIterator[RealHarness]:
-    harness = await RealHarness.make(controlplane.kubeconfig)
-    await harness.start([])
-    harness.vault.set("db-password", "first")
-    yield harness
-    await harness.aclose()
 
 
 @pytest.fixture
