@@ -39,11 +39,11 @@ class FollowedTrust(ssl.SSLContext):
     """A context as `client_tls` makes it, whose file of authorities may change: a handshake uses those of its time.
 
     A context cannot stop to trust an authority. So this one has none of its own: another context does its handshakes,
-    which is replaced. Only connections of asyncio are made with it; sockets trust nobody.
+    which is replaced. Only connections of asyncio are made with it; for sockets it trusts no authority.
     """
 
     def __new__(cls, ca_file: str) -> Self:  # noqa: ARG004  that of the initializer
-        """Make a context that trusts nobody."""
+        """Make a context that trusts no authority."""
         return super().__new__(cls, ssl.PROTOCOL_TLS_CLIENT)
 
     def __init__(self, ca_file: str) -> None:

@@ -233,7 +233,7 @@ async def test_forged_losses_do_not_hold_the_deletions_of_others(harness: Memory
 
 
 async def test_deletions_that_a_forged_status_claims_to_be_held_hold_none_of_others(harness: MemoryHarness) -> None:
-    """A tenant writes into his status that his deletions are held, so that nobody's keys go after a restart."""
+    """A tenant writes into his status that his deletions are held, so that no tenant loses keys after a restart."""
     for name in ("shop-one", "evil-one", "evil-two"):
         harness.vault.set(name, "x")
     harness.apply(entry(), entry("one", "shop-one", optional=True))

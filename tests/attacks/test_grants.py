@@ -292,23 +292,23 @@ async def test_a_namespace_that_is_relabelled_to_and_fro_loses_no_secret(tenants
 async def test_nothing_tells_whether_an_ungranted_secret_exists(
     tenants: Granted, spec: dict[str, Any], granted: dict[str, Any]
 ) -> None:
-    """A tenant compares what he is told with and without ungranted secrets: conditions, events, numbers, keys."""
+    """A tenant compares what he can read with and without ungranted secrets: conditions, events, numbers, keys."""
     for number in range(3):
         tenants.vault.set(f"shop-{number}", "x")
-    told = {}
+    readable = {}
     for namespace in ("before", "after"):
         await tenants.administer(everything(**{"secrets": ["shop-*"], **granted}))
         tenants.request(namespace, **spec)
         await tenants.pass_time(300)
-        told[namespace] = tenants.everything_in(namespace)
+        readable[namespace] = tenants.everything_in(namespace)
         tenants.withdraw(namespace)
         await tenants.administer()
         for number in range(3):
             tenants.vault.set(f"hidden-{number}", "MARKED" * 100_000, tags={"team": "hidden"})
         tenants.vault.disable("hidden-2")
 
-    assert _timeless(told["before"]) == _timeless(told["after"])
-    assert "MARKED" not in told["after"]
+    assert _timeless(readable["before"]) == _timeless(readable["after"])
+    assert "MARKED" not in readable["after"]
 
 
 async def test_a_search_of_a_vault_full_of_others_secrets_is_not_too_large(tenants: Granted) -> None:
@@ -369,7 +369,7 @@ async def test_a_cached_value_of_one_grant_is_not_returned_to_another(tenants: G
 
 
 async def test_a_tenants_losses_do_not_hold_the_deletions_of_another_grant(tenants: Granted) -> None:
-    """A tenant deletes most of his secrets, so that the deletion guard trips and nobody's keys are deleted any more."""
+    """A tenant deletes most of his secrets, so that the deletion guard trips and keeps the keys of all tenants."""
     await _lose(tenants, attacker=LOST, victim=["db-password"])
     await tenants.pass_time(2 * HOUR)
 
@@ -574,7 +574,7 @@ async def test_a_grant_that_is_revoked_between_listing_and_reading_reads_nothing
 
 
 async def test_a_grant_that_is_revoked_while_deletions_are_held_deletes_nothing(tenants: Granted) -> None:
-    """Most secrets of a vault are lost, and somebody revokes and restores the grant in order to release them."""
+    """Most secrets of a vault are lost, and a user revokes and restores the grant in order to release them."""
     await _lose(tenants, victim=LOST)
     for _ in range(3):
         grants = tenants.grants
@@ -637,7 +637,7 @@ def _broken(*_: object) -> object:
 async def test_grants_that_cannot_be_listed_delete_nothing(
     tenants: Granted, monkeypatch: pytest.MonkeyPatch, fault: Callable[..., object], before: bool
 ) -> None:
-    """Somebody deletes the CustomResourceDefinition, or a role, or breaks the API server, as if all was revoked."""
+    """A user deletes the CustomResourceDefinition, or a role, or breaks the API server, as if all was revoked."""
     await tenants.administer(everything(onRevoked="Delete"))
     tenants.request("shop")
     await tenants.settle()
@@ -680,7 +680,7 @@ async def test_namespaces_that_may_not_be_listed_do_not_protect_what_names_have_
 async def test_what_a_grant_allows_that_is_not_known_is_not_revoked(
     tenants: Granted, monkeypatch: pytest.MonkeyPatch, selected: str
 ) -> None:
-    """Somebody denies labels, or rolls the operator back to a version that cannot read a grant, to have it revoked."""
+    """A user denies labels, or rolls the operator back to a version that cannot read a grant, to have it revoked."""
     grant = everything(namespaces={"selector": {"matchLabels": {"team": "shop"}}}, onRevoked="Delete")
     await tenants.administer(grant)
     await tenants.label("shop", team="shop")

@@ -85,7 +85,7 @@ def check_target(scenario: Scenario) -> None:
         kept = values if scenario.outlives(scenario.desired.target) else None
         assert (values, reason in reasons) == (kept, True), f"{scenario.harness.ready()}: {values} is left"
     elif expected.pending:
-        # Of a VaultSecret that was created again, nobody knows that it had the secret.
+        # Of a VaultSecret that was created again, no state says that it had the secret.
         assert reason in expected.pending, f"{scenario.harness.ready()}: not {expected.pending}"
     elif expected.reasons:
         assert reason in expected.reasons, f"{scenario.harness.ready()}: not {expected.reasons}"

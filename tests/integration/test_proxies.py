@@ -137,7 +137,7 @@ async def test_a_proxy_that_is_away_is_named_in_place_of_the_host_behind_it(
     assert f": the connection to proxy {proxy.host} was refused" in error.message
 
 
-async def test_a_proxy_that_inspects_tls_is_told_by_the_setting_for_its_authority(
+async def test_a_proxy_that_inspects_tls_is_reported_with_the_setting_for_its_authority(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with serving(tmp_path) as (azure, url):
@@ -152,7 +152,7 @@ async def test_a_proxy_that_inspects_tls_is_told_by_the_setting_for_its_authorit
 async def test_the_service_of_the_node_is_never_called_through_a_proxy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A managed identity logs in there by http, which most proxies would forward to somebody else."""
+    """A managed identity logs in there by http, which most proxies would forward to another host."""
 
     def respond(_: Request) -> Response:
         document = {"access_token": "of-the-node", "expires_in": "3599", "resource": "x", "token_type": "Bearer"}

@@ -57,7 +57,7 @@ async def test_an_immutable_secret_with_a_finalizer_stays_until_that_is_removed(
     assert ("Warning", "Tampered") not in harness.events
 
 
-async def test_a_secret_that_somebody_deletes_is_terminating_until_its_finalizer_is_removed(
+async def test_a_secret_that_a_user_deletes_is_terminating_until_its_finalizer_is_removed(
     harness: RealHarness, controlplane: ControlPlane
 ) -> None:
     await hold(harness, controlplane, "example.com/hold")

@@ -73,7 +73,7 @@ def _inactive_states(readings: Readings) -> dict[SecretRef, SecretState]:
 
 
 def _fills_keys(inputs: Inputs, ref: SecretRef) -> bool:
-    """Return whether the target has keys of a secret, by whomever they were written last."""
+    """Return whether the target has keys of a secret, whichever writer wrote them last."""
     state, target = inputs.plan.known.get(ref), inputs.target
     if state is None or state.version is None or target is None:
         return False

@@ -200,7 +200,7 @@ class _Issuers:
     def _issued(self, issuer: x509.Certificate, subject: x509.Certificate) -> bool:
         """Return whether the names match and the signature is by the issuer's key.
 
-        It orders a chain and trusts nobody, so no algorithm is too weak. For one that is not known, the identifiers of
+        It orders a chain and decides no trust: no algorithm is too weak. For one that is not known, the identifiers of
         the keys decide.
         """
         if issuer.subject != subject.issuer:

@@ -227,7 +227,7 @@ class InstrumentedCredential:
     def _on_done(self, key: object, task: asyncio.Task[AccessTokenInfo]) -> None:
         self._in_flight.pop(key, None)
         if not task.cancelled():
-            task.exception()  # it is retrieved, also if nobody waits for it any more
+            task.exception()  # it is retrieved, also if no caller waits for it any more
 
     async def _request(self, *scopes: str, options: TokenRequestOptions | None) -> AccessTokenInfo:
         with remembered() as failures:

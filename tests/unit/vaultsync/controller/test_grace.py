@@ -61,10 +61,10 @@ async def test_fields_that_vanish_are_named_and_go_after_their_grace_period(
     ready = harness.ready()
     assert (ready.status, ready.reason) == ("True", "Synced")
     assert ready.message.startswith(f"{in_sync} key{'s are' if in_sync != 1 else ' is'} in sync; missing in the vault")
-    (told,) = (event for event in harness.kube.events if event.reason == "SourceMissing")
+    (reported,) = (event for event in harness.kube.events if event.reason == "SourceMissing")
     for key in gone:
         assert f"{key} of secret cfg" in ready.message
-        assert f"{key} of secret cfg" in told.message
+        assert f"{key} of secret cfg" in reported.message
     await harness.assert_idle()
 
     await harness.poll(HOUR)

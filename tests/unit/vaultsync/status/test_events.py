@@ -134,7 +134,7 @@ NOTE = "; missing in the vault, and removed from 2026-03-01 13:00:00 UTC on unle
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "kept", "is_told"),
+    ("before", "after", "kept", "is_reported"),
     [
         ((), (LOST,), {"API_TOKEN"}, True),
         ((LOST,), (LOST,), {"API_TOKEN"}, False),
@@ -144,15 +144,15 @@ NOTE = "; missing in the vault, and removed from 2026-03-01 13:00:00 UTC on unle
     ],
     ids=["lost", "lost before", "a part is lost, too", "removed", "nothing is kept"],
 )
-def test_what_goes_missing_is_told_once_and_its_keys_are_spelled_as_they_are(
-    before: tuple[StatusMissing, ...], after: tuple[StatusMissing, ...], kept: set[str], is_told: bool
+def test_what_goes_missing_is_reported_once_and_its_keys_are_spelled_as_they_are(
+    before: tuple[StatusMissing, ...], after: tuple[StatusMissing, ...], kept: set[str], is_reported: bool
 ) -> None:
     synced = replace(a_synced(), kept=frozenset(kept), note=NOTE)
 
     events = [*events_for(VaultSecretStatus(missing=before), VaultSecretStatus(missing=after), synced)]
 
     message = "Missing in the vault, and removed from 2026-03-01 13:00:00 UTC on unless back by then: API_TOKEN."
-    assert events == ([Event("Warning", "SourceMissing", message)] if is_told else [])
+    assert events == ([Event("Warning", "SourceMissing", message)] if is_reported else [])
 
 
 def test_a_deleted_target_is_an_event_that_records_an_action() -> None:
