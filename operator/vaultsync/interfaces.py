@@ -258,3 +258,23 @@ class Recorder(Protocol):
     def queue_waited(self, seconds: float) -> None:
         """Record how many seconds a key waited in the queue."""
         ...
+
+
+class ShardServer(Protocol):
+    """Serves the VaultSecrets of the shards that the election gives it. Its methods are called in order for a shard."""
+
+    def gained(self, shards: AbstractSet[int]) -> None:
+        """Begin to serve shards, once the caches are as new as the API server; `Shards` holds them already."""
+        ...
+
+    def lost(self, shards: AbstractSet[int]) -> None:
+        """End at once whatever runs for shards: another replica may hold them; `Shards` does not any more."""
+        ...
+
+    async def drain(self, shards: AbstractSet[int]) -> None:
+        """Begin nothing more for shards, and return once nothing runs for them: within seconds, by ending the rest.
+
+        Until it returns, `Shards.serves` is true for them, and `Shards.takes` false. `lost` is not called after it, but
+        may be called while it runs.
+        """
+        ...

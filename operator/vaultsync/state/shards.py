@@ -1,0 +1,103 @@
+"""Which shards of the namespaces this replica holds, and until when; acquires and renews nothing.
+
+The election (`sources.election`) is the only writer. In this order it
+
+- calls `hold` when a Lease is acquired and no other installation conflicts, then `ShardServer.gained`, and `renew`
+  after each renewal;
+- calls `drop` once the deadline of a shard has passed, and `ShardServer.lost`: whatever runs for it ends at once;
+- calls `leave` when it gives a shard up, awaits `ShardServer.drain`, and only then calls `drop` and releases the
+  Lease.
+
+Whoever begins work asks `takes`, whoever writes asks `serves`. Both compare the deadline with the clock at the moment
+of the call, so they are right also if the election did not get to run.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Final, Self
+
+CLUSTER_SHARD: Final = 0
+"""The shard of what has no namespace, such as the status of a grant."""
+
+
+@dataclass(slots=True)
+class _Held:
+    until: float
+    is_leaving: bool = False
+
+
+class Shards:
+    """The shards of this replica: `held` ones have a Lease, and only until its renew deadline."""
+
+    def __init__(self, number: int = 1, *, clock: Callable[[], float]) -> None:
+        """Hold nothing.
+
+        Args:
+            number: The number of shards, which is the same for all replicas of an installation.
+            clock: Seconds on a clock that goes on while the process, or the machine, is stopped.
+        """
+        self.number = number
+        self._clock = clock
+        self._held: dict[int, _Held] = {}
+
+    @classmethod
+    def all(cls, number: int = 1) -> Self:
+        """Return all shards, held for ever: those of a process that has no other beside it."""
+        shards = cls(number, clock=lambda: 0.0)
+        for shard in range(number):
+            shards.hold(shard, until=math.inf)
+        return shards
+
+    def shard_of(self, namespace: str | None) -> int:
+        """Return the shard of a namespace, the same in every version and process; None is the cluster itself."""
+        if namespace is None:
+            return CLUSTER_SHARD
+        return int.from_bytes(blake2b(namespace.encode(), digest_size=8).digest(), "big") % self.number
+
+    @property
+    def held(self) -> frozenset[int]:
+        """The shards whose deadline has not passed, including those that are being given up."""
+        now = self._clock()
+        return frozenset(shard for shard, held in self._held.items() if now < held.until)
+
+    @property
+    def expired(self) -> frozenset[int]:
+        """The shards whose deadline has passed, and that were not dropped yet."""
+        return frozenset(self._held) - self.held
+
+    def serves(self, namespace: str | None) -> bool:
+        """Return whether this replica may write for a namespace, now."""
+        return self.seconds_left(namespace) > 0.0
+
+    def takes(self, namespace: str | None) -> bool:
+        """Return whether this replica may begin work for a namespace: it serves it, and does not give it up."""
+        held = self._held.get(self.shard_of(namespace))
+        return held is not None and not held.is_leaving and self._clock() < held.until
+
+    def seconds_left(self, namespace: str | None) -> float:
+        """Return for how long this replica may write for a namespace if its Lease is not renewed; at least zero."""
+        held = self._held.get(self.shard_of(namespace))
+        return 0.0 if held is None else max(0.0, held.until - self._clock())
+
+    def hold(self, shard: int, *, until: float) -> None:
+        """Hold a shard until that time of the clock."""
+        self._held[shard] = _Held(until)
+
+    def renew(self, shard: int, *, until: float) -> bool:
+        """Hold a shard until a later time of the clock; return whether it was still held: what has expired stays so."""
+        held = self._held.get(shard)
+        if held is None or self._clock() >= held.until:
+            return False
+        held.until = max(held.until, until)
+        return True
+
+    def leave(self, shard: int) -> None:
+        """Begin no further work for a shard; what runs may still write."""
+        if shard in self._held:
+            self._held[shard].is_leaving = True
+
+    def drop(self, shard: int) -> None:
+        """Hold a shard no longer."""
+        self._held.pop(shard, None)
