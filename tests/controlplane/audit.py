@@ -1,4 +1,4 @@
-"""The requests of service accounts, from the API server's audit log.
+"""The requests of service accounts, and all writes of administrators, from the API server's audit log.
 
 https://kubernetes.io/docs/tasks/debug/debug-cluster/audit/
 """
@@ -9,12 +9,25 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+WRITES: Final = ("create", "update", "patch", "delete", "deletecollection")
+"""The verbs that change something."""
+
 POLICY: Final[Mapping[str, Any]] = {
     "apiVersion": "audit.k8s.io/v1",
     "kind": "Policy",
     # Each request once, when it is answered.
     "omitStages": ["RequestReceived"],
-    "rules": [{"level": "Metadata", "userGroups": ["system:serviceaccounts"]}, {"level": "None"}],
+    "rules": [
+        # With the Leases as they were written: the log has their whole history.
+        {
+            "level": "RequestResponse",
+            "verbs": WRITES,
+            "resources": [{"group": "coordination.k8s.io", "resources": ["leases"]}],
+        },
+        {"level": "Metadata", "userGroups": ["system:serviceaccounts"]},
+        {"level": "Metadata", "userGroups": ["system:masters"], "verbs": WRITES},
+        {"level": "None"},
+    ],
 }
 
 
