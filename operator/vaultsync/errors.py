@@ -169,6 +169,10 @@ class ObjectChanged(SyncError):
     """The spec of the VaultSecret has changed since it was read; the watch delivers the change."""
 
 
+class NotServed(SyncError):
+    """This replica does not serve the namespace, or not any more: nothing was written, or the answer is not known."""
+
+
 class StillBusy(SyncError):
     """Work of others comes first; it is tried again soon."""
 

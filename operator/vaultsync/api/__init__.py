@@ -45,6 +45,18 @@ USER_ANNOTATIONS = (REFRESH_ANNOTATION, RELEASE_ANNOTATION)
 RESTARTED_ANNOTATION = f"{GROUP}/restarted-at"
 """On a workload and its pod template: when vaultsync last restarted it."""
 
+LEASE_LABEL = f"{GROUP}/lease"
+"""On a Lease of the election: whether it is that of a shard, or that of a member."""
+
+INSTALLATION_ANNOTATION = f"{GROUP}/installation"
+"""On a Lease of the election: the installation of its holder."""
+
+SHARDS_ANNOTATION = f"{GROUP}/shards"
+"""On a Lease of the election: the number of shards."""
+
+NAMESPACES_ANNOTATION = f"{GROUP}/namespaces"
+"""On a Lease of the election: the namespaces that its holder watches, separated by commas; empty for all."""
+
 
 class ObjectKey(NamedTuple):
     """Namespace and name of an object; as text, `namespace/name`."""

@@ -19,15 +19,18 @@ from vaultsync.adapters.kube.bounded_session import PageSize
 from vaultsync.adapters.kube.client_credentials import ClientCredentials
 from vaultsync.adapters.kube.connection import Connection, RequestObserver, configuration_from
 from vaultsync.adapters.kube.errors import AlreadyExists, Conflict, Forbidden, PageTooLarge
+from vaultsync.adapters.kube.leases import LeaseKind, Leases
 from vaultsync.adapters.kube.token_reviews import TokenReviewer
 from vaultsync.api import APPLIED_ANNOTATION, GRANT_KIND, KIND, ObjectKey
 from vaultsync.api.grants import GrantMeta
 from vaultsync.api.v1alpha1 import VaultSecretMeta, WorkloadKind
 from vaultsync.errors import ObjectChanged, ObjectGone, Reason, SyncError
 from vaultsync.policy.alterations import altered_fields
+from vaultsync.policy.leases import Installation
 from vaultsync.policy.rollout import Workload
 from vaultsync.state.applied import annotation_hash
 from vaultsync.state.observed import Observed, Unclaimed, observed_from
+from vaultsync.state.shards import Shards
 from vaultsync.state.snapshots import (
     ClusterEvent,
     ClusterKind,
@@ -58,13 +61,21 @@ class KubeApi:
         self._now = now
 
     @classmethod
-    async def connect(cls, environ: Mapping[str, str], *, now: Callable[[], datetime], connections: int = 32) -> Self:
+    async def connect(
+        cls,
+        environ: Mapping[str, str],
+        *,
+        now: Callable[[], datetime],
+        connections: int = 32,
+        shards: Shards | None = None,
+    ) -> Self:
         """Find the cluster; sends no request yet.
 
         Args:
             environ: `KUBECONFIG` is used if it is set, otherwise the service account of the pod.
             now: The clock whose time events carry.
             connections: The number of concurrent requests; watches are not counted.
+            shards: The shards for which this replica may write; all if None.
 
         Raises:
             NoCluster: The environment does not say where the API is.
@@ -73,6 +84,7 @@ class KubeApi:
             await configuration_from(environ),
             user_agent=f"vaultsync/{__version__}",
             connections=connections,
+            shards=shards,
             reload=partial(configuration_from, environ),
         )
         return cls(connection, now=now)
@@ -98,6 +110,10 @@ class KubeApi:
     def client_credentials(self) -> ClientCredentials:
         """What Azure identities log in with."""
         return ClientCredentials(self._connection)
+
+    def leases(self, kind: LeaseKind, *, namespace: str, installation: Installation, identity: str) -> Leases:
+        """Return the Leases of the election in a namespace, as this replica reads and writes them."""
+        return Leases(self._connection, namespace=namespace, kind=kind, installation=installation, identity=identity)
 
     async def aclose(self) -> None:
         """Close all connections."""

@@ -82,6 +82,7 @@ def _token_request(account: ObjectKey, audience: str) -> Request:
         f"/api/v1/namespaces/{account.namespace}/serviceaccounts/{account.name}/token",
         about=f"ServiceAccount {account}",
         accept=JSON,
+        fenced=False,
         body={
             "apiVersion": "authentication.k8s.io/v1",
             "kind": "TokenRequest",

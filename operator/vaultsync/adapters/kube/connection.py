@@ -27,10 +27,12 @@ from kubernetes.aio.config.incluster_config import (
 from kvsecrets import CertificateProblem
 from vaultsync.adapters.kube.bounded_session import BoundedResponse, ResponseTooLarge, trimmed_session
 from vaultsync.adapters.kube.errors import PageTooLarge, api_error
+from vaultsync.adapters.kube.fence import FencedRequest, fenced
 from vaultsync.adapters.kube.json_documents import parsed, parsed_list
 from vaultsync.adapters.kube.requests import WATCH_SECONDS, Request
 from vaultsync.connection_faults import explain, fault_of
 from vaultsync.errors import Reason, SyncError
+from vaultsync.state.shards import Shards
 from vaultsync.texts import one_line
 from vaultsync.trust import without_strict_x509
 
@@ -100,7 +102,11 @@ class _Sessions:
     def __init__(self, configuration: Configuration, *, connections: int) -> None:
         # The environment's proxies are for the vaults, and the session would read them, and ~/.netrc, in a thread at
         # every request. The kubeconfig's proxy-url is used.
-        configuration.client_session_kwargs = {"trust_env": False, "response_class": BoundedResponse}
+        configuration.client_session_kwargs = {
+            "trust_env": False,
+            "request_class": FencedRequest,
+            "response_class": BoundedResponse,
+        }
         configuration.connection_pool_maxsize = connections
         self.configuration = configuration
         self.requests = ApiClient(configuration)
@@ -142,6 +148,7 @@ class Connection:
         *,
         user_agent: str,
         connections: int,
+        shards: Shards | None = None,
         reload: Callable[[], Awaitable[Configuration]] | None = None,
         request_timeout: float = REQUEST_TIMEOUT,
         watch_timeout: float = WATCH_TIMEOUT,
@@ -153,6 +160,7 @@ class Connection:
             user_agent: Our name in the API server's audit log.
             connections: The number of concurrent requests; watches are not counted. Others wait for them without a time
                 limit, so that a crowd never looks like a failure of the API server.
+            shards: The shards for which this replica may write; all if None.
             reload: Loads the configuration again when the API server has rejected its credentials, or its authority
                 does not verify the API server's certificate.
             request_timeout: Seconds that a request may take.
@@ -161,6 +169,7 @@ class Connection:
         self._user_agent = user_agent
         self._connections = connections
         self._slots = asyncio.Semaphore(connections)
+        self._shards = Shards.all() if shards is None else shards
         self._reload = reload
         self._request_timeout = aiohttp.ClientTimeout(total=request_timeout)
         self._watch_timeout = aiohttp.ClientTimeout(total=watch_timeout)
@@ -214,9 +223,19 @@ class Connection:
         """Send a request and return the document of its response.
 
         Raises:
+            NotServed: It writes for a namespace that this replica does not serve.
             SyncError: The server responded with an error, or not in time; `api_error` has the classes.
         """
         async with self._slots, self._open("requests", request, self._request_timeout) as response:
+            return _document(await response.read(), request.about)
+
+    async def send_apart(self, request: Request, timeout: float) -> Mapping[str, Any]:  # noqa: ASYNC109  aiohttp's
+        """Send a request that waits for no others, and return the document of its response, within `timeout` seconds.
+
+        Raises:
+            SyncError: As `send`.
+        """
+        async with self._open("watches", request, aiohttp.ClientTimeout(total=timeout)) as response:
             return _document(await response.read(), request.about)
 
     async def send_list(self, request: Request, read: Callable[[Mapping[str, Any]], object]) -> Mapping[str, Any]:
@@ -251,7 +270,11 @@ class Connection:
         client: ApiClient = getattr(sessions, kind)
         kind_of_error: type[SyncError] = SyncError
         try:
-            async with sessions.used(), await self._call(sessions, client, request, limits) as response:
+            async with (
+                sessions.used(),
+                fenced(request, self._shards),
+                await self._call(sessions, client, request, limits) as response,
+            ):
                 if response.status == HTTPStatus.UNAUTHORIZED:
                     await self._reload_configuration(sessions)
                 if response.status >= HTTPStatus.BAD_REQUEST:

@@ -6,6 +6,7 @@ with what was sent.
 https://kubernetes.io/docs/reference/using-api/api-concepts/#metadata-only-fetches
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -43,6 +44,7 @@ JSON_PATCH = "application/json-patch+json"
 ABSENT = "1"
 """A resource version that no object has: it is that of an empty etcd."""
 
+_NAMESPACE = re.compile("/apis?/(?:[^/]+/){1,2}namespaces/([^/]+)/")
 _KEPT_METADATA = ("name", "namespace", "labels", "annotations", "ownerReferences")
 _KEPT = ("apiVersion", "kind", "type", "immutable", "data")
 """What a Secret that is created again has in common with the one before."""
@@ -72,6 +74,14 @@ class Request:
     accept: str = JSON
     content_type: str = JSON
     body: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = field(default=None, repr=False)
+    fenced: bool = True
+    """Whether it is sent only while this replica serves its namespace, unless it reads."""
+
+    @property
+    def namespace(self) -> str | None:
+        """The namespace of its object; None if that has none."""
+        matched = _NAMESPACE.match(self.path)
+        return None if matched is None else matched[1]
 
 
 def get_secret(key: ObjectKey) -> Request:

@@ -12,6 +12,7 @@ from aiohttp.test_utils import TestServer
 from kubernetes.aio.client import Configuration
 
 from vaultsync.adapters.kube.connection import Connection
+from vaultsync.state.shards import Shards
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -97,7 +98,9 @@ async def hanging_up(request: web.Request) -> web.StreamResponse:
 
 
 @asynccontextmanager
-async def connected(*answers: Answer, patience: float = 60) -> AsyncIterator[tuple[Connection, Script]]:
+async def connected(
+    *answers: Answer, patience: float = 60, connections: int = 4, shards: Shards | None = None
+) -> AsyncIterator[tuple[Connection, Script]]:
     """A connection to a server that gives these answers, one after the other."""
     script = Script(list(answers))
     app = web.Application()
@@ -107,7 +110,12 @@ async def connected(*answers: Answer, patience: float = 60) -> AsyncIterator[tup
             host=str(server.make_url("")).rstrip("/"), api_key={"BearerToken": "Bearer our-token"}
         )
         connection = Connection(
-            configuration, user_agent="vaultsync/1", connections=4, request_timeout=patience, watch_timeout=patience
+            configuration,
+            user_agent="vaultsync/1",
+            connections=connections,
+            shards=shards,
+            request_timeout=patience,
+            watch_timeout=patience,
         )
         try:
             yield connection, script
