@@ -37,6 +37,8 @@ https://learn.microsoft.com/azure/key-vault/general/about-keys-secrets-certifica
 _VAULT_DOMAIN = re.compile(r"[.]?[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?")
 _AUTHORITY = re.compile(r"https://[A-Za-z0-9](?:[-A-Za-z0-9.]*[A-Za-z0-9])?(?::[0-9]{1,5})?/?")
 _RESOURCE = re.compile(r"https://[A-Za-z0-9](?:[-A-Za-z0-9.]*[A-Za-z0-9])?(?:/[-A-Za-z0-9._/]*)?")
+_NAMESPACE = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
+_INSTALLATION = r"^([a-z0-9]([-a-z0-9.]{0,126}[a-z0-9])?)?$"
 _HOST = re.compile(r"([a-z0-9](?:[-a-z0-9.]*[a-z0-9])?)(?::([*]|[0-9]{1,5}))?")
 
 
@@ -196,6 +198,18 @@ class Settings(BaseModel):
         timedelta, BeforeValidator(_duration), Field(ge=timedelta(hours=1), le=timedelta(days=365))
     ] = timedelta(days=14)
     """How long before its expiry date a secret is reported as expiring, such as 336h for 14 days."""
+
+    shards: Annotated[int, Field(ge=1, le=64)] = 1
+    """Into how many shards the namespaces are divided; each has a leader. All replicas must have the same number."""
+
+    lease_namespace: Annotated[str, Field(pattern=_NAMESPACE)] = "kube-system"
+    """Namespace of the Leases by which leaders are elected. Only administrators may be able to write Leases there."""
+
+    installation: Annotated[str, Field(pattern=_INSTALLATION)] = ""
+    """Name of this installation, the same for all its replicas; the names of its Leases begin with it.
+
+    If empty, it is made of the user and the host.
+    """
 
     metrics_per_vaultsecret: bool = True
     """Whether `/metrics` has metrics for each VaultSecret, about four time series each."""

@@ -54,6 +54,7 @@ RIGHTS: Final[Sequence[Rule]] = (
     {"apiGroups": [""], "resources": ["secrets", "events", "serviceaccounts/token"], "verbs": ["*"]},
     {"apiGroups": ["apps"], "resources": ["*"], "verbs": ["*"]},
     {"apiGroups": ["events.k8s.io"], "resources": ["*"], "verbs": ["*"]},
+    {"apiGroups": ["coordination.k8s.io"], "resources": ["*"], "verbs": ["*"]},
 )
 """More than the chart grants: it is the policies that deny."""
 
@@ -77,7 +78,8 @@ class TokenHolder:
             plane.install(CRDS)
             plane.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "attacked"}})
             kubeconfig = plane.user("vaultsync", RIGHTS)
-            plane.apply(*render_policies(helm, account="vaultsync", namespace="default", watched=["attacked"]))
+            watched = ["attacked"]
+            plane.apply(*render_policies(helm, account="vaultsync", namespace="default", watched=watched, shards=2))
             plane.await_policies()
             with KubernetesApi(kubeconfig) as token, KubernetesApi(plane.kubeconfig) as admin:
                 written = manifest(spec(suspend=True), namespace="attacked")
@@ -122,6 +124,14 @@ class TokenHolder:
         """Patch an object with the token."""
         return self.token.attempt("PATCH", path, body, media_type=media_type, fieldManager=FIELD_MANAGER)
 
+    def lease(self, name: str = "", namespace: str = "kube-system") -> str:
+        """Where Leases are, or one of them."""
+        return f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases{name and '/'}{name}"
+
+    def acquire(self, name: str, namespace: str = "kube-system") -> httpx.Response:
+        """Create a Lease with the token."""
+        return self.token.attempt("POST", self.lease(namespace=namespace), a_lease(name))
+
     def foreign(self, name: str = "foreign", **metadata: object) -> Object:
         """Create a Secret of somebody else."""
         body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, **metadata}}
@@ -139,6 +149,12 @@ class TokenHolder:
         folder = f"/apis/apps/v1/namespaces/{self.namespace}/{RESOURCES[kind]}"
         self.admin.create(folder, a_workload(kind, ObjectKey(self.namespace, "web")))
         return f"{folder}/web"
+
+
+def a_lease(name: str) -> Object:
+    """A Lease that somebody holds."""
+    spec = {"holderIdentity": "one", "leaseDurationSeconds": 15, "renewTime": "2026-03-01T12:00:00.000000Z"}
+    return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": name}, "spec": spec}
 
 
 def encoded(text: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.attacks.stolen_token import APPLY, MERGE, RELEASE, TokenHolder, denied, encoded
+from tests.attacks.stolen_token import APPLY, MERGE, RELEASE, TokenHolder, a_lease, denied, encoded
 from tests.chart.renders import render_policies
 from tests.controlplane.helm import Helm
 from tests.e2e.kubernetes import KubernetesApi, Object
@@ -349,6 +349,41 @@ def test_an_event_of_others_is_not_changed_or_deleted(thief: TokenHolder) -> Non
 
     assert denied(thief.patch(path, {"message": "nothing"}), "creates events about")
     assert denied(thief.token.attempt("DELETE", path), "creates events about")
+
+
+# Leases
+
+
+@pytest.mark.parametrize("holder", ["kube-scheduler", "vaultsync.other-0", "vaultsync.default-00"])
+def test_a_lease_of_others_is_not_taken(holder: str, thief: TokenHolder) -> None:
+    """A thief of the token takes the Lease of the control plane's scheduler, or deletes it: it stops."""
+    path = thief.lease(holder)
+    before = thief.admin.apply(path, a_lease(holder))
+
+    assert denied(thief.token.attempt("PUT", path, before), "only the Leases of its own")
+    assert denied(thief.patch(path, {"spec": {"holderIdentity": "thief"}}), "only the Leases of its own")
+    assert denied(thief.token.attempt("DELETE", path), "only the Leases of its own")
+    assert denied(thief.token.attempt("DELETE", thief.lease()), "only the Leases of its own")
+    assert thief.admin.get(path) == before
+    thief.admin.delete(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "namespace"),
+    [
+        ("cloud-controller-manager", "kube-system"),
+        ("vaultsync.default-2", "kube-system"),
+        ("vaultsync.default-a", "kube-system"),
+        ("vaultsync.default-0", "attacked"),
+        ("some-controller", "attacked"),
+        ("some-controller", "default"),
+        ("vaultsync.default.other-0", "default"),
+        ("node", "kube-node-lease"),
+    ],
+)
+def test_no_lease_is_created_but_the_operators(name: str, namespace: str, thief: TokenHolder) -> None:
+    """A thief of the token creates the Lease of a controller before that does, which then never leads."""
+    assert denied(thief.acquire(name, namespace), "only the Leases of its own")
 
 
 # Status

@@ -47,7 +47,9 @@ def render_set(helm: Helm, name: str) -> str:
     return render(helm, "--values", VALUE_SETS[name], *cluster)
 
 
-def render_policies(helm: Helm, *, account: str, namespace: str, watched: Sequence[str] = ()) -> list[Manifest]:
+def render_policies(
+    helm: Helm, *, account: str, namespace: str, watched: Sequence[str] = (), shards: int = 1
+) -> list[Manifest]:
     """The admission policies for an operator.
 
     Args:
@@ -55,11 +57,13 @@ def render_policies(helm: Helm, *, account: str, namespace: str, watched: Sequen
         account: Its ServiceAccount, by name.
         namespace: Where the ServiceAccount is.
         watched: The namespaces that it serves; none: all.
+        shards: Into how many shards they are divided.
     """
     values = {
         "fullnameOverride": account,
         "namespaceOverride": namespace,
         "settings": {"watchNamespaces": list(watched)},
+        "shards": shards,
     }
     rendered = render(helm, "--kube-version", WITH_POLICIES, values=values)
     return [one for one in manifests(rendered) if one["kind"].startswith("ValidatingAdmissionPolicy")]

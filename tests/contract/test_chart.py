@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import jsonschema
 import pytest
@@ -71,6 +71,10 @@ def environment(rendered: str) -> dict[str, str]:
     return {each["name"]: each["value"] for each in container(rendered)["env"] if each["name"].startswith(PREFIX)}
 
 
+OF_THE_ELECTION: Final = {"VAULTSYNC_SHARDS", "VAULTSYNC_LEASE_NAMESPACE", "VAULTSYNC_INSTALLATION"}
+"""The settings with values outside of `settings:`, since roles and admission policies depend on them, too."""
+
+
 def as_variable(value: str) -> str:
     """The variable of a value under `settings:`: VAULTSYNC_VAULT_CALLS_PER_10S of vaultCallsPer10s."""
     return PREFIX + re.sub(r"(?<=[a-z])(?=[A-Z0-9])", "_", value).upper()
@@ -111,13 +115,28 @@ def test_the_charts_crds_are_the_operators_byte_by_byte() -> None:
 
 
 def test_each_setting_has_one_value(helm: Helm) -> None:
-    assert {as_variable(value) for value in defaults()["settings"]} == {
+    assert {as_variable(value) for value in defaults()["settings"]} | OF_THE_ELECTION == {
         f"{PREFIX}{field.upper()}" for field in Settings.model_fields
     }
 
 
 def test_without_values_the_operator_gets_the_settings_that_it_has_by_itself(helm: Helm) -> None:
-    assert Settings.from_env(environment(render(helm))) == Settings()
+    given = Settings.from_env(environment(render(helm)))
+
+    assert given == Settings(installation="vaultsync.vaultsync-system")
+
+
+def test_leaders_are_elected_as_the_values_say(helm: Helm) -> None:
+    elected = {"shards": 3, "leaderElection": {"namespace": "leases"}}
+
+    rendered = render(helm, values={**elected, "fullnameOverride": "secrets", "namespaceOverride": "platform"})
+
+    given = {name: text for name, text in environment(rendered).items() if name in OF_THE_ELECTION}
+    assert given == {
+        "VAULTSYNC_SHARDS": "3",
+        "VAULTSYNC_LEASE_NAMESPACE": "leases",
+        "VAULTSYNC_INSTALLATION": "secrets.platform",
+    }
 
 
 def test_each_setting_reaches_the_operator(helm: Helm) -> None:
@@ -145,7 +164,8 @@ def test_each_setting_reaches_the_operator(helm: Helm) -> None:
 
     rendered = render(helm, values={"settings": values})
 
-    assert environment(rendered) == {as_variable(name): as_text(value) for name, value in values.items()}
+    given = {name: text for name, text in environment(rendered).items() if name not in OF_THE_ELECTION}
+    assert given == {as_variable(name): as_text(value) for name, value in values.items()}
     Settings.from_env(environment(rendered))
 
 
@@ -203,10 +223,11 @@ def test_the_operator_may_request_tokens_of_named_accounts_and_read_named_secret
     accounts.append({"namespace": "shop", "name": "writer"})
     named = {"serviceAccounts": accounts, "secrets": ["shop-reader"]}
 
+    unasked = rules(render(helm), "Role")
     made = rules(render(helm, values={"identities": named}), "Role")
 
     tokens = {"apiGroups": [""], "resources": ["serviceaccounts/token"], "verbs": ["create"]}
-    assert made == {
+    assert made == unasked | {
         ("shop", "vaultsync-account-tokens"): [{**tokens, "resourceNames": ["reader", "writer"]}],
         ("web", "vaultsync-account-tokens"): [{**tokens, "resourceNames": ["reader"]}],
         ("vaultsync-system", "vaultsync-identity-secrets"): [
@@ -217,7 +238,9 @@ def test_the_operator_may_request_tokens_of_named_accounts_and_read_named_secret
 
 def test_without_identities_the_operator_may_request_no_tokens(helm: Helm) -> None:
     assert "serviceaccounts/token" not in str(rules(render(helm), "ClusterRole"))
-    assert rules(render(helm), "Role") == {}
+    assert {each for role in rules(render(helm), "Role").values() for rule in role for each in rule["resources"]} == {
+        "leases"
+    }
 
 
 def test_tokens_of_all_accounts_need_the_policies_that_limit_them(helm: Helm) -> None:
@@ -230,7 +253,13 @@ def test_tokens_of_all_accounts_need_the_policies_that_limit_them(helm: Helm) ->
 
 
 def test_the_settings_bounds_are_those_of_the_operator() -> None:
-    ours = schema()["properties"]["settings"]["properties"]
+    values = schema()["properties"]
+    elsewhere = {
+        "shards": values["shards"],
+        "leaseNamespace": values["leaderElection"]["properties"]["namespace"],
+        "installation": {},
+    }
+    ours = values["settings"]["properties"] | elsewhere
     theirs = Settings.model_json_schema()
     camel = {field: re.sub(r"_(\w)", lambda letter: letter[1].upper(), field) for field in Settings.model_fields}
 

@@ -38,7 +38,12 @@ REJECTED: Final[dict[str, tuple[Manifest, str]]] = {
         {"settings": {"concurency": 4}},
         "at '/settings': additional properties 'concurency' not allowed",
     ),
-    "a value that there is not": ({"replicaCount": 2}, "additional properties 'replicaCount' not allowed"),
+    "a value that there is not": ({"replicas": 2}, "additional properties 'replicas' not allowed"),
+    "no shard": ({"shards": 0}, "at '/shards': minimum: got 0, want 1"),
+    "a namespace that ends its quotes": (
+        {"leaderElection": {"namespace": "a' || true || '"}},
+        "at '/leaderElection/namespace': ",
+    ),
     "a number in words": (
         {"settings": {"concurrency": "many"}},
         "at '/settings/concurrency': got string, want integer",
@@ -228,7 +233,8 @@ def test_the_operator_may_restart_workloads_if_the_values_say_so(wanted: bool, h
 
     rights = rights_of(operator_rules(rendered))
     assert (Right("apps", "deployments", "patch") in rights) is wanted
-    assert {right.group for right in rights} == {"", "vaultsync.dev"} | ({"apps"} if wanted else set())
+    groups = {"", "vaultsync.dev", "coordination.k8s.io"}
+    assert {right.group for right in rights} == groups | ({"apps"} if wanted else set())
 
 
 @pytest.mark.parametrize("namespaces", [[], ["shop"]], ids=["in the cluster", "in one namespace"])
@@ -237,7 +243,64 @@ def test_unasked_the_operator_may_do_nothing_to_workloads(namespaces: list[str],
 
     roles = [manifest for manifest in manifests(rendered) if manifest["kind"] in {"Role", "ClusterRole"}]
     groups = {group for role in roles for rule in role["rules"] for group in rule["apiGroups"]}
-    assert groups == {"", "vaultsync.dev"}
+    assert groups == {"", "vaultsync.dev", "coordination.k8s.io"}
+
+
+LEASES: Final = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"]}
+
+
+def test_the_operator_may_write_the_leases_of_its_shards_by_name(helm: Helm) -> None:
+    roles = {one["metadata"]["namespace"]: one["rules"] for one in manifests(render(helm)) if one["kind"] == "Role"}
+
+    assert roles == {
+        "kube-system": [
+            {**LEASES, "verbs": ["list", "create"]},
+            {**LEASES, "resourceNames": ["vaultsync.vaultsync-system-0"], "verbs": ["get", "update", "delete"]},
+        ]
+    }
+
+
+@pytest.mark.parametrize("namespace", ["kube-system", NAMESPACE])
+def test_with_shards_there_are_leases_for_each_and_for_the_pods(namespace: str, helm: Helm) -> None:
+    rendered = render(helm, values={"shards": 3, "leaderElection": {"namespace": namespace}})
+
+    roles = [one for one in manifests(rendered) if one["kind"] == "Role"]
+    of_shards, of_members = [
+        [one for one in roles if one["metadata"]["name"].endswith(kind)] for kind in (".shards", ".members")
+    ]
+    ((shards,), (members,)) = of_shards, of_members
+    assert shards["metadata"]["namespace"] == namespace
+    assert shards["rules"][1]["resourceNames"] == [f"vaultsync.{NAMESPACE}-{number}" for number in range(3)]
+    assert members["metadata"]["namespace"] == NAMESPACE
+    assert members["rules"] == [{**LEASES, "verbs": ["get", "list", "create", "update", "delete"]}]
+
+
+def test_two_releases_elect_in_one_namespace(helm: Helm) -> None:
+    names = [
+        {(one["kind"], one["metadata"]["name"]) for one in manifests(rendered) if "Role" in one["kind"]}
+        for rendered in (
+            render(helm, values={"namespaceOverride": space, "settings": {"watchNamespaces": [space]}})
+            for space in ("shop", "web")
+        )
+    ]
+
+    shared = {name for kind, name in names[0] & names[1] if kind in {"Role", "RoleBinding"}}
+    assert shared == {"vaultsync"}  # in a namespace that only one of them watches
+
+
+def test_a_constraint_without_a_selector_spreads_the_pods_of_the_deployment(helm: Helm) -> None:
+    own = {"matchLabels": {"tier": "secrets"}}
+    constraints: list[Manifest] = [
+        {"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "DoNotSchedule"},
+        {"maxSkew": 1, "topologyKey": "rack", "whenUnsatisfiable": "DoNotSchedule", "labelSelector": own},
+    ]
+
+    deployment = the("Deployment", render(helm, values={"topologySpreadConstraints": constraints}))["spec"]
+
+    assert deployment["template"]["spec"]["topologySpreadConstraints"] == [
+        {**constraints[0], "labelSelector": deployment["selector"]},
+        constraints[1],
+    ]
 
 
 def test_workload_identity_is_configured_for_its_webhook(helm: Helm) -> None:
@@ -264,7 +327,7 @@ def kubernetes(controlplane: ControlPlane) -> ControlPlane:
     """A cluster with the namespaces of the value sets, VaultGrants, and the Prometheus operator's API."""
     controlplane.install(CHART / "files" / "crds")
     controlplane.install(Path(__file__).with_name("monitoring-crds.yaml"))
-    namespaces = (NAMESPACE, "platform", "shop", "web")
+    namespaces = (NAMESPACE, "platform", "shop", "web", "leases")
     controlplane.apply(*({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in namespaces))
     return controlplane
 

@@ -98,8 +98,8 @@ class Installation:
         """The variables of the Deployment, and those with which the operator is its ServiceAccount."""
         account = self.deployment()["spec"]["template"]["spec"]["serviceAccountName"]
         kubeconfig = self._plane.service_account(account, self.namespace)
-        # The only variable that is no value is taken from the pod: its namespace.
-        given = {each["name"]: each.get("value", self.namespace) for each in self._container()["env"]}
+        # The only variable that is no value is taken from the pod: its name.
+        given = {each["name"]: each.get("value", f"{self._release}-pod") for each in self._container()["env"]}
         return {**self._plane.environ(os.defpath, kubeconfig), **given}
 
     def _container(self) -> dict[str, Any]:

@@ -67,6 +67,23 @@ def test_a_restart_is_admitted(kind: WorkloadKind, operator: TokenHolder) -> Non
         assert answer.is_success, answer.text
 
 
+@pytest.mark.parametrize(
+    ("name", "namespace"),
+    [
+        ("vaultsync.default-0", "kube-system"),
+        ("vaultsync.default-1", "kube-system"),
+        ("vaultsync.default-vaultsync-5d9c-x2x", "default"),
+    ],
+)
+def test_a_leader_is_elected(name: str, namespace: str, operator: TokenHolder) -> None:
+    created = operator.acquire(name, namespace)
+    assert created.is_success, created.text
+
+    renewed = operator.token.attempt("PUT", operator.lease(name, namespace), created.json())
+    assert renewed.is_success, renewed.text
+    assert operator.token.attempt("DELETE", operator.lease(name, namespace)).is_success
+
+
 def test_a_secret_whose_type_is_no_longer_allowed_can_be_released_and_deleted(operator: TokenHolder) -> None:
     for name in ("released", "deleted"):
         secret = operator.target(name, type="example.com/credentials", metadata={"ownerReferences": []})

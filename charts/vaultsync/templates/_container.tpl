@@ -50,4 +50,10 @@ so the operator's own default applies. */ -}}
   value: {{ quote $text }}
 {{- end }}
 {{- end }}
+- name: VAULTSYNC_SHARDS
+  value: {{ .Values.shards | int64 | quote }}
+- name: VAULTSYNC_LEASE_NAMESPACE
+  value: {{ .Values.leaderElection.namespace }}
+- name: VAULTSYNC_INSTALLATION
+  value: {{ include "vaultsync.installation" . }}
 {{- end -}}

@@ -29,6 +29,9 @@ def test_every_variable_is_read() -> None:
             "VAULTSYNC_VAULT_CALLS_PER_10S": "100",
             "VAULTSYNC_RECHECK_INTERVAL": "1h30m",
             "VAULTSYNC_EXPIRY_NOTICE": "72h",
+            "VAULTSYNC_SHARDS": "3",
+            "VAULTSYNC_LEASE_NAMESPACE": "leases",
+            "VAULTSYNC_INSTALLATION": "vaultsync.platform",
             "VAULTSYNC_METRICS_PER_VAULTSECRET": "false",
             "VAULTSYNC_LOG_LEVEL": "debug",
             "VAULTSYNC_LOG_FORMAT": "json",
@@ -51,6 +54,9 @@ def test_every_variable_is_read() -> None:
         "vault_calls_per_10s": 100,
         "recheck_interval": timedelta(minutes=90),
         "expiry_notice": timedelta(days=3),
+        "shards": 3,
+        "lease_namespace": "leases",
+        "installation": "vaultsync.platform",
         "metrics_per_vaultsecret": False,
         "log_level": LogLevel.DEBUG,
         "log_format": LogFormat.JSON,
@@ -90,6 +96,14 @@ def test_an_authority_is_a_pair_of_a_domain_and_a_url_without_a_path(pair: str) 
 def test_a_resource_is_an_https_url(url: str) -> None:
     with pytest.raises(SettingsError, match="VAULTSYNC_VAULT_RESOURCES: must have https URLs"):
         Settings.from_env({"VAULTSYNC_VAULT_RESOURCES": f".example.net={url}"})
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("LEASE_NAMESPACE", "kube_system"), ("INSTALLATION", "Ann@laptop"), ("SHARDS", "0")]
+)
+def test_leases_have_names_that_kubernetes_accepts(name: str, text: str) -> None:
+    with pytest.raises(SettingsError, match=f"VAULTSYNC_{name}: "):
+        Settings.from_env({f"VAULTSYNC_{name}": text})
 
 
 def test_an_empty_variable_is_ignored() -> None:
