@@ -17,10 +17,15 @@ from vaultsync.state.observed import Observed
 from vaultsync.state.snapshots import ClusterKind
 from vaultsync.state.targets import TargetCache
 from vaultsync.state.vaultsecrets import VaultSecretCache
+from vaultsync.status.conditions import READY, condition
 
 
-async def find_target(targets: TargetCache, kube: KubeApi, vault_secret: VaultSecret) -> Observed | None:
+async def find_target(
+    targets: TargetCache, kube: KubeApi, vault_secret: VaultSecret, *, must_get: bool
+) -> Observed | None:
     """Return the target as it is now; None if it does not exist.
+
+    Without `must_get`, that of a new VaultSecret may exist without our label: a creation fails if it does.
 
     Raises:
         SyncError: ClusterUnavailable, if the Secrets of the namespace may not be listed.
@@ -33,11 +38,19 @@ async def find_target(targets: TargetCache, kube: KubeApi, vault_secret: VaultSe
             f"The operator's service account may not list and watch the Secrets of namespace {key.namespace}.",
         )
     target = targets.get(key)
-    if (target is None or targets.is_outdated(key)) and not vault_secret.spec.suspend:
+    is_unknown = target is None and (must_get or targets.has_label(key) or not _is_new(vault_secret))
+    if (is_unknown or targets.is_outdated(key)) and not vault_secret.spec.suspend:
         target = await kube.get_target(key)
         if target is not None:
             targets.claim(key, target)
     return believed_target(target, vault_secret)
+
+
+def _is_new(vault_secret: VaultSecret) -> bool:
+    """Return whether a VaultSecret has neither written nor found a Secret, by its status, and does not look for one."""
+    ready = condition(vault_secret.status, READY)
+    has_found = ready is not None and ready.reason == Reason.TARGET_CONFLICT
+    return vault_secret.status.target is None and not has_found and not vault_secret.spec.target.adopt
 
 
 async def find_competing(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from vaultsync.adapters.kube import Conflict
 from vaultsync.api import ObjectKey
 from vaultsync.api.v1alpha1 import VaultSecret, VaultSecretMeta
 from vaultsync.controller.apply import apply_target, previous_targets, remove_stale_targets, remove_target
@@ -139,9 +140,14 @@ class Reconciler:
         try:
             inputs = await self._gather(vault_secret, decision)
             read_reason = inputs.plan.read_reason
-            if is_revoked(inputs, self.state.grants.view):
-                return Attempt(pending_revocation(inputs) or await self._revoke(inputs), granted, read_reason)
-            return Attempt(first_blocked(inputs) or await self._sync(inputs), granted, read_reason)
+            try:
+                outcome = await self._outcome(inputs)
+            except Conflict:
+                if inputs.target is not None:
+                    raise
+                # There is a Secret by now, or there was one without our label.
+                outcome = await self._outcome(await self._gather(vault_secret, decision, must_get=True))
+            return Attempt(outcome, granted, read_reason)
         except ObjectGone as error:
             return Attempt(Gone(error.message), granted, read_reason)
         except (ObjectChanged, StillBusy) as error:
@@ -152,9 +158,9 @@ class Reconciler:
             self.recorder.reconcile_error(vault_secret.key, error)
             return Attempt(_INTERNAL_ERROR, granted, read_reason)
 
-    async def _gather(self, vault_secret: VaultSecret, decision: Decision) -> Inputs:
+    async def _gather(self, vault_secret: VaultSecret, decision: Decision, *, must_get: bool = False) -> Inputs:
         """Return the inputs of all decisions: the target, the VaultSecrets that compete for it, the vault's view."""
-        target = await find_target(self.state.targets, self.kube, vault_secret)
+        target = await find_target(self.state.targets, self.kube, vault_secret, must_get=must_get)
         competing, owner_is_gone = await find_competing(self.state.vaultsecrets, self.kube, vault_secret, target)
         holder = await find_holder(self.kube, vault_secret, target)
         granted = decision if isinstance(decision, Granted) else None
@@ -181,6 +187,11 @@ class Reconciler:
             refused_for,
             holder,
         )
+
+    async def _outcome(self, inputs: Inputs) -> Outcome:
+        if is_revoked(inputs, self.state.grants.view):
+            return pending_revocation(inputs) or await self._revoke(inputs)
+        return first_blocked(inputs) or await self._sync(inputs)
 
     async def _sync(self, inputs: Inputs) -> Outcome:
         """Read what is due, and write the target if that changes it."""

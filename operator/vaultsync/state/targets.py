@@ -94,6 +94,11 @@ class TargetCache:
         known = None if scope is None else scope.known.get(key)
         return known if isinstance(known, Observed) else None
 
+    def has_label(self, key: ObjectKey) -> bool:
+        """Return whether there is a Secret with our label, as last observed, however little is kept of it."""
+        scope = self._scope_of(key)
+        return scope is not None and key in scope.known
+
     def kept(self, key: ObjectKey, observed: Observed) -> Observed | Unclaimed:
         """Return what is kept of a Secret: as much as the VaultSecrets ask for whose target it is."""
         return kept(observed, self._users(key))

@@ -123,10 +123,34 @@ async def test_a_secret_of_another_owner_is_not_changed(harness: MemoryHarness) 
     assert harness.values() == {"password": "theirs"}
     assert harness.ready().reason == "TargetConflict"
     assert "written by helm" in harness.ready().message
-    assert (harness.reads, harness.writes, after) == (0, {"patch_status": 1, "create_event": 1}, Result(120.0))
+    assert (harness.writes, after) == ({"patch_status": 1, "create_event": 1}, Result(120.0))
+    assert harness.events == [("Warning", "TargetConflict")]
     harness.reset_counts()
     await harness.reconcile()
     assert (harness.reads, harness.writes) == (0, {})
+
+
+async def test_a_new_vaultsecret_costs_an_apply_a_status_and_an_event(harness: MemoryHarness) -> None:
+    """That there is no Secret of that name need not be known: the creation itself fails if there is one."""
+    harness.reset_counts()
+    harness.apply()
+
+    await harness.drain()
+
+    assert harness.values() == {"password": "first"}
+    assert harness.kube.calls == {"apply_target": 1, "patch_status": 1, "create_event": 1}
+
+
+async def test_a_released_secret_is_taken_up_again_although_the_watch_does_not_show_it(harness: MemoryHarness) -> None:
+    harness.apply()
+    retained_by = {RETAINED_BY_ANNOTATION: harness.users.vault_secret(DB).metadata.uid}
+    harness.kube.create(DB, "kubectl", {"password": "theirs"}, annotations=retained_by)
+
+    await harness.drain()
+
+    assert harness.values() == {"password": "first"}
+    assert harness.ready().status == "True"
+    assert harness.events == [("Normal", "Adopted")]
 
 
 async def test_a_secret_of_another_owner_with_our_label_is_not_changed(harness: MemoryHarness) -> None:
