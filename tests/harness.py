@@ -37,6 +37,7 @@ from vaultsync.policy.requeue import Jitter, Result, Work
 from vaultsync.settings import Settings
 from vaultsync.sources.poller import Poller
 from vaultsync.state.grants import GrantView, grant_from
+from vaultsync.state.shards import Shards
 from vaultsync.state.snapshots import ClusterKind
 from vaultsync.state.stores import State
 from vaultsync.status.outcome import Outcome
@@ -178,6 +179,7 @@ class Harness(ABC):
         watched: Sequence[str],
         clock: Clock,
         jitter: Jitter = shortest,
+        shards: Shards | None = None,
     ) -> None:
         """Build an operator that does not run yet.
 
@@ -188,6 +190,7 @@ class Harness(ABC):
             watched: The namespaces that the operator watches; all of them if none is named.
             clock: The clock of the operator.
             jitter: Spreads its retries.
+            shards: The shards that it holds, which it serves from the beginning; all if None.
         """
         self.kube_api = kube
         self.users = users
@@ -203,6 +206,7 @@ class Harness(ABC):
             a_grant("shop", **EVERYTHING),
             a_grant("other", vaultUrl=OTHER_VAULT, **EVERYTHING),
         ]
+        self.shards = Shards.all() if shards is None else shards
         self.names: list[str] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._build()
@@ -226,7 +230,9 @@ class Harness(ABC):
             recorder=self.recorded,
             clock=ManagerClock(self.clock, self.clock.seconds, self.jitter),
             tracing=self.traced,
+            shards=self.shards,
         )
+        self.state.served.update(self.shards.held)
         self.poller: Poller = self.controller.pollers.poller_for(ACCESS)
         self.state.vaultsecrets.has_synced = True
         self.state.grants.view = GrantView({one.metadata.name: one for one in self.grants})
@@ -430,12 +436,24 @@ class MemoryHarness(Harness):
     """With an API server in memory, and `db-password` in the vault."""
 
     def __init__(
-        self, *, kube: Callable[..., FakeKube] = FakeKube, watched: Sequence[str] = (), jitter: Jitter = shortest
+        self,
+        *,
+        kube: Callable[..., FakeKube] = FakeKube,
+        watched: Sequence[str] = (),
+        jitter: Jitter = shortest,
+        clock: Clock | None = None,
+        shards: Shards | None = None,
     ) -> None:
-        clock = Clock()
+        clock = clock or Clock()
         self.kube = kube(now=lambda: clock.now)
         super().__init__(
-            kube=self.kube, users=self.kube, namespace=KEY.namespace, watched=watched, clock=clock, jitter=jitter
+            kube=self.kube,
+            users=self.kube,
+            namespace=KEY.namespace,
+            watched=watched,
+            clock=clock,
+            jitter=jitter,
+            shards=shards,
         )
         for grant in self.grants:
             self.kube.put_grant(grant.metadata.name, grant.spec.to_wire())

@@ -9,7 +9,7 @@ import ssl
 import sys
 import threading
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -37,6 +37,7 @@ from vaultsync.adapters.metrics import ALL_NAMESPACES, Recorder, Scrapes, Snapsh
 from vaultsync.adapters.server_certificate import ServerCertificate
 from vaultsync.adapters.tracing import CannotTrace, Tracing, start_tracing
 from vaultsync.api import ObjectKey
+from vaultsync.api.v1alpha1 import VaultSecret
 from vaultsync.controller.grant_status import GrantStatus
 from vaultsync.controller.queue import Observers, WorkQueue
 from vaultsync.controller.reconcile import Reconciler
@@ -56,9 +57,11 @@ from vaultsync.sources.grants import GrantInformer
 from vaultsync.sources.poller import PollerContext, Pollers
 from vaultsync.sources.restores import RestoreCheck
 from vaultsync.sources.resync import Resync
+from vaultsync.sources.serving import ShardMover
 from vaultsync.sources.targets import TargetInformer
 from vaultsync.sources.vaultsecrets import VaultSecretSource
 from vaultsync.sources.watch import VaultSecretWatch
+from vaultsync.state.shards import Shards
 from vaultsync.state.stores import State
 from vaultsync.state.targets import TargetCache
 from vaultsync.state.vaults import VaultStore, VaultView
@@ -100,6 +103,7 @@ class Controller:
     resync: Resync
     grants: GrantInformer
     grant_status: GrantStatus
+    mover: ShardMover
 
     async def wait_until_granted(self, parts: Supervisor) -> None:
         """Return once VaultSecrets can be listed where they are not denied, and the grants are known.
@@ -125,6 +129,7 @@ class Controller:
 
     def start(self, parts: Supervisor) -> None:
         """Start everything else."""
+        parts.start("shards", self.mover.run())
         parts.start("pollers", self.pollers.run())
         parts.start("grant status", self.grant_status.run())
         parts.start("resync", self.resync.run())
@@ -246,6 +251,7 @@ async def _run_parts(
         if await _unless_stopped(controller.sync(parts), stop):
             controller.start(parts)
             parts.start("restore check", operator.restores.run())
+            controller.mover.gained(controller.state.shards.held)
             ready.set()
             await stop.wait()
             ready.clear()
@@ -318,6 +324,7 @@ async def build(settings: Settings, environ: Mapping[str, str], stack: AsyncExit
         recorder=recorder,
         clock=clock,
         tracing=tracing,
+        shards=Shards.all(),
     )
     scrapes = Scrapes(
         recorder, state=partial(_snapshot, controller, vaults), per_vault_secret=settings.metrics_per_vaultsecret
@@ -365,11 +372,13 @@ def build_controller(
     recorder: RecorderInterface,
     clock: Clock,
     tracing: Tracing,
+    shards: Shards,
 ) -> Controller:
     """Build what reacts to the cluster and to vaults: state, reconciler, queue, sources, in dependency order."""
     namespaces = settings.watch_namespaces
-    vaultsecrets = VaultSecretCache()
-    state = State(vaultsecrets, TargetCache(namespaces, users=vaultsecrets.for_target), VaultStore())
+    vaultsecrets, parked = VaultSecretCache(), VaultSecretCache()
+    targets_cache = TargetCache(namespaces, users=partial(_users, vaultsecrets, parked))
+    state = State(vaultsecrets, targets_cache, VaultStore(), parked, shards)
     known_vaults = KnownVaults(settings.vault_dns_suffixes, settings.vault_hosts)
     config = Config(known_vaults, settings.recheck_interval, settings.expiry_notice)
     reconciler = Reconciler(state, kube, vaults, certificates, recorder, config, clock.now, clock.jitter)
@@ -400,7 +409,13 @@ def build_controller(
     resync = Resync(kube, state, source, namespaces=namespaces, jitter=clock.jitter)
     grants = GrantInformer(kube, state, source, namespaces=namespaces, jitter=clock.jitter, clock=clock.monotonic)
     grant_status = GrantStatus(kube, vaults, state, known_vaults=known_vaults, now=clock.now, clock=clock.monotonic)
-    return Controller(state, reconciler, queue, targets, pollers, source, resync, grants, grant_status)
+    mover = ShardMover(state, source, queue, pollers, resync=resync, targets=targets)
+    return Controller(state, reconciler, queue, targets, pollers, source, resync, grants, grant_status, mover)
+
+
+def _users(vaultsecrets: VaultSecretCache, parked: VaultSecretCache, target: ObjectKey) -> Collection[VaultSecret]:
+    """Return the VaultSecrets that name a Secret as their target: of a parked one, as much is kept."""
+    return (*vaultsecrets.for_target(target), *parked.for_target(target))
 
 
 def _partition_of(state: State, vaults: VaultInterface, key: ObjectKey) -> Partition:

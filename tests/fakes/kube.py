@@ -205,8 +205,9 @@ class FakeKube(Store):
     async def list_vaultsecrets(self, namespace: str | None) -> ListSnapshot:
         self._called("list_vaultsecrets", namespace)
         listed = {key: body for key, body in self._vault_secrets.items() if namespace in {None, key.namespace}}
+        versions = {key: body["metadata"]["resourceVersion"] for key, body in listed.items()}
         uids = frozenset(body["metadata"]["uid"] for body in listed.values())
-        return ListSnapshot(frozenset(listed), uids, str(self.resource_version))
+        return ListSnapshot(versions, uids, str(self.resource_version))
 
     async def current_versions(self, namespace: str | None) -> CurrentVersions:
         targets, vaultsecrets = await self.list_targets(namespace, keep_all), await self.list_vaultsecrets(namespace)

@@ -89,7 +89,14 @@ class GrantStatus:
             await self._sleep(ROUND)
 
     async def report(self) -> None:
-        """Check the grants that are due, each on its own, and write the statuses that differ."""
+        """Check the grants that are due, each on its own, and write the statuses that differ.
+
+        They are written by the replica that serves the cluster's shard.
+        """
+        if not self._state.takes(None):
+            self._checks.clear()
+            self._written.clear()
+            return
         grants = self._state.grants.view.grants
         for known in (self._checks, self._written):
             for name in known.keys() - grants.keys():
@@ -158,7 +165,7 @@ class GrantStatus:
         return next(iter([*sorted(used), *named]), None)
 
     def _counts(self, grant: VaultGrant) -> Mapping[str, int]:
-        return self._state.vaultsecrets.count(grant.metadata.name)
+        return self._state.count(grant.metadata.name)
 
     def _status(self, grant: VaultGrant, check: _Check) -> VaultGrantStatus:
         counts = self._counts(grant)

@@ -6,8 +6,9 @@ limits of what waits, and `Pace` for the pauses.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from vaultsync.api import ObjectKey
 from vaultsync.controller.pace import Pace
@@ -104,6 +105,17 @@ class WorkQueue:
         self._again.pop(key, None)
         self._failures.pop(key, None)
 
+    def drop(self, key: ObjectKey) -> None:
+        """Forget a key, and cancel its running reconcile."""
+        self.forget(key)
+        running = self._running.get(key)
+        if running is not None:
+            running.cancel()
+
+    def running_of(self, namespaces: Callable[[str], bool]) -> Mapping[ObjectKey, asyncio.Task[None]]:
+        """Return the running reconciles of some namespaces."""
+        return {key: task for key, task in self._running.items() if namespaces(key.namespace)}
+
     async def run(self) -> None:
         """Reconcile keys until cancelled; keys can be added before."""
         async with asyncio.TaskGroup() as tasks:
@@ -125,19 +137,21 @@ class WorkQueue:
         while self._tasks is not None and (key := self._turns.take()) is not None:
             self._observers.waited(self._clock() - self._pending.pop(key))
             self._pace.spend(key)
-            self._running[key] = self._tasks.create_task(self._run(key))
+            task = self._running[key] = self._tasks.create_task(self._run(key))
+            # Not by `finally`: a task that is cancelled before its first step runs none.
+            task.add_done_callback(partial(self._ended, key))
 
     async def _run(self, key: ObjectKey) -> None:
-        try:
-            self._settle(key, await self._result(key))
-        finally:
-            del self._running[key]
-            self._turns.release(key)
-            again = self._again.pop(key, None)
-            if again is not None:
-                self.add(key, again)
-            else:
-                self._start_what_fits()
+        self._settle(key, await self._result(key))
+
+    def _ended(self, key: ObjectKey, _: asyncio.Task[None]) -> None:
+        del self._running[key]
+        self._turns.release(key)
+        again = self._again.pop(key, None)
+        if again is not None:
+            self.add(key, again)
+        else:
+            self._start_what_fits()
 
     async def _result(self, key: ObjectKey) -> Result:
         failures = self._failures.get(key, 0)

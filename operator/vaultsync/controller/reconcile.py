@@ -112,6 +112,8 @@ class Reconciler:
 
     async def reconcile(self, key: ObjectKey, failures: int) -> Result:
         """Reconcile the VaultSecret of that key, after that many consecutive failures; return when to requeue it."""
+        if not self.state.takes(key.namespace):
+            return Result.done()  # another replica reconciles it
         found = self.state.vaultsecrets.find(key)
         if found is None:
             self.state.forget(key)

@@ -21,7 +21,7 @@ MAX_CONCURRENT_RELEASES = 4
 def orphans(
     before: Mapping[ObjectKey, Observed | Unclaimed], listed: ListSnapshot, state: State
 ) -> Mapping[ObjectKey, Unclaimed]:
-    """Return the targets whose VaultSecret does not exist any more, and that no other VaultSecret names.
+    """Return the targets of served namespaces whose VaultSecret is gone, and that no other VaultSecret names.
 
     A target that was adopted, or has `onDelete: Retain`, outlives its VaultSecret. One with an owner reference to that
     VaultSecret is left to the garbage collector. A copy of a target, which has our label but no field that we applied,
@@ -40,6 +40,7 @@ def orphans(
         and isinstance(secret, Unclaimed)
         and secret.resource_version == before[key].resource_version
         and _is_orphan(secret, listed)
+        and state.takes(key.namespace)
         and not state.vaultsecrets.keys_for_target(key)
     }
 

@@ -252,9 +252,9 @@ class Poller:
         return missing
 
     def _with_losses(self, view: VaultView) -> VaultView:
-        """Add the losses to a view; not before all VaultSecrets have been observed."""
+        """Add the losses to a view; not before all VaultSecrets of the served shards have been observed."""
         vaultsecrets = self._state.vaultsecrets
-        if not vaultsecrets.has_synced:
+        if not vaultsecrets.has_synced or vaultsecrets.is_moving:
             return view
         users = self._look_up(vaultsecrets.users(self._access))
         names = vaultsecrets.names(self._access)

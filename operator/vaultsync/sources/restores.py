@@ -93,8 +93,8 @@ class RestoreCheck:
             NotInstalled: The cluster lacks our CustomResourceDefinition.
             SyncError: ClusterUnavailable.
         """
-        targets, vaultsecrets = self._state.targets, self._state.vaultsecrets
-        observed = targets.newest_version(), vaultsecrets.newest_version()
+        targets, caches = self._state.targets, self._state.caches
+        observed = targets.newest_version(), max(cache.newest_version() for cache in caches)
         current = await self._current()
         if int(current.targets) < observed[0] or int(current.vaultsecrets) < observed[1]:
             self._noticed = True
@@ -104,9 +104,10 @@ class RestoreCheck:
         self._postpone_next()
         logger.warning("API server was restored", extra={"detail": "its resource versions went back"})
         targets.invalidate_all()
-        vaultsecrets.invalidate_all()
+        for cache in caches:
+            cache.invalidate_all()
         self._restart()
-        vaultsecrets.request_resync()
+        self._state.vaultsecrets.request_resync()
 
     def _postpone_next(self) -> None:
         quiet = self._clock() >= self._not_before + MAX_PAUSE

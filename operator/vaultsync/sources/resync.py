@@ -1,4 +1,4 @@
-"""Resync: lists the VaultSecrets, removes deleted ones from the cache, and releases their targets; reconciles nothing.
+"""Resync: lists the VaultSecrets, removes deleted ones from the caches, and releases their targets; reconciles nothing.
 
 If kopf's watch cannot continue, since the API server no longer has the history, kopf lists everything again and reports
 what exists, but not what was deleted meanwhile. A deleted VaultSecret in the cache would block others from its target,
@@ -7,7 +7,7 @@ and keep its vault polled.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 
 from vaultsync.adapters.kube import Forbidden, NotInstalled
@@ -21,6 +21,7 @@ from vaultsync.sources.vaultsecrets import VaultSecretSource
 from vaultsync.state.resource_versions import is_newer
 from vaultsync.state.snapshots import ListSnapshot
 from vaultsync.state.stores import State
+from vaultsync.state.vaultsecrets import UnreadableVaultSecret
 
 logger = logging.getLogger(__name__)
 
@@ -78,23 +79,54 @@ class Resync:
 
         What is missed only costs requests: its target is read once more.
         """
-        missing: set[ObjectKey] = set()
+        lists: list[ListSnapshot] = []
         for namespace in self._namespaces:
             try:
-                listed = await self._kube.list_vaultsecrets(namespace)
+                lists.append(await self._kube.list_vaultsecrets(namespace))
             except Forbidden:
                 self._source.denials.add(namespace)
             except (NotInstalled, SyncError) as error:
                 _log_failure(error)
-            else:
-                missing |= listed.keys - listed.terminating
-        looks = idle = 0
+        await self._wait_for(lists)
+
+    async def catch_up(self) -> None:
+        """Have the caches as new as the API server was at the begin of the call; repeated until that succeeds.
+
+        Lists only show what is missing: the watch brings it, whose events have an order.
+        """
+        failures = 0
+        while True:
+            lists: list[ListSnapshot] = []
+            try:
+                for namespace in self._namespaces:
+                    with suppress(Forbidden):
+                        lists.append(await self._compare(namespace))
+            except (NotInstalled, SyncError) as error:
+                failures += 1
+                _log_failure(error)
+                await self._sleep(backoff(min(failures, MAX_DOUBLINGS), jitter=self._jitter))
+                continue
+            await self._wait_for(lists)
+            return
+
+    async def _wait_for(self, lists: Iterable[ListSnapshot]) -> None:
+        """Wait until what is on these lists has been observed, or no more of it is."""
+        missing = [one for listed in lists for one in listed.versions.items() if one[0] not in listed.terminating]
+        looks, idle, left = 0, 0, len(missing)
         # On a busy machine each look takes longer: what counts is that it brings nothing new.
         while missing and idle * OBSERVATION < SETTLING and looks * OBSERVATION < MAX_OBSERVATION:
-            await self._sleep(OBSERVATION)
-            left = {key for key in missing if self._state.vaultsecrets.find(key) is None}
-            looks, idle = looks + 1, idle + 1 if len(left) == len(missing) else 0
-            missing = left
+            if looks:
+                await self._sleep(OBSERVATION)
+            missing = [(key, version) for key, version in missing if not self._has_observed(key, version)]
+            looks, idle, left = looks + 1, idle + 1 if len(missing) == left else 0, len(missing)
+
+    def _has_observed(self, key: ObjectKey, version: str) -> bool:
+        """Return whether a VaultSecret is cached as it was at that resource version, or later."""
+        known = self._state.observed(key)
+        if known is None:
+            return False
+        meta = known.meta if isinstance(known, UnreadableVaultSecret) else known
+        return not is_newer(version, meta.metadata.resource_version)
 
     async def _is_installed(self) -> bool:
         for namespace in self._namespaces:
@@ -143,7 +175,8 @@ class Resync:
         denied: list[Forbidden] = []
         for namespace in self._namespaces:
             try:
-                unobserved |= await self._compare(namespace)
+                listed = await self._compare(namespace)
+                unobserved |= {key for key in listed.keys - listed.terminating if self._state.observed(key) is None}
             except Forbidden as error:
                 self._source.denials.add(namespace)
                 denied.append(error)
@@ -156,19 +189,17 @@ class Resync:
             self._unobserved = unobserved if self._unobserved is None else self._unobserved & unobserved
             vaultsecrets.has_synced = not self._unobserved
 
-    async def _compare(self, namespace: str | None) -> set[ObjectKey]:
-        """Compare one namespace, or all; return the keys of VaultSecrets that were not observed yet."""
-        vaultsecrets = self._state.vaultsecrets
+    async def _compare(self, namespace: str | None) -> ListSnapshot:
+        """Compare one namespace, or all, and return what exists."""
         targets = self._state.targets.within(namespace)
         listed = await self._kube.list_vaultsecrets(namespace)
-        unobserved = {key for key in listed.keys - listed.terminating if vaultsecrets.find(key) is None}
-        for known in vaultsecrets.metas():
-            is_outdated = vaultsecrets.is_outdated(known.key)
+        for known in [meta for cache in self._state.caches for meta in cache.metas()]:
+            is_outdated = any(cache.is_outdated(known.key) for cache in self._state.caches)
             if namespace in {None, known.key.namespace} and _is_gone(known, listed, is_outdated=is_outdated):
                 logger.info("pruned deleted VaultSecret", extra={"vaultsecret": str(known.key)})
                 self._source.forget(known.key, known.metadata.uid)
         await release_orphans(self._kube, orphans(targets, listed, self._state))
-        return unobserved
+        return listed
 
     async def _next(self) -> None:
         requested = self._state.vaultsecrets.resync_requested

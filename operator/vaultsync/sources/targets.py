@@ -21,6 +21,7 @@ from vaultsync.interfaces import KubeApi
 from vaultsync.policy.requeue import MAX_DOUBLINGS, Jitter, backoff
 from vaultsync.sources.denials import Denials
 from vaultsync.sources.open_watches import OpenWatches
+from vaultsync.state.resource_versions import is_newer
 from vaultsync.state.snapshots import Bookmark, TargetEvent
 from vaultsync.state.stores import State
 
@@ -68,6 +69,31 @@ class TargetInformer:
         async with asyncio.TaskGroup() as tasks:
             for namespace in self._targets.scopes:
                 tasks.create_task(self._follow(namespace), name=f"watch of targets in {namespace or 'all namespaces'}")
+
+    async def catch_up(self) -> None:
+        """Have the cache as new as the API server was at the begin of the call; repeated until that succeeds."""
+        async with asyncio.TaskGroup() as tasks:
+            for namespace in self._targets.scopes:
+                tasks.create_task(self._catch_up(namespace))
+
+    async def _catch_up(self, namespace: str | None) -> None:
+        failures = 0
+        # One that is denied, or has expired, is listed by the task that watches it.
+        while self._targets.resource_version(namespace) is not None:
+            try:
+                listed = await self._kube.list_targets(namespace, self._targets.kept)
+            except Forbidden:
+                return
+            except SyncError as error:
+                failures += 1
+                logger.warning("secret list failed", extra={"namespace": namespace, "detail": error.message})
+                await self._sleep(self._backoff(failures))
+                continue
+            position = self._targets.resource_version(namespace)
+            if position is not None and is_newer(listed.resource_version, position):
+                for key in self._targets.handle_list(namespace, listed):
+                    self._wake(key)
+            return
 
     async def _follow(self, namespace: str | None) -> None:
         failures, on_open = 0, partial(self._open.add, namespace)

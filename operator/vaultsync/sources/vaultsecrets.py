@@ -1,6 +1,7 @@
-"""Receives VaultSecrets from their watch, writes them into the cache and wakes the queue; reconciles nothing.
+"""Receives VaultSecrets from their watch, writes them into a cache and wakes the queue; reconciles nothing.
 
-Each is stored with what the grants allow it, which is decided again when the grants have changed.
+Each is stored with what the grants allow it, which is decided again when the grants have changed. Those of namespaces
+that this replica does not serve are parked: they are kept as up to date, and wake nothing.
 """
 
 import asyncio
@@ -14,10 +15,10 @@ from vaultsync.controller.turns import Priority
 from vaultsync.policy.grants import decide
 from vaultsync.sources.denials import Denials
 from vaultsync.sources.poller import Pollers
-from vaultsync.state.grants import Decision, GrantView
+from vaultsync.state.grants import GrantView
 from vaultsync.state.resource_versions import is_newer
 from vaultsync.state.stores import State
-from vaultsync.state.vaultsecrets import UnreadableVaultSecret, by_age
+from vaultsync.state.vaultsecrets import UnreadableVaultSecret, VaultSecretCache, by_age
 
 Known = VaultSecret | UnreadableVaultSecret
 
@@ -40,7 +41,7 @@ class VaultSecretSource:
 
         kopf reports the objects of a list without a type of event.
         """
-        if self._vaultsecrets.find(key_of(body)) is not None:
+        if self._state.observed(key_of(body)) is not None:
             self._vaultsecrets.request_resync()
         self.handle_changed(body)
 
@@ -51,8 +52,8 @@ class VaultSecretSource:
             # It waits for dependents or a finalizer: a target that is deleted meanwhile must not be created again.
             self.forget(key, body["metadata"]["uid"])
             return
-        known = self._vaultsecrets.find(key)
-        is_outdated = self._vaultsecrets.is_outdated(key)
+        cache = self._cache_of(key)
+        known, is_outdated = cache.find(key), cache.is_outdated(key)
         if known is not None and not is_outdated and not _is_newer(body, known):
             return
         try:
@@ -60,15 +61,27 @@ class VaultSecretSource:
         except InvalidSpec as error:
             # The schema rejects such objects; this one was admitted by another version of it.
             current = UnreadableVaultSecret(VaultSecretMeta.parse(body), str(error))
-        self._store(known, current, is_outdated=is_outdated)
+        if cache is self._state.parked:
+            self._put(cache, current)
+            self._forget_fields(known, current)
+        else:
+            self._store(known, current, is_outdated=is_outdated)
+
+    def _cache_of(self, key: ObjectKey) -> VaultSecretCache:
+        """Return the cache that a VaultSecret is in, or to which it is added."""
+        if self._vaultsecrets.find(key) is not None or self._state.is_served(key.namespace):
+            return self._vaultsecrets
+        return self._state.parked
 
     def handle_deleted(self, body: Mapping[str, Any]) -> None:
         """Remove a VaultSecret that was deleted; the resync releases a target that it leaves behind.
 
         The event's own object decides: one that was being deleted, or could not be read, was removed before.
         """
-        uid = body["metadata"]["uid"]
-        self.forget(key_of(body), uid)
+        key, uid = key_of(body), body["metadata"]["uid"]
+        self.forget(key, uid)
+        if not self._state.is_served(key.namespace):
+            return  # who serves it releases what it leaves behind; each gain is followed by a resync
         spec = body.get("spec")
         retains = isinstance(spec, Mapping) and spec.get("onDelete") == OnDelete.RETAIN
         if retains or self._outlived(uid):
@@ -87,8 +100,13 @@ class VaultSecretSource:
 
         kopf keeps the order of one object's events, not that between an object and its successor.
         """
-        known = self._vaultsecrets.find(key)
+        cache = self._cache_of(key)
+        known = cache.find(key)
         if known is None or _meta(known).metadata.uid != uid:
+            return
+        if cache is self._state.parked:
+            cache.delete(key)
+            self._forget_fields(known, None)
             return
         affected = self._vaultsecrets.delete(key)
         self._queue.forget(key)
@@ -103,41 +121,68 @@ class VaultSecretSource:
         """
         self._state.grants.view = view
         # The oldest first: by a quota that counts only some, one that exceeds it would be served for a moment.
-        affected = sorted(filter(affects, self._vaultsecrets.all()), key=by_age)
+        affected = sorted((one for cache in self._state.caches for one in cache.all() if affects(one)), key=by_age)
         for number, one in enumerate(affected, start=1):
-            # It may have changed or gone meanwhile.
-            vault_secret = self._vaultsecrets.get(one.key)
+            # It may have changed or gone meanwhile, or have been parked.
+            cache = self._cache_of(one.key)
+            vault_secret = cache.get(one.key)
             if vault_secret is not None:
-                self._decide_again(vault_secret)
+                self._decide_again(cache, vault_secret)
             if number % DECISIONS_PER_TURN == 0:
                 await asyncio.sleep(0)
 
-    def _decide_again(self, vault_secret: VaultSecret) -> None:
+    def _decide_again(self, cache: VaultSecretCache, vault_secret: VaultSecret) -> None:
         decision = decide(vault_secret, self._state.grants.view)
-        if decision != self._vaultsecrets.decision(vault_secret.key):
-            affected = self._put(vault_secret, decision)
+        if decision == cache.decision(vault_secret.key):
+            return
+        affected = self._put(cache, vault_secret)
+        if cache is self._vaultsecrets:
             self._pollers.sync()
             self._wake({vault_secret.key, *affected})
 
-    def _put(self, vault_secret: VaultSecret, decision: Decision) -> set[ObjectKey]:
+    def _put(self, cache: VaultSecretCache, one: Known) -> set[ObjectKey]:
         """Store a VaultSecret; if it reaches its vault otherwise from now on, a tripped deletion guard goes with it."""
-        before = self._vaultsecrets.granted(vault_secret.key)
-        affected = self._vaultsecrets.put(vault_secret, decision)
-        after = self._vaultsecrets.granted(vault_secret.key)
-        if before is not None and after is not None and self._vaultsecrets.users(after.access):
+        if isinstance(one, UnreadableVaultSecret):
+            return cache.put_unreadable(one)
+        before = cache.granted(one.key)
+        affected = cache.put(one, decide(one, self._state.grants.view))
+        after = cache.granted(one.key)
+        is_parked = cache is self._state.parked
+        if before is not None and after is not None and cache.users(after.access) and not is_parked:
             self._state.vaults.inherit_losses(before.access, after.access)
         return affected
+
+    def park(self, key: ObjectKey) -> None:
+        """Move a VaultSecret whose namespace is served no longer out of the state; what runs for it is cancelled."""
+        self._queue.drop(key)
+        self._move(key, self._vaultsecrets, self._state.parked)
+        self._state.forget(key)
+
+    def unpark(self, key: ObjectKey) -> None:
+        """Move a VaultSecret into the state, and wake nothing."""
+        self._move(key, self._state.parked, self._vaultsecrets)
+
+    def _move(self, key: ObjectKey, origin: VaultSecretCache, destination: VaultSecretCache) -> None:
+        one, is_outdated = origin.find(key), origin.is_outdated(key)
+        if one is None:
+            return
+        origin.delete(key)
+        self._put(destination, one)
+        if is_outdated:
+            destination.invalidate(key)
+
+    def wake(self, key: ObjectKey) -> None:
+        """Have a VaultSecret reconciled that was moved into the state; one that was in sync comes last."""
+        one = self._vaultsecrets.find(key)
+        if one is not None:
+            self._queue.add(key, _priority(None, one))
 
     def _wake(self, keys: Iterable[ObjectKey]) -> None:
         for key in keys:
             self._queue.add(key, Priority.URGENT)
 
     def _store(self, known: Known | None, current: Known, *, is_outdated: bool) -> None:
-        if isinstance(current, VaultSecret):
-            affected = self._put(current, decide(current, self._state.grants.view))
-        else:
-            affected = self._vaultsecrets.put_unreadable(current)
-        self._wake(affected)
+        self._wake(self._put(self._vaultsecrets, current))
         if not is_outdated and known is not None and _is_same(known, current):
             return
         self._adapt(known, current)
@@ -149,17 +194,21 @@ class VaultSecretSource:
         granted = None if after is None else self._vaultsecrets.granted(_meta(after).key)
         if granted is not None:
             self._state.vaults.reschedule(granted.access)
+        self._forget_fields(before, after)
         old, new = _target(before), _target(after)
-        if _spec(before) != _spec(after):
-            # What is kept of the target was bounded by another spec: it is read once more.
-            for target in {old, new} - {None}:
-                assert target is not None
-                self._state.targets.forget_fields(target)
         if old is None or old == new:
             return
         for target in {old, new} - {None}:
             assert target is not None
             self._wake(self._vaultsecrets.keys_for_target(target))
+
+    def _forget_fields(self, before: Known | None, after: Known | None) -> None:
+        """Have the target read once more if another spec bounds what is kept of it."""
+        if _spec(before) == _spec(after):
+            return
+        for target in {_target(before), _target(after)} - {None}:
+            assert target is not None
+            self._state.targets.forget_fields(target)
 
 
 def _meta(known: Known) -> VaultSecretMeta:

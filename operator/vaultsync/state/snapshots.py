@@ -1,6 +1,7 @@
 """The results of lists and watches of the API server, as values; sends nothing."""
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
@@ -15,11 +16,17 @@ Kept = TypeVar("Kept", bound=Observed | Unclaimed)
 class ListSnapshot:
     """The VaultSecrets that existed at one resource version; those that were being deleted are included."""
 
-    keys: frozenset[ObjectKey]
+    versions: Mapping[ObjectKey, str]
+    """The resource version of each."""
     uids: frozenset[str]
     resource_version: str
     terminating: frozenset[ObjectKey] = frozenset()
     """Those that were being deleted."""
+
+    @property
+    def keys(self) -> AbstractSet[ObjectKey]:
+        """Their keys."""
+        return self.versions.keys()
 
 
 @dataclass(frozen=True, slots=True)

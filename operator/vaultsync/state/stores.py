@@ -1,31 +1,64 @@
 """All stores in one value, which sources and controller share; stores nothing else."""
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from vaultsync.api import ObjectKey
+from vaultsync.api.v1alpha1 import VaultSecret
 from vaultsync.state.attempts import FailedAttempts
 from vaultsync.state.budgets import ReadBudgets
 from vaultsync.state.grants import Granted, GrantStore
+from vaultsync.state.shards import Shards
 from vaultsync.state.targets import TargetCache
 from vaultsync.state.vaults import UNKNOWN, VaultStore, VaultView
-from vaultsync.state.vaultsecrets import VaultSecretCache
+from vaultsync.state.vaultsecrets import UnreadableVaultSecret, VaultSecretCache
 from vaultsync.state.waits import Waits
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The stores: sources write them, reconciles read them and record their own writes."""
+    """The stores: sources write them, reconciles read them and record their own writes.
+
+    A VaultSecret is in one of two caches: in `vaultsecrets` if this replica serves its namespace, and otherwise in
+    `parked`, which is as up to date, and which neither reconciles nor pollers nor metrics see.
+    """
 
     vaultsecrets: VaultSecretCache
     targets: TargetCache
     vaults: VaultStore
+    parked: VaultSecretCache = field(default_factory=VaultSecretCache)
+    shards: Shards = field(default_factory=Shards.all)
+    served: set[int] = field(default_factory=set)
+    """The shards whose VaultSecrets are all in `vaultsecrets`."""
     waits: Waits = field(default_factory=Waits)
     attempts: FailedAttempts = field(default_factory=FailedAttempts)
     grants: GrantStore = field(default_factory=GrantStore)
     budgets: ReadBudgets = field(default_factory=ReadBudgets)
 
+    @property
+    def caches(self) -> tuple[VaultSecretCache, VaultSecretCache]:
+        """Both caches of VaultSecrets."""
+        return self.vaultsecrets, self.parked
+
+    def observed(self, key: ObjectKey) -> VaultSecret | UnreadableVaultSecret | None:
+        """Return the VaultSecret of that key, parked or not; None if there is none."""
+        return self.vaultsecrets.find(key) or self.parked.find(key)
+
+    def is_served(self, namespace: str | None) -> bool:
+        """Return whether the VaultSecrets of a namespace belong in `vaultsecrets`; None is the cluster itself."""
+        return self.shards.shard_of(namespace) in self.served
+
+    def takes(self, namespace: str | None) -> bool:
+        """Return whether this replica may begin work for a namespace now."""
+        return self.is_served(namespace) and self.shards.takes(namespace)
+
+    def count(self, grant: str) -> Mapping[str, int]:
+        """Return how many VaultSecrets use a grant's identity, by namespace, whichever replica serves them."""
+        return Counter(self.vaultsecrets.count(grant)) + Counter(self.parked.count(grant))
+
     def forget(self, key: ObjectKey) -> None:
-        """Forget what is known of the reconciles of a VaultSecret that does not exist any more."""
+        """Forget what is known of the reconciles of a VaultSecret that is gone, or is served by another replica."""
         self.waits.forget(key)
         self.attempts.forget(key)
 

@@ -194,6 +194,8 @@ class TargetCache:
         scope = self._scopes[namespace]
         if scope.is_outdated:
             return False
+        if scope.resource_version is not None and not is_newer(event.resource_version, scope.resource_version):
+            return False  # a list beside the watch was ahead of it
         scope.resource_version = event.resource_version
         match event:
             case Bookmark():

@@ -89,6 +89,8 @@ class VaultSecretCache:
         self._outdated: set[ObjectKey] = set()
         self.has_synced = False
         """Whether a list has shown that every existing VaultSecret has been observed."""
+        self.is_moving = False
+        """Whether only some of a shard's VaultSecrets are here: what is lost cannot be compared with what is known."""
         self.resync_requested = asyncio.Event()
         """Set when deletions may have been missed, so that the VaultSecrets are listed soon."""
 
@@ -128,6 +130,10 @@ class VaultSecretCache:
         """Have whatever is observed next replace the cached VaultSecrets: the API server was restored."""
         self._unobserved_status.clear()
         self._outdated = {meta.key for meta in self.metas()}
+
+    def invalidate(self, key: ObjectKey) -> None:
+        """Have whatever is observed next replace a cached VaultSecret."""
+        self._outdated.add(key)
 
     def is_outdated(self, key: ObjectKey) -> bool:
         """Return whether a VaultSecret has not been observed since the API server was restored."""

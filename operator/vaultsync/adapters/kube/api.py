@@ -364,7 +364,7 @@ class KubeApi:
         """List the metadata of VaultSecrets in one namespace or in all, page by page, at one resource version.
 
         Returns:
-            Their keys and uids, those that are being deleted included.
+            Their keys, versions and uids, those that are being deleted included.
 
         Raises:
             NotInstalled: The CustomResourceDefinition is not installed any more.
@@ -374,10 +374,10 @@ class KubeApi:
         with _installed():
             listed, resource_version = await self._list(partial(wire.list_vaultsecrets, namespace), _identity)
         return ListSnapshot(
-            keys=frozenset(key for key, *_ in listed),
-            uids=frozenset(uid for _, uid, _ in listed),
+            versions={key: version for key, _, version, _ in listed},
+            uids=frozenset(uid for _, uid, _, _ in listed),
             resource_version=resource_version,
-            terminating=frozenset(key for key, _, is_terminating in listed if is_terminating),
+            terminating=frozenset(key for key, _, _, is_terminating in listed if is_terminating),
         )
 
     async def current_versions(self, namespace: str | None) -> CurrentVersions:
@@ -585,7 +585,7 @@ def _named(item: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
     return item["metadata"]["name"], item
 
 
-def _identity(item: Mapping[str, Any]) -> tuple[ObjectKey, str, bool]:
-    """Key, uid, and whether it is being deleted."""
+def _identity(item: Mapping[str, Any]) -> tuple[ObjectKey, str, str, bool]:
+    """Key, uid, resource version, and whether it is being deleted."""
     metadata = item["metadata"]
-    return wire.key_of(metadata), metadata["uid"], "deletionTimestamp" in metadata
+    return wire.key_of(metadata), metadata["uid"], metadata["resourceVersion"], "deletionTimestamp" in metadata

@@ -387,3 +387,19 @@ async def test_a_key_that_is_deleted_and_created_in_a_loop_has_to_pause_too() ->
             work.queue.forget(key("looping"))
 
         assert len(work.started) == BURST
+
+
+async def test_a_dropped_key_is_cancelled_and_leaves_its_place_to_others_also_before_its_first_step() -> None:
+    async with running(total=2, partition=2) as work:
+        await work.add("runs")
+        work.queue.add(key("runs"), Priority.ROUTINE)
+        work.queue.add(key("begins"), Priority.ROUTINE)
+        work.queue.add(key("waits"), Priority.ROUTINE)
+
+        for name in ("runs", "begins", "waits"):
+            work.queue.drop(key(name))
+        await work.add("one", "two")
+
+        assert work.started == [key("runs"), key("one"), key("two")]
+        assert work.cancelled == [key("runs")]
+        assert (work.queue.running, work.queue.depth, work.errors) == (2, 0, [])

@@ -394,7 +394,7 @@ async def test_one_that_is_being_deleted_is_forgotten(watching: MemoryHarness) -
     listed = await watching.kube.list_vaultsecrets(None)
     answer_late(
         watching,
-        ListSnapshot(listed.keys, listed.uids, listed.resource_version, terminating=frozenset({vault_secret.key})),
+        ListSnapshot(listed.versions, listed.uids, listed.resource_version, terminating=frozenset({vault_secret.key})),
     )
 
     await resync(watching)
@@ -455,7 +455,7 @@ async def test_one_that_is_being_deleted_need_not_have_been_observed(watching: M
     watching.state.vaultsecrets.has_synced = False
     key = put(watching, "terminating").key
     listed = await watching.kube.list_vaultsecrets(None)
-    answer_late(watching, ListSnapshot(listed.keys, listed.uids, listed.resource_version, frozenset({key})))
+    answer_late(watching, ListSnapshot(listed.versions, listed.uids, listed.resource_version, frozenset({key})))
 
     await resync(watching)
 
@@ -622,7 +622,7 @@ class SeparateVersions(FakeKube):
     async def list_vaultsecrets(self, namespace: str | None) -> ListSnapshot:
         listed = await super().list_vaultsecrets(namespace)
         resource_version = str(int(listed.resource_version) + self.offset)
-        return ListSnapshot(listed.keys, listed.uids, resource_version, listed.terminating)
+        return ListSnapshot(listed.versions, listed.uids, resource_version, listed.terminating)
 
     def _put_body(self, key: ObjectKey, body: Mapping[str, Any]) -> None:
         super()._put_body(key, body)

@@ -573,6 +573,82 @@ async def test_nothing_is_watched_after_the_end() -> None:
     assert watched.woken == []
 
 
+class Late(FakeKube):
+    """One whose watch brings nothing until the test says so, and whose lists may be late as well."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.watch_brings = asyncio.Event()
+        self.list_comes = asyncio.Event()
+        self.list_comes.set()
+
+    async def list_targets(
+        self, namespace: str | None, keep: Callable[[ObjectKey, Observed], Kept]
+    ) -> TargetList[Kept]:
+        listed = await super().list_targets(namespace, keep)
+        await self.list_comes.wait()
+        return listed
+
+    async def watch_targets(
+        self, namespace: str | None, resource_version: str, on_open: Callable[[], None] = lambda: None
+    ) -> AsyncGenerator[TargetEvent, None]:
+        async for event in super().watch_targets(namespace, resource_version, on_open):
+            await self.watch_brings.wait()
+            yield event
+
+
+async def test_a_list_shows_what_the_watch_has_not_brought_and_what_that_brings_later_changes_nothing() -> None:
+    fake = Late()
+    await write(fake, OTHER)
+
+    async with watching(fake) as watched:
+        written = await write(fake)
+        await write(fake, ELSEWHERE)
+        fake.delete(ELSEWHERE)
+        fake.delete(OTHER)
+        await watched.informer.catch_up()
+        assert watched.targets.within(None) == {KEY: written}
+        watched.woken.clear()
+        fake.watch_brings.set()
+        await watched.assert_woken()
+
+        assert watched.targets.within(None) == {KEY: written}
+        fake.delete(KEY)
+        await watched.assert_woken(KEY)
+
+
+async def test_a_list_that_is_older_than_what_the_watch_has_brought_changes_nothing() -> None:
+    fake = Late()
+    fake.watch_brings.set()
+    await write(fake)
+
+    async with watching(fake) as watched:
+        fake.list_comes.clear()
+        catching_up = asyncio.create_task(watched.informer.catch_up())
+        await turns(5)
+        fake.delete(KEY)
+        await until(lambda: watched.targets.get(KEY) is None)
+        fake.list_comes.set()
+        await catching_up
+
+        assert watched.targets.get(KEY) is None
+
+
+async def test_a_list_beside_the_watch_is_repeated_until_the_api_server_answers() -> None:
+    fake = Late()
+
+    async with watching(fake) as watched:
+        written = await write(fake)
+        fake.fail(UNAVAILABLE)
+        catching_up = asyncio.create_task(watched.informer.catch_up())
+        await until(lambda: len(watched.waits) > 1)
+        assert not catching_up.done()
+        fake.fail(None)
+        await catching_up
+
+        assert watched.targets.get(KEY) == written
+
+
 class Slow(FakeKube):
     """An API server whose lists arrive some time after the moment that they show."""
 

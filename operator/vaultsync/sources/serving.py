@@ -1,0 +1,166 @@
+"""Serves the shards that the election gives: moves their VaultSecrets into the state, and out again; elects nothing.
+
+Every replica observes all VaultSecrets and targets. Those of shards that it does not hold are parked, out of sight of
+queue, pollers and metrics. A shard is gained once the caches are as new as the API server: nothing that the replica
+before has written is repeated, and what is in place is neither read nor written again, as after a restart.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from collections.abc import Set as AbstractSet
+
+from vaultsync.api import ObjectKey
+from vaultsync.controller.queue import WorkQueue
+from vaultsync.sources.poller import Pollers
+from vaultsync.sources.resync import Resync
+from vaultsync.sources.targets import TargetInformer
+from vaultsync.sources.vaultsecrets import VaultSecretSource
+from vaultsync.state.stores import State
+from vaultsync.state.vaultsecrets import VaultSecretCache, by_age
+
+logger = logging.getLogger(__name__)
+
+BATCH = 50
+"""VaultSecrets that are moved before control returns to the event loop."""
+
+DRAIN_TIMEOUT = 1.0
+"""Seconds that running reconciles may take to finish when a shard is given up."""
+
+
+class ShardMover:
+    """Moves the VaultSecrets of shards between the parked ones and the state, while it runs."""
+
+    def __init__(
+        self,
+        state: State,
+        source: VaultSecretSource,
+        queue: WorkQueue,
+        pollers: Pollers,
+        *,
+        resync: Resync,
+        targets: TargetInformer,
+    ) -> None:
+        self._state = state
+        self._source = source
+        self._queue = queue
+        self._pollers = pollers
+        self._resync = resync
+        self._targets = targets
+        self._wanted: set[int] = set()
+        """The shards to serve."""
+        self._loaded: set[int] = set()
+        """The shards of which VaultSecrets may be in the state."""
+        self._draining: set[int] = set()
+        """Those for which reconciles may finish."""
+        self._changed = asyncio.Event()
+
+    def gained(self, shards: AbstractSet[int]) -> None:
+        """Begin to serve shards soon."""
+        self._wanted |= shards
+        self._changed.set()
+
+    def lost(self, shards: AbstractSet[int]) -> None:
+        """End what runs for shards at once, and move their VaultSecrets out soon."""
+        self._stop(shards)
+        for task in self._running(shards):
+            task.cancel()
+
+    async def drain(self, shards: AbstractSet[int]) -> None:
+        """Begin nothing more for shards, and wait until nothing runs for them; what takes too long is cancelled."""
+        self._draining |= shards
+        self._stop(shards)
+        if running := self._running(shards):
+            await asyncio.wait(running, timeout=DRAIN_TIMEOUT)
+        if running := self._running(shards):
+            for task in running:
+                task.cancel()
+            await asyncio.wait(running)
+        self._draining -= shards
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Move what has to be moved, until cancelled."""
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            if leaving := self._loaded - self._wanted - self._draining:
+                await self._park(leaving)
+            if (coming := self._wanted - self._state.served) and await self._catch_up():
+                await self._unpark(coming)
+
+    def _stop(self, shards: AbstractSet[int]) -> None:
+        self._wanted -= shards
+        self._state.served.difference_update(shards)
+        self._changed.set()
+
+    def _running(self, shards: AbstractSet[int]) -> list[asyncio.Task[None]]:
+        shard_of = self._state.shards.shard_of
+        return list(self._queue.running_of(lambda namespace: shard_of(namespace) in shards).values())
+
+    async def _catch_up(self) -> bool:
+        """Wait until the caches are as new as the API server; return False as soon as other shards are to be served."""
+        catching_up = asyncio.create_task(self._new_caches())
+        changed = asyncio.create_task(self._changed.wait())
+        try:
+            await asyncio.wait({catching_up, changed}, return_when=asyncio.FIRST_COMPLETED)
+            if self._changed.is_set():
+                return False
+            await catching_up
+            return True
+        finally:
+            catching_up.cancel()
+            changed.cancel()
+            await asyncio.wait({catching_up, changed})
+
+    async def _new_caches(self) -> None:
+        # Of Secrets that are no VaultSecret's target, hardly anything is kept: the VaultSecrets come first.
+        await self._resync.catch_up()
+        await self._targets.catch_up()
+
+    async def _unpark(self, shards: AbstractSet[int]) -> None:
+        """Begin to serve shards. If one is lost meanwhile, the next round decides about all."""
+        vaultsecrets = self._state.vaultsecrets
+        self._loaded |= shards
+        vaultsecrets.is_moving = True
+        while shards <= self._wanted and (parked := self._keys(self._state.parked, shards)):
+            await _in_batches(parked, self._source.unpark, until=self._changed.is_set)
+        vaultsecrets.is_moving = False
+        if not shards <= self._wanted:
+            return
+        self._state.served.update(shards)
+        self._pollers.sync()
+        keys = self._keys(vaultsecrets, shards)
+        logger.info("caches are current", extra={"shards": _listed(shards), "vaultsecrets": len(keys)})
+        await _in_batches(keys, self._source.wake)
+        # Targets that deleted VaultSecrets have left meanwhile are released.
+        vaultsecrets.request_resync()
+
+    async def _park(self, shards: AbstractSet[int]) -> None:
+        """Move the VaultSecrets of shards out of the state, the newest first: no quota admits others meanwhile."""
+        vaultsecrets = self._state.vaultsecrets
+        vaultsecrets.is_moving = True
+        await _in_batches(reversed(self._keys(vaultsecrets, shards)), self._source.park)
+        vaultsecrets.is_moving = False
+        self._loaded -= shards
+        self._pollers.sync()
+
+    def _keys(self, cache: VaultSecretCache, shards: AbstractSet[int]) -> list[ObjectKey]:
+        """Return the VaultSecrets of shards, the oldest first: by a quota that counts only some, others would read."""
+        shard_of = self._state.shards.shard_of
+        return [meta.key for meta in sorted(cache.metas(), key=by_age) if shard_of(meta.key.namespace) in shards]
+
+
+async def _in_batches(
+    keys: Iterable[ObjectKey], move: Callable[[ObjectKey], None], *, until: Callable[[], bool] = lambda: False
+) -> None:
+    for number, key in enumerate(keys, start=1):
+        move(key)
+        if number % BATCH == 0:
+            await asyncio.sleep(0)
+            if until():
+                return
+
+
+def _listed(shards: AbstractSet[int]) -> str:
+    return ", ".join(map(str, sorted(shards)))

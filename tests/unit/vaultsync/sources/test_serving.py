@@ -1,0 +1,545 @@
+"""Shards that are gained and lost: what is parked, what moves, and that nothing is written beside another replica."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable
+
+import httpx
+import pytest
+
+from tests.builders import ACCESS, EVERYTHING, a_grant
+from tests.clocks import settle
+from tests.harness import MemoryHarness, entry, key_of, record_woken
+from tests.manifests import manifest, spec
+from vaultsync.api import ObjectKey
+from vaultsync.controller.turns import Priority
+from vaultsync.errors import Reason
+from vaultsync.sources.resync import OBSERVATION, SETTLING
+from vaultsync.sources.serving import BATCH, DRAIN_TIMEOUT
+from vaultsync.state.access import Access
+from vaultsync.state.observed import Observed
+from vaultsync.state.secrets import SecretRef, VaultReading
+from vaultsync.state.shards import Shards
+
+SHARD = frozenset({0})
+
+
+class Replica(MemoryHarness):
+    """A replica whose shard the test gives and takes away; it observes what the test says.
+
+    It shares API server, vault and clock with the one `beside` it.
+    """
+
+    def __init__(self, beside: "Replica | None" = None) -> None:
+        self._beside = beside
+        shards = Shards(clock=lambda: 0.0)
+        if beside is None:
+            super().__init__(shards=shards)
+        else:
+            super().__init__(kube=lambda **_: beside.kube, clock=beside.clock, shards=shards)
+            self.vault = beside.vault
+
+    def vault_transport(self) -> httpx.AsyncBaseTransport:
+        return super().vault_transport() if self._beside is None else self._beside.vault_transport()
+
+    def hold(self) -> None:
+        """Gain the only shard."""
+        self.shards.hold(0, until=float("inf"))
+        self.controller.mover.gained(SHARD)
+
+    def lose(self) -> None:
+        """Lose it involuntarily."""
+        self.shards.drop(0)
+        self.controller.mover.lost(SHARD)
+
+    async def gain(self) -> None:
+        """Gain it, and reconcile until nothing is left to do."""
+        self.hold()
+        await until(lambda: self.state.served == SHARD)
+        await self.drain()
+
+    def parked(self) -> list[str]:
+        return sorted(meta.key.name for meta in self.state.parked.metas())
+
+    def served(self) -> list[str]:
+        return sorted(meta.key.name for meta in self.state.vaultsecrets.metas())
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Give turns to the event loop until a condition holds."""
+    for _ in range(2000):
+        if holds():
+            return
+        await asyncio.sleep(0)
+    raise AssertionError("the condition does not hold after many turns")
+
+
+@pytest.fixture
+async def replicas() -> AsyncIterator[tuple[Replica, Replica]]:
+    """The leader, and a replica that stands by, of one API server."""
+    leader = Replica()
+    standby = Replica(leader)
+    for replica in (leader, standby):
+        await replica.start([])
+        replica.run_beside(replica.controller.mover.run())
+    await leader.gain()
+    yield leader, standby
+    await standby.aclose()
+    await leader.aclose()
+
+
+@pytest.fixture
+def leader(replicas: tuple[Replica, Replica]) -> Replica:
+    return replicas[0]
+
+
+@pytest.fixture
+def standby(replicas: tuple[Replica, Replica]) -> Replica:
+    return replicas[1]
+
+
+async def sync(leader: Replica, standby: Replica, *names: str, **changes: object) -> None:
+    """Have the leader sync VaultSecrets, which both replicas observe."""
+    for name in names or ("db",):
+        leader.apply(name=name, **changes)  # type: ignore[arg-type]  # they are fields of the spec
+        standby.observe(name)
+        await leader.drain()
+        assert leader.ready(name).status == "True"
+    # What is read within the second of its change is read again by the next poll.
+    await leader.poll()
+    for name in names or ("db",):
+        leader.observe(name)
+        standby.observe(name)
+    await settle()
+    for replica in (leader, standby):
+        replica.reset_counts()
+
+
+# standing by
+
+
+async def test_a_standby_knows_all_and_does_nothing(leader: Replica, standby: Replica) -> None:
+    await sync(leader, standby)
+    woken = record_woken(standby.controller.queue)
+
+    standby.observe("db")
+    await standby.controller.resync.resync()
+    await standby.controller.grant_status.report()
+    await standby.drain()
+
+    assert (standby.parked(), standby.served(), woken) == (["db"], [], [])
+    assert standby.state.vaultsecrets.accesses() == set()
+    assert (standby.vault.calls, standby.writes, standby.vaults.opened()) == ({}, {}, set())
+
+
+async def test_a_standby_keeps_as_much_of_a_target_as_the_leader(leader: Replica, standby: Replica) -> None:
+    await sync(leader, standby)
+
+    kept = [replica.state.targets.get(key_of("db")) for replica in (leader, standby)]
+
+    assert isinstance(kept[0], Observed)
+    assert kept[0] == kept[1]
+
+
+async def test_a_target_that_a_vaultsecret_lost_while_it_is_parked_releases_nothing(
+    leader: Replica, standby: Replica
+) -> None:
+    await sync(leader, standby, onDelete="Retain")
+    body = leader.body("db")
+    leader.kube.delete_vault_secret(key_of("db"))
+
+    standby.observe_deletion("db", body)
+    await standby.controller.resync.resync()
+
+    assert (standby.parked(), standby.resync_requested, standby.writes) == ([], False, {})
+    await leader.controller.resync.resync()
+    assert leader.writes == {"orphan_target": 1}
+
+
+async def test_a_status_of_a_grant_counts_vaultsecrets_of_other_replicas(leader: Replica, standby: Replica) -> None:
+    await sync(leader, standby, "one", "two")
+    counted = standby.state.count("shop")
+
+    assert counted == leader.state.count("shop") == {"shop": 2}
+
+
+# gaining
+
+
+async def test_what_is_in_place_is_neither_read_nor_written_after_a_gain(leader: Replica, standby: Replica) -> None:
+    await sync(leader, standby, "one", "two")
+    woken = record_woken(standby.controller.queue)
+    leader.lose()
+
+    await standby.gain()
+    await standby.poll()
+
+    assert (standby.served(), standby.parked()) == (["one", "two"], [])
+    assert (standby.reads, standby.writes, standby.events) == (0, {}, [])
+    assert woken[:2] == [("one", Priority.ROUTINE), ("two", Priority.ROUTINE)]
+    assert standby.resync_requested
+
+
+async def test_changes_are_synced_by_who_has_gained(leader: Replica, standby: Replica) -> None:
+    await sync(leader, standby)
+    leader.lose()
+    await standby.gain()
+    await standby.poll()
+
+    standby.vault.set("db-password", "second")
+    await standby.poll()
+
+    assert standby.values() == {"password": "second"}
+
+
+async def test_a_spec_that_changed_while_it_was_parked_is_synced_after_the_gain(
+    leader: Replica, standby: Replica
+) -> None:
+    await sync(leader, standby)
+    leader.lose()
+    leader.apply(entry("secret"))
+    standby.observe("db")
+
+    await standby.gain()
+
+    assert standby.values() == {"secret": "first"}
+
+
+async def test_a_gain_waits_for_the_watch(leader: Replica, standby: Replica) -> None:
+    await sync(leader, standby)
+    leader.apply(entry("secret"))
+    await leader.drain()
+    leader.lose()
+    leader.reset_counts()
+
+    standby.hold()
+    await settle()
+    assert standby.served() == []
+    standby.observe("db")
+    await standby.pass_time(OBSERVATION)
+    await standby.drain()
+
+    assert standby.served() == ["db"]
+    assert (standby.reads, standby.writes) == (0, {})
+
+
+async def test_a_gain_does_not_wait_for_ever_for_a_watch_that_brings_nothing(leader: Replica, standby: Replica) -> None:
+    await sync(leader, standby)
+    leader.apply(entry("secret"))
+    standby.hold()
+
+    for _ in range(round(SETTLING / OBSERVATION) + 1):
+        await standby.pass_time(OBSERVATION)
+
+    assert standby.served() == ["db"]
+
+
+async def test_a_gain_lists_the_targets_that_the_watch_has_not_brought(leader: Replica, standby: Replica) -> None:
+    await sync(leader, standby)
+    before = leader.kube.calls["list_targets"]
+
+    await standby.gain()
+
+    assert leader.kube.calls["list_targets"] == before + 1
+
+
+async def test_a_deletion_that_the_watch_has_missed_is_noticed_at_the_gain(leader: Replica, standby: Replica) -> None:
+    await sync(leader, standby)
+    leader.kube.delete_vault_secret(key_of("db"))
+
+    await standby.gain()
+
+    assert (standby.served(), standby.parked()) == ([], [])
+
+
+async def test_a_gain_is_repeated_until_the_api_server_answers(leader: Replica, standby: Replica) -> None:
+    await sync(leader, standby)
+    standby.cut_off(away=True)
+    standby.hold()
+    await settle()
+    assert standby.served() == []
+    standby.cut_off(away=False)
+
+    await standby.pass_time(5)
+
+    assert standby.served() == ["db"]
+
+
+async def test_by_a_quota_the_oldest_are_served_after_a_gain_and_no_others_for_a_moment(
+    leader: Replica, standby: Replica
+) -> None:
+    await leader.set_grants(a_grant("shop", **EVERYTHING, quota={"vaultSecrets": 2}))
+    await standby.controller.source.handle_grants(leader.state.grants.view)
+    for name in ("d", "c", "b", "a"):
+        leader.apply(name=name)
+        standby.observe(name)
+    leader.lose()
+    await settle()
+    opened: list[int] = []
+    move = standby.controller.source.unpark
+
+    def unpark(key: ObjectKey) -> None:
+        move(key)
+        opened.append(len(standby.state.vaultsecrets.users(ACCESS)))
+
+    standby.controller.source.unpark = unpark  # type: ignore[method-assign]  # it has no observer
+
+    await standby.gain()
+
+    assert opened == [1, 2, 2, 2]
+    assert [name for name in "abcd" if standby.ready(name).status == "True"] == ["c", "d"]
+
+
+async def test_of_two_that_name_one_target_the_owner_keeps_it(leader: Replica, standby: Replica) -> None:
+    await sync(leader, standby, target={"name": "shared"})
+    leader.apply(name="a-later", target={"name": "shared"})
+    standby.observe("a-later")
+    await leader.drain()
+    standby.observe("a-later")
+    await settle()
+    before = leader.status("a-later"), leader.status("db")
+    leader.lose()
+    leader.reset_counts()
+
+    await standby.gain()
+
+    assert (standby.status("a-later"), standby.status("db")) == before
+    assert (standby.reads, standby.writes) == (0, {})
+
+
+async def test_an_unreadable_vaultsecret_is_parked_and_moved_like_any_other(standby: Replica) -> None:
+    standby.kube.put_vault_secret(manifest(spec(), name="odd"))
+    body = standby.body("odd")
+    standby.controller.source.handle_changed({**body, "spec": {**body["spec"], "data": "nonsense"}})
+    assert standby.state.parked.unreadable(key_of("odd")) is not None
+
+    await standby.gain()
+
+    assert standby.state.vaultsecrets.unreadable(key_of("odd")) is not None
+    assert standby.parked() == []
+    assert standby.ready("odd").reason == Reason.INVALID_SPEC
+
+
+async def test_no_more_than_a_batch_is_moved_between_two_turns_of_the_event_loop(
+    leader: Replica, standby: Replica
+) -> None:
+    names = [f"many-{number:04}" for number in range(5 * BATCH)]
+    for name in names:
+        leader.kube.put_vault_secret(manifest(spec(), name=name))
+        standby.observe(name)
+    moved: list[int] = [0]
+    source = standby.controller.source
+
+    async def turns() -> None:
+        while True:
+            moved.append(0)
+            await asyncio.sleep(0)
+
+    def counted(move: Callable[[ObjectKey], None]) -> Callable[[ObjectKey], None]:
+        def count(key: ObjectKey) -> None:
+            moved[-1] += 1
+            move(key)
+
+        return count
+
+    for name in ("unpark", "wake", "park"):
+        setattr(source, name, counted(getattr(source, name)))
+    standby.run_beside(turns())
+    standby.shards.hold(0, until=float("inf"))
+    standby.controller.mover.gained(SHARD)
+    await until(lambda: len(standby.served()) == len(names))
+    assert sum(moved) >= len(names)
+    standby.lose()
+    await until(lambda: len(standby.parked()) == len(names))
+
+    assert max(moved) <= BATCH
+
+
+# losing
+
+
+async def test_what_is_lost_is_parked_and_its_poller_stops(leader: Replica) -> None:
+    leader.run_beside(leader.controller.pollers.run())
+    leader.apply()
+    await leader.drain()
+    assert leader.vaults.opened() == {ACCESS}
+
+    leader.lose()
+    await settle()
+
+    assert (leader.served(), leader.parked()) == ([], ["db"])
+    assert (leader.state.vaultsecrets.accesses(), leader.vaults.opened()) == (set(), set())
+    assert leader.recorded.vaults == set()
+    leader.reset_counts()
+    await leader.pass_time(3600)
+    assert leader.vault.calls == {}
+
+
+async def test_nothing_of_a_lost_vaultsecret_stays_in_the_queue(leader: Replica) -> None:
+    leader.vault.close_door()
+    leader.apply()
+    await leader.drain()
+    assert leader.controller.queue._timers
+
+    leader.lose()
+    await settle()
+    leader.wake()
+    await leader.drain()
+    leader.reset_counts()
+    await leader.pass_time(3600)
+
+    assert leader.recorded.outcomes == []
+    assert leader.writes == {}
+
+
+async def test_what_changes_after_the_loss_is_parked_as_it_is(leader: Replica) -> None:
+    leader.apply()
+    leader.lose()
+    leader.apply(entry("secret"))
+    await settle()
+    leader.apply(name="new")
+    leader.remove()
+    await settle()
+
+    assert (leader.served(), leader.parked()) == ([], ["new"])
+
+
+@pytest.fixture
+async def reading(leader: Replica, standby: Replica) -> asyncio.Event:
+    """A leader whose reconcile waits for its vault, and what lets the vault answer."""
+    answer = asyncio.Event()
+    get = leader.vaults.get
+
+    async def slow(access: Access, ref: SecretRef, *, since: float | None = None) -> VaultReading:
+        await answer.wait()
+        return await get(access, ref, since=since)
+
+    leader.vaults.get = slow  # type: ignore[method-assign]  # the fake vault answers at once
+    leader.apply()
+    standby.observe("db")
+    await settle()
+    assert leader.controller.queue.running == 1
+    leader.reset_counts()
+    return answer
+
+
+async def test_nothing_is_written_by_a_reconcile_that_runs_when_its_shard_is_lost(
+    leader: Replica, reading: asyncio.Event
+) -> None:
+    leader.lose()
+    reading.set()
+    await settle()
+
+    assert leader.controller.queue.running == 0
+    assert (leader.writes, leader.recorded.errors, leader.values()) == ({}, [], None)
+
+
+async def test_a_reconcile_that_runs_when_its_shard_is_given_up_finishes(
+    leader: Replica, reading: asyncio.Event
+) -> None:
+    draining = asyncio.create_task(leader.controller.mover.drain(SHARD))
+    leader.apply(name="later")
+    await settle()
+    assert not draining.done()
+
+    reading.set()
+    await draining
+
+    assert leader.values() == {"password": "first"}
+    assert (leader.ready().status, leader.values("later")) == ("True", None)
+
+
+async def test_a_reconcile_that_takes_too_long_is_cancelled_when_its_shard_is_given_up(
+    leader: Replica, reading: asyncio.Event
+) -> None:
+    draining = asyncio.create_task(leader.controller.mover.drain(SHARD))
+    await settle()
+
+    await leader.pass_time(DRAIN_TIMEOUT)
+
+    assert draining.done()
+    assert (leader.controller.queue.running, leader.writes) == (0, {})
+
+
+async def test_who_gains_syncs_what_the_replica_before_has_begun(
+    leader: Replica, standby: Replica, reading: asyncio.Event
+) -> None:
+    leader.lose()
+    await standby.gain()
+    reading.set()
+    await settle()
+
+    assert standby.values() == {"password": "first"}
+    assert standby.writes == {"apply_target": 1, "patch_status": 1, "create_event": 1}
+
+
+async def test_a_shard_that_is_lost_while_it_is_gained_is_not_served(leader: Replica, standby: Replica) -> None:
+    await sync(leader, standby)
+    leader.apply(entry("secret"))
+    standby.hold()
+    await settle()
+
+    standby.lose()
+    standby.observe("db")
+    for _ in range(5):
+        await standby.pass_time(OBSERVATION)
+
+    assert (standby.served(), standby.parked()) == ([], ["db"])
+
+
+async def test_a_shard_that_is_gained_again_is_served_again(leader: Replica) -> None:
+    leader.apply()
+    await leader.drain()
+    leader.lose()
+    await settle()
+    leader.vault.set("db-password", "second")
+
+    await leader.gain()
+    await leader.poll()
+    await leader.poll()
+
+    assert leader.values() == {"password": "second"}
+
+
+async def test_the_grants_status_is_written_by_who_serves_the_first_shard(leader: Replica, standby: Replica) -> None:
+    calls = leader.kube.calls
+
+    await standby.controller.grant_status.report()
+    assert (calls["patch_grant_status"], standby.vault.calls) == (0, {})
+    await leader.controller.grant_status.report()
+    assert calls["patch_grant_status"] == len(leader.grants)
+
+    leader.lose()
+    await leader.controller.grant_status.report()
+    await standby.gain()
+    assert calls["patch_grant_status"] == len(leader.grants)
+    await standby.controller.grant_status.report()
+
+    assert calls["patch_grant_status"] == 2 * len(leader.grants)
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_whatever_happens_each_vaultsecret_is_in_one_of_both_caches(
+    leader: Replica, standby: Replica, seed: int
+) -> None:
+    chance = random.Random(seed)  # noqa: S311  the seed is the parameter
+    for _ in range(40):
+        match chance.choice(["apply", "apply", "remove", "gain", "lose", "settle", "grants"]):
+            case "apply":
+                standby.apply(entry(f"key-{chance.randrange(3)}"), name=f"db-{chance.randrange(4)}")
+            case "remove" if standby.names:
+                standby.remove(chance.choice(standby.names), observed=chance.random() < 0.7)
+            case "gain":
+                standby.hold()
+            case "lose":
+                standby.lose()
+            case "settle":
+                await standby.pass_time(0.3)
+            case "grants":
+                await standby.set_grants(a_grant("shop", **EVERYTHING, quota={"vaultSecrets": chance.randrange(1, 5)}))
+        assert not set(standby.served()) & set(standby.parked())
+        assert {*standby.served(), *standby.parked()} >= set(standby.names)
+    standby.hold()
+    await standby.pass_time(5)
+
+    assert (standby.served(), standby.parked()) == (sorted(standby.names), [])
