@@ -22,6 +22,9 @@ VALUE_SETS: Final = {path.name.removesuffix("-values.yaml"): path for path in so
 RELEASE: Final = "vaultsync"
 NAMESPACE: Final = "vaultsync-system"
 
+LEASE_NAMESPACE: Final = "kube-system"
+"""Where the Leases of all installations are, unless the values say otherwise."""
+
 WITH_POLICIES: Final = "1.30.0"
 """The oldest version of Kubernetes that has ValidatingAdmissionPolicies."""
 

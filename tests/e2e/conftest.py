@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import pytest
 
@@ -23,6 +23,7 @@ from tests.e2e.lifecycle.harness import OperatorHarness
 from tests.e2e.operators import RunningOperator
 from tests.e2e.recorder import ObjectRecorder
 from tests.e2e.scenarios.harness import ServedHarness
+from tests.e2e.takeover.harness import TakeoverHarness
 from tests.emulator.client import ROOT, Emulator
 
 _HERE: Final = Path(__file__).parent
@@ -31,8 +32,20 @@ _ENVIRON: Final = os.environ  # noqa: TID251 - where programs are kept is the ca
 _OPERATORS_AT_ONCE: Final = 4
 """Starting an operator is two seconds of work for a processor."""
 
+_TAKEOVERS_AT_ONCE: Final = 4
+"""Each has two or three operators, that mostly wait for a Lease to run out."""
+
 _SCENARIOS_AT_ONCE: Final = 40
 """Most of them wait; with more at once, calls would time out on a busy machine."""
+
+
+class OwnCluster(NamedTuple):
+    """A cluster without an operator, and where its logs and those of its operators go."""
+
+    plane: ControlPlane
+    api: KubernetesApi
+    recorder: ObjectRecorder
+    folder: Path
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -91,17 +104,29 @@ def new_served_harness(
 
 
 @pytest.fixture(scope="package")
-def new_operator_harness(
-    emulator: Emulator, helm: Helm, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[[], OperatorHarness]]:
-    """Makes the harness of a scenario with its own operators, on a cluster that no other operator serves."""
-    folder = tmp_path_factory.mktemp("lifecycle")
+def own_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnCluster]:
+    """A cluster that no operator serves but those of the scenarios themselves, each for namespaces of its own."""
+    folder = tmp_path_factory.mktemp("own")
     with ExitStack() as stack:
-        plane = stack.enter_context(ControlPlane(ensure_tools(_ENVIRON, sys.stderr), folder / "plane"))
+        plane = stack.enter_context(ControlPlane(ensure_tools(_ENVIRON, sys.stderr), folder / "plane", audited=True))
         plane.install(ROOT / "crds")
         api = stack.enter_context(KubernetesApi(plane.kubeconfig))
-        recorder = stack.enter_context(ObjectRecorder.watching(api))
-        yield lambda: OperatorHarness.on(plane, Harness.new(api, recorder, emulator), helm, folder)
+        yield OwnCluster(plane, api, stack.enter_context(ObjectRecorder.watching(api)), folder)
+
+
+@pytest.fixture(scope="package")
+def new_operator_harness(own_cluster: OwnCluster, emulator: Emulator, helm: Helm) -> Callable[[], OperatorHarness]:
+    """Makes the harness of a scenario with its own operators."""
+    plane, api, recorder, folder = own_cluster
+    return lambda: OperatorHarness.on(plane, Harness.new(api, recorder, emulator), helm, folder)
+
+
+@pytest.fixture(scope="package")
+def new_takeover_harness(own_cluster: OwnCluster, emulator: Emulator) -> Callable[[], TakeoverHarness]:
+    """Makes the harness of a scenario with several operators of one installation."""
+    plane, api, recorder, folder = own_cluster
+    helm = Helm(ensure_tools(_ENVIRON, sys.stderr)["helm"], folder / "helm", plane.environ())
+    return lambda: TakeoverHarness.on(plane, Harness.new(api, recorder, emulator), helm, folder)
 
 
 @pytest.fixture(scope="package")
@@ -109,6 +134,7 @@ def runner(request: pytest.FixtureRequest) -> Iterator[ScenarioRunner]:
     """All selected scenarios, while they run."""
     with ScenarioRunner() as runner:
         for folder, fixture, at_once in (
+            ("takeover", "new_takeover_harness", _TAKEOVERS_AT_ONCE),
             ("lifecycle", "new_operator_harness", _OPERATORS_AT_ONCE),
             ("scenarios", "new_served_harness", _SCENARIOS_AT_ONCE),
         ):

@@ -13,7 +13,7 @@ from tests.e2e.concurrency import ScenarioRunner, is_scenario
 from tests.e2e.lifecycle.harness import bind
 from tests.e2e.operators import RunningOperator
 from tests.emulator.client import Emulator
-from tests.faults.harness import JournaledCluster, World, check_log
+from tests.faults.harness import HOME, JournaledCluster, World, check_log
 from tests.faults.plane_faults import SMALL_QUOTA
 
 _HERE: Final = Path(__file__).parent
@@ -26,6 +26,7 @@ _MAKERS: Final = (
     ("test_login.py", "new_world", 4),
     ("test_kubernetes.py", "new_world", 16),
     ("test_operator.py", "new_world", 8),
+    ("test_leader.py", "new_world", 5),
 )
 """Which fixture makes the worlds of a file's scenarios, and how many of these run at once; the longest come first."""
 
@@ -63,9 +64,10 @@ def new_breakable_world(emulator: Emulator, tmp_path_factory: pytest.TempPathFac
 @pytest.fixture(scope="package")
 def operator(shared_cluster: JournaledCluster, emulator: Emulator) -> Iterator[RunningOperator]:
     """The operator that serves all namespaces, for faults of single vaults."""
-    bind(shared_cluster.plane, shared_cluster.helm, account="vaultsync", namespace="default")
+    bind(shared_cluster.plane, shared_cluster.helm, account="vaultsync", namespace=HOME)
     kubeconfig = shared_cluster.plane.user("vaultsync", shared_cluster.rules)
-    environ = {"KUBECONFIG": str(kubeconfig), **emulator.environment()}
+    installation = {"VAULTSYNC_INSTALLATION": f"vaultsync.{HOME}"}
+    environ = {"KUBECONFIG": str(kubeconfig), **installation, **emulator.environment()}
     with RunningOperator.start(environ, shared_cluster.folder / "operator.log") as running:
         running.await_ready()
         yield running

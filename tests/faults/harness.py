@@ -20,6 +20,8 @@ from tests.e2e.kubernetes import KubernetesApi, Object
 from tests.e2e.lifecycle.harness import OperatorHarness
 from tests.e2e.operators import RunningOperator
 from tests.e2e.recorder import ObjectRecorder
+from tests.e2e.takeover.leadership import violations
+from tests.e2e.takeover.trail import calls
 from tests.emulator.client import ROOT, Emulator
 from tests.faults.checker import (
     BY_USER,
@@ -40,6 +42,9 @@ from vaultsync.api import MANAGED_BY_LABEL, OWNER_UID_LABEL
 
 BROKEN_SECONDS: Final = 25.0
 """For how long something is broken: two polls of the shortest interval, and more."""
+
+HOME: Final = "default"
+"""The namespace of an operator that serves all namespaces."""
 
 _JSON_IN_ETCD = {"kube-apiserver": {"storage-media-type": "application/json"}}
 
@@ -76,13 +81,14 @@ class JournaledCluster:
         given = flags or {}
         flags = {name: {**_JSON_IN_ETCD.get(name, {}), **given.get(name, {})} for name in {*_JSON_IN_ETCD, *given}}
         with ExitStack() as stack:
-            plane = stack.enter_context(ControlPlane(tools, folder / "plane", flags=flags))
+            plane = stack.enter_context(ControlPlane(tools, folder / "plane", audited=True, flags=flags))
             plane.install(ROOT / "crds")
             api = stack.enter_context(KubernetesApi(plane.kubeconfig))
             recorder = stack.enter_context(ObjectRecorder.watching(api))
             journal = stack.enter_context(Journal.of(plane.etcd_url))
             helm = Helm(tools["helm"], folder / "helm")
-            yield cls(plane, api, recorder, journal, helm, operator_rules(render(helm)), folder)
+            rules = operator_rules(render(helm, values={"namespaceOverride": HOME}))
+            yield cls(plane, api, recorder, journal, helm, rules, folder)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +102,7 @@ class World(OperatorHarness):
     model: Model
     checker: Checker
     instances: list[Instance] = field(default_factory=list)
-    """The operators that run, each behind a proxy of its own; faults befall the first."""
+    """The operators that run, each behind a proxy of its own."""
 
     @classmethod
     def in_cluster(cls, cluster: JournaledCluster, emulator: Emulator) -> Self:
@@ -118,9 +124,27 @@ class World(OperatorHarness):
         return self._around(harness, self.cluster)
 
     @contextmanager
-    def instance(self, kubeconfig: Path | None = None) -> Iterator[Instance]:
+    def pair(self) -> Iterator[list[Instance]]:
+        """Run two operators, one of which stands by, and return when both are ready."""
+        with self.instance() as one, self.instance() as other:
+            yield [one, other]
+
+    def leader(self) -> Instance:
+        """Return the operator that leads as soon as there is one."""
+        leading: list[Instance] = []
+
+        def leads() -> bool:
+            leading[:] = [instance for instance in self.instances if instance.leads]
+            return len(leading) == 1
+
+        eventually(leads, f"one operator of {self.namespace} leads")
+        return leading[0]
+
+    @contextmanager
+    def instance(self, kubeconfig: Path | None = None, environ: Mapping[str, str] | None = None) -> Iterator[Instance]:
         """Run an operator that faults of Kubernetes and of the process befall, and return when it is ready."""
-        with Instance.of(self, kubeconfig) as instance:
+        name = f"{self.namespace}-{len(self.instances)}"
+        with Instance.of(self, name, kubeconfig=kubeconfig, environ=environ) as instance:
             self.instances.append(instance)
             try:
                 yield instance
@@ -258,8 +282,9 @@ class World(OperatorHarness):
         assert not ended, f"an operator of {self.namespace} ended by itself"
 
     def check(self) -> None:
-        """Fail if an invariant was broken by any write so far, or an operator ended by itself."""
+        """Fail if a write so far has broken an invariant, or was that of no leader, or an operator ended by itself."""
         self._check_instances()
+        self._check_leadership()
         self.cluster.journal.await_present()
         found = self.checker.check()
         writes = self.cluster.journal.of_namespace(self.namespace)
@@ -289,6 +314,13 @@ class World(OperatorHarness):
         self.await_quiet()
         self.check()
         return recovery
+
+    def _check_leadership(self) -> None:
+        trail = calls(self.plane.audit_log, of=self.namespace)
+        # There is one shard, and so one Lease.
+        lease = next((call.name for call in trail if call.lease is not None), "")
+        written = list(violations(trail, lambda _: lease))
+        assert not written, "\n".join(written)
 
 
 def check_log(operator: RunningOperator) -> None:

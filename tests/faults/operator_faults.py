@@ -44,7 +44,7 @@ def _without_files(world: World) -> Iterator[None]:
 @contextmanager
 def _full_disk(world: World) -> Iterator[None]:
     (instance,) = world.instances
-    with full_disk(instance.running.pid, world.log):
+    with full_disk(instance.running.pid, instance.log):
         yield
 
 

@@ -10,7 +10,7 @@ from tests.e2e.lifecycle.harness import bind
 from tests.faults.admission import refused_webhook
 from tests.faults.api_proxy import Held, HiddenDeletions
 from tests.faults.fault import Fault
-from tests.faults.harness import BROKEN_SECONDS, World, check_log
+from tests.faults.harness import BROKEN_SECONDS, HOME, World, check_log
 from tests.faults.kubernetes_faults import FAULTS, OUTAGES, STRANDED
 
 OUTAGE_SECONDS: Final = 90.0
@@ -74,10 +74,9 @@ def test_an_immutable_secret_stays_while_no_other_can_be_created(world: World) -
 
 @scenario
 def test_a_namespace_is_deleted_while_it_is_synced(world: World) -> None:
-    account = f"vaultsync-{world.namespace}"
-    bind(world.plane, world.helm, account=account, namespace="default", watched=[world.namespace])
-    of_the_cluster = world.plane.user(account, world.rules)
-    with world.instance(of_the_cluster) as instance:
+    bind(world.plane, world.helm, account="vaultsync", namespace=HOME, watched=[world.namespace])
+    of_the_cluster = world.plane.user("vaultsync", world.rules)
+    with world.instance(of_the_cluster, {"VAULTSYNC_INSTALLATION": f"vaultsync.{HOME}"}) as instance:
         world.settle()
         held = Held(methods=frozenset({"PATCH"}), path="/secrets/")
         with instance.api.fault(held):

@@ -1,4 +1,7 @@
-"""The harness of a scenario with its own operators, which serve only its namespace and have permissions only there."""
+"""The harness of a scenario with its own operators, which serve only its namespace and have permissions only there.
+
+Their Leases are the exception: those of all operators are in one namespace.
+"""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,7 +10,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Self
 
-from tests.chart.renders import RELEASE, manifests, operator_rules, render, render_policies
+from tests.chart.renders import LEASE_NAMESPACE, RELEASE, manifests, operator_rules, render, render_policies
 from tests.controlplane.cluster import Rule
 from tests.controlplane.helm import Helm
 from tests.controlplane.plane import ControlPlane
@@ -37,7 +40,7 @@ class OperatorHarness(Harness):
 
     @property
     def log(self) -> Path:
-        """Where all operators of this harness write their log."""
+        """Where the operators of this harness write their log, one after another, unless they have their own."""
         return self.folder / f"{self.namespace}.log"
 
     def user(self, rules: Sequence[Rule] | None = None) -> Path:
@@ -46,12 +49,16 @@ class OperatorHarness(Harness):
         The chart's admission policies bind it.
         """
         bind(self.plane, self.helm, account="vaultsync", namespace=self.namespace, watched=[self.namespace])
-        rendered = manifests(render(self.helm, values={"settings": {"watchNamespaces": [self.namespace]}}))
+        values = {"namespaceOverride": self.namespace, "settings": {"watchNamespaces": [self.namespace]}}
+        roles = [one for one in manifests(render(self.helm, values=values)) if "rules" in one]
         everywhere = [
-            one["rules"] for one in rendered if one["metadata"]["name"] == f"{RELEASE}-grants" and "rules" in one
+            rule
+            for one in roles
+            if one["metadata"]["name"] == f"{RELEASE}-grants" or one["metadata"].get("namespace") == LEASE_NAMESPACE
+            for rule in one["rules"]
         ]
         ours = self.rules if rules is None else rules
-        return self.plane.user("vaultsync", ours, self.namespace, everywhere=everywhere[0])
+        return self.plane.user("vaultsync", ours, self.namespace, everywhere=everywhere)
 
     @contextmanager
     def operator(
@@ -61,13 +68,19 @@ class OperatorHarness(Harness):
         through: TcpProxy | None = None,
         wait: bool = True,
         environ: Mapping[str, str] | None = None,
+        log: Path | None = None,
     ) -> Iterator[RunningOperator]:
         """Start an operator, by default with the rights that it needs, and return when it is ready if `wait`."""
         kubeconfig = kubeconfig or self.user()
         if through is not None:
-            kubeconfig = _rerouted(kubeconfig, through)
-        ours = {"KUBECONFIG": str(kubeconfig), "VAULTSYNC_WATCH_NAMESPACES": self.namespace}
-        with RunningOperator.start({**ours, **self.emulator.environment(), **(environ or {})}, self.log) as running:
+            kubeconfig = rerouted(kubeconfig, through)
+        ours = {
+            "KUBECONFIG": str(kubeconfig),
+            "VAULTSYNC_WATCH_NAMESPACES": self.namespace,
+            "VAULTSYNC_INSTALLATION": f"{RELEASE}.{self.namespace}",
+        }
+        variables = {**ours, **self.emulator.environment(), **(environ or {})}
+        with RunningOperator.start(variables, log or self.log) as running:
             if wait:
                 running.await_ready()
             yield running
@@ -85,7 +98,8 @@ def bind(plane: ControlPlane, helm: Helm, *, account: str, namespace: str, watch
     plane.await_policies()
 
 
-def _rerouted(kubeconfig: Path, proxy: TcpProxy) -> Path:
+def rerouted(kubeconfig: Path, proxy: TcpProxy) -> Path:
+    """The kubeconfig of the same user who reaches the API server through a proxy."""
     config = json.loads(kubeconfig.read_text())
     config["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{proxy.port}"
     path = kubeconfig.with_suffix(f".{proxy.port}.kubeconfig")

@@ -1,14 +1,14 @@
 """Who led when, and whether each write came from the leader of then: pure functions over the audit log."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
 from tests.e2e.takeover.trail import LEASES, Call
 
-LeaseOf = Callable[[str], str]
-"""Returns the name of the Lease whose holder serves a namespace; empty stands for what is in no namespace."""
+LeaseOf = Callable[[Call], str]
+"""Returns the name of the Lease that the one who sends a write must hold: that of the shard of its namespace."""
 
 _STAMPED_LATE: Final = 0.25
 """Seconds within which the API server dates an answer that is on its way already: a release may follow that fast."""
@@ -67,17 +67,23 @@ def violations(calls: Sequence[Call], lease_of: LeaseOf) -> Iterator[str]:
 
     Args:
         calls: What the audit log has.
-        lease_of: Which Lease a namespace belongs to.
+        lease_of: Which Lease a write needs.
     """
     names = {call.name for call in calls if call.lease is not None}
     of_lease = {name: terms(calls, name) for name in sorted(names)}
     for name, its_terms in of_lease.items():
         yield from _of_lease(name, _writes_of(calls, name), its_terms)
-    for call in calls:
-        if call.is_write:
-            held = [term for term in of_lease.get(lease_of(call.namespace), ()) if term.holder == call.identity]
-            if not any(term.covers(call) for term in held):
-                yield f"{call} without the Lease {lease_of(call.namespace)}{_lateness(call, held)}"
+    served: dict[str, dict[Term, Call]] = {}
+    for call in filter(lambda call: call.is_write, calls):
+        held = [term for term in of_lease.get(lease_of(call), ()) if term.holder == call.identity]
+        term = next((term for term in held if term.covers(call)), None)
+        if term is None:
+            yield f"{call} without the Lease {lease_of(call)}{_lateness(call, held)}"
+            continue
+        before = served.setdefault(call.namespace, {})
+        if term not in before:
+            yield from _beside(call, before)
+            before[term] = call
 
 
 def _of_lease(name: str, writes: Sequence[Call], its_terms: Sequence[Term]) -> Iterator[str]:
@@ -91,20 +97,13 @@ def _of_lease(name: str, writes: Sequence[Call], its_terms: Sequence[Term]) -> I
             yield f"{other.holder} took the Lease {name} {early:.3f} s before {one.holder}'s had run out"
 
 
+def _beside(call: Call, served: Iterable[Term]) -> Iterator[str]:
+    """What is wrong if others serve the namespace, by another Lease, while a replica begins to."""
+    for term in served:
+        if term.holder != call.identity and call.received < term.ends:
+            yield f"{call} while {term.holder} held {term.lease} for the same namespace"
+
+
 def _lateness(call: Call, held: Sequence[Term]) -> str:
     earlier = [term for term in held if term.begins <= call.received]
     return f", {call.done - earlier[-1].ends:.3f} s after it had ended" if earlier else ", which it had not got yet"
-
-
-def unserved(its_terms: Sequence[Term]) -> list[float]:
-    """The seconds from the last sign of life of each holder of a Lease until the next one held it."""
-    return [other.begins - (one.ends if one.released else one.renewed) for one, other in pairwise(its_terms)]
-
-
-def writers(calls: Sequence[Call], resource: str, namespace: str) -> dict[str, list[str]]:
-    """The identities of those who wrote each object of a kind in a namespace, in their order."""
-    found: dict[str, list[str]] = {}
-    for call in calls:
-        if call.is_write and (call.resource, call.namespace) == (resource, namespace):
-            found.setdefault(call.name, []).append(call.identity)
-    return found

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.e2e.takeover.leadership import Term, terms, unserved, violations, writers
+from tests.e2e.takeover.leadership import Term, terms, violations
 from tests.e2e.takeover.trail import Call, LeaseState, calls
 
 LEASE: Final = "vaultsync-0"
@@ -69,11 +69,26 @@ def test_a_forged_history_is_noticed(history: list[Call], what: str) -> None:
     assert [what in violation for violation in found(*history)].count(True) == 1
 
 
-def test_each_namespace_has_the_lease_of_its_shard() -> None:
-    other = Call("b", "patch", "secrets", "other", "db", 1.0, 1.1)
+def test_each_write_needs_the_lease_of_its_shard() -> None:
+    other = Call("a", "patch", "secrets", "other", "db", 1.0, 1.1)
+    history = [held("a", 0), wrote("a", 1), other]
 
-    assert list(violations([held("a", 0), wrote("a", 1)], lambda name: {"shop": LEASE}[name])) == []
-    assert found(held("a", 0), other) == [f"{other} without the Lease {LEASE}, which it had not got yet"]
+    wrong = list(violations(history, lambda call: {"shop": LEASE, "other": "vaultsync-1"}[call.namespace]))
+
+    assert wrong == [f"{other} without the Lease vaultsync-1, which it had not got yet"]
+
+
+def test_holders_of_different_leases_that_write_for_the_same_namespace_are_noticed() -> None:
+    second = LeaseState(1, "b", SECONDS)
+    theirs = Call("b", "update", "leases", "kube-system", "second-0", 2.0, 2.01, lease=second)
+    history = [held("a", 0), wrote("a", 1), theirs]
+
+    def wrong(*calls: Call) -> list[str]:
+        return list(violations(calls, lambda call: {"a": LEASE, "b": "second-0"}[call.identity]))
+
+    assert wrong(*history) == []
+    assert wrong(*history, wrote("b", 15.5)) == []
+    assert wrong(*history, late := wrote("b", 14.5)) == [f"{late} while a held {LEASE} for the same namespace"]
 
 
 def test_terms_end_by_release_or_by_time() -> None:
@@ -86,19 +101,12 @@ def test_terms_end_by_release_or_by_time() -> None:
         Term(LEASE, "b", 6.5, 6.5, 21.5),
         Term(LEASE, "c", 22, 22, 37),
     ]
-    assert unserved(its) == [0.5, 15.5]
 
 
 def test_a_deleted_lease_ends_its_term() -> None:
     gone = Call("a", "delete", "leases", "kube-system", LEASE, 2.0, 2.01)
 
     assert terms([held("a", 0), gone], LEASE) == [Term(LEASE, "a", 0, 0, 2, released=True)]
-
-
-def test_all_writers_of_an_object_are_named_in_their_order() -> None:
-    history = [wrote("a", 0), wrote("b", 1), wrote("a", 2, code=409)]
-
-    assert writers(history, "secrets", "shop") == {"db": ["a", "b"]}
 
 
 def audited(**fields: object) -> dict[str, object]:
