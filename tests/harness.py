@@ -266,6 +266,7 @@ class Harness(ABC):
             self.observe(name)
         self.run_beside(self.controller.targets.run())
         await self.settle()
+        self.run_beside(self.controller.events.run())
         self.run_beside(self.controller.queue.run())
         await self.settle()
 

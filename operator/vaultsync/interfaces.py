@@ -6,7 +6,7 @@ The adapters and the fakes of tests match them by shape.
 from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from kvsecrets import SecretValue
 from vaultsync.api import ObjectKey
@@ -30,6 +30,7 @@ from vaultsync.state.snapshots import (
     TargetList,
 )
 from vaultsync.state.vaults import ListingPage, Missing, Moment, SecretMetadata
+from vaultsync.status.events import Event
 from vaultsync.status.outcome import Outcome
 
 
@@ -133,10 +134,8 @@ class KubeApi(Protocol):
         """Write the status of the VaultGrant of that uid; one that is gone is not an error."""
         ...
 
-    async def create_event(
-        self, vault_secret: VaultSecretMeta, *, kind: Literal["Normal", "Warning"], reason: str, message: str
-    ) -> None:
-        """Create an event about a VaultSecret; a failure is logged and not raised."""
+    async def create_event(self, key: ObjectKey, event: Event, *, uid: str, at: datetime) -> None:
+        """Create an event about the VaultSecret of that uid; a failure is logged and not raised."""
         ...
 
     async def get_workload(self, kind: WorkloadKind, key: ObjectKey) -> Workload | None:

@@ -38,6 +38,7 @@ from vaultsync.adapters.server_certificate import ServerCertificate
 from vaultsync.adapters.tracing import CannotTrace, Tracing, start_tracing
 from vaultsync.api import ObjectKey
 from vaultsync.api.v1alpha1 import VaultSecret
+from vaultsync.controller.events import EventWriter
 from vaultsync.controller.grant_status import GrantStatus
 from vaultsync.controller.queue import Observers, WorkQueue
 from vaultsync.controller.reconcile import Reconciler
@@ -97,6 +98,7 @@ class Controller:
     state: State
     reconciler: Reconciler
     queue: WorkQueue
+    events: EventWriter
     targets: TargetInformer
     pollers: Pollers
     source: VaultSecretSource
@@ -133,13 +135,15 @@ class Controller:
         parts.start("pollers", self.pollers.run())
         parts.start("grant status", self.grant_status.run())
         parts.start("resync", self.resync.run())
+        parts.start("events", self.events.run())
         parts.start("work queue", self.queue.run())
 
     async def drain(self) -> None:
-        """Start no further reconciles, and wait up to `STOP_TIMEOUT` for the running ones."""
+        """Start no further reconciles, and wait up to `STOP_TIMEOUT` for the running ones; create their events."""
         with suppress(TimeoutError):
             async with asyncio.timeout(STOP_TIMEOUT):
                 await self.queue.drain()
+        await self.events.drain()
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,7 +295,7 @@ async def build(settings: Settings, environ: Mapping[str, str], stack: AsyncExit
     tls = _client_tls(settings.ca_file, followed)
     tracing = await stack.enter_async_context(start_tracing(environ, version=__version__, ca_file=settings.ca_file))
     recorder = Recorder(metrics, version=__version__, note=tracing.note)
-    kube = await stack.enter_async_context(await KubeApi.connect(environ, connections=API_CONNECTIONS, now=clock.now))
+    kube = await stack.enter_async_context(await KubeApi.connect(environ, connections=API_CONNECTIONS))
     authorities = Authorities(
         dict(settings.vault_authorities),
         dict(settings.vault_resources),
@@ -381,7 +385,8 @@ def build_controller(
     state = State(vaultsecrets, targets_cache, VaultStore(), parked, shards)
     known_vaults = KnownVaults(settings.vault_dns_suffixes, settings.vault_hosts)
     config = Config(known_vaults, settings.recheck_interval, settings.expiry_notice)
-    reconciler = Reconciler(state, kube, vaults, certificates, recorder, config, clock.now, clock.jitter)
+    events = EventWriter(kube, now=clock.now)
+    reconciler = Reconciler(state, kube, vaults, certificates, recorder, events, config, clock.now, clock.jitter)
     queue = WorkQueue(
         tracing.work(reconciler.reconcile),
         partition_of=partial(_partition_of, state, vaults),
@@ -410,7 +415,7 @@ def build_controller(
     grants = GrantInformer(kube, state, source, namespaces=namespaces, jitter=clock.jitter, clock=clock.monotonic)
     grant_status = GrantStatus(kube, vaults, state, known_vaults=known_vaults, now=clock.now, clock=clock.monotonic)
     mover = ShardMover(state, source, queue, pollers, resync=resync, targets=targets)
-    return Controller(state, reconciler, queue, targets, pollers, source, resync, grants, grant_status, mover)
+    return Controller(state, reconciler, queue, events, targets, pollers, source, resync, grants, grant_status, mover)
 
 
 def _users(vaultsecrets: VaultSecretCache, parked: VaultSecretCache, target: ObjectKey) -> Collection[VaultSecret]:

@@ -25,7 +25,7 @@ from tests.e2e.recorder import ObjectRecorder
 from tests.emulator.client import ROOT, Emulator
 from tests.harness import DB, MemoryHarness, entry, key_of
 from tests.manifests import manifest, spec
-from tests.unit.vaultsync.adapters.kube.scripted import NOW, Answer, connected
+from tests.unit.vaultsync.adapters.kube.scripted import Answer, connected
 from vaultsync.adapters.kube import KubeApi
 from vaultsync.adapters.kube.bounded_session import MAX_ITEMS, MAX_OBJECT, MAX_PAGE
 from vaultsync.api import (
@@ -92,7 +92,7 @@ def keep_little(_: ObjectKey, observed: Any) -> Unclaimed:  # noqa: ANN401  an O
 async def test_one_secret_with_odd_managed_fields_does_not_hide_the_others_of_a_list(fields: bytes) -> None:
     """A tenant creates one Secret with our label whose `managedFields` cannot be parsed."""
     async with connected(body(page(secret("a"), secret("odd", fields), secret("b")))) as (connection, _):
-        listing = await KubeApi(connection, now=lambda: NOW).list_targets(None, keep_little)
+        listing = await KubeApi(connection).list_targets(None, keep_little)
 
     assert [key.name for key in listing.targets] == ["a", "odd", "b"]
 
@@ -102,7 +102,7 @@ async def test_one_secret_with_odd_managed_fields_does_not_end_the_watch(fields:
     """A tenant does the same while Secrets are watched."""
     events = [b'{"type":"MODIFIED","object":%b}\n' % one for one in (secret("a"), secret("odd", fields), secret("b"))]
     async with connected(body(b"".join(events))) as (connection, _):
-        seen = [event async for event in KubeApi(connection, now=lambda: NOW).watch_targets(None, "7")]
+        seen = [event async for event in KubeApi(connection).watch_targets(None, "7")]
 
     assert [event.key.name for event in seen if isinstance(event, Modified)] == ["a", "odd", "b"]
 
@@ -146,7 +146,7 @@ async def test_large_objects_do_not_fill_the_memory_while_they_are_listed() -> N
     """A tenant creates many Secrets with our label, each as large as the API server stores it."""
     server = Paged(40, 1_400_000)
     async with connected(*[server] * 60) as (connection, _):
-        listing = await KubeApi(connection, now=lambda: NOW).list_targets(None, keep_little)
+        listing = await KubeApi(connection).list_targets(None, keep_little)
 
     assert len(listing.targets) == 40
     assert server.limits[0] == MAX_ITEMS
@@ -180,7 +180,7 @@ async def test_a_line_of_a_watch_without_an_end_is_not_read_to_the_end() -> None
 
     async with connected(answer) as (connection, _):
         with pytest.raises(SyncError, match="too large"):
-            await anext(KubeApi(connection, now=lambda: NOW).watch_targets(None, "7"))
+            await anext(KubeApi(connection).watch_targets(None, "7"))
     assert MAX_OBJECT < 64 * 1024 * 1024
 
 

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.builders import START, a_vault_secret, an_observed, some_inputs
+from tests.builders import KEY, START, UID, a_vault_secret, an_observed, some_inputs
 from vaultsync.adapters.kube.errors import api_error
 from vaultsync.adapters.kube.requests import create_event
 from vaultsync.errors import Reason
@@ -12,7 +12,7 @@ from vaultsync.policy.drift import Drift
 from vaultsync.policy.ownership import foreign_target
 from vaultsync.state.observed import Observed, Owner
 from vaultsync.status.conditions import READY, ConditionState, next_condition
-from vaultsync.status.events import events_for
+from vaultsync.status.events import Event, events_for
 from vaultsync.status.outcome import Failed
 
 FORGED: Final = "web\nReady True Synced \u202egnihtyreve\u202c\x1b[2K"
@@ -61,7 +61,7 @@ def test_a_forged_field_manager_does_not_add_a_line_to_an_event() -> None:
 
 def test_an_event_of_any_text_is_one_bounded_line() -> None:
     """Whoever chooses names or texts that a message has makes it long, or adds lines to it."""
-    body = create_event(a_vault_secret(), kind="Normal", reason="Synced", message=FORGED * 999, now=START).body
+    body = create_event(KEY, Event("Normal", "Synced", FORGED * 999), uid=UID, at=START).body
     assert isinstance(body, dict)
 
     assert_is_one_plain_line(body["message"])

@@ -5,12 +5,11 @@ import json
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import pytest
 
-from tests.builders import keep_all
+from tests.builders import START, keep_all
 from tests.contract.other_client import Kubectl, OtherClient
 from tests.fakes import FakeKube
 from tests.manifests import manifest, spec
@@ -30,6 +29,7 @@ from vaultsync.api.v1alpha1 import VaultSecret
 from vaultsync.errors import ObjectChanged, ObjectGone, Reason, SyncError
 from vaultsync.state.observed import Field, Observed, Owner
 from vaultsync.state.snapshots import Bookmark, Deleted, Modified, TargetEvent
+from vaultsync.status.events import Event
 
 OWNER = "6f0c0c56-7d3a-4b54-9d0c-0d5b2f8f3b11"
 
@@ -62,7 +62,7 @@ async def cluster(request: pytest.FixtureRequest) -> AsyncIterator[Cluster]:
         yield Cluster(fake, fake, "shop")
         return
     plane = request.getfixturevalue("controlplane")
-    async with await KubeApi.connect({"KUBECONFIG": str(plane.kubeconfig)}, now=lambda: datetime.now(UTC)) as kube:
+    async with await KubeApi.connect({"KUBECONFIG": str(plane.kubeconfig)}) as kube:
         yield Cluster(kube, Kubectl(plane), request.getfixturevalue("namespace"))
 
 
@@ -807,7 +807,8 @@ async def test_a_vaultsecret_is_not_found_by_another_uid(cluster: Cluster) -> No
 async def test_an_event_is_created_about_the_vaultsecret(cluster: Cluster) -> None:
     vault_secret = a_vault_secret(cluster)
 
-    await cluster.kube.create_event(vault_secret, kind="Warning", reason="VaultUnreachable", message="No response.")
+    uid, event = vault_secret.metadata.uid, Event("Warning", "VaultUnreachable", "No response.")
+    await cluster.kube.create_event(vault_secret.key, event, uid=uid, at=START)
 
     assert cluster.other.posted(cluster.key) == [("Warning", "VaultUnreachable", "No response.")]
 

@@ -78,7 +78,7 @@ async def cluster(request: pytest.FixtureRequest) -> AsyncIterator[Cluster]:
         yield Cluster(fake, fake, ObjectKey("shop", "web"))
         return
     plane = request.getfixturevalue("controlplane")
-    async with await KubeApi.connect({"KUBECONFIG": str(plane.kubeconfig)}, now=lambda: datetime.now(UTC)) as kube:
+    async with await KubeApi.connect({"KUBECONFIG": str(plane.kubeconfig)}) as kube:
         yield Cluster(kube, Kubectl(plane), ObjectKey(request.getfixturevalue("namespace"), "web"))
 
 
@@ -167,7 +167,7 @@ async def test_a_restart_changes_only_the_pod_template(
     other.make_workload(kind, key)
     before = other.document(kind, key)
     environ = {"KUBECONFIG": str(controlplane.kubeconfig)}
-    async with await KubeApi.connect(environ, now=lambda: datetime.now(UTC)) as cluster:
+    async with await KubeApi.connect(environ) as cluster:
         view = await cluster.get_workload(kind, key)
         assert view is not None
         await cluster.restart_workload(kind, key, view, at=AT)
@@ -191,7 +191,7 @@ def without_empty(spec: dict[str, Any]) -> dict[str, Any]:
 async def test_a_missing_permission_is_an_error_with_a_hint(controlplane: ControlPlane, namespace: str) -> None:
     controlplane.kubectl("create", "serviceaccount", "reader", "-n", namespace)
     environ = {"KUBECONFIG": str(controlplane.service_account("reader", namespace))}
-    async with await KubeApi.connect(environ, now=lambda: datetime.now(UTC)) as cluster:
+    async with await KubeApi.connect(environ) as cluster:
         with pytest.raises(SyncError) as caught:
             await cluster.get_workload(WorkloadKind.DAEMON_SET, ObjectKey(namespace, "web"))
 

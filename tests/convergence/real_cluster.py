@@ -61,7 +61,7 @@ class RealHarness(Harness):
     def __init__(self, connection: FaultyConnection, api: KubernetesApi, clock: Clock) -> None:
         self._connection = connection
         self._api = api
-        self._kube = KubeApi(connection, now=clock)
+        self._kube = KubeApi(connection)
         self._client = ClusterClient(api)
         namespace = f"test-{uuid.uuid4().hex[:8]}"
         self._client.make_namespace(namespace)

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from kvsecrets import SecretValue
 from tests.builders import keep_all
@@ -43,6 +43,7 @@ from vaultsync.state.snapshots import (
     TargetEvent,
     TargetList,
 )
+from vaultsync.status.events import Event
 
 _OWNERSHIP: Final = (
     Path("labels", MANAGED_BY_LABEL),
@@ -237,13 +238,11 @@ class FakeKube(Store):
             self.writes["patch_grant_status"] += 1
             body["status"] = dict(status)
 
-    async def create_event(
-        self, vault_secret: VaultSecretMeta, *, kind: Literal["Normal", "Warning"], reason: str, message: str
-    ) -> None:
+    async def create_event(self, key: ObjectKey, event: Event, *, uid: str, at: datetime) -> None:
         self.calls["create_event"] += 1
-        if self._failure is None and vault_secret.key.namespace not in self._terminating:
+        if self._failure is None and key.namespace not in self._terminating:
             self.writes["create_event"] += 1
-            self.events.append(Posted(vault_secret.key, kind, reason, message))
+            self.events.append(Posted(key, event.kind, event.reason, event.message))
 
     async def list_targets(
         self, namespace: str | None, keep: Callable[[ObjectKey, Observed], Kept]

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from datetime import UTC, datetime
 
 import jwt
 import pytest
@@ -19,7 +18,7 @@ from vaultsync.errors import Reason, SyncError
 @pytest.fixture
 async def admin(controlplane: ControlPlane) -> AsyncIterator[KubeApi]:
     environ = {"KUBECONFIG": str(controlplane.kubeconfig)}
-    async with await KubeApi.connect(environ, now=lambda: datetime.now(UTC)) as kube:
+    async with await KubeApi.connect(environ) as kube:
         yield kube
 
 
@@ -40,7 +39,7 @@ async def operator(controlplane: ControlPlane, namespace: str) -> AsyncIterator[
     kubectl("create", "secret", "generic", "shop-reader", "--from-literal=secret=s3cret", "-n", namespace)
     kubectl("create", "secret", "generic", "other", "--from-literal=secret=MARKED", "-n", namespace)
     environ = {"KUBECONFIG": str(controlplane.service_account("operator", namespace))}
-    async with await KubeApi.connect(environ, now=lambda: datetime.now(UTC)) as kube:
+    async with await KubeApi.connect(environ) as kube:
         await _until_granted(kube, namespace)
         yield kube
 

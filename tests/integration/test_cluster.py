@@ -8,14 +8,13 @@ import traceback
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import kopf
 import pytest
 
-from tests.builders import a_vault_secret, keep_all
+from tests.builders import START, a_vault_secret, keep_all
 from tests.contract.other_client import Kubectl
 from tests.controlplane.plane import ControlPlane
 from tests.integration.webhooks import broken_webhook_of
@@ -36,6 +35,7 @@ from vaultsync.api.v1alpha1 import VaultSecret
 from vaultsync.errors import ObjectGone, Reason, SyncError
 from vaultsync.state.observed import Observed, observed_from
 from vaultsync.state.snapshots import Deleted, Modified
+from vaultsync.status.events import Event
 
 MARK = "hunter2-correct-horse"
 """A value that must not be found anywhere."""
@@ -43,7 +43,7 @@ MARK = "hunter2-correct-horse"
 
 @asynccontextmanager
 async def connected(kubeconfig: Path) -> AsyncIterator[KubeApi]:
-    async with await KubeApi.connect({"KUBECONFIG": str(kubeconfig)}, now=lambda: datetime.now(UTC)) as cluster:
+    async with await KubeApi.connect({"KUBECONFIG": str(kubeconfig)}) as cluster:
         yield cluster
 
 
@@ -275,7 +275,8 @@ async def test_an_event_in_a_missing_namespace_is_not_an_error(
 ) -> None:
     vault_secret = a_vault_secret(metadata={"namespace": "nowhere"})
 
-    await cluster.create_event(vault_secret, kind="Normal", reason="Synced", message="Created the Secret.")
+    event = Event("Normal", "Created", "Created the Secret.")
+    await cluster.create_event(vault_secret.key, event, uid=vault_secret.metadata.uid, at=START)
 
     assert caplog.records == []
 
@@ -394,7 +395,8 @@ async def test_kubectl_describe_shows_our_events(controlplane: ControlPlane, clu
     get = ("get", "vaultsecret", key.name, "-n", key.namespace, "-o", "json")
     vault_secret = VaultSecret.parse(json.loads(controlplane.kubectl(*get)))
 
-    await cluster.create_event(vault_secret, kind="Warning", reason="VaultUnreachable", message="x" * 2000)
+    event = Event("Warning", "VaultUnreachable", "x" * 2000)
+    await cluster.create_event(vault_secret.key, event, uid=vault_secret.metadata.uid, at=START)
 
     described = controlplane.kubectl("describe", "vaultsecret", key.name, "-n", key.namespace).splitlines()
     line = next(line for line in described if "VaultUnreachable" in line)

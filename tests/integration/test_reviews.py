@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -14,7 +13,7 @@ from vaultsync.adapters.kube import KubeApi
 @pytest.fixture
 async def cluster(controlplane: ControlPlane) -> AsyncIterator[KubeApi]:
     environ = {"KUBECONFIG": str(controlplane.kubeconfig)}
-    async with await KubeApi.connect(environ, now=lambda: datetime.now(UTC)) as cluster:
+    async with await KubeApi.connect(environ) as cluster:
         yield cluster
 
 

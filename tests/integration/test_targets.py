@@ -5,7 +5,6 @@ import base64
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime
 from typing import Any
 
 from tests.builders import a_granted, a_vault_secret, no_limit
@@ -62,7 +61,7 @@ async def watching(kube: KubeApi, *keys: ObjectKey) -> AsyncIterator[tuple[Targe
 async def connected(controlplane: ControlPlane) -> AsyncIterator[KubeApi]:
     """The API server; the bound is a guard against hanging."""
     environ = {"KUBECONFIG": str(controlplane.kubeconfig)}
-    async with await KubeApi.connect(environ, now=lambda: datetime.now(UTC)) as kube, asyncio.timeout(300):
+    async with await KubeApi.connect(environ) as kube, asyncio.timeout(300):
         yield kube
 
 

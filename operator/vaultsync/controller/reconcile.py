@@ -4,14 +4,15 @@ It is level-triggered: it uses the current state and not what has changed, so ev
 It does no I/O itself and never calls a source.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from vaultsync.adapters.kube import Conflict
 from vaultsync.api import ObjectKey
-from vaultsync.api.v1alpha1 import VaultSecret, VaultSecretMeta
+from vaultsync.api.v1alpha1 import VaultSecret, VaultSecretMeta, VaultSecretStatus
 from vaultsync.controller.apply import apply_target, previous_targets, remove_stale_targets, remove_target
+from vaultsync.controller.events import EventWriter
 from vaultsync.controller.fetch import read_secrets
 from vaultsync.controller.lookups import find_competing, find_holder, find_target, list_grants
 from vaultsync.controller.render import render_target
@@ -78,7 +79,7 @@ from vaultsync.state.secrets import (
 )
 from vaultsync.state.stores import State
 from vaultsync.state.vaultsecrets import UnreadableVaultSecret
-from vaultsync.status.events import events_for
+from vaultsync.status.events import Event, events_for
 from vaultsync.status.next_status import status_after, status_of_unreadable
 from vaultsync.status.outcome import Change, Failed, Gone, Outcome, Pruned, Suspended, Synced, Waiting, failed
 from vaultsync.texts import listed
@@ -106,6 +107,7 @@ class Reconciler:
     vaults: VaultClients
     certificates: Certificates
     recorder: Recorder
+    events: EventWriter
     config: Config
     now: Callable[[], datetime]
     jitter: Jitter
@@ -487,7 +489,7 @@ class Reconciler:
         rollouts = await self._restart_workloads(vault_secret, attempt, status.content_change_time)
         status = status.model_copy(update={"restarts": rollouts.restarts})
         events = [*events_for(vault_secret.status, status, outcome), *rollouts.events]
-        failure = await write_report(self.kube, self.state.vaultsecrets, self.recorder, vault_secret, status, events)
+        failure = await self._write_report(vault_secret, status, events)
         result = result_for(
             vault_secret,
             failure or outcome,
@@ -505,6 +507,13 @@ class Reconciler:
                 result = result.at_most(MIN_RETRY)
         return result if rollouts.requeue_after is None else result.at_most(rollouts.requeue_after)
 
+    async def _write_report(
+        self, vault_secret: VaultSecretMeta, status: VaultSecretStatus, events: Iterable[Event]
+    ) -> Failed | None:
+        return await write_report(
+            self.kube, self.state.vaultsecrets, self.recorder, vault_secret, status, events, self.events
+        )
+
     async def _restart_workloads(
         self, vault_secret: VaultSecret, attempt: Attempt, changed: datetime | None
     ) -> Rollouts:
@@ -521,7 +530,7 @@ class Reconciler:
         self.recorder.reconciled(meta, outcome, after=status, seconds=0.0, read_reason=None)
         events = events_for(meta.status, status, outcome)
         try:
-            failure = await write_report(self.kube, self.state.vaultsecrets, self.recorder, meta, status, events)
+            failure = await self._write_report(meta, status, events)
         except ObjectGone as error:
             return self._gone(meta, error)
         if failure is None:

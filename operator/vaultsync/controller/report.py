@@ -1,8 +1,9 @@
-"""Writes the status of a VaultSecret and its events, each only if it is new; decides nothing about their content."""
+"""Writes the status of a VaultSecret, if it is new, and has its events created; decides nothing about their content."""
 
 from collections.abc import Iterable
 
 from vaultsync.api.v1alpha1 import VaultSecretMeta, VaultSecretStatus
+from vaultsync.controller.events import EventWriter
 from vaultsync.errors import ObjectGone, Reason, SyncError
 from vaultsync.interfaces import KubeApi, Recorder
 from vaultsync.state.vaultsecrets import VaultSecretCache
@@ -17,31 +18,27 @@ async def write_report(
     vault_secret: VaultSecretMeta,
     status: VaultSecretStatus,
     events: Iterable[Event],
+    writer: EventWriter,
 ) -> Failed | None:
-    """Write status and events; return a failure, which is retried soon, or None.
+    """Write the status, and have the events created; return a failure, which is retried soon, or None.
 
-    Events that record an action are created first: they could not be derived any more when the status is retried.
+    Events that record an action come first: they could not be derived any more when the status is retried.
 
     Raises:
         ObjectGone: The VaultSecret is gone, or being deleted.
     """
     events = tuple(events)
+    writer.add(vault_secret, (event for event in events if event.records_action))
     try:
-        await _create(kube, vault_secret, (event for event in events if event.records_action))
         if status != vault_secret.status:
             await _write(kube, vaultsecrets, vault_secret, status)
-        await _create(kube, vault_secret, (event for event in events if not event.records_action))
     except ObjectGone:
         raise
     except SyncError as error:
         recorder.status_update_failed(vault_secret, error)
         return failed(error)
+    writer.add(vault_secret, (event for event in events if not event.records_action))
     return None
-
-
-async def _create(kube: KubeApi, vault_secret: VaultSecretMeta, events: Iterable[Event]) -> None:
-    for event in events:
-        await kube.create_event(vault_secret, kind=event.kind, reason=event.reason, message=event.message)
 
 
 async def _write(

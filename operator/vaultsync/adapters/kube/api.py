@@ -7,7 +7,7 @@ from contextlib import aclosing, contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
-from typing import Any, Final, Literal, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 import aiohttp
 
@@ -41,6 +41,7 @@ from vaultsync.state.snapshots import (
     TargetEvent,
     TargetList,
 )
+from vaultsync.status.events import Event
 
 logger = logging.getLogger(__name__)
 
@@ -56,16 +57,14 @@ class NotInstalled(Exception):
 class KubeApi:
     """The Kubernetes API; every failure is a `SyncError` that holds no value. Calls may overlap."""
 
-    def __init__(self, connection: Connection, *, now: Callable[[], datetime]) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._now = now
 
     @classmethod
     async def connect(
         cls,
         environ: Mapping[str, str],
         *,
-        now: Callable[[], datetime],
         connections: int = 32,
         shards: Shards | None = None,
     ) -> Self:
@@ -73,7 +72,6 @@ class KubeApi:
 
         Args:
             environ: `KUBECONFIG` is used if it is set, otherwise the service account of the pod.
-            now: The clock whose time events carry.
             connections: The number of concurrent requests; watches are not counted.
             shards: The shards for which this replica may write; all if None.
 
@@ -87,7 +85,7 @@ class KubeApi:
             shards=shards,
             reload=partial(configuration_from, environ),
         )
-        return cls(connection, now=now)
+        return cls(connection)
 
     @property
     def server(self) -> str:
@@ -338,17 +336,21 @@ class KubeApi:
         with suppress(Conflict):
             await self._connection.send(wire.patch_grant_status(grant, status))
 
-    async def create_event(
-        self, vault_secret: VaultSecretMeta, *, kind: Literal["Normal", "Warning"], reason: str, message: str
-    ) -> None:
-        """Create an event about a VaultSecret; a long message is cut. A failure is logged, never raised."""
-        request = wire.create_event(vault_secret, kind=kind, reason=reason, message=message, now=self._now())
+    async def create_event(self, key: ObjectKey, event: Event, *, uid: str, at: datetime) -> None:
+        """Create an event about the VaultSecret of that uid; a failure is logged, never raised.
+
+        Args:
+            key: The VaultSecret.
+            event: The event; a long message is cut.
+            uid: The uid of the VaultSecret.
+            at: When it happened.
+        """
         try:
-            await self._connection.send(request)
+            await self._connection.send(wire.create_event(key, event, uid=uid, at=at))
         except ObjectGone:
             return
         except SyncError as error:
-            logger.warning("event not created", extra={"vaultsecret": str(vault_secret.key), "detail": error.message})
+            logger.warning("event not created", extra={"vaultsecret": str(key), "detail": error.message})
 
     async def check_installed(self, namespace: str | None) -> None:
         """Check that the cluster has VaultSecrets and that they may be listed, in one namespace or in all.

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 from vaultsync.adapters.kube.errors import api_error
 from vaultsync.api import (
@@ -31,6 +31,7 @@ from vaultsync.api.grants import GrantMeta
 from vaultsync.api.v1alpha1 import VaultSecretMeta
 from vaultsync.state.observed import Observed, observed_from
 from vaultsync.state.snapshots import Bookmark, ClusterEvent, ClusterKind, Deleted, Modified, TargetEvent
+from vaultsync.status.events import Event
 from vaultsync.texts import one_line
 
 JSON = "application/json"
@@ -234,18 +235,10 @@ def _patch_status(path: str, about: str, uid: str, document: Mapping[str, Any]) 
     )
 
 
-def create_event(
-    vault_secret: VaultSecretMeta, *, kind: Literal["Normal", "Warning"], reason: str, message: str, now: datetime
-) -> Request:
-    """Create an event about a VaultSecret; a long message is cut."""
-    key, moment = vault_secret.key, now.strftime("%Y-%m-%dT%H:%M:%SZ")
-    subject = {
-        "apiVersion": API_VERSION,
-        "kind": KIND,
-        "namespace": key.namespace,
-        "name": key.name,
-        "uid": vault_secret.metadata.uid,
-    }
+def create_event(key: ObjectKey, event: Event, *, uid: str, at: datetime) -> Request:
+    """Create an event about the VaultSecret of that uid; a long message is cut."""
+    moment = at.strftime("%Y-%m-%dT%H:%M:%SZ")
+    subject = {"apiVersion": API_VERSION, "kind": KIND, "namespace": key.namespace, "name": key.name, "uid": uid}
     return Request(
         "POST",
         f"/api/v1/namespaces/{key.namespace}/events",
@@ -256,9 +249,9 @@ def create_event(
             "kind": "Event",
             "metadata": {"generateName": f"{key.name}.", "namespace": key.namespace},
             "involvedObject": subject,
-            "type": kind,
-            "reason": reason,
-            "message": one_line(message, _MAX_MESSAGE),
+            "type": event.kind,
+            "reason": event.reason,
+            "message": one_line(event.message, _MAX_MESSAGE),
             "source": {"component": FIELD_MANAGER},
             "firstTimestamp": moment,
             "lastTimestamp": moment,

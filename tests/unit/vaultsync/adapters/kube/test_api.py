@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.builders import FIRST, KEY, SECOND, a_state, a_vault_secret, keep_all
+from tests.builders import FIRST, KEY, SECOND, UID, a_state, a_vault_secret, keep_all
 from tests.unit.vaultsync.adapters.kube.scripted import NOW, Answer, connected, document, hanging_up, lines, text
 from vaultsync.adapters.kube import Conflict, KubeApi, ResourceExpired
 from vaultsync.api import APPLIED_ANNOTATION, ObjectKey
@@ -13,7 +13,9 @@ from vaultsync.errors import Reason, SyncError
 from vaultsync.state.applied import to_annotation
 from vaultsync.state.observed import observed_from
 from vaultsync.state.snapshots import Deleted
+from vaultsync.status.events import Event
 
+CREATED = Event("Normal", "Created", "Created the Secret.")
 MANIFEST: dict[str, Any] = {"metadata": {"name": "db"}, "data": {"password": "bWFya2Vk"}}
 
 
@@ -45,7 +47,7 @@ async def test_a_secret_that_exists_is_not_created_again() -> None:
     """The first request may have created it, or another client: the next reconcile looks."""
     async with connected(hanging_up, CHANGED) as (connection, script):
         with pytest.raises(Conflict):
-            await KubeApi(connection, now=lambda: NOW).apply_target(KEY, MANIFEST, onto=None)
+            await KubeApi(connection).apply_target(KEY, MANIFEST, onto=None)
 
     assert [(sent.method, sent.body["metadata"]) for sent in script.sent] == [
         ("PATCH", {"name": "db", "resourceVersion": "1"})
@@ -55,7 +57,7 @@ async def test_a_secret_that_exists_is_not_created_again() -> None:
 async def test_a_secret_that_has_changed_since_is_read_and_written_as_it_is_now() -> None:
     before, now = a_secret("vaultsync", version="8"), a_secret("vaultsync", "stranger", version="9")
     async with connected(CHANGED, document(200, now), document(200, now)) as (connection, script):
-        await KubeApi(connection, now=lambda: NOW).apply_target(KEY, MANIFEST, onto=observed_from(before["metadata"]))
+        await KubeApi(connection).apply_target(KEY, MANIFEST, onto=observed_from(before["metadata"]))
 
     writes = [sent.body["metadata"] for sent in script.sent if sent.method == "PATCH"]
     assert writes == [{"name": "db", "uid": "uid-1", "resourceVersion": version} for version in ("8", "9")]
@@ -82,7 +84,7 @@ async def test_a_write_is_not_repeated_on_what_another_process_has_written(
     manifest = {"metadata": {"name": "db", "annotations": applied(SECOND)}}
     found = document(200, with_annotations(a_secret("vaultsync", version="9"), now))
     async with connected(CHANGED, found, document(200, a_secret("vaultsync"))) as (connection, script):
-        api = KubeApi(connection, now=lambda: NOW)
+        api = KubeApi(connection)
         if repeats:
             await api.apply_target(KEY, manifest, onto=before)
         else:
@@ -103,7 +105,7 @@ async def test_a_secret_that_was_deleted_or_replaced_is_not_written(found: Answe
     before = observed_from(a_secret("vaultsync")["metadata"])
     async with connected(CHANGED, found) as (connection, script):
         with pytest.raises(Conflict):
-            await KubeApi(connection, now=lambda: NOW).apply_target(KEY, MANIFEST, onto=before)
+            await KubeApi(connection).apply_target(KEY, MANIFEST, onto=before)
 
     assert [sent.method for sent in script.sent] == ["PATCH", "GET"]
 
@@ -112,7 +114,7 @@ async def test_all_pages_are_listed() -> None:
     first = {"metadata": {"resourceVersion": "5", "continue": "next"}, "items": [a_secret(name="a")]}
     last = {"metadata": {"resourceVersion": "5", "continue": ""}, "items": [a_secret(name="b")]}
     async with connected(document(200, first), document(200, last)) as (connection, script):
-        listing = await KubeApi(connection, now=lambda: NOW).list_targets(None, keep_all)
+        listing = await KubeApi(connection).list_targets(None, keep_all)
 
     assert listing.targets.keys() == {ObjectKey("shop", "a"), ObjectKey("shop", "b")}
     assert listing.resource_version == "5"
@@ -123,13 +125,13 @@ async def test_a_list_whose_resource_version_is_dropped_has_expired() -> None:
     first = {"metadata": {"resourceVersion": "5", "continue": "next"}, "items": []}
     async with connected(document(200, first), document(410, {"reason": "Expired"})) as (connection, _):
         with pytest.raises(ResourceExpired):
-            await KubeApi(connection, now=lambda: NOW).list_targets(None, keep_all)
+            await KubeApi(connection).list_targets(None, keep_all)
 
 
 async def test_a_watch_ends_when_the_server_ends_it() -> None:
     line = '{"type":"DELETED","object":{"metadata":{"name":"db","namespace":"shop","resourceVersion":"9"}}}'
     async with connected(lines(line)) as (connection, _):
-        events = [event async for event in KubeApi(connection, now=lambda: NOW).watch_targets(None, "5")]
+        events = [event async for event in KubeApi(connection).watch_targets(None, "5")]
 
     assert events == [Deleted(KEY, "9")]
 
@@ -138,7 +140,7 @@ async def test_a_watch_ends_when_the_server_ends_it() -> None:
 async def test_a_watch_with_invalid_lines_is_unavailable(line: str) -> None:
     async with connected(lines(line)) as (connection, _):
         with pytest.raises(SyncError) as caught:
-            await anext(KubeApi(connection, now=lambda: NOW).watch_targets(None, "5"))
+            await anext(KubeApi(connection).watch_targets(None, "5"))
 
     assert caught.value.reason is Reason.CLUSTER_UNAVAILABLE
 
@@ -146,9 +148,7 @@ async def test_a_watch_with_invalid_lines_is_unavailable(line: str) -> None:
 async def test_an_event_that_cannot_be_created_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, logger="vaultsync")
     async with connected(text(503, "")) as (connection, _):
-        await KubeApi(connection, now=lambda: NOW).create_event(
-            a_vault_secret(), kind="Normal", reason="Synced", message="Created the Secret."
-        )
+        await KubeApi(connection).create_event(KEY, CREATED, uid=UID, at=NOW)
 
     [record] = caplog.records
     assert record.getMessage() == "event not created"
@@ -157,8 +157,6 @@ async def test_an_event_that_cannot_be_created_is_logged(caplog: pytest.LogCaptu
 async def test_no_event_in_a_namespace_that_is_being_deleted_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     going = {"details": {"causes": [{"reason": "NamespaceTerminating"}]}}
     async with connected(document(403, going)) as (connection, _):
-        await KubeApi(connection, now=lambda: NOW).create_event(
-            a_vault_secret(), kind="Normal", reason="Synced", message="Created the Secret."
-        )
+        await KubeApi(connection).create_event(KEY, CREATED, uid=UID, at=NOW)
 
     assert caplog.records == []

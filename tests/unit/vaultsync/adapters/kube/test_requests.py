@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
-from tests.builders import KEY, a_vault_secret, an_observed
+from tests.builders import KEY, UID, a_vault_secret, an_observed
 from vaultsync.adapters.kube import requests as wire
 from vaultsync.adapters.kube.errors import ResourceExpired
 from vaultsync.errors import Reason, SyncError
 from vaultsync.state.snapshots import Bookmark, Deleted, Modified
+from vaultsync.status.events import Event
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 MANIFEST: dict[str, Any] = {"metadata": {"name": "db"}, "data": {"password": "bWFya2Vk"}}
@@ -99,7 +100,7 @@ def test_orphaning_removes_only_our_labels_and_annotation() -> None:
 
 
 def event_body(message: str) -> dict[str, Any]:
-    body = wire.create_event(a_vault_secret(), kind="Warning", reason="VaultFailed", message=message, now=NOW).body
+    body = wire.create_event(KEY, Event("Warning", "VaultFailed", message), uid=UID, at=NOW).body
     assert isinstance(body, dict)
     return body
 

@@ -37,7 +37,7 @@ def metadata(*, restarted: str | None = None) -> dict[str, Any]:
 )
 async def test_a_workload_is_requested_as_metadata_only(kind: WorkloadKind, path: str) -> None:
     async with connected(document(200, metadata())) as (connection, script):
-        view = await KubeApi(connection, now=lambda: CREATED).get_workload(kind, KEY)
+        view = await KubeApi(connection).get_workload(kind, KEY)
 
     assert view == SEEN
     (sent,) = script.sent
@@ -58,7 +58,7 @@ async def test_a_workload_is_requested_as_metadata_only(kind: WorkloadKind, path
 )
 async def test_an_annotation_is_a_time_or_ignored(text: str | None, moment: datetime | None) -> None:
     async with connected(document(200, metadata(restarted=text))) as (connection, _):
-        view = await KubeApi(connection, now=lambda: CREATED).get_workload(WorkloadKind.DEPLOYMENT, KEY)
+        view = await KubeApi(connection).get_workload(WorkloadKind.DEPLOYMENT, KEY)
 
     assert view is not None
     assert view.restarted == moment
@@ -67,9 +67,7 @@ async def test_an_annotation_is_a_time_or_ignored(text: str | None, moment: date
 async def test_a_restart_patches_two_annotations_at_the_observed_resource_version() -> None:
     at = RESTARTED.astimezone(timezone(timedelta(hours=2))).replace(microsecond=999_999)
     async with connected(document(200, metadata())) as (connection, script):
-        restarted = await KubeApi(connection, now=lambda: CREATED).restart_workload(
-            WorkloadKind.DAEMON_SET, KEY, SEEN, at=at
-        )
+        restarted = await KubeApi(connection).restart_workload(WorkloadKind.DAEMON_SET, KEY, SEEN, at=at)
 
     assert restarted
     (sent,) = script.sent
@@ -90,9 +88,7 @@ async def test_a_missing_permission_names_the_value_of_the_chart() -> None:
     }
     async with connected(document(403, denied)) as (connection, _):
         with pytest.raises(SyncError) as caught:
-            await KubeApi(connection, now=lambda: CREATED).restart_workload(
-                WorkloadKind.DEPLOYMENT, KEY, SEEN, at=RESTARTED
-            )
+            await KubeApi(connection).restart_workload(WorkloadKind.DEPLOYMENT, KEY, SEEN, at=RESTARTED)
 
     assert caught.value.reason is Reason.CLUSTER_UNAVAILABLE
     assert caught.value.message == (
@@ -103,7 +99,7 @@ async def test_a_missing_permission_names_the_value_of_the_chart() -> None:
 
 async def test_an_error_of_the_server_names_the_workload() -> None:
     async with connected(document(500, {}), document(500, {})) as (connection, _):
-        workloads = KubeApi(connection, now=lambda: CREATED)
+        workloads = KubeApi(connection)
         with pytest.raises(SyncError, match="StatefulSet shop/web: the Kubernetes API responded with HTTP status 500"):
             await workloads.get_workload(WorkloadKind.STATEFUL_SET, KEY)
         with pytest.raises(SyncError) as caught:
