@@ -13,15 +13,16 @@ COPY requirements-image.lock ./
 RUN python3 -m venv tools \
  && tools/bin/pip download --no-cache-dir --require-hashes --only-binary :all: --dest wheels -r requirements-image.lock \
  && tools/bin/pip install --no-cache-dir --no-index --find-links wheels hatchling
-# … then nothing more. Modules are compiled now, since the file system may be read-only; the Kubernetes client's thousand
-# generated modules, which the operator does not import, would only make the image larger.
-COPY pyproject.toml README.md LICENSE ./
+# … then nothing more. What the operator never uses of them is left out, and modules are compiled now, since the file system
+# may be read-only.
+COPY pyproject.toml README.md LICENSE trim-packages.sh ./
 COPY operator operator
 RUN tools/bin/hatchling build --target wheel --directory wheels \
  && python3 -m venv --without-pip /opt/vaultsync \
  && tools/bin/pip --python /opt/vaultsync/bin/python install --no-cache-dir --no-index --find-links wheels \
         --no-compile 'vaultsync[operator,tracing]' \
- && /opt/vaultsync/bin/python -m compileall -q -x '/kubernetes/(aio/)?client/(api|models)/' /opt/vaultsync/lib
+ && sh trim-packages.sh /opt/vaultsync/lib/python3.*/site-packages \
+ && /opt/vaultsync/bin/python -m compileall -q /opt/vaultsync/lib
 
 FROM ${BASE}
 LABEL org.opencontainers.image.title="vaultsync" \

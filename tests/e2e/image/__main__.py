@@ -1,4 +1,6 @@
-"""`python -m tests.e2e.image build | test`: a Debian with the image's Python and packages, and pytest in it.
+"""`python -m tests.e2e.image build | test | size`: a Debian with the image's Python and packages, and pytest in it.
+
+`size` builds the image itself and prints what is in it beside its base, package by package, in megabytes.
 
 The Debian and its virtual environment are made once, and kept under `$XDG_CACHE_HOME/vaultsync` in a folder named by
 the content of what they are made from. The arguments after `test` are pytest's.
@@ -9,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import tomllib
 from collections.abc import Mapping
@@ -18,6 +21,7 @@ from typing import Final
 from tests.controlplane.locks import locked
 from tests.controlplane.progress import Progress, minutes
 from tests.e2e.image import debian
+from tests.e2e.image.buildah import built, megabytes
 
 ROOT: Final = Path(__file__).parents[3]
 _ENVIRON: Final = os.environ  # noqa: TID251 - proxies and places of caches are the caller's
@@ -30,15 +34,17 @@ _SOURCE: Final = "/src"
 
 _PYTHON: Final = "/opt/tests/bin/python"
 _PIP_INSTALL: Final = f"{_PYTHON} -m pip install --no-cache-dir --disable-pip-version-check"
-# The lock file of the image comes first, installed as the Dockerfile does: its packages are those that are tested.
+# The lock file of the image comes first, installed and trimmed as the Dockerfile does: its packages are those that are
+# tested.
 _INSTALL: Final = f"""
 set -e
 python3 -m venv /opt/tests
 {_PIP_INSTALL} --require-hashes --only-binary :all: -r requirements-image.lock
+sh trim-packages.sh /opt/tests/lib/python3.*/site-packages
 {_PIP_INSTALL} --require-hashes --only-binary :all: -r requirements.lock
 {_PIP_INSTALL} --no-build-isolation --no-deps --editable .
 """
-_LOCKS: Final = ("requirements-image.lock", "requirements.lock")
+_INSTALLED: Final = ("requirements-image.lock", "trim-packages.sh", "requirements.lock")
 
 
 def main(verb: str, *arguments: str) -> int:
@@ -48,6 +54,8 @@ def main(verb: str, *arguments: str) -> int:
             f"Debian's Python cannot run here: {reason}. "
             "`make test-python PYTHON=python3.13` runs the tests on another Python of that version."
         )
+    if verb == "size":
+        return _print_sizes()
     cache = Path(_ENVIRON.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vaultsync"
     programs = cache / "controlplane"
     programs.mkdir(parents=True, exist_ok=True)
@@ -56,6 +64,17 @@ def main(verb: str, *arguments: str) -> int:
         return 0
     bound = [*_bound(), (programs, "/cache/vaultsync/controlplane")]
     return subprocess.call(_within(root, bound, _PYTHON, "-m", "pytest", *arguments), env=_environ())
+
+
+def _print_sizes() -> int:
+    with tempfile.TemporaryDirectory() as folder, built(Path(folder)) as image:
+        (packages,) = image.own.glob("lib/python3.*/site-packages")
+        sizes = {path.name: megabytes(path) for path in packages.iterdir()}
+        lines = [f"{size:6} {name}" for name, size in sorted(sizes.items(), key=lambda each: -each[1]) if size > 1]
+        sys.stdout.write(
+            "\n".join([f"{megabytes(image.own):6} beside the base; of that, packages of more than 1:", *lines, ""])
+        )
+    return 0
 
 
 def _ensured(cache: Path) -> Path:
@@ -101,7 +120,7 @@ def _key() -> str:
     described = tomllib.loads((ROOT / "pyproject.toml").read_text())
     installed = {"build-system": described["build-system"], "project": described["project"]}
     digest = hashlib.sha256(f"{debian.SUITE} {_PACKAGES} {_INSTALL} {installed}".encode())
-    for name in _LOCKS:
+    for name in _INSTALLED:
         digest.update((ROOT / name).read_bytes())
     return digest.hexdigest()[:12]
 

@@ -51,6 +51,11 @@ class Image:
         self.user: Final[str] = config["User"]
         self.environ: Final[dict[str, str]] = dict(variable.split("=", 1) for variable in config["Env"])
 
+    @property
+    def own(self) -> Path:
+        """What the image has beside its base."""
+        return self.root / "opt" / "vaultsync"
+
     def within(self, pod: Pod) -> Sequence[str | Path]:
         """The command prefix that runs a program in the image, as its user and with a read-only root.
 
@@ -62,6 +67,11 @@ class Image:
         alone = ("/usr/bin/unshare", "--mount", "--pid", "--fork", "--kill-child")
         enter = (*alone, "/bin/sh", "-c", _ENTER, "enter")
         return (*enter, self.root, pod.service_account, pod.hosts, self.user)
+
+
+def megabytes(path: Path) -> int:
+    """The size of a file or a folder on the disk, in megabytes."""
+    return int(subprocess.run(["du", "-sm", path], capture_output=True, check=True).stdout.split()[0])
 
 
 @contextmanager

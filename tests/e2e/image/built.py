@@ -21,7 +21,7 @@ import pytest
 from tests.controlplane.plane import ControlPlane
 from tests.e2e.harness import Harness
 from tests.e2e.image import service
-from tests.e2e.image.buildah import SERVICE_ACCOUNT, Image, Pod, built
+from tests.e2e.image.buildah import SERVICE_ACCOUNT, Image, Pod, built, megabytes
 from tests.e2e.image.contained import ContainedOperator, first_within, options_of_root, status_of
 from tests.e2e.installation import Installation
 from tests.e2e.kubernetes import KubernetesApi
@@ -30,6 +30,17 @@ from tests.emulator.client import Emulator
 from vaultsync import __version__
 
 Environ = Mapping[str, str]
+
+MAX_MEGABYTES: Final = 90
+"""What the image may have beside its base."""
+
+IMPORTS_ALL: Final = """
+from importlib import import_module
+from pkgutil import walk_packages
+import vaultsync
+for each in walk_packages(vaultsync.__path__, "vaultsync."):
+    if not each.name.endswith("__main__"): import_module(each.name)
+"""
 
 LISTS_PACKAGES: Final = """
 from importlib.metadata import distributions
@@ -54,11 +65,6 @@ def pod() -> Iterator[Pod]:
         pod.service_account.mkdir()
         pod.hosts.touch()
         yield pod
-
-
-def megabytes(folder: Path) -> int:
-    """The size of a folder in megabytes."""
-    return int(subprocess.run(["du", "-sm", folder], capture_output=True, check=True).stdout.split()[0])
 
 
 @pytest.fixture
@@ -117,6 +123,14 @@ def test_the_environment_holds_what_is_pinned_and_no_tool_of_the_build(image: Im
     assert not any(package.startswith(("hatchling", "pip==")) for package in packages)
 
 
+def test_the_image_is_small(image: Image) -> None:
+    assert megabytes(image.own) <= MAX_MEGABYTES, "python -m tests.e2e.image size"
+
+
+def test_what_is_left_out_of_the_image_is_imported_by_no_module(image: Image, pod: Pod) -> None:
+    assert output(image, pod, "/opt/vaultsync/bin/python", "-c", IMPORTS_ALL) == ""
+
+
 def test_a_first_process_that_handles_no_signal_is_not_stopped_by_one(image: Image, pod: Pod) -> None:
     program = [*image.within(pod), "/bin/sh", "-c", "echo begun; read -r line; echo $line"]
     with subprocess.Popen(
@@ -162,6 +176,6 @@ def test_an_operator_started_from_the_image_is_process_1_syncs_a_secret_and_stop
     assert "ro" in root
     assert status == 0
     with capsys.disabled():
-        sizes = f"{megabytes(image.root)} MB, {megabytes(image.root / 'opt')} of them beside the base"
+        sizes = f"{megabytes(image.root)} MB, {megabytes(image.own)} of them beside the base"
         times = f"ready after {ready:.1f} s, and ended {took:.1f} s after SIGTERM"
         sys.stderr.write(f"\nThe image holds {sizes}; the operator, process 1, was {times}.\n")
