@@ -23,16 +23,12 @@ from bench.environments import Environment
 from bench.figures import HERE, rewrite
 from tests.emulator.client import Emulator
 
-OURS, WITH_SNIFFIO, THEIRS = "kvsecrets", "kvsecrets with sniffio", "azure-keyvault-secrets"
-PACKAGES = {OURS: ["."], WITH_SNIFFIO: [".", "sniffio"], THEIRS: ["azure-keyvault-secrets", "aiohttp"]}
+OURS, THEIRS = "kvsecrets", "azure-keyvault-secrets"
+PACKAGES = {OURS: ["."], THEIRS: ["azure-keyvault-secrets", "aiohttp"]}
 """The packages of each; the vendor's client for asyncio requires aiohttp."""
-BLOCKS = (
-    ("threads", "threads", OURS),
-    ("asyncio", "asyncio", OURS),
-    ("asyncio, with sniffio", "asyncio", WITH_SNIFFIO),
-)
-"""The parts of the table: title, twin, and which installation of ours stands beside the vendor's client."""
-SUBJECTS = ((OURS, "threads"), (THEIRS, "threads"), (OURS, "asyncio"), (WITH_SNIFFIO, "asyncio"), (THEIRS, "asyncio"))
+TWINS = ("threads", "asyncio")
+"""The parts of the table."""
+SUBJECTS = tuple((name, twin) for twin in TWINS for name in (OURS, THEIRS))
 SCOPE = "https://localhost/.default"
 OUT = HERE / "out" / "clients.json"
 
@@ -159,10 +155,10 @@ def _sample(emulator: Emulator, environment: Environment, task: dict[str, object
 
 def _table(size: Size, samples: Samples) -> str:
     lines = [f"| | {OURS} | {THEIRS} | ratio |", "|---|---|---|---|"]
-    for title, twin, installation in BLOCKS:
-        lines.append(f"| **{title}** | | | |")
+    for twin in TWINS:
+        lines.append(f"| **{twin}** | | | |")
         for row in rows(size):
-            ours, theirs = (row.of(samples[name, twin]) for name in (installation, THEIRS))
+            ours, theirs = (row.of(samples[name, twin]) for name in (OURS, THEIRS))
             lines.append(f"| {row.what} | {ours:.3g} {row.unit} | {theirs:.3g} {row.unit} | {theirs / ours:.2f} |")
     return "\n".join(lines)
 

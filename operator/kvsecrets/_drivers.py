@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from typing import Any, Self, TypeAlias, TypeVar, assert_never
 
 from kvsecrets import _validation
+from kvsecrets._exchange import AsyncExchange
 from kvsecrets._protocol import Done, Effect, EffectResult, Flow, Now, Pause, Response, Send, TokenRequest, advance
 from kvsecrets._telemetry import Span, Tracer, find_tracer, log_exchange, log_pause, operation_span, record_response
 from kvsecrets._tokens import AsyncTokenProvider, TokenProvider
-from kvsecrets._transport import AsyncConnectionSource, ConnectionSource, exchange, exchange_async
+from kvsecrets._transport import ConnectionSource, exchange
 from kvsecrets.errors import KeyVaultError
 from kvsecrets.models import ResponseInfo
 
@@ -143,12 +144,12 @@ class AsyncDriver:
 
     def __init__(
         self,
-        connections: AsyncConnectionSource,
+        exchange: AsyncExchange,
         tokens: AsyncTokenProvider,
         runtime: Runtime,
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
-        self._connections = connections
+        self._exchange = exchange
         self._tokens = tokens
         self._runtime = runtime
         self._sleep = sleep
@@ -188,8 +189,7 @@ class AsyncDriver:
         runtime = self._runtime
         start = runtime.monotonic()
         try:
-            async with self._connections() as http:
-                response = await exchange_async(http, effect, call.headers, runtime.timeout)
+            response = await self._exchange(effect, call.headers, runtime.timeout)
         except KeyVaultError as error:
             call.record(effect, error, runtime.monotonic() - start)
             raise

@@ -1,45 +1,48 @@
-"""HTTP by httpx: connection pools, total timeouts, and one request with its response; knows no meaning of a request.
+"""HTTP by httpx: connections for threads, and one request with its response over them or over what users pass in.
 
 No error or type of httpx leaves this module. Redirects are not followed, and the response body is read up to a limit.
 """
 
 import asyncio
 import contextlib
-import errno
 import re
-import socket
 import ssl
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
-from typing import Any, Generic, NamedTuple, Self, TypeVar
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from typing import Any, Self
 
 import httpx
 
 from kvsecrets import _validation
+from kvsecrets._exchange import (
+    KEEPALIVE_SECONDS,
+    MAX_IN_FLIGHT,
+    AsyncExchange,
+    Body,
+    Cause,
+    connect_seconds,
+    connection_failed,
+    headers_of,
+    known_cause,
+    lost_response,
+    no_connection,
+    no_slot,
+    proxy_url,
+    refuse_compressed,
+    refused_by_proxy,
+    unusable_proxy,
+)
 from kvsecrets._protocol import Response, Send
-from kvsecrets.errors import CertificateProblem, ConnectionFailed, ConnectionProblem, UnexpectedAnswer
 
-MAX_IN_FLIGHT = 100
-"""Concurrent requests of one client; further ones wait."""
 MAX_IDLE = 25
 """Idle connections that are kept open."""
-MAX_CONNECT_SECONDS = 10.0
-"""Upper bound of the time to connect, which is also at most half of the timeout. httpx closes a connection attempt that
-it ends itself, but not one that is cancelled from outside during its handshake."""
-_SINGLE_CONNECTION = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=30)
-_NO_SUCH_NAME = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
-_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout)
-_NONE_LEFT = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL}
-"""Errors of a connect that no server can cause: this side has no file, memory or port left."""
+_SINGLE_CONNECTION = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEPALIVE_SECONDS)
 _PROXY_STATUS = re.compile("[45][0-9]{2}")
 """What the text of httpx's error begins with, if the proxy has responded."""
 
-H = TypeVar("H", httpx.Client, httpx.AsyncClient)
 ConnectionSource = Callable[[], AbstractContextManager[httpx.Client]]
-AsyncConnectionSource = Callable[[], AbstractAsyncContextManager[httpx.AsyncClient]]
 
 
 class Deadline(float):
@@ -96,31 +99,30 @@ def with_deadlines(context: ssl.SSLContext) -> ssl.SSLContext:
     return context
 
 
-class _IdleStack(Generic[H]):
+class _IdleStack:
     """Idle connections, the last used on top."""
 
-    def __init__(self, connect: Callable[[], H]) -> None:
-        self._connect: Callable[[], H] = connect
-        self._idle: list[H] = []
+    def __init__(self, connect: Callable[[], httpx.Client]) -> None:
+        self._connect: Callable[[], httpx.Client] = connect
+        self._idle: list[httpx.Client] = []
         self.closed = False
 
-    def pop(self) -> H:
+    def pop(self) -> httpx.Client:
         if self.closed:
             raise RuntimeError("this client is closed")
         try:
-            http: H = self._idle.pop()
+            return self._idle.pop()
         except IndexError:
-            http = self._connect()
-        return http
+            return self._connect()
 
-    def push(self, http: H) -> bool:
+    def push(self, http: httpx.Client) -> bool:
         """Keep a connection; False if there are enough, and the caller has to close it."""
         if self.closed or len(self._idle) >= MAX_IDLE:
             return False
         self._idle.append(http)
         return True
 
-    def close(self) -> list[H]:
+    def close(self) -> list[httpx.Client]:
         """Accept no more connections; return the idle ones, which the caller has to close."""
         self.closed = True
         idle, self._idle = self._idle, []
@@ -143,7 +145,7 @@ class ConnectionPool:
     def __call__(self) -> Iterator[httpx.Client]:
         """Lend a connection for one request."""
         if not self._slots.acquire(timeout=self._timeout):
-            raise _no_slot(self._timeout)
+            raise no_slot(self._timeout)
         try:
             http = self._stack.pop()
             kept = False
@@ -160,49 +162,6 @@ class ConnectionPool:
         """Close idle connections now, and those in use when they are returned."""
         for http in self._stack.close():
             http.close()
-
-
-class AsyncConnectionPool:
-    """Connections for tasks, each a separate httpx client; one whose request fails or is cancelled is closed.
-
-    httpx loses its connection when it is cancelled at certain moments, and waits for it forever afterwards.
-    """
-
-    def __init__(self, connect: Callable[[], httpx.AsyncClient], timeout: float) -> None:
-        self._stack = _IdleStack(connect)
-        self._timeout = timeout
-        self._slots = asyncio.Semaphore(MAX_IN_FLIGHT)
-
-    @asynccontextmanager
-    async def __call__(self) -> AsyncIterator[httpx.AsyncClient]:
-        """Lend a connection for one request."""
-        await self._acquire_slot()
-        try:
-            http = self._stack.pop()
-            kept = False
-            try:
-                yield http
-                kept = self._stack.push(http)
-            finally:
-                if not kept:
-                    await http.aclose()
-        finally:
-            self._slots.release()
-
-    async def close(self) -> None:
-        """Close idle connections now, and those in use when they are returned."""
-        for http in self._stack.close():
-            await http.aclose()
-
-    async def _acquire_slot(self) -> None:
-        if not self._slots.locked():  # without this, each request would pay for a timeout
-            await self._slots.acquire()
-            return
-        try:
-            async with asyncio.timeout(self._timeout):
-                await self._slots.acquire()
-        except TimeoutError:
-            raise _no_slot(self._timeout) from None
 
 
 def open_connections(
@@ -236,42 +195,36 @@ def open_async_connections(
     transport: httpx.AsyncBaseTransport | None,
     ssl_context: ssl.SSLContext | None,
     timeout: float,
-) -> tuple[AsyncConnectionSource, Callable[[], Awaitable[None]]]:
-    """Return the source of connections to a host by a client's arguments, and what closes those of the library."""
+) -> tuple[AsyncExchange, Callable[[], Awaitable[None]]]:
+    """Return what sends requests to a host by a client's arguments, and what closes the connections of the library."""
     _check_exclusive(http_client=http_client, transport=transport, ssl_context=ssl_context)
     if http_client is not None:
         _validation.check_type("http_client", http_client, httpx.AsyncClient)
-        return lambda: contextlib.nullcontext(http_client), _close_nothing
+        return partial(exchange_async, http_client), _close_nothing
     if transport is not None:
         _validation.check_type("transport", transport, httpx.AsyncBaseTransport)
         single = httpx.AsyncClient(transport=transport)
-        return lambda: contextlib.nullcontext(single), single.aclose
+        return partial(exchange_async, single), single.aclose
     context = _tls_context(ssl_context)
+    # Clients for threads do not pay for its import.
+    from kvsecrets._aiohttp import AiohttpExchange  # noqa: PLC0415
 
-    def connect() -> httpx.AsyncClient:
-        return httpx.AsyncClient(verify=context, limits=_SINGLE_CONNECTION, proxy=proxy_to(host), trust_env=False)
-
-    pool = AsyncConnectionPool(connect, timeout)
-    return pool, pool.close
+    own = AiohttpExchange(host, context, timeout)
+    return own, own.close
 
 
 def proxy_to(host: str) -> httpx.Proxy | None:
     """Return the proxy to a host by the environment's variables; None if there is none.
 
-    httpx reads them, too, and fails at what others accept or pass over, such as the network `fd00::/8` in `NO_PROXY`.
-
     Raises:
         ConnectionFailed: The URL of the proxy cannot be used.
     """
-    proxies = getproxies()
-    url = proxies.get("https") or proxies.get("all")
-    if not url or proxy_bypass(host):
-        return None
+    url = proxy_url(host)
     try:
-        return httpx.Proxy(url if "://" in url else f"http://{url}")
+        return None if url is None else httpx.Proxy(url)
     except (httpx.InvalidURL, ValueError):
-        text = f"{host}: the proxy's URL in HTTPS_PROXY or ALL_PROXY cannot be used"
-    raise ConnectionFailed(text, ConnectionProblem.PROXY)
+        failed = unusable_proxy(host)
+    raise failed
 
 
 def exchange(
@@ -291,8 +244,8 @@ def exchange(
         request = _build_request(http, effect, headers, deadline, route.note)
         response = http.send(request, stream=True, auth=None, follow_redirects=False)
         with contextlib.closing(response):
-            _refuse_compressed(effect, response)
-            body = _Body(effect)
+            refuse_compressed(effect, response.headers)
+            body = Body(effect)
             for chunk in response.iter_bytes():
                 body.add(chunk)
                 deadline.remaining()
@@ -317,39 +270,11 @@ async def exchange_async(
             request = _build_request(http, effect, headers, timeout, route.note_async)
             response = await http.send(request, stream=True, auth=None, follow_redirects=False)
             async with contextlib.aclosing(response):
-                _refuse_compressed(effect, response)
-                body = _Body(effect)
+                refuse_compressed(effect, response.headers)
+                body = Body(effect)
                 async for chunk in response.aiter_bytes():
                     body.add(chunk)
                 return _to_response(response, body)
-
-
-def _refuse_compressed(effect: Send, response: httpx.Response) -> None:
-    """Raise unless a body is as it was requested: by two codings, a few kilobytes become gigabytes in one step."""
-    if response.headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
-        raise UnexpectedAnswer(f"{_target(effect)}: the response is compressed, although it must not be")
-
-
-class _Body:
-    """The body read so far, at most its limit and one chunk."""
-
-    __slots__ = ("_chunks", "_effect", "_remaining")
-
-    def __init__(self, effect: Send) -> None:
-        self._chunks: list[bytes] = []
-        self._remaining = effect.max_bytes
-        self._effect = effect
-
-    def add(self, chunk: bytes) -> None:
-        self._remaining -= len(chunk)
-        if self._remaining < 0:
-            raise UnexpectedAnswer(
-                f"{_target(self._effect)}: the response is larger than {self._effect.max_bytes} bytes"
-            )
-        self._chunks.append(chunk)
-
-    def content(self) -> bytes:
-        return self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
 
 
 def _check_exclusive(**options: object) -> None:
@@ -369,11 +294,6 @@ async def _close_nothing() -> None:
     """Close nothing: the caller's own client stays open."""
 
 
-def _no_slot(timeout: float) -> ConnectionFailed:
-    text = f"{MAX_IN_FLIGHT} requests are in flight, and none has completed within {timeout:g} s"
-    return ConnectionFailed(text, ConnectionProblem.CROWDED)
-
-
 def _build_request(
     http: httpx.Client | httpx.AsyncClient,
     effect: Send,
@@ -387,18 +307,14 @@ def _build_request(
         request.url,
         headers={**headers, **request.headers},
         content=request.body,
-        timeout=httpx.Timeout(timeout, connect=min(timeout / 2, MAX_CONNECT_SECONDS)),
+        timeout=httpx.Timeout(timeout, connect=connect_seconds(timeout)),
         extensions={"trace": trace},
     )
 
 
-def _to_response(response: httpx.Response, body: _Body) -> Response:
+def _to_response(response: httpx.Response, body: Body) -> Response:
     # From the raw list: httpx's own mapping scans all headers for each lookup.
-    headers: dict[str, str] = {}
-    for raw_name, raw_text in response.headers.raw:
-        name, text = raw_name.decode("latin-1").lower(), raw_text.decode("latin-1")
-        headers[name] = f"{headers[name]}, {text}" if name in headers else text
-    return Response(response.status_code, headers, body.content())
+    return Response(response.status_code, headers_of(response.headers.raw), body.content())
 
 
 class _Route:
@@ -430,92 +346,25 @@ class _Route:
         return f"[{self._host}]:{self._port}" if ":" in self._host else f"{self._host}:{self._port}"
 
 
-class _Cause(NamedTuple):
-    """Why no complete response arrived."""
-
-    problem: ConnectionProblem
-    text: str
-    proxy_status: int | None = None
-    certificate: CertificateProblem | None = None
-
-
 @contextlib.contextmanager
 def _translated_errors(effect: Send, timeout: float, route: _Route) -> Iterator[None]:
     """Translate httpx's errors. Of their texts, only a certificate's reason and a proxy's status are kept."""
     try:
         yield
     except (httpx.TransportError, OSError) as error:
-        cause, proxy = _classify(error, timeout), route.proxy(effect.request.url)
-        through = f" (through proxy {proxy})" if proxy else ""
-        raise ConnectionFailed(
-            f"{_target(effect)}: {cause.text}{through}",
-            cause.problem,
-            proxy=proxy,
-            proxy_status=cause.proxy_status,
-            certificate=cause.certificate,
-        ) from error
+        cause = _classify(error, timeout)
+        raise connection_failed(effect, cause, route.proxy(effect.request.url)) from error
 
 
-def _classify(error: Exception, timeout: float) -> _Cause:
-    if known := next(filter(None, map(_classify_cause, _causes(error))), None):
+def _classify(error: Exception, timeout: float) -> Cause:
+    if known := known_cause(error):
         return known
     if isinstance(error, httpx.ProxyError):
         status = _PROXY_STATUS.match(str(error))
-        text = f"the proxy refused the connection{f' (HTTP {status[0]})' if status else ''}"
-        return _Cause(ConnectionProblem.PROXY, text, proxy_status=int(status[0]) if status else None)
-    if isinstance(error, _NOT_SENT) or _is_crowded(error):
-        return _classify_unsent(error)
-    if isinstance(error, httpx.TimeoutException | TimeoutError):
-        return _Cause(ConnectionProblem.TIMED_OUT, f"no complete response within {timeout:g} s")
-    if _has_cause(error, ConnectionResetError):
-        return _Cause(ConnectionProblem.RESET, "the connection was reset before the response was complete")
-    return _Cause(ConnectionProblem.BROKEN, "the connection broke before the response was complete")
-
-
-def _classify_unsent(error: Exception) -> _Cause:
-    if _is_crowded(error):
-        return _Cause(ConnectionProblem.CROWDED, "this client, or its system, has no connection left")
-    if isinstance(error, httpx.TimeoutException) or _has_cause(error, TimeoutError):
-        return _Cause(ConnectionProblem.CONNECT_TIMED_OUT, "no connection in time")
-    if _has_cause(error, ConnectionRefusedError):
-        return _Cause(ConnectionProblem.REFUSED, "the connection was refused")
-    return _Cause(ConnectionProblem.UNREACHABLE, "no connection")
-
-
-def _has_cause(error: Exception, kind: type[OSError]) -> bool:
-    return any(isinstance(cause, kind) for cause in _causes(error))
-
-
-def _is_crowded(error: Exception) -> bool:
-    if isinstance(error, _NOT_SENT):
-        return any(getattr(cause, "errno", None) in _NONE_LEFT for cause in _causes(error))
-    return isinstance(error, httpx.PoolTimeout)
-
-
-def _classify_cause(cause: BaseException) -> _Cause | None:
-    """Classify an error of the system or of TLS, which httpx wraps without its type."""
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        reason = getattr(cause, "verify_message", "it cannot be verified")
-        problem = CertificateProblem.of(getattr(cause, "verify_code", 0))
-        text = f"the server's certificate was rejected: {reason}"
-        return _Cause(ConnectionProblem.UNTRUSTED, text, certificate=problem)
-    if isinstance(cause, socket.gaierror):
-        if cause.errno in _NO_SUCH_NAME:
-            return _Cause(ConnectionProblem.UNRESOLVED, "the host name does not exist")
-        return _Cause(ConnectionProblem.LOOKUP_FAILED, "the host name could not be looked up")
-    return None
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    cause: BaseException | None = error
-    while cause is not None:
-        yield cause
-        if isinstance(cause, BaseExceptionGroup):  # one for each address of the host
-            yield from cause.exceptions
-        cause = cause.__cause__ or cause.__context__
-
-
-def _target(effect: Send) -> str:
-    """Return method, host and path of a request; a query may contain a continuation token."""
-    parts = urlsplit(effect.request.url)
-    return f"{effect.request.method} {parts.netloc}{parts.path}"
+        return refused_by_proxy(int(status[0]) if status else None)
+    is_timeout = isinstance(error, httpx.TimeoutException)
+    if isinstance(error, httpx.PoolTimeout):
+        return no_connection(error, crowded=True)
+    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+        return no_connection(error, timed_out=is_timeout)
+    return lost_response(error, timeout, timed_out=is_timeout or isinstance(error, TimeoutError))

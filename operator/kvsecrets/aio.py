@@ -81,11 +81,11 @@ class AsyncSecretClient:
         check_credential(credential)
         self._vault = Vault.create(vault_url, api_version, retry, verify_resource=verify_challenge_resource)
         runtime = Runtime.system(self._vault.auth.host, timeout)
-        connections, self._close = open_async_connections(
+        exchange, self._close = open_async_connections(
             self._vault.auth.host, http_client, transport, ssl_context, timeout
         )
         self._tokens = AsyncTokenProvider(credential, wall_clock)
-        self._driver = AsyncDriver(connections, self._tokens, runtime, asyncio.sleep)
+        self._driver = AsyncDriver(exchange, self._tokens, runtime, asyncio.sleep)
 
     @property
     def vault_url(self) -> str:

@@ -56,10 +56,7 @@ class FollowedTrust(ssl.SSLContext):
         self.files = FollowedFiles([Path(ca_file)], self._load)
 
     def _load(self) -> None:
-        current = client_tls(self._ca_file)
-        # httpx sets this on the context that it was given.
-        current.set_alpn_protocols(["http/1.1"])
-        self._current = current
+        self._current = client_tls(self._ca_file)
 
     def wrap_bio(
         self,

@@ -18,7 +18,6 @@ from kvsecrets import (
 )
 from kvsecrets._drivers import AsyncDriver, Driver
 from kvsecrets._tokens import AsyncTokenProvider, TokenProvider
-from kvsecrets._transport import AsyncConnectionPool, ConnectionPool
 
 PUBLIC = [
     (SecretClient, AsyncSecretClient),
@@ -26,7 +25,7 @@ PUBLIC = [
     (RecoverDeletedSecretOperation, AsyncRecoverDeletedSecretOperation),
     (Paged, AsyncPaged),
 ]
-PRIVATE = [(Driver, AsyncDriver), (TokenProvider, AsyncTokenProvider), (ConnectionPool, AsyncConnectionPool)]
+PRIVATE = [(Driver, AsyncDriver), (TokenProvider, AsyncTokenProvider)]
 OTHER_NAMES = {"close": "aclose"}
 """Methods that have another name for asyncio by Python's convention."""
 LISTS = {name for name in vars(SecretClient) if name.startswith("list_")}

@@ -37,8 +37,6 @@ def answer(peer: Peer) -> None:
         peer.answer("200 OK", SECRET)
 
 
-# httpx does not close a socket whose handshake is cancelled; the garbage collector does.
-@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_a_call_can_be_cancelled_at_any_moment(tls: ssl.SSLContext) -> None:
     with FaultyServer(answer, tls) as vault:
         for moment in range(MOMENTS):

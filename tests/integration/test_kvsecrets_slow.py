@@ -199,7 +199,7 @@ async def test_a_slow_handshake_is_no_connection_in_time_async(authority: trustm
         await call
 
 
-async def test_a_slow_proxy_ends_at_the_timeout_of_a_task(
+async def test_a_slow_proxy_is_no_connection_in_time_async(
     authority: trustme.CA, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun = threading.Event()
@@ -211,6 +211,6 @@ async def test_a_slow_proxy_ends_at_the_timeout_of_a_task(
 
     with FaultyServer(silent, tls(authority), first=drip) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
-        with fails(ConnectionProblem.TIMED_OUT):
+        with fails(ConnectionProblem.CONNECT_TIMED_OUT):
             call = await started(get_async("https://127.0.0.1", SHORT), begun)
             await call

@@ -1,10 +1,9 @@
-"""Connection pools: the last used connection first, a limited number in use, and none after close."""
+"""Connections for threads: the last used first, a limited number in use, and none after close; what users pass in."""
 
-import asyncio
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import ExitStack
 from functools import partialmethod
 from itertools import combinations
 from typing import Any
@@ -12,18 +11,22 @@ from typing import Any
 import httpx
 import pytest
 
-from kvsecrets._transport import (
-    MAX_IDLE,
-    MAX_IN_FLIGHT,
-    AsyncConnectionPool,
-    ConnectionPool,
-    DeadlineSocket,
-    open_async_connections,
-    open_connections,
-)
+from kvsecrets._exchange import MAX_IN_FLIGHT
+from kvsecrets._protocol import Request, Send
+from kvsecrets._transport import MAX_IDLE, ConnectionPool, DeadlineSocket, open_async_connections, open_connections
 from kvsecrets.errors import ConnectionFailed, ConnectionProblem
 
+GET = Send(Request("GET", "https://shop.vault.azure.net/secrets/db"))
 NOTHING_GIVEN = {"http_client": None, "transport": None, "ssl_context": None}
+
+
+class Closable(httpx.MockTransport):
+    """A transport that knows whether it was closed."""
+
+    is_closed = False
+
+    async def aclose(self) -> None:
+        self.is_closed = True
 
 
 def clients() -> Iterator[httpx.Client]:
@@ -31,17 +34,8 @@ def clients() -> Iterator[httpx.Client]:
         yield httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(200)))
 
 
-def async_clients() -> Iterator[httpx.AsyncClient]:
-    while True:
-        yield httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200)))
-
-
 def pool(timeout: float = 60) -> ConnectionPool:
     return ConnectionPool(clients().__next__, timeout)
-
-
-def async_pool(timeout: float = 60) -> AsyncConnectionPool:
-    return AsyncConnectionPool(async_clients().__next__, timeout)
 
 
 def test_the_last_used_connection_is_used_next() -> None:
@@ -54,28 +48,10 @@ def test_the_last_used_connection_is_used_next() -> None:
     assert first is not second
 
 
-async def test_the_last_used_connection_is_used_next_async() -> None:
-    connections = async_pool()
-    async with connections() as first, connections() as second:
-        pass
-
-    async with connections() as third:
-        assert third is first
-    assert first is not second
-
-
 def test_idle_connections_above_the_limit_are_closed() -> None:
     connections = pool()
     with ExitStack() as stack:
         lent = [stack.enter_context(connections()) for _ in range(MAX_IDLE + 3)]
-
-    assert sum(http.is_closed for http in lent) == 3
-
-
-async def test_idle_connections_above_the_limit_are_closed_async() -> None:
-    connections = async_pool()
-    async with AsyncExitStack() as stack:
-        lent = [await stack.enter_async_context(connections()) for _ in range(MAX_IDLE + 3)]
 
     assert sum(http.is_closed for http in lent) == 3
 
@@ -88,19 +64,6 @@ def test_a_request_that_gets_no_connection_in_time_is_unsent() -> None:
 
         with pytest.raises(ConnectionFailed, match="100 requests are in flight") as caught, connections():
             pass
-
-    assert caught.value.problem is ConnectionProblem.CROWDED
-    assert caught.value.unsent
-
-
-async def test_a_request_that_gets_no_connection_in_time_is_unsent_async() -> None:
-    connections = async_pool(timeout=0.01)
-    async with AsyncExitStack() as stack:
-        for _ in range(MAX_IN_FLIGHT):
-            await stack.enter_async_context(connections())
-
-        with pytest.raises(ConnectionFailed, match="100 requests are in flight") as caught:
-            await stack.enter_async_context(connections())
 
     assert caught.value.problem is ConnectionProblem.CROWDED
     assert caught.value.unsent
@@ -124,22 +87,6 @@ def test_a_waiting_request_gets_the_next_free_slot() -> None:
     assert got.is_set()
 
 
-async def test_a_waiting_request_gets_the_next_free_slot_async() -> None:
-    connections = async_pool()
-
-    async def wait() -> bool:
-        async with connections():
-            return True
-
-    async with AsyncExitStack() as stack:
-        for _ in range(MAX_IN_FLIGHT):
-            await stack.enter_async_context(connections())
-        waiting = asyncio.create_task(wait())
-        await asyncio.sleep(0)
-
-    assert await waiting
-
-
 def test_an_error_frees_its_slot() -> None:
     connections = pool(timeout=0.01)
     for _ in range(MAX_IN_FLIGHT + 1):
@@ -160,25 +107,6 @@ def test_a_connection_is_closed_after_an_error() -> None:
     assert failed.is_closed
 
 
-async def test_a_connection_is_closed_after_a_cancellation() -> None:
-    connections = async_pool()
-    lent: list[httpx.AsyncClient] = []
-
-    async def wait() -> None:
-        async with connections() as http:
-            lent.append(http)
-            await asyncio.Event().wait()
-
-    waiting = asyncio.create_task(wait())
-    await asyncio.sleep(0)
-    waiting.cancel()
-    await asyncio.gather(waiting, return_exceptions=True)
-
-    async with connections() as other:
-        assert other is not lent[0]
-    assert lent[0].is_closed
-
-
 def test_close_closes_idle_connections_now_and_others_when_they_are_returned() -> None:
     connections = pool()
     with connections() as lent:
@@ -192,33 +120,12 @@ def test_close_closes_idle_connections_now_and_others_when_they_are_returned() -
     assert lent.is_closed
 
 
-async def test_close_closes_idle_connections_now_and_others_when_they_are_returned_async() -> None:
-    connections = async_pool()
-    async with connections() as lent:
-        async with connections() as idle:
-            pass
-        await connections.close()
-        states = (idle.is_closed, lent.is_closed)
-    await connections.close()
-
-    assert states == (True, False)
-    assert lent.is_closed
-
-
 def test_a_closed_pool_raises() -> None:
     connections = pool()
     connections.close()
 
     with pytest.raises(RuntimeError, match="closed"), connections():
         pass
-
-
-async def test_a_closed_pool_raises_async() -> None:
-    connections = async_pool()
-    await connections.close()
-
-    with pytest.raises(RuntimeError, match="closed"):
-        await connections().__aenter__()
 
 
 def test_a_given_client_is_used_and_not_closed() -> None:
@@ -232,13 +139,22 @@ def test_a_given_client_is_used_and_not_closed() -> None:
 
 
 async def test_a_given_client_is_used_and_not_closed_async() -> None:
-    async with next(async_clients()) as given:
-        connections, close = open_async_connections("localhost", given, None, None, 10)
-        async with connections() as http:
-            assert http is given
+    async with httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(204))) as given:
+        exchange, close = open_async_connections("localhost", given, None, None, 10)
+        assert (await exchange(GET, {}, 10)).status == 204
         await close()
 
         assert not given.is_closed
+
+
+async def test_a_given_transport_is_used_and_closed_async() -> None:
+    transport = Closable(lambda _: httpx.Response(204))
+    exchange, close = open_async_connections("localhost", None, transport, None, 10)
+
+    assert (await exchange(GET, {}, 10)).status == 204
+    await close()
+
+    assert transport.is_closed
 
 
 def test_a_given_transport_is_used_and_closed() -> None:
@@ -303,8 +219,7 @@ def created(monkeypatch: pytest.MonkeyPatch) -> list[ssl.SSLContext]:
 def passed(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """The TLS contexts that connections are opened with from now on."""
     contexts: list[object] = []
-    for kind in (httpx.Client, httpx.AsyncClient):
-        monkeypatch.setattr(kind, "__init__", partialmethod(_noted, kind.__init__, contexts))
+    monkeypatch.setattr(httpx.Client, "__init__", partialmethod(_noted, httpx.Client.__init__, contexts))
     return contexts
 
 
@@ -327,20 +242,6 @@ def test_each_client_creates_one_context_for_all_its_connections(
     assert first is not second
 
 
-async def test_each_client_creates_one_context_for_all_its_connections_async(
-    created: list[ssl.SSLContext], passed: list[object]
-) -> None:
-    for _ in range(2):
-        connections, close = open_async_connections("localhost", None, None, None, 10)
-        async with connections(), connections():
-            pass
-        await close()
-
-    first, second = created
-    assert passed == [first, first, second, second]
-    assert first is not second
-
-
 def test_clients_share_a_given_context_and_create_none(created: list[ssl.SSLContext], passed: list[object]) -> None:
     shared = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
@@ -355,17 +256,12 @@ def test_clients_share_a_given_context_and_create_none(created: list[ssl.SSLCont
     assert shared.sslsocket_class is DeadlineSocket
 
 
-async def test_clients_share_a_given_context_and_create_none_async(
-    created: list[ssl.SSLContext], passed: list[object]
-) -> None:
+async def test_each_client_creates_one_context_unless_it_is_given_one_async(created: list[ssl.SSLContext]) -> None:
     shared = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
-    for _ in range(2):
-        connections, close = open_async_connections("localhost", None, None, shared, 10)
-        async with connections():
-            pass
+    for given in (None, None, shared):
+        _, close = open_async_connections("localhost", None, None, given, 10)
         await close()
 
-    assert passed == [shared, shared]
-    assert created == []
+    assert len(created) == 2
     assert shared.sslsocket_class is ssl.SSLSocket

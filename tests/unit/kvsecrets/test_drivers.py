@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
+from functools import partial
 from typing import Any, Protocol
 
 import httpx
@@ -12,6 +13,7 @@ import pytest
 from kvsecrets._drivers import AsyncDriver, Driver, ResponseHook, Runtime, wall_clock
 from kvsecrets._protocol import Flow, Request, TokenRequest, get_token, now, pause, send
 from kvsecrets._tokens import AsyncTokenProvider, TokenProvider
+from kvsecrets._transport import exchange_async
 from kvsecrets.errors import ConnectionFailed, LoginFailed
 from kvsecrets.models import ResponseInfo
 from kvsecrets.testing import FakeCredential
@@ -53,7 +55,7 @@ async def sync(environment: Environment, flow: Flow[Any], hook: ResponseHook | N
 async def asynchronous(environment: Environment, flow: Flow[Any], hook: ResponseHook | None = None) -> Any:  # noqa: ANN401 - the flow's result
     async with httpx.AsyncClient(transport=httpx.MockTransport(environment.handler)) as http:
         tokens = AsyncTokenProvider(environment.credential, wall_clock)
-        driver = AsyncDriver(lambda: nullcontext(http), tokens, environment.runtime, environment.sleep)
+        driver = AsyncDriver(partial(exchange_async, http), tokens, environment.runtime, environment.sleep)
         return await driver.run(flow, hook)
 
 
@@ -211,7 +213,7 @@ async def test_cancelling_a_task_closes_its_flow() -> None:
     tokens = AsyncTokenProvider(FakeCredential(), wall_clock)
     async with httpx.AsyncClient() as http:
         task = asyncio.create_task(
-            AsyncDriver(lambda: nullcontext(http), tokens, Environment().runtime, sleeping).run(flow())
+            AsyncDriver(partial(exchange_async, http), tokens, Environment().runtime, sleeping).run(flow())
         )
         await asyncio.sleep(0)
         task.cancel()

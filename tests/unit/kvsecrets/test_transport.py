@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from kvsecrets._protocol import Request, Response, Send
-from kvsecrets._transport import Deadline, DeadlineSocket, exchange, exchange_async, proxy_to, with_deadlines
+from kvsecrets._transport import Deadline, DeadlineSocket, exchange, exchange_async, with_deadlines
 from kvsecrets.errors import ConnectionFailed, ConnectionProblem, UnexpectedAnswer
 
 URL = "https://shop.vault.azure.net/secrets/db?api-version=7.4&hush=1"
@@ -292,69 +292,3 @@ def test_other_contexts_are_not_changed() -> None:
     context, other = with_deadlines(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
     assert (context.sslsocket_class, other.sslsocket_class) == (DeadlineSocket, ssl.SSLSocket)
-
-
-@pytest.fixture
-def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
-
-
-@pytest.mark.usefixtures("_no_proxies")
-@pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
-@pytest.mark.parametrize("url", ["http://keeper:s3cr3t%23@proxy:3128", "keeper:s3cr3t%23@proxy:3128"])
-def test_a_proxy_is_that_of_the_environment(name: str, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert proxy_to("shop.vault.azure.net") is None
-    monkeypatch.setenv(name, url)
-
-    proxy = proxy_to("shop.vault.azure.net")
-
-    assert proxy is not None
-    assert (str(proxy.url), proxy.raw_auth) == ("http://proxy:3128", (b"keeper", b"s3cr3t#"))
-
-
-@pytest.mark.usefixtures("_no_proxies")
-def test_a_proxy_for_https_comes_before_one_for_everything(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ALL_PROXY", "socks5://everything:1080")
-    monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")
-
-    proxy = proxy_to("shop.vault.azure.net")
-
-    assert proxy is not None
-    assert proxy.url.host == "proxy"
-
-
-@pytest.mark.usefixtures("_no_proxies")
-@pytest.mark.parametrize(
-    ("listed", "bypassed"),
-    [
-        ("shop.vault.azure.net", True),
-        (".vault.azure.net", True),
-        ("vault.azure.net", True),
-        ("fd00::/8, 10.0.0.0/8, [::1], Vault.Azure.Net", True),
-        ("*", True),
-        ("azure.example.com,10.0.0.0/8", False),
-        ("fd00::/8,[::1]:443,é", False),
-    ],
-)
-def test_no_proxy_lists_hosts_and_domains_and_may_list_what_is_neither(
-    listed: str, bypassed: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")
-    monkeypatch.setenv("NO_PROXY", listed)
-
-    assert (proxy_to("shop.vault.azure.net") is None) is bypassed
-
-
-@pytest.mark.usefixtures("_no_proxies")
-@pytest.mark.parametrize("url", ["http://keeper:s3cr3t#@proxy:1", "ftp://keeper:s3cr3t@proxy"])
-def test_a_proxy_that_cannot_be_used_is_a_failed_connection(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", url)
-
-    with pytest.raises(ConnectionFailed, match="HTTPS_PROXY") as caught:
-        proxy_to("shop.vault.azure.net")
-
-    assert caught.value.problem is ConnectionProblem.PROXY
-    assert "s3cr3t" not in str(caught.value)
-    assert caught.value.__context__ is None

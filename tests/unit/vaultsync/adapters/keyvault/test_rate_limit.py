@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from kvsecrets import _transport
+from kvsecrets import _exchange
 from vaultsync.adapters.keyvault.clients import MAX_CALLS
 from vaultsync.adapters.keyvault.rate_limit import (
     FAILURE_THRESHOLD,
@@ -206,4 +206,4 @@ async def test_failures_on_our_side_neither_open_the_breaker_nor_close_it(reason
 
 
 def test_a_call_that_has_a_slot_has_a_connection_of_its_client() -> None:
-    assert MAX_CALLS <= _transport.MAX_IN_FLIGHT
+    assert MAX_CALLS <= _exchange.MAX_IN_FLIGHT
