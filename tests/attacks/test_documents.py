@@ -27,7 +27,7 @@ from tests.harness import DB, MemoryHarness, entry, key_of
 from tests.manifests import manifest, spec
 from tests.unit.vaultsync.adapters.kube.scripted import Answer, connected
 from vaultsync.adapters.kube import KubeApi
-from vaultsync.adapters.kube.bounded_session import MAX_ITEMS, MAX_OBJECT, MAX_PAGE
+from vaultsync.adapters.kube.bounded_session import MAX_ITEMS, MAX_OBJECT, MAX_PAGE, events_of
 from vaultsync.api import (
     API_VERSION,
     APPLIED_ANNOTATION,
@@ -111,8 +111,8 @@ async def test_one_secret_with_odd_managed_fields_does_not_end_the_watch(fields:
 async def test_one_vaultsecret_with_odd_managed_fields_does_not_hide_the_others_from_kopf(fields: bytes) -> None:
     """A tenant creates one VaultSecret whose `managedFields` cannot be parsed: kopf has no limit of its own."""
     listed = page(secret("a"), secret("odd", fields), secret("b"))
-    event = b'{"type":"MODIFIED","object":%b}\n'
-    lines = b"".join(event % one for one in (secret("a"), secret("odd", fields), secret("b")))
+    change = b'{"type":"MODIFIED","object":%b}\n'
+    lines = b"".join(change % one for one in (secret("a"), secret("odd", fields), secret("b")))
     async with (
         connected(body(listed), body(lines)) as (connection, _),
         await connection.open_session() as session,
@@ -123,9 +123,11 @@ async def test_one_vaultsecret_with_odd_managed_fields_does_not_hide_the_others_
             # As kopf does.
             events = [json.loads(line.decode()) async for line in response.content.iter_chunked(1024)]
 
-    assert [item["metadata"]["name"] for item in items] == ["a", "odd", "b"]
-    assert [one["object"]["metadata"]["name"] for one in events] == ["a", "odd", "b"]
-    assert all("managedFields" not in item["metadata"] for item in (*items, *(one["object"] for one in events)))
+    of_list = [observed["metadata"] for item in items for _, observed in events_of(item)]
+    of_watch = [observed["metadata"] for event in events for _, observed in events_of(event["object"])]
+    assert [metadata["name"] for metadata in of_list] == ["a", "odd", "b"]
+    assert [metadata["name"] for metadata in of_watch] == ["a", "odd", "b"]
+    assert all("managedFields" not in metadata for metadata in (*of_list, *of_watch))
 
 
 class Paged:
@@ -163,7 +165,7 @@ async def test_large_vaultsecrets_do_not_fill_the_memory_while_kopf_lists_them()
             params = {"limit": "500", **({"continue": position} if position else {})}
             response = await session.get(f"{connection.server}/apis/{API_VERSION}/{PLURAL}", params=params)
             document = await response.json()
-            names += [item["metadata"]["name"] for item in document["items"]]
+            names += [one["metadata"]["name"] for item in document["items"] for _, one in events_of(item)]
             position = document["metadata"]["continue"] or None
 
     assert names == [f"large-{number}" for number in range(10)]

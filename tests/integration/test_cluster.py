@@ -21,6 +21,7 @@ from tests.integration.webhooks import broken_webhook_of
 from tests.manifests import manifest, spec
 from vaultsync.adapters.kube import Conflict, KubeApi
 from vaultsync.adapters.kube import requests as wire
+from vaultsync.adapters.kube.bounded_session import events_of
 from vaultsync.adapters.kube.connection import Connection, configuration_from
 from vaultsync.api import (
     API_VERSION,
@@ -442,7 +443,7 @@ async def test_deep_managed_fields_do_not_break_the_watch_of_vaultsecrets(
 
     @kopf.on.event("vaultsecrets", registry=registry)
     async def watch(body: kopf.Body, **_: object) -> None:
-        seen.append(body["metadata"]["name"])
+        seen.extend(one["metadata"]["name"] for _, one in events_of(body))
         if seen == ["listed"]:
             create_deep(controlplane, ObjectKey(namespace, "watched"))
         if seen == ["listed", "watched"]:

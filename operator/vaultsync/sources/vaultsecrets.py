@@ -98,7 +98,7 @@ class VaultSecretSource:
     def forget(self, key: ObjectKey, uid: str) -> None:
         """Remove the VaultSecret of that uid, but not a successor of the same name; wake those that compete with it.
 
-        kopf keeps the order of one object's events, not that between an object and its successor.
+        A resync forgets what was gone when it listed, and the watch may have brought a successor meanwhile.
         """
         cache = self._cache_of(key)
         known = cache.find(key)

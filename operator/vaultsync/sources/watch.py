@@ -8,14 +8,15 @@ import asyncio
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from itertools import chain, repeat
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 import aiohttp
 import kopf
 
+from vaultsync.adapters.kube.bounded_session import events_of
 from vaultsync.adapters.kube.connection import REQUEST_TIMEOUT, WATCH_TIMEOUT, RequestObserver
 from vaultsync.adapters.kube.requests import WATCH_SECONDS
 from vaultsync.api import GROUP, PLURAL, VERSION
@@ -41,6 +42,9 @@ MAX_LIST_PAUSE = 30.0
 
 CONNECT_TIMEOUT = 10.0
 """Seconds to connect to the API server."""
+
+EVENTS_PER_TURN: Final = 50
+"""Events that are handled before control returns to the event loop."""
 
 _KOPF = str(Path(kopf.__file__).parent)
 
@@ -179,16 +183,26 @@ class VaultSecretWatch:
             return kopf.AiohttpSession(server=self._cluster.server, aiohttp_session=session)
 
         @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
-        async def handle(type: str | None, body: kopf.Body, **_: object) -> None:  # noqa: A002  the name is kopf's
-            match type:
-                case "DELETED":
-                    self._source.handle_deleted(body)
-                case None:
-                    self._source.handle_listed(body)
-                case _:
-                    self._source.handle_changed(body)
+        async def handle(body: kopf.Body, **_: object) -> None:
+            for number, (kind, observed) in enumerate(events_of(body), start=1):
+                self._handle(kind, observed)
+                if number % EVENTS_PER_TURN == 0:
+                    await asyncio.sleep(0)
 
         return registry
+
+    def _handle(self, kind: str | None, observed: Mapping[str, Any]) -> None:
+        """Report an event. One that cannot be handled keeps none of its batch from being handled."""
+        try:
+            match kind:
+                case "DELETED":
+                    self._source.handle_deleted(observed)
+                case None:
+                    self._source.handle_listed(observed)
+                case _:
+                    self._source.handle_changed(observed)
+        except Exception as error:  # noqa: BLE001  it is logged, without its text
+            logger.error("vaultsecret event error", extra=error_fields(error))  # noqa: TRY400  the same
 
     async def sending(self, request: aiohttp.ClientRequest) -> None:
         """Record that kopf requests VaultSecrets, and pause before a watch that follows another one too soon."""
@@ -264,6 +278,38 @@ class _ForeignTasks:
         return code is None or not code.co_filename.startswith(_KOPF)
 
 
+class _NoDiffBase(kopf.DiffBaseStorage):
+    """Builds and keeps no copy of an object: nothing is compared with it."""
+
+    def build(self, **_: object) -> kopf.BodyEssence:
+        return cast("kopf.BodyEssence", {})
+
+    def fetch(self, **_: object) -> None:
+        return None
+
+    def store(self, **_: object) -> None:
+        pass
+
+
+class _NoProgress(kopf.ProgressStorage):
+    """Keeps no progress: `on.event` has none."""
+
+    def fetch(self, **_: object) -> None:
+        return None
+
+    def store(self, **_: object) -> None:
+        pass
+
+    def purge(self, **_: object) -> None:
+        pass
+
+    def touch(self, **_: object) -> None:
+        pass
+
+    def clear(self, *, essence: kopf.BodyEssence) -> kopf.BodyEssence:
+        return essence
+
+
 def _settings() -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
@@ -281,8 +327,11 @@ def _settings() -> kopf.OperatorSettings:
     settings.watching.reconnect_backoff = MIN_LIST_PAUSE
     # The objects of a chunk are handled without a break: this bounds how long, and the memory that they take.
     settings.watching.chunk_size = 500
-    # Seconds for which kopf keeps a task for an object after an event: thousands of tasks are much memory.
+    # Seconds for which kopf keeps a batch after it was handled.
     settings.queueing.idle_timeout = 1.0
+    # For each event, kopf copies the object to compare it with the last one, for handlers that we do not use.
+    settings.persistence.diffbase_storage = _NoDiffBase()
+    settings.persistence.progress_storage = _NoProgress()
     return settings
 
 

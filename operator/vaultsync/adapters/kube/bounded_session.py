@@ -1,19 +1,21 @@
-"""Responses of aiohttp with a bounded size, and a session whose responses contain no deep JSON; sends nothing.
+"""Responses of aiohttp with a bounded size, and a session that kopf can use for many objects; sends nothing.
 
-The session is for kopf, which parses lists by `response.json()` and watches by `json.loads` of each line of
-`response.content`, without any limit, and keeps each object for a second. It accepts a session of its caller:
-https://docs.kopf.dev/en/stable/authentication/#custom-http-sessions
+kopf parses lists by `response.json()` and watches by `json.loads` of each line of `response.content`, without any
+limit. For each object it starts a task, and keeps a record for as long as the object exists. So it is given batches,
+which it takes for events of one object: the objects of a page, or the changes that have arrived together. It accepts a
+session of its caller: https://docs.kopf.dev/en/stable/authentication/#custom-http-sessions
 """
 
 import json
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final, cast
 
 import aiohttp
 
 from vaultsync.adapters.kube.json_documents import bounded, parsed, parsed_list
+from vaultsync.api import PLURAL
 
 MAX_PAGE: Final = 4 * 1024 * 1024
 """Bytes of a page of a list. 500 objects of usual size have one megabyte."""
@@ -65,12 +67,12 @@ class BoundedResponse(aiohttp.ClientResponse):
     def _bounded(self, content: aiohttp.StreamReader) -> object:
         query = self.url.query
         if self.status == HTTPStatus.OK and query.get("watch") == "true":
-            return _BoundedLines(content, self._edited)
+            return self._lines(content)
         return _BoundedBody(content, MAX_OBJECT if query.get("limit", "1") == "1" else MAX_PAGE)
 
-    def _edited(self, line: bytes) -> bytes:
-        """Return what takes the place of a line of a watch."""
-        return line
+    def _lines(self, content: aiohttp.StreamReader) -> "_BoundedLines":
+        """Return the stream of a watch."""
+        return _BoundedLines(content)
 
     def close(self) -> None:
         """Close the response, and its connection at once unless the response has been read."""
@@ -87,24 +89,34 @@ class BoundedResponse(aiohttp.ClientResponse):
             self.connection.transport.abort()
 
 
-class TrimmedResponse(BoundedResponse):
-    """A response whose objects have only what is used of a VaultSecret, at a depth of at most 64 levels."""
+class BatchedResponse(BoundedResponse):
+    """A response with objects of at most 64 levels, and VaultSecrets in batches, with only what is used of them."""
 
-    def _edited(self, line: bytes) -> bytes:
-        document = parsed(line)
-        if document is None:
-            return bounded(line)
-        return json.dumps({**document, "object": _trimmed(document.get("object"))}).encode() + b"\n"
+    def _lines(self, content: aiohttp.StreamReader) -> "_BoundedLines":
+        return _BatchedLines(content, self.url.path)
 
     async def json(self, **_: Any) -> Any:  # noqa: ANN401  any JSON
-        """Parse the body, whatever its content type says."""
+        """Parse the body, whatever its content type says; the VaultSecrets of a list become one batch."""
         document = parsed_list(await self.read(), _trimmed)
         if document is None:
             raise json.JSONDecodeError("not a JSON object", "", 0)
+        items = document.get("items")
+        if isinstance(items, list) and items and _is_of_vaultsecrets(self.url.path):
+            document["items"] = [_batch(self.url.path, [(None, item) for item in items])]
         return document
 
 
-def trimmed_session(
+Event = tuple[str | None, Mapping[str, Any]]
+"""What has happened to an object, and the object; None if it was listed."""
+
+
+def events_of(batch: Mapping[str, Any]) -> Iterable[Event]:
+    """Return the events of a batch, in their order."""
+    events: Iterable[Event] = batch.get(_EVENTS, ())
+    return events
+
+
+def batched_session(
     *, tls: ssl.SSLContext, proxy: str | None, headers: dict[str, str], middleware: aiohttp.ClientMiddlewareType
 ) -> aiohttp.ClientSession:
     """Open a session for reading VaultSecrets. The caller closes it.
@@ -120,7 +132,7 @@ def trimmed_session(
         headers=headers,
         proxy=proxy,
         trust_env=False,
-        response_class=TrimmedResponse,
+        response_class=BatchedResponse,
         middlewares=(middleware, _Paging()),
     )
 
@@ -162,13 +174,54 @@ def _trimmed(item: Any) -> Any:  # noqa: ANN401  any JSON
     return {**item, "metadata": kept}
 
 
+_EVENTS: Final = "events"
+_OBJECT_EVENTS: Final = frozenset({"ADDED", "MODIFIED", "DELETED"})
+
+
+def _batch(path: str, events: Sequence[Event], **metadata: str) -> dict[str, Any]:
+    """Return events as one object."""
+    return {"metadata": {"name": "batch", "uid": path, **metadata}, _EVENTS: events}
+
+
+def _batched(lines: Iterable[bytes], path: str) -> Iterator[bytes]:
+    """Return lines of a watch, with one line in place of successive events of objects."""
+    events: list[Event] = []
+    for line in lines:
+        document = parsed(line)
+        if document is not None and _is_of_vaultsecrets(path) and _is_event(document):
+            events.append((document["type"], _trimmed(document["object"])))
+            continue
+        # A bookmark, an error, or what no API server sends: kopf knows what to do.
+        yield from _lines_of(events, path)
+        events.clear()
+        yield bounded(line)
+    yield from _lines_of(events, path)
+
+
+def _lines_of(events: Sequence[Event], path: str) -> Iterator[bytes]:
+    if events:
+        # The watch continues from there.
+        _, newest = events[-1]
+        batch = _batch(path, events, resourceVersion=newest["metadata"]["resourceVersion"])
+        yield json.dumps({"type": "MODIFIED", "object": batch}).encode() + b"\n"
+
+
+def _is_of_vaultsecrets(path: str) -> bool:
+    return path.endswith(f"/{PLURAL}")
+
+
+def _is_event(document: Mapping[str, Any]) -> bool:
+    """Return whether a document of a watch is about an object, and not a bookmark, an error, or anything else."""
+    item = document.get("object")
+    metadata = item.get("metadata") if isinstance(item, dict) else None
+    return document.get("type") in _OBJECT_EVENTS and isinstance(metadata, dict) and "resourceVersion" in metadata
+
+
 class _BoundedLines:
     """A stream of JSON documents, one per line; everything but reading it is that of the stream itself."""
 
-    def __init__(self, content: aiohttp.StreamReader, edit: Callable[[bytes], bytes]) -> None:
-        """`edit` is applied to each line."""
+    def __init__(self, content: aiohttp.StreamReader) -> None:
         self._content = content
-        self._edit = edit
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401  whatever it is
         return getattr(self._content, name)
@@ -184,19 +237,42 @@ class _BoundedLines:
         Raises:
             ResponseTooLarge: A line has more bytes than an object can have.
         """
+        async for lines in self._arrived():
+            for line in lines:
+                yield line
+
+    async def _arrived(self) -> AsyncIterator[Sequence[bytes]]:
+        """Yield the lines that have arrived together."""
         received = bytearray()
         async for chunk in self._content.iter_chunked(_CHUNK):
+            lines: list[bytes] = []
             begin = 0
             while end := chunk.find(b"\n", begin) + 1:
                 received += chunk[begin:end]
-                yield self._edit(bytes(received))
+                lines.append(bytes(received))
                 received.clear()
                 begin = end
             received += chunk[begin:]
             if len(received) > MAX_OBJECT:
                 raise ResponseTooLarge(f"a line has more than {MAX_OBJECT} bytes")
+            if lines:
+                yield lines
         if received:
-            yield self._edit(bytes(received))
+            yield [bytes(received)]
+
+
+class _BatchedLines(_BoundedLines):
+    """A stream whose lines are batches of events; `path` is that of its request."""
+
+    def __init__(self, content: aiohttp.StreamReader, path: str) -> None:
+        super().__init__(content)
+        self._path = path
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """Yield lines; those that have arrived together become one, as far as they are events of objects."""
+        async for lines in self._arrived():
+            for line in _batched(lines, self._path):
+                yield line
 
 
 class _BoundedBody:

@@ -25,7 +25,7 @@ from kubernetes.aio.config.incluster_config import (
 )
 
 from kvsecrets import CertificateProblem
-from vaultsync.adapters.kube.bounded_session import BoundedResponse, ResponseTooLarge, trimmed_session
+from vaultsync.adapters.kube.bounded_session import BoundedResponse, ResponseTooLarge, batched_session
 from vaultsync.adapters.kube.errors import PageTooLarge, api_error
 from vaultsync.adapters.kube.fence import FencedRequest, fenced
 from vaultsync.adapters.kube.json_documents import parsed, parsed_list
@@ -217,7 +217,7 @@ class Connection:
 
         tls = opened.watches.rest_client.ssl_context
         headers = {"User-Agent": self._user_agent}
-        return trimmed_session(tls=tls, proxy=opened.configuration.proxy, headers=headers, middleware=send)
+        return batched_session(tls=tls, proxy=opened.configuration.proxy, headers=headers, middleware=send)
 
     async def send(self, request: Request) -> Mapping[str, Any]:
         """Send a request and return the document of its response.

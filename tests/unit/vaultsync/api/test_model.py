@@ -1,11 +1,12 @@
 """The base of all models: names, unknown fields, and errors."""
 
+import json
 from collections.abc import Mapping
 
 import pytest
 from pydantic import Field
 
-from vaultsync.api.model import MAX_PATH, MAX_PROBLEMS, InvalidSpec, Model
+from vaultsync.api.model import MAX_PATH, MAX_POOLED, MAX_PROBLEMS, InvalidSpec, Model
 
 
 class Inner(Model):
@@ -63,3 +64,34 @@ def test_an_error_has_a_bounded_path() -> None:
         Outer.parse({"sizes": {"a" * 10_000: "large"}})
 
     assert len(str(error.value).partition("…: ")[0]) == MAX_PATH
+
+
+class Text(Model):
+    """A text, and one that need not be given."""
+
+    text: str
+    more: str | None = None
+
+
+def test_equal_parts_of_models_are_kept_once() -> None:
+    one, other = (Text.parse(json.loads('{"text": "Synced"}')) for _ in range(2))
+
+    assert one.text is other.text
+    assert one.model_fields_set is other.model_fields_set
+
+
+def test_a_copy_with_other_fields_changes_no_other_model() -> None:
+    one, other = (Text.parse({"text": "a"}) for _ in range(2))
+    changed = one.model_copy(update={"more": "b"})
+
+    assert changed.model_fields_set == {"text", "more"}
+    assert one.model_fields_set == other.model_fields_set == {"text"}
+    assert (one.more, other.more) == (None, None)
+
+
+def test_the_number_of_parts_that_are_kept_for_others_is_bounded() -> None:
+    first = Text.parse(json.loads('{"text": "first"}'))
+    for number in range(2 * MAX_POOLED):
+        Text.parse({"text": f"another {number}"})
+
+    assert Text.parse(json.loads('{"text": "first"}')).text is not first.text

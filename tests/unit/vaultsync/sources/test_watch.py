@@ -21,6 +21,7 @@ from vaultsync.adapters.kube.connection import Connection, RequestObserver
 from vaultsync.api import API_VERSION, KIND, PLURAL
 from vaultsync.sources import watch as watch_module
 from vaultsync.sources.watch import (
+    EVENTS_PER_TURN,
     LISTS_PERIOD,
     MAX_LIST_PAUSE,
     MIN_LIST_PAUSE,
@@ -244,6 +245,45 @@ async def test_what_exists_what_is_created_and_what_is_deleted_is_reported() -> 
         await watched.until_known("first", "second")
         server.delete("first")
         await watched.until_known("second")
+
+
+async def test_kopf_has_one_task_and_one_record_for_many_objects(monkeypatch: pytest.MonkeyPatch) -> None:
+    workers: set[str] = set()
+    names = [f"vs-{number:03}" for number in range(2 * EVENTS_PER_TURN)]
+    server = Server()
+    for name in names:
+        server.put(name)
+
+    def look(body: Any) -> None:  # noqa: ANN401  any JSON
+        workers.update(task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith("worker for"))
+        original(body)
+
+    async with watching(server) as watched:
+        source = watched.harness.controller.source
+        original = source.handle_changed
+        monkeypatch.setattr(source, "handle_changed", look)
+        await until(lambda: server.count("watch") == 1)
+        await watched.until_known(*names)
+        for name in names:
+            server.put(name)
+        await until(lambda: watched.harness.state.vaultsecrets.newest_version() == server.version)
+
+    assert len(workers) == 1
+
+
+async def test_an_object_that_cannot_be_handled_hides_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    server = Server()
+    for name in ("a", "b", "c"):
+        server.put(name)
+    del server.objects["b"]["metadata"]["namespace"]
+
+    async with watching(server) as watched:
+        await watched.until_known("a", "c")
+        server.put("d")
+        await watched.until_known("a", "c", "d")
+
+    (record,) = (one for one in caplog.records if one.getMessage() == "vaultsecret event error")
+    assert vars(record)["error"] == "KeyError"
 
 
 FAULTS = [
