@@ -13,6 +13,7 @@ from vaultsync.api import ObjectKey
 from vaultsync.api.grants import GrantMeta
 from vaultsync.api.v1alpha1 import StatusRestart, VaultSecretMeta, VaultSecretStatus, WorkloadKind
 from vaultsync.errors import SyncError
+from vaultsync.policy.leases import Lease
 from vaultsync.policy.rollout import Workload
 from vaultsync.render.certificate_files import CertificateRequest, Conversion
 from vaultsync.render.passwords import PasswordRequest
@@ -256,6 +257,34 @@ class Recorder(Protocol):
 
     def queue_waited(self, seconds: float) -> None:
         """Record how many seconds a key waited in the queue."""
+        ...
+
+
+class Leases(Protocol):
+    """The Leases of one kind. Every method raises `SyncError`, soon if the API server does not respond."""
+
+    async def list(self) -> Sequence[Lease]:
+        """List the Leases of all installations, as they are in the storage now."""
+        ...
+
+    async def get(self, name: str) -> Lease | None:
+        """Return a Lease; None if there is none of that name."""
+        ...
+
+    async def acquire(self, name: str, present: Lease | None, *, at: datetime) -> Lease:
+        """Take a Lease that is as it was read, or create it; raises `Conflict` if it is not."""
+        ...
+
+    async def renew(self, lease: Lease, *, at: datetime) -> Lease:
+        """Renew a Lease of ours; raises as `acquire`."""
+        ...
+
+    async def release(self, lease: Lease, *, at: datetime) -> None:
+        """Release a Lease of ours; raises as `acquire`."""
+        ...
+
+    async def delete(self, lease: Lease) -> None:
+        """Delete a Lease; raises as `acquire`."""
         ...
 
 

@@ -7,6 +7,7 @@ https://pkg.go.dev/k8s.io/client-go/tools/leaderelection
 """
 
 import math
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from collections.abc import Set as AbstractSet
@@ -31,8 +32,28 @@ JITTER: Final = 1.2
 REQUEST_TIMEOUT: Final = 2.5
 """Seconds for a request about a Lease: several of them fit into the renew deadline."""
 
+MEMBER_DURATION: Final = RENEW_DEADLINE
+"""Seconds for which a replica counts as alive after its renewal: shorter than its shards are its own."""
+
 PATIENCE: Final = 3.0
 """Seconds for which a free shard is left to replicas that hold fewer. Then everybody takes it."""
+
+
+_UNNAMED: Final = re.compile("[^a-z0-9]+")
+
+
+def replica_identity(host: str, suffix: str) -> str:
+    """Return the identity of a replica: its host, and a suffix that no other process has."""
+    return f"{_dns_label(host)}-{suffix}"
+
+
+def unnamed_installation(user: str, host: str) -> str:
+    """Return the name of the installation of a process that has none, such as on a laptop."""
+    return f"unnamed.{_dns_label(user)}.{_dns_label(host)}"
+
+
+def _dns_label(text: str) -> str:
+    return _UNNAMED.sub("-", text.lower())[:63].strip("-") or "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +184,8 @@ def share(
         now: Our clock.
     """
     shards = {shard: observations[ours.lease_name(shard)] for shard in range(ours.shards) if shard not in held}
-    free = [shard for shard, one in shards.items() if not one.is_live(now)]
-    holders = Counter(one.lease.holder for one in shards.values() if one.lease is not None and one.is_live(now))
+    free = [shard for shard, one in shards.items() if not one.is_live(now) or _holder(one) == identity]
+    holders = Counter(_holder(one) for one in shards.values() if one.is_live(now))
     others = [holders[member] for member in members if member != identity]
     fewest = min(others, default=math.inf)
     if not free:
@@ -173,6 +194,10 @@ def share(
     prompt = sorted(free, key=lambda shard: _rank(identity, shard))[: max(0, quota)]
     late = [shard for shard in free if now >= shards[shard].free_at + PATIENCE]
     return Share(take=tuple(dict.fromkeys([*prompt, *late])))
+
+
+def _holder(observation: Observation) -> str | None:
+    return None if observation.lease is None else observation.lease.holder
 
 
 def _rank(identity: str, shard: int) -> bytes:

@@ -81,6 +81,10 @@ class Shards:
         held = self._held.get(self.shard_of(namespace))
         return 0.0 if held is None else max(0.0, held.until - self._clock())
 
+    def seconds_to_deadline(self) -> float:
+        """Return for how long all shards are held if no Lease is renewed; infinite if none is held."""
+        return max(0.0, min((held.until for held in self._held.values()), default=math.inf) - self._clock())
+
     def hold(self, shard: int, *, until: float) -> None:
         """Hold a shard until that time of the clock."""
         self._held[shard] = _Held(until)

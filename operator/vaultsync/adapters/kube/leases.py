@@ -19,7 +19,7 @@ from vaultsync.api import (
     NAMESPACES_ANNOTATION,
     SHARDS_ANNOTATION,
 )
-from vaultsync.errors import ObjectGone
+from vaultsync.errors import ObjectGone, Reason, SyncError
 from vaultsync.policy.leases import LEASE_DURATION, REQUEST_TIMEOUT, Installation, Lease
 from vaultsync.texts import one_line
 
@@ -107,11 +107,8 @@ class Leases:
     async def delete(self, lease: Lease) -> None:
         """Delete a Lease as it was read. Raises as `acquire`."""
         preconditions = {"uid": lease.uid, "resourceVersion": lease.resource_version}
-        await self._send(
-            "DELETE",
-            lease.name,
-            {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": preconditions},
-        )
+        body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": preconditions}
+        await self._connection.send_apart(self._request("DELETE", lease.name, body), REQUEST_TIMEOUT)
 
     def _spec(self, at: datetime) -> dict[str, Any]:
         return {
@@ -136,14 +133,20 @@ class Leases:
         return await self._send("POST" if present is None else "PUT", name, body)
 
     async def _send(self, method: str, name: str, body: Mapping[str, Any] | None) -> Lease:
-        request = Request(
+        request = self._request(method, name, body)
+        lease = lease_from(await self._connection.send_apart(request, REQUEST_TIMEOUT))
+        if lease.name != name or not lease.resource_version:
+            raise SyncError(Reason.CLUSTER_UNAVAILABLE, f"{request.about}: the Kubernetes API did not return it.")
+        return lease
+
+    def _request(self, method: str, name: str, body: Mapping[str, Any] | None) -> Request:
+        return Request(
             method,
             self._path() if method == "POST" else f"{self._path()}/{name}",
             about=f"Lease {self._namespace}/{name}",
             body=body,
             fenced=False,
         )
-        return lease_from(await self._connection.send_apart(request, REQUEST_TIMEOUT))
 
     def _path(self) -> str:
         return f"/apis/coordination.k8s.io/v1/namespaces/{self._namespace}/leases"

@@ -1,0 +1,392 @@
+"""The election: holds Leases for shards, so that each namespace is served by one replica; reconciles nothing.
+
+Every replica looks for free shards until it holds its share, and renews what it holds. `policy.leases` decides which to
+take, `Shards` keeps until when they are held, and a `ShardServer` serves them. Each request about a Lease names the
+state that it changes. So of two replicas that take the same Lease, one fails, and one that was stopped in between too.
+
+A Lease is acquired first, and served only if no other installation conflicts then: of two that start together at least
+one sees the other.
+"""
+
+import asyncio
+import logging
+import math
+import time
+from collections.abc import Callable, Collection, Iterable
+from collections.abc import Set as AbstractSet
+from datetime import UTC, datetime, timedelta
+
+from vaultsync.adapters.kube import Conflict, Forbidden
+from vaultsync.errors import SyncError, error_fields
+from vaultsync.interfaces import Leases, ShardServer
+from vaultsync.policy.leases import (
+    JITTER,
+    LEASE_DURATION,
+    MEMBER_DURATION,
+    RENEW_DEADLINE,
+    RETRY_PERIOD,
+    Installation,
+    Lease,
+    Observations,
+    conflicting,
+    observe,
+    share,
+)
+from vaultsync.policy.requeue import Jitter
+from vaultsync.state.shards import Shards
+
+logger = logging.getLogger(__name__)
+
+DEADLINE_CHECK = 1.0
+"""Seconds between two looks at the deadlines, at most."""
+
+RIGHTS = "grant what the chart's roles for Leases grant; until then this replica serves nothing"
+"""What to do about missing permissions."""
+
+REBALANCE_PAUSE = 60.0
+"""Seconds for which no shard is given up after the last one that was came back."""
+
+
+def boot_time() -> float:
+    """Return seconds on a clock that goes on while the process, or the machine, is stopped.
+
+    https://man7.org/linux/man-pages/man2/clock_gettime.2.html (CLOCK_BOOTTIME); macOS' monotonic clock goes on as well.
+    """
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+
+
+class Election:
+    """Takes, renews and releases the Leases of this replica."""
+
+    def __init__(
+        self,
+        ours: Installation,
+        identity: str,
+        shards: Shards,
+        server: ShardServer,
+        leases: Leases,
+        members: Leases,
+        *,
+        now: Callable[[], datetime],
+        clock: Callable[[], float],
+        jitter: Jitter,
+    ) -> None:
+        """Hold nothing yet.
+
+        Args:
+            ours: The installation.
+            identity: The name of this replica, which no other has, nor this one after a restart.
+            shards: Where the shards are kept that are held; only the election writes them.
+            server: Serves the shards.
+            leases: The Leases of shards.
+            members: The Leases of the replicas; they are used if there is more than one shard.
+            now: The time that Leases show.
+            clock: The clock of `shards`.
+            jitter: Spreads the requests.
+        """
+        self._ours = ours
+        self._identity = identity
+        self._shards = shards
+        self._server = server
+        self._leases = leases
+        self._members = members
+        self._now = now
+        self._clock = clock
+        self._jitter = jitter
+        self._ours_now: dict[int, Lease] = {}
+        """The Leases of the shards that we hold."""
+        self._observations: Observations = {}
+        self._member: Lease | None = None
+        self._member_observations: Observations = {}
+        self._written = datetime.min.replace(tzinfo=UTC)
+        self._is_resigning = False
+        self._giving: asyncio.Task[None] | None = None
+        self._given: int | None = None
+        self._no_giving_before = -math.inf
+        self._failure = ""
+        self._said = ""
+        self.conflict: Lease | None = None
+        """The Lease of another installation, or of another number of shards, that keeps this replica from serving."""
+        self.is_up = False
+        """Whether the last request about the Leases of shards was answered, and allowed."""
+
+    async def run(self) -> None:
+        """Take part in the election until cancelled; failures are retried, and none ends it."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._keep_renewing())
+            tasks.create_task(self._keep_looking(tasks))
+            tasks.create_task(self._keep_to_deadlines())
+
+    async def resign(self) -> None:
+        """Take no more shards, finish what runs for those that are held, and release their Leases for others."""
+        self._is_resigning = True
+        if self._giving is not None:
+            await asyncio.wait({self._giving})
+        await self.give_up(self._shards.held)
+        if self._member is not None:
+            await self._attempt_delete(self._member)
+            self._member = None
+
+    async def look(self) -> int | None:
+        """Read the Leases, and take the shards that are to be taken; return the shard that is to be given up, if any.
+
+        Raises:
+            SyncError: The Leases cannot be read.
+        """
+        await self._observe()
+        members = await self._live_members()
+        now = self._clock()
+        self.conflict = conflicting(self._ours, self._observations, now=now)
+        if self.conflict is not None or self._is_resigning:
+            self._report()
+            return None
+        held = frozenset(self._ours_now)
+        decision = share(self._ours, self._observations, identity=self._identity, held=held, members=members, now=now)
+        if taken := await self._take(decision.take):
+            await self._serve(taken)
+        self._report()
+        return decision.give if now >= self._no_giving_before else None
+
+    async def _observe(self) -> None:
+        """Read the Leases of all shards of all installations."""
+        leases = await self._leases.list()
+        self.is_up = True
+        names = map(self._ours.lease_name, range(self._ours.shards))
+        self._observations = observe(self._observations, leases, expected=names, now=self._clock())
+
+    async def _take(self, shards: Iterable[int]) -> dict[int, tuple[Lease, float]]:
+        """Acquire the Leases of shards; return those that are ours now, each with its deadline."""
+        taken: dict[int, tuple[Lease, float]] = {}
+        for shard in shards:
+            name, begun = self._ours.lease_name(shard), self._clock()
+            try:
+                lease = await self._leases.acquire(name, self._observations[name].lease, at=self._moment())
+            except Conflict:
+                continue  # another replica was faster
+            except SyncError as error:
+                self._failed(error)
+                break
+            taken[shard] = lease, begun + RENEW_DEADLINE
+        return taken
+
+    async def _serve(self, taken: dict[int, tuple[Lease, float]]) -> None:
+        """Serve shards whose Leases were acquired, unless another installation conflicts."""
+        try:
+            await self._observe()
+        except SyncError:
+            await self._release(lease for lease, _ in taken.values())
+            raise
+        self.conflict = conflicting(self._ours, self._observations, now=self._clock())
+        if self.conflict is not None or self._is_resigning:
+            await self._release(lease for lease, _ in taken.values())
+            return
+        if self._given in taken:
+            # The replica that it was meant for does not take it.
+            self._given, self._no_giving_before = None, self._clock() + REBALANCE_PAUSE
+        for shard, (lease, deadline) in taken.items():
+            # It may have passed already, if the process was stopped: then the shard expires at once.
+            self._ours_now[shard] = lease
+            self._shards.hold(shard, until=deadline)
+        logger.info("serving shards", extra={"shards": _listed(taken), "of": self._ours.shards})
+        self._server.gained(frozenset(taken))
+
+    async def renew(self, shard: int) -> None:
+        """Renew the Lease of a shard that is held; a failure is retried at the next time, up to the deadline."""
+        lease, begun = self._ours_now.get(shard), self._clock()
+        if lease is None:
+            return
+        try:
+            renewed = await self._renewed(lease)
+        except SyncError as error:
+            self._failed(error)
+            return
+        if self._ours_now.get(shard) is not lease:
+            return  # it was given up or lost meanwhile
+        if renewed is None:
+            self._lose({shard}, "its Lease was taken, or deleted")
+            return
+        self.is_up, self._failure = True, ""
+        self._ours_now[shard] = renewed
+        self._shards.renew(shard, until=begun + RENEW_DEADLINE)
+
+    async def _renewed(self, lease: Lease) -> Lease | None:
+        """Renew a Lease; return None if it is not ours any more."""
+        try:
+            return await self._leases.renew(lease, at=self._moment())
+        except Conflict:
+            current = await self._leases.get(lease.name)
+        if current is None or current.holder != self._identity:
+            return None
+        # It was changed by somebody who did not take it, or by a renewal whose response was lost.
+        try:
+            return await self._leases.renew(current, at=self._moment())
+        except Conflict:
+            return lease  # the next renewal finds out
+
+    def expire(self) -> None:
+        """Lose the shards whose deadline has passed."""
+        if expired := self._shards.expired:
+            self._lose(expired, self._failure or "the process was stopped")
+
+    def _lose(self, shards: AbstractSet[int], why: str) -> None:
+        for shard in shards:
+            self._shards.drop(shard)
+            self._ours_now.pop(shard, None)
+        logger.warning("shards lost", extra={"shards": _listed(shards), "of": self._ours.shards, "detail": why})
+        self._server.lost(frozenset(shards))
+
+    async def give_up(self, shards: AbstractSet[int]) -> None:
+        """Finish what runs for shards, and release their Leases."""
+        if not shards:
+            return
+        for shard in shards:
+            self._shards.leave(shard)
+        await self._server.drain(shards)
+        leases = [self._ours_now.pop(shard) for shard in shards if shard in self._ours_now]
+        for shard in shards:
+            self._shards.drop(shard)
+        logger.info("shards released", extra={"shards": _listed(shards), "of": self._ours.shards})
+        await self._release(leases)
+
+    async def _release(self, leases: Iterable[Lease]) -> None:
+        """Release Leases for other replicas; one that cannot be released runs out."""
+        for lease in leases:
+            try:
+                await self._attempt_release(lease)
+            except SyncError as error:
+                logger.warning("lease not released", extra={"lease": lease.name, "detail": error.message})
+
+    async def _attempt_release(self, lease: Lease) -> None:
+        try:
+            await self._leases.release(lease, at=self._moment())
+        except Conflict:
+            current = await self._leases.get(lease.name)
+            if current is not None and current.holder == self._identity:
+                await self._leases.release(current, at=self._moment())
+
+    async def _live_members(self) -> Collection[str]:
+        """Renew our own Lease as a member, and return the identities of the others that are alive."""
+        if self._ours.shards == 1:
+            return ()
+        name = f"{self._ours.name}-{self._identity}"
+        try:
+            if self._member is None:
+                self._member = await self._members.acquire(name, None, at=self._moment())
+            else:
+                self._member = await self._members.renew(self._member, at=self._moment())
+        except Conflict:
+            self._member = await self._members.get(name)
+        leases = [one for one in await self._members.list() if one.installation == self._ours.name]
+        now = self._clock()
+        self._member_observations = observe(self._member_observations, leases, expected=(), now=now)
+        live: set[str] = set()
+        for one in self._member_observations.values():
+            if one.lease is None or one.lease.holder in {None, self._identity}:
+                continue
+            if now < one.since + MEMBER_DURATION:
+                live.add(one.lease.holder or "")
+            elif now >= one.since + LEASE_DURATION:
+                await self._attempt_delete(one.lease)
+        return live
+
+    async def _attempt_delete(self, lease: Lease) -> None:
+        """Delete the Lease of a replica that has ended; one that cannot be deleted is no harm."""
+        try:
+            await self._members.delete(lease)
+        except SyncError as error:
+            logger.debug("lease not deleted", extra={"lease": lease.name, "detail": error.message})
+
+    def _moment(self) -> datetime:
+        """Return the time to write: each one is later than the one before, so that each renewal is a change."""
+        self._written = max(self._now(), self._written + timedelta(microseconds=1))
+        return self._written
+
+    def _failed(self, error: SyncError) -> None:
+        """Report a failure, once for as long as it is the same."""
+        self.is_up = False
+        if error.message == self._failure:
+            return
+        self._failure = error.message
+        if isinstance(error, Forbidden):
+            logger.error("election request denied", extra={"detail": error.message, "hint": RIGHTS})
+        else:
+            logger.warning("election request failed", extra={"detail": error.message})
+
+    def _report(self) -> None:
+        """Log what this replica waits for, once for as long as it is the same."""
+        self._failure = ""
+        if self.conflict is not None:
+            fields = self._conflict_fields(self.conflict)
+            if self._said != (said := f"conflict {fields}"):
+                logger.error("another installation serves the same namespaces", extra=fields)
+        elif self._ours_now or self._is_resigning:
+            said = ""
+        else:
+            leaders = _listed(self._leaders()) or "none yet"
+            if self._said != (said := f"behind {leaders}"):
+                logger.info("standing by", extra={"leaders": leaders})
+        self._said = said
+
+    def _leaders(self) -> set[str]:
+        names = map(self._ours.lease_name, range(self._ours.shards))
+        leases = (self._observations[name].lease for name in names)
+        return {lease.holder for lease in leases if lease is not None and lease.holder is not None}
+
+    def _conflict_fields(self, lease: Lease) -> dict[str, str | int]:
+        fields: dict[str, str | int] = {
+            "installation": lease.installation,
+            "holder": str(lease.holder),
+            "lease": lease.name,
+        }
+        if lease.installation == self._ours.name:
+            return fields | {"shards": str(lease.shards), "ours": self._ours.shards}
+        return fields | {"hint": "end one of them, or let them watch different namespaces"}
+
+    async def _keep_renewing(self) -> None:
+        while True:
+            await asyncio.sleep(self._period())
+            self.expire()
+            # Each by itself: one that hangs does not delay the others.
+            await asyncio.gather(*map(self.renew, list(self._ours_now)))
+
+    async def _keep_to_deadlines(self) -> None:
+        while True:
+            await asyncio.sleep(min(DEADLINE_CHECK, self._shards.seconds_to_deadline()))
+            self.expire()
+
+    async def _keep_looking(self, tasks: asyncio.TaskGroup) -> None:
+        while True:
+            shard = None
+            if self._ours.shards > 1 or not self._ours_now:
+                shard = await self._attempt_look()
+            if shard is not None and not self._is_resigning and (self._giving is None or self._giving.done()):
+                self._given = shard
+                self._giving = tasks.create_task(self.give_up({shard}))
+            await asyncio.sleep(self._until_next_look())
+
+    async def _attempt_look(self) -> int | None:
+        try:
+            return await self.look()
+        except SyncError as error:
+            self._failed(error)
+        except Exception as error:  # noqa: BLE001  it is logged, without its text
+            logger.error("election error", extra=error_fields(error))  # noqa: TRY400  the same
+        return None
+
+    def _until_next_look(self) -> float:
+        """Return the seconds until the next look: soon after the next Lease runs out.
+
+        Two installations that have just seen each other look again at different times.
+        """
+        if self.conflict is not None:
+            return RETRY_PERIOD * self._jitter(0.5, 1.5)
+        now = self._clock()
+        ends = (one.free_at - now for one in self._observations.values() if one.is_live(now))
+        return min(self._period(), max(min(ends, default=math.inf), 0.0) + self._jitter(0.0, 0.1))
+
+    def _period(self) -> float:
+        return RETRY_PERIOD * self._jitter(1.0, JITTER)
+
+
+def _listed(names: Iterable[object]) -> str:
+    return ", ".join(sorted(map(str, names)))
