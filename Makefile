@@ -9,7 +9,7 @@ OTHER_VENV = build/venv-$(shell $(PYTHON) -c "import platform; print(platform.py
 PIP_INSTALL := bin/pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install tools check test test-fast test-python test-image-python demo demo-down dashboard bench soak generate build image-test sbom lock clean
+.PHONY: help install tools check test test-fast test-python test-image-python demo demo-down dashboard bench bench-large soak generate build image-test sbom lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' Makefile
@@ -95,6 +95,10 @@ dashboard: install tools ## draw docs/dashboard.svg from ten minutes of a runnin
 
 bench: install tools ## measure the numbers in bench/README.md
 	$(BIN)/python -m bench
+
+bench-large: install tools ## measure 10,000 VaultSecrets and a vault of 25,000 secrets; ARGS=--write puts them there
+	$(BIN)/python -m bench operator --large $(ARGS)
+	$(BIN)/python -m bench searches $(ARGS)
 
 soak: install tools ## break everything for 30 minutes, or MINUTES=5, and check each write; SEED=7 repeats a schedule
 	$(BIN)/python -m tests.faults.soak --minutes $(or $(MINUTES),30) $(if $(SEED),--seed $(SEED))

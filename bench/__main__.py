@@ -8,6 +8,7 @@ from typing import Final, Protocol, cast
 
 PARTS: Final = {
     "operator": "bench.operator",
+    "searches": "bench.searches",
     "scrapes": "bench.scrapes",
     "certificates": "bench.certificates",
     "clients": "bench.clients",

@@ -15,9 +15,8 @@ import aiohttp
 from tests.controlplane.cluster import KubectlFailed
 
 _AT_ONCE = 16
-_WRITES = frozenset({"APPLY", "PATCH", "POST"})
-"""The operator's writes; others are the benchmark's own, or the garbage collector's."""
-_OF_INTEREST = frozenset({"secrets", "vaultsecrets", "events"})
+_READS = frozenset({"GET", "LIST"})
+_OF_INTEREST = frozenset({"secrets", "vaultsecrets", "externalsecrets", "secretstores", "serviceaccounts", "events"})
 _REQUESTS = re.compile(r"^apiserver_request_total\{(?P<labels>.*)\} (?P<count>\S+)$", re.MULTILINE)
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
 
@@ -30,6 +29,8 @@ class ApiServer:
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
+        self._own: Counter[str] = Counter()
+        """The benchmark's own requests, as the API server counts them."""
 
     @classmethod
     @asynccontextmanager
@@ -52,6 +53,7 @@ class ApiServer:
         Raises:
             KubectlFailed: The server refused.
         """
+        self._own[_counted(method, path)] += 1
         async with self._session.request(method, path, json=document) as response:
             answer = await response.json()
             if not response.ok:
@@ -79,8 +81,8 @@ class ApiServer:
             async for line in response.content:
                 yield line
 
-    async def writes(self) -> Counter[str]:
-        """Return the number of write requests so far, such as `APPLY secrets`, of all clients.
+    async def requests(self) -> Counter[str]:
+        """Return the number of requests so far, such as `APPLY secrets`, without watches and the benchmark's own.
 
         https://kubernetes.io/docs/reference/instrumentation/metrics/
         """
@@ -89,19 +91,40 @@ class ApiServer:
         counts: Counter[str] = Counter()
         for match in _REQUESTS.finditer(text):
             labels = dict(_LABEL.findall(match["labels"]))
-            if labels["verb"] in _WRITES and labels["resource"] in _OF_INTEREST:
+            if labels["resource"] in _OF_INTEREST and labels["verb"] != "WATCH":
                 part = f"/{labels['subresource']}" if labels["subresource"] else ""
                 counts[f"{labels['verb']} {labels['resource']}{part}"] += int(float(match["count"]))
+        counts.subtract(self._own)
         return counts
 
 
-class Arrivals:
-    """Records when a Secret of one namespace first has the expected data, by the loop's clock."""
+def writes_of(requests: Counter[str]) -> int:
+    """Return how many of some requests are writes."""
+    return sum(count for kind, count in requests.items() if kind.partition(" ")[0] not in _READS)
 
-    def __init__(self, api: ApiServer, namespace: str) -> None:
+
+def _counted(method: str, path: str) -> str:
+    """Return a request as the API server counts it; an object's name comes last in its path."""
+    parts = path.partition("?")[0].strip("/").split("/")
+    collection = parts[-1] in _OF_INTEREST
+    verb = {"GET": "LIST", "DELETE": "DELETECOLLECTION"}.get(method, method) if collection else method
+    return f"{verb} {parts[-1] if collection else parts[-2]}"
+
+
+class Arrivals:
+    """Records when a Secret first has the expected data, by the loop's clock.
+
+    Args:
+        api: The API server.
+        path: The URL path of the Secrets of one namespace.
+    """
+
+    def __init__(self, api: ApiServer, path: str) -> None:
         self._api = api
-        self._path = f"/api/v1/namespaces/{namespace}/secrets"
+        self._path = path
         self._awaited: dict[str, tuple[Data, asyncio.Future[float]]] = {}
+        self.arrived: list[str] = []
+        """The names of those that were awaited, in the order in which they came."""
 
     def of(self, name: str, data: Data) -> asyncio.Future[float]:
         """Return a future of the next moment at which that Secret is written with exactly that data."""
@@ -111,9 +134,9 @@ class Arrivals:
 
     @classmethod
     @asynccontextmanager
-    async def watch(cls, api: ApiServer, namespace: str) -> AsyncIterator[Self]:
+    async def watch(cls, api: ApiServer, path: str) -> AsyncIterator[Self]:
         """Watch within the context, from now on."""
-        arrivals = cls(api, namespace)
+        arrivals = cls(api, path)
         position = (await api.request("GET", f"{arrivals._path}?limit=1"))["metadata"]["resourceVersion"]
         following = asyncio.create_task(arrivals._follow(position))
         try:
@@ -136,6 +159,7 @@ class Arrivals:
         if moment is None or awaited != _decoded(secret):
             return
         del self._awaited[name]
+        self.arrived.append(name)
         moment.set_result(asyncio.get_running_loop().time())
 
 

@@ -1,6 +1,7 @@
 """Figures and their output: a line while it runs, a table at the end, JSON, a section of the README."""
 
 import json
+import math
 import re
 import statistics
 from collections.abc import Iterator, Sequence
@@ -18,13 +19,13 @@ README = HERE / "README.md"
 class Figure:
     """One thing that was measured: a number, or several of the same kind.
 
-    `peer` is what another program needs for the same; `must_be` is the only value that is acceptable.
+    `goal` is the largest value that is aimed for; `must_be` is the only value that is acceptable.
     """
 
     what: str
     values: Sequence[float]
     unit: str = ""
-    peer: str = ""
+    goal: float | None = None
     must_be: float | None = None
 
     @property
@@ -35,11 +36,17 @@ class Figure:
     @property
     def text(self) -> str:
         """The number with its unit; of several the median and the range."""
+        return text_of(self.values, self.unit)
+
+    @property
+    def goal_text(self) -> str:
+        """The goal, and whether it is reached."""
+        if self.must_be is not None:
+            return f"{short(self.must_be)} {'✓' if self.holds else '✗'}"
+        if self.goal is None:
+            return ""
         unit = f" {self.unit}" if self.unit else ""
-        if len(self.values) == 1:
-            return f"{_short(self.values[0])}{unit}"
-        low, middle, high = min(self.values), statistics.median(self.values), max(self.values)
-        return f"{_short(middle)}{unit} ({_short(low)} to {_short(high)})"
+        return f"≤ {short(self.goal)}{unit} {'✓' if statistics.median(self.values) <= self.goal else '✗'}"
 
 
 @dataclass(slots=True)
@@ -47,8 +54,6 @@ class Report:
     """The figures of one run, in sections."""
 
     conditions: str
-    peer: str = ""
-    """The name of the other program; without one its figures are left out."""
     sections: dict[str, list[Figure]] = field(default_factory=dict)
     measured_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
@@ -60,8 +65,7 @@ class Report:
     def add(self, figure: Figure) -> None:
         """Add a figure, and print it."""
         list(self.sections.values())[-1].append(figure)
-        mark = " " if figure.must_be is None else "✓" if figure.holds else "✗"
-        print(f" {mark} {figure.what}: {figure.text}", flush=True)
+        print(f"   {figure.what}: {figure.text}  {figure.goal_text}", flush=True)
 
     @property
     def failures(self) -> Sequence[Figure]:
@@ -69,28 +73,33 @@ class Report:
         return [figure for figures in self.sections.values() for figure in figures if not figure.holds]
 
     def table(self) -> str:
-        """Write all figures as Markdown; required values are bold."""
-        return "\n".join(["| " + " | ".join(row[: 3 if self.peer else 2]) + " |" for row in self._rows()])
+        """Write all figures as Markdown, with a column of goals if there are any."""
+        goals = any(figure.goal_text for figures in self.sections.values() for figure in figures)
+        return "\n".join(["| " + " | ".join(row[: 3 if goals else 2]) + " |" for row in self._rows()])
+
+    def text(self) -> str:
+        """Write the conditions and the table."""
+        return f"{self.conditions} {machine.description()}; {self.measured_at:%Y-%m-%d}.\n\n{self.table()}"
 
     def _rows(self) -> Iterator[tuple[str, str, str]]:
-        yield "", "vaultsync", self.peer
+        yield "", "vaultsync", "goal"
         yield "---", "---", "---"
         for title, figures in self.sections.items():
             yield f"_{title}_", "", ""
             for figure in figures:
-                yield figure.what, figure.text if figure.must_be is None else f"**{figure.text}**", figure.peer
+                yield figure.what, figure.text, figure.goal_text
 
     def write_json(self, path: Path) -> None:
         """Write all figures as JSON."""
-        path.parent.mkdir(exist_ok=True)
         sections = {title: [asdict(figure) for figure in figures] for title, figures in self.sections.items()}
-        document = {
-            "measuredAt": self.measured_at.isoformat(timespec="seconds"),
-            "machine": machine.description(),
-            "conditions": self.conditions,
-            "figures": sections,
-        }
-        path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+        write_json(path, self.measured_at, {"conditions": self.conditions, "figures": sections})
+
+
+def write_json(path: Path, measured_at: datetime, content: dict[str, object]) -> None:
+    """Write figures as JSON, with the time and the machine."""
+    path.parent.mkdir(exist_ok=True)
+    where = {"measuredAt": measured_at.isoformat(timespec="seconds"), "machine": machine.description()}
+    path.write_text(json.dumps(where | content, indent=2, ensure_ascii=False) + "\n")
 
 
 def rewrite(section: str, text: str, readme: Path = README) -> None:
@@ -103,7 +112,22 @@ def rewrite(section: str, text: str, readme: Path = README) -> None:
     readme.write_text(after)
 
 
-def _short(value: float) -> str:
+def text_of(values: Sequence[float], unit: str = "") -> str:
+    """Write a number with its unit; of several the median and the range."""
+    suffix = f" {unit}" if unit else ""
+    low, middle, high = min(values), statistics.median(values), max(values)
+    if low == high:
+        return f"{short(low)}{suffix}"
+    return f"{short(middle)}{suffix} ({short(low)} to {short(high)})"
+
+
+def quantile(values: Sequence[float], share: float) -> float:
+    """Return the smallest value that so large a share of all does not exceed."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, math.ceil(share * len(ordered)) - 1)]
+
+
+def short(value: float) -> str:
     """Format a number with three significant digits."""
     if value == int(value):
         return f"{int(value):,}"

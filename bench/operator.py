@@ -1,55 +1,53 @@
-"""`python -m bench operator`: the cost and latency of the operator, next to the figures of another operator."""
+"""`python -m bench operator`: the cost and latency of the operator, in one run beside others that are named by path."""
 
 import argparse
 import asyncio
-import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
-from bench import machine
-from bench.figures import HERE, Report, rewrite
-from bench.steps import Steps
-from bench.testbed import LATENCY, Size, testbed
+from bench import first_sync, large
+from bench.comparison import Comparison, Size
+from bench.external_secrets import ExternalSecrets
+from bench.figures import HERE, rewrite, write_json
+from bench.subject import Subject
+from bench.vaultsync import Release, Vaultsync
 
-FULL: Final = Size("operator", objects=1000, refresh=60)
-QUICK: Final = Size("operator-quick", objects=100, refresh=10, polls=2, samples=5)
-LARGE: Final = Size("operator-large", objects=10_000, refresh=120, polls=2)
-
-PEER: Final = "External Secrets Operator"
+FULL: Final = Size(objects=1000, rounds=3)
+QUICK: Final = Size(objects=100, rounds=1, refresh=20, minute=20, samples=3)
 
 
 def run(arguments: list[str]) -> int:
-    """Measure; returns the exit code, 1 if a figure does not have its required value."""
+    """Measure; there are no thresholds, but the table says which goals are reached."""
     parser = argparse.ArgumentParser(prog="python -m bench operator", description=__doc__)
-    sizes = parser.add_mutually_exclusive_group()
-    sizes.add_argument("--quick", dest="size", action="store_const", const=QUICK, help="100 VaultSecrets, 2 minutes")
-    sizes.add_argument("--large", dest="size", action="store_const", const=LARGE, help="10,000 VaultSecrets")
+    parser.add_argument("--quick", action="store_true", help="100 objects, once: to try it, not to cite it")
+    parser.add_argument("--large", action="store_true", help="10,000 objects, this checkout alone")
+    parser.add_argument("--flamegraph", action="store_true", help="record a first sync of this checkout with py-spy")
+    parser.add_argument("--py-spy", metavar="PROGRAM", help="py-spy, if it is not on the path")
     parser.add_argument("--write", action="store_true", help="put the figures into bench/README.md")
+    parser.add_argument("--rounds", type=int, default=FULL.rounds, help="how often each is measured")
+    parser.add_argument("--previous", type=Path, metavar="WHEEL", help="the wheel of the previous release")
+    parser.add_argument("--external-secrets", type=Path, metavar="PROGRAM", help="External Secrets Operator, built")
+    parser.add_argument("--external-secrets-crds", type=Path, metavar="FOLDER", help="its CustomResourceDefinitions")
     options = parser.parse_args(arguments)
-    size: Size = options.size or FULL
-    report = asyncio.run(_measure(size))
-    report.write_json(HERE / "out" / f"{size.name}.json")
-    text = f"{report.conditions} {machine.description()}; {report.measured_at:%Y-%m-%d}.\n\n{report.table()}"
-    print(f"\n{text}")
-    if options.write and size is not QUICK:
-        rewrite(size.name, text)
-    for figure in report.failures:
-        print(f"{figure.what}: {figure.text}, but must be {figure.must_be:,g}", file=sys.stderr)
-    return 1 if report.failures else 0
-
-
-async def _measure(size: Size) -> Report:
-    report = Report(
-        f"{size.objects:,} VaultSecrets over one vault, a secret each; {1000 * LATENCY:.0f} ms per call to the vault; "
-        f"`refreshInterval: {size.refresh}s`; control plane, vault and operator together on",
-        peer=PEER if size is FULL else "",
-    )
-    async with testbed(size) as ready:
-        steps = Steps(ready, report)
-        await steps.apply_to_running()
-        await steps.first_sync()
-        await steps.idle()
-        await steps.rotate()
-        await steps.rotate_over_time()
-        await steps.tamper()
-        await steps.restart()
-    return report
+    if (options.external_secrets is None) != (options.external_secrets_crds is None):
+        parser.error("--external-secrets and --external-secrets-crds belong together")
+    if options.flamegraph:
+        return first_sync.run(options.py_spy, quick=options.quick, write=options.write)
+    if options.large:
+        return large.run(quick=options.quick, write=options.write)
+    size = QUICK if options.quick else Size(FULL.objects, options.rounds)
+    with tempfile.TemporaryDirectory(prefix="vaultsync-release-") as folder:
+        peer = options.external_secrets and ExternalSecrets(options.external_secrets, options.external_secrets_crds)
+        previous = options.previous and Release(options.previous, Path(folder) / "venv")
+        subjects: Sequence[Subject] = [each for each in (peer, previous, Vaultsync("this checkout")) if each]
+        comparison = Comparison(size, subjects, peer)
+        asyncio.run(comparison.run())
+    figures = {"requests": comparison.requests, "figures": comparison.figures}
+    name = "operator-quick" if options.quick else "operator"
+    write_json(HERE / "out" / f"{name}.json", comparison.measured_at, {"objects": size.objects, **figures})
+    print(f"\n{comparison.text()}")
+    if options.write and not options.quick:
+        rewrite("operator", comparison.text())
+    return 0

@@ -1,4 +1,4 @@
-"""The steps of the operator's benchmark: each makes changes, waits for their effect, and records figures."""
+"""The steps of the operator's benchmark, for any program: each makes changes and waits for their effect."""
 
 import asyncio
 from collections import Counter
@@ -6,12 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.figures import Figure, Report
-from bench.machine import peak_memory, usage_of
-from bench.testbed import SECRETS, VAULT_SECRETS, Testbed, data_of, value_of
+from bench.machine import Usage, cpu_by_program, usage_of
+from bench.testbed import NAMESPACE, SECRETS, Testbed, data_of, value_of
 
-_QUIET = 1.0
-"""Seconds without a call to the vault that end a poll."""
+_QUIET = 2.0
+"""Seconds without a call to the vault or a request to the API server after which work has ended."""
+
+_SETTLED_WITHIN = 20.0
+"""Seconds after which a program that is never quiet counts as settled."""
 
 _FORGOTTEN = 3.0
 """Seconds after which the operator caches no value that it has read."""
@@ -21,209 +23,136 @@ class Overdue(Exception):
     """A change did not have its effect in time."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What has been used up to a moment."""
+
+    at: float
+    usage: Usage
+    calls: Counter[str]
+    """The calls to the vault of each kind, and `token`, the logins."""
+
+    requests: Counter[str]
+    """The program's requests to the API server, such as `APPLY secrets`."""
+
+    programs: Mapping[str, float]
+    """The CPU time of each program of the testbed."""
+
+    def since(self, before: "Counts") -> "Counts":
+        """Return the difference; the memory is that of the later moment."""
+        cpu = self.usage.cpu - before.usage.cpu
+        return Counts(
+            self.at - before.at,
+            Usage(cpu, self.usage.memory),
+            self.calls - before.calls,
+            self.requests - before.requests,
+            {name: cpu - before.programs.get(name, 0.0) for name, cpu in self.programs.items()},
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Steps:
-    """The steps in their order; the operator runs between them, except for the first two."""
+    """The steps of one testbed."""
 
     testbed: Testbed
-    report: Report
 
-    async def apply_to_running(self) -> None:
-        """Apply all VaultSecrets to an operator that runs already."""
-        testbed, size, operator = self.testbed, self.testbed.size, self.testbed.operator
-        self.report.section(f"{size.objects:,} VaultSecrets applied to a running operator")
-        operator.start()
-        await asyncio.to_thread(operator.wait_until_ready)
-        cpu, calls = usage_of(operator.pid).cpu, testbed.vault.calls()
-        arrivals = self._all_targets()
-        started = _now()
-        await testbed.api.create_all(VAULT_SECRETS, map(testbed.manifest, testbed.secrets))
-        applied = _now()
-        moments = await _within(60 + size.objects / 10, arrivals)
-        self._add("first applied → all Secrets there", max(moments) - started, "s")
-        self._add("of which the API server took for the VaultSecrets", applied - started, "s")
-        await self._quiet()
-        self._add("values read", (testbed.vault.calls() - calls)["get"], must_be=size.objects)
-        self._add("processor time", usage_of(operator.pid).cpu - cpu, "s")
-        operator.close()
-        await testbed.api.clear(VAULT_SECRETS)
-        await testbed.api.clear(SECRETS)
+    async def counts(self) -> Counts:
+        """Count what has been used so far."""
+        testbed = self.testbed
+        calls = testbed.site.vault.calls()
+        calls["token"] = await asyncio.to_thread(testbed.program.launch.logins)
+        usage = usage_of(testbed.program.pid)
+        return Counts(now(), usage, calls, await testbed.api.requests(), cpu_by_program())
 
-    async def first_sync(self) -> None:
-        """Start the operator with all VaultSecrets there and no Secret."""
-        testbed, size, operator = self.testbed, self.testbed.size, self.testbed.operator
-        await testbed.api.create_all(VAULT_SECRETS, map(testbed.manifest, testbed.secrets))
-        self.report.section(f"First sync: {size.objects:,} VaultSecrets are there, the operator starts")
-        calls, logins, writes = testbed.vault.calls(), testbed.emulator.logins(), await testbed.api.writes()
-        arrivals = self._all_targets()
-        started = _now()
-        operator.start()
-        await asyncio.to_thread(operator.wait_until_ready)
-        ready = _now() - started
-        with operator.probed() as waits:
-            moments = await _within(60 + size.objects / 10, arrivals)
-            await self._quiet()
-        self._add("start → all Secrets there", max(moments) - started, "s", peer="13.5 s")
-        self._add("of which until it was ready", ready, "s")
-        calls, usage = testbed.vault.calls() - calls, usage_of(operator.pid)
-        self._add("values read", calls["get"], must_be=size.objects)
-        self._add("calls to list the vault", calls["list"])
-        self._add("logins", (testbed.emulator.logins() - logins)["token"])
-        self._add_writes(await testbed.api.writes() - writes, per=size.objects, of="VaultSecret")
-        self._add("processor time, its start included", usage.cpu, "s")
-        self._add("memory", usage.memory, "MB")
-        self._add("longest stall of its event loop", max(waits), "s")
+    async def start(self) -> float:
+        """Start the program; returns the seconds until it was ready."""
+        started = now()
+        self.testbed.program.start()
+        await asyncio.to_thread(self.testbed.program.wait_until_ready)
+        return now() - started
 
-    async def idle(self) -> None:
-        """Measure polls while nothing changes."""
-        testbed, size, operator = self.testbed, self.testbed.size, self.testbed.operator
-        self.report.section(f"{size.polls} polls, nothing has changed")
-        await self._polls(1)
-        before, started = usage_of(operator.pid), _now()
-        calls, logins, writes = testbed.vault.calls(), testbed.emulator.logins(), await testbed.api.writes()
-        await self._polls(size.polls)
-        after, minutes = usage_of(operator.pid), (_now() - started) / 60
-        calls = testbed.vault.calls() - calls
-        self._add("values read", calls["get"], must_be=0, peer="999 a minute")
-        self._add("calls to list the vault, per poll", calls["list"] / size.polls, must_be=size.pages)
-        self._add("logins", (testbed.emulator.logins() - logins).total(), must_be=0, peer="999 a minute")
-        writes = await testbed.api.writes() - writes
-        self._add("writes to the API server", writes.total(), must_be=0, peer="1,000 a minute")
-        self._add("processor time, per minute", (after.cpu - before.cpu) / minutes, "s", peer="4.7 s")
-        self._add("memory", after.memory, "MB", peer="118 MB")
-        self._add("most memory so far", peak_memory(operator.pid), "MB")
-        size_of_scrape = await asyncio.to_thread(operator.scrape)
-        self._add("processor time for a scrape of its metrics", usage_of(operator.pid).cpu - after.cpu, "s")
-        self._add("which are", size_of_scrape / 1e6, "MB")
+    async def post(self, secrets: Sequence[str]) -> float:
+        """Post the objects of these secrets; returns the seconds that the API server took."""
+        started = now()
+        await self.testbed.api.create_all(self.testbed.subject.path(NAMESPACE), map(self.testbed.manifest, secrets))
+        return now() - started
 
-    async def rotate(self) -> None:
-        """Rotate some secrets at once, and follow them until they have settled."""
-        testbed, size = self.testbed, self.testbed.size
-        self.report.section(f"{size.rotations} secrets rotated at once")
-        rotated = testbed.secrets[: size.rotations]
-        calls, writes = testbed.vault.calls(), await testbed.api.writes()
-        arrivals = [testbed.arrivals.of(secret, data_of(secret, 1)) for secret in rotated]
-        started = _now()
-        testbed.vault.set_many([{"name": secret, "value": value_of(secret, 1)} for secret in rotated])
-        moments = await _within(2 * size.refresh, arrivals)
-        self._add_times("new version → Secret", [moment - started for moment in moments])
-        self._add("from the first Secret to the last", max(moments) - min(moments), "s")
-        await self._polls(2)
-        self._add("values read, per rotation", (testbed.vault.calls() - calls)["get"] / size.rotations)
-        self._add_writes(await testbed.api.writes() - writes, per=size.rotations, of="rotation")
+    def targets(self, secrets: Iterable[str], version: int = 0) -> list[asyncio.Future[float]]:
+        """Return when each target has the value of its secret after so many rotations."""
+        return [self.testbed.arrivals.of(secret, data_of(secret, version)) for secret in secrets]
 
-    async def rotate_over_time(self) -> None:
-        """Rotate some secrets one after the other, spread over an interval; apply new VaultSecrets meanwhile."""
-        testbed, size = self.testbed, self.testbed.size
-        self.report.section(f"{size.rotations} rotations spread over an interval, new VaultSecrets meanwhile")
-        newcomers = asyncio.create_task(self._newcomers())
-        times = []
-        for secret in testbed.secrets[: size.rotations]:
-            times.append(asyncio.create_task(self._rotation(secret)))
-            await asyncio.sleep(size.refresh / size.rotations)
-        self._add_times("new version → Secret", await asyncio.gather(*times), peer="31 s (median)")
-        self._add_times("VaultSecret applied → Secret there", await newcomers, peer="0.2 s")
-
-    async def tamper(self) -> None:
-        """Change targets, and delete some."""
-        testbed, size = self.testbed, self.testbed.size
-        self.report.section("Targets changed and deleted by another client")
-        healed = []
-        secrets = testbed.secrets[-size.samples :]
-        for secret in secrets:
-            document = await testbed.api.request("GET", f"{SECRETS}/{secret}")
-            document["data"] = {"password": "Z3Vlc3NlZA==", "backdoor": "b3Blbg=="}
-            healed.append(await self._time_of(secret, "PUT", document))
-        await asyncio.sleep(_FORGOTTEN)
-        restored = [await self._time_of(secret, "DELETE") for secret in secrets]
-        self._add_times("Secret changed → healed", healed, peer="0.08 s")
-        self._add_times("Secret deleted → back", restored)
-
-    async def restart(self) -> None:
-        """Stop the operator and start it again."""
-        testbed, operator = self.testbed, self.testbed.operator
-        await self._polls(2)
-        self.report.section("The operator restarts")
-        operator.close()
-        calls, writes, started = testbed.vault.calls(), await testbed.api.writes(), _now()
-        operator.start()
-        await asyncio.to_thread(operator.wait_until_ready)
-        self._add("start → ready", _now() - started, "s")
-        await self._listed(calls["list"] + testbed.size.pages)
-        self._add("start → first poll done", _now() - started, "s")
-        await self._quiet()
-        self._add("values read", (testbed.vault.calls() - calls)["get"], must_be=0, peer="all of them")
-        self._add("writes to the API server", (await testbed.api.writes() - writes).total(), must_be=0)
-        usage = usage_of(operator.pid)
-        self._add("processor time", usage.cpu, "s")
-        self._add("memory", usage.memory, "MB")
-
-    async def _newcomers(self) -> list[float]:
-        """Apply one VaultSecret a second, for secrets that others use too."""
-        testbed, times = self.testbed, []
-        for index, secret in enumerate(testbed.secrets[-testbed.size.samples :]):
-            name = f"new-{index}"
-            arrival = testbed.arrivals.of(name, data_of(secret))
-            applied = _now()
-            await testbed.api.request("POST", VAULT_SECRETS, testbed.manifest(secret, name))
-            times.append(await asyncio.wait_for(arrival, 60) - applied)
-            await asyncio.sleep(1)
-        return times
-
-    async def _rotation(self, secret: str) -> float:
-        arrival, started = self.testbed.arrivals.of(secret, data_of(secret, 2)), _now()
-        self.testbed.vault.set(secret, value_of(secret, 2))
-        return await asyncio.wait_for(arrival, 2 * self.testbed.size.refresh) - started
-
-    async def _time_of(self, secret: str, method: str, document: Mapping[str, Any] | None = None) -> float:
-        """Change a target, and return the seconds until it is restored."""
-        arrival, started = self.testbed.arrivals.of(secret, data_of(secret)), _now()
-        await self.testbed.api.request(method, f"{SECRETS}/{secret}", document)
+    async def newcomer(self, secret: str, name: str) -> float:
+        """Post one more object for a secret; returns the seconds until its target is there."""
+        testbed = self.testbed
+        arrival, started = testbed.arrivals.of(name, data_of(secret)), now()
+        await testbed.api.request("POST", testbed.subject.path(NAMESPACE), testbed.manifest(secret, name))
         return await asyncio.wait_for(arrival, 60) - started
 
-    def _all_targets(self) -> Sequence[asyncio.Future[float]]:
-        return [self.testbed.arrivals.of(secret, data_of(secret)) for secret in self.testbed.secrets]
+    async def tampered(self, secret: str) -> float:
+        """Change a target; returns the seconds until it is healed."""
+        document = await self.testbed.api.request("GET", f"{SECRETS}/{secret}")
+        document["data"] = {"password": "Z3Vlc3NlZA==", "backdoor": "b3Blbg=="}
+        return await self._restored(secret, "PUT", document)
 
-    async def _polls(self, count: int) -> None:
-        """Wait until that many polls have begun and ended, from now on."""
-        await self._listed(self.testbed.vault.calls()["list"] + count * self.testbed.size.pages)
-        await self._quiet()
+    async def deleted(self, secret: str) -> float:
+        """Delete a target; returns the seconds until it is back."""
+        return await self._restored(secret, "DELETE")
 
-    async def _listed(self, calls: int) -> None:
-        """Wait until there have been so many calls to list the vault, in all."""
-        polls = (calls - self.testbed.vault.calls()["list"]) / self.testbed.size.pages
-        deadline = _now() + (polls + 1) * self.testbed.size.refresh + 60
-        while self.testbed.vault.calls()["list"] < calls:
-            if _now() > deadline:
-                raise Overdue(f"not {calls} calls to list the vault by now")
-            await asyncio.sleep(0.05)
+    async def rotated(self, secret: str) -> float:
+        """Set a new version of a secret; returns the seconds until its target has it."""
+        arrival, started = self.testbed.arrivals.of(secret, data_of(secret, 1)), now()
+        self.testbed.site.vault.set(secret, value_of(secret, 1))
+        return await asyncio.wait_for(arrival, 3 * self.testbed.site.refresh + 60) - started
 
-    async def _quiet(self) -> None:
-        """Wait until no client calls the vault any more."""
-        calls, since = self.testbed.vault.calls(), _now()
-        while _now() - since < _QUIET:
-            await asyncio.sleep(0.1)
-            if (latest := self.testbed.vault.calls()) != calls:
-                calls, since = latest, _now()
+    async def wait(self, seconds: float) -> None:
+        """Let time pass."""
+        await asyncio.sleep(seconds)
 
-    def _add(self, what: str, value: float, unit: str = "", *, peer: str = "", must_be: float | None = None) -> None:
-        self.report.add(Figure(what, [value], unit, peer, must_be))
+    async def forgotten(self) -> None:
+        """Wait until the operator caches no value."""
+        await asyncio.sleep(_FORGOTTEN)
 
-    def _add_times(self, what: str, seconds: Sequence[float], *, peer: str = "") -> None:
-        self.report.add(Figure(what, seconds, "s", peer))
+    async def settled(self) -> Counts:
+        """Wait until the program does nothing more, or for some seconds; returns the counts of that moment."""
+        first = counts = await self.counts()
+        while counts.at - first.at < _SETTLED_WITHIN:
+            await asyncio.sleep(_QUIET)
+            before, counts = counts, await self.counts()
+            if (before.calls, before.requests) == (counts.calls, counts.requests):
+                break
+        return counts
 
-    def _add_writes(self, writes: Counter[str], *, per: int, of: str) -> None:
-        for kind, count in sorted(writes.items()):
-            self._add(f"{kind}, per {of}", count / per)
+    async def polls(self, count: int, kind: str, calls: int) -> None:
+        """Wait until the present poll and so many more have ended; each makes so many calls of one kind.
+
+        Raises:
+            Overdue: They take too long.
+        """
+        until = (await self.settled()).calls[kind] + count * calls
+        deadline = now() + (count + 2) * self.testbed.site.refresh + 60
+        while (await self.settled()).calls[kind] < until:
+            if now() > deadline:
+                raise Overdue(f"not {count} polls by now")
+
+    async def _restored(self, secret: str, method: str, document: Mapping[str, Any] | None = None) -> float:
+        arrival, started = self.testbed.arrivals.of(secret, data_of(secret)), now()
+        await self.testbed.api.request(method, f"{SECRETS}/{secret}", document)
+        return await asyncio.wait_for(arrival, 3 * self.testbed.site.refresh + 60) - started
 
 
-def _now() -> float:
+def now() -> float:
+    """Return the time of the event loop, in seconds."""
     return asyncio.get_running_loop().time()
 
 
-async def _within(seconds: float, moments: Iterable[asyncio.Future[float]]) -> Sequence[float]:
+async def last_of(moments: Iterable[asyncio.Future[float]], seconds: float) -> float:
+    """Return the last of some moments.
+
+    Raises:
+        Overdue: Not all of them came within so many seconds.
+    """
     try:
         async with asyncio.timeout(seconds):
-            return await asyncio.gather(*moments)
+            return max(await asyncio.gather(*moments))
     except TimeoutError:
         raise Overdue(f"not all Secrets within {seconds:g} s") from None

@@ -1,107 +1,117 @@
-"""The operator that is measured: a separate process, observed from outside."""
+"""What is measured: a program in a process of its own, observed from outside, and how it is installed and used."""
 
 import http.client
+import signal
 import subprocess
-import sys
-import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, closing
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
-_SOON = 60.0
-_PROBE_SECONDS = 0.1
+if TYPE_CHECKING:
+    from bench.testbed import Site
+
+_SOON = 300.0
 
 
-class OperatorFailed(Exception):
-    """The operator ended, or did not become ready."""
+class ProgramFailed(Exception):
+    """The program ended, or did not become ready."""
 
 
-class Operator:
-    """`vaultsync run`, started and ended as often as needed.
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """How a program is started.
 
-    Args:
-        environ: All that it finds in its environment.
-        port: The port of its metrics.
-        probes_port: The port of its probes.
-        log: Where its output goes; each start adds to it.
+    `ready` is the port and the path that answer 200 once it is ready; `metrics` is the port of its metrics; `logins`
+    counts its requests for tokens so far.
     """
 
-    def __init__(self, environ: Mapping[str, str], port: int, probes_port: int, log: Path) -> None:
-        self._environ = environ
-        self._port = port
-        self._probes_port = probes_port
-        self._log = log
-        self._program: subprocess.Popen[bytes] | None = None
+    command: Sequence[str | Path]
+    environ: Mapping[str, str]
+    ready: tuple[int, str]
+    metrics: int
+    log: Path
+    logins: Callable[[], int]
+
+
+class Program:
+    """A program, started and ended as often as needed; each start adds to its log."""
+
+    def __init__(self, launch: Launch) -> None:
+        self.launch = launch
+        self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it."""
-        assert self._program is None, "it runs already"
-        command = [sys.executable, "-m", "vaultsync", "run"]
-        with self._log.open("ab") as log:
-            self._program = subprocess.Popen(
-                command, env=self._environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        assert self._process is None, "it runs already"
+        with self.launch.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self.launch.command, env=self.launch.environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
 
-    def close(self) -> None:
+    def close(self, number: signal.Signals = signal.SIGTERM) -> None:
         """Stop it, and wait until it has ended."""
-        if self._program is not None:
-            self._program.terminate()
-            self._program.wait()
-            self._program = None
+        if self._process is not None:
+            self._process.send_signal(number)
+            self._process.wait()
+            self._process = None
 
     @property
     def pid(self) -> int:
         """By which /proc knows it."""
-        assert self._program is not None, "it does not run"
-        return self._program.pid
+        assert self._process is not None, "it does not run"
+        return self._process.pid
 
     def wait_until_ready(self) -> None:
         """Wait until it says that it is ready.
 
         Raises:
-            OperatorFailed: It ended, or took too long.
+            ProgramFailed: It ended, or took too long.
         """
-        assert self._program is not None, "it does not run"
+        assert self._process is not None, "it does not run"
         deadline = time.monotonic() + _SOON
-        while self._status("/readyz") != http.client.OK:
-            if self._program.poll() is not None or time.monotonic() > deadline:
-                raise OperatorFailed(f"the operator is not ready; its log is {self._log}")
+        while not self._is_ready():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise ProgramFailed(f"{self.launch.command[0]} is not ready; its log is {self.launch.log}")
             time.sleep(0.02)
 
-    def scrape(self) -> int:
-        """Request its metrics, as Prometheus does; returns their bytes."""
-        with closing(_connection(self._port)) as connection:
+    def scrape(self) -> str:
+        """Request its metrics, as Prometheus does."""
+        with closing(_connection(self.launch.metrics)) as connection:
             connection.request("GET", "/metrics")
-            return len(connection.getresponse().read())
+            return connection.getresponse().read().decode()
 
-    @contextmanager
-    def probed(self) -> Iterator[list[float]]:
-        """Request its health ten times a second, and record the seconds of each response, which show stalls."""
-        waits: list[float] = [0.0]
-        over = threading.Event()
-
-        def probe() -> None:
-            while not over.wait(_PROBE_SECONDS):
-                asked = time.monotonic()
-                if self._status("/healthz") == http.client.OK:
-                    waits.append(time.monotonic() - asked)
-
-        thread = threading.Thread(target=probe)
-        thread.start()
-        try:
-            yield waits
-        finally:
-            over.set()
-            thread.join()
-
-    def _status(self, path: str) -> int:
-        with closing(_connection(self._probes_port)) as connection:
+    def _is_ready(self) -> bool:
+        port, path = self.launch.ready
+        with closing(_connection(port)) as connection:
             try:
                 connection.request("GET", path)
-                return connection.getresponse().status
+                return connection.getresponse().status == http.client.OK
             except OSError:
-                return 0
+                return False
+
+
+class Subject(Protocol):
+    """One of the programs that are compared."""
+
+    @property
+    def title(self) -> str:
+        """The head of its column."""
+        ...
+
+    def path(self, namespace: str) -> str:
+        """Return the URL path of its objects in a namespace."""
+        ...
+
+    def installed(self, site: "Site") -> AbstractAsyncContextManager[Program]:
+        """Install it while the context lasts; the program does not run yet."""
+        ...
+
+    def manifest(self, site: "Site", secret: str, name: str, namespace: str) -> Mapping[str, Any]:
+        """Return its object for one secret of the vault: a Secret of that name with the key `password`."""
+        ...
 
 
 def _connection(port: int) -> http.client.HTTPConnection:
