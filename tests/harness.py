@@ -102,6 +102,8 @@ class RecordedEvents:
         self.polls: list[SyncError | None] = []
         self.poll_calls: list[tuple[str, int]] = []
         """Mode and number of calls of each poll."""
+        self.transitions: list[int] = []
+        """How many shards were gained each time; lost ones are negative."""
         self.vaults: set[str] = set()
         """The vaults by which something was recorded."""
 
@@ -139,6 +141,12 @@ class RecordedEvents:
 
     def poll_error(self, vault_url: str, error: BaseException) -> None:
         self.errors.append(error)
+
+    def shards_gained(self, number: int) -> None:
+        self.transitions.append(number)
+
+    def shards_lost(self, number: int) -> None:
+        self.transitions.append(-number)
 
     def queue_waited(self, seconds: float) -> None:
         """The queue's own tests measure it."""

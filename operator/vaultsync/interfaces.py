@@ -255,6 +255,14 @@ class Recorder(Protocol):
         """Record an unexpected exception of a poll."""
         ...
 
+    def shards_gained(self, number: int) -> None:
+        """Record that this replica began to lead in so many shards."""
+        ...
+
+    def shards_lost(self, number: int) -> None:
+        """Record that it ceased to lead in so many shards."""
+        ...
+
     def queue_waited(self, seconds: float) -> None:
         """Record how many seconds a key waited in the queue."""
         ...

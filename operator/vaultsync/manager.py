@@ -1,10 +1,14 @@
 """Builds the parts of the operator in dependency order, and runs them until a signal; implements none of them."""
 
 import asyncio
+import getpass
 import logging
 import random
+import re
 import resource
+import secrets
 import signal
+import socket
 import ssl
 import sys
 import threading
@@ -32,6 +36,7 @@ from vaultsync.adapters.identities import Authorities, Credentials, WrongEnviron
 from vaultsync.adapters.keyvault import Budget, VaultClients
 from vaultsync.adapters.keyvault.rate_limit import RateLimiter
 from vaultsync.adapters.kube import KubeApi, NoCluster, NotInstalled
+from vaultsync.adapters.kube.leases import LeaseKind
 from vaultsync.adapters.logs import set_up_logs
 from vaultsync.adapters.metrics import ALL_NAMESPACES, Recorder, Scrapes, Snapshot, VaultSnapshot, measure_lag
 from vaultsync.adapters.server_certificate import ServerCertificate
@@ -52,8 +57,10 @@ from vaultsync.interfaces import Recorder as RecorderInterface
 from vaultsync.interfaces import VaultClients as VaultInterface
 from vaultsync.policy.inputs import Config
 from vaultsync.policy.known_vaults import KnownVaults
+from vaultsync.policy.leases import Installation
 from vaultsync.policy.requeue import Jitter
 from vaultsync.settings import PREFIX, LogFormat, Settings, SettingsError
+from vaultsync.sources.election import Election, boot_time
 from vaultsync.sources.grants import GrantInformer
 from vaultsync.sources.poller import PollerContext, Pollers
 from vaultsync.sources.restores import RestoreCheck
@@ -78,8 +85,13 @@ API_CONNECTIONS = 16
 MAX_FILES = 65536
 """Open files and connections: each vault may have more than a hundred connections."""
 
-STOP_TIMEOUT = 5.0
-"""Seconds that running reconciles may take to finish when the operator stops."""
+STOP_TIMEOUT = 1.0
+"""Seconds that running reconciles may take to finish when the operator stops and leads nowhere."""
+
+HAND_OVER_TIMEOUT = 5.0
+"""Seconds until the Leases are released at the stop; more, only if the API server does not respond."""
+
+_MAX_NAME = 63
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +165,7 @@ class Operator:
     controller: Controller
     watch: VaultSecretWatch
     restores: RestoreCheck
+    election: Election
     kube: KubeApi
     vaults: VaultClients
     recorder: Recorder
@@ -227,7 +240,9 @@ async def run(settings: Settings, environ: Mapping[str, str], *, stop: asyncio.E
 
 
 def _is_ready(started: asyncio.Event, operator: Operator) -> bool:
-    return started.is_set() and operator.watch.is_up and operator.controller.targets.is_up
+    """Return whether this replica serves what it leads, or could at once: a standby is ready."""
+    is_up = operator.watch.is_up and operator.controller.targets.is_up and operator.election.is_up
+    return started.is_set() and is_up
 
 
 def _stop_on_signals(stop: asyncio.Event) -> None:
@@ -255,12 +270,22 @@ async def _run_parts(
         if await _unless_stopped(controller.sync(parts), stop):
             controller.start(parts)
             parts.start("restore check", operator.restores.run())
-            controller.mover.gained(controller.state.shards.held)
+            parts.start("election", operator.election.run())
             ready.set()
             await stop.wait()
             ready.clear()
-            await controller.drain()
+            await _hand_over(operator)
     await parts.stop()
+
+
+async def _hand_over(operator: Operator) -> None:
+    """Finish what runs, and release the Leases, so that another replica leads at once."""
+    try:
+        async with asyncio.timeout(HAND_OVER_TIMEOUT):
+            await operator.election.resign()
+    except TimeoutError:
+        logger.warning("leases not released in time", extra={"detail": "they run out"})
+    await operator.controller.drain()
 
 
 async def _unless_stopped(start: Coroutine[Any, Any, None], stop: asyncio.Event) -> bool:
@@ -295,7 +320,8 @@ async def build(settings: Settings, environ: Mapping[str, str], stack: AsyncExit
     tls = _client_tls(settings.ca_file, followed)
     tracing = await stack.enter_async_context(start_tracing(environ, version=__version__, ca_file=settings.ca_file))
     recorder = Recorder(metrics, version=__version__, note=tracing.note)
-    kube = await stack.enter_async_context(await KubeApi.connect(environ, connections=API_CONNECTIONS))
+    shards = Shards(settings.shards, clock=boot_time)
+    kube = await stack.enter_async_context(await KubeApi.connect(environ, connections=API_CONNECTIONS, shards=shards))
     authorities = Authorities(
         dict(settings.vault_authorities),
         dict(settings.vault_resources),
@@ -328,17 +354,48 @@ async def build(settings: Settings, environ: Mapping[str, str], stack: AsyncExit
         recorder=recorder,
         clock=clock,
         tracing=tracing,
-        shards=Shards.all(),
+        shards=shards,
     )
+    election = _election(settings, environ, kube, controller, clock)
     scrapes = Scrapes(
-        recorder, state=partial(_snapshot, controller, vaults), per_vault_secret=settings.metrics_per_vaultsecret
+        recorder,
+        state=partial(_snapshot, controller, vaults, election),
+        per_vault_secret=settings.metrics_per_vaultsecret,
     )
     certificate = _server_certificate(settings, followed)
     watch = VaultSecretWatch(controller.source, kube, namespaces=settings.watch_namespaces, jitter=clock.jitter)
     restores = RestoreCheck(
         kube, controller.state, namespaces=settings.watch_namespaces, restart=watch.restart, jitter=clock.jitter
     )
-    return Operator(controller, watch, restores, kube, vaults, recorder, scrapes, certificate, followed)
+    return Operator(controller, watch, restores, election, kube, vaults, recorder, scrapes, certificate, followed)
+
+
+def _election(
+    settings: Settings, environ: Mapping[str, str], kube: KubeApi, controller: Controller, clock: Clock
+) -> Election:
+    """Return the election of the leaders of all shards."""
+    name = settings.installation or _dashed(f"{getpass.getuser()}.{socket.gethostname()}")
+    ours = Installation(name, settings.shards, frozenset(settings.watch_namespaces))
+    # Another process of the same name, such as the one before a restart, holds nothing for this one.
+    identity = f"{_dashed(environ.get('POD_NAME') or socket.gethostname())}-{secrets.token_hex(4)}"
+    leases = partial(kube.leases, installation=ours, identity=identity)
+    namespace = environ.get("POD_NAMESPACE") or settings.lease_namespace
+    return Election(
+        ours,
+        identity,
+        controller.state.shards,
+        controller.mover,
+        leases(LeaseKind.SHARD, namespace=settings.lease_namespace),
+        leases(LeaseKind.MEMBER, namespace=namespace),
+        now=clock.now,
+        clock=boot_time,
+        jitter=clock.jitter,
+    )
+
+
+def _dashed(text: str) -> str:
+    """Return a text as a part of an object's name, which has letters, digits and dashes."""
+    return re.sub("[^a-z0-9]+", "-", text.lower())[:_MAX_NAME].strip("-") or "unnamed"
 
 
 def _client_tls(ca_file: str, followed: dict[str, FollowedFiles]) -> ssl.SSLContext:
@@ -414,7 +471,7 @@ def build_controller(
     resync = Resync(kube, state, source, namespaces=namespaces, jitter=clock.jitter)
     grants = GrantInformer(kube, state, source, namespaces=namespaces, jitter=clock.jitter, clock=clock.monotonic)
     grant_status = GrantStatus(kube, vaults, state, known_vaults=known_vaults, now=clock.now, clock=clock.monotonic)
-    mover = ShardMover(state, source, queue, pollers, resync=resync, targets=targets)
+    mover = ShardMover(state, source, queue, pollers, resync=resync, targets=targets, recorder=recorder)
     return Controller(state, reconciler, queue, events, targets, pollers, source, resync, grants, grant_status, mover)
 
 
@@ -449,7 +506,7 @@ def _serve_metrics(settings: Settings, operator: Operator) -> AbstractAsyncConte
     )
 
 
-def _snapshot(controller: Controller, vaults: VaultClients) -> Snapshot:
+def _snapshot(controller: Controller, vaults: VaultClients, election: Election | None = None) -> Snapshot:
     """Return the state as metrics show it."""
     vaultsecrets, queue = controller.state.vaultsecrets, controller.queue
     of_vaults: dict[str, VaultSnapshot] = {}
@@ -462,7 +519,18 @@ def _snapshot(controller: Controller, vaults: VaultClients) -> Snapshot:
         for denials in (controller.source.denials, controller.targets.denials, *controller.grants.denials.values())
         for namespace in denials.namespaces
     ]
-    return Snapshot(vaultsecrets.all(), of_vaults, queue.depth, queue.oldest, denied)
+    shards = controller.state.shards
+    is_in_conflict = election is not None and election.conflict is not None
+    return Snapshot(
+        vaultsecrets.all(),
+        of_vaults,
+        queue.depth,
+        queue.oldest,
+        denied,
+        shards.number,
+        len(shards.held),
+        is_in_conflict,
+    )
 
 
 def _vault_snapshot(view: VaultView, rate_limiter: RateLimiter | None) -> VaultSnapshot:

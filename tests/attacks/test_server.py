@@ -152,7 +152,12 @@ def test_a_pod_that_never_ends_its_requests_does_not_take_the_file_descriptors_o
     controlplane: ControlPlane, namespace: str, tmp_path: Path
 ) -> None:
     """A pod of the cluster opens as many connections to each port as the operator may have files open."""
-    environ = {"KUBECONFIG": str(controlplane.kubeconfig), "VAULTSYNC_WATCH_NAMESPACES": namespace}
+    environ = {
+        "KUBECONFIG": str(controlplane.kubeconfig),
+        "VAULTSYNC_WATCH_NAMESPACES": namespace,
+        # Another operator of this cluster serves all namespaces.
+        "VAULTSYNC_LEASE_NAMESPACE": namespace,
+    }
     elsewhere = manifest(spec(vaultUrl="https://elsewhere.example"), namespace=namespace)
     reconciled = "vaultsync_vaultsecrets"
     with RunningOperator.start(environ, tmp_path / "operator.log") as operator:

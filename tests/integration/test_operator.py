@@ -29,6 +29,7 @@ def environ(controlplane: ControlPlane, namespace: str, port: int) -> dict[str, 
     return {
         "KUBECONFIG": str(controlplane.kubeconfig),
         "VAULTSYNC_WATCH_NAMESPACES": namespace,
+        "VAULTSYNC_LEASE_NAMESPACE": namespace,
         "VAULTSYNC_LISTEN": "127.0.0.1:0",
         "VAULTSYNC_PROBES_LISTEN": f"127.0.0.1:{port}",
     }
@@ -76,6 +77,7 @@ RULES = [
     {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list", "watch"]},
     {"apiGroups": ["vaultsync.dev"], "resources": ["vaultsecrets"], "verbs": ["get", "list", "watch"]},
     {"apiGroups": ["vaultsync.dev"], "resources": ["vaultsecrets/status"], "verbs": ["patch"]},
+    {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "list", "create", "update"]},
 ]
 
 EVERYWHERE = [

@@ -109,6 +109,8 @@ class GrantStatus:
             if check is None or self._is_due(check, grant):
                 check = self._checks[grant.metadata.name] = await self._check(grant, check)
         status = self._status(grant, check)
+        if not self._state.takes(None):
+            return
         if status == self._written.get(grant.metadata.name, grant.status):
             return
         try:

@@ -18,7 +18,7 @@ from vaultsync.controller.lookups import find_competing, find_holder, find_targe
 from vaultsync.controller.render import render_target
 from vaultsync.controller.report import write_report
 from vaultsync.controller.rollout import Rollouts, restart_workloads
-from vaultsync.errors import ObjectChanged, ObjectGone, Reason, Retry, StillBusy, SyncError
+from vaultsync.errors import NotServed, ObjectChanged, ObjectGone, Reason, Retry, StillBusy, SyncError
 from vaultsync.interfaces import Certificates, KubeApi, Recorder, VaultClients
 from vaultsync.policy.activation import carried_inactive, inactive_in_place, kept_inactive, unkept_inactive
 from vaultsync.policy.alterations import altered_target, reported_alterations
@@ -113,9 +113,18 @@ class Reconciler:
     jitter: Jitter
 
     async def reconcile(self, key: ObjectKey, failures: int) -> Result:
-        """Reconcile the VaultSecret of that key, after that many consecutive failures; return when to requeue it."""
+        """Reconcile the VaultSecret of that key, after that many consecutive failures; return when to requeue it.
+
+        One that this replica does not serve, or not any more, is left to the one that does.
+        """
         if not self.state.takes(key.namespace):
-            return Result.done()  # another replica reconciles it
+            return Result.done()
+        try:
+            return await self._reconcile(key, failures)
+        except NotServed:
+            return Result.done()
+
+    async def _reconcile(self, key: ObjectKey, failures: int) -> Result:
         found = self.state.vaultsecrets.find(key)
         if found is None:
             self.state.forget(key)
@@ -124,8 +133,12 @@ class Reconciler:
             return await self._report_unreadable(found, failures)
         started, decision = self.vaults.moment().seconds, self._decide(found)
         attempt = await self._attempt(found, decision)
+        if not self.state.shards.serves(key.namespace):
+            return Result.done()
         try:
             return await self._report(found, attempt, started, failures)
+        except NotServed:
+            raise
         except ObjectGone as error:
             return self._gone(found, error)
         except Exception as error:  # noqa: BLE001  it is recorded, and reported in the condition

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from vaultsync.api.v1alpha1 import VaultSecretMeta, VaultSecretStatus
 from vaultsync.controller.events import EventWriter
-from vaultsync.errors import ObjectGone, Reason, SyncError
+from vaultsync.errors import NotServed, ObjectGone, Reason, SyncError
 from vaultsync.interfaces import KubeApi, Recorder
 from vaultsync.state.vaultsecrets import VaultSecretCache
 from vaultsync.status.events import Event
@@ -26,13 +26,14 @@ async def write_report(
 
     Raises:
         ObjectGone: The VaultSecret is gone, or being deleted.
+        NotServed: This replica does not serve it any more.
     """
     events = tuple(events)
     writer.add(vault_secret, (event for event in events if event.records_action))
     try:
         if status != vault_secret.status:
             await _write(kube, vaultsecrets, vault_secret, status)
-    except ObjectGone:
+    except (ObjectGone, NotServed):
         raise
     except SyncError as error:
         recorder.status_update_failed(vault_secret, error)

@@ -12,6 +12,7 @@ from collections.abc import Set as AbstractSet
 
 from vaultsync.api import ObjectKey
 from vaultsync.controller.queue import WorkQueue
+from vaultsync.interfaces import Recorder
 from vaultsync.sources.poller import Pollers
 from vaultsync.sources.resync import Resync
 from vaultsync.sources.targets import TargetInformer
@@ -40,13 +41,16 @@ class ShardMover:
         *,
         resync: Resync,
         targets: TargetInformer,
+        recorder: Recorder,
     ) -> None:
+        """Serve nothing yet."""
         self._state = state
         self._source = source
         self._queue = queue
         self._pollers = pollers
         self._resync = resync
         self._targets = targets
+        self._recorder = recorder
         self._wanted: set[int] = set()
         """The shards to serve."""
         self._loaded: set[int] = set()
@@ -57,6 +61,7 @@ class ShardMover:
 
     def gained(self, shards: AbstractSet[int]) -> None:
         """Begin to serve shards soon."""
+        self._recorder.shards_gained(len(shards))
         self._wanted |= shards
         self._changed.set()
 
@@ -90,6 +95,8 @@ class ShardMover:
                 await self._unpark(coming)
 
     def _stop(self, shards: AbstractSet[int]) -> None:
+        if lost := self._wanted & shards:
+            self._recorder.shards_lost(len(lost))
         self._wanted -= shards
         self._state.served.difference_update(shards)
         self._changed.set()

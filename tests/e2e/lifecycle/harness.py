@@ -60,6 +60,13 @@ class OperatorHarness(Harness):
         ours = self.rules if rules is None else rules
         return self.plane.user("vaultsync", ours, self.namespace, everywhere=everywhere)
 
+    def scope(self) -> dict[str, str]:
+        """The variables of an operator that serves this namespace, and has the Leases that `user` may write."""
+        return {
+            "VAULTSYNC_WATCH_NAMESPACES": self.namespace,
+            "VAULTSYNC_INSTALLATION": f"{RELEASE}.{self.namespace}",
+        }
+
     @contextmanager
     def operator(
         self,
@@ -74,12 +81,8 @@ class OperatorHarness(Harness):
         kubeconfig = kubeconfig or self.user()
         if through is not None:
             kubeconfig = rerouted(kubeconfig, through)
-        ours = {
-            "KUBECONFIG": str(kubeconfig),
-            "VAULTSYNC_WATCH_NAMESPACES": self.namespace,
-            "VAULTSYNC_INSTALLATION": f"{RELEASE}.{self.namespace}",
-        }
-        variables = {**ours, **self.emulator.environment(), **(environ or {})}
+        ours = {"KUBECONFIG": str(kubeconfig)}
+        variables = {**ours, **self.scope(), **self.emulator.environment(), **(environ or {})}
         with RunningOperator.start(variables, log or self.log) as running:
             if wait:
                 running.await_ready()

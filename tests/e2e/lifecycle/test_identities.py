@@ -29,7 +29,7 @@ def test_a_vault_behind_its_own_domain_is_read_with_an_identity_of_the_namespace
     kubectl("create", "clusterrolebinding", name, f"--clusterrole={name}", account)
     environ = {
         "KUBECONFIG": str(harness.user([*harness.rules, TOKENS])),
-        "VAULTSYNC_WATCH_NAMESPACES": harness.namespace,
+        **harness.scope(),
         "VAULTSYNC_CA_FILE": str(harness.emulator.ca_file),
         "VAULTSYNC_VAULT_AUTHORITIES": f"localhost={harness.emulator.login_url}",
         "VAULTSYNC_VAULT_RESOURCES": "localhost=https://localhost",

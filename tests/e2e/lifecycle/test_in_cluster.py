@@ -55,7 +55,7 @@ def test_in_a_pod_the_operator_uses_its_service_account(harness: OperatorHarness
     value = harness.put()
 
     with RunningOperator.start(
-        {**environ, **harness.emulator.environment(), "VAULTSYNC_WATCH_NAMESPACES": harness.namespace},
+        {**environ, **harness.emulator.environment(), **harness.scope()},
         harness.log,
         program=program,
     ) as running:

@@ -218,8 +218,8 @@ async def test_before_its_start_the_operator_is_alive_and_not_ready(waiting: Wai
     assert (await waiting.get("/readyz")).status_code == 503
 
 
-@pytest.mark.parametrize("missing", ["start", "watch of VaultSecrets", "watch of Secrets", None])
-async def test_the_operator_is_ready_while_it_watches_vaultsecrets_and_secrets(
+@pytest.mark.parametrize("missing", ["start", "watch of VaultSecrets", "watch of Secrets", "election", None])
+async def test_the_operator_is_ready_while_it_watches_vaultsecrets_and_secrets_and_may_read_leases(
     missing: str | None, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(VaultSecretWatch, "is_up", missing != "watch of VaultSecrets")
@@ -230,6 +230,7 @@ async def test_the_operator_is_ready_while_it_watches_vaultsecrets_and_secrets(
 
     async with AsyncExitStack() as stack:
         operator = await build(Settings.from_env(environ), environ, stack)
+        operator.election.is_up = missing != "election"
 
         assert _is_ready(started, operator) is (missing is None)
 

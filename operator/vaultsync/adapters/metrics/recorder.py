@@ -53,6 +53,14 @@ class Recorder:
         self._register_reconciles()
         self._register_restarts()
         self._register_calls()
+        self._transitions = Counter(
+            "vaultsync_leader_transitions",
+            "Shards that this replica began or ceased to lead: gained, lost.",
+            ["transition"],
+            registry=registry,
+        )
+        for transition in ("gained", "lost"):
+            self._transitions.labels(transition)
         self._waits = Histogram(
             "vaultsync_queue_wait_seconds",
             "Time that a VaultSecret waited in the queue.",
@@ -253,6 +261,14 @@ class Recorder:
     def login(self, result: str) -> None:
         """Count a token request by its result: issued, refused."""
         self._logins.labels(result).inc()
+
+    def shards_gained(self, number: int) -> None:
+        """Count shards that this replica began to lead."""
+        self._transitions.labels("gained").inc(number)
+
+    def shards_lost(self, number: int) -> None:
+        """Count shards that it ceased to lead."""
+        self._transitions.labels("lost").inc(number)
 
     def queue_waited(self, seconds: float) -> None:
         """Observe how long a key waited in the queue."""

@@ -66,6 +66,12 @@ class Snapshot:
     queue_oldest_seconds: float = 0.0
     denied: Collection[tuple[str, str]] = ()
     """The namespaces, or `ALL_NAMESPACES`, in which the operator may not list and watch a resource: both by name."""
+    shards: int = 1
+    """The number of shards."""
+    held: int = 0
+    """How many of them this replica leads."""
+    is_in_conflict: bool = False
+    """Whether another installation keeps this replica from leading."""
 
 
 def families(state: Snapshot) -> Iterator[Metric]:
@@ -76,9 +82,27 @@ def families(state: Snapshot) -> Iterator[Metric]:
         "Time that the oldest VaultSecret in the queue has waited.",
         state.queue_oldest_seconds,
     )
+    yield from _leadership(state)
     yield _denied(state.denied)
     yield _by_reason(state.vault_secrets)
     yield from _of_vaults(state.vaults)
+
+
+def _leadership(state: Snapshot) -> Iterator[Metric]:
+    yield GaugeMetricFamily(
+        "vaultsync_shards", "Shards into which the namespaces are divided; each is to have a leader.", state.shards
+    )
+    yield GaugeMetricFamily("vaultsync_shards_held", "Shards that this replica leads.", state.held)
+    yield GaugeMetricFamily(
+        "vaultsync_leader",
+        "Whether this replica leads in any shard; a replica that stands by does not.",
+        state.held > 0,
+    )
+    yield GaugeMetricFamily(
+        "vaultsync_election_conflict",
+        "Whether another installation, or another number of shards, keeps this replica from leading.",
+        state.is_in_conflict,
+    )
 
 
 def _denied(denied: Iterable[tuple[str, str]]) -> Metric:

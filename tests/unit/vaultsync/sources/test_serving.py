@@ -392,6 +392,15 @@ async def test_nothing_of_a_lost_vaultsecret_stays_in_the_queue(leader: Replica)
     assert leader.writes == {}
 
 
+async def test_shards_that_are_gained_and_lost_are_counted(leader: Replica) -> None:
+    leader.lose()
+    leader.lose()
+    leader.hold()
+    await leader.controller.mover.drain(SHARD)
+
+    assert leader.recorded.transitions == [1, -1, 1, -1]
+
+
 async def test_what_changes_after_the_loss_is_parked_as_it_is(leader: Replica) -> None:
     leader.apply()
     leader.lose()

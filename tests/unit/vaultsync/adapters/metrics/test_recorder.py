@@ -296,5 +296,17 @@ def test_no_label_names_a_vaultsecret_or_a_secret(harness: Harness) -> None:
 
     samples = [sample for metric in harness.registry.collect() for sample in metric.samples]
     labels = {name for sample in samples for name in sample.labels}
-    assert labels <= {"reason", "change", "vault", "operation", "status", "mode", "kind", "result", "version", "le"}
+    assert labels <= {
+        "reason",
+        "change",
+        "vault",
+        "operation",
+        "status",
+        "mode",
+        "kind",
+        "result",
+        "transition",
+        "version",
+        "le",
+    }
     assert not any("db" in value for sample in samples for value in sample.labels.values())
