@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from sys import intern
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -17,6 +18,10 @@ _SUBDOMAIN = rf"{_NAME_PART}(\.{_NAME_PART})*"
 _HOST_PART = "[a-zA-Z0-9]([-a-zA-Z0-9]{0,61}[a-zA-Z0-9])?"
 _PORT = "([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
 _QUALIFIED_NAME = "([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9]"
+
+
+SharedText = Annotated[str, AfterValidator(intern)]
+"""A text that many objects have, or several fields of one: it is in memory once."""
 
 
 def _canonical_url(url: str) -> str:
@@ -33,6 +38,7 @@ VaultUrl = Annotated[
         "must be the vault's URI, https:// and a host name without a path, for example https://shop.vault.azure.net",
     ),
     AfterValidator(_canonical_url),
+    AfterValidator(intern),
 ]
 """Normalized, so that equal vaults have equal URLs: lower-case host, no trailing slash, no default port."""
 
@@ -43,6 +49,7 @@ SecretName = Annotated[
     str,
     Field(max_length=_MAX_SECRET_NAME),
     matching(_SECRET_NAME, "must be the name of a secret in the vault: letters, digits and hyphens"),
+    AfterValidator(intern),
 ]
 """https://learn.microsoft.com/azure/key-vault/general/about-keys-secrets-certificates#object-identifiers"""
 
@@ -80,6 +87,7 @@ DataKey = Annotated[
         "must be a valid key of a Kubernetes Secret: letters, digits, '-', '_' and '.', not '.' alone and not starting "
         "with '..'",
     ),
+    AfterValidator(intern),
 ]
 
 

@@ -1,7 +1,6 @@
 """The base of all API models: names, unknown fields, and errors without a field's value; has no fields itself."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any, Final, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
@@ -13,11 +12,8 @@ MAX_PROBLEMS: Final = 20
 MAX_PATH: Final = 200
 """Characters of a field's path in an error: keys of maps are chosen by users."""
 
-
-MAX_POOLED: Final = 4096
-"""Parts of models that are pooled; then they are forgotten, so that no object fills the memory."""
-
-_Part = TypeVar("_Part")
+_FIELD_NAMES: Final[dict[frozenset[str], set[str]]] = {}
+"""Which fields of an object were set; at most one set for each combination that the schema allows."""
 
 
 class InvalidSpec(Exception):
@@ -37,6 +33,14 @@ class Model(BaseModel):
         hide_input_in_errors=True,
     )
 
+    def model_post_init(self, _: object) -> None:
+        """Share the names of the fields that were set: a set for each object takes half of its memory.
+
+        pydantic changes it only in a copy of the object, which has a copy of the set.
+        """
+        names = self.__pydantic_fields_set__
+        object.__setattr__(self, "__pydantic_fields_set__", _FIELD_NAMES.setdefault(frozenset(names), names))
+
     @classmethod
     def parse(cls, body: Mapping[str, Any]) -> Self:
         """Return the model for an object from the API server; unknown fields are ignored.
@@ -45,7 +49,7 @@ class Model(BaseModel):
             InvalidSpec: The object violates a rule. An older or newer CRD has admitted it.
         """
         try:
-            return shared(cls.model_validate(body, by_alias=True, by_name=False))
+            return cls.model_validate(body, by_alias=True, by_name=False)
         except ValidationError as error:
             problems = [f"{_path(problem['loc'])}: {problem['msg']}" for problem in error.errors(include_input=False)]
         # Outside the handler: otherwise pydantic's error, which has the values, would be the context of this one.
@@ -56,47 +60,6 @@ class Model(BaseModel):
         """Return the model as JSON for the API server: camelCase, times as text, without None and empty lists."""
         document = self.model_dump(mode="json", by_alias=True, exclude_none=True)
         return {name: part for name, part in document.items() if part != []}
-
-
-_AnyModel = TypeVar("_AnyModel", bound=Model)
-
-
-class _Pool:
-    """Parts that many models have in common: each is kept once."""
-
-    def __init__(self) -> None:
-        self._parts: dict[object, Any] = {}
-
-    def one(self, key: object, part: _Part) -> _Part:
-        """Return the part that was pooled first for that key."""
-        if len(self._parts) >= MAX_POOLED:
-            self._parts.clear()
-        same: _Part = self._parts.setdefault(key, part)
-        return same
-
-
-_pool = _Pool()
-
-
-def shared(model: _AnyModel) -> _AnyModel:
-    """Return a model after its parts were replaced by equal ones that other models have already.
-
-    All VaultSecrets are kept in memory. Of each, the sets of which fields were given take half: frozen models never
-    change theirs. Most texts and times of a status are the same in many, or several times in one.
-    """
-    given = model.model_fields_set
-    object.__setattr__(model, "__pydantic_fields_set__", _pool.one(frozenset(given), given))
-    fields = vars(model)
-    for name, part in fields.items():
-        if isinstance(part, Model):
-            shared(part)
-        elif type(part) is tuple:
-            for one in part:
-                if isinstance(one, Model):
-                    shared(one)
-        elif type(part) is str or type(part) is datetime:
-            fields[name] = _pool.one(part, part)
-    return model
 
 
 _Status = TypeVar("_Status", bound=Model)

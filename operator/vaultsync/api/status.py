@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, computed_field
 
-from vaultsync.api.fields import Timestamp, WorkloadKind
+from vaultsync.api.fields import SharedText, Timestamp, WorkloadKind
 from vaultsync.api.model import Model
 
 
@@ -20,13 +20,13 @@ def keyed(*keys: str) -> Any:  # noqa: ANN401  pydantic's own annotation
 class Condition(Model):
     """A condition, as in other Kubernetes APIs."""
 
-    type: str
+    type: SharedText
     """The type: Ready, Stale or Expiring; of a VaultGrant, Ready."""
-    status: Annotated[str, Field(json_schema_extra={"enum": ["True", "False", "Unknown"]})]
+    status: Annotated[SharedText, Field(json_schema_extra={"enum": ["True", "False", "Unknown"]})]
     """True, False or Unknown."""
-    reason: str
+    reason: SharedText
     """The reason, in CamelCase. For Ready of a VaultSecret, it is Synced or the cause of the failure."""
-    message: str
+    message: SharedText
     """The details, such as vault and secret; never a value."""
     last_transition_time: Timestamp
     """When the status last changed."""
@@ -44,7 +44,7 @@ class OnRevoked(StrEnum):
 class StatusGrant(Model):
     """The VaultGrant by which the Secret was last synced."""
 
-    name: Annotated[str, Field(max_length=253)]
+    name: Annotated[SharedText, Field(max_length=253)]
     """The VaultGrant's name."""
     on_revoked: OnRevoked = OnRevoked.RETAIN
     """What happens to the Secret if the VaultGrant is deleted or does not allow it any more: Retain or Delete."""
@@ -53,9 +53,9 @@ class StatusGrant(Model):
 class StatusTarget(Model):
     """The Secret that was written."""
 
-    name: str
+    name: SharedText
     """The Secret's name."""
-    vault_url: str | None = None
+    vault_url: SharedText | None = None
     """The vault that its content is from."""
 
 
@@ -79,11 +79,11 @@ class StatusPending(Model):
 class StatusEntry(Model):
     """Version and dates of one key, never its value."""
 
-    key: str
+    key: SharedText
     """The key in the Kubernetes Secret."""
-    secret_name: str
+    secret_name: SharedText
     """The secret's name in the vault."""
-    version: str | None = None
+    version: SharedText | None = None
     """The version in the key; omitted while an optional secret does not exist, or has no active version."""
     updated: Timestamp | None = None
     """When that version was last changed in the vault."""

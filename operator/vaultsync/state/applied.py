@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
+from sys import intern
 from typing import Any, Final
 
 from vaultsync import bounded_json
@@ -147,7 +148,7 @@ def _required(item: object) -> str:
     text = str(item)
     if len(text) > _MAX_TEXT:
         raise ValueError
-    return text
+    return intern(text)  # the status has the same names and versions
 
 
 def _with_bounded_tags(secrets: Iterable[SecretState], limit: int) -> Iterator[SecretState]:

@@ -9,7 +9,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 from itertools import islice
+from sys import intern
 from typing import Any, Final, NamedTuple
 
 from vaultsync import bounded_json
@@ -126,7 +128,7 @@ def observed_from(metadata: Mapping[str, Any]) -> Observed:
     """Parse a Secret's `metadata` as the API server returns it."""
     labels = metadata.get("labels") or {}
     annotations = metadata.get("annotations") or {}
-    owner_uid = labels.get(OWNER_UID_LABEL)
+    owner_uid = intern(labels[OWNER_UID_LABEL]) if OWNER_UID_LABEL in labels else None
     created = datetime.fromisoformat(metadata["creationTimestamp"])
     records = metadata.get("managedFields") or ()
     ours = frozenset(islice(_owned_fields(filter(_is_ours, records)), MAX_FIELDS))
@@ -218,7 +220,8 @@ def _owners(references: Iterable[Mapping[str, Any]], owner_uid: str | None) -> t
 
 def _owner(reference: Mapping[str, Any]) -> Owner:
     controller = reference.get("controller") is True
-    return Owner(reference["kind"], reference["name"], reference["uid"], reference.get("apiVersion", ""), controller)
+    kind, name, uid, version = (reference.get(part, "") for part in ("kind", "name", "uid", "apiVersion"))
+    return Owner(intern(kind), intern(name), intern(uid), intern(version), controller)
 
 
 def _name(text: str | None) -> str | None:
@@ -247,7 +250,7 @@ def _fields(tree: object) -> Iterator[Field]:
     metadata = _branch(tree, "f:metadata")
     for path in _branch(metadata, "f:ownerReferences"):
         if match := _OWNER.fullmatch(path):
-            yield Field("ownerReferences", match[1])
+            yield Field("ownerReferences", intern(match[1]))
     for area, branch in (
         ("labels", _branch(metadata, "f:labels")),
         ("annotations", _branch(metadata, "f:annotations")),
@@ -255,7 +258,13 @@ def _fields(tree: object) -> Iterator[Field]:
     ):
         for path in branch:
             if path.startswith("f:") and len(path) <= _MAX_NAME:
-                yield Field(area, path.removeprefix("f:"))
+                yield _field(area, path)
+
+
+@lru_cache(maxsize=4096)
+def _field(area: str, path: str) -> Field:
+    """Return the field of a path; most targets have the same ones."""
+    return Field(area, intern(path.removeprefix("f:")))
 
 
 def _branch(tree: object, name: str) -> Mapping[str, Any]:

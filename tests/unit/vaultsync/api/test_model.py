@@ -6,7 +6,8 @@ from collections.abc import Mapping
 import pytest
 from pydantic import Field
 
-from vaultsync.api.model import MAX_PATH, MAX_POOLED, MAX_PROBLEMS, InvalidSpec, Model
+from vaultsync.api.fields import SharedText
+from vaultsync.api.model import MAX_PATH, MAX_PROBLEMS, InvalidSpec, Model
 
 
 class Inner(Model):
@@ -69,11 +70,11 @@ def test_an_error_has_a_bounded_path() -> None:
 class Text(Model):
     """A text, and one that need not be given."""
 
-    text: str
+    text: SharedText
     more: str | None = None
 
 
-def test_equal_parts_of_models_are_kept_once() -> None:
+def test_equal_texts_and_sets_of_fields_are_in_memory_once() -> None:
     one, other = (Text.parse(json.loads('{"text": "Synced"}')) for _ in range(2))
 
     assert one.text is other.text
@@ -87,11 +88,3 @@ def test_a_copy_with_other_fields_changes_no_other_model() -> None:
     assert changed.model_fields_set == {"text", "more"}
     assert one.model_fields_set == other.model_fields_set == {"text"}
     assert (one.more, other.more) == (None, None)
-
-
-def test_the_number_of_parts_that_are_kept_for_others_is_bounded() -> None:
-    first = Text.parse(json.loads('{"text": "first"}'))
-    for number in range(2 * MAX_POOLED):
-        Text.parse({"text": f"another {number}"})
-
-    assert Text.parse(json.loads('{"text": "first"}')).text is not first.text
