@@ -25,7 +25,10 @@ What has left the process by then has `LEASE_DURATION` minus this time to arrive
 """
 
 RETRY_PERIOD: Final = 2.0
-"""Seconds between two renewals, and between two looks of a replica that stands by; at most `JITTER` times as long."""
+"""Seconds between two renewals; at most `JITTER` times as long."""
+
+LOOK_PERIOD: Final = 1.0
+"""Seconds between two looks for free shards, likewise: what is released is taken within two seconds."""
 
 JITTER: Final = 1.2
 

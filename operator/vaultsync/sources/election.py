@@ -22,6 +22,7 @@ from vaultsync.interfaces import Leases, ShardServer
 from vaultsync.policy.leases import (
     JITTER,
     LEASE_DURATION,
+    LOOK_PERIOD,
     MEMBER_DURATION,
     RENEW_DEADLINE,
     RETRY_PERIOD,
@@ -97,6 +98,7 @@ class Election:
         """The Leases of the shards that we hold."""
         self._observations: Observations = {}
         self._member: Lease | None = None
+        self._member_renewed = -math.inf
         self._member_observations: Observations = {}
         self._written = datetime.min.replace(tzinfo=UTC)
         self._is_resigning = False
@@ -268,14 +270,7 @@ class Election:
         """Renew our own Lease as a member, and return the identities of the others that are alive."""
         if self._ours.shards == 1:
             return ()
-        name = f"{self._ours.name}-{self._identity}"
-        try:
-            if self._member is None:
-                self._member = await self._members.acquire(name, None, at=self._moment())
-            else:
-                self._member = await self._members.renew(self._member, at=self._moment())
-        except Conflict:
-            self._member = await self._members.get(name)
+        await self._renew_member()
         leases = [one for one in await self._members.list() if one.installation == self._ours.name]
         now = self._clock()
         self._member_observations = observe(self._member_observations, leases, expected=(), now=now)
@@ -288,6 +283,20 @@ class Election:
             elif now >= one.since + LEASE_DURATION:
                 await self._attempt_delete(one.lease)
         return live
+
+    async def _renew_member(self) -> None:
+        """Renew our own Lease as a member, unless that was done just before."""
+        name, begun = f"{self._ours.name}-{self._identity}", self._clock()
+        if self._member is not None and begun < self._member_renewed + RETRY_PERIOD:
+            return
+        try:
+            if self._member is None:
+                self._member = await self._members.acquire(name, None, at=self._moment())
+            else:
+                self._member = await self._members.renew(self._member, at=self._moment())
+            self._member_renewed = begun
+        except Conflict:
+            self._member = await self._members.get(name)
 
     async def _attempt_delete(self, lease: Lease) -> None:
         """Delete the Lease of a replica that has ended; one that cannot be deleted is no harm."""
@@ -314,7 +323,8 @@ class Election:
 
     def _report(self) -> None:
         """Log what this replica waits for, once for as long as it is the same."""
-        self._failure = ""
+        if self.is_up:
+            self._failure = ""
         if self.conflict is not None:
             fields = self._conflict_fields(self.conflict)
             if self._said != (said := f"conflict {fields}"):
@@ -344,7 +354,7 @@ class Election:
 
     async def _keep_renewing(self) -> None:
         while True:
-            await asyncio.sleep(self._period())
+            await asyncio.sleep(RETRY_PERIOD * self._jitter(1.0, JITTER))
             self.expire()
             # Each by itself: one that hangs does not delay the others.
             await asyncio.gather(*map(self.renew, list(self._ours_now)))
@@ -379,13 +389,12 @@ class Election:
         Two installations that have just seen each other look again at different times.
         """
         if self.conflict is not None:
-            return RETRY_PERIOD * self._jitter(0.5, 1.5)
+            return LOOK_PERIOD * self._jitter(0.5, 2.0)
         now = self._clock()
         ends = (one.free_at - now for one in self._observations.values() if one.is_live(now))
-        return min(self._period(), max(min(ends, default=math.inf), 0.0) + self._jitter(0.0, 0.1))
-
-    def _period(self) -> float:
-        return RETRY_PERIOD * self._jitter(1.0, JITTER)
+        return min(
+            LOOK_PERIOD * self._jitter(1.0, JITTER), max(min(ends, default=math.inf), 0.0) + self._jitter(0.0, 0.1)
+        )
 
 
 def _listed(names: Iterable[object]) -> str:
