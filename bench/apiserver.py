@@ -53,7 +53,7 @@ class ApiServer:
         Raises:
             KubectlFailed: The server refused.
         """
-        self._own[_counted(method, path)] += 1
+        self._own[counted_as(method, path)] += 1
         async with self._session.request(method, path, json=document) as response:
             answer = await response.json()
             if not response.ok:
@@ -103,7 +103,7 @@ def writes_of(requests: Counter[str]) -> int:
     return sum(count for kind, count in requests.items() if kind.partition(" ")[0] not in _READS)
 
 
-def _counted(method: str, path: str) -> str:
+def counted_as(method: str, path: str) -> str:
     """Return a request as the API server counts it; an object's name comes last in its path."""
     parts = path.partition("?")[0].strip("/").split("/")
     collection = parts[-1] in _OF_INTEREST

@@ -13,7 +13,7 @@ from bench.figures import short, text_of
 from bench.machine import peak_memory, usage_of
 from bench.steps import Counts, Steps, last_of, now
 from bench.subject import Subject
-from bench.testbed import Testbed, testbed
+from bench.testbed import Testbed, kubernetes, testbed
 
 Measured = dict[str, list[float]]
 """The values of each row, by its key."""
@@ -77,7 +77,8 @@ def rows(size: Size) -> dict[str, Sequence[Row]]:
             Row("still gets", "values read", limit=0),
             Row("still lists", "calls to list the vault"),
             Row("still logins", "logins"),
-            Row("still requests", "requests to the API server", limit=0),
+            Row("still requests", "requests to the API server"),
+            Row("still writes", "of which writes", limit=0),
         ],
         "One object": [
             Row("new", "object posted → Secret there", "s"),
@@ -128,7 +129,8 @@ class Comparison:
         """Write the conditions, the table and the requests of each kind."""
         conditions = (
             f"A secret each, all in one vault, which takes 30 ms for a call; `refreshInterval: {self.size.refresh}s`; "
-            f"control plane, vault and operator together on {machine.description()}; {self.measured_at:%Y-%m-%d}."
+            f"control plane, vault and operator together on {machine.description()}, Kubernetes {kubernetes()}; "
+            f"{self.measured_at:%Y-%m-%d}."
         )
         kinds = [f"- {title}: {text}" for title, text in self.requests.items()]
         return "\n".join([conditions, "", self.table(), "", "Requests to the API server:", "", *kinds])
@@ -182,6 +184,7 @@ class Comparison:
         _add(measured, "still lists", used.calls["list"])
         _add(measured, "still logins", used.calls["token"])
         _add(measured, "still requests", used.requests.total())
+        _add(measured, "still writes", writes_of(used.requests))
         self._add_requests(steps, used, "while nothing changes", per=1)
 
     def _add_requests(self, steps: Steps, used: Counts, when: str, *, per: int) -> None:

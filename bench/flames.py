@@ -16,7 +16,7 @@ from html import escape
 from pathlib import Path
 from typing import Final
 
-_RATE: Final = 100
+_RATE: Final = 200
 _LEAST: Final = 0.004
 """The share of all samples below which a frame is not drawn."""
 

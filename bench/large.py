@@ -15,7 +15,7 @@ from bench.figures import HERE, Figure, Report, quantile, rewrite
 from bench.machine import peak_memory, usage_of
 from bench.plots import Panel, draw
 from bench.steps import Steps, last_of, now
-from bench.testbed import LATENCY, Testbed, data_of, pages_of, testbed
+from bench.testbed import LATENCY, Testbed, data_of, kubernetes, pages_of, testbed
 from bench.vaultsync import Vaultsync
 from bench.watched import Stalls, stalls_in
 from tests.controlplane.cluster import KubectlFailed
@@ -91,7 +91,7 @@ class Large:
     def __post_init__(self) -> None:
         self.report = Report(
             f"One vault, a secret each; {1000 * LATENCY:.0f} ms per call to the vault; `refreshInterval: "
-            f"{self.size.refresh}s`; control plane, vault, operator and benchmark together on"
+            f"{self.size.refresh}s`; all together, with Kubernetes {kubernetes()}, on"
         )
 
     async def measure(self) -> None:

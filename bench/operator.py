@@ -30,6 +30,7 @@ def run(arguments: list[str]) -> int:
     parser.add_argument("--previous", type=Path, metavar="WHEEL", help="the wheel of the previous release")
     parser.add_argument("--external-secrets", type=Path, metavar="PROGRAM", help="External Secrets Operator, built")
     parser.add_argument("--external-secrets-crds", type=Path, metavar="FOLDER", help="its CustomResourceDefinitions")
+    parser.add_argument("--external-secrets-version", default="", metavar="VERSION", help="its version, for the table")
     options = parser.parse_args(arguments)
     if (options.external_secrets is None) != (options.external_secrets_crds is None):
         parser.error("--external-secrets and --external-secrets-crds belong together")
@@ -39,7 +40,11 @@ def run(arguments: list[str]) -> int:
         return large.run(quick=options.quick, write=options.write)
     size = QUICK if options.quick else Size(FULL.objects, options.rounds)
     with tempfile.TemporaryDirectory(prefix="vaultsync-release-") as folder:
-        peer = options.external_secrets and ExternalSecrets(options.external_secrets, options.external_secrets_crds)
+        peer = options.external_secrets and ExternalSecrets(
+            options.external_secrets,
+            options.external_secrets_crds,
+            f"External Secrets {options.external_secrets_version}".strip(),
+        )
         previous = options.previous and Release(options.previous, Path(folder) / "venv")
         subjects: Sequence[Subject] = [each for each in (peer, previous, Vaultsync("this checkout")) if each]
         comparison = Comparison(size, subjects, peer)

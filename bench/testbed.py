@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -17,12 +18,13 @@ from bench.apiserver import ApiServer, Arrivals
 from bench.subject import Program, Subject
 from tests.controlplane.build import ensure_tools
 from tests.controlplane.plane import ControlPlane
-from tests.emulator.client import EmulatedVault, Emulator
+from tests.emulator.client import ROOT, EmulatedVault, Emulator
 
 LATENCY: Final = 0.03
 """Seconds that the vault needs for each call."""
 
 NAMESPACE: Final = "bench"
+_TOOLS: Final = ROOT / "tests" / "controlplane" / "tools"
 _PAGE: Final = 25
 
 SECRETS: Final = f"/api/v1/namespaces/{NAMESPACE}/secrets"
@@ -63,6 +65,13 @@ class Testbed:
     def manifest(self, secret: str, name: str | None = None, namespace: str = NAMESPACE) -> Mapping[str, object]:
         """The program's object for one secret of the vault, of the same name unless another is given."""
         return self.subject.manifest(self.site, secret, name or secret, namespace)
+
+
+def kubernetes() -> str:
+    """Return the version of the control plane."""
+    found = re.search(r"^\s*k8s\.io/kubernetes v(\S+)", (_TOOLS / "kubernetes" / "go.mod").read_text(), re.MULTILINE)
+    assert found is not None
+    return found[1]
 
 
 def pages_of(secrets: int) -> int:

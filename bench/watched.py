@@ -31,6 +31,8 @@ def stalls_in(file: Path) -> Iterator[Stalls]:
     """Read the stalls of an operator that writes them into a file, while the block lasts."""
     stalls, size = Stalls(), file.stat().st_size if file.exists() else 0
     yield stalls
+    if not file.exists():
+        return
     with file.open() as lines:
         lines.seek(size)
         for line in lines:
