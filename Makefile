@@ -72,7 +72,7 @@ FAST := $(BIN)/pytest -q -p no:cacheprovider -m "not cluster and not slow" --hyp
 test-fast: install ## the quick tests, for use between commits: no cluster, no build, at most a minute
 	@mkdir -p build
 	@$(FAST) tests/unit/kvsecrets tests/contract >build/test-fast.log 2>&1 & library=$$!; \
-	failed=0; $(FAST) tests/unit/vaultsync || failed=1; \
+	failed=0; $(FAST) tests/unit/vaultsync tests/unit/bench || failed=1; \
 	wait $$library || failed=1; cat build/test-fast.log; exit $$failed
 
 test-python: ## the tests that need no cluster, on another interpreter: make test-python PYTHON=python3.13

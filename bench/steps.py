@@ -65,11 +65,13 @@ class Steps:
         return Counts(now(), usage, calls, await testbed.api.requests(), cpu_by_program())
 
     async def start(self) -> float:
-        """Start the program; returns the seconds until it was ready."""
+        """Start the program, and wait until it serves; returns the seconds until it was ready."""
         started = now()
         self.testbed.program.start()
         await asyncio.to_thread(self.testbed.program.wait_until_ready)
-        return now() - started
+        ready = now() - started
+        await asyncio.to_thread(self.testbed.program.wait_until_leading)
+        return ready
 
     async def post(self, secrets: Sequence[str]) -> float:
         """Post the objects of these secrets; returns the seconds that the API server took."""

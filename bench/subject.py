@@ -25,7 +25,7 @@ class Launch:
     """How a program is started.
 
     `ready` is the port and the path that answer 200 once it is ready; `metrics` is the port of its metrics; `logins`
-    counts its requests for tokens so far.
+    counts its requests for tokens so far; `leads` is the line of its metrics by which it leads, if it elects a leader.
     """
 
     command: Sequence[str | Path]
@@ -34,6 +34,7 @@ class Launch:
     metrics: int
     log: Path
     logins: Callable[[], int]
+    leads: str | None = None
 
 
 class Program:
@@ -76,6 +77,18 @@ class Program:
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise ProgramFailed(f"{self.launch.command[0]} is not ready; its log is {self.launch.log}")
             time.sleep(0.02)
+
+    def wait_until_leading(self) -> None:
+        """Wait until its metrics say that it serves; returns at once if it elects no leader.
+
+        Raises:
+            ProgramFailed: Another one leads for too long.
+        """
+        deadline = time.monotonic() + _SOON
+        while (line := self.launch.leads) is not None and line not in self.scrape().splitlines():
+            if time.monotonic() > deadline:
+                raise ProgramFailed(f"{self.launch.command[0]} does not lead; its log is {self.launch.log}")
+            time.sleep(0.1)
 
     def scrape(self) -> str:
         """Request its metrics, as Prometheus does."""

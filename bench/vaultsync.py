@@ -18,6 +18,7 @@ from tests.manifests import grant
 _HOME: Final = "vaultsync"
 """The operator's own namespace."""
 
+_LEADS: Final = "vaultsync_leader 1.0"
 _SETTINGS: Final = """
 from vaultsync.settings import Settings
 print(*(f"VAULTSYNC_{name.upper()}" for name in Settings.model_fields))
@@ -69,11 +70,17 @@ class Vaultsync:
         if self._stalls is not None:
             command = [self._python, "-m", "bench.watched", self._stalls]
         log = site.folder / f"{name}.log"
-        return Program(Launch(command, {**environ, **own}, (probes, "/readyz"), metrics, log, logins))
+        return Program(
+            Launch(command, {**environ, **own}, (probes, "/readyz"), metrics, log, logins, self._leads(environ))
+        )
 
     def path(self, namespace: str) -> str:
         """Return the URL path of VaultSecrets."""
         return f"/apis/vaultsync.dev/v1alpha1/namespaces/{namespace}/vaultsecrets"
+
+    def _leads(self, environ: Mapping[str, str]) -> str | None:
+        """Return the line of the metrics of a leader; a release without elections has no such setting."""
+        return _LEADS if "VAULTSYNC_INSTALLATION" in environ else None
 
     def manifest(self, site: Site, secret: str, name: str, namespace: str) -> Mapping[str, Any]:
         """Return a VaultSecret."""
