@@ -1,10 +1,8 @@
 """Builds the parts of the operator in dependency order, and runs them until a signal; implements none of them."""
 
 import asyncio
-import getpass
 import logging
 import random
-import re
 import resource
 import secrets
 import signal
@@ -57,7 +55,7 @@ from vaultsync.interfaces import Recorder as RecorderInterface
 from vaultsync.interfaces import VaultClients as VaultInterface
 from vaultsync.policy.inputs import Config
 from vaultsync.policy.known_vaults import KnownVaults
-from vaultsync.policy.leases import Installation
+from vaultsync.policy.leases import Installation, replica_identity, unnamed_installation
 from vaultsync.policy.requeue import Jitter
 from vaultsync.settings import PREFIX, LogFormat, Settings, SettingsError
 from vaultsync.sources.election import Election, boot_time
@@ -90,8 +88,6 @@ STOP_TIMEOUT = 1.0
 
 HAND_OVER_TIMEOUT = 5.0
 """Seconds until the Leases are released at the stop; more, only if the API server does not respond."""
-
-_MAX_NAME = 63
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,10 +370,11 @@ def _election(
     settings: Settings, environ: Mapping[str, str], kube: KubeApi, controller: Controller, clock: Clock
 ) -> Election:
     """Return the election of the leaders of all shards."""
-    name = settings.installation or _dashed(f"{getpass.getuser()}.{socket.gethostname()}")
+    host = socket.gethostname()
+    name = settings.installation or unnamed_installation(environ.get("USER", ""), host)
     ours = Installation(name, settings.shards, frozenset(settings.watch_namespaces))
     # Another process of the same name, such as the one before a restart, holds nothing for this one.
-    identity = f"{_dashed(environ.get('POD_NAME') or socket.gethostname())}-{secrets.token_hex(4)}"
+    identity = replica_identity(environ.get("POD_NAME") or host, secrets.token_hex(4))
     leases = partial(kube.leases, installation=ours, identity=identity)
     namespace = environ.get("POD_NAMESPACE") or settings.lease_namespace
     return Election(
@@ -391,11 +388,6 @@ def _election(
         clock=boot_time,
         jitter=clock.jitter,
     )
-
-
-def _dashed(text: str) -> str:
-    """Return a text as a part of an object's name, which has letters, digits and dashes."""
-    return re.sub("[^a-z0-9]+", "-", text.lower())[:_MAX_NAME].strip("-") or "unnamed"
 
 
 def _client_tls(ca_file: str, followed: dict[str, FollowedFiles]) -> ssl.SSLContext:

@@ -44,6 +44,9 @@ DEADLINE_CHECK = 1.0
 RIGHTS = "grant what the chart's roles for Leases grant; until then this replica serves nothing"
 """What to do about missing permissions."""
 
+CONFLICT = "end one, let them watch different namespaces, or set the same VAULTSYNC_INSTALLATION if they are replicas"
+"""What to do about two installations."""
+
 REBALANCE_PAUSE = 60.0
 """Seconds for which no shard is given up after the last one that was came back."""
 
@@ -102,6 +105,7 @@ class Election:
         self._member_observations: Observations = {}
         self._written = datetime.min.replace(tzinfo=UTC)
         self._is_resigning = False
+        self._looking: asyncio.Task[int | None] | None = None
         self._giving: asyncio.Task[None] | None = None
         self._given: int | None = None
         self._no_giving_before = -math.inf
@@ -122,8 +126,9 @@ class Election:
     async def resign(self) -> None:
         """Take no more shards, finish what runs for those that are held, and release their Leases for others."""
         self._is_resigning = True
-        if self._giving is not None:
-            await asyncio.wait({self._giving})
+        # A look that has just acquired a Lease releases it again.
+        if running := {task for task in (self._looking, self._giving) if task is not None}:
+            await asyncio.wait(running)
         await self.give_up(self._shards.held)
         if self._member is not None:
             await self._attempt_delete(self._member)
@@ -350,7 +355,7 @@ class Election:
         }
         if lease.installation == self._ours.name:
             return fields | {"shards": str(lease.shards), "ours": self._ours.shards}
-        return fields | {"hint": "end one of them, or let them watch different namespaces"}
+        return fields | {"hint": CONFLICT}
 
     async def _keep_renewing(self) -> None:
         while True:
@@ -368,7 +373,8 @@ class Election:
         while True:
             shard = None
             if self._ours.shards > 1 or not self._ours_now:
-                shard = await self._attempt_look()
+                self._looking = tasks.create_task(self._attempt_look())
+                shard = await self._looking
             if shard is not None and not self._is_resigning and (self._giving is None or self._giving.done()):
                 self._given = shard
                 self._giving = tasks.create_task(self.give_up({shard}))

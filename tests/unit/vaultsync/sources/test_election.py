@@ -329,6 +329,28 @@ async def test_a_shard_that_comes_back_is_not_given_up_again_for_a_while(clock: 
     assert await replica.election.look() is None
 
 
+async def test_a_lease_that_is_acquired_while_the_replica_stops_is_released(clock: Clock, store: LeaseStore) -> None:
+    replica = Replica(clock, store)
+    acquiring, gate = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> None:
+        if store.leases:
+            acquiring.set()
+            await gate.wait()
+
+    replica.leases.step = slow
+    running = asyncio.create_task(replica.election.run())
+    await acquiring.wait()
+    resigning = asyncio.create_task(replica.election.resign())
+    await asyncio.sleep(0)
+    gate.set()
+    await resigning
+    running.cancel()
+
+    assert store.leases[NAME].holder is None
+    assert replica.server.calls == []
+
+
 async def test_the_election_runs_until_it_is_cancelled(clock: Clock, store: LeaseStore) -> None:
     replica = Replica(clock, store)
     replica.leases.error = DOWN
