@@ -73,29 +73,34 @@ def _now() -> Iterable[Panel]:
     yield _number("Stale", "sum(vaultsync_vaultsecret_stale)", "Not confirmed for three refresh intervals.", bad_from=1)
     yield _number(
         "Expire within two weeks",
-        "count(vaultsync_vaultsecret_expiry_timestamp_seconds - time() < 14 * 86400) or vector(0)",
+        f"count({_EXPIRY} - time() < 14 * 86400) or vector(0)",
         "Keys whose secret in the vault has an expiry date that is near or has passed.",
         bad_from=1,
     )
     yield _number(
         "Vaults that cannot be polled",
-        "count(vaultsync_vault_up == 0) or vector(0)",
+        "count(min by (vault) (vaultsync_vault_up) == 0) or vector(0)",
         "As of the last poll.",
         bad_from=1,
     )
-    yield _number("Operators", "count(vaultsync_build_info)", "There should be one.", bad_from=2)
+    yield _number(
+        "Shards without a leader",
+        "max(vaultsync_shards) - sum(vaultsync_shards_held)",
+        "Namespaces of these shards are not synced. For some seconds after the loss of a leader there may be one.",
+        bad_from=1,
+    )
 
 
 def _vault_secrets() -> Iterable[Panel]:
     yield _list(
         "Failing",
-        "vaultsync_vaultsecret_failing",
+        "max by (namespace, name, reason, vault) (vaultsync_vaultsecret_failing)",
         ["namespace", "name", "reason", "vault"],
         "VaultSecrets that are not in sync, and why. `kubectl describe` shows what to change.",
     )
     yield _list(
         "Expiring next",
-        "sort(vaultsync_vaultsecret_expiry_timestamp_seconds - time())",
+        f"sort({_EXPIRY} - time())",
         ["namespace", "name", "key", "Value"],
         "Time until expiry, for secrets with an expiry date in the vault.",
         unit="s",
@@ -138,12 +143,15 @@ def _changes() -> Iterable[Panel]:
 def _vaults() -> Iterable[Panel]:
     yield _lines(
         "Up",
-        [("vaultsync_vault_up", "{{vault}}"), ("vaultsync_vault_deletion_brake", "{{vault}}: deletion guard")],
+        [
+            ("min by (vault) (vaultsync_vault_up)", "{{vault}}"),
+            ("max by (vault) (vaultsync_vault_deletion_brake)", "{{vault}}: deletion guard"),
+        ],
         "Whether the last poll succeeded, and whether the deletion guard blocks deletions.",
     )
     yield _lines(
         "Time since the last poll",
-        [("time() - vaultsync_vault_last_poll_timestamp_seconds", "{{vault}}")],
+        [("time() - min by (vault) (vaultsync_vault_last_poll_timestamp_seconds)", "{{vault}}")],
         "Since the start of the last successful one.",
         unit="s",
     )
@@ -165,15 +173,24 @@ def _vaults() -> Iterable[Panel]:
         unit="s",
     )
     yield _lines(
-        "Calls of a poll", [("vaultsync_poll_requests", "{{vault}}")], "Some 25 secrets a call, old versions included."
+        "Calls of a poll",
+        [("sum by (vault) (vaultsync_poll_requests)", "{{vault}}")],
+        "Some 25 secrets a call, old versions included. Leaders of several shards poll their vaults each.",
     )
-    yield _lines("Secrets listed", [("vaultsync_vault_listed_secrets", "{{vault}}")], "By the last complete listing.")
+    yield _lines(
+        "Secrets listed",
+        [("max by (vault) (vaultsync_vault_listed_secrets)", "{{vault}}")],
+        "By the last complete listing.",
+    )
     yield _lines(
         "Throttling",
         [
-            ("rate(vaultsync_vault_throttled_seconds_total[$__rate_interval])", "{{vault}} throttles"),
-            ("rate(vaultsync_vault_budget_wait_seconds_total[$__rate_interval])", "{{vault}}: own rate limit"),
-            ("vaultsync_vault_breaker_open", "{{vault}}: circuit breaker open"),
+            ("sum by (vault) (rate(vaultsync_vault_throttled_seconds_total[$__rate_interval]))", "{{vault}} throttles"),
+            (
+                "sum by (vault) (rate(vaultsync_vault_budget_wait_seconds_total[$__rate_interval]))",
+                "{{vault}}: own rate limit",
+            ),
+            ("max by (vault) (vaultsync_vault_breaker_open)", "{{vault}}: circuit breaker open"),
         ],
         "Seconds per second: the vault throttles the operator, or calls wait for its own rate limit.",
     )
@@ -184,17 +201,42 @@ def _vaults() -> Iterable[Panel]:
     )
 
 
+def _leaders() -> Iterable[Panel]:
+    yield _lines(
+        "Shards by leader",
+        [("vaultsync_shards_held", _POD), ("max(vaultsync_shards)", "all")],
+        "How many shards each pod leads. One that stands by leads none.",
+        span=_THIRD,
+    )
+    yield _lines(
+        "Leaders",
+        [
+            ("sum(vaultsync_leader)", "pods that lead"),
+            ("count(vaultsync_build_info)", "pods"),
+            ("max(vaultsync_election_conflict)", "another installation"),
+        ],
+        "Pods that lead, of all that run. Another installation that serves the same namespaces keeps them from it.",
+        span=_THIRD,
+    )
+    yield _lines(
+        "Changes of leaders",
+        [("increase(vaultsync_leader_transitions_total[$__rate_interval])", f"{_POD} {{{{transition}}}}")],
+        "Shards that a pod took or lost, as at an upgrade. Often without a reason: leaders cannot renew their Leases.",
+        span=_THIRD,
+    )
+
+
 def _operator() -> Iterable[Panel]:
     yield _lines(
         "Namespaces denied",
-        [("vaultsync_namespace_denied or vector(0)", "{{namespace}} {{resource}}")],
+        [("max by (namespace, resource) (vaultsync_namespace_denied) or vector(0)", "{{namespace}} {{resource}}")],
         "The operator lacks the permission to list and watch there.",
     )
     yield _lines(
         "Reconciles",
         [
             ("sum by (reason) (rate(vaultsync_reconciles_total[$__rate_interval])) > 0", "{{reason}}"),
-            ("rate(vaultsync_reconcile_errors_total[$__rate_interval])", "unexpected exceptions"),
+            ("sum(rate(vaultsync_reconcile_errors_total[$__rate_interval]))", "unexpected exceptions"),
         ],
         "By reason.",
         unit="ops",
@@ -207,12 +249,12 @@ def _operator() -> Iterable[Panel]:
     )
     yield _lines(
         "Queue",
-        [("vaultsync_queue_depth", "waiting")],
+        [("sum(vaultsync_queue_depth)", "waiting")],
         "VaultSecrets in the work queue.",
     )
     yield _lines(
         "Wait in the queue",
-        [("vaultsync_queue_oldest_seconds", "longest now"), *_quantiles("vaultsync_queue_wait_seconds")],
+        [("max(vaultsync_queue_oldest_seconds)", "longest now"), *_quantiles("vaultsync_queue_wait_seconds")],
         "Time in the work queue.",
         unit="s",
     )
@@ -233,6 +275,10 @@ def _operator() -> Iterable[Panel]:
     yield _list("Version", "vaultsync_build_info", ["version", "instance"], "Of the running operator.")
 
 
+_POD: Final = "{{pod}} {{instance}}"
+
+_EXPIRY: Final = "max by (namespace, name, key) (vaultsync_vaultsecret_expiry_timestamp_seconds)"
+
 _OURS: Final = "{} and on (job, instance) vaultsync_build_info"
 """Selects our process among all that Prometheus scrapes."""
 
@@ -241,6 +287,7 @@ ROWS: Final = {
     "VaultSecrets": _vault_secrets,
     "Changes": _changes,
     "Vaults": _vaults,
+    "Leaders": _leaders,
     "Operator": _operator,
 }
 

@@ -54,6 +54,24 @@ CONFLICTS: Final = 'vaultsync_vaultsecrets{reason="TargetConflict"}'
 BROKEN: Final = 'vaultsync_reconciles_total{reason="InternalError"}'
 EXPIRES: Final = "The secret behind key password of VaultSecret shop/db expires in"
 
+OURS: Final = {"job": "vaultsync", "namespace": "vaultsync-system"}
+
+
+def on_pod(pod: str, **labels: str) -> str:
+    """The labels of a sample of a pod, as Prometheus has them."""
+    named = {**labels, "pod": pod, "instance": f"{pod}:8080"}
+    return "{" + ",".join(f'{name}="{value}"' for name, value in named.items()) + "}"
+
+
+def replicas(**series: tuple[str, ...]) -> dict[str, str]:
+    """A world in which each pod of an installation has a value of each metric."""
+    return {
+        f"{name}{on_pod(pod, **OURS)}": values
+        for name, of_pods in series.items()
+        for pod, values in zip("ab", of_pods, strict=True)
+    }
+
+
 CASES: Final = {
     "not in sync for long": Case(
         "NotSynced",
@@ -145,6 +163,102 @@ CASES: Final = {
     "a vault of which little is gone": Case("DeletionBrake", {f"vaultsync_vault_deletion_brake{VAULT}": "0x20"}),
     "no operator": Case("OperatorAbsent", {"up": "1x20"}, "vaultsync is absent", "critical"),
     "an operator that restarts": Case("OperatorAbsent", {'vaultsync_build_info{version="1"}': "1x16 _x3 1"}),
+    "no pod leads": Case(
+        "NoLeader",
+        replicas(vaultsync_shards=("1x20", "1x20"), vaultsync_shards_held=("1x10 0x10", "0x20")),
+        "Shards of vaultsync without a leader: 1",
+        "critical",
+        OURS,
+    ),
+    "one of three shards has no leader": Case(
+        "NoLeader",
+        replicas(vaultsync_shards=("3x20", "3x20"), vaultsync_shards_held=("1x20", "1x20")),
+        "Shards of vaultsync without a leader: 1",
+        "critical",
+        OURS,
+    ),
+    "a takeover": Case(
+        "NoLeader",
+        replicas(vaultsync_shards=("1x10 _x10", "1x20"), vaultsync_shards_held=("1x10 _x10", "0x11 1x9")),
+    ),
+    "no pod leads beside another installation": Case(
+        "NoLeader",
+        replicas(
+            vaultsync_shards=("1x20", "1x20"),
+            vaultsync_shards_held=("0x20", "0x20"),
+            vaultsync_election_conflict=("1x20", "1x20"),
+        ),
+    ),
+    "another installation": Case(
+        "ElectionConflict",
+        replicas(vaultsync_election_conflict=("0x10 1x10", "1x20")),
+        "Another installation keeps vaultsync from leading",
+        "critical",
+        OURS,
+    ),
+    "an upgrade that changes the number of shards": Case(
+        "ElectionConflict", replicas(vaultsync_election_conflict=("0x20", "0x17 1 0x2"))
+    ),
+    "a pod that takes no shard": Case(
+        "ShardsUnbalanced",
+        replicas(vaultsync_shards=("3x20", "3x20"), vaultsync_shards_held=("3x20", "0x20")),
+        "A pod of vaultsync leads 3 shards, more than its share",
+        labels=OURS,
+    ),
+    "three shards of two pods": Case(
+        "ShardsUnbalanced",
+        replicas(vaultsync_shards=("3x20", "3x20"), vaultsync_shards_held=("2x20", "1x20")),
+    ),
+    "a leader and who stands by": Case(
+        "ShardsUnbalanced",
+        replicas(vaultsync_shards=("1x20", "1x20"), vaultsync_shards_held=("1x20", "0x20")),
+    ),
+    "leaders that change all the time": Case(
+        "LeaderChanges",
+        replicas(
+            vaultsync_shards=("2x120", "2x120"),
+            vaultsync_leader_transitions_total=("0+0.25x120", "0+0.25x120"),
+        ),
+        "Each shard of vaultsync was taken or lost 15 times in the last hour",
+        labels=OURS,
+        minutes=120,
+    ),
+    "a rollout": Case(
+        "LeaderChanges",
+        replicas(
+            vaultsync_shards=("1x120", "1x120"),
+            vaultsync_leader_transitions_total=("1x80 2x40", "0x80 2x40"),
+        ),
+        minutes=120,
+    ),
+    "not in sync, with another leader in between": Case(
+        "NotSynced",
+        {
+            f"vaultsync_vaultsecret_ready{on_pod('a', **WHO)}": "0x10 _x10",
+            f"vaultsync_vaultsecret_ready{on_pod('b', **WHO)}": "_x11 0x9",
+        },
+        "VaultSecret shop/db is not in sync",
+        labels=WHO,
+    ),
+    "a vault away for one of two leaders": Case(
+        "VaultUnreachable",
+        {
+            f"vaultsync_vault_up{on_pod('a', **WHERE)}": "0x20",
+            f"vaultsync_vault_up{on_pod('b', **WHERE)}": "1x20",
+        },
+        "https://shop.vault.azure.net cannot be polled",
+        "critical",
+        WHERE,
+    ),
+    "a few Secrets in the way in each of two shards": Case(
+        "TargetConflict",
+        {
+            f"vaultsync_vaultsecrets{on_pod('a', reason='TargetConflict')}": "2x20",
+            f"vaultsync_vaultsecrets{on_pod('b', reason='TargetConflict')}": "1x20",
+        },
+        "3 VaultSecrets have a target Secret with another owner",
+        labels={"reason": "TargetConflict"},
+    ),
     "a queue that stands still": Case(
         "QueueStuck",
         {"vaultsync_queue_oldest_seconds": "0+60x20"},

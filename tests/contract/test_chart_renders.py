@@ -255,7 +255,7 @@ def test_the_operator_may_write_the_leases_of_its_shards_by_name(helm: Helm) -> 
     assert roles == {
         "kube-system": [
             {**LEASES, "verbs": ["list", "create"]},
-            {**LEASES, "resourceNames": ["vaultsync.vaultsync-system-0"], "verbs": ["get", "update", "delete"]},
+            {**LEASES, "resourceNames": ["vaultsync.vaultsync-system-0"], "verbs": ["get", "update"]},
         ]
     }
 

@@ -50,9 +50,15 @@ def rights_of(rules: list[dict[str, list[str]]]) -> set[Right]:
     }
 
 
-def used_rights(log: Path, user: str) -> set[Right]:
-    """Every right that a user has used."""
-    return {right for event in _events(log, user) if _status(event) != HTTPStatus.FORBIDDEN for right in _rights(event)}
+def used_rights(log: Path, user: str, *, namespace: str | None = None) -> set[Right]:
+    """Every right that a user has used, or those that he has used in a namespace."""
+    return {
+        right
+        for event in _events(log, user)
+        if _status(event) != HTTPStatus.FORBIDDEN
+        if namespace is None or event.get("objectRef", {}).get("namespace") == namespace
+        for right in _rights(event)
+    }
 
 
 def refusals(log: Path, user: str) -> list[str]:

@@ -6,6 +6,8 @@ On a separate control plane, since CustomResourceDefinitions are installed and r
 import itertools
 import json
 import os
+import re
+import shutil
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -16,7 +18,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from tests.chart.renders import CHART, NAMESPACE, RELEASE
+from tests.chart.renders import CHART, LEASE_NAMESPACE, NAMESPACE, RELEASE
 from tests.controlplane.audit import refusals, rights_of, used_rights
 from tests.controlplane.build import ensure_tools
 from tests.controlplane.cluster import KubectlFailed
@@ -121,6 +123,18 @@ def pod_of(installation: Installation) -> dict[str, Any]:
 def admit(env: ChartEnvironment, pod: dict[str, Any]) -> None:
     """Check a pod by the API server's admission. Raises `KubectlFailed`."""
     env.plane.kubectl("create", "--dry-run=server", "-f", "-", stdin=json.dumps(pod))
+
+
+def change_lease(env: ChartEnvironment, namespace: str, name: str) -> None:
+    """Change a Lease of the operator, which so has to read it again; return when it has written it."""
+    env.plane.kubectl("label", "lease", "-n", namespace, name, "team=platform")
+    path = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/{name}"
+
+    def is_renewed() -> bool:
+        lease = env.api.get(path)
+        return lease is not None and "team" not in lease["metadata"].get("labels", {})
+
+    eventually(is_renewed, "the Lease is renewed")
 
 
 def uid(thing: Object | None) -> str:
@@ -257,10 +271,33 @@ def test_the_operator_uses_all_rights_that_the_chart_grants_and_needs_no_others(
         harness.await_content("watched", password=rotated)
         eventually(lambda: all(harness.rollouts(kind) == 1 for kind in WorkloadKind), "each workload is restarted")
 
+        change_lease(env, LEASE_NAMESPACE, f"{RELEASE}.{NAMESPACE}-0")
+
     granted = env.api.get(f"{_RBAC}/clusterroles/{RELEASE}")
+    elected = env.api.get(f"{_RBAC}/namespaces/{LEASE_NAMESPACE}/roles/{RELEASE}.{NAMESPACE}.shards")
     assert granted is not None
+    assert elected is not None
     assert refusals(env.plane.audit_log, installed.user) == []
-    assert used_rights(env.plane.audit_log, installed.user) == rights_of(granted["rules"])
+    assert used_rights(env.plane.audit_log, installed.user) == rights_of(granted["rules"] + elected["rules"])
+
+
+def test_with_shards_the_operator_uses_all_rights_to_leases_of_its_pods_and_needs_no_others(
+    installed: Installation, env: ChartEnvironment
+) -> None:
+    installed.upgrade({"settings": settings_here(), "shards": 2})
+    folder = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases"
+    with env.operator(installed) as operator:
+        eventually(lambda: len(env.api.list(folder)) == 1, "the pod has a Lease")
+        (member,) = env.api.list(folder)
+        change_lease(env, NAMESPACE, member["metadata"]["name"])
+        operator.stop()
+
+    role = env.api.get(f"{_RBAC}/namespaces/{NAMESPACE}/roles/{RELEASE}.{NAMESPACE}.members")
+    assert role is not None
+    assert env.api.list(folder) == []
+    assert refusals(env.plane.audit_log, installed.user) == []
+    used = used_rights(env.plane.audit_log, installed.user, namespace=NAMESPACE)
+    assert {right for right in used if right.resource == "leases"} == rights_of(role["rules"])
 
 
 def test_an_upgrade_keeps_vaultsecrets_and_their_secrets(installed: Installation, env: ChartEnvironment) -> None:
@@ -278,6 +315,30 @@ def test_an_upgrade_keeps_vaultsecrets_and_their_secrets(installed: Installation
     with env.operator(installed):
         harness.apply(name="later")
         harness.await_content("later", password=made)
+
+
+def test_an_upgrade_from_a_version_with_one_pod_can_be_rolled_back(env: ChartEnvironment, tmp_path: Path) -> None:
+    """A strategy without the field `rollingUpdate` is refused if the field is there: helm must remove it again."""
+    earlier = shutil.copytree(CHART, tmp_path / "vaultsync")
+    template = earlier / "templates" / "deployment.yaml"
+    before, strategy, after = re.split(r"(?m)^  (?=replicas:|selector:)", template.read_text(), maxsplit=2)
+    assert "RollingUpdate" in strategy
+    template.write_text(f"{before}  replicas: 1\n  strategy:\n    type: Recreate\n  {after}")
+    release = ("vaultsync-earlier", "--namespace", "second")
+    values = ("--set", "crds.enabled=false,rbac.aggregateToView=false,rbac.aggregateToEdit=false")
+
+    def deployed() -> tuple[int, str]:
+        deployment = env.api.get("/apis/apps/v1/namespaces/second/deployments/vaultsync-earlier")
+        assert deployment is not None
+        return deployment["spec"]["replicas"], deployment["spec"]["strategy"]["type"]
+
+    env.helm("install", release[0], earlier, *release[1:], *values)
+    assert deployed() == (1, "Recreate")
+    env.helm("upgrade", release[0], CHART, *release[1:], *values)
+    assert deployed() == (2, "RollingUpdate")
+    env.helm("rollback", release[0], "1", *release[1:])
+    assert deployed() == (1, "Recreate")
+    env.helm("uninstall", *release, "--wait")
 
 
 def test_a_grant_to_all_namespaces_of_the_values_is_all_that_a_vaultsecret_needs(
