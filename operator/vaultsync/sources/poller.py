@@ -20,6 +20,7 @@ from vaultsync.errors import ListingTooLong, Reason, SyncError
 from vaultsync.interfaces import Recorder, VaultClients
 from vaultsync.policy.losses import held_units, known_units, loss_report, lost_units
 from vaultsync.policy.plan import plan_for
+from vaultsync.policy.quiet import Quiet, quiet
 from vaultsync.policy.requeue import Jitter, backoff, poll_period, recheck_interval
 from vaultsync.state.access import Access
 from vaultsync.state.stores import State
@@ -112,6 +113,8 @@ class Poller:
         self._context = context
         self._requests = context.state.vaults.requests(access)
         self._progress = _Progress()
+        self._quiet: dict[ObjectKey, Quiet] = {}
+        """The VaultSecrets that need not be planned again while nothing changes that their plans depend on."""
 
     @property
     def _view(self) -> VaultView:
@@ -366,6 +369,8 @@ class Poller:
         users = vaultsecrets.users(self._access)
         named = vaultsecrets.names(self._access)
         view.reads.retain(lambda name: name in named or (view.listing is not None and name in view.listing))
+        if len(self._quiet) > len(users):
+            self._quiet = {key: one for key, one in self._quiet.items() if key in users}
         if is_reported != was_reported:
             self._wake(users)
         elif has_recovered:
@@ -404,8 +409,16 @@ class Poller:
         granted = self._state.vaultsecrets.granted(key)
         view = self._state.view_of(granted)
         attempt = self._state.attempts.get(key, None if granted is None else granted.access)
-        plan = plan_for(vault_secret, target, view, now=self._context.now(), recheck=recheck, attempt=attempt)
-        return plan.read_reason is not None
+        now, known = self._context.now(), self._quiet.pop(key, None)
+        still = None if known is None or attempt is not None else known.renewed(vault_secret, target, view, now)
+        if still is None:
+            plan = plan_for(vault_secret, target, view, now=now, recheck=recheck, attempt=attempt)
+            if plan.read_reason is not None:
+                return True
+            still = quiet(plan, vault_secret, target, view, now=now, recheck=recheck) if attempt is None else None
+        if still is not None:
+            self._quiet[key] = still
+        return False
 
     def _wake(self, keys: Iterable[ObjectKey]) -> None:
         for key in tuple(keys):

@@ -980,6 +980,31 @@ async def test_planning_gives_other_tasks_a_turn_after_each_vaultsecret_that_sea
     assert max(planned_at.count(turn) for turn in planned_at) == 1
 
 
+async def test_a_poll_plans_only_what_has_changed(
+    harness: MemoryHarness, woken: Woken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("one", "two", "three"):
+        harness.vault.set(name, "x")
+        add_in_place(harness, name, name)
+    planned: list[str] = []
+
+    def plan(vault_secret: VaultSecret, *arguments: object, **named: object) -> Plan:
+        planned.append(vault_secret.key.name)
+        return plan_for(vault_secret, *arguments, **named)  # type: ignore[arg-type]  # they are passed on as they are
+
+    monkeypatch.setattr("vaultsync.sources.poller.plan_for", plan)
+    assert await poll(harness, woken) == []
+    assert sorted(planned) == ["one", "three", "two"]
+    planned.clear()
+
+    assert await poll(harness, woken) == []
+    harness.vault.set("two", "y")
+    assert await poll(harness, woken) == ["two"]
+    assert await poll(harness, woken) == ["two"]
+
+    assert planned == ["two", "two"]
+
+
 def _named(name: str) -> SecretMetadata:
     return SecretMetadata(readable=True, updated=START, expires=None, observed_at=Moment(0.0), name=name)
 
