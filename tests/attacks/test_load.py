@@ -61,13 +61,16 @@ async def test_namespaces_full_of_hanging_vaults_do_not_delay_a_tenant_whose_vau
     assert tenants.values_in("victim") == {"user": "first"}
 
 
-async def test_1000_changed_vaultsecrets_do_not_delay_the_one_of_another_namespace(tenants: Tenants) -> None:
-    """A tenant changes 1,000 VaultSecrets at once, before another one changes his only one."""
+@pytest.mark.parametrize("secret", ["db-password", "missing"])
+async def test_1000_changed_vaultsecrets_do_not_delay_the_one_of_another_namespace(
+    tenants: Tenants, secret: str
+) -> None:
+    """A tenant changes 1,000 VaultSecrets at once, which fail or not, before another one changes his only one."""
     tenants.request("victim")
     await tenants.settle()
     before = len(tenants.order())
     for number in range(1000):
-        tenants.request("attacker", name=f"db-{number}")
+        tenants.request("attacker", {"key": "password", "secretName": secret}, name=f"db-{number}")
     tenants.request("victim", {"key": "user", "secretName": "db-password"})
     await tenants.drain()
 

@@ -2,7 +2,8 @@
 
 Keys of one vault share a partition with limited concurrency. Partitions take turns, and so do the namespaces within a
 partition: neither a slow vault nor a namespace with thousands of VaultSecrets delays those of others. What is not known
-to respond has slots of its own, so that any number of failing vaults leaves the others theirs.
+to respond has slots of its own, so that any number of failing vaults leaves the others theirs. Urgent keys come first,
+and routine ones have a share of the turns.
 """
 
 from collections import deque
@@ -11,6 +12,9 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from vaultsync.api import ObjectKey
+
+URGENT_IN_A_ROW = 3
+"""Urgent keys after which a routine one has its turn, if one waits: polls and rotations go on while others change."""
 
 
 class Priority(IntEnum):
@@ -89,6 +93,7 @@ class _Pool:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.running = 0
+        self.urgent_in_a_row = 0
         self.lanes: dict[Hashable, _Lane] = {}
         self.offers: dict[Priority, deque[_Lane]] = {priority: deque() for priority in Priority}
         """The partitions that have a key to start, in the order of their turns; each at most once."""
@@ -106,11 +111,14 @@ class _Pool:
 
     def pop(self) -> tuple[_Lane, Priority] | None:
         """Return the partition whose turn it is, and the priority of its next key; None if no slot is free for any."""
-        for priority, lanes in self.offers.items():
+        routine_is_due = self.urgent_in_a_row >= URGENT_IN_A_ROW
+        for priority in sorted(self.offers, reverse=routine_is_due):
+            lanes = self.offers[priority]
             while lanes and self.running < self.limits.total:
                 lane = lanes.popleft()
                 lane.lines[priority].is_offered = False
                 if lane.lines[priority] and lane.running < self.limits.partition:
+                    self.urgent_in_a_row = self.urgent_in_a_row + 1 if priority is Priority.URGENT else 0
                     return lane, priority
         return None
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vaultsync.api import ObjectKey
-from vaultsync.controller.turns import Concurrency, Limits, Partition, Priority, Turns
+from vaultsync.controller.turns import URGENT_IN_A_ROW, Concurrency, Limits, Partition, Priority, Turns
 
 
 def turns_of(
@@ -70,6 +70,27 @@ def test_urgent_keys_are_first_in_every_partition() -> None:
     turns.put(ObjectKey("busy", "urgent"), Priority.URGENT)
 
     assert turns.take() == ObjectKey("busy", "urgent")
+
+
+def test_routine_keys_have_a_share_of_the_turns_while_others_are_urgent_for_ever() -> None:
+    routine = ObjectKey("quiet", "rotated")
+    storm = keys("busy", 100)
+    turns = turns_of({routine: Partition("another vault")})
+    turns.put(routine, Priority.ROUTINE)
+    turns.put(ObjectKey("busy", "rotated"), Priority.ROUTINE)
+
+    served = []
+    for key in storm:
+        turns.put(key, Priority.URGENT)
+        turns.put(ObjectKey(key.namespace, f"{key.name}-again"), Priority.URGENT)
+        taken = turns.take()
+        assert taken is not None
+        turns.release(taken)
+        served.append(taken)
+
+    assert served.index(routine) <= 2 * (URGENT_IN_A_ROW + 1)
+    assert served.index(ObjectKey("busy", "rotated")) <= 2 * (URGENT_IN_A_ROW + 1)
+    assert sum(key in storm or key.name.endswith("-again") for key in served) == len(served) - 2
 
 
 def test_vaults_that_do_not_respond_leave_all_slots_to_the_others() -> None:
