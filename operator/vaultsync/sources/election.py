@@ -110,6 +110,8 @@ class Election:
         self._given: int | None = None
         self._no_giving_before = -math.inf
         self._failure = ""
+        self._has_failed = False
+        """Whether a request has failed since the begin of the last look."""
         self._said = ""
         self.conflict: Lease | None = None
         """The Lease of another installation, or of another number of shards, that keeps this replica from serving."""
@@ -140,6 +142,7 @@ class Election:
         Raises:
             SyncError: The Leases cannot be read.
         """
+        self._has_failed = False
         await self._observe()
         members = await self._live_members()
         now = self._clock()
@@ -157,7 +160,6 @@ class Election:
     async def _observe(self) -> None:
         """Read the Leases of all shards of all installations."""
         leases = await self._leases.list()
-        self.is_up = True
         names = map(self._ours.lease_name, range(self._ours.shards))
         self._observations = observe(self._observations, leases, expected=names, now=self._clock())
 
@@ -317,7 +319,7 @@ class Election:
 
     def _failed(self, error: SyncError) -> None:
         """Report a failure, once for as long as it is the same."""
-        self.is_up = False
+        self.is_up, self._has_failed = False, True
         if error.message == self._failure:
             return
         self._failure = error.message
@@ -328,8 +330,8 @@ class Election:
 
     def _report(self) -> None:
         """Log what this replica waits for, once for as long as it is the same."""
-        if self.is_up:
-            self._failure = ""
+        if not self._has_failed:
+            self.is_up, self._failure = True, ""
         if self.conflict is not None:
             fields = self._conflict_fields(self.conflict)
             if self._said != (said := f"conflict {fields}"):
