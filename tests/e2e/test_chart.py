@@ -220,6 +220,10 @@ def test_the_notes_say_how_to_wait_for_the_operator(notes: str) -> None:
     assert f"kubectl --namespace {NAMESPACE} rollout status deployment/{RELEASE}" in notes
 
 
+def test_the_notes_say_who_leads(notes: str) -> None:
+    assert f"kubectl --namespace {LEASE_NAMESPACE} get leases {RELEASE}.{NAMESPACE}-0\n" in notes
+
+
 def test_the_objects_in_the_notes_are_accepted(notes: str, env: ChartEnvironment) -> None:
     shown = [textwrap.dedent(part.partition("   EOF")[0]) for part in notes.split("<<EOF\n")[1:]]
 
