@@ -34,14 +34,15 @@ def one_line(text: str, max_bytes: int = MAX_BYTES) -> str:
     A text that is cut ends with `…`, so that nobody takes its last word for the end of a sentence.
     """
     # A text may be of any size: no more of it is looked at than could be shown.
-    shown = " ".join("".join(map(_visible, text[: 2 * max_bytes])).split())
+    part = text[: 2 * max_bytes]
+    shown = " ".join((part if part.isprintable() else "".join(map(_visible, part))).split())
     content = shown.encode()
     if len(content) <= max_bytes and len(text) <= 2 * max_bytes:
         return shown
-    part = content[: max_bytes - len("…".encode())].decode(errors="ignore")
-    words, blank, _ = part.rpartition(" ")
+    cut = content[: max_bytes - len("…".encode())].decode(errors="ignore")
+    words, blank, _ = cut.rpartition(" ")
     # A text without blanks is cut anywhere.
-    return f"{words if blank and len(words) * 2 > len(part) else part}…"
+    return f"{words if blank and len(words) * 2 > len(cut) else cut}…"
 
 
 def listed(names: Iterable[str], separator: str = ", ") -> str:

@@ -38,14 +38,19 @@ def next_condition(vault_secret: VaultSecretMeta, kind: str, state: ConditionSta
 
     So is the message, as long as only its request id is another one.
     """
-    before = condition(vault_secret.status, kind)
-    unchanged = before is not None and before.status == state.status
+    before, generation = condition(vault_secret.status, kind), vault_secret.metadata.generation
     message = shown(state.message)
+    if before is not None and is_same_message(before.message, message):
+        message = before.message
+    unchanged = before is not None and before.status == state.status
+    after = (state.status, state.reason, message, generation)
+    if before is not None and (before.status, before.reason, before.message, before.observed_generation) == after:
+        return before
     return Condition(
         type=kind,
         status=state.status,
         reason=state.reason,
-        message=before.message if before is not None and is_same_message(before.message, message) else message,
+        message=message,
         last_transition_time=before.last_transition_time if before is not None and unchanged else now,
-        observed_generation=vault_secret.metadata.generation,
+        observed_generation=generation,
     )

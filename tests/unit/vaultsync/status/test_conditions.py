@@ -30,6 +30,14 @@ def test_a_condition_has_the_status_reason_and_message_of_its_state() -> None:
     )
 
 
+def test_a_condition_that_stays_is_not_built_again() -> None:
+    """Most reconciles change nothing, and building it costs more than comparing it."""
+    before = next_condition(a_vault_secret(), READY, AWAY, now=READ_AT)
+    vault_secret = a_vault_secret(status=VaultSecretStatus(conditions=(before,)))
+
+    assert next_condition(vault_secret, READY, AWAY, now=LATER) is before
+
+
 @pytest.mark.parametrize(
     ("status", "since"),
     [(VaultSecretStatus(), LATER), (a_status(), LATER), (a_status(reason="AccessDenied"), READ_AT)],
