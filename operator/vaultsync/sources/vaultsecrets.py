@@ -15,7 +15,7 @@ from vaultsync.controller.turns import Priority
 from vaultsync.policy.grants import decide
 from vaultsync.sources.denials import Denials
 from vaultsync.sources.poller import Pollers
-from vaultsync.state.grants import GrantView
+from vaultsync.state.grants import Decision, GrantView
 from vaultsync.state.resource_versions import is_newer
 from vaultsync.state.stores import State
 from vaultsync.state.vaultsecrets import UnreadableVaultSecret, VaultSecretCache, by_age
@@ -135,17 +135,20 @@ class VaultSecretSource:
         decision = decide(vault_secret, self._state.grants.view)
         if decision == cache.decision(vault_secret.key):
             return
-        affected = self._put(cache, vault_secret)
+        affected = self._put_decided(cache, vault_secret, decision)
         if cache is self._vaultsecrets:
             self._pollers.sync()
             self._wake({vault_secret.key, *affected})
 
     def _put(self, cache: VaultSecretCache, one: Known) -> set[ObjectKey]:
-        """Store a VaultSecret; if it reaches its vault otherwise from now on, a tripped deletion guard goes with it."""
         if isinstance(one, UnreadableVaultSecret):
             return cache.put_unreadable(one)
+        return self._put_decided(cache, one, decide(one, self._state.grants.view))
+
+    def _put_decided(self, cache: VaultSecretCache, one: VaultSecret, decision: Decision) -> set[ObjectKey]:
+        """Store a VaultSecret; if it reaches its vault otherwise from now on, a tripped deletion guard goes with it."""
         before = cache.granted(one.key)
-        affected = cache.put(one, decide(one, self._state.grants.view))
+        affected = cache.put(one, decision)
         after = cache.granted(one.key)
         is_parked = cache is self._state.parked
         if before is not None and after is not None and cache.users(after.access) and not is_parked:
