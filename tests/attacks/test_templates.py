@@ -18,6 +18,7 @@ from vaultsync.render.key_names import key_namer
 from vaultsync.render.metadata import MAX_ANNOTATION, render_metadata
 from vaultsync.render.passwords import Passwords
 from vaultsync.render.template import MAX_SOURCE, render
+from vaultsync.state.requests import Search
 
 VALUE: Final = b"n0t-to-be-s33n"
 VALUES: Final = {"password": VALUE, "tls.crt": b"\xff\x00"}
@@ -257,7 +258,7 @@ def test_a_search_with_many_wildcards_does_not_stop_the_operator() -> None:
     """A tenant searches by a pattern that takes exponential time in engines that backtrack."""
     listing = a_listing(some_metadata(name="a" * 126 + "b"))
 
-    assert listing.search("*a" * 62 + "?c", {}) == ()
+    assert listing.search(Search("*a" * 62 + "?c")) == ()
 
 
 def test_patterns_of_names_to_leave_out_do_not_stop_the_operator() -> None:
@@ -275,4 +276,4 @@ def test_a_search_with_many_patterns_to_leave_out_does_not_stop_the_operator() -
     listing = a_listing(*(some_metadata(name=f"s{number}{'a' * 100}") for number in range(1000)))
     omits = [tuple(f"*a*a{number}-{one}" for one in range(MAX_WILDCARDS // 2)) for number in range(MAX_SOURCES)]
 
-    assert [len(listing.search("*", {}, omit=omit)) for omit in omits] == [1000] * MAX_SOURCES
+    assert [len(listing.search(Search(omit=omit))) for omit in omits] == [1000] * MAX_SOURCES

@@ -11,7 +11,6 @@ from typing import Final
 
 from vaultsync.api.v1alpha1 import OnSourceDeleted, StatusMissing, VaultSecret, VaultSecretSpec
 from vaultsync.errors import Reason
-from vaultsync.policy.requests import found_names
 from vaultsync.state.requests import named_secrets, searches
 from vaultsync.state.vaults import MAX_UNCONFIRMED_LOSSES, LossReport, Missing, SecretMetadata, VaultView
 from vaultsync.status.conditions import READY, condition
@@ -108,8 +107,8 @@ def _kinds(units: AbstractSet[str]) -> tuple[set[str], set[str]]:
 def _lost(vault_secret: VaultSecret, view: VaultView, now: datetime) -> set[str]:
     spec, missing = vault_secret.spec, vault_secret.status.missing
     named = _named(spec)
-    found = found_names(spec, view)
-    lost = {name for name in _deletable(vault_secret) if _is_lost(name, view, named, found)}
+    is_found = None if view.listing is None else view.listing.selects(searches(spec))
+    lost = {name for name in _deletable(vault_secret) if _is_lost(name, view, named, is_found)}
     lost |= {unit_of(one) for one in missing if is_recent(one, now)}
     return lost | {unit_of(one) for one in missing if one.key and one.removed is None and one.secret_name not in lost}
 
@@ -147,11 +146,11 @@ def _named(spec: VaultSecretSpec) -> set[str]:
     return {request.ref.name.lower() for request in named_secrets(spec)}
 
 
-def _is_lost(name: str, view: VaultView, named: AbstractSet[str], found: AbstractSet[str]) -> bool:
+def _is_lost(name: str, view: VaultView, named: AbstractSet[str], is_found: Callable[[str], bool] | None) -> bool:
     """Return whether a named secret is missing, or a search does not find a secret any more."""
     if name in named:
         return isinstance(view.secrets.get(name), Missing)
-    return view.listing is not None and name not in found
+    return is_found is not None and not is_found(name)
 
 
 def _is_recovered(unit: str, view: VaultView) -> bool:

@@ -17,14 +17,19 @@ from vaultsync.state.vaults import SecretMetadata, VaultView
 
 
 def requested_secrets(spec: VaultSecretSpec, view: VaultView) -> tuple[SecretRequest, ...]:
-    """Return all secrets to read, each once, in the spec's order; one that any entry requires is required."""
+    """Return all secrets to read, each once, in the spec's order; one that any entry requires is required.
+
+    Of more than `MAX_FOUND` that searches find, only a part is returned: they are more than any quota allows.
+    """
+    queries = searches(spec)
+    found = view.listing.requests(queries) if queries and view.listing is not None else ()
+    if not spec.data and len(queries) == len(spec.data_from):
+        return found
     merged: dict[SecretRef, SecretRequest] = {}
     for request in named_secrets(spec):
         first = merged.setdefault(request.ref.identity, request)
         merged[request.ref.identity] = replace(first, optional=first.optional and request.optional)
-    for name in _found(spec, view):
-        # What was found is optional: it may be deleted before it is read, and the next listing will not have it either.
-        request = SecretRequest(SecretRef(name), optional=True)
+    for request in found:
         merged.setdefault(request.ref.identity, request)
     return tuple(merged.values())
 
@@ -60,12 +65,11 @@ def unlisted_finds(
     """
     if view.listing is None:
         return
-    found: AbstractSet[str] | None = None
+    is_found = view.listing.selects(searches(spec))
     for state in _found_before(spec, known):
         if not view.listing.may_have(state.ref.name):
             continue  # it is not granted any more, and must not be read
-        found = found_names(spec, view) if found is None else found
-        if state.ref.name.lower() not in found:
+        if not is_found(state.ref.name.lower()):
             yield SecretRequest(state.ref, optional=True, unlisted=True)
 
 
@@ -109,7 +113,7 @@ def found_secrets(search: Search, view: VaultView) -> tuple[SecretMetadata, ...]
     """Return the secrets that a search finds in the last complete listing, sorted by name, with disabled ones."""
     if view.listing is None:
         return ()
-    return view.listing.search(search.names, search.tags, managed=search.managed, omit=search.omit)
+    return view.listing.search(search)
 
 
 def left_out(spec: VaultSecretSpec, view: VaultView) -> int:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from kvsecrets import SecretValue
 from vaultsync.errors import Reason, SecretNotFound, SyncError
-from vaultsync.state.vaults import Moment
+from vaultsync.state.moments import Moment
 
 
 class SecretRef(NamedTuple):

@@ -7,28 +7,21 @@ against the current view, after the reads.
 import asyncio
 import re
 from bisect import bisect_left
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import islice
 from typing import Generic, NamedTuple, TypeVar
 
 from vaultsync.errors import SyncError
 from vaultsync.state.access import Access
 from vaultsync.state.globs import ALL, matches, matches_any, omitter
+from vaultsync.state.moments import Moment
+from vaultsync.state.requests import Search, SecretRequest
+from vaultsync.state.secrets import SecretRef
 
 MAX_UNCONFIRMED_LOSSES = 5
 """The number of losses within a day that need no release by a user, even if there was nothing else."""
-
-
-class Moment(NamedTuple):
-    """A moment of this process: its monotonic clock, and a number that orders the moments within one tick of it.
-
-    Only these order observations, since the clocks of the vault and the operator may jump. A former process has none:
-    everything that this one observes is later.
-    """
-
-    seconds: float
-    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +121,11 @@ class _Query(NamedTuple):
     managed: bool | None
     omit: tuple[str, ...]
 
+    @classmethod
+    def of(cls, search: Search) -> "_Query":
+        """Return the query of a search; equal ones select the same."""
+        return cls(re.sub(r"\*+", "*", search.names), frozenset(search.tags.items()), search.managed, search.omit)
+
     def has(self, one: SecretMetadata) -> bool:
         """Return whether a secret has the tags, and belongs to a certificate or not."""
         return self.managed in {None, one.managed} and all(one.tags.get(name) == value for name, value in self.tags)
@@ -159,6 +157,8 @@ class VaultListing:
         self._names = tuple(self._secrets)
         self._matches: _Cache[tuple[str, tuple[str, ...]], str] = _Cache() if matches is None else matches
         self._found: _Cache[_Query, SecretMetadata] = _Cache()
+        self._requests: _Cache[tuple[_Query, ...], SecretRequest] = _Cache()
+        self._request_of: dict[str, SecretRequest] = {}
         self._whole = whole
         self._patterns = patterns
         self._restricted: dict[tuple[str, ...], VaultListing] = {}
@@ -181,24 +181,48 @@ class VaultListing:
         """Return whether the listing would have a secret of that name, if the vault has it."""
         return matches_any(self._patterns, name)
 
-    def search(
-        self, glob: str, tags: Mapping[str, str], *, managed: bool | None = None, omit: tuple[str, ...] = ()
-    ) -> tuple[SecretMetadata, ...]:
-        """Return the secrets that a search selects, by name.
+    def search(self, search: Search) -> tuple[SecretMetadata, ...]:
+        """Return the secrets that a search selects, by name."""
+        return self._select(_Query.of(search))
 
-        Args:
-            glob: Matches their names, in lower case.
-            tags: They have all of them.
-            managed: Whether they belong to certificates; None for all.
-            omit: Globs that match none of their names, in lower case.
+    def requests(self, searches: Iterable[Search]) -> tuple[SecretRequest, ...]:
+        """Return the requests of all readable secrets that searches select, each once; of more than `MAX_FOUND` a part.
+
+        Equal searches share the result, and all searches the requests.
         """
-        query = _Query(re.sub(r"\*+", "*", glob), frozenset(tags.items()), managed, omit)
+        queries = tuple(map(_Query.of, searches))
 
+        def scan() -> tuple[SecretRequest, ...]:
+            names = dict.fromkeys(one.name for query in queries for one in self._select(query) if one.readable)
+            return tuple(map(self._request, islice(names, MAX_FOUND + 1)))
+
+        return self._requests.get(queries, scan, weight=sum(_weight(query.omit) for query in queries))
+
+    def selects(self, searches: Iterable[Search]) -> Callable[[str], bool]:
+        """Return the function that returns whether a search selects a readable secret, by its name in lower case."""
+        queries = [(_Query.of(search), omitter(search.omit)) for search in searches]
+
+        def is_selected(name: str) -> bool:
+            one = self._secrets.get(name)
+            return (one is not None and one.readable) and any(
+                query.has(one) and matches(query.glob, name) and not is_omitted(name) for query, is_omitted in queries
+            )
+
+        return is_selected
+
+    def _select(self, query: _Query) -> tuple[SecretMetadata, ...]:
         def scan() -> tuple[SecretMetadata, ...]:
-            matching = (self._secrets[name] for name in self._matching(query.glob, omit))
+            matching = (self._secrets[name] for name in self._matching(query.glob, query.omit))
             return tuple(one for one in matching if query.has(one))
 
-        return self._found.get(query, scan, weight=_weight(omit))
+        return self._found.get(query, scan, weight=_weight(query.omit))
+
+    def _request(self, name: str) -> SecretRequest:
+        request = self._request_of.get(name)
+        if request is None:
+            # It may be deleted before it is read, and the next listing will not have it either.
+            request = self._request_of[name] = SecretRequest(SecretRef(name), optional=True)
+        return request
 
     def _matching(self, glob: str, omit: tuple[str, ...] = ()) -> tuple[str, ...]:
         if glob == ALL and not omit:
@@ -228,6 +252,9 @@ class VaultListing:
         """Return the names with that prefix; most searches have one, and need not check all names."""
         return self._names[bisect_left(self._names, prefix) : bisect_left(self._names, prefix + _LAST)]
 
+
+MAX_FOUND = 5_000
+"""The highest quota of secrets that the searches of a VaultSecret find: a VaultSecret that finds more is not synced."""
 
 MAX_CACHED = 1_000_000
 """How many references to secrets the results of searches in one listing may have that are cached, some 8 MB."""

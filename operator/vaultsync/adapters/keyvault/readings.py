@@ -5,8 +5,8 @@ from datetime import datetime
 
 from kvsecrets import KeyVaultSecret, SecretProperties
 from vaultsync.errors import Reason, SyncError
+from vaultsync.state.moments import Moment
 from vaultsync.state.secrets import InactiveReading, PendingVersion, Reading, Version
-from vaultsync.state.vaults import Moment
 from vaultsync.texts import in_utc
 
 _MAX_TAG_CHARACTERS = 15 * 2 * 256

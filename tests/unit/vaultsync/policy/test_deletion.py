@@ -45,10 +45,11 @@ from vaultsync.policy.lost_keys import Loss, find_losses
 from vaultsync.policy.missing import kept_keys, listed_missing, missing_note, not_present
 from vaultsync.policy.plan import Plan
 from vaultsync.state.applied import Applied, content_fingerprint, fingerprint
+from vaultsync.state.moments import Moment
 from vaultsync.state.observed import Field, Observed
 from vaultsync.state.requests import SecretRequest
 from vaultsync.state.secrets import AnyReading, CarriedReading, SecretRef, SecretState
-from vaultsync.state.vaults import UNKNOWN, LastRead, LossReport, Missing, Moment, Reads, VaultListing, VaultView
+from vaultsync.state.vaults import UNKNOWN, LastRead, LossReport, Missing, Reads, VaultListing, VaultView
 from vaultsync.status.outcome import Failed, Waiting, failed
 
 NOW = READ_AT + timedelta(days=1)

@@ -58,9 +58,10 @@ from vaultsync.policy.plan import Plan
 from vaultsync.policy.requests import unlisted_finds
 from vaultsync.policy.revocation import DELETED_AFTER
 from vaultsync.state.grants import Refused
+from vaultsync.state.moments import Moment
 from vaultsync.state.requests import SecretRequest
 from vaultsync.state.secrets import SecretRef, SecretState, VaultReading
-from vaultsync.state.vaults import UNKNOWN, LastRead, LossReport, Moment, VaultView
+from vaultsync.state.vaults import UNKNOWN, LastRead, LossReport, VaultView
 from vaultsync.status.outcome import Failed, Suspended, Waiting, failed
 
 THIRD, FOURTH = "3" * 32, "4" * 32

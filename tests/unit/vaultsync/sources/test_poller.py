@@ -43,8 +43,9 @@ from vaultsync.sources.poller import (
 )
 from vaultsync.state.access import Access
 from vaultsync.state.applied import Applied, fingerprint
+from vaultsync.state.moments import Moment
 from vaultsync.state.observed import Field
-from vaultsync.state.vaults import LastRead, ListingPage, Missing, Moment, SecretMetadata, VaultView
+from vaultsync.state.vaults import LastRead, ListingPage, Missing, SecretMetadata, VaultView
 
 Woken = list[tuple[str, Priority]]
 

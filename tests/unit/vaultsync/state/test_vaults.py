@@ -7,15 +7,20 @@ from dataclasses import FrozenInstanceError, replace
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from tests.builders import ACCESS, FIRST, NOW_MISSING, START, a_listing, an_access, some_metadata
+from vaultsync.api.grants import Quota
+from vaultsync.state.moments import Moment
+from vaultsync.state.requests import Search
 from vaultsync.state.vaults import (
+    MAX_FOUND,
     UNKNOWN,
     LastRead,
     LossReport,
-    Moment,
     PollRequests,
     Reads,
+    SecretMetadata,
     VaultListing,
     VaultStore,
     VaultView,
@@ -32,7 +37,7 @@ SHOP = a_listing(
 
 
 def found(listing: VaultListing, glob: str, **tags: str) -> list[str]:
-    return [metadata.name for metadata in listing.search(glob, tags)]
+    return [metadata.name for metadata in listing.search(Search(glob, tags))]
 
 
 # Listings
@@ -80,8 +85,8 @@ def test_a_search_returns_what_matches_name_and_tags_by_name(glob: str, tags: di
 def test_a_search_does_not_return_what_it_leaves_out() -> None:
     listing = a_listing(*(some_metadata(name=name) for name in ("shop-a", "Shop-B", "other")))
 
-    assert listing.search("shop-*", {}, omit=("*-b", "x*")) == (some_metadata(name="shop-a"),)
-    assert listing.search("*", {}, omit=("shop*",)) == (some_metadata(name="other"),)
+    assert listing.search(Search("shop-*", omit=("*-b", "x*"))) == (some_metadata(name="shop-a"),)
+    assert listing.search(Search(omit=("shop*",))) == (some_metadata(name="other"),)
     assert found(listing, "shop-*") == ["shop-a", "Shop-B"]
 
 
@@ -102,7 +107,7 @@ def test_a_search_that_narrows_by_prefix_finds_what_a_scan_of_all_names_finds(na
 def test_a_search_selects_secrets_of_certificates_all_others_or_both(managed: bool | None, names: list[str]) -> None:
     listing = a_listing(some_metadata(name="a"), some_metadata(name="tls", managed=True))
 
-    assert [metadata.name for metadata in listing.search("*", {}, managed=managed)] == names
+    assert [metadata.name for metadata in listing.search(Search(managed=managed))] == names
 
 
 class CountingTags(Mapping[str, str]):
@@ -127,26 +132,26 @@ def test_a_search_scans_the_listing_once_for_each_query() -> None:
     tags = CountingTags(tier="db")
     listing = a_listing(some_metadata(name="shop-password", tags=tags))
 
-    first = listing.search("shop-*", {"tier": "db"})
+    first = listing.search(Search("shop-*", {"tier": "db"}))
     reads = tags.reads
-    again = listing.search("shop-**", {"tier": "db"})
+    again = listing.search(Search("shop-**", {"tier": "db"}))
 
     assert (reads, tags.reads) == (1, 1)
     assert again is first
-    assert listing.search("shop-*", {"tier": "web"}) == ()
+    assert listing.search(Search("shop-*", {"tier": "web"})) == ()
     assert tags.reads == 2
 
 
 def test_a_search_reads_the_tags_of_no_secret_whose_name_does_not_match() -> None:
     tags = CountingTags(tier="db")
 
-    assert a_listing(some_metadata(name="other", tags=tags)).search("shop-*", {"tier": "db"}) == ()
+    assert a_listing(some_metadata(name="other", tags=tags)).search(Search("shop-*", {"tier": "db"})) == ()
     assert tags.reads == 0
 
 
 def test_a_listing_with_the_same_names_matches_no_glob_again() -> None:
     before = a_listing(*(some_metadata(name=name) for name in ("shop-a", "shop-b", "other")))
-    before.search("*-a", {})
+    before.search(Search("*-a"))
     changed = {name: some_metadata(name=name, tags={"tier": "db"}) for name in ("shop-a", "shop-b", "other")}
 
     same_names = before.followed_by(changed)
@@ -170,7 +175,7 @@ def test_what_searches_leave_out_counts_toward_the_limit(monkeypatch: pytest.Mon
     monkeypatch.setattr("vaultsync.state.vaults.MAX_CACHED", 10)
     listing = a_listing(some_metadata(name="a"))
 
-    assert [len(listing.search("*", {}, omit=omit)) for omit in [("b" * 80,), ("b" * 56,), ("b" * 57,)]] == [1, 1, 1]
+    assert [len(listing.search(Search(omit=omit))) for omit in [("b" * 80,), ("b" * 56,), ("b" * 57,)]] == [1, 1, 1]
     assert [query.omit for query in listing._found._results] == [("b" * 56,)]
 
 
@@ -383,3 +388,54 @@ def test_reads_are_recorded_once_there_is_a_poller_and_count_in_every_view() -> 
 
     assert store.view(ACCESS).reads.get("db-password") == before.reads.get("db-password") == a_read(2.0)
     assert store.view(an_access(OTHER)).reads.get("db-password") is None
+
+
+def test_equal_searches_share_their_result_and_all_searches_the_requests() -> None:
+    listing = a_listing(*(some_metadata(name=f"shop-{number}", readable=number != 2) for number in range(4)))
+
+    first, again = (listing.requests([Search(names, {})]) for names in ("shop-*", "shop-**"))
+    [other] = listing.requests([Search("*-1")])
+
+    assert [request.ref.name for request in first] == ["shop-0", "shop-1", "shop-3"]
+    assert again is first
+    assert other is first[1]
+
+
+def test_of_more_secrets_than_any_quota_allows_one_more_is_requested() -> None:
+    listing = a_listing(*(some_metadata(name=f"shop-{number}") for number in range(MAX_FOUND + 10)))
+
+    assert len(listing.requests([Search("shop-*"), Search("*")])) == MAX_FOUND + 1
+    with pytest.raises(ValidationError):
+        Quota(found_secrets=MAX_FOUND + 1)
+
+
+_names = st.text("ab-", min_size=1, max_size=4)
+_patterns = st.text("ab-*?", min_size=1, max_size=4)
+_tags = st.dictionaries(st.just("team"), st.sampled_from("xy"))
+_searches = st.builds(
+    Search,
+    _patterns,
+    _tags,
+    st.sampled_from([None, True, False]),
+    st.lists(st.text("ab*", min_size=1, max_size=3), max_size=2).map(tuple),
+)
+_secrets = st.builds(
+    lambda name, tags, managed, readable: some_metadata(name=name, tags=tags, managed=managed, readable=readable),
+    _names,
+    _tags,
+    st.booleans(),
+    st.booleans(),
+)
+
+
+@given(st.lists(_secrets, max_size=6), st.lists(_searches, min_size=1, max_size=3))
+def test_a_single_secret_is_selected_as_the_search_of_all_selects_it(
+    secrets: list[SecretMetadata], searches: list[Search]
+) -> None:
+    listing = a_listing(*secrets)
+    is_selected = listing.selects(searches)
+    found = {one.name for search in searches for one in listing.search(search) if one.readable}
+
+    assert {one.name for one in secrets if is_selected(one.name)} == found
+    assert {request.ref.name for request in listing.requests(searches)} == found
+    assert not is_selected("absent")
