@@ -22,8 +22,6 @@ from vaultsync.policy.leases import LEASE_DURATION, PATIENCE, Installation
 from vaultsync.sources.election import Election, boot_time
 from vaultsync.state.shards import Shards
 
-pytestmark = pytest.mark.cluster
-
 OURS = Installation("vaultsync.team")
 NAME = OURS.lease_name(0)
 

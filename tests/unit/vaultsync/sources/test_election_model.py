@@ -12,6 +12,7 @@ from datetime import timedelta
 from types import coroutine
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -187,5 +188,5 @@ class ElectionMachine(RuleBasedStateMachine):
                 one.close()
 
 
-TestElection = ElectionMachine.TestCase
+TestElection = pytest.mark.slow(ElectionMachine.TestCase)
 TestElection.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
