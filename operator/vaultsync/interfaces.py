@@ -176,6 +176,10 @@ class VaultClients(Protocol):
         """Make one authenticated call; returns whom the token of the identity names."""
         ...
 
+    def divide_budgets(self, shares: Mapping[str, float]) -> None:
+        """Use these parts of the budgets of vaults, by URL, and the whole budget of the others."""
+        ...
+
     def responds(self, access: Access) -> bool:
         """Return whether the vault has responded to the last call; False if it was not called yet."""
         ...

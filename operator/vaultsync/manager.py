@@ -463,7 +463,9 @@ def build_controller(
     resync = Resync(kube, state, source, namespaces=namespaces, jitter=clock.jitter)
     grants = GrantInformer(kube, state, source, namespaces=namespaces, jitter=clock.jitter, clock=clock.monotonic)
     grant_status = GrantStatus(kube, vaults, state, known_vaults=known_vaults, now=clock.now, clock=clock.monotonic)
-    mover = ShardMover(state, source, queue, pollers, resync=resync, targets=targets, recorder=recorder)
+    mover = ShardMover(
+        state, source, queue, events, pollers, resync=resync, targets=targets, vaults=vaults, recorder=recorder
+    )
     return Controller(state, reconciler, queue, events, targets, pollers, source, resync, grants, grant_status, mover)
 
 

@@ -28,7 +28,7 @@ BURST: Final = 50
 MAX_WAITING: Final = 1000
 """Events of a namespace that wait. Others are dropped."""
 
-DRAIN_TIMEOUT: Final = 1.0
+DRAIN_TIMEOUT: Final = 0.5
 """Seconds in which waiting events are created when the operator stops."""
 
 
@@ -80,17 +80,23 @@ class EventWriter:
             await self._has_some.wait()
             await self._wait_for_turn()
             if self._backlogs:
-                await self._create_next()
+                await self._create_next(next(iter(self._backlogs)))
 
-    async def drain(self) -> None:
-        """Create what waits, as far as there is time."""
+    async def drain(self, namespaces: Callable[[str], bool] = lambda _: True) -> None:
+        """Create what waits for some namespaces, as far as there is time."""
         with suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_TIMEOUT):
-                while self._backlogs:
-                    await self._create_next()
-        for namespace, backlog in self._backlogs.items():
+                while (namespace := next(filter(namespaces, self._backlogs), None)) is not None:
+                    await self._create_next(namespace)
+        self.drop(namespaces)
+
+    def drop(self, namespaces: Callable[[str], bool]) -> None:
+        """Drop what waits for some namespaces: another replica serves them."""
+        for namespace in list(filter(namespaces, self._backlogs)):
+            backlog = self._backlogs.pop(namespace)
             _log_dropped(namespace, backlog.dropped + len(backlog.waiting))
-        self._backlogs.clear()
+        if not self._backlogs:
+            self._has_some.clear()
 
     async def _wait_for_turn(self) -> None:
         now = asyncio.get_running_loop().time()
@@ -98,9 +104,8 @@ class EventWriter:
         if self._free_at > now:
             await asyncio.sleep(self._free_at - now)
 
-    async def _create_next(self) -> None:
-        """Create the first event of the namespace whose turn it is; the other namespaces are before it then."""
-        namespace = next(iter(self._backlogs))
+    async def _create_next(self, namespace: str) -> None:
+        """Create the first event of a namespace; the other namespaces are before it then."""
         backlog = self._backlogs.pop(namespace)
         one = backlog.waiting.popleft()
         if backlog.waiting:

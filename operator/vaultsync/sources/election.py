@@ -47,6 +47,11 @@ RIGHTS = "grant what the chart's roles for Leases grant; until then this replica
 CONFLICT = "end one, let them watch different namespaces, or set the same VAULTSYNC_INSTALLATION if they are replicas"
 """What to do about two installations."""
 
+ANSWER_TIMEOUT = 1.0
+"""Seconds to wait for the responses to writes before a Lease is released."""
+
+ANSWER_CHECK = 0.01
+
 REBALANCE_PAUSE = 60.0
 """Seconds for which no shard is given up after the last one that was came back."""
 
@@ -251,11 +256,24 @@ class Election:
         for shard in shards:
             self._shards.leave(shard)
         await self._server.drain(shards)
-        leases = [self._ours_now.pop(shard) for shard in shards if shard in self._ours_now]
+        leases = {shard: self._ours_now.pop(shard) for shard in shards if shard in self._ours_now}
         for shard in shards:
             self._shards.drop(shard)
         logger.info("shards released", extra={"shards": _listed(shards), "of": self._ours.shards})
-        await self._release(leases)
+        for shard in await self._unanswered(leases):
+            # Another replica must not write before the API server has carried out ours.
+            logger.warning("lease not released", extra={"lease": leases.pop(shard).name, "detail": "a write runs"})
+        await self._release(leases.values())
+
+    async def _unanswered(self, shards: Collection[int]) -> Collection[int]:
+        """Wait until no write for shards is without a response, and return those for which one is after some time."""
+        left = list(filter(self._shards.is_written, shards))
+        for _ in range(round(ANSWER_TIMEOUT / ANSWER_CHECK)):
+            if not left:
+                break
+            await asyncio.sleep(ANSWER_CHECK)
+            left = list(filter(self._shards.is_written, shards))
+        return left
 
     async def _release(self, leases: Iterable[Lease]) -> None:
         """Release Leases for other replicas; one that cannot be released runs out."""

@@ -9,10 +9,13 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
+from functools import partial
 
 from vaultsync.api import ObjectKey
+from vaultsync.controller.events import EventWriter
 from vaultsync.controller.queue import WorkQueue
-from vaultsync.interfaces import Recorder
+from vaultsync.interfaces import Recorder, VaultClients
 from vaultsync.sources.poller import Pollers
 from vaultsync.sources.resync import Resync
 from vaultsync.sources.targets import TargetInformer
@@ -24,6 +27,9 @@ logger = logging.getLogger(__name__)
 
 BATCH = 50
 """VaultSecrets that are moved before control returns to the event loop."""
+
+DIVISION_INTERVAL = 5.0
+"""Seconds between two divisions of the budgets of vaults: VaultSecrets of other shards come and go."""
 
 DRAIN_TIMEOUT = 1.0
 """Seconds that running reconciles may take to finish when a shard is given up."""
@@ -37,19 +43,23 @@ class ShardMover:
         state: State,
         source: VaultSecretSource,
         queue: WorkQueue,
+        events: EventWriter,
         pollers: Pollers,
         *,
         resync: Resync,
         targets: TargetInformer,
+        vaults: VaultClients,
         recorder: Recorder,
     ) -> None:
         """Serve nothing yet."""
         self._state = state
         self._source = source
         self._queue = queue
+        self._events = events
         self._pollers = pollers
         self._resync = resync
         self._targets = targets
+        self._vaults = vaults
         self._recorder = recorder
         self._wanted: set[int] = set()
         """The shards to serve."""
@@ -70,6 +80,7 @@ class ShardMover:
         self._stop(shards)
         for task in self._running(shards):
             task.cancel()
+        self._events.drop(partial(self._is_in, shards))
 
     async def drain(self, shards: AbstractSet[int]) -> None:
         """Begin nothing more for shards, and wait until nothing runs for them; what takes too long is cancelled."""
@@ -81,29 +92,36 @@ class ShardMover:
             for task in running:
                 task.cancel()
             await asyncio.wait(running)
+        await self._events.drain(partial(self._is_in, shards))
         self._draining -= shards
         self._changed.set()
 
     async def run(self) -> None:
         """Move what has to be moved, until cancelled."""
         while True:
-            await self._changed.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(DIVISION_INTERVAL):
+                    await self._changed.wait()
             self._changed.clear()
             if leaving := self._loaded - self._wanted - self._draining:
                 await self._park(leaving)
             if (coming := self._wanted - self._state.served) and await self._catch_up():
                 await self._unpark(coming)
+            self._vaults.divide_budgets(self._state.shares())
 
     def _stop(self, shards: AbstractSet[int]) -> None:
         if lost := self._wanted & shards:
             self._recorder.shards_lost(len(lost))
         self._wanted -= shards
         self._state.served.difference_update(shards)
+        self._vaults.divide_budgets(self._state.shares())
         self._changed.set()
 
     def _running(self, shards: AbstractSet[int]) -> list[asyncio.Task[None]]:
-        shard_of = self._state.shards.shard_of
-        return list(self._queue.running_of(lambda namespace: shard_of(namespace) in shards).values())
+        return list(self._queue.running_of(partial(self._is_in, shards)).values())
+
+    def _is_in(self, shards: AbstractSet[int], namespace: str) -> bool:
+        return self._state.shards.shard_of(namespace) in shards
 
     async def _catch_up(self) -> bool:
         """Wait until the caches are as new as the API server; return False as soon as other shards are to be served."""
@@ -154,8 +172,7 @@ class ShardMover:
 
     def _keys(self, cache: VaultSecretCache, shards: AbstractSet[int]) -> list[ObjectKey]:
         """Return the VaultSecrets of shards, the oldest first: by a quota that counts only some, others would read."""
-        shard_of = self._state.shards.shard_of
-        return [meta.key for meta in sorted(cache.metas(), key=by_age) if shard_of(meta.key.namespace) in shards]
+        return [meta.key for meta in sorted(cache.metas(), key=by_age) if self._is_in(shards, meta.key.namespace)]
 
 
 async def _in_batches(

@@ -5,15 +5,17 @@ The election (`sources.election`) is the only writer. In this order it
 - calls `hold` when a Lease is acquired and no other installation conflicts, then `ShardServer.gained`, and `renew`
   after each renewal;
 - calls `drop` once the deadline of a shard has passed, and `ShardServer.lost`: whatever runs for it ends at once;
-- calls `leave` when it gives a shard up, awaits `ShardServer.drain`, and only then calls `drop` and releases the
-  Lease.
+- calls `leave` when it gives a shard up, awaits `ShardServer.drain`, calls `drop`, and releases the Lease once no write
+  is without a response.
 
 Whoever begins work asks `takes`, whoever writes asks `serves`. Both compare the deadline with the clock at the moment
 of the call, so they are right also if the election did not get to run.
 """
 
 import math
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final, Self
@@ -41,6 +43,7 @@ class Shards:
         self.number = number
         self._clock = clock
         self._held: dict[int, _Held] = {}
+        self._writes: Counter[int] = Counter()
 
     @classmethod
     def all(cls, number: int = 1) -> Self:
@@ -84,6 +87,20 @@ class Shards:
     def seconds_to_deadline(self) -> float:
         """Return for how long all shards are held if no Lease is renewed; infinite if none is held."""
         return max(0.0, min((held.until for held in self._held.values()), default=math.inf) - self._clock())
+
+    @contextmanager
+    def writing(self, namespace: str | None) -> Iterator[None]:
+        """Count a write for a namespace, until its response is known."""
+        shard = self.shard_of(namespace)
+        self._writes[shard] += 1
+        try:
+            yield
+        finally:
+            self._writes[shard] -= 1
+
+    def is_written(self, shard: int) -> bool:
+        """Return whether a write for a shard has no response yet: the API server may still carry it out."""
+        return self._writes[shard] > 0
 
     def hold(self, shard: int, *, until: float) -> None:
         """Hold a shard until that time of the clock."""

@@ -1,6 +1,6 @@
 """All stores in one value, which sources and controller share; stores nothing else."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -56,6 +56,20 @@ class State:
     def count(self, grant: str) -> Mapping[str, int]:
         """Return how many VaultSecrets use a grant's identity, by namespace, whichever replica serves them."""
         return Counter(self.vaultsecrets.count(grant)) + Counter(self.parked.count(grant))
+
+    def shares(self) -> Mapping[str, float]:
+        """Return the part of each vault's users that this replica serves, by URL, in shards: of three that use it, one.
+
+        Only VaultSecrets count that may read: others must not take from anybody's budget.
+        """
+        if self.shards.number == 1:
+            return {}
+        namespaces: defaultdict[str, set[str]] = defaultdict(set)
+        for cache in self.caches:
+            for access in cache.accesses():
+                namespaces[access.vault_url].update(key.namespace for key in cache.users(access))
+        using = {url: set(map(self.shards.shard_of, names)) for url, names in namespaces.items()}
+        return {url: len(shards & self.served) / len(shards) for url, shards in using.items() if shards & self.served}
 
     def forget(self, key: ObjectKey) -> None:
         """Forget what is known of the reconciles of a VaultSecret that is gone, or is served by another replica."""

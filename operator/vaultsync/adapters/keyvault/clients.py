@@ -9,7 +9,7 @@ import asyncio
 import itertools
 import logging
 import ssl
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -191,6 +191,7 @@ class VaultClients:
         self._numbers = itertools.count(1)
         self._tls = tls
         self._vaults: dict[Access, _Vault] = {}
+        self._shares: Mapping[str, float] = {}
 
     async def get(self, access: Access, ref: SecretRef, *, since: float | None = None) -> VaultReading:
         """Read a secret.
@@ -284,6 +285,12 @@ class VaultClients:
         """Return the rate limiter of a vault; None if the vault was not called since it was closed last."""
         vault = self._vaults.get(access)
         return None if vault is None else vault.rate_limiter
+
+    def divide_budgets(self, shares: Mapping[str, float]) -> None:
+        """Use these parts of the budgets of vaults, by URL, and the whole budget of the others."""
+        self._shares = shares
+        for access, vault in self._vaults.items():
+            vault.rate_limiter.share = shares.get(access.vault_url, 1.0)
 
     def responds(self, access: Access) -> bool:
         """Return whether the vault has responded to the last call; False if it was not called yet."""
@@ -511,7 +518,9 @@ class VaultClients:
             ssl_context=self._tls,
             verify_challenge_resource=credential.verifies_resource,
         )
-        return _Vault(access, client, credential, RateLimiter(self._budget, clock=self._clock), Absences(self._clock))
+        rate_limiter = RateLimiter(self._budget, clock=self._clock)
+        rate_limiter.share = self._shares.get(access.vault_url, 1.0)
+        return _Vault(access, client, credential, rate_limiter, Absences(self._clock))
 
 
 def _is_outdated(read: _Read, now: datetime) -> bool:

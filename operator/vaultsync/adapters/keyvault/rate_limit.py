@@ -71,6 +71,8 @@ class RateLimiter:
         """Whether the vault has responded to the last call that tells something about it."""
         self.has_responded = False
         """Whether it has ever responded."""
+        self.share = 1.0
+        """The part of the budget that is left for this process: other replicas use the vault as well."""
         self.throttled_seconds = 0.0
         """The sum of the waits that the vault requested, in seconds; overlapping waits count once."""
         self.waited_seconds = 0.0
@@ -122,7 +124,7 @@ class RateLimiter:
         """Take a call from the budget; returns the seconds to wait for it."""
         now = self._clock()
         self._empty_until = max(self._empty_until, now - self._budget.seconds)
-        self._empty_until += self._budget.seconds / self._budget.calls
+        self._empty_until += self._budget.seconds / (self._budget.calls * self.share)
         return max(0.0, self._empty_until - now)
 
     def _on_failure(self, error: SyncError, *, one_secret: bool) -> None:

@@ -106,9 +106,10 @@ async def fenced(request: Request, shards: Shards) -> AsyncIterator[None]:
     permit.check()
     token = _PERMIT.set(permit)
     try:
-        async with asyncio.timeout(None) as limit:
-            permit.ends_with(limit)
-            yield
+        with shards.writing(request.namespace):
+            async with asyncio.timeout(None) as limit:
+                permit.ends_with(limit)
+                yield
     except (TimeoutError, aiohttp.ClientError):
         if permit.has_ended:
             raise permit.cut_off() from None

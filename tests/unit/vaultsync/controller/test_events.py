@@ -146,6 +146,21 @@ async def test_what_waits_is_created_when_the_operator_stops(kube: Kube, clock: 
     assert len(kube.events) == 500
 
 
+async def test_what_waits_for_some_namespaces_can_be_created_first_or_dropped(writer: EventWriter, kube: Kube) -> None:
+    for number in range(3):
+        writer.add(SHOP, events(BURST, f"shop {number}"))
+        writer.add(BANK, events(1, f"bank {number}"))
+
+    await writer.drain(lambda namespace: namespace == BANK.key.namespace)
+    created = {message for message in kube.messages if message.startswith("bank")}
+    before = len(kube.messages)
+    writer.drop(lambda _: True)
+    await settle()
+
+    assert created == {f"bank {number} 0" for number in range(3)}
+    assert len(kube.messages) == before
+
+
 async def test_an_api_server_that_does_not_answer_does_not_delay_the_stop(
     kube: Kube, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from tests.clocks import Clock
+from tests.clocks import Clock, skip
 from tests.fakes.leases import FakeLeases, LeaseStore
 from vaultsync.adapters.kube import Forbidden
 from vaultsync.errors import Reason, SyncError
 from vaultsync.policy.leases import LEASE_DURATION, PATIENCE, RENEW_DEADLINE, Installation, Lease
-from vaultsync.sources.election import Election, boot_time
+from vaultsync.sources.election import ANSWER_CHECK, Election, boot_time
 from vaultsync.state.shards import Shards
 
 OURS = Installation("team.vaultsync")
@@ -151,6 +151,35 @@ async def test_a_leader_that_resigns_is_replaced_at_once(clock: Clock, store: Le
     assert not leader.shards.serves("shop")
     assert standby.server.calls == [("gained", {0}, True)]
     assert store.leases[NAME].holder == "b"
+
+
+async def test_a_lease_is_released_once_all_writes_are_answered(clock: Clock, store: LeaseStore) -> None:
+    leader = Replica(clock, store)
+    await leader.election.look()
+    with leader.shards.writing("shop"):
+        resigning = asyncio.create_task(leader.election.resign())
+        await skip(ANSWER_CHECK)
+        assert store.leases[NAME].holder == "a"
+        assert not leader.shards.serves("shop")
+    await skip(ANSWER_CHECK)
+    await resigning
+
+    assert store.leases[NAME].holder is None
+
+
+async def test_a_lease_is_not_released_while_the_api_server_may_still_carry_out_a_write(
+    clock: Clock, store: LeaseStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    leader = Replica(clock, store)
+    await leader.election.look()
+
+    with leader.shards.writing("shop"):
+        resigning = asyncio.create_task(leader.election.resign())
+        while not resigning.done():
+            await skip(ANSWER_CHECK)
+
+    assert store.leases[NAME].holder == "a"
+    assert logged(caplog, "lease not released")["lease"] == NAME
 
 
 async def test_a_leader_that_cannot_renew_serves_until_its_deadline(

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 import httpx
 import pytest
 
-from tests.builders import ACCESS, EVERYTHING, a_grant
+from tests.builders import ACCESS, EVERYTHING, VAULT, a_grant
 from tests.clocks import settle
 from tests.harness import MemoryHarness, entry, key_of, record_woken
 from tests.manifests import manifest, spec
@@ -15,7 +15,7 @@ from vaultsync.api import ObjectKey
 from vaultsync.controller.turns import Priority
 from vaultsync.errors import Reason
 from vaultsync.sources.resync import OBSERVATION, SETTLING
-from vaultsync.sources.serving import BATCH, DRAIN_TIMEOUT
+from vaultsync.sources.serving import BATCH, DIVISION_INTERVAL, DRAIN_TIMEOUT
 from vaultsync.state.access import Access
 from vaultsync.state.observed import Observed
 from vaultsync.state.secrets import SecretRef, VaultReading
@@ -552,3 +552,90 @@ async def test_whatever_happens_each_vaultsecret_is_in_one_of_both_caches(
     await standby.pass_time(5)
 
     assert (standby.served(), standby.parked()) == (sorted(standby.names), [])
+
+
+# several shards
+
+
+def namespaces_of(shards: Shards) -> list[str]:
+    """Return a namespace of each shard."""
+    names = [f"team-{number}" for number in range(100)]
+    return [next(name for name in names if shards.shard_of(name) == shard) for shard in range(shards.number)]
+
+
+@pytest.fixture
+async def sharded() -> AsyncIterator[tuple[MemoryHarness, list[str]]]:
+    """A replica that holds none of three shards, and a VaultSecret of each, in a namespace of that name."""
+    harness = MemoryHarness(shards=Shards(3, clock=lambda: 0.0))
+    await harness.start([])
+    harness.run_beside(harness.controller.mover.run())
+    names = namespaces_of(harness.shards)
+    for name in names:
+        stored = harness.kube.put_vault_secret(manifest(spec(), name="db", namespace=name))
+        harness.controller.source.handle_changed(harness.kube.vault_secret_body(stored.key))
+    yield harness, names
+    await harness.aclose()
+
+
+async def gain(harness: MemoryHarness, *shards: int) -> None:
+    for shard in shards:
+        harness.shards.hold(shard, until=float("inf"))
+    harness.controller.mover.gained(frozenset(shards))
+    await until(lambda: harness.state.served >= set(shards))
+    await harness.drain()
+
+
+def served_in(harness: MemoryHarness) -> set[str]:
+    return {meta.key.namespace for meta in harness.state.vaultsecrets.metas()}
+
+
+async def test_each_shard_comes_and_goes_by_itself(sharded: tuple[MemoryHarness, list[str]]) -> None:
+    harness, names = sharded
+    await gain(harness, 0)
+    await gain(harness, 2)
+    assert served_in(harness) == {names[0], names[2]}
+    assert harness.writes["apply_target"] == 2
+
+    harness.shards.drop(0)
+    harness.controller.mover.lost({0})
+    await settle()
+
+    assert served_in(harness) == {names[2]}
+    assert harness.state.vaultsecrets.accesses() == {ACCESS}
+
+
+async def test_the_budget_of_a_vault_is_divided_by_the_shards_that_use_it(
+    sharded: tuple[MemoryHarness, list[str]],
+) -> None:
+    harness, names = sharded
+
+    def share() -> float:
+        rate_limiter = harness.vaults.rate_limiter(ACCESS)
+        assert rate_limiter is not None
+        return rate_limiter.share
+
+    await gain(harness, 0)
+    assert share() == 1 / 3
+    await gain(harness, 2)
+    assert share() == 2 / 3
+
+    body = harness.kube.vault_secret_body(ObjectKey(names[1], "db"))
+    harness.controller.source.handle_deleted(body)
+    await harness.pass_time(DIVISION_INTERVAL)
+    assert share() == 1
+
+    harness.controller.source.handle_changed(body)
+    harness.controller.mover.lost({2})
+    assert share() == 1 / 3
+
+
+async def test_a_vaultsecret_that_is_not_granted_takes_nothing_from_the_budget_of_others(
+    sharded: tuple[MemoryHarness, list[str]],
+) -> None:
+    harness, names = sharded
+    await gain(harness, 0)
+    assert harness.state.shares() == {VAULT: 1 / 3}
+
+    await harness.set_grants(a_grant("shop", namespaces={"names": [names[0]]}))
+
+    assert harness.state.shares() == {VAULT: 1}

@@ -207,3 +207,13 @@ async def test_failures_on_our_side_neither_open_the_breaker_nor_close_it(reason
 
 def test_a_call_that_has_a_slot_has_a_connection_of_its_client() -> None:
     assert MAX_CALLS <= _exchange.MAX_IN_FLIGHT
+
+
+async def test_of_a_budget_that_is_divided_a_part_is_left() -> None:
+    bench = Bench(Budget(calls=10, seconds=10))
+    bench.rate_limiter.share = 0.5
+
+    for _ in range(7):
+        await bench.call()
+
+    assert bench.waits == [0, 0, 0, 0, 0, 2, 4]

@@ -16,7 +16,7 @@ from kubernetes.aio.client import Configuration
 from tests.clocks import Clock
 from tests.unit.vaultsync.adapters.kube.scripted import connected, document, hanging_up, silence
 from vaultsync.adapters.kube.connection import Connection
-from vaultsync.adapters.kube.fence import KERNEL_TIMEOUT, FencedRequest
+from vaultsync.adapters.kube.fence import KERNEL_TIMEOUT, FencedRequest, fenced
 from vaultsync.adapters.kube.requests import Request
 from vaultsync.errors import NotServed, SyncError
 from vaultsync.policy.leases import LEASE_DURATION, RENEW_DEADLINE
@@ -61,6 +61,16 @@ async def test_a_standby_writes_nothing(request_: Request) -> None:
 async def test_a_standby_reads_and_asks_for_reviews(request_: Request) -> None:
     async with connected(document(200, {"kind": "x"}), shards=Shards(clock=Clock().seconds)) as (connection, _):
         assert await connection.send(request_) == {"kind": "x"}
+
+
+@pytest.mark.parametrize(("request_", "counts"), [(WRITE, True), (READ, False)])
+async def test_a_write_counts_until_its_response_is_known(request_: Request, counts: bool) -> None:
+    shards, _ = held()
+
+    async with fenced(request_, shards):
+        assert shards.is_written(0) is counts
+
+    assert not shards.is_written(0)
 
 
 async def test_a_replica_writes_for_the_namespaces_of_its_shards() -> None:
