@@ -27,6 +27,7 @@ from vaultsync.api.fields import (
     ObjectName,
     RefreshInterval,
     RestartInterval,
+    SharedText,
     Templates,
     Timestamp,
     VaultUrl,
@@ -107,9 +108,9 @@ def _used_annotations(value: object) -> object:
 class ObjectMeta(Model):
     """The parts of an object's metadata that vaultsync uses."""
 
-    name: str
-    namespace: str
-    uid: str
+    name: SharedText
+    namespace: SharedText
+    uid: SharedText
     generation: int
     resource_version: str
     creation_timestamp: Timestamp

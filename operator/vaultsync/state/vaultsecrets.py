@@ -41,13 +41,13 @@ class _Demand:
     intervals: Counter[timedelta] = field(default_factory=Counter)
     searchers: set[ObjectKey] = field(default_factory=set)
 
-    def add(self, vault_secret: VaultSecret) -> None:
-        self.users.add(vault_secret.key)
+    def add(self, key: ObjectKey, vault_secret: VaultSecret) -> None:
+        self.users.add(key)
         self.intervals[vault_secret.spec.refresh_interval] += 1
         for name in followed_names(vault_secret):
-            self.names[name].add(vault_secret.key)
+            self.names[name].add(key)
         if searches(vault_secret.spec):
-            self.searchers.add(vault_secret.key)
+            self.searchers.add(key)
 
     def remove(self, vault_secret: VaultSecret) -> None:
         self.users.remove(vault_secret.key)
@@ -145,20 +145,21 @@ class VaultSecretCache:
         Returns:
             The keys of others that may read from now on, or must not any more, as the quota counts them.
         """
-        written = self._unobserved_status.get(vault_secret.key)
-        affected = self.delete(vault_secret.key)
+        key = vault_secret.key  # one for all indexes: each that is made takes memory
+        written = self._unobserved_status.get(key)
+        affected = self.delete(key)
         if written is not None and _is_newer(written, vault_secret):
-            self._unobserved_status[vault_secret.key] = written
+            self._unobserved_status[key] = written
             vault_secret = vault_secret.model_copy(update={"status": written.status})
         vault_secret = believed_status(vault_secret)
-        self._by_key[vault_secret.key] = vault_secret
+        self._by_key[key] = vault_secret
         self._uids.add(vault_secret.metadata.uid)
-        self._by_target[vault_secret.target_key].add(vault_secret.key)
-        self._decisions[vault_secret.key] = decision
+        self._by_target[vault_secret.target_key].add(key)
+        self._decisions[key] = decision
         if isinstance(decision, Granted):
-            insort(self._ranks[_tenant(decision, vault_secret.key)], by_age(vault_secret))
-            affected ^= self._recount(decision, vault_secret.key)
-        return affected - {vault_secret.key}
+            insort(self._ranks[_tenant(decision, key)], by_age(vault_secret))
+            affected ^= self._recount(decision, key)
+        return affected - {key}
 
     def put_unreadable(self, unreadable: UnreadableVaultSecret) -> set[ObjectKey]:
         """Store one whose spec is not accepted; it has no target and no vault. Returns the same as `put`."""
@@ -234,7 +235,7 @@ class VaultSecretCache:
         if is_within:
             self._served[key] = decision.access
             if not vault_secret.spec.suspend:
-                self._by_access[decision.access].add(vault_secret)
+                self._by_access[decision.access].add(key, vault_secret)
         else:
             self._stop_serving(vault_secret)
         return {key}
