@@ -1,12 +1,18 @@
 """The Dockerfile, its lock file and the chart agree; what is built from them is tried by `make image-test`."""
 
+import os
 import re
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
 import yaml
 
 from tests.e2e.image import debian
+from tests.e2e.image.trimmed import IMPORTS_ALL, TRIMMED
 
 ROOT: Final = Path(__file__).parents[2]
 INSTRUCTIONS: Final = re.sub(r"\\\n", " ", (ROOT / "Dockerfile").read_text())
@@ -35,6 +41,21 @@ def test_the_builder_is_sent_what_the_dockerfile_copies() -> None:
     }
 
     assert copied == sent
+
+
+def test_the_operator_imports_nothing_that_is_left_out(tmp_path: Path) -> None:
+    for name in TRIMMED:
+        spec = find_spec(name)
+        assert spec is not None
+        assert spec.origin is not None
+        shutil.copytree(Path(spec.origin).parent, tmp_path / name)
+    subprocess.run(["sh", ROOT / "trim-packages.sh", tmp_path], check=True)
+    environ = {"PYTHONPATH": os.pathsep.join(map(str, (tmp_path, ROOT / "operator"))), "PYTHONDONTWRITEBYTECODE": "1"}
+
+    program = f"{IMPORTS_ALL}\nprint(*(__import__(name).__path__[0] for name in {TRIMMED}))"
+    done = subprocess.run([sys.executable, "-c", program], env=environ, capture_output=True, text=True, check=False)
+
+    assert (done.stderr, done.stdout.split()) == ("", [str(tmp_path / name) for name in TRIMMED])
 
 
 def test_every_stage_is_built_on_one_base_which_is_named_by_its_digest() -> None:

@@ -23,6 +23,7 @@ from tests.e2e.harness import Harness
 from tests.e2e.image import service
 from tests.e2e.image.buildah import SERVICE_ACCOUNT, Image, Pod, built, megabytes
 from tests.e2e.image.contained import ContainedOperator, first_within, options_of_root, status_of
+from tests.e2e.image.trimmed import IMPORTS_ALL
 from tests.e2e.installation import Installation
 from tests.e2e.kubernetes import KubernetesApi
 from tests.e2e.recorder import ObjectRecorder
@@ -33,14 +34,6 @@ Environ = Mapping[str, str]
 
 MAX_MEGABYTES: Final = 90
 """What the image may have beside its base."""
-
-IMPORTS_ALL: Final = """
-from importlib import import_module
-from pkgutil import walk_packages
-import vaultsync
-for each in walk_packages(vaultsync.__path__, "vaultsync."):
-    if not each.name.endswith("__main__"): import_module(each.name)
-"""
 
 LISTS_PACKAGES: Final = """
 from importlib.metadata import distributions
