@@ -22,6 +22,7 @@ from vaultsync.policy.losses import held_units, known_units, loss_report, lost_u
 from vaultsync.policy.plan import plan_for
 from vaultsync.policy.quiet import Quiet, quiet
 from vaultsync.policy.requeue import Jitter, backoff, poll_period, recheck_interval
+from vaultsync.sources.tries import Tries
 from vaultsync.state.access import Access
 from vaultsync.state.moments import Moment
 from vaultsync.state.stores import State
@@ -54,6 +55,10 @@ MAX_FIRST_POLLS = 64
 MAX_RETRIES = 16
 """Concurrent polls of vaults that have never responded: the first of each, and further ones."""
 
+FIRST_POLL_SECONDS = 1.0
+RETRY_SECONDS = 4.0
+"""How long each of these has its slot at least: there are at most 240 further polls a minute. Namespaces take turns."""
+
 
 class Mode(StrEnum):
     """How a poll reads the vault."""
@@ -78,8 +83,8 @@ class PollerContext:
     now: Callable[[], datetime]
     jitter: Jitter
     span: Callable[[str], AbstractContextManager[object]] = nullcontext
-    first_polls: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_FIRST_POLLS))
-    retries: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_RETRIES))
+    first_polls: Tries = field(default_factory=lambda: Tries(MAX_FIRST_POLLS, seconds=FIRST_POLL_SECONDS))
+    retries: Tries = field(default_factory=lambda: Tries(MAX_RETRIES, seconds=RETRY_SECONDS))
 
 
 @dataclass(slots=True)
@@ -147,7 +152,8 @@ class Poller:
         """Return what limits the poll: any number of vaults that do not exist leaves the event loop to others."""
         if self._context.vaults.has_responded(self._access):
             return nullcontext()
-        return self._context.first_polls if self._view.polls == 0 else self._context.retries
+        slots = self._context.first_polls if self._view.polls == 0 else self._context.retries
+        return slots.take({key.namespace for key in self._state.vaultsecrets.users(self._access)})
 
     def _pause(self, share: float, requested_after: float) -> float:
         """Return the seconds from the start of a poll to that of the next."""

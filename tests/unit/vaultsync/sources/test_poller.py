@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 
@@ -24,7 +24,7 @@ from tests.builders import (
     an_entry,
     an_observed,
 )
-from tests.clocks import settle
+from tests.clocks import settle, skip
 from tests.harness import SKEW, MemoryHarness, record_woken
 from vaultsync.adapters.keyvault.rate_limit import MAX_OPEN_SECONDS
 from vaultsync.api import ObjectKey
@@ -33,6 +33,7 @@ from vaultsync.controller.turns import Priority
 from vaultsync.errors import Reason, SyncError
 from vaultsync.policy.plan import Plan, plan_for
 from vaultsync.sources.poller import (
+    FIRST_POLL_SECONDS,
     MAX_CONCURRENT_READS,
     MAX_FIRST_POLLS,
     MAX_POLL_RETRY,
@@ -835,16 +836,18 @@ async def test_a_vault_that_has_never_responded_is_polled_less_often(harness: Me
 
 async def test_polls_of_vaults_that_have_never_responded_wait_for_each_other(harness: MemoryHarness) -> None:
     first = harness.controller.pollers.poller_for(ACCESS)
-    context = first._context
-    for _ in range(MAX_FIRST_POLLS):
-        await context.first_polls.acquire()
-    async with polling(harness):
-        assert harness.recorded.polls == []
+    async with AsyncExitStack() as stack:
+        for _ in range(MAX_FIRST_POLLS - 1):
+            await stack.enter_async_context(first._context.first_polls.take({"other"}))
+        async with first._context.first_polls.take({"other"}):
+            running = asyncio.create_task(first.run())
+            await settle()
 
-        context.first_polls.release()
-        await settle()
+            assert harness.recorded.polls == []
 
+        await skip(FIRST_POLL_SECONDS)
         assert harness.recorded.polls == [None]
+        running.cancel()
 
 
 async def test_a_vaultsecret_that_polls_do_not_observe_is_woken_when_the_vault_is_back(
