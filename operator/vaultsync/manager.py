@@ -317,7 +317,11 @@ async def build(settings: Settings, environ: Mapping[str, str], stack: AsyncExit
     tracing = await stack.enter_async_context(start_tracing(environ, version=__version__, ca_file=settings.ca_file))
     recorder = Recorder(metrics, version=__version__, note=tracing.note)
     shards = Shards(settings.shards, clock=boot_time)
-    kube = await stack.enter_async_context(await KubeApi.connect(environ, connections=API_CONNECTIONS, shards=shards))
+    # Another process of the same name, such as the one before a restart, holds nothing for this one.
+    identity = replica_identity(environ.get("POD_NAME") or socket.gethostname(), secrets.token_hex(4))
+    kube = await stack.enter_async_context(
+        await KubeApi.connect(environ, connections=API_CONNECTIONS, identity=identity, shards=shards)
+    )
     authorities = Authorities(
         dict(settings.vault_authorities),
         dict(settings.vault_resources),
@@ -352,7 +356,7 @@ async def build(settings: Settings, environ: Mapping[str, str], stack: AsyncExit
         tracing=tracing,
         shards=shards,
     )
-    election = _election(settings, environ, kube, controller, clock)
+    election = _election(settings, environ, kube, controller, clock, identity=identity)
     scrapes = Scrapes(
         recorder,
         state=partial(_snapshot, controller, vaults, election),
@@ -367,14 +371,17 @@ async def build(settings: Settings, environ: Mapping[str, str], stack: AsyncExit
 
 
 def _election(
-    settings: Settings, environ: Mapping[str, str], kube: KubeApi, controller: Controller, clock: Clock
+    settings: Settings,
+    environ: Mapping[str, str],
+    kube: KubeApi,
+    controller: Controller,
+    clock: Clock,
+    *,
+    identity: str,
 ) -> Election:
     """Return the election of the leaders of all shards."""
-    host = socket.gethostname()
-    name = settings.installation or unnamed_installation(environ.get("USER", ""), host)
+    name = settings.installation or unnamed_installation(environ.get("USER", ""), socket.gethostname())
     ours = Installation(name, settings.shards, frozenset(settings.watch_namespaces))
-    # Another process of the same name, such as the one before a restart, holds nothing for this one.
-    identity = replica_identity(environ.get("POD_NAME") or host, secrets.token_hex(4))
     leases = partial(kube.leases, installation=ours, identity=identity)
     namespace = environ.get("POD_NAMESPACE") or settings.lease_namespace
     return Election(

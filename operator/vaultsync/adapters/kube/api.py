@@ -66,6 +66,7 @@ class KubeApi:
         environ: Mapping[str, str],
         *,
         connections: int = 32,
+        identity: str = "",
         shards: Shards | None = None,
     ) -> Self:
         """Find the cluster; sends no request yet.
@@ -73,6 +74,7 @@ class KubeApi:
         Args:
             environ: `KUBECONFIG` is used if it is set, otherwise the service account of the pod.
             connections: The number of concurrent requests; watches are not counted.
+            identity: The name of this replica, for the API server's audit log.
             shards: The shards for which this replica may write; all if None.
 
         Raises:
@@ -80,7 +82,7 @@ class KubeApi:
         """
         connection = Connection(
             await configuration_from(environ),
-            user_agent=f"vaultsync/{__version__}",
+            user_agent=f"vaultsync/{__version__} ({identity})" if identity else f"vaultsync/{__version__}",
             connections=connections,
             shards=shards,
             reload=partial(configuration_from, environ),

@@ -1,12 +1,15 @@
 """The adapter with failures of a real API server; tests/contract has its successful responses."""
 
+import json
 import logging
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.builders import FIRST, KEY, SECOND, UID, a_state, a_vault_secret, keep_all
 from tests.unit.vaultsync.adapters.kube.scripted import NOW, Answer, connected, document, hanging_up, lines, text
+from vaultsync import __version__
 from vaultsync.adapters.kube import Conflict, KubeApi, ResourceExpired
 from vaultsync.api import APPLIED_ANNOTATION, ObjectKey
 from vaultsync.errors import Reason, SyncError
@@ -38,6 +41,22 @@ def a_secret(*managers: str, name: str = "db", uid: str = "uid-1", version: str 
             ],
         }
     }
+
+
+async def test_the_user_agent_names_the_replica(tmp_path: Path) -> None:
+    kubeconfig = tmp_path / "kubeconfig"
+    async with connected(document(404, {"reason": "NotFound"})) as (connection, script):
+        config = {
+            "clusters": [{"name": "c", "cluster": {"server": connection.server}}],
+            "users": [{"name": "u", "user": {"token": "our-token"}}],
+            "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+            "current-context": "x",
+        }
+        kubeconfig.write_text(json.dumps(config))
+        async with await KubeApi.connect({"KUBECONFIG": str(kubeconfig)}, identity="vaultsync-1") as api:
+            assert await api.get_target(KEY) is None
+
+    assert script.sent[0].headers["User-Agent"] == f"vaultsync/{__version__} (vaultsync-1)"
 
 
 CHANGED = document(409, {"reason": "Conflict"})
