@@ -119,7 +119,7 @@ def _lease(event: Mapping[str, Any]) -> LeaseState | None:
         return None
     spec = stored["spec"]
     version = int(stored["metadata"]["resourceVersion"])
-    return LeaseState(version, spec.get("holderIdentity") or "", float(spec["leaseDurationSeconds"]))
+    return LeaseState(version, spec.get("holderIdentity") or "", float(spec.get("leaseDurationSeconds", 0)))
 
 
 def _stored(event: Mapping[str, Any]) -> Mapping[str, Any]:
