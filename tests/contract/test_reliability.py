@@ -19,13 +19,18 @@ SECTIONS: Final = {
     "login": "Faults of the login",
     "kubernetes": "Faults of Kubernetes",
     "process": "Faults of the operator's process",
+    "leader": "Faults of the leader",
 }
 
 
 def rows(layer: str) -> list[str]:
     """The rows of the table of a layer."""
     _, _, after = PAGE.partition(f"## {SECTIONS[layer]}\n")
-    return [line for line in takewhile(lambda line: not line.startswith("## "), after.splitlines()) if "`" in line]
+    return [
+        line
+        for line in takewhile(lambda line: not line.startswith("## "), after.splitlines())
+        if re.match(r"\|.*`", line)
+    ]
 
 
 @pytest.mark.parametrize("layer", SECTIONS)

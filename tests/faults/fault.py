@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final, Literal, Self
 if TYPE_CHECKING:
     from tests.faults.harness import World
 
-Layer = Literal["vault", "login", "kubernetes", "process"]
+Layer = Literal["vault", "login", "kubernetes", "process", "leader"]
+"""What breaks: `leader` is one of two operators, the one that leads."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """`python -m tests.faults.soak`: faults, rotations and kills for minutes, by a seed; the checker reads every write.
 
 Some worlds, each with a vault, a login and an operator of its own, go through episodes: something breaks, users act and
-the operator is killed meanwhile, it is mended, and all targets must be right within a minute. The schedule comes from
-the seed alone. The report has no value of a secret. The exit code is 1 after a violation.
+the operator is killed meanwhile, it is mended, and all targets must be right within a minute. One world has two
+operators, and what breaks there is the one that leads: no other may write, by the API server's audit log. The schedule
+comes from the seed alone. The report has no value of a secret. The exit code is 1 after a violation.
 """
 
 import argparse
@@ -12,9 +13,12 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -32,6 +36,8 @@ from tests.faults.users import WEIGHTS, Users
 
 BUILD: Final = ROOT / "build" / "soak"
 _WORLDS: Final = 3
+"""Those with one operator; another world has two."""
+
 _ACTIONS: Final = 20
 _KILLS: Final = (0, 4, 8)
 """In one episode; without kills an operator must also do well with what it remembers."""
@@ -83,7 +89,7 @@ def episodes(seed: str, faults: Sequence[Fault]) -> Iterator[Episode]:
         fault = order.pop()
         happening = chance.choices(list(WEIGHTS), weights=list(WEIGHTS.values()), k=_ACTIONS)
         # What befalls one process ends with it.
-        happening += ["kill"] * (0 if fault.layer == "process" else chance.choice(_KILLS))
+        happening += ["kill"] * (0 if fault.layer in {"process", "leader"} else chance.choice(_KILLS))
         moments = [Moment(chance.uniform(0, BROKEN_SECONDS), what, chance.random()) for what in happening]
         yield Episode(number, fault, sorted(moments))
 
@@ -91,12 +97,12 @@ def episodes(seed: str, faults: Sequence[Fault]) -> Iterator[Episode]:
 class Soak:
     """The episodes of one world."""
 
-    def __init__(self, world: World, instance: Instance, figures: Figures) -> None:
+    def __init__(self, world: World, instances: Sequence[Instance], figures: Figures) -> None:
         self._world = world
-        self._instance = instance
+        self._instances = instances
         self._figures = figures
         self._users = Users(world)
-        self._log_read = 0
+        self._log_read: Counter[Path] = Counter()
 
     def attempt(self, episode: Episode) -> None:
         """Go through an episode; what is not as it must be is a violation."""
@@ -114,10 +120,11 @@ class Soak:
                 self._happen(moment)
         mended = time.monotonic()
         self._figures.episodes += 1
-        if not self._instance.running.is_running:
-            self._figures.violations.append(f"{episode}\nthe operator ended by itself")
-            self._instance.kill()
-            self._instance.start(wait=False)
+        for instance in self._instances:
+            if not instance.running.is_running:
+                self._figures.violations.append(f"{episode}\nthe operator ended by itself")
+                instance.kill()
+                instance.start(wait=False)
         recovery = self._world.await_right(since=mended)
         self._figures.recoveries.setdefault(str(episode.fault), []).append(recovery)
         if recovery > _RIGHT_SECONDS:
@@ -126,32 +133,37 @@ class Soak:
 
     def _happen(self, moment: Moment) -> None:
         if moment.what == "kill":
-            self._instance.kill()
-            self._instance.start(wait=False)
+            (instance,) = self._instances
+            instance.kill()
+            instance.start(wait=False)
             self._figures.kills += 1
         else:
             what = moment.what if self._users.act(moment.what, moment.choice) else "refused by the cluster"
             self._figures.events[what] = self._figures.events.get(what, 0) + 1
 
     def _check(self, episode: Episode) -> None:
-        running = self._instance.running
+        for instance in self._instances:
+            self._check_instance(episode, instance)
+        if episode.number % _QUIET_EVERY == 0:
+            self._world.await_no_write(_QUIET_SECONDS)
+        self._world.check()
+
+    def _check_instance(self, episode: Episode, instance: Instance) -> None:
+        running = instance.running
         running.await_ready()
         used = resources_of(running)
         self._figures.resources.take(used)
         if not used.within(_BOUNDS):
             self._figures.violations.append(f"{episode}\nthe operator uses too much: {used}")
-        shown = shows_a_value(running.get("/metrics").text) or shows_a_value(self._new_log())
+        shown = shows_a_value(running.get("/metrics").text) or shows_a_value(self._new_lines(instance.log))
         if shown:
             self._figures.violations.append(f"{episode}\na value is in a metric or in the log")
-        if episode.number % _QUIET_EVERY == 0:
-            self._world.await_no_write(_QUIET_SECONDS)
-        self._world.check()
 
-    def _new_log(self) -> str:
-        with self._world.log.open(errors="replace") as log:
-            log.seek(self._log_read)
-            text = log.read()
-            self._log_read = log.tell()
+    def _new_lines(self, log: Path) -> str:
+        with log.open(errors="replace") as lines:
+            lines.seek(self._log_read[log])
+            text = lines.read()
+            self._log_read[log] = lines.tell()
         return text
 
 
@@ -159,6 +171,24 @@ def resources_of(operator: RunningOperator) -> Resources:
     """What an operator uses."""
     status = dict(line.split(":", 1) for line in Path(f"/proc/{operator.pid}/status").read_text().splitlines())
     return Resources(int(status["VmRSS"].split()[0]) / _MEBIBYTE, open_files(operator), int(status["Threads"]))
+
+
+class _Kind(NamedTuple):
+    """A kind of world: how its operators are started, and what befalls them."""
+
+    instances: Callable[[World], AbstractContextManager[Sequence[Instance]]]
+    faults: Sequence[Fault]
+
+
+@contextmanager
+def _one(world: World) -> Iterator[Sequence[Instance]]:
+    with world.instance() as instance:
+        yield [instance]
+
+
+_ALL: Final = [fault for fault in all_faults() if fault.soak]
+_SINGLE: Final = _Kind(_one, [fault for fault in _ALL if fault.layer != "leader"])
+_PAIR: Final = _Kind(World.pair, [fault for fault in _ALL if fault.layer == "leader"])
 
 
 def soak(seed: int, minutes: float) -> Figures:
@@ -171,25 +201,26 @@ def soak(seed: int, minutes: float) -> Figures:
     with (
         tempfile.TemporaryDirectory(prefix="vaultsync-soak-") as folder,
         JournaledCluster.start(tools, Path(folder)) as cluster,
-        ThreadPoolExecutor(_WORLDS) as pool,
+        ThreadPoolExecutor(_WORLDS + 1) as pool,
     ):
-        runs = [pool.submit(_soak_world, cluster, f"{seed}/{number}", over, figures) for number in range(_WORLDS)]
-        for run in runs:
-            run.result()
+        worlds = {**{f"{seed}/{number}": _SINGLE for number in range(_WORLDS)}, f"{seed}/pair": _PAIR}
+        run = partial(_soak_world, cluster, over, figures)
+        runs = [pool.submit(run, name, kind) for name, kind in worlds.items()]
+        for each in runs:
+            each.result()
     clock.cancel()
     return figures
 
 
-def _soak_world(cluster: JournaledCluster, seed: str, over: threading.Event, total: Figures) -> None:
+def _soak_world(cluster: JournaledCluster, over: threading.Event, total: Figures, seed: str, kind: _Kind) -> None:
     figures = Figures(total.seed, total.minutes)
-    faults = [fault for fault in all_faults() if fault.soak]
     with Emulator.start(cluster.folder / seed.replace("/", "-")) as emulator:
         world = World.in_cluster(cluster, emulator)
         try:
-            with world.instance() as instance:
+            with kind.instances(world) as instances:
                 world.settle(pages=2)
-                run = Soak(world, instance, figures)
-                for episode in episodes(seed, faults):
+                run = Soak(world, instances, figures)
+                for episode in episodes(seed, kind.faults):
                     if over.is_set():
                         break
                     _say(f"world {seed}: {episode}")
