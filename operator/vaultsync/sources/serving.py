@@ -148,16 +148,18 @@ class ShardMover:
         vaultsecrets = self._state.vaultsecrets
         self._loaded |= shards
         vaultsecrets.is_moving = True
+        # Some are there if the shard was lost a moment ago.
+        keys = self._keys(vaultsecrets, shards)
         while shards <= self._wanted and (parked := self._keys(self._state.parked, shards)):
             await _in_batches(parked, self._source.unpark, until=self._changed.is_set)
+            keys += parked
         vaultsecrets.is_moving = False
         if not shards <= self._wanted:
             return
         self._state.served.update(shards)
         self._pollers.sync()
-        keys = self._keys(vaultsecrets, shards)
         logger.info("caches are current", extra={"shards": _listed(shards), "vaultsecrets": len(keys)})
-        await _in_batches(keys, self._source.wake)
+        await _in_batches(dict.fromkeys(keys), self._source.wake)
         # Targets that deleted VaultSecrets have left meanwhile are released.
         vaultsecrets.request_resync()
 
@@ -172,7 +174,11 @@ class ShardMover:
 
     def _keys(self, cache: VaultSecretCache, shards: AbstractSet[int]) -> list[ObjectKey]:
         """Return the VaultSecrets of shards, the oldest first: by a quota that counts only some, others would read."""
-        return [meta.key for meta in sorted(cache.metas(), key=by_age) if self._is_in(shards, meta.key.namespace)]
+        metas = cache.metas()
+        namespaces = {
+            namespace for namespace in {meta.key.namespace for meta in metas} if self._is_in(shards, namespace)
+        }
+        return [meta.key for meta in sorted((one for one in metas if one.key.namespace in namespaces), key=by_age)]
 
 
 async def _in_batches(

@@ -510,6 +510,18 @@ async def test_a_shard_that_is_gained_again_is_served_again(leader: Replica) -> 
     assert leader.values() == {"password": "second"}
 
 
+async def test_what_was_cancelled_is_reconciled_when_its_shard_comes_back_at_once(
+    leader: Replica, reading: asyncio.Event
+) -> None:
+    leader.lose()
+    leader.hold()
+    reading.set()
+    await until(lambda: leader.state.served == SHARD)
+    await leader.drain()
+
+    assert leader.values() == {"password": "first"}
+
+
 async def test_the_grants_status_is_written_by_who_serves_the_first_shard(leader: Replica, standby: Replica) -> None:
     calls = leader.kube.calls
 
