@@ -12,7 +12,7 @@ from bench.testbed import NAMESPACE, SECRETS, Testbed, data_of, value_of
 _QUIET = 2.0
 """Seconds without a call to the vault or a request to the API server after which work has ended."""
 
-_SETTLED_WITHIN = 20.0
+_SETTLED_WITHIN = 45.0
 """Seconds after which a program that is never quiet counts as settled."""
 
 _FORGOTTEN = 3.0

@@ -18,6 +18,9 @@ from tests.manifests import grant
 _HOME: Final = "vaultsync"
 """The operator's own namespace."""
 
+_MOST: Final = 100_000
+"""VaultSecrets that the grant allows in a namespace."""
+
 _LEADS: Final = "vaultsync_leader 1.0"
 _SETTINGS: Final = """
 from vaultsync.settings import Settings
@@ -47,7 +50,7 @@ class Vaultsync:
         """Install this checkout's chart and a grant."""
         site.plane.install(_CRDS)
         site.plane.kubectl("create", "namespace", _HOME)
-        site.plane.apply(grant("bench", site.vault.url))
+        site.plane.apply(grant("bench", site.vault.url, quota={"vaultSecrets": _MOST}))
         installation = Installation(
             Helm(site.tools["helm"], site.folder / "helm", site.plane.environ()), site.plane, _HOME
         )
