@@ -187,7 +187,10 @@ class Settings(BaseModel):
     """Maximum number of concurrent reconciles per vault; over all vaults, it is four times as many."""
 
     vault_calls_per_10s: Annotated[int, Field(ge=1, le=4000)] = 2000
-    """Maximum number of requests per vault in 10 seconds. Azure allows 4,000 for all clients of a vault together."""
+    """Maximum number of requests per vault in 10 seconds, of all replicas together.
+
+    Azure allows 4,000 for all clients of a vault.
+    """
 
     recheck_interval: Annotated[
         timedelta, BeforeValidator(_duration), Field(ge=timedelta(minutes=1), le=timedelta(days=30))
