@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from vaultsync import __version__
+from vaultsync.garbage import frozen
 from vaultsync.memory_protection import protect_memory
 
 _OWN_PACKAGES = frozenset({"kvsecrets", "vaultsync"})
@@ -50,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
 def _run() -> int:
     # First of all: the environment may have a client secret.
     protect_memory()
-    with _operator_extra():
+    with _operator_extra(), frozen():
         from vaultsync import manager  # noqa: PLC0415  `version` must work without the operator's dependencies
     return manager.main(os.environ)  # noqa: TID251  only this module reads the environment
 

@@ -1,6 +1,7 @@
 """Builds the parts of the operator in dependency order, and runs them until a signal; implements none of them."""
 
 import asyncio
+import gc
 import logging
 import random
 import resource
@@ -49,6 +50,7 @@ from vaultsync.controller.turns import Concurrency, Limits, Partition
 from vaultsync.errors import error_fields
 from vaultsync.event_loop import EventLoop
 from vaultsync.followed_files import FollowedFiles
+from vaultsync.garbage import PauseBound
 from vaultsync.interfaces import Certificates
 from vaultsync.interfaces import KubeApi as KubeInterface
 from vaultsync.interfaces import Recorder as RecorderInterface
@@ -182,6 +184,7 @@ def main(environ: Mapping[str, str]) -> int:
     disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has not annotated it
     set_up_logs(sys.stderr, level=settings.log_level, as_json=settings.log_format is LogFormat.JSON)
     allow_files()
+    gc.callbacks.append(PauseBound())
     try:
         with asyncio.Runner(loop_factory=EventLoop) as runner:
             runner.run(run(settings, environ))
