@@ -78,8 +78,8 @@ class TargetInformer:
 
     async def _catch_up(self, namespace: str | None) -> None:
         failures = 0
-        # One that is denied, or has expired, is listed by the task that watches it.
-        while self._targets.resource_version(namespace) is not None:
+        # One that was denied so far is listed by the task that watches it, which wakes its VaultSecrets.
+        while self._targets.has_synced(namespace):
             try:
                 listed = await self._kube.list_targets(namespace, self._targets.kept)
             except Forbidden:
@@ -90,7 +90,7 @@ class TargetInformer:
                 await self._sleep(self._backoff(failures))
                 continue
             position = self._targets.resource_version(namespace)
-            if position is not None and is_newer(listed.resource_version, position):
+            if position is None or is_newer(listed.resource_version, position):
                 for key in self._targets.handle_list(namespace, listed):
                     self._wake(key)
             return

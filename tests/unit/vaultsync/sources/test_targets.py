@@ -634,6 +634,17 @@ async def test_a_list_that_is_older_than_what_the_watch_has_brought_changes_noth
         assert watched.targets.get(KEY) is None
 
 
+async def test_a_cache_whose_watch_cannot_continue_catches_up_by_a_list() -> None:
+    fake = Late()
+
+    async with watching(fake) as watched:
+        written = await write(fake)
+        watched.targets.expire(None)
+        await watched.informer.catch_up()
+
+        assert watched.targets.get(KEY) == written
+
+
 async def test_a_list_beside_the_watch_is_repeated_until_the_api_server_answers() -> None:
     fake = Late()
 
