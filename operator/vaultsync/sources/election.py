@@ -136,10 +136,11 @@ class Election:
         # A look that has just acquired a Lease releases it again.
         if running := {task for task in (self._looking, self._giving) if task is not None}:
             await asyncio.wait(running)
-        await self.give_up(self._shards.held)
+        # First: nobody leaves what is released to a replica that takes nothing any more.
         if self._member is not None:
             await self._attempt_delete(self._member)
             self._member = None
+        await self.give_up(self._shards.held)
 
     async def look(self) -> int | None:
         """Read the Leases, and take the shards that are to be taken; return the shard that is to be given up, if any.
@@ -292,21 +293,23 @@ class Election:
                 await self._leases.release(current, at=self._moment())
 
     async def _live_members(self) -> Collection[str]:
-        """Renew our own Lease as a member, and return the identities of the others that are alive."""
-        if self._ours.shards == 1:
+        """Renew our own Lease as a member, and return the identities of the others that can take shards."""
+        if self._ours.shards == 1 or self._is_resigning:
             return ()
         await self._renew_member()
         leases = [one for one in await self._members.list() if one.installation == self._ours.name]
         now = self._clock()
         self._member_observations = observe(self._member_observations, leases, expected=(), now=now)
         live: set[str] = set()
-        for one in self._member_observations.values():
-            if one.lease is None or one.lease.holder in {None, self._identity}:
+        for lease in leases:
+            since = self._member_observations[lease.name].since
+            if lease.holder in {None, self._identity}:
                 continue
-            if now < one.since + MEMBER_DURATION:
-                live.add(one.lease.holder or "")
-            elif now >= one.since + LEASE_DURATION:
-                await self._attempt_delete(one.lease)
+            if now >= since + LEASE_DURATION:
+                await self._attempt_delete(lease)
+            # Those of another number of shards wait until we have ended.
+            elif now < since + MEMBER_DURATION and lease.shards == self._ours.shards:
+                live.add(lease.holder or "")
         return live
 
     async def _renew_member(self) -> None:

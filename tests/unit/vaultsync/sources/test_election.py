@@ -316,27 +316,54 @@ async def test_an_upgrade_that_changes_the_number_of_shards_waits_for_the_old_po
     assert new.server.calls == [("gained", {0, 1}, True)]
 
 
+async def rounds(number: int, clock: Clock, *running: Replica) -> None:
+    """Renew and look, as the replicas do when they run."""
+    for _ in range(number):
+        clock.turn(2)
+        for replica in running:
+            for shard in replica.shards.held:
+                await replica.election.renew(shard)
+            replica.election.expire()
+            given = await replica.election.look()
+            if given is not None:
+                await replica.election.give_up({given})
+
+
 async def test_replicas_share_their_shards_and_take_over_those_of_the_lost(clock: Clock, store: LeaseStore) -> None:
     ours, members = replace(OURS, shards=6), LeaseStore()
     replicas = [Replica(clock, store, name, ours, members) for name in "abc"]
 
-    async def rounds(number: int, *running: Replica) -> None:
-        for _ in range(number):
-            clock.turn(2)
-            for replica in running:
-                for shard in replica.shards.held:
-                    await replica.election.renew(shard)
-                replica.election.expire()
-                given = await replica.election.look()
-                if given is not None:
-                    await replica.election.give_up({given})
-
-    await rounds(6, *replicas)
+    await rounds(6, clock, *replicas)
     assert [len(replica.shards.held) for replica in replicas] == [2, 2, 2]
 
-    await rounds(int((LEASE_DURATION + PATIENCE) / 2) + 1, *replicas[:2])
+    await rounds(int((LEASE_DURATION + PATIENCE) / 2) + 1, clock, *replicas[:2])
     assert [len(replica.shards.held) for replica in replicas] == [3, 3, 0]
     assert set(members.leases) == {"team.vaultsync-a", "team.vaultsync-b"}
+
+
+async def test_the_shards_of_one_that_resigns_are_taken_at_once(clock: Clock, store: LeaseStore) -> None:
+    ours, members = replace(OURS, shards=2), LeaseStore()
+    one, other = (Replica(clock, store, name, ours, members) for name in "ab")
+    await rounds(6, clock, one, other)
+    assert [len(replica.shards.held) for replica in (one, other)] == [1, 1]
+
+    await one.election.resign()
+    await one.election.look()
+    await other.election.look()
+
+    assert set(members.leases) == {"team.vaultsync-b"}
+    assert other.shards.held == {0, 1}
+
+
+async def test_nothing_is_given_up_for_a_replica_with_another_number_of_shards(clock: Clock, store: LeaseStore) -> None:
+    members = LeaseStore()
+    old = Replica(clock, store, "a", replace(OURS, shards=3), members)
+    new = Replica(clock, store, "b", replace(OURS, shards=4), members)
+    await old.election.look()
+    await new.election.look()
+
+    assert set(members.leases) == {"team.vaultsync-a", "team.vaultsync-b"}
+    assert await old.election.look() is None
 
 
 async def test_a_shard_that_comes_back_is_not_given_up_again_for_a_while(clock: Clock, store: LeaseStore) -> None:
