@@ -157,7 +157,7 @@ class Large:
         self._add("first post → all Secrets there", seconds, "s", goal=60 if is_large else None)
         self._add("of which the API server took for the posts", await posting, "s")
         self._add("CPU of the operator until it rests", settled.usage.cpu, "s")
-        self._add("requests to the API server, per VaultSecret", settled.requests.total() / synced, goal=3)
+        self._add("requests to the API server, per VaultSecret", round(settled.requests.total() / synced, 1), goal=3)
         self._add("values read, per VaultSecret", settled.calls["get"] / synced)
         self._add("memory afterwards", settled.usage.memory, "MB", goal=160 if is_large else None)
         self._add("most memory", peak_memory(ready.program.pid), "MB")

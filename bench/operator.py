@@ -15,7 +15,7 @@ from bench.subject import Subject
 from bench.vaultsync import Release, Vaultsync
 
 FULL: Final = Size(objects=1000, rounds=3)
-QUICK: Final = Size(objects=100, rounds=1, refresh=20, minute=20, samples=3)
+QUICK: Final = Size(objects=100, rounds=1, refresh=20, minute=20, still=20, samples=3)
 
 
 def run(arguments: list[str]) -> int:
