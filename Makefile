@@ -53,15 +53,17 @@ check: install ## linters, type checkers, import contracts, and whether generate
 
 PYTEST := $(BIN)/pytest $(if $(CI),--hypothesis-profile=ci)
 
-# Tests that need the control plane mostly wait, and the others mostly compute: they run side by side.
+# Tests that need the control plane mostly wait, and the others mostly compute: they run side by side. Those of faults and
+# takeovers have operators and API servers of their own.
+FAULTS := tests/faults tests/e2e/takeover
 test: install ## all tests (they build the tools they need); some of them: make test ARGS='tests/unit -k paging'
 ifdef ARGS
 	$(PYTEST) $(ARGS)
 else
 	@mkdir -p build
 	@$(PYTEST) -p no:cacheprovider -m "not cluster" >build/test.log 2>&1 & others=$$!; \
-	$(PYTEST) -p no:cacheprovider -m cluster tests/faults >build/test-faults.log 2>&1 & faults=$$!; \
-	failed=0; $(PYTEST) -m cluster --ignore=tests/faults || failed=1; \
+	$(PYTEST) -p no:cacheprovider -m cluster $(FAULTS) >build/test-faults.log 2>&1 & faults=$$!; \
+	failed=0; $(PYTEST) -m cluster $(FAULTS:%=--ignore=%) || failed=1; \
 	wait $$others || failed=1; cat build/test.log; \
 	wait $$faults || failed=1; cat build/test-faults.log; exit $$failed
 endif
