@@ -56,9 +56,10 @@ def _watch(file: Path) -> Callable[[Callable[[float], None]], object]:
 
 
 def _main(file: Path) -> int:
-    from vaultsync import __main__, manager  # noqa: PLC0415  the benchmark imports this module, too
+    from vaultsync import __main__  # noqa: PLC0415  the benchmark imports this module, too
+    from vaultsync.manager import process  # noqa: PLC0415  the same
 
-    vars(manager)["measure_lag"] = _watch(file)
+    vars(process)["measure_lag"] = _watch(file)
     return __main__.main(["run"])
 
 

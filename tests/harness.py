@@ -31,8 +31,8 @@ from vaultsync.controller.queue import WorkQueue
 from vaultsync.controller.turns import Priority
 from vaultsync.errors import Reason, SyncError
 from vaultsync.interfaces import KubeApi
-from vaultsync.manager import Clock as ManagerClock
-from vaultsync.manager import Controller, build_controller
+from vaultsync.manager.clock import Clock as ManagerClock
+from vaultsync.manager.controller import Controller, build_controller
 from vaultsync.policy.requeue import Jitter, Result, Work
 from vaultsync.settings import Settings
 from vaultsync.sources.poller import Poller

@@ -17,7 +17,7 @@ from tests.controlplane.plane import ControlPlane
 from vaultsync.adapters.kube import Forbidden, KubeApi
 from vaultsync.adapters.kube.leases import LeaseKind
 from vaultsync.errors import SyncError
-from vaultsync.manager import utc_now
+from vaultsync.manager.clock import utc_now
 from vaultsync.policy.leases import LEASE_DURATION, PATIENCE, Installation
 from vaultsync.sources.election import Election, boot_time
 from vaultsync.state.shards import Shards

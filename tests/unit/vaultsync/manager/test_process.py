@@ -1,4 +1,4 @@
-"""The operator as `manager` runs it, without a cluster: failures at the start, and what is served."""
+"""The process of the operator, without a cluster: failures at the start, and what is served."""
 
 import asyncio
 import json
@@ -14,12 +14,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.clocks import freeze, settle, skip
-from tests.harness import MemoryHarness
 from tests.logging_state import restored_logging
 from vaultsync import __version__
-from vaultsync.adapters.metrics.snapshot import families
-from vaultsync.manager import MAX_FILES, STOP_TIMEOUT, _is_ready, _snapshot, allow_files, build, main, run
+from vaultsync.manager.build import build
+from vaultsync.manager.process import MAX_FILES, _is_ready, allow_files, main, run
 from vaultsync.settings import Settings
 from vaultsync.sources.targets import TargetInformer
 from vaultsync.sources.watch import VaultSecretWatch
@@ -159,7 +157,7 @@ def test_a_part_that_fails_ends_the_process_with_one_line_that_names_it(
     async def fail(_: object) -> None:
         raise error
 
-    monkeypatch.setattr("vaultsync.manager.measure_lag", fail)
+    monkeypatch.setattr("vaultsync.manager.process.measure_lag", fail)
 
     code = main(environ)
 
@@ -180,7 +178,7 @@ def test_a_signal_stops_an_operator_that_still_waits_for_its_cluster(
         signal.raise_signal(number)
         await asyncio.Event().wait()
 
-    monkeypatch.setattr("vaultsync.manager.measure_lag", raise_signal)
+    monkeypatch.setattr("vaultsync.manager.process.measure_lag", raise_signal)
 
     assert main(environ) == 0
 
@@ -256,89 +254,3 @@ async def test_what_was_built_and_not_started_can_be_closed(environ: dict[str, s
         assert operator.controller.queue.depth == 0
 
     assert asyncio.all_tasks() == before
-
-
-async def samples(harness: MemoryHarness) -> dict[str, float]:
-    """Return what metrics show of the vault, by the name of the metric."""
-    metrics = [metric for metric in families(_snapshot(harness.controller, harness.vaults)) if "vault_" in metric.name]
-    return {sample.name: sample.value for metric in metrics for sample in metric.samples}
-
-
-async def test_metrics_show_the_state_of_each_vault() -> None:
-    harness = MemoryHarness()
-    names = [f"shop-{number}" for number in range(6)]
-    for name in names:
-        harness.vault.set(name, "x")
-    await harness.start([])
-    harness.apply(data=[], dataFrom=[{"find": {"names": "shop-*"}, "optional": True}])
-    await harness.drain()
-    assert "vaultsync_vault_up" not in await samples(harness)
-
-    await harness.poll()
-    first = await samples(harness)
-    for name in names:
-        harness.vault.delete(name)
-    await harness.poll()
-    lost = await samples(harness)
-    polled_at = harness.clock.seconds()
-    harness.vault.close_door()
-    await harness.poll()
-    unreachable = await samples(harness)
-    await harness.aclose()
-
-    assert (first["vaultsync_vault_up"], first["vaultsync_vault_listed_secrets"]) == (1, 7)
-    assert (first["vaultsync_vault_deletion_brake"], lost["vaultsync_vault_deletion_brake"]) == (0, 1)
-    assert lost["vaultsync_vault_listed_secrets"] == 1
-    assert unreachable["vaultsync_vault_up"] == 0
-    assert unreachable["vaultsync_vault_last_poll_timestamp_seconds"] == polled_at
-
-
-# how it stops
-
-
-@pytest.fixture
-async def reconciling() -> AsyncIterator[tuple[MemoryHarness, asyncio.Event]]:
-    """An operator with a reconcile that waits for its vault, and what lets the vault answer."""
-    await freeze()
-    harness, answer = MemoryHarness(), asyncio.Event()
-    get = harness.vaults.get
-
-    async def slow(*arguments: object, since: float | None) -> object:
-        await answer.wait()
-        return await get(*arguments, since=since)  # type: ignore[arg-type]  # they are passed on as they are
-
-    harness.vaults.get = slow  # type: ignore[assignment, method-assign]  # the fake vault answers at once
-    await harness.start([])
-    harness.apply()
-    harness.apply(name="later")
-    await settle()
-    yield harness, answer
-    await harness.aclose()
-
-
-async def test_running_reconciles_finish_when_the_operator_stops(
-    reconciling: tuple[MemoryHarness, asyncio.Event],
-) -> None:
-    harness, answer = reconciling
-    draining = asyncio.create_task(harness.controller.drain())
-    await settle()
-    assert not draining.done()
-
-    answer.set()
-    await draining
-
-    assert harness.values() == {"password": "first"}
-    assert harness.ready().status == "True"
-
-
-async def test_a_reconcile_that_does_not_finish_in_time_does_not_keep_the_operator_from_stopping(
-    reconciling: tuple[MemoryHarness, asyncio.Event],
-) -> None:
-    harness, _ = reconciling
-    draining = asyncio.create_task(harness.controller.drain())
-    await settle()
-
-    await skip(STOP_TIMEOUT)
-
-    assert draining.done()
-    assert harness.values() is None
