@@ -28,8 +28,11 @@ BURST: Final = 50
 MAX_WAITING: Final = 1000
 """Events of a namespace that wait. Others are dropped."""
 
-DRAIN_TIMEOUT: Final = 0.5
-"""Seconds in which waiting events are created when the operator stops."""
+DRAIN_TIME: Final = 0.5
+"""Seconds in which the creation of waiting events is begun when their shard is given up."""
+
+DRAIN_TIMEOUT: Final = 1.5
+"""Seconds after which the last of them is cut off: then it is not known whether it was created."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +87,13 @@ class EventWriter:
 
     async def drain(self, namespaces: Callable[[str], bool] = lambda _: True) -> None:
         """Create what waits for some namespaces, as far as there is time."""
+        end = asyncio.get_running_loop().time() + DRAIN_TIME
         with suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_TIMEOUT):
                 while (namespace := next(filter(namespaces, self._backlogs), None)) is not None:
                     await self._create_next(namespace)
+                    if asyncio.get_running_loop().time() >= end:
+                        break
         self.drop(namespaces)
 
     def drop(self, namespaces: Callable[[str], bool]) -> None:

@@ -44,6 +44,8 @@ class Shards:
         self._clock = clock
         self._held: dict[int, _Held] = {}
         self._writes: Counter[int] = Counter()
+        self._unanswered: dict[int, float] = {}
+        """Until when writes without a response may still arrive."""
 
     @classmethod
     def all(cls, number: int = 1) -> Self:
@@ -98,9 +100,14 @@ class Shards:
         finally:
             self._writes[shard] -= 1
 
+    def unanswered(self, namespace: str | None, seconds: float) -> None:
+        """Count a write for a namespace that has ended without a response for some time more: it may still arrive."""
+        shard = self.shard_of(namespace)
+        self._unanswered[shard] = max(self._unanswered.get(shard, -math.inf), self._clock() + seconds)
+
     def is_written(self, shard: int) -> bool:
         """Return whether a write for a shard has no response yet: the API server may still carry it out."""
-        return self._writes[shard] > 0
+        return self._writes[shard] > 0 or self._clock() < self._unanswered.get(shard, -math.inf)
 
     def hold(self, shard: int, *, until: float) -> None:
         """Hold a shard until that time of the clock."""

@@ -21,7 +21,7 @@ import aiohttp
 from aiohttp.abc import AbstractStreamWriter
 
 from vaultsync.adapters.kube.requests import Request
-from vaultsync.errors import NotServed, Reason
+from vaultsync.errors import NotServed, Reason, SyncError
 from vaultsync.policy.leases import LEASE_DURATION, RENEW_DEADLINE
 from vaultsync.state.shards import Shards
 
@@ -44,6 +44,7 @@ class _Permit:
         self._transport: asyncio.Transport | None = None
         self._limit: asyncio.Timeout | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self.is_sent = False
         self.has_ended = False
 
     def check(self) -> None:
@@ -61,6 +62,7 @@ class _Permit:
     def sends_by(self, transport: asyncio.Transport | None) -> None:
         """Use a connection: it is aborted at the deadline, and the kernel does not keep its data for longer."""
         self._transport = transport
+        self.is_sent = True
         sock = None if transport is None else transport.get_extra_info("socket")
         if sock is not None and _USER_TIMEOUT is not None:
             with suppress(OSError):
@@ -110,8 +112,12 @@ async def fenced(request: Request, shards: Shards) -> AsyncIterator[None]:
             async with asyncio.timeout(None) as limit:
                 permit.ends_with(limit)
                 yield
-    except (TimeoutError, aiohttp.ClientError):
-        if permit.has_ended:
+    except SyncError:
+        raise  # it was not sent, or the API server has answered
+    except BaseException as error:
+        if permit.is_sent:
+            shards.unanswered(request.namespace, KERNEL_TIMEOUT)
+        if permit.has_ended and isinstance(error, (TimeoutError, aiohttp.ClientError)):
             raise permit.cut_off() from None
         raise
     finally:

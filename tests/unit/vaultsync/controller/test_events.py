@@ -14,7 +14,7 @@ from tests.harness import UNAVAILABLE
 from tests.manifests import manifest, spec
 from vaultsync.api import ObjectKey
 from vaultsync.api.v1alpha1 import VaultSecret
-from vaultsync.controller.events import BURST, DRAIN_TIMEOUT, MAX_WAITING, RATE, EventWriter
+from vaultsync.controller.events import BURST, DRAIN_TIME, DRAIN_TIMEOUT, MAX_WAITING, RATE, EventWriter
 from vaultsync.status.events import Event
 
 
@@ -175,6 +175,22 @@ async def test_an_api_server_that_does_not_answer_does_not_delay_the_stop(
 
     assert draining.done()
     assert dropped(caplog) == ("shop", 499)  # one may have been created
+
+
+async def test_a_stop_cuts_off_no_event_that_is_answered(kube: Kube, clock: Clock) -> None:
+    kube.may_answer.clear()
+    writer = EventWriter(kube, now=clock)
+    writer.add(SHOP, events(500))
+    draining = asyncio.create_task(writer.drain())
+    await settle()
+
+    await skip(DRAIN_TIME)
+    assert not draining.done()
+    kube.may_answer.set()
+    await settle()
+
+    assert draining.done()
+    assert len(kube.messages) == 1
 
 
 async def test_an_event_that_cannot_be_created_does_not_hold_up_the_others(writer: EventWriter, kube: Kube) -> None:

@@ -242,6 +242,19 @@ async def test_a_timeout_of_the_api_server_is_none_of_the_fence() -> None:
     assert "did not respond in time" in error.message
 
 
+async def test_a_write_that_is_cancelled_on_its_way_counts_until_it_has_arrived_or_never_will() -> None:
+    shards, clock = held()
+    async with connected(silence, shards=shards) as (connection, script):
+        writing = asyncio.create_task(connection.send(WRITE))
+        await script.arrivals(1)
+        writing.cancel()
+        await asyncio.wait({writing})
+
+    assert shards.is_written(0)
+    clock.turn(KERNEL_TIMEOUT)
+    assert not shards.is_written(0)
+
+
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="only Linux limits it")
 async def test_the_kernel_drops_what_it_could_not_send_before_the_lease_runs_out() -> None:
     options: list[int] = []
