@@ -1,10 +1,12 @@
 """HTTP to the Kubernetes API: address, authentication, timeouts, JSON in and out; knows no resource.
 
-Of the client library only the configuration, token renewal and HTTP session are used. Its generated classes cannot
-request metadata only, and building their models costs more than the request.
+Of the client library only the configuration, token renewal and TLS context are used. Its generated classes cannot
+request metadata only, and building their models costs more than the request. Requests are sent by aiohttp itself, as
+the library does.
 """
 
 import asyncio
+import json
 import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
@@ -15,7 +17,8 @@ from typing import Any, Literal, Protocol
 from urllib.parse import urlencode, urlsplit
 
 import aiohttp
-from kubernetes.aio.client import ApiClient, Configuration
+from kubernetes.aio.client import Configuration
+from kubernetes.aio.client.rest import RESTClientObject
 from kubernetes.aio.config import ConfigException, load_kube_config
 from kubernetes.aio.config.incluster_config import (
     SERVICE_CERT_FILENAME,
@@ -47,6 +50,9 @@ WATCH_TIMEOUT = WATCH_SECONDS + 5.0
 RELOAD_INTERVAL = 5.0
 """Seconds from one reload of the configuration to the next: each may run a program, and opens new connections."""
 
+
+_READ_BUFFER = 2 * 1024 * 1024
+"""Bytes that are received before they are read: a page, or a burst of a watch, in one go."""
 
 _AUTHORITY = "the kubeconfig, or the pod's service account, must name its authority"
 
@@ -100,23 +106,26 @@ class _Sessions:
     """The sessions of one configuration, which are replaced as a whole, and closed once nothing uses them any more."""
 
     def __init__(self, configuration: Configuration, *, connections: int) -> None:
-        # The environment's proxies are for the vaults, and the session would read them, and ~/.netrc, in a thread at
-        # every request. The kubeconfig's proxy-url is used.
-        configuration.client_session_kwargs = {
-            "trust_env": False,
-            "request_class": FencedRequest,
-            "response_class": BoundedResponse,
-        }
-        configuration.connection_pool_maxsize = connections
         self.configuration = configuration
-        self.requests = ApiClient(configuration)
-        configuration.connection_pool_maxsize = 0
-        self.watches = ApiClient(configuration)
         # The authority is the kubeconfig's, or the service account's, and no other.
-        for client in (self.requests, self.watches):
-            without_strict_x509(client.rest_client.ssl_context)
+        self.tls = without_strict_x509(RESTClientObject(configuration).ssl_context)
+        self.requests = self._session(connections)
+        self.watches = self._session(0)
         self.replaced = False
         self._uses = 0
+
+    def _session(self, connections: int) -> aiohttp.ClientSession:
+        """Open a session of at most so many connections; 0 is without a limit."""
+        # The environment's proxies are for the vaults, and the session would read them, and ~/.netrc, in a thread at
+        # every request. The kubeconfig's proxy-url is used.
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=connections, ssl=self.tls),
+            proxy=self.configuration.proxy,
+            trust_env=False,
+            read_bufsize=_READ_BUFFER,
+            request_class=FencedRequest,
+            response_class=BoundedResponse,
+        )
 
     @asynccontextmanager
     async def used(self) -> AsyncIterator[None]:
@@ -215,9 +224,8 @@ class Connection:
             _report(observer, request, response)
             return response
 
-        tls = opened.watches.rest_client.ssl_context
         headers = {"User-Agent": self._user_agent}
-        return batched_session(tls=tls, proxy=opened.configuration.proxy, headers=headers, middleware=send)
+        return batched_session(tls=opened.tls, proxy=opened.configuration.proxy, headers=headers, middleware=send)
 
     async def send(self, request: Request) -> Mapping[str, Any]:
         """Send a request and return the document of its response.
@@ -267,13 +275,13 @@ class Connection:
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Open a response, and translate the failures of the request and of reading the response."""
         sessions = self._sessions
-        client: ApiClient = getattr(sessions, kind)
+        session: aiohttp.ClientSession = getattr(sessions, kind)
         kind_of_error: type[SyncError] = SyncError
         try:
             async with (
                 sessions.used(),
                 fenced(request, self._shards),
-                await self._call(sessions, client, request, limits) as response,
+                await self._call(sessions, session, request, limits) as response,
             ):
                 if response.status == HTTPStatus.UNAUTHORIZED:
                     await self._reload_configuration(sessions)
@@ -347,30 +355,31 @@ class Connection:
         await sessions.close_unused()
 
     async def _call(
-        self, sessions: _Sessions, client: ApiClient, request: Request, limits: aiohttp.ClientTimeout
+        self, sessions: _Sessions, session: aiohttp.ClientSession, request: Request, limits: aiohttp.ClientTimeout
     ) -> aiohttp.ClientResponse:
-        url = f"{sessions.configuration.host}{request.path}"
+        configuration = sessions.configuration
+        url = f"{configuration.host}{request.path}"
         if request.query:
             url = f"{url}?{urlencode(request.query)}"
         call = partial(
-            client.call_api,
+            session.request,
             request.method,
             url,
-            header_params=await self._headers(sessions, request),
-            body=request.body,
-            _request_timeout=limits,
+            headers=await self._headers(sessions, request),
+            data=None if request.body is None else json.dumps(request.body).encode(),
+            timeout=limits,
+            server_hostname=configuration.tls_server_name,
+            proxy_headers=configuration.proxy_headers,
         )
         try:
-            result = await call()
+            return await call()
         except aiohttp.ServerDisconnectedError:
             # The server closed an idle connection at the time of its reuse, or carried the request out and its response
             # was lost. The session itself repeats reads and deletions. A patch may be sent twice: it names the state
             # that it changes, or sets the same fields again.
             if request.method != "PATCH":
                 raise
-            result = await call()
-        response: aiohttp.ClientResponse = result.response
-        return response
+            return await call()
 
     async def _headers(self, sessions: _Sessions, request: Request) -> dict[str, str]:
         headers = {"Accept": request.accept, "Content-Type": request.content_type, "User-Agent": self._user_agent}

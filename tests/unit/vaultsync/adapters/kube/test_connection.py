@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 import trustme
 from aiohttp import web
+from aiohttp.test_utils import unused_port
 from kubernetes.aio.client import Configuration
 
 from tests.clocks import frozen
@@ -105,8 +106,9 @@ async def test_a_request_without_a_response_times_out() -> None:
 
 
 async def test_a_server_that_is_not_reachable_is_named() -> None:
-    async with connected() as (connection, _):
-        pass
+    configuration = Configuration(host=f"http://127.0.0.1:{unused_port()}")
+    connection = Connection(configuration, user_agent="vaultsync/1", connections=1)
+
     error = await failure_of(connection)
     await connection.close()
 
