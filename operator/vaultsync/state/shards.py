@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Final, Self
 
@@ -59,7 +60,7 @@ class Shards:
         """Return the shard of a namespace, the same in every version and process; None is the cluster itself."""
         if namespace is None:
             return CLUSTER_SHARD
-        return int.from_bytes(blake2b(namespace.encode(), digest_size=8).digest(), "big") % self.number
+        return _hash_of(namespace) % self.number
 
     @property
     def held(self) -> frozenset[int]:
@@ -129,3 +130,9 @@ class Shards:
     def drop(self, shard: int) -> None:
         """Hold a shard no longer."""
         self._held.pop(shard, None)
+
+
+@lru_cache(maxsize=4096)
+def _hash_of(namespace: str) -> int:
+    """Return the hash of a namespace, which is asked for several times in each write."""
+    return int.from_bytes(blake2b(namespace.encode(), digest_size=8).digest(), "big")

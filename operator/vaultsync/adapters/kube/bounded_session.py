@@ -65,6 +65,8 @@ class BoundedResponse(aiohttp.ClientResponse):
         return self
 
     def _bounded(self, content: aiohttp.StreamReader) -> object:
+        if self.method != "GET":
+            return _BoundedBody(content, MAX_OBJECT)
         query = self.url.query
         if self.status == HTTPStatus.OK and query.get("watch") == "true":
             return self._lines(content)
