@@ -42,15 +42,6 @@ from vaultsync.trust import FollowedTrust, client_tls
 API_CONNECTIONS = 16
 """Each takes a quarter of a megabyte for TLS, and more of them are not faster."""
 
-MAX_FILES = 65536
-"""Open files and connections: each vault may have more than a hundred connections."""
-
-STOP_TIMEOUT = 1.0
-"""Seconds that running reconciles may take to finish when the operator stops and leads nowhere."""
-
-HAND_OVER_TIMEOUT = 5.0
-"""Seconds until the Leases are released at the stop; more, only if the API server does not respond."""
-
 
 @dataclass(frozen=True, slots=True)
 class Operator:

@@ -1,4 +1,4 @@
-"""The clocks of the operator, which tests replace by one that they move."""
+"""The operator's clocks and jitter, which tests replace by a clock that they move."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,5 +17,5 @@ class Clock:
 
 
 def utc_now() -> datetime:
-    """Return the operator's clock."""
+    """Return the current time, in UTC."""
     return datetime.now(UTC)

@@ -33,10 +33,7 @@ from vaultsync.state.vaultsecrets import VaultSecretCache
 from vaultsync.supervisor import Supervisor
 
 STOP_TIMEOUT = 1.0
-"""Seconds that running reconciles may take to finish when the operator stops and leads nowhere."""
-
-HAND_OVER_TIMEOUT = 5.0
-"""Seconds until the Leases are released at the stop; more, only if the API server does not respond."""
+"""Seconds that reconciles may take to finish at the stop, if the hand-over has left any running."""
 
 
 @dataclass(frozen=True, slots=True)

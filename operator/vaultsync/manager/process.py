@@ -35,14 +35,11 @@ logger = logging.getLogger("vaultsync")
 MAX_FILES = 65536
 """Open files and connections: each vault may have more than a hundred connections."""
 
-STOP_TIMEOUT = 1.0
-"""Seconds that running reconciles may take to finish when the operator stops and leads nowhere."""
-
 HAND_OVER_TIMEOUT = 5.0
-"""Seconds until the Leases are released at the stop; more, only if the API server does not respond."""
+"""Seconds at the stop until running reconciles have finished and the Leases are released.
 
-HAND_OVER_TIMEOUT = 5.0
-"""Seconds until the Leases are released at the stop; more, only if the API server does not respond."""
+It takes that long only if the API server does not respond.
+"""
 
 
 def main(environ: Mapping[str, str]) -> int:

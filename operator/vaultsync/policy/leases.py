@@ -39,7 +39,7 @@ MEMBER_DURATION: Final = RENEW_DEADLINE
 """Seconds for which a replica counts as alive after its renewal: shorter than its shards are its own."""
 
 PATIENCE: Final = 3.0
-"""Seconds for which a free shard is left to replicas that hold fewer. Then everybody takes it."""
+"""Seconds for which a free shard is left to replicas that hold fewer. Then any replica takes it."""
 
 
 _UNNAMED: Final = re.compile("[^a-z0-9]+")
@@ -100,12 +100,12 @@ class Observation:
 
     @property
     def free_at(self) -> float:
-        """When everybody may take it."""
+        """When any replica may take it."""
         is_held = self.lease is not None and self.lease.holder is not None
         return self.since + LEASE_DURATION if is_held else self.since
 
     def is_live(self, now: float) -> bool:
-        """Return whether somebody may hold it."""
+        """Return whether a replica may still hold it."""
         return now < self.free_at
 
 

@@ -136,7 +136,7 @@ class Election:
         # A look that has just acquired a Lease releases it again.
         if running := {task for task in (self._looking, self._giving) if task is not None}:
             await asyncio.wait(running)
-        # First: nobody leaves what is released to a replica that takes nothing any more.
+        # First: otherwise others leave what is released to this replica, which takes nothing any more.
         if self._member is not None:
             await self._attempt_delete(self._member)
             self._member = None
@@ -232,7 +232,7 @@ class Election:
             current = await self._leases.get(lease.name)
         if current is None or current.holder != self._identity:
             return None
-        # It was changed by somebody who did not take it, or by a renewal whose response was lost.
+        # It was changed by a client that did not take it, or by a renewal whose response was lost.
         try:
             return await self._leases.renew(current, at=self._moment())
         except Conflict:

@@ -325,7 +325,7 @@ def _settings() -> kopf.OperatorSettings:
     settings.watching.connect_timeout = CONNECT_TIMEOUT
     settings.watching.inactivity_timeout = WATCH_TIMEOUT
     settings.watching.reconnect_backoff = MIN_LIST_PAUSE
-    # The objects of a chunk are handled without a break: this bounds how long, and the memory that they take.
+    # A page is parsed without a break: this bounds how long, and the memory that it takes.
     settings.watching.chunk_size = 500
     # Seconds for which kopf keeps a batch after it was handled.
     settings.queueing.idle_timeout = 1.0

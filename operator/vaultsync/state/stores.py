@@ -60,7 +60,7 @@ class State:
     def shares(self) -> Mapping[str, float]:
         """Return the part of each vault's users that this replica serves, by URL, in shards: of three that use it, one.
 
-        Only VaultSecrets count that may read: others must not take from anybody's budget.
+        Only VaultSecrets count that may read: the others take nothing from a budget.
         """
         if self.shards.number == 1:
             return {}

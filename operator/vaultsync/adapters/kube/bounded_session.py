@@ -168,7 +168,7 @@ _UNUSED: Final = ("managedFields", "labels", "ownerReferences", "finalizers")
 
 
 def _trimmed(item: Any) -> Any:  # noqa: ANN401  any JSON
-    """Return an object without the metadata that anybody may write, and that is not used."""
+    """Return an object without the metadata that is not used, and that other clients may write."""
     metadata = item.get("metadata") if isinstance(item, dict) else None
     if not isinstance(metadata, dict):
         return item

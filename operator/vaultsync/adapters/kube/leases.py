@@ -100,7 +100,7 @@ class Leases:
         return await self._write(lease.name, lease, self._spec(at) | {"leaseTransitions": lease.transitions})
 
     async def release(self, lease: Lease, *, at: datetime) -> None:
-        """Release a Lease that is ours, as it was read: everybody may take it at once. Raises as `acquire`."""
+        """Release a Lease that is ours, as it was read: any replica may take it at once. Raises as `acquire`."""
         spec = {"renewTime": _micro_time(at), "leaseTransitions": lease.transitions}
         await self._write(lease.name, lease, spec)
 
