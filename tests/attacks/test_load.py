@@ -80,6 +80,25 @@ async def test_1000_changed_vaultsecrets_do_not_delay_the_one_of_another_namespa
     assert order.index("victim") <= 32 + 1
 
 
+async def test_1000_new_vaultsecrets_do_not_delay_the_healing_of_a_secret_of_their_own_namespace(
+    tenants: Tenants,
+) -> None:
+    """A tenant applies 1,000 VaultSecrets at once; then a Secret in use beside them is changed."""
+    tenants.request("shop")
+    await tenants.settle()
+    before = len(tenants.traced.results)
+    for number in range(1000):
+        tenants.request("shop", name=f"db-{number}", target={"name": f"db-{number}"})
+    tenants.tamper("shop")
+    await tenants.drain()
+
+    order = [key.name for key, _ in tenants.traced.results[before:]]
+    assert len(order) >= 1001
+    # As many as have started by then.
+    assert order.index("db") <= 32 + 1
+    assert tenants.values_in("shop") == {"password": "first"}
+
+
 async def test_refreshes_in_a_loop_cost_one_reconcile_in_some_seconds(tenants: Tenants) -> None:
     """A tenant writes another refresh-now annotation every second, to have everything read all the time."""
     for number in range(300):

@@ -1,8 +1,7 @@
 """The work queue: which key is reconciled next, and when it is requeued; does not know what a reconcile does.
 
-A key never has two reconciles at once; one that is added during its reconcile is reconciled again afterwards. Urgent
-keys (new, changed, drifted) are first; one that is urgent all the time has to pause. See `Turns` for the order and the
-limits of what waits, and `Pace` for the pauses.
+A key never has two reconciles at once; one that is added during its reconcile is reconciled again afterwards. One that
+is added all the time has to pause. See `Turns` for the order and the limits of what waits, and `Pace` for the pauses.
 """
 
 import asyncio

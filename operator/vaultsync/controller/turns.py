@@ -2,8 +2,8 @@
 
 Keys of one vault share a partition with limited concurrency. Partitions take turns, and so do the namespaces within a
 partition: neither a slow vault nor a namespace with thousands of VaultSecrets delays those of others. What is not known
-to respond has slots of its own, so that any number of failing vaults leaves the others theirs. Urgent keys come first,
-and routine ones have a share of the turns.
+to respond has slots of its own, so that any number of failing vaults leaves the others theirs. A lower priority has a
+share of the turns, too.
 """
 
 from collections import deque
@@ -13,15 +13,18 @@ from enum import IntEnum
 
 from vaultsync.api import ObjectKey
 
-URGENT_IN_A_ROW = 3
-"""Urgent keys after which a routine one has its turn, if one waits: polls and rotations go on while others change."""
+IN_A_ROW = 3
+"""Keys after which one of a lower priority has its turn, if one waits: polls go on while others change or are new."""
 
 
 class Priority(IntEnum):
     """The priority of a key; lower numbers are first."""
 
     URGENT = 0
-    ROUTINE = 1
+    """A Secret that is in use: it was changed, or what it should hold."""
+    NEW = 1
+    """A VaultSecret without a Secret: there may be thousands at once."""
+    ROUTINE = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,8 @@ class _Pool:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.running = 0
-        self.urgent_in_a_row = 0
+        self.passed = dict.fromkeys(Priority, 0)
+        """How many keys of a higher priority were started since one of each priority was."""
         self.lanes: dict[Hashable, _Lane] = {}
         self.offers: dict[Priority, deque[_Lane]] = {priority: deque() for priority in Priority}
         """The partitions that have a key to start, in the order of their turns; each at most once."""
@@ -111,16 +115,21 @@ class _Pool:
 
     def pop(self) -> tuple[_Lane, Priority] | None:
         """Return the partition whose turn it is, and the priority of its next key; None if no slot is free for any."""
-        routine_is_due = self.urgent_in_a_row >= URGENT_IN_A_ROW
-        for priority in sorted(self.offers, reverse=routine_is_due):
+        for priority in sorted(Priority, key=lambda one: (self.passed[one] < IN_A_ROW, one)):
             lanes = self.offers[priority]
             while lanes and self.running < self.limits.total:
                 lane = lanes.popleft()
                 lane.lines[priority].is_offered = False
                 if lane.lines[priority] and lane.running < self.limits.partition:
-                    self.urgent_in_a_row = self.urgent_in_a_row + 1 if priority is Priority.URGENT else 0
+                    self._count(priority)
                     return lane, priority
         return None
+
+    def _count(self, started: Priority) -> None:
+        self.passed[started] = 0
+        for lower in Priority:
+            if lower > started:
+                self.passed[lower] += 1
 
 
 class Turns:

@@ -182,7 +182,8 @@ class VaultSecretSource:
 
     def _wake(self, keys: Iterable[ObjectKey]) -> None:
         for key in keys:
-            self._queue.add(key, Priority.URGENT)
+            one = self._vaultsecrets.find(key)
+            self._queue.add(key, Priority.URGENT if one is None else _priority_of_change(_meta(one)))
 
     def _store(self, known: Known | None, current: Known, *, is_outdated: bool) -> None:
         self._wake(self._put(self._vaultsecrets, current))
@@ -241,7 +242,12 @@ def _priority(before: Known | None, after: Known) -> Priority:
     """Low priority for objects already synced before a restart."""
     meta = _meta(after)
     synced = before is None and meta.status.observed_generation == meta.metadata.generation
-    return Priority.ROUTINE if synced else Priority.URGENT
+    return Priority.ROUTINE if synced else _priority_of_change(meta)
+
+
+def _priority_of_change(meta: VaultSecretMeta) -> Priority:
+    """A Secret that is in use comes before those that are not there yet."""
+    return Priority.NEW if meta.status.target is None else Priority.URGENT
 
 
 def _is_newer(body: Mapping[str, Any], known: Known) -> bool:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vaultsync.api import ObjectKey
-from vaultsync.controller.turns import URGENT_IN_A_ROW, Concurrency, Limits, Partition, Priority, Turns
+from vaultsync.controller.turns import IN_A_ROW, Concurrency, Limits, Partition, Priority, Turns
 
 
 def turns_of(
@@ -72,25 +72,25 @@ def test_urgent_keys_are_first_in_every_partition() -> None:
     assert turns.take() == ObjectKey("busy", "urgent")
 
 
-def test_routine_keys_have_a_share_of_the_turns_while_others_are_urgent_for_ever() -> None:
-    routine = ObjectKey("quiet", "rotated")
-    storm = keys("busy", 100)
-    turns = turns_of({routine: Partition("another vault")})
-    turns.put(routine, Priority.ROUTINE)
-    turns.put(ObjectKey("busy", "rotated"), Priority.ROUTINE)
+def test_each_priority_has_a_share_of_the_turns_while_higher_ones_wait_for_ever() -> None:
+    routine, new = keys("routine", 100), keys("new", 100)
+    turns = turns_of({key: Partition("another vault") for key in routine})
+    for key, priority in [*((key, Priority.ROUTINE) for key in routine), *((key, Priority.NEW) for key in new)]:
+        turns.put(key, priority)
 
     served = []
-    for key in storm:
-        turns.put(key, Priority.URGENT)
-        turns.put(ObjectKey(key.namespace, f"{key.name}-again"), Priority.URGENT)
+    for index in range(100):
+        for name in (f"{index}-a", f"{index}-b"):
+            turns.put(ObjectKey("busy", name), Priority.URGENT)
         taken = turns.take()
         assert taken is not None
         turns.release(taken)
-        served.append(taken)
+        served.append(taken.namespace)
 
-    assert served.index(routine) <= 2 * (URGENT_IN_A_ROW + 1)
-    assert served.index(ObjectKey("busy", "rotated")) <= 2 * (URGENT_IN_A_ROW + 1)
-    assert sum(key in storm or key.name.endswith("-again") for key in served) == len(served) - 2
+    assert Counter(served[: IN_A_ROW + 2]) == {"busy": IN_A_ROW, "new": 1, "routine": 1}
+    shares = Counter(served)
+    assert shares["busy"] >= 100 * IN_A_ROW / (IN_A_ROW + 2)
+    assert min(shares["new"], shares["routine"]) >= 100 / (IN_A_ROW + 2) - 1
 
 
 def test_vaults_that_do_not_respond_leave_all_slots_to_the_others() -> None:

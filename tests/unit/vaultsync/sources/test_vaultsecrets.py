@@ -64,23 +64,29 @@ def rescheduled(harness: MemoryHarness) -> bool:
     return was_set
 
 
-async def test_a_new_vaultsecret_is_cached_and_woken_first_and_its_poller_rescheduled(
+async def test_a_new_vaultsecret_is_cached_and_woken_and_its_poller_rescheduled(
     harness: MemoryHarness, source: VaultSecretSource, woken: Woken
 ) -> None:
     source.handle_changed(body())
 
     assert cached(harness).spec.vault_url == VAULT
-    assert woken == [("db", Priority.URGENT)]
+    assert woken == [("db", Priority.NEW)]
     assert rescheduled(harness)
 
 
 async def test_one_that_was_synced_before_a_restart_has_low_priority(
     harness: MemoryHarness, source: VaultSecretSource, woken: Woken
 ) -> None:
-    source.handle_listed({**body("synced", generation=3), "status": {"observedGeneration": 3}})
-    source.handle_listed({**body("edited", generation=4), "status": {"observedGeneration": 3}})
+    status = {"observedGeneration": 3, "target": {"name": "db"}}
+    source.handle_listed({**body("synced", generation=3), "status": status})
+    source.handle_listed({**body("edited", generation=4), "status": status})
+    source.handle_listed({**body("failed", generation=4), "status": {"observedGeneration": 3}})
 
-    assert take(woken) == [("edited", Priority.URGENT), ("synced", Priority.ROUTINE)]
+    assert take(woken) == [
+        ("edited", Priority.URGENT),
+        ("failed", Priority.NEW),
+        ("synced", Priority.ROUTINE),
+    ]
     assert not harness.resync_requested
 
 
@@ -91,7 +97,7 @@ async def test_a_changed_spec_is_woken(harness: MemoryHarness, source: VaultSecr
 
     source.handle_changed(body(resource_version=8, generation=2, refreshInterval="10s"))
 
-    assert take(woken) == [("db", Priority.URGENT)]
+    assert take(woken) == [("db", Priority.NEW)]
     assert rescheduled(harness)
 
 
@@ -103,7 +109,7 @@ async def test_an_annotation_by_which_a_user_requests_something_is_woken(
     take(woken)
 
     source.handle_changed(body(resource_version=8, annotations={annotation: "now"}))
-    assert take(woken) == [("db", Priority.URGENT)]
+    assert take(woken) == [("db", Priority.NEW)]
     source.handle_changed(body(resource_version=9, annotations={annotation: "now", "note": "x"}))
 
     assert take(woken) == []
@@ -137,7 +143,7 @@ async def test_resource_versions_are_compared_as_numbers(source: VaultSecretSour
 
     source.handle_changed(body(resource_version=10, generation=2))
 
-    assert take(woken) == [("db", Priority.URGENT)]
+    assert take(woken) == [("db", Priority.NEW)]
 
 
 async def test_one_that_was_created_again_under_the_same_name_is_woken_and_not_forgotten_with_the_first(
@@ -151,7 +157,7 @@ async def test_one_that_was_created_again_under_the_same_name_is_woken_and_not_f
     source.handle_deleted(body(uid="first"))
 
     assert cached(harness).metadata.uid == "second"
-    assert take(woken) == [("db", Priority.URGENT)]
+    assert take(woken) == [("db", Priority.NEW)]
 
 
 async def test_one_that_was_deleted_is_forgotten_with_its_place_in_the_queue(
@@ -193,7 +199,7 @@ async def test_vaultsecrets_that_want_the_target_of_a_deleted_one_are_woken(
 
     source.handle_deleted(body())
 
-    assert take(woken) == [("competing", Priority.URGENT)]
+    assert take(woken) == [("competing", Priority.NEW)]
 
 
 async def test_vaultsecrets_that_want_the_old_or_the_new_target_of_one_that_moves_are_woken(
@@ -253,7 +259,7 @@ async def test_one_whose_spec_is_not_accepted_is_woken_to_report_that_and_not_sy
     assert found.error.startswith("spec.vaultUrl: ")
     assert "MARKED" not in found.error
     assert harness.state.vaultsecrets.accesses() == set()
-    assert take(woken) == [("db", Priority.URGENT)]
+    assert take(woken) == [("db", Priority.NEW)]
 
 
 async def test_one_whose_spec_is_accepted_again_is_synced_again(
@@ -266,7 +272,7 @@ async def test_one_whose_spec_is_accepted_again_is_synced_again(
 
     assert cached(harness).metadata.generation == 2
     assert harness.state.vaultsecrets.unreadable(key_of("db")) is None
-    assert take(woken) == [("db", Priority.URGENT)]
+    assert take(woken) == [("db", Priority.NEW)]
 
 
 @pytest.mark.parametrize("deletion", ["deleted", "terminating", "missed"])
