@@ -1,8 +1,10 @@
 """Fits texts of others, names and dates into a message: one line, printable, bounded; knows nothing of their meaning.
 
-Whether a text may be shown at all is decided where it is received: one that could repeat a value is not.
+Equal texts can share their memory. Whether a text may be shown at all is decided where it is received: one that could
+repeat a value is not.
 """
 
+import sys
 import unicodedata
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -26,6 +28,14 @@ _INVISIBLE: Final = frozenset({"Cf", "Cn", "Co", "Cs"})
 
 https://www.unicode.org/reports/tr36/#Bidirectional_Text_Spoofing
 """
+
+_INTERNED_TEXTS_STAY: Final = sys.version_info[:2] == (3, 12)
+"""Whether Python keeps each interned text until it ends. Tenants write ever new ones."""
+
+
+def shared(text: str) -> str:
+    """Return the equal text that is in memory already, if there is one, so that objects with the same text share it."""
+    return text if _INTERNED_TEXTS_STAY else sys.intern(text)
 
 
 def one_line(text: str, max_bytes: int = MAX_BYTES) -> str:

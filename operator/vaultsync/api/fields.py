@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from sys import intern
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -12,6 +11,7 @@ from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, Plai
 
 from vaultsync.api import GROUP, MANAGED_BY_LABEL
 from vaultsync.api.checks import Check, Pattern, matching, rule_error
+from vaultsync.texts import shared
 
 _NAME_PART = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _SUBDOMAIN = rf"{_NAME_PART}(\.{_NAME_PART})*"
@@ -20,7 +20,7 @@ _PORT = "([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][
 _QUALIFIED_NAME = "([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9]"
 
 
-SharedText = Annotated[str, AfterValidator(intern)]
+SharedText = Annotated[str, AfterValidator(shared)]
 """A text that many objects have, or several fields of one: it is in memory once."""
 
 
@@ -38,7 +38,7 @@ VaultUrl = Annotated[
         "must be the vault's URI, https:// and a host name without a path, for example https://shop.vault.azure.net",
     ),
     AfterValidator(_canonical_url),
-    AfterValidator(intern),
+    AfterValidator(shared),
 ]
 """Normalized, so that equal vaults have equal URLs: lower-case host, no trailing slash, no default port."""
 
@@ -49,7 +49,7 @@ SecretName = Annotated[
     str,
     Field(max_length=_MAX_SECRET_NAME),
     matching(_SECRET_NAME, "must be the name of a secret in the vault: letters, digits and hyphens"),
-    AfterValidator(intern),
+    AfterValidator(shared),
 ]
 """https://learn.microsoft.com/azure/key-vault/general/about-keys-secrets-certificates#object-identifiers"""
 
@@ -87,7 +87,7 @@ DataKey = Annotated[
         "must be a valid key of a Kubernetes Secret: letters, digits, '-', '_' and '.', not '.' alone and not starting "
         "with '..'",
     ),
-    AfterValidator(intern),
+    AfterValidator(shared),
 ]
 
 

@@ -5,12 +5,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
-from sys import intern
 from typing import Any, Final
 
 from vaultsync import bounded_json
 from vaultsync.api.v1alpha1 import VaultSecret
 from vaultsync.state.secrets import PendingVersion, SecretRef, SecretState, Version
+from vaultsync.texts import shared
 
 MAX_ANNOTATIONS: Final = 256 * 1024
 """The limit of Kubernetes for all annotations of an object together, in bytes of names and texts.
@@ -148,7 +148,7 @@ def _required(item: object) -> str:
     text = str(item)
     if len(text) > _MAX_TEXT:
         raise ValueError
-    return intern(text)  # the status has the same names and versions
+    return shared(text)  # the status has the same names and versions
 
 
 def _with_bounded_tags(secrets: Iterable[SecretState], limit: int) -> Iterator[SecretState]:

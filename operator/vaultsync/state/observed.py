@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
 from itertools import islice
-from sys import intern
 from typing import Any, Final, NamedTuple
 
 from vaultsync import bounded_json
@@ -25,6 +24,7 @@ from vaultsync.api import (
     RETAINED_BY_ANNOTATION,
 )
 from vaultsync.state.applied import Applied, annotation_hash, from_annotation
+from vaultsync.texts import shared
 
 MAX_FIELDS: Final = 6_000
 """Fields that are read of those that we own, and of those that others own: more than the keys that fit in a Secret with
@@ -128,7 +128,7 @@ def observed_from(metadata: Mapping[str, Any]) -> Observed:
     """Parse a Secret's `metadata` as the API server returns it."""
     labels = metadata.get("labels") or {}
     annotations = metadata.get("annotations") or {}
-    owner_uid = intern(labels[OWNER_UID_LABEL]) if OWNER_UID_LABEL in labels else None
+    owner_uid = shared(labels[OWNER_UID_LABEL]) if OWNER_UID_LABEL in labels else None
     created = datetime.fromisoformat(metadata["creationTimestamp"])
     records = metadata.get("managedFields") or ()
     ours = frozenset(islice(_owned_fields(filter(_is_ours, records)), MAX_FIELDS))
@@ -221,7 +221,7 @@ def _owners(references: Iterable[Mapping[str, Any]], owner_uid: str | None) -> t
 def _owner(reference: Mapping[str, Any]) -> Owner:
     controller = reference.get("controller") is True
     kind, name, uid, version = (reference.get(part, "") for part in ("kind", "name", "uid", "apiVersion"))
-    return Owner(intern(kind), intern(name), intern(uid), intern(version), controller)
+    return Owner(shared(kind), shared(name), shared(uid), shared(version), controller)
 
 
 def _name(text: str | None) -> str | None:
@@ -250,7 +250,7 @@ def _fields(tree: object) -> Iterator[Field]:
     metadata = _branch(tree, "f:metadata")
     for path in _branch(metadata, "f:ownerReferences"):
         if match := _OWNER.fullmatch(path):
-            yield Field("ownerReferences", intern(match[1]))
+            yield Field("ownerReferences", shared(match[1]))
     for area, branch in (
         ("labels", _branch(metadata, "f:labels")),
         ("annotations", _branch(metadata, "f:annotations")),
@@ -264,7 +264,7 @@ def _fields(tree: object) -> Iterator[Field]:
 @lru_cache(maxsize=4096)
 def _field(area: str, path: str) -> Field:
     """Return the field of a path; most targets have the same ones."""
-    return Field(area, intern(path.removeprefix("f:")))
+    return Field(area, shared(path.removeprefix("f:")))
 
 
 def _branch(tree: object, name: str) -> Mapping[str, Any]:

@@ -1,12 +1,13 @@
 """Texts of others become one bounded line that reads as it was written."""
 
+import sys
 import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vaultsync.texts import MAX_BYTES, MAX_NAME, listed, one_line
+from vaultsync.texts import MAX_BYTES, MAX_NAME, listed, one_line, shared
 
 
 @pytest.mark.parametrize(
@@ -83,3 +84,10 @@ def test_of_many_names_the_first_are_listed_and_the_rest_counted() -> None:
 def test_a_huge_text_costs_no_more_than_is_shown() -> None:
     assert one_line("word " * 1_000_000).endswith("word…")
     assert len(one_line("word " * 1_000_000)) <= MAX_BYTES
+
+
+def test_a_shared_text_is_freed_with_the_last_object_that_has_it() -> None:
+    text = shared("a message".title())
+
+    assert text == "A Message"
+    assert sys.getrefcount(text) < 100  # of one that is never freed, it is some billions
