@@ -38,7 +38,7 @@ _VAULT_DOMAIN = re.compile(r"[.]?[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?")
 _AUTHORITY = re.compile(r"https://[A-Za-z0-9](?:[-A-Za-z0-9.]*[A-Za-z0-9])?(?::[0-9]{1,5})?/?")
 _RESOURCE = re.compile(r"https://[A-Za-z0-9](?:[-A-Za-z0-9.]*[A-Za-z0-9])?(?:/[-A-Za-z0-9._/]*)?")
 _NAMESPACE = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
-_INSTALLATION = r"^([a-z0-9]([-a-z0-9.]{0,126}[a-z0-9])?)?$"
+_INSTALLATION = r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*)?$"
 _HOST = re.compile(r"([a-z0-9](?:[-a-z0-9.]*[a-z0-9])?)(?::([*]|[0-9]{1,5}))?")
 
 
@@ -208,7 +208,7 @@ class Settings(BaseModel):
     lease_namespace: Annotated[str, Field(pattern=_NAMESPACE)] = "kube-system"
     """Namespace of the Leases by which leaders are elected. Only administrators may be able to write Leases there."""
 
-    installation: Annotated[str, Field(pattern=_INSTALLATION)] = ""
+    installation: Annotated[str, Field(pattern=_INSTALLATION, max_length=128)] = ""
     """Name of this installation, the same for all its replicas; the names of its Leases begin with it.
 
     If empty, it is made of the user and the host.

@@ -281,7 +281,7 @@ async def test_missing_rights_are_named_once(
     assert replica.server.calls == []
     assert not replica.election.is_up
     assert [record.message for record in caplog.records] == ["election request denied"]
-    assert "the operator's service account may not create leases" in replica.election._failure
+    assert "the operator's service account may not create leases" in replica.election._failures[None]
 
     nobody = controlplane.user("nobody", [rule("", "configmaps")], namespace)
     with pytest.raises(Forbidden, match="the operator's service account may not list leases"):
@@ -294,7 +294,9 @@ async def test_a_namespace_that_does_not_exist_is_named(replicas: Replicas) -> N
     await replica.election.look()
 
     assert replica.server.calls == []
-    assert replica.election._failure == "Lease nowhere/vaultsync.team-0: its namespace is gone, or being deleted."
+    assert (
+        replica.election._failures[None] == "Lease nowhere/vaultsync.team-0: its namespace is gone, or being deleted."
+    )
 
 
 async def test_an_outage_of_the_api_server_ends_leadership_and_not_the_replica(

@@ -12,9 +12,10 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 from vaultsync.adapters.kube import Conflict, Forbidden
 from vaultsync.errors import SyncError, error_fields
@@ -37,6 +38,8 @@ from vaultsync.policy.requeue import Jitter
 from vaultsync.state.shards import Shards
 
 logger = logging.getLogger(__name__)
+
+_Result = TypeVar("_Result")
 
 DEADLINE_CHECK = 1.0
 """Seconds between two looks at the deadlines, at most."""
@@ -114,14 +117,18 @@ class Election:
         self._giving: asyncio.Task[None] | None = None
         self._given: int | None = None
         self._no_giving_before = -math.inf
-        self._failure = ""
+        self._failures: dict[int | None, str] = {None: ""}
+        """What has failed, or has not begun: the renewals of shards, and the look for them (None)."""
         self._has_failed = False
         """Whether a request has failed since the begin of the last look."""
         self._said = ""
         self.conflict: Lease | None = None
         """The Lease of another installation, or of another number of shards, that keeps this replica from serving."""
-        self.is_up = False
-        """Whether the last request about the Leases of shards was answered, and allowed."""
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the last requests about Leases were answered, and allowed."""
+        return not self._failures
 
     async def run(self) -> None:
         """Take part in the election until cancelled; failures are retried, and none ends it."""
@@ -179,7 +186,7 @@ class Election:
             except Conflict:
                 continue  # another replica was faster
             except SyncError as error:
-                self._failed(error)
+                self._look_failed(error)
                 break
             taken[shard] = lease, begun + RENEW_DEADLINE
         return taken
@@ -213,14 +220,15 @@ class Election:
         try:
             renewed = await self._renewed(lease)
         except SyncError as error:
-            self._failed(error)
+            if self._ours_now.get(shard) is not None:
+                self._failed(shard, error)
             return
         if self._ours_now.get(shard) is not lease:
             return  # it was given up or lost meanwhile
         if renewed is None:
             self._lose({shard}, "its Lease was taken, or deleted")
             return
-        self.is_up, self._failure = True, ""
+        self._failures.pop(shard, None)
         self._ours_now[shard] = renewed
         self._shards.renew(shard, until=begun + RENEW_DEADLINE)
 
@@ -241,12 +249,15 @@ class Election:
     def expire(self) -> None:
         """Lose the shards whose deadline has passed."""
         if expired := self._shards.expired:
-            self._lose(expired, self._failure or "the process was stopped")
+            why = next(filter(None, map(self._failures.get, sorted(expired))), "the process was stopped")
+            self._lose(expired, why)
 
     def _lose(self, shards: AbstractSet[int], why: str) -> None:
         for shard in shards:
             self._shards.drop(shard)
             self._ours_now.pop(shard, None)
+            if failure := self._failures.pop(shard, ""):
+                self._failures.setdefault(None, failure)  # until the next look
         logger.warning("shards lost", extra={"shards": _listed(shards), "of": self._ours.shards, "detail": why})
         self._server.lost(frozenset(shards))
 
@@ -260,6 +271,7 @@ class Election:
         leases = {shard: self._ours_now.pop(shard) for shard in shards if shard in self._ours_now}
         for shard in shards:
             self._shards.drop(shard)
+            self._failures.pop(shard, None)
         logger.info("shards released", extra={"shards": _listed(shards), "of": self._ours.shards})
         for shard in await self._unanswered(leases):
             # Another replica must not write before the API server has carried out ours.
@@ -338,12 +350,15 @@ class Election:
         self._written = max(self._now(), self._written + timedelta(microseconds=1))
         return self._written
 
-    def _failed(self, error: SyncError) -> None:
+    def _look_failed(self, error: SyncError) -> None:
+        self._has_failed = True
+        self._failed(None, error)
+
+    def _failed(self, what: int | None, error: SyncError) -> None:
         """Report a failure, once for as long as it is the same."""
-        self.is_up, self._has_failed = False, True
-        if error.message == self._failure:
+        if error.message == self._failures.get(what):
             return
-        self._failure = error.message
+        self._failures[what] = error.message
         if isinstance(error, Forbidden):
             logger.error("election request denied", extra={"detail": error.message, "hint": RIGHTS})
         else:
@@ -352,7 +367,7 @@ class Election:
     def _report(self) -> None:
         """Log what this replica waits for, once for as long as it is the same."""
         if not self._has_failed:
-            self.is_up, self._failure = True, ""
+            self._failures.pop(None, None)
         if self.conflict is not None:
             fields = self._conflict_fields(self.conflict)
             if self._said != (said := f"conflict {fields}"):
@@ -385,7 +400,7 @@ class Election:
             await asyncio.sleep(RETRY_PERIOD * self._jitter(1.0, JITTER))
             self.expire()
             # Each by itself: one that hangs does not delay the others.
-            await asyncio.gather(*map(self.renew, list(self._ours_now)))
+            await asyncio.gather(*(self._attempt(self.renew(shard)) for shard in list(self._ours_now)))
 
     async def _keep_to_deadlines(self) -> None:
         while True:
@@ -396,18 +411,19 @@ class Election:
         while True:
             shard = None
             if self._ours.shards > 1 or not self._ours_now:
-                self._looking = tasks.create_task(self._attempt_look())
+                self._looking = tasks.create_task(self._attempt(self.look()))
                 shard = await self._looking
             if shard is not None and not self._is_resigning and (self._giving is None or self._giving.done()):
                 self._given = shard
-                self._giving = tasks.create_task(self.give_up({shard}))
+                self._giving = tasks.create_task(self._attempt(self.give_up({shard})))
             await asyncio.sleep(self._until_next_look())
 
-    async def _attempt_look(self) -> int | None:
+    async def _attempt(self, work: Awaitable[_Result]) -> _Result | None:
+        """Await work whose failure ends nothing, not even a response that nobody expects."""
         try:
-            return await self.look()
+            return await work
         except SyncError as error:
-            self._failed(error)
+            self._look_failed(error)
         except Exception as error:  # noqa: BLE001  it is logged, without its text
             logger.error("election error", extra=error_fields(error))  # noqa: TRY400  the same
         return None

@@ -99,7 +99,15 @@ def test_a_resource_is_an_https_url(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "text"), [("LEASE_NAMESPACE", "kube_system"), ("INSTALLATION", "Ann@laptop"), ("SHARDS", "0")]
+    ("name", "text"),
+    [
+        ("LEASE_NAMESPACE", "kube_system"),
+        ("INSTALLATION", "Ann@laptop"),
+        ("INSTALLATION", "a..b"),
+        ("INSTALLATION", "a-.b"),
+        ("INSTALLATION", "a" * 129),
+        ("SHARDS", "0"),
+    ],
 )
 def test_leases_have_names_that_kubernetes_accepts(name: str, text: str) -> None:
     with pytest.raises(SettingsError, match=f"VAULTSYNC_{name}: "):

@@ -64,7 +64,8 @@ class Leases:
         """List the Leases of all installations, as they are in the storage now.
 
         Raises:
-            SyncError: ClusterUnavailable; of the kind Forbidden if the permission is missing.
+            SyncError: ClusterUnavailable; of the kind Forbidden if the permission is missing. There are too many: what
+                is not on the list may be live.
         """
         request = Request(
             "GET",
@@ -73,6 +74,9 @@ class Leases:
             query={"labelSelector": f"{LEASE_LABEL}={self._kind}", "limit": str(MAX_LEASES)},
         )
         document = await self._connection.send_apart(request, REQUEST_TIMEOUT)
+        if (document.get("metadata") or {}).get("continue"):
+            text = f"{request.about}: over {MAX_LEASES} have the label {LEASE_LABEL}; delete those that nobody renews."
+            raise SyncError(Reason.CLUSTER_UNAVAILABLE, text)
         return [lease_from(item) for item in document.get("items") or ()]
 
     async def get(self, name: str) -> Lease | None:

@@ -19,6 +19,7 @@ from vaultsync import __version__
 from vaultsync.manager.build import build
 from vaultsync.manager.process import MAX_FILES, _is_ready, allow_files, main, run
 from vaultsync.settings import Settings
+from vaultsync.sources.election import Election
 from vaultsync.sources.targets import TargetInformer
 from vaultsync.sources.watch import VaultSecretWatch
 
@@ -222,14 +223,13 @@ async def test_the_operator_is_ready_while_it_watches_vaultsecrets_and_secrets_a
 ) -> None:
     monkeypatch.setattr(VaultSecretWatch, "is_up", missing != "watch of VaultSecrets")
     monkeypatch.setattr(TargetInformer, "is_up", missing != "watch of Secrets")
+    monkeypatch.setattr(Election, "is_up", missing != "election")
     started = asyncio.Event()
     if missing != "start":
         started.set()
 
     async with AsyncExitStack() as stack:
         operator = await build(Settings.from_env(environ), environ, stack)
-        operator.election.is_up = missing != "election"
-
         assert _is_ready(started, operator) is (missing is None)
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from tests.clocks import Clock, skip
+from tests.clocks import Clock, freeze, settle, skip
 from tests.fakes.leases import FakeLeases, LeaseStore
 from vaultsync.adapters.kube import Forbidden
 from vaultsync.errors import Reason, SyncError
-from vaultsync.policy.leases import LEASE_DURATION, PATIENCE, RENEW_DEADLINE, Installation, Lease
+from vaultsync.policy.leases import LEASE_DURATION, PATIENCE, RENEW_DEADLINE, RETRY_PERIOD, Installation, Lease
 from vaultsync.sources.election import ANSWER_CHECK, Election, boot_time
 from vaultsync.state.shards import Shards
 
@@ -46,10 +46,11 @@ class FaultyLeases(FakeLeases):
     """Leases whose requests fail while there is an error."""
 
     error: SyncError | None = None
+    list_error: SyncError | None = None
 
     async def list(self) -> list[Lease]:
-        if self.error is not None:
-            raise self.error
+        if error := self.error or self.list_error:
+            raise error
         return await super().list()
 
     async def _write(self, present: Lease | None, lease: Lease) -> Lease:
@@ -206,6 +207,39 @@ async def test_a_leader_that_cannot_renew_serves_until_its_deadline(
     await leader.election.look()
     assert [*ups, leader.election.is_up] == [False, True]
     assert leader.server.calls[-1] == ("gained", {0}, True)
+
+
+async def test_a_replica_that_renews_and_cannot_look_is_not_up(
+    clock: Clock, store: LeaseStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    replica = Replica(clock, store, ours=replace(OURS, shards=2))
+    await replica.election.look()
+    assert replica.election.is_up
+
+    replica.leases.list_error = DENIED
+    ups = set()
+    for _ in range(3):
+        clock.turn(2)
+        await replica.election._attempt(replica.election.look())
+        for shard in replica.shards.held:
+            await replica.election.renew(shard)
+        ups.add(replica.election.is_up)
+
+    assert ups == {False}
+    assert replica.shards.held == {0, 1}
+    assert [record.message for record in caplog.records] == ["election request denied"]
+
+
+async def test_a_replica_that_has_lost_its_shards_is_not_up_before_it_can_look(clock: Clock, store: LeaseStore) -> None:
+    leader = Replica(clock, store)
+    await leader.election.look()
+    leader.leases.error = DOWN
+    await leader.election.renew(0)
+    clock.turn(RENEW_DEADLINE)
+
+    leader.election.expire()
+
+    assert not leader.election.is_up
 
 
 async def test_a_renewal_counts_from_its_begin(clock: Clock, store: LeaseStore) -> None:
@@ -420,6 +454,22 @@ async def test_the_election_runs_until_it_is_cancelled(clock: Clock, store: Leas
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
+
+
+async def test_no_response_ends_the_election(clock: Clock, store: LeaseStore) -> None:
+    replica = Replica(clock, store)
+    await freeze()
+    running = asyncio.create_task(replica.election.run())
+    await settle()
+    assert replica.shards.held == {0}
+
+    async def nonsense() -> None:
+        raise AttributeError
+
+    replica.leases.step = nonsense
+    await skip(2 * RETRY_PERIOD)
+    assert not running.done()
+    running.cancel()
 
 
 def test_the_clock_goes_on() -> None:

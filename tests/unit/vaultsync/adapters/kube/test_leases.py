@@ -77,6 +77,12 @@ async def test_leases_are_listed_by_their_label_from_the_storage() -> None:
     assert script.sent[0].query == {"labelSelector": "vaultsync.dev/lease=shard", "limit": "500"}
 
 
+async def test_a_list_that_is_not_whole_is_an_error() -> None:
+    async with connected(document(200, {"metadata": {"continue": "token"}, "items": [STORED]})) as (connection, _):
+        with pytest.raises(SyncError, match="over 500 have the label vaultsync"):
+            await leases(connection).list()
+
+
 async def test_a_deletion_names_the_lease_that_was_read() -> None:
     async with connected(document(200, {"kind": "Status"})) as (connection, script):
         await leases(connection).delete(LEASE)
