@@ -29,6 +29,7 @@ from vaultsync.policy.plan import Plan, plan_for
 from vaultsync.state.access import Access, OwnIdentity
 from vaultsync.state.applied import Applied, fingerprint
 from vaultsync.state.grants import Granted
+from vaultsync.state.listings import SecretMetadata, VaultListing
 from vaultsync.state.moments import Moment
 from vaultsync.state.observed import Field, Observed, Owner
 from vaultsync.state.secrets import (
@@ -41,7 +42,7 @@ from vaultsync.state.secrets import (
     VaultReading,
     Version,
 )
-from vaultsync.state.vaults import UNKNOWN, Missing, SecretMetadata, VaultListing, VaultView
+from vaultsync.state.vaults import UNKNOWN, Missing, VaultView
 from vaultsync.status.outcome import Change, Synced
 
 Tweak = Any

@@ -18,6 +18,7 @@ from vaultsync.policy.rollout import Workload
 from vaultsync.render.certificate_files import CertificateRequest, Conversion
 from vaultsync.render.passwords import PasswordRequest
 from vaultsync.state.access import Access, TokenClaims
+from vaultsync.state.listings import ListingPage, SecretMetadata
 from vaultsync.state.moments import Moment
 from vaultsync.state.observed import Observed, Unclaimed
 from vaultsync.state.secrets import SecretRef, VaultReading
@@ -31,7 +32,7 @@ from vaultsync.state.snapshots import (
     TargetEvent,
     TargetList,
 )
-from vaultsync.state.vaults import ListingPage, Missing, SecretMetadata
+from vaultsync.state.vaults import Missing
 from vaultsync.status.events import Event
 from vaultsync.status.outcome import Outcome
 

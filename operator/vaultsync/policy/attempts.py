@@ -6,6 +6,7 @@ from typing import Final
 from vaultsync.errors import Reason, Retry, SyncError
 from vaultsync.policy.inputs import Inputs
 from vaultsync.state.attempts import Basis, FailedAttempt
+from vaultsync.state.listings import SecretMetadata
 from vaultsync.state.observed import Observed
 from vaultsync.state.secrets import (
     CarriedReading,
@@ -16,7 +17,6 @@ from vaultsync.state.secrets import (
     SecretState,
     state_of,
 )
-from vaultsync.state.vaults import SecretMetadata
 from vaultsync.status.outcome import Failed, Outcome
 
 REJECTED_FOR: Final = timedelta(minutes=1)

@@ -10,9 +10,10 @@ metadata in a listing. A secret that was read so soon after its `updated` by the
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from vaultsync.state.listings import SecretMetadata
 from vaultsync.state.moments import Moment
 from vaultsync.state.secrets import MissingReading, Reading, SecretRef, SecretState, VaultReading
-from vaultsync.state.vaults import LastRead, Missing, SecretMetadata, VaultView
+from vaultsync.state.vaults import LastRead, Missing, VaultView
 
 MAX_CLOCK_SKEW = timedelta(minutes=1)
 """By how much a reading of a former process may be dated ahead of the operator's clock."""

@@ -18,9 +18,10 @@ from vaultsync.policy.requests import found_secrets, ungranted_finds
 from vaultsync.policy.revocation import DELETED_AFTER
 from vaultsync.policy.waiting import failed_or_waiting
 from vaultsync.state.grants import Refused
+from vaultsync.state.listings import SecretMetadata
 from vaultsync.state.requests import searches
 from vaultsync.state.secrets import InactiveReading, Reading, Readings, SecretRef, SecretState, VaultReading
-from vaultsync.state.vaults import SecretMetadata, VaultView
+from vaultsync.state.vaults import VaultView
 from vaultsync.status.outcome import Failed, Suspended, Waiting
 
 LASTING: Final = timedelta(minutes=5)

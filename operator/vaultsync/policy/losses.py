@@ -11,8 +11,9 @@ from typing import Final
 
 from vaultsync.api.v1alpha1 import OnSourceDeleted, StatusMissing, VaultSecret, VaultSecretSpec
 from vaultsync.errors import Reason
+from vaultsync.state.listings import SecretMetadata
 from vaultsync.state.requests import named_secrets, searches
-from vaultsync.state.vaults import MAX_UNCONFIRMED_LOSSES, LossReport, Missing, SecretMetadata, VaultView
+from vaultsync.state.vaults import MAX_UNCONFIRMED_LOSSES, LossReport, Missing, VaultView
 from vaultsync.status.conditions import READY, condition
 
 WINDOW: Final = timedelta(hours=24)

@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 from vaultsync.api.v1alpha1 import VaultSecret
 from vaultsync.policy.plan import Plan
+from vaultsync.state.listings import SecretMetadata
 from vaultsync.state.observed import Observed
 from vaultsync.state.requests import searches
-from vaultsync.state.vaults import LastRead, SecretMetadata, VaultView
+from vaultsync.state.vaults import LastRead, VaultView
 
 _facts = attrgetter(*(one.name for one in fields(SecretMetadata) if one.name != "observed_at"))
 """Returns all of a secret's metadata but when it was observed."""

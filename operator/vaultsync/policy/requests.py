@@ -11,9 +11,10 @@ from vaultsync.api.fields import is_secret_name
 from vaultsync.api.v1alpha1 import VaultSecretSpec
 from vaultsync.state.globs import ALL, matches, matches_any
 from vaultsync.state.grants import Granted
+from vaultsync.state.listings import SecretMetadata
 from vaultsync.state.requests import Search, SecretRequest, named_secrets, searches
 from vaultsync.state.secrets import SecretRef, SecretState
-from vaultsync.state.vaults import SecretMetadata, VaultView
+from vaultsync.state.vaults import VaultView
 
 
 def requested_secrets(spec: VaultSecretSpec, view: VaultView) -> tuple[SecretRequest, ...]:

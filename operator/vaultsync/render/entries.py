@@ -17,6 +17,7 @@ from vaultsync.render.encodings import as_text, decoded, decoded_by_tag, tagged_
 from vaultsync.render.key_names import key_namer
 from vaultsync.render.values.formats import Documents, NotInFormat
 from vaultsync.render.values.properties import PropertyNotFound, field_contents, property_content
+from vaultsync.state.listings import SecretMetadata
 from vaultsync.state.requests import search_of
 from vaultsync.state.secrets import (
     AnyReading,
@@ -29,7 +30,7 @@ from vaultsync.state.secrets import (
     SecretState,
     state_of,
 )
-from vaultsync.state.vaults import SecretMetadata, VaultView
+from vaultsync.state.vaults import VaultView
 from vaultsync.texts import in_utc
 
 

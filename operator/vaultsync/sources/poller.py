@@ -24,9 +24,10 @@ from vaultsync.policy.quiet import Quiet, quiet
 from vaultsync.policy.requeue import Jitter, backoff, poll_period, recheck_interval
 from vaultsync.sources.tries import Tries
 from vaultsync.state.access import Access
+from vaultsync.state.listings import SecretMetadata, VaultListing
 from vaultsync.state.moments import Moment
 from vaultsync.state.stores import State
-from vaultsync.state.vaults import Missing, SecretMetadata, VaultListing, VaultView
+from vaultsync.state.vaults import Missing, VaultView
 from vaultsync.state.vaultsecrets import followed_names
 
 RELIST_AFTER = 3600.0

@@ -49,9 +49,10 @@ from vaultsync.adapters.keyvault.versions import (
 )
 from vaultsync.errors import ListingTooLong, Reason, SecretNotFound, SyncError
 from vaultsync.state.access import Access, Identity, TokenClaims
+from vaultsync.state.listings import ListingPage, SecretMetadata
 from vaultsync.state.moments import Moment
 from vaultsync.state.secrets import InactiveReading, SecretRef, VaultReading
-from vaultsync.state.vaults import ListingPage, Missing, SecretMetadata
+from vaultsync.state.vaults import Missing
 
 logger = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ from tests.harness import DB, Line, MemoryHarness, entry, key_of
 from vaultsync.policy.guards import LASTING
 from vaultsync.policy.requeue import WAITING_RETRY
 from vaultsync.state.access import Access
+from vaultsync.state.listings import ListingPage, SecretMetadata
 from vaultsync.state.secrets import SecretRef, VaultReading
-from vaultsync.state.vaults import ListingPage, SecretMetadata
 
 FOUND = {f"shop-{number}": "x" for number in range(4)}
 GRACE = 3600

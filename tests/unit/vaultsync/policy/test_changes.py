@@ -22,9 +22,10 @@ from tests.builders import (
     some_metadata,
 )
 from vaultsync.policy.changes import MAX_CLOCK_SKEW, SETTLING, due, last_read, until_active
+from vaultsync.state.listings import SecretMetadata
 from vaultsync.state.moments import Moment
 from vaultsync.state.secrets import MissingReading, Reading, SecretRef, SecretState
-from vaultsync.state.vaults import LastRead, Missing, SecretMetadata, VaultView
+from vaultsync.state.vaults import LastRead, Missing, VaultView
 
 REF = SecretRef("db-password")
 SECONDS, HOUR = timedelta(seconds=1), timedelta(hours=1)

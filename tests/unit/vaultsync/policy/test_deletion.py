@@ -45,11 +45,12 @@ from vaultsync.policy.lost_keys import Loss, find_losses
 from vaultsync.policy.missing import kept_keys, listed_missing, missing_note, not_present
 from vaultsync.policy.plan import Plan
 from vaultsync.state.applied import Applied, content_fingerprint, fingerprint
+from vaultsync.state.listings import VaultListing
 from vaultsync.state.moments import Moment
 from vaultsync.state.observed import Field, Observed
 from vaultsync.state.requests import SecretRequest
 from vaultsync.state.secrets import AnyReading, CarriedReading, SecretRef, SecretState
-from vaultsync.state.vaults import UNKNOWN, LastRead, LossReport, Missing, Reads, VaultListing, VaultView
+from vaultsync.state.vaults import UNKNOWN, LastRead, LossReport, Missing, Reads, VaultView
 from vaultsync.status.outcome import Failed, Waiting, failed
 
 NOW = READ_AT + timedelta(days=1)

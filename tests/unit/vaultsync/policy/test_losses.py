@@ -18,8 +18,9 @@ from tests.builders import (
 )
 from vaultsync.api.v1alpha1 import StatusMissing, VaultSecret
 from vaultsync.policy.losses import WINDOW, held_units, known_units, loss_report, lost_units
+from vaultsync.state.listings import SecretMetadata
 from vaultsync.state.moments import Moment
-from vaultsync.state.vaults import MAX_UNCONFIRMED_LOSSES, UNKNOWN, LossReport, Missing, SecretMetadata, VaultView
+from vaultsync.state.vaults import MAX_UNCONFIRMED_LOSSES, UNKNOWN, LossReport, Missing, VaultView
 
 LOST = frozenset(f"lost-{number}" for number in range(10))
 KEPT = frozenset(f"kept-{number}" for number in range(5))

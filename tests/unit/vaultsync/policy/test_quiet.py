@@ -23,10 +23,11 @@ from vaultsync.api.v1alpha1 import VaultSecret
 from vaultsync.policy.plan import plan_for
 from vaultsync.policy.quiet import Quiet, quiet
 from vaultsync.state.applied import Applied, fingerprint
+from vaultsync.state.listings import SecretMetadata
 from vaultsync.state.moments import Moment
 from vaultsync.state.observed import Observed
 from vaultsync.state.secrets import PendingVersion, SecretState, Version
-from vaultsync.state.vaults import LastRead, Missing, Reads, SecretMetadata, VaultView
+from vaultsync.state.vaults import LastRead, Missing, Reads, VaultView
 
 NAME = "db-password"
 RECHECK = timedelta(hours=1)

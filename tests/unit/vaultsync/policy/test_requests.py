@@ -16,9 +16,10 @@ from vaultsync.policy.requests import (
     requested_secrets,
     unlisted_finds,
 )
+from vaultsync.state.listings import SecretMetadata
 from vaultsync.state.requests import SecretRequest, search_of
 from vaultsync.state.secrets import SecretRef, SecretState
-from vaultsync.state.vaults import UNKNOWN, SecretMetadata, VaultView
+from vaultsync.state.vaults import UNKNOWN, VaultView
 
 VERSION = "0f4a7c9be2d84a6c8c1f7e5d3b2a1908"
 

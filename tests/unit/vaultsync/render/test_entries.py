@@ -28,8 +28,9 @@ from vaultsync.render.entries import (
     secret_states,
 )
 from vaultsync.render.values.formats import Documents
+from vaultsync.state.listings import VaultListing
 from vaultsync.state.secrets import CarriedReading, MissingReading, Reading, Readings, SecretRef, SecretState
-from vaultsync.state.vaults import VaultListing, VaultView
+from vaultsync.state.vaults import VaultView
 
 MARK = "MARKED"
 SEARCH = {"find": {"names": "shop-*"}}

@@ -27,9 +27,10 @@ from vaultsync.policy.drift import expected_fields
 from vaultsync.render.manifest import MAX_BYTES, key_data, render_secret
 from vaultsync.state.applied import from_annotation
 from vaultsync.state.desired import Desired
+from vaultsync.state.listings import VaultListing
 from vaultsync.state.observed import Field
 from vaultsync.state.secrets import MissingReading, Reading, SecretRef
-from vaultsync.state.vaults import VaultListing, VaultView
+from vaultsync.state.vaults import VaultView
 
 MARK = "MARKED-password-ä"
 

@@ -44,9 +44,10 @@ from vaultsync.sources.poller import (
 )
 from vaultsync.state.access import Access
 from vaultsync.state.applied import Applied, fingerprint
+from vaultsync.state.listings import ListingPage, SecretMetadata
 from vaultsync.state.moments import Moment
 from vaultsync.state.observed import Field
-from vaultsync.state.vaults import LastRead, ListingPage, Missing, SecretMetadata, VaultView
+from vaultsync.state.vaults import LastRead, Missing, VaultView
 
 Woken = list[tuple[str, Priority]]
 

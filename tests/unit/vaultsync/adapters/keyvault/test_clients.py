@@ -23,8 +23,9 @@ from vaultsync.adapters.keyvault.clients import CACHE_TTL, MAX_CALLS, TIMEOUT, V
 from vaultsync.adapters.keyvault.rate_limit import FAILURE_THRESHOLD, Budget
 from vaultsync.errors import Reason, SecretNotFound, SyncError
 from vaultsync.state.access import OwnIdentity
+from vaultsync.state.listings import ListingPage, SecretMetadata
 from vaultsync.state.secrets import InactiveReading, Reading, SecretRef, VaultReading
-from vaultsync.state.vaults import ListingPage, Missing, SecretMetadata
+from vaultsync.state.vaults import Missing
 from vaultsync.trust import client_tls
 
 SKEW = timedelta(minutes=7)
