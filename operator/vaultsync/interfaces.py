@@ -316,7 +316,7 @@ class ShardServer(Protocol):
     async def drain(self, shards: AbstractSet[int]) -> None:
         """Begin nothing more for shards, and return once nothing runs for them: within seconds, by ending the rest.
 
-        Until it returns, `Shards.serves` is true for them, and `Shards.takes` false. `lost` is not called after it, but
-        may be called while it runs.
+        Until it returns, `Shards.may_write` is true for them, and `Shards.may_begin` false. `lost` is not called after
+        it, but may be called while it runs.
         """
         ...

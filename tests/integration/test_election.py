@@ -109,7 +109,7 @@ async def test_one_leads_until_its_lease_runs_out_and_the_lease_says_so(replicas
     assert replicas.lease()["spec"]["renewTime"] > spec["renewTime"]
     await standby.election.look()
     replicas.clock.turn(LEASE_DURATION)
-    assert not leader.shards.serves("shop")
+    assert not leader.shards.may_write("shop")
     await standby.election.look()
     await leader.election.renew(0)
 

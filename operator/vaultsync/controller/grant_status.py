@@ -93,7 +93,7 @@ class GrantStatus:
 
         They are written by the replica that serves the cluster's shard.
         """
-        if not self._state.takes(None):
+        if not self._state.may_begin(None):
             self._checks.clear()
             self._written.clear()
             return
@@ -109,7 +109,7 @@ class GrantStatus:
             if check is None or self._is_due(check, grant):
                 check = self._checks[grant.metadata.name] = await self._check(grant, check)
         status = self._status(grant, check)
-        if not self._state.takes(None):
+        if not self._state.may_begin(None):
             return
         if status == self._written.get(grant.metadata.name, grant.status):
             return

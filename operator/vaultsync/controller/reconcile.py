@@ -117,7 +117,7 @@ class Reconciler:
 
         One that this replica does not serve, or not any more, is left to the one that does.
         """
-        if not self.state.takes(key.namespace):
+        if not self.state.may_begin(key.namespace):
             return Result.done()
         try:
             return await self._reconcile(key, failures)
@@ -133,7 +133,7 @@ class Reconciler:
             return await self._report_unreadable(found, failures)
         started, decision = self.vaults.moment().seconds, self._decide(found)
         attempt = await self._attempt(found, decision)
-        if not self.state.shards.serves(key.namespace):
+        if not self.state.shards.may_write(key.namespace):
             return Result.done()
         try:
             return await self._report(found, attempt, started, failures)

@@ -40,7 +40,7 @@ def orphans(
         and isinstance(secret, Unclaimed)
         and secret.resource_version == before[key].resource_version
         and _is_orphan(secret, listed)
-        and state.takes(key.namespace)
+        and state.may_begin(key.namespace)
         and not state.vaultsecrets.keys_for_target(key)
     }
 

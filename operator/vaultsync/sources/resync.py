@@ -122,7 +122,7 @@ class Resync:
 
     def _has_observed(self, key: ObjectKey, version: str) -> bool:
         """Return whether a VaultSecret is cached as it was at that resource version, or later."""
-        known = self._state.observed(key)
+        known = self._state.find(key)
         if known is None:
             return False
         meta = known.meta if isinstance(known, UnreadableVaultSecret) else known
@@ -176,7 +176,7 @@ class Resync:
         for namespace in self._namespaces:
             try:
                 listed = await self._compare(namespace)
-                unobserved |= {key for key in listed.keys - listed.terminating if self._state.observed(key) is None}
+                unobserved |= {key for key in listed.keys - listed.terminating if self._state.find(key) is None}
             except Forbidden as error:
                 self._source.denials.add(namespace)
                 denied.append(error)

@@ -41,7 +41,7 @@ class VaultSecretSource:
 
         kopf reports the objects of a list without a type of event.
         """
-        if self._state.observed(key_of(body)) is not None:
+        if self._state.find(key_of(body)) is not None:
             self._vaultsecrets.request_resync()
         self.handle_changed(body)
 

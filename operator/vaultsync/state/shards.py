@@ -8,7 +8,7 @@ The election (`sources.election`) is the only writer. In this order it
 - calls `leave` when it gives a shard up, awaits `ShardServer.drain`, calls `drop`, and releases the Lease once no write
   is without a response.
 
-Whoever begins work asks `takes`, whoever writes asks `serves`. Both compare the deadline with the clock at the moment
+What begins work asks `may_begin`, what writes asks `may_write`. Both compare the deadline with the clock at the moment
 of the call, so they are right also if the election did not get to run.
 """
 
@@ -73,12 +73,12 @@ class Shards:
         """The shards whose deadline has passed, and that were not dropped yet."""
         return frozenset(self._held) - self.held
 
-    def serves(self, namespace: str | None) -> bool:
-        """Return whether this replica may write for a namespace, now."""
+    def may_write(self, namespace: str | None) -> bool:
+        """Return whether this replica holds the shard of a namespace now, and so may write for it."""
         return self.seconds_left(namespace) > 0.0
 
-    def takes(self, namespace: str | None) -> bool:
-        """Return whether this replica may begin work for a namespace: it serves it, and does not give it up."""
+    def may_begin(self, namespace: str | None) -> bool:
+        """Return whether this replica may write for a namespace, and does not give its shard up."""
         held = self._held.get(self.shard_of(namespace))
         return held is not None and not held.is_leaving and self._clock() < held.until
 

@@ -41,7 +41,7 @@ class State:
         """Both caches of VaultSecrets."""
         return self.vaultsecrets, self.parked
 
-    def observed(self, key: ObjectKey) -> VaultSecret | UnreadableVaultSecret | None:
+    def find(self, key: ObjectKey) -> VaultSecret | UnreadableVaultSecret | None:
         """Return the VaultSecret of that key, parked or not; None if there is none."""
         return self.vaultsecrets.find(key) or self.parked.find(key)
 
@@ -49,9 +49,9 @@ class State:
         """Return whether the VaultSecrets of a namespace belong in `vaultsecrets`; None is the cluster itself."""
         return self.shards.shard_of(namespace) in self.served
 
-    def takes(self, namespace: str | None) -> bool:
-        """Return whether this replica may begin work for a namespace now."""
-        return self.is_served(namespace) and self.shards.takes(namespace)
+    def may_begin(self, namespace: str | None) -> bool:
+        """Return whether work for a namespace may begin now: its shard is held, and its VaultSecrets are all here."""
+        return self.is_served(namespace) and self.shards.may_begin(namespace)
 
     def count(self, grant: str) -> Mapping[str, int]:
         """Return how many VaultSecrets use a grant's identity, by namespace, whichever replica serves them."""

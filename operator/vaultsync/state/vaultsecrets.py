@@ -82,8 +82,8 @@ class VaultSecretCache:
         self._decisions: dict[ObjectKey, Decision] = {}
         self._ranks: defaultdict[tuple[str, str], list[_Rank]] = defaultdict(list)
         """Those that are granted, by grant and namespace."""
-        self._served: dict[ObjectKey, Access] = {}
-        """Those that may read, and so may be users of a vault."""
+        self._admitted: dict[ObjectKey, Access] = {}
+        """Those that grant and quota let read, with what they read from: users of vaults, unless they are suspended."""
         self._uids: set[str] = set()
         self._unobserved_status: dict[ObjectKey, VaultSecretMeta] = {}
         self._outdated: set[ObjectKey] = set()
@@ -203,7 +203,7 @@ class VaultSecretCache:
         decision = self._decisions.pop(key)
         if not isinstance(decision, Granted):
             return set()
-        self._stop_serving(vault_secret)
+        self._dismiss(vault_secret)
         tenant = _tenant(decision, key)
         ranks = self._ranks[tenant]
         del ranks[bisect_left(ranks, by_age(vault_secret))]
@@ -221,27 +221,27 @@ class VaultSecretCache:
         ranks, most = self._ranks[_tenant(granted, key)], granted.quota.vault_secrets
         changed = set()
         if key in self._decisions:
-            changed |= self._serve(key, is_within=bisect_left(ranks, by_age(self._by_key[key])) < most)
+            changed |= self._admit(key, is_within=bisect_left(ranks, by_age(self._by_key[key])) < most)
         for index in (most - 1, most):
             if index < len(ranks):
-                changed |= self._serve(ranks[index].key, is_within=index < most)
+                changed |= self._admit(ranks[index].key, is_within=index < most)
         return changed
 
-    def _serve(self, key: ObjectKey, *, is_within: bool) -> set[ObjectKey]:
-        if is_within == (key in self._served):
+    def _admit(self, key: ObjectKey, *, is_within: bool) -> set[ObjectKey]:
+        if is_within == (key in self._admitted):
             return set()
         vault_secret, decision = self._by_key[key], self._decisions[key]
         assert isinstance(decision, Granted)
         if is_within:
-            self._served[key] = decision.access
+            self._admitted[key] = decision.access
             if not vault_secret.spec.suspend:
                 self._by_access[decision.access].add(key, vault_secret)
         else:
-            self._stop_serving(vault_secret)
+            self._dismiss(vault_secret)
         return {key}
 
-    def _stop_serving(self, vault_secret: VaultSecret) -> None:
-        access = self._served.pop(vault_secret.key, None)
+    def _dismiss(self, vault_secret: VaultSecret) -> None:
+        access = self._admitted.pop(vault_secret.key, None)
         if access is None or vault_secret.spec.suspend:
             return
         self._by_access[access].remove(vault_secret)
@@ -272,7 +272,7 @@ class VaultSecretCache:
     def granted(self, key: ObjectKey) -> Granted | None:
         """Return what a VaultSecret may read; None if it may read nothing."""
         decision = self._decisions.get(key)
-        return decision if isinstance(decision, Granted) and key in self._served else None
+        return decision if isinstance(decision, Granted) and key in self._admitted else None
 
     def within_count(self, vault_secret: VaultSecret, granted: Granted) -> bool:
         """Return whether a VaultSecret is among the oldest that the quota allows.

@@ -49,7 +49,7 @@ class _Permit:
 
     def check(self) -> None:
         """Raise `NotServed` if the namespace is not served now."""
-        if not self._shards.serves(self._namespace):
+        if not self._shards.may_write(self._namespace):
             raise self._error("does not serve its namespace: nothing is written")
 
     def cut_off(self) -> NotServed:

@@ -123,7 +123,7 @@ async def test_another_stands_by_until_the_lease_has_run_out(
     clock.turn(LEASE_DURATION - 0.1)
     await standby.election.look()
     assert standby.server.calls == []
-    assert not leader.shards.serves("shop")
+    assert not leader.shards.may_write("shop")
 
     clock.turn(0.1)
     await standby.election.look()
@@ -149,7 +149,7 @@ async def test_a_leader_that_resigns_is_replaced_at_once(clock: Clock, store: Le
     await leader.election.look()
 
     assert leader.server.calls[1:] == [("drain", {0}, True)]
-    assert not leader.shards.serves("shop")
+    assert not leader.shards.may_write("shop")
     assert standby.server.calls == [("gained", {0}, True)]
     assert store.leases[NAME].holder == "b"
 
@@ -161,7 +161,7 @@ async def test_a_lease_is_released_once_all_writes_are_answered(clock: Clock, st
         resigning = asyncio.create_task(leader.election.resign())
         await skip(ANSWER_CHECK)
         assert store.leases[NAME].holder == "a"
-        assert not leader.shards.serves("shop")
+        assert not leader.shards.may_write("shop")
     await skip(ANSWER_CHECK)
     await resigning
 
@@ -193,7 +193,7 @@ async def test_a_leader_that_cannot_renew_serves_until_its_deadline(
     await leader.election.renew(0)
     await leader.election.renew(0)
     leader.election.expire()
-    assert leader.shards.serves("shop")
+    assert leader.shards.may_write("shop")
     ups = [leader.election.is_up]
     assert [record.message for record in caplog.records] == ["election request denied"]
     assert "the chart" in logged(caplog, "election request denied")["hint"]

@@ -65,7 +65,7 @@ class Replica:
 
     def serves(self, namespace: str) -> bool:
         watched = self.installation.namespaces
-        return (not watched or namespace in watched) and self.shards.serves(namespace)
+        return (not watched or namespace in watched) and self.shards.may_write(namespace)
 
 
 class ElectionMachine(RuleBasedStateMachine):

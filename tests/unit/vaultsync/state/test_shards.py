@@ -47,9 +47,9 @@ def test_shards_have_about_the_same_number_of_namespaces() -> None:
 def test_a_process_alone_serves_everything_for_ever(namespace: str) -> None:
     alone = Shards.all(3)
 
-    assert alone.serves(namespace)
-    assert alone.takes(namespace)
-    assert alone.serves(None)
+    assert alone.may_write(namespace)
+    assert alone.may_begin(namespace)
+    assert alone.may_write(None)
     assert alone.seconds_left(namespace) == math.inf
     assert alone.held == {0, 1, 2}
 
@@ -57,8 +57,8 @@ def test_a_process_alone_serves_everything_for_ever(namespace: str) -> None:
 def test_a_replica_that_holds_nothing_serves_nothing() -> None:
     standby, _ = shards()
 
-    assert not standby.serves("shop")
-    assert not standby.takes("shop")
+    assert not standby.may_write("shop")
+    assert not standby.may_begin("shop")
     assert standby.seconds_left("shop") == 0.0
     assert standby.held == frozenset()
 
@@ -68,13 +68,13 @@ def test_a_shard_ends_at_its_deadline_without_any_call() -> None:
     held.hold(0, until=clock.seconds() + 8)
     clock.turn(7.5)
 
-    assert held.serves("shop")
+    assert held.may_write("shop")
     assert held.seconds_left("shop") == 0.5
 
     clock.turn(0.5)
 
-    assert not held.serves("shop")
-    assert not held.takes("shop")
+    assert not held.may_write("shop")
+    assert not held.may_begin("shop")
     assert held.held == frozenset()
     assert held.expired == {0}
 
@@ -98,7 +98,7 @@ def test_a_renewal_after_the_deadline_renews_nothing() -> None:
     clock.turn(8)
 
     assert not held.renew(0, until=clock.seconds() + 8)
-    assert not held.serves("shop")
+    assert not held.may_write("shop")
 
     held.drop(0)
 
@@ -110,14 +110,14 @@ def test_a_shard_that_is_given_up_begins_nothing_and_may_finish() -> None:
     held.hold(0, until=clock.seconds() + 8)
     held.leave(0)
 
-    assert not held.takes("shop")
-    assert held.serves("shop")
+    assert not held.may_begin("shop")
+    assert held.may_write("shop")
     assert held.renew(0, until=clock.seconds() + 9)
-    assert not held.takes("shop")
+    assert not held.may_begin("shop")
 
     held.drop(0)
 
-    assert not held.serves("shop")
+    assert not held.may_write("shop")
 
 
 def test_a_shard_that_is_gained_again_takes_work() -> None:
@@ -127,13 +127,13 @@ def test_a_shard_that_is_gained_again_takes_work() -> None:
     held.drop(0)
     held.hold(0, until=clock.seconds() + 8)
 
-    assert held.takes("shop")
+    assert held.may_begin("shop")
 
 
 def test_only_the_namespaces_of_the_held_shards_are_served() -> None:
     held, clock = shards(3)
     held.hold(held.shard_of("billing"), until=clock.seconds() + 8)
 
-    assert held.serves("billing")
-    assert not held.serves("shop")
-    assert not held.serves(None)
+    assert held.may_write("billing")
+    assert not held.may_write("shop")
+    assert not held.may_write(None)
