@@ -17,18 +17,19 @@ from typing import Any, Literal, Protocol
 from urllib.parse import urlencode, urlsplit
 
 import aiohttp
-from kubernetes.aio.client import Configuration
-from kubernetes.aio.client.rest import RESTClientObject
-from kubernetes.aio.config import ConfigException, load_kube_config
-from kubernetes.aio.config.incluster_config import (
-    SERVICE_CERT_FILENAME,
-    SERVICE_HOST_ENV_NAME,
-    SERVICE_TOKEN_FILENAME,
-    InClusterConfigLoader,
-)
 
 from kvsecrets import CertificateProblem
 from vaultsync.adapters.kube.bounded_session import BoundedResponse, ResponseTooLarge, batched_session
+from vaultsync.adapters.kube.client_library import (
+    SERVICE_CERT_FILENAME,
+    SERVICE_HOST_ENV_NAME,
+    SERVICE_TOKEN_FILENAME,
+    ConfigException,
+    Configuration,
+    InClusterConfigLoader,
+    RESTClientObject,
+    load_kube_config,
+)
 from vaultsync.adapters.kube.errors import PageTooLarge, api_error
 from vaultsync.adapters.kube.fence import FencedRequest, fenced
 from vaultsync.adapters.kube.json_documents import parsed, parsed_list
