@@ -1,4 +1,4 @@
-"""Builds the parts that react to the cluster and to vaults, and starts them in order; `process` calls it."""
+"""Builds the parts that react to the cluster and to vaults, and starts them in order; `lifecycle` calls it."""
 
 import asyncio
 from collections.abc import Collection

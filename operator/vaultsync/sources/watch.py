@@ -278,7 +278,7 @@ class _ForeignTasks:
         return code is None or not code.co_filename.startswith(_KOPF)
 
 
-class _NoDiffBase(kopf.DiffBaseStorage):
+class _NoLastState(kopf.DiffBaseStorage):
     """Builds and keeps no copy of an object: nothing is compared with it."""
 
     def build(self, **_: object) -> kopf.BodyEssence:
@@ -330,7 +330,7 @@ def _settings() -> kopf.OperatorSettings:
     # Seconds for which kopf keeps a batch after it was handled.
     settings.queueing.idle_timeout = 1.0
     # For each event, kopf copies the object to compare it with the last one, for handlers that we do not use.
-    settings.persistence.diffbase_storage = _NoDiffBase()
+    settings.persistence.diffbase_storage = _NoLastState()
     settings.persistence.progress_storage = _NoProgress()
     return settings
 

@@ -144,7 +144,7 @@ class TakeoverHarness(Harness):
     def replica(self, of: Release, *, wait: bool = True) -> Iterator[Replica]:
         """Run a process of a release until the block ends; returns when it is ready if `wait`."""
         name = f"{self.namespace}-{next(self._numbers)}"
-        with self._process(name, of.elected, of.environ, of.arguments) as replica:
+        with self._replica(name, of.elected, of.environ, of.arguments) as replica:
             if wait:
                 replica.running.await_ready()
             yield replica
@@ -154,7 +154,7 @@ class TakeoverHarness(Harness):
         """Run `vaultsync run` with the administrator's kubeconfig, for the namespace of the harness."""
         name = f"{self.namespace}-laptop"
         settings = {"VAULTSYNC_WATCH_NAMESPACES": self.namespace, "VAULTSYNC_INSTALLATION": name}
-        with self._process(name, Elected(name), {**self.plane.environ(), **settings}, ["run"]) as replica:
+        with self._replica(name, Elected(name), {**self.plane.environ(), **settings}, ["run"]) as replica:
             replica.running.await_ready()
             yield replica
 
@@ -172,7 +172,7 @@ class TakeoverHarness(Harness):
             yield [first, *(stack.enter_context(self.replica(of)) for _ in range(number - 1))]
 
     @contextmanager
-    def _process(
+    def _replica(
         self, name: str, elected: Elected, environ: Mapping[str, str], arguments: Sequence[str]
     ) -> Iterator[Replica]:
         """Run the operator behind a proxy, in a pod of that name."""

@@ -17,7 +17,7 @@ import pytest
 from tests.logging_state import restored_logging
 from vaultsync import __version__
 from vaultsync.manager.build import build
-from vaultsync.manager.process import MAX_FILES, _is_ready, allow_files, main, run
+from vaultsync.manager.lifecycle import MAX_FILES, _is_ready, allow_files, main, run
 from vaultsync.settings import Settings
 from vaultsync.sources.election import Election
 from vaultsync.sources.targets import TargetInformer
@@ -158,7 +158,7 @@ def test_a_part_that_fails_ends_the_process_with_one_line_that_names_it(
     async def fail(_: object) -> None:
         raise error
 
-    monkeypatch.setattr("vaultsync.manager.process.measure_lag", fail)
+    monkeypatch.setattr("vaultsync.manager.lifecycle.measure_lag", fail)
 
     code = main(environ)
 
@@ -179,7 +179,7 @@ def test_a_signal_stops_an_operator_that_still_waits_for_its_cluster(
         signal.raise_signal(number)
         await asyncio.Event().wait()
 
-    monkeypatch.setattr("vaultsync.manager.process.measure_lag", raise_signal)
+    monkeypatch.setattr("vaultsync.manager.lifecycle.measure_lag", raise_signal)
 
     assert main(environ) == 0
 
