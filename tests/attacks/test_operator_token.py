@@ -372,7 +372,7 @@ def test_a_lease_of_others_is_not_taken(holder: str, thief: TokenHolder) -> None
     ("name", "namespace"),
     [
         ("cloud-controller-manager", "kube-system"),
-        ("vaultsync.default-2", "kube-system"),
+        ("vaultsync.default-100", "kube-system"),
         ("vaultsync.default-a", "kube-system"),
         ("vaultsync.default-0", "attacked"),
         ("some-controller", "attacked"),

@@ -72,6 +72,7 @@ def test_a_restart_is_admitted(kind: WorkloadKind, operator: TokenHolder) -> Non
     [
         ("vaultsync.default-0", "kube-system"),
         ("vaultsync.default-1", "kube-system"),
+        ("vaultsync.default-63", "kube-system"),  # before an upgrade that has lowered the number of shards
         ("vaultsync.default-vaultsync-5d9c-x2x", "default"),
     ],
 )

@@ -13,3 +13,9 @@
 {{- end -}}
 {{- toJson $names -}}
 {{- end -}}
+
+{{- /* vaultsync.possibleShardLeases: those of as many shards as there may be: the pods before an upgrade that lowers the number
+renew theirs until they stop, and release them then. */ -}}
+{{- define "vaultsync.possibleShardLeases" -}}
+{{- include "vaultsync.shardLeases" (merge (dict "Values" (merge (dict "shards" 64) .Values)) .) -}}
+{{- end -}}
