@@ -57,9 +57,9 @@ def _watch(file: Path) -> Callable[[Callable[[float], None]], object]:
 
 def _main(file: Path) -> int:
     from vaultsync import __main__  # noqa: PLC0415  the benchmark imports this module, too
-    from vaultsync.manager import process  # noqa: PLC0415  the same
+    from vaultsync.manager import lifecycle  # noqa: PLC0415  the same
 
-    vars(process)["measure_lag"] = _watch(file)
+    vars(lifecycle)["measure_lag"] = _watch(file)
     return __main__.main(["run"])
 
 
