@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from functools import partial
+from functools import lru_cache, partial
 from http import HTTPStatus
 from typing import Any, Literal, Protocol
 from urllib.parse import urlencode, urlsplit
@@ -128,15 +128,13 @@ class _Sessions:
             response_class=BoundedResponse,
         )
 
-    @asynccontextmanager
-    async def used(self) -> AsyncIterator[None]:
+    async def __aenter__(self) -> None:
         """Keep the sessions open."""
         self._uses += 1
-        try:
-            yield
-        finally:
-            self._uses -= 1
-            await self.close_unused()
+
+    async def __aexit__(self, *_: object) -> None:
+        self._uses -= 1
+        await self.close_unused()
 
     async def close_unused(self) -> None:
         """Close them if they are replaced and not in use."""
@@ -280,7 +278,7 @@ class Connection:
         kind_of_error: type[SyncError] = SyncError
         try:
             async with (
-                sessions.used(),
+                sessions,
                 fenced(request, self._shards),
                 await self._call(sessions, session, request, limits) as response,
             ):
@@ -359,13 +357,10 @@ class Connection:
         self, sessions: _Sessions, session: aiohttp.ClientSession, request: Request, limits: aiohttp.ClientTimeout
     ) -> aiohttp.ClientResponse:
         configuration = sessions.configuration
-        url = f"{configuration.host}{request.path}"
-        if request.query:
-            url = f"{url}?{urlencode(request.query)}"
         call = partial(
             session.request,
             request.method,
-            url,
+            f"{configuration.host}{request.path}{_query(tuple(request.query.items()))}",
             headers=await self._headers(sessions, request),
             data=None if request.body is None else json.dumps(request.body).encode(),
             timeout=limits,
@@ -386,6 +381,12 @@ class Connection:
         headers = {"Accept": request.accept, "Content-Type": request.content_type, "User-Agent": self._user_agent}
         authorization = await _authorization(sessions.configuration)
         return {**headers, "Authorization": authorization} if authorization else headers
+
+
+@lru_cache(maxsize=64)
+def _query(parameters: tuple[tuple[str, str], ...]) -> str:
+    """Return the end of a URL; all writes of a kind have the same."""
+    return f"?{urlencode(parameters)}" if parameters else ""
 
 
 async def _authorization(configuration: Configuration) -> str | None:
