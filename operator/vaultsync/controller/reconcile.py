@@ -385,7 +385,8 @@ class Reconciler:
         self._ensure_granted(inputs)
         written = None
         if change is not Change.NONE or plan.unconfirmed or annotation_changed(plan, desired):
-            written = await apply_target(self.kube, self.state.targets, vault_secret, target, desired)
+            with self.state.targets.writing(vault_secret.target_key):
+                written = await apply_target(self.kube, self.state.targets, vault_secret, target, desired)
         stale = await remove_stale_targets(self.kube, self.state.targets, vault_secret)
         refreshed = refresh_requested(vault_secret)
         if refreshed is not None and searches(vault_secret.spec):

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from vaultsync.api import ObjectKey
@@ -58,6 +59,16 @@ class _Scope:
                 self.owned[observed.owner_uid].add(key)
 
 
+@dataclass(slots=True)
+class _Write:
+    """A write that runs, and what the watch has brought of its target meanwhile."""
+
+    resource_version: str | None = None
+    """Where it has led, once that is known."""
+    held: list[tuple[str, Callable[[], None]]] = field(default_factory=list)
+    """Resource versions, and whom to tell of each."""
+
+
 class TargetCache:
     """The Secrets that carry our label, as last observed; of those that are no VaultSecret's target, hardly anything.
 
@@ -75,6 +86,7 @@ class TargetCache:
         """
         self._users = users
         self._scopes: dict[str | None, _Scope] = {namespace: _Scope() for namespace in namespaces or (None,)}
+        self._writes: dict[ObjectKey, _Write] = {}
         self.interrupted = asyncio.Event()
         """Set when a watch has failed: the API server may have been restored from a backup."""
 
@@ -168,8 +180,35 @@ class TargetCache:
             scope.outdated = set(scope.known)
             scope.is_outdated = True
 
+    @contextmanager
+    def writing(self, key: ObjectKey) -> Iterator[None]:
+        """Hold back who is told of changes of a target while we write it: our own write may be among them.
+
+        The watch often brings it before the response does. At the end, whatever has not led to the state that
+        `record_write` has recorded is told.
+        """
+        write = self._writes.setdefault(key, _Write())
+        try:
+            yield
+        finally:
+            self._writes.pop(key, None)
+            while write.held:
+                resource_version, tell = write.held.pop(0)
+                if resource_version != write.resource_version:
+                    tell()
+
+    def tell_unless_ours(self, key: ObjectKey, resource_version: str, tell: Callable[[], None]) -> None:
+        """Tell of a change that the watch has brought, at once, or when our write of the target has ended."""
+        write = self._writes.get(key)
+        if write is None:
+            tell()
+        else:
+            write.held.append((resource_version, tell))
+
     def record_write(self, key: ObjectKey, observed: Observed) -> None:
         """Store the result of our own write, unless the watch has already observed a newer state."""
+        if (write := self._writes.get(key)) is not None:
+            write.resource_version = observed.resource_version
         scope = self._scope_of(key)
         if scope is None:
             return

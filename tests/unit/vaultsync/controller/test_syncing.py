@@ -1,13 +1,15 @@
 """Syncs without failures: a target is written once and kept, and one that is in place causes no calls."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from tests.harness import DB, MemoryHarness, entry, key_of
-from vaultsync.api import REFRESH_ANNOTATION
+from vaultsync.api import REFRESH_ANNOTATION, ObjectKey
 from vaultsync.errors import Reason
 from vaultsync.policy.requeue import Result
+from vaultsync.state.observed import Observed
 
 
 async def test_a_new_vaultsecret_gets_its_target(harness: MemoryHarness) -> None:
@@ -272,3 +274,22 @@ async def test_one_that_is_not_accepted_and_was_deleted_is_forgotten(synced: Mem
     synced.controller.source.handle_deleted(body)
 
     assert synced.state.vaultsecrets.find(DB) is None
+
+
+async def test_a_write_that_the_watch_brings_before_the_response_wakes_nothing(
+    harness: MemoryHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[ObjectKey] = []
+    apply = harness.kube.apply_target
+
+    async def watched_first(key: ObjectKey, manifest: Mapping[str, Any], *, onto: Observed | None) -> Observed:
+        written = await apply(key, manifest, onto=onto)
+        harness.state.targets.tell_unless_ours(key, written.resource_version, lambda: told.append(key))
+        return written
+
+    monkeypatch.setattr(harness.kube, "apply_target", watched_first)
+    harness.apply(entry())
+    await harness.drain()
+
+    assert "apply_target" in harness.writes
+    assert told == []

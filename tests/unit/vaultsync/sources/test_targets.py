@@ -4,7 +4,7 @@ import asyncio
 import base64
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +17,7 @@ from tests.fakes import FakeKube
 from tests.harness import UNAVAILABLE, MemoryHarness, longest, record_woken
 from vaultsync.api import MANAGED_BY, MANAGED_BY_LABEL, ObjectKey
 from vaultsync.controller.turns import Priority
-from vaultsync.errors import SyncError
+from vaultsync.errors import Reason, SyncError
 from vaultsync.interfaces import KubeApi
 from vaultsync.sources.open_watches import MAX_GAP
 from vaultsync.sources.targets import MIN_WATCH, TargetInformer
@@ -193,6 +193,43 @@ async def test_our_own_write_wakes_nothing() -> None:
         await watched.assert_woken()
 
         assert watched.targets.get(KEY) == written
+
+
+async def test_our_own_write_wakes_nothing_when_the_watch_brings_it_before_the_response() -> None:
+    fake = FakeKube()
+
+    async with watching(fake) as watched:
+        with watched.targets.writing(KEY):
+            written = await write(fake)
+            await until(lambda: watched.targets.get(KEY) == written)
+            watched.targets.record_write(KEY, written)
+        await watched.assert_woken()
+
+
+@pytest.mark.parametrize("is_recorded", [True, False])
+async def test_what_others_change_during_our_own_write_wakes_the_vaultsecret_at_its_end(is_recorded: bool) -> None:
+    fake = FakeKube()
+
+    async with watching(fake) as watched:
+        with watched.targets.writing(KEY):
+            written = await write(fake)
+            fake.edit(KEY, "mallory", data={"password": "evil"})
+            await turns(30)
+            await watched.assert_woken()
+            if is_recorded:
+                watched.targets.record_write(KEY, written)
+        await watched.assert_woken(*[KEY] * (1 if is_recorded else 2))
+
+
+async def test_a_write_whose_response_is_lost_wakes_the_vaultsecret_when_the_watch_has_brought_it() -> None:
+    fake = FakeKube()
+
+    async with watching(fake) as watched:
+        with suppress(SyncError), watched.targets.writing(KEY):
+            await write(fake)
+            await turns(30)
+            raise SyncError(Reason.CLUSTER_UNAVAILABLE, "lost")
+        await watched.assert_woken(KEY)
 
 
 async def test_our_own_write_does_not_hide_what_came_after_it() -> None:
@@ -733,17 +770,19 @@ class Reader:
     async def write(self, key: ObjectKey, value: str, delay: int) -> None:
         """Write a target; the response arrives some time later."""
         await self.finish()
-        with suppress(SyncError):
+        with ExitStack() as stack, suppress(SyncError):
+            stack.enter_context(self.watched.targets.writing(key))
             written = await write(self._fake, key, value)
-            self._writing = asyncio.create_task(self._record(key, written, delay))
+            self._writing = asyncio.create_task(self._record(key, written, delay, stack.pop_all()))
 
     async def finish(self) -> None:
         if self._writing is not None:
             await self._writing
 
-    async def _record(self, key: ObjectKey, written: Observed, delay: int) -> None:
-        await turns(delay)
-        self.watched.targets.record_write(key, written)
+    async def _record(self, key: ObjectKey, written: Observed, delay: int, writing: ExitStack) -> None:
+        with writing:
+            await turns(delay)
+            self.watched.targets.record_write(key, written)
         self.read(key)
 
 
