@@ -7,10 +7,9 @@ import resource
 import signal
 import sys
 import threading
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import partial
-from typing import Any
 
 from prometheus_client import (
     disable_created_metrics,
@@ -26,6 +25,7 @@ from vaultsync.adapters.tracing import CannotTrace
 from vaultsync.errors import error_fields
 from vaultsync.event_loop import EventLoop
 from vaultsync.garbage import PauseBound
+from vaultsync.interruption import completes_before
 from vaultsync.manager.build import Operator, build
 from vaultsync.settings import LogFormat, Settings, SettingsError
 from vaultsync.supervisor import PartFailed, Supervisor
@@ -143,9 +143,9 @@ async def _run_parts(
     parts.start("event loop lag", measure_lag(operator.recorder.loop_lagged))
     for name, files in operator.followed.items():
         parts.start(name, files.follow())
-    if await _unless_stopped(controller.wait_until_granted(parts), stop):
+    if await completes_before(stop, controller.wait_until_granted(parts)):
         parts.start("watch of VaultSecrets", operator.watch.run(started=handle_signals))
-        if await _unless_stopped(controller.sync(parts), stop):
+        if await completes_before(stop, controller.sync(parts)):
             controller.start(parts)
             parts.start("restore check", operator.restores.run())
             parts.start("election", operator.election.run())
@@ -164,18 +164,3 @@ async def _hand_over(operator: Operator) -> None:
     except TimeoutError:
         logger.warning("leases not released in time", extra={"detail": "they run out"})
     await operator.controller.drain()
-
-
-async def _unless_stopped(start: Coroutine[Any, Any, None], stop: asyncio.Event) -> bool:
-    """Wait for either; return whether the start came first."""
-    starting, stopping = asyncio.create_task(start), asyncio.create_task(stop.wait())
-    try:
-        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in (starting, stopping):
-            task.cancel()
-        await asyncio.wait({starting, stopping})
-    if stop.is_set():
-        return False
-    await starting
-    return True

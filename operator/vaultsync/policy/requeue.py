@@ -26,7 +26,7 @@ MAX_RETRY = 300.0
 MAX_OUTAGE_RETRY = 30.0
 """Maximum seconds between two retries of what an outage of the vault, the login or the API server may have caused."""
 
-MAX_DOUBLINGS = 5
+MAX_WATCH_DOUBLINGS = 5
 """The backoff of watches and lists grows to 32 seconds at most: without them no drift or deletion is detected."""
 
 WAITING_RETRY = 30.0
@@ -138,6 +138,11 @@ def backoff(failures: int, *, jitter: Jitter, at_least: float = 0.0, at_most: fl
     """
     ceiling = min(at_most, MIN_RETRY * 2.0 ** min(failures, 16))
     return at_least + jitter(MIN_RETRY, max(MIN_RETRY, ceiling))
+
+
+def watch_backoff(failures: int, *, jitter: Jitter) -> float:
+    """Return the seconds to wait after that many consecutive failures of a watch or a list of the API server."""
+    return backoff(min(failures, MAX_WATCH_DOUBLINGS), jitter=jitter)
 
 
 def recheck_interval(uid: str, longest: timedelta) -> timedelta:

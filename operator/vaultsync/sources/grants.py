@@ -17,7 +17,7 @@ from vaultsync.controller.queue import is_cancelled
 from vaultsync.errors import SyncError, error_fields
 from vaultsync.interfaces import KubeApi
 from vaultsync.policy.grants import is_for
-from vaultsync.policy.requeue import MAX_DOUBLINGS, Jitter, backoff
+from vaultsync.policy.requeue import Jitter, watch_backoff
 from vaultsync.sources.denials import Denials
 from vaultsync.sources.targets import MIN_WATCH
 from vaultsync.sources.vaultsecrets import VaultSecretSource
@@ -103,7 +103,7 @@ class GrantInformer:
                 detail = type(error).__name__
             failures += 1
             logger.warning("grant watch interrupted", extra={"kind": kind.value, "object": name, "detail": detail})
-            await self._sleep(backoff(min(failures, MAX_DOUBLINGS), jitter=self._jitter))
+            await self._sleep(watch_backoff(failures, jitter=self._jitter))
 
     async def _observe(self, kind: ClusterKind, name: str | None) -> AsyncIterator[None]:
         """List, and watch from there on until it is time to list again; yields after each response."""

@@ -14,7 +14,7 @@ from contextlib import suppress
 from vaultsync.adapters.kube import Forbidden, NotInstalled
 from vaultsync.errors import SyncError, error_fields
 from vaultsync.interfaces import KubeApi
-from vaultsync.policy.requeue import MAX_DOUBLINGS, Jitter, backoff
+from vaultsync.policy.requeue import Jitter, watch_backoff
 from vaultsync.state.snapshots import CurrentVersions
 from vaultsync.state.stores import State
 
@@ -84,7 +84,7 @@ class RestoreCheck:
                 failures += 1
                 logger.error("restore check error", extra=error_fields(error))  # noqa: TRY400  the same
             if failures:
-                await self._sleep(backoff(min(failures, MAX_DOUBLINGS), jitter=self._jitter))
+                await self._sleep(watch_backoff(failures, jitter=self._jitter))
 
     async def check(self) -> None:
         """Have everything read again if the resource version of a kind is lower than one that was observed before.

@@ -15,7 +15,7 @@ from vaultsync.api import ObjectKey
 from vaultsync.api.v1alpha1 import VaultSecretMeta
 from vaultsync.errors import SyncError, error_fields
 from vaultsync.interfaces import KubeApi
-from vaultsync.policy.requeue import MAX_DOUBLINGS, Jitter, backoff
+from vaultsync.policy.requeue import Jitter, watch_backoff
 from vaultsync.sources.orphans import orphans, release_orphans
 from vaultsync.sources.vaultsecrets import VaultSecretSource
 from vaultsync.state.resource_versions import is_newer
@@ -104,7 +104,7 @@ class Resync:
             except (NotInstalled, SyncError) as error:
                 failures += 1
                 _log_failure(error)
-                await self._sleep(backoff(min(failures, MAX_DOUBLINGS), jitter=self._jitter))
+                await self._sleep(watch_backoff(failures, jitter=self._jitter))
                 continue
             await self._wait_for(lists)
             return
@@ -213,7 +213,7 @@ class Resync:
 
     async def _back_off(self, failures: int) -> None:
         self._state.vaultsecrets.request_resync()
-        await self._sleep(backoff(min(failures, MAX_DOUBLINGS), jitter=self._jitter))
+        await self._sleep(watch_backoff(failures, jitter=self._jitter))
 
 
 def _log_failure(error: NotInstalled | SyncError) -> None:

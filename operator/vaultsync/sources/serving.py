@@ -16,6 +16,7 @@ from vaultsync.api import ObjectKey
 from vaultsync.controller.events import EventWriter
 from vaultsync.controller.queue import WorkQueue
 from vaultsync.interfaces import Recorder, VaultClients
+from vaultsync.interruption import completes_before
 from vaultsync.sources.poller import Pollers
 from vaultsync.sources.resync import Resync
 from vaultsync.sources.targets import TargetInformer
@@ -105,7 +106,9 @@ class ShardMover:
             self._changed.clear()
             if leaving := self._loaded - self._wanted - self._draining:
                 await self._park(leaving)
-            if (coming := self._wanted - self._state.served) and await self._catch_up():
+            coming = self._wanted - self._state.served
+            # As soon as other shards are to be served, the next round decides about all.
+            if coming and await completes_before(self._changed, self._catch_up()):
                 await self._unpark(coming)
             self._vaults.divide_budgets(self._state.shares())
 
@@ -123,22 +126,8 @@ class ShardMover:
     def _is_in(self, shards: AbstractSet[int], namespace: str) -> bool:
         return self._state.shards.shard_of(namespace) in shards
 
-    async def _catch_up(self) -> bool:
-        """Wait until the caches are as new as the API server; return False as soon as other shards are to be served."""
-        catching_up = asyncio.create_task(self._new_caches())
-        changed = asyncio.create_task(self._changed.wait())
-        try:
-            await asyncio.wait({catching_up, changed}, return_when=asyncio.FIRST_COMPLETED)
-            if self._changed.is_set():
-                return False
-            await catching_up
-            return True
-        finally:
-            catching_up.cancel()
-            changed.cancel()
-            await asyncio.wait({catching_up, changed})
-
-    async def _new_caches(self) -> None:
+    async def _catch_up(self) -> None:
+        """Wait until the caches are as new as the API server is now."""
         # Of Secrets that are no VaultSecret's target, hardly anything is kept: the VaultSecrets come first.
         await self._resync.catch_up()
         await self._targets.catch_up()

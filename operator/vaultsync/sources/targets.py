@@ -18,7 +18,7 @@ from vaultsync.controller.queue import WorkQueue, is_cancelled
 from vaultsync.controller.turns import Priority
 from vaultsync.errors import SyncError, error_fields
 from vaultsync.interfaces import KubeApi
-from vaultsync.policy.requeue import MAX_DOUBLINGS, Jitter, backoff
+from vaultsync.policy.requeue import Jitter, watch_backoff
 from vaultsync.sources.denials import Denials
 from vaultsync.sources.open_watches import OpenWatches
 from vaultsync.state.resource_versions import is_newer
@@ -136,7 +136,7 @@ class TargetInformer:
                 await self._sleep(self._backoff(failures))
 
     def _backoff(self, failures: int) -> float:
-        return backoff(min(failures, MAX_DOUBLINGS), jitter=self._jitter)
+        return watch_backoff(failures, jitter=self._jitter)
 
     async def _list(self, namespace: str | None) -> str:
         listed = await self._kube.list_targets(namespace, self._targets.kept)

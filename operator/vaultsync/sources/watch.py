@@ -21,7 +21,7 @@ from vaultsync.adapters.kube.connection import REQUEST_TIMEOUT, WATCH_TIMEOUT, R
 from vaultsync.adapters.kube.requests import WATCH_SECONDS
 from vaultsync.api import GROUP, PLURAL, VERSION
 from vaultsync.errors import error_fields
-from vaultsync.policy.requeue import MAX_DOUBLINGS, Jitter, backoff
+from vaultsync.policy.requeue import Jitter, watch_backoff
 from vaultsync.sources.open_watches import MAX_GAP, OpenWatches
 from vaultsync.sources.vaultsecrets import VaultSecretSource
 
@@ -129,7 +129,7 @@ class VaultSecretWatch:
                 continue
             failures = failures + 1 if self._clock() - before < MAX_GAP else 1
             logger.warning("vaultsecret watch restarted", extra=fields)
-            await self._sleep(backoff(min(failures, MAX_DOUBLINGS), jitter=self._jitter))
+            await self._sleep(watch_backoff(failures, jitter=self._jitter))
 
     async def _run_kopf(self, started: Callable[[], None]) -> dict[str, str] | None:
         """Run kopf until it ends; return why, or None after a request to restart it."""
