@@ -2,11 +2,14 @@
 
 The standard library looks up names in a few threads that all of a process shares. Here, each name has one lookup at a
 time, in a thread of its own, and names that do not resolve leave the others theirs.
+
+The standard library also gives each TLS connection a buffer of 256 KiB. Here, it is as large as a few TLS records.
 """
 
 import asyncio
 import socket
 import threading
+from asyncio.sslproto import SSLProtocol
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
@@ -28,7 +31,15 @@ MAX_LOOKUPS: Final = {History.FOUND: 16, History.NONE: 64, History.FAILED: 16}
 MAX_REMEMBERED: Final = 10_000
 """Names whose last result is known."""
 
+TLS_BUFFER: Final = 64 * 1024
+"""Bytes that a TLS connection has for what it receives, for as long as it is open; a record has 16 KiB at most."""
+
 Query = tuple[Any, ...]
+
+
+def bound_tls_buffers() -> None:
+    """Let all TLS connections of this process have buffers of `TLS_BUFFER`: there may be a hundred for each vault."""
+    SSLProtocol.max_size = TLS_BUFFER
 
 
 class EventLoop(asyncio.SelectorEventLoop):

@@ -23,7 +23,7 @@ from vaultsync.adapters.logs import set_up_logs
 from vaultsync.adapters.metrics import measure_lag
 from vaultsync.adapters.tracing import CannotTrace
 from vaultsync.errors import error_fields
-from vaultsync.event_loop import EventLoop
+from vaultsync.event_loop import EventLoop, bound_tls_buffers
 from vaultsync.garbage import PauseBound
 from vaultsync.interruption import completes_before
 from vaultsync.manager.build import Operator, build
@@ -54,6 +54,7 @@ def main(environ: Mapping[str, str]) -> int:
     set_up_logs(sys.stderr, level=settings.log_level, as_json=settings.log_format is LogFormat.JSON)
     allow_files()
     gc.callbacks.append(PauseBound())
+    bound_tls_buffers()
     try:
         with asyncio.Runner(loop_factory=EventLoop) as runner:
             runner.run(run(settings, environ))

@@ -1,14 +1,16 @@
-"""Lookups of host names, which end when the test says so."""
+"""Lookups of host names, which end when the test says so, and the buffers of TLS connections."""
 
 import asyncio
 import queue
 import socket
+import ssl
+from asyncio.sslproto import SSLProtocol
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
 
-from vaultsync.event_loop import MAX_LOOKUPS, EventLoop, History
+from vaultsync.event_loop import MAX_LOOKUPS, TLS_BUFFER, EventLoop, History, bound_tls_buffers
 
 FOUND: list[Any] = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 443))]
 
@@ -144,5 +146,19 @@ def test_the_loop_ends_while_a_lookup_hangs() -> None:
     async def test(names: Names) -> None:
         (hanging,) = await begin(names, "hanging")
         hanging.cancel()
+
+    run(test)
+
+
+def test_a_tls_connection_has_a_buffer_of_a_few_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SSLProtocol, "max_size", SSLProtocol.max_size)  # so that it is restored
+    bound_tls_buffers()
+
+    async def test(_: Names) -> None:
+        loop = asyncio.get_running_loop()
+        protocol = SSLProtocol(loop, asyncio.Protocol(), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), loop.create_future())
+
+        assert len(protocol.get_buffer(-1)) == TLS_BUFFER
+        protocol.connection_lost(None)
 
     run(test)
