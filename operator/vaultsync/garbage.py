@@ -23,12 +23,13 @@ _OLDEST: Final = 2
 
 @contextmanager
 def frozen() -> Iterator[None]:
-    """Collect nothing meanwhile, and leave what exists then out of all collections: the imported modules."""
+    """Collect once at the end, not meanwhile, and leave what is left out of all collections: the imported modules."""
     gc.disable()
     try:
         yield
     finally:
         gc.enable()
+    gc.collect()
     gc.freeze()
 
 

@@ -45,6 +45,14 @@ def many() -> list[list[object]]:
     return [[] for _ in range(MAX_OBJECTS + 1)]
 
 
+def test_what_imports_leave_behind_is_not_kept() -> None:
+    with frozen():
+        left = weakref.ref(cycle())
+        assert left() is not None
+
+    assert left() is None
+
+
 def test_what_is_imported_is_not_collected_and_the_rest_is() -> None:
     gc.unfreeze()
 
