@@ -14,8 +14,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from bench.site import Site
 from bench.subject import Launch, Program
-from bench.testbed import NAMESPACE, Site
+from bench.testbed import NAMESPACE
 from tests.controlplane.cluster import KubectlFailed
 from tests.controlplane.parts import free_ports
 from tests.emulator.client import ROOT

@@ -10,8 +10,9 @@ from typing import Any, Final
 
 from bench.figures import HERE, Figure, Report, rewrite
 from bench.machine import peak_memory
+from bench.site import Site
 from bench.steps import Counts, Steps, last_of, now
-from bench.testbed import LATENCY, NAMESPACE, Site, pages_of, testbed, value_of
+from bench.testbed import LATENCY, NAMESPACE, pages_of, testbed, value_of
 from bench.vaultsync import Vaultsync
 from bench.watched import Stalls, stalls_in
 

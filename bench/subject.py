@@ -8,10 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
-if TYPE_CHECKING:
-    from bench.testbed import Site
+from bench.site import Site
 
 _SOON = 300.0
 
@@ -118,11 +117,11 @@ class Subject(Protocol):
         """Return the URL path of its objects in a namespace."""
         ...
 
-    def installed(self, site: "Site") -> AbstractAsyncContextManager[Program]:
+    def installed(self, site: Site) -> AbstractAsyncContextManager[Program]:
         """Install it while the context lasts; the program does not run yet."""
         ...
 
-    def manifest(self, site: "Site", secret: str, name: str, namespace: str) -> Mapping[str, Any]:
+    def manifest(self, site: Site, secret: str, name: str, namespace: str) -> Mapping[str, Any]:
         """Return its object for one secret of the vault: a Secret of that name with the key `password`."""
         ...
 

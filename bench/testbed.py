@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.apiserver import ApiServer, Arrivals
+from bench.site import Site
 from bench.subject import Program, Subject
 from tests.controlplane.build import ensure_tools
 from tests.controlplane.plane import ControlPlane
@@ -30,24 +31,6 @@ _PAGE: Final = 25
 SECRETS: Final = f"/api/v1/namespaces/{NAMESPACE}/secrets"
 
 _ENVIRON: Final = os.environ  # noqa: TID251  what starts programs passes its environment on
-
-
-@dataclass(frozen=True, slots=True)
-class Site:
-    """A control plane with the namespace of the benchmark, and a vault; no program is installed."""
-
-    folder: Path
-    tools: Mapping[str, Path]
-    plane: ControlPlane
-    emulator: Emulator
-    vault: EmulatedVault
-    refresh: int
-    """The interval of all objects, in seconds."""
-
-    def environ(self, others: Mapping[str, str]) -> dict[str, str]:
-        """Return this process's environment, without settings of programs that are measured, and others."""
-        kept = {name: text for name, text in _ENVIRON.items() if not name.startswith(("AZURE_", "VAULTSYNC_"))}
-        return {**kept, **others}
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench.environments import Environment
+from bench.site import Site
 from bench.subject import Launch, Program
-from bench.testbed import Site
 from tests.controlplane.helm import Helm
 from tests.controlplane.parts import free_ports
 from tests.e2e.installation import Installation

@@ -1,4 +1,4 @@
-"""Whether nothing is still due of a VaultSecret, without planning it again: a poll of thousands changes hardly any.
+"""Decides without another plan whether still nothing is due for a VaultSecret: a poll of thousands changes hardly any.
 
 Whatever a plan depends on is compared with what it was when nothing was due. In doubt, the VaultSecret is planned.
 """

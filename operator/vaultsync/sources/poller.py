@@ -22,7 +22,7 @@ from vaultsync.policy.losses import held_units, known_units, loss_report, lost_u
 from vaultsync.policy.plan import plan_for
 from vaultsync.policy.quiet import Quiet, quiet
 from vaultsync.policy.requeue import Jitter, backoff, poll_period, recheck_interval
-from vaultsync.sources.tries import Tries
+from vaultsync.sources.poll_slots import PollSlots
 from vaultsync.state.access import Access
 from vaultsync.state.listings import SecretMetadata, VaultListing
 from vaultsync.state.moments import Moment
@@ -84,8 +84,8 @@ class PollerContext:
     now: Callable[[], datetime]
     jitter: Jitter
     span: Callable[[str], AbstractContextManager[object]] = nullcontext
-    first_polls: Tries = field(default_factory=lambda: Tries(MAX_FIRST_POLLS, seconds=FIRST_POLL_SECONDS))
-    retries: Tries = field(default_factory=lambda: Tries(MAX_RETRIES, seconds=RETRY_SECONDS))
+    first_polls: PollSlots = field(default_factory=lambda: PollSlots(MAX_FIRST_POLLS, seconds=FIRST_POLL_SECONDS))
+    retries: PollSlots = field(default_factory=lambda: PollSlots(MAX_RETRIES, seconds=RETRY_SECONDS))
 
 
 @dataclass(slots=True)

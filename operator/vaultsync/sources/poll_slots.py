@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 
 
-class Tries:
-    """A limited number of slots, each of which is taken for a minimum time, which bounds the tries a minute."""
+class PollSlots:
+    """A limited number of slots, each of which is taken for a minimum time, which bounds the polls a minute."""
 
     def __init__(self, slots: int, *, seconds: float) -> None:
         """`seconds` is how long a slot is taken at least, however soon a poll fails."""

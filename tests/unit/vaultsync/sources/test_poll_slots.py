@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tests.clocks import freeze, settle, skip
-from vaultsync.sources.tries import Tries
+from vaultsync.sources.poll_slots import PollSlots
 
 MANY = 1000
 
@@ -14,7 +14,7 @@ class Bench:
     """Polls that take a slot, and keep it until they are told to end."""
 
     def __init__(self, slots: int, seconds: float = 0.0) -> None:
-        self.tries = Tries(slots, seconds=seconds)
+        self.slots = PollSlots(slots, seconds=seconds)
         self.running: list[str] = []
         """The vaults whose polls have begun, in order."""
         self._ends: dict[str, asyncio.Event] = {}
@@ -38,7 +38,7 @@ class Bench:
         await settle()
 
     async def _poll(self, vault: str, namespaces: tuple[str, ...]) -> None:
-        async with self.tries.take(namespaces):
+        async with self.slots.take(namespaces):
             self.running.append(vault)
             await self._ends[vault].wait()
 
