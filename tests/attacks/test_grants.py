@@ -205,7 +205,7 @@ async def test_a_vault_that_looks_like_the_granted_one_is_not_called(tenants: Gr
         tenants.request("shop", vaultUrl=url)
     await tenants.refuse()
 
-    assert ObjectKey("shop", "db") not in tenants.state.vaultsecrets._admitted
+    assert tenants.state.vaultsecrets.granted(ObjectKey("shop", "db")) is None
     assert tenants.is_untouched()
 
 

@@ -14,7 +14,7 @@ import math
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from collections.abc import Set as AbstractSet
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import TypeVar
 
 from vaultsync.adapters.kube import Conflict, Forbidden
@@ -22,9 +22,7 @@ from vaultsync.errors import SyncError, error_fields
 from vaultsync.interfaces import Leases, ShardServer
 from vaultsync.policy.leases import (
     JITTER,
-    LEASE_DURATION,
     LOOK_PERIOD,
-    MEMBER_DURATION,
     RENEW_DEADLINE,
     RETRY_PERIOD,
     Installation,
@@ -35,6 +33,7 @@ from vaultsync.policy.leases import (
     share,
 )
 from vaultsync.policy.requeue import Jitter
+from vaultsync.sources.members import Members, Timestamps
 from vaultsync.state.shards import Shards
 
 logger = logging.getLogger(__name__)
@@ -101,27 +100,25 @@ class Election:
         self._shards = shards
         self._server = server
         self._leases = leases
-        self._members = members
-        self._now = now
+        self._members = Members(ours, identity, members, now=now, clock=clock)
+        self._timestamps = Timestamps(now)
         self._clock = clock
         self._jitter = jitter
-        self._ours_now: dict[int, Lease] = {}
+        self._held_leases: dict[int, Lease] = {}
         """The Leases of the shards that we hold."""
         self._observations: Observations = {}
-        self._member: Lease | None = None
-        self._member_renewed = -math.inf
-        self._member_observations: Observations = {}
-        self._written = datetime.min.replace(tzinfo=UTC)
         self._is_resigning = False
         self._looking: asyncio.Task[int | None] | None = None
         self._giving: asyncio.Task[None] | None = None
         self._given: int | None = None
+        """The shard that was given up last to another replica."""
         self._no_giving_before = -math.inf
         self._failures: dict[int | None, str] = {None: ""}
         """What has failed, or has not begun: the renewals of shards, and the look for them (None)."""
         self._has_failed = False
         """Whether a request has failed since the begin of the last look."""
-        self._said = ""
+        self._reported = ""
+        """What was logged last about what this replica waits for."""
         self.conflict: Lease | None = None
         """The Lease of another installation, or of another number of shards, that keeps this replica from serving."""
 
@@ -144,9 +141,7 @@ class Election:
         if running := {task for task in (self._looking, self._giving) if task is not None}:
             await asyncio.wait(running)
         # First: otherwise others leave what is released to this replica, which takes nothing any more.
-        if self._member is not None:
-            await self._attempt_delete(self._member)
-            self._member = None
+        await self._members.leave()
         await self.give_up(self._shards.held)
 
     async def look(self) -> int | None:
@@ -157,13 +152,13 @@ class Election:
         """
         self._has_failed = False
         await self._observe()
-        members = await self._live_members()
+        members = () if self._ours.shards == 1 or self._is_resigning else await self._members.live()
         now = self._clock()
         self.conflict = conflicting(self._ours, self._observations, now=now)
         if self.conflict is not None or self._is_resigning:
             self._report()
             return None
-        held = frozenset(self._ours_now)
+        held = frozenset(self._held_leases)
         decision = share(self._ours, self._observations, identity=self._identity, held=held, members=members, now=now)
         if taken := await self._take(decision.take):
             await self._serve(taken)
@@ -182,7 +177,7 @@ class Election:
         for shard in shards:
             name, begun = self._ours.lease_name(shard), self._clock()
             try:
-                lease = await self._leases.acquire(name, self._observations[name].lease, at=self._moment())
+                lease = await self._leases.acquire(name, self._observations[name].lease, at=self._timestamps.next())
             except Conflict:
                 continue  # another replica was faster
             except SyncError as error:
@@ -207,42 +202,42 @@ class Election:
             self._given, self._no_giving_before = None, self._clock() + REBALANCE_PAUSE
         for shard, (lease, deadline) in taken.items():
             # It may have passed already, if the process was stopped: then the shard expires at once.
-            self._ours_now[shard] = lease
+            self._held_leases[shard] = lease
             self._shards.hold(shard, until=deadline)
         logger.info("serving shards", extra={"shards": _listed(taken), "of": self._ours.shards})
         self._server.gained(frozenset(taken))
 
     async def renew(self, shard: int) -> None:
         """Renew the Lease of a shard that is held; a failure is retried at the next time, up to the deadline."""
-        lease, begun = self._ours_now.get(shard), self._clock()
+        lease, begun = self._held_leases.get(shard), self._clock()
         if lease is None:
             return
         try:
             renewed = await self._renewed(lease)
         except SyncError as error:
-            if self._ours_now.get(shard) is not None:
+            if self._held_leases.get(shard) is not None:
                 self._failed(shard, error)
             return
-        if self._ours_now.get(shard) is not lease:
+        if self._held_leases.get(shard) is not lease:
             return  # it was given up or lost meanwhile
         if renewed is None:
             self._lose({shard}, "its Lease was taken, or deleted")
             return
         self._failures.pop(shard, None)
-        self._ours_now[shard] = renewed
+        self._held_leases[shard] = renewed
         self._shards.renew(shard, until=begun + RENEW_DEADLINE)
 
     async def _renewed(self, lease: Lease) -> Lease | None:
         """Renew a Lease; return None if it is not ours any more."""
         try:
-            return await self._leases.renew(lease, at=self._moment())
+            return await self._leases.renew(lease, at=self._timestamps.next())
         except Conflict:
             current = await self._leases.get(lease.name)
         if current is None or current.holder != self._identity:
             return None
         # It was changed by a client that did not take it, or by a renewal whose response was lost.
         try:
-            return await self._leases.renew(current, at=self._moment())
+            return await self._leases.renew(current, at=self._timestamps.next())
         except Conflict:
             return lease  # the next renewal finds out
 
@@ -255,7 +250,7 @@ class Election:
     def _lose(self, shards: AbstractSet[int], why: str) -> None:
         for shard in shards:
             self._shards.drop(shard)
-            self._ours_now.pop(shard, None)
+            self._held_leases.pop(shard, None)
             if failure := self._failures.pop(shard, ""):
                 self._failures.setdefault(None, failure)  # until the next look
         logger.warning("shards lost", extra={"shards": _listed(shards), "of": self._ours.shards, "detail": why})
@@ -268,7 +263,7 @@ class Election:
         for shard in shards:
             self._shards.leave(shard)
         await self._server.drain(shards)
-        leases = {shard: self._ours_now.pop(shard) for shard in shards if shard in self._ours_now}
+        leases = {shard: self._held_leases.pop(shard) for shard in shards if shard in self._held_leases}
         for shard in shards:
             self._shards.drop(shard)
             self._failures.pop(shard, None)
@@ -298,57 +293,11 @@ class Election:
 
     async def _attempt_release(self, lease: Lease) -> None:
         try:
-            await self._leases.release(lease, at=self._moment())
+            await self._leases.release(lease, at=self._timestamps.next())
         except Conflict:
             current = await self._leases.get(lease.name)
             if current is not None and current.holder == self._identity:
-                await self._leases.release(current, at=self._moment())
-
-    async def _live_members(self) -> Collection[str]:
-        """Renew our own Lease as a member, and return the identities of the others that can take shards."""
-        if self._ours.shards == 1 or self._is_resigning:
-            return ()
-        await self._renew_member()
-        leases = [one for one in await self._members.list() if one.installation == self._ours.name]
-        now = self._clock()
-        self._member_observations = observe(self._member_observations, leases, expected=(), now=now)
-        live: set[str] = set()
-        for lease in leases:
-            since = self._member_observations[lease.name].since
-            if lease.holder in {None, self._identity}:
-                continue
-            if now >= since + LEASE_DURATION:
-                await self._attempt_delete(lease)
-            # Those of another number of shards wait until we have ended.
-            elif now < since + MEMBER_DURATION and lease.shards == self._ours.shards:
-                live.add(lease.holder or "")
-        return live
-
-    async def _renew_member(self) -> None:
-        """Renew our own Lease as a member, unless that was done just before."""
-        name, begun = f"{self._ours.name}-{self._identity}", self._clock()
-        if self._member is not None and begun < self._member_renewed + RETRY_PERIOD:
-            return
-        try:
-            if self._member is None:
-                self._member = await self._members.acquire(name, None, at=self._moment())
-            else:
-                self._member = await self._members.renew(self._member, at=self._moment())
-            self._member_renewed = begun
-        except Conflict:
-            self._member = await self._members.get(name)
-
-    async def _attempt_delete(self, lease: Lease) -> None:
-        """Delete the Lease of a replica that has ended; one that cannot be deleted is no harm."""
-        try:
-            await self._members.delete(lease)
-        except SyncError as error:
-            logger.debug("lease not deleted", extra={"lease": lease.name, "detail": error.message})
-
-    def _moment(self) -> datetime:
-        """Return the time to write: each one is later than the one before, so that each renewal is a change."""
-        self._written = max(self._now(), self._written + timedelta(microseconds=1))
-        return self._written
+                await self._leases.release(current, at=self._timestamps.next())
 
     def _look_failed(self, error: SyncError) -> None:
         self._has_failed = True
@@ -370,15 +319,15 @@ class Election:
             self._failures.pop(None, None)
         if self.conflict is not None:
             fields = self._conflict_fields(self.conflict)
-            if self._said != (said := f"conflict {fields}"):
+            if self._reported != (report := f"conflict {fields}"):
                 logger.error("another installation serves the same namespaces", extra=fields)
-        elif self._ours_now or self._is_resigning:
-            said = ""
+        elif self._held_leases or self._is_resigning:
+            report = ""
         else:
             leaders = _listed(self._leaders()) or "none yet"
-            if self._said != (said := f"behind {leaders}"):
+            if self._reported != (report := f"behind {leaders}"):
                 logger.info("standing by", extra={"leaders": leaders})
-        self._said = said
+        self._reported = report
 
     def _leaders(self) -> set[str]:
         names = map(self._ours.lease_name, range(self._ours.shards))
@@ -400,7 +349,7 @@ class Election:
             await asyncio.sleep(RETRY_PERIOD * self._jitter(1.0, JITTER))
             self.expire()
             # Each by itself: one that hangs does not delay the others.
-            await asyncio.gather(*(self._attempt(self.renew(shard)) for shard in list(self._ours_now)))
+            await asyncio.gather(*(self._attempt(self.renew(shard)) for shard in list(self._held_leases)))
 
     async def _keep_to_deadlines(self) -> None:
         while True:
@@ -410,7 +359,7 @@ class Election:
     async def _keep_looking(self, tasks: asyncio.TaskGroup) -> None:
         while True:
             shard = None
-            if self._ours.shards > 1 or not self._ours_now:
+            if self._ours.shards > 1 or not self._held_leases:
                 self._looking = tasks.create_task(self._attempt(self.look()))
                 shard = await self._looking
             if shard is not None and not self._is_resigning and (self._giving is None or self._giving.done()):

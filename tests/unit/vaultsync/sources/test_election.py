@@ -405,13 +405,13 @@ async def test_a_shard_that_comes_back_is_not_given_up_again_for_a_while(clock: 
     ours, members = replace(OURS, shards=2), LeaseStore()
     replica, other = (Replica(clock, store, name, ours, members) for name in "ab")
     await replica.election.look()
-    await other.election._live_members()
+    await other.election._members.live()
     replica.election._given = await replica.election.look()
     assert replica.election._given == 1
     await replica.election.give_up({1})
     assert await replica.election.look() is None
     clock.turn(PATIENCE)
-    await other.election._live_members()
+    await other.election._members.live()
     await replica.election.renew(0)
 
     assert await replica.election.look() is None
