@@ -99,45 +99,17 @@ def with_deadlines(context: ssl.SSLContext) -> ssl.SSLContext:
     return context
 
 
-class _IdleStack:
-    """Idle connections, the last used on top."""
-
-    def __init__(self, connect: Callable[[], httpx.Client]) -> None:
-        self._connect: Callable[[], httpx.Client] = connect
-        self._idle: list[httpx.Client] = []
-        self.closed = False
-
-    def pop(self) -> httpx.Client:
-        if self.closed:
-            raise RuntimeError("this client is closed")
-        try:
-            return self._idle.pop()
-        except IndexError:
-            return self._connect()
-
-    def push(self, http: httpx.Client) -> bool:
-        """Keep a connection; False if there are enough, and the caller has to close it."""
-        if self.closed or len(self._idle) >= MAX_IDLE:
-            return False
-        self._idle.append(http)
-        return True
-
-    def close(self) -> list[httpx.Client]:
-        """Accept no more connections; return the idle ones, which the caller has to close."""
-        self.closed = True
-        idle, self._idle = self._idle, []
-        return idle
-
-
 class ConnectionPool:
     """Connections for threads, each a separate httpx client; one whose request fails or is interrupted is closed.
 
     httpx's own pool examines each of its connections several times per request: with 50 concurrent calls that takes
-    more time than the rest of a call. A stack costs the same for any number.
+    more time than the rest of a call. A stack, with the last used on top, costs the same for any number.
     """
 
     def __init__(self, connect: Callable[[], httpx.Client], timeout: float) -> None:
-        self._stack = _IdleStack(connect)
+        self._connect: Callable[[], httpx.Client] = connect
+        self._idle: list[httpx.Client] = []
+        self._is_closed = False
         self._timeout = timeout
         self._slots = threading.Semaphore(MAX_IN_FLIGHT)
 
@@ -147,11 +119,11 @@ class ConnectionPool:
         if not self._slots.acquire(timeout=self._timeout):
             raise no_slot(self._timeout)
         try:
-            http = self._stack.pop()
+            http = self._pop()
             kept = False
             try:
                 yield http
-                kept = self._stack.push(http)
+                kept = self._keep(http)
             finally:
                 if not kept:
                     http.close()
@@ -160,8 +132,25 @@ class ConnectionPool:
 
     def close(self) -> None:
         """Close idle connections now, and those in use when they are returned."""
-        for http in self._stack.close():
+        self._is_closed = True
+        idle, self._idle = self._idle, []
+        for http in idle:
             http.close()
+
+    def _pop(self) -> httpx.Client:
+        if self._is_closed:
+            raise RuntimeError("this client is closed")
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return self._connect()
+
+    def _keep(self, http: httpx.Client) -> bool:
+        """Keep a connection; False if there are enough, and the caller has to close it."""
+        if self._is_closed or len(self._idle) >= MAX_IDLE:
+            return False
+        self._idle.append(http)
+        return True
 
 
 def open_connections(

@@ -1,5 +1,6 @@
 """Connections for threads: the last used first, a limited number in use, and none after close; what users pass in."""
 
+import importlib
 import ssl
 import threading
 from collections.abc import Callable, Iterator
@@ -204,6 +205,7 @@ def test_a_context_of_another_type_is_rejected(open_any: Callable[..., Any], giv
 @pytest.fixture
 def created(monkeypatch: pytest.MonkeyPatch) -> list[ssl.SSLContext]:
     """The TLS contexts that are created from now on."""
+    importlib.import_module("aiohttp")  # which creates one for itself
     contexts: list[ssl.SSLContext] = []
     create = ssl.create_default_context
 
