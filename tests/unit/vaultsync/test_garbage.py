@@ -21,10 +21,13 @@ def _undone() -> Iterator[None]:
 
 @pytest.fixture
 def _bound() -> Iterator[None]:
+    """The bound, and no collections but those of the test."""
     bound = PauseBound()
+    gc.disable()
     gc.callbacks.append(bound)
     yield
     gc.callbacks.remove(bound)
+    gc.enable()
 
 
 class Node:
