@@ -181,6 +181,8 @@ class Reconciler:
         competing, owner_is_gone = await find_competing(self.state.vaultsecrets, self.kube, vault_secret, target)
         holder = await find_holder(self.kube, vault_secret, target)
         granted = decision if isinstance(decision, Granted) else None
+        if (listing := self.state.view_of(granted).listing) is not None:
+            await listing.prepare(searches(vault_secret.spec))
         view, now = self.state.view_of(granted), self.now()
         attempt = self.state.attempts.get(vault_secret.key, None if granted is None else granted.access)
         plan = plan_for(vault_secret, target, view, now=now, recheck=self._recheck(vault_secret), attempt=attempt)

@@ -26,6 +26,7 @@ from vaultsync.sources.poll_slots import PollSlots
 from vaultsync.state.access import Access
 from vaultsync.state.listings import SecretMetadata, VaultListing
 from vaultsync.state.moments import Moment
+from vaultsync.state.requests import searches
 from vaultsync.state.stores import State
 from vaultsync.state.vaults import Missing, VaultView
 from vaultsync.state.vaultsecrets import followed_names
@@ -400,12 +401,21 @@ class Poller:
     async def _wake_due(self, keys: Iterable[ObjectKey]) -> None:
         planned, searchers = 0, self._state.vaultsecrets.searchers(self._access)
         for key in tuple(keys):
+            if key in searchers:
+                await self._prepare(key)
             if self._must_read(key):
                 self._context.queue.add(key, Priority.ROUTINE)
             planned += PLANS_PER_TURN if key in searchers else 1
             if planned >= PLANS_PER_TURN:
                 planned = 0
                 await asyncio.sleep(0)
+
+    async def _prepare(self, key: ObjectKey) -> None:
+        """Compute what the searches of a VaultSecret find, of which its plan is made."""
+        vault_secret = self._state.vaultsecrets.get(key)
+        listing = self._state.view_of(self._state.vaultsecrets.granted(key)).listing
+        if vault_secret is not None and listing is not None:
+            await listing.prepare(searches(vault_secret.spec))
 
     def _must_read(self, key: ObjectKey) -> bool:
         """Return whether a reconcile would read secrets, by the current state."""

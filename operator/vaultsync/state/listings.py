@@ -1,5 +1,6 @@
 """Listings of vaults: the metadata of all secrets at one moment, and searches of it; calls no vault."""
 
+import asyncio
 import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
@@ -118,6 +119,13 @@ class VaultListing:
         """Return whether the listing would have a secret of that name, if the vault has it."""
         return matches_any(self._patterns, name)
 
+    async def prepare(self, searches: Iterable[Search]) -> None:
+        """Compute what searches select; other tasks have a turn after each one, which may take 50 milliseconds."""
+        for query in map(_Query.of, searches):
+            if query not in self._found:
+                self._select(query)
+                await asyncio.sleep(0)
+
     def search(self, search: Search) -> tuple[SecretMetadata, ...]:
         """Return the secrets that a search selects, by name."""
         return self._select(_Query.of(search))
@@ -191,20 +199,29 @@ class VaultListing:
 
 
 class _Cache(Generic[_Key, _Item]):
-    """Results by query, until they are too many; further ones are computed each time."""
+    """Results by query; if they are too many, the oldest are dropped, and computed again when they are needed."""
 
     def __init__(self) -> None:
         self._results: dict[_Key, tuple[_Item, ...]] = {}
+        self._sizes: dict[_Key, int] = {}
         self._size = 0
+
+    def __contains__(self, key: _Key) -> bool:
+        return key in self._results
 
     def get(self, key: _Key, compute: Callable[[], tuple[_Item, ...]], *, weight: int = 1) -> tuple[_Item, ...]:
         """Return the result for a key, which itself weighs as much as that many references."""
         result = self._results.get(key)
         if result is None:
             result = compute()
-            if self._size + len(result) + weight <= MAX_CACHED:
-                self._size += len(result) + weight
-                self._results[key] = result
+            size = len(result) + weight
+            if size <= MAX_CACHED:
+                self._results[key], self._sizes[key] = result, size
+                self._size += size
+            while self._size > MAX_CACHED:
+                oldest = next(iter(self._results))
+                del self._results[oldest]
+                self._size -= self._sizes.pop(oldest)
         return result
 
 

@@ -1,5 +1,6 @@
 """Listings of vaults, and searches of them."""
 
+import asyncio
 import fnmatch
 from collections.abc import Iterator, Mapping
 
@@ -159,7 +160,27 @@ def test_what_searches_leave_out_counts_toward_the_limit(monkeypatch: pytest.Mon
     listing = a_listing(some_metadata(name="a"))
 
     assert [len(listing.search(Search(omit=omit))) for omit in [("b" * 80,), ("b" * 56,), ("b" * 57,)]] == [1, 1, 1]
-    assert [query.omit for query in listing._found._results] == [("b" * 56,)]
+    assert [query.omit for query in listing._found._results] == [("b" * 57,)]
+
+
+async def test_other_tasks_have_a_turn_after_each_search_that_is_computed() -> None:
+    listing = a_listing(*(some_metadata(name=f"name-{number}") for number in range(4)))
+    searches = [Search(f"*-{number}") for number in range(4)]
+    known, done = list[int](), False
+
+    async def watch() -> None:
+        while not done:
+            known.append(len(listing._found._results))
+            await asyncio.sleep(0)
+
+    watching = asyncio.create_task(watch())
+    await asyncio.sleep(0)
+    await listing.prepare(searches)
+    await listing.prepare(searches)
+    done = True
+    await watching
+
+    assert known == [0, 1, 2, 3, 4]
 
 
 def test_a_glob_of_many_wildcards_does_not_backtrack() -> None:
