@@ -15,8 +15,8 @@ from functools import partial
 from vaultsync.api import ObjectKey
 from vaultsync.controller.events import EventWriter
 from vaultsync.controller.queue import WorkQueue
+from vaultsync.errors import error_fields
 from vaultsync.interfaces import Recorder, VaultClients
-from vaultsync.interruption import completes_before
 from vaultsync.sources.poller import Pollers
 from vaultsync.sources.resync import Resync
 from vaultsync.sources.targets import TargetInformer
@@ -64,6 +64,8 @@ class ShardMover:
         self._recorder = recorder
         self._wanted: set[int] = set()
         """The shards to serve."""
+        self._coming: set[int] = set()
+        """Those that this round begins to serve, and that were not lost since its begin."""
         self._loaded: set[int] = set()
         """The shards of which VaultSecrets may be in the state."""
         self._draining: set[int] = set()
@@ -104,18 +106,31 @@ class ShardMover:
                 async with asyncio.timeout(DIVISION_INTERVAL):
                     await self._changed.wait()
             self._changed.clear()
-            if leaving := self._loaded - self._wanted - self._draining:
-                await self._park(leaving)
-            coming = self._wanted - self._state.served
-            # As soon as other shards are to be served, the next round decides about all.
-            if coming and await completes_before(self._changed, self._catch_up()):
-                await self._unpark(coming)
-            self._vaults.divide_budgets(self._state.shares())
+            try:
+                await self._move()
+            except Exception as error:  # noqa: BLE001  it is logged, without its text; the next round tries again
+                logger.error("shards not moved", extra=error_fields(error))  # noqa: TRY400  the same
+
+    async def _move(self) -> None:
+        await self._park_lost()
+        self._coming = self._wanted - self._state.served
+        if self._coming:
+            await self._catch_up()
+        if self._coming:
+            await self._unpark(frozenset(self._coming))
+        if self._wanted - self._state.served:
+            self._changed.set()  # they were gained meanwhile
+        self._vaults.divide_budgets(self._state.shares())
+
+    async def _park_lost(self) -> None:
+        if leaving := self._loaded - self._wanted - self._draining:
+            await self._park(leaving)
 
     def _stop(self, shards: AbstractSet[int]) -> None:
         if lost := self._wanted & shards:
             self._recorder.shards_lost(len(lost))
         self._wanted -= shards
+        self._coming -= shards
         self._state.served.difference_update(shards)
         self._vaults.divide_budgets(self._state.shares())
         self._changed.set()
@@ -127,7 +142,28 @@ class ShardMover:
         return self._state.shards.shard_of(namespace) in shards
 
     async def _catch_up(self) -> None:
-        """Wait until the caches are as new as the API server is now."""
+        """Wait until the caches are as new as the API server now, or all shards that come are lost.
+
+        What is lost meanwhile is parked. What is gained meanwhile comes with the next round: the replica before it may
+        have written since this one has begun.
+        """
+        catching_up = asyncio.create_task(self._new_caches())
+        try:
+            while self._coming and not catching_up.done():
+                changed = asyncio.create_task(self._changed.wait())
+                try:
+                    await asyncio.wait({catching_up, changed}, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    changed.cancel()
+                self._changed.clear()
+                await self._park_lost()
+            if self._coming:
+                await catching_up
+        finally:
+            catching_up.cancel()
+            await asyncio.wait({catching_up})
+
+    async def _new_caches(self) -> None:
         # Of Secrets that are no VaultSecret's target, hardly anything is kept: the VaultSecrets come first.
         await self._resync.catch_up()
         await self._targets.catch_up()
@@ -139,11 +175,11 @@ class ShardMover:
         vaultsecrets.is_moving = True
         # Some are there if the shard was lost a moment ago.
         keys = self._keys(vaultsecrets, shards)
-        while shards <= self._wanted and (parked := self._keys(self._state.parked, shards)):
+        while shards <= self._coming and (parked := self._keys(self._state.parked, shards)):
             await _in_batches(parked, self._source.unpark, until=self._changed.is_set)
             keys += parked
         vaultsecrets.is_moving = False
-        if not shards <= self._wanted:
+        if not shards <= self._coming:
             return
         self._state.served.update(shards)
         self._pollers.sync()

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.builders import ACCESS, EVERYTHING, VAULT, a_grant
-from tests.clocks import settle
+from tests.clocks import settle, skip
 from tests.harness import MemoryHarness, entry, key_of, record_woken
 from tests.manifests import manifest, spec
 from vaultsync.api import ObjectKey
@@ -614,6 +614,104 @@ async def test_each_shard_comes_and_goes_by_itself(sharded: tuple[MemoryHarness,
 
     assert served_in(harness) == {names[2]}
     assert harness.state.vaultsecrets.accesses() == {ACCESS}
+
+
+@pytest.fixture
+def catching_up(sharded: tuple[MemoryHarness, list[str]]) -> list[asyncio.Event]:
+    """Each time that the caches catch up, an event for which that waits."""
+    begun: list[asyncio.Event] = []
+
+    async def catch_up() -> None:
+        begun.append(asyncio.Event())
+        await begun[-1].wait()
+
+    sharded[0].controller.resync.catch_up = catch_up  # type: ignore[method-assign]  # this part is the test's own
+    return begun
+
+
+def hold(harness: MemoryHarness, *shards: int) -> None:
+    for shard in shards:
+        harness.shards.hold(shard, until=float("inf"))
+    harness.controller.mover.gained(frozenset(shards))
+
+
+def lose(harness: MemoryHarness, *shards: int) -> None:
+    for shard in shards:
+        harness.shards.drop(shard)
+    harness.controller.mover.lost(frozenset(shards))
+
+
+async def test_shards_that_are_gained_one_after_the_other_do_not_keep_each_other_waiting(
+    sharded: tuple[MemoryHarness, list[str]], catching_up: list[asyncio.Event]
+) -> None:
+    harness, _ = sharded
+    hold(harness, 0)
+    await settle()
+    hold(harness, 1)
+    await settle()
+
+    catching_up[0].set()
+    await settle()
+    # Its replica before may have written after the first one has begun.
+    assert (harness.state.served, len(catching_up)) == ({0}, 2)
+    catching_up[1].set()
+    await settle()
+    assert harness.state.served == {0, 1}
+
+
+async def test_what_is_lost_is_parked_while_the_caches_catch_up(
+    sharded: tuple[MemoryHarness, list[str]], catching_up: list[asyncio.Event]
+) -> None:
+    harness, names = sharded
+    hold(harness, 0)
+    await settle()
+    catching_up[0].set()
+    await settle()
+    hold(harness, 1)
+    await settle()
+
+    lose(harness, 0)
+    await settle()
+
+    assert served_in(harness) == set()
+    catching_up[1].set()
+    await settle()
+    assert served_in(harness) == {names[1]}
+
+
+async def test_a_shard_that_is_lost_and_gained_while_the_caches_catch_up_waits_for_newer_ones(
+    sharded: tuple[MemoryHarness, list[str]], catching_up: list[asyncio.Event]
+) -> None:
+    harness, _ = sharded
+    hold(harness, 0, 1)
+    await settle()
+    lose(harness, 0)
+    hold(harness, 0)
+    await settle()
+
+    catching_up[0].set()
+    await settle()
+    assert harness.state.served == {1}
+    catching_up[1].set()
+    await settle()
+    assert harness.state.served == {0, 1}
+
+
+async def test_a_response_that_nobody_expects_delays_a_gain_and_ends_nothing(leader: Replica, standby: Replica) -> None:
+    await sync(leader, standby)
+    lists = leader.kube.list_targets
+
+    async def nonsense(*_: object) -> None:
+        leader.kube.list_targets = lists  # type: ignore[method-assign]  # this fake is the test's own
+        raise KeyError("metadata")
+
+    leader.kube.list_targets = nonsense  # type: ignore[assignment,method-assign]  # the same
+    standby.hold()
+    await settle()
+    assert standby.served() == []
+    await skip(DIVISION_INTERVAL)
+
+    assert standby.served() == ["db"]
 
 
 async def test_the_budget_of_a_vault_is_divided_by_the_shards_that_use_it(
