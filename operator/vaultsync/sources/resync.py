@@ -7,12 +7,12 @@ and keep its vault polled.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 
 from vaultsync.adapters.kube import Forbidden, NotInstalled
 from vaultsync.api import ObjectKey
-from vaultsync.api.v1alpha1 import VaultSecretMeta
+from vaultsync.api.v1alpha1 import VaultSecret, VaultSecretMeta
 from vaultsync.errors import SyncError, error_fields
 from vaultsync.interfaces import KubeApi
 from vaultsync.policy.requeue import Jitter, watch_backoff
@@ -92,7 +92,8 @@ class Resync:
     async def catch_up(self) -> None:
         """Have the caches as new as the API server was at the begin of the call; repeated until that succeeds.
 
-        Lists only show what is missing: the watch brings it, whose events have an order.
+        Lists only show what is missing: the watch brings it, whose events have an order. A parked VaultSecret that it
+        does not bring soon is forgotten until it does: by an old spec, a Secret would be written as it was before.
         """
         failures = 0
         while True:
@@ -106,11 +107,13 @@ class Resync:
                 _log_failure(error)
                 await self._sleep(watch_backoff(failures, jitter=self._jitter))
                 continue
-            await self._wait_for(lists)
+            for key in await self._wait_for(lists):
+                if (known := self._state.parked.find(key)) is not None:
+                    self._source.forget(key, _meta(known).metadata.uid)
             return
 
-    async def _wait_for(self, lists: Iterable[ListSnapshot]) -> None:
-        """Wait until what is on these lists has been observed, or no more of it is."""
+    async def _wait_for(self, lists: Iterable[ListSnapshot]) -> Collection[ObjectKey]:
+        """Wait until what is on these lists has been observed, or no more of it is; return the rest."""
         missing = [one for listed in lists for one in listed.versions.items() if one[0] not in listed.terminating]
         looks, idle, left = 0, 0, len(missing)
         # On a busy machine each look takes longer: what counts is that it brings nothing new.
@@ -119,14 +122,12 @@ class Resync:
                 await self._sleep(OBSERVATION)
             missing = [(key, version) for key, version in missing if not self._has_observed(key, version)]
             looks, idle, left = looks + 1, idle + 1 if len(missing) == left else 0, len(missing)
+        return [key for key, _ in missing]
 
     def _has_observed(self, key: ObjectKey, version: str) -> bool:
         """Return whether a VaultSecret is cached as it was at that resource version, or later."""
         known = self._state.find(key)
-        if known is None:
-            return False
-        meta = known.meta if isinstance(known, UnreadableVaultSecret) else known
-        return not is_newer(version, meta.metadata.resource_version)
+        return known is not None and not is_newer(version, _meta(known).metadata.resource_version)
 
     async def _is_installed(self) -> bool:
         for namespace in self._namespaces:
@@ -214,6 +215,10 @@ class Resync:
     async def _back_off(self, failures: int) -> None:
         self._state.vaultsecrets.request_resync()
         await self._sleep(watch_backoff(failures, jitter=self._jitter))
+
+
+def _meta(known: VaultSecret | UnreadableVaultSecret) -> VaultSecretMeta:
+    return known.meta if isinstance(known, UnreadableVaultSecret) else known
 
 
 def _log_failure(error: NotInstalled | SyncError) -> None:
