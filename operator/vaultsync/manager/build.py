@@ -40,7 +40,7 @@ from vaultsync.state.shards import Shards
 from vaultsync.trust import FollowedTrust, client_tls
 
 API_CONNECTIONS = 16
-"""Each takes a quarter of a megabyte for TLS, and more of them are not faster."""
+"""Connections to the API server: each takes memory for TLS, and more of them are not faster."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,22 @@
 """Operators that know nothing of each other: the second one refuses to lead for as long as the first one is there."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from tests.e2e.concurrency import scenario
 from tests.e2e.harness import eventually, resource_version
 from tests.e2e.takeover.harness import Replica, TakeoverHarness
+
+
+@contextmanager
+def first_one(harness: TakeoverHarness) -> Iterator[Replica]:
+    """Run the first release, with one replica, which leads and has synced a VaultSecret."""
+    harness.put_long_ago()
+    with harness.release() as release, harness.replica(release) as replica:
+        replica.await_leading()
+        harness.apply()
+        harness.await_synced()
+        yield replica
 
 
 def await_refusal(refused: Replica, first: Replica) -> None:
@@ -16,11 +30,7 @@ def await_refusal(refused: Replica, first: Replica) -> None:
 
 @scenario
 def test_a_second_release_stands_by_until_the_first_one_is_gone(harness: TakeoverHarness) -> None:
-    harness.put_long_ago()
-    with harness.release() as theirs, harness.replica(theirs) as first:
-        first.await_leading()
-        harness.apply()
-        harness.await_synced()
+    with first_one(harness) as first:
         before = resource_version(harness.vault_secret())
         with harness.release() as ours, harness.replica(ours) as second:
             await_refusal(second, first)
@@ -40,11 +50,7 @@ def test_a_second_release_stands_by_until_the_first_one_is_gone(harness: Takeove
 
 @scenario
 def test_a_developers_laptop_does_not_lead_beside_the_cluster(harness: TakeoverHarness) -> None:
-    harness.put_long_ago()
-    with harness.release() as theirs, harness.replica(theirs) as first:
-        first.await_leading()
-        harness.apply()
-        harness.await_synced()
+    with first_one(harness) as first:
         before = resource_version(harness.vault_secret())
         with harness.laptop() as laptop:
             await_refusal(laptop, first)
