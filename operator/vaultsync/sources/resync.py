@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from vaultsync.adapters.kube import Forbidden, NotInstalled
 from vaultsync.api import ObjectKey
-from vaultsync.api.v1alpha1 import VaultSecret, VaultSecretMeta
+from vaultsync.api.v1alpha1 import VaultSecretMeta
 from vaultsync.errors import SyncError, error_fields
 from vaultsync.interfaces import KubeApi
 from vaultsync.policy.requeue import Jitter, watch_backoff
@@ -21,7 +21,7 @@ from vaultsync.sources.vaultsecrets import VaultSecretSource
 from vaultsync.state.resource_versions import is_newer
 from vaultsync.state.snapshots import ListSnapshot
 from vaultsync.state.stores import State
-from vaultsync.state.vaultsecrets import UnreadableVaultSecret
+from vaultsync.state.vaultsecrets import meta_of
 
 logger = logging.getLogger(__name__)
 
@@ -109,7 +109,7 @@ class Resync:
                 continue
             for key in await self._wait_for(lists):
                 if (known := self._state.parked.find(key)) is not None:
-                    self._source.forget(key, _meta(known).metadata.uid)
+                    self._source.forget(key, meta_of(known).metadata.uid)
             return
 
     async def _wait_for(self, lists: Iterable[ListSnapshot]) -> Collection[ObjectKey]:
@@ -127,7 +127,7 @@ class Resync:
     def _has_observed(self, key: ObjectKey, version: str) -> bool:
         """Return whether a VaultSecret is cached as it was at that resource version, or later."""
         known = self._state.find(key)
-        return known is not None and not is_newer(version, _meta(known).metadata.resource_version)
+        return known is not None and not is_newer(version, meta_of(known).metadata.resource_version)
 
     async def _is_installed(self) -> bool:
         for namespace in self._namespaces:
@@ -215,10 +215,6 @@ class Resync:
     async def _back_off(self, failures: int) -> None:
         self._state.vaultsecrets.request_resync()
         await self._sleep(watch_backoff(failures, jitter=self._jitter))
-
-
-def _meta(known: VaultSecret | UnreadableVaultSecret) -> VaultSecretMeta:
-    return known.meta if isinstance(known, UnreadableVaultSecret) else known
 
 
 def _log_failure(error: NotInstalled | SyncError) -> None:

@@ -18,7 +18,7 @@ from vaultsync.sources.poller import Pollers
 from vaultsync.state.grants import Decision, GrantView
 from vaultsync.state.resource_versions import is_newer
 from vaultsync.state.stores import State
-from vaultsync.state.vaultsecrets import UnreadableVaultSecret, VaultSecretCache, by_age
+from vaultsync.state.vaultsecrets import UnreadableVaultSecret, VaultSecretCache, by_age, meta_of
 
 Known = VaultSecret | UnreadableVaultSecret
 
@@ -102,7 +102,7 @@ class VaultSecretSource:
         """
         cache = self._cache_of(key)
         known = cache.find(key)
-        if known is None or _meta(known).metadata.uid != uid:
+        if known is None or meta_of(known).metadata.uid != uid:
             return
         if cache is self._state.parked:
             cache.delete(key)
@@ -183,7 +183,7 @@ class VaultSecretSource:
     def _wake(self, keys: Iterable[ObjectKey]) -> None:
         for key in keys:
             one = self._vaultsecrets.find(key)
-            self._queue.add(key, Priority.URGENT if one is None else _priority_of_change(_meta(one)))
+            self._queue.add(key, Priority.URGENT if one is None else _priority_of_change(meta_of(one)))
 
     def _store(self, known: Known | None, current: Known, *, is_outdated: bool) -> None:
         self._wake(self._put(self._vaultsecrets, current))
@@ -195,7 +195,7 @@ class VaultSecretSource:
     def _adapt(self, before: Known | None, after: Known | None) -> None:
         """Wake the pollers and the competing VaultSecrets that a change affects."""
         self._pollers.sync()
-        granted = None if after is None else self._vaultsecrets.granted(_meta(after).key)
+        granted = None if after is None else self._vaultsecrets.granted(meta_of(after).key)
         if granted is not None:
             self._state.vaults.reschedule(granted.access)
         self._forget_fields(before, after)
@@ -215,10 +215,6 @@ class VaultSecretSource:
             self._state.targets.forget_fields(target)
 
 
-def _meta(known: Known) -> VaultSecretMeta:
-    return known if isinstance(known, VaultSecret) else known.meta
-
-
 def _target(known: Known | None) -> ObjectKey | None:
     return known.target_key if isinstance(known, VaultSecret) else None
 
@@ -233,14 +229,14 @@ def _is_same(known: Known, current: Known) -> bool:
 
 def _requested(known: Known) -> tuple[object, ...]:
     """Return what users have written; annotations do not change the generation."""
-    metadata = _meta(known).metadata
+    metadata = meta_of(known).metadata
     annotations = (metadata.annotations.get(name) for name in (REFRESH_ANNOTATION, RELEASE_ANNOTATION))
     return metadata.uid, metadata.generation, *annotations
 
 
 def _priority(before: Known | None, after: Known) -> Priority:
     """Low priority for objects already synced before a restart."""
-    meta = _meta(after)
+    meta = meta_of(after)
     synced = before is None and meta.status.observed_generation == meta.metadata.generation
     return Priority.ROUTINE if synced else _priority_of_change(meta)
 
@@ -252,7 +248,7 @@ def _priority_of_change(meta: VaultSecretMeta) -> Priority:
 
 def _is_newer(body: Mapping[str, Any], known: Known) -> bool:
     """Return whether an observed object is newer than the cached one: the watch also delivers our own writes."""
-    return is_newer(body["metadata"]["resourceVersion"], _meta(known).metadata.resource_version)
+    return is_newer(body["metadata"]["resourceVersion"], meta_of(known).metadata.resource_version)
 
 
 def key_of(body: Mapping[str, Any]) -> ObjectKey:

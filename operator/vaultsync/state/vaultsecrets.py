@@ -32,6 +32,11 @@ class UnreadableVaultSecret:
         return self.meta.key
 
 
+def meta_of(known: VaultSecret | UnreadableVaultSecret) -> VaultSecretMeta:
+    """Return what is known of a VaultSecret, whether its spec is accepted or not."""
+    return known.meta if isinstance(known, UnreadableVaultSecret) else known
+
+
 @dataclass(slots=True)
 class _Demand:
     """What VaultSecrets need from one vault."""
