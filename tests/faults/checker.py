@@ -77,6 +77,9 @@ class Model:
         lists: Returns the moments at which the vault began to answer listings.
         lagged_until: When the vault's replicas stopped to lag behind; until then, they show a rotation one by one.
         is_doomed: Whether the namespace is being deleted.
+        is_restored: Whether etcd was restored from a backup: resource versions went back.
+        is_delayed: Whether requests were carried out long after they were sent, which no client can call back: those
+            writes meet the state that they name, or only report.
     """
 
     groups: dict[str, Group] = field(default_factory=dict)
@@ -84,6 +87,8 @@ class Model:
     lists: Callable[[], Sequence[float]] = tuple
     lagged_until: float = 0.0
     is_doomed: bool = False
+    is_restored: bool = False
+    is_delayed: bool = False
 
     def wanted(self) -> dict[str, Group]:
         """The groups that a VaultSecret shows."""

@@ -64,6 +64,18 @@ def _admission(name: str, block: Callable[[World], AbstractContextManager[None]]
     return Fault.of(name, "kubernetes", block)
 
 
+@contextmanager
+def _frozen_connections(world: World) -> Iterator[None]:
+    """Deliver what was sent meanwhile at the end."""
+    (instance,) = world.instances
+    world.model.is_delayed = True
+    instance.api.tcp.stall()
+    try:
+        yield
+    finally:
+        instance.api.tcp.resume()
+
+
 STRANDED: Final = _way("dead connections stay open", lambda instance: instance.api.tcp.strand())
 
 OUTAGES: Final = (
@@ -90,7 +102,7 @@ FAULTS: Final = (
     _api("watches expire as they begin", lambda _: ExpiredWatches(as_event=True)),
     _answers("no watches", HTTPStatus.SERVICE_UNAVAILABLE, methods=frozenset({WATCH})),
     _way("API server refuses", lambda instance: instance.api.tcp.disconnect(), lambda one: one.api.tcp.connect()),
-    _way("connections freeze", lambda instance: instance.api.tcp.stall(), lambda one: one.api.tcp.resume()),
+    Fault.of("connections freeze", "kubernetes", _frozen_connections),
     STRANDED,
     _admission("webhook refused", refused_webhook),
     _admission("webhook hangs", hanging_webhook),

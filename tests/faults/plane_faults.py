@@ -29,6 +29,7 @@ def _apiserver_killed(world: World) -> Iterator[None]:
 
 @contextmanager
 def _etcd_killed(world: World) -> Iterator[None]:
+    world.model.is_delayed = True
     world.plane.etcd.stop()
     try:
         yield
@@ -54,6 +55,7 @@ def _etcd_restored(world: World) -> Iterator[None]:
     yield
     world.await_right()
     etcd.restore(backup)
+    world.model.is_delayed = world.model.is_restored = True
 
 
 @contextmanager

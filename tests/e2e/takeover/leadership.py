@@ -62,17 +62,20 @@ def _writes_of(calls: Sequence[Call], lease: str) -> list[Call]:
     return sorted((one for one in ours if one.lease or one.verb == "delete"), key=lambda call: call.received)
 
 
-def violations(calls: Sequence[Call], lease_of: LeaseOf) -> Iterator[str]:
+def violations(calls: Sequence[Call], lease_of: LeaseOf, *, ordered: bool = True) -> Iterator[str]:
     """What a former leader did, or two at once: nothing, if all is well.
 
     Args:
         calls: What the audit log has.
         lease_of: Which Lease a write needs.
+        ordered: Whether resource versions only grow.
     """
     names = {call.name for call in calls if call.lease is not None}
     of_lease = {name: terms(calls, name) for name in sorted(names)}
     for name, its_terms in of_lease.items():
-        yield from _of_lease(name, _writes_of(calls, name), its_terms)
+        yield from _taken_early(name, its_terms)
+        if ordered:
+            yield from _out_of_order(name, _writes_of(calls, name))
     served: dict[str, dict[Term, Call]] = {}
     for call in filter(lambda call: call.is_write, calls):
         held = [term for term in of_lease.get(lease_of(call), ()) if term.holder == call.identity]
@@ -86,11 +89,13 @@ def violations(calls: Sequence[Call], lease_of: LeaseOf) -> Iterator[str]:
             before[term] = call
 
 
-def _of_lease(name: str, writes: Sequence[Call], its_terms: Sequence[Term]) -> Iterator[str]:
-    """What is wrong in the history of a Lease."""
+def _out_of_order(name: str, writes: Sequence[Call]) -> Iterator[str]:
     versions = [call.lease.version for call in writes if call.lease is not None]
     if versions != sorted(versions):
         yield f"the Lease {name} was written without its resource version"
+
+
+def _taken_early(name: str, its_terms: Sequence[Term]) -> Iterator[str]:
     for one, other in pairwise(its_terms):
         if one.ends > other.begins:
             early = one.ends - other.begins
