@@ -102,7 +102,7 @@ def test_secrets_stay_during_an_etcd_outage_and_changes_are_synced_after_it(
 ) -> None:
     names = [f"db-{number}" for number in range(5)]
     first = {name: harness.put(name) for name in names}
-    with RunningOperator.start(environ, tmp_path / "operator.log"):
+    with RunningOperator.start(environ, tmp_path / "operator.log") as running:
         for name in names:
             harness.apply(entry(source=name), name=name)
         for name in names:
@@ -112,7 +112,7 @@ def test_secrets_stay_during_an_etcd_outage_and_changes_are_synced_after_it(
 
         plane.etcd.stop()
         second = harness.put(names[0])
-        harness.await_calls("list", more=2)
+        eventually(lambda: running.metric("vaultsync_leader") == 0, "the Lease is not renewed any more")
         plane.etcd.start()
 
         harness.await_content(names[0], password=second)
