@@ -15,7 +15,7 @@ from tests.e2e.lifecycle.harness import OperatorHarness
 WITHOUT_END: Final = 10 * PATIENCE
 """Seconds of latency that no test waits for."""
 
-DRAIN_SECONDS: Final = 5.0
+DRAIN_SECONDS: Final = 1.0
 """Seconds that open reconciles may take to finish when the operator stops."""
 
 
@@ -92,7 +92,7 @@ def test_it_stops_while_a_vault_does_not_answer(harness: OperatorHarness) -> Non
 def test_open_reconciles_finish_when_it_stops(harness: OperatorHarness) -> None:
     value = harness.put()
     with harness.operator() as running:
-        harness.vault.latency(1.0)
+        harness.vault.latency(0.2)
         harness.apply()
         eventually(lambda: running.metric("vaultsync_queue_wait_seconds_count") > 0, "an open reconcile")
 

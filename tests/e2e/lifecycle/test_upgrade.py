@@ -16,6 +16,9 @@ OF_PREVIOUS: Final = {
     "VAULTSYNC_PROBES_LISTEN": "",
     "VAULTSYNC_VAULT_HOSTS": "",
     "VAULTSYNC_VAULT_DNS_SUFFIXES": "localhost",
+    "VAULTSYNC_SHARDS": "",
+    "VAULTSYNC_LEASE_NAMESPACE": "",
+    "VAULTSYNC_INSTALLATION": "",
 }
 """Without the settings that it does not know."""
 
