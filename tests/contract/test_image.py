@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+import pytest
 import yaml
 
 from tests.e2e.image import debian
@@ -43,12 +44,19 @@ def test_the_builder_is_sent_what_the_dockerfile_copies() -> None:
     assert copied == sent
 
 
+def folder_of(package: str) -> Path:
+    """Where a package is installed."""
+    spec = find_spec(package)
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).parent
+
+
 def test_the_operator_imports_nothing_that_is_left_out(tmp_path: Path) -> None:
     for name in TRIMMED:
-        spec = find_spec(name)
-        assert spec is not None
-        assert spec.origin is not None
-        shutil.copytree(Path(spec.origin).parent, tmp_path / name)
+        shutil.copytree(folder_of(name), tmp_path / name)
+    if not (tmp_path / "tzdata" / "zoneinfo").exists():
+        pytest.skip("these packages are those of the image already")
     subprocess.run(["sh", ROOT / "trim-packages.sh", tmp_path], check=True)
     environ = {"PYTHONPATH": os.pathsep.join(map(str, (tmp_path, ROOT / "operator"))), "PYTHONDONTWRITEBYTECODE": "1"}
 

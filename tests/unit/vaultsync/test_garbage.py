@@ -21,12 +21,12 @@ def _undone() -> Iterator[None]:
 
 @pytest.fixture
 def _bound() -> Iterator[None]:
-    """The bound, and no collections but those of the test."""
-    bound = PauseBound()
+    """One bound, and no collections but those of the test."""
+    others = gc.callbacks[:]
     gc.disable()
-    gc.callbacks.append(bound)
+    gc.callbacks[:] = [PauseBound()]
     yield
-    gc.callbacks.remove(bound)
+    gc.callbacks[:] = others
     gc.enable()
 
 
