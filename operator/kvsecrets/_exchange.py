@@ -82,7 +82,7 @@ def headers_of(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
 
 
 def no_slot(timeout: float) -> ConnectionFailed:
-    """Return the error of a request that has waited in vain for its turn."""
+    """Return the error of a request whose turn has not come in time."""
     text = f"{MAX_IN_FLIGHT} requests are in flight, and none has completed within {timeout:g} s"
     return ConnectionFailed(text, ConnectionProblem.CROWDED)
 

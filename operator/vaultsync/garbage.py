@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Final
 
 MAX_OBJECTS: Final = 50_000
-"""Objects that outlive a full collection and are looked at by the next one, too."""
+"""Objects that outlive a full collection and are not left out of the next one."""
 
 MAX_FREEZES: Final = 100
 """Freezes after which everything is looked at once more: cycles of objects that were frozen may be garbage by then."""

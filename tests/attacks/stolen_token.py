@@ -152,7 +152,7 @@ class TokenHolder:
 
 
 def a_lease(name: str) -> Object:
-    """A Lease that somebody holds."""
+    """A Lease that has a holder."""
     spec = {"holderIdentity": "one", "leaseDurationSeconds": 15, "renewTime": "2026-03-01T12:00:00.000000Z"}
     return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": name}, "spec": spec}
 

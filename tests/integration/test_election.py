@@ -283,9 +283,9 @@ async def test_missing_rights_are_named_once(
     assert [record.message for record in caplog.records] == ["election request denied"]
     assert "the operator's service account may not create leases" in replica.election._failures[None]
 
-    nobody = controlplane.user("nobody", [rule("", "configmaps")], namespace)
+    without_rights = controlplane.user("without-rights", [rule("", "configmaps")], namespace)
     with pytest.raises(Forbidden, match="the operator's service account may not list leases"):
-        await (await replicas.add("b", kubeconfig=nobody)).election.look()
+        await (await replicas.add("b", kubeconfig=without_rights)).election.look()
 
 
 async def test_a_namespace_that_does_not_exist_is_named(replicas: Replicas) -> None:

@@ -368,7 +368,7 @@ class Election:
             await asyncio.sleep(self._until_next_look())
 
     async def _attempt(self, work: Awaitable[_Result]) -> _Result | None:
-        """Await work whose failure ends nothing, not even a response that nobody expects."""
+        """Await work whose failure ends nothing, not even an unexpected response."""
         try:
             return await work
         except SyncError as error:

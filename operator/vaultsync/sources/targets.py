@@ -166,7 +166,7 @@ class TargetInformer:
 
     def _handle(self, namespace: str | None, event: TargetEvent) -> None:
         if self._targets.handle_event(namespace, event) and not isinstance(event, Bookmark):
-            self._targets.tell_unless_ours(event.key, event.resource_version, partial(self._wake, event.key))
+            self._targets.wake_unless_ours(event.key, event.resource_version, partial(self._wake, event.key))
 
     def _wake(self, target: ObjectKey) -> None:
         for key in self._state.vaultsecrets.keys_for_target(target):

@@ -66,7 +66,7 @@ class _Write:
     resource_version: str | None = None
     """Where it has led, once that is known."""
     held: list[tuple[str, Callable[[], None]]] = field(default_factory=list)
-    """Resource versions, and whom to tell of each."""
+    """Resource versions, and what each wakes."""
 
 
 class TargetCache:
@@ -182,10 +182,10 @@ class TargetCache:
 
     @contextmanager
     def writing(self, key: ObjectKey) -> Iterator[None]:
-        """Hold back who is told of changes of a target while we write it: our own write may be among them.
+        """Hold back what changes of a target wake while we write it: our own write may be among them.
 
-        The watch often brings it before the response does. At the end, whatever has not led to the state that
-        `record_write` has recorded is told.
+        The watch often brings it before the response does. At the end, every change wakes but the one that has led to
+        the state that `record_write` has recorded.
         """
         write = self._writes.setdefault(key, _Write())
         try:
@@ -193,17 +193,17 @@ class TargetCache:
         finally:
             self._writes.pop(key, None)
             while write.held:
-                resource_version, tell = write.held.pop(0)
+                resource_version, wake = write.held.pop(0)
                 if resource_version != write.resource_version:
-                    tell()
+                    wake()
 
-    def tell_unless_ours(self, key: ObjectKey, resource_version: str, tell: Callable[[], None]) -> None:
-        """Tell of a change that the watch has brought, at once, or when our write of the target has ended."""
+    def wake_unless_ours(self, key: ObjectKey, resource_version: str, wake: Callable[[], None]) -> None:
+        """Call `wake` for a change that the watch has brought, at once or when our write of the target has ended."""
         write = self._writes.get(key)
         if write is None:
-            tell()
+            wake()
         else:
-            write.held.append((resource_version, tell))
+            write.held.append((resource_version, wake))
 
     def record_write(self, key: ObjectKey, observed: Observed) -> None:
         """Store the result of our own write, unless the watch has already observed a newer state."""

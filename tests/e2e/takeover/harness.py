@@ -190,7 +190,7 @@ class TakeoverHarness(Harness):
     # Leases
 
     def holder(self, of: Release, shard: int = 0) -> str:
-        """The identity of the one who holds a shard; empty if nobody does."""
+        """The identity of the one who holds a shard; empty if no one does."""
         spec = (self.api.get(f"{_LEASES}/{of.elected.lease_name(shard)}") or {}).get("spec", {})
         holder: str = spec.get("holderIdentity") or ""
         return holder

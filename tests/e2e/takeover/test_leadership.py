@@ -14,7 +14,7 @@ SECONDS: Final = 15.0
 
 
 def held(holder: str, at: float, *, by: str = "", version: int = 0) -> Call:
-    """A write after which somebody holds the Lease, by default by the one who holds it then."""
+    """A write after which the Lease has a holder, by default by that holder."""
     state = LeaseState(version or int(10 * at), holder, SECONDS)
     return Call(by or holder, "update", "leases", "kube-system", LEASE, at, at + 0.01, lease=state)
 

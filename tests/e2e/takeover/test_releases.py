@@ -20,7 +20,7 @@ def first_one(harness: TakeoverHarness) -> Iterator[Replica]:
 
 
 def await_refusal(refused: Replica, first: Replica) -> None:
-    """Return when a replica says that it does not lead, and because of whom."""
+    """Return when a replica says that it does not lead, and because of which one."""
     eventually(lambda: refused.running.metric("vaultsync_election_conflict") == 1, "it has noticed the other one")
     line = refused.running.await_line(level="ERROR", installation=first.elected.name)
     assert first.is_called(line["holder"])

@@ -75,7 +75,7 @@ class Leases:
         )
         document = await self._connection.send_apart(request, REQUEST_TIMEOUT)
         if (document.get("metadata") or {}).get("continue"):
-            text = f"{request.about}: over {MAX_LEASES} have the label {LEASE_LABEL}; delete those that nobody renews."
+            text = f"{request.about}: over {MAX_LEASES} have the label {LEASE_LABEL}; delete the unused ones."
             raise SyncError(Reason.CLUSTER_UNAVAILABLE, text)
         return [lease_from(item) for item in document.get("items") or ()]
 

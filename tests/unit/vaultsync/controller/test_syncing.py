@@ -279,12 +279,12 @@ async def test_one_that_is_not_accepted_and_was_deleted_is_forgotten(synced: Mem
 async def test_a_write_that_the_watch_brings_before_the_response_wakes_nothing(
     harness: MemoryHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: list[ObjectKey] = []
+    woken: list[ObjectKey] = []
     apply = harness.kube.apply_target
 
     async def watched_first(key: ObjectKey, manifest: Mapping[str, Any], *, onto: Observed | None) -> Observed:
         written = await apply(key, manifest, onto=onto)
-        harness.state.targets.tell_unless_ours(key, written.resource_version, lambda: told.append(key))
+        harness.state.targets.wake_unless_ours(key, written.resource_version, lambda: woken.append(key))
         return written
 
     monkeypatch.setattr(harness.kube, "apply_target", watched_first)
@@ -292,4 +292,4 @@ async def test_a_write_that_the_watch_brings_before_the_response_wakes_nothing(
     await harness.drain()
 
     assert "apply_target" in harness.writes
-    assert told == []
+    assert woken == []

@@ -11,7 +11,7 @@ MANY = 1000
 
 
 class Bench:
-    """Polls that take a slot, and keep it until they are told to end."""
+    """Polls that take a slot, and keep it until the test ends them."""
 
     def __init__(self, slots: int, seconds: float = 0.0) -> None:
         self.slots = PollSlots(slots, seconds=seconds)

@@ -278,7 +278,7 @@ async def test_the_kernel_drops_what_it_could_not_send_before_the_lease_runs_out
 
 @asynccontextmanager
 async def slow_tls(received: list[str]) -> AsyncIterator[tuple[Configuration, asyncio.Event, asyncio.Event]]:
-    """Serve HTTPS whose handshake waits until an event is set; the other is set when somebody connects."""
+    """Serve HTTPS whose handshake waits until an event is set; the other is set when a client connects."""
     authority, has_connected, gate = trustme.CA(), asyncio.Event(), asyncio.Event()
 
     async def handle(request: web.Request) -> web.StreamResponse:
