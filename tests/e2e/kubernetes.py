@@ -1,5 +1,6 @@
 """The Kubernetes API as a user's tools call it, without the cost of a kubectl process for each request."""
 
+import functools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
@@ -9,6 +10,7 @@ from typing import Any, Final, Self
 
 import httpx
 
+from tests.client_per_thread import ClientPerThread
 from tests.controlplane.cluster import verifying
 
 Object = dict[str, Any]
@@ -34,15 +36,19 @@ class KubernetesApi:
     def __init__(self, kubeconfig: Path) -> None:
         config = json.loads(kubeconfig.read_text())
         cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
-        self._http = httpx.Client(
+        new_client = functools.partial(
+            httpx.Client,
             base_url=cluster["server"],
             headers={"Authorization": f"Bearer {user['token']}"},
             verify=verifying(Path(cluster["certificate-authority"])),
             timeout=_TIMEOUT_SECONDS,
             trust_env=False,
-            # Many tests call the API at the same time, each from a thread of its own.
-            limits=httpx.Limits(max_connections=None),
         )
+        self._clients = ClientPerThread(new_client)
+
+    @property
+    def _http(self) -> httpx.Client:
+        return self._clients.get()
 
     def get(self, path: str) -> Object | None:
         """Read an object; None if there is none."""
@@ -138,8 +144,8 @@ class KubernetesApi:
             _document(answer)
 
     def close(self) -> None:
-        """Close all connections."""
-        self._http.close()
+        """Close all connections; no other thread calls the API any more."""
+        self._clients.close()
 
     def __enter__(self) -> Self:
         return self

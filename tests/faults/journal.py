@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple, Self
 
 import httpx
 
+from tests.client_per_thread import ClientPerThread
 from tests.e2e.harness import eventually
 
 Object = dict[str, Any]
@@ -88,7 +89,7 @@ class Journal:
     def __init__(self, etcd_url: str) -> None:
         self.changed = threading.Event()
         """Is set at each write."""
-        self._http = httpx.Client(base_url=etcd_url, trust_env=False, timeout=_IDLE_SECONDS)
+        self._clients = ClientPerThread(lambda: httpx.Client(base_url=etcd_url, trust_env=False, timeout=_IDLE_SECONDS))
         self._stopped = threading.Event()
         self._writes: list[Write] = []
         self._current: dict[Place, Object] = {}
@@ -107,7 +108,7 @@ class Journal:
         finally:
             journal._stopped.set()
             thread.join()
-            journal._http.close()
+            journal._clients.close()
 
     def writes(self) -> Sequence[Write]:
         """All writes; grows."""
@@ -151,13 +152,13 @@ class Journal:
         return _revision_in(found)
 
     def _post(self, path: str, request: Mapping[str, object]) -> dict[str, Any]:
-        document: dict[str, Any] = self._http.post(path, json=request).raise_for_status().json()
+        document: dict[str, Any] = self._clients.get().post(path, json=request).raise_for_status().json()
         return document
 
     def _watch(self) -> None:
         """Take all writes after the last one taken, until the connection ends or is idle."""
         request = {"create_request": {**_EVERYTHING, "start_revision": self._revision + 1, "progress_notify": True}}
-        with self._http.stream("POST", "/v3/watch", json=request) as answer:
+        with self._clients.get().stream("POST", "/v3/watch", json=request) as answer:
             for line in answer.raise_for_status().iter_lines():
                 result = _result_in(line)
                 for event in result.get("events", ()):
