@@ -25,7 +25,15 @@ from kvsecrets.errors import (
     UnexpectedAnswer,
     UntrustedChallenge,
 )
-from kvsecrets.models import DeletedSecret, KeyVaultSecret, ResponseInfo, SecretId, SecretProperties, SecretValue
+from kvsecrets.models import (
+    DeletedSecret,
+    KeyVaultSecret,
+    ResponseInfo,
+    SecretBackup,
+    SecretId,
+    SecretProperties,
+    SecretValue,
+)
 from kvsecrets.operations import (
     AsyncDeleteSecretOperation,
     AsyncRecoverDeletedSecretOperation,
@@ -63,6 +71,7 @@ __all__ = [
     "ResponseError",
     "ResponseInfo",
     "RetryPolicy",
+    "SecretBackup",
     "SecretClient",
     "SecretDisabled",
     "SecretId",

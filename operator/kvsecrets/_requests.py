@@ -11,19 +11,24 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from typing import Any, Generic, Literal, Self, TypeAlias, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from kvsecrets import _responses, _validation
 from kvsecrets._auth import AuthContext, send_authorized
 from kvsecrets._protocol import Flow, Request, Response
 from kvsecrets._retry import RetryPolicy
-from kvsecrets.models import DeletedSecret, KeyVaultSecret, SecretProperties, SecretValue
+from kvsecrets.models import DeletedSecret, KeyVaultSecret, ResponseInfo, SecretBackup, SecretProperties, SecretValue
 from kvsecrets.paging import Page
 
 API_VERSION = "7.4"
 """The default API version of the service.
 
 https://learn.microsoft.com/rest/api/keyvault/secrets/operation-groups
+"""
+CONVERTING_API_VERSION = "2025-07-01"
+"""The first API version, apart from previews, that converts the secret of a certificate (`outContentType`).
+
+https://learn.microsoft.com/rest/api/keyvault/secrets/get-secret/get-secret
 """
 MAX_BACKUP_BYTES = 64 * 1024 * 1024
 """Upper bound of a backup's response body: 500 versions of 25 KB, encrypted and encoded, are some 25 MB."""
@@ -33,6 +38,9 @@ T = TypeVar("T")
 PageParser: TypeAlias = Callable[[Response], tuple[tuple[T, ...], str | None]]
 
 _PAGE_LINK = re.compile(r"https://([^/?#\\@]+)/([a-zA-Z]+)(?:/[0-9a-zA-Z-]+)*\?[!-~]{1,8000}", re.ASCII)
+
+
+_OLDER_API_VERSION = re.compile(r"\d\.|20(?:1\d|2[0-4])-|2025-0[1-5]-", re.ASCII)
 
 
 class Clear(Enum):
@@ -131,9 +139,12 @@ def versions_of(name: str) -> Listing[SecretProperties]:
     return Listing(f"{_secret_path(name)}/versions", _responses.parse_properties_page)
 
 
-def get_secret(vault: Vault, name: str, version: str | None) -> Flow[KeyVaultSecret]:
+def get_secret(
+    vault: Vault, name: str, version: str | None, out_content_type: str | None = None
+) -> Flow[KeyVaultSecret]:
     """Read a secret, its newest version or an exact one."""
-    request = Request("GET", vault.url_of(_secret_path(name, version)))
+    query = "" if out_content_type is None else f"&outContentType={_out_content_type(vault, out_content_type)}"
+    request = Request("GET", vault.url_of(_secret_path(name, version), query))
     return _responses.parse_secret((yield from send_authorized(request, vault.auth)))
 
 
@@ -150,8 +161,13 @@ def set_secret(vault: Vault, name: str, value: SecretValue | str, properties: Pr
 def update_secret_properties(
     vault: Vault, name: str, version: str | None, changes: PropertyChanges
 ) -> Flow[SecretProperties]:
-    """Change properties of a version."""
-    request = _json_request("PATCH", vault.url_of(_secret_path(name, version)), changes.json_fields())
+    """Change properties of a version.
+
+    The path of the newest ends with a slash: it is that of an exact version, which the REST documentation requires,
+    with an empty one. The vendor's clients send it.
+    """
+    path = _secret_path(name, version) if version is not None else f"{_secret_path(name)}/"
+    request = _json_request("PATCH", vault.url_of(path), changes.json_fields())
     return _responses.parse_properties((yield from send_authorized(request, vault.auth)))
 
 
@@ -173,13 +189,13 @@ def recover_deleted_secret(vault: Vault, name: str) -> Flow[SecretProperties]:
     return _responses.parse_properties((yield from send_authorized(request, vault.auth, repeatable=False)))
 
 
-def purge_deleted_secret(vault: Vault, name: str) -> Flow[None]:
+def purge_deleted_secret(vault: Vault, name: str) -> Flow[ResponseInfo]:
     """Permanently delete a deleted secret."""
     request = Request("DELETE", vault.url_of(_deleted_path(name)))
-    _responses.check_success((yield from send_authorized(request, vault.auth)))
+    return _responses.check_success((yield from send_authorized(request, vault.auth)))
 
 
-def backup_secret(vault: Vault, name: str) -> Flow[bytes]:
+def backup_secret(vault: Vault, name: str) -> Flow[SecretBackup]:
     """Read an encrypted backup of all versions."""
     request = Request("POST", vault.url_of(f"{_secret_path(name)}/backup"))
     return _responses.parse_backup((yield from send_authorized(request, vault.auth, max_bytes=MAX_BACKUP_BYTES)))
@@ -235,6 +251,16 @@ def _on_vault(vault: Vault, url: str) -> str:
 def _secret_path(name: str, version: str | None = None) -> str:
     path = f"secrets/{_validation.secret_name(name)}"
     return path if version is None else f"{path}/{_validation.secret_version(version)}"
+
+
+def _out_content_type(vault: Vault, content_type: str) -> str:
+    """Return a content type for a query; an API version that would ignore it is an error, not another format."""
+    if _OLDER_API_VERSION.match(vault.api_version):
+        raise ValueError(
+            f"out_content_type: API version {vault.api_version} does not know it; "
+            f"create the client with api_version={CONVERTING_API_VERSION!r} or a later one"
+        )
+    return quote(_validation.content_type(content_type))
 
 
 def _deleted_path(name: str) -> str:

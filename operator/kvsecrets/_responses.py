@@ -29,6 +29,7 @@ from kvsecrets.models import (
     DeletedSecret,
     KeyVaultSecret,
     ResponseInfo,
+    SecretBackup,
     SecretId,
     SecretProperties,
     SecretValue,
@@ -67,9 +68,9 @@ class _InvalidField(Exception):
 
 def parse_secret(response: Response) -> KeyVaultSecret:
     """Parse a secret with its value."""
-    fields = _successful(response)
+    fields, info = _successful(response), response_info(response)
     try:
-        return KeyVaultSecret(properties=_properties(fields), value=_value(fields), response=response_info(response))
+        return KeyVaultSecret(properties=_properties(fields, info), value=_value(fields), response=info)
     except _InvalidField as error:
         _raise_unexpected(response, str(error))
 
@@ -78,7 +79,7 @@ def parse_properties(response: Response) -> SecretProperties:
     """Parse a secret's properties."""
     fields = _successful(response)
     try:
-        return _properties(fields)
+        return _properties(fields, response_info(response))
     except _InvalidField as error:
         _raise_unexpected(response, str(error))
 
@@ -95,8 +96,9 @@ def parse_deleted_secret(response: Response) -> DeletedSecret:
 def parse_properties_page(response: Response) -> tuple[tuple[SecretProperties, ...], str | None]:
     """Parse a page of properties, and the URL of the next page (None after the last)."""
     fields = _successful(response)
+    info = response_info(response)
     try:
-        return tuple(_properties(item) for item in _items(fields)), _text(fields, "nextLink") or None
+        return tuple(_properties(item, info) for item in _items(fields)), _text(fields, "nextLink") or None
     except _InvalidField as error:
         _raise_unexpected(response, str(error))
 
@@ -111,7 +113,7 @@ def parse_deleted_page(response: Response) -> tuple[tuple[DeletedSecret, ...], s
         _raise_unexpected(response, str(error))
 
 
-def parse_backup(response: Response) -> bytes:
+def parse_backup(response: Response) -> SecretBackup:
     """Parse a backup: base64url of opaque bytes, which are what the vendor's clients write to files."""
     fields = _successful(response)
     try:
@@ -121,13 +123,14 @@ def parse_backup(response: Response) -> bytes:
         blob = b""
     if not blob:
         _raise_unexpected(response, "its backup is not base64url")
-    return blob
+    return SecretBackup(blob, response_info(response))
 
 
-def check_success(response: Response) -> None:
-    """Raise the error of a response unless it reports success; ignores its body."""
+def check_success(response: Response) -> ResponseInfo:
+    """Return status and headers of a response that reports success, and otherwise raise its error; ignores its body."""
     if response.status not in (_OK, _NO_CONTENT):
         raise error_from(response)
+    return response_info(response)
 
 
 def response_info(response: Response) -> ResponseInfo:
@@ -159,6 +162,7 @@ def error_from(response: Response, secret_text: str = "") -> ResponseError | Une
         request_id=headers.get("x-ms-request-id"),
         client_request_id=headers.get("x-ms-client-request-id"),
         retry_after=retry_after(headers),
+        headers=headers,
     )
 
 
@@ -169,7 +173,7 @@ def unexpected_response(response: Response, reason: str) -> UnexpectedAnswer:
         f"unexpected response with status {response.status}; it does not look like Azure Key Vault: {reason} "
         f"(request id {request_id or '-'})"
     )
-    return UnexpectedAnswer(text, status=response.status, request_id=request_id)
+    return UnexpectedAnswer(text, status=response.status, request_id=request_id, headers=response.headers)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -253,7 +257,7 @@ def _items(fields: JsonObject) -> list[JsonObject]:
 
 def _deleted_secret(fields: JsonObject, info: ResponseInfo) -> DeletedSecret:
     return DeletedSecret(
-        properties=_properties(fields),
+        properties=_properties(fields, info),
         deleted_on=_datetime(fields, "deletedDate"),
         scheduled_purge_on=_datetime(fields, "scheduledPurgeDate"),
         recovery_id=_text(fields, "recoveryId"),
@@ -261,7 +265,7 @@ def _deleted_secret(fields: JsonObject, info: ResponseInfo) -> DeletedSecret:
     )
 
 
-def _properties(fields: JsonObject) -> SecretProperties:
+def _properties(fields: JsonObject, info: ResponseInfo) -> SecretProperties:
     attributes = fields.get("attributes")
     if attributes is None:
         attributes = {}
@@ -279,8 +283,10 @@ def _properties(fields: JsonObject) -> SecretProperties:
         tags=_tags(fields),
         managed=_flag(fields, "managed", default=False),
         key_id=_text(fields, "kid"),
+        previous_version=_text(fields, "previousVersion"),
         recoverable_days=days if type(days) is int else None,
         recovery_level=_text(attributes, "recoveryLevel"),
+        response=info,
     )
 
 

@@ -29,7 +29,7 @@ from kvsecrets._requests import API_VERSION, Clear, Listing, PropertyChanges, Va
 from kvsecrets._retry import RetryPolicy
 from kvsecrets._tokens import SyncCredential, TokenProvider, check_credential, is_async_credential
 from kvsecrets._transport import open_connections
-from kvsecrets.models import DeletedSecret, KeyVaultSecret, SecretProperties, SecretValue
+from kvsecrets.models import DeletedSecret, KeyVaultSecret, ResponseInfo, SecretBackup, SecretProperties, SecretValue
 from kvsecrets.operations import DeleteSecretOperation, RecoverDeletedSecretOperation
 from kvsecrets.paging import Page, Paged
 
@@ -94,10 +94,17 @@ class SecretClient:
         return self._vault.url
 
     def get_secret(
-        self, name: str, version: str | None = None, *, raw_response_hook: ResponseHook | None = None
+        self,
+        name: str,
+        version: str | None = None,
+        *,
+        out_content_type: str | None = None,
+        raw_response_hook: ResponseHook | None = None,
     ) -> KeyVaultSecret:
         """Read a secret, its newest version or an exact one. Requires the permission secrets/get.
 
+        `out_content_type` converts the secret of a certificate: `application/x-pem-file` returns one that is kept as
+        PKCS #12 in PEM. It requires an `api_version` of the client from 2025-07-01.
         https://learn.microsoft.com/rest/api/keyvault/secrets/get-secret/get-secret
 
         Returns:
@@ -107,7 +114,7 @@ class SecretClient:
             SecretNotFound: It does not exist, or it is deleted.
             SecretDisabled: The version is disabled.
         """
-        return self._driver.run(_requests.get_secret(self._vault, name, version), raw_response_hook)
+        return self._driver.run(_requests.get_secret(self._vault, name, version, out_content_type), raw_response_hook)
 
     def set_secret(
         self,
@@ -273,18 +280,21 @@ class SecretClient:
         name = resume_recovery(self._vault, operation_id)
         return self._recovery(name, operation_id, Progress(done=False), raw_response_hook)
 
-    def purge_deleted_secret(self, name: str, *, raw_response_hook: ResponseHook | None = None) -> None:
+    def purge_deleted_secret(self, name: str, *, raw_response_hook: ResponseHook | None = None) -> ResponseInfo:
         """Permanently delete a deleted secret. Requires the permission secrets/purge.
 
         The name can be used again some seconds later.
         https://learn.microsoft.com/rest/api/keyvault/secrets/purge-deleted-secret/purge-deleted-secret
+
+        Returns:
+            Status and headers of the response, which has nothing else.
 
         Raises:
             PurgeProtected: The vault has purge protection; the secret is purged when its retention period ends.
             Conflict: Its deletion is still in progress.
             SecretNotFound: There is no deleted secret of this name.
         """
-        self._driver.run(_requests.purge_deleted_secret(self._vault, name), raw_response_hook)
+        return self._driver.run(_requests.purge_deleted_secret(self._vault, name), raw_response_hook)
 
     def get_deleted_secret(self, name: str, *, raw_response_hook: ResponseHook | None = None) -> DeletedSecret:
         """Read a deleted secret. Requires the permission secrets/get.
@@ -309,7 +319,7 @@ class SecretClient:
         """
         return self._paged(_requests.DELETED_SECRETS, raw_response_hook)
 
-    def backup_secret(self, name: str, *, raw_response_hook: ResponseHook | None = None) -> bytes:
+    def backup_secret(self, name: str, *, raw_response_hook: ResponseHook | None = None) -> SecretBackup:
         """Back up a secret with all its versions. Requires the permission secrets/backup.
 
         https://learn.microsoft.com/rest/api/keyvault/secrets/backup-secret/backup-secret

@@ -5,7 +5,7 @@ KeyVaultError
 ├── LoginFailed             the credential gave no token
 ├── UntrustedChallenge      the server requests a token for a foreign domain
 ├── UnexpectedAnswer        the response is not from Key Vault, or cannot be parsed
-└── ResponseError           Key Vault returned an error: `.status`, `.code`, `.inner_code`, request ids
+└── ResponseError           Key Vault returned an error: `.status`, `.code`, `.inner_code`, request ids, `.headers`
     ├── BadRequest            400
     ├── NotAuthenticated      401
     ├── AccessDenied          403, the permission is missing
@@ -20,6 +20,7 @@ KeyVaultError
 https://learn.microsoft.com/azure/key-vault/general/rest-error-codes
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 __all__ = [
@@ -166,12 +167,21 @@ class UnexpectedAnswer(KeyVaultError):
         message: What is unexpected about it.
         status: The HTTP status, if a response arrived.
         request_id: `x-ms-request-id`, if the response has one.
+        headers: The response's headers, with names in lower case; empty if no response arrived.
     """
 
-    def __init__(self, message: str, *, status: int | None = None, request_id: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        request_id: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.request_id = request_id
+        self.headers: Mapping[str, str] = headers or {}
 
 
 class ResponseError(KeyVaultError):
@@ -187,6 +197,7 @@ class ResponseError(KeyVaultError):
         request_id: `x-ms-request-id`, which the vendor's support needs.
         client_request_id: `x-ms-client-request-id`, which is in the log of this library.
         retry_after: Seconds to wait that the service requests (`Retry-After`); None if it requests none.
+        headers: The response's headers, with names in lower case. They are not part of the text.
     """
 
     def __init__(
@@ -199,6 +210,7 @@ class ResponseError(KeyVaultError):
         request_id: str | None = None,
         client_request_id: str | None = None,
         retry_after: float | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(status)
         self.status = status
@@ -208,6 +220,7 @@ class ResponseError(KeyVaultError):
         self.request_id = request_id
         self.client_request_id = client_request_id
         self.retry_after = retry_after
+        self.headers: Mapping[str, str] = headers or {}
 
     def __str__(self) -> str:
         """Return status, codes, the service's message and both request ids, in one line."""

@@ -160,11 +160,15 @@ class SecretProperties:
     managed: bool = False
     """Whether the secret belongs to a certificate, which writes its versions."""
     key_id: str | None = None
-    """For the secret of a certificate, the id URL of the key with the same version."""
+    """For the secret of a certificate, the id URL of the key with the same version; only reading it returns it."""
+    previous_version: str | None = None
+    """For the secret of a certificate, the version before this one; from API version 2025-07-01, if it has one."""
     recoverable_days: int | None = None
     """For how many days a deleted secret can be recovered."""
     recovery_level: str | None = None
     """The effect of a deletion, such as `Recoverable+Purgeable`; the service may add levels."""
+    response: ResponseInfo = field(default=NO_RESPONSE, compare=False, repr=False)
+    """The response that returned them; comparisons ignore it."""
 
     @property
     def name(self) -> str:
@@ -180,6 +184,23 @@ class SecretProperties:
     def vault_url(self) -> str:
         """The vault, such as `https://shop.vault.azure.net`."""
         return self.id.vault_url
+
+
+class SecretBackup(bytes):
+    """An encrypted backup of a secret: the bytes themselves, and the `response` that returned them.
+
+    Args:
+        content: What `restore_secret_backup` takes, and the vendor's tools write to files.
+        response: The status and headers of the response.
+    """
+
+    response: ResponseInfo
+
+    def __new__(cls, content: bytes = b"", response: ResponseInfo = NO_RESPONSE) -> Self:
+        """Add a response to bytes."""
+        backup = super().__new__(cls, content)
+        backup.response = response
+        return backup
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

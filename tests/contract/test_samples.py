@@ -1,6 +1,7 @@
 """The samples and the guide of the client library run against a fake vault."""
 
 import ast
+import base64
 import importlib.util
 import inspect
 import logging
@@ -12,6 +13,9 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import pkcs12
 
 from kvsecrets import AsyncSecretClient, RetryPolicy, SecretClient, errors
 from kvsecrets._drivers import TIMEOUT
@@ -30,6 +34,17 @@ def vault() -> FakeVault:
 @pytest.fixture
 def client(vault: FakeVault) -> Iterator[SecretClient]:
     with SecretClient(vault.url, FakeCredential(), transport=vault.transport()) as client:
+        yield client
+
+
+@pytest.fixture
+def with_certificate() -> Iterator[SecretClient]:
+    """A client in the API version of the guide's examples of certificates, and the secret of one."""
+    vault = FakeVault()
+    key = ec.generate_private_key(ec.SECP256R1())
+    archive = pkcs12.serialize_key_and_certificates(b"shop-tls", key, None, None, serialization.NoEncryption())
+    vault.set("shop-tls", base64.b64encode(archive).decode(), content_type="application/x-pkcs12", managed=True)
+    with SecretClient(vault.url, FakeCredential(), transport=vault.transport(), api_version="2025-07-01") as client:
         yield client
 
 
@@ -125,7 +140,9 @@ def restored_logging() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("restored_logging")
-async def test_every_example_of_the_guide_runs_in_order(client: SecretClient, vault: FakeVault) -> None:
+async def test_every_example_of_the_guide_runs_in_order(
+    client: SecretClient, with_certificate: SecretClient, vault: FakeVault
+) -> None:
     examples = re.findall(r"^```python\n(.*?)^```", GUIDE.read_text(), flags=re.MULTILINE | re.DOTALL)
     async with AsyncSecretClient(vault.url, AsyncFakeCredential(), transport=vault.async_transport()) as aclient:
         names: dict[str, object] = {"aclient": aclient}
@@ -135,6 +152,7 @@ async def test_every_example_of_the_guide_runs_in_order(client: SecretClient, va
             if code.co_flags & inspect.CO_COROUTINE:
                 await outcome
             names["client"] = client  # the vault of the first example does not exist
+            names["newer"] = with_certificate
 
     assert len(examples) > 10
 

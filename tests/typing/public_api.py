@@ -1,7 +1,7 @@
 """Uses every public signature, for type checkers alone: mypy strict and pyright strict find nothing; it never runs."""
 
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import datetime
 from typing import assert_type
 
@@ -29,6 +29,7 @@ from kvsecrets import (
     ResponseError,
     ResponseInfo,
     RetryPolicy,
+    SecretBackup,
     SecretClient,
     SecretId,
     SecretProperties,
@@ -124,10 +125,20 @@ def threads(client: SecretClient, moment: datetime) -> None:
     assert_type(recovery, RecoverDeletedSecretOperation)
     assert_type(recovery.value, SecretProperties)
     assert_type(client.resume_recover_deleted_secret(recovery.id).has_completed, bool)
-    client.purge_deleted_secret("db")
+    assert_type(client.purge_deleted_secret("db").request_id, str | None)
     assert_type(client.get_deleted_secret("db"), DeletedSecret)
+    assert_type(client.backup_secret("db"), SecretBackup)
     assert_type(client.restore_secret_backup(client.backup_secret("db")), SecretProperties)
     client.close()
+
+
+def certificates(client: SecretClient) -> None:
+    """Read the secret of a certificate, and use the response of properties."""
+    properties = client.get_secret("tls", out_content_type="application/x-pem-file").properties
+    assert_type(properties.managed, bool)
+    assert_type(properties.key_id, str | None)
+    assert_type(properties.previous_version, str | None)
+    assert_type(properties.response.request_id, str | None)
 
 
 async def tasks(client: AsyncSecretClient, moment: datetime) -> AsyncIterator[SecretProperties]:
@@ -151,9 +162,10 @@ async def tasks(client: AsyncSecretClient, moment: datetime) -> AsyncIterator[Se
     recovery = await client.begin_recover_deleted_secret("db")
     assert_type(recovery, AsyncRecoverDeletedSecretOperation)
     assert_type(client.resume_recover_deleted_secret(recovery.id).value, SecretProperties)
-    await client.purge_deleted_secret("db")
+    assert_type(await client.purge_deleted_secret("db"), ResponseInfo)
     assert_type(await client.get_deleted_secret("db"), DeletedSecret)
-    assert_type(await client.restore_secret_backup(await client.backup_secret("db")), SecretProperties)
+    backup: bytes = await client.backup_secret("db")
+    assert_type(await client.restore_secret_backup(backup), SecretProperties)
     await client.aclose()
 
 
@@ -163,6 +175,7 @@ def failures(error: KeyVaultError) -> None:
         assert_type(error.status, int)
         assert_type(error.code, str | None)
         assert_type(error.retry_after, float | None)
+        assert_type(error.headers, Mapping[str, str])
     if isinstance(error, ConnectionFailed):
         assert_type(error.problem, ConnectionProblem)
         assert_type(error.unresolved, bool)

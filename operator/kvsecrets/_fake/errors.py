@@ -77,6 +77,12 @@ def value_too_large() -> VaultRefused:
     return bad_parameter(text, inner="SecretTooLarge")
 
 
+def not_convertible() -> VaultRefused:
+    return bad_parameter(
+        "The 'Unsupported' to 'PEM' transformation is not supported. Only PFX to PEM transformation is supported."
+    )
+
+
 def malformed_backup(message: str) -> VaultRefused:
     return VaultRefused(400, "Malformed backup blob", message)
 

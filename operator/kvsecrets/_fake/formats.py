@@ -21,6 +21,9 @@ from kvsecrets._protocol import decode_json
 Json = dict[str, object]
 
 _WITHOUT_RECOVERABLE_DAYS = ("7.0", "2016-10-01")
+_WITH_CERTIFICATES = ("2025-07-01", "2026-03-01-preview", "2026-04-01")
+_PKCS12 = "application/x-pkcs12"
+_PEM = "application/x-pem-file"
 _MARKER_PREFIX = "secret/"
 _BACKUP_PREFIX = b")AzureKeyVaultSecretBackupV1.microsoft.com"
 _HEADERS = {
@@ -46,9 +49,10 @@ class Bodies:
         self._config = config
         self._api_version = api_version
 
-    def secret(self, secret: StoredSecret, version: SecretVersion) -> Json:
-        """Return the body of set and get, with the value."""
-        body: Json = {"value": version.value}
+    def secret(self, secret: StoredSecret, version: SecretVersion, out_content_type: str = "") -> Json:
+        """Return the body of set and get, with the value; older API versions do not convert it."""
+        is_converted = out_content_type and self._api_version in _WITH_CERTIFICATES
+        body: Json = {"value": _converted(version, out_content_type) if is_converted else version.value}
         body |= self.properties(secret, version)
         if version.managed:
             body["kid"] = f"{self._config.url}/keys/{secret.name}/{version.id}"
@@ -63,10 +67,18 @@ class Bodies:
         body["id"] = f"{identifier}/{version.id}" if with_version else identifier
         if version.managed:
             body["managed"] = True
+            body |= self._previous(secret, version) if with_version else {}
         body["attributes"] = self._attributes(version)
         if version.tags is not None:
             body["tags"] = version.tags
         return body
+
+    def _previous(self, secret: StoredSecret, version: SecretVersion) -> Json:
+        """Return the version of the previous certificate, which newer API versions return."""
+        ids = list(secret.versions)
+        position = ids.index(version.id)
+        known = self._api_version in _WITH_CERTIFICATES
+        return {"previousVersion": ids[position - 1]} if known and position else {}
 
     def deleted(self, secret: StoredSecret, *, with_version: bool = True) -> Json:
         """Return the body of delete and get deleted, and an item of the deleted list."""
@@ -118,6 +130,26 @@ def response_headers(
     if body:
         headers |= {"content-type": "application/json; charset=utf-8", "content-length": str(len(body))}
     return headers
+
+
+def _converted(version: SecretVersion, out_content_type: str) -> str:
+    """Return the value of a certificate's secret in another format.
+
+    [?] Whether the service returns PEM for PEM, and which line ends its PEM has, is not recorded.
+    """
+    if (version.content_type, out_content_type) != (_PKCS12, _PEM):
+        raise errors.not_convertible()
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - not needed by other fakes
+    from cryptography.hazmat.primitives.serialization import pkcs12  # noqa: PLC0415
+
+    try:
+        content = pkcs12.load_pkcs12(base64.b64decode(version.value), None)
+    except ValueError:
+        raise errors.not_convertible() from None
+    pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    key = content.key.private_bytes(pem, pkcs8, serialization.NoEncryption()) if content.key else b""
+    chain = [one.certificate for one in (content.cert, *content.additional_certs) if one is not None]
+    return b"".join([key, *(one.public_bytes(pem) for one in chain)]).decode()
 
 
 def encode_marker(marker: str) -> str:

@@ -222,7 +222,7 @@ def _get(context: _Context, call: Call, _body: bytes) -> Json:
     secret, version = context.store.version(call.name, call.version)
     if not version.enabled:
         raise errors.secret_disabled()
-    return context.bodies.secret(secret, version)
+    return context.bodies.secret(secret, version, call.query.get("outContentType", ""))
 
 
 def _update(context: _Context, call: Call, body: bytes) -> Json:

@@ -107,8 +107,8 @@ SCENARIOS = {
     "list returns deleted secrets": Scenario(
         deleted, lambda client: client.list_deleted_secrets(), lambda items, _: [item.name for item in items] == ["db"]
     ),
-    "purge returns None": Scenario(
-        deleted, lambda client: client.purge_deleted_secret("db"), lambda result, _: result is None
+    "purge returns the response": Scenario(
+        deleted, lambda client: client.purge_deleted_secret("db"), lambda response, _: response.status == 204
     ),
     "backup returns bytes": Scenario(
         two_versions, lambda client: client.backup_secret("db"), lambda backup, _: isinstance(backup, bytes)

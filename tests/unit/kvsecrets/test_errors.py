@@ -37,6 +37,14 @@ def test_a_response_error_shows_status_codes_message_and_both_request_ids() -> N
     assert str(error) == "404 SecretNotFound: No such secret. (request id theirs, client request id ours)"
 
 
+def test_an_error_does_not_show_the_headers_of_its_response() -> None:
+    headers = {"x-new": "hush"}
+
+    for error in (ResponseError(418, headers=headers), UnexpectedAnswer("unexpected", headers=headers)):
+        assert error.headers == headers
+        assert "hush" not in f"{error} {error!r}"
+
+
 def test_a_response_error_without_other_fields_shows_its_status() -> None:
     assert str(ResponseError(418)) == "418 (request id -, client request id -)"
 
@@ -50,7 +58,7 @@ def test_inner_codes_are_shown() -> None:
 @pytest.mark.parametrize(
     "error",
     [
-        Throttled(429, code="Throttled", message="Slow down.", retry_after=7, request_id="theirs"),
+        Throttled(429, code="Throttled", message="Slow down.", retry_after=7, headers={"retry-after": "7"}),
         ConnectionFailed("gone", ConnectionProblem.BROKEN),
         UnexpectedAnswer("unexpected", status=302, request_id="theirs"),
     ],

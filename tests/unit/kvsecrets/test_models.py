@@ -16,6 +16,7 @@ from kvsecrets.models import (
     DeletedSecret,
     KeyVaultSecret,
     ResponseInfo,
+    SecretBackup,
     SecretId,
     SecretProperties,
     SecretValue,
@@ -165,6 +166,13 @@ def test_comparisons_ignore_the_response() -> None:
     one = KeyVaultSecret(properties=SecretProperties(id=ID), value=SecretValue("x"))
 
     assert one == replace(one, response=ResponseInfo(200, {"x-ms-request-id": "1"}))
+
+
+def test_a_backup_is_its_bytes_and_its_response() -> None:
+    backup = SecretBackup(b"blob", ResponseInfo(200, {"x-ms-request-id": "1"}))
+
+    assert (backup, backup.response.request_id) == (b"blob", "1")
+    assert pickle.loads(pickle.dumps(backup)).response == backup.response  # noqa: S301 - pickled in the same line
 
 
 def test_a_response_has_the_vaults_clock_and_both_request_ids() -> None:

@@ -15,7 +15,7 @@ from kvsecrets._protocol import MAX_RESPONSE_BYTES, Flow, Send
 from kvsecrets._requests import CLEAR, MAX_BACKUP_BYTES, PropertyChanges, Vault
 from kvsecrets._retry import RetryPolicy
 from kvsecrets.errors import BadRequest, ConnectionFailed, ConnectionProblem, UnexpectedAnswer
-from kvsecrets.models import SecretId, SecretProperties, SecretValue
+from kvsecrets.models import ResponseInfo, SecretId, SecretProperties, SecretValue
 from tests.unit.kvsecrets.stepper import (
     DELETED,
     PROPERTIES,
@@ -40,7 +40,7 @@ OPERATIONS: dict[str, tuple[Callable[[Vault], Flow[Any]], str, str, object]] = {
     "update": (
         lambda vault: _requests.update_secret_properties(vault, "db", None, PropertyChanges(enabled=True)),
         "PATCH",
-        "secrets/db",
+        "secrets/db/",
         PROPERTIES,
     ),
     "update a version": (
@@ -68,11 +68,12 @@ def test_each_operation_has_its_method_and_url_and_parses_its_response(
     flow: Callable[[Vault], Flow[Any]], method: str, path: str, body: object
 ) -> None:
     request, stepper = step_to_request(flow(vault()))
-    stepper.resume(response(body))
+    stepper.resume(response(body, x_ms_request_id="theirs"))
 
     assert (request.method, request.url) == (method, f"{URL}/{path}?api-version=7.4")
     assert request.headers["authorization"] == "Bearer first-token"
-    assert stepper.result is not None or path == "deletedsecrets/db"
+    result = stepper.result
+    assert (result if isinstance(result, ResponseInfo) else result.response).request_id == "theirs"
 
 
 @pytest.mark.parametrize(("flow", "method", "path", "body"), OPERATIONS.values(), ids=OPERATIONS)
@@ -99,6 +100,32 @@ def test_each_operation_is_retried_after_a_broken_connection_unless_it_must_not_
             stepper.resume(broken)
     else:
         assert stepper.resume(broken).resume(None).request.url.startswith(f"{URL}/{path}")
+
+
+@pytest.mark.parametrize("api_version", ["2025-07-01", "2026-03-01-preview", "2026-04-01"])
+def test_a_content_type_to_convert_to_is_sent_in_the_query(api_version: str) -> None:
+    newer = replace(vault(), api_version=api_version)
+
+    request, _ = step_to_request(_requests.get_secret(newer, "db", VERSION, "application/x-pem-file"))
+
+    query = f"api-version={api_version}&outContentType=application/x-pem-file"
+    assert request.url == f"{URL}/secrets/db/{VERSION}?{query}"
+
+
+def test_a_content_type_cannot_change_the_query() -> None:
+    newer = replace(vault(), api_version="2025-07-01")
+
+    request, _ = step_to_request(_requests.get_secret(newer, "db", None, "a&b=c#d"))
+
+    assert request.url.endswith("&outContentType=a%26b%3Dc%23d")
+
+
+@pytest.mark.parametrize("api_version", ["7.4", "7.6", "2016-10-01"])
+def test_a_content_type_that_the_api_version_would_ignore_is_an_error(api_version: str) -> None:
+    older = replace(vault(), api_version=api_version)
+
+    with pytest.raises(ValueError, match=r"^out_content_type: API version .* create the client with api_version="):
+        Stepper(_requests.get_secret(older, "db", None, "application/x-pem-file"))
 
 
 @pytest.mark.parametrize("value", ["hunter2", SecretValue("hunter2")], ids=["str", "SecretValue"])

@@ -34,6 +34,7 @@ from kvsecrets.models import DeletedSecret, KeyVaultSecret, SecretId, SecretProp
 from tests.unit.kvsecrets.stepper import DELETED, PROPERTIES, SECRET, URL, VERSION, error_response, response
 
 ID = SecretId(URL, "db", VERSION)
+PREVIOUS = "f" * 32
 CERTIFICATE = {
     "value": "MII",
     "contentType": "application/x-pkcs12",
@@ -50,6 +51,7 @@ CERTIFICATE = {
     },
     "tags": {"team": "shop"},
     "kid": f"{URL}/keys/db/{VERSION}",
+    "previousVersion": PREVIOUS,
 }
 
 
@@ -85,6 +87,7 @@ def test_the_secret_of_a_certificate_is_parsed_with_every_field() -> None:
         tags={"team": "shop"},
         managed=True,
         key_id=f"{URL}/keys/db/{VERSION}",
+        previous_version=PREVIOUS,
         recoverable_days=7,
         recovery_level="CustomizedRecoverable",
     )
@@ -194,6 +197,7 @@ def changed(path: list[str], field: object) -> Response:
         changed(["tags"], "hunter2"),
         changed(["managed"], "hunter2"),
         changed(["kid"], 7),
+        changed(["previousVersion"], 7),
     ],
 )
 def test_an_invalid_secret_is_unexpected_and_its_body_is_not_shown(http_response: Response) -> None:
@@ -379,6 +383,14 @@ def test_an_error_has_codes_message_and_request_ids() -> None:
     assert isinstance(error, Throttled)
     assert (error.status, error.code, error.inner_code, error.message) == (429, "Throttled", "TooMany", "Too many.")
     assert (error.request_id, error.client_request_id, error.retry_after) == ("theirs", "ours", 3)
+    assert error.headers["retry-after"] == "3"
+
+
+def test_the_error_of_an_unexpected_response_has_its_headers() -> None:
+    error = error_from(Response(302, {"location": "https://login.example"}, b""))
+
+    assert isinstance(error, UnexpectedAnswer)
+    assert error.headers == {"location": "https://login.example"}
 
 
 def test_a_message_is_one_line_of_limited_length() -> None:

@@ -2,8 +2,14 @@
 
 import base64
 from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import pkcs12
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -35,6 +41,51 @@ def test_the_secret_of_a_certificate_has_the_id_of_its_key() -> None:
 
     assert list(body) == ["value", "contentType", "id", "managed", "attributes", "kid"]
     assert body["kid"] == "https://fake.vault.azure.net/keys/db/1"
+
+
+@pytest.mark.parametrize(("api_version", "previous"), [("7.6", None), ("2025-07-01", "1"), ("2026-04-01", "1")])
+def test_newer_api_versions_have_the_version_of_the_previous_certificate(
+    api_version: str, previous: str | None
+) -> None:
+    renewed = replace(CERTIFICATE, id="2")
+    secret = StoredSecret("db", {"1": CERTIFICATE, "2": renewed})
+
+    body = Bodies(config(), api_version).secret(secret, renewed)
+
+    assert body.get("previousVersion") == previous
+    assert "previousVersion" not in Bodies(config(), api_version).secret(secret, CERTIFICATE)
+
+
+def archive(key: ec.EllipticCurvePrivateKey) -> str:
+    """A certificate with its key, as Key Vault keeps it: PKCS #12 in base64."""
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "shop.example")])
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    builder = builder.serial_number(1).not_valid_before(start).not_valid_after(start + timedelta(days=30))
+    certificate = builder.sign(key, hashes.SHA256())
+    content = pkcs12.serialize_key_and_certificates(b"db", key, certificate, None, serialization.NoEncryption())
+    return base64.b64encode(content).decode()
+
+
+@pytest.mark.parametrize(("api_version", "is_pem"), [("7.6", False), ("2025-07-01", True)])
+def test_newer_api_versions_return_the_secret_of_a_certificate_as_pem(api_version: str, *, is_pem: bool) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    version = replace(CERTIFICATE, value=archive(key))
+
+    body = Bodies(config(), api_version).secret(stored(version), version, "application/x-pem-file")
+
+    text = str(body["value"])
+    assert (text != version.value) is is_pem
+    if is_pem:
+        loaded = serialization.load_pem_private_key(text.encode(), None)
+        assert loaded.public_key() == key.public_key()
+        assert x509.load_pem_x509_certificate(text.encode()).public_key() == key.public_key()
+
+
+@pytest.mark.parametrize("version", [PLAIN, CERTIFICATE], ids=["text", "no PKCS #12"])
+def test_another_secret_is_not_converted(version: SecretVersion) -> None:
+    with pytest.raises(VaultRefused, match="Only PFX to PEM transformation is supported"):
+        Bodies(config(), "2025-07-01").secret(stored(version), version, "application/x-pem-file")
 
 
 def test_an_item_of_a_list_is_managed_without_the_id_of_its_key() -> None:
