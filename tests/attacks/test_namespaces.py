@@ -60,7 +60,7 @@ class Shops:
         self._installation.upgrade(self._values)
 
     def uninstall(self) -> None:
-        """Uninstall the chart: another release needs the names of its ClusterRoles."""
+        """Uninstall the chart."""
         self._installation.uninstall()
 
 

@@ -44,10 +44,10 @@ def render(helm: Helm, *arguments: str | Path, values: Manifest | None = None) -
     return helm(*command, *arguments, "--values", "-", stdin=json.dumps(values or {}))
 
 
-def render_set(helm: Helm, name: str) -> str:
+def render_set(helm: Helm, name: str, *arguments: str) -> str:
     """The render of a value set, on a cluster that has admission policies and the Prometheus operator."""
     cluster = ("--kube-version", WITH_POLICIES, "--api-versions", _MONITORS)
-    return render(helm, "--values", VALUE_SETS[name], *cluster)
+    return render(helm, "--values", VALUE_SETS[name], *arguments, *cluster)
 
 
 def render_policies(

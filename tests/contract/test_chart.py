@@ -228,9 +228,9 @@ def test_the_operator_may_request_tokens_of_named_accounts_and_read_named_secret
 
     tokens = {"apiGroups": [""], "resources": ["serviceaccounts/token"], "verbs": ["create"]}
     assert made == unasked | {
-        ("shop", "vaultsync-account-tokens"): [{**tokens, "resourceNames": ["reader", "writer"]}],
-        ("web", "vaultsync-account-tokens"): [{**tokens, "resourceNames": ["reader"]}],
-        ("vaultsync-system", "vaultsync-identity-secrets"): [
+        ("shop", "vaultsync.vaultsync-system.account-tokens"): [{**tokens, "resourceNames": ["reader", "writer"]}],
+        ("web", "vaultsync.vaultsync-system.account-tokens"): [{**tokens, "resourceNames": ["reader"]}],
+        ("vaultsync-system", "vaultsync.vaultsync-system.identity-secrets"): [
             {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"], "resourceNames": ["shop-reader"]}
         ],
     }

@@ -277,7 +277,7 @@ def test_the_operator_uses_all_rights_that_the_chart_grants_and_needs_no_others(
 
         change_lease(env, LEASE_NAMESPACE, f"{RELEASE}.{NAMESPACE}-0")
 
-    granted = env.api.get(f"{_RBAC}/clusterroles/{RELEASE}")
+    granted = env.api.get(f"{_RBAC}/clusterroles/{RELEASE}.{NAMESPACE}.operator")
     elected = env.api.get(f"{_RBAC}/namespaces/{LEASE_NAMESPACE}/roles/{RELEASE}.{NAMESPACE}.shards")
     assert granted is not None
     assert elected is not None
@@ -364,14 +364,8 @@ def test_with_named_namespaces_the_operator_works_there_and_has_no_rights_elsewh
     here, elsewhere = env.harness(), env.harness()
     # The status of VaultSecrets has one writer: a release for all namespaces and others do not go together.
     installed.upgrade({"settings": settings_here(watchNamespaces=[elsewhere.namespace])})
-    second = Installation(env.helm, env.plane, "second", "vaultsync-second")
-    second.install(
-        {
-            "settings": settings_here(watchNamespaces=[here.namespace]),
-            "crds": {"enabled": False},
-            "rbac": {"aggregateToView": False},
-        }
-    )
+    second = Installation(env.helm, env.plane, "second", RELEASE)
+    second.install({"settings": settings_here(watchNamespaces=[here.namespace]), "crds": {"enabled": False}})
     for harness in (here, elsewhere):
         harness.put()
         harness.apply()
@@ -424,7 +418,7 @@ def test_uninstalling_keeps_vaultsecrets_and_installing_again_syncs_them(
     installed.uninstall()
 
     assert env.api.get(f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/{RELEASE}") is None
-    assert env.api.get(f"{_RBAC}/clusterroles/{RELEASE}") is None
+    assert env.api.get(f"{_RBAC}/clusterroles/{RELEASE}.{NAMESPACE}.operator") is None
     assert uid(harness.vault_secret()) == before
     assert uid(harness.secret()) == secret
 

@@ -63,7 +63,7 @@ def test_metrics_need_the_charts_role_and_probes_need_nothing(
     for account in ("prometheus", "shop"):
         controlplane.kubectl("create", "serviceaccount", account, "-n", namespace)
         tokens[account] = controlplane.kubectl("create", "token", account, "-n", namespace).strip()
-    role, user = f"--clusterrole={_RELEASE}-metrics-reader", f"--serviceaccount={namespace}:prometheus"
+    role, user = f"--clusterrole={_RELEASE}.{namespace}.metrics-reader", f"--serviceaccount={namespace}:prometheus"
     controlplane.kubectl("create", "clusterrolebinding", namespace, role, user)
 
     eventually(lambda: get("/metrics", tokens["prometheus"]).is_success, "an authorized scrape")

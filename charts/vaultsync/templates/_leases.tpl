@@ -1,10 +1,5 @@
 {{- /* The Leases by which leaders are elected. Every helper takes the top context. */ -}}
 
-{{- /* vaultsync.installation: what this installation is called in the cluster, and how the names of its Leases begin. */ -}}
-{{- define "vaultsync.installation" -}}
-{{- printf "%s.%s" (include "vaultsync.fullname" .) (include "vaultsync.namespace" .) -}}
-{{- end -}}
-
 {{- /* vaultsync.shardLeases: the names of the Leases of all shards, as a JSON list. */ -}}
 {{- define "vaultsync.shardLeases" -}}
 {{- $names := list -}}

@@ -23,6 +23,18 @@ Takes the top context. */ -}}
 {{- default .Release.Namespace .Values.namespaceOverride -}}
 {{- end -}}
 
+{{- /* vaultsync.installation: what this installation is called in the cluster: the full name, which releases in several
+namespaces may share, and the namespace. Takes the top context. */ -}}
+{{- define "vaultsync.installation" -}}
+{{- printf "%s.%s" (include "vaultsync.fullname" .) (include "vaultsync.namespace" .) -}}
+{{- end -}}
+
+{{- /* vaultsync.sharedName: the name of an object that stands beside those of other installations: it is cluster-scoped, or in a
+namespace that they share. Takes a dict: `root`, the top context, and `name`, what it is for. */ -}}
+{{- define "vaultsync.sharedName" -}}
+{{- printf "%s.%s" (include "vaultsync.installation" .root) .name -}}
+{{- end -}}
+
 {{- /* vaultsync.serviceAccountName: the ServiceAccount of the pod. Takes the top context. */ -}}
 {{- define "vaultsync.serviceAccountName" -}}
 {{- $made := ternary (include "vaultsync.fullname" .) "default" .Values.serviceAccount.create -}}

@@ -13,10 +13,10 @@ true
 {{- end -}}
 {{- end -}}
 
-{{- /* vaultsync.policyMetadata: the metadata of a policy and of its binding, whose names have the namespace, since they are
-cluster-scoped. Takes a dict: `root`, the top context, and `policy`, what it is about. */ -}}
+{{- /* vaultsync.policyMetadata: the metadata of a policy and of its binding.
+Takes a dict: `root`, the top context, and `policy`, what it is about. */ -}}
 {{- define "vaultsync.policyMetadata" -}}
-{{- $name := printf "%s.%s.%s" (include "vaultsync.fullname" .root) (include "vaultsync.namespace" .root) .policy -}}
+{{- $name := include "vaultsync.sharedName" (dict "root" .root "name" .policy) -}}
 {{- include "vaultsync.metadata" (dict "root" .root "name" $name "namespace" "") -}}
 {{- end -}}
 
@@ -28,6 +28,6 @@ kind: ValidatingAdmissionPolicyBinding
 metadata:
   {{- include "vaultsync.policyMetadata" . | nindent 2 }}
 spec:
-  policyName: {{ printf "%s.%s.%s" (include "vaultsync.fullname" .root) (include "vaultsync.namespace" .root) .policy }}
+  policyName: {{ include "vaultsync.sharedName" (dict "root" .root "name" .policy) }}
   validationActions: [Deny, Audit]
 {{- end -}}

@@ -54,7 +54,8 @@ class OperatorHarness(Harness):
         everywhere = [
             rule
             for one in roles
-            if one["metadata"]["name"] == f"{RELEASE}-grants" or one["metadata"].get("namespace") == LEASE_NAMESPACE
+            if one["metadata"]["name"] == f"{RELEASE}.{self.namespace}.grants"
+            or one["metadata"].get("namespace") == LEASE_NAMESPACE
             for rule in one["rules"]
         ]
         ours = self.rules if rules is None else rules
