@@ -11,10 +11,9 @@ from typing import Generic, TypeVar
 from kvsecrets import _validation
 from kvsecrets._protocol import Flow, now, pause
 from kvsecrets._requests import Vault, get_deleted_secret, get_secret
-from kvsecrets.errors import ResponseError, SecretNotFound
+from kvsecrets.errors import AccessDenied, SecretDisabled, SecretNotFound
 from kvsecrets.models import DeletedSecret, SecretId, SecretProperties
 
-FORBIDDEN = 403
 DELETED = "deletedsecrets"
 LIVE = "secrets"
 
@@ -48,29 +47,34 @@ def poll_recovery(vault: Vault, name: str) -> Flow[Progress[SecretProperties]]:
 
 
 def _poll_once(read: Flow[T]) -> Flow[Progress[T]]:
-    """Read what exists once the operation has completed; whoever may not read it gets 404 until then."""
+    """Read what exists once the operation has completed; whoever may not read it gets 404 until then.
+
+    The 403 of a firewall says nothing about the secret.
+    """
     try:
         value = yield from read
     except SecretNotFound:
         return Progress(done=False)
-    except ResponseError as error:
-        if error.status != FORBIDDEN:
-            raise
+    except (AccessDenied, SecretDisabled):
         return Progress(done=True)
     return Progress(done=True, value=value)
 
 
 def poll_until_done(poll: Callable[[], Flow[Progress[T]]], interval: float, timeout: float | None) -> Flow[Progress[T]]:
-    """Poll an operation every `interval` seconds until it has completed.
+    """Poll an operation every `interval` seconds until it has completed, for the last time at `timeout`.
 
     Raises:
         TimeoutError: It has not completed after `timeout` seconds.
     """
     start = yield from now()
     while not (progress := (yield from poll())).done:
-        if timeout is not None and (yield from now()) - start + interval > timeout:
-            raise TimeoutError(f"the vault has not completed the operation within {timeout:g} s")
-        yield from pause(interval, interval)
+        seconds = interval
+        if timeout is not None:
+            remaining = timeout - ((yield from now()) - start)
+            if remaining <= 0:
+                raise TimeoutError(f"the vault has not completed the operation within {timeout:g} s")
+            seconds = min(interval, remaining)
+        yield from pause(seconds, seconds)
     return progress
 
 

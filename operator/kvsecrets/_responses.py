@@ -6,6 +6,7 @@ https://learn.microsoft.com/rest/api/keyvault/secrets/operation-groups
 """
 
 import base64
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, NoReturn, TypeAlias
@@ -46,18 +47,21 @@ _MAX_SECONDS = _MAX_DATETIME.timestamp()
 _OK = 200
 _NO_CONTENT = 204
 _FIREWALL_CODES = frozenset({"ForbiddenByFirewall", "ForbiddenByConnection"})
-_NOT_FOUND_CODES = frozenset(
+_SECRET_NOT_FOUND = re.compile(
+    r"(?:[a-z]{1,20}\.){0,8}(?:deleted[ _-]?)?secret[ _-]?(?:version[ _-]?)?(?:was[ _-]?)?not[ _-]?found"
+    r"(?:[ _-]?(?:error|exception))?",
+    re.ASCII | re.IGNORECASE,
+)
+"""A code that says of a secret that it was not found: Key Vault's own, `SecretNotFound`, and other spellings of it."""
+_EMULATED_NOT_FOUND = frozenset(
     {
-        "SecretNotFound",
         "com.github.nagyesta.lowkeyvault.service.exception.NotFoundException",
         "Failed to perform request into Azure Key Vault Emulator",
     }
 )
-"""What means in a 404 that there is no such secret: Key Vault's own code, and those of two emulators.
-
-No gateway sends them. Other 404s of Azure have the same form (`ResourceNotFound`), and say nothing about a secret.
-https://github.com/nagyesta/lowkey-vault, https://github.com/james-gould/azure-keyvault-emulator
-"""
+"""What two emulators send for it: https://github.com/nagyesta/lowkey-vault,
+https://github.com/james-gould/azure-keyvault-emulator"""
+_WAIT_HEADERS = (("retry-after-ms", 1000), ("x-ms-retry-after-ms", 1000), ("retry-after", 1))
 _PAGE_FIELDS = frozenset({"value", "nextLink"})
 _DISABLED = "Operation get is not allowed on a disabled secret."
 
@@ -143,8 +147,7 @@ def error_from(response: Response, secret_text: str = "") -> ResponseError | Une
 
     The status decides first, then the inner code, then the code, and the message last:
     https://learn.microsoft.com/azure/key-vault/general/rest-error-codes
-    A 404 means `SecretNotFound` only with a code that Key Vault or an emulator sends for that, since the 404 of a proxy
-    says nothing about a secret.
+    A 404 means `SecretNotFound` only with a code that says so, since the 404 of a proxy says nothing about a secret.
     """
     code, inner_code, message = _error_fields(response.body)
     if response.status < 400:  # noqa: PLR2004 - the boundary that HTTP draws
@@ -177,11 +180,16 @@ def unexpected_response(response: Response, reason: str) -> UnexpectedAnswer:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds of a `Retry-After` header, or None; a date is relative to the response's `Date` header."""
-    text = headers.get("retry-after", "").strip()
-    if text.isascii() and text.isdigit():
-        return float(text[:9])
-    until, sent = http_date(text), http_date(headers.get("date"))
+    """Return the seconds that a response requests to wait, or None if it requests none.
+
+    A header in milliseconds is the more exact one, and comes first, as in the vendor's clients. The date of a
+    `Retry-After` is relative to the response's `Date` header.
+    """
+    for name, per_second in _WAIT_HEADERS:
+        text = headers.get(name, "").strip()
+        if text.isascii() and text.isdigit():
+            return float(text[:12]) / per_second
+    until, sent = http_date(headers.get("retry-after")), http_date(headers.get("date"))
     return max(0.0, (until - sent).total_seconds()) if until and sent else None
 
 
@@ -191,8 +199,16 @@ def _error_class(status: int, code: str | None, inner_code: str | None, message:
     if status >= 500:  # noqa: PLR2004 - the boundary that HTTP draws
         return ServerFailed
     if status == 404:  # noqa: PLR2004 - the HTTP status
-        return SecretNotFound if _NOT_FOUND_CODES & {code, inner_code} else ResponseError
+        return SecretNotFound if any(map(_says_not_found, (code, inner_code))) else ResponseError
     return {400: BadRequest, 401: NotAuthenticated, 409: Conflict, 429: Throttled}.get(status, ResponseError)
+
+
+def _says_not_found(code: str | None) -> bool:
+    """Whether the code of a 404 means that there is no such secret.
+
+    A gateway's does not: 404s of other services of Azure have the same form (`ResourceNotFound`).
+    """
+    return code is not None and (code in _EMULATED_NOT_FOUND or _SECRET_NOT_FOUND.fullmatch(code) is not None)
 
 
 def _forbidden_class(inner_code: str | None, message: str) -> type[ResponseError]:

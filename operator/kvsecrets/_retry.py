@@ -11,14 +11,14 @@ from kvsecrets._responses import retry_after
 from kvsecrets.errors import ConnectionFailed, ConnectionProblem
 
 THROTTLED = 429
-RETRYABLE_STATUSES = frozenset({THROTTLED, 500, 502, 503, 504})
+RETRYABLE_STATUSES = frozenset({408, THROTTLED, 500, 502, 503, 504})
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
     """How often a request is attempted, and how long to wait between attempts.
 
-    Retried are the statuses 429, 500, 502, 503 and 504 and failed connections, except for rejected certificates.
+    Retried are the statuses 408, 429, 500, 502, 503 and 504 and failed connections, except for rejected certificates.
     Requests that must not run twice (recover and restore) are retried only if they certainly were not executed.
     https://learn.microsoft.com/azure/key-vault/general/overview-throttling
 

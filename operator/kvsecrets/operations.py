@@ -95,7 +95,7 @@ class _SyncOperation(_Operation[T]):
         """Wait until the operation has completed.
 
         Args:
-            timeout: Upper bound in seconds; None waits as long as it takes.
+            timeout: Seconds after which the vault is polled for the last time; None waits as long as it takes.
             poll_interval: Seconds between two polls.
 
         Returns:
@@ -136,7 +136,7 @@ class _AsyncOperation(_Operation[T]):
         """Wait until the operation has completed.
 
         Args:
-            timeout: Upper bound in seconds; None waits as long as it takes.
+            timeout: Seconds after which the vault is polled for the last time; None waits as long as it takes.
             poll_interval: Seconds between two polls.
 
         Returns:

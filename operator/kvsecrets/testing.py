@@ -232,6 +232,11 @@ class FakeVault:
         with self._lock:
             self._access.plan(calls, partial(errors.throttled, retry_after), Kind(kind) if kind else None)
 
+    def forget_failures(self, kind: Kind | str | None = None) -> None:
+        """Undo `fail` and `throttle`: those that were planned with this kind, by default all."""
+        with self._lock:
+            self._access.forget_failures(Kind(kind) if kind else None)
+
     def deny(self, permission: Permission | str, *, client_id: str | None = None) -> None:
         """Remove a permission such as `list` from every caller, or from one client id."""
         with self._lock:
@@ -265,6 +270,11 @@ class FakeVault:
         """
         with self._lock:
             self._access.demand_claims(claims)
+
+    def accept_claims(self) -> None:
+        """Undo `demand_claims`."""
+        with self._lock:
+            self._access.accept_claims()
 
     # The calls it has received.
 

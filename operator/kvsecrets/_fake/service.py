@@ -106,6 +106,10 @@ class AccessControl:
         """Make the next calls, or the next of one kind, fail."""
         self._planned.append(_PlannedFailure(calls, kind, make_error))
 
+    def forget_failures(self, kind: Kind | None) -> None:
+        """Drop the planned failures, those of one kind or all."""
+        self._planned = [planned for planned in self._planned if kind not in (None, planned.kind)]
+
     def deny(self, permission: Permission, client_id: str | None) -> None:
         """Remove a permission, of one caller or of all."""
         self._denied.add((permission, client_id))
@@ -118,6 +122,10 @@ class AccessControl:
         """Reject the next token, in every call, until a call has another one."""
         self._claims = claims
         self._rejected_token = None
+
+    def accept_claims(self) -> None:
+        """Undo `demand_claims`."""
+        self._claims = None
 
     def _identify(self, headers: Mapping[str, str]) -> Caller:
         scheme, _, token = headers.get("authorization", "").partition(" ")

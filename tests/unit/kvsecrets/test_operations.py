@@ -18,7 +18,7 @@ from kvsecrets._lro import (
 )
 from kvsecrets._protocol import Done, Flow, Now, Pause, advance
 from kvsecrets._requests import Vault
-from kvsecrets.errors import ServerFailed
+from kvsecrets.errors import FirewallDenied, ResponseError, ServerFailed, Throttled
 from kvsecrets.models import DeletedSecret, SecretId, SecretProperties
 from kvsecrets.operations import (
     AsyncDeleteSecretOperation,
@@ -72,11 +72,16 @@ def test_403_means_completed_without_permission_to_read(poll: type, inner: str |
 
 
 @pytest.mark.parametrize("poll", [poll_deletion, poll_recovery])
-def test_any_other_error_is_raised(poll: type) -> None:
+@pytest.mark.parametrize(
+    ("status", "inner", "kind"),
+    [(500, None, ServerFailed), (403, "ForbiddenByFirewall", FirewallDenied), (429, None, Throttled)],
+)
+def test_any_other_error_is_raised(poll: type, status: int, inner: str | None, kind: type[ResponseError]) -> None:
+    """The 403 of a firewall, too, is no sign that the operation has completed."""
     _, stepper = step_to_request(poll(vault(), "db"))
 
-    with pytest.raises(ServerFailed):
-        stepper.resume(error_response(500, "InternalServerError"))
+    with pytest.raises(kind):
+        stepper.resume(error_response(status, "SomeCode", inner))
 
 
 class Polls:
@@ -103,12 +108,24 @@ def test_polling_a_completed_operation_does_not_pause() -> None:
     assert Stepper(poll_until_done(Polls(1), interval=2, timeout=0)).resume(0.0).resume(0.0).result.done
 
 
-def test_polling_ends_before_a_pause_that_exceeds_the_timeout() -> None:
-    stepper = Stepper(poll_until_done(Polls(9), interval=2, timeout=5)).resume(100.0).resume(0.0)
-    stepper.resume(102.9).resume(None).resume(0.0)
+@pytest.mark.parametrize(
+    ("timeout", "pauses"),
+    [(0, []), (1, [1]), (2, [2]), (5, [2, 2, 1]), (5.5, [2, 2, 1.5])],
+    ids=str,
+)
+def test_polling_uses_its_whole_timeout_and_polls_at_its_end(timeout: float, pauses: list[float]) -> None:
+    polls = Polls(99)
+    runner = FakeRunner(seconds_per_effect=0)
 
-    with pytest.raises(TimeoutError, match="within 5 s"):
-        stepper.resume(103.1)
+    with pytest.raises(TimeoutError, match=f"within {timeout:g} s"):
+        runner.run(poll_until_done(polls, interval=2, timeout=timeout))
+
+    assert runner.paused == pauses
+    assert polls.needed == 99 - len(pauses) - 1
+
+
+def test_polling_ends_with_the_operation_that_completes_at_the_timeout() -> None:
+    assert FakeRunner(seconds_per_effect=0).run(poll_until_done(Polls(2), interval=2, timeout=1)).done
 
 
 READ = SecretProperties(id=SecretId("https://other-host", "db", VERSION))
@@ -161,10 +178,11 @@ ID = "https://shop.vault.azure.net/deletedsecrets/db"
 class FakeRunner:
     """Runs flows; each poll returns the next progress, time passes by itself, and pauses are counted."""
 
-    def __init__(self, *polls: Progress[DeletedSecret]) -> None:
+    def __init__(self, *polls: Progress[DeletedSecret], seconds_per_effect: float = 1) -> None:
         self.polls = list(polls)
         self.time = 0.0
-        self.pauses = 0
+        self.paused: list[float] = []
+        self._seconds_per_effect = seconds_per_effect
 
     def poll(self) -> Flow[Progress[DeletedSecret]]:
         yield from ()
@@ -173,8 +191,10 @@ class FakeRunner:
     def run(self, flow: Flow[Any], /) -> Any:  # noqa: ANN401 - the result of the flow
         step = advance(flow, None)
         while not isinstance(step, Done):
-            self.time += 1
-            self.pauses += isinstance(step, Pause)
+            self.time += self._seconds_per_effect
+            if isinstance(step, Pause):
+                self.paused.append(step.max_seconds)
+                self.time += step.max_seconds
             step = advance(flow, self.time if isinstance(step, Now) else None)
         return step.result
 
@@ -243,7 +263,7 @@ async def test_wait_returns_the_value_after_completion(form: Form) -> None:
     runner = FakeRunner(RUNNING, RUNNING, DONE)
 
     assert await form(STARTED, runner).wait() == RESULT
-    assert runner.pauses == 2
+    assert runner.paused == [2, 2]
 
 
 @both

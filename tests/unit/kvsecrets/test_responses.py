@@ -310,6 +310,7 @@ PERIMETER = "Request was not allowed by NSP rules and the client address is not 
         (error_response(404, "SecretNotFound"), SecretNotFound),
         (error_response(404, "NotFound", "SecretNotFound"), SecretNotFound),
         (error_response(404, "KeyNotFound"), ResponseError),
+        (error_response(408, "RequestTimeout"), ResponseError),
         (error_response(405, "MethodNotAllowed"), ResponseError),
         (error_response(409, "Conflict", "ObjectIsBeingDeleted"), Conflict),
         (error_response(429, "Throttled"), Throttled),
@@ -337,6 +338,10 @@ NOT_FOUND = {
     "Key Vault, of a deletion": b'{"error":{"code":"SecretNotFound","message":"Deleted Secret not found: db"}}',
     "lowkey-vault": b'{"error":{"code":"com.github.nagyesta.lowkeyvault.service.exception.NotFoundException",'
     b'"message":"Entity not found: db"}}',
+    "another spelling": b'{"error":{"code":"secret_not_found","message":"No secret db."}}',
+    "an exception": b'{"error":{"code":"io.example.vault.SecretNotFoundException","message":"db"}}',
+    "in words": b'{"error":{"code":"Secret was not found","message":"db"}}',
+    "of a version": b'{"error":{"code":"NotFound","message":"No.","innererror":{"code":"SecretVersionNotFound"}}}',
     "azure-keyvault-emulator": b'{"error":{"code":"Failed to perform request into Azure Key Vault Emulator",'
     b'"innererror":null,"message":"Could not find db in vault."}}',
 }
@@ -348,6 +353,9 @@ NOT_OF_A_VAULT = {
     "ASP.NET": b'{"type":"https://tools.ietf.org/html/rfc9110#section-15.5.5","title":"Not Found","status":404}',
     "Spring": b'{"timestamp":"2026-01-01T00:00:00.000+00:00","status":404,"error":"Not Found","path":"/secrets/db"}',
     "another service of Azure": b'{"error":{"code":"ResourceNotFound","message":"The Resource was not found."}}',
+    "another object": b'{"error":{"code":"CertificateNotFound","message":"A secret was not found."}}',
+    "a secret of another kind": b'{"error":{"code":"SecretStoreNotFound","message":"A secret was not found."}}',
+    "any object": b'{"error":{"code":"NotFound","message":"A secret was not found."}}',
     "a code that is no text": b'{"error":{"code":404,"message":"SecretNotFound"}}',
     "Key Vault's words in another form": b'{"code":"SecretNotFound","message":"A secret with (name/id) db"}',
 }
@@ -359,7 +367,7 @@ def test_a_404_of_a_vault_is_an_absence(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("body", NOT_OF_A_VAULT.values(), ids=NOT_OF_A_VAULT)
-def test_a_404_in_other_words_is_no_absence(body: bytes) -> None:
+def test_a_404_that_does_not_name_a_secret_is_no_absence(body: bytes) -> None:
     assert type(error_from(Response(404, {}, body))) in {UnexpectedAnswer, ResponseError}
 
 
@@ -421,7 +429,10 @@ def test_an_empty_value_withholds_no_message() -> None:
         ({"retry-after": "-1"}, None),
         ({"retry-after": "soon"}, None),
         ({"retry-after": "\u0661"}, None),
-        ({"retry-after": "9" * 5000}, 999_999_999),
+        ({"retry-after": "9" * 5000}, 999_999_999_999),
+        ({"retry-after-ms": "1500"}, 1.5),
+        ({"x-ms-retry-after-ms": "20", "retry-after": "1"}, 0.02),
+        ({"retry-after-ms": "soon", "retry-after": "3"}, 3),
         ({"retry-after": "Mon, 24 Nov 2025 10:47:00 GMT"}, None),
         ({"retry-after": "Mon, 24 Nov 2025 10:47:00 GMT", "date": "Mon, 24 Nov 2025 10:46:00 GMT"}, 60),
         ({"retry-after": "Mon, 24 Nov 2025 10:47:00 GMT", "date": "Mon, 24 Nov 2025 10:48:00 GMT"}, 0),
@@ -434,6 +445,9 @@ def test_an_empty_value_withholds_no_message() -> None:
         "word",
         "digits of another script",
         "huge number",
+        "milliseconds",
+        "milliseconds are more exact",
+        "milliseconds that are none",
         "date without a Date header",
         "future date",
         "past date",

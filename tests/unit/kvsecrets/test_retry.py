@@ -23,7 +23,7 @@ def test_a_response_that_is_not_retryable_is_returned_at_once() -> None:
     assert stepper.result.status == 404
 
 
-@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
 def test_these_statuses_are_retried(status: int) -> None:
     stepper = Stepper(send_with_retries(REQUEST, POLICY)).resume(response(status=status)).resume(None)
 

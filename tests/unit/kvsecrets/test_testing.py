@@ -228,6 +228,27 @@ class TestFailures:
         assert responses == [429, 429, 404]
         assert call("GET", "/secrets").status == 500
 
+    @pytest.mark.parametrize(
+        ("kind", "expected"), [("list", [200, 503]), ("get", [429, 200]), ("set", [429, 503]), (None, [200, 200])]
+    )
+    def test_planned_failures_can_be_taken_back(
+        self, kind: str | None, expected: list[int], vault: FakeVault, call: RawClient
+    ) -> None:
+        vault.set("db", "v")
+        vault.throttle(100, kind="list")
+        vault.fail(100, kind="get")
+
+        vault.forget_failures(kind)
+
+        assert [call("GET", "/secrets").status, call("GET", "/secrets/db").status] == expected
+
+    def test_demanded_claims_can_be_taken_back(self, vault: FakeVault, call: RawClient) -> None:
+        vault.demand_claims()
+        demanded = call("GET", "/secrets").status
+        vault.accept_claims()
+
+        assert (demanded, call("GET", "/secrets").status) == (401, 200)
+
     @pytest.mark.parametrize("word", ["read", "List", ""])
     def test_an_unknown_permission_is_rejected(self, vault: FakeVault, word: str) -> None:
         with pytest.raises(ValueError, match="is not a valid Permission"):
