@@ -131,7 +131,7 @@ class Reconciler:
             return Result.done()
         if isinstance(found, UnreadableVaultSecret):
             return await self._report_unreadable(found, failures)
-        started, decision = self.vaults.moment().seconds, self._decide(found)
+        started, decision = self.vaults.moment().seconds, self._decide(found, self.state.vaultsecrets.decision(key))
         attempt = await self._attempt(found, decision)
         if not self.state.shards.may_write(key.namespace):
             return Result.done()
@@ -145,9 +145,9 @@ class Reconciler:
             self.recorder.reconcile_error(key, error)
             return await self._report(found, replace(attempt, outcome=_INTERNAL_ERROR), started, failures)
 
-    def _decide(self, vault_secret: VaultSecret) -> Decision:
-        """Return what the grants allow now."""
-        decision = decide(vault_secret, self.state.grants.view)
+    def _decide(self, vault_secret: VaultSecret, before: Decision | None) -> Decision:
+        """Return what the grants allow now; `before` is what was decided about the same spec before."""
+        decision = decide(vault_secret, self.state.grants.view, before)
         if isinstance(decision, Granted) and not self.state.vaultsecrets.within_count(vault_secret, decision):
             return over_count(decision)
         return decision
@@ -311,7 +311,8 @@ class Reconciler:
 
     def _ensure_granted(self, inputs: Inputs) -> None:
         """Check that the grant is that of this reconcile. Raises `ObjectChanged`."""
-        if self._decide(inputs.vault_secret) != inputs.decision:
+        decision = self._decide(inputs.vault_secret, inputs.decision)
+        if decision is not inputs.decision and decision != inputs.decision:
             raise ObjectChanged(Reason.WAITING, "The grants have changed; what was read is not used.")
 
     async def _ensure_revoked(self, inputs: Inputs) -> None:

@@ -31,9 +31,18 @@ https://argo-cd.readthedocs.io/en/stable/user-guide/resource_tracking/
 """
 
 
-def decide(vault_secret: VaultSecret, view: GrantView) -> Decision:
-    """Decide what a VaultSecret may do, without regard to the number of others."""
+def decide(vault_secret: VaultSecret, view: GrantView, before: Decision | None = None) -> Decision:
+    """Decide what a VaultSecret may do, without regard to the number of others.
+
+    Args:
+        vault_secret: The VaultSecret.
+        view: The grants.
+        before: What was decided about the same spec before. It is not decided again by the same grants.
+    """
     namespace, vault_url = vault_secret.key.namespace, vault_secret.spec.vault_url
+    for allowed in view.allowances.get((vault_url, namespace), ()):
+        if allowed.granted is before:
+            return before
     decisions = [_decide(vault_secret, allowed) for allowed in _allowances(namespace, vault_url, view)]
     if not decisions:
         return _not_granted(

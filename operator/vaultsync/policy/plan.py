@@ -49,9 +49,13 @@ class Plan:
 
     @property
     def batches(self) -> tuple[tuple[SecretRequest, ...], ...]:
-        """The secrets that are read first, and those that are read after them."""
-        first = tuple(one for one in self.requests if one.ref.identity in self.due | self.unread)
-        return first, tuple(one for one in self.requests if one not in first)
+        """The secrets that are read first, and those that are read after them; one batch if there are no others."""
+        first = self.due | self.unread
+        batches = (
+            tuple(one for one in self.requests if one.ref.identity in first),
+            tuple(one for one in self.requests if one.ref.identity not in first),
+        )
+        return tuple(filter(None, batches)) or ((),)
 
 
 def plan_for(

@@ -50,6 +50,15 @@ def test_without_a_grant_nothing_is_granted() -> None:
     )
 
 
+def test_what_was_decided_is_decided_again_only_by_other_grants() -> None:
+    """One reconcile checks several times that its grant is still the same."""
+    view, vault_secret = GrantView({"shop": a_grant()}), a_vault_secret()
+    before = decide(vault_secret, view)
+
+    assert decide(vault_secret, view, before) is before
+    assert isinstance(decide(vault_secret, GrantView(), before), Refused)
+
+
 def test_a_grant_gives_its_vault_with_the_operators_identity() -> None:
     assert granted(a_grant()).access == Access("shop", VAULT, OwnIdentity())
 

@@ -235,6 +235,12 @@ def test_due_secrets_are_in_the_first_batch() -> None:
     assert ([one.ref.name for one in first], [one.ref.name for one in then]) == (["shop-token"], ["shop-user"])
 
 
+def test_all_secrets_are_in_one_batch_if_none_is_due_by_itself() -> None:
+    made = plan(None, found("shop-token", "shop-user"), vault_secret=FINDS)
+
+    assert made.batches == (made.requests,)
+
+
 def requesting(text: str | None, handled: str | None) -> VaultSecret:
     """A VaultSecret with that annotation, and with the text of the last refresh that was handled."""
     annotations = {} if text is None else {REFRESH_ANNOTATION: text}
