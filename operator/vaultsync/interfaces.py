@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from kvsecrets import SecretValue
 from vaultsync.api import ObjectKey
 from vaultsync.api.grants import GrantMeta
-from vaultsync.api.v1alpha1 import StatusRestart, VaultSecretMeta, VaultSecretStatus, WorkloadKind
+from vaultsync.api.v1alpha1 import ObjectMeta, StatusRestart, VaultSecretMeta, VaultSecretStatus, WorkloadKind
 from vaultsync.errors import SyncError
 from vaultsync.policy.leases import Lease
 from vaultsync.policy.rollout import Workload
@@ -129,8 +129,8 @@ class KubeApi(Protocol):
         """Check that it still exists with the same spec; raises `ObjectGone` or `ObjectChanged` if not."""
         ...
 
-    async def patch_status(self, vault_secret: VaultSecretMeta, status: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        """Write the status; returns the object, or None if it is gone or was changed at the same time."""
+    async def patch_status(self, vault_secret: VaultSecretMeta, status: Mapping[str, Any]) -> ObjectMeta | None:
+        """Write the status; returns the object's metadata, or None if it is gone or was changed at the same time."""
         ...
 
     async def patch_grant_status(self, grant: GrantMeta, status: Mapping[str, Any]) -> None:

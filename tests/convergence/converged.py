@@ -122,6 +122,9 @@ def check_conditions(scenario: Scenario) -> None:
     status = harness.status()
     vault_secret = harness.users.vault_secret(harness.key_of("db"))
     assert status.observed_generation == vault_secret.metadata.generation
+    known = harness.state.vaultsecrets.get(vault_secret.key)
+    assert known is not None
+    assert known.status == status  # it is recorded as it was sent, and not as the API server has it
     stale, expiring = (harness.condition(kind) for kind in ("Stale", "Expiring"))
     match harness.ready().status:
         case "True":

@@ -25,7 +25,7 @@ from vaultsync.api import (
     ObjectKey,
 )
 from vaultsync.api.grants import GrantMeta
-from vaultsync.api.v1alpha1 import VaultSecretMeta, WorkloadKind
+from vaultsync.api.v1alpha1 import ObjectMeta, VaultSecretMeta, WorkloadKind
 from vaultsync.errors import ObjectChanged, ObjectGone, Reason, SyncError
 from vaultsync.policy.rollout import Workload
 from vaultsync.state.applied import annotation_hash
@@ -219,7 +219,7 @@ class FakeKube(Store):
         heads = [VaultSecretMeta.parse(body) for body in self._vault_secrets.values()]
         return next((head for head in heads if (head.key.namespace, head.metadata.uid) == (namespace, uid)), None)
 
-    async def patch_status(self, vault_secret: VaultSecretMeta, status: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    async def patch_status(self, vault_secret: VaultSecretMeta, status: Mapping[str, Any]) -> ObjectMeta | None:
         self._called("patch_status")
         key = vault_secret.key
         body = self._vault_secrets.get(key)
@@ -229,7 +229,7 @@ class FakeKube(Store):
             self.writes["patch_status"] += 1
             self._put_body(key, {**body, "status": dict(status)})
         self._lose_answer()
-        return self._vault_secrets[key]
+        return ObjectMeta.parse(self._vault_secrets[key]["metadata"])
 
     async def patch_grant_status(self, grant: GrantMeta, status: Mapping[str, Any]) -> None:
         self._called("patch_grant_status")

@@ -56,6 +56,10 @@ class Model(BaseModel):
         more = [f"and {len(problems) - MAX_PROBLEMS} more"] if len(problems) > MAX_PROBLEMS else []
         raise InvalidSpec("; ".join(problems[:MAX_PROBLEMS] + more))
 
+    def changed(self, **fields: object) -> Self:
+        """Return a copy with other fields, which are validated: it equals what is parsed from its own `to_wire`."""
+        return type(self)(**{**dict(self), **fields})
+
     def to_wire(self) -> dict[str, Any]:
         """Return the model as JSON for the API server: camelCase, times as text, without None and empty lists."""
         document = self.model_dump(mode="json", by_alias=True, exclude_none=True)

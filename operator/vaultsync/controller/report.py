@@ -45,8 +45,8 @@ async def write_report(
 async def _write(
     kube: KubeApi, vaultsecrets: VaultSecretCache, vault_secret: VaultSecretMeta, status: VaultSecretStatus
 ) -> None:
-    body = await kube.patch_status(vault_secret, status.to_wire())
-    if body is None:
+    written = await kube.patch_status(vault_secret, status.to_wire())
+    if written is None:
         await kube.ensure_current(vault_secret)
         raise SyncError(Reason.CLUSTER_UNAVAILABLE, f"VaultSecret {vault_secret.key} was changed at the same time.")
-    vaultsecrets.record_status(VaultSecretMeta.parse(body))
+    vaultsecrets.record_status(VaultSecretMeta(metadata=written, status=status))

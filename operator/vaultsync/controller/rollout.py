@@ -125,7 +125,7 @@ def _restarted(recorder: Recorder, vault_secret: VaultSecret, entry: StatusResta
 
 def _failed(recorder: Recorder, vault_secret: VaultSecret, entry: StatusRestart, problem: str) -> _Step:
     """Report a problem once, and retry at the refresh interval, but within `MAX_RETRY`."""
-    failed = entry.model_copy(update={"problem": problem})
+    failed = entry.changed(problem=problem)
     recorder.workload_restarted(vault_secret, failed)
     event = Event("Warning", RESTART_FAILED, problem) if entry.problem != problem else None
     return _Step(failed, event, min(vault_secret.spec.refresh_interval.total_seconds(), MAX_RETRY))

@@ -99,7 +99,7 @@ def _missing_item(before: Mapping[tuple[str, str], StatusMissing], loss: Loss, n
     # Earlier versions, and a secret that is lost as a whole, have no key.
     found = before.get((name, key)) or (before.get((name, "")) if key and not loss.is_partial else None)
     item = StatusMissing(secret_name=name, key=key, since=now) if found is None else found
-    return item.model_copy(update={"key": key, "vault_since": item.vault_since or loss.vault_time})
+    return item.changed(key=key, vault_since=item.vault_since or loss.vault_time)
 
 
 def next_missing(
@@ -124,7 +124,7 @@ def next_missing(
         if key not in gone:
             following[key] = item
         elif not is_released(inputs.vault_secret, item, now):
-            following[key] = item.model_copy(update={"removed": now})
+            following[key] = item.changed(removed=now)
         elif gone[key].is_required:
             following[key] = item
     return tuple(following.values())

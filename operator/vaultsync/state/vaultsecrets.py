@@ -189,7 +189,9 @@ class VaultSecretCache:
         if _requested(known) == _requested(written):
             self._unobserved_status.pop(written.key, None)
             current = known.model_copy(update={"metadata": written.metadata, "status": written.status})
-            self._by_key[written.key] = believed_status(current)
+            # Of its own spec, a status of ours has nothing that is not believed.
+            is_of_spec = written.status.observed_generation == known.metadata.generation
+            self._by_key[written.key] = current if is_of_spec else believed_status(current)
         elif _is_newer(written, known):
             # With the metadata of the response, the user's change that the watch delivers would not be newer.
             self._unobserved_status[written.key] = written
@@ -284,7 +286,8 @@ class VaultSecretCache:
 
         It is not before all older ones are counted, which they are not yet while grants that changed are decided again.
         """
-        if self._decisions.get(vault_secret.key) != granted:
+        decision = self._decisions.get(vault_secret.key)
+        if decision is not granted and decision != granted:
             return False
         ranks = self._ranks.get(_tenant(granted, vault_secret.key), [])
         return bisect_left(ranks, by_age(vault_secret)) < granted.quota.vault_secrets

@@ -146,7 +146,7 @@ def still_missing(status: VaultSecretStatus, now: datetime) -> tuple[StatusMissi
     ready = condition(status, READY)
     if ready is None or ready.reason not in _UNOBSERVED:
         return status.missing
-    return tuple(one.model_copy(update={"since": now, "vault_since": None}) for one in status.missing)
+    return tuple(one.changed(since=now, vault_since=None) for one in status.missing)
 
 
 def _untouched(

@@ -23,7 +23,7 @@ from vaultsync.adapters.kube.leases import LeaseKind, Leases
 from vaultsync.adapters.kube.token_reviews import TokenReviewer
 from vaultsync.api import APPLIED_ANNOTATION, GRANT_KIND, KIND, ObjectKey
 from vaultsync.api.grants import GrantMeta
-from vaultsync.api.v1alpha1 import VaultSecretMeta, WorkloadKind
+from vaultsync.api.v1alpha1 import ObjectMeta, VaultSecretMeta, WorkloadKind
 from vaultsync.errors import ObjectChanged, ObjectGone, Reason, SyncError
 from vaultsync.policy.alterations import altered_fields
 from vaultsync.policy.leases import Installation
@@ -314,20 +314,21 @@ class KubeApi:
                 return
         raise ObjectGone(Reason.CLUSTER_UNAVAILABLE, f"VaultSecret {key} is gone, or being deleted.")
 
-    async def patch_status(self, vault_secret: VaultSecretMeta, status: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    async def patch_status(self, vault_secret: VaultSecretMeta, status: Mapping[str, Any]) -> ObjectMeta | None:
         """Replace the status of the VaultSecret with that uid.
 
         Returns:
-            The whole VaultSecret after the write. None if it is gone, or was written to at the same time;
+            The VaultSecret's metadata after the write. None if it is gone, or was written to at the same time;
             `ensure_current` distinguishes the two.
 
         Raises:
             SyncError: ClusterUnavailable.
         """
         try:
-            return await self._connection.send(wire.patch_status(vault_secret, status))
+            written = await self._connection.send(wire.patch_status(vault_secret, status))
         except Conflict:
             return None
+        return ObjectMeta.parse(written["metadata"])
 
     async def patch_grant_status(self, grant: GrantMeta, status: Mapping[str, Any]) -> None:
         """Replace the status of the VaultGrant with that uid. One that is gone, or another one, is not changed.

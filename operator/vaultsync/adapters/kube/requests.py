@@ -227,6 +227,7 @@ def _patch_status(path: str, about: str, uid: str, document: Mapping[str, Any]) 
         f"{path}/status",
         about=f"Status of {about}",
         query={"fieldManager": FIELD_MANAGER},
+        accept=METADATA,
         content_type=JSON_PATCH,
         body=[
             {"op": "test", "path": "/metadata/uid", "value": uid},

@@ -395,6 +395,17 @@ def test_parts_of_a_secret_stay_missing_though_polls_find_it() -> None:
     assert after.missing == (part,)
 
 
+@pytest.mark.parametrize("outcome", [CREATED, AWAY, WAITING, Suspended(), Failed(Reason.NOT_GRANTED, "Not allowed.")])
+def test_a_status_is_what_the_api_server_returns_of_it(outcome: Reported) -> None:
+    """It is recorded as it was sent; times have no fractions of a second there."""
+    ended = a_vault_secret(status=after(a_vault_secret(status=status_of(CREATED)), Suspended()))
+    before = ended.model_copy(update={"status": ended.status.model_copy(update={"missing": MISSES})})
+
+    status = after(before, outcome, now=LATER + timedelta(milliseconds=1))
+
+    assert VaultSecretStatus.parse(status.to_wire()) == status
+
+
 def test_a_wait_records_what_is_missing() -> None:
     lost = StatusMissing(secret_name="db-password", since=NOW)
 
