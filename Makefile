@@ -99,8 +99,8 @@ bench: install tools ## measure the numbers in bench/README.md
 	$(BIN)/python -m bench
 
 bench-large: install tools ## measure 10,000 VaultSecrets and a vault of 25,000 secrets; ARGS=--write puts them there
-	$(BIN)/python -m bench operator --large $(ARGS)
-	$(BIN)/python -m bench searches $(ARGS)
+	failed=0; $(BIN)/python -m bench operator --large $(ARGS) || failed=1; \
+	$(BIN)/python -m bench searches $(ARGS) || failed=1; exit $$failed
 
 soak: install tools ## break everything for 30 minutes, or MINUTES=5, and check each write; SEED=7 repeats a schedule
 	$(BIN)/python -m tests.faults.soak --minutes $(or $(MINUTES),30) $(if $(SEED),--seed $(SEED))

@@ -6,7 +6,7 @@ import time
 from typing import Final
 
 from bench import machine
-from bench.figures import HERE, Figure, Report, rewrite
+from bench.figures import Figure, Report
 from tests.unit.vaultsync.render.authorities import a_line, in_pkcs12
 from vaultsync.adapters.certificates.workers import CertificateWorkers
 from vaultsync.render.certificate_files import CertificateRequest, certificate_files
@@ -22,13 +22,9 @@ def run(arguments: list[str]) -> int:
     parser.add_argument("--quick", action="store_true", help="few requests: to try it, not to cite it")
     parser.add_argument("--write", action="store_true", help="put the figures into bench/README.md")
     options = parser.parse_args(arguments)
-    report = Report("A PKCS#12 file with an EC key and three certificates; on")
-    asyncio.run(_measure(report, starts=2 if options.quick else 10, requests=20 if options.quick else 500))
-    report.write_json(HERE / "out" / "certificates.json")
-    text = f"{report.conditions} {machine.description()}; {report.measured_at:%Y-%m-%d}.\n\n{report.table()}"
-    print(f"\n{text}")
-    if options.write and not options.quick:
-        rewrite("certificates", text)
+    conditions = "A PKCS#12 file with an EC key and three certificates; on"
+    with Report.of_a_run("certificates", conditions, quick=options.quick, write=options.write) as report:
+        asyncio.run(_measure(report, starts=2 if options.quick else 10, requests=20 if options.quick else 500))
     return 0
 
 

@@ -1,7 +1,7 @@
 """Compares programs within one run: each measures the same steps, in turns, and has a column of one table."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -9,7 +9,7 @@ from statistics import median
 
 from bench import machine
 from bench.apiserver import writes_of
-from bench.figures import short, text_of
+from bench.figures import INCOMPLETE, judged, one_line, short, text_of
 from bench.machine import peak_memory, usage_of
 from bench.steps import Counts, Steps, last_of, now
 from bench.subject import Subject
@@ -21,13 +21,12 @@ Measured = dict[str, list[float]]
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much is measured; `refresh`, `minute` and `still`, the time in which nothing changes, are in seconds."""
+    """How much is measured, and how often; `refresh` and `minute` are in seconds."""
 
     objects: int
     rounds: int
     refresh: int = 60
     minute: int = 60
-    still: int = 180
     samples: int = 10
 
 
@@ -47,18 +46,16 @@ class Row:
     def goal(self, ours: float, peer: float | None) -> str:
         """Return the goal, and whether it is reached."""
         if self.limit is not None:
-            reached, text = ours <= self.limit, f"≤ {short(self.limit)}{f' {self.unit}' if self.unit else ''}"
-        elif self.share is not None and peer is not None:
-            reached, text = ours <= self.share * peer, f"≤ {self.share:g} of theirs"
-        else:
-            return ""
-        return f"{text} {'✓' if reached else '✗'}"
+            return judged(f"≤ {short(self.limit)}{f' {self.unit}' if self.unit else ''}", reached=ours <= self.limit)
+        if self.share is not None and peer is not None:
+            return judged(f"≤ {self.share:g} of theirs", reached=ours <= self.share * peer)
+        return ""
 
 
 def rows(size: Size) -> dict[str, Sequence[Row]]:
     """Return the rows of the table, in sections."""
     posted = f"{size.objects:,} objects posted to a running operator"
-    still = f"A minute in which nothing changes, the mean of {size.still} seconds"
+    still = f"{size.minute} seconds in which nothing changes"
     again = f"The operator restarts: its first {size.minute} seconds"
     return {
         posted: [
@@ -66,8 +63,9 @@ def rows(size: Size) -> dict[str, Sequence[Row]]:
             Row("posting", "of which the API server took for the posts", "s"),
             Row("cpu", "CPU until they are there", "s", share=0.6),
             Row("cpu settled", "CPU until the operator rests", "s"),
-            Row("requests", "requests to the API server, per object", limit=3),
-            Row("writes", "of which writes"),
+            Row("requests", "requests to the API server, per object"),
+            Row("critical", "of which on the critical path: all but events", limit=3),
+            Row("writes", "writes to the API server, per object"),
             Row("gets", "values read from the vault, per object"),
             Row("memory idle", "memory before", "MB", limit=70),
             Row("memory", "memory afterwards", "MB", limit=90),
@@ -97,7 +95,11 @@ def rows(size: Size) -> dict[str, Sequence[Row]]:
 
 @dataclass(slots=True)
 class Comparison:
-    """The figures of one run; the last subject is this checkout, and the peer is the one that goals refer to."""
+    """The figures of one run; the last subject is this checkout, and the peer is the one that goals refer to.
+
+    Args:
+        save: Is called after each step, so that no failure loses what was measured before it.
+    """
 
     size: Size
     subjects: Sequence[Subject]
@@ -106,16 +108,28 @@ class Comparison:
     requests: dict[str, str] = field(default_factory=dict)
     """The requests of each kind, by the subject's title and when they were sent."""
 
+    save: Callable[[], object] = lambda: None
+    failed: list[str] = field(default_factory=list)
+    """What could not be measured."""
+
+    complete: bool = False
     measured_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     async def run(self) -> None:
-        """Measure in rounds: the first has all steps, the others only those of the first section."""
+        """Measure in rounds; where one subject fails, the rest of its round is left out."""
         for number in range(self.size.rounds):
             # The order alternates, so that no subject always runs on a warmer machine.
             for subject in self.subjects if number % 2 == 0 else self.subjects[::-1]:
-                async with testbed(subject, secrets=self.size.objects, refresh=self.size.refresh) as ready:
-                    print(f"{subject.title}, round {number + 1} of {self.size.rounds}", flush=True)
-                    await self._measure(ready, whole=number == 0)
+                title = f"{subject.title}, round {number + 1} of {self.size.rounds}"
+                try:
+                    async with testbed(subject, secrets=self.size.objects, refresh=self.size.refresh) as ready:
+                        print(title, flush=True)
+                        await self._measure(ready)
+                except Exception as error:  # noqa: BLE001  of whatever kind, the other figures are worth having
+                    print(f"{title}: failed: {one_line(error)}", flush=True)
+                    self.failed.append(f"{title}: {one_line(error)}")
+        self.complete = not self.failed
+        self.save()
 
     def table(self) -> str:
         """Write a column for each subject, and the goals."""
@@ -134,7 +148,9 @@ class Comparison:
             f"{self.measured_at:%Y-%m-%d}."
         )
         kinds = [f"- {title}: {text}" for title, text in self.requests.items()]
-        return "\n".join([conditions, "", self.table(), "", "Requests to the API server:", "", *kinds])
+        requests = ["", "Requests to the API server:", "", *kinds]
+        incomplete = [] if self.complete else ["", INCOMPLETE, *(f"Failed: {text}." for text in self.failed)]
+        return "\n".join([conditions, "", self.table(), *requests, *incomplete])
 
     def _line(self, row: Row) -> list[str]:
         measured = [self.figures[subject.title][row.key] for subject in self.subjects]
@@ -142,18 +158,11 @@ class Comparison:
         goal = row.goal(median(measured[-1]), median(theirs) if theirs else None) if measured[-1] else ""
         return [row.what, *(text_of(values, row.unit) if values else "" for values in measured), goal]
 
-    async def _measure(self, ready: Testbed, *, whole: bool) -> None:
+    async def _measure(self, ready: Testbed) -> None:
         steps, measured = Steps(ready), self.figures[ready.subject.title]
-        await self._posted(steps, measured)
-        if whole:
-            await self._still(steps, measured)
-            for index, secret in enumerate(ready.secrets[-self.size.samples :]):
-                _add(measured, "new", await steps.newcomer(secret, f"new-{index}"))
-                _add(measured, "tampered", await steps.tampered(secret))
-            await steps.forgotten()
-            for secret in ready.secrets[-self.size.samples :]:
-                _add(measured, "deleted", await steps.deleted(secret))
-            await self._restart(steps, measured)
+        for step in (self._posted, self._still, self._single, self._restart):
+            await step(steps, measured)
+            self.save()
 
     async def _posted(self, steps: Steps, measured: Measured) -> None:
         ready = steps.testbed
@@ -170,7 +179,9 @@ class Comparison:
         _add(measured, "cpu", cpu)
         _add(measured, "cpu settled", settled.usage.cpu)
         # Rounded: some lists belong to the operator, not to an object.
-        _add(measured, "requests", round(settled.requests.total() / self.size.objects, 1))
+        requests, events = settled.requests.total(), settled.requests["POST events"] + settled.requests["PATCH events"]
+        _add(measured, "requests", round(requests / self.size.objects, 1))
+        _add(measured, "critical", round((requests - events) / self.size.objects, 1))
         _add(measured, "writes", writes_of(settled.requests) / self.size.objects)
         _add(measured, "gets", settled.calls["get"] / self.size.objects)
         _add(measured, "memory", settled.usage.memory)
@@ -179,16 +190,24 @@ class Comparison:
 
     async def _still(self, steps: Steps, measured: Measured) -> None:
         before = await steps.counts()
-        await steps.wait(self.size.still)
+        await steps.wait(self.size.minute)
         used = (await steps.counts()).since(before)
-        minutes = used.at / 60
-        _add(measured, "still cpu", used.usage.cpu / minutes)
-        _add(measured, "still gets", used.calls["get"] / minutes)
-        _add(measured, "still lists", used.calls["list"] / minutes)
-        _add(measured, "still logins", used.calls["token"] / minutes)
-        _add(measured, "still requests", used.requests.total() / minutes)
-        _add(measured, "still writes", writes_of(used.requests) / minutes)
-        self._add_requests(steps, used, f"in {self.size.still} seconds in which nothing changes", per=1)
+        _add(measured, "still cpu", used.usage.cpu)
+        _add(measured, "still gets", used.calls["get"])
+        _add(measured, "still lists", used.calls["list"])
+        _add(measured, "still logins", used.calls["token"])
+        _add(measured, "still requests", used.requests.total())
+        _add(measured, "still writes", writes_of(used.requests))
+        self._add_requests(steps, used, f"in {self.size.minute} seconds in which nothing changes", per=1)
+
+    async def _single(self, steps: Steps, measured: Measured) -> None:
+        secrets = steps.testbed.secrets[-self.size.samples :]
+        for index, secret in enumerate(secrets):
+            _add(measured, "new", await steps.newcomer(secret, f"new-{index}"))
+            _add(measured, "tampered", await steps.tampered(secret))
+        await steps.forgotten()
+        for secret in secrets:
+            _add(measured, "deleted", await steps.deleted(secret))
 
     def _add_requests(self, steps: Steps, used: Counts, when: str, *, per: int) -> None:
         counts = {kind: count / per for kind, count in sorted(used.requests.items()) if count / per >= 0.005}

@@ -4,15 +4,18 @@ import json
 import math
 import re
 import statistics
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final, Self
 
 from bench import machine
 
 HERE = Path(__file__).parent
 README = HERE / "README.md"
+INCOMPLETE: Final = "The run has not measured all of it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,30 +45,73 @@ class Figure:
     def goal_text(self) -> str:
         """The goal, and whether it is reached."""
         if self.must_be is not None:
-            return f"{short(self.must_be)} {'✓' if self.holds else '✗'}"
+            return judged(short(self.must_be), reached=self.holds)
         if self.goal is None:
             return ""
         unit = f" {self.unit}" if self.unit else ""
-        return f"≤ {short(self.goal)}{unit} {'✓' if statistics.median(self.values) <= self.goal else '✗'}"
+        return judged(f"≤ {short(self.goal)}{unit}", reached=statistics.median(self.values) <= self.goal)
 
 
 @dataclass(slots=True)
 class Report:
-    """The figures of one run, in sections."""
+    """The figures of one run, in sections; each section is saved once the next one begins, so no failure loses it.
 
+    Args:
+        name: The name of the JSON file in bench/out.
+        conditions: What is measured, and on which machine, whose description follows.
+        section_of_readme: The section of README.md, if the figures are to be put there.
+        folder: Where that is, and the folder `out` of the JSON files.
+    """
+
+    name: str
     conditions: str
+    section_of_readme: str | None = None
+    folder: Path = HERE
     sections: dict[str, list[Figure]] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    """Why sections have not all of their figures."""
+
+    remarks: list[str] = field(default_factory=list)
+    """Sentences below the table."""
+
+    complete: bool = False
     measured_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    _title: str = ""
+
+    @classmethod
+    @contextmanager
+    def of_a_run(cls, name: str, conditions: str, *, quick: bool, write: bool) -> Iterator[Self]:
+        """Save the figures while the block lasts, and print them in the end, whatever ends it."""
+        report = cls(f"{name}-quick" if quick else name, conditions, name if write and not quick else None)
+        try:
+            yield report
+            report.complete = not report.failed
+        finally:
+            report.save()
+            print(f"\n{report.text()}", flush=True)
 
     def section(self, title: str) -> None:
-        """Start a section."""
-        self.sections[title] = []
+        """Start a section, or go on with one."""
+        self.save()
+        self._title = title
+        self.sections.setdefault(title, [])
         print(f"\n{title}", flush=True)
 
     def add(self, figure: Figure) -> None:
-        """Add a figure, and print it."""
-        list(self.sections.values())[-1].append(figure)
+        """Add a figure, or values to one that the section has, and print it."""
         print(f"   {figure.what}: {figure.text}  {figure.goal_text}", flush=True)
+        figures = self.sections[self._title]
+        for index, before in enumerate(figures):
+            if before.what == figure.what:
+                figures[index] = replace(figure, values=[*before.values, *figure.values])
+                return
+        figures.append(figure)
+
+    def fail(self, error: Exception) -> None:
+        """Say in the table that the section has not all of its figures."""
+        self.failed[self._title] = one_line(error)
+        print(f"   failed: {one_line(error)}", flush=True)
+        self.save()
 
     @property
     def failures(self) -> Sequence[Figure]:
@@ -79,27 +125,35 @@ class Report:
 
     def text(self) -> str:
         """Write the conditions and the table."""
-        return f"{self.conditions} {machine.description()}; {self.measured_at:%Y-%m-%d}.\n\n{self.table()}"
+        conditions = f"{self.conditions} {machine.description()}; {self.measured_at:%Y-%m-%d}."
+        remarks = self.remarks if self.complete else [*self.remarks, INCOMPLETE]
+        return "\n\n".join([conditions, self.table(), *remarks])
+
+    def save(self) -> None:
+        """Write what there is so far."""
+        sections = {title: [asdict(figure) for figure in figures] for title, figures in self.sections.items()}
+        content = {"conditions": self.conditions, "figures": sections, "failed": self.failed, "remarks": self.remarks}
+        write_json(self.folder / "out" / f"{self.name}.json", self.measured_at, content)
+        if self.section_of_readme and any(self.sections.values()):
+            rewrite(self.section_of_readme, self.text(), self.folder / "README.md")
 
     def _rows(self) -> Iterator[tuple[str, str, str]]:
         yield "", "vaultsync", "goal"
         yield "---", "---", "---"
         for title, figures in self.sections.items():
-            yield f"_{title}_", "", ""
+            if figures or title in self.failed:
+                yield f"_{title}_", "", ""
             for figure in figures:
                 yield figure.what, figure.text, figure.goal_text
-
-    def write_json(self, path: Path) -> None:
-        """Write all figures as JSON."""
-        sections = {title: [asdict(figure) for figure in figures] for title, figures in self.sections.items()}
-        write_json(path, self.measured_at, {"conditions": self.conditions, "figures": sections})
+            if title in self.failed:
+                yield "failed", self.failed[title], ""
 
 
-def write_json(path: Path, measured_at: datetime, content: dict[str, object]) -> None:
+def write_json(path: Path, measured_at: datetime, content: Mapping[str, object]) -> None:
     """Write figures as JSON, with the time and the machine."""
     path.parent.mkdir(exist_ok=True)
     where = {"measuredAt": measured_at.isoformat(timespec="seconds"), "machine": machine.description()}
-    path.write_text(json.dumps(where | content, indent=2, ensure_ascii=False) + "\n")
+    path.write_text(json.dumps({**where, **content}, indent=2, ensure_ascii=False) + "\n")
 
 
 def rewrite(section: str, text: str, readme: Path = README) -> None:
@@ -119,6 +173,16 @@ def text_of(values: Sequence[float], unit: str = "") -> str:
     if low == high:
         return f"{short(low)}{suffix}"
     return f"{short(middle)}{suffix} ({short(low)} to {short(high)})"
+
+
+def judged(goal: str, *, reached: bool) -> str:
+    """Write a goal, and whether it is reached."""
+    return f"{goal} ✓" if reached else f"{goal}: **missed**"
+
+
+def one_line(error: Exception) -> str:
+    """Write an error into a cell of a table."""
+    return " ".join(f"{type(error).__name__}: {error}".replace("|", "/").split())[:200]
 
 
 def quantile(values: Sequence[float], share: float) -> float:

@@ -12,8 +12,7 @@ from contextlib import contextmanager
 from typing import Final
 from unittest.mock import patch
 
-from bench import machine
-from bench.figures import HERE, Figure, Report, rewrite
+from bench.figures import Figure, Report
 from tests.builders import EVERYTHING, VAULT, a_grant, a_granted
 from tests.clocks import freeze
 from tests.harness import MemoryHarness, entry
@@ -31,13 +30,10 @@ def run(arguments: list[str]) -> int:
     parser.add_argument("--write", action="store_true", help="put the figures into bench/README.md")
     options = parser.parse_args(arguments)
     number, rounds = (100, 3) if options.quick else (1000, 9)
-    report = Report(f"{number} VaultSecrets, {GRANTS} grants, {SAME_VAULT} of them for their vault, in memory; on")
-    shares = asyncio.run(_measure(report, number=number, rounds=rounds))
-    report.write_json(HERE / "out" / "grants.json")
-    text = f"{report.conditions} {machine.description()}; {report.measured_at:%Y-%m-%d}.\n\n{report.table()}"
-    print(f"\n{text}\nDecisions add {shares[0]:.1%} to a first sync and {shares[1]:.1%} to a poll.")
-    if options.write and not options.quick:
-        rewrite("grants", text)
+    conditions = f"{number} VaultSecrets, {GRANTS} grants, {SAME_VAULT} of them for their vault, in memory; on"
+    with Report.of_a_run("grants", conditions, quick=options.quick, write=options.write) as report:
+        shares = asyncio.run(_measure(report, number=number, rounds=rounds))
+    print(f"Decisions add {shares[0]:.1%} to a first sync and {shares[1]:.1%} to a poll.")
     return 0
 
 

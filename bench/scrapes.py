@@ -10,8 +10,7 @@ from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
 
-from bench import machine
-from bench.figures import HERE, Figure, Report, rewrite
+from bench.figures import Figure, Report
 from vaultsync.adapters.http_server import serve_metrics
 from vaultsync.adapters.metrics import Recorder, Scrapes, Snapshot, VaultSnapshot, measure_lag
 from vaultsync.api.v1alpha1 import VaultSecret
@@ -30,14 +29,10 @@ def run(arguments: list[str]) -> int:
     parser.add_argument("--quick", action="store_true", help="few scrapes: to try it, not to cite it")
     parser.add_argument("--write", action="store_true", help="put the figures into bench/README.md")
     options = parser.parse_args(arguments)
-    report = Report("A scrape by another program, compressed; scraper and operator together on")
-    for objects in (1000, 10_000):
-        asyncio.run(_measure(objects, report, times=3 if options.quick else 20))
-    report.write_json(HERE / "out" / "scrapes.json")
-    text = f"{report.conditions} {machine.description()}; {report.measured_at:%Y-%m-%d}.\n\n{report.table()}"
-    print(f"\n{text}")
-    if options.write and not options.quick:
-        rewrite("scrapes", text)
+    conditions = "A scrape by another program, compressed; scraper and operator together on"
+    with Report.of_a_run("scrapes", conditions, quick=options.quick, write=options.write) as report:
+        for objects in (1000, 10_000):
+            asyncio.run(_measure(objects, report, times=3 if options.quick else 20))
     return 0
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from bench.figures import HERE, Figure, Report, rewrite
+from bench.figures import Figure, Report
 from bench.machine import peak_memory
 from bench.site import Site
 from bench.steps import Counts, Steps, last_of, now
@@ -42,16 +42,15 @@ def run(arguments: list[str]) -> int:
     parser.add_argument("--write", action="store_true", help="put the figures into bench/README.md")
     options = parser.parse_args(arguments)
     size = QUICK if options.quick else Size()
-    report = Report(
+    conditions = (
         f"A vault of {size.secrets:,} secrets, {1000 * LATENCY:.0f} ms per call; `refreshInterval: {size.refresh}s`; "
         "control plane, vault and operator together on"
     )
-    with tempfile.TemporaryDirectory() as folder:
+    with (
+        Report.of_a_run("searches", conditions, quick=options.quick, write=options.write) as report,
+        tempfile.TemporaryDirectory() as folder,
+    ):
         asyncio.run(_measure(size, report, Path(folder) / "stalls"))
-    report.write_json(HERE / "out" / "searches.json")
-    print(f"\n{report.text()}")
-    if options.write and not options.quick:
-        rewrite("searches", report.text())
     return 1 if report.failures else 0
 
 

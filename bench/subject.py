@@ -74,7 +74,7 @@ class Program:
         deadline = time.monotonic() + _SOON
         while not self._is_ready():
             if self._process.poll() is not None or time.monotonic() > deadline:
-                raise ProgramFailed(f"{self.launch.command[0]} is not ready; its log is {self.launch.log}")
+                raise ProgramFailed(f"{self.launch.log.stem} is not ready")
             time.sleep(0.02)
 
     def wait_until_leading(self) -> None:
@@ -86,7 +86,7 @@ class Program:
         deadline = time.monotonic() + _SOON
         while (line := self.launch.leads) is not None and line not in self.scrape().splitlines():
             if time.monotonic() > deadline:
-                raise ProgramFailed(f"{self.launch.command[0]} does not lead; its log is {self.launch.log}")
+                raise ProgramFailed(f"{self.launch.log.stem} does not lead")
             time.sleep(0.1)
 
     def scrape(self) -> str:

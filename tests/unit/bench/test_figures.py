@@ -1,11 +1,12 @@
 """Figures: their text, goals and tables, for one program and for several."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from bench.comparison import Comparison, Row, Size, rows
-from bench.figures import Figure, Report, quantile, text_of
+from bench.figures import INCOMPLETE, Figure, Report, quantile, text_of
 from bench.vaultsync import Vaultsync
 
 
@@ -29,27 +30,62 @@ def test_a_quantile_is_a_value_that_was_measured() -> None:
     assert quantile([7.0], 0.99) == 7
 
 
-def test_a_report_says_which_goals_are_reached() -> None:
-    report = Report("Here, on")
+def test_a_report_says_which_goals_are_reached(tmp_path: Path) -> None:
+    report = Report("polls", "Here, on", folder=tmp_path)
     report.section("Polls")
     report.add(Figure("CPU", [0.5], "s", goal=1))
     report.add(Figure("memory", [200], "MB", goal=160))
     report.add(Figure("values read", [3], must_be=0))
     assert report.table().splitlines()[3:] == [
         "| CPU | 0.5 s | ≤ 1 s ✓ |",
-        "| memory | 200 MB | ≤ 160 MB ✗ |",
-        "| values read | 3 | 0 ✗ |",
+        "| memory | 200 MB | ≤ 160 MB: **missed** |",
+        "| values read | 3 | 0: **missed** |",
     ]
     assert [figure.what for figure in report.failures] == ["values read"]
+
+
+def test_each_section_is_saved_before_the_next_one_begins(tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text("<!-- polls -->\nNot measured yet.\n<!-- /polls -->\n")
+    report = Report("polls", "Here, on", "polls", folder=tmp_path)
+    report.section("First sync")
+    assert "Not measured yet." in readme.read_text()
+    report.add(Figure("CPU", [0.5], "s"))
+    report.section("Polls")
+    assert "| CPU | 0.5 s |" in readme.read_text()
+    assert "Polls" not in readme.read_text()
+    assert INCOMPLETE in readme.read_text()
+
+
+def test_what_fails_is_said_and_the_rest_is_kept(tmp_path: Path) -> None:
+    report = Report("polls", "Here, on", folder=tmp_path)
+    report.section("First sync")
+    report.fail(TimeoutError("not all Secrets | within 9 s"))
+    report.section("Polls")
+    report.add(Figure("CPU", [0.5], "s"))
+    assert report.table().splitlines()[2:] == [
+        "| _First sync_ |  |",
+        "| failed | TimeoutError: not all Secrets / within 9 s |",
+        "| _Polls_ |  |",
+        "| CPU | 0.5 s |",
+    ]
+
+
+def test_what_is_measured_again_is_one_row_with_its_spread(tmp_path: Path) -> None:
+    report = Report("polls", "Here, on", folder=tmp_path)
+    for seconds in (1.0, 3.0, 2.0):
+        report.section("First sync")
+        report.add(Figure("CPU", [seconds], "s", goal=2))
+    assert report.table().splitlines()[2:] == ["| _First sync_ |  |  |", "| CPU | 2 s (1 to 3) | ≤ 2 s ✓ |"]
 
 
 @pytest.mark.parametrize(
     ("row", "ours", "theirs", "goal"),
     [
         (Row("", "", "MB", limit=90), 80, None, "≤ 90 MB ✓"),
-        (Row("", "", "MB", limit=90), 91, 50, "≤ 90 MB ✗"),
+        (Row("", "", "MB", limit=90), 91, 50, "≤ 90 MB: **missed**"),
         (Row("", "", "s", share=0.6), 5, 10, "≤ 0.6 of theirs ✓"),
-        (Row("", "", "s", share=0.6), 7, 10, "≤ 0.6 of theirs ✗"),
+        (Row("", "", "s", share=0.6), 7, 10, "≤ 0.6 of theirs: **missed**"),
         (Row("", "", "s", share=0.6), 7, None, ""),
         (Row("", "", "s"), 7, 10, ""),
     ],
