@@ -9,6 +9,7 @@ from typing import Final, Protocol, cast
 PARTS: Final = {
     "operator": "bench.operator",
     "searches": "bench.searches",
+    "image": "bench.image",
     "scrapes": "bench.scrapes",
     "certificates": "bench.certificates",
     "clients": "bench.clients",

@@ -93,16 +93,18 @@ def run(arguments: list[str]) -> int:
     size = QUICK if options.quick else Size()
     with tempfile.TemporaryDirectory() as folder:
         environments = {name: Environment.make(Path(folder) / name, wanted) for name, wanted in PACKAGES.items()}
+        installed = {name: environment.installed() for name, environment in environments.items()}
         samples: Samples = {subject: [] for subject in SUBJECTS}
+        text = ""
         for subject, sample in _measure(size, environments, Path(folder)):
             samples[subject].append(sample)
             print(f"  {', '.join(subject)}: {sample['one_by_one']['wall']:.2f} ms a get", flush=True)
-        installed = {name: environment.installed() for name, environment in environments.items()}
-    text = f"{_table(size, samples)}\n\n{_conditions(installed)}"
+            if len({len(rounds) for rounds in samples.values()}) == 1:  # a whole round, so that none is lost
+                text = f"{_table(size, samples)}\n\n{_conditions(installed, len(samples[subject]))}"
+                _write_json(size, samples, installed)
+                if options.write and not options.quick:
+                    rewrite("clients", text)
     print(f"\n{text}")
-    _write_json(size, samples, installed)
-    if options.write:
-        rewrite("clients", text)
     return 0
 
 
@@ -163,8 +165,9 @@ def _table(size: Size, samples: Samples) -> str:
     return "\n".join(lines)
 
 
-def _conditions(installed: dict[str, list[str]]) -> str:
-    lines = [f"Measured on {datetime.now(UTC):%Y-%m-%d}, on {machine.description()}. Installed were:", ""]
+def _conditions(installed: dict[str, list[str]], rounds: int) -> str:
+    when = f"Measured on {datetime.now(UTC):%Y-%m-%d}, in {rounds} rounds, on {machine.description()}"
+    lines = [f"{when}. Installed were:", ""]
     return "\n".join([*lines, *(f"- {name}: {', '.join(pins)}" for name, pins in installed.items())])
 
 
