@@ -33,6 +33,17 @@ def frozen() -> Iterator[None]:
     gc.freeze()
 
 
+@contextmanager
+def bounded_pauses() -> Iterator[None]:
+    """Bound the pauses of the collector while the block lasts."""
+    bound = PauseBound()
+    gc.callbacks.append(bound)
+    try:
+        yield
+    finally:
+        gc.callbacks.remove(bound)
+
+
 class PauseBound:
     """Leaves what has outlived a full collection out of the next ones, if it is much; for `gc.callbacks`."""
 

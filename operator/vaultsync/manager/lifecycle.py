@@ -1,7 +1,6 @@
 """Starts the operator's parts in order, waits for a signal, hands over and stops; builds none of them."""
 
 import asyncio
-import gc
 import logging
 import resource
 import signal
@@ -24,7 +23,7 @@ from vaultsync.adapters.metrics import measure_lag
 from vaultsync.adapters.tracing import CannotTrace
 from vaultsync.errors import error_fields
 from vaultsync.event_loop import EventLoop, bound_tls_buffers
-from vaultsync.garbage import PauseBound
+from vaultsync.garbage import bounded_pauses
 from vaultsync.interruption import completes_before
 from vaultsync.manager.build import Operator, build
 from vaultsync.settings import LogFormat, Settings, SettingsError
@@ -53,10 +52,9 @@ def main(environ: Mapping[str, str]) -> int:
     disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has not annotated it
     set_up_logs(sys.stderr, level=settings.log_level, as_json=settings.log_format is LogFormat.JSON)
     allow_files()
-    gc.callbacks.append(PauseBound())
     bound_tls_buffers()
     try:
-        with asyncio.Runner(loop_factory=EventLoop) as runner:
+        with bounded_pauses(), asyncio.Runner(loop_factory=EventLoop) as runner:
             runner.run(run(settings, environ))
     except (NoCluster, NotInstalled, OSError) as error:
         logger.error("cannot start", extra={"detail": str(error)})  # noqa: TRY400  it needs no traceback

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from vaultsync import garbage
-from vaultsync.garbage import MAX_OBJECTS, PauseBound, frozen
+from vaultsync.garbage import MAX_OBJECTS, bounded_pauses, frozen
 
 
 @pytest.fixture(autouse=True)
@@ -24,8 +24,9 @@ def _bound() -> Iterator[None]:
     """One bound, and no collections but those of the test."""
     others = gc.callbacks[:]
     gc.disable()
-    gc.callbacks[:] = [PauseBound()]
-    yield
+    gc.callbacks[:] = []
+    with bounded_pauses():
+        yield
     gc.callbacks[:] = others
     gc.enable()
 

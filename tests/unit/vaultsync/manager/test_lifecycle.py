@@ -1,6 +1,7 @@
 """The process of the operator, without a cluster: failures at the start, and what is served."""
 
 import asyncio
+import gc
 import json
 import logging
 import resource
@@ -26,11 +27,12 @@ from vaultsync.sources.watch import VaultSecretWatch
 
 @pytest.fixture(autouse=True)
 def _restored_globals() -> Iterator[None]:
-    """Put back what `main` sets for the whole process."""
-    recursion = sys.getrecursionlimit()
+    """Put back what `main` sets for the whole process; what it has others call, it takes back itself."""
+    recursion, callbacks = sys.getrecursionlimit(), gc.callbacks[:]
     with restored_logging():
         yield
     sys.setrecursionlimit(recursion)
+    assert gc.callbacks == callbacks
 
 
 @pytest.fixture
