@@ -285,6 +285,10 @@ class Leases(Protocol):
         """Return a Lease; None if there is none of that name."""
         ...
 
+    async def check_rights(self, name: str) -> None:
+        """Check that the Lease of that name may be taken; raises `Forbidden` if not."""
+        ...
+
     async def acquire(self, name: str, present: Lease | None, *, at: datetime) -> Lease:
         """Take a Lease that is as it was read, or create it; raises `Conflict` if it is not."""
         ...

@@ -88,6 +88,9 @@ def _rights(event: Mapping[str, Any]) -> Iterator[Right]:
     if "objectRef" not in event:
         return
     about = event["objectRef"]
+    # Every user may create these: https://kubernetes.io/docs/reference/access-authn-authz/rbac/#discovery-roles
+    if about["resource"].startswith("selfsubject"):
+        return
     group, resource = about.get("apiGroup", ""), about["resource"]
     if "subresource" in about:
         resource = f"{resource}/{about['subresource']}"

@@ -48,6 +48,9 @@ class FakeLeases:
         await self.step()
         return lease
 
+    async def check_rights(self, name: str) -> None:
+        await self.step()
+
     async def acquire(self, name: str, present: Lease | None, *, at: datetime) -> Lease:
         lease = Lease(
             name=name,

@@ -288,6 +288,22 @@ async def test_missing_rights_are_named_once(
         await (await replicas.add("b", kubeconfig=without_rights)).election.look()
 
 
+async def test_a_standby_that_may_only_look_is_not_up(
+    replicas: Replicas, controlplane: ControlPlane, namespace: str
+) -> None:
+    leases = rule("coordination.k8s.io", "leases")
+    reader = controlplane.user("looks-on", [leases], namespace)
+    heir = controlplane.user("heir", [{**leases, "verbs": ["list", "get", "update"]}], namespace)
+    await (await replicas.add("a")).election.look()
+    standbys = [await replicas.add("b", kubeconfig=reader), await replicas.add("c", kubeconfig=heir)]
+
+    for standby in standbys:
+        await standby.election.look()
+
+    assert [standby.election.is_up for standby in standbys] == [False, True]
+    assert "may not update leases" in standbys[0].election._failures[None]
+
+
 async def test_a_namespace_that_does_not_exist_is_named(replicas: Replicas) -> None:
     replica = await replicas.add("a", namespace="nowhere")
 

@@ -97,6 +97,8 @@ class Observation:
 
     lease: Lease | None
     since: float
+    is_renewed: bool = False
+    """Whether it was seen to change: a replica that runs holds it, or has released it."""
 
     @property
     def free_at(self) -> float:
@@ -132,8 +134,11 @@ def observe(before: Observations, leases: Iterable[Lease], *, expected: Iterable
 
 
 def _observed(before: Observation | None, lease: Lease, now: float) -> Observation:
-    is_same = before is not None and before.lease is not None and _record(before.lease) == _record(lease)
-    return Observation(lease, before.since if is_same and before is not None else now)
+    if before is None or before.lease is None:
+        return Observation(lease, now)
+    if _record(before.lease) != _record(lease):
+        return Observation(lease, now, is_renewed=True)
+    return Observation(lease, before.since, before.is_renewed)
 
 
 def _record(lease: Lease) -> tuple[object, ...]:

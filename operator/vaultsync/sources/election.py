@@ -49,10 +49,16 @@ RIGHTS = "grant what the chart's roles for Leases grant; until then this replica
 CONFLICT = "end one, let them watch different namespaces, or set the same VAULTSYNC_INSTALLATION if they are replicas"
 """What to do about two installations."""
 
+LEFTOVER = "waits for the Lease to run out; delete it if that installation does not exist any more"
+"""What is done, and can be done, about a Lease that may be all that is left of an installation."""
+
 ANSWER_TIMEOUT = 1.0
 """Seconds to wait for the responses to writes before a Lease is released."""
 
 ANSWER_CHECK = 0.01
+
+RIGHTS_PERIOD = 60.0
+"""Seconds from a check that a replica that holds nothing may take a Lease to the next; one that fails is repeated."""
 
 REBALANCE_PAUSE = 60.0
 """Seconds for which no shard is given up after the last one that was came back."""
@@ -113,6 +119,7 @@ class Election:
         self._given: int | None = None
         """The shard that was given up last to another replica."""
         self._no_giving_before = -math.inf
+        self._rights_checked = -math.inf
         self._failures: dict[int | None, str] = {None: ""}
         """What has failed, or has not begun: the renewals of shards, and the look for them (None)."""
         self._has_failed = False
@@ -156,14 +163,26 @@ class Election:
         now = self._clock()
         self.conflict = conflicting(self._ours, self._observations, now=now)
         if self.conflict is not None or self._is_resigning:
-            self._report()
+            await self._end_look()
             return None
         held = frozenset(self._held_leases)
         decision = share(self._ours, self._observations, identity=self._identity, held=held, members=members, now=now)
         if taken := await self._take(decision.take):
             await self._serve(taken)
-        self._report()
+        await self._end_look()
         return decision.give if now >= self._no_giving_before else None
+
+    async def _end_look(self) -> None:
+        """Check whether this replica could lead, and log what it waits for."""
+        is_idle = not self._held_leases and not self._is_resigning and not self._has_failed
+        if is_idle and self._clock() >= self._rights_checked + RIGHTS_PERIOD:
+            try:
+                await self._leases.check_rights(self._ours.lease_name(self._ours.shards - 1))
+            except SyncError as error:
+                self._look_failed(error)
+            else:
+                self._rights_checked = self._clock()
+        self._report()
 
     async def _observe(self) -> None:
         """Read the Leases of all shards of all installations."""
@@ -318,9 +337,13 @@ class Election:
         if not self._has_failed:
             self._failures.pop(None, None)
         if self.conflict is not None:
-            fields = self._conflict_fields(self.conflict)
+            is_renewed = self._observations[self.conflict.name].is_renewed
+            fields = self._conflict_fields(self.conflict, is_renewed=is_renewed)
             if self._reported != (report := f"conflict {fields}"):
-                logger.error("another installation serves the same namespaces", extra=fields)
+                if is_renewed:
+                    logger.error("another installation serves the same namespaces", extra=fields)
+                else:
+                    logger.info("another installation may serve the same namespaces", extra=fields)
         elif self._held_leases or self._is_resigning:
             report = ""
         else:
@@ -334,7 +357,7 @@ class Election:
         leases = (self._observations[name].lease for name in names)
         return {lease.holder for lease in leases if lease is not None and lease.holder is not None}
 
-    def _conflict_fields(self, lease: Lease) -> dict[str, str | int]:
+    def _conflict_fields(self, lease: Lease, *, is_renewed: bool) -> dict[str, str | int]:
         fields: dict[str, str | int] = {
             "installation": lease.installation,
             "holder": str(lease.holder),
@@ -342,7 +365,7 @@ class Election:
         }
         if lease.installation == self._ours.name:
             return fields | {"shards": str(lease.shards), "ours": self._ours.shards}
-        return fields | {"hint": CONFLICT}
+        return fields | {"hint": CONFLICT if is_renewed else LEFTOVER}
 
     async def _keep_renewing(self) -> None:
         while True:

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from vaultsync.adapters.kube.connection import Connection
-from vaultsync.adapters.kube.errors import Conflict
+from vaultsync.adapters.kube.errors import Conflict, Forbidden
 from vaultsync.adapters.kube.requests import Request
 from vaultsync.api import (
     INSTALLATION_ANNOTATION,
@@ -88,6 +88,24 @@ class Leases:
         except Conflict:
             return None
 
+    async def check_rights(self, name: str) -> None:
+        """Check that the API server's roles allow to update the Lease of that name, without a write.
+
+        Every user may request that, unless an administrator has changed it; then the right is taken to be there.
+        https://kubernetes.io/docs/reference/access-authn-authz/authorization/#checking-api-access
+
+        Raises:
+            Forbidden: They do not.
+            SyncError: ClusterUnavailable.
+        """
+        try:
+            review = await self._connection.send_apart(access_review(self._namespace, name), REQUEST_TIMEOUT)
+        except Forbidden:
+            return
+        if not (review.get("status") or {}).get("allowed"):
+            text = f"{self._about(name)}: the operator's service account may not update leases."
+            raise Forbidden(Reason.CLUSTER_UNAVAILABLE, text)
+
     async def acquire(self, name: str, present: Lease | None, *, at: datetime) -> Lease:
         """Take a Lease that is as it was read, or create it; returns it as it is now.
 
@@ -147,13 +165,38 @@ class Leases:
         return Request(
             method,
             self._path() if method == "POST" else f"{self._path()}/{name}",
-            about=f"Lease {self._namespace}/{name}",
+            about=self._about(name),
             body=body,
             fenced=False,
         )
 
+    def _about(self, name: str) -> str:
+        return f"Lease {self._namespace}/{name}"
+
     def _path(self) -> str:
         return f"/apis/coordination.k8s.io/v1/namespaces/{self._namespace}/leases"
+
+
+def access_review(namespace: str, name: str) -> Request:
+    """Create a SelfSubjectAccessReview of an update of a Lease; it is answered, and not stored."""
+    attributes = {
+        "group": "coordination.k8s.io",
+        "resource": "leases",
+        "namespace": namespace,
+        "name": name,
+        "verb": "update",
+    }
+    return Request(
+        "POST",
+        "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+        about=f"SelfSubjectAccessReview of Lease {namespace}/{name}",
+        fenced=False,
+        body={
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": attributes},
+        },
+    )
 
 
 def lease_from(document: Mapping[str, Any]) -> Lease:

@@ -61,9 +61,12 @@ def test_a_leader_has_several_attempts_and_stops_well_before_its_lease_runs_out(
 def test_a_lease_counts_from_when_a_renewal_was_observed(changed: Mapping[str, object], since: float) -> None:
     before = observe({}, [LEASE], expected=(), now=10.0)
 
-    after = observe(before, [replace(LEASE, **changed)], expected=(), now=20.0)  # type: ignore[arg-type]
+    after_lease = replace(LEASE, **changed)  # type: ignore[arg-type]
+    after = observe(before, [after_lease], expected=(), now=20.0)
 
     assert after[LEASE.name].since == since
+    assert after[LEASE.name].is_renewed == (since > before[LEASE.name].since)
+    assert observe(after, [after_lease], expected=(), now=30.0) == after
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from tests.fakes.leases import FakeLeases, LeaseStore
 from vaultsync.adapters.kube import Forbidden
 from vaultsync.errors import Reason, SyncError
 from vaultsync.policy.leases import LEASE_DURATION, PATIENCE, RENEW_DEADLINE, RETRY_PERIOD, Installation, Lease
-from vaultsync.sources.election import ANSWER_CHECK, Election, boot_time
+from vaultsync.sources.election import ANSWER_CHECK, LEFTOVER, RIGHTS_PERIOD, Election, boot_time
 from vaultsync.state.shards import Shards
 
 OURS = Installation("team.vaultsync")
@@ -47,11 +47,16 @@ class FaultyLeases(FakeLeases):
 
     error: SyncError | None = None
     list_error: SyncError | None = None
+    rights_error: SyncError | None = None
 
     async def list(self) -> list[Lease]:
         if error := self.error or self.list_error:
             raise error
         return await super().list()
+
+    async def check_rights(self, name: str) -> None:
+        if error := self.error or self.rights_error:
+            raise error
 
     async def _write(self, present: Lease | None, lease: Lease) -> Lease:
         if self.error is not None:
@@ -306,6 +311,8 @@ async def test_another_installation_is_waited_for_and_named(
     await leader.election.look()
 
     await laptop.election.look()
+    await leader.election.renew(0)
+    await laptop.election.look()
     await laptop.election.look()
 
     assert laptop.server.calls == []
@@ -317,6 +324,60 @@ async def test_another_installation_is_waited_for_and_named(
     await laptop.election.look()
     assert [*conflicts, laptop.election.conflict is not None] == [True, False]
     assert laptop.server.calls == [("gained", {0}, True)]
+
+
+async def test_the_lease_that_an_uninstalled_release_has_left_behind_is_no_error(
+    clock: Clock, store: LeaseStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    gone, ours = Replica(clock, store), Replica(clock, store, "b", Installation("second"))
+    await gone.election.look()
+    caplog.clear()
+
+    await ours.election.look()
+    clock.turn(LEASE_DURATION - 0.1)
+    await ours.election.look()
+    assert ours.server.calls == []
+    clock.turn(0.1)
+    await ours.election.look()
+
+    assert ours.server.calls == [("gained", {0}, True)]
+    assert [(record.levelname, record.message) for record in caplog.records] == [
+        ("INFO", "another installation may serve the same namespaces"),
+        ("INFO", "serving shards"),
+    ]
+    assert logged(caplog, "another installation may serve the same namespaces")["hint"] == LEFTOVER
+
+
+async def test_a_standby_that_may_not_take_the_lease_is_not_up(
+    clock: Clock, store: LeaseStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    leader, standby = Replica(clock, store), Replica(clock, store, "b")
+    await leader.election.look()
+    standby.leases.rights_error = DENIED
+
+    ups = []
+    for error, seconds in ((DENIED, 0.0), (DENIED, 1.0), (None, 1.0), (DENIED, 1.0), (DENIED, RIGHTS_PERIOD)):
+        standby.leases.rights_error = error
+        clock.turn(seconds)
+        await leader.election.renew(0)
+        await standby.election.look()
+        ups.append(standby.election.is_up)
+
+    assert ups == [False, False, True, True, False]
+    assert [record.message for record in caplog.records] == ["election request denied"] * 2
+    assert standby.server.calls == []
+
+
+async def test_a_leader_is_not_asked_for_its_rights(clock: Clock, store: LeaseStore) -> None:
+    leader = Replica(clock, store)
+    leader.leases.rights_error = DENIED
+
+    await leader.election.look()
+    clock.turn(RIGHTS_PERIOD)
+    await leader.election.look()
+
+    assert leader.election.is_up
 
 
 async def test_of_two_installations_that_start_together_none_serves_beside_the_other(

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from tests.clocks import Clock
 from tests.unit.vaultsync.adapters.kube.scripted import connected, document, silence
-from vaultsync.adapters.kube.errors import Conflict
+from vaultsync.adapters.kube.errors import Conflict, Forbidden
 from vaultsync.adapters.kube.leases import LeaseKind, Leases, lease_from
 from vaultsync.adapters.kube.requests import Request
 from vaultsync.errors import NotServed, ObjectGone, SyncError
@@ -67,6 +67,38 @@ async def test_a_lease_is_created_taken_renewed_and_released() -> None:
     metadata = script.sent[0].body["metadata"]
     assert metadata["labels"]["vaultsync.dev/lease"] == "shard"
     assert metadata["annotations"] == STORED["metadata"]["annotations"]
+
+
+REVIEW = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+
+
+async def test_the_right_to_take_a_lease_is_reviewed_and_nothing_is_written() -> None:
+    answers = [document(201, {"status": {"allowed": allowed}}) for allowed in (True, False)]
+    async with connected(*answers) as (connection, script):
+        await leases(connection).check_rights(LEASE.name)
+        with pytest.raises(
+            Forbidden, match=r"Lease kube-system/.*: the operator's service account may not update leas"
+        ):
+            await leases(connection).check_rights(LEASE.name)
+
+    assert {(one.method, one.path) for one in script.sent} == {("POST", REVIEW)}
+    assert script.sent[0].body["spec"]["resourceAttributes"] == {
+        "group": "coordination.k8s.io",
+        "resource": "leases",
+        "namespace": "kube-system",
+        "name": LEASE.name,
+        "verb": "update",
+    }
+
+
+async def test_a_right_that_may_not_be_reviewed_is_not_said_to_be_missing() -> None:
+    status = {
+        "kind": "Status",
+        "reason": "Forbidden",
+        "message": 'User "a" cannot create resource "selfsubjectaccessreviews"',
+    }
+    async with connected(document(403, status)) as (connection, _):
+        await leases(connection).check_rights(LEASE.name)
 
 
 async def test_leases_are_listed_by_their_label_from_the_storage() -> None:
