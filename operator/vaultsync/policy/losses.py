@@ -25,7 +25,7 @@ def loss_report(
     lost: AbstractSet[str],
     view: VaultView,
     *,
-    known: Callable[[], AbstractSet[str]],
+    known: AbstractSet[str] = frozenset(),
     held: AbstractSet[str] = frozenset(),
     now: datetime,
 ) -> LossReport:
@@ -35,7 +35,7 @@ def loss_report(
         before: The report of the poll before; None if it is the first of this process.
         lost: What is lost, by `lost_units`.
         view: The view of the vault after the poll.
-        known: Returns `known_units` of all VaultSecrets; it is called only if it matters, since there may be thousands.
+        known: The `known_units` of all VaultSecrets; it matters only if `needs_known` says so.
         held: What a former process held back, by `held_units`.
         now: The operator's clock.
     """
@@ -43,10 +43,10 @@ def loss_report(
     began, baseline = report.began, report.known
     if not lost:
         began, baseline = None, frozenset()
-    elif began is None or not began <= now < began + WINDOW:
-        began, baseline = now, frozenset(known())
+    elif _begins(report, now):
+        began, baseline = now, frozenset(known)
     latched, most = report.latched, report.most
-    if _exceeds_minimum(lost) and _is_most(lost | (baseline & known()), lost):
+    if _exceeds_minimum(lost) and _is_most(lost | (baseline & known), lost):
         latched |= lost
     # What does not match a search any more is found by polls, and is lost nevertheless.
     latched = frozenset(unit for unit in latched if unit in lost or not _is_recovered(unit, view))
@@ -55,6 +55,11 @@ def loss_report(
         latched, most = frozenset(), 0
     still_held = (report.held if before is not None else frozenset(held)) & lost
     return LossReport(baseline, began, frozenset(lost), latched, most, still_held)
+
+
+def needs_known(before: LossReport | None, lost: AbstractSet[str], now: datetime) -> bool:
+    """Return whether `loss_report` needs to know all units: there may be thousands of VaultSecrets to count."""
+    return bool(lost) and (before is None or _begins(before, now) or _exceeds_minimum(lost))
 
 
 def lost_units(vault_secrets: Iterable[VaultSecret], view: VaultView, now: datetime) -> set[str]:
@@ -88,6 +93,11 @@ def unit_of(missing: StatusMissing) -> str:
 def is_recent(missing: StatusMissing, now: datetime) -> bool:
     """Return whether its keys were removed within the last day, without a release."""
     return missing.removed is not None and now - missing.removed < WINDOW
+
+
+def _begins(before: LossReport, now: datetime) -> bool:
+    """Return whether a loss now is the first of a window."""
+    return before.began is None or not before.began <= now < before.began + WINDOW
 
 
 def _exceeds_minimum(lost: AbstractSet[str]) -> bool:

@@ -5,7 +5,7 @@ reading, it reads the secrets one by one; also while listing is denied, which ea
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, aclosing, nullcontext, suppress
 from dataclasses import dataclass, field, replace
@@ -18,7 +18,7 @@ from vaultsync.controller.queue import WorkQueue, is_cancelled
 from vaultsync.controller.turns import Priority
 from vaultsync.errors import ListingTooLong, Reason, SyncError
 from vaultsync.interfaces import Recorder, VaultClients
-from vaultsync.policy.losses import held_units, known_units, loss_report, lost_units
+from vaultsync.policy.losses import held_units, known_units, loss_report, lost_units, needs_known
 from vaultsync.policy.plan import plan_for
 from vaultsync.policy.quiet import Quiet, quiet
 from vaultsync.policy.requeue import Jitter, backoff, poll_period, recheck_interval
@@ -247,11 +247,11 @@ class Poller:
                     replace(self._view, secrets={**self._view.secrets, **{name: page.secrets[name] for name in names}})
                 )
                 await self._wake_users(names, unobserved=unlisted)
-        missing = self._publish_listing(unlisted, began, listed)
+        missing = await self._publish_listing(unlisted, began, listed)
         await self._wake_due(self._users(missing).union(self._state.vaultsecrets.searchers(self._access)))
         return Mode.LIST
 
-    def _publish_listing(self, unlisted: set[str], began: Moment, listed: int) -> Iterable[str]:
+    async def _publish_listing(self, unlisted: set[str], began: Moment, listed: int) -> Iterable[str]:
         """Publish a complete listing, what it lacks, and the losses in one view; return the missing names."""
         named = self._state.vaultsecrets.names(self._access).keys()
         secrets = {name: metadata for name, metadata in self._view.secrets.items() if name in named}
@@ -260,32 +260,49 @@ class Poller:
         pages = self._progress.pages
         listing = None if pages is None else (self._view.listing or VaultListing({})).followed_by(pages)
         view = replace(self._view, secrets=secrets, listing=listing, list_error=None, listed=listed)
-        self._publish(self._with_losses(view))
+        self._publish(await self._with_losses(view))
         return missing
 
-    def _with_losses(self, view: VaultView) -> VaultView:
+    async def _with_losses(self, view: VaultView) -> VaultView:
         """Add the losses to a view; not before all VaultSecrets of the served shards have been observed."""
-        vaultsecrets = self._state.vaultsecrets
-        if not vaultsecrets.has_synced or vaultsecrets.is_moving:
+        if not self._counts_losses():
             return view
-        users = self._look_up(vaultsecrets.users(self._access))
+        users, now = tuple(self._state.vaultsecrets.users(self._access)), self._context.now()
+        losing = await self._losing(users, view)
+        lost = {unit async for one in self._in_turns(losing) for unit in lost_units([one], view, now)}
+        known = set[str]()
+        if needs_known(self._view.losses, lost, now):
+            async for one in self._in_turns(users):
+                known |= known_units([one])
+        # A grant that was replaced meanwhile may have left its losses here.
+        before = self._view.losses
+        if not self._counts_losses():
+            return replace(view, losses=before)
+        held = held_units(self._look_up(losing))
+        report = loss_report(before, lost, view, known=known, held=held, now=now)
+        if before is not None and before.tripped != report.tripped:
+            self._wake(losing)
+        return replace(view, losses=report)
+
+    def _counts_losses(self) -> bool:
+        vaultsecrets = self._state.vaultsecrets
+        return vaultsecrets.has_synced and not vaultsecrets.is_moving
+
+    async def _losing(self, users: Iterable[ObjectKey], view: VaultView) -> list[ObjectKey]:
+        """Return the VaultSecrets that may miss something: there may be thousands that do not."""
+        vaultsecrets = self._state.vaultsecrets
         names = vaultsecrets.names(self._access)
         missing = (name for name, metadata in view.secrets.items() if isinstance(metadata, Missing))
         affected = {key for name in missing for key in names.get(name, ())}.union(vaultsecrets.searchers(self._access))
-        # VaultSecrets that miss nothing are counted only if it matters: there may be thousands.
-        losing = [one for one in users if one.status.missing or one.key in affected]
-        lost = lost_units(losing, view, self._context.now())
-        report = loss_report(
-            view.losses,
-            lost,
-            view,
-            known=lambda: known_units(users),
-            held=held_units(losing),
-            now=self._context.now(),
-        )
-        if view.losses is not None and view.losses.tripped != report.tripped:
-            self._wake(one.key for one in losing)
-        return replace(view, losses=report)
+        return [one.key async for one in self._in_turns(users) if one.status.missing or one.key in affected]
+
+    async def _in_turns(self, keys: Iterable[ObjectKey]) -> AsyncIterator[VaultSecret]:
+        """Yield those VaultSecrets that are there, and give other tasks a turn after each `PLANS_PER_TURN`."""
+        for number, key in enumerate(keys, start=1):
+            if (one := self._state.vaultsecrets.get(key)) is not None:
+                yield one
+            if number % PLANS_PER_TURN == 0:
+                await asyncio.sleep(0)
 
     def _read_one_by_one(self, *, below: int) -> Mode:
         self._progress.get_until = self._context.clock() + RELIST_AFTER
@@ -310,7 +327,7 @@ class Poller:
         # Missing secrets and losses are published in one view, without secrets that are no longer named.
         named = self._state.vaultsecrets.names(self._access).keys()
         secrets = {name: one for name, one in {**self._view.secrets, **missing}.items() if name in named}
-        self._publish(self._with_losses(replace(self._view, secrets=secrets)))
+        self._publish(await self._with_losses(replace(self._view, secrets=secrets)))
         await self._wake_due(self._users(missing))
 
     def _unreadable(self) -> SecretMetadata:

@@ -17,7 +17,7 @@ from tests.builders import (
     some_metadata,
 )
 from vaultsync.api.v1alpha1 import StatusMissing, VaultSecret
-from vaultsync.policy.losses import WINDOW, held_units, known_units, loss_report, lost_units
+from vaultsync.policy.losses import WINDOW, held_units, known_units, loss_report, lost_units, needs_known
 from vaultsync.state.listings import SecretMetadata
 from vaultsync.state.moments import Moment
 from vaultsync.state.vaults import MAX_UNCONFIRMED_LOSSES, UNKNOWN, LossReport, Missing, VaultView
@@ -44,7 +44,7 @@ def report(
     held: frozenset[str] = frozenset(),
     now: datetime = NOW,
 ) -> LossReport:
-    return loss_report(before, lost, polled, known=lambda: known, held=held, now=now)
+    return loss_report(before, lost, polled, known=known, held=held, now=now)
 
 
 TRIPPED = report(None, LOST | KEPT, LOST, view())
@@ -131,20 +131,20 @@ def test_what_no_vaultsecret_uses_any_more_does_not_count_as_known() -> None:
     assert report(first, names(10), names(6)).tripped
 
 
-def test_all_known_secrets_are_only_looked_up_if_that_matters() -> None:
-    calls: list[None] = []
+@pytest.mark.parametrize(
+    ("lost_before", "lost", "later", "needs"),
+    [(0, 0, HOUR, False), (0, 1, HOUR, True), (5, 5, HOUR, False), (5, 6, HOUR, True), (5, 5, DAY, True)],
+    ids=["nothing lost", "the first loss", "no more than the minimum", "more than the minimum", "a day later"],
+)
+def test_all_known_secrets_are_only_needed_if_that_matters(
+    lost_before: int, lost: int, later: timedelta, needs: bool
+) -> None:
+    before = report(None, names(20), names(lost_before))
 
-    def known() -> frozenset[str]:
-        calls.append(None)
-        return names(20)
-
-    first = loss_report(None, frozenset(), UNKNOWN, known=known, now=NOW)
-    assert calls == []
-    second = loss_report(first, names(5), UNKNOWN, known=known, now=NOW)
-    loss_report(second, names(5), UNKNOWN, known=known, now=NOW)
-    assert len(calls) == 1
-    loss_report(second, names(6), UNKNOWN, known=known, now=NOW)
-    assert len(calls) == 2
+    assert needs_known(before, names(lost), NOW + later) is needs
+    if not needs:
+        without = report(before, frozenset(), names(lost), now=NOW + later)
+        assert without == report(before, names(20), names(lost), now=NOW + later)
 
 
 # What resets it

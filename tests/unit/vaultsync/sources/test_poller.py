@@ -2,10 +2,11 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections import defaultdict
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -31,6 +32,7 @@ from vaultsync.api import ObjectKey
 from vaultsync.api.v1alpha1 import VaultSecret
 from vaultsync.controller.turns import Priority
 from vaultsync.errors import Reason, SyncError
+from vaultsync.policy.losses import known_units, lost_units
 from vaultsync.policy.plan import Plan, plan_for
 from vaultsync.sources.poller import (
     FIRST_POLL_SECONDS,
@@ -47,7 +49,7 @@ from vaultsync.state.applied import Applied, fingerprint
 from vaultsync.state.listings import ListingPage, SecretMetadata
 from vaultsync.state.moments import Moment
 from vaultsync.state.observed import Field
-from vaultsync.state.vaults import LastRead, Missing, VaultView
+from vaultsync.state.vaults import LastRead, LossReport, Missing, VaultView
 
 Woken = list[tuple[str, Priority]]
 
@@ -84,11 +86,12 @@ def add_search(harness: MemoryHarness, name: str, names: str = "*") -> None:
     )
 
 
-def add_deleting(harness: MemoryHarness, *secrets: str) -> None:
+def add_deleting(harness: MemoryHarness, *secrets: str, **metadata: str) -> None:
     """Observe a VaultSecret with keys of these secrets, which are deleted with them."""
     entries = [an_entry(key=name, secret_name=name) for name in secrets]
     status = a_status(*(a_status_entry(key=name, secret_name=name) for name in secrets))
-    harness.state.vaultsecrets.put(a_vault_secret(*entries, status=status, on_source_deleted="Delete"), a_granted())
+    vault_secret = a_vault_secret(*entries, metadata=metadata, status=status, on_source_deleted="Delete")
+    harness.state.vaultsecrets.put(vault_secret, a_granted())
 
 
 def fill(harness: MemoryHarness, count: int) -> None:
@@ -1038,6 +1041,62 @@ async def test_losses_are_not_counted_before_all_vaultsecrets_have_been_observed
     await poll(harness, woken)
 
     assert losses(harness) == (7, 7, True)
+
+
+async def test_counting_losses_gives_other_tasks_turns(
+    harness: MemoryHarness, woken: Woken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(2 * PLANS_PER_TURN):
+        add_deleting(harness, f"lost-{number}", name=f"deleting-{number}", uid=f"{number}")
+    turns, counted_at = 0, defaultdict[str, list[int]](list)
+
+    async def tick() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    def counting(name: str, count: Callable[..., set[str]]) -> Callable[..., set[str]]:
+        def counted(vault_secrets: Sequence[VaultSecret], *arguments: object) -> set[str]:
+            counted_at[name] += [turns] * len(vault_secrets)
+            return count(vault_secrets, *arguments)
+
+        return counted
+
+    monkeypatch.setattr("vaultsync.sources.poller.lost_units", counting("lost", lost_units))
+    monkeypatch.setattr("vaultsync.sources.poller.known_units", counting("known", known_units))
+    ticker = asyncio.create_task(tick())
+    await poll(harness, woken)
+    ticker.cancel()
+
+    assert losses(harness) == (2 * PLANS_PER_TURN, 2 * PLANS_PER_TURN, True)
+    assert {name: len(turns) for name, turns in counted_at.items()} == dict.fromkeys(
+        ("lost", "known"), 2 * PLANS_PER_TURN
+    )
+    assert max(turns.count(turn) for turns in counted_at.values() for turn in turns) <= PLANS_PER_TURN
+
+
+async def test_losses_that_are_inherited_while_losses_are_counted_stay(
+    harness: MemoryHarness, woken: Woken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(PLANS_PER_TURN):
+        harness.vault.set(f"kept-{number}", "x")
+        add_deleting(harness, f"kept-{number}", name=f"deleting-{number}", uid=f"{number}")
+    await poll(harness, woken)
+    former, vaults = replace(ACCESS, grant="former"), harness.state.vaults
+    vaults.publish(former, VaultView(losses=LossReport(held=frozenset({"kept-0"}), latched=frozenset({"lost"}))))
+
+    def inheriting(vault_secrets: Sequence[VaultSecret], polled: VaultView, now: datetime) -> set[str]:
+        vaults.inherit_losses(former, ACCESS)
+        return lost_units(vault_secrets, polled, now) | {"lost"}
+
+    monkeypatch.setattr("vaultsync.sources.poller.lost_units", inheriting)
+    harness.vault.delete("kept-0")
+    await poll(harness, woken)
+
+    report = view(harness).losses
+    assert report is not None
+    assert (set(report.latched), set(report.held)) == ({"lost"}, {"kept-0"})
 
 
 @pytest.mark.parametrize("mode", [Mode.LIST, Mode.GET])
