@@ -103,6 +103,11 @@ def writes_of(requests: Counter[str]) -> int:
     return sum(count for kind, count in requests.items() if kind.partition(" ")[0] not in _READS)
 
 
+def events_of(requests: Counter[str]) -> int:
+    """Return how many of some requests are of events."""
+    return sum(count for kind, count in requests.items() if kind.endswith(" events"))
+
+
 def counted_as(method: str, path: str) -> str:
     """Return a request as the API server counts it; an object's name comes last in its path."""
     parts = path.partition("?")[0].strip("/").split("/")

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from statistics import median
 
 from bench import machine
-from bench.apiserver import writes_of
+from bench.apiserver import events_of, writes_of
 from bench.figures import INCOMPLETE, judged, one_line, short, text_of
 from bench.machine import peak_memory, usage_of
 from bench.steps import Counts, Steps, last_of, now
@@ -179,7 +179,7 @@ class Comparison:
         _add(measured, "cpu", cpu)
         _add(measured, "cpu settled", settled.usage.cpu)
         # Rounded: some lists belong to the operator, not to an object.
-        requests, events = settled.requests.total(), settled.requests["POST events"] + settled.requests["PATCH events"]
+        requests, events = settled.requests.total(), events_of(settled.requests)
         _add(measured, "requests", round(requests / self.size.objects, 1))
         _add(measured, "critical", round((requests - events) / self.size.objects, 1))
         _add(measured, "writes", writes_of(settled.requests) / self.size.objects)

@@ -12,9 +12,9 @@ from bench.plots import Panel, draw
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """What a first sync has cost; `synced` is how many VaultSecrets there were in the end."""
+    """What a first sync has cost; `written` is how many Secrets were written in it."""
 
-    synced: float
+    written: float
     seconds: float
     cpu: float
     memory: float
@@ -45,7 +45,7 @@ class Growth:
         draw(panels, "VaultSecrets posted to a running operator", file)
 
     def slopes(self, first: int, last: int) -> Iterator[Figure]:
-        """Yield by which power of the number each cost grows from one number to another: 1 is in proportion."""
+        """Yield by which power of the Secrets that are written each cost grows from one number to another."""
         medians = self._medians()
         few, many = medians[first], medians[last]
         # The time has no goal: the vault's budget, which binds the largest, leaves the first 2,000 calls alone.
@@ -56,7 +56,7 @@ class Growth:
             ("calls to the vault", few.calls, many.calls, 1),
             ("time", few.seconds, many.seconds, None),
         ):
-            slope = math.log(after / before) / math.log(many.synced / few.synced)
+            slope = math.log(after / before) / math.log(many.written / few.written)
             yield Figure(f"{what}: {after / before:.3g} times as much, a slope of", [round(slope, 2)], goal=goal)
 
     def _medians(self) -> dict[int, Point]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
-from bench.apiserver import Arrivals, writes_of
+from bench.apiserver import Arrivals, events_of, writes_of
 from bench.figures import HERE, Figure, Report, quantile
 from bench.growth import Growth, Point
 from bench.machine import peak_memory, usage_of
@@ -159,23 +159,23 @@ class Large:
         if others:
             await others.done()
         settled = (await steps.settled()).since(before)
-        synced = number + (len(others.news) if others else 0)
-        critical = settled.requests.total() - sum(n for kind, n in settled.requests.items() if kind.endswith(" events"))
+        written = number + (len(others.news) + len(others.healed) if others else 0)
+        critical = settled.requests.total() - events_of(settled.requests)
         is_large = number >= 10_000
         self._add("first post → all Secrets there", seconds, "s", goal=60 if is_large else None)
         self._add("of which the API server took for the posts", await posting, "s")
         self._add("CPU of the operator until it rests", settled.usage.cpu, "s")
         self._add("CPU of the operator until they are there", there.usage.cpu, "s")
-        self._add("requests to the API server, per VaultSecret", round(settled.requests.total() / synced, 2))
-        self._add("of which on the critical path: all but events", round(critical / synced, 2), goal=3)
-        self._add("values read, per VaultSecret", settled.calls["get"] / synced)
+        self._add("requests to the API server, per Secret written", round(settled.requests.total() / written, 2))
+        self._add("of which on the critical path: all but events", round(critical / written, 2), goal=3)
+        self._add("values read, per Secret written", settled.calls["get"] / written)
         self._add("memory afterwards", settled.usage.memory, "MB", goal=160 if is_large else None)
         self._add("most memory", peak_memory(ready.program.pid), "MB")
         bound = self._add_bounds(there)
         if number == max(self.size.numbers):
             self.report.remarks.append(f"The first sync of {number:,} is bound by {bound}.")
         requests, calls = settled.requests.total(), settled.calls["get"]
-        self.growth.add(number, Point(synced, seconds, settled.usage.cpu, settled.usage.memory, requests, calls))
+        self.growth.add(number, Point(written, seconds, settled.usage.cpu, settled.usage.memory, requests, calls))
 
     def _add_bounds(self, used: Counts) -> str:
         """Add how much of what bounds a first sync was used; returns what it used most of."""
@@ -204,6 +204,8 @@ class Large:
         self._add_quantiles("meanwhile: VaultSecret of another namespace → Secret", others.news, goal=1)
         self._add_quantiles("meanwhile: Secret changed → healed", others.healed, goal=1)
         self._add_stalls(stalls)
+        if others.errors:
+            raise StepsFailed("others waited in vain", others.errors)
 
     async def _polls(self, steps: Steps) -> None:
         """Measure polls while nothing changes."""

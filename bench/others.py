@@ -15,6 +15,9 @@ from tests.controlplane.cluster import KubectlFailed
 OTHER: Final = "bench-other"
 """The namespace of another team."""
 
+_WITHIN: Final = 300.0
+"""Seconds after which a VaultSecret counts as lost."""
+
 
 @dataclass(slots=True)
 class Others:
@@ -23,6 +26,9 @@ class Others:
     arrivals: Arrivals
     news: list[float] = field(default_factory=list)
     healed: list[float] = field(default_factory=list)
+    errors: list[Exception] = field(default_factory=list)
+    """Of those that did not happen in time."""
+
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     @contextmanager
@@ -36,7 +42,8 @@ class Others:
 
     async def done(self) -> None:
         """Wait until all has ended that has begun."""
-        await asyncio.gather(*self._tasks)
+        ended = await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.errors += [each for each in ended if isinstance(each, Exception)]
 
     async def _begin(self, steps: Steps) -> None:
         chooser, changed = random.Random(1), set[str]()  # noqa: S311  no secret is made of it
@@ -51,7 +58,7 @@ class Others:
     async def _newcomer(self, ready: Testbed, name: str, secret: str) -> None:
         arrival, started = self.arrivals.of(name, data_of(secret)), now()
         await ready.api.request("POST", ready.subject.path(OTHER), ready.manifest(secret, name, OTHER))
-        self.news.append(await arrival - started)
+        self.news.append(await asyncio.wait_for(arrival, _WITHIN) - started)
 
     async def _tampered(self, steps: Steps, secret: str) -> None:
         with suppress(KubectlFailed):  # the operator wrote it at the same time

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from bench.apiserver import counted_as, writes_of
+from bench.apiserver import counted_as, events_of, writes_of
 
 SECRETS = "/api/v1/namespaces/bench/secrets"
 
@@ -25,4 +25,5 @@ def test_requests(method: str, path: str, counted: str) -> None:
 
 
 def test_reads_are_no_writes() -> None:
-    assert writes_of(Counter({"GET secrets": 5, "LIST vaultsecrets": 2, "APPLY secrets": 3, "POST events": 1})) == 4
+    requests = Counter({"GET secrets": 5, "LIST vaultsecrets": 2, "APPLY secrets": 3, "POST events": 1})
+    assert (writes_of(requests), events_of(requests)) == (4, 1)
