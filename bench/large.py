@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Final
@@ -113,8 +114,7 @@ class Large:
         """
         least, *others = self.size.numbers
         for number in [least] * self.size.repeated + others[:-1]:
-            async with testbed(Vaultsync(), secrets=number, refresh=self.size.refresh) as ready:
-                await self._step(self._first_sync, Steps(ready))
+            await self.attempt(partial(self._fewer, number))
         with tempfile.TemporaryDirectory() as folder:
             self.stalls = Path(folder) / "stalls"
             subject = Vaultsync(stalls=self.stalls)
@@ -123,21 +123,25 @@ class Large:
                 if self._errors:  # so that the logs are kept
                     raise StepsFailed("steps failed", self._errors)
 
+    async def _fewer(self, number: int) -> None:
+        async with testbed(Vaultsync(), secrets=number, refresh=self.size.refresh) as ready:
+            await self._first_sync(Steps(ready))
+
     async def _design_load(self, steps: Steps) -> None:
         for namespace in (OTHER, _FOREIGN):
             steps.testbed.site.plane.kubectl("create", "namespace", namespace)
         with stalls_in(self.stalls) as stalls:
-            await self._step(self._first_sync_beside_others, steps)
-            await self._step(self._growth, steps)
+            await self.attempt(partial(self._first_sync_beside_others, steps))
+            await self.attempt(self._growth)
             for step in (self._polls, self._rotations, self._at_rest, self._restarts, self._takeover):
-                await self._step(step, steps)
+                await self.attempt(partial(step, steps))
         self.report.section("Anywhere in the above")
         self._add_stalls(stalls)
 
-    async def _step(self, step: Callable[[Steps], Awaitable[None]], steps: Steps) -> None:
+    async def attempt(self, step: Callable[[], Awaitable[None]]) -> None:
         """Do a step; if it fails, the table says so, and the next ones are done all the same."""
         try:
-            await step(steps)
+            await step()
         except Exception as error:  # noqa: BLE001  of whatever kind, the other figures are worth having
             self.report.fail(error)
             self._errors.append(error)
@@ -321,7 +325,7 @@ class Large:
             await steps.tampered(target)
             self._add("leader terminated → the other writes", now() - started, "s", goal=2)
 
-    async def _growth(self, _: Steps) -> None:
+    async def _growth(self) -> None:
         """Compare the largest number with the smallest, and draw the curves."""
         first, last = min(self.size.numbers), max(self.size.numbers)
         self.report.section(f"Growth, {first:,} → {last:,}; a slope of 1 is in proportion")

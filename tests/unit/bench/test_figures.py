@@ -108,3 +108,13 @@ def test_a_comparison_has_a_column_for_each_subject_and_gaps_for_what_one_lacks(
 def test_every_row_has_a_key_of_its_own() -> None:
     keys = [row.key for section in rows(Size(1, 1)).values() for row in section]
     assert len(keys) == len(set(keys))
+
+
+def test_a_comparison_says_what_could_not_be_measured() -> None:
+    comparison = Comparison(Size(1000, 1), [Vaultsync("this checkout")], None)
+    comparison.figures["this checkout"]["cpu"] += [5.0]
+    comparison.failed.append("this checkout, round 2 of 3: Overdue: not all Secrets within 160 s")
+    assert comparison.text().splitlines()[-2:] == [
+        INCOMPLETE,
+        "Failed: this checkout, round 2 of 3: Overdue: not all Secrets within 160 s.",
+    ]
