@@ -17,7 +17,7 @@ def run(client: SecretClient) -> None:
     """Create, read, update and delete one secret."""
     secret = client.set_secret("sample-password", "correct horse", tags={"team": "shop"})
     print(f"set      {secret.name}, version {secret.properties.version}")
-    print(f"         its value prints as {secret.value}, and is {len(secret.value.reveal())} characters long")
+    print(f"         its value prints as {secret.value!s}, and is {len(secret.value.reveal())} characters long")
 
     secret = client.get_secret("sample-password")
     print(f"got      {secret.name}, set at {secret.properties.created_on:%H:%M}")

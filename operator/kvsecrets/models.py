@@ -20,10 +20,13 @@ _ID = re.compile(
 
 
 class SecretValue:
-    """A secret text that is hidden when it is printed, formatted or logged.
+    """A secret text that is hidden when it is printed or logged.
 
-    Only `reveal()` returns the text. Two values are equal if their texts are. A value cannot be pickled, copied,
-    serialized to JSON or hashed, so it does not end up in a cache, a queue or a digest by accident.
+    Only `reveal()` returns the text. `str()` and `repr()` return asterisks, so that `print`, `%s`, `!s` and `!r` show
+    a value as hidden. What would use the asterisks in place of the text raises `TypeError`: formatting, as in
+    `f"{value}"`, and a comparison with a `str` or `bytes`, which could never be true. Two values are equal if their
+    texts are. A value cannot be pickled, copied, serialized to JSON or hashed, so it does not end up in a cache, a
+    queue or a digest by accident.
 
     Args:
         text: The secret text.
@@ -48,6 +51,8 @@ class SecretValue:
         return self._text
 
     def __eq__(self, other: object) -> bool:
+        if isinstance(other, str | bytes | bytearray):
+            raise TypeError("a SecretValue is never equal to text: compare value.reveal(), or with SecretValue(text)")
         if not isinstance(other, SecretValue):
             return NotImplemented
         return self._text == other._text
@@ -58,8 +63,9 @@ class SecretValue:
     def __str__(self) -> str:
         return HIDDEN
 
-    def __format__(self, spec: str) -> str:
-        return format(HIDDEN, spec)
+    def __format__(self, spec: str) -> NoReturn:
+        """Reject formatting, whose result would have asterisks in place of the text."""
+        raise TypeError("a SecretValue cannot be formatted: use value.reveal() for its text, or !s for asterisks")
 
     def __reduce_ex__(self, _protocol: object) -> NoReturn:
         """Reject pickling and copying."""

@@ -2,11 +2,14 @@
 
 import copy
 import json
+import logging
+import operator
 import pickle
 import re
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError, asdict, replace
 from datetime import UTC, datetime
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -31,10 +34,19 @@ versions = st.none() | st.from_regex(re.compile(r"[0-9a-f]{32}", re.ASCII), full
 hosts = st.sampled_from(["shop.vault.azure.net", "shop.vault.azure.cn", "127.0.0.1:8443", "[::1]:8443"])
 
 
+def logged(value: SecretValue) -> str:
+    record = logging.LogRecord("app", logging.INFO, __file__, 1, "the value is %s, %r", (value, value), None)
+    return logging.Formatter().format(record)
+
+
+def raised(value: SecretValue) -> str:
+    return str(ValueError("not good", value))
+
+
 @pytest.mark.parametrize(
     "show",
-    [repr, str, "{}".format, "{:>20}".format, "{!r}".format, lambda value: f"{value}"],
-    ids=["repr", "str", "format", "format with a width", "format of the repr", "f-string"],
+    [repr, str, "%s".__mod__, "{!s:>20}".format, "{!r}".format, lambda value: f"{value!s}", logged, raised],
+    ids=["repr", "str", "percent", "str with a width", "format of the repr", "f-string", "log record", "error"],
 )
 def test_a_secret_value_shows_asterisks(show: Callable[[SecretValue], str]) -> None:
     text = show(SecretValue("hunter2"))
@@ -50,7 +62,41 @@ def test_reveal_returns_the_text_of_a_secret_value() -> None:
 def test_secret_values_are_equal_when_their_texts_are() -> None:
     assert SecretValue("a") == SecretValue("a")
     assert SecretValue("a") != SecretValue("b")
-    assert SecretValue("a") != "a"
+    assert SecretValue("a") != None  # noqa: E711 - an optional value is compared with None
+    assert SecretValue("a") not in [None, 1, SecretValue("b")]
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        format,
+        "{}".format,
+        "{:>20}".format,
+        lambda value: f"password={value}",
+        lambda value: value == "hunter2",
+        lambda value: value != "hunter2",
+        partial(operator.eq, "hunter2"),
+        lambda value: value == b"hunter2",
+        ["hunter2"].index,
+    ],
+    ids=[
+        "format",
+        "str.format",
+        "str.format with a width",
+        "f-string",
+        "equal",
+        "unequal",
+        "on the right",
+        "bytes",
+        "in a list",
+    ],
+)
+def test_what_would_take_the_asterisks_for_the_text_raises_and_shows_no_value(
+    use: Callable[[SecretValue], object],
+) -> None:
+    with pytest.raises(TypeError, match=r"reveal\(\)") as caught:
+        use(SecretValue("hunter2"))
+    assert "hunter2" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
