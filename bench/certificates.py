@@ -9,7 +9,8 @@ from bench import machine
 from bench.figures import Figure, Report
 from tests.unit.vaultsync.render.authorities import a_line, in_pkcs12
 from vaultsync.adapters.certificates.workers import CertificateWorkers
-from vaultsync.render.certificate_files import CertificateRequest, certificate_files
+from vaultsync.render.certificate_files import certificate_files
+from vaultsync.render.certificate_requests import CertificateRequest
 
 LINE: Final = a_line("ec", between=1)
 REQUEST: Final = [CertificateRequest("x", in_pkcs12(LINE[0].key, [one.certificate for one in LINE]))]

@@ -5,7 +5,8 @@ from datetime import datetime
 
 from vaultsync.api.v1alpha1 import VaultSecret
 from vaultsync.errors import SyncError
-from vaultsync.render.certificate_files import CertificateRequest, Conversion, certificate_files, check_size
+from vaultsync.render.certificate_files import certificate_files
+from vaultsync.render.certificate_requests import CertificateRequest, Conversion, check_size
 from vaultsync.render.entries import certificate_requests
 from vaultsync.render.expiry import certificate_expiries
 from vaultsync.render.manifest import key_data, render_secret, with_data

@@ -13,8 +13,12 @@ from pathlib import Path
 from vaultsync import __version__
 from vaultsync.garbage import frozen
 from vaultsync.memory_protection import protect_memory
+from vaultsync.partial_imports import check_installed, left_out
 
 _OWN_PACKAGES = frozenset({"kvsecrets", "vaultsync"})
+
+_IMPORTED_LATER = ("azure.identity", "cryptography", "liquid", "re2")
+"""Packages that are large, and imported once a VaultSecret needs them."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,7 +55,9 @@ def _parser() -> argparse.ArgumentParser:
 def _run() -> int:
     # First of all: the environment may have a client secret.
     protect_memory()
-    with _operator_extra(), frozen():
+    # httpx has a command line of its own, with what it imports.
+    with _operator_extra(), frozen(), left_out("httpx._main"):
+        check_installed(*_IMPORTED_LATER)
         from vaultsync import manager  # noqa: PLC0415  `version` must work without the operator's dependencies
     return manager.main(os.environ)  # noqa: TID251  only this module reads the environment
 

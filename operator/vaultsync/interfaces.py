@@ -15,7 +15,7 @@ from vaultsync.api.v1alpha1 import ObjectMeta, StatusRestart, VaultSecretMeta, V
 from vaultsync.errors import SyncError
 from vaultsync.policy.leases import Lease
 from vaultsync.policy.rollout import Workload
-from vaultsync.render.certificate_files import CertificateRequest, Conversion
+from vaultsync.render.certificate_requests import CertificateRequest, Conversion
 from vaultsync.render.passwords import PasswordRequest
 from vaultsync.state.access import Access, TokenClaims
 from vaultsync.state.listings import ListingPage, SecretMetadata

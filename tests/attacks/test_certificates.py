@@ -27,7 +27,7 @@ from tests.e2e.harness import Harness
 from tests.unit.vaultsync.render.authorities import Party, a_line, a_party, in_pem, in_pkcs12, key_in_pem
 from vaultsync.adapters.certificates.workers import CertificateWorkers, Limits
 from vaultsync.errors import Reason, SyncError
-from vaultsync.render.certificate_files import CertificateRequest
+from vaultsync.render.certificate_requests import CertificateRequest
 from vaultsync.render.private_keys import MAX_ROUNDS
 
 FOREVER: Final = 2**31 - 1

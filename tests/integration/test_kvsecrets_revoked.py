@@ -21,7 +21,7 @@ from kvsecrets.testing import Caller, FakeVault, TokenRefused
 from tests.emulator.client import EmulatedVault, Emulator
 from tests.emulator.listener import Listener
 from tests.emulator.login import ASSERTION_AUDIENCE
-from vaultsync.adapters.identities.credentials import InstrumentedCredential
+from vaultsync.adapters.identities.instrumented import InstrumentedCredential
 
 CLIENT = "c11e0000-0000-4000-8000-000000000003"
 SUBJECT = "system:serviceaccount:shop:revoked"

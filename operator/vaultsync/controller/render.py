@@ -9,7 +9,7 @@ from vaultsync.interfaces import Certificates
 from vaultsync.policy.inputs import Inputs
 from vaultsync.policy.ownership import creates
 from vaultsync.policy.plan import known_expiries
-from vaultsync.render.certificate_files import chain_warning, chain_warnings
+from vaultsync.render.certificate_requests import chain_warning, chain_warnings
 from vaultsync.render.entries import certificate_requests
 from vaultsync.render.manifest import (
     certificate_data,

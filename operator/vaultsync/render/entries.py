@@ -12,7 +12,7 @@ from vaultsync.api.fields import is_data_key
 from vaultsync.api.v1alpha1 import DataFrom, Encoding, Entry, OnCollision, Store, VaultSecretSpec
 from vaultsync.errors import Reason, SyncError
 from vaultsync.policy.requests import found_secrets
-from vaultsync.render.certificate_files import CertificateRequest, StoreRequest
+from vaultsync.render.certificate_requests import CertificateRequest, StoreRequest
 from vaultsync.render.encodings import as_text, decoded, decoded_by_tag, tagged_encoding
 from vaultsync.render.key_names import key_namer
 from vaultsync.render.values.formats import Documents, NotInFormat

@@ -8,8 +8,6 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-import re2
-
 from vaultsync.api.v1alpha1 import DataFrom, KeyCase
 from vaultsync.errors import Reason, SyncError
 from vaultsync.state.globs import omitter
@@ -65,6 +63,9 @@ _CASES: Final[dict[KeyCase, Callable[[str], str]]] = {
 
 
 def _renamer(pattern: str) -> Callable[[str], str]:
+    # Few patterns are there, if any, and it takes 3 MB with the library of C++.
+    import re2  # noqa: PLC0415
+
     options = re2.Options()
     options.log_errors = False  # otherwise RE2 writes them to standard error itself
     options.max_mem = _MAX_PATTERN_MEMORY

@@ -10,12 +10,12 @@ from vaultsync.api import APPLIED_ANNOTATION, ObjectKey
 from vaultsync.api.v1alpha1 import VaultSecret, VaultSecretSpec
 from vaultsync.errors import Reason, SyncError
 from vaultsync.policy.drift import owner_references, target_labels
+from vaultsync.render.data_rules import KEY_TYPES, by_rule
 from vaultsync.render.entries import NO_CERTIFICATES, Certificates, RenderedEntries, render_entries, secret_states
 from vaultsync.render.metadata import RenderedMetadata, render_metadata
 from vaultsync.render.passwords import NO_HASHES, Hashes, PasswordRequest, Passwords, SourceVersion
 from vaultsync.render.pem import CERTIFICATE_MARKS
 from vaultsync.render.template import render, uses_passwords
-from vaultsync.render.type_checks import KEY_TYPES, normalized_data
 from vaultsync.state.applied import MAX_ANNOTATIONS, content_fingerprint, to_annotation
 from vaultsync.state.desired import Desired
 from vaultsync.state.secrets import Readings, SecretState
@@ -60,7 +60,7 @@ def render_secret(
     if passwords.missing:
         raise SyncError(Reason.TEMPLATE_INVALID, "A template applies htpasswd to the result of another htpasswd.")
     if spec.target.type not in KEY_TYPES:
-        data = normalized_data(spec.target.type, data, target=str(target))
+        data = by_rule(spec.target.type, data, target=str(target))
     metadata = render_metadata(vault_secret, secrets)
     spec_content = spec_content or content_fingerprint(vault_secret)
     manifest = {

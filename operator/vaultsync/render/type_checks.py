@@ -5,19 +5,15 @@ What one of its readers accepts is not refused, and what this library cannot rea
 is checked in the API. https://kubernetes.io/docs/concepts/configuration/secret/#secret-types
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from cryptography import x509
 
-from vaultsync.errors import Reason, SyncError
-from vaultsync.render.docker_configs import DockerConfigError, normalized_config, normalized_old_config
+from vaultsync.render.data_rules import RULES, InvalidKey, Rule, by_rule
 from vaultsync.render.pem import BEGIN, KeyDataError, PemBlock, is_readable_by_all, pem_blocks
 from vaultsync.render.private_keys import MAX_CERTIFICATES, UNREADABLE, is_whole_openssh_key, load_key
 from vaultsync.render.strict_base64 import decode_base64
-
-KEY_TYPES: Final = frozenset({"kubernetes.io/tls", "kubernetes.io/ssh-auth"})
-"""The types whose data are keys: their check is the work of another process, see `adapters.certificates`."""
 
 _TLS: Final = "kubernetes.io/tls"
 _CRT: Final = "tls.crt"
@@ -34,34 +30,9 @@ _OTHER_FILES: Final = {
 """What is no certificate, by its label, and what to do then."""
 
 
-class _InvalidKey(Exception):
-    """A key of the Secret, and what is wrong with its content: the text continues a sentence and holds no content."""
-
-    def __init__(self, key: str, problem: str) -> None:
-        super().__init__(problem)
-        self.key = key
-
-
 def normalized_data(secret_type: str, data: Mapping[str, bytes], *, target: str) -> dict[str, bytes]:
-    """Return the data as all readers of the Secret's type accept it; that of types without rules stays as it is.
-
-    Args:
-        secret_type: The Secret's `type`.
-        data: Contents by key.
-        target: Namespace and name of the Secret, for the message.
-
-    Raises:
-        SyncError: TargetInvalid, with a message that names `target` and the key, and holds no content.
-    """
-    rule = _RULES.get(secret_type)
-    if rule is None:
-        return dict(data)
-    try:
-        return {**data, **rule(data)}
-    except _InvalidKey as error:
-        problem = f"Key {error.key} {error}"
-    # Not inside the handler: the parsers' errors would be the context, and they may hold the content.
-    raise SyncError(Reason.TARGET_INVALID, f"{problem}. Secret {target} of type {secret_type} would be unusable.")
+    """Return the data as all readers of the Secret's type accept it, whatever the type; see `by_rule`."""
+    return by_rule(secret_type, data, target=target, rules=_RULES)
 
 
 def _tls(data: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -70,10 +41,10 @@ def _tls(data: Mapping[str, bytes]) -> dict[str, bytes]:
     certificates = [block for block in found if block.is_certificate]
     keys = [block for block in _blocks(_KEY, data) if block.is_private_key]
     if not keys:
-        raise _InvalidKey(_KEY, f"holds no private key{_hint(data.get(_KEY, b''))}")
+        raise InvalidKey(_KEY, f"holds no private key{_hint(data.get(_KEY, b''))}")
     if not certificates:
         other = next((f", but {_OTHER_FILES[one.label]}" for one in found if one.label in _OTHER_FILES), None)
-        raise _InvalidKey(_CRT, f"holds no certificate in PEM{other or _hint(data.get(_CRT, b''))}")
+        raise InvalidKey(_CRT, f"holds no certificate in PEM{other or _hint(data.get(_CRT, b''))}")
     for block in certificates:
         _check(_CRT, block, "certificate")
     _check_pair(keys[0], certificates)
@@ -104,23 +75,23 @@ def _check_pair(key: PemBlock, certificates: Sequence[PemBlock]) -> None:
     if own is None or first is None or own == first:
         return
     if any(_certified_key(block) == own for block in certificates[1:]):
-        raise _InvalidKey(_CRT, "does not begin with the certificate for tls.key; put it first")
-    raise _InvalidKey(_CRT, "holds no certificate for tls.key")
+        raise InvalidKey(_CRT, "does not begin with the certificate for tls.key; put it first")
+    raise InvalidKey(_CRT, "holds no certificate for tls.key")
 
 
 def _tls_public_key(block: PemBlock) -> object | None:
     """Return the public key of a private key that a server can load; None if this library cannot read it."""
     if block.is_openssh:
-        raise _InvalidKey(
+        raise InvalidKey(
             _KEY, "holds a private key in the format of OpenSSH; convert it with ssh-keygen -p -m PKCS8 -f FILE"
         )
     if block.is_protected:
-        raise _InvalidKey(_KEY, "holds a private key that is protected by a password, for which a server would wait")
+        raise InvalidKey(_KEY, "holds a private key that is protected by a password, for which a server would wait")
     _check(_KEY, block, "private key")
     try:
         return load_key(block, None).public_key()
     except KeyDataError as error:
-        raise _InvalidKey(_KEY, str(error)) from None
+        raise InvalidKey(_KEY, str(error)) from None
     except UNREADABLE:
         return None
 
@@ -140,13 +111,13 @@ def _ssh_auth(data: Mapping[str, bytes]) -> dict[str, bytes]:
     key = next((block for block in blocks if block.is_private_key), None)
     if key is None:
         if content.startswith(_PUTTY):
-            raise _InvalidKey(_SSH, "holds a key in the format of PuTTY; convert it with puttygen -O private-openssh")
-        raise _InvalidKey(_SSH, f"holds no private key{_hint(content)}")
+            raise InvalidKey(_SSH, "holds a key in the format of PuTTY; convert it with puttygen -O private-openssh")
+        raise InvalidKey(_SSH, f"holds no private key{_hint(content)}")
     _check(_SSH, key, "private key")
     try:
         load_key(key, None)
     except KeyDataError as error:
-        raise _InvalidKey(_SSH, str(error)) from None
+        raise InvalidKey(_SSH, str(error)) from None
     except UNREADABLE:
         pass  # a passphrase protects it, which only the workload needs, or it is of a kind that OpenSSH alone knows
     is_fit = content.startswith(BEGIN) and key is blocks[0] and is_readable_by_all(content, blocks)
@@ -157,7 +128,7 @@ def _blocks(key: str, data: Mapping[str, bytes]) -> tuple[PemBlock, ...]:
     try:
         return pem_blocks(data.get(key, b""))
     except KeyDataError as error:
-        raise _InvalidKey(key, str(error)) from None
+        raise InvalidKey(key, str(error)) from None
 
 
 def _check(key: str, block: PemBlock, kind: str) -> None:
@@ -166,11 +137,11 @@ def _check(key: str, block: PemBlock, kind: str) -> None:
         block.check_depth(kind)
         is_whole = _is_whole(block)
     except KeyDataError as error:
-        raise _InvalidKey(key, str(error)) from None
+        raise InvalidKey(key, str(error)) from None
     except ValueError:
         is_whole = False
     if not is_whole:
-        raise _InvalidKey(key, f"holds a {kind} that cannot be read")
+        raise InvalidKey(key, f"holds a {kind} that cannot be read")
 
 
 def _is_whole(block: PemBlock) -> bool:
@@ -187,7 +158,7 @@ def _readable(key: str, data: Mapping[str, bytes]) -> bytes:
     try:
         return b"".join(block.canonical for block in blocks)
     except ValueError:
-        raise _InvalidKey(key, "holds PEM that is not base64; set it again in the vault, from a file") from None
+        raise InvalidKey(key, "holds PEM that is not base64; set it again in the vault, from a file") from None
 
 
 def _hint(content: bytes) -> str:
@@ -203,19 +174,4 @@ def _hint(content: bytes) -> str:
     return ""
 
 
-def _docker_config(key: str, normalized: Callable[[bytes], bytes]) -> Callable[[Mapping[str, bytes]], dict[str, bytes]]:
-    def rule(data: Mapping[str, bytes]) -> dict[str, bytes]:
-        try:
-            return {key: normalized(data.get(key, b""))}
-        except DockerConfigError as error:
-            raise _InvalidKey(key, str(error)) from None
-
-    return rule
-
-
-_RULES: Final[Mapping[str, Callable[[Mapping[str, bytes]], dict[str, bytes]]]] = {
-    _TLS: _tls,
-    "kubernetes.io/dockerconfigjson": _docker_config(".dockerconfigjson", normalized_config),
-    "kubernetes.io/dockercfg": _docker_config(".dockercfg", normalized_old_config),
-    "kubernetes.io/ssh-auth": _ssh_auth,
-}
+_RULES: Final[Mapping[str, Rule]] = {**RULES, _TLS: _tls, "kubernetes.io/ssh-auth": _ssh_auth}

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from vaultsync import bounded_json
 from vaultsync.errors import Reason, SyncError
-from vaultsync.render.certificate_files import CertificateRequest, Conversion, Files, StoreRequest
+from vaultsync.render.certificate_requests import CertificateRequest, Conversion, Files, StoreRequest
 from vaultsync.render.passwords import PasswordRequest
 from vaultsync.texts import MAX_MESSAGE, one_line
 

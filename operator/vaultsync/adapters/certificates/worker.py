@@ -17,7 +17,8 @@ from typing import BinaryIO, Final
 from vaultsync.adapters.certificates import messages
 from vaultsync.errors import SyncError, error_fields
 from vaultsync.memory_protection import protect_memory
-from vaultsync.render.certificate_files import Conversion, certificate_files
+from vaultsync.render.certificate_files import certificate_files
+from vaultsync.render.certificate_requests import Conversion
 from vaultsync.render.expiry import certificate_expiries
 from vaultsync.render.password_hashes import password_hashes
 from vaultsync.render.type_checks import lacks_issuers, normalized_data

@@ -20,7 +20,7 @@ from weakref import WeakValueDictionary
 
 from vaultsync.adapters.certificates import messages
 from vaultsync.errors import Reason, StillBusy, SyncError
-from vaultsync.render.certificate_files import CertificateRequest, Conversion, check_size
+from vaultsync.render.certificate_requests import CertificateRequest, Conversion, check_size
 from vaultsync.render.passwords import PasswordRequest
 
 logger = logging.getLogger(__name__)

@@ -9,12 +9,10 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
 
-from azure.identity import AzureAuthorityHosts
-
 CLOUDS: Final[Mapping[str, str]] = {
-    ".vault.azure.net": f"https://{AzureAuthorityHosts.AZURE_PUBLIC_CLOUD}",
-    ".vault.azure.cn": f"https://{AzureAuthorityHosts.AZURE_CHINA}",
-    ".vault.usgovcloudapi.net": f"https://{AzureAuthorityHosts.AZURE_GOVERNMENT}",
+    ".vault.azure.net": "https://login.microsoftonline.com",
+    ".vault.azure.cn": "https://login.chinacloudapi.cn",
+    ".vault.usgovcloudapi.net": "https://login.microsoftonline.us",
 }
 """The authority of each cloud, by the domain of its vaults."""
 

@@ -1,34 +1,32 @@
 """The credential of each kind of identity, all of azure-identity's own; shares and closes none of them.
 
+`shared` imports this module at the first login, in a thread: azure-identity takes 14 MB with all that it imports.
+
 https://learn.microsoft.com/python/api/overview/azure/identity-readme
 """
 
 import asyncio
-from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final, assert_never
 
+import aiohttp
 from azure.core.credentials import AccessTokenInfo, TokenRequestOptions
 from azure.core.pipeline.transport import AioHttpTransport
-from azure.identity.aio import (
+
+from kvsecrets import SecretValue
+from vaultsync.adapters.identities.client_library import (
     CertificateCredential,
     ChainedTokenCredential,
     ClientAssertionCredential,
     ClientSecretCredential,
     DefaultAzureCredential,
+    ManagedIdentityCredential,
     WorkloadIdentityCredential,
 )
-
-from kvsecrets import SecretValue
-from vaultsync.adapters.identities.transport import remembered
+from vaultsync.adapters.identities.interfaces import ClientCredentials, Credential
+from vaultsync.adapters.identities.transport import LoginTransport
 from vaultsync.api import ObjectKey
 from vaultsync.errors import Reason, SyncError
-from vaultsync.state.access import ServicePrincipal, WorkloadIdentity
-
-CountLogin = Callable[[str], None]
-"""Counts a token request by its result: issued, refused."""
-
-LOGIN_SECONDS: Final = 20.0
-"""The time limit of a token request. azure-core waits 300 seconds for a response, and tries ten more times."""
+from vaultsync.state.access import Identity, ManagedIdentity, OwnIdentity, ServicePrincipal, WorkloadIdentity
 
 AUDIENCE: Final = "api://AzureADTokenExchange"
 """Whom a ServiceAccount's token is for: Microsoft Entra ID, and no API server.
@@ -37,28 +35,37 @@ https://learn.microsoft.com/entra/workload-id/workload-identity-federation-creat
 """
 
 
-class Credential(Protocol):
-    """A credential of azure-identity, or one of the same shape."""
+def open_credential(
+    identity: Identity,
+    sources: ClientCredentials,
+    *,
+    authority: str,
+    namespace: str,
+    sessions: tuple[aiohttp.ClientSession, aiohttp.ClientSession],
+) -> Credential:
+    """Return the credential of an identity.
 
-    async def get_token_info(self, *scopes: str, options: TokenRequestOptions | None = None) -> AccessTokenInfo:
-        """Request a token."""
-        ...
-
-    async def close(self) -> None:
-        """Close what it has open."""
-        ...
-
-
-class ClientCredentials(Protocol):
-    """What identities log in with, from the API server. Every method raises `SyncError`."""
-
-    async def request_token(self, account: ObjectKey, *, audience: str) -> SecretValue:
-        """Request a token of a ServiceAccount."""
-        ...
-
-    async def read_key(self, secret: ObjectKey, name: str) -> SecretValue:
-        """Read one key of a Secret."""
-        ...
+    Args:
+        identity: Whose it is.
+        sources: Where it gets what it logs in with.
+        authority: Where it logs in; empty if its environment or its node knows that.
+        namespace: The operator's own.
+        sessions: The connections that all credentials share, by the environment's proxies and without; closing the
+            credential closes none of them.
+    """
+    by_proxy, direct = sessions
+    transport = LoginTransport(by_proxy, direct=direct)
+    match identity:
+        case OwnIdentity():
+            return own_credential(authority, transport)
+        case ManagedIdentity():
+            return ManagedIdentityCredential(client_id=identity.client_id, transport=transport)
+        case WorkloadIdentity():
+            return FederatedCredential(identity, sources, authority=authority, transport=transport)
+        case ServicePrincipal():
+            return PrincipalCredential(identity, sources, namespace=namespace, authority=authority, transport=transport)
+        case _:
+            assert_never(identity)
 
 
 def own_credential(authority: str, transport: AioHttpTransport) -> DefaultAzureCredential | ChainedTokenCredential:
@@ -191,53 +198,3 @@ class PrincipalCredential:
                 "and without a password, in the key that the VaultGrant names."
             )
             raise SyncError(Reason.LOGIN_FAILED, text) from None
-
-
-class InstrumentedCredential:
-    """Wraps a credential, limits the time of its token requests, and counts them.
-
-    Equal requests at the same time share one: the credential would return a token to each, and cache the last. When all
-    are revoked, a vault would first get another revoked one in exchange for its own.
-    """
-
-    def __init__(self, credential: Credential, *, count: CountLogin, seconds: float = LOGIN_SECONDS) -> None:
-        self._credential = credential
-        self._count = count
-        self._seconds = seconds
-        self._in_flight: dict[object, asyncio.Task[AccessTokenInfo]] = {}
-
-    async def get_token_info(self, *scopes: str, options: TokenRequestOptions | None = None) -> AccessTokenInfo:
-        """Request a token.
-
-        Raises what the credential raises, `TimeoutError` at the time limit, and `NoResponse` if a host did not respond.
-        """
-        key = (scopes, tuple(sorted((options or {}).items())))
-        task = self._in_flight.get(key)
-        if task is None:
-            task = self._in_flight[key] = asyncio.create_task(self._request(*scopes, options=options))
-            task.add_done_callback(lambda done: self._on_done(key, done))
-        return await asyncio.shield(task)
-
-    async def close(self) -> None:
-        """End the requests in flight, and close the credential."""
-        for task in tuple(self._in_flight.values()):
-            task.cancel()
-        await self._credential.close()
-
-    def _on_done(self, key: object, task: asyncio.Task[AccessTokenInfo]) -> None:
-        self._in_flight.pop(key, None)
-        if not task.cancelled():
-            task.exception()  # it is retrieved, also if no caller waits for it any more
-
-    async def _request(self, *scopes: str, options: TokenRequestOptions | None) -> AccessTokenInfo:
-        with remembered() as failures:
-            try:
-                async with asyncio.timeout(self._seconds):
-                    token = await self._credential.get_token_info(*scopes, options=options)
-            except Exception as error:
-                self._count("refused")
-                if failures:
-                    raise failures[-1] from error
-                raise
-        self._count("issued")
-        return token

@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from azure.identity.aio import CertificateCredential
-
 TENANT_ID: Final = "AZURE_TENANT_ID"
 CLIENT_ID: Final = "AZURE_CLIENT_ID"
 CLIENT_SECRET: Final = "AZURE_CLIENT_SECRET"  # noqa: S105  the name of a variable
@@ -139,6 +137,9 @@ def _has_authorities(path: str) -> bool:
 
 def _has_certificate(path: str, password: str | None) -> bool:
     """Return whether azure-identity can use a file, by its own parser; it opens no connection yet."""
+    # Most identities have no such file.
+    from vaultsync.adapters.identities.client_library import CertificateCredential  # noqa: PLC0415
+
     try:
         CertificateCredential("tenant", "client", certificate_path=path, password=password or None)
     except (OSError, ValueError, TypeError):

@@ -8,9 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from azure.core.exceptions import HttpResponseError
-
-from vaultsync.adapters.identities.transport import NODE_HOST, NoResponse
+from vaultsync.adapters.identities.failures import NODE_HOST, NoResponse
 from vaultsync.connection_faults import explain
 from vaultsync.errors import Reason, SyncError, with_request_id
 from vaultsync.state.access import Identity, ManagedIdentity, OwnIdentity, ServicePrincipal, WorkloadIdentity, described
@@ -72,6 +70,8 @@ def _problem(text: str, causes: list[BaseException]) -> str:
         return ", ".join(f"{code}: {_MEANINGS[code]}" if code in _MEANINGS else code for code in codes)
     if any(isinstance(cause, TimeoutError) for cause in causes):
         return "no token in time"
+    from azure.core.exceptions import HttpResponseError  # noqa: PLC0415  a login has imported it
+
     status = next((cause.status_code for cause in causes if isinstance(cause, HttpResponseError)), None)
     return "no token" if status is None else f"HTTP status {status}"
 

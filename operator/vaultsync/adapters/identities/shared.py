@@ -1,30 +1,20 @@
 """Credentials that are shared: one for each identity and authority, open as long as a vault is reached with it."""
 
+import asyncio
 import re
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import assert_never
+from typing import TYPE_CHECKING
 
 import aiohttp
-from azure.core.credentials import AccessTokenInfo, TokenRequestOptions
-from azure.core.pipeline.transport import AioHttpTransport
-from azure.identity.aio import ManagedIdentityCredential
 
 from vaultsync.adapters.identities.authorities import Authorities
 from vaultsync.adapters.identities.claims import claims_of
-from vaultsync.adapters.identities.credentials import (
-    ClientCredentials,
-    CountLogin,
-    Credential,
-    FederatedCredential,
-    InstrumentedCredential,
-    PrincipalCredential,
-    own_credential,
-)
 from vaultsync.adapters.identities.errors import login_error
-from vaultsync.adapters.identities.transport import LoginTransport
+from vaultsync.adapters.identities.instrumented import InstrumentedCredential, PostponedCredential
+from vaultsync.adapters.identities.interfaces import ClientCredentials, CountLogin, Credential
 from vaultsync.errors import Reason, SyncError
 from vaultsync.state.access import (
     Identity,
@@ -35,6 +25,9 @@ from vaultsync.state.access import (
     WorkloadIdentity,
 )
 
+if TYPE_CHECKING:
+    from azure.core.credentials import AccessTokenInfo, TokenRequestOptions
+
 _GUID = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -42,7 +35,6 @@ _GUID = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 class _Shared:
     """A credential, and how many vaults are reached with it."""
 
-    credential: Credential
     instrumented: InstrumentedCredential
     users: int = 0
 
@@ -85,8 +77,8 @@ class Credentials:
         key = identity, self._authority(identity, vault_url)
         shared = self._shared.get(key)
         if shared is None:
-            credential = self._open(*key)
-            shared = self._shared[key] = _Shared(credential, InstrumentedCredential(credential, count=self._count))
+            credential = PostponedCredential(partial(self._open, *key))
+            shared = self._shared[key] = _Shared(InstrumentedCredential(credential, count=self._count))
         shared.users += 1
         return VaultCredential(
             identity,
@@ -120,24 +112,14 @@ class Credentials:
             case _:
                 return self._authorities.of_grant(vault_url)
 
-    def _open(self, identity: Identity, authority: str) -> Credential:
-        transport = self._transport()
-        match identity:
-            case OwnIdentity():
-                return own_credential(authority, transport)
-            case ManagedIdentity():
-                return ManagedIdentityCredential(client_id=identity.client_id, transport=transport)
-            case WorkloadIdentity():
-                return FederatedCredential(identity, self._sources, authority=authority, transport=transport)
-            case ServicePrincipal():
-                return PrincipalCredential(
-                    identity, self._sources, namespace=self._namespace, authority=authority, transport=transport
-                )
-            case _:
-                assert_never(identity)
+    async def _open(self, identity: Identity, authority: str) -> Credential:
+        # The event loop goes on meanwhile: it takes a quarter of a second.
+        open_credential = await asyncio.to_thread(_import_azure_identity)
+        return open_credential(
+            identity, self._sources, authority=authority, namespace=self._namespace, sessions=self._connections()
+        )
 
-    def _transport(self) -> AioHttpTransport:
-        """Return a transport over the connections that all credentials share; closing it closes none of them."""
+    def _connections(self) -> tuple[aiohttp.ClientSession, aiohttp.ClientSession]:
         if self._sessions is None:
             open_session = partial(
                 aiohttp.ClientSession,
@@ -146,8 +128,14 @@ class Credentials:
                 auto_decompress=False,
             )
             self._sessions = open_session(trust_env=True), open_session(trust_env=False)
-        by_proxy, direct = self._sessions
-        return LoginTransport(by_proxy, direct=direct)
+        return self._sessions
+
+
+def _import_azure_identity() -> "Callable[..., Credential]":
+    """Return what opens credentials: until the first login, nothing of azure-identity is in memory."""
+    from vaultsync.adapters.identities.credentials import open_credential  # noqa: PLC0415
+
+    return open_credential
 
 
 class VaultCredential:
@@ -175,7 +163,7 @@ class VaultCredential:
         """Whether a token is only for the vault's own domain; otherwise it is only for what the settings name."""
         return self._resource is None
 
-    async def get_token_info(self, *scopes: str, options: TokenRequestOptions | None = None) -> AccessTokenInfo:
+    async def get_token_info(self, *scopes: str, options: "TokenRequestOptions | None" = None) -> "AccessTokenInfo":
         """Request a token.
 
         Raises:

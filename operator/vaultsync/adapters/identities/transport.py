@@ -1,9 +1,6 @@
-"""The HTTP of azure-identity, which remembers why a host did not respond: its credentials keep no more than a text."""
+"""The HTTP of azure-identity, which remembers why a host did not respond. Imports azure-core: see `shared`."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -11,37 +8,11 @@ import aiohttp
 from azure.core.pipeline.transport import AioHttpTransport
 
 from kvsecrets import ConnectionProblem
+from vaultsync.adapters.identities.failures import NODE_HOST, NoResponse, failures_of_task
 from vaultsync.connection_faults import ConnectionFault, fault_of
 
 CONNECT_SECONDS: Final = 10.0
 """The time limit of a connection, less than that of a login: so it is known which of the two took too long."""
-
-
-NODE_HOST: Final = "169.254.169.254"
-"""The node's service for managed identities: https://learn.microsoft.com/azure/virtual-machines/instance-metadata-service"""
-
-
-class NoResponse(Exception):
-    """A host did not respond. What the credential raised is the cause."""
-
-    def __init__(self, host: str, fault: ConnectionFault) -> None:
-        super().__init__(host)
-        self.host = host
-        self.fault = fault
-
-
-_last: ContextVar[list[NoResponse] | None] = ContextVar("last", default=None)
-
-
-@contextmanager
-def remembered() -> Iterator[list[NoResponse]]:
-    """Yield a list that has the failure of the last request in this task while there has been no response since."""
-    failures: list[NoResponse] = []
-    token = _last.set(failures)
-    try:
-        yield failures
-    finally:
-        _last.reset(token)
 
 
 class LoginTransport(AioHttpTransport):  # type: ignore[misc]  # azure-core loads it lazily, without a type
@@ -54,8 +25,7 @@ class LoginTransport(AioHttpTransport):  # type: ignore[misc]  # azure-core load
 
     async def send(self, request: Any, **options: Any) -> Any:  # noqa: ANN401  those of AioHttpTransport
         """Send a request."""
-        failures = _last.get()
-        failures = [] if failures is None else failures
+        failures = failures_of_task()
         host = urlsplit(request.url).hostname or ""
         try:
             send = self._direct.send if host == NODE_HOST else super().send

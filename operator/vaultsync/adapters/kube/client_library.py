@@ -1,21 +1,13 @@
-"""The asynchronous half of the Kubernetes client library, without the other half; adds nothing to it.
+"""The asynchronous half of the Kubernetes client library, of which the operator uses the configuration; adds nothing.
 
-The library's package itself imports both. The other half, which is for threads, would take 4 MB with OAuth and
-WebSockets. kopf imports the package too, if it finds it, for its types: this module has to be imported before kopf.
+The library's package itself imports both halves, with OAuth, WebSockets and a client for any resource, some 5 MB. kopf
+imports the package too, if it finds it, for its types: this module has to be imported before kopf.
 """
 
-import sys
-from importlib.util import find_spec, module_from_spec
+from vaultsync.partial_imports import skip_package_imports
 
-
-def _skip_package_imports(name: str) -> None:
-    """Have submodules of a package imported without what the package imports itself."""
-    spec = find_spec(name)
-    if name not in sys.modules and spec is not None:
-        sys.modules[name] = module_from_spec(spec)
-
-
-_skip_package_imports("kubernetes")
+skip_package_imports("kubernetes")
+skip_package_imports("kubernetes.aio")
 
 from kubernetes.aio.client import Configuration  # noqa: E402  only now
 from kubernetes.aio.client.rest import RESTClientObject  # noqa: E402  the same

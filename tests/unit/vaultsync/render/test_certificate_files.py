@@ -7,7 +7,8 @@ import pytest
 from tests.attacks.hostile_keys import pem, slow_key
 from tests.unit.vaultsync.render.authorities import a_line, a_party, in_pem, in_pkcs12, key_in_pem
 from vaultsync.errors import Reason, SyncError
-from vaultsync.render.certificate_files import MAX_CHARACTERS, CertificateRequest, certificate_files, check_size
+from vaultsync.render.certificate_files import certificate_files
+from vaultsync.render.certificate_requests import MAX_CHARACTERS, CertificateRequest, check_size
 from vaultsync.render.pem import KeyDataError
 from vaultsync.render.private_keys import MAX_CERTIFICATES, MAX_ROUNDS, MAX_SIGNATURES, KeyBudget
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from vaultsync.adapters.certificates import messages
 from vaultsync.adapters.certificates.messages import CertificateData, KeyData, Passwords, WorkerError
 from vaultsync.errors import Reason, SyncError
-from vaultsync.render.certificate_files import CertificateRequest, Conversion, StoreRequest
+from vaultsync.render.certificate_requests import CertificateRequest, Conversion, StoreRequest
 from vaultsync.render.passwords import PasswordRequest
 from vaultsync.texts import MAX_MESSAGE
 

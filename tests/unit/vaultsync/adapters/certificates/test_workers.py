@@ -15,7 +15,7 @@ from tests.unit.vaultsync.render.authorities import END, a_line, in_pem, key_in_
 from vaultsync.adapters.certificates import messages
 from vaultsync.adapters.certificates.workers import CertificateWorkers, Limits
 from vaultsync.errors import Reason, StillBusy, SyncError
-from vaultsync.render.certificate_files import CertificateRequest
+from vaultsync.render.certificate_requests import CertificateRequest
 from vaultsync.render.passwords import PasswordRequest
 
 LINE: Final = a_line()

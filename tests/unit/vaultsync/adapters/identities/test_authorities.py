@@ -1,6 +1,7 @@
 """Where an identity logs in is decided by the vault's domain and by settings."""
 
 import pytest
+from azure.identity import AzureAuthorityHosts
 
 from vaultsync.adapters.identities.authorities import CLOUDS, Authorities
 from vaultsync.settings import KEY_VAULT_DNS_SUFFIXES
@@ -12,8 +13,11 @@ STACK = "https://adfs.local.azurestack.external"
 DOMAINS = {".vault.local.azurestack.external": STACK, "kv.example.com": GOVERNMENT, ".example.com": CHINA}
 
 
-def test_every_cloud_has_an_authority() -> None:
+def test_every_cloud_has_the_authority_of_azure_identity() -> None:
+    known = (getattr(AzureAuthorityHosts, name) for name in dir(AzureAuthorityHosts) if name.startswith("AZURE_"))
+
     assert set(CLOUDS) == set(KEY_VAULT_DNS_SUFFIXES)
+    assert {PUBLIC, GOVERNMENT, CHINA} == set(CLOUDS.values()) <= {f"https://{host}" for host in known}
 
 
 @pytest.mark.parametrize(

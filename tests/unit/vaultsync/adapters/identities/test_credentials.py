@@ -8,7 +8,8 @@ import pytest
 from azure.core.credentials import AccessTokenInfo, TokenRequestOptions
 from azure.core.pipeline.transport import AioHttpTransport
 
-from vaultsync.adapters.identities.credentials import InstrumentedCredential, own_credential
+from vaultsync.adapters.identities.credentials import own_credential
+from vaultsync.adapters.identities.instrumented import InstrumentedCredential
 
 WORKLOAD = {
     "AZURE_TENANT_ID": "00000000-0000-0000-0000-000000000001",

@@ -6,7 +6,7 @@ from azure.core.exceptions import ClientAuthenticationError
 from kvsecrets import ConnectionProblem
 from tests.builders import VAULT
 from vaultsync.adapters.identities.errors import login_error
-from vaultsync.adapters.identities.transport import NoResponse
+from vaultsync.adapters.identities.failures import NoResponse
 from vaultsync.connection_faults import ConnectionFault
 from vaultsync.errors import Reason
 from vaultsync.state.access import Identity, ManagedIdentity, OwnIdentity, ServicePrincipal, WorkloadIdentity

@@ -1,0 +1,62 @@
+"""Imports parts of packages that import more than the operator uses, which would be in memory and never run.
+
+Each call has to come before the first import of the package: one that was imported before stays as it is.
+"""
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib import import_module
+from importlib.util import find_spec, module_from_spec
+from typing import Any, cast
+
+
+def skip_package_imports(package: str, names: Mapping[str, str] | None = None) -> None:
+    """Have submodules of a package imported without what the package imports itself.
+
+    That is imported after all if one of its other names is used.
+
+    Args:
+        package: Its name. One that is not installed is left to its first import.
+        names: Which of its names come from which of its submodules.
+    """
+    spec = find_spec(package)
+    if package in sys.modules or spec is None:
+        return
+    module = sys.modules[package] = module_from_spec(spec)
+    parent, _, name_in_parent = package.rpartition(".")
+    if parent:
+        setattr(sys.modules[parent], name_in_parent, module)
+
+    def find(name: str) -> object:
+        if names and name in names:
+            return getattr(import_module(f"{package}.{names[name]}"), name)
+        if name.startswith("__") or spec.loader is None:
+            raise AttributeError(f"module {package} has no attribute {name}")
+        del vars(module)["__getattr__"]
+        spec.loader.exec_module(module)
+        return getattr(module, name)
+
+    # https://peps.python.org/pep-0562/
+    vars(module)["__getattr__"] = find
+
+
+@contextmanager
+def left_out(*modules: str) -> Iterator[None]:
+    """Have modules that a package can do without seem not to be installed while the block lasts."""
+    loaded = cast("dict[str, Any]", sys.modules)
+    missing = [name for name in modules if name not in loaded]
+    # https://docs.python.org/3/reference/import.html#the-module-cache
+    loaded.update(dict.fromkeys(missing))
+    try:
+        yield
+    finally:
+        for name in missing:
+            del loaded[name]
+
+
+def check_installed(*packages: str) -> None:
+    """Raise `ModuleNotFoundError` unless all of these packages are installed; imports none of them."""
+    for name in packages:
+        if find_spec(name) is None:
+            raise ModuleNotFoundError(f"No module named {name}", name=name)
