@@ -15,7 +15,16 @@ from typing import Any, Self, TypeAlias, TypeVar, assert_never
 from kvsecrets import _validation
 from kvsecrets._exchange import AsyncExchange
 from kvsecrets._protocol import Done, Effect, EffectResult, Flow, Now, Pause, Response, Send, TokenRequest, advance
-from kvsecrets._telemetry import Span, Tracer, find_tracer, log_exchange, log_pause, operation_span, record_response
+from kvsecrets._telemetry import (
+    Span,
+    Tracer,
+    find_tracer,
+    log_exchange,
+    log_pause,
+    operation_span,
+    record_exchange,
+    trace_headers,
+)
 from kvsecrets._tokens import AsyncTokenProvider, TokenProvider
 from kvsecrets._transport import ConnectionSource, exchange
 from kvsecrets.errors import KeyVaultError
@@ -69,7 +78,8 @@ class _Call:
     __slots__ = ("headers", "hook", "span")
 
     def __init__(self, hook: ResponseHook | None, span: Span | None) -> None:
-        self.headers = {**HEADERS, "x-ms-client-request-id": str(uuid.uuid4())}
+        trace = {} if span is None else trace_headers()
+        self.headers = {**HEADERS, **trace, "x-ms-client-request-id": str(uuid.uuid4())}
         self.hook = hook
         self.span = span
 
@@ -77,11 +87,10 @@ class _Call:
         """Pass the outcome of a request to the log, the span and the hook."""
         request_id = self.headers["x-ms-client-request-id"]
         log_exchange(effect.request, request_id, outcome, seconds)
-        if isinstance(outcome, Response):
-            if self.span is not None:
-                record_response(self.span, effect.request.method, request_id, outcome)
-            if self.hook is not None:
-                self.hook(ResponseInfo(outcome.status, outcome.headers))
+        if self.span is not None:
+            record_exchange(self.span, effect.request, request_id, outcome)
+        if self.hook is not None and isinstance(outcome, Response):
+            self.hook(ResponseInfo(outcome.status, outcome.headers))
 
 
 class Driver:

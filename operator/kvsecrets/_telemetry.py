@@ -9,6 +9,7 @@ Names follow https://opentelemetry.io/docs/specs/semconv/http/http-spans/ where 
 import contextlib
 import importlib
 import logging
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, cast
@@ -18,6 +19,8 @@ from kvsecrets._protocol import Request, Response
 from kvsecrets.errors import KeyVaultError, ResponseError
 
 LOGGER = logging.getLogger("kvsecrets")
+_SECRET_PATH = re.compile("/(?:deleted)?secrets/([0-9a-zA-Z-]+)")
+_RESTORE = "/secrets/restore"
 LOGGED_HEADERS = (
     "content-length",
     "content-type",
@@ -102,10 +105,31 @@ def operation_span(tracer: Tracer, operation: str, host: str) -> Iterator[Span]:
             raise
 
 
-def record_response(span: Span, method: str, client_request_id: str, response: Response) -> None:
-    """Set a span's attributes from a response; those of an operation's last response remain."""
-    span.set_attribute("http.request.method", method)
-    span.set_attribute("http.response.status_code", response.status)
+def record_exchange(span: Span, request: Request, client_request_id: str, outcome: Response | KeyVaultError) -> None:
+    """Set a span's attributes from a request and its response; those of an operation's last ones remain."""
+    span.set_attribute("http.request.method", request.method)
     span.set_attribute("az.client_request_id", client_request_id)
-    if "x-ms-request-id" in response.headers:
-        span.set_attribute("az.service_request_id", response.headers["x-ms-request-id"])
+    if (name := _secret_name(request)) is not None:
+        span.set_attribute("kvsecrets.secret.name", name)
+    if isinstance(outcome, Response):
+        span.set_attribute("http.response.status_code", outcome.status)
+        if "x-ms-request-id" in outcome.headers:
+            span.set_attribute("az.service_request_id", outcome.headers["x-ms-request-id"])
+
+
+def trace_headers() -> dict[str, str]:
+    """Return `traceparent` and `tracestate` of the current span; nothing else of its context, such as baggage.
+
+    https://www.w3.org/TR/trace-context/
+    """
+    headers: dict[str, str] = {}
+    propagation = importlib.import_module("opentelemetry.trace.propagation.tracecontext")
+    propagation.TraceContextTextMapPropagator().inject(headers)
+    return headers
+
+
+def _secret_name(request: Request) -> str | None:
+    """Return the name of the secret that a request is about; None for lists and for a restore."""
+    path = urlsplit(request.url).path
+    match = None if path == _RESTORE and request.method == "POST" else _SECRET_PATH.match(path)
+    return match[1] if match else None

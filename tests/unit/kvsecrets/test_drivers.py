@@ -5,10 +5,12 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import httpx
 import pytest
+from opentelemetry import baggage, context
+from opentelemetry.sdk.trace import TracerProvider
 
 from kvsecrets._drivers import AsyncDriver, Driver, ResponseHook, Runtime, wall_clock
 from kvsecrets._protocol import Flow, Request, TokenRequest, get_token, now, pause, send
@@ -195,6 +197,23 @@ async def test_a_call_is_one_span_named_after_its_operation(run: Run) -> None:
 
     assert recorder.spans["kvsecrets.get_secret"]["http.response.status_code"] == 200
     assert recorder.spans["kvsecrets.get_secret"]["az.service_request_id"] == "theirs"
+
+
+@both
+async def test_each_request_continues_the_trace_and_sends_no_baggage(run: Run) -> None:
+    provider = TracerProvider(shutdown_on_exit=False)
+    server = Server()
+
+    attached = context.attach(baggage.set_baggage("user", "alice"))
+    try:
+        with provider.get_tracer("app").start_as_current_span("app") as span:
+            await run(Environment(server, tracer=cast("Recorder", provider.get_tracer("kvsecrets"))), send(REQUEST))
+    finally:
+        context.detach(attached)
+
+    [request] = server.requests
+    assert request.headers["traceparent"].split("-")[1] == f"{span.get_span_context().trace_id:032x}"
+    assert "baggage" not in request.headers
 
 
 async def test_cancelling_a_task_closes_its_flow() -> None:

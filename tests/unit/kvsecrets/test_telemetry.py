@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import StatusCode
 
 from kvsecrets._protocol import Request, Response
-from kvsecrets._telemetry import Tracer, find_tracer, log_exchange, log_pause, operation_span, record_response
+from kvsecrets._telemetry import Tracer, find_tracer, log_exchange, log_pause, operation_span, record_exchange
 from kvsecrets.errors import ConnectionFailed, KeyVaultError, SecretNotFound
 
 HEADERS = {"authorization": "Bearer hush", "content-type": "application/json"}
@@ -98,18 +98,42 @@ def test_an_operation_is_a_span_with_the_vault_and_the_response() -> None:
     recorder = Recorder()
 
     with operation_span(recorder, "get_secret", "shop.vault.azure.net") as span:
-        record_response(span, "GET", "ours", Response(200, {"x-ms-request-id": "theirs"}, b"hush"))
+        record_exchange(span, REQUEST, "ours", RESPONSE)
 
     assert recorder.spans == {
         "kvsecrets.get_secret": {
             "az.namespace": "Microsoft.KeyVault",
             "server.address": "shop.vault.azure.net",
-            "http.request.method": "GET",
+            "http.request.method": "PUT",
             "http.response.status_code": 200,
             "az.client_request_id": "ours",
             "az.service_request_id": "theirs",
+            "kvsecrets.secret.name": "db",
         }
     }
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "name"),
+    [
+        ("GET", "secrets/db/0123456789abcdef", "db"),
+        ("PATCH", "secrets/db/", "db"),
+        ("POST", "deletedsecrets/db/recover", "db"),
+        ("GET", "secrets/db/versions", "db"),
+        ("GET", "secrets/restore", "restore"),
+        ("POST", "secrets/restore", None),
+        ("GET", "secrets", None),
+    ],
+)
+def test_a_span_has_the_name_of_the_secret_also_without_a_response(method: str, path: str, name: str | None) -> None:
+    recorder = Recorder()
+    request = Request(method, f"https://shop.vault.azure.net/{path}?api-version=7.4&$skiptoken=hush")
+
+    with operation_span(recorder, "call", "shop.vault.azure.net") as span:
+        record_exchange(span, request, "ours", ConnectionFailed("gone"))
+
+    assert recorder.spans["kvsecrets.call"].get("kvsecrets.secret.name") == name
+    assert "hush" not in str(recorder.spans)
 
 
 def test_an_error_is_recorded_by_its_class_and_raised() -> None:
