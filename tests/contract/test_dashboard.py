@@ -76,6 +76,7 @@ def test_every_query_can_be_read_and_is_about_metrics_that_there_are(promtool: P
 
 @pytest.mark.parametrize("name", sorted(row.name for row in of_code()))
 def test_every_metric_is_shown_somewhere(name: str) -> None:
-    not_shown = {"vaultsync_polls_total", "vaultsync_vaultsecret_ready"}  # up, calls and the lists show it better
+    # Up, calls and the lists show it better; hardly any namespace ever has too many series.
+    not_shown = {"vaultsync_polls_total", "vaultsync_vaultsecret_ready", "vaultsync_vaultsecret_series_left_out"}
 
     assert name in not_shown or any(name in query for each in queries().values() for query in each)

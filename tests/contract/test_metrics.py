@@ -41,6 +41,7 @@ STATE: Final = Snapshot(
     [
         a_vault_secret(status=a_status(a_status_entry(expires=READ_AT + timedelta(days=3)))),
         a_vault_secret(metadata={"name": "api"}, status=a_status(reason="AccessDenied")),
+        a_vault_secret(metadata={"name": "excess"}),
     ],
     {VAULT: VaultSnapshot(up=True, polled_at=READ_AT, listed=40)},
     denied=[("shop", "secrets")],
@@ -58,7 +59,7 @@ def recorder() -> Recorder:
 
 def of_code() -> set[Row]:
     """The metrics of the operator."""
-    of_each = text_string_to_metric_families(exposition(STATE))
+    of_each = text_string_to_metric_families(exposition(STATE, most=8))
     return {_row(metric) for metric in [*recorder().registry.collect(), *families(STATE), *of_each]}
 
 

@@ -11,6 +11,9 @@ import pytest
 from tests.faults.fault import all_faults
 from tests.faults.report import Figures, Resources, publish
 from tests.faults.soak import episodes
+from vaultsync.adapters.metrics.per_vaultsecret import MAX_SERIES
+from vaultsync.controller.pace import BURST, SECONDS
+from vaultsync.sources.poller import MAX_RETRIES, RETRY_SECONDS
 
 ROOT: Final = Path(__file__).parents[2]
 PAGE: Final = (ROOT / "docs" / "reliability.md").read_text()
@@ -48,6 +51,12 @@ def test_each_test_that_is_named_is_there() -> None:
     for file, name in named:
         functions = {node.name for node in ast.walk(ast.parse((ROOT / file).read_text())) if hasattr(node, "name")}
         assert not name or name in functions
+
+
+def test_the_bounds_are_those_of_the_code() -> None:
+    assert f"reconciled {BURST} times at once, and then every {SECONDS:.0f} seconds" in PAGE
+    assert f"tried {60 / RETRY_SECONDS * MAX_RETRIES:.0f} times a minute" in PAGE
+    assert f"at most {MAX_SERIES:,} series" in PAGE
 
 
 def test_no_two_faults_have_the_same_name() -> None:

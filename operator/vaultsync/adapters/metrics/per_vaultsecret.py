@@ -6,15 +6,20 @@ Gauges are the same in Prometheus' text format and in OpenMetrics.
 https://github.com/prometheus/docs/blob/main/docs/instrumenting/exposition_formats.md
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
 from vaultsync.adapters.metrics.snapshot import PENDING, Snapshot, reason_of
 from vaultsync.api.v1alpha1 import VaultSecret
 from vaultsync.errors import Reason
 from vaultsync.status.conditions import STALE, condition
 from vaultsync.status.freshness import last_success
+
+MAX_SERIES: Final = 50_000
+"""Series for one namespace: some ten thousand VaultSecrets of one key. What exceeds it is counted, and left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +41,9 @@ class _Gauge:
 class _Gauges:
     """All metrics of VaultSecrets."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
+        """`most` is the limit of series of a namespace."""
+        self._most = most
         self._ready = _Gauge(
             "vaultsync_vaultsecret_ready", "Whether the VaultSecret is in sync; absent while it is suspended."
         )
@@ -55,32 +62,50 @@ class _Gauges:
             "When the secret of a key, or the certificate in it, expires, if it does.",
         )
 
+        self._left_out = _Gauge(
+            "vaultsync_vaultsecret_series_left_out",
+            "Series of VaultSecrets of a namespace that are left out, since it has too many; absent if none are.",
+        )
+        self._series: Counter[str] = Counter()
+        self._excess: Counter[str] = Counter()
+
     def add(self, vault_secret: VaultSecret, polled_at: datetime | None) -> None:
-        """Add a VaultSecret; `polled_at` is the start of its vault's last successful poll."""
+        """Add a VaultSecret, all or nothing of it; `polled_at` is the start of its vault's last successful poll."""
+        samples, namespace = list(self._samples(vault_secret, polled_at)), vault_secret.key.namespace
+        if self._series[namespace] + len(samples) > self._most:
+            self._excess[namespace] += len(samples)
+            return
+        self._series[namespace] += len(samples)
+        for gauge, labels, value in samples:
+            gauge.add(labels, value)
+
+    def _samples(self, vault_secret: VaultSecret, polled_at: datetime | None) -> Iterator[tuple[_Gauge, str, float]]:
         labels = f"{_label('name', vault_secret.key.name)},{_label('namespace', vault_secret.key.namespace)}"
         last = last_success(vault_secret.status, polled_at)
         if not vault_secret.spec.suspend:
             reason = reason_of(vault_secret)
-            self._ready.add(labels, int(reason == Reason.SYNCED))
+            yield self._ready, labels, int(reason == Reason.SYNCED)
             if reason not in {Reason.SYNCED, PENDING}:
                 why = f"{_label('reason', reason)},{_label('vault', vault_secret.spec.vault_url)}"
-                self._failing.add(f"{labels},{why}", 1)
+                yield self._failing, f"{labels},{why}", 1
             stale = condition(vault_secret.status, STALE)
-            self._stale.add(labels, int(stale is not None and stale.status == "True"))
+            yield self._stale, labels, int(stale is not None and stale.status == "True")
         if last is not None:
-            self._success.add(labels, last.timestamp())
+            yield self._success, labels, last.timestamp()
         for entry in vault_secret.status.entries:
             if (expires := entry.first_expiry) is not None:
-                self._expiry.add(f"{_label('key', entry.key)},{labels}", expires.timestamp())
+                yield self._expiry, f"{_label('key', entry.key)},{labels}", expires.timestamp()
 
     def text(self) -> Iterator[str]:
-        for gauge in (self._ready, self._failing, self._success, self._stale, self._expiry):
+        for namespace, number in sorted(self._excess.items()):
+            self._left_out.add(_label("namespace", namespace), number)
+        for gauge in (self._ready, self._failing, self._success, self._stale, self._expiry, self._left_out):
             yield from gauge.text()
 
 
-def exposition(state: Snapshot) -> str:
-    """Render the metrics of all VaultSecrets."""
-    gauges = _Gauges()
+def exposition(state: Snapshot, *, most: int = MAX_SERIES) -> str:
+    """Render the metrics of all VaultSecrets, with at most that many series of a namespace."""
+    gauges = _Gauges(most)
     for vault_secret in state.vault_secrets:
         vault = state.vaults.get(vault_secret.spec.vault_url)
         gauges.add(vault_secret, None if vault is None else vault.polled_at)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
@@ -16,6 +17,8 @@ from vaultsync.status.conditions import READY, condition
 
 ALL_NAMESPACES = "*"
 """The label in place of a namespace if all are watched; Prometheus would replace an empty one."""
+
+_REASONS: Final = frozenset(map(str, Reason))
 
 PENDING = "Pending"
 """The label in place of a reason before the first reconcile."""
@@ -171,6 +174,6 @@ def _of_vaults(vaults: Mapping[str, VaultSnapshot]) -> Iterable[Metric]:
 
 
 def reason_of(vault_secret: VaultSecret) -> str:
-    """Return the reason of its Ready condition, or `PENDING`."""
+    """Return the reason of its Ready condition; `PENDING` if there is none, or none of ours: others may write it."""
     ready: Condition | None = condition(vault_secret.status, READY)
-    return PENDING if ready is None else ready.reason
+    return ready.reason if ready is not None and ready.reason in _REASONS else PENDING

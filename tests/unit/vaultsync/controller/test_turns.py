@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -36,11 +37,12 @@ def keys(namespace: str, number: int) -> list[ObjectKey]:
     return [ObjectKey(namespace, f"{index:04}") for index in range(number)]
 
 
-def test_namespaces_of_one_vault_take_turns() -> None:
+@pytest.mark.parametrize("priority", Priority)
+def test_namespaces_of_one_vault_take_turns(priority: Priority) -> None:
     turns = turns_of({})
-    for key in keys("busy", 1000):
-        turns.put(key, Priority.URGENT)
-    turns.put(ObjectKey("quiet", "db"), Priority.URGENT)
+    for key in keys("busy", 9000):
+        turns.put(key, priority)
+    turns.put(ObjectKey("quiet", "db"), priority)
 
     assert serve_all(turns).index(ObjectKey("quiet", "db")) <= 1
 

@@ -6,6 +6,7 @@ import pytest
 
 from tests.clocks import freeze, settle, skip
 from vaultsync.sources.poll_slots import PollSlots
+from vaultsync.sources.poller import MAX_RETRIES, RETRY_SECONDS
 
 MANY = 1000
 
@@ -112,3 +113,24 @@ async def test_a_slot_is_taken_for_a_minimum_time() -> None:
     await skip(0.2)
 
     assert (before, bench.running) == (["a"], ["a", "b"])
+
+
+async def test_vaults_that_fail_at_once_are_tried_240_times_a_minute() -> None:
+    slots, begun = PollSlots(MAX_RETRIES, seconds=RETRY_SECONDS), 0
+    await freeze()
+
+    async def fail() -> None:
+        nonlocal begun
+        while True:
+            async with slots.take({"shop"}):
+                begun += 1
+
+    tasks = [asyncio.create_task(fail()) for _ in range(MANY)]
+    await settle()
+    assert begun == MAX_RETRIES
+    for _ in range(60):
+        await skip(1)
+
+    assert begun == MAX_RETRIES + 240
+    for task in tasks:
+        task.cancel()

@@ -420,6 +420,20 @@ async def test_secrets_are_read_one_by_one_where_a_listing_would_cost_more(
     assert (calls(harness), harness.recorded.poll_calls[-1]) == ((0, 2), (Mode.GET, 2))
 
 
+async def test_a_vault_of_25000_secrets_of_which_3_are_used_costs_3_reads_a_poll_and_no_listing(
+    harness: MemoryHarness, woken: Woken
+) -> None:
+    fill(harness, 25_000)
+    add_in_place(harness, "user", "filler-000", "filler-001", "filler-002")
+    await poll(harness, woken)
+    assert calls(harness) == (4, 0)  # as many pages as tell that reads are cheaper
+
+    for _ in range(20):
+        await poll(harness, woken)
+        assert calls(harness) == (0, 3)
+    assert metadata(harness, "filler-002")
+
+
 async def test_the_vault_is_listed_again_when_more_secrets_are_asked_for(harness: MemoryHarness, woken: Woken) -> None:
     fill(harness, 100)
     add(harness, "user", "filler-000", "filler-001")

@@ -8,8 +8,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.builders import KEY, READ_AT, START, VAULT, a_status, a_status_entry, a_vault_secret
-from vaultsync.adapters.metrics.per_vaultsecret import exposition
-from vaultsync.adapters.metrics.snapshot import PENDING, Snapshot, VaultSnapshot
+from vaultsync.adapters.metrics.per_vaultsecret import MAX_SERIES, exposition
+from vaultsync.adapters.metrics.snapshot import Snapshot, VaultSnapshot
 from vaultsync.api.v1alpha1 import Condition, VaultSecret
 
 NOW = READ_AT + timedelta(minutes=1)
@@ -19,9 +19,9 @@ PREFIX = "vaultsync_vaultsecret_"
 Samples = dict[str, list[tuple[dict[str, str], float]]]
 
 
-def parsed(*vault_secrets: VaultSecret, vault: VaultSnapshot | None = None) -> Samples:
+def parsed(*vault_secrets: VaultSecret, vault: VaultSnapshot | None = None, most: int = MAX_SERIES) -> Samples:
     """Labels and values by metric; metrics without any are left out."""
-    text = exposition(Snapshot(vault_secrets, {} if vault is None else {VAULT: vault}))
+    text = exposition(Snapshot(vault_secrets, {} if vault is None else {VAULT: vault}), most=most)
     return {
         metric.name.removeprefix(PREFIX): [(sample.labels, sample.value) for sample in metric.samples]
         for metric in text_string_to_metric_families(text)
@@ -105,12 +105,40 @@ def test_the_text_is_valid_openmetrics() -> None:
 
     metrics = list(openmetrics(text + "# EOF\n"))  # type: ignore[no-untyped-call]  # the library has not annotated it
 
-    assert [metric.type for metric in metrics] == ["gauge"] * 5
+    assert [metric.type for metric in metrics] == ["gauge"] * 6
 
 
-@given(st.text())
-def test_any_label_value_is_escaped(reason: str) -> None:
-    failing = parsed(a_vault_secret(status=a_status(reason=reason or "x")))
+def test_a_namespace_has_a_bounded_number_of_series_and_takes_none_of_others() -> None:
+    keys = [a_status_entry(key=f"key-{number}", expires=START) for number in range(8)]
+    large = a_vault_secret(metadata={"name": "large"}, status=a_status(*keys))
+    small = [a_vault_secret(metadata={"name": f"small-{number}"}) for number in range(6)]
+    other = a_vault_secret(metadata={"namespace": "other", "name": "db"})
 
-    if reason not in {"", "Synced", "Suspended", PENDING}:
-        assert failing["failing"][0][0]["reason"] == reason
+    samples = parsed(small[0], large, *small[1:], other, most=10)
+
+    assert samples["series_left_out"] == [({"namespace": KEY.namespace}, 3 + 8 + 2)]
+    assert [labels["name"] for labels, _ in samples["ready"]] == [*(f"small-{number}" for number in range(5)), "db"]
+    assert "expiry_timestamp_seconds" not in samples
+    assert "series_left_out" not in parsed(*small[:5], other, most=10)
+
+
+def test_ten_thousand_vaultsecrets_of_one_key_have_all_their_series() -> None:
+    status = a_status(a_status_entry(expires=START), reason="AccessDenied")
+
+    assert 10_000 * sum(map(len, parsed(a_vault_secret(status=status)).values())) <= MAX_SERIES
+
+
+@given(st.text(min_size=1))
+def test_any_label_value_is_escaped(key: str) -> None:
+    status = a_status(a_status_entry(key=key, expires=START))
+
+    ((labels, _),) = parsed(a_vault_secret(status=status))["expiry_timestamp_seconds"]
+
+    assert labels["key"] == key
+
+
+def test_a_reason_that_others_have_written_is_no_label() -> None:
+    status = a_status(reason="Written by a tenant")
+
+    assert "failing" not in parsed(a_vault_secret(status=status))
+    assert "Written by a tenant" not in exposition(Snapshot([a_vault_secret(status=status)]))
