@@ -42,6 +42,7 @@ from vaultsync.state.secrets import (
     VaultReading,
     Version,
 )
+from vaultsync.state.snapshots import Modified
 from vaultsync.state.vaults import UNKNOWN, Missing, VaultView
 from vaultsync.status.outcome import Change, Synced
 
@@ -192,6 +193,11 @@ def a_listing(*secrets: SecretMetadata) -> VaultListing:
 
 NOW_MISSING: Final = Missing(Moment(60.0))
 """A poll did not find the secret, a minute after the default secret was read."""
+
+
+def modified(key: ObjectKey, observed: Observed) -> Modified:
+    """The event by which the watch reports that a target is as observed."""
+    return Modified(key, observed.resource_version, lambda: observed)
 
 
 def an_observed(vault_secret: VaultSecret | None = None, **tweaks: Tweak) -> Observed:

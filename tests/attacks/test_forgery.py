@@ -6,12 +6,11 @@ from typing import Any
 
 import pytest
 
-from tests.builders import UID, a_vault_secret, an_observed
+from tests.builders import UID, a_vault_secret, an_observed, modified
 from tests.harness import DB, MemoryHarness, entry, key_of
 from vaultsync.api import APPLIED_ANNOTATION, FIELD_MANAGER, MANAGED_BY, MANAGED_BY_LABEL, OWNER_UID_LABEL
 from vaultsync.state.claims import MAX_NAMED_KEYS, MAX_TEXT, kept
 from vaultsync.state.observed import MAX_OTHERS, Field, Observed, Unclaimed, observed_from
-from vaultsync.state.snapshots import Modified
 
 READ: dict[str, Any] = {"version": "1", "readAt": "2026-03-01T12:00:00Z"}
 OURS = {"manager": FIELD_MANAGER, "operation": "Apply", "fieldsType": "FieldsV1"}
@@ -75,7 +74,7 @@ async def test_a_secret_with_our_label_and_forged_fields_costs_no_memory(harness
     """A tenant who may create Secrets fills the operator's memory with forged `managedFields`."""
     key = key_of("nobodys")
 
-    harness.state.targets.handle_event(None, Modified(key, observed_from(forged())))
+    harness.state.targets.handle_event(None, modified(key, observed_from(forged())))
 
     assert harness.state.targets.within(None)[key] == Unclaimed("forged", "1000", None, False, True)
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 from kvsecrets import SecretValue
-from tests.builders import keep_all
+from tests.builders import keep_all, modified
 from tests.fakes.ownership import Fields, Path, fields_of
 from tests.fakes.store import IMMUTABLE, TYPE, Change, Store, StoredSecret, terminating
 from vaultsync.adapters.kube import Conflict, Forbidden, ResourceExpired
@@ -39,7 +39,6 @@ from vaultsync.state.snapshots import (
     Deleted,
     Kept,
     ListSnapshot,
-    Modified,
     TargetEvent,
     TargetList,
 )
@@ -382,7 +381,7 @@ class FakeKube(Store):
 def _event(change: Change) -> TargetEvent:
     if change.observed is None:
         return Deleted(change.key, str(change.resource_version))
-    return Modified(change.key, change.observed)
+    return modified(change.key, change.observed)
 
 
 def _may_follow(stored: Observed, onto: Observed, written: str) -> bool:

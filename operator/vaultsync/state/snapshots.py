@@ -1,6 +1,6 @@
 """The results of lists and watches of the API server, as values; sends nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import StrEnum
@@ -47,15 +47,12 @@ class CurrentVersions:
 
 @dataclass(frozen=True, slots=True)
 class Modified:
-    """A Secret with our label was created or changed."""
+    """A Secret with our label was created or changed, at that resource version."""
 
     key: ObjectKey
-    observed: Observed
-
-    @property
-    def resource_version(self) -> str:
-        """The resource version of the change."""
-        return self.observed.resource_version
+    resource_version: str
+    read: Callable[[], Observed]
+    """Returns its metadata. Most changes are our own writes, whose responses have been read already."""
 
 
 @dataclass(frozen=True, slots=True)

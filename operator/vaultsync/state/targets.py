@@ -35,12 +35,16 @@ class _Scope:
         known = (target.resource_version for key, target in self.known.items() if key not in self.outdated)
         return max(map(int, (*known, self.resource_version or "0")))
 
+    def is_behind(self, key: ObjectKey, resource_version: str) -> bool:
+        """Return whether a Secret is not cached as it was at that resource version, or later."""
+        known = self.known.get(key)
+        return known is None or key in self.outdated or is_newer(resource_version, known.resource_version)
+
     def replace(self, key: ObjectKey, observed: Observed | Unclaimed | None, resource_version: str) -> bool:
         """Store what was observed at that resource version; return whether it differs from the cached state."""
-        known = self.known.get(key)
-        is_outdated = key in self.outdated
-        if known is not None and not is_outdated and not is_newer(resource_version, known.resource_version):
+        if not self.is_behind(key, resource_version):
             return False
+        known = self.known.get(key)
         self.set(key, observed)
         if known is None or observed is None:
             return known is not observed
@@ -241,8 +245,10 @@ class TargetCache:
                 return False
             case Deleted():
                 return scope.replace(event.key, None, event.resource_version)
-            case Modified():
-                return scope.replace(event.key, self.kept(event.key, event.observed), event.resource_version)
+            case Modified(key, resource_version, read):
+                return scope.is_behind(key, resource_version) and scope.replace(
+                    key, self.kept(key, read()), resource_version
+                )
 
     def handle_list(self, namespace: str | None, targets: TargetList[Kept]) -> set[ObjectKey]:
         """Store the objects of a list; return the keys of targets that differ from the cached state."""

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from vaultsync.adapters.kube.errors import api_error
@@ -293,7 +294,7 @@ def target_event(document: Mapping[str, Any]) -> TargetEvent:
         case "DELETED":
             return Deleted(key_of(metadata), metadata["resourceVersion"])
         case _:
-            return Modified(key_of(metadata), observed_from(metadata))
+            return Modified(key_of(metadata), metadata["resourceVersion"], partial(observed_from, metadata))
 
 
 def key_of(metadata: Mapping[str, Any]) -> ObjectKey:

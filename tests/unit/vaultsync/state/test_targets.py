@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.builders import KEY, UID, Tweak, an_observed, no_limit
+from tests.builders import KEY, UID, Tweak, an_observed, modified, no_limit
 from vaultsync.api import ObjectKey
 from vaultsync.api.v1alpha1 import VaultSecret
 from vaultsync.state.observed import Observed, unclaimed
@@ -71,17 +71,17 @@ def test_a_list_that_is_older_than_our_write_does_not_replace_it() -> None:
 # Watch events
 
 
-def modified(resource_version: int, **tweaks: Tweak) -> TargetEvent:
-    return Modified(KEY, at(resource_version, **tweaks))
+def change(resource_version: int, **tweaks: Tweak) -> TargetEvent:
+    return modified(KEY, at(resource_version, **tweaks))
 
 
 @pytest.mark.parametrize(
     ("event", "is_new", "known"),
     [
-        (modified(11, managers=("helm",)), True, at(11, managers=("helm",))),
-        (modified(11), False, at(11)),
-        (modified(9, managers=("helm",)), False, at(9)),
-        (modified(8, managers=("helm",)), False, at(9)),
+        (change(11, managers=("helm",)), True, at(11, managers=("helm",))),
+        (change(11), False, at(11)),
+        (change(9, managers=("helm",)), False, at(9)),
+        (change(8, managers=("helm",)), False, at(9)),
         (Deleted(KEY, "11"), True, None),
         (Deleted(KEY, "8"), False, at(9)),
         (Deleted(OTHER, "11"), False, at(9)),
@@ -113,15 +113,25 @@ def test_our_own_write_is_not_new_when_the_watch_delivers_it() -> None:
     written = at(12, managers=("a",))
     cache.record_write(KEY, written)
 
-    assert not cache.handle_event(None, Modified(KEY, written))
+    assert not cache.handle_event(None, modified(KEY, written))
     assert cache.get(KEY) == written
+
+
+def test_our_own_write_is_not_read_again() -> None:
+    cache = a_cache(10, db=at(9))
+    cache.record_write(KEY, at(12))
+
+    def read() -> Observed:
+        raise AssertionError
+
+    assert not cache.handle_event(None, Modified(KEY, "12", read))
 
 
 def test_a_change_before_our_write_is_not_new() -> None:
     cache = a_cache(10, db=at(9))
     cache.record_write(KEY, at(12))
 
-    assert not cache.handle_event(None, modified(11, managers=("helm",)))
+    assert not cache.handle_event(None, change(11, managers=("helm",)))
     assert cache.get(KEY) == at(12)
 
 
@@ -129,7 +139,7 @@ def test_a_change_after_our_write_is_new_and_our_write_does_not_replace_it() -> 
     cache = a_cache(10, db=at(9))
     changed = at(13, managers=("helm",))
 
-    assert cache.handle_event(None, Modified(KEY, changed))
+    assert cache.handle_event(None, modified(KEY, changed))
     cache.record_write(KEY, at(12))
 
     assert cache.get(KEY) == changed
@@ -201,7 +211,7 @@ def test_targets_are_found_by_the_owner_in_their_label() -> None:
     assert list(cache.owned_by(UID)) == [KEY]
     assert list(cache.owned_by("another")) == [OTHER]
 
-    cache.handle_event(None, modified(11, owner_uid="another"))
+    cache.handle_event(None, change(11, owner_uid="another"))
     assert (list(cache.owned_by(UID)), set(cache.owned_by("another"))) == ([], {KEY, OTHER})
 
     cache.handle_event(None, Deleted(OTHER, "12"))
@@ -225,7 +235,7 @@ class Server:
         self.resource_version += 1
         observed = at(self.resource_version, managers=(str(self.resource_version),), owner_uid=key.name)
         self.targets[key] = observed
-        self.undelivered.append(Modified(key, observed))
+        self.undelivered.append(modified(key, observed))
         return observed
 
     def write(self, key: ObjectKey) -> None:
@@ -305,7 +315,7 @@ def nobody(_: ObjectKey) -> tuple[VaultSecret, ...]:
 def test_of_a_secret_that_is_no_target_hardly_anything_is_known() -> None:
     cache = TargetCache(users=nobody)
 
-    cache.handle_event(None, modified(11))
+    cache.handle_event(None, change(11))
 
     assert cache.get(KEY) is None
     assert cache.within(None) == {KEY: unclaimed(at(11))}
@@ -315,7 +325,7 @@ def test_of_a_secret_that_is_no_target_hardly_anything_is_known() -> None:
 def test_a_secret_that_became_a_target_is_known_once_it_was_read_unless_it_has_changed(read: Observed) -> None:
     users: list[VaultSecret] = []
     cache = TargetCache(users=lambda _: users)
-    cache.handle_event(None, modified(9))
+    cache.handle_event(None, change(9))
     users += no_limit(KEY)
 
     cache.claim(KEY, read)
