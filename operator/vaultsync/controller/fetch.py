@@ -1,9 +1,9 @@
 """Reads secrets of one vault concurrently; decides nothing about what was returned."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from vaultsync.api.v1alpha1 import OnSourceDeleted, VaultSecretSpec
 from vaultsync.errors import Reason, SecretNotFound, SyncError
@@ -23,6 +23,8 @@ from vaultsync.state.secrets import (
     state_of,
 )
 from vaultsync.state.vaults import VaultStore
+
+_Result = TypeVar("_Result")
 
 MAX_CONCURRENT: Final = 32
 """Concurrent reads of one VaultSecret: one with hundreds of entries leaves connections to others."""
@@ -60,7 +62,7 @@ async def read_secrets(
             found.bytes += len(reading.value.reveal())
         return reading
 
-    results = await asyncio.gather(*map(read, requests), return_exceptions=True)
+    results = await _results([read(one) for one in requests])
     readings = {
         one.ref.identity: result
         for one, result in zip(requests, results, strict=True)
@@ -79,6 +81,17 @@ async def read_secrets(
         disabled = frozenset(ref for ref, error in failures.items() if error.reason is Reason.SECRET_DISABLED)
         raise SecretsUnread(next(iter(failures.values())), frozenset(failures), disabled)
     return readings
+
+
+async def _results(reads: Sequence[Coroutine[Any, Any, _Result]]) -> list[_Result | BaseException]:
+    """Return results and exceptions; a single read needs no task of its own."""
+    if len(reads) != 1:
+        results: list[_Result | BaseException] = await asyncio.gather(*reads, return_exceptions=True)
+        return results
+    try:
+        return [await reads[0]]
+    except Exception as error:  # noqa: BLE001  as above
+        return [error]
 
 
 @dataclass(slots=True)

@@ -417,6 +417,9 @@ class Reconciler:
     def _losses(self, inputs: Inputs, readings: Readings) -> tuple[tuple[Loss, ...], frozenset[str]]:
         """Return the keys that the vault does not fill any more, and those that it fills."""
         spec, plan = inputs.vault_secret.spec, inputs.plan
+        if not plan.known and not plan.missing:
+            # There was nothing that could be lost: what is filled plays no part.
+            return (), frozenset()
         if lacks_all(inputs, readings):
             # Nothing is filled. Rendering fails if a search finds nothing, which must not keep the target.
             return find_losses(inputs, readings, frozenset()), frozenset()
