@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import Final
 
 from vaultsync.api import ObjectKey
 
@@ -25,6 +26,10 @@ class Priority(IntEnum):
     NEW = 1
     """A VaultSecret without a Secret: there may be thousands at once."""
     ROUTINE = 2
+
+
+_PRIORITIES: Final = tuple(Priority)
+"""An enumeration makes its members anew each time that it is iterated over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +101,7 @@ class _Pool:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.running = 0
-        self.passed = dict.fromkeys(Priority, 0)
+        self.passed = dict.fromkeys(_PRIORITIES, 0)
         """How many keys of a higher priority were started since one of each priority was."""
         self.lanes: dict[Hashable, _Lane] = {}
         self.offers: dict[Priority, deque[_Lane]] = {priority: deque() for priority in Priority}
@@ -115,7 +120,8 @@ class _Pool:
 
     def pop(self) -> tuple[_Lane, Priority] | None:
         """Return the partition whose turn it is, and the priority of its next key; None if no slot is free for any."""
-        for priority in sorted(Priority, key=lambda one: (self.passed[one] < IN_A_ROW, one)):
+        offered = [one for one in _PRIORITIES if self.offers[one]]
+        for priority in sorted(offered, key=lambda one: (self.passed[one] < IN_A_ROW, one)):
             lanes = self.offers[priority]
             while lanes and self.running < self.limits.total:
                 lane = lanes.popleft()
@@ -127,9 +133,8 @@ class _Pool:
 
     def _count(self, started: Priority) -> None:
         self.passed[started] = 0
-        for lower in Priority:
-            if lower > started:
-                self.passed[lower] += 1
+        for lower in _PRIORITIES[started + 1 :]:
+            self.passed[lower] += 1
 
 
 class Turns:

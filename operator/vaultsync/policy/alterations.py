@@ -4,7 +4,7 @@ The metadata of the Secret do not show it: an apply owns its fields before the p
 was sent. So the response to the write is compared, and of that nothing but names is kept.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from vaultsync.api import MANAGED_BY, MANAGED_BY_LABEL, ObjectKey
@@ -24,22 +24,32 @@ _MAX_REPORTED: Final = 16
 
 def altered_fields(sent: Mapping[str, Any], stored: Mapping[str, Any]) -> tuple[Field, ...]:
     """Return the fields of an applied manifest that the Secret in the response lacks, or has with other content."""
-    before, after = dict(_content(sent)), dict(_content(stored))
-    return tuple(sorted(field for field, content in before.items() if after.get(field) != content))
+    before, after = _areas(sent), _areas(stored)
+    return tuple(
+        sorted(
+            Field(area, name)
+            for area, fields in before.items()
+            for name, content in fields.items()
+            if after[area].get(name) != content
+        )
+    )
 
 
-def _content(secret: Mapping[str, Any]) -> Iterator[tuple[Field, object]]:
+def _areas(secret: Mapping[str, Any]) -> Mapping[str, Mapping[str, object]]:
+    """Return the content of fields, by area and name."""
     metadata = secret["metadata"]
-    for name in ("type", "immutable"):
-        if name in secret:
-            yield Field("", name), secret[name]
-    areas = {"data": secret, "labels": metadata, "annotations": metadata}
-    for area, part in areas.items():
-        for name, text in (part.get(area) or {}).items():
-            yield Field(area, name), text
-    for owner in metadata.get("ownerReferences") or ():
-        # The API server stores false for what is not set.
-        yield Field("ownerReferences", owner["uid"]), {name: part for name, part in owner.items() if part}
+    # The API server stores false for what is not set.
+    owners = {
+        owner["uid"]: {name: part for name, part in owner.items() if part}
+        for owner in metadata.get("ownerReferences") or ()
+    }
+    return {
+        "": {name: secret[name] for name in ("type", "immutable") if name in secret},
+        "data": secret.get("data") or {},
+        "labels": metadata.get("labels") or {},
+        "annotations": metadata.get("annotations") or {},
+        "ownerReferences": owners,
+    }
 
 
 def reported_alterations(written: Observed) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """Which vaults the operator may call, by its settings, whatever a VaultSecret names; calls none."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -24,7 +25,7 @@ class KnownVaults:
         """Return why a vault may not be called, and what to do; None if it may."""
         if self.has(vault_url):
             return None
-        if self._has_host(_host(vault_url)):
+        if self._has_host(_address(vault_url)[0]):
             return (
                 f"vaultUrl {vault_url} names a port that this operator may not call; remove the port, or add the host "
                 "with its port to the operator's setting VAULTSYNC_VAULT_HOSTS."
@@ -37,7 +38,7 @@ class KnownVaults:
 
     def has(self, vault_url: str) -> bool:
         """Return whether a vault is known: host and port."""
-        host, port = _host(vault_url), urlsplit(vault_url).port or HTTPS_PORT
+        host, port = _address(vault_url)
         if port == HTTPS_PORT and self._has_domain(host):
             return True
         return not {f"{host}:{port}", f"{host}:*"}.isdisjoint(self.hosts)
@@ -49,5 +50,8 @@ class KnownVaults:
         return host.endswith(self.dns_suffixes)
 
 
-def _host(vault_url: str) -> str:
-    return (urlsplit(vault_url).hostname or "").lower()
+@lru_cache(maxsize=256)
+def _address(vault_url: str) -> tuple[str, int]:
+    """Return the host and the port of a vault."""
+    parts = urlsplit(vault_url)
+    return (parts.hostname or "").lower(), parts.port or HTTPS_PORT

@@ -82,7 +82,10 @@ def believed_target(observed: Observed | None, vault_secret: VaultSecret) -> Obs
 
 def believed_status(vault_secret: VaultSecret) -> VaultSecret:
     """Return the VaultSecret without what its spec does not ask for in the status, and with texts of bounded length."""
-    status, demand = vault_secret.status, Demand(vault_secret.spec)
+    status = vault_secret.status
+    if status.model_fields_set <= {"observed_generation"}:
+        return vault_secret  # it has no other status yet
+    demand = Demand(vault_secret.spec)
     workloads = {(one.kind, one.name) for one in vault_secret.spec.restart}
     return _with_status(
         vault_secret,

@@ -30,7 +30,8 @@ class SecretRef(NamedTuple):
     @property
     def identity(self) -> "SecretRef":
         """The reference with its name in lower case, since the vault ignores the case of names."""
-        return SecretRef(self.name.lower(), self.version, self.previous)
+        name = self.name.lower()
+        return self if name == self.name else SecretRef(name, self.version, self.previous)
 
 
 class Version(NamedTuple):
