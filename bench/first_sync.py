@@ -46,7 +46,7 @@ async def _recorded(objects: int, program: str) -> Profile:
 def _table(profile: Profile) -> str:
     lines = ["| CPU time | with all that it calls | package |", "| --- | --- | --- |"]
     for package, own, whole in profile.by_package():
-        lines.append(f"| {own:.1%} | {whole:.1%} | {package} |")
+        lines.append(f"| {own:.1%} | {whole:.1%} | `{package}` |")
     lines += ["", "| CPU time | with all that it calls | function |", "| --- | --- | --- |"]
     for frame, own, whole in profile.top(15):
         lines.append(f"| {own:.1%} | {whole:.1%} | `{frame}` |")

@@ -169,4 +169,4 @@ def _package(frame: str) -> str:
 
 
 def _without_line(frame: str) -> str:
-    return re.sub(r":\d+\)$", ")", frame)
+    return re.sub(r":\d+\)$", ")", frame) or "the interpreter"

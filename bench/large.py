@@ -65,9 +65,10 @@ QUICK: Final = Size(
 
 @dataclass(frozen=True, slots=True)
 class Restarted:
-    """The median of the seconds until the operator was ready, and its memory before and after a minute."""
+    """The medians of the time and the CPU until the operator was ready, its memory before it, and after a minute."""
 
     ready: float
+    cpu: float
     before: float
     memory: float
 
@@ -268,6 +269,7 @@ class Large:
         title = f"The operator restarts in a cluster with {self.size.foreign:,} Secrets of others"
         beside = await self._restart(steps, title)
         self._add("start → ready, beside that without them", beside.ready / alone.ready, "times", goal=1.1)
+        self._add("CPU for it, beside that without them", beside.cpu / alone.cpu, "times", goal=1.1)
         self._add("memory, beside that without them", beside.memory / alone.memory, "times", goal=1.05)
 
     async def _restart(self, steps: Steps, title: str) -> Restarted:
@@ -278,7 +280,7 @@ class Large:
         program.close()
         started = now()
         with stalls_in(self.stalls) as stalls:
-            ready = [await steps.start()]
+            ready, cpu = [await steps.start()], [usage_of(program.pid).cpu]
             await steps.wait(started + size.minute - now())
         after = await steps.counts()
         used = after.since(before)
@@ -294,9 +296,11 @@ class Large:
             await steps.settled()
             program.close()
             ready.append(await steps.start())
+            cpu.append(usage_of(program.pid).cpu)
         self.report.add(Figure("start → ready", ready, "s", goal=10))
+        self.report.add(Figure("CPU for it", cpu, "s"))
         await steps.settled()
-        return Restarted(median(ready), before.usage.memory, after.usage.memory)
+        return Restarted(median(ready), median(cpu), before.usage.memory, after.usage.memory)
 
     async def _takeover(self, steps: Steps) -> None:
         """Lose the leader, and measure until another one writes."""

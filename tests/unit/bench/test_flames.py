@@ -53,6 +53,13 @@ def test_frames_too_narrow_to_read_are_left_out(tmp_path: Path) -> None:
     assert "seldom" not in (tmp_path / "graph.svg").read_text()
 
 
+def test_a_sample_without_a_frame_is_the_interpreters() -> None:
+    read = Profile()
+    read.read([*RAW, " 100"])
+    assert read.top(1) == [("the interpreter", 0.5, 0.5)]
+    assert read.by_package()[0] == ("the interpreter", 0.5, 0.5)
+
+
 def test_a_missing_profiler_is_named() -> None:
     with pytest.raises(NoProfiler, match="pip install py-spy"):
         profiler("no-such-program")
