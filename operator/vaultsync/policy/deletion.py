@@ -88,6 +88,8 @@ def decide_deletions(
     never_existed = _never_existed(inputs, readings)
     if never_existed is not None:
         return failed(never_existed)
+    if not losses and not inputs.plan.missing:
+        return Deletions()
     items = missing_items(inputs.plan, losses, now)
     removed: list[Loss] = []
     kept: list[Loss] = []

@@ -47,6 +47,9 @@ def found_names(spec: VaultSecretSpec, view: VaultView) -> AbstractSet[str]:
 
 def present_names(spec: VaultSecretSpec, names: Iterable[str], view: VaultView) -> frozenset[str]:
     """Return those of these secrets, by name in lower case, that polls have found, and searches find."""
+    names = tuple(names)
+    if not names:
+        return frozenset()  # a search looks at the whole listing
     named = {request.ref.name.lower() for request in named_secrets(spec)}
     found = found_names(spec, view)
     return frozenset(
