@@ -56,6 +56,7 @@ class WorkQueue:
         """Since when each waiting key waits."""
         self._running: dict[ObjectKey, asyncio.Task[None]] = {}
         self._again: dict[ObjectKey, Priority] = {}
+        self._again_if_due: dict[ObjectKey, Callable[[], bool]] = {}
         self._timers: dict[ObjectKey, asyncio.TimerHandle] = {}
         self._failures: dict[ObjectKey, int] = {}
         self._tasks: asyncio.TaskGroup | None = None
@@ -91,6 +92,16 @@ class WorkQueue:
         self._turns.put(key, priority)
         self._start_what_fits()
 
+    def add_if_due(self, key: ObjectKey, is_due: Callable[[], bool]) -> None:
+        """Queue a key for which `is_due` returns True, in its turn; if it runs, that is decided once this has ended.
+
+        A reconcile handles most of what becomes due while it runs.
+        """
+        if key in self._running:
+            self._again_if_due[key] = is_due
+        elif is_due():
+            self.add(key, Priority.ROUTINE)
+
     def add_later(self, key: ObjectKey, seconds: float) -> None:
         """Queue a key after that time, unless it is added before."""
         self._cancel_timer(key)
@@ -102,6 +113,7 @@ class WorkQueue:
         self._pending.pop(key, None)
         self._turns.discard(key)
         self._again.pop(key, None)
+        self._again_if_due.pop(key, None)
         self._failures.pop(key, None)
 
     def drop(self, key: ObjectKey) -> None:
@@ -146,7 +158,9 @@ class WorkQueue:
     def _ended(self, key: ObjectKey, _: asyncio.Task[None]) -> None:
         del self._running[key]
         self._turns.release(key)
-        again = self._again.pop(key, None)
+        again, is_due = self._again.pop(key, None), self._again_if_due.pop(key, None)
+        if again is None and is_due is not None and _holds(is_due):
+            again = Priority.ROUTINE
         if again is not None:
             self.add(key, again)
         else:
@@ -175,6 +189,13 @@ class WorkQueue:
         timer = self._timers.pop(key, None)
         if timer is not None:
             timer.cancel()
+
+
+def _holds(is_due: Callable[[], bool]) -> bool:
+    try:
+        return is_due()
+    except Exception:  # noqa: BLE001  the reconcile decides by the same state, and reports why it fails
+        return True
 
 
 def is_cancelled() -> bool:

@@ -11,6 +11,7 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager, aclo
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import partial
 
 from vaultsync.api import ObjectKey
 from vaultsync.api.v1alpha1 import VaultSecret
@@ -420,8 +421,10 @@ class Poller:
         for key in tuple(keys):
             if key in searchers:
                 await self._prepare(key)
-            if self._must_read(key):
-                self._context.queue.add(key, Priority.ROUTINE)
+                if self._must_read(key):
+                    self._context.queue.add(key, Priority.ROUTINE)
+            else:
+                self._context.queue.add_if_due(key, partial(self._must_read, key))
             planned += PLANS_PER_TURN if key in searchers else 1
             if planned >= PLANS_PER_TURN:
                 planned = 0

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 import pytest
@@ -84,7 +84,7 @@ async def running(
 def remembered(queue: WorkQueue) -> list[object]:
     """Return what the queue keeps in memory of keys and partitions."""
     turns = queue._turns
-    keys = [queue._pending, queue._running, queue._again, queue._timers, queue._failures]
+    keys = [queue._pending, queue._running, queue._again, queue._again_if_due, queue._timers, queue._failures]
     slots = [turns._waiting, turns._running, *(pool.lanes for pool in turns._pools.values())]
     return [kept for kept in (*keys, *slots) if kept]
 
@@ -100,6 +100,63 @@ async def test_nothing_starts_before_the_queue_runs() -> None:
     assert work.started == [key("a")]
     task.cancel()
     await asyncio.wait({task})
+
+
+def broken() -> bool:
+    raise ValueError
+
+
+@pytest.mark.parametrize(
+    ("is_due", "runs"), [(lambda: True, 2), (lambda: False, 1), (broken, 2)], ids=["due", "not due", "not known"]
+)
+async def test_what_becomes_due_while_a_key_runs_counts_only_if_it_still_is_afterwards(
+    is_due: Callable[[], bool], runs: int
+) -> None:
+    decided = False
+
+    def decide() -> bool:
+        nonlocal decided
+        decided = True
+        return is_due()
+
+    async with running() as work:
+        await work.add("a")
+        work.queue.add_if_due(key("a"), decide)
+        assert not decided
+        await work.finish("a")
+
+        assert work.started == [key("a")] * runs
+        if runs > 1:
+            await work.finish("a")
+        assert not remembered(work.queue)
+
+
+async def test_a_key_that_is_added_anyway_runs_again_whether_or_not_it_is_due() -> None:
+    async with running() as work:
+        await work.add("a")
+        await work.add("a")
+        work.queue.add_if_due(key("a"), lambda: False)
+        await work.finish("a")
+
+        assert work.started == [key("a")] * 2
+
+
+async def test_what_is_due_later_is_so_whether_or_not_anything_was_due_before() -> None:
+    async with running() as work:
+        await work.add("a")
+        work.queue.add_if_due(key("a"), lambda: False)
+        await work.finish("a", Result(60.0))
+
+        assert work.queue._timers.keys() == {key("a")}
+
+
+async def test_a_key_that_does_not_run_is_added_if_it_is_due() -> None:
+    async with running() as work:
+        work.queue.add_if_due(key("a"), lambda: False)
+        work.queue.add_if_due(key("b"), lambda: True)
+        await settle()
+
+        assert work.started == [key("b")]
 
 
 async def test_a_key_is_never_worked_on_twice_at_once_but_runs_again_afterwards() -> None:
