@@ -6,6 +6,7 @@ which it takes for events of one object: the objects of a page, or the changes t
 session of its caller: https://docs.kopf.dev/en/stable/authentication/#custom-http-sessions
 """
 
+import asyncio
 import json
 import ssl
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
@@ -26,6 +27,9 @@ and writes some characters in six bytes."""
 
 MAX_ITEMS: Final = 500
 """Objects on a page."""
+
+PAUSE: Final = 0.05
+"""Seconds from one batch of a watch to the next: each costs more than the events that are in it."""
 
 _CHUNK: Final = 256 * 1024
 
@@ -244,7 +248,10 @@ class _BoundedLines:
                 yield line
 
     async def _arrived(self) -> AsyncIterator[Sequence[bytes]]:
-        """Yield the lines that have arrived together."""
+        """Yield the lines that have arrived together.
+
+        During a burst, that is all of a pause, not a line at a time; the first line is not delayed.
+        """
         received = bytearray()
         async for chunk in self._content.iter_chunked(_CHUNK):
             lines: list[bytes] = []
@@ -259,6 +266,7 @@ class _BoundedLines:
                 raise ResponseTooLarge(f"a line has more than {MAX_OBJECT} bytes")
             if lines:
                 yield lines
+                await asyncio.sleep(PAUSE)
         if received:
             yield [bytes(received)]
 

@@ -1,8 +1,9 @@
 """A session for a library that parses JSON itself: what is too deep is null, and no event of a watch is lost."""
 
+import asyncio
 import itertools
 import json
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -10,13 +11,21 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.clocks import frozen, settle, skip
 from tests.unit.vaultsync.adapters.kube.scripted import connected, text
-from vaultsync.adapters.kube.bounded_session import _BatchedLines, _BoundedLines, events_of
+from vaultsync.adapters.kube.bounded_session import PAUSE, _BatchedLines, _BoundedLines, events_of
 from vaultsync.adapters.kube.json_documents import MAX_DEPTH
 from vaultsync.api import PLURAL
 
 DEEP = "[" * 5000 + "]" * 5000
 WATCH = {"watch": "true"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _without_pauses() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("vaultsync.adapters.kube.bounded_session.PAUSE", 0.0)
+        yield
 
 
 def item(name: str, version: int = 1, fields: str = "{}") -> str:
@@ -155,6 +164,34 @@ async def test_events_that_arrive_together_are_one_event_of_the_newest_version()
     ]
     assert batch["metadata"]["resourceVersion"] == "5"
     assert not any("labels" in one["metadata"] for _, one in events_of(batch))
+
+
+async def test_events_of_a_burst_are_one_event_and_the_first_is_not_delayed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vaultsync.adapters.kube.bounded_session.PAUSE", PAUSE)
+    arriving, received = asyncio.Queue[bytes](), list[list[str]]()
+
+    class Arriving:
+        async def iter_chunked(self, _: int) -> AsyncIterator[bytes]:
+            while True:
+                chunks = [await arriving.get()]
+                while not arriving.empty():
+                    chunks.append(arriving.get_nowait())
+                yield b"".join(chunks)
+
+    async def receive() -> None:
+        async for line in _BatchedLines(Arriving(), f"/{PLURAL}").iter_chunked(1024):  # type: ignore[arg-type]
+            received.append(names_of(json.loads(line)["object"]))
+
+    receiving = asyncio.create_task(receive())
+    with frozen():
+        for name in "abc":
+            arriving.put_nowait(f"{event(name)}\n".encode())
+            await settle()
+        assert received == [["a"]]
+    await skip(PAUSE)
+    receiving.cancel()
+
+    assert received == [["a"], ["b", "c"]]
 
 
 @pytest.mark.parametrize("other", OTHERS)
