@@ -42,11 +42,12 @@ class Shops:
 
     @contextmanager
     def operator(self, log: Path) -> Iterator[RunningOperator]:
-        """Run the operator, which is ready."""
+        """Run the operator, which is ready, until the block ends."""
         environ = self._installation.environ() | self._emulator.environment()
         with RunningOperator.start(environ, log, arguments=self._installation.arguments()) as running:
             running.await_ready()
             yield running
+            assert running.stop() == 0
 
     def sync(self, *shops: Harness) -> None:
         """Have a rotation arrive in namespaces."""

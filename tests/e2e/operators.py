@@ -143,7 +143,10 @@ class RunningOperator:
         return self._process.wait(PATIENCE)
 
     def stop(self) -> int:
-        """Send SIGTERM, as Kubernetes does; returns the exit code."""
+        """Send SIGTERM, as Kubernetes does; returns the exit code.
+
+        It releases its Leases: whoever is started next leads at once, and does not wait until they run out.
+        """
         self.signal(signal.SIGTERM)
         return self.wait()
 

@@ -52,6 +52,7 @@ def test_the_operator_serves_such_a_cluster_and_is_ready(
         running.await_ready()
         harness.apply()
         harness.await_content(password=value)
+        assert running.stop() == 0
 
     failed = {"vaultsecret watch request failed", "vaultsecret watch restarted", "secret watch interrupted"}
     assert [line for line in running.lines() if line["message"] in failed] == []

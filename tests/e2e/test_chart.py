@@ -69,11 +69,12 @@ class ChartEnvironment:
 
     @contextmanager
     def operator(self, installation: Installation) -> Iterator[RunningOperator]:
-        """The operator that an installation describes."""
+        """The operator that an installation describes, until the block ends."""
         environ = installation.environ() | self.emulator.environment()
         with RunningOperator.start(environ, next(self._logs), arguments=installation.arguments()) as running:
             running.await_ready()
             yield running
+            assert running.stop() == 0
 
 
 @pytest.fixture(scope="module")
@@ -290,11 +291,10 @@ def test_with_shards_the_operator_uses_all_rights_to_leases_of_its_pods_and_need
 ) -> None:
     installed.upgrade({"settings": settings_here(), "shards": 2})
     folder = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases"
-    with env.operator(installed) as operator:
+    with env.operator(installed):
         eventually(lambda: len(env.api.list(folder)) == 1, "the pod has a Lease")
         (member,) = env.api.list(folder)
         change_lease(env, NAMESPACE, member["metadata"]["name"])
-        operator.stop()
 
     role = env.api.get(f"{_RBAC}/namespaces/{NAMESPACE}/roles/{RELEASE}.{NAMESPACE}.members")
     assert role is not None

@@ -95,6 +95,7 @@ def test_a_deletion_that_no_watch_reports_is_noticed(
         consent = {ADOPT_BY_ANNOTATION: "younger"}  # the Secret is retained for the other one
         harness.api.patch(harness.path("secrets", "db"), {"metadata": {"annotations": consent}})
         harness.await_content(password=younger)
+        assert running.stop() == 0
 
 
 def test_secrets_stay_during_an_etcd_outage_and_changes_are_synced_after_it(
@@ -121,6 +122,7 @@ def test_secrets_stay_during_an_etcd_outage_and_changes_are_synced_after_it(
         assert {name: harness.content(name) for name in others} == {
             name: {"password": first[name].encode()} for name in others
         }
+        assert running.stop() == 0
 
 
 def rerouted(plane: ControlPlane, proxy: TcpProxy, folder: Path) -> dict[str, str]:
@@ -161,6 +163,7 @@ def test_a_vaultsecret_that_cannot_be_parsed_is_reported(
 
         harness.await_content(other=value)
         harness.await_reason("Synced")
+        assert running.stop() == 0
 
 
 def accepts(harness: Harness, *data: dict[str, str]) -> bool:
