@@ -51,6 +51,12 @@ class Peer:
         self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
         self._connection.close()
 
+    def cut(self) -> None:
+        """End the connection for a script that still writes: its client reads no more, but may not have closed it."""
+        with contextlib.suppress(OSError):
+            # By the socket below TLS, which another thread uses.
+            socket.socket.shutdown(self._connection, socket.SHUT_RDWR)
+
     def receive(self) -> bytes:
         """Read what has arrived, at least one byte; empty when the client has closed the connection."""
         return self._connection.recv(REQUEST_BYTES)
@@ -87,6 +93,7 @@ class FaultyServer:
         self.port: int = self._listener.getsockname()[1]
         self.url = f"https://127.0.0.1:{self.port}"
         self.requests: list[bytes] = []
+        self._peers: list[Peer] = []
         self._threads = [threading.Thread(target=self._listen, daemon=True)]
 
     def __enter__(self) -> Self:
@@ -98,6 +105,8 @@ class FaultyServer:
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        for peer in self._peers:
+            peer.cut()
         for thread in self._threads:
             thread.join()
 
@@ -117,6 +126,7 @@ class FaultyServer:
             self._first(Peer(connection, self._stopped))
         with contextlib.suppress(OSError), self._secured(connection) as secured:
             peer = Peer(secured, self._stopped)
+            self._peers.append(peer)
             while request := peer.request():
                 self.requests.append(request)
                 if b"\r\nauthorization:" in request.lower():
