@@ -53,8 +53,8 @@ check: install ## linters, type checkers, import contracts, and whether generate
 
 PYTEST := $(BIN)/pytest $(if $(CI),--hypothesis-profile=ci)
 
-# Tests that need the control plane mostly wait, and the others mostly compute: they run side by side. Those of faults and
-# takeovers have operators and API servers of their own.
+# Tests that need the control plane mostly wait, and the others mostly compute: they run side by side, in four parts. Those
+# of faults and takeovers have operators and API servers of their own.
 FAULTS := tests/faults tests/e2e/takeover
 test: install ## all tests (they build the tools they need); some of them: make test ARGS='tests/unit -k paging'
 ifdef ARGS
@@ -63,8 +63,10 @@ else
 	@mkdir -p build
 	@$(PYTEST) -p no:cacheprovider -m "not cluster" >build/test.log 2>&1 & others=$$!; \
 	$(PYTEST) -p no:cacheprovider -m cluster $(FAULTS) >build/test-faults.log 2>&1 & faults=$$!; \
-	failed=0; $(PYTEST) -m cluster $(FAULTS:%=--ignore=%) || failed=1; \
+	$(PYTEST) -p no:cacheprovider -m cluster tests/e2e $(FAULTS:%=--ignore=%) >build/test-e2e.log 2>&1 & e2e=$$!; \
+	failed=0; $(PYTEST) -m cluster --ignore=tests/e2e $(FAULTS:%=--ignore=%) || failed=1; \
 	wait $$others || failed=1; cat build/test.log; \
+	wait $$e2e || failed=1; cat build/test-e2e.log; \
 	wait $$faults || failed=1; cat build/test-faults.log; exit $$failed
 endif
 
@@ -77,14 +79,17 @@ test-fast: install ## the quick tests, for use between commits: no cluster, no b
 	failed=0; $(FAST) tests/unit/vaultsync tests/unit/bench || failed=1; \
 	wait $$library || failed=1; cat build/test-fast.log; exit $$failed
 
-test-python: ## the tests that need no cluster, on another interpreter: make test-python PYTHON=python3.13
+# What another Python can change: how the code runs, and where recursion, memory, TLS and the event loop have their bounds.
+# Tools of developers are the same on each, and the many random examples are those of `test`.
+OTHER := -p no:cacheprovider --hypothesis-profile=$(if $(CI),ci-)fast \
+	$(or $(ARGS),tests/attacks tests/contract tests/integration tests/unit)
+test-python: ## the tests of the code that need no cluster, on another interpreter: make test-python PYTHON=python3.13
 	$(CHECK_PYTHON)
 	@$(MAKE) --no-print-directory $(OTHER_VENV)/installed
-	$(OTHER_VENV)/bin/pytest -p no:cacheprovider -m "not cluster" $(if $(CI),--hypothesis-profile=ci) $(ARGS)
+	$(OTHER_VENV)/bin/pytest -m "not cluster" $(OTHER)
 
 test-image-python: install ## the same and the attacks on Debian's Python with the image's packages; needs root and debootstrap
-	$(BIN)/python -m tests.e2e.image test -p no:cacheprovider -m "not cluster or attack" \
-		$(if $(CI),--hypothesis-profile=ci) $(ARGS)
+	$(BIN)/python -m tests.e2e.image test -m "not cluster or attack" $(OTHER)
 
 demo: install tools ## run the operator against a real API server and an emulated vault; KEEP=1 leaves them running
 	KEEP=$(KEEP) $(BIN)/python -m demo

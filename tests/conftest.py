@@ -41,6 +41,7 @@ _NEED_PROGRAMS: Final = {
 settings.register_profile("local", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, database=None, print_blob=True)
 settings.register_profile("fast", deadline=None, max_examples=10)
+settings.register_profile("ci-fast", settings.get_profile("ci"), max_examples=10)
 settings.register_profile("soak", deadline=None, max_examples=5000, print_blob=True)
 settings.load_profile("local")
 
