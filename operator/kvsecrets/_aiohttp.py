@@ -8,9 +8,10 @@ import asyncio
 import ssl
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import aiohttp
+from aiohttp.http import HttpProcessingError
 from yarl import URL
 
 from kvsecrets._exchange import (
@@ -18,11 +19,13 @@ from kvsecrets._exchange import (
     MAX_IN_FLIGHT,
     Body,
     Cause,
+    check_answer,
     connect_seconds,
     connection_failed,
     headers_of,
     known_cause,
     lost_response,
+    malformed,
     no_connection,
     no_slot,
     proxy_url,
@@ -31,6 +34,7 @@ from kvsecrets._exchange import (
     unusable_proxy,
 )
 from kvsecrets._protocol import Response, Send
+from kvsecrets.errors import KeyVaultError, UnexpectedAnswer
 
 MAX_HEADER_BYTES = 65_536
 """Upper bound of one header of a response; a challenge that requires claims is long."""
@@ -38,6 +42,48 @@ MAX_HEADER_BYTES = 65_536
 
 class _Interrupted(aiohttp.ClientError):
     """A request that is not sent again got no response."""
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Connections that are not used again if a response arrived on them that nobody has requested.
+
+    aiohttp looks for it when it keeps a connection, and not when it takes it from those that it keeps.
+    """
+
+    async def connect(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[Any],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's, which enforces it
+    ) -> aiohttp.connector.Connection:
+        """Return a connection on which nothing has arrived."""
+        while True:
+            connection = await super().connect(req, traces, timeout)
+            protocol = connection.protocol
+            if protocol is None or not protocol.should_close:
+                return connection
+            connection.close()
+
+
+class _Response(aiohttp.ClientResponse):
+    """A response that knows its connection also after its end, when another request may use the connection."""
+
+    protocol: Any = None
+    """The connection, of a class that aiohttp does not export."""
+
+    async def start(self, connection: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
+        """Read the head of the response."""
+        self.protocol = connection.protocol
+        return await super().start(connection)
+
+    def is_malformed(self) -> bool:
+        """Whether what arrived breaks the rules of HTTP. Within a body, aiohttp waits for more of it all the same."""
+        return self.protocol is not None and isinstance(self.protocol.exception(), HttpProcessingError)
+
+    def disconnect(self) -> None:
+        """Close the connection."""
+        if self.protocol is not None:
+            self.protocol.close()
 
 
 class Proxy(NamedTuple):
@@ -70,15 +116,20 @@ class AiohttpExchange:
 
         Raises:
             ConnectionFailed: No complete response arrived.
-            UnexpectedAnswer: The body is too large, or compressed.
+            UnexpectedAnswer: It is not valid HTTP, too large, compressed, or not a response to this request.
         """
+        begun: list[_Response] = []
+        failed: KeyVaultError
         await self._acquire_slot()
         try:
             session = self._open()
             async with asyncio.timeout(timeout):
-                return await self._exchange(session, effect, headers, timeout)
+                return await self._exchange(session, effect, headers, timeout, begun)
         except (aiohttp.ClientError, OSError) as error:
-            failed = connection_failed(effect, _classify(error, timeout), self._proxy.address)
+            if _is_malformed(error) or any(response.is_malformed() for response in begun):
+                failed = malformed(effect)
+            else:
+                failed = connection_failed(effect, _classify(error, timeout), self._proxy.address)
             # Such an error shows the headers of the request, and thus the token, in its representation.
             if not isinstance(error, aiohttp.ClientResponseError):
                 raise failed from error
@@ -98,6 +149,7 @@ class AiohttpExchange:
         effect: Send,
         headers: dict[str, str],
         timeout: float,  # noqa: ASYNC109 - that of the connection is computed from it
+        begun: list[_Response],
     ) -> Response:
         request = effect.request
         response = await session.request(
@@ -110,13 +162,18 @@ class AiohttpExchange:
             proxy_headers=self._proxy.headers,
             middlewares=() if request.method == "GET" else (_send_once,),
         )
+        assert isinstance(response, _Response)
+        begun.append(response)
         try:
             received = headers_of(response.raw_headers)
             refuse_compressed(effect, received)
             body = Body(effect)
             async for chunk in response.content.iter_any():
                 body.add(chunk)
-            return Response(response.status, received, body.content())
+            return check_answer(effect, Response(response.status, received, body.content()))
+        except UnexpectedAnswer:
+            response.disconnect()
+            raise
         finally:
             # This closes the connection unless the response has ended: then it is idle by now.
             response.close()
@@ -138,7 +195,7 @@ class AiohttpExchange:
         if self._session is None:
             self._proxy = proxy_to(self._host)
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(
+                connector=_Connector(
                     ssl=self._tls,
                     limit=0,
                     keepalive_timeout=KEEPALIVE_SECONDS,
@@ -146,6 +203,7 @@ class AiohttpExchange:
                     resolver=aiohttp.ThreadedResolver(),
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),
+                response_class=_Response,
                 auto_decompress=False,
                 max_line_size=MAX_HEADER_BYTES,
                 max_field_size=MAX_HEADER_BYTES,
@@ -184,6 +242,10 @@ async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHand
         raise
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
         raise _Interrupted from error
+
+
+def _is_malformed(error: Exception) -> bool:
+    return isinstance(error, aiohttp.ClientResponseError) and not isinstance(error, aiohttp.ClientHttpProxyError)
 
 
 def _classify(error: Exception, timeout: float) -> Cause:

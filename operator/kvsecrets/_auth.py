@@ -220,5 +220,4 @@ def _verify(challenge: Challenge, auth: AuthContext) -> Challenge:
 
 
 def _with_token(request: Request, token: Token) -> Request:
-    headers = {**request.headers, "authorization": f"Bearer {token.text}"}
-    return Request(request.method, request.url, headers, request.body)
+    return replace(request, headers={**request.headers, "authorization": f"Bearer {token.text}"})

@@ -72,6 +72,20 @@ def wall_clock() -> float:
     return time.time()  # noqa: TID251 - the only place where the library reads it
 
 
+class _Closable:
+    """Refuses calls, and requests of calls that have begun, once it is closed; over whichever connections."""
+
+    _is_closed = False
+
+    def close(self) -> None:
+        """Refuse everything from now on."""
+        self._is_closed = True
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise RuntimeError("this client is closed")
+
+
 class _Call:
     """One run of a flow: its request id, its hook and its span."""
 
@@ -93,7 +107,7 @@ class _Call:
             self.hook(ResponseInfo(outcome.status, outcome.headers))
 
 
-class Driver:
+class Driver(_Closable):
     """Runs flows in the calling thread; threads may share a driver."""
 
     def __init__(
@@ -109,6 +123,7 @@ class Driver:
         with self._runtime.span(flow) as span:
             call = _Call(hook, span)
             try:
+                self._check_open()
                 step = advance(flow, None)
                 while not isinstance(step, Done):
                     step = advance(flow, self._result(step, call))
@@ -136,6 +151,7 @@ class Driver:
         assert_never(effect)
 
     def _send(self, effect: Send, call: _Call) -> Response:
+        self._check_open()
         runtime = self._runtime
         start = runtime.monotonic()
         try:
@@ -148,7 +164,7 @@ class Driver:
         return response
 
 
-class AsyncDriver:
+class AsyncDriver(_Closable):
     """Runs flows in the calling task; the tasks of one event loop may share a driver."""
 
     def __init__(
@@ -168,6 +184,7 @@ class AsyncDriver:
         with self._runtime.span(flow) as span:
             call = _Call(hook, span)
             try:
+                self._check_open()
                 step = advance(flow, None)
                 while not isinstance(step, Done):
                     step = advance(flow, await self._result(step, call))
@@ -195,6 +212,7 @@ class AsyncDriver:
         assert_never(effect)
 
     async def _send(self, effect: Send, call: _Call) -> Response:
+        self._check_open()
         runtime = self._runtime
         start = runtime.monotonic()
         try:

@@ -81,6 +81,23 @@ def headers_of(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     return headers
 
 
+def check_answer(effect: Send, response: Response) -> Response:
+    """Return a response that is one to its request.
+
+    Raises:
+        UnexpectedAnswer: It is not; its connection must not be used again, since the next response on it may be
+            another one's, too.
+    """
+    if effect.request.check is not None:
+        effect.request.check(response)
+    return response
+
+
+def malformed(effect: Send) -> UnexpectedAnswer:
+    """Return the error of a response that is not HTTP, or breaks its rules. It is no failure that passes by itself."""
+    return UnexpectedAnswer(f"{target(effect)}: the response is not valid HTTP")
+
+
 def no_slot(timeout: float) -> ConnectionFailed:
     """Return the error of a request whose turn has not come in time."""
     text = f"{MAX_IN_FLIGHT} requests are in flight, and none has completed within {timeout:g} s"

@@ -14,8 +14,9 @@ paging and polling are therefore written once, and tested by stepping a generato
 
 import json
 import re
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import accumulate
 from typing import Generic, TypeAlias, TypeVar
 
@@ -40,15 +41,25 @@ class Request:
     url: str
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: bytes = field(default=b"", repr=False)
+    check: "Callable[[Response], None] | None" = field(default=None, repr=False, compare=False)
+    """Raises `UnexpectedAnswer` if a response is not one to this request: its connection is then not used again."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Response:
     """One HTTP response. Header names are in lower case. The repr shows neither headers nor body."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: bytes = field(default=b"", repr=False)
+
+    @cached_property
+    def document(self) -> object:
+        """The JSON of the body; None where it has none: then neither a field nor an error code is found in it."""
+        try:
+            return decode_json(self.body)
+        except ValueError:
+            return None
 
 
 @dataclass(frozen=True, slots=True)

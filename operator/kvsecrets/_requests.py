@@ -16,6 +16,7 @@ from urllib.parse import quote, urlsplit
 from kvsecrets import _responses, _validation
 from kvsecrets._auth import AuthContext, send_authorized
 from kvsecrets._protocol import Flow, Request, Response
+from kvsecrets._responses import Asked
 from kvsecrets._retry import RetryPolicy
 from kvsecrets.models import DeletedSecret, KeyVaultSecret, ResponseInfo, SecretBackup, SecretProperties, SecretValue
 from kvsecrets.paging import Page
@@ -121,13 +122,18 @@ class Vault:
         """Return the URL of a path in the vault; `query` is appended to the API version."""
         return f"{self.url}/{path}?api-version={self.api_version}{query}"
 
+    def asked(self, name: str | None = None, version: str | None = None, *, deleted: bool = False) -> Asked:
+        """Return what a request is about. The ids of a vault behind a domain of its own have its other name."""
+        return Asked(self.auth.host if self.auth.verify_resource else None, name, version, deleted)
+
 
 @dataclass(frozen=True, slots=True)
 class Listing(Generic[Item_co]):
-    """A paged list: the path of its first page, and the parser of each page."""
+    """A paged list: the path of its first page, the parser of each page, and the secret that it is about, if any."""
 
     path: str
     parse: PageParser[Item_co]
+    name: str | None = None
 
 
 SECRETS: Listing[SecretProperties] = Listing("secrets", _responses.parse_properties_page)
@@ -136,7 +142,7 @@ DELETED_SECRETS: Listing[DeletedSecret] = Listing("deletedsecrets", _responses.p
 
 def versions_of(name: str) -> Listing[SecretProperties]:
     """Return the list of a secret's versions."""
-    return Listing(f"{_secret_path(name)}/versions", _responses.parse_properties_page)
+    return Listing(f"{_secret_path(name)}/versions", _responses.parse_properties_page, name)
 
 
 def get_secret(
@@ -144,7 +150,8 @@ def get_secret(
 ) -> Flow[KeyVaultSecret]:
     """Read a secret, its newest version or an exact one."""
     query = "" if out_content_type is None else f"&outContentType={_out_content_type(vault, out_content_type)}"
-    request = Request("GET", vault.url_of(_secret_path(name, version), query))
+    url = vault.url_of(_secret_path(name, version), query)
+    request = Request("GET", url, check=vault.asked(name, version).check)
     return _responses.parse_secret((yield from send_authorized(request, vault.auth)))
 
 
@@ -152,7 +159,8 @@ def set_secret(vault: Vault, name: str, value: SecretValue | str, properties: Pr
     """Write a new version of a secret."""
     text = _validation.secret_value(value)
     fields = {"value": text, **properties.json_fields()}
-    response = yield from send_authorized(_json_request("PUT", vault.url_of(_secret_path(name)), fields), vault.auth)
+    request = _json_request("PUT", vault.url_of(_secret_path(name)), fields, vault.asked(name))
+    response = yield from send_authorized(request, vault.auth)
     if response.status >= 400:  # noqa: PLR2004 - the boundary that HTTP draws
         raise _responses.error_from(response, secret_text=text)
     return _responses.parse_secret(response)
@@ -167,25 +175,25 @@ def update_secret_properties(
     with an empty one. The vendor's clients send it.
     """
     path = _secret_path(name, version) if version is not None else f"{_secret_path(name)}/"
-    request = _json_request("PATCH", vault.url_of(path), changes.json_fields())
+    request = _json_request("PATCH", vault.url_of(path), changes.json_fields(), vault.asked(name, version))
     return _responses.parse_properties((yield from send_authorized(request, vault.auth)))
 
 
 def delete_secret(vault: Vault, name: str) -> Flow[DeletedSecret]:
     """Start the deletion of a secret with all its versions."""
-    request = Request("DELETE", vault.url_of(_secret_path(name)))
+    request = Request("DELETE", vault.url_of(_secret_path(name)), check=vault.asked(name, deleted=True).check)
     return _responses.parse_deleted_secret((yield from send_authorized(request, vault.auth)))
 
 
 def get_deleted_secret(vault: Vault, name: str) -> Flow[DeletedSecret]:
     """Read a deleted secret, without its value."""
-    request = Request("GET", vault.url_of(_deleted_path(name)))
+    request = Request("GET", vault.url_of(_deleted_path(name)), check=vault.asked(name, deleted=True).check)
     return _responses.parse_deleted_secret((yield from send_authorized(request, vault.auth)))
 
 
 def recover_deleted_secret(vault: Vault, name: str) -> Flow[SecretProperties]:
     """Start the recovery of a deleted secret."""
-    request = Request("POST", vault.url_of(f"{_deleted_path(name)}/recover"))
+    request = Request("POST", vault.url_of(f"{_deleted_path(name)}/recover"), check=vault.asked(name).check)
     return _responses.parse_properties((yield from send_authorized(request, vault.auth, repeatable=False)))
 
 
@@ -205,7 +213,7 @@ def restore_secret_backup(vault: Vault, backup: bytes) -> Flow[SecretProperties]
     """Restore all versions from a backup."""
     _validation.check_type("backup", backup, bytes, bytearray)
     text = base64.urlsafe_b64encode(backup).rstrip(b"=").decode("ascii")
-    request = _json_request("POST", vault.url_of("secrets/restore"), {"value": text})
+    request = _json_request("POST", vault.url_of("secrets/restore"), {"value": text}, vault.asked())
     return _responses.parse_properties((yield from send_authorized(request, vault.auth, repeatable=False)))
 
 
@@ -222,7 +230,8 @@ def list_page(vault: Vault, listing: Listing[T], continuation_token: str | None,
             raise ValueError(f"continuation_token: it is not from this list of {vault.url}")
     query = "" if size is None else f"&maxresults={_validation.page_size(size)}"
     url = continuation_token or vault.url_of(listing.path, query)
-    response = yield from send_authorized(Request("GET", url), vault.auth)
+    asked = vault.asked(listing.name, deleted=listing.path == DELETED_SECRETS.path)
+    response = yield from send_authorized(Request("GET", url, check=asked.check_page), vault.auth)
     items, next_link = listing.parse(response)
     if next_link is not None and not vault.auth.verify_resource:
         next_link = _on_vault(vault, next_link)
@@ -267,6 +276,6 @@ def _deleted_path(name: str) -> str:
     return f"deletedsecrets/{_validation.secret_name(name)}"
 
 
-def _json_request(method: str, url: str, fields: Mapping[str, Any]) -> Request:
+def _json_request(method: str, url: str, fields: Mapping[str, Any], asked: Asked) -> Request:
     body = json.dumps(fields, separators=(",", ":")).encode("ascii")
-    return Request(method, url, {"content-type": "application/json"}, body)
+    return Request(method, url, {"content-type": "application/json"}, body, asked.check)

@@ -8,10 +8,11 @@ https://learn.microsoft.com/rest/api/keyvault/secrets/operation-groups
 import base64
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NoReturn, TypeAlias
 
-from kvsecrets._protocol import Response, decode_json
+from kvsecrets._protocol import Response
 from kvsecrets.errors import (
     AccessDenied,
     BadRequest,
@@ -62,12 +63,68 @@ _EMULATED_NOT_FOUND = frozenset(
 """What two emulators send for it: https://github.com/nagyesta/lowkey-vault,
 https://github.com/james-gould/azure-keyvault-emulator"""
 _WAIT_HEADERS = (("retry-after-ms", 1000), ("x-ms-retry-after-ms", 1000), ("retry-after", 1))
+_PORT = re.compile(":[0-9]{1,5}$")
 _PAGE_FIELDS = frozenset({"value", "nextLink"})
 _DISABLED = "Operation get is not allowed on a disabled secret."
 
 
 class _InvalidField(Exception):
     """A field is not what it should be; the text names the field, not its content."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a request is about, and the ids in its response therefore, too.
+
+    A shared connection can deliver the response to another request: because of a faulty proxy, or of a server that
+    sends more responses than it gets requests.
+
+    Args:
+        host: The vault's host name; None for a vault that has another name in its ids.
+        name: The secret; None where the request names none.
+        version: The version; None where the request names none.
+        deleted: Whether ids may be those of deleted secrets.
+    """
+
+    host: str | None
+    name: str | None = None
+    version: str | None = None
+    deleted: bool = False
+
+    def check(self, response: Response) -> None:
+        """Raise unless a response, if it is a success, is about what was asked for.
+
+        Raises:
+            UnexpectedAnswer: It is about another secret, version or vault.
+        """
+        fields = response.document if response.status == _OK else None
+        if isinstance(fields, dict) and not self._is_answered(fields):
+            _raise_unexpected(response, "it is about another secret, version or vault than was asked for")
+
+    def check_page(self, response: Response) -> None:
+        """Raise unless each item of a page, if it is a success, is about what was asked for.
+
+        Raises:
+            UnexpectedAnswer: One is about another secret or vault.
+        """
+        fields = response.document if response.status == _OK else None
+        items = fields.get("value") if isinstance(fields, dict) else None
+        if isinstance(items, list) and not all(self._is_answered(item) for item in items if isinstance(item, dict)):
+            _raise_unexpected(response, "its page is about another secret or vault than was asked for")
+
+    def _is_answered(self, fields: JsonObject) -> bool:
+        ids = (fields.get("id"), fields.get("recoveryId") if self.deleted else None)
+        return all(self._is_about(text) for text in ids if isinstance(text, str) and text.startswith("https://"))
+
+    def _is_about(self, text: str) -> bool:
+        """Whether an id is about what was asked for. The port is how a vault is reached, and no part of its name."""
+        host, collection, name, version, *_ = [*text.lower().removeprefix("https://").split("/"), "", "", ""]
+        return (
+            (self.host is None or host == self.host or _PORT.sub("", host).strip("[]") == self.host)
+            and (collection == "secrets" or (self.deleted and collection == "deletedsecrets"))
+            and (self.name is None or name == self.name.lower())
+            and (self.version is None or version == self.version.lower())
+        )
 
 
 def parse_secret(response: Response) -> KeyVaultSecret:
@@ -149,7 +206,7 @@ def error_from(response: Response, secret_text: str = "") -> ResponseError | Une
     https://learn.microsoft.com/azure/key-vault/general/rest-error-codes
     A 404 means `SecretNotFound` only with a code that says so, since the 404 of a proxy says nothing about a secret.
     """
-    code, inner_code, message = _error_fields(response.body)
+    code, inner_code, message = _error_fields(response)
     if response.status < 400:  # noqa: PLR2004 - the boundary that HTTP draws
         return unexpected_response(response, "it is neither a result nor an error; redirects are not followed")
     if response.status == 404 and code is None:  # noqa: PLR2004 - the HTTP status
@@ -220,9 +277,9 @@ def _forbidden_class(inner_code: str | None, message: str) -> type[ResponseError
     return PurgeProtected if "purge protection is enabled" in message else AccessDenied
 
 
-def _error_fields(body: bytes) -> tuple[str | None, str | None, str]:
+def _error_fields(response: Response) -> tuple[str | None, str | None, str]:
     """Return code, inner code and message of an error body; each is None if the body does not have it."""
-    document = _decoded(body)
+    document = response.document
     error = document.get("error") if isinstance(document, dict) else None
     if not isinstance(error, dict):
         return None, None, ""
@@ -240,18 +297,10 @@ def _one_line(text: str, max_characters: int) -> str:
     return " ".join(text.split())[:max_characters]
 
 
-def _decoded(body: bytes) -> object:
-    """Return a body's JSON, or None where it has none: then neither a field nor an error code is found in it."""
-    try:
-        return decode_json(body)
-    except ValueError:
-        return None
-
-
 def _successful(response: Response) -> JsonObject:
     if response.status != _OK:
         raise error_from(response)
-    fields = _decoded(response.body)
+    fields = response.document
     if not isinstance(fields, dict):
         _raise_unexpected(response, "its body is not a JSON object")
     return fields

@@ -6,6 +6,7 @@ No error or type of httpx leaves this module. Redirects are not followed, and th
 import asyncio
 import contextlib
 import re
+import socket
 import ssl
 import threading
 from collections.abc import Awaitable, Callable, Iterator
@@ -22,11 +23,13 @@ from kvsecrets._exchange import (
     AsyncExchange,
     Body,
     Cause,
+    check_answer,
     connect_seconds,
     connection_failed,
     headers_of,
     known_cause,
     lost_response,
+    malformed,
     no_connection,
     no_slot,
     proxy_url,
@@ -35,12 +38,20 @@ from kvsecrets._exchange import (
     unusable_proxy,
 )
 from kvsecrets._protocol import Response, Send
+from kvsecrets.errors import UnexpectedAnswer
 
 MAX_IDLE = 25
 """Idle connections that are kept open."""
 _SINGLE_CONNECTION = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEPALIVE_SECONDS)
 _PROXY_STATUS = re.compile("[45][0-9]{2}")
 """What the text of httpx's error begins with, if the proxy has responded."""
+
+_WAY_TO_H11 = ("_stream", "_httpcore_stream", "_stream", "_connection", "_h11_state")
+"""The attributes from the stream of a response to the state of its connection."""
+_WAYS_TO_TLS = (("_stream", "_read_bio"), ("_incoming",))
+"""The attributes from a connection to what it has read and not yet decrypted: for tasks, and through a proxy by TLS."""
+_CUT_OFF = re.compile("peer closed connection|Server disconnected")
+"""What the text of httpx's error begins with, if a response ended too early, and not in a wrong way."""
 
 ConnectionSource = Callable[[], AbstractContextManager[httpx.Client]]
 
@@ -226,7 +237,7 @@ def exchange(
 
     Raises:
         ConnectionFailed: No complete response arrived.
-        UnexpectedAnswer: The body is too large, or compressed.
+        UnexpectedAnswer: It is not valid HTTP, too large, compressed, or not a response to this request.
     """
     deadline, route = Deadline(timeout, monotonic), _Route()
     with _translated_errors(effect, timeout, route):
@@ -238,7 +249,7 @@ def exchange(
             for chunk in response.iter_bytes():
                 body.add(chunk)
                 deadline.remaining()
-            return _to_response(response, body)
+            return _examined(effect, response, body)
 
 
 async def exchange_async(
@@ -251,7 +262,7 @@ async def exchange_async(
 
     Raises:
         ConnectionFailed: No complete response arrived.
-        UnexpectedAnswer: The body is too large, or compressed.
+        UnexpectedAnswer: It is not valid HTTP, too large, compressed, or not a response to this request.
     """
     route = _Route()
     with _translated_errors(effect, timeout, route):
@@ -263,7 +274,7 @@ async def exchange_async(
                 body = Body(effect)
                 async for chunk in response.aiter_bytes():
                     body.add(chunk)
-                return _to_response(response, body)
+                return _examined(effect, response, body)
 
 
 def _check_exclusive(**options: object) -> None:
@@ -301,9 +312,52 @@ def _build_request(
     )
 
 
-def _to_response(response: httpx.Response, body: Body) -> Response:
+def _examined(effect: Send, response: httpx.Response, body: Body) -> Response:
+    """Return a complete response; its connection is not used again if it has more, or if this is another one's."""
     # From the raw list: httpx's own mapping scans all headers for each lookup.
-    return Response(response.status_code, headers_of(response.headers.raw), body.content())
+    received = Response(response.status_code, headers_of(response.headers.raw), body.content())
+    try:
+        check_answer(effect, received)
+    except UnexpectedAnswer:
+        _shut_down(response)
+        raise
+    if _has_more(response):
+        _shut_down(response)
+    return received
+
+
+def _has_more(response: httpx.Response) -> bool:
+    """Whether bytes were read behind a response, or may have been.
+
+    h11 keeps them, and parses them as the response to the next request of the connection. httpx and httpcore have no
+    public way to them: a connection whose state is not found is not used again. What the system has not delivered yet,
+    httpcore sees itself before it uses a connection again.
+    """
+    if "network_stream" not in response.extensions or response.http_version == "HTTP/2":
+        return False
+    state, stream = _follow(response.stream, _WAY_TO_H11), response.extensions["network_stream"]
+    undecrypted = (_follow(stream, way) for way in _WAYS_TO_TLS)
+    return getattr(state, "trailing_data", None) != (b"", False) or any(
+        getattr(one, "pending", 0) for one in undecrypted
+    )
+
+
+def _follow(start: object, names: tuple[str, ...]) -> object:
+    for name in names:
+        start = getattr(start, name, None)
+    return start
+
+
+def _shut_down(response: httpx.Response) -> None:
+    """Shut down the socket of a response: whoever uses the connection next finds that it has ended.
+
+    Another thread may use it by now. Its socket stays open, since its number would otherwise be that of another one.
+    """
+    stream = response.extensions.get("network_stream")
+    peer = None if stream is None else stream.get_extra_info("socket")
+    if peer is not None:
+        with contextlib.suppress(OSError):
+            peer.shutdown(socket.SHUT_RDWR)
 
 
 class _Route:
@@ -340,6 +394,10 @@ def _translated_errors(effect: Send, timeout: float, route: _Route) -> Iterator[
     """Translate httpx's errors. Of their texts, only a certificate's reason and a proxy's status are kept."""
     try:
         yield
+    except httpx.RemoteProtocolError as error:
+        if not _CUT_OFF.match(str(error)):
+            raise malformed(effect) from None  # its text quotes what has arrived
+        raise connection_failed(effect, _classify(error, timeout), route.proxy(effect.request.url)) from error
     except (httpx.TransportError, OSError) as error:
         cause = _classify(error, timeout)
         raise connection_failed(effect, cause, route.proxy(effect.request.url)) from error

@@ -54,7 +54,7 @@ class AsyncSecretClient:
             of CPU. Share one between clients of many vaults; not together with `http_client` or `transport`.
         verify_challenge_resource: Whether a token is requested only for the vault's own domain. Disable it only for a
             vault that you trust with tokens of the credential, such as an emulator, or a vault behind a domain of its
-            own. The links of its lists are then followed on the host of `vault_url`, whichever host they name.
+            own. Its ids may then name any host, and the links of its lists are followed on the host of `vault_url`.
 
     Raises:
         ValueError: An argument breaks a rule, such as a vault URL without https.
@@ -354,7 +354,8 @@ class AsyncSecretClient:
         return await self._driver.run(_requests.restore_secret_backup(self._vault, backup), raw_response_hook)
 
     async def aclose(self) -> None:
-        """Close the library's own connections; further calls of this method do nothing."""
+        """Refuse further calls, and close the library's own connections; calling it again does nothing."""
+        self._driver.close()
         await self._tokens.close()
         await self._close()
 

@@ -122,6 +122,7 @@ class FaultyServer:
 
     def _serve(self, connection: socket.socket) -> None:
         connection.settimeout(READ_SECONDS)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # what was written has arrived
         if self._first is not None:
             self._first(Peer(connection, self._stopped))
         with contextlib.suppress(OSError), self._secured(connection) as secured:

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import pytest
 import trustme
 
-from kvsecrets import AsyncSecretClient, ConnectionFailed, SecretClient
+from kvsecrets import AsyncSecretClient, ConnectionFailed, SecretClient, UnexpectedAnswer
 from tests.integration.faulty import FaultyServer, Peer
 from tests.integration.reading import LONG, NO_RETRY, SECRET, TOKEN, Credential, tls
 
@@ -116,7 +116,7 @@ async def test_no_error_shows_the_token(opened: Open, said: str, authority: trus
 
     with FaultyServer(say, tls(authority)) as vault:
         async with opened(vault.url) as client:
-            with pytest.raises(ConnectionFailed) as caught:
+            with pytest.raises(UnexpectedAnswer) as caught:
                 await client.get_secret("db")
 
     shown: list[str] = []

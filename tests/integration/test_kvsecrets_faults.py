@@ -29,7 +29,27 @@ def reset(peer: Peer) -> None:
 
 
 def not_http(peer: Peer) -> None:
-    peer.write("SSH-2.0-OpenSSH_9.2\r\n" * 10)
+    peer.write("SSH-2.0-OpenSSH_9.2\r\n" * 10, "\r\n")
+
+
+def header_without_a_colon(peer: Peer) -> None:
+    peer.write("HTTP/1.1 200 OK\r\nmarked value\r\n\r\n", SECRET)
+
+
+def another_version_of_http(peer: Peer) -> None:
+    peer.write("HTTP/9.9 2000\r\n\r\n", SECRET)
+
+
+def two_lengths(peer: Peer) -> None:
+    peer.write("HTTP/1.1 200 OK\r\ncontent-length: 3\r\ncontent-length: 9999\r\n\r\n", SECRET)
+
+
+def length_that_is_no_number(peer: Peer) -> None:
+    peer.write("HTTP/1.1 200 OK\r\ncontent-length: marked\r\n\r\n", SECRET)
+
+
+def chunk_without_a_size(peer: Peer) -> None:
+    peer.write("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nmarked\r\n", SECRET)
 
 
 def endless_headers(peer: Peer) -> None:
@@ -69,14 +89,22 @@ def html_page(peer: Peer) -> None:
 
 
 BROKEN = {ConnectionProblem.BROKEN}
+MALFORMED: list[Script] = [
+    not_http,
+    header_without_a_colon,
+    another_version_of_http,
+    two_lengths,
+    length_that_is_no_number,
+    chunk_without_a_size,
+    endless_headers,
+]
 Fault = tuple[Script, type[KeyVaultError], set[ConnectionProblem]]
 FAULTS: list[Fault] = [
     (cut_in_the_body, ConnectionFailed, BROKEN),
     (cut_in_the_headers, ConnectionFailed, BROKEN),
     # httpx sees for threads that the socket has ended, before it reads how.
     (reset, ConnectionFailed, {ConnectionProblem.RESET, *BROKEN}),
-    (not_http, ConnectionFailed, BROKEN),
-    (endless_headers, ConnectionFailed, BROKEN),
+    *((script, UnexpectedAnswer, set()) for script in MALFORMED),
     (truncated_json, UnexpectedAnswer, set()),
     (deep_json, UnexpectedAnswer, set()),
     (garbage, UnexpectedAnswer, set()),
@@ -93,13 +121,24 @@ async def test_each_fault_raises_its_error_without_a_secret(
     read: Get, fault: Fault, authority: trustme.CA, caplog: pytest.LogCaptureFixture
 ) -> None:
     script, kind, problems = fault
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, "kvsecrets")  # httpcore logs at this level what it cannot parse
+    caplog.set_level(logging.INFO)
     with FaultyServer(script, tls(authority)) as vault, pytest.raises(kind) as caught:
         await read(vault.url)
 
     assert getattr(caught.value, "problem", None) in (problems or [None])
     assert "marked" not in full_text(caught.value)
     assert "marked" not in caplog.text
+
+
+@both
+@pytest.mark.parametrize("script", MALFORMED, ids=lambda script: script.__name__)
+async def test_malformed_http_is_named_and_not_retried(read: Get, script: Script, authority: trustme.CA) -> None:
+    with FaultyServer(script, tls(authority)) as vault:
+        with pytest.raises(UnexpectedAnswer, match="the response is not valid HTTP"):
+            await read(vault.url, retry=RetryPolicy(attempts=4, base_delay=0))
+
+        assert sum(b"authorization" in request.lower() for request in vault.requests) == 1
 
 
 @both

@@ -7,12 +7,14 @@ import ssl
 
 import aiohttp
 import pytest
+import yarl
 from aiohttp.client_reqrep import ConnectionKey
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from kvsecrets._aiohttp import AiohttpExchange
 from kvsecrets._exchange import MAX_IN_FLIGHT
 from kvsecrets._protocol import Request, Response, Send
-from kvsecrets.errors import ConnectionFailed, ConnectionProblem
+from kvsecrets.errors import ConnectionFailed, ConnectionProblem, UnexpectedAnswer
 
 GET = Send(Request("GET", "https://shop.vault.azure.net/secrets/db?api-version=7.4&hush=1", {"authorization": "t"}))
 KEY = ConnectionKey("shop.vault.azure.net", 443, True, True, None, None, None)
@@ -74,6 +76,18 @@ async def test_requests_that_fail_free_their_turns() -> None:
     for _ in range(MAX_IN_FLIGHT + 1):
         with pytest.raises(ConnectionFailed):
             await exchange(GET, {}, 60)
+    await exchange.close()
+
+
+async def test_a_response_that_is_not_http_is_no_failed_connection() -> None:
+    url = yarl.URL("https://shop.vault.azure.net")
+    info = aiohttp.RequestInfo(url, "GET", CIMultiDictProxy(CIMultiDict()), url)
+    exchange = Held(error=aiohttp.ClientResponseError(info, (), status=400, message="marked"))
+
+    with pytest.raises(
+        UnexpectedAnswer, match=r"^GET shop.vault.azure.net/secrets/db: the response is not valid HTTP$"
+    ):
+        await exchange(GET, {}, 5)
     await exchange.close()
 
 

@@ -21,6 +21,7 @@ from kvsecrets import (
     RetryPolicy,
     SecretClient,
     SecretNotFound,
+    UnexpectedAnswer,
     UntrustedChallenge,
 )
 from kvsecrets.operations import (
@@ -401,11 +402,47 @@ async def test_an_operation_is_resumed_by_a_client_with_another_url_of_the_vault
         return transport.handle_request(request)
 
     transport = vault.transport()
-    alias = "https://tunnel.vault.azure.net:8443"
-    with SecretClient(alias, FakeCredential(), transport=httpx.MockTransport(forward)) as client:
+    forwarded = httpx.MockTransport(forward)
+    alias = "https://tunnel.example:8443"
+    with SecretClient(alias, FakeCredential(), transport=forwarded, verify_challenge_resource=False) as client:
         operation_id = client.begin_delete_secret("db").id
 
         assert client.resume_delete_secret(operation_id).wait().name == "db"
+
+
+async def test_a_response_about_another_secret_is_not_passed_on(form: Form, vault: FakeVault) -> None:
+    vault.set("db", "x")
+    vault.set("other", "y")
+
+    def mix_up(request: httpx.Request) -> httpx.Response:
+        request.url = request.url.copy_with(path="/secrets/other")
+        return transport.handle_request(request)
+
+    transport = vault.transport()
+    client = form.client(vault.url, form.credential(), transport=httpx.MockTransport(mix_up))
+
+    with pytest.raises(UnexpectedAnswer, match="another secret"):
+        await result_of(client.get_secret("db"))
+    await form.aclose(client)
+
+
+@pytest.mark.parametrize("given", ["http_client", "transport"])
+async def test_a_closed_client_refuses_calls_over_whichever_connections(
+    form: Form, vault: FakeVault, given: str
+) -> None:
+    vault.set("db", "x")
+    transport = form.transport(vault)
+    credential = form.credential()
+    option = {given: transport if given == "transport" else form.http_client(transport=transport)}
+    client = form.client(vault.url, credential, **option)
+    pages = client.list_properties_of_secrets()
+    await form.aclose(client)
+
+    with pytest.raises(RuntimeError, match="this client is closed"):
+        await result_of(client.get_secret("db"))
+    with pytest.raises(RuntimeError, match="this client is closed"):
+        await result_of(pages)
+    assert (vault.calls.total(), credential.logins) == (0, [])
 
 
 async def test_an_argument_that_breaks_a_rule_is_not_sent(client: Client, vault: FakeVault) -> None:

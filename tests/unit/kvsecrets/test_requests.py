@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvsecrets import _requests
-from kvsecrets._protocol import MAX_RESPONSE_BYTES, Flow, Send
+from kvsecrets._protocol import MAX_RESPONSE_BYTES, Flow, Request, Send
 from kvsecrets._requests import CLEAR, MAX_BACKUP_BYTES, PropertyChanges, Vault
 from kvsecrets._retry import RetryPolicy
 from kvsecrets.errors import BadRequest, ConnectionFailed, ConnectionProblem, UnexpectedAnswer
@@ -126,6 +126,101 @@ def test_a_content_type_that_the_api_version_would_ignore_is_an_error(api_versio
 
     with pytest.raises(ValueError, match=r"^out_content_type: API version .* create the client with api_version="):
         Stepper(_requests.get_secret(older, "db", None, "application/x-pem-file"))
+
+
+ANSWERED = {name: case for name, case in OPERATIONS.items() if name not in {"purge", "back up"}}
+"""The operations whose responses have ids."""
+OTHER_HOST = str(SecretId("https://other.vault.azure.net", "db", VERSION))
+OTHER_NAME = str(SecretId(URL, "other", VERSION))
+OTHER_VERSION = str(SecretId(URL, "db", VERSION[::-1]))
+
+
+def checked(request: Request, body: Any) -> None:  # noqa: ANN401 - any JSON
+    """Check a response to a request as every exchange does, also one to a request with neither body nor token."""
+    assert request.check is not None
+    request.check(response(body))
+
+
+@pytest.mark.parametrize(("flow", "method", "path", "body"), ANSWERED.values(), ids=ANSWERED)
+def test_a_response_is_compared_with_its_request(
+    flow: Callable[[Vault], Flow[Any]], method: str, path: str, body: dict[str, Any]
+) -> None:
+    request, _ = step_to_request(flow(vault()))
+    others = {OTHER_HOST}
+    others |= {OTHER_NAME} if "db" in path else set()
+    others |= {OTHER_VERSION} if VERSION in path else set()
+    others |= set() if body is DELETED else {f"{URL}/deletedsecrets/db"}
+
+    checked(request, body)
+    for other in others:
+        with pytest.raises(UnexpectedAnswer, match="another secret, version or vault"):
+            checked(request, {**body, "id": other})
+
+
+@pytest.mark.parametrize("recovery_id", [f"{URL}/deletedsecrets/other", "https://other.example/deletedsecrets/db"])
+def test_the_recovery_id_of_a_deleted_secret_is_compared_too(recovery_id: str) -> None:
+    request, _ = step_to_request(_requests.get_deleted_secret(vault(), "db"))
+
+    with pytest.raises(UnexpectedAnswer):
+        checked(request, {**DELETED, "recoveryId": recovery_id})
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        f"https://SHOP.vault.azure.net/secrets/DB/{VERSION.upper()}",
+        f"https://shop.vault.azure.net:443/secrets/db/{VERSION}",
+        f"https://shop.vault.azure.net:8443/secrets/db/{VERSION}/",
+    ],
+)
+def test_ids_are_the_same_in_other_letters_and_over_another_port(same: str) -> None:
+    request, _ = step_to_request(_requests.get_secret(vault(), "Db", VERSION))
+
+    checked(request, {**SECRET, "id": same})
+
+
+@pytest.mark.parametrize("host", ["10.0.0.1", "[::1]", "[::1]:8443", "localhost:8443"])
+def test_ids_of_a_host_without_a_domain_are_compared(host: str) -> None:
+    asked = Vault.create(f"https://{host}", "7.4", None, verify_resource=True).asked("db")
+
+    asked.check(response({**SECRET, "id": f"https://{host}/secrets/db"}))
+    with pytest.raises(UnexpectedAnswer):
+        asked.check(response({**SECRET, "id": "https://10.0.0.2/secrets/db"}))
+
+
+def test_ids_of_a_vault_behind_a_domain_of_its_own_may_name_any_host() -> None:
+    asked = Vault("https://kv.example.com", "7.4", auth_context(verify=False)).asked("db")
+
+    asked.check(response(SECRET))
+    with pytest.raises(UnexpectedAnswer):
+        asked.check(response({**SECRET, "id": OTHER_NAME}))
+
+
+@pytest.mark.parametrize(
+    ("listing", "others"),
+    [
+        (_requests.SECRETS, {OTHER_HOST, f"{URL}/deletedsecrets/db"}),
+        (_requests.versions_of("db"), {OTHER_HOST, OTHER_NAME}),
+        (_requests.DELETED_SECRETS, {OTHER_HOST}),
+    ],
+    ids=["secrets", "versions", "deleted secrets"],
+)
+def test_each_item_of_a_page_is_compared_with_the_list(listing: _requests.Listing[Any], others: set[str]) -> None:
+    request, _ = step_to_request(_requests.list_page(vault(), listing, None, None))
+
+    checked(request, {"value": [DELETED, DELETED]})
+    checked(request, {"value": None})
+    for other in others:
+        with pytest.raises(UnexpectedAnswer, match="page is about another"):
+            checked(request, {"value": [DELETED, {**DELETED, "id": other}]})
+
+
+@pytest.mark.parametrize("status", [401, 404, 503])
+def test_an_error_is_compared_with_nothing(status: int) -> None:
+    request, _ = step_to_request(_requests.get_secret(vault(), "db", None))
+    assert request.check is not None
+
+    request.check(response({"id": OTHER_NAME}, status))
 
 
 @pytest.mark.parametrize("value", ["hunter2", SecretValue("hunter2")], ids=["str", "SecretValue"])

@@ -4,6 +4,7 @@ import errno
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from typing import Protocol
 
 import httpx
@@ -129,6 +130,59 @@ async def test_a_body_that_says_it_is_not_compressed_is_read(run: Exchange) -> N
     assert (await run(lambda _: answer)).body == b"{}"
 
 
+@both
+async def test_a_response_that_is_not_http_is_no_failed_connection(run: Exchange) -> None:
+    def fails(_: httpx.Request) -> httpx.Response:
+        raise httpx.RemoteProtocolError("illegal status line: marked")
+
+    with pytest.raises(
+        UnexpectedAnswer, match=r"^GET shop.vault.azure.net/secrets/db: the response is not valid HTTP$"
+    ):
+        await run(fails)
+
+
+class Stream:
+    """A connection whose socket knows whether it was shut down, as httpx shows it with a response."""
+
+    def __init__(self) -> None:
+        self.shut_down: list[int] = []
+
+    def get_extra_info(self, info: str) -> object:
+        assert info == "socket"
+        return self
+
+    def shutdown(self, how: int) -> None:
+        self.shut_down.append(how)
+        raise OSError("not connected")
+
+
+@both
+async def test_the_connection_of_a_response_to_another_request_is_shut_down(run: Exchange) -> None:
+    def refuse(response: Response) -> None:
+        assert response.body == b"{}"
+        raise UnexpectedAnswer("of another request")
+
+    stream = Stream()
+    checked = replace(GET, request=replace(GET.request, check=refuse))
+
+    with pytest.raises(UnexpectedAnswer, match="of another request"):
+        await run(lambda _: httpx.Response(200, content=b"{}", extensions={"network_stream": stream}), checked)
+
+    assert stream.shut_down == [socket.SHUT_RDWR]
+
+
+@both
+@pytest.mark.parametrize(("version", "is_shut_down"), [(b"HTTP/1.1", True), (b"HTTP/2", False)])
+async def test_a_connection_that_does_not_show_what_it_has_read_is_not_used_again(
+    run: Exchange, version: bytes, is_shut_down: bool
+) -> None:
+    stream = Stream()
+    extensions = {"network_stream": stream, "http_version": version}
+
+    assert (await run(lambda _: httpx.Response(200, content=b"{}", extensions=extensions))).body == b"{}"
+    assert bool(stream.shut_down) is is_shut_down
+
+
 def caused(error: Exception, cause: Exception) -> Exception:
     error.__cause__ = cause
     return error
@@ -147,7 +201,8 @@ def caused(error: Exception, cause: Exception) -> Exception:
         (TimeoutError("x"), ConnectionProblem.TIMED_OUT),
         (httpx.ReadError("x"), ConnectionProblem.BROKEN),
         (httpx.WriteError("x"), ConnectionProblem.BROKEN),
-        (httpx.RemoteProtocolError("x"), ConnectionProblem.BROKEN),
+        (httpx.RemoteProtocolError("Server disconnected without a response."), ConnectionProblem.BROKEN),
+        (httpx.RemoteProtocolError("peer closed connection without a whole body"), ConnectionProblem.BROKEN),
         (ConnectionResetError("x"), ConnectionProblem.RESET),
         (caused(httpx.ConnectError("x"), socket.gaierror(socket.EAI_NONAME, "x")), ConnectionProblem.UNRESOLVED),
         (caused(httpx.ConnectError("x"), socket.gaierror(socket.EAI_AGAIN, "x")), ConnectionProblem.LOOKUP_FAILED),
