@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec, module_from_spec
+from types import ModuleType
 from typing import Any, cast
 
 
@@ -53,6 +54,45 @@ def left_out(*modules: str) -> Iterator[None]:
     finally:
         for name in missing:
             del loaded[name]
+
+
+@contextmanager
+def postponed(*modules: str, types: Mapping[str, str]) -> Iterator[None]:
+    """Have what is imported in the block use modules that are imported once one of their names is used.
+
+    Args:
+        modules: Their names. One that was imported before is used as it is.
+        types: Types by their modules, which are used in the block by name: nothing but `isinstance` works with them.
+    """
+    stand_ins = {name: _StandIn(name) for name in (*modules, *types) if name not in sys.modules}
+    for name in types.keys() & stand_ins.keys():
+        setattr(stand_ins[name], types[name], _PostponedType(types[name], (), {"__module__": name}))
+    sys.modules.update(stand_ins)
+    try:
+        yield
+    finally:
+        for stand_in in stand_ins.values():
+            stand_in.remove()
+
+
+class _StandIn(ModuleType):
+    """Has the names of the module of that name, which is imported for the first one that is used."""
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401  any name of any module
+        if name.startswith("__"):  # the import system looks for some
+            raise AttributeError(f"module {self.__name__} has no attribute {name}")
+        self.remove()
+        return getattr(import_module(self.__name__), name)
+
+    def remove(self) -> None:
+        """Leave the place in `sys.modules` to the module itself."""
+        if sys.modules.get(self.__name__) is self:
+            del sys.modules[self.__name__]
+
+
+class _PostponedType(type):
+    def __instancecheck__(cls, instance: object) -> bool:
+        return isinstance(instance, getattr(import_module(cls.__module__), cls.__name__))
 
 
 def check_installed(*packages: str) -> None:

@@ -3,10 +3,12 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import trustme
 
-from vaultsync.partial_imports import check_installed, left_out, skip_package_imports
+from vaultsync.partial_imports import check_installed, left_out, postponed, skip_package_imports
 
 SOURCE = str(Path(__file__).parents[3] / "operator")
 
@@ -88,6 +90,46 @@ def test_what_was_imported_before_is_not_left_out() -> None:
         assert imported("import parts") == {"parts.light", "parts.heavy"}
 
 
+def test_a_postponed_module_is_imported_when_one_of_its_names_is_used(tmp_path: Path) -> None:
+    (tmp_path / "parts" / "__init__.py").write_text("")
+    scope: dict[str, Any] = {}
+    with postponed("parts.light", types={}):
+        exec("from parts import light", scope)  # noqa: S102  it is the test's own
+    assert "parts.light" not in sys.modules
+
+    made = scope["light"].Light()
+
+    assert type(made).__module__ == "parts.light"
+    assert isinstance(made, sys.modules["parts.light"].Light)
+
+
+def test_a_postponed_type_is_imported_when_something_is_compared_with_it() -> None:
+    scope: dict[str, Any] = {}
+    with postponed(types={"parts.light": "Light"}):
+        exec("from parts.light import Light", scope)  # noqa: S102  the same
+    assert "parts.light" not in sys.modules
+
+    assert not isinstance("text", scope["Light"])
+    assert isinstance(sys.modules["parts.light"].Light(), scope["Light"])
+
+
+def test_a_name_that_is_used_at_once_is_imported_at_once() -> None:
+    with postponed("parts.light", types={}):
+        assert imported("from parts.light import Light") == {"parts.light", "parts.heavy"}
+
+    assert "Light" in vars(sys.modules["parts.light"])
+
+
+def test_what_was_imported_before_is_not_postponed() -> None:
+    imported("import parts.light")
+    before = sys.modules["parts.light"]
+
+    with postponed("parts.light", types={}):
+        assert sys.modules["parts.light"] is before
+
+    assert sys.modules["parts.light"] is before
+
+
 @pytest.mark.parametrize("name", ["parts_of_nothing", "parts_of_nothing.light", "parts.of_nothing"])
 def test_a_package_that_is_imported_later_is_missed_before(name: str) -> None:
     check_installed("parts", "parts.light")
@@ -134,3 +176,24 @@ def test_a_login_needs_no_http_but_aiohttp() -> None:
         "azure.identity.aio",
         "msal.token_cache",
     }
+
+
+def test_a_login_reads_certificates_once_it_has_one(tmp_path: Path) -> None:
+    rsa, elliptic = tmp_path / "rsa.pem", tmp_path / "elliptic.pem"
+    for file, kind in ((rsa, trustme.KeyType.RSA), (elliptic, trustme.KeyType.ECDSA)):
+        issued = trustme.CA(key_type=kind).issue_cert("client", key_type=kind)
+        file.write_bytes(issued.private_key_and_cert_chain_pem.bytes())
+
+    loaded = in_memory_after(f"""
+from vaultsync.adapters.identities.client_library import CertificateCredential
+assert "cryptography.hazmat.bindings._rust" not in sys.modules
+CertificateCredential("tenant", "client", certificate_path={str(rsa)!r})
+try:
+    CertificateCredential("tenant", "client", certificate_path={str(elliptic)!r})
+except ValueError as error:
+    assert "RSA" in str(error)
+else:
+    raise AssertionError
+""")
+
+    assert "cryptography.hazmat.bindings._rust" in loaded

@@ -1,10 +1,11 @@
-"""The asynchronous half of azure-identity, without the HTTP of the other half; adds nothing to it.
+"""The asynchronous half of azure-identity, without the HTTP of the other half, and certificates once they are used.
 
 It uses the token cache of msal, whose package imports requests and urllib3 for managed identities, which azure-identity
-requests itself here: 6 MB. Whatever imports azure-identity imports it from here.
+requests itself here: 6 MB. The library for certificates takes 9 MB, and few identities have one. Whatever imports
+azure-identity imports it from here.
 """
 
-from vaultsync.partial_imports import skip_package_imports
+from vaultsync.partial_imports import postponed, skip_package_imports
 
 skip_package_imports(
     "msal",
@@ -15,15 +16,23 @@ skip_package_imports(
     },
 )
 
-from azure.identity.aio import (  # noqa: E402  only now
-    CertificateCredential,
-    ChainedTokenCredential,
-    ClientAssertionCredential,
-    ClientSecretCredential,
-    DefaultAzureCredential,
-    ManagedIdentityCredential,
-    WorkloadIdentityCredential,
-)
+# Only the credential of a certificate uses them.
+with postponed(
+    "cryptography.x509",
+    "cryptography.hazmat.primitives.asymmetric.padding",
+    "cryptography.hazmat.primitives.hashes",
+    "cryptography.hazmat.primitives.serialization",
+    types={"cryptography.hazmat.primitives.asymmetric.rsa": "RSAPrivateKey"},
+):
+    from azure.identity.aio import (
+        CertificateCredential,
+        ChainedTokenCredential,
+        ClientAssertionCredential,
+        ClientSecretCredential,
+        DefaultAzureCredential,
+        ManagedIdentityCredential,
+        WorkloadIdentityCredential,
+    )
 
 __all__ = [
     "CertificateCredential",
