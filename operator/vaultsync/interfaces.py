@@ -153,7 +153,9 @@ class KubeApi(Protocol):
 class VaultClients(Protocol):
     """The vaults. Every method raises `SyncError`."""
 
-    async def get(self, access: Access, ref: SecretRef, *, since: float | None = None) -> VaultReading:
+    async def get(
+        self, access: Access, ref: SecretRef, *, namespace: str = "", since: float | None = None
+    ) -> VaultReading:
         """Read one secret, at least as new as the polls' metadata; raises `SecretNotFound` if it does not exist.
 
         A secret that is known to be missing, also to the last poll, is not read again. With `since`, no result is used

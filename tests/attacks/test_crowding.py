@@ -8,6 +8,8 @@ import httpx
 import pytest
 from aiohttp import web
 
+from kvsecrets._protocol import Request as HttpRequest
+from kvsecrets._protocol import Response as HttpResponse
 from tests.builders import START, an_access, revealed
 from tests.clocks import Clock, frozen, skip
 from tests.fakes import FakeCredentials
@@ -72,6 +74,32 @@ async def test_a_tenant_with_more_reads_than_connections_does_not_have_a_slow_va
     limiter = clients.rate_limiter(an_access(vault.url))
     assert limiter is not None
     assert not limiter.is_open
+
+
+async def test_a_tenant_with_1000_reads_has_another_wait_only_for_those_that_run(
+    vault: ServedVault, clients: VaultClients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tenant reads a thousand secrets at once, before another one reads a single secret of the same vault."""
+    access, respond, arrived = an_access(vault.url), vault.vault.respond, []
+
+    def recorded(request: HttpRequest) -> HttpResponse:
+        arrived.append("db-password" in request.url)
+        return respond(request)
+
+    monkeypatch.setattr(vault.vault, "respond", recorded)
+    vault.resumed.clear()
+    names = [f"secret-{number}" for number in range(1000)]
+    for name in names:
+        vault.vault.set(name, "s3cret")
+    reads = [asyncio.create_task(clients.get(access, SecretRef(name), namespace="attacker")) for name in names]
+    await vault.until_requests(MAX_CALLS)
+    reads.append(asyncio.create_task(clients.get(access, SecretRef("db-password"), namespace="victim")))
+    await asyncio.sleep(0)
+    vault.resumed.set()
+    await asyncio.gather(*reads)
+
+    # Those that run, each with a challenge first, and those whose turns were before.
+    assert arrived.index(True) <= 3 * MAX_CALLS
 
 
 async def test_a_tenant_who_takes_all_connections_of_the_system_does_not_open_the_circuit_breaker() -> None:

@@ -37,9 +37,10 @@ async def read_secrets(
     spec: VaultSecretSpec,
     requests: Sequence[SecretRequest],
     *,
+    namespace: str = "",
     since: float | None = None,
 ) -> dict[SecretRef, VaultReading | MissingReading]:
-    """Read secrets concurrently, and record in the store what was read.
+    """Read secrets concurrently, for a VaultSecret of that namespace, and record in the store what was read.
 
     With `since`, each read begins later than that, on the monotonic clock, those known to be missing included.
 
@@ -57,7 +58,7 @@ async def read_secrets(
         async with slots:
             if found.bytes > MAX_BYTES:
                 return None
-            reading = await _read(vaults, store, access, spec, one, since=since)
+            reading = await _read(vaults, store, access, spec, one, namespace=namespace, since=since)
         if isinstance(reading, Reading) and one.ref.identity not in named:
             found.bytes += len(reading.value.reveal())
         return reading
@@ -116,12 +117,13 @@ async def _read(
     spec: VaultSecretSpec,
     request: SecretRequest,
     *,
+    namespace: str,
     since: float | None,
 ) -> VaultReading | MissingReading:
     requested = vaults.moment()
     reading: VaultReading | MissingReading
     try:
-        reading = await vaults.get(access, request.ref, since=since)
+        reading = await vaults.get(access, request.ref, namespace=namespace, since=since)
     except SecretNotFound as error:
         reading = MissingReading(read_at=error.observed_at, error=error)
     if request.ref.version is None:

@@ -305,7 +305,10 @@ class Reconciler:
             ObjectChanged: The grant has changed.
         """
         access, spec = inputs.granted.access, inputs.vault_secret.spec
-        readings = await read_secrets(self.vaults, self.state.vaults, access, spec, requests, since=since)
+        namespace = inputs.vault_secret.key.namespace
+        readings = await read_secrets(
+            self.vaults, self.state.vaults, access, spec, requests, namespace=namespace, since=since
+        )
         self._ensure_granted(inputs)
         return readings
 

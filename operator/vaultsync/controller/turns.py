@@ -1,12 +1,13 @@
 """Which waiting key runs next, and within which limits; runs nothing itself.
 
 Keys of one vault share a partition with limited concurrency. Partitions take turns, and so do the namespaces within a
-partition: neither a slow vault nor a namespace with thousands of VaultSecrets delays those of others. What is not known
-to respond has slots of its own, so that any number of failing vaults leaves the others theirs. A lower priority has a
-share of the turns, too.
+partition: neither a slow vault nor a namespace with thousands of VaultSecrets delays those of others. A namespace
+leaves some slots of a vault free, so that another one does not wait for VaultSecrets of hundreds of keys. What is not
+known to respond has slots of its own, so that any number of failing vaults leaves the others theirs. A lower priority
+has a share of the turns, too.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -16,6 +17,12 @@ from vaultsync.api import ObjectKey
 
 IN_A_ROW = 3
 """Keys after which one of a lower priority has its turn, if one waits: polls go on while others change or are new."""
+
+SHARE = 3
+"""How many slots of a vault a namespace may have for each that is free: alone, three of four; of two, three of seven.
+
+The rule is that of dynamic thresholds for shared buffers: https://doi.org/10.1109/90.664262
+"""
 
 
 class Priority(IntEnum):
@@ -76,8 +83,11 @@ class _Line:
         if not keys:
             del self._keys[key.namespace]
 
-    def pop(self) -> ObjectKey:
-        namespace = next(iter(self._keys))
+    def pop(self, may_start: Callable[[str], bool]) -> ObjectKey | None:
+        """Return the next key of the namespaces that may start one; None if none of them has a key."""
+        namespace = next(filter(may_start, self._keys), None)
+        if namespace is None:
+            return None
         keys = self._keys.pop(namespace)
         key = next(iter(keys))
         del keys[key]
@@ -88,11 +98,25 @@ class _Line:
 
 @dataclass(slots=True, eq=False)
 class _Lane:
-    """The waiting keys of a partition, and how many run."""
+    """The waiting keys of a partition, and what runs."""
 
     partition: Partition
     lines: dict[Priority, _Line] = field(default_factory=lambda: {priority: _Line() for priority in Priority})
-    running: int = 0
+    running: Counter[str] = field(default_factory=Counter)
+    """How many run, by namespace."""
+
+    def free(self, limit: int) -> int:
+        """Return how many slots are free."""
+        return limit - self.running.total()
+
+    def pop(self, priority: Priority, limit: int) -> ObjectKey | None:
+        """Return the next key of a priority that may start."""
+        free = self.free(limit)
+        if free <= 0:
+            return None
+        # What does not respond is of one namespace alone.
+        share = SHARE * free if self.partition.responds else limit
+        return self.lines[priority].pop(lambda namespace: self.running[namespace] < share)
 
 
 class _Pool:
@@ -109,26 +133,27 @@ class _Pool:
 
     def offer(self, lane: _Lane) -> None:
         """Give a partition with waiting keys a turn, if it is below its limit; forget one without keys."""
-        if lane.running >= self.limits.partition:
+        if lane.free(self.limits.partition) <= 0:
             return
         for priority, line in lane.lines.items():
             if line and not line.is_offered:
                 line.is_offered = True
                 self.offers[priority].append(lane)
-        if not lane.running and not any(lane.lines.values()):
+        if not lane.running.total() and not any(lane.lines.values()):
             self.lanes.pop(lane.partition.name, None)
 
-    def pop(self) -> tuple[_Lane, Priority] | None:
-        """Return the partition whose turn it is, and the priority of its next key; None if no slot is free for any."""
+    def pop(self) -> tuple[_Lane, Priority, ObjectKey] | None:
+        """Return the key whose turn it is, with its partition and priority; None if no slot is free for any."""
         offered = [one for one in _PRIORITIES if self.offers[one]]
         for priority in sorted(offered, key=lambda one: (self.passed[one] < IN_A_ROW, one)):
             lanes = self.offers[priority]
             while lanes and self.running < self.limits.total:
                 lane = lanes.popleft()
                 lane.lines[priority].is_offered = False
-                if lane.lines[priority] and lane.running < self.limits.partition:
+                key = lane.pop(priority, self.limits.partition)
+                if key is not None:
                     self._count(priority)
-                    return lane, priority
+                    return lane, priority, key
         return None
 
     def _count(self, started: Priority) -> None:
@@ -172,13 +197,12 @@ class Turns:
     def take(self) -> ObjectKey | None:
         """Return the key whose turn it is, which has a slot until it is released; None if no slot is free for any."""
         while (offer := next(filter(None, (pool.pop() for pool in self._pools.values())), None)) is not None:
-            lane, priority = offer
+            lane, priority, key = offer
             pool = self._pools[lane.partition.responds]
-            key = lane.lines[priority].pop()
             del self._waiting[key]
             if self._partition_of(key) == lane.partition:
                 self._running[key] = lane
-                lane.running += 1
+                lane.running[key.namespace] += 1
                 pool.running += 1
                 pool.offer(lane)
                 return key
@@ -190,6 +214,8 @@ class Turns:
         """Free the slot of a key."""
         lane = self._running.pop(key)
         pool = self._pools[lane.partition.responds]
-        lane.running -= 1
+        lane.running[key.namespace] -= 1
+        if not lane.running[key.namespace]:
+            del lane.running[key.namespace]
         pool.running -= 1
         pool.offer(lane)

@@ -11,9 +11,10 @@ import logging
 import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 import httpx
 
@@ -48,6 +49,7 @@ from vaultsync.adapters.keyvault.versions import (
     version_before,
 )
 from vaultsync.errors import ListingTooLong, Reason, SecretNotFound, SyncError
+from vaultsync.slots import Slots
 from vaultsync.state.access import Access, Identity, TokenClaims
 from vaultsync.state.listings import ListingPage, SecretMetadata
 from vaultsync.state.moments import Moment
@@ -72,6 +74,9 @@ _SECRET_WEIGHT = 256
 
 MAX_CALLS = 64
 """Concurrent calls of a vault. In kvsecrets, more would wait in the time within which the vault must respond."""
+
+_NAMESPACE: Final[ContextVar[str]] = ContextVar("namespace", default="")
+"""The namespace for which a vault is called, whose turn comes among others; empty for polls, which are for all."""
 
 _NO_RETRIES = RetryPolicy(attempts=1)
 """The work queue retries, for all calls of a VaultSecret together and without blocking other VaultSecrets."""
@@ -127,7 +132,7 @@ class _Vault:
     cached: dict[SecretRef, "_Read"] = field(default_factory=dict)
     """Reads in flight, and those that ended within `CACHE_TTL`."""
     in_flight: set[asyncio.Task[VaultReading]] = field(default_factory=set)
-    slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_CALLS))
+    slots: Slots = field(default_factory=lambda: Slots(MAX_CALLS))
     time: datetime | None = None
     """The vault's clock at its last response; None while it sends none."""
     is_closed: bool = False
@@ -194,7 +199,9 @@ class VaultClients:
         self._vaults: dict[Access, _Vault] = {}
         self._shares: Mapping[str, float] = {}
 
-    async def get(self, access: Access, ref: SecretRef, *, since: float | None = None) -> VaultReading:
+    async def get(
+        self, access: Access, ref: SecretRef, *, namespace: str = "", since: float | None = None
+    ) -> VaultReading:
         """Read a secret.
 
         One that the last read found missing is not read again for two seconds after a poll that missed it, too.
@@ -202,6 +209,7 @@ class VaultClients:
         Args:
             access: The vault, and for which grant.
             ref: The secret.
+            namespace: That of the VaultSecret: namespaces take turns.
             since: The read begins later than this, on the monotonic clock, and is made although the secret is known
                 to be missing. By default, a cached result will do.
 
@@ -217,7 +225,11 @@ class VaultClients:
         missing = None if since is not None else vault.absences.current(ref.identity)
         if missing is not None:
             raise missing
-        return await self._read(vault, ref, since)
+        token = _NAMESPACE.set(namespace)
+        try:
+            return await self._read(vault, ref, since)
+        finally:
+            _NAMESPACE.reset(token)
 
     def moment(self) -> Moment:
         """Return the present moment, later than all before."""
@@ -481,7 +493,7 @@ class VaultClients:
         self, vault: _Vault, name: str | None, operation: str, call: Callable[[], Awaitable[_Result]]
     ) -> _Result:
         """Make a call when the rate limiter allows it, count it, and translate its failure."""
-        async with vault.slots, vault.rate_limiter.acquire(one_secret=name is not None):
+        async with vault.slots.take(_NAMESPACE.get()), vault.rate_limiter.acquire(one_secret=name is not None):
             started, status = self._clock(), "interrupted"
             try:
                 result = await call()

@@ -455,10 +455,12 @@ async def test_a_secret_that_is_back_when_it_is_read_again_keeps_its_key(harness
     harness.vault.delete("db-password")
     get = harness.vaults.get
 
-    async def recovered_meanwhile(access: Access, ref: SecretRef, *, since: float | None = None) -> VaultReading:
+    async def recovered_meanwhile(
+        access: Access, ref: SecretRef, *, namespace: str = "", since: float | None = None
+    ) -> VaultReading:
         if since is not None:
             harness.vault.recover("db-password")
-        return await get(access, ref, since=since)
+        return await get(access, ref, namespace=namespace, since=since)
 
     harness.vaults.get = recovered_meanwhile  # type: ignore[method-assign]  # in the very moment
     await harness.poll()

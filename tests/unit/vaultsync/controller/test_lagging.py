@@ -31,11 +31,13 @@ class Replica:
         for name in names:
             self._old[SecretRef(name)] = await self._read(ACCESS, SecretRef(name))
 
-    async def get(self, access: Access, ref: SecretRef, *, since: float | None = None) -> VaultReading:
+    async def get(
+        self, access: Access, ref: SecretRef, *, namespace: str = "", since: float | None = None
+    ) -> VaultReading:
         self.reads += 1
         if ref.name in self.lagging:
             return replace(self._old[ref.identity], began=self._vaults.moment())
-        return await self._read(access, ref, since=since)
+        return await self._read(access, ref, namespace=namespace, since=since)
 
 
 @pytest.fixture

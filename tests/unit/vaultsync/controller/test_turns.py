@@ -47,6 +47,20 @@ def test_namespaces_of_one_vault_take_turns(priority: Priority) -> None:
     assert serve_all(turns).index(ObjectKey("quiet", "db")) <= 1
 
 
+def test_a_namespace_leaves_slots_of_a_vault_to_others_that_come_later() -> None:
+    turns = turns_of({}, responding=Limits(128, 32))
+    for namespace in ("busy", "busier"):
+        for key in keys(namespace, 9000):
+            turns.put(key, Priority.URGENT)
+        if namespace == "busy":
+            assert len(take_all(turns)) == 24
+    turns.put(ObjectKey("quiet", "db"), Priority.URGENT)
+
+    assert len(take_all(turns)) == 6 + 1
+    turns.put(ObjectKey("late", "db"), Priority.URGENT)
+    assert take_all(turns) == [ObjectKey("late", "db")]
+
+
 def test_keys_of_one_namespace_keep_their_order() -> None:
     turns = turns_of({})
     for key in keys("shop", 20):

@@ -427,9 +427,9 @@ async def reading(leader: Replica, standby: Replica) -> asyncio.Event:
     answer = asyncio.Event()
     get = leader.vaults.get
 
-    async def slow(access: Access, ref: SecretRef, *, since: float | None = None) -> VaultReading:
+    async def slow(access: Access, ref: SecretRef, *, namespace: str = "", since: float | None = None) -> VaultReading:
         await answer.wait()
-        return await get(access, ref, since=since)
+        return await get(access, ref, namespace=namespace, since=since)
 
     leader.vaults.get = slow  # type: ignore[method-assign]  # the fake vault answers at once
     leader.apply()
