@@ -1,6 +1,7 @@
 """`python -m bench image`: the size of the image beside its base, by buildah and on Debian; needs root."""
 
 import argparse
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -18,7 +19,7 @@ def run(arguments: list[str]) -> int:
     parser.add_argument("--quick", action="store_true", help="the same: there is no less of it")
     parser.add_argument("--write", action="store_true", help="put the figures into bench/README.md")
     options = parser.parse_args(arguments)
-    if reason := debian.why_impossible():
+    if reason := debian.why_impossible() or (None if shutil.which("buildah") else "it needs buildah"):
         print(f"The image cannot be built here: {reason}.")
         return 0
     conditions = f"Debian {debian.SUITE} with its Python as base, as unpacked files; built on"
