@@ -162,7 +162,7 @@ def set_secret(vault: Vault, name: str, value: SecretValue | str, properties: Pr
     request = _json_request("PUT", vault.url_of(_secret_path(name)), fields, vault.asked(name))
     response = yield from send_authorized(request, vault.auth)
     if response.status >= 400:  # noqa: PLR2004 - the boundary that HTTP draws
-        raise _responses.error_from(response, secret_text=text)
+        raise _responses.error_from(response, had_value=True)
     return _responses.parse_secret(response)
 
 
@@ -214,7 +214,10 @@ def restore_secret_backup(vault: Vault, backup: bytes) -> Flow[SecretProperties]
     _validation.check_type("backup", backup, bytes, bytearray)
     text = base64.urlsafe_b64encode(backup).rstrip(b"=").decode("ascii")
     request = _json_request("POST", vault.url_of("secrets/restore"), {"value": text}, vault.asked())
-    return _responses.parse_properties((yield from send_authorized(request, vault.auth, repeatable=False)))
+    response = yield from send_authorized(request, vault.auth, repeatable=False)
+    if response.status >= 400:  # noqa: PLR2004 - the boundary that HTTP draws
+        raise _responses.error_from(response, had_value=True)
+    return _responses.parse_properties(response)
 
 
 def list_page(vault: Vault, listing: Listing[T], continuation_token: str | None, size: int | None) -> Flow[Page[T]]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NoReturn, TypeAlias
 
+from kvsecrets._disclosure import Shown, shown
 from kvsecrets._protocol import Response
 from kvsecrets.errors import (
     AccessDenied,
@@ -41,8 +42,6 @@ from kvsecrets.models import (
 JsonObject: TypeAlias = dict[str, Any]
 """A decoded JSON object; `Any`, because no field has been checked yet."""
 
-MAX_MESSAGE_CHARACTERS = 1000
-_MAX_CODE_CHARACTERS = 100
 _MAX_DATETIME = datetime.max.replace(tzinfo=UTC)
 _MAX_SECONDS = _MAX_DATETIME.timestamp()
 _OK = 200
@@ -199,8 +198,8 @@ def response_info(response: Response) -> ResponseInfo:
     return ResponseInfo(response.status, response.headers)
 
 
-def error_from(response: Response, secret_text: str = "") -> ResponseError | UnexpectedAnswer:
-    """Return the error that a response means; a message that repeats `secret_text` is withheld.
+def error_from(response: Response, *, had_value: bool = False) -> ResponseError | UnexpectedAnswer:
+    """Return the error that a response means; `had_value` is whether its request had a secret value.
 
     The status decides first, then the inner code, then the code, and the message last:
     https://learn.microsoft.com/azure/key-vault/general/rest-error-codes
@@ -211,16 +210,11 @@ def error_from(response: Response, secret_text: str = "") -> ResponseError | Une
         return unexpected_response(response, "it is neither a result nor an error; redirects are not followed")
     if response.status == 404 and code is None:  # noqa: PLR2004 - the HTTP status
         return unexpected_response(response, "the 404 has no error code of Key Vault")
-    if secret_text and secret_text in message:
-        message = "(message withheld: it contains the secret value)"
     headers = response.headers
+    ids = headers.get("x-ms-request-id"), headers.get("x-ms-client-request-id")
     return _error_class(response.status, code, inner_code, message)(
         response.status,
-        code=code,
-        inner_code=inner_code,
-        message=_one_line(message, MAX_MESSAGE_CHARACTERS),
-        request_id=headers.get("x-ms-request-id"),
-        client_request_id=headers.get("x-ms-client-request-id"),
+        **shown(Shown(code, inner_code, message, *ids), had_value=had_value)._asdict(),
         retry_after=retry_after(headers),
         headers=headers,
     )
@@ -278,7 +272,7 @@ def _forbidden_class(inner_code: str | None, message: str) -> type[ResponseError
 
 
 def _error_fields(response: Response) -> tuple[str | None, str | None, str]:
-    """Return code, inner code and message of an error body; each is None if the body does not have it."""
+    """Return code, inner code and message of an error body, as they are; a code is None if the body has none."""
     document = response.document
     error = document.get("error") if isinstance(document, dict) else None
     if not isinstance(error, dict):
@@ -287,14 +281,10 @@ def _error_fields(response: Response) -> tuple[str | None, str | None, str]:
     inner_code = inner.get("code") if isinstance(inner, dict) else None
     code, message = error.get("code"), error.get("message")
     return (
-        _one_line(code, _MAX_CODE_CHARACTERS) if isinstance(code, str) else None,
-        _one_line(inner_code, _MAX_CODE_CHARACTERS) if isinstance(inner_code, str) else None,
+        code if isinstance(code, str) else None,
+        inner_code if isinstance(inner_code, str) else None,
         message if isinstance(message, str) else "",
     )
-
-
-def _one_line(text: str, max_characters: int) -> str:
-    return " ".join(text.split())[:max_characters]
 
 
 def _successful(response: Response) -> JsonObject:

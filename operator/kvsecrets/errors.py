@@ -193,7 +193,8 @@ class ResponseError(KeyVaultError):
         status: The HTTP status.
         code: `error.code` of the response, such as `Forbidden`, if it has one.
         inner_code: `error.innererror.code`, such as `ForbiddenByFirewall`, if it has one.
-        message: The service's message, in one line of at most 1,000 characters.
+        message: The service's message, in one line of at most 1,000 characters. If the request had a secret value,
+            as set and restore have, what the code means in words of the library.
         request_id: `x-ms-request-id`, which the vendor's support needs.
         client_request_id: `x-ms-client-request-id`, which is in the log of this library.
         retry_after: Seconds to wait that the service requests (`Retry-After`); None if it requests none.

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvsecrets import _responses
+from kvsecrets._disclosure import MAX_MESSAGE_CHARACTERS, MEANINGS, WITHHELD
 from kvsecrets._protocol import Response
-from kvsecrets._responses import MAX_MESSAGE_CHARACTERS, error_from, retry_after
+from kvsecrets._responses import error_from, retry_after
 from kvsecrets.errors import (
     AccessDenied,
     BadRequest,
@@ -413,15 +414,52 @@ def test_a_message_is_one_line_of_limited_length() -> None:
     assert len(error.message) == MAX_MESSAGE_CHARACTERS
 
 
-def test_a_message_that_contains_the_value_is_withheld() -> None:
-    error = error_from(error_response(400, "BadParameter", message="Not good: hunter2"), secret_text="hunter2")
-
-    assert "hunter2" not in str(error)
-    assert "withheld" in str(error)
+UUID = "1b4e28ba-2fa1-11d2-883f-0016d3cca427"
+ECHOES = ["hunter2", "HUNTER2", "hunt", "h\\u0075nter2", "aHVudGVyMg==", "2retnuh", "Forbidden hunter2"]
+"""The value of a request as an answer may repeat it: whole, in other letters, cut, escaped, encoded, reversed."""
 
 
-def test_an_empty_value_withholds_no_message() -> None:
-    assert "No." in str(error_from(error_response(400, "BadParameter"), secret_text=""))
+@pytest.mark.parametrize("echo", ECHOES)
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 429, 500])
+def test_a_value_that_was_sent_is_shown_in_no_form_and_no_field(status: int, echo: str) -> None:
+    ids = {"x-ms-request-id": echo, "x-ms-client-request-id": echo}
+    error = error_from(error_response(status, echo, echo, f"Not good: {echo}", ids), had_value=True)
+
+    assert isinstance(error, ResponseError)
+    assert (error.code, error.inner_code, error.request_id, error.client_request_id) == (None, None, None, None)
+    assert str(error) == f"{status}: {WITHHELD} (request id -, client request id -)"
+
+
+@pytest.mark.parametrize("code", MEANINGS)
+def test_an_error_of_a_request_with_a_value_says_what_its_code_means(code: str) -> None:
+    error = error_from(error_response(400, "BadParameter", code, "hunter2", {"x-ms-request-id": UUID}), had_value=True)
+
+    assert str(error).startswith(f"400 BadParameter/{code}: {MEANINGS[code]} ({WITHHELD}) (request id {UUID}")
+
+
+def test_what_an_error_means_does_not_depend_on_what_is_shown() -> None:
+    denied = error_response(403, "Forbidden", None, "This is not allowed: purge protection is enabled for this vault.")
+
+    assert type(error_from(denied, had_value=True)) is PurgeProtected
+
+
+def test_the_message_of_a_request_without_a_value_is_shown() -> None:
+    assert "No." in str(error_from(error_response(400, "BadParameter")))
+
+
+@pytest.mark.parametrize("code", ["a\x1b[2K", "\u202eb", "two\nlines", "1", "", "x" * 101, "caf\u00e9"])
+def test_a_code_that_is_no_code_word_is_not_shown(code: str) -> None:
+    error = error_from(error_response(400, code, code, headers={"x-ms-request-id": code + "!"}))
+
+    assert isinstance(error, ResponseError)
+    assert (error.code, error.inner_code, error.request_id) == (None, None, None)
+
+
+def test_a_message_controls_no_terminal() -> None:
+    error = error_from(error_response(400, "BadParameter", message="a\x1b[2Kb\u202ec\x00\nd"))
+
+    assert isinstance(error, ResponseError)
+    assert error.message == "a [2Kb c d"
 
 
 @pytest.mark.parametrize(
