@@ -70,15 +70,19 @@ class _Response(aiohttp.ClientResponse):
 
     protocol: Any = None
     """The connection, of a class that aiohttp does not export."""
+    is_malformed = False
+    """Whether what arrived breaks the rules of HTTP. Within a body, aiohttp waits for more of it all the same."""
 
     async def start(self, connection: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
         """Read the head of the response."""
         self.protocol = connection.protocol
         return await super().start(connection)
 
-    def is_malformed(self) -> bool:
-        """Whether what arrived breaks the rules of HTTP. Within a body, aiohttp waits for more of it all the same."""
-        return self.protocol is not None and isinstance(self.protocol.exception(), HttpProcessingError)
+    def close(self) -> None:
+        """Close the connection unless the response has ended; a closed connection forgets its error."""
+        if self.protocol is not None:
+            self.is_malformed = isinstance(self.protocol.exception(), HttpProcessingError)
+        super().close()
 
     def disconnect(self) -> None:
         """Close the connection."""
@@ -126,7 +130,7 @@ class AiohttpExchange:
             async with asyncio.timeout(timeout):
                 return await self._exchange(session, effect, headers, timeout, begun)
         except (aiohttp.ClientError, OSError) as error:
-            if _is_malformed(error) or any(response.is_malformed() for response in begun):
+            if _is_malformed(error) or any(response.is_malformed for response in begun):
                 failed = malformed(effect)
             else:
                 failed = connection_failed(effect, _classify(error, timeout), self._proxy.address)

@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 import pytest
 import trustme
 
-from kvsecrets import AsyncSecretClient, ConnectionFailed, ConnectionProblem, SecretClient
+from kvsecrets import AsyncSecretClient, ConnectionFailed, ConnectionProblem, SecretClient, UnexpectedAnswer
 from tests.clocks import freeze, frozen, skip
 from tests.integration.faulty import FaultyServer, Peer, Script, silent
 from tests.integration.reading import LONG, NO_RETRY, SECRET, SHORT, Credential, full_text, get, get_async, tls
@@ -24,14 +24,16 @@ T = TypeVar("T")
 class Slow:
     """A script that misbehaves after one whole response on the connection; `begun` says that it does."""
 
-    def __init__(self, script: Script) -> None:
+    def __init__(self, script: Script, *, begins_itself: bool = False) -> None:
         self._script = script
+        self._begins_itself = begins_itself
         self.begun = threading.Event()
 
     def __call__(self, peer: Peer) -> None:
         peer.answer("200 OK", SECRET)
         peer.request()
-        self.begun.set()
+        if not self._begins_itself:
+            self.begun.set()
         self._script(peer)
 
 
@@ -149,6 +151,26 @@ async def test_a_slow_response_ends_at_the_timeout(
         await read(vault.url, slow.begun)
 
     assert "marked" not in caplog.text
+
+
+@both
+async def test_a_body_that_becomes_malformed_is_named_at_the_timeout_at_the_latest(
+    read: Read, authority: trustme.CA
+) -> None:
+    """For tasks, aiohttp waits for the rest of such a body."""
+
+    def malformed(peer: Peer) -> None:
+        peer.write("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n")
+        slow.begun.wait(0.05)
+        peer.write("marked\r\n{}\r\n")
+        slow.begun.set()
+        peer.hang()
+
+    slow = Slow(malformed, begins_itself=True)
+    with FaultyServer(slow, tls(authority)) as vault, pytest.raises(UnexpectedAnswer, match="not valid HTTP") as caught:
+        await read(vault.url, slow.begun)
+
+    assert "marked" not in full_text(caught.value)
 
 
 @both
