@@ -36,6 +36,7 @@ class Shops:
         api.create("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self._home}})
         helm = Helm(ensure_tools(_ENVIRON, sys.stderr)["helm"], plane.kubeconfig.parent / "helm", plane.environ())
         self._installation = Installation(helm, plane, self._home)
+        self.role: Final = f"vaultsync.{self._home}.operator"
         namespaces = [self.lost.namespace, self.kept.namespace]
         self._values = {"settings": settings_here(watchNamespaces=namespaces), "crds": {"enabled": False}}
         self._installation.install(self._values)
@@ -138,7 +139,7 @@ def test_whoever_takes_the_right_to_secrets_away_in_his_namespace_learns_it_from
     with shops.operator(tmp_path / "operator.log") as operator:
         shops.sync(lost, kept)
 
-        path = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{lost.namespace}/roles/vaultsync"
+        path = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{lost.namespace}/roles/{shops.role}"
         role = lost.api.get(path)
         assert role is not None
         lost.api.patch(path, {"rules": [rule for rule in role["rules"] if rule["resources"] != ["secrets"]]})
