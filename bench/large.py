@@ -210,7 +210,7 @@ class Large:
         self._add_quantiles("meanwhile: Secret changed → healed", others.healed, goal=1)
         self._add_stalls(stalls)
         if others.errors:
-            raise StepsFailed("others waited in vain", others.errors)
+            raise StepsFailed("what others waited for did not happen", others.errors)
 
     async def _polls(self, steps: Steps) -> None:
         """Measure polls while nothing changes."""

@@ -46,7 +46,7 @@ class Watched(selectors.DefaultSelector):
     """Where an event loop waits: knows when the loop could have gone on, and when it waits again.
 
     Args:
-        report: Is told the seconds of each stall, and the CPU seconds of the thread in them.
+        report: Gets the seconds of each stall, and the CPU seconds of the thread in them.
     """
 
     def __init__(self, report: Callable[[float, float], object]) -> None:

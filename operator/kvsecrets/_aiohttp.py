@@ -45,7 +45,7 @@ class _Interrupted(aiohttp.ClientError):
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Connections that are not used again if a response arrived on them that nobody has requested.
+    """Connections that are not used again if an unrequested response arrived on them.
 
     aiohttp looks for it when it keeps a connection, and not when it takes it from those that it keeps.
     """

@@ -1,4 +1,4 @@
-"""Responses that nobody has requested, and those of another request: no call ever gets the secret of another one."""
+"""Unrequested responses, and those to another request: no call ever gets the secret of another one."""
 
 import asyncio
 import json

@@ -36,7 +36,7 @@ class Priority(IntEnum):
 
 
 _PRIORITIES: Final = tuple(Priority)
-"""An enumeration makes its members anew each time that it is iterated over."""
+"""Each iteration over an enumeration looks its members up again."""
 
 
 @dataclass(frozen=True, slots=True)
