@@ -26,6 +26,7 @@ from vaultsync.adapters.kube import KubeApi
 from vaultsync.adapters.kube.connection import Connection, configuration_from
 from vaultsync.adapters.kube.requests import Request
 from vaultsync.errors import Reason, SyncError
+from vaultsync.policy.requeue import Result
 
 CAUGHT_UP_WITHIN: Final = 300.0
 """Seconds in which a watch must have reported what has happened."""
@@ -44,11 +45,17 @@ class FaultyConnection(Connection):
 
     away = False
     answers_to_lose = 0
+    under_way = 0
+    """The calls that wait for their responses."""
 
     async def send(self, request: Request) -> Mapping[str, Any]:
         if self.away:
             raise SyncError(Reason.CLUSTER_UNAVAILABLE, "The Kubernetes API does not answer.")
-        answer = await super().send(request)
+        self.under_way += 1
+        try:
+            answer = await super().send(request)
+        finally:
+            self.under_way -= 1
         if self.answers_to_lose and request.method in _WRITES:
             self.answers_to_lose -= 1
             raise SyncError(Reason.CLUSTER_UNAVAILABLE, "The Kubernetes API does not answer in time.")
@@ -89,6 +96,18 @@ class RealHarness(Harness):
         while not self._connection.away and not self._is_caught_up():
             assert time.monotonic() < deadline, "the watch of targets fell behind"
             await asyncio.sleep(0.005)
+
+    async def drain(self) -> list[Result]:
+        """Reconcile until the queue is empty, and wait for the events about it; return the results.
+
+        The API server is not part of the test's time: what is under way while this is turned ends by its timeout.
+        """
+        results = await super().drain()
+        await settle()
+        while self._connection.under_way:
+            await asyncio.sleep(0.005)
+            await settle()
+        return results
 
     def _is_caught_up(self) -> bool:
         targets = self.state.targets.within(self.namespace)

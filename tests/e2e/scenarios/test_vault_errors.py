@@ -164,15 +164,17 @@ def test_an_unknown_host_is_reported_until_the_url_is_corrected(harness: Harness
 
 @scenario
 def test_a_vault_outside_the_allowed_domains_gets_no_call(harness: Harness) -> None:
-    harness.put()
+    # Not the vault of the harness, which is granted by its right name, too: a grant is checked by a call.
+    outside = harness.emulator.add_vault(f"{harness.namespace}-outside")
+    outside.set("db-password", harness.value())
 
-    harness.apply(vaultUrl=harness.vault.url.replace("localhost", "127.0.0.1"))
+    harness.apply(vaultUrl=outside.url.replace("localhost", "127.0.0.1"))
 
     ready = harness.await_reason("InvalidSpec")
     assert "https://127.0.0.1" in ready.message
     assert "VAULTSYNC_VAULT_DNS_SUFFIXES" in ready.message
     harness.await_polls_elsewhere()
-    assert harness.vault.calls() == {}
+    assert outside.calls() == {}
     assert harness.event_counts() == {"InvalidSpec": 1}
 
 

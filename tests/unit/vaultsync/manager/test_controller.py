@@ -17,9 +17,9 @@ async def reconciling() -> AsyncIterator[tuple[MemoryHarness, asyncio.Event]]:
     harness, answer = MemoryHarness(), asyncio.Event()
     get = harness.vaults.get
 
-    async def slow(*arguments: object, since: float | None) -> object:
+    async def slow(*arguments: object, **options: object) -> object:
         await answer.wait()
-        return await get(*arguments, since=since)  # type: ignore[arg-type]  # they are passed on as they are
+        return await get(*arguments, **options)  # type: ignore[arg-type]  # they are passed on as they are
 
     harness.vaults.get = slow  # type: ignore[assignment, method-assign]  # the fake vault answers at once
     await harness.start([])

@@ -286,7 +286,7 @@ _ONE_TEXT_MANY_TIMES: Final = "{%assign l=percents|split:','%}" + "{%assign l=l|
 def test_the_most_costly_templates_take_bounded_time(source: str) -> None:
     assert len(source) <= MAX_SOURCE
 
-    assert cpu_units(lambda: attempt(lambda: render({"made": source}, LARGE))) < 100  # unbounded work takes thousands
+    assert cpu_units(lambda: attempt(lambda: render({"made": source}, LARGE))) < 400  # unbounded work takes thousands
 
 
 def test_the_engine_is_imported_only_to_render_a_template() -> None:
