@@ -29,7 +29,10 @@ MAX_ITEMS: Final = 500
 """Objects on a page."""
 
 PAUSE: Final = 0.05
-"""Seconds from one batch of a watch to the next: each costs more than the events that are in it."""
+"""Seconds from one batch of a watch to the next during a burst: each costs more than the events that are in it."""
+
+UNDELAYED: Final = 20
+"""Batches that come without a pause; one more for each `PAUSE` that passes."""
 
 _CHUNK: Final = 256 * 1024
 
@@ -250,9 +253,10 @@ class _BoundedLines:
     async def _arrived(self) -> AsyncIterator[Sequence[bytes]]:
         """Yield the lines that have arrived together.
 
-        During a burst, that is all of a pause, not a line at a time; the first line is not delayed.
+        During a burst, that is all of a pause, not a line at a time; single lines are not delayed.
         """
-        received = bytearray()
+        loop = asyncio.get_running_loop()
+        received, paid_until = bytearray(), 0.0
         async for chunk in self._content.iter_chunked(_CHUNK):
             lines: list[bytes] = []
             begin = 0
@@ -266,7 +270,10 @@ class _BoundedLines:
                 raise ResponseTooLarge(f"a line has more than {MAX_OBJECT} bytes")
             if lines:
                 yield lines
-                await asyncio.sleep(PAUSE)
+                now = loop.time()
+                paid_until = max(paid_until, now - UNDELAYED * PAUSE) + PAUSE
+                if paid_until > now:
+                    await asyncio.sleep(paid_until - now)
         if received:
             yield [bytes(received)]
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.clocks import frozen, settle, skip
 from tests.unit.vaultsync.adapters.kube.scripted import connected, text
-from vaultsync.adapters.kube.bounded_session import PAUSE, _BatchedLines, _BoundedLines, events_of
+from vaultsync.adapters.kube.bounded_session import PAUSE, UNDELAYED, _BatchedLines, _BoundedLines, events_of
 from vaultsync.adapters.kube.json_documents import MAX_DEPTH
 from vaultsync.api import PLURAL
 
@@ -166,9 +166,10 @@ async def test_events_that_arrive_together_are_one_event_of_the_newest_version()
     assert not any("labels" in one["metadata"] for _, one in events_of(batch))
 
 
-async def test_events_of_a_burst_are_one_event_and_the_first_is_not_delayed(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_events_of_a_burst_come_together_and_others_are_not_delayed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vaultsync.adapters.kube.bounded_session.PAUSE", PAUSE)
     arriving, received = asyncio.Queue[bytes](), list[list[str]]()
+    sent = [f"object-{number}" for number in range(UNDELAYED + 5)]
 
     class Arriving:
         async def iter_chunked(self, _: int) -> AsyncIterator[bytes]:
@@ -184,14 +185,16 @@ async def test_events_of_a_burst_are_one_event_and_the_first_is_not_delayed(monk
 
     receiving = asyncio.create_task(receive())
     with frozen():
-        for name in "abc":
+        for name in sent:
             arriving.put_nowait(f"{event(name)}\n".encode())
             await settle()
-        assert received == [["a"]]
+        assert received[:UNDELAYED] == [[name] for name in sent[:UNDELAYED]]
+        assert len(received) <= UNDELAYED + 1
     await skip(PAUSE)
     receiving.cancel()
 
-    assert received == [["a"], ["b", "c"]]
+    assert [name for names in received for name in names] == sent
+    assert len(received) <= UNDELAYED + 2
 
 
 @pytest.mark.parametrize("other", OTHERS)
