@@ -32,7 +32,7 @@ PAUSE: Final = 0.05
 """Seconds from one batch of a watch to the next during a burst: each costs more than the events that are in it."""
 
 UNDELAYED: Final = 20
-"""Batches that come without a pause; one more for each `PAUSE` that passes."""
+"""Batches that come without a pause; one more for each `PAUSE` that passes, and all once a pause brings one line."""
 
 _CHUNK: Final = 256 * 1024
 
@@ -256,7 +256,7 @@ class _BoundedLines:
         During a burst, that is all of a pause, not a line at a time; single lines are not delayed.
         """
         loop = asyncio.get_running_loop()
-        received, paid_until = bytearray(), 0.0
+        received, paid_until, pause = bytearray(), 0.0, 0.0
         async for chunk in self._content.iter_chunked(_CHUNK):
             lines: list[bytes] = []
             begin = 0
@@ -271,9 +271,11 @@ class _BoundedLines:
             if lines:
                 yield lines
                 now = loop.time()
-                paid_until = max(paid_until, now - UNDELAYED * PAUSE) + PAUSE
-                if paid_until > now:
-                    await asyncio.sleep(paid_until - now)
+                most = now - UNDELAYED * PAUSE
+                paid_until = most if pause > PAUSE / 2 and len(lines) == 1 else max(paid_until, most) + PAUSE
+                pause = paid_until - now
+                if pause > 0:
+                    await asyncio.sleep(pause)
         if received:
             yield [bytes(received)]
 

@@ -169,7 +169,8 @@ async def test_events_that_arrive_together_are_one_event_of_the_newest_version()
 async def test_events_of_a_burst_come_together_and_others_are_not_delayed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vaultsync.adapters.kube.bounded_session.PAUSE", PAUSE)
     arriving, received = asyncio.Queue[bytes](), list[list[str]]()
-    sent = [f"object-{number}" for number in range(UNDELAYED + 5)]
+    burst = [f"object-{number}" for number in range(UNDELAYED + 5)]
+    singles = [f"object-{number}" for number in range(len(burst), len(burst) + UNDELAYED)]
 
     class Arriving:
         async def iter_chunked(self, _: int) -> AsyncIterator[bytes]:
@@ -183,18 +184,23 @@ async def test_events_of_a_burst_come_together_and_others_are_not_delayed(monkey
         async for line in _BatchedLines(Arriving(), f"/{PLURAL}").iter_chunked(1024):  # type: ignore[arg-type]
             received.append(names_of(json.loads(line)["object"]))
 
-    receiving = asyncio.create_task(receive())
-    with frozen():
-        for name in sent:
+    async def send(names: list[str]) -> None:
+        for name in names:
             arriving.put_nowait(f"{event(name)}\n".encode())
             await settle()
-        assert received[:UNDELAYED] == [[name] for name in sent[:UNDELAYED]]
-        assert len(received) <= UNDELAYED + 1
-    await skip(PAUSE)
-    receiving.cancel()
 
-    assert [name for names in received for name in names] == sent
-    assert len(received) <= UNDELAYED + 2
+    receiving = asyncio.create_task(receive())
+    with frozen():
+        await send(burst)
+        assert received[:UNDELAYED] == [[name] for name in burst[:UNDELAYED]]
+        assert len(received) <= UNDELAYED + 1
+        await skip(PAUSE)
+        assert [name for names in received for name in names] == burst
+        assert len(received) <= UNDELAYED + 2
+        await skip(PAUSE)
+        await send(singles)  # the burst has ended, though no time has passed in which as many may come
+        assert received[-UNDELAYED:] == [[name] for name in singles]
+    receiving.cancel()
 
 
 @pytest.mark.parametrize("other", OTHERS)
