@@ -1,5 +1,6 @@
 """A client library for Azure Key Vault secrets, for threads and for asyncio. Exports the public names."""
 
+from kvsecrets._limits import Cancellation
 from kvsecrets._requests import CLEAR, Clear
 from kvsecrets._retry import RetryPolicy
 from kvsecrets._tokens import AsyncSupportsTokenInfo, AsyncTokenCredential, SupportsTokenInfo, TokenCredential
@@ -8,10 +9,12 @@ from kvsecrets.client import SecretClient
 from kvsecrets.errors import (
     AccessDenied,
     BadRequest,
+    CallCancelled,
     CertificateProblem,
     Conflict,
     ConnectionFailed,
     ConnectionProblem,
+    DeadlineExceeded,
     FirewallDenied,
     KeyVaultError,
     LoginFailed,
@@ -52,11 +55,14 @@ __all__ = [
     "AsyncSupportsTokenInfo",
     "AsyncTokenCredential",
     "BadRequest",
+    "CallCancelled",
+    "Cancellation",
     "CertificateProblem",
     "Clear",
     "Conflict",
     "ConnectionFailed",
     "ConnectionProblem",
+    "DeadlineExceeded",
     "DeleteSecretOperation",
     "DeletedSecret",
     "FirewallDenied",

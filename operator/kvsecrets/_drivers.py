@@ -4,16 +4,22 @@ Clocks, random numbers, connections and tokens are used here only. Every rule ab
 flows.
 """
 
+import asyncio
 import random
+import threading
 import time
 import uuid
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager, nullcontext
+from concurrent.futures import Future
+from contextlib import AbstractContextManager, nullcontext, suppress
+from contextvars import copy_context
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self, TypeAlias, TypeVar, assert_never
 
 from kvsecrets import _validation
 from kvsecrets._exchange import AsyncExchange
+from kvsecrets._limits import Cancellation, Limits
 from kvsecrets._protocol import Done, Effect, EffectResult, Flow, Now, Pause, Response, Send, TokenRequest, advance
 from kvsecrets._telemetry import (
     Span,
@@ -87,23 +93,25 @@ class _Closable:
 
 
 class _Call:
-    """One run of a flow: its request id, its hook and its span."""
+    """One run of a flow: its request id, its hook, its span and its limits."""
 
-    __slots__ = ("headers", "hook", "span")
+    __slots__ = ("headers", "hook", "limits", "span")
 
-    def __init__(self, hook: ResponseHook | None, span: Span | None) -> None:
+    def __init__(self, hook: ResponseHook | None, span: Span | None, limits: Limits) -> None:
         trace = {} if span is None else trace_headers()
         self.headers = {**HEADERS, **trace, "x-ms-client-request-id": str(uuid.uuid4())}
         self.hook = hook
+        self.limits = limits
         self.span = span
 
     def record(self, effect: Send, outcome: Response | KeyVaultError, seconds: float) -> None:
-        """Pass the outcome of a request to the log, the span and the hook."""
+        """Pass the outcome of a request to the log, the span, the limits and the hook."""
         request_id = self.headers["x-ms-client-request-id"]
         log_exchange(effect.request, request_id, outcome, seconds)
         if self.span is not None:
             record_exchange(self.span, effect.request, request_id, outcome)
-        if self.hook is not None and isinstance(outcome, Response):
+        self.limits.note(outcome)
+        if self.hook is not None and isinstance(outcome, Response) and not self.limits.is_abandoned:
             self.hook(ResponseInfo(outcome.status, outcome.headers))
 
 
@@ -118,18 +126,53 @@ class Driver(_Closable):
         self._runtime = runtime
         self._sleep = sleep
 
-    def run(self, flow: Flow[T], hook: ResponseHook | None = None) -> T:
-        """Run a flow to its end and return its result."""
+    def run(
+        self,
+        flow: Flow[T],
+        hook: ResponseHook | None = None,
+        timeout: float | None = None,
+        cancel: Cancellation | None = None,
+    ) -> T:
+        """Run a flow to its end and return its result.
+
+        A limited one runs in a thread of its own: neither a credential nor the system's resolver can be interrupted,
+        so at its end the caller leaves them behind. They end by themselves, and their results are dropped.
+        """
+        limits = Limits(timeout, cancel, self._runtime.monotonic)
         with self._runtime.span(flow) as span:
-            call = _Call(hook, span)
+            call = _Call(hook, span, limits)
+            return self._run_limited(flow, call) if limits.are_set else self._run(flow, call)
+
+    def _run(self, flow: Flow[T], call: _Call) -> T:
+        try:
+            self._check_open()
+            step = advance(flow, None)
+            while not isinstance(step, Done):
+                step = advance(flow, self._result(step, call))
+            return step.result
+        finally:
+            flow.close()
+
+    def _run_limited(self, flow: Flow[T], call: _Call) -> T:
+        limits, ended, outcome = call.limits, threading.Event(), Future[T]()
+
+        def work() -> None:
             try:
-                self._check_open()
-                step = advance(flow, None)
-                while not isinstance(step, Done):
-                    step = advance(flow, self._result(step, call))
-                return step.result
-            finally:
-                flow.close()
+                outcome.set_result(self._run(flow, call))
+            except BaseException as error:  # noqa: BLE001 - it is raised in the thread of the caller
+                outcome.set_exception(error)
+            ended.set()
+
+        # The context has the current span, whose children are those of a credential.
+        threading.Thread(target=copy_context().run, args=(work,), name="kvsecrets-call", daemon=True).start()
+        try:
+            with nullcontext() if limits.cancel is None else limits.cancel.notifying(ended.set):
+                ended.wait(limits.timeout)
+        finally:
+            limits.is_abandoned = not outcome.done()
+        if limits.is_abandoned:
+            raise limits.ended()
+        return outcome.result()
 
     def _result(self, effect: Effect, call: _Call) -> EffectResult | KeyVaultError:
         """Execute an effect; an error is returned, since the flow decides about it."""
@@ -144,7 +187,9 @@ class Driver(_Closable):
         if isinstance(effect, TokenRequest):
             return self._tokens.token(effect)
         if isinstance(effect, Pause):
-            self._sleep(self._runtime.draw_pause(effect))
+            seconds = self._runtime.draw_pause(effect)
+            call.limits.check_pause(seconds)
+            self._sleep(seconds)
             return None
         if isinstance(effect, Now):
             return self._runtime.monotonic()
@@ -153,10 +198,10 @@ class Driver(_Closable):
     def _send(self, effect: Send, call: _Call) -> Response:
         self._check_open()
         runtime = self._runtime
-        start = runtime.monotonic()
+        timeout, start = call.limits.attempt(runtime.timeout), runtime.monotonic()
         try:
             with self._connections() as http:
-                response = exchange(http, effect, call.headers, runtime.timeout, runtime.monotonic)
+                response = exchange(http, effect, call.headers, timeout, runtime.monotonic)
         except KeyVaultError as error:
             call.record(effect, error, runtime.monotonic() - start)
             raise
@@ -179,18 +224,50 @@ class AsyncDriver(_Closable):
         self._runtime = runtime
         self._sleep = sleep
 
-    async def run(self, flow: Flow[T], hook: ResponseHook | None = None) -> T:
+    async def run(
+        self,
+        flow: Flow[T],
+        hook: ResponseHook | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - as in the form for threads
+        cancel: Cancellation | None = None,
+    ) -> T:
         """Run a flow to its end and return its result; cancelling the task closes the flow."""
+        limits = Limits(timeout, cancel, self._runtime.monotonic)
         with self._runtime.span(flow) as span:
-            call = _Call(hook, span)
-            try:
-                self._check_open()
-                step = advance(flow, None)
-                while not isinstance(step, Done):
-                    step = advance(flow, await self._result(step, call))
-                return step.result
-            finally:
-                flow.close()
+            call = _Call(hook, span, limits)
+            return await (self._run_limited(flow, call) if limits.are_set else self._run(flow, call))
+
+    async def _run(self, flow: Flow[T], call: _Call) -> T:
+        try:
+            self._check_open()
+            step = advance(flow, None)
+            while not isinstance(step, Done):
+                step = advance(flow, await self._result(step, call))
+            return step.result
+        finally:
+            flow.close()
+
+    async def _run_limited(self, flow: Flow[T], call: _Call) -> T:
+        loop, limits = asyncio.get_running_loop(), call.limits
+        scope = asyncio.timeout(limits.timeout)
+
+        def expire() -> None:
+            with suppress(RuntimeError):  # the call has ended in the meantime
+                scope.reschedule(loop.time())
+
+        def notify() -> None:
+            with suppress(RuntimeError):  # the loop was closed in the meantime
+                loop.call_soon_threadsafe(expire)
+
+        cancel = limits.cancel
+        try:
+            async with scope:
+                with nullcontext() if cancel is None else cancel.notifying(notify):
+                    return await self._run(flow, call)
+        except TimeoutError:
+            if not scope.expired():
+                raise
+        raise limits.ended()
 
     async def _result(self, effect: Effect, call: _Call) -> EffectResult | KeyVaultError:
         """Execute an effect; an error is returned, since the flow decides about it."""
@@ -205,7 +282,9 @@ class AsyncDriver(_Closable):
         if isinstance(effect, TokenRequest):
             return await self._tokens.token(effect)
         if isinstance(effect, Pause):
-            await self._sleep(self._runtime.draw_pause(effect))
+            seconds = self._runtime.draw_pause(effect)
+            call.limits.check_pause(seconds)
+            await self._sleep(seconds)
             return None
         if isinstance(effect, Now):
             return self._runtime.monotonic()
@@ -214,9 +293,9 @@ class AsyncDriver(_Closable):
     async def _send(self, effect: Send, call: _Call) -> Response:
         self._check_open()
         runtime = self._runtime
-        start = runtime.monotonic()
+        timeout, start = call.limits.attempt(runtime.timeout), runtime.monotonic()
         try:
-            response = await self._exchange(effect, call.headers, runtime.timeout)
+            response = await self._exchange(effect, call.headers, timeout)
         except KeyVaultError as error:
             call.record(effect, error, runtime.monotonic() - start)
             raise

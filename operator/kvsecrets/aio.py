@@ -15,6 +15,7 @@ import httpx
 
 from kvsecrets import _requests
 from kvsecrets._drivers import TIMEOUT, AsyncDriver, ResponseHook, Runtime, wall_clock
+from kvsecrets._limits import Cancellation
 from kvsecrets._lro import (
     Progress,
     deletion_id,
@@ -61,8 +62,10 @@ class AsyncSecretClient:
         TypeError: An argument has a wrong type, such as a credential without `get_token`.
 
     Each method takes a `raw_response_hook`, which is called with the `ResponseInfo` of each response of that call, and
-    raises `KeyVaultError` if the call fails. An argument that breaks a rule of Key Vault raises `ValueError`, and one
-    of a wrong type `TypeError`, before anything is sent.
+    raises `KeyVaultError` if the call fails. Its `timeout` in seconds bounds the call as a whole: attempts, waits and
+    logins (`DeadlineExceeded`); for a list it bounds each page, and for an operation its start. Its `cancel` is a
+    `Cancellation`, by which another thread ends it (`CallCancelled`), and so the `wait()` of an operation. An argument
+    that breaks a rule of Key Vault raises `ValueError`, and one of a wrong type `TypeError`, before anything is sent.
     """
 
     def __init__(
@@ -99,6 +102,8 @@ class AsyncSecretClient:
         *,
         out_content_type: str | None = None,
         raw_response_hook: ResponseHook | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - as in the form for threads
+        cancel: Cancellation | None = None,
     ) -> KeyVaultSecret:
         """Read a secret, its newest version or an exact one. Requires the permission secrets/get.
 
@@ -114,7 +119,7 @@ class AsyncSecretClient:
             SecretDisabled: The version is disabled.
         """
         return await self._driver.run(
-            _requests.get_secret(self._vault, name, version, out_content_type), raw_response_hook
+            _requests.get_secret(self._vault, name, version, out_content_type), raw_response_hook, timeout, cancel
         )
 
     async def set_secret(
@@ -128,6 +133,8 @@ class AsyncSecretClient:
         not_before: datetime | None = None,
         expires_on: datetime | None = None,
         raw_response_hook: ResponseHook | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - as in the form for threads
+        cancel: Cancellation | None = None,
     ) -> KeyVaultSecret:
         """Write a secret; an existing name gets a new version. Requires the permission secrets/set.
 
@@ -143,7 +150,9 @@ class AsyncSecretClient:
         properties = PropertyChanges(
             content_type=content_type, tags=tags, enabled=enabled, not_before=not_before, expires_on=expires_on
         )
-        return await self._driver.run(_requests.set_secret(self._vault, name, value, properties), raw_response_hook)
+        return await self._driver.run(
+            _requests.set_secret(self._vault, name, value, properties), raw_response_hook, timeout, cancel
+        )
 
     async def update_secret_properties(
         self,
@@ -156,6 +165,8 @@ class AsyncSecretClient:
         not_before: datetime | Clear | None = None,
         expires_on: datetime | Clear | None = None,
         raw_response_hook: ResponseHook | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - as in the form for threads
+        cancel: Cancellation | None = None,
     ) -> SecretProperties:
         """Change properties of a version, by default the newest. Requires the permission secrets/set.
 
@@ -172,11 +183,16 @@ class AsyncSecretClient:
             content_type=content_type, tags=tags, enabled=enabled, not_before=not_before, expires_on=expires_on
         )
         return await self._driver.run(
-            _requests.update_secret_properties(self._vault, name, version, changes), raw_response_hook
+            _requests.update_secret_properties(self._vault, name, version, changes), raw_response_hook, timeout, cancel
         )
 
     async def replace_secret_properties(
-        self, properties: SecretProperties, *, raw_response_hook: ResponseHook | None = None
+        self,
+        properties: SecretProperties,
+        *,
+        raw_response_hook: ResponseHook | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - as in the form for threads
+        cancel: Cancellation | None = None,
     ) -> SecretProperties:
         """Replace the properties of a version; a field that is None becomes empty. Requires secrets/set.
 
@@ -194,10 +210,16 @@ class AsyncSecretClient:
         return await self._driver.run(
             _requests.update_secret_properties(self._vault, secret_id.name, secret_id.version, changes),
             raw_response_hook,
+            timeout,
+            cancel,
         )
 
     def list_properties_of_secrets(
-        self, *, raw_response_hook: ResponseHook | None = None
+        self,
+        *,
+        raw_response_hook: ResponseHook | None = None,
+        timeout: float | None = None,
+        cancel: Cancellation | None = None,
     ) -> AsyncPaged[SecretProperties]:
         """List the properties of all secrets, including disabled ones. Requires secrets/list.
 
@@ -206,10 +228,15 @@ class AsyncSecretClient:
         Returns:
             The properties of each secret's newest version, without its version id; read while iterating.
         """
-        return self._paged(_requests.SECRETS, raw_response_hook)
+        return self._paged(_requests.SECRETS, raw_response_hook, timeout, cancel)
 
     def list_properties_of_secret_versions(
-        self, name: str, *, raw_response_hook: ResponseHook | None = None
+        self,
+        name: str,
+        *,
+        raw_response_hook: ResponseHook | None = None,
+        timeout: float | None = None,
+        cancel: Cancellation | None = None,
     ) -> AsyncPaged[SecretProperties]:
         """List the properties of a secret's versions. Requires secrets/list.
 
@@ -219,10 +246,15 @@ class AsyncSecretClient:
             The properties of each version, ordered by version id, which is random; read while iterating. Empty if the
             secret does not exist.
         """
-        return self._paged(_requests.versions_of(name), raw_response_hook)
+        return self._paged(_requests.versions_of(name), raw_response_hook, timeout, cancel)
 
     async def begin_delete_secret(
-        self, name: str, *, raw_response_hook: ResponseHook | None = None
+        self,
+        name: str,
+        *,
+        raw_response_hook: ResponseHook | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - as in the form for threads
+        cancel: Cancellation | None = None,
     ) -> AsyncDeleteSecretOperation:
         """Delete a secret with all its versions. Requires the permission secrets/delete.
 
@@ -235,12 +267,16 @@ class AsyncSecretClient:
         Raises:
             SecretNotFound: The secret does not exist, or it is deleted already.
         """
-        deleted = await self._driver.run(_requests.delete_secret(self._vault, name), raw_response_hook)
+        deleted = await self._driver.run(_requests.delete_secret(self._vault, name), raw_response_hook, timeout, cancel)
         start = Progress(done=deleted.recovery_id is None, value=deleted)
-        return self._deletion(name, deletion_id(self._vault, deleted), start, raw_response_hook)
+        return self._deletion(name, deletion_id(self._vault, deleted), start, raw_response_hook, cancel)
 
     def resume_delete_secret(
-        self, operation_id: str, *, raw_response_hook: ResponseHook | None = None
+        self,
+        operation_id: str,
+        *,
+        raw_response_hook: ResponseHook | None = None,
+        cancel: Cancellation | None = None,
     ) -> AsyncDeleteSecretOperation:
         """Resume a deletion by its `id`; sends no request.
 
@@ -251,10 +287,15 @@ class AsyncSecretClient:
             ValueError: It is not the id of a deletion in this vault.
         """
         name, start = resume_deletion(self._vault, operation_id)
-        return self._deletion(name, operation_id, start, raw_response_hook)
+        return self._deletion(name, operation_id, start, raw_response_hook, cancel)
 
     async def begin_recover_deleted_secret(
-        self, name: str, *, raw_response_hook: ResponseHook | None = None
+        self,
+        name: str,
+        *,
+        raw_response_hook: ResponseHook | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - as in the form for threads
+        cancel: Cancellation | None = None,
     ) -> AsyncRecoverDeletedSecretOperation:
         """Recover a deleted secret with all its versions. Requires the permission secrets/recover.
 
@@ -267,12 +308,18 @@ class AsyncSecretClient:
             SecretNotFound: There is no deleted secret of this name.
             Conflict: Its deletion is still in progress.
         """
-        properties = await self._driver.run(_requests.recover_deleted_secret(self._vault, name), raw_response_hook)
+        properties = await self._driver.run(
+            _requests.recover_deleted_secret(self._vault, name), raw_response_hook, timeout, cancel
+        )
         start = Progress(done=False, value=properties)
-        return self._recovery(name, recovery_id(self._vault, properties), start, raw_response_hook)
+        return self._recovery(name, recovery_id(self._vault, properties), start, raw_response_hook, cancel)
 
     def resume_recover_deleted_secret(
-        self, operation_id: str, *, raw_response_hook: ResponseHook | None = None
+        self,
+        operation_id: str,
+        *,
+        raw_response_hook: ResponseHook | None = None,
+        cancel: Cancellation | None = None,
     ) -> AsyncRecoverDeletedSecretOperation:
         """Resume a recovery by its `id`; sends no request.
 
@@ -283,9 +330,16 @@ class AsyncSecretClient:
             ValueError: It is not the id of a recovery in this vault.
         """
         name = resume_recovery(self._vault, operation_id)
-        return self._recovery(name, operation_id, Progress(done=False), raw_response_hook)
+        return self._recovery(name, operation_id, Progress(done=False), raw_response_hook, cancel)
 
-    async def purge_deleted_secret(self, name: str, *, raw_response_hook: ResponseHook | None = None) -> ResponseInfo:
+    async def purge_deleted_secret(
+        self,
+        name: str,
+        *,
+        raw_response_hook: ResponseHook | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - as in the form for threads
+        cancel: Cancellation | None = None,
+    ) -> ResponseInfo:
         """Permanently delete a deleted secret. Requires the permission secrets/purge.
 
         The name can be used again some seconds later.
@@ -299,9 +353,18 @@ class AsyncSecretClient:
             Conflict: Its deletion is still in progress.
             SecretNotFound: There is no deleted secret of this name.
         """
-        return await self._driver.run(_requests.purge_deleted_secret(self._vault, name), raw_response_hook)
+        return await self._driver.run(
+            _requests.purge_deleted_secret(self._vault, name), raw_response_hook, timeout, cancel
+        )
 
-    async def get_deleted_secret(self, name: str, *, raw_response_hook: ResponseHook | None = None) -> DeletedSecret:
+    async def get_deleted_secret(
+        self,
+        name: str,
+        *,
+        raw_response_hook: ResponseHook | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - as in the form for threads
+        cancel: Cancellation | None = None,
+    ) -> DeletedSecret:
         """Read a deleted secret. Requires the permission secrets/get.
 
         https://learn.microsoft.com/rest/api/keyvault/secrets/get-deleted-secret/get-deleted-secret
@@ -312,9 +375,17 @@ class AsyncSecretClient:
         Raises:
             SecretNotFound: There is no deleted secret of this name, or its deletion is still in progress.
         """
-        return await self._driver.run(_requests.get_deleted_secret(self._vault, name), raw_response_hook)
+        return await self._driver.run(
+            _requests.get_deleted_secret(self._vault, name), raw_response_hook, timeout, cancel
+        )
 
-    def list_deleted_secrets(self, *, raw_response_hook: ResponseHook | None = None) -> AsyncPaged[DeletedSecret]:
+    def list_deleted_secrets(
+        self,
+        *,
+        raw_response_hook: ResponseHook | None = None,
+        timeout: float | None = None,
+        cancel: Cancellation | None = None,
+    ) -> AsyncPaged[DeletedSecret]:
         """List the deleted secrets that can be recovered. Requires the permission secrets/list.
 
         https://learn.microsoft.com/rest/api/keyvault/secrets/get-deleted-secrets/get-deleted-secrets
@@ -322,9 +393,16 @@ class AsyncSecretClient:
         Returns:
             The deleted secrets, without values; read while iterating.
         """
-        return self._paged(_requests.DELETED_SECRETS, raw_response_hook)
+        return self._paged(_requests.DELETED_SECRETS, raw_response_hook, timeout, cancel)
 
-    async def backup_secret(self, name: str, *, raw_response_hook: ResponseHook | None = None) -> SecretBackup:
+    async def backup_secret(
+        self,
+        name: str,
+        *,
+        raw_response_hook: ResponseHook | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - as in the form for threads
+        cancel: Cancellation | None = None,
+    ) -> SecretBackup:
         """Back up a secret with all its versions. Requires the permission secrets/backup.
 
         https://learn.microsoft.com/rest/api/keyvault/secrets/backup-secret/backup-secret
@@ -335,10 +413,15 @@ class AsyncSecretClient:
         Raises:
             SecretNotFound: The secret does not exist, or it is deleted.
         """
-        return await self._driver.run(_requests.backup_secret(self._vault, name), raw_response_hook)
+        return await self._driver.run(_requests.backup_secret(self._vault, name), raw_response_hook, timeout, cancel)
 
     async def restore_secret_backup(
-        self, backup: bytes, *, raw_response_hook: ResponseHook | None = None
+        self,
+        backup: bytes,
+        *,
+        raw_response_hook: ResponseHook | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - as in the form for threads
+        cancel: Cancellation | None = None,
     ) -> SecretProperties:
         """Restore a secret with all its versions from a backup. Requires the permission secrets/restore.
 
@@ -351,7 +434,9 @@ class AsyncSecretClient:
             Conflict: The vault has a secret of that name, or a deleted one.
             BadRequest: It is not a backup.
         """
-        return await self._driver.run(_requests.restore_secret_backup(self._vault, backup), raw_response_hook)
+        return await self._driver.run(
+            _requests.restore_secret_backup(self._vault, backup), raw_response_hook, timeout, cancel
+        )
 
     async def aclose(self) -> None:
         """Refuse further calls, and close the library's own connections; calling it again does nothing."""
@@ -368,22 +453,34 @@ class AsyncSecretClient:
         await self.aclose()
 
     def _deletion(
-        self, name: str, operation_id: str, start: Progress[DeletedSecret], hook: ResponseHook | None
+        self,
+        name: str,
+        operation_id: str,
+        start: Progress[DeletedSecret],
+        hook: ResponseHook | None,
+        cancel: Cancellation | None,
     ) -> AsyncDeleteSecretOperation:
         poll = partial(poll_deletion, self._vault, name)
-        return AsyncDeleteSecretOperation(operation_id, start, poll, partial(self._run, hook))
+        return AsyncDeleteSecretOperation(operation_id, start, poll, partial(self._run, hook, cancel))
 
     def _recovery(
-        self, name: str, operation_id: str, start: Progress[SecretProperties], hook: ResponseHook | None
+        self,
+        name: str,
+        operation_id: str,
+        start: Progress[SecretProperties],
+        hook: ResponseHook | None,
+        cancel: Cancellation | None,
     ) -> AsyncRecoverDeletedSecretOperation:
         poll = partial(poll_recovery, self._vault, name)
-        return AsyncRecoverDeletedSecretOperation(operation_id, start, poll, partial(self._run, hook))
+        return AsyncRecoverDeletedSecretOperation(operation_id, start, poll, partial(self._run, hook, cancel))
 
-    def _paged(self, listing: Listing[T], hook: ResponseHook | None) -> AsyncPaged[T]:
+    def _paged(
+        self, listing: Listing[T], hook: ResponseHook | None, timeout: float | None, cancel: Cancellation | None
+    ) -> AsyncPaged[T]:
         async def fetch(token: str | None, size: int | None) -> Page[T]:
-            return await self._driver.run(_requests.list_page(self._vault, listing, token, size), hook)
+            return await self._driver.run(_requests.list_page(self._vault, listing, token, size), hook, timeout, cancel)
 
         return AsyncPaged(fetch)
 
-    async def _run(self, hook: ResponseHook | None, flow: Flow[T], /) -> T:
-        return await self._driver.run(flow, hook)
+    async def _run(self, hook: ResponseHook | None, cancel: Cancellation | None, flow: Flow[T], /) -> T:
+        return await self._driver.run(flow, hook, None, cancel)

@@ -15,6 +15,7 @@ import httpx
 
 from kvsecrets import _requests
 from kvsecrets._drivers import TIMEOUT, Driver, ResponseHook, Runtime, wall_clock
+from kvsecrets._limits import Cancellation
 from kvsecrets._lro import (
     Progress,
     deletion_id,
@@ -61,8 +62,10 @@ class SecretClient:
         TypeError: An argument has a wrong type, such as a credential for asyncio.
 
     Each method takes a `raw_response_hook`, which is called with the `ResponseInfo` of each response of that call, and
-    raises `KeyVaultError` if the call fails. An argument that breaks a rule of Key Vault raises `ValueError`, and one
-    of a wrong type `TypeError`, before anything is sent.
+    raises `KeyVaultError` if the call fails. Its `timeout` in seconds bounds the call as a whole: attempts, waits and
+    logins (`DeadlineExceeded`); for a list it bounds each page, and for an operation its start. Its `cancel` is a
+    `Cancellation`, by which another thread ends it (`CallCancelled`), and so the `wait()` of an operation. An argument
+    that breaks a rule of Key Vault raises `ValueError`, and one of a wrong type `TypeError`, before anything is sent.
     """
 
     def __init__(
@@ -100,6 +103,8 @@ class SecretClient:
         *,
         out_content_type: str | None = None,
         raw_response_hook: ResponseHook | None = None,
+        timeout: float | None = None,
+        cancel: Cancellation | None = None,
     ) -> KeyVaultSecret:
         """Read a secret, its newest version or an exact one. Requires the permission secrets/get.
 
@@ -114,7 +119,9 @@ class SecretClient:
             SecretNotFound: It does not exist, or it is deleted.
             SecretDisabled: The version is disabled.
         """
-        return self._driver.run(_requests.get_secret(self._vault, name, version, out_content_type), raw_response_hook)
+        return self._driver.run(
+            _requests.get_secret(self._vault, name, version, out_content_type), raw_response_hook, timeout, cancel
+        )
 
     def set_secret(
         self,
@@ -127,6 +134,8 @@ class SecretClient:
         not_before: datetime | None = None,
         expires_on: datetime | None = None,
         raw_response_hook: ResponseHook | None = None,
+        timeout: float | None = None,
+        cancel: Cancellation | None = None,
     ) -> KeyVaultSecret:
         """Write a secret; an existing name gets a new version. Requires the permission secrets/set.
 
@@ -142,7 +151,9 @@ class SecretClient:
         properties = PropertyChanges(
             content_type=content_type, tags=tags, enabled=enabled, not_before=not_before, expires_on=expires_on
         )
-        return self._driver.run(_requests.set_secret(self._vault, name, value, properties), raw_response_hook)
+        return self._driver.run(
+            _requests.set_secret(self._vault, name, value, properties), raw_response_hook, timeout, cancel
+        )
 
     def update_secret_properties(
         self,
@@ -155,6 +166,8 @@ class SecretClient:
         not_before: datetime | Clear | None = None,
         expires_on: datetime | Clear | None = None,
         raw_response_hook: ResponseHook | None = None,
+        timeout: float | None = None,
+        cancel: Cancellation | None = None,
     ) -> SecretProperties:
         """Change properties of a version, by default the newest. Requires the permission secrets/set.
 
@@ -171,11 +184,16 @@ class SecretClient:
             content_type=content_type, tags=tags, enabled=enabled, not_before=not_before, expires_on=expires_on
         )
         return self._driver.run(
-            _requests.update_secret_properties(self._vault, name, version, changes), raw_response_hook
+            _requests.update_secret_properties(self._vault, name, version, changes), raw_response_hook, timeout, cancel
         )
 
     def replace_secret_properties(
-        self, properties: SecretProperties, *, raw_response_hook: ResponseHook | None = None
+        self,
+        properties: SecretProperties,
+        *,
+        raw_response_hook: ResponseHook | None = None,
+        timeout: float | None = None,
+        cancel: Cancellation | None = None,
     ) -> SecretProperties:
         """Replace the properties of a version; a field that is None becomes empty. Requires secrets/set.
 
@@ -193,9 +211,17 @@ class SecretClient:
         return self._driver.run(
             _requests.update_secret_properties(self._vault, secret_id.name, secret_id.version, changes),
             raw_response_hook,
+            timeout,
+            cancel,
         )
 
-    def list_properties_of_secrets(self, *, raw_response_hook: ResponseHook | None = None) -> Paged[SecretProperties]:
+    def list_properties_of_secrets(
+        self,
+        *,
+        raw_response_hook: ResponseHook | None = None,
+        timeout: float | None = None,
+        cancel: Cancellation | None = None,
+    ) -> Paged[SecretProperties]:
         """List the properties of all secrets, including disabled ones. Requires secrets/list.
 
         https://learn.microsoft.com/rest/api/keyvault/secrets/get-secrets/get-secrets
@@ -203,10 +229,15 @@ class SecretClient:
         Returns:
             The properties of each secret's newest version, without its version id; read while iterating.
         """
-        return self._paged(_requests.SECRETS, raw_response_hook)
+        return self._paged(_requests.SECRETS, raw_response_hook, timeout, cancel)
 
     def list_properties_of_secret_versions(
-        self, name: str, *, raw_response_hook: ResponseHook | None = None
+        self,
+        name: str,
+        *,
+        raw_response_hook: ResponseHook | None = None,
+        timeout: float | None = None,
+        cancel: Cancellation | None = None,
     ) -> Paged[SecretProperties]:
         """List the properties of a secret's versions. Requires secrets/list.
 
@@ -216,9 +247,16 @@ class SecretClient:
             The properties of each version, ordered by version id, which is random; read while iterating. Empty if the
             secret does not exist.
         """
-        return self._paged(_requests.versions_of(name), raw_response_hook)
+        return self._paged(_requests.versions_of(name), raw_response_hook, timeout, cancel)
 
-    def begin_delete_secret(self, name: str, *, raw_response_hook: ResponseHook | None = None) -> DeleteSecretOperation:
+    def begin_delete_secret(
+        self,
+        name: str,
+        *,
+        raw_response_hook: ResponseHook | None = None,
+        timeout: float | None = None,
+        cancel: Cancellation | None = None,
+    ) -> DeleteSecretOperation:
         """Delete a secret with all its versions. Requires the permission secrets/delete.
 
         https://learn.microsoft.com/rest/api/keyvault/secrets/delete-secret/delete-secret
@@ -230,12 +268,16 @@ class SecretClient:
         Raises:
             SecretNotFound: The secret does not exist, or it is deleted already.
         """
-        deleted = self._driver.run(_requests.delete_secret(self._vault, name), raw_response_hook)
+        deleted = self._driver.run(_requests.delete_secret(self._vault, name), raw_response_hook, timeout, cancel)
         start = Progress(done=deleted.recovery_id is None, value=deleted)
-        return self._deletion(name, deletion_id(self._vault, deleted), start, raw_response_hook)
+        return self._deletion(name, deletion_id(self._vault, deleted), start, raw_response_hook, cancel)
 
     def resume_delete_secret(
-        self, operation_id: str, *, raw_response_hook: ResponseHook | None = None
+        self,
+        operation_id: str,
+        *,
+        raw_response_hook: ResponseHook | None = None,
+        cancel: Cancellation | None = None,
     ) -> DeleteSecretOperation:
         """Resume a deletion by its `id`; sends no request.
 
@@ -246,10 +288,15 @@ class SecretClient:
             ValueError: It is not the id of a deletion in this vault.
         """
         name, start = resume_deletion(self._vault, operation_id)
-        return self._deletion(name, operation_id, start, raw_response_hook)
+        return self._deletion(name, operation_id, start, raw_response_hook, cancel)
 
     def begin_recover_deleted_secret(
-        self, name: str, *, raw_response_hook: ResponseHook | None = None
+        self,
+        name: str,
+        *,
+        raw_response_hook: ResponseHook | None = None,
+        timeout: float | None = None,
+        cancel: Cancellation | None = None,
     ) -> RecoverDeletedSecretOperation:
         """Recover a deleted secret with all its versions. Requires the permission secrets/recover.
 
@@ -262,12 +309,18 @@ class SecretClient:
             SecretNotFound: There is no deleted secret of this name.
             Conflict: Its deletion is still in progress.
         """
-        properties = self._driver.run(_requests.recover_deleted_secret(self._vault, name), raw_response_hook)
+        properties = self._driver.run(
+            _requests.recover_deleted_secret(self._vault, name), raw_response_hook, timeout, cancel
+        )
         start = Progress(done=False, value=properties)
-        return self._recovery(name, recovery_id(self._vault, properties), start, raw_response_hook)
+        return self._recovery(name, recovery_id(self._vault, properties), start, raw_response_hook, cancel)
 
     def resume_recover_deleted_secret(
-        self, operation_id: str, *, raw_response_hook: ResponseHook | None = None
+        self,
+        operation_id: str,
+        *,
+        raw_response_hook: ResponseHook | None = None,
+        cancel: Cancellation | None = None,
     ) -> RecoverDeletedSecretOperation:
         """Resume a recovery by its `id`; sends no request.
 
@@ -278,9 +331,16 @@ class SecretClient:
             ValueError: It is not the id of a recovery in this vault.
         """
         name = resume_recovery(self._vault, operation_id)
-        return self._recovery(name, operation_id, Progress(done=False), raw_response_hook)
+        return self._recovery(name, operation_id, Progress(done=False), raw_response_hook, cancel)
 
-    def purge_deleted_secret(self, name: str, *, raw_response_hook: ResponseHook | None = None) -> ResponseInfo:
+    def purge_deleted_secret(
+        self,
+        name: str,
+        *,
+        raw_response_hook: ResponseHook | None = None,
+        timeout: float | None = None,
+        cancel: Cancellation | None = None,
+    ) -> ResponseInfo:
         """Permanently delete a deleted secret. Requires the permission secrets/purge.
 
         The name can be used again some seconds later.
@@ -294,9 +354,16 @@ class SecretClient:
             Conflict: Its deletion is still in progress.
             SecretNotFound: There is no deleted secret of this name.
         """
-        return self._driver.run(_requests.purge_deleted_secret(self._vault, name), raw_response_hook)
+        return self._driver.run(_requests.purge_deleted_secret(self._vault, name), raw_response_hook, timeout, cancel)
 
-    def get_deleted_secret(self, name: str, *, raw_response_hook: ResponseHook | None = None) -> DeletedSecret:
+    def get_deleted_secret(
+        self,
+        name: str,
+        *,
+        raw_response_hook: ResponseHook | None = None,
+        timeout: float | None = None,
+        cancel: Cancellation | None = None,
+    ) -> DeletedSecret:
         """Read a deleted secret. Requires the permission secrets/get.
 
         https://learn.microsoft.com/rest/api/keyvault/secrets/get-deleted-secret/get-deleted-secret
@@ -307,9 +374,15 @@ class SecretClient:
         Raises:
             SecretNotFound: There is no deleted secret of this name, or its deletion is still in progress.
         """
-        return self._driver.run(_requests.get_deleted_secret(self._vault, name), raw_response_hook)
+        return self._driver.run(_requests.get_deleted_secret(self._vault, name), raw_response_hook, timeout, cancel)
 
-    def list_deleted_secrets(self, *, raw_response_hook: ResponseHook | None = None) -> Paged[DeletedSecret]:
+    def list_deleted_secrets(
+        self,
+        *,
+        raw_response_hook: ResponseHook | None = None,
+        timeout: float | None = None,
+        cancel: Cancellation | None = None,
+    ) -> Paged[DeletedSecret]:
         """List the deleted secrets that can be recovered. Requires the permission secrets/list.
 
         https://learn.microsoft.com/rest/api/keyvault/secrets/get-deleted-secrets/get-deleted-secrets
@@ -317,9 +390,16 @@ class SecretClient:
         Returns:
             The deleted secrets, without values; read while iterating.
         """
-        return self._paged(_requests.DELETED_SECRETS, raw_response_hook)
+        return self._paged(_requests.DELETED_SECRETS, raw_response_hook, timeout, cancel)
 
-    def backup_secret(self, name: str, *, raw_response_hook: ResponseHook | None = None) -> SecretBackup:
+    def backup_secret(
+        self,
+        name: str,
+        *,
+        raw_response_hook: ResponseHook | None = None,
+        timeout: float | None = None,
+        cancel: Cancellation | None = None,
+    ) -> SecretBackup:
         """Back up a secret with all its versions. Requires the permission secrets/backup.
 
         https://learn.microsoft.com/rest/api/keyvault/secrets/backup-secret/backup-secret
@@ -330,10 +410,15 @@ class SecretClient:
         Raises:
             SecretNotFound: The secret does not exist, or it is deleted.
         """
-        return self._driver.run(_requests.backup_secret(self._vault, name), raw_response_hook)
+        return self._driver.run(_requests.backup_secret(self._vault, name), raw_response_hook, timeout, cancel)
 
     def restore_secret_backup(
-        self, backup: bytes, *, raw_response_hook: ResponseHook | None = None
+        self,
+        backup: bytes,
+        *,
+        raw_response_hook: ResponseHook | None = None,
+        timeout: float | None = None,
+        cancel: Cancellation | None = None,
     ) -> SecretProperties:
         """Restore a secret with all its versions from a backup. Requires the permission secrets/restore.
 
@@ -346,7 +431,9 @@ class SecretClient:
             Conflict: The vault has a secret of that name, or a deleted one.
             BadRequest: It is not a backup.
         """
-        return self._driver.run(_requests.restore_secret_backup(self._vault, backup), raw_response_hook)
+        return self._driver.run(
+            _requests.restore_secret_backup(self._vault, backup), raw_response_hook, timeout, cancel
+        )
 
     def close(self) -> None:
         """Refuse further calls, and close the library's own connections; calling it again does nothing."""
@@ -360,22 +447,34 @@ class SecretClient:
         self.close()
 
     def _deletion(
-        self, name: str, operation_id: str, start: Progress[DeletedSecret], hook: ResponseHook | None
+        self,
+        name: str,
+        operation_id: str,
+        start: Progress[DeletedSecret],
+        hook: ResponseHook | None,
+        cancel: Cancellation | None,
     ) -> DeleteSecretOperation:
         poll = partial(poll_deletion, self._vault, name)
-        return DeleteSecretOperation(operation_id, start, poll, partial(self._run, hook))
+        return DeleteSecretOperation(operation_id, start, poll, partial(self._run, hook, cancel))
 
     def _recovery(
-        self, name: str, operation_id: str, start: Progress[SecretProperties], hook: ResponseHook | None
+        self,
+        name: str,
+        operation_id: str,
+        start: Progress[SecretProperties],
+        hook: ResponseHook | None,
+        cancel: Cancellation | None,
     ) -> RecoverDeletedSecretOperation:
         poll = partial(poll_recovery, self._vault, name)
-        return RecoverDeletedSecretOperation(operation_id, start, poll, partial(self._run, hook))
+        return RecoverDeletedSecretOperation(operation_id, start, poll, partial(self._run, hook, cancel))
 
-    def _paged(self, listing: Listing[T], hook: ResponseHook | None) -> Paged[T]:
+    def _paged(
+        self, listing: Listing[T], hook: ResponseHook | None, timeout: float | None, cancel: Cancellation | None
+    ) -> Paged[T]:
         def fetch(token: str | None, size: int | None) -> Page[T]:
-            return self._driver.run(_requests.list_page(self._vault, listing, token, size), hook)
+            return self._driver.run(_requests.list_page(self._vault, listing, token, size), hook, timeout, cancel)
 
         return Paged(fetch)
 
-    def _run(self, hook: ResponseHook | None, flow: Flow[T], /) -> T:
-        return self._driver.run(flow, hook)
+    def _run(self, hook: ResponseHook | None, cancel: Cancellation | None, flow: Flow[T], /) -> T:
+        return self._driver.run(flow, hook, None, cancel)

@@ -5,6 +5,8 @@ KeyVaultError
 ├── LoginFailed             the credential gave no token
 ├── UntrustedChallenge      the server requests a token for a foreign domain
 ├── UnexpectedAnswer        the response is not from Key Vault, or cannot be parsed
+├── DeadlineExceeded        the `timeout` of the call has passed; a TimeoutError, too
+├── CallCancelled           the call was cancelled by its `Cancellation`
 └── ResponseError           Key Vault returned an error: `.status`, `.code`, `.inner_code`, request ids, `.headers`
     ├── BadRequest            400
     ├── NotAuthenticated      401
@@ -26,10 +28,12 @@ from enum import StrEnum
 __all__ = [
     "AccessDenied",
     "BadRequest",
+    "CallCancelled",
     "CertificateProblem",
     "Conflict",
     "ConnectionFailed",
     "ConnectionProblem",
+    "DeadlineExceeded",
     "FirewallDenied",
     "KeyVaultError",
     "LoginFailed",
@@ -182,6 +186,17 @@ class UnexpectedAnswer(KeyVaultError):
         self.status = status
         self.request_id = request_id
         self.headers: Mapping[str, str] = headers or {}
+
+
+class DeadlineExceeded(KeyVaultError, TimeoutError):
+    """The `timeout` of the call has passed, or would pass in the wait before its next attempt.
+
+    The vault may have executed a request. The failure of the last attempt is the cause (`__cause__`), if it had one.
+    """
+
+
+class CallCancelled(KeyVaultError):
+    """The call was cancelled by its `Cancellation`; the vault may have executed a request."""
 
 
 class ResponseError(KeyVaultError):

@@ -16,9 +16,12 @@ from kvsecrets import (
     AsyncPaged,
     AsyncRecoverDeletedSecretOperation,
     AsyncSecretClient,
+    CallCancelled,
+    Cancellation,
     CertificateProblem,
     ConnectionFailed,
     ConnectionProblem,
+    DeadlineExceeded,
     DeletedSecret,
     DeleteSecretOperation,
     KeyVaultError,
@@ -132,6 +135,20 @@ def threads(client: SecretClient, moment: datetime) -> None:
     client.close()
 
 
+def limits(client: SecretClient) -> None:
+    """Limit a call, and cancel it."""
+    cancellation = Cancellation()
+    try:
+        client.begin_delete_secret("db", timeout=5, cancel=cancellation)
+        client.resume_delete_secret("id", cancel=cancellation)
+        assert_type(client.list_deleted_secrets(timeout=0.5), Paged[DeletedSecret])
+    except CallCancelled:
+        assert_type(cancellation.is_cancelled, bool)
+    except TimeoutError as error:
+        assert_type(isinstance(error, DeadlineExceeded), bool)
+    cancellation.cancel()
+
+
 def certificates(client: SecretClient) -> None:
     """Read the secret of a certificate, and use the response of properties."""
     properties = client.get_secret("tls", out_content_type="application/x-pem-file").properties
@@ -145,7 +162,7 @@ async def tasks(client: AsyncSecretClient, moment: datetime) -> AsyncIterator[Se
     """Call every operation, for asyncio."""
     async with client as same:
         assert_type(same, AsyncSecretClient)
-    assert_type(await client.get_secret("db", "0" * 32, raw_response_hook=hook), KeyVaultSecret)
+    assert_type(await client.get_secret("db", "0" * 32, raw_response_hook=hook, timeout=5), KeyVaultSecret)
     assert_type(await client.set_secret("db", "x", not_before=moment, expires_on=moment), KeyVaultSecret)
     properties = await client.update_secret_properties("db", tags=CLEAR, enabled=False)
     assert_type(await client.replace_secret_properties(properties), SecretProperties)
