@@ -1,4 +1,4 @@
-# The operator's image: Python with venv, the libraries that requirements-image.lock pins, and our wheel.
+# The operator's image: Python with venv, the libraries that requirements-image.lock pins, and our wheels.
 #
 #   docker build -t registry.example.com/vaultsync:0.1.0 .
 #
@@ -18,9 +18,10 @@ RUN python3 -m venv tools \
 COPY pyproject.toml README.md LICENSE trim-packages.sh ./
 COPY operator operator
 RUN tools/bin/hatchling build --target wheel --directory wheels \
+ && (cd operator/kvsecrets && ../../tools/bin/hatchling build --target wheel --directory ../../wheels) \
  && python3 -m venv --without-pip /opt/vaultsync \
  && tools/bin/pip --python /opt/vaultsync/bin/python install --no-cache-dir --no-index --find-links wheels \
-        --no-compile 'vaultsync[operator,tracing]' \
+        --no-compile 'vaultsync[tracing]' \
  && sh trim-packages.sh /opt/vaultsync/lib/python3.*/site-packages \
  && /opt/vaultsync/bin/python -m compileall -q /opt/vaultsync/lib
 

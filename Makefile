@@ -26,15 +26,15 @@ define MAKE_VENV
 $(PYTHON) -m venv $(@D) || { \
 	echo "$(PYTHON) cannot create a virtual environment; on Debian, install the package python3-venv." >&2; exit 1; }
 $(@D)/$(PIP_INSTALL) --require-hashes -r requirements.lock
-$(@D)/$(PIP_INSTALL) --no-build-isolation --no-deps --editable .
+$(@D)/$(PIP_INSTALL) --no-build-isolation --no-deps --editable operator/kvsecrets --editable .
 endef
 
-$(INSTALLED): requirements.lock pyproject.toml
+$(INSTALLED): requirements.lock pyproject.toml operator/kvsecrets/pyproject.toml
 	$(CHECK_PYTHON)
 	$(MAKE_VENV)
 	@touch $@
 
-build/venv-%/installed: requirements.lock pyproject.toml
+build/venv-%/installed: requirements.lock pyproject.toml operator/kvsecrets/pyproject.toml
 	$(MAKE_VENV)
 	@touch $@
 
@@ -116,8 +116,9 @@ generate: install ## write generated files: CRDs, the chart's table of values, i
 	$(BIN)/python -m tests.chart
 	$(BIN)/python -m tests.attacks
 
-build: install ## build the wheel and the source distribution in dist/
+build: install ## build the wheels and source distributions of vaultsync and kvsecrets in dist/
 	$(BIN)/hatchling build
+	cd operator/kvsecrets && ../../$(BIN)/hatchling build --directory ../../dist
 
 image-test: install tools ## build and run the image without a container engine; needs root, buildah and debootstrap
 	$(BIN)/pytest --timeout=1200 tests/e2e/image/built.py $(ARGS)
@@ -126,16 +127,16 @@ sbom: install ## write the packages of the image's Python environment as Cyclone
 	rm -rf build/sbom
 	mkdir -p dist
 	$(BIN)/uv venv --quiet build/sbom
-	$(BIN)/uv pip install --quiet --python build/sbom --constraint requirements-image.lock '.[operator,tracing]'
+	$(BIN)/uv pip install --quiet --python build/sbom --constraint requirements-image.lock '.[tracing]'
 	$(BIN)/cyclonedx-py environment --output-reproducible --validate --pyproject pyproject.toml \
 		--output-file dist/vaultsync.cdx.json build/sbom/bin/python
 
-LOCK = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+LOCK = $(BIN)/uv pip compile pyproject.toml --no-emit-package kvsecrets --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate
 
 lock: install ## pin the newest versions that pyproject.toml allows, with hashes
 	$(LOCK) --upgrade --all-extras --group dev -o requirements.lock
-	$(LOCK) --constraint requirements.lock --extra operator --extra tracing --group build -o requirements-image.lock
+	$(LOCK) --constraint requirements.lock --extra tracing --group build -o requirements-image.lock
 
 clean: ## remove .venv, build, dist and the tools' caches in this checkout
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

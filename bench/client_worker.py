@@ -8,11 +8,16 @@ import json
 import re
 import sys
 import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack, ExitStack
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 WARM_UP = 20
+CLIENTS = 100
+"""How many clients are made and used at the end, to measure what each of them keeps in memory."""
 
 
 class AccessToken(NamedTuple):
@@ -91,11 +96,36 @@ def azure_asyncio(url: str, token: AccessToken) -> Any:  # noqa: ANN401
     return SecretClient(url, AsyncCredential(token), verify_challenge_resource=False)  # type: ignore[arg-type]  # it returns tokens
 
 
+def many_threads(make: Callable[[], Any], name: str) -> float:
+    """Make many clients, use each once, and return the memory that the process has with them, in MB."""
+    with ExitStack() as stack:
+        for _ in range(CLIENTS):
+            stack.enter_context(make()).get_secret(name)
+        return _memory("VmRSS")
+
+
+def many_asyncio(make: Callable[[], Any], name: str) -> float:
+    """The same for asyncio."""
+    import asyncio  # noqa: PLC0415 - not before the library is imported
+
+    async def work() -> float:
+        async with AsyncExitStack() as stack:
+            for _ in range(CLIENTS):
+                client = await stack.enter_async_context(make())
+                await client.get_secret(name)
+            return _memory("VmRSS")
+
+    return asyncio.run(work())
+
+
 def measure_threads(client: Any, names: list[str], gets: int, at_once: int) -> dict[str, dict[str, float]]:  # noqa: ANN401 - as above
     """Measure a client for threads."""
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - not before the library is imported
 
     with client, ThreadPoolExecutor(at_once) as pool:
+        meter = Meter()
+        client.get_secret(names[0])
+        first = meter.read(1)
         wanted = [names[number % len(names)] for number in range(gets)]
         for name in wanted[:WARM_UP]:
             client.get_secret(name)
@@ -111,7 +141,7 @@ def measure_threads(client: Any, names: list[str], gets: int, at_once: int) -> d
         listed = sum(1 for _ in client.list_properties_of_secrets())
         listing = meter.read(1)
     assert listed == len(names), listed
-    return {"one_by_one": one_by_one, "at_once": together, "listing": listing}
+    return {"first": first, "one_by_one": one_by_one, "at_once": together, "listing": listing}
 
 
 def measure_asyncio(client: Any, names: list[str], gets: int, at_once: int) -> dict[str, dict[str, float]]:  # noqa: ANN401 - as above
@@ -120,6 +150,9 @@ def measure_asyncio(client: Any, names: list[str], gets: int, at_once: int) -> d
 
     async def measure() -> dict[str, dict[str, float]]:
         async with client:
+            meter = Meter()
+            await client.get_secret(names[0])
+            first = meter.read(1)
             wanted = [names[number % len(names)] for number in range(gets)]
 
             async def work(share: list[str]) -> None:
@@ -141,16 +174,16 @@ def measure_asyncio(client: Any, names: list[str], gets: int, at_once: int) -> d
             listed = len([each async for each in client.list_properties_of_secrets()])
             listing = meter.read(1)
         assert listed == len(names), listed
-        return {"one_by_one": one_by_one, "at_once": together, "listing": listing}
+        return {"first": first, "one_by_one": one_by_one, "at_once": together, "listing": listing}
 
     return asyncio.run(measure())
 
 
 SUBJECTS = {
-    ("kvsecrets", "threads"): (kvsecrets_threads, measure_threads),
-    ("kvsecrets", "asyncio"): (kvsecrets_asyncio, measure_asyncio),
-    ("azure", "threads"): (azure_threads, measure_threads),
-    ("azure", "asyncio"): (azure_asyncio, measure_asyncio),
+    ("kvsecrets", "threads"): (kvsecrets_threads, measure_threads, many_threads),
+    ("kvsecrets", "asyncio"): (kvsecrets_asyncio, measure_asyncio, many_asyncio),
+    ("azure", "threads"): (azure_threads, measure_threads, many_threads),
+    ("azure", "asyncio"): (azure_asyncio, measure_asyncio, many_asyncio),
 }
 """The installed library decides between the two."""
 
@@ -158,12 +191,13 @@ SUBJECTS = {
 def main() -> None:
     """Read the task from standard input, measure, and print the figures."""
     task = json.loads(sys.stdin.read())
-    build, measure = SUBJECTS["kvsecrets" if find_spec("kvsecrets") else "azure", task["twin"]]
-    began = time.perf_counter()
-    client = build(task["url"], AccessToken(task["token"], task["expires_on"]))
-    start = {"start": (time.perf_counter() - began) * 1000, "memory": _memory("VmRSS")}
-    figures = measure(client, task["names"], task["gets"], task["at_once"])
-    print(json.dumps({**start, **figures, "peak": _memory("VmHWM")}))
+    build, measure, many = SUBJECTS["kvsecrets" if find_spec("kvsecrets") else "azure", task["twin"]]
+    make = partial(build, task["url"], AccessToken(task["token"], task["expires_on"]))
+    meter = Meter()
+    client = make()
+    start = {"start": meter.read(1), "memory": _memory("VmRSS")}
+    figures = {**measure(client, task["names"], task["gets"], task["at_once"]), "peak": _memory("VmHWM")}
+    print(json.dumps({**start, **figures, "many": many(make, task["names"][0])}))
 
 
 def _memory(line: str) -> float:

@@ -4,6 +4,7 @@ from kvsecrets._limits import Cancellation
 from kvsecrets._requests import CLEAR, Clear
 from kvsecrets._retry import RetryPolicy
 from kvsecrets._tokens import AsyncSupportsTokenInfo, AsyncTokenCredential, SupportsTokenInfo, TokenCredential
+from kvsecrets._version import __version__
 from kvsecrets.aio import AsyncSecretClient
 from kvsecrets.client import SecretClient
 from kvsecrets.errors import (
@@ -90,4 +91,5 @@ __all__ = [
     "TokenCredential",
     "UnexpectedAnswer",
     "UntrustedChallenge",
+    "__version__",
 ]

@@ -6,6 +6,7 @@ flows.
 
 import asyncio
 import random
+import sys
 import threading
 import time
 import uuid
@@ -14,7 +15,6 @@ from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext, suppress
 from contextvars import copy_context
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Self, TypeAlias, TypeVar, assert_never
 
 from kvsecrets import _validation
@@ -33,13 +33,14 @@ from kvsecrets._telemetry import (
 )
 from kvsecrets._tokens import AsyncTokenProvider, TokenProvider
 from kvsecrets._transport import ConnectionSource, exchange
+from kvsecrets._version import __version__
 from kvsecrets.errors import KeyVaultError
 from kvsecrets.models import ResponseInfo
 
 T = TypeVar("T")
 TIMEOUT = 30.0
 """Default timeout of one attempt, in seconds."""
-HEADERS = {"accept": "application/json", "accept-encoding": "identity", "user-agent": "kvsecrets"}
+HEADERS = {"accept": "application/json", "accept-encoding": "identity"}
 """Sent with each request. Responses are small, and the size of a compressed secret reveals something about its text."""
 ResponseHook: TypeAlias = Callable[[ResponseInfo], None]
 """Called with each response of a call, including challenges and responses that are retried."""
@@ -47,18 +48,20 @@ ResponseHook: TypeAlias = Callable[[ResponseInfo], None]
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """The clock, random numbers, timeout and tracer of a client; tests pass their own."""
+    """The user agent, clock, random numbers, timeout and tracer of a client; tests pass their own."""
 
     host: str
     timeout: float
     monotonic: Callable[[], float]
     uniform: Callable[[float, float], float]
     tracer: Tracer | None = None
+    user_agent: str = "kvsecrets"
 
     @classmethod
-    def system(cls, host: str, timeout: float) -> Self:
+    def system(cls, host: str, timeout: float, application_id: str | None) -> Self:
         """Return those of the system."""
-        return cls(host, _validation.timeout(timeout), time.monotonic, random.uniform, find_tracer())
+        seconds, agent = _validation.timeout(timeout), user_agent(application_id)
+        return cls(host, seconds, time.monotonic, random.uniform, find_tracer(), agent)
 
     def draw_pause(self, effect: Pause) -> float:
         """Draw the seconds of a pause, and log them."""
@@ -71,6 +74,30 @@ class Runtime:
         if self.tracer is None:
             return nullcontext()
         return operation_span(self.tracer, getattr(flow, "__name__", "call"), self.host)
+
+
+def user_agent(application_id: str | None) -> str:
+    """Return the user agent, which the logs of a vault have: application, library, Python and system.
+
+    https://learn.microsoft.com/azure/key-vault/general/logging#interpret-your-key-vault-logs
+    """
+    python = ".".join(map(str, sys.version_info[:3]))
+    own = f"kvsecrets/{__version__} Python/{python} ({sys.platform})"
+    return own if application_id is None else f"{_validation.application_id(application_id)} {own}"
+
+
+def _check_asyncio() -> None:
+    """Say what other event loops, such as trio's, need instead: timeouts, logins and connections are asyncio's."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        failed = RuntimeError(
+            "AsyncSecretClient needs a running event loop of asyncio; under trio, use SecretClient in threads: "
+            "await trio.to_thread.run_sync(client.get_secret, name)"
+        )
+    else:
+        return
+    raise failed
 
 
 def wall_clock() -> float:
@@ -97,9 +124,9 @@ class _Call:
 
     __slots__ = ("headers", "hook", "limits", "span")
 
-    def __init__(self, hook: ResponseHook | None, span: Span | None, limits: Limits) -> None:
+    def __init__(self, agent: str, hook: ResponseHook | None, span: Span | None, limits: Limits) -> None:
         trace = {} if span is None else trace_headers()
-        self.headers = {**HEADERS, **trace, "x-ms-client-request-id": str(uuid.uuid4())}
+        self.headers = {**HEADERS, "user-agent": agent, **trace, "x-ms-client-request-id": str(uuid.uuid4())}
         self.hook = hook
         self.limits = limits
         self.span = span
@@ -140,7 +167,7 @@ class Driver(_Closable):
         """
         limits = Limits(timeout, cancel, self._runtime.monotonic)
         with self._runtime.span(flow) as span:
-            call = _Call(hook, span, limits)
+            call = _Call(self._runtime.user_agent, hook, span, limits)
             return self._run_limited(flow, call) if limits.are_set else self._run(flow, call)
 
     def _run(self, flow: Flow[T], call: _Call) -> T:
@@ -231,10 +258,15 @@ class AsyncDriver(_Closable):
         timeout: float | None = None,  # noqa: ASYNC109 - as in the form for threads
         cancel: Cancellation | None = None,
     ) -> T:
-        """Run a flow to its end and return its result; cancelling the task closes the flow."""
+        """Run a flow to its end and return its result; cancelling the task closes the flow.
+
+        Raises:
+            RuntimeError: No event loop of asyncio runs.
+        """
+        _check_asyncio()
         limits = Limits(timeout, cancel, self._runtime.monotonic)
         with self._runtime.span(flow) as span:
-            call = _Call(hook, span, limits)
+            call = _Call(self._runtime.user_agent, hook, span, limits)
             return await (self._run_limited(flow, call) if limits.are_set else self._run(flow, call))
 
     async def _run(self, flow: Flow[T], call: _Call) -> T:

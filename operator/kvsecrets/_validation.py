@@ -22,6 +22,7 @@ _HOST = re.compile(r"[0-9a-z._-]{1,253}|[0-9a-f:.]{2,45}", re.ASCII)
 _NAME = re.compile(r"[0-9a-zA-Z-]{1,127}", re.ASCII)
 _VERSION = re.compile(r"[0-9a-fA-F]{32}", re.ASCII)
 _API_VERSION = re.compile(r"[0-9a-zA-Z.-]{1,64}", re.ASCII)
+_APPLICATION_ID = re.compile(r"[0-9a-zA-Z._/-]{1,24}", re.ASCII)
 
 
 def check_type(argument: str, value: object, *types: type) -> None:
@@ -64,6 +65,18 @@ def secret_version(version: str | None) -> str | None:
     if not _VERSION.fullmatch(version):
         raise ValueError(f"secret version {version!r}: must be 32 hexadecimal digits, or None for the newest")
     return version
+
+
+def application_id(text: str) -> str:
+    """Return the name of an application, which is the beginning of the user agent.
+
+    The vendor's clients have the same limit.
+    https://learn.microsoft.com/dotnet/api/azure.core.diagnosticsoptions.applicationid
+    """
+    check_type("application_id", text, str)
+    if not _APPLICATION_ID.fullmatch(text):
+        raise ValueError(f"application_id {text!r}: must be 1 to 24 characters of 0-9, a-z, A-Z, '.', '_', '/' and '-'")
+    return text
 
 
 def secret_value(value: SecretValue | str) -> str:

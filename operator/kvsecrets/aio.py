@@ -51,15 +51,18 @@ class AsyncSecretClient:
         timeout: Upper bound of one attempt, in seconds.
         http_client: Your own httpx client, with its proxies, certificates and limits; you close it.
         transport: An httpx transport, such as that of `kvsecrets.testing`; not together with `http_client`.
-        ssl_context: The TLS context of the connections; by default each client creates one, at some 0.8 MiB and 45 ms
-            of CPU. Share one between clients of many vaults; not together with `http_client` or `transport`.
+        ssl_context: The TLS context of the connections; by default one that all such clients of the process share. Not
+            together with `http_client` or `transport`.
         verify_challenge_resource: Whether a token is requested only for the vault's own domain. Disable it only for a
             vault that you trust with tokens of the credential, such as an emulator, or a vault behind a domain of its
             own. Its ids may then name any host, and the links of its lists are followed on the host of `vault_url`.
+        application_id: Your application's name, the beginning of the user agent: at most 24 characters, such as
+            `shop/1.2`. The vault's logs have it.
 
     Raises:
         ValueError: An argument breaks a rule, such as a vault URL without https.
         TypeError: An argument has a wrong type, such as a credential without `get_token`.
+        ImportError: aiohttp is not installed, and neither `http_client` nor `transport` is given.
 
     Each method takes a `raw_response_hook`, which is called with the `ResponseInfo` of each response of that call, and
     raises `KeyVaultError` if the call fails. Its `timeout` in seconds bounds the call as a whole: attempts, waits and
@@ -80,10 +83,11 @@ class AsyncSecretClient:
         transport: httpx.AsyncBaseTransport | None = None,
         ssl_context: ssl.SSLContext | None = None,
         verify_challenge_resource: bool = True,
+        application_id: str | None = None,
     ) -> None:
         check_credential(credential)
         self._vault = Vault.create(vault_url, api_version, retry, verify_resource=verify_challenge_resource)
-        runtime = Runtime.system(self._vault.auth.host, timeout)
+        runtime = Runtime.system(self._vault.auth.host, timeout, application_id)
         exchange, self._close = open_async_connections(
             self._vault.auth.host, http_client, transport, ssl_context, timeout
         )

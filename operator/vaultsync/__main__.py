@@ -1,21 +1,15 @@
-"""The command line: `vaultsync run`, `vaultsync crds` and `vaultsync version`; each imports only what it needs.
-
-Installing the client library alone also installs this command, so the operator's dependencies may be missing.
-"""
+"""The command line: `vaultsync run`, `vaultsync crds` and `vaultsync version`; each imports only what it needs."""
 
 import argparse
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from vaultsync import __version__
 from vaultsync.garbage import frozen
 from vaultsync.memory_protection import protect_memory
 from vaultsync.partial_imports import check_installed, left_out
-
-_OWN_PACKAGES = frozenset({"kvsecrets", "vaultsync"})
 
 _IMPORTED_LATER = ("azure.identity", "cryptography", "liquid", "re2")
 """Packages that are large, and imported once a VaultSecret needs them."""
@@ -24,18 +18,14 @@ _IMPORTED_LATER = ("azure.identity", "cryptography", "liquid", "re2")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return the exit code; without arguments, those of the process are used."""
     options = _parser().parse_args(arguments)
-    try:
-        match options.command:
-            case "run":
-                return _run()
-            case "crds":
-                return _crds(options.write, options.check)
-            case _:
-                print(f"vaultsync {__version__}")
-                return 0
-    except _ExtraMissingError as missing:
-        print(missing, file=sys.stderr)
-        return 2
+    match options.command:
+        case "run":
+            return _run()
+        case "crds":
+            return _crds(options.write, options.check)
+        case _:
+            print(f"vaultsync {__version__}")
+            return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -56,15 +46,15 @@ def _run() -> int:
     # First of all: the environment may have a client secret.
     protect_memory()
     # httpx has a command line of its own, with what it imports.
-    with _operator_extra(), frozen(), left_out("httpx._main"):
+    with frozen(), left_out("httpx._main"):
         check_installed(*_IMPORTED_LATER)
-        from vaultsync import manager  # noqa: PLC0415  `version` must work without the operator's dependencies
+        from vaultsync import manager  # noqa: PLC0415  the other commands are quick
     return manager.main(os.environ)  # noqa: TID251  only this module reads the environment
 
 
 def _crds(write: Path | None, check: Path | None) -> int:
-    with _operator_extra():
-        from vaultsync.api.schema import crd_files  # noqa: PLC0415  the same
+    from vaultsync.api.schema import crd_files  # noqa: PLC0415  the same
+
     files = crd_files()
     if write is not None:
         write.mkdir(parents=True, exist_ok=True)
@@ -84,22 +74,6 @@ def _compare(folder: Path, files: dict[str, bytes]) -> int:
         problem = "is not a CRD; delete it" if name not in files else f"is stale: run vaultsync crds --write {folder}"
         print(f"{folder / name} {problem}", file=sys.stderr)
     return 1 if stale else 0
-
-
-class _ExtraMissingError(Exception):
-    pass
-
-
-@contextmanager
-def _operator_extra() -> Iterator[None]:
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if str(error.name).partition(".")[0] in _OWN_PACKAGES:
-            raise
-        raise _ExtraMissingError(
-            f"The module {error.name} is not installed, and the operator needs it: pip install 'vaultsync[operator]'"
-        ) from error
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import ast
 import base64
+import dataclasses
 import importlib.util
 import inspect
 import logging
@@ -17,7 +18,15 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import pkcs12
 
-from kvsecrets import AsyncSecretClient, RetryPolicy, SecretClient, errors
+from kvsecrets import (
+    AsyncSecretClient,
+    DeletedSecret,
+    KeyVaultSecret,
+    RetryPolicy,
+    SecretClient,
+    SecretProperties,
+    errors,
+)
 from kvsecrets._drivers import TIMEOUT
 from kvsecrets._requests import API_VERSION
 from kvsecrets.testing import AsyncFakeCredential, FakeCredential, FakeVault
@@ -177,6 +186,23 @@ def test_the_guide_lists_every_option_with_its_default() -> None:
     assert f"| `api_version` | `{API_VERSION}` |" in table
     assert f"| `timeout` | {TIMEOUT:g} s |" in table
     assert f"`attempts` ({RetryPolicy().attempts})" in table
+
+
+@pytest.mark.parametrize("model", [DeletedSecret, KeyVaultSecret, SecretProperties])
+def test_the_guide_lists_every_field_of_a_model(model: type) -> None:
+    table = GUIDE.read_text().partition(f"| `{model.__name__}` |")[2].partition("\n\n")[0]
+
+    cells = [line.split("|")[1] for line in table.splitlines()[2:]]
+
+    assert re.findall(r"`(\w+)`", " ".join(cells)) == [field.name for field in dataclasses.fields(model)]
+
+
+def test_the_guide_lists_every_method_of_the_fake_vault() -> None:
+    table = GUIDE.read_text().partition("| `FakeVault` |")[2].partition("\n\n")[0]
+
+    listed = set(re.findall(r"`(\w+)(?:\(.*?\))?`", table))
+
+    assert {name for name in dir(FakeVault) if not name.startswith("_")} <= listed
 
 
 def test_the_guide_lists_every_sample() -> None:

@@ -105,14 +105,14 @@ async def in_memory(_emulator: Emulator, *, aio: bool, **options: Unpack[VaultOp
 async def served(emulator: Emulator, *, aio: bool, **options: Unpack[VaultOptions]) -> AsyncIterator[Harness]:
     """Connect kvsecrets to a served vault, over TLS and with azure-identity's credential."""
     async with AsyncExitStack() as stack:
-        vault = stack.enter_context(_new_vault(emulator, options))
-        stack.enter_context(_ca_trusted(emulator))
+        vault = stack.enter_context(new_vault(emulator, options))
+        stack.enter_context(ca_trusted(emulator))
         if aio:
-            login = await stack.enter_async_context(azure.identity.aio.ClientSecretCredential(**_login(emulator)))
-            client: Any = await stack.enter_async_context(AsyncSecretClient(vault.url, login, retry=FAST))
+            credential = await stack.enter_async_context(azure.identity.aio.ClientSecretCredential(**login(emulator)))
+            client: Any = await stack.enter_async_context(AsyncSecretClient(vault.url, credential, retry=FAST))
         else:
-            sync_login = stack.enter_context(azure.identity.ClientSecretCredential(**_login(emulator)))
-            client = stack.enter_context(SecretClient(vault.url, sync_login, retry=FAST))
+            synclogin = stack.enter_context(azure.identity.ClientSecretCredential(**login(emulator)))
+            client = stack.enter_context(SecretClient(vault.url, synclogin, retry=FAST))
         yield Harness(Kvsecrets(client), vault, vault.calls, vault.advance, lambda: emulator.logins()["token"])
 
 
@@ -128,18 +128,19 @@ async def vendors(emulator: Emulator, *, aio: bool, **options: Unpack[VaultOptio
     # It keeps challenges by host and port for the whole process, and a vault may listen on the port of an earlier one.
     http_challenge_cache.clear()
     async with AsyncExitStack() as stack:
-        vault = stack.enter_context(_new_vault(emulator, options))
+        vault = stack.enter_context(new_vault(emulator, options))
         if aio:
-            login = await stack.enter_async_context(azure.identity.aio.ClientSecretCredential(**_login(emulator)))
-            client: Any = await stack.enter_async_context(VendorsAsyncClient(vault.url, login, **client_options))
+            credential = await stack.enter_async_context(azure.identity.aio.ClientSecretCredential(**login(emulator)))
+            client: Any = await stack.enter_async_context(VendorsAsyncClient(vault.url, credential, **client_options))
         else:
-            sync_login = stack.enter_context(azure.identity.ClientSecretCredential(**_login(emulator)))
-            client = stack.enter_context(VendorsClient(vault.url, sync_login, **client_options))
+            synclogin = stack.enter_context(azure.identity.ClientSecretCredential(**login(emulator)))
+            client = stack.enter_context(VendorsClient(vault.url, synclogin, **client_options))
         yield Harness(Vendors(client), vault, vault.calls, vault.advance, lambda: emulator.logins()["token"])
 
 
 @contextmanager
-def _new_vault(emulator: Emulator, options: VaultOptions) -> Iterator[EmulatedVault]:
+def new_vault(emulator: Emulator, options: VaultOptions) -> Iterator[EmulatedVault]:
+    """A vault that ends with the context."""
     name = f"harness-{uuid.uuid4().hex}"
     try:
         yield emulator.add_vault(name, **options)
@@ -148,14 +149,15 @@ def _new_vault(emulator: Emulator, options: VaultOptions) -> Iterator[EmulatedVa
 
 
 @contextmanager
-def _ca_trusted(emulator: Emulator) -> Iterator[None]:
+def ca_trusted(emulator: Emulator) -> Iterator[None]:
     """Have kvsecrets trust the emulator's certificate, as httpx documents."""
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("SSL_CERT_FILE", str(emulator.ca_file))
         yield
 
 
-def _login(emulator: Emulator) -> dict[str, Any]:
+def login(emulator: Emulator) -> dict[str, Any]:
+    """The arguments of azure-identity's credential with a client secret."""
     return {
         "tenant_id": emulator.tenant_id,
         "client_id": emulator.client_id,

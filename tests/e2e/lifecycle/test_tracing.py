@@ -161,5 +161,5 @@ def test_without_the_libraries_it_ends_and_names_the_extra_to_install(harness: O
 
     (line,) = [line for line in running.lines() if line.get("level") == "ERROR"]
     assert "OTEL_EXPORTER_OTLP_ENDPOINT" in line["detail"]
-    assert "vaultsync[operator,tracing]" in line["detail"]
+    assert "vaultsync[tracing]" in line["detail"]
     assert "Traceback" not in harness.log.read_text()

@@ -1,13 +1,18 @@
 """The clients for threads and for asyncio against FakeVault: every operation and option, and concurrent calls."""
 
 import asyncio
+import gc
 import inspect
+import platform
 import ssl
+import sys
 import threading
+import weakref
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
+from weakref import WeakValueDictionary
 
 import httpx
 import pytest
@@ -23,6 +28,8 @@ from kvsecrets import (
     SecretNotFound,
     UnexpectedAnswer,
     UntrustedChallenge,
+    __version__,
+    _transport,
 )
 from kvsecrets.operations import (
     AsyncDeleteSecretOperation,
@@ -294,6 +301,67 @@ async def test_clients_share_a_given_tls_context(form: Form, vault: FakeVault, m
 
     for client in clients:
         await form.aclose(client)
+
+
+async def test_clients_without_a_tls_context_share_one_for_each_choice_of_authorities(
+    form: Form, vault: FakeVault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    created = []
+
+    def create() -> ssl.SSLContext:
+        created.append(weakref.ref(context := ssl.create_default_context()))
+        return context
+
+    def own(**environment: str) -> Client:
+        for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        return form.client(vault.url, form.credential())
+
+    monkeypatch.setattr(httpx, "create_ssl_context", create)
+    monkeypatch.setattr(_transport, "_shared_contexts", WeakValueDictionary())
+
+    clients = [own(), own(), own(SSL_CERT_FILE="ca.pem"), own(SSL_CERT_DIR="authorities"), own()]
+
+    assert len(created) == 3
+    for client in clients:
+        await form.aclose(client)
+    del client, clients
+    gc.collect()
+    assert [context() for context in created] == [None] * 3
+
+
+async def test_the_user_agent_names_application_library_python_and_system(form: Form, vault: FakeVault) -> None:
+    vault.set("db", "x")
+    agents = []
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        agents.append(request.headers["user-agent"])
+        return form.transport(vault).handle_request(request)
+
+    for application in (None, "shop/1.2"):
+        client = form.client(
+            vault.url, form.credential(), transport=httpx.MockTransport(respond), application_id=application
+        )
+        await result_of(client.get_secret("db"))
+
+    own = f"kvsecrets/{__version__} Python/{platform.python_version()} ({sys.platform})"
+    assert agents == [own, own, f"shop/1.2 {own}", f"shop/1.2 {own}"]
+
+
+@pytest.mark.parametrize("name", ["", "a" * 25, "shop 1", "shop\r\nauthorization: x", "größe"])
+def test_an_application_id_that_the_vendor_refuses_is_rejected(form: Form, vault: FakeVault, name: str) -> None:
+    with pytest.raises(ValueError, match=r"^application_id .*: must be 1 to 24 characters"):
+        form.open(vault, application_id=name)
+
+
+def test_without_a_running_loop_of_asyncio_an_error_says_what_to_use(vault: FakeVault) -> None:
+    """As under trio: whatever runs the coroutine, it is not asyncio."""
+    call = ASYNCIO.open(vault).get_secret("db")
+
+    with pytest.raises(RuntimeError, match=r"under trio, use SecretClient in threads"):
+        call.send(None)
 
 
 def test_a_tls_context_together_with_a_client_or_transport_is_rejected(form: Form, vault: FakeVault) -> None:

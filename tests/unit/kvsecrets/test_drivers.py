@@ -243,7 +243,7 @@ async def test_cancelling_a_task_closes_its_flow() -> None:
 
 
 def test_the_systems_runtime_has_a_clock_and_random_numbers() -> None:
-    runtime = Runtime.system("shop.vault.azure.net", 5)
+    runtime = Runtime.system("shop.vault.azure.net", 5, None)
 
     assert runtime.monotonic() <= runtime.monotonic()
     assert 1 <= runtime.uniform(1, 2) <= 2

@@ -65,14 +65,6 @@ def test_another_file_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert capsys.readouterr().err == f"{tmp_path / 'old.yaml'} is not a CRD; delete it\n"
 
 
-@pytest.mark.parametrize("arguments", [["run"], ["crds"]], ids=["run", "crds"])
-def test_without_the_operators_dependencies_one_line_says_how_to_install_them(arguments: list[str]) -> None:
-    done = run_bare(*arguments)
-
-    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
-    assert "pip install 'vaultsync[operator]'" in done.stderr
-
-
 def test_the_version_needs_no_dependency() -> None:
     assert run_bare("version").stdout == f"vaultsync {__version__}\n"
 

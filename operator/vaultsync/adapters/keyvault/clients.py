@@ -28,6 +28,7 @@ from kvsecrets import (
     RetryPolicy,
     SecretProperties,
 )
+from vaultsync import __version__
 from vaultsync.adapters.keyvault.absences import Absences, Times
 from vaultsync.adapters.keyvault.errors import log_fields, sync_error
 from vaultsync.adapters.keyvault.rate_limit import Budget, RateLimiter
@@ -530,6 +531,7 @@ class VaultClients:
             http_client=self._http,
             ssl_context=self._tls,
             verify_challenge_resource=credential.verifies_resource,
+            application_id=f"vaultsync/{__version__}",
         )
         rate_limiter = RateLimiter(self._budget, clock=self._clock)
         rate_limiter.share = self._shares.get(access.vault_url, 1.0)

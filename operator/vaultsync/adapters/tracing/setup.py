@@ -71,7 +71,7 @@ async def start_tracing(environ: Mapping[str, str], *, version: str, ca_file: st
     except ModuleNotFoundError as error:
         raise CannotTrace(
             f"{variable} is set, but the module {error.name} is not installed: "
-            "pip install 'vaultsync[operator,tracing]', or unset the variable."
+            "pip install 'vaultsync[tracing]', or unset the variable."
         ) from error
     try:
         delivery = Delivery.start(version, ca_file)

@@ -104,7 +104,7 @@ async def test_a_missing_library_is_named_with_its_extra(monkeypatch: pytest.Mon
 
     assert "OTEL_EXPORTER_OTLP_ENDPOINT is set" in str(refused.value)
     assert missing in str(refused.value)
-    assert "pip install 'vaultsync[operator,tracing]'" in str(refused.value)
+    assert "pip install 'vaultsync[tracing]'" in str(refused.value)
 
 
 @pytest.mark.parametrize("name", ["OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"])
