@@ -187,6 +187,8 @@ def open_connections(
         single = httpx.Client(transport=transport)
         return lambda: contextlib.nullcontext(single), single.close
     context = with_deadlines(_tls_context(ssl_context))
+    # httpx imports it in its first request, which would take twice as long as others of that kind, within its timeout.
+    import httpcore  # noqa: F401, PLC0415
 
     def connect() -> httpx.Client:
         return httpx.Client(verify=context, limits=_SINGLE_CONNECTION, proxy=proxy_to(host), trust_env=False)
