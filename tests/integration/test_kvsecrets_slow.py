@@ -231,8 +231,11 @@ async def test_a_slow_proxy_is_no_connection_in_time_async(
         begun.set()
         peer.drip(b"HTTP/1.1 200 " + b"x" * 1_000)
 
+    await freeze()
     with FaultyServer(silent, tls(authority), first=drip) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
         with fails(ConnectionProblem.CONNECT_TIMED_OUT):
-            call = await started(get_async("https://127.0.0.1", SHORT), begun)
+            call = await started(get_async("https://127.0.0.1", LONG), begun)
+            # Half of the timeout is for the connection.
+            await skip(LONG / 2)
             await call
