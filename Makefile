@@ -53,19 +53,21 @@ check: install ## linters, type checkers, import contracts, and whether generate
 
 PYTEST := $(BIN)/pytest $(if $(CI),--hypothesis-profile=ci)
 
-# Tests that need the control plane mostly wait, and the others mostly compute: they run side by side, in three parts. Those of
-# faults and takeovers start many operators and API servers of their own: they come after those of one operator, which would
-# lose its Lease on a machine that is too busy.
+# Unit tests mostly compute, and all others mostly wait: they run side by side, in four parts. Those of faults and takeovers
+# start many operators and API servers of their own: they come after those of one operator, which would lose its Lease on a
+# machine that is too busy.
 FAULTS := tests/faults tests/e2e/takeover
 test: install ## all tests (they build the tools they need); some of them: make test ARGS='tests/unit -k paging'
 ifdef ARGS
 	$(PYTEST) $(ARGS)
 else
 	@mkdir -p build
-	@$(PYTEST) -p no:cacheprovider -m "not cluster" >build/test.log 2>&1 & others=$$!; \
+	@$(PYTEST) -p no:cacheprovider -m "not cluster" tests/unit >build/test-unit.log 2>&1 & unit=$$!; \
+	$(PYTEST) -p no:cacheprovider -m "not cluster" --ignore=tests/unit >build/test.log 2>&1 & others=$$!; \
 	{ failed=0; $(PYTEST) -p no:cacheprovider -m cluster tests/e2e $(FAULTS:%=--ignore=%) || failed=1; \
 	$(PYTEST) -p no:cacheprovider -m cluster $(FAULTS) || failed=1; exit $$failed; } >build/test-e2e.log 2>&1 & e2e=$$!; \
 	failed=0; $(PYTEST) -m cluster --ignore=tests/e2e $(FAULTS:%=--ignore=%) || failed=1; \
+	wait $$unit || failed=1; cat build/test-unit.log; \
 	wait $$others || failed=1; cat build/test.log; \
 	wait $$e2e || failed=1; cat build/test-e2e.log; exit $$failed
 endif
@@ -88,8 +90,10 @@ test-python: ## the tests of the code that need no cluster, on another interpret
 	@$(MAKE) --no-print-directory $(OTHER_VENV)/installed
 	$(OTHER_VENV)/bin/pytest -m "not cluster" $(OTHER)
 
+# The API server's rights, namespaces and rates are the same with each Python.
+NOT_OF_PYTHON := $(foreach about,grants_on_a_cluster load_on_a_cluster namespaces operator_token,--ignore=tests/attacks/test_$(about).py)
 test-image-python: install ## the same and the attacks on Debian's Python with the image's packages; needs root and debootstrap
-	$(BIN)/python -m tests.e2e.image test -m "not cluster or attack" $(OTHER)
+	$(BIN)/python -m tests.e2e.image test -m "not cluster or attack" $(NOT_OF_PYTHON) $(OTHER)
 
 demo: install tools ## run the operator against a real API server and an emulated vault; KEEP=1 leaves them running
 	KEEP=$(KEEP) $(BIN)/python -m demo

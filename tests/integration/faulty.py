@@ -144,5 +144,6 @@ class FaultyServer:
             if self._tls is None:
                 yield connection
             else:
+                connection.getpeername()  # of one that is gone, `ssl` would leave a socket open
                 with self._tls.wrap_socket(connection, server_side=True) as secured:
                     yield secured
