@@ -34,6 +34,9 @@ PAUSE: Final = 0.05
 UNDELAYED: Final = 20
 """Batches that come without a pause; one more for each `PAUSE` that passes, and all once a pause brings one line."""
 
+FULL: Final = 64 * 1024
+"""Bytes of a batch after which there is no pause: aiohttp buffers little more, so a pause would bring no larger one."""
+
 _CHUNK: Final = 256 * 1024
 
 
@@ -253,7 +256,8 @@ class _BoundedLines:
     async def _arrived(self) -> AsyncIterator[Sequence[bytes]]:
         """Yield the lines that have arrived together.
 
-        During a burst, that is all of a pause, not a line at a time; single lines are not delayed.
+        During a burst, that is all of a pause, not a line at a time; single lines are not delayed, nor are those after
+        many bytes: large objects of one tenant would delay all others.
         """
         loop = asyncio.get_running_loop()
         received, paid_until, pause = bytearray(), 0.0, 0.0
@@ -270,6 +274,8 @@ class _BoundedLines:
                 raise ResponseTooLarge(f"a line has more than {MAX_OBJECT} bytes")
             if lines:
                 yield lines
+                if sum(map(len, lines)) >= FULL:
+                    continue
                 now = loop.time()
                 most = now - UNDELAYED * PAUSE
                 paid_until = most if pause > PAUSE / 2 and len(lines) == 1 else max(paid_until, most) + PAUSE

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import json
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.clocks import frozen, settle, skip
 from tests.unit.vaultsync.adapters.kube.scripted import connected, text
-from vaultsync.adapters.kube.bounded_session import PAUSE, UNDELAYED, _BatchedLines, _BoundedLines, events_of
+from vaultsync.adapters.kube.bounded_session import FULL, PAUSE, UNDELAYED, _BatchedLines, _BoundedLines, events_of
 from vaultsync.adapters.kube.json_documents import MAX_DEPTH
 from vaultsync.api import PLURAL
 
@@ -166,41 +167,68 @@ async def test_events_that_arrive_together_are_one_event_of_the_newest_version()
     assert not any("labels" in one["metadata"] for _, one in events_of(batch))
 
 
-async def test_events_of_a_burst_come_together_and_others_are_not_delayed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vaultsync.adapters.kube.bounded_session.PAUSE", PAUSE)
-    arriving, received = asyncio.Queue[bytes](), list[list[str]]()
-    burst = [f"object-{number}" for number in range(UNDELAYED + 5)]
-    singles = [f"object-{number}" for number in range(len(burst), len(burst) + UNDELAYED)]
+class Arriving:
+    """A stream of what has been sent; what arrives before it is read is one chunk."""
 
-    class Arriving:
-        async def iter_chunked(self, _: int) -> AsyncIterator[bytes]:
-            while True:
-                chunks = [await arriving.get()]
-                while not arriving.empty():
-                    chunks.append(arriving.get_nowait())
-                yield b"".join(chunks)
+    def __init__(self) -> None:
+        self._chunks = asyncio.Queue[bytes]()
 
-    async def receive() -> None:
-        async for line in _BatchedLines(Arriving(), f"/{PLURAL}").iter_chunked(1024):  # type: ignore[arg-type]
-            received.append(names_of(json.loads(line)["object"]))
+    async def iter_chunked(self, _: int) -> AsyncIterator[bytes]:
+        while True:
+            chunks = [await self._chunks.get()]
+            while not self._chunks.empty():
+                chunks.append(self._chunks.get_nowait())
+            yield b"".join(chunks)
 
-    async def send(names: list[str]) -> None:
+    async def send(self, names: list[str], fields: str = "{}") -> None:
         for name in names:
-            arriving.put_nowait(f"{event(name)}\n".encode())
+            self._chunks.put_nowait(f"{event(name, fields=fields)}\n".encode())
             await settle()
 
-    receiving = asyncio.create_task(receive())
-    with frozen():
-        await send(burst)
+
+@contextmanager
+def receiving(stream: Arriving) -> Iterator[list[list[str]]]:
+    """Collect the names in each batch of a stream."""
+    received = list[list[str]]()
+
+    async def receive() -> None:
+        async for line in _BatchedLines(stream, f"/{PLURAL}").iter_chunked(1024):  # type: ignore[arg-type]
+            received.append(names_of(json.loads(line)["object"]))
+
+    task = asyncio.create_task(receive())
+    try:
+        yield received
+    finally:
+        task.cancel()
+
+
+async def test_events_of_a_burst_come_together_and_others_are_not_delayed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vaultsync.adapters.kube.bounded_session.PAUSE", PAUSE)
+    burst = [f"object-{number}" for number in range(UNDELAYED + 5)]
+    singles = [f"object-{number}" for number in range(len(burst), len(burst) + UNDELAYED)]
+    stream = Arriving()
+
+    with receiving(stream) as received, frozen():
+        await stream.send(burst)
         assert received[:UNDELAYED] == [[name] for name in burst[:UNDELAYED]]
         assert len(received) <= UNDELAYED + 1
         await skip(PAUSE)
         assert [name for names in received for name in names] == burst
         assert len(received) <= UNDELAYED + 2
         await skip(PAUSE)
-        await send(singles)  # the burst has ended, though no time has passed in which as many may come
+        await stream.send(singles)  # the burst has ended, though no time has passed in which as many may come
         assert received[-UNDELAYED:] == [[name] for name in singles]
-    receiving.cancel()
+
+
+async def test_large_objects_of_one_tenant_do_not_delay_the_events_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vaultsync.adapters.kube.bounded_session.PAUSE", PAUSE)
+    large = [f"object-{number}" for number in range(5 * UNDELAYED)]
+    stream = Arriving()
+
+    with receiving(stream) as received, frozen():
+        await stream.send(large, f'{{"padding":"{"x" * FULL}"}}')
+        await stream.send(["of another"])
+        assert received == [[name] for name in [*large, "of another"]]
 
 
 @pytest.mark.parametrize("other", OTHERS)
