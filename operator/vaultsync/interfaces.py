@@ -137,8 +137,8 @@ class KubeApi(Protocol):
         """Write the status of the VaultGrant of that uid; one that is gone is not an error."""
         ...
 
-    async def create_event(self, key: ObjectKey, event: Event, *, uid: str, at: datetime) -> None:
-        """Create an event about the VaultSecret of that uid; a failure is logged and not raised."""
+    async def create_event(self, key: ObjectKey, event: Event, *, event_id: str, uid: str, at: datetime) -> None:
+        """Create an event about the VaultSecret of that uid, unless there is one of that `event_id`."""
         ...
 
     async def get_workload(self, kind: WorkloadKind, key: ObjectKey) -> Workload | None:

@@ -61,7 +61,7 @@ def test_a_forged_field_manager_does_not_add_a_line_to_an_event() -> None:
 
 def test_an_event_of_any_text_is_one_bounded_line() -> None:
     """Whoever chooses names or texts that a message has makes it long, or adds lines to it."""
-    body = create_event(KEY, Event("Normal", "Synced", FORGED * 999), uid=UID, at=START).body
+    body = create_event(KEY, Event("Normal", "Synced", FORGED * 999), event_id="0123", uid=UID, at=START).body
     assert isinstance(body, dict)
 
     assert_is_one_plain_line(body["message"])

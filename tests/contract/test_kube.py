@@ -808,7 +808,7 @@ async def test_an_event_is_created_about_the_vaultsecret(cluster: Cluster) -> No
     vault_secret = a_vault_secret(cluster)
 
     uid, event = vault_secret.metadata.uid, Event("Warning", "VaultUnreachable", "No response.")
-    await cluster.kube.create_event(vault_secret.key, event, uid=uid, at=START)
+    await cluster.kube.create_event(vault_secret.key, event, event_id="0123", uid=uid, at=START)
 
     assert cluster.other.posted(cluster.key) == [("Warning", "VaultUnreachable", "No response.")]
 

@@ -84,6 +84,7 @@ class FakeKube(Store):
         self.calls: Counter[str] = Counter()
         self.writes: Counter[str] = Counter()
         self.events: list[Posted] = []
+        self._event_ids: set[str] = set()
         self.restarts: list[Restarted] = []
         self.lost_answers = 0
         self.mutate: Callable[[dict[Path, Any]], None] | None = None
@@ -237,9 +238,10 @@ class FakeKube(Store):
             self.writes["patch_grant_status"] += 1
             body["status"] = dict(status)
 
-    async def create_event(self, key: ObjectKey, event: Event, *, uid: str, at: datetime) -> None:
-        self.calls["create_event"] += 1
-        if self._failure is None and key.namespace not in self._terminating:
+    async def create_event(self, key: ObjectKey, event: Event, *, event_id: str, uid: str, at: datetime) -> None:
+        self._called("create_event")
+        if key.namespace not in self._terminating and event_id not in self._event_ids:
+            self._event_ids.add(event_id)
             self.writes["create_event"] += 1
             self.events.append(Posted(key, event.kind, event.reason, event.message))
 

@@ -277,7 +277,7 @@ async def test_an_event_in_a_missing_namespace_is_not_an_error(
     vault_secret = a_vault_secret(metadata={"namespace": "nowhere"})
 
     event = Event("Normal", "Created", "Created the Secret.")
-    await cluster.create_event(vault_secret.key, event, uid=vault_secret.metadata.uid, at=START)
+    await cluster.create_event(vault_secret.key, event, event_id="0123", uid=vault_secret.metadata.uid, at=START)
 
     assert caplog.records == []
 
@@ -397,7 +397,7 @@ async def test_kubectl_describe_shows_our_events(controlplane: ControlPlane, clu
     vault_secret = VaultSecret.parse(json.loads(controlplane.kubectl(*get)))
 
     event = Event("Warning", "VaultUnreachable", "x" * 2000)
-    await cluster.create_event(vault_secret.key, event, uid=vault_secret.metadata.uid, at=START)
+    await cluster.create_event(vault_secret.key, event, event_id="0123", uid=vault_secret.metadata.uid, at=START)
 
     described = controlplane.kubectl("describe", "vaultsecret", key.name, "-n", key.namespace).splitlines()
     line = next(line for line in described if "VaultUnreachable" in line)

@@ -339,21 +339,21 @@ class KubeApi:
         with suppress(Conflict):
             await self._connection.send(wire.patch_grant_status(grant, status))
 
-    async def create_event(self, key: ObjectKey, event: Event, *, uid: str, at: datetime) -> None:
-        """Create an event about the VaultSecret of that uid; a failure is logged, never raised.
+    async def create_event(self, key: ObjectKey, event: Event, *, event_id: str, uid: str, at: datetime) -> None:
+        """Create an event about the VaultSecret of that uid, unless an earlier attempt has, or its namespace is gone.
 
         Args:
             key: The VaultSecret.
             event: The event; a long message is cut.
+            event_id: Distinguishes events; it is the same for each attempt.
             uid: The uid of the VaultSecret.
             at: When it happened.
+
+        Raises:
+            SyncError: It was not created, or it is not known whether it was.
         """
-        try:
-            await self._connection.send(wire.create_event(key, event, uid=uid, at=at))
-        except ObjectGone:
-            return
-        except SyncError as error:
-            logger.warning("event not created", extra={"vaultsecret": str(key), "detail": error.message})
+        with suppress(AlreadyExists, ObjectGone):
+            await self._connection.send(wire.create_event(key, event, event_id=event_id, uid=uid, at=at))
 
     async def check_installed(self, namespace: str | None) -> None:
         """Check that the cluster has VaultSecrets and that they may be listed, in one namespace or in all.

@@ -58,6 +58,9 @@ WATCH_SECONDS = 20
 
 The next watch continues from the last event or bookmark. Of a kind of which nothing has changed there may be neither.
 """
+_MAX_PREFIX = 200
+"""Characters of a VaultSecret's name that are in the name of its events, which is at most 253 long."""
+
 _MAX_MESSAGE = 1024
 """The limit of an event's message in bytes, by the newer of the two APIs of events.
 
@@ -237,8 +240,11 @@ def _patch_status(path: str, about: str, uid: str, document: Mapping[str, Any]) 
     )
 
 
-def create_event(key: ObjectKey, event: Event, *, uid: str, at: datetime) -> Request:
-    """Create an event about the VaultSecret of that uid; a long message is cut."""
+def create_event(key: ObjectKey, event: Event, *, event_id: str, uid: str, at: datetime) -> Request:
+    """Create an event about the VaultSecret of that uid; a long message is cut.
+
+    `event_id` is part of its name: two requests with the same one do not create two events.
+    """
     moment = at.strftime("%Y-%m-%dT%H:%M:%SZ")
     subject = {"apiVersion": API_VERSION, "kind": KIND, "namespace": key.namespace, "name": key.name, "uid": uid}
     return Request(
@@ -249,7 +255,7 @@ def create_event(key: ObjectKey, event: Event, *, uid: str, at: datetime) -> Req
         body={
             "apiVersion": "v1",
             "kind": "Event",
-            "metadata": {"generateName": f"{key.name}.", "namespace": key.namespace},
+            "metadata": {"name": f"{key.name[:_MAX_PREFIX].rstrip('-.')}.{event_id}", "namespace": key.namespace},
             "involvedObject": subject,
             "type": event.kind,
             "reason": event.reason,

@@ -12,9 +12,21 @@ from tests.clocks import Clock, freeze, settle, skip
 from tests.fakes import FakeKube
 from tests.harness import UNAVAILABLE
 from tests.manifests import manifest, spec
+from vaultsync.adapters.kube import Forbidden
 from vaultsync.api import ObjectKey
 from vaultsync.api.v1alpha1 import VaultSecret
-from vaultsync.controller.events import BURST, DRAIN_TIME, DRAIN_TIMEOUT, MAX_WAITING, RATE, EventWriter
+from vaultsync.controller.events import (
+    ATTEMPTS,
+    BURST,
+    DRAIN_TIME,
+    DRAIN_TIMEOUT,
+    MAX_RETRY,
+    MAX_WAITING,
+    RATE,
+    RETRY,
+    EventWriter,
+)
+from vaultsync.errors import NotServed, Reason, SyncError
 from vaultsync.status.events import Event
 
 
@@ -27,10 +39,13 @@ class Kube(FakeKube):
         self.may_answer.set()
         self.times: list[datetime] = []
 
-    async def create_event(self, key: ObjectKey, event: Event, *, uid: str, at: datetime) -> None:
+    async def create_event(self, key: ObjectKey, event: Event, *, event_id: str, uid: str, at: datetime) -> None:
         await self.may_answer.wait()
         self.times.append(at)
-        await super().create_event(key, event, uid=uid, at=at)
+        await super().create_event(key, event, event_id=event_id, uid=uid, at=at)
+        if self.lost_answers:
+            self.lost_answers -= 1
+            raise UNAVAILABLE
 
     @property
     def messages(self) -> list[str]:
@@ -193,8 +208,63 @@ async def test_a_stop_cuts_off_no_event_that_is_answered(kube: Kube, clock: Cloc
     assert len(kube.messages) == 1
 
 
-async def test_an_event_that_cannot_be_created_does_not_hold_up_the_others(writer: EventWriter, kube: Kube) -> None:
+async def test_an_event_is_created_in_its_order_once_the_api_server_answers_again(
+    writer: EventWriter, kube: Kube
+) -> None:
     kube.fail(UNAVAILABLE)
+    writer.add(SHOP, events(2))
+    await settle()
+    await skip(RETRY)
+    kube.fail(None)
+
+    await skip(RETRY)
+    assert kube.messages == []
+    await skip(RETRY)
+
+    assert kube.messages == ["shop 0", "shop 1"]
+
+
+async def test_an_event_whose_answer_was_lost_is_not_created_twice(writer: EventWriter, kube: Kube) -> None:
+    kube.lost_answers = 2
+    writer.add(SHOP, events(2))
+
+    for _ in range(4):
+        await skip(RETRY)
+
+    assert kube.messages == ["shop 0", "shop 1"]
+
+
+async def test_an_event_that_is_never_created_is_logged_and_does_not_hold_up_the_others(
+    writer: EventWriter, kube: Kube, caplog: pytest.LogCaptureFixture
+) -> None:
+    kube.fail(UNAVAILABLE)
+    writer.add(SHOP, events(1))
+    await settle()
+    for attempt in range(ATTEMPTS - 1):
+        assert caplog.records == []
+        await skip(RETRY * 2**attempt)
+    kube.fail(None)
+    writer.add(SHOP, events(1, "later"))
+
+    await settle()
+
+    assert [record.getMessage() for record in caplog.records] == ["event not created"]
+    assert kube.messages == ["later 0"]
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        Forbidden(Reason.CLUSTER_UNAVAILABLE, "may not create events"),
+        NotServed(Reason.CLUSTER_UNAVAILABLE, "another replica serves it"),
+        SyncError(Reason.TARGET_INVALID, "the quota of its namespace is exceeded"),
+    ],
+    ids=["no permission", "not served", "a quota"],
+)
+async def test_an_event_that_is_refused_is_not_attempted_again(
+    writer: EventWriter, kube: Kube, refusal: SyncError
+) -> None:
+    kube.fail(refusal)
     writer.add(SHOP, events(1))
     await settle()
     kube.fail(None)
@@ -203,3 +273,26 @@ async def test_an_event_that_cannot_be_created_does_not_hold_up_the_others(write
     await settle()
 
     assert kube.messages == ["later 0"]
+
+
+async def test_an_api_server_that_asks_for_time_gets_it_within_bounds(writer: EventWriter, kube: Kube) -> None:
+    kube.fail(SyncError(Reason.CLUSTER_UNAVAILABLE, "throttled", retry_after=3600.0))
+    writer.add(SHOP, events(1))
+    await settle()
+    kube.fail(None)
+
+    await skip(MAX_RETRY - 1)
+    assert kube.messages == []
+    await skip(1)
+
+    assert kube.messages == ["shop 0"]
+
+
+async def test_a_stop_attempts_each_event_once(kube: Kube, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    kube.fail(UNAVAILABLE)
+    writer = EventWriter(kube, now=clock)
+    writer.add(SHOP, events(2))
+
+    await writer.drain()
+
+    assert [record.getMessage() for record in caplog.records] == ["event not created"] * 2

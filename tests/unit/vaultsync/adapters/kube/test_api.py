@@ -1,7 +1,7 @@
 """The adapter with failures of a real API server; tests/contract has its successful responses."""
 
 import json
-import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -164,18 +164,20 @@ async def test_a_watch_with_invalid_lines_is_unavailable(line: str) -> None:
     assert caught.value.reason is Reason.CLUSTER_UNAVAILABLE
 
 
-async def test_an_event_that_cannot_be_created_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, logger="vaultsync")
+async def test_an_event_that_cannot_be_created_is_an_error() -> None:
     async with connected(text(503, "")) as (connection, _):
-        await KubeApi(connection).create_event(KEY, CREATED, uid=UID, at=NOW)
-
-    [record] = caplog.records
-    assert record.getMessage() == "event not created"
+        with pytest.raises(SyncError, match="Event of VaultSecret shop/db"):
+            await KubeApi(connection).create_event(KEY, CREATED, event_id="0123", uid=UID, at=NOW)
 
 
-async def test_no_event_in_a_namespace_that_is_being_deleted_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
-    going = {"details": {"causes": [{"reason": "NamespaceTerminating"}]}}
-    async with connected(document(403, going)) as (connection, _):
-        await KubeApi(connection).create_event(KEY, CREATED, uid=UID, at=NOW)
-
-    assert caplog.records == []
+@pytest.mark.parametrize(
+    ("status", "answer"),
+    [
+        (403, {"details": {"causes": [{"reason": "NamespaceTerminating"}]}}),
+        (409, {"reason": "AlreadyExists"}),
+    ],
+    ids=["a namespace that is being deleted", "an earlier attempt"],
+)
+async def test_an_event_that_needs_not_be_created_is_none(status: int, answer: Mapping[str, object]) -> None:
+    async with connected(document(status, answer)) as (connection, _):
+        await KubeApi(connection).create_event(KEY, CREATED, event_id="0123", uid=UID, at=NOW)

@@ -1,13 +1,15 @@
 """Requests as values: that they show no content, name their object, and hold what the API server limits."""
 
+import re
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from tests.builders import KEY, UID, a_vault_secret, an_observed
 from vaultsync.adapters.kube import requests as wire
 from vaultsync.adapters.kube.errors import ResourceExpired
+from vaultsync.api import ObjectKey
 from vaultsync.errors import Reason, SyncError
 from vaultsync.state.snapshots import Bookmark, Deleted, Modified
 from vaultsync.status.events import Event
@@ -100,9 +102,21 @@ def test_orphaning_removes_only_our_labels_and_annotation() -> None:
 
 
 def event_body(message: str) -> dict[str, Any]:
-    body = wire.create_event(KEY, Event("Warning", "VaultFailed", message), uid=UID, at=NOW).body
+    body = wire.create_event(KEY, Event("Warning", "VaultFailed", message), event_id="0123", uid=UID, at=NOW).body
     assert isinstance(body, dict)
     return body
+
+
+@pytest.mark.parametrize("name", ["db", "a" * 253, f"{'a' * 199}-b", f"{'a' * 199}.b"])
+def test_the_name_of_an_event_is_one_that_kubernetes_accepts(name: str) -> None:
+    event = Event("Normal", "Created", "Created the Secret.")
+    request = wire.create_event(ObjectKey("shop", name), event, event_id="0123456789abcdef", uid=UID, at=NOW)
+
+    made = cast("dict[str, Any]", request.body)["metadata"]["name"]
+
+    assert len(made) <= 253
+    assert all(re.fullmatch("[a-z0-9]([a-z0-9-]*[a-z0-9])?", part) for part in made.split("."))
+    assert made.endswith(".0123456789abcdef")
 
 
 def test_an_event_involves_the_vaultsecret() -> None:
