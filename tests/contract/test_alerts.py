@@ -264,6 +264,12 @@ CASES: Final = {
         {"vaultsync_queue_oldest_seconds": "0+60x20"},
         "A VaultSecret has waited in the queue for 20m 0s",
     ),
+    "a queue that stands still for each of two leaders": Case(
+        "QueueStuck",
+        replicas(vaultsync_queue_oldest_seconds=("0+60x20", "0+30x20")),
+        "A VaultSecret has waited in the queue for 20m 0s",
+        labels=OURS,
+    ),
     "a queue that flows": Case("QueueStuck", {"vaultsync_queue_oldest_seconds": "30x20"}),
     "a bug": Case(
         "InternalError",
@@ -381,6 +387,17 @@ def test_each_runbook_has_meaning_diagnosis_and_mitigation() -> None:
     parts = {path.name: re.findall(r"^## (.*)", path.read_text(), re.MULTILINE) for path in RUNBOOKS.glob("V*.md")}
 
     assert {name: found for name, found in parts.items() if found != PARTS} == {}
+
+
+def test_runbooks_read_the_logs_of_all_pods() -> None:
+    """`kubectl logs deployment/…` chooses one, such as one that stands by."""
+    commands = {
+        (path.name, command)
+        for path in RUNBOOKS.glob("*.md")
+        for command in re.findall(r"kubectl logs[^\n]*", path.read_text())
+    }
+
+    assert {one for one in commands if "--selector" not in one[1] or "--tail=-1" not in one[1]} == set()
 
 
 def test_the_list_of_runbooks_names_each() -> None:

@@ -35,7 +35,7 @@ UNDELAYED: Final = 20
 """Batches that come without a pause; one more for each `PAUSE` that passes, and all once a pause brings one line."""
 
 FULL: Final = 64 * 1024
-"""Bytes of a batch after which there is no pause: aiohttp buffers little more, so a pause would bring no larger one."""
+"""Bytes of a batch after which there is no pause: its events cost more than the batch, and one has `_CHUNK` at most."""
 
 _CHUNK: Final = 256 * 1024
 
