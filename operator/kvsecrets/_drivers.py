@@ -15,6 +15,8 @@ from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext, suppress
 from contextvars import copy_context
 from dataclasses import dataclass
+from functools import partial
+from queue import Empty, SimpleQueue
 from typing import Any, Self, TypeAlias, TypeVar, assert_never
 
 from kvsecrets import _validation
@@ -181,20 +183,22 @@ class Driver(_Closable):
             flow.close()
 
     def _run_limited(self, flow: Flow[T], call: _Call) -> T:
-        limits, ended, outcome = call.limits, threading.Event(), Future[T]()
+        # A signal handler may cancel: unlike those of an Event and a Future, this queue's method may interrupt itself.
+        limits, ended, outcome = call.limits, SimpleQueue[None](), Future[T]()
 
         def work() -> None:
             try:
                 outcome.set_result(self._run(flow, call))
             except BaseException as error:  # noqa: BLE001 - it is raised in the thread of the caller
                 outcome.set_exception(error)
-            ended.set()
+            ended.put(None)
 
         # The context has the current span, whose children are those of a credential.
         threading.Thread(target=copy_context().run, args=(work,), name="kvsecrets-call", daemon=True).start()
         try:
-            with nullcontext() if limits.cancel is None else limits.cancel.notifying(ended.set):
-                ended.wait(limits.timeout)
+            notifying = nullcontext() if limits.cancel is None else limits.cancel.notifying(partial(ended.put, None))
+            with notifying, suppress(Empty):
+                ended.get(timeout=limits.timeout)
         finally:
             limits.is_abandoned = not outcome.done()
         if limits.is_abandoned:

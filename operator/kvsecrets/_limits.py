@@ -1,6 +1,5 @@
-"""The limits of one call: its deadline, and its cancellation from another thread."""
+"""The limits of one call: its deadline, and its cancellation from another thread or a signal handler."""
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -15,8 +14,9 @@ class Cancellation:
     It cannot be undone: a call that it is passed to later is cancelled before anything is sent.
     """
 
+    # Without a lock: a signal handler may interrupt the thread that holds it, and would wait for it forever. The order
+    # is enough: `notifying` adds before it looks, `cancel` is set before it copies; both may call a function.
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._is_cancelled = False
         self._callbacks: set[Callable[[], object]] = set()
 
@@ -26,26 +26,21 @@ class Cancellation:
         return self._is_cancelled
 
     def cancel(self) -> None:
-        """Cancel all calls at once, from any thread: each raises `CallCancelled`."""
-        with self._lock:
-            self._is_cancelled = True
-            callbacks = list(self._callbacks)
-        for callback in callbacks:
+        """Cancel all calls at once, from any thread or a signal handler: each raises `CallCancelled`."""
+        self._is_cancelled = True
+        for callback in self._callbacks.copy():
             callback()
 
     @contextmanager
     def notifying(self, callback: Callable[[], object]) -> Iterator[None]:
         """Call a function when this is cancelled, within the context; at once if it is already."""
-        with self._lock:
-            self._callbacks.add(callback)
-            is_late = self._is_cancelled
+        self._callbacks.add(callback)
         try:
-            if is_late:
+            if self._is_cancelled:
                 callback()
             yield
         finally:
-            with self._lock:
-                self._callbacks.discard(callback)
+            self._callbacks.discard(callback)
 
 
 class Limits:

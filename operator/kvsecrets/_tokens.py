@@ -383,7 +383,8 @@ class AsyncTokenProvider:
         tasks = list(self._in_flight.values())
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if tasks:  # else this works without an event loop of asyncio, too: the error of a call stays the only one
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _login(self, request: TokenRequest) -> Token:
         try:

@@ -364,6 +364,13 @@ def test_without_a_running_loop_of_asyncio_an_error_says_what_to_use(vault: Fake
         call.send(None)
 
 
+@pytest.mark.filterwarnings("error")
+def test_without_a_running_loop_of_asyncio_a_client_can_be_closed(vault: FakeVault) -> None:
+    """Else the error of `async with` would hide that of the call."""
+    with pytest.raises(StopIteration):
+        AsyncSecretClient(vault.url, AsyncFakeCredential()).aclose().send(None)
+
+
 def test_a_tls_context_together_with_a_client_or_transport_is_rejected(form: Form, vault: FakeVault) -> None:
     shared = ssl.create_default_context()
 

@@ -1,8 +1,12 @@
 """The limits of a call, for threads and for asyncio: its deadline bounds everything, and another thread cancels it."""
 
+import sys
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
+from itertools import count
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -15,6 +19,7 @@ from kvsecrets import (
     DeadlineExceeded,
     ResponseInfo,
     RetryPolicy,
+    SecretClient,
     SecretNotFound,
 )
 from kvsecrets._limits import Limits
@@ -84,6 +89,34 @@ async def test_another_thread_cancels_a_call(form: Form, vault: FakeVault) -> No
             await result_of(form.open(vault, credential).get_secret("db", timeout=LONG, cancel=cancellation))
     finally:
         credential.released.set()
+
+
+@contextmanager
+def interrupted_at(line: int, handler: Callable[[], object]) -> Iterator[None]:
+    """Call a function before that line of Python which this thread runs within, as a signal would."""
+    lines, before = count(), sys.gettrace()
+
+    def trace(_frame: FrameType, event: str, _argument: object) -> Any:  # noqa: ANN401 - itself
+        if event == "line" and next(lines) == line:
+            handler()
+        return trace
+
+    sys.settrace(trace)
+    try:
+        yield
+    finally:
+        sys.settrace(before)
+
+
+def test_a_signal_handler_may_cancel_at_any_time(vault: FakeVault) -> None:
+    with SecretClient(vault.url, FakeCredential(), transport=vault.transport()) as client:
+        for line in count():
+            cancellation = Cancellation()
+            with suppress(CallCancelled), interrupted_at(line, cancellation.cancel):
+                client.get_secret("db", timeout=LONG, cancel=cancellation)
+            if not cancellation.is_cancelled:
+                break
+    assert line > 50
 
 
 async def test_a_wait_that_would_outlast_the_deadline_is_not_begun(form: Form, vault: FakeVault) -> None:
