@@ -168,8 +168,8 @@ class Quota(Model):
     found_secrets: Annotated[StrictInt, Field(ge=1, le=5000)] = 1000
     """Maximum number of secrets that the searches of a VaultSecret find."""
     reads_per_10s: Annotated[StrictInt, Field(ge=1, le=4000)] = Field(default=2000, alias="readsPer10s")
-    """Maximum number of secrets that the VaultSecrets of a namespace read from the vault in 10 seconds. Reads beyond
-    that wait."""
+    """Maximum number of secrets that the VaultSecrets of a namespace read from the vault in 10 seconds; after a pause,
+    as many more at once. Reads beyond that wait."""
     min_refresh_interval: RefreshInterval = timedelta(seconds=10)
     """The shortest refreshInterval that VaultSecrets may have."""
 

@@ -3,7 +3,8 @@
 A server error for one secret counts as a failure of the vault only after a listing has failed, was denied, or got no
 answer. Otherwise, a few broken secrets of one user would keep all others from the vault.
 
-Azure allows 4,000 secret transactions in 10 seconds per vault and region, all clients together; we use at most half.
+Azure allows 4,000 secret transactions in 10 seconds per vault and region, all clients together; by default a grant uses
+half, and in the first ten seconds after a pause the whole.
 https://learn.microsoft.com/azure/key-vault/general/service-limits
 """
 
