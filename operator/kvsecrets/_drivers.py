@@ -22,7 +22,19 @@ from typing import Any, Self, TypeAlias, TypeVar, assert_never
 from kvsecrets import _validation
 from kvsecrets._exchange import AsyncExchange
 from kvsecrets._limits import Cancellation, Limits
-from kvsecrets._protocol import Done, Effect, EffectResult, Flow, Now, Pause, Response, Send, TokenRequest, advance
+from kvsecrets._protocol import (
+    Done,
+    Effect,
+    EffectResult,
+    Flow,
+    Now,
+    Pause,
+    Response,
+    Send,
+    Token,
+    TokenRequest,
+    advance,
+)
 from kvsecrets._telemetry import (
     Span,
     Tracer,
@@ -134,13 +146,15 @@ class _Call:
         self.span = span
 
     def record(self, effect: Send, outcome: Response | KeyVaultError, seconds: float) -> None:
-        """Pass the outcome of a request to the log, the span, the limits and the hook."""
+        """Pass the outcome of a request to the log and, while its caller waits, to span, limits and hook."""
         request_id = self.headers["x-ms-client-request-id"]
         log_exchange(effect.request, request_id, outcome, seconds)
+        if self.limits.is_abandoned:
+            return
         if self.span is not None:
             record_exchange(self.span, effect.request, request_id, outcome)
         self.limits.note(outcome)
-        if self.hook is not None and isinstance(outcome, Response) and not self.limits.is_abandoned:
+        if self.hook is not None and isinstance(outcome, Response):
             self.hook(ResponseInfo(outcome.status, outcome.headers))
 
 
@@ -216,7 +230,7 @@ class Driver(_Closable):
         if isinstance(effect, Send):
             return self._send(effect, call)
         if isinstance(effect, TokenRequest):
-            return self._tokens.token(effect)
+            return self._token(effect, call.limits)
         if isinstance(effect, Pause):
             seconds = self._runtime.draw_pause(effect)
             call.limits.check_pause(seconds)
@@ -226,13 +240,21 @@ class Driver(_Closable):
             return self._runtime.monotonic()
         assert_never(effect)
 
+    def _token(self, effect: TokenRequest, limits: Limits) -> Token:
+        try:
+            return self._tokens.token(effect, limits.left())
+        except TimeoutError:
+            ended = limits.ended()
+        raise ended
+
     def _send(self, effect: Send, call: _Call) -> Response:
         self._check_open()
-        runtime = self._runtime
-        timeout, start = call.limits.attempt(runtime.timeout), runtime.monotonic()
+        runtime, limits = self._runtime, call.limits
+        start = runtime.monotonic()
         try:
             with self._connections() as http:
-                response = exchange(http, effect, call.headers, timeout, runtime.monotonic)
+                # After the wait for a connection: what nobody waits for any more is not sent.
+                response = exchange(http, effect, call.headers, limits.attempt(runtime.timeout), limits.clock)
         except KeyVaultError as error:
             call.record(effect, error, runtime.monotonic() - start)
             raise

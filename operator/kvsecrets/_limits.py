@@ -94,9 +94,23 @@ class Limits:
         return min(timeout, left)
 
     def check_pause(self, seconds: float) -> None:
-        """Raise `DeadlineExceeded` now if the deadline passes during a pause."""
-        if self._end is not None and self._monotonic() + seconds >= self._end:
+        """Raise now if the deadline passes during a pause, or its caller has stopped waiting."""
+        if self.is_abandoned or (self._end is not None and self._monotonic() + seconds >= self._end):
             raise self.ended()
+
+    def clock(self) -> float:
+        """Return the time by its clock.
+
+        Raises:
+            TimeoutError: Its caller has stopped waiting.
+        """
+        if self.is_abandoned:
+            raise TimeoutError
+        return self._monotonic()
+
+    def left(self) -> float | None:
+        """Return the seconds that are left, 0 after the deadline; None without a deadline."""
+        return None if self._end is None else max(0.0, self._end - self._monotonic())
 
     def note(self, outcome: Response | KeyVaultError) -> None:
         """Note the outcome of an attempt.

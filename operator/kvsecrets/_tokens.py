@@ -9,7 +9,7 @@ import inspect
 import re
 import threading
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeAlias, TypedDict, runtime_checkable
 
@@ -310,11 +310,12 @@ class TokenProvider:
         self._lock = threading.Lock()
         self._in_flight: dict[TokenRequest, Future[Token]] = {}
 
-    def token(self, request: TokenRequest) -> Token:
+    def token(self, request: TokenRequest, timeout: float | None = None) -> Token:
         """Return a valid token, from the cache or from the credential.
 
         Raises:
             LoginFailed: The credential gave no token.
+            TimeoutError: The login of another call has not ended within `timeout` seconds; its own has no bound.
         """
         if (token := self._cache.get(request, self._clock())) is not None:
             return token
@@ -327,6 +328,8 @@ class TokenProvider:
                 future = self._in_flight[request] = Future()
         if is_first:
             self._login(request, future)
+        elif wait((future,), timeout).not_done:
+            raise TimeoutError
         try:
             return future.result()
         except Exception as error:  # noqa: BLE001 - a credential may raise any exception

@@ -259,8 +259,14 @@ def exchange(
         UnexpectedAnswer: It is not valid HTTP, too large, compressed, or not a response to this request.
     """
     deadline, route = Deadline(timeout, monotonic), _Route()
+
+    def trace(event: str, info: dict[str, Any]) -> None:
+        route.note(event, info)
+        if event.endswith(".send_request_headers.started"):
+            deadline.remaining()  # connecting may have taken longer: then nothing is sent
+
     with _translated_errors(effect, timeout, route):
-        request = _build_request(http, effect, headers, deadline, route.note)
+        request = _build_request(http, effect, headers, deadline, trace)
         response = http.send(request, stream=True, auth=None, follow_redirects=False)
         with contextlib.closing(response):
             refuse_compressed(effect, response.headers)

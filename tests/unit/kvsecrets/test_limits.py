@@ -3,12 +3,13 @@
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
 from itertools import count
 from types import FrameType
 from typing import Any
 
+import httpx
 import pytest
 
 from kvsecrets import (
@@ -22,10 +23,14 @@ from kvsecrets import (
     SecretClient,
     SecretNotFound,
 )
+from kvsecrets._drivers import _Call
+from kvsecrets._exchange import MAX_IN_FLIGHT
 from kvsecrets._limits import Limits
-from kvsecrets._protocol import Response
+from kvsecrets._protocol import Request, Response, Send
+from kvsecrets._transport import ConnectionPool
 from kvsecrets.testing import FakeCredential, FakeVault
 from tests.unit.kvsecrets.test_client import ASYNCIO, THREADS, Form, pages_of, result_of
+from tests.unit.kvsecrets.test_telemetry import RecordedSpan
 
 LONG = 600.0
 """A limit that no test reaches."""
@@ -79,6 +84,50 @@ async def test_a_login_that_was_left_behind_serves_the_next_call(form: Form, vau
 
     assert (await result_of(client.get_secret("db", timeout=LONG))).value.reveal() == "x"
     assert len(stuck.logins) == 1
+
+
+def calls_left_behind() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name == "kvsecrets-call"}
+
+
+async def test_whoever_waits_for_the_login_of_another_call_leaves_no_thread(vault: FakeVault, stuck: Stuck) -> None:
+    client = THREADS.open(vault, stuck)
+    with pytest.raises(DeadlineExceeded):
+        client.get_secret("db", timeout=0.05)
+    logs_in = calls_left_behind()
+
+    with pytest.raises(DeadlineExceeded):
+        client.get_secret("db", timeout=0.05)
+    for thread in calls_left_behind() - logs_in:
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+def test_what_nobody_waits_for_is_not_sent_when_its_turn_comes(vault: FakeVault) -> None:
+    connections = ConnectionPool(lambda: httpx.Client(transport=vault.transport()), LONG)
+    client = THREADS.open(vault)
+    client._driver._connections = connections
+    client.get_secret("db")
+
+    with ExitStack() as stack:
+        for _ in range(MAX_IN_FLIGHT):
+            stack.enter_context(connections())
+        with pytest.raises(DeadlineExceeded):
+            client.set_secret("db", "late", timeout=0.05)
+    for thread in calls_left_behind():
+        thread.join(10)
+
+    assert vault.value("db") == "x"
+
+
+def test_what_nobody_waits_for_reaches_neither_hook_nor_span() -> None:
+    limits, infos, span = Limits(None, Cancellation(), lambda: 0.0), list[ResponseInfo](), RecordedSpan({})
+    limits.is_abandoned = True
+
+    _Call("agent", infos.append, span, limits).record(Send(Request("GET", "https://h/secrets/db")), Response(200), 0)
+
+    assert infos == []
+    assert span.attributes == {}
 
 
 async def test_another_thread_cancels_a_call(form: Form, vault: FakeVault) -> None:
@@ -227,3 +276,7 @@ def test_what_nobody_waits_for_sends_nothing_more() -> None:
 
     with pytest.raises(CallCancelled):
         limits.attempt(5)
+    with pytest.raises(CallCancelled):
+        limits.check_pause(0)
+    with pytest.raises(TimeoutError):
+        limits.clock()

@@ -4,9 +4,11 @@ import errno
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
+import httpcore
 import httpx
 import pytest
 
@@ -273,6 +275,37 @@ class Clock:
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
+
+
+class SlowNetwork(httpcore.MockBackend):
+    """A network whose connections are opened within 20 s, and that knows whether anything is sent."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__([b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"])
+        self._clock = clock
+        self.has_sent = False
+
+    def connect_tcp(self, *arguments: Any, **options: Any) -> httpcore.NetworkStream:  # noqa: ANN401 - httpcore's
+        self._clock.now += 20
+        stream = super().connect_tcp(*arguments, **options)
+        stream.write = self._write  # type: ignore[method-assign]
+        return stream
+
+    def _write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self.has_sent = True
+
+
+@pytest.mark.parametrize(("timeout", "sends"), [(10, False), (30, True)])
+def test_nothing_is_sent_over_a_connection_that_is_opened_after_the_deadline(
+    timeout: float, *, sends: bool, clock: Clock
+) -> None:
+    network, transport = SlowNetwork(clock), httpx.HTTPTransport()
+    transport._pool = httpcore.ConnectionPool(network_backend=network)
+
+    with httpx.Client(transport=transport) as http, nullcontext() if sends else pytest.raises(ConnectionFailed):
+        exchange(http, GET, {}, timeout, clock)
+
+    assert network.has_sent is sends
 
 
 @pytest.fixture
