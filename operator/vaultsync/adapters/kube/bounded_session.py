@@ -275,6 +275,7 @@ class _BoundedLines:
             if lines:
                 yield lines
                 if sum(map(len, lines)) >= FULL:
+                    await asyncio.sleep(0)  # the rest of a backlog may be there already
                     continue
                 now = loop.time()
                 most = now - UNDELAYED * PAUSE

@@ -231,6 +231,23 @@ async def test_large_objects_of_one_tenant_do_not_delay_the_events_of_others(mon
         assert received == [[name] for name in [*large, "of another"]]
 
 
+async def test_others_have_a_turn_after_each_part_of_a_backlog() -> None:
+    parts, turns = [b"x" * FULL + b"\n"] * 10, 0
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    others = asyncio.create_task(take_turns())
+    received = [line async for line in _BoundedLines(Chunks(parts)).iter_chunked(1024)]  # type: ignore[arg-type]
+    others.cancel()
+
+    assert received == parts
+    assert turns >= len(parts)
+
+
 @pytest.mark.parametrize("other", OTHERS)
 async def test_what_is_no_event_of_an_object_stays_as_it_is_and_where_it_is(other: str) -> None:
     before, same, after = await batched([f"{event('a', 2)}\n{other}\n{event('b', 9)}\n".encode()])
