@@ -374,7 +374,9 @@ class AsyncTokenProvider:
             return token
         task = self._in_flight.get(request)
         if task is None:
-            task = self._in_flight[request] = asyncio.create_task(self._login(request))
+            task = asyncio.create_task(self._login(request))
+            if not task.done():  # an eager task factory may have run all of it
+                self._in_flight[request] = task
         try:
             # All waiting calls share the login: cancelling one of them must not cancel it for the others.
             return await asyncio.shield(task)
@@ -401,7 +403,7 @@ class AsyncTokenProvider:
         else:
             return self._cache.put(request, token, self._clock())
         finally:
-            del self._in_flight[request]
+            self._in_flight.pop(request, None)
 
     async def _call_credential(self, request: TokenRequest) -> object:
         call = credential_call(self._credential, request)

@@ -1,6 +1,7 @@
 """Tokens: credentials are called as azure-core defines, tokens are cached, renewed, and shared by concurrent calls."""
 
 import asyncio
+import sys
 import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -554,6 +555,22 @@ async def test_cancelling_one_waiting_task_does_not_cancel_the_login() -> None:
 
     assert await second == "token-1"
     assert credential.logins == 1
+
+
+if sys.version_info >= (3, 12):
+
+    class ImmediateCredential(Credential):
+        async def get_token(self, *scopes: str, **options: object) -> Result:  # type: ignore[override]  # a coroutine
+            return super().get_token(*scopes)
+
+    async def test_an_eager_task_may_end_a_login_at_once() -> None:
+        asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+        credential = ImmediateCredential()
+        form = Async(credential)
+
+        assert await form.token() == "token-1"
+        credential.clock.now += credential.lifetime
+        assert await form.token() == "token-2"
 
 
 async def test_close_cancels_a_login_in_flight() -> None:
