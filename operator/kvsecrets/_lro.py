@@ -65,7 +65,12 @@ def poll_until_done(poll: Callable[[], Flow[Progress[T]]], interval: float, time
 
     Raises:
         TimeoutError: It has not completed after `timeout` seconds.
+        ValueError: Either is negative.
+        TypeError: Either is not a number.
     """
+    _validation.not_negative("poll_interval", interval)
+    if timeout is not None:
+        _validation.not_negative("timeout", timeout)
     start = yield from now()
     while not (progress := (yield from poll())).done:
         seconds = interval

@@ -136,6 +136,14 @@ def timeout(seconds: float) -> float:
     return seconds
 
 
+def not_negative(argument: str, seconds: float) -> float:
+    """Return seconds, of which 0 are enough."""
+    check_type(argument, seconds, float, int)
+    if not seconds >= 0:  # unlike `seconds < 0`, this is true of NaN
+        raise ValueError(f"{argument} {seconds}: must be 0 or more seconds")
+    return seconds
+
+
 def page_size(count: int | None) -> int | None:
     """Return a page size in rows, or None for the service's default."""
     if count is None:

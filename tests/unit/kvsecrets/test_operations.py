@@ -124,6 +124,30 @@ def test_polling_uses_its_whole_timeout_and_polls_at_its_end(timeout: float, pau
     assert polls.needed == 99 - len(pauses) - 1
 
 
+@pytest.mark.parametrize(
+    ("interval", "timeout", "error"),
+    [
+        (-1, None, ValueError),
+        (float("nan"), None, ValueError),
+        ("2", None, TypeError),
+        (2, -1, ValueError),
+        (2, float("nan"), ValueError),
+        (2, "5", TypeError),
+    ],
+    ids=str,
+)
+def test_wrong_seconds_of_polling_are_rejected_before_the_first_poll(
+    interval: Any,  # noqa: ANN401 - also invalid ones
+    timeout: Any,  # noqa: ANN401 - also invalid ones
+    error: type[Exception],
+) -> None:
+    polls = Polls(99)
+
+    with pytest.raises(error, match=r"^poll_interval|^timeout"):
+        Stepper(poll_until_done(polls, interval, timeout))
+    assert polls.needed == 99
+
+
 def test_polling_ends_with_the_operation_that_completes_at_the_timeout() -> None:
     assert FakeRunner(seconds_per_effect=0).run(poll_until_done(Polls(2), interval=2, timeout=1)).done
 
