@@ -253,7 +253,7 @@ class Driver(_Closable):
         start = runtime.monotonic()
         try:
             with self._connections() as http:
-                # After the wait for a connection: what nobody waits for any more is not sent.
+                # After the wait for a connection: a call that has ended meanwhile sends nothing.
                 response = exchange(http, effect, call.headers, limits.attempt(runtime.timeout), limits.clock)
         except KeyVaultError as error:
             call.record(effect, error, runtime.monotonic() - start)
