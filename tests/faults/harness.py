@@ -53,6 +53,9 @@ _LISTS_COUNTED_EVERY = 2.0
 _KEPT_FOR_LONG: Final = 2.0
 """Seconds after which an API server that is as busy as this one may answer a write when its Lease has run out."""
 
+_APART: Final = 2.0
+"""Seconds from one rotation of a secret to the next."""
+
 _ROUNDS = 2
 """How often the vault and the cluster are changed while something is broken."""
 
@@ -177,6 +180,9 @@ class World(OperatorHarness):
     def rotate(self, *names: str) -> None:
         """Set all secrets of these groups, by default of all groups, between two calls of clients."""
         groups = [self.model.groups[name] for name in names or self.model.wanted()]
+        # A vault dates in whole seconds: of two versions of the same one, a stale answer does not show which is older.
+        last = max((group.rotated[-1] for group in groups if group.rotated), default=-_APART)
+        time.sleep(max(0.0, last + _APART - time.monotonic()))
         texts = [
             {"name": secret, "value": value_text(secret, group.generation + 1, uuid.uuid4().hex)}
             for group in groups
