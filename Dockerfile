@@ -17,8 +17,8 @@ RUN python3 -m venv tools \
 # may be read-only.
 COPY pyproject.toml README.md LICENSE trim-packages.sh ./
 COPY operator operator
-RUN tools/bin/hatchling build --target wheel --directory wheels \
- && (cd operator/kvsecrets && ../../tools/bin/hatchling build --target wheel --directory ../../wheels) \
+RUN tools/bin/pip wheel --no-cache-dir --no-index --no-deps --no-build-isolation --wheel-dir wheels \
+        . ./operator/kvsecrets \
  && python3 -m venv --without-pip /opt/vaultsync \
  && tools/bin/pip --python /opt/vaultsync/bin/python install --no-cache-dir --no-index --find-links wheels \
         --no-compile 'vaultsync[tracing]' \
