@@ -57,7 +57,7 @@ _CUT_OFF = re.compile("peer closed connection|Server disconnected")
 
 ConnectionSource = Callable[[], AbstractContextManager[httpx.Client]]
 
-_shared_contexts: WeakValueDictionary[tuple[object, ...], ssl.SSLContext] = WeakValueDictionary()
+_shared_contexts: WeakValueDictionary[tuple[str | None, str | None], ssl.SSLContext] = WeakValueDictionary()
 """By the authorities that the environment names, as httpx reads it."""
 _shared_lock = threading.Lock()
 

@@ -22,7 +22,6 @@ ROOT: Final = Path(__file__).parents[2]
 LIBRARY: Final = ROOT / "operator" / "kvsecrets"
 
 USES_THE_LIBRARY: Final = """
-import sys
 from kvsecrets import SecretClient
 from kvsecrets.testing import FakeCredential, FakeVault
 
