@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -154,7 +155,7 @@ async def test_every_example_of_the_guide_runs_in_order(
 ) -> None:
     examples = re.findall(r"^```python\n(.*?)^```", GUIDE.read_text(), flags=re.MULTILINE | re.DOTALL)
     async with AsyncSecretClient(vault.url, AsyncFakeCredential(), transport=vault.async_transport()) as aclient:
-        names: dict[str, object] = {"aclient": aclient}
+        names: dict[str, Any] = {}
         for number, example in enumerate(examples):
             code = compile(example, f"{GUIDE.name}, example {number}", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
             outcome = eval(code, names)  # noqa: S307 - our own guide
@@ -162,6 +163,8 @@ async def test_every_example_of_the_guide_runs_in_order(
                 await outcome
             names["client"] = client  # the vault of the first example does not exist
             names["newer"] = with_certificate
+            if "read_all" in names:
+                await names.pop("read_all")(aclient)
 
     assert len(examples) > 10
 
