@@ -10,6 +10,7 @@ from typing import Final
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT: Final = Path(__file__).parents[2]
 CODE: Final = ("operator", "tests", "demo", "bench")
@@ -107,12 +108,12 @@ def test_the_pins_have_no_urls() -> None:
 def test_every_requirement_is_pinned_to_a_version_that_satisfies_it() -> None:
     pins: dict[str, list[str]] = {}
     for pin in locked_requirements():
-        pins.setdefault(pin.name, []).extend(specifier.version for specifier in pin.specifier)
+        pins.setdefault(canonicalize_name(pin.name), []).extend(specifier.version for specifier in pin.specifier)
 
     unmet = [
         str(requirement)
         for requirement in declared_requirements()
-        if not any(requirement.specifier.contains(version) for version in pins.get(requirement.name.lower(), []))
+        if not any(requirement.specifier.contains(version) for version in pins.get(canonicalize_name(requirement.name), []))
     ]
 
     assert unmet == []

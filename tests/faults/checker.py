@@ -7,6 +7,7 @@ the operator's, or was caused by it.
 
 import base64
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
@@ -58,6 +59,8 @@ class Group:
     secrets: tuple[str, ...]
     rotated: list[float] = field(default_factory=list)
     """When each generation was set, in seconds of the monotonic clock: the first is generation 1."""
+    rotated_until: float = -math.inf
+    """When the vault had set all of the last generation."""
     wanted: bool = True
     """Whether there is a VaultSecret that shows them."""
 

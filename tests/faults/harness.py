@@ -3,6 +3,7 @@
 It waits for outcomes; `PATIENCE` is a guard against hanging. How long a recovery took is measured, for the soak.
 """
 
+import math
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -39,6 +40,7 @@ from tests.faults.fault import Fault
 from tests.faults.instance import Instance
 from tests.faults.journal import Journal, Place
 from vaultsync.api import MANAGED_BY_LABEL, OWNER_UID_LABEL
+from vaultsync.policy.changes import SETTLING
 
 BROKEN_SECONDS: Final = 25.0
 """For how long something is broken: two polls of the shortest interval, and more."""
@@ -53,8 +55,12 @@ _LISTS_COUNTED_EVERY = 2.0
 _KEPT_FOR_LONG: Final = 2.0
 """Seconds after which an API server that is as busy as this one may answer a write when its Lease has run out."""
 
-_APART: Final = 2.0
-"""Seconds from one rotation of a secret to the next."""
+_APART: Final = SETTLING.total_seconds() + 1.0
+"""Seconds from one rotation of a secret to the next.
+
+A vault dates in whole seconds. Of two versions whose dates are closer than `SETTLING`, a stale answer does not show
+which is older.
+"""
 
 _ROUNDS = 2
 """How often the vault and the cluster are changed while something is broken."""
@@ -180,8 +186,7 @@ class World(OperatorHarness):
     def rotate(self, *names: str) -> None:
         """Set all secrets of these groups, by default of all groups, between two calls of clients."""
         groups = [self.model.groups[name] for name in names or self.model.wanted()]
-        # A vault dates in whole seconds: of two versions of the same one, a stale answer does not show which is older.
-        last = max((group.rotated[-1] for group in groups if group.rotated), default=-_APART)
+        last = max((group.rotated_until for group in groups), default=-math.inf)
         time.sleep(max(0.0, last + _APART - time.monotonic()))
         texts = [
             {"name": secret, "value": value_text(secret, group.generation + 1, uuid.uuid4().hex)}
@@ -193,6 +198,8 @@ class World(OperatorHarness):
         for group in groups:
             group.rotated.append(now)
         self.vault.set_many(texts)
+        for group in groups:
+            group.rotated_until = time.monotonic()
 
     def tamper(self, name: str = "db", **patch: object) -> None:
         """Change a Secret behind the operator's back; by default, the text of its first key."""
