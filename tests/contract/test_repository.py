@@ -113,7 +113,9 @@ def test_every_requirement_is_pinned_to_a_version_that_satisfies_it() -> None:
     unmet = [
         str(requirement)
         for requirement in declared_requirements()
-        if not any(requirement.specifier.contains(version) for version in pins.get(canonicalize_name(requirement.name), []))
+        if not any(
+            requirement.specifier.contains(version) for version in pins.get(canonicalize_name(requirement.name), [])
+        )
     ]
 
     assert unmet == []
