@@ -1,12 +1,16 @@
-"""The command line: `vaultsync run`, `vaultsync crds` and `vaultsync version`; each imports only what it needs."""
+"""The command line: the operator itself, its CustomResourceDefinitions, and the commands for users of a cluster.
+
+Each command imports what it needs when it runs: the operator has none of the others in memory.
+"""
 
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from vaultsync import __version__
+from vaultsync.cli.parser import add_commands
 from vaultsync.garbage import frozen
 from vaultsync.memory_protection import protect_memory
 from vaultsync.partial_imports import check_installed, left_out
@@ -17,32 +21,33 @@ _IMPORTED_LATER = ("azure.identity", "cryptography", "liquid", "re2")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return the exit code; without arguments, those of the process are used."""
-    options = _parser().parse_args(arguments)
-    match options.command:
-        case "run":
-            return _run()
-        case "crds":
-            return _crds(options.write, options.check)
-        case _:
-            print(f"vaultsync {__version__}")
-            return 0
+    options = parser().parse_args(arguments)
+    run: Callable[[argparse.Namespace], int] = options.run
+    return run(options)
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands; each sets `run`, which is called with the options."""
+    # kubectl starts this program for `kubectl vaultsync`.
+    is_plugin = Path(sys.argv[0]).name.startswith("kubectl-")
     parser = argparse.ArgumentParser(
-        prog="vaultsync", description="Syncs Azure Key Vault secrets into Kubernetes Secrets."
+        prog="kubectl vaultsync" if is_plugin else "vaultsync",
+        description="Syncs Azure Key Vault secrets into Kubernetes Secrets.",
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    commands.add_parser("run", help="run the operator; settings are environment variables")
+    parser.add_argument("--version", action="version", version=f"vaultsync {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    run = commands.add_parser("run", help="run the operator; settings are environment variables")
+    run.set_defaults(run=_run)
     crds = commands.add_parser("crds", help="print the CustomResourceDefinitions: vaultsync crds | kubectl apply -f -")
     output = crds.add_mutually_exclusive_group()
     output.add_argument("--write", type=Path, metavar="DIR", help="write them to a folder instead")
     output.add_argument("--check", type=Path, metavar="DIR", help="fail if a folder does not contain exactly them")
-    commands.add_parser("version", help="print the version")
+    crds.set_defaults(run=_crds)
+    add_commands(commands)
     return parser
 
 
-def _run() -> int:
+def _run(_: argparse.Namespace) -> int:
     # First of all: the environment may have a client secret.
     protect_memory()
     # httpx has a command line of its own, with what it imports.
@@ -52,9 +57,11 @@ def _run() -> int:
     return manager.main(os.environ)  # noqa: TID251  only this module reads the environment
 
 
-def _crds(write: Path | None, check: Path | None) -> int:
+def _crds(options: argparse.Namespace) -> int:
     from vaultsync.api.schema import crd_files  # noqa: PLC0415  the same
 
+    write: Path | None = options.write
+    check: Path | None = options.check
     files = crd_files()
     if write is not None:
         write.mkdir(parents=True, exist_ok=True)

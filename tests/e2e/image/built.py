@@ -97,7 +97,7 @@ def environ(pod: Pod, controlplane: ControlPlane, installation: Installation, em
 
 
 def test_the_entry_point_is_the_command_line(image: Image, pod: Pod) -> None:
-    assert output(image, pod, *image.entry_point, "version") == f"vaultsync {__version__}\n"
+    assert output(image, pod, *image.entry_point, "--version") == f"vaultsync {__version__}\n"
 
 
 def test_nothing_can_be_written(image: Image, pod: Pod) -> None:

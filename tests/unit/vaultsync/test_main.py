@@ -25,7 +25,9 @@ def run_bare(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["version"]) == 0
+    with pytest.raises(SystemExit, match="0"):
+        main(["--version"])
+
     assert capsys.readouterr().out == f"vaultsync {__version__}\n"
 
 
@@ -66,7 +68,7 @@ def test_another_file_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 
 def test_the_version_needs_no_dependency() -> None:
-    assert run_bare("version").stdout == f"vaultsync {__version__}\n"
+    assert run_bare("--version").stdout == f"vaultsync {__version__}\n"
 
 
 def test_an_unknown_command_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
