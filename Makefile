@@ -9,7 +9,7 @@ OTHER_VENV = build/venv-$(shell $(PYTHON) -c "import platform; print(platform.py
 PIP_INSTALL := bin/pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install tools check test test-fast test-python test-image-python demo demo-down dashboard bench bench-large soak generate build image-test sbom lock clean
+.PHONY: help install tools check test test-fast test-python test-image-python demo demo-down dashboard bench bench-large soak generate docs docs-serve build image-test sbom lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' Makefile
@@ -119,6 +119,13 @@ generate: install ## write generated files: CRDs, the chart's table of values, i
 	$(BIN)/vaultsync crds --write charts/vaultsync/files/crds
 	$(BIN)/python -m tests.chart
 	$(BIN)/python -m tests.attacks
+
+MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs
+docs: install ## build the documentation as a site in build/site; a broken link, or a page without a place, fails
+	$(MKDOCS) build --strict
+
+docs-serve: install ## serve the site at http://127.0.0.1:8000, and build it again when a page changes
+	$(MKDOCS) serve
 
 build: install ## build the wheels and source distributions of vaultsync and kvsecrets in dist/
 	$(BIN)/hatchling build

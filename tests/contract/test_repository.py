@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT: Final = Path(__file__).parents[2]
-CODE: Final = ("operator", "tests", "demo", "bench")
+CODE: Final = ("operator", "tests", "demo", "bench", "website")
 
 BANNED_WORDS: Final = {"process", "manage", "do", "util", "utils", "helper", "helpers", "common", "misc", "base"}
 """Words that are too general for a name."""
