@@ -114,11 +114,12 @@ bench-large: install tools ## measure 10,000 VaultSecrets and a vault of 25,000 
 soak: install tools ## break everything for 30 minutes, or MINUTES=5, and check each write; SEED=7 repeats a schedule
 	$(BIN)/python -m tests.faults.soak --minutes $(or $(MINUTES),30) $(if $(SEED),--seed $(SEED))
 
-generate: install ## write generated files: CRDs, the chart's table of values, its dashboard, golden renders, attacks
+generate: install ## write generated files: CRDs, the chart's table of values, its dashboard, golden renders, attacks, reference
 	$(BIN)/vaultsync crds --write crds
 	$(BIN)/vaultsync crds --write charts/vaultsync/files/crds
 	$(BIN)/python -m tests.chart
 	$(BIN)/python -m tests.attacks
+	$(BIN)/python -m website
 
 MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs
 docs: install ## build the documentation as a site in build/site; a broken link, or a page without a place, fails

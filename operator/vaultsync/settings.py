@@ -139,68 +139,77 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     watch_namespaces: Names = ()
-    """Namespaces to watch, separated by commas. If empty, all are watched. Named namespaces need fewer permissions."""
+    """Namespaces to watch, separated by commas; empty: all. Fewer need fewer permissions."""
 
     vault_dns_suffixes: Annotated[Domains, Field(min_length=1)] = KEY_VAULT_DNS_SUFFIXES
-    """Domains of vaults, separated by commas, each with a leading dot. Their hosts are called on port 443 only."""
+    """Domains of vaults, separated by commas, each with a leading dot. Their hosts are called on port 443 only.
+
+    Tokens are sent only to them and to `VAULTSYNC_VAULT_HOSTS`.
+    """
 
     vault_hosts: Hosts = ()
-    """Further hosts of vaults, separated by commas, each with its port if that is not 443; `*` stands for any port.
+    """Further hosts of vaults, separated by commas, each with its port if that is not 443: `kv.example.com:8443`.
 
-    Tokens are sent to these vaults, and to those in the domains, and nowhere else.
+    `kv.example.com:*` allows any port.
     """
 
     vault_authorities: Authorities = ()
-    """Where identities log in for vaults outside of Azure's clouds: pairs of a domain or host, and a URL without path.
+    """Where identities log in for vaults outside of Azure's clouds, separated by commas.
 
-    The pairs are separated by commas: `.vault.local.azurestack.external=https://login.microsoftonline.com`.
+    Each is a domain with a leading dot or a host, and an https URL without a path, such as
+    `.vault.local.azurestack.external=https://login.microsoftonline.com`.
     """
 
     vault_resources: Resources = ()
-    """What tokens are for, if it is not the vaults' own domain: pairs of a domain or host, and a URL.
+    """What tokens are for, if it is not the vault's own domain, separated by commas.
 
-    Whatever such a vault requests, it gets tokens for this resource. Its lists may link to another name of it.
+    Each is a domain with a leading dot or a host, and an https URL, such as
+    `kv.example.com=https://vault.azure.net`. Such a vault gets tokens for nothing else, whatever it requests.
     """
 
     ca_file: str = ""
-    """Path of further certificate authorities, in PEM, of vaults, login hosts and collectors of traces.
+    """File of further certificate authorities, as PEM, that vaults, login hosts and collectors of traces may have.
 
-    The file is reloaded on change, but not for the traces.
+    The file is reloaded when it changes, but not for traces. The chart's `caBundle` mounts a ConfigMap or a Secret.
     """
 
     listen: Listen = ("0.0.0.0", 8080)  # noqa: S104  Prometheus connects from outside the pod
-    """Address and port for metrics; port 0 selects a free port."""
+    """Address and port of metrics; port 0 selects a free one."""
 
     probes_listen: Listen = ("0.0.0.0", 8081)  # noqa: S104  the kubelet connects from outside the pod
-    """Address and port for the probes, always without TLS; port 0 selects a free port."""
+    """Address and port of the probes, always without TLS; port 0 selects a free one."""
 
     tls_cert_file: str = ""
-    """Path of the server certificate with its chain, in PEM. If empty, TLS is off. The file is reloaded on change."""
+    """Certificate with its chain, as PEM, for the port of metrics; empty: no TLS.
+
+    The file is reloaded when it changes.
+    """
 
     tls_key_file: Annotated[str, Field(validate_default=True)] = ""
-    """Path of the certificate's private key, in PEM."""
+    """The certificate's private key, as PEM. The file is reloaded when it changes."""
 
     metrics_authorization: bool = False
-    """Whether `/metrics` requires a token of a user that RBAC allows to `get` the path `/metrics`."""
+    """Whether `/metrics` requires a token of a user whom the cluster's roles allow to `get` the path `/metrics`."""
 
     concurrency: Annotated[int, Field(ge=1, le=256)] = 32
-    """Maximum number of concurrent reconciles per vault; over all vaults, it is four times as many."""
+    """Concurrent reconciles for each vault and VaultGrant; four times as many over all of them."""
 
     vault_calls_per_10s: Annotated[int, Field(ge=1, le=4000)] = 2000
-    """Maximum number of requests per vault in 10 seconds, of all replicas together.
+    """Calls to a vault in 10 seconds for each VaultGrant that uses it, of all replicas together.
 
-    Azure allows 4,000 for all clients of a vault.
+    After a pause, as many more at once (a token bucket). Azure allows a vault 4,000 for all clients, so with one
+    grant half remains for others, but for such a burst. Lower it where several grants share a vault.
     """
 
     recheck_interval: Annotated[
         timedelta, BeforeValidator(_duration), Field(ge=timedelta(minutes=1), le=timedelta(days=30))
     ] = timedelta(hours=24)
-    """Interval after which every secret is read again. It bounds how long a missed change can go unnoticed."""
+    """Every secret is read again after this time: the upper bound on how long a missed change can go unnoticed."""
 
     expiry_notice: Annotated[
         timedelta, BeforeValidator(_duration), Field(ge=timedelta(hours=1), le=timedelta(days=365))
     ] = timedelta(days=14)
-    """How long before its expiry date a secret is reported as expiring, such as 336h for 14 days."""
+    """How long before a secret's expiry date its VaultSecret reports it, in hours: 336h are 14 days."""
 
     shards: Annotated[int, Field(ge=1, le=64)] = 1
     """Into how many shards the namespaces are divided; each has a leader. All replicas must have the same number."""
@@ -211,17 +220,17 @@ class Settings(BaseModel):
     installation: Annotated[str, Field(pattern=_INSTALLATION, max_length=128)] = ""
     """Name of this installation, the same for all its replicas; the names of its Leases begin with it.
 
-    If empty, it is made of the user and the host.
+    The chart sets it to the full name and namespace of the release; empty: user and host.
     """
 
     metrics_per_vaultsecret: bool = True
-    """Whether `/metrics` has metrics for each VaultSecret, about four time series each."""
+    """Whether `/metrics` has series for each VaultSecret by name; some four for each."""
 
     log_level: LogLevel = LogLevel.INFO
     """Minimum level of log lines."""
 
     log_format: LogFormat = LogFormat.TEXT
-    """Format of log lines: `key=value` or JSON."""
+    """Format of log lines, for humans or machines."""
 
     @field_validator("tls_key_file")
     @classmethod

@@ -1,19 +1,13 @@
-"""docs/operations.md documents every setting, permission and log line, and links between the pages work."""
+"""docs/operations.md documents every permission and log line, and links between the pages work."""
 
 import ast
 import re
 from collections.abc import Iterator
-from datetime import timedelta
-from enum import EnumType, StrEnum
 from pathlib import Path
 from typing import Final
 
-import pytest
-
 from tests.chart.renders import operator_rules, render
 from tests.controlplane.helm import Helm
-from vaultsync.api.fields import format_duration
-from vaultsync.settings import PREFIX, Settings
 
 ROOT: Final = Path(__file__).parents[2]
 PAGE: Final = ROOT / "docs" / "operations.md"
@@ -25,42 +19,6 @@ def rows(heading: str) -> list[list[str]]:
     section = PAGE.read_text().split(f"\n## {heading}\n")[1].split("\n## ")[0]
     lines = [line for line in section.splitlines() if line.startswith("| `")]
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
-
-
-def as_written(default: object) -> str:
-    """A default as the text of an environment variable."""
-    match default:
-        case bool():
-            return str(default).lower()
-        case timedelta():
-            return format_duration(default)
-        case (str() as host, int() as port):
-            return f"{host}:{port}"
-        case tuple():
-            return ",".join(default)
-        case _:
-            return str(default)
-
-
-def test_the_page_lists_each_setting_and_its_default() -> None:
-    documented = {name.strip("`"): default.strip("`") for name, _meaning, default in rows("Settings")}
-
-    assert documented == {
-        f"{PREFIX}{name.upper()}": as_written(field.get_default()) for name, field in Settings.model_fields.items()
-    }
-
-
-@pytest.mark.parametrize(
-    "name", [name for name, field in Settings.model_fields.items() if type(field.annotation) is EnumType]
-)
-def test_the_page_lists_the_values_of_an_enumerated_setting(name: str) -> None:
-    values = Settings.model_fields[name].annotation
-    assert isinstance(values, type)
-    assert issubclass(values, StrEnum)
-
-    (meaning,) = [row[1] for row in rows("Settings") if row[0] == f"`{PREFIX}{name.upper()}`"]
-
-    assert re.findall(r"`(\w+)`", meaning) == list(values)
 
 
 def test_the_page_lists_the_permissions_that_the_chart_grants(helm: Helm) -> None:

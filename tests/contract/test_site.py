@@ -16,6 +16,7 @@ import pytest
 from markdown_it import MarkdownIt
 from mkdocs.utils.yaml import yaml_load
 
+from website.generated import generated_pages
 from website.hooks import expanded
 
 ROOT: Final = Path(__file__).parents[2]
@@ -82,6 +83,12 @@ def test_each_page_has_one_place_in_the_navigation() -> None:
         navigation = yaml_load(file)["nav"]
 
     assert sorted(listed([expanded(item) for item in navigation])) == sorted(name for name, _ in pages())
+
+
+def test_generated_pages_are_up_to_date() -> None:
+    stale = {path.name for path, text in generated_pages().items() if not path.exists() or path.read_text() != text}
+
+    assert stale == set(), "run `python -m website`"
 
 
 @pytest.mark.slow
