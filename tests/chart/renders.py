@@ -1,7 +1,7 @@
 """Renders the chart with each of its value sets, and knows where the golden renders are; checks nothing."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +22,8 @@ VALUE_SETS: Final = {path.name.removesuffix("-values.yaml"): path for path in so
 RELEASE: Final = "vaultsync"
 NAMESPACE: Final = "vaultsync-system"
 
+IMAGE: Final = "registry.example.com/vaultsync"
+
 LEASE_NAMESPACE: Final = "kube-system"
 """Where the Leases of all installations are, unless the values say otherwise."""
 
@@ -34,20 +36,29 @@ _MONITORS: Final = "monitoring.coreos.com/v1"
 Manifest = dict[str, Any]
 
 
-def render(helm: Helm, *arguments: str | Path, values: Manifest | None = None) -> str:
-    """Render the chart with these arguments and values for the oldest Kubernetes that it supports.
+def with_image(values: Mapping[str, Any]) -> Manifest:
+    """Values with an image, if they name none: without one, the chart renders nothing."""
+    return {**values, "image": {"repository": IMAGE, **values.get("image", {})}}
+
+
+def render(helm: Helm, *arguments: str | Path, values: Mapping[str, Any] | None = None) -> str:
+    """Render the chart with these arguments, values and an image for the oldest Kubernetes that it supports.
 
     Raises:
         HelmFailed: The chart cannot be rendered.
     """
-    command = ("template", RELEASE, CHART, "--namespace", NAMESPACE, "--kube-version", _OLDEST_KUBERNETES)
-    return helm(*command, *arguments, "--values", "-", stdin=json.dumps(values or {}))
+    return _render(helm, *arguments, "--values", "-", stdin=json.dumps(with_image(values or {})))
 
 
 def render_set(helm: Helm, name: str, *arguments: str) -> str:
     """The render of a value set, on a cluster that has admission policies and the Prometheus operator."""
     cluster = ("--kube-version", WITH_POLICIES, "--api-versions", _MONITORS)
-    return render(helm, "--values", VALUE_SETS[name], *arguments, *cluster)
+    return _render(helm, "--values", VALUE_SETS[name], *arguments, *cluster)
+
+
+def _render(helm: Helm, *arguments: str | Path, stdin: str = "") -> str:
+    command = ("template", RELEASE, CHART, "--namespace", NAMESPACE, "--kube-version", _OLDEST_KUBERNETES)
+    return helm(*command, *arguments, stdin=stdin)
 
 
 def render_policies(

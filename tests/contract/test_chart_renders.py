@@ -1,7 +1,6 @@
 """What helm makes of the chart: golden renders, refusals, and what a real API server says to each value set."""
 
 import json
-import shutil
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +14,6 @@ from tests.chart.renders import (
     VALUE_SETS,
     WITH_POLICIES,
     Manifest,
-    container,
     golden,
     manifests,
     operator_rules,
@@ -32,6 +30,8 @@ from tests.controlplane.plane import ControlPlane
 from tests.e2e.harness import eventually
 from vaultsync.api.grants import Allow, VaultGrantSpec
 from vaultsync.api.schema import crd_files
+
+CLIENT_ID: Final = "11111111-1111-1111-1111-111111111111"
 
 REJECTED: Final[dict[str, tuple[Manifest, str]]] = {
     "a setting with a slip of the pen": (
@@ -81,6 +81,17 @@ REJECTED: Final[dict[str, tuple[Manifest, str]]] = {
     "an unknown log level": ({"settings": {"logLevel": "loud"}}, "value must be one of 'debug', 'info', 'warning'"),
     "an address without a port": ({"settings": {"listen": "0.0.0.0"}}, "at '/settings/listen': '0.0.0.0' does not"),
     "a tag that YAML takes for a number": ({"image": {"tag": 1.5}}, "at '/image/tag': got number, want string"),
+    "no image": ({"image": {"repository": ""}}, "image.repository is not set: no image is published with this chart"),
+    "a part that is left out of nothing": ({"enabled": False}, "To stop the operator, set replicaCount to 0"),
+    "an argument that the command does not have": ({"extraArgs": ["-v"]}, "properties 'extraArgs' not allowed"),
+    "the name of an identity in place of its client id": (
+        {"workloadIdentity": {"clientId": "vaultsync"}},
+        "at '/workloadIdentity/clientId': 'vaultsync' is not valid uuid",
+    ),
+    "a field of the Service that the chart sets": (
+        {"service": {"extraSpec": {"ports": []}}},
+        "service.extraSpec.ports: the chart sets that itself",
+    ),
     "a digest that is none": ({"image": {"digest": "latest"}}, "at '/image/digest': 'latest' does not match pattern"),
     "a label that YAML takes for a truth": (
         {"commonLabels": {"on": True}},
@@ -141,16 +152,6 @@ def test_a_service_monitor_without_a_service_is_rejected(helm: Helm) -> None:
 def test_a_kubernetes_version_that_is_too_old_is_rejected(helm: Helm) -> None:
     with pytest.raises(HelmFailed, match=r"incompatible with Kubernetes v1\.28\.0"):
         render(helm, "--kube-version", "1.28.0")
-
-
-def test_the_chart_works_as_a_part_of_another(helm: Helm, tmp_path: Path) -> None:
-    shutil.copytree(CHART, tmp_path / "charts" / "vaultsync")
-    (tmp_path / "Chart.yaml").write_text("{apiVersion: v2, name: platform, version: 1.0.0}")
-    (tmp_path / "values.yaml").write_text("{global: {team: platform}, vaultsync: {settings: {concurrency: 8}}}")
-
-    rendered = helm("template", "platform", tmp_path, "--kube-version", "1.36.0")
-
-    assert {"name": "VAULTSYNC_CONCURRENCY", "value": "8"} in container(rendered)["env"]
 
 
 def test_a_rendered_crd_says_what_the_operator_says(helm: Helm) -> None:
@@ -318,10 +319,10 @@ def test_a_constraint_without_a_selector_spreads_the_pods_of_the_deployment(helm
 
 
 def test_workload_identity_is_configured_for_its_webhook(helm: Helm) -> None:
-    rendered = render(helm, values={"workloadIdentity": {"clientId": "an-id"}})
+    rendered = render(helm, values={"workloadIdentity": {"clientId": CLIENT_ID}})
 
     account, template = the("ServiceAccount", rendered), the("Deployment", rendered)["spec"]["template"]
-    assert account["metadata"]["annotations"] == {"azure.workload.identity/client-id": "an-id"}
+    assert account["metadata"]["annotations"] == {"azure.workload.identity/client-id": CLIENT_ID}
     assert template["metadata"]["labels"]["azure.workload.identity/use"] == "true"
 
 

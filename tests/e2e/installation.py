@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from tests.chart.renders import CHART
+from tests.chart.renders import CHART, with_image
 from tests.controlplane.build import ensure_tools
 from tests.controlplane.helm import Helm
 from tests.controlplane.parts import free_ports
@@ -108,6 +108,6 @@ class Installation:
 
     def _with_values(self, verb: str, values: Values) -> str:
         arguments = (verb, self._release, CHART, "--namespace", self.namespace, "--values", "-")
-        notes = self._helm(*arguments, stdin=json.dumps(values))
+        notes = self._helm(*arguments, stdin=json.dumps(with_image(values)))
         self._plane.await_policies()
         return notes

@@ -18,7 +18,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from tests.chart.renders import CHART, LEASE_NAMESPACE, NAMESPACE, RELEASE
+from tests.chart.renders import CHART, IMAGE, LEASE_NAMESPACE, NAMESPACE, RELEASE
 from tests.controlplane.audit import refusals, rights_of, used_rights
 from tests.controlplane.build import ensure_tools
 from tests.controlplane.cluster import KubectlFailed
@@ -329,7 +329,10 @@ def test_an_upgrade_from_a_version_with_one_pod_can_be_rolled_back(env: ChartEnv
     assert "RollingUpdate" in strategy
     template.write_text(f"{before}  replicas: 1\n  strategy:\n    type: Recreate\n  {after}")
     release = ("vaultsync-earlier", "--namespace", "second")
-    values = ("--set", "crds.enabled=false,rbac.aggregateToView=false,rbac.aggregateToEdit=false")
+    values = (
+        "--set",
+        f"image.repository={IMAGE},crds.enabled=false,rbac.aggregateToView=false,rbac.aggregateToEdit=false",
+    )
 
     def deployed() -> tuple[int, str]:
         deployment = env.api.get("/apis/apps/v1/namespaces/second/deployments/vaultsync-earlier")

@@ -1,13 +1,34 @@
 {{- /* Image and environment of the container, used by the Deployment. Every helper takes the top context. */ -}}
 
-{{- /* vaultsync.image: the image's full reference. */ -}}
+{{- /* vaultsync.image: the image's full reference. global.imageRegistry replaces the registry: what is before the first slash
+if it can be a host, as https://pkg.go.dev/github.com/distribution/reference decides. */ -}}
 {{- define "vaultsync.image" -}}
+{{- $repository := .Values.image.repository -}}
+{{- if not $repository -}}
+{{- fail "image.repository is not set: no image is published with this chart. Build it from the Dockerfile, push it to your registry, and name it without its tag: --set image.repository=registry.example.com/vaultsync" -}}
+{{- end -}}
+{{- with (.Values.global).imageRegistry -}}
+{{- $path := regexReplaceAll "^([^/]*[.:][^/]*|localhost)/" $repository "" -}}
+{{- $repository = printf "%s/%s" (trimSuffix "/" .) $path -}}
+{{- end -}}
 {{- with .Values.image -}}
 {{- if .digest -}}
-{{- printf "%s@%s" .repository .digest -}}
+{{- printf "%s@%s" $repository .digest -}}
 {{- else -}}
-{{- printf "%s:%s" .repository (default $.Chart.AppVersion .tag) -}}
+{{- printf "%s:%s" $repository (default $.Chart.AppVersion .tag) -}}
 {{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* vaultsync.imagePullSecrets: those of all charts, by name or as objects, and those of this one, as a YAML list; empty if
+there are none. */ -}}
+{{- define "vaultsync.imagePullSecrets" -}}
+{{- $secrets := list -}}
+{{- range concat (default (list) (.Values.global).imagePullSecrets) .Values.imagePullSecrets -}}
+{{- $secrets = append $secrets (kindIs "string" . | ternary (dict "name" .) .) -}}
+{{- end -}}
+{{- with uniq $secrets -}}
+{{- toYaml . -}}
 {{- end -}}
 {{- end -}}
 
