@@ -1,4 +1,4 @@
-"""How Argo CD and Flux rate VaultSecrets with the rules on the page about GitOps, for every status there is."""
+"""How Argo CD, Flux, Helm and kpt rate objects with the rules on the page about GitOps, for every status there is."""
 
 import re
 from collections.abc import Mapping
@@ -12,10 +12,13 @@ import yaml
 from tests.builders import READ_AT, a_state, a_synced, a_vault_secret
 from tests.contract.lua import run
 from tests.controlplane.flux import Flux
-from vaultsync.api import API_VERSION, KIND, REFRESH_ANNOTATION
+from vaultsync.api import API_VERSION, GRANT_KIND, KIND, REFRESH_ANNOTATION
+from vaultsync.api.grants import VaultGrantStatus
 from vaultsync.api.schema import NOT_OBSERVED
-from vaultsync.api.v1alpha1 import VaultSecretStatus
+from vaultsync.api.v1alpha1 import Condition, VaultSecretStatus
+from vaultsync.controller.grant_status import REACHABLE, UNUSED
 from vaultsync.errors import Reason, Retry
+from vaultsync.status.conditions import READY, RECONCILING, STALLED, progress
 from vaultsync.status.next_status import status_after
 from vaultsync.status.outcome import Failed, Pruned, Reported, Suspended, Waiting
 
@@ -179,7 +182,13 @@ ROWS: Final[dict[str, dict[str, Object]]] = {
 def rows() -> dict[str, list[str]]:
     """The first word of each cell of the page's table, by the row's first."""
     table = [line.strip("| ").split(" | ") for line in PAGE.splitlines() if line.startswith("|")]
-    return {row: [re.split(r"\W", cell)[0] for cell in cells] for row, _ready, *cells in table[2:]}
+    return {row: [re.split(r"\W", cell)[0] for cell in cells] for row, _ready, _beside, *cells in table[2:]}
+
+
+def beside() -> dict[str, str]:
+    """The condition beside Ready, or `none`, by the row's first cell."""
+    table = [line.strip("| ").split(" | ") for line in PAGE.splitlines() if line.startswith("|")]
+    return {row: condition.strip("`| ") for row, _ready, condition, *_cells in table[2:]}
 
 
 DOCUMENTED: Final = [
@@ -194,13 +203,61 @@ def test_the_page_has_each_row_that_is_tested_and_no_other() -> None:
 
 
 @pytest.mark.parametrize(("found", "documented"), DOCUMENTED)
-def test_argo_cd_and_flux_show_what_the_page_says(flux: Flux, found: Object, documented: list[str]) -> None:
+def test_tools_show_what_the_page_says(flux: Flux, found: Object, documented: list[str]) -> None:
     by_expressions, alone = flux.health(found, EXPRESSIONS), flux.health(found)
 
-    assert [run(HEALTH, found)["status"], by_expressions.status, alone.status] == documented
+    assert [run(HEALTH, found)["status"], alone.status, by_expressions.status] == documented
+    assert flux.kstatus(found) == alone
 
 
-def test_the_expressions_for_flux_list_every_reason_that_is_retried_soon() -> None:
-    excluded = set(re.findall(r"'(\w+)'", EXPRESSIONS["failed"])) - {"Ready", "False"}
+FOUND: Final = [
+    pytest.param(found, row, id=f"{row}: {name}") for row, founds in ROWS.items() for name, found in founds.items()
+]
 
-    assert excluded == {reason.value for reason in REASONS if reason.retry is Retry.SOON}
+
+@pytest.mark.parametrize(("found", "row"), FOUND)
+def test_the_page_says_which_condition_is_beside_ready(found: Object, row: str) -> None:
+    conditions = found.get("status", {}).get("conditions", ())
+    present = [one["type"] for one in conditions if one["type"] in {STALLED, RECONCILING}]
+
+    assert (present or ["none"]) == [beside()[row]]
+
+
+def test_a_wait_ends_with_the_reason_of_what_needs_a_change(flux: Flux) -> None:
+    found = a_found(
+        Failed(Reason.SECRET_NOT_FOUND, "Secret db-pasword of vault https://shop.vault.azure.net is missing.")
+    )
+
+    assert flux.health(found) == ("Failed", "Secret db-pasword of vault https://shop.vault.azure.net is missing.")
+
+
+def a_found_grant(*ready: str) -> Object:
+    """A VaultGrant as the API server returns it, with status and reason of its Ready condition."""
+    status, reason = ready
+    first = Condition(type=READY, status=status, reason=reason, message="Why.", last_transition_time=READ_AT)
+    conditions = (first, *progress(first, (), now=READ_AT))
+    written = VaultGrantStatus(observed_generation=1, conditions=conditions).to_wire()
+    return {
+        "apiVersion": API_VERSION,
+        "kind": GRANT_KIND,
+        "metadata": {"name": "shop", "generation": 1},
+        "status": written,
+    }
+
+
+@pytest.mark.parametrize(
+    ("ready", "status"),
+    [
+        (("True", REACHABLE), "Current"),
+        (("True", UNUSED), "Current"),
+        (("False", Reason.VAULT_UNREACHABLE), "InProgress"),
+        (("Unknown", Reason.ACCESS_DENIED), "InProgress"),
+        (("False", Reason.INVALID_SPEC), "Failed"),
+        (("False", Reason.FIREWALL_DENIED), "Failed"),
+    ],
+    ids="-".join,
+)
+def test_tools_wait_for_grants_by_kstatus(flux: Flux, ready: tuple[str, str], status: str) -> None:
+    found = a_found_grant(*ready)
+
+    assert (flux.health(found).status, flux.kstatus(found).status) == (status, status)

@@ -1,4 +1,4 @@
-"""The health of objects by Flux's own rules and expressions, evaluated by a program; knows no kind of ours."""
+"""The health of objects by the rules of Flux and of kstatus, evaluated by a program; knows no kind of ours."""
 
 import json
 import subprocess
@@ -35,6 +35,13 @@ class Flux:
         Raises:
             subprocess.CalledProcessError: An expression is not valid.
         """
-        question = json.dumps({"object": found, "expressions": expressions})
-        answer = subprocess.run([self._program], input=question, capture_output=True, text=True, check=True)
+        return self._ask(object=found, expressions=expressions)
+
+    def kstatus(self, found: Mapping[str, Any]) -> Health:
+        """Return the health of an object by kstatus itself, of which Flux has a copy."""
+        return self._ask(object=found, kstatus=True)
+
+    def _ask(self, **question: object) -> Health:
+        text = json.dumps(question)
+        answer = subprocess.run([self._program], input=text, capture_output=True, text=True, check=True)
         return Health(**json.loads(answer.stdout))

@@ -11,7 +11,9 @@ from tests.controlplane.cluster import KubectlFailed
 from tests.controlplane.flux import Flux
 from tests.controlplane.plane import ControlPlane
 from tests.manifests import RIGHT, Spec, manifest, spec
+from vaultsync.errors import Reason
 from vaultsync.status.next_status import status_after
+from vaultsync.status.outcome import Failed, Reported, Suspended
 
 BARE_ITEMS = spec(dataFrom=[{"object": "app"}, {"find": {"names": "shop-*"}}, {"certificate": "shop-tls"}])
 """Items of lists with required fields only."""
@@ -39,10 +41,10 @@ def stored(plane: ControlPlane, namespace: str) -> dict[str, Any]:
     return document
 
 
-def reconcile(plane: ControlPlane, namespace: str, *, generation: int = 1) -> None:
-    """Write the status that vaultsync writes after it has synced a generation."""
+def reconcile(plane: ControlPlane, namespace: str, *, generation: int = 1, outcome: Reported | None = None) -> None:
+    """Write the status that vaultsync writes after an outcome in a generation; by default, it has synced it."""
     view = a_vault_secret(metadata={"generation": generation})
-    status = status_after(view, a_synced(), now=READ_AT, polled_at=READ_AT, notice=timedelta(days=14))
+    status = status_after(view, outcome or a_synced(), now=READ_AT, polled_at=READ_AT, notice=timedelta(days=14))
     patch = json.dumps({"status": status.to_wire()})
     plane.kubectl("patch", "vaultsecret", "db", "-n", namespace, "--subresource=status", "--type=merge", "-p", patch)
 
@@ -99,3 +101,27 @@ def test_flux_waits_for_a_vaultsecret_without_status(controlplane: ControlPlane,
     controlplane.apply(manifest(spec(), namespace=namespace))
 
     assert flux.health(stored(controlplane, namespace)).status == "InProgress"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "expected"),
+    [
+        (a_synced(), ("Current", "Resource is Ready")),
+        (
+            Failed(Reason.SECRET_NOT_FOUND, "There is no secret db-pasword."),
+            ("Failed", "There is no secret db-pasword."),
+        ),
+        (Failed(Reason.VAULT_THROTTLED, "Too many requests."), ("InProgress", "Too many requests.")),
+        (Suspended(), ("Failed", Reason.SUSPENDED.sentence)),
+    ],
+    ids=["in sync", "mistyped", "throttled", "suspended"],
+)
+def test_kstatus_rates_what_the_api_server_has_stored(
+    controlplane: ControlPlane, flux: Flux, namespace: str, outcome: Reported, expected: tuple[str, str]
+) -> None:
+    controlplane.apply(manifest(spec(), namespace=namespace))
+    reconcile(controlplane, namespace, outcome=outcome)
+
+    found = stored(controlplane, namespace)
+
+    assert (flux.health(found), flux.kstatus(found)) == (expected, expected)

@@ -21,11 +21,12 @@ class Condition(Model):
     """A condition, as in other Kubernetes APIs."""
 
     type: SharedText
-    """The type: Ready, Stale or Expiring; of a VaultGrant, Ready."""
+    """The type: Ready, Stalled, Reconciling, Stale or Expiring; of a VaultGrant, one of the first three."""
     status: Annotated[SharedText, Field(json_schema_extra={"enum": ["True", "False", "Unknown"]})]
     """True, False or Unknown."""
     reason: SharedText
-    """The reason, in CamelCase. For Ready of a VaultSecret, it is Synced or the cause of the failure."""
+    """The reason, in CamelCase. For Ready of a VaultSecret, it is Synced or the cause of the failure; Stalled and
+    Reconciling have that of Ready."""
     message: SharedText
     """The details, such as vault and secret; never a value."""
     last_transition_time: Timestamp
@@ -139,9 +140,10 @@ class VaultSecretStatus(Model):
     observed_generation: int | None = None
     """The generation of the VaultSecret that was last reconciled; -1 before the first reconcile."""
     conditions: Annotated[tuple[Condition, ...], keyed("type")] = ()
-    """Ready is True while the Secret matches the vault; otherwise reason and message have the cause. Stale is True when
-    that has not been confirmed for three refresh intervals. Expiring is True when a secret expires soon or has
-    expired."""
+    """Ready is True while the Secret matches the vault; otherwise reason and message have the cause, and either Stalled
+    is there, if somebody must change something first, or Reconciling, if it may become ready by itself. Stale is True
+    when that match has not been confirmed for three refresh intervals. Expiring is True when a secret expires soon or
+    has expired."""
     target: StatusTarget | None = None
     """The Secret that was written."""
     grant: StatusGrant | None = None

@@ -17,6 +17,7 @@ from vaultsync.policy.known_vaults import KnownVaults
 from vaultsync.state.access import Access, TokenClaims
 from vaultsync.state.globs import is_literal
 from vaultsync.state.stores import State
+from vaultsync.status.conditions import READY, progress
 
 logger = logging.getLogger(__name__)
 
@@ -138,8 +139,8 @@ class GrantStatus:
             return _Check(*made, ("False", Reason.INVALID_SPEC, problem), None, is_final=True)
         namespace = self._namespace(grant)
         if namespace is None:
-            text = "No VaultSecret uses the grant, so there is no namespace whose ServiceAccount could log in."
-            return _Check(*made, ("Unknown", UNUSED, text), None)
+            text = "No VaultSecret uses the grant yet: the vault is called once there is a ServiceAccount to log in as."
+            return _Check(*made, ("True", UNUSED, text), None)
         access = Access(metadata.name, vault_url, identity_of(grant.spec.identity, namespace))
         last = None if before is None or before.vault is None else before.vault.last_success_time
         try:
@@ -174,24 +175,25 @@ class GrantStatus:
         most = sorted(counts, key=lambda namespace: (-counts[namespace], namespace))[:MAX_USAGE]
         return VaultGrantStatus(
             observed_generation=check.generation,
-            conditions=(self._condition(grant, check),),
+            conditions=self._conditions(grant, check),
             vault=check.vault,
             vault_secrets=sum(counts.values()),
             usage=tuple(GrantUsage(namespace=name, vault_secrets=counts[name]) for name in most),
         )
 
-    def _condition(self, grant: VaultGrant, check: _Check) -> Condition:
+    def _conditions(self, grant: VaultGrant, check: _Check) -> tuple[Condition, ...]:
         status, reason, message = check.ready
-        before = next(iter(self._written.get(grant.metadata.name, grant.status).conditions), None)
-        since = before.last_transition_time if before is not None and before.status == status else self._now()
-        return Condition(
-            type="Ready",
+        known, now = self._written.get(grant.metadata.name, grant.status).conditions, self._now()
+        before = next((one for one in known if one.type == READY), None)
+        ready = Condition(
+            type=READY,
             status=status,
             reason=reason,
             message=message,
-            last_transition_time=since,
+            last_transition_time=before.last_transition_time if before is not None and before.status == status else now,
             observed_generation=check.generation,
         )
+        return (ready, *progress(ready, known, now=now))
 
 
 def _not_ready(error: SyncError) -> tuple[str, str, str]:

@@ -28,7 +28,7 @@ MAX_TEXT: Final = 4096
 _MAX_METADATA: Final = 140
 """Labels, annotations and owners of a target: a spec has at most 48 labels and 48 annotations."""
 
-_CONDITIONS: Final = frozenset({"Ready", "Stale", "Expiring"})
+_CONDITIONS: Final = frozenset({"Ready", "Stalled", "Reconciling", "Stale", "Expiring"})
 
 _Meta = TypeVar("_Meta", bound=VaultSecretMeta)
 

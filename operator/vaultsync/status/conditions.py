@@ -3,16 +3,21 @@
 https://github.com/kubernetes/community/blob/master/contributors/devel/sig-architecture/api-conventions.md
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Literal, NamedTuple
 
 from vaultsync.api.v1alpha1 import Condition, VaultSecretMeta, VaultSecretStatus
-from vaultsync.errors import is_same_message
+from vaultsync.errors import Reason, Retry, is_same_message
 from vaultsync.texts import MAX_MESSAGE, one_line
 
 READY = "Ready"
 STALE = "Stale"
 EXPIRING = "Expiring"
+STALLED = "Stalled"
+RECONCILING = "Reconciling"
+
+_NEEDS_A_CHANGE = frozenset(reason.value for reason in Reason if reason.retry is Retry.LATER)
 
 
 class ConditionState(NamedTuple):
@@ -54,3 +59,24 @@ def next_condition(vault_secret: VaultSecretMeta, kind: str, state: ConditionSta
         last_transition_time=before.last_transition_time if before is not None and unchanged else now,
         observed_generation=generation,
     )
+
+
+def progress(ready: Condition, before: Iterable[Condition], *, now: datetime) -> tuple[Condition, ...]:
+    """Return the condition by which kstatus, and so Helm, Flux and kpt, waits for an object; none if it is ready.
+
+    Stalled: nothing changes before somebody changes something; a wait ends. Reconciling: it may become ready by itself.
+    Both are there only while they are true, and have reason and message of Ready.
+    https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/kstatus/README.md
+
+    Args:
+        ready: The next Ready condition.
+        before: The conditions before.
+        now: The current time.
+    """
+    if ready.status == "True":
+        return ()
+    is_stalled = (ready.status == "False" and ready.reason in _NEEDS_A_CHANGE) or ready.reason == Reason.SUSPENDED
+    kind = STALLED if is_stalled else RECONCILING
+    known = next((one for one in before if one.type == kind and one.status == "True"), None)
+    since = now if known is None else known.last_transition_time
+    return (ready.changed(type=kind, status="True", last_transition_time=since),)

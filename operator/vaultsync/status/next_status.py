@@ -17,7 +17,7 @@ from vaultsync.api.v1alpha1 import (
 )
 from vaultsync.errors import Reason
 from vaultsync.state.secrets import PendingVersion, SecretState
-from vaultsync.status.conditions import EXPIRING, READY, STALE, ConditionState, condition, next_condition
+from vaultsync.status.conditions import EXPIRING, READY, STALE, ConditionState, condition, next_condition, progress
 from vaultsync.status.expiry import expiring
 from vaultsync.status.freshness import last_success, staleness
 from vaultsync.status.outcome import Change, Failed, Pruned, Reported, Suspended, Synced, Waiting, ready_status
@@ -184,7 +184,8 @@ def _conditions(
 ) -> tuple[Condition, ...]:
     states = {STALE: stale, EXPIRING: expiring(entries, now=now, notice=notice)}
     others = (next_condition(vault_secret, kind, state, now=now) for kind, state in states.items())
-    return (_ready(vault_secret, outcome, now), *others)
+    ready = _ready(vault_secret, outcome, now)
+    return (ready, *progress(ready, vault_secret.status.conditions, now=now), *others)
 
 
 def _ready(vault_secret: VaultSecretMeta, outcome: Reported, now: datetime) -> Condition:

@@ -1,4 +1,5 @@
-// Pins what tests ask how Flux sees objects: the only place of these versions. Flux has a copy of kstatus of its own.
+// Pins what tests ask how Flux, Helm and kpt see objects: the only place of these versions. Flux and Helm share a copy of
+// kstatus.
 module vaultsync.dev/controlplane/flux
 
 go 1.26.0
@@ -8,6 +9,7 @@ require (
 	github.com/fluxcd/pkg/apis/kustomize v1.21.0
 	github.com/fluxcd/pkg/runtime v0.115.0
 	k8s.io/apimachinery v0.37.0
+	sigs.k8s.io/cli-utils v0.37.2
 )
 
 require (

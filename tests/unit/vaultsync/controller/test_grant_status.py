@@ -26,8 +26,14 @@ async def status(harness: MemoryHarness, name: str = "shop") -> Mapping[str, Any
 
 
 def ready(found: Mapping[str, Any]) -> tuple[str, str]:
-    (condition,) = found["conditions"]
+    condition = found["conditions"][0]
     return condition["status"], condition["reason"]
+
+
+def waiting(found: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """The conditions beside Ready, by which tools wait, with status and reason."""
+    assert found["conditions"][0]["type"] == "Ready"
+    return [(one["type"], one["status"], one["reason"]) for one in found["conditions"][1:]]
 
 
 def lists(harness: MemoryHarness) -> int:
@@ -73,15 +79,20 @@ async def test_it_is_written_once_and_checked_seldom(harness: MemoryHarness) -> 
 
 
 @pytest.mark.parametrize(
-    ("failure", "expected"),
+    ("failure", "expected", "progress"),
     [
-        (SyncError(Reason.LOGIN_FAILED, "AADSTS700016."), ("False", "LoginFailed")),
-        (SyncError(Reason.VAULT_NOT_FOUND, "No such host."), ("False", "VaultNotFound")),
-        (SyncError(Reason.ACCESS_DENIED, "No permission to list."), ("Unknown", "AccessDenied")),
+        (SyncError(Reason.LOGIN_FAILED, "AADSTS700016."), ("False", "LoginFailed"), "Reconciling"),
+        (SyncError(Reason.VAULT_NOT_FOUND, "No such host."), ("False", "VaultNotFound"), "Reconciling"),
+        (SyncError(Reason.FIREWALL_DENIED, "Not from here."), ("False", "FirewallDenied"), "Stalled"),
+        (SyncError(Reason.ACCESS_DENIED, "No permission to list."), ("Unknown", "AccessDenied"), "Reconciling"),
     ],
 )
 async def test_a_failure_is_reported_and_retried(
-    harness: MemoryHarness, failure: SyncError, expected: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+    harness: MemoryHarness,
+    failure: SyncError,
+    expected: tuple[str, str],
+    progress: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def probe(_: Access) -> TokenClaims:
         raise failure
@@ -92,12 +103,13 @@ async def test_a_failure_is_reported_and_retried(
         patched.setattr(harness.vaults, "probe", probe)
         harness.clock.turn(CHECK_AFTER)
         found = await status(harness)
-        assert ready(found) == expected
+        assert (ready(found), waiting(found)) == (expected, [(progress, "True", expected[1])])
         assert failure.message in found["conditions"][0]["message"]
         assert (found["vault"]["reachable"], "lastSuccessTime" in found["vault"]) == (False, True)
 
     harness.clock.turn(RETRY_AFTER)
-    assert ready(await status(harness)) == ("True", "Reachable")
+    found = await status(harness)
+    assert (ready(found), waiting(found)) == (("True", "Reachable"), [])
 
 
 async def test_a_vault_that_may_not_be_called_is_not_called(harness: MemoryHarness) -> None:
@@ -105,13 +117,11 @@ async def test_a_vault_that_may_not_be_called_is_not_called(harness: MemoryHarne
 
     found = await status(harness)
 
-    assert ready(found) == ("False", "InvalidSpec")
+    assert (ready(found), waiting(found)) == (("False", "InvalidSpec"), [("Stalled", "True", "InvalidSpec")])
     assert harness.vaults.opened() == set()
 
 
-@pytest.mark.parametrize(
-    ("names", "expected"), [(["shop"], ("True", "Reachable")), (["shop-*"], ("Unknown", "Unused"))]
-)
+@pytest.mark.parametrize(("names", "expected"), [(["shop"], ("True", "Reachable")), (["shop-*"], ("True", "Unused"))])
 async def test_a_service_account_is_that_of_a_namespace(
     harness: MemoryHarness, names: list[str], expected: tuple[str, str]
 ) -> None:

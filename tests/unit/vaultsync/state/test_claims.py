@@ -9,21 +9,26 @@ from hypothesis import strategies as st
 
 from tests.builders import (
     FIRST,
+    NOTICE,
     READ_AT,
     SECOND,
     a_state,
     a_status,
     a_status_entry,
+    a_synced,
     a_vault_secret,
     an_entry,
     an_observed,
 )
 from vaultsync.api.status import StatusPending
 from vaultsync.api.v1alpha1 import StatusMissing, VaultSecret
+from vaultsync.errors import Reason
 from vaultsync.state.applied import Applied
 from vaultsync.state.claims import MAX_TEXT, Demand, believed_status, believed_target, bounded_meta, kept
 from vaultsync.state.observed import Observed, Unclaimed
 from vaultsync.state.secrets import SecretRef
+from vaultsync.status.next_status import status_after
+from vaultsync.status.outcome import Failed, Reported
 
 FIND: dict[str, Any] = {"find": {"names": "Shop-*"}}
 
@@ -96,8 +101,12 @@ def test_what_is_kept_is_kept_again_as_it_is(names: list[str]) -> None:
     assert believed_target(once, vault_secret) == once
 
 
-def test_a_status_that_the_operator_has_written_stays_as_it_is() -> None:
-    vault_secret = a_vault_secret(status=a_status(a_status_entry()))
+@pytest.mark.parametrize(
+    "outcome", [a_synced(), Failed(Reason.ACCESS_DENIED, "No."), Failed(Reason.VAULT_FAILED, "No.")], ids=str
+)
+def test_a_status_that_the_operator_has_written_stays_as_it_is(outcome: Reported) -> None:
+    written = status_after(a_vault_secret(), outcome, now=READ_AT, polled_at=None, notice=NOTICE)
+    vault_secret = a_vault_secret(status=written)
 
     assert believed_status(vault_secret) is vault_secret
 

@@ -334,6 +334,15 @@ def test_a_wait_leaves_a_failure_as_it_is() -> None:
     assert ready_of(status_of(CREATED, AWAY, WAITING)) == ("False", "VaultUnreachable", "No answer.")
 
 
+def test_a_wait_after_a_failure_that_needs_a_change_stays_stalled() -> None:
+    denied = Failed(Reason.ACCESS_DENIED, "No.")
+
+    status = status_of(CREATED, denied, WAITING)
+
+    assert [one.type for one in status.conditions] == ["Ready", "Stalled", "Stale", "Expiring"]
+    assert condition(status, "Stalled") == condition(status_of(CREATED, denied), "Stalled")
+
+
 def test_a_long_wait_is_reported_after_a_failure() -> None:
     waits = Waiting("Waiting for the newest version.", is_long=True)
 
