@@ -15,6 +15,7 @@ import pytest
 from tests.controlplane.build import ensure_tools
 from tests.controlplane.helm import Helm
 from tests.controlplane.plane import ControlPlane
+from tests.e2e.chart_environment import ChartEnvironment
 from tests.e2e.concurrency import ScenarioRunner, is_scenario
 from tests.e2e.harness import Harness
 from tests.e2e.installation import Installation, installed
@@ -112,6 +113,13 @@ def own_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnCluster
         plane.install(ROOT / "crds")
         api = stack.enter_context(KubernetesApi(plane.kubeconfig))
         yield OwnCluster(plane, api, stack.enter_context(ObjectRecorder.watching(api)), folder)
+
+
+@pytest.fixture(scope="package")
+def chart_environment(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChartEnvironment]:
+    """A cluster in which the chart is installed and uninstalled, with its CustomResourceDefinitions."""
+    with ChartEnvironment.running(emulator, tmp_path_factory.mktemp("chart")) as environment:
+        yield environment
 
 
 @pytest.fixture(scope="package")

@@ -1,17 +1,9 @@
-"""The chart, installed, upgraded and uninstalled by helm, with the operator that its Deployment describes.
+"""The chart, installed, upgraded and uninstalled by helm, with the operator that its Deployment describes."""
 
-On a separate control plane, since CustomResourceDefinitions are installed and removed with the chart.
-"""
-
-import itertools
 import json
-import os
 import re
 import shutil
-import sys
 import textwrap
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,22 +12,16 @@ import yaml
 
 from tests.chart.renders import CHART, IMAGE, LEASE_NAMESPACE, NAMESPACE, RELEASE
 from tests.controlplane.audit import refusals, rights_of, used_rights
-from tests.controlplane.build import ensure_tools
 from tests.controlplane.cluster import KubectlFailed
-from tests.controlplane.helm import Helm, HelmFailed
-from tests.controlplane.plane import ControlPlane
-from tests.e2e.harness import Harness, entry, eventually
+from tests.controlplane.helm import HelmFailed
+from tests.e2e.chart_environment import ChartEnvironment, uid
+from tests.e2e.harness import entry, eventually
 from tests.e2e.installation import RESTARTS, Installation, settings_here
-from tests.e2e.kubernetes import KubernetesApi, Object
-from tests.e2e.operators import RunningOperator
-from tests.e2e.recorder import ObjectRecorder
-from tests.emulator.client import Emulator
 from tests.manifests import URL, grant, manifest, spec
 from vaultsync.api.v1alpha1 import WorkloadKind
 
 pytestmark = pytest.mark.cluster
 
-_ENVIRON: Final = os.environ  # noqa: TID251 - where the built programs are kept is the caller's choice
 _RBAC: Final = "/apis/rbac.authorization.k8s.io/v1"
 _CRDS: Final = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _CRD: Final = f"{_CRDS}/vaultsecrets.vaultsync.dev"
@@ -43,61 +29,10 @@ _GRANTS: Final = "/apis/vaultsync.dev/v1alpha1/vaultgrants"
 _ALL: Final = f"{_GRANTS}/all-namespaces-shop.vault.azure.net"
 
 
-class ChartEnvironment:
-    """A control plane, helm, and namespaces for the chart that enforce the Pod Security Standard `restricted`."""
-
-    def __init__(
-        self,
-        *,
-        plane: ControlPlane,
-        helm: Helm,
-        api: KubernetesApi,
-        recorder: ObjectRecorder,
-        emulator: Emulator,
-        logs: Path,
-    ) -> None:
-        self.plane: Final = plane
-        self.helm: Final = helm
-        self.api: Final = api
-        self._recorder = recorder
-        self.emulator: Final = emulator
-        self._logs = (logs / f"operator-{number}.log" for number in itertools.count(1))
-
-    def harness(self) -> Harness:
-        """A new namespace and a new vault."""
-        return Harness.new(self.api, self._recorder, self.emulator)
-
-    @contextmanager
-    def operator(self, installation: Installation) -> Iterator[RunningOperator]:
-        """The operator that an installation describes, until the block ends."""
-        environ = installation.environ() | self.emulator.environment()
-        with RunningOperator.start(environ, next(self._logs), arguments=installation.arguments()) as running:
-            running.await_ready()
-            yield running
-            assert running.stop() == 0
-
-
 @pytest.fixture(scope="module")
-def env(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChartEnvironment]:
+def env(chart_environment: ChartEnvironment) -> ChartEnvironment:
     """The environment of all tests of this module."""
-    tools, folder = ensure_tools(_ENVIRON, sys.stderr), tmp_path_factory.mktemp("chart")
-    with (
-        ControlPlane(tools, folder / "plane", audited=True) as plane,
-        KubernetesApi(plane.kubeconfig) as api,
-        ObjectRecorder.watching(api) as recorder,
-    ):
-        for namespace in (NAMESPACE, "second"):
-            labels = {"pod-security.kubernetes.io/enforce": "restricted"}
-            metadata = {"name": namespace, "labels": labels}
-            api.create("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
-        yield ChartEnvironment(
-            plane=plane,
-            helm=Helm(tools["helm"], folder / "helm", plane.environ()),
-            api=api,
-            recorder=recorder,
-            emulator=emulator,
-            logs=folder,
-        )
+    return chart_environment
 
 
 @pytest.fixture(scope="module")
@@ -136,13 +71,6 @@ def change_lease(env: ChartEnvironment, namespace: str, name: str) -> None:
         return lease is not None and "team" not in lease["metadata"].get("labels", {})
 
     eventually(is_renewed, "the Lease is renewed")
-
-
-def uid(thing: Object | None) -> str:
-    """The uid of an object; one that is created again has another."""
-    assert thing is not None
-    identity: str = thing["metadata"]["uid"]
-    return identity
 
 
 def create_crds_as(refusal: HelmFailed, env: ChartEnvironment) -> None:

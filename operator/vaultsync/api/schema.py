@@ -89,7 +89,8 @@ def _crd(names: Mapping[str, Any], scope: str, columns: Columns, schema: Mapping
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{names['plural']}.{GROUP}"},
+        # A release of Helm that does not install the CRD, or no longer, does not delete it either.
+        "metadata": {"name": f"{names['plural']}.{GROUP}", "annotations": {"helm.sh/resource-policy": "keep"}},
         "spec": {
             "group": GROUP,
             "scope": scope,
