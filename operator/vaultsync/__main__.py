@@ -43,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
     output.add_argument("--write", type=Path, metavar="DIR", help="write them to a folder instead")
     output.add_argument("--check", type=Path, metavar="DIR", help="fail if a folder does not contain exactly them")
     crds.set_defaults(run=_crds)
-    add_commands(commands)
+    add_commands(commands, os.environ)  # noqa: TID251  only this module reads the environment
     return parser
 
 
@@ -54,7 +54,7 @@ def _run(_: argparse.Namespace) -> int:
     with frozen(), left_out("httpx._main"):
         check_installed(*_IMPORTED_LATER)
         from vaultsync import manager  # noqa: PLC0415  the other commands are quick
-    return manager.main(os.environ)  # noqa: TID251  only this module reads the environment
+    return manager.main(os.environ)  # noqa: TID251  the same
 
 
 def _crds(options: argparse.Namespace) -> int:

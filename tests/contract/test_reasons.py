@@ -32,6 +32,12 @@ def rows(first: str) -> list[list[str]]:
     return [[cell.strip().strip("`") for cell in line.strip("|").split(" | ")] for line in lines]
 
 
+def test_the_wheel_contains_the_page_for_the_command_explain() -> None:
+    copied = ROOT / "operator" / "vaultsync" / "cli" / "reasons.md"
+
+    assert copied.read_bytes() == PAGE.read_bytes(), f"run: cp {PAGE.relative_to(ROOT)} {copied.relative_to(ROOT)}"
+
+
 def test_the_page_lists_each_reason_once_and_pending() -> None:
     assert sorted(row[0] for row in rows("reason")) == sorted([*Reason, PENDING])
 

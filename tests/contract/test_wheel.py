@@ -111,9 +111,9 @@ def metadata(wheel: Path) -> Message:
 
 
 def sources(package: Path) -> Iterable[str]:
-    """The modules of a package and its type marker, as they are named in a wheel."""
+    """The modules of a package, its type marker and its page of reasons, as they are named in a wheel."""
     for path in package.rglob("*"):
-        if path.suffix == ".py" or path.name == "py.typed":
+        if path.suffix == ".py" or path.name in {"py.typed", "reasons.md"}:
             yield str(path.relative_to(package.parent))
 
 

@@ -7,7 +7,7 @@ from contextlib import aclosing, contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Self
 
 import aiohttp
 
@@ -15,11 +15,11 @@ from kvsecrets import SecretValue
 from vaultsync import __version__
 from vaultsync.adapters.kube import requests as wire
 from vaultsync.adapters.kube import workloads
-from vaultsync.adapters.kube.bounded_session import PageSize
 from vaultsync.adapters.kube.client_credentials import ClientCredentials
 from vaultsync.adapters.kube.connection import Connection, RequestObserver, configuration_from
-from vaultsync.adapters.kube.errors import AlreadyExists, Conflict, Forbidden, PageTooLarge
+from vaultsync.adapters.kube.errors import AlreadyExists, Conflict, Forbidden
 from vaultsync.adapters.kube.leases import LeaseKind, Leases
+from vaultsync.adapters.kube.paging import Item, list_all
 from vaultsync.adapters.kube.token_reviews import TokenReviewer
 from vaultsync.api import APPLIED_ANNOTATION, GRANT_KIND, KIND, ObjectKey
 from vaultsync.api.grants import GrantMeta
@@ -44,8 +44,6 @@ from vaultsync.state.snapshots import (
 from vaultsync.status.events import Event
 
 logger = logging.getLogger(__name__)
-
-_Item = TypeVar("_Item")
 
 _KINDS: Final = {ClusterKind.GRANTS: GRANT_KIND, ClusterKind.NAMESPACES: "Namespace"}
 
@@ -520,24 +518,10 @@ class KubeApi:
         return True
 
     async def _list(
-        self, page: Callable[[str | None, int], wire.Request], read: Callable[[Mapping[str, Any]], _Item]
-    ) -> tuple[list[_Item], str]:
+        self, page: Callable[[str | None, int], wire.Request], read: Callable[[Mapping[str, Any]], Item]
+    ) -> tuple[list[Item], str]:
         """List page by page; return what `read` returns for each item, and the resource version of the list."""
-        items: list[_Item] = []
-        position: str | None = None
-        size = PageSize()
-        while True:
-            try:
-                document = await self._connection.send_list(page(position, size.items), read)
-            except PageTooLarge:
-                if not size.shrink():
-                    raise
-                continue
-            size.grow()
-            items += document["items"] or ()  # an empty list is null
-            position = document["metadata"].get("continue")
-            if not position:
-                return items, document["metadata"]["resourceVersion"]
+        return await list_all(self._connection, page, read)
 
 
 @contextmanager

@@ -55,6 +55,10 @@ class Forbidden(SyncError):
     """The operator's service account lacks a permission; the message says which."""
 
 
+class Unauthorized(SyncError):
+    """The API server rejects the credentials of the caller."""
+
+
 class PageTooLarge(SyncError):
     """A page of a list has more bytes than are read: request fewer objects."""
 
@@ -144,7 +148,8 @@ def _rejected(message: str, causes: Sequence[Mapping[str, Any]], about: str) -> 
 def _unavailable(status: int, message: str, about: str, retry_after: float | None) -> SyncError:
     if status == HTTPStatus.UNAUTHORIZED:
         text = "the Kubernetes API rejected the operator's credentials"
-    elif status == HTTPStatus.TOO_MANY_REQUESTS:
+        return Unauthorized(Reason.CLUSTER_UNAVAILABLE, f"{about}: {text}.", retry_after=retry_after)
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
         text = "the Kubernetes API is throttling requests (HTTP 429)"
     elif match := _FAILED_WEBHOOK.search(message):
         text = f"the admission webhook {match[1]} failed"
