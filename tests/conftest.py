@@ -13,7 +13,7 @@ from typing import Any, Final
 import pytest
 from hypothesis import settings
 
-from tests.controlplane.build import FLUX, MONITORING, READERS, TOOLS, BuildFailed, Tool, ensure_tools
+from tests.controlplane.build import ACTIONLINT, FLUX, MONITORING, READERS, TOOLS, BuildFailed, Tool, ensure_tools
 from tests.controlplane.flux import Flux
 from tests.controlplane.golang import GoMissing
 from tests.controlplane.helm import Helm
@@ -26,6 +26,7 @@ from tests.emulator.client import EmulatedVault, Emulator
 _ROOT: Final = Path(__file__).parents[1]
 _ENVIRON: Final = os.environ  # noqa: TID251 - where the built programs are kept is the caller's choice
 _NEED_PROGRAMS: Final = {
+    "actionlint": ACTIONLINT,
     "controlplane": TOOLS,
     "flux": FLUX,
     "helm": TOOLS,
@@ -106,6 +107,12 @@ def helm(tmp_path_factory: pytest.TempPathFactory) -> Helm:
 def promtool() -> Promtool:
     """The program that judges metrics, queries and rules."""
     return Promtool(ensure_tools(_ENVIRON, sys.stderr, MONITORING)["promtool"])
+
+
+@pytest.fixture(scope="session")
+def actionlint() -> Path:
+    """Where the program actionlint is."""
+    return ensure_tools(_ENVIRON, sys.stderr, ACTIONLINT)["actionlint"]
 
 
 @pytest.fixture(scope="session")

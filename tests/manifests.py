@@ -142,7 +142,7 @@ WRONG: Final = (
         "must have at most 256 items",
         structural=True,
     ),
-    Wrong("one key twice", spec(data=[ENTRY, ENTRY]), 'Duplicate value: {"key":"password"}', structural=True),
+    Wrong("one key twice", spec(data=[ENTRY, ENTRY]), "spec.data[1]: Duplicate value", structural=True),
     Wrong("an entry without a key", spec(data=[{"secretName": "db"}]), "key: Required value", structural=True),
     Wrong("an entry without a secret", spec(data=[{"key": "a"}]), "secretName: Required value", structural=True),
     Wrong("a key with a space", entry(key="pass word"), "letters, digits, '-', '_' and '.'"),
@@ -150,7 +150,10 @@ WRONG: Final = (
     Wrong("a key of two dots", entry(key=".."), "not '.' alone and not starting with '..'"),
     Wrong("a secret name with an underscore", entry(secretName="db_password"), "letters, digits and hyphens"),
     Wrong(
-        "a secret name that is too long", entry(secretName="a" * 128), "may not be more than 127 bytes", structural=True
+        "a secret name that is too long",
+        entry(secretName="a" * 128),
+        "spec.data[0].secretName: Too long",
+        structural=True,
     ),
     Wrong("a version that is a word", entry(version="latest"), "omit it to use the newest version"),
     Wrong("a version in capitals", entry(version=VERSION.upper()), "must be a version id, 32 characters 0-9 and a-f"),
@@ -248,7 +251,7 @@ WRONG: Final = (
     Wrong(
         "a template that is too long",
         target(template={"a": "x" * 16385}),
-        "may not be more than 16384 bytes",
+        "spec.target.template.a: Too long",
         structural=True,
     ),
     Wrong("immutable as a string", target(immutable="yes"), "must be of type boolean", structural=True),
@@ -318,7 +321,7 @@ WRONG: Final = (
     Wrong(
         "a label value that is too long",
         target(labels={"team": "x" * 64}),
-        "not be more than 63 bytes",
+        "spec.target.labels.team: Too long",
         structural=True,
     ),
     Wrong("an annotation without a name", target(annotations={"example.com/": "x"}), "each key must be a name"),

@@ -1,4 +1,4 @@
-"""`python -m tests.controlplane build | run | up | down`: the control plane from a shell."""
+"""`python -m tests.controlplane build | pin | run | up | down`: the control plane from a shell."""
 
 import argparse
 import os
@@ -14,6 +14,7 @@ from tests.controlplane.build import BuildFailed, ensure_tools
 from tests.controlplane.cluster import KubectlFailed
 from tests.controlplane.golang import GoMissing
 from tests.controlplane.parts import PartFailed
+from tests.controlplane.pins import pin, release
 from tests.controlplane.plane import ControlPlane
 
 _ENVIRON = os.environ  # noqa: TID251 - a command starts from its environment
@@ -29,6 +30,8 @@ def main() -> int:
             case "build":
                 for name, place in ensure_tools(_ENVIRON, sys.stderr).items():
                     print(f"{name}: {place}")
+            case "pin":
+                print(f"pinned in {pin(options.version, _ENVIRON)}")
             case "run":
                 return _run(options.dir, options.crds, options.command)
             case "up":
@@ -50,6 +53,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.controlplane", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     verbs.add_parser("build", help="build the programs that are not built yet, and say where they are")
+    pins = verbs.add_parser("pin", help="pin another version of Kubernetes: pin 1.36.3")
+    pins.add_argument("version", type=release)
     run = verbs.add_parser("run", help="run a command with a control plane around it: run -- kubectl get namespaces")
     start = verbs.add_parser("up", help="start a control plane in the background")
     hold = verbs.add_parser("hold", help="what `up` runs in the background")

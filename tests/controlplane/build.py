@@ -2,7 +2,7 @@
 
 Their versions stand in `tools/*/go.mod` alone. A built program is kept under `$XDG_CACHE_HOME/vaultsync`, in a folder
 named by the content of its go.mod, go.sum and own source, if it has some, so a new version is a new folder and an old
-checkout keeps its own.
+checkout keeps its own. `CONTROLPLANE_KUBERNETES=1.30` chooses `tools/kubernetes-1.30` instead of `tools/kubernetes`.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ import re
 import subprocess
 import sysconfig
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TextIO
 
@@ -18,9 +18,13 @@ from tests.controlplane.golang import find_go
 from tests.controlplane.locks import locked
 from tests.controlplane.progress import Progress
 
-_MODULES: Final = Path(__file__).parent / "tools"
+MODULES: Final = Path(__file__).parent / "tools"
+"""The folders of go.mod files."""
+
 _FLAGS: Final = ("-trimpath", "-buildvcs=false")
 _LOG_LINES_SHOWN: Final = 20
+_KUBERNETES: Final = "kubernetes"
+"""The folder of the default version; those of others add a minor version to this name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,9 @@ MONITORING: Final = (
 )
 """The programs that read metrics and rules."""
 
+ACTIONLINT: Final = (Tool("actionlint", "actionlint", "github.com/rhysd/actionlint/cmd/actionlint", 15),)
+"""The program that checks workflows."""
+
 FLUX: Final = (Tool("flux-health", "flux", ".", 50),)
 """Flux's health checks: a few lines of ours around its libraries."""
 
@@ -66,15 +73,22 @@ class BuildFailed(Exception):
     """A program could not be built; the message ends with the compiler's last lines."""
 
 
+def kubernetes_modules() -> dict[str, str]:
+    """The folder in `tools` of each minor version of Kubernetes that can be built; the first one is the default."""
+    folders = (MODULES / "kubernetes", *sorted(MODULES.glob("kubernetes-*")))
+    return {".".join(_kubernetes_version((folder / "go.mod").read_text())[:2]): folder.name for folder in folders}
+
+
 def ensure_tools(environ: Mapping[str, str], out: TextIO, tools: tuple[Tool, ...] = TOOLS) -> dict[str, Path]:
     """Where each program is, after building those that are missing; progress goes to `out`.
 
-    Programs in the folder `KUBEBUILDER_ASSETS` are used from there.
+    Programs in the folder `KUBEBUILDER_ASSETS` are used from there, Kubernetes' own only if no version is asked for.
 
     Raises:
         GoMissing: Something must be built and there is no Go compiler.
-        BuildFailed: The compiler refused, or could not fetch a module.
+        BuildFailed: The compiler refused, or could not fetch a module; or no go.mod pins the version asked for.
     """
+    tools = tuple(_of_version(tool, environ.get("CONTROLPLANE_KUBERNETES")) for tool in tools)
     places = {tool.name: _place(tool, environ) for tool in tools}
     if all(place.exists() for place in places.values()):
         return places
@@ -89,8 +103,18 @@ def ensure_tools(environ: Mapping[str, str], out: TextIO, tools: tuple[Tool, ...
     return places
 
 
+def _of_version(tool: Tool, kubernetes: str | None) -> Tool:
+    if tool.module != _KUBERNETES or not kubernetes:
+        return tool
+    modules = kubernetes_modules()
+    if kubernetes not in modules:
+        raise BuildFailed(f"Kubernetes {kubernetes} is not pinned in {MODULES}: choose one of {', '.join(modules)}.")
+    return replace(tool, module=modules[kubernetes])
+
+
 def _place(tool: Tool, environ: Mapping[str, str]) -> Path:
-    if assets := environ.get("KUBEBUILDER_ASSETS"):
+    asked_for = tool.module.startswith(_KUBERNETES) and environ.get("CONTROLPLANE_KUBERNETES")
+    if (assets := environ.get("KUBEBUILDER_ASSETS")) and not asked_for:
         given = Path(assets) / tool.name
         if given.exists():
             return given
@@ -104,14 +128,14 @@ def _cache(environ: Mapping[str, str]) -> Path:
 
 def _key(tool: Tool) -> str:
     digest = hashlib.sha256(f"{sysconfig.get_platform()} {_FLAGS}{tool.tags}".encode())
-    module = _MODULES / tool.module
+    module = MODULES / tool.module
     for path in (module / "go.mod", module / "go.sum", *sorted(module.glob("*.go"))):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 
 
 def _build(tool: Tool, place: Path, environ: Mapping[str, str], progress: Progress, title: str) -> None:
-    module = _MODULES / tool.module
+    module = MODULES / tool.module
     go_mod = (module / "go.mod").read_text()
     go = find_go(_required(r"^go (\S+)$", go_mod), environ)
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -139,13 +163,16 @@ def _flags(tool: Tool, go_mod: str) -> tuple[str, ...]:
 
 
 def _linker_flags(tool: Tool, go_mod: str) -> str:
-    if tool.module != "kubernetes":
+    if not tool.module.startswith(_KUBERNETES):
         return "-s -w"
     # Kubernetes' own build stamps its version in; without it the API server says v0.0.0-master.
-    version = _required(r"^\s*k8s\.io/kubernetes (v\S+)", go_mod)
-    major, minor = version.removeprefix("v").split(".")[:2]
-    stamps = {"gitVersion": version, "gitMajor": major, "gitMinor": minor}
+    major, minor, patch = _kubernetes_version(go_mod)
+    stamps = {"gitVersion": f"v{major}.{minor}.{patch}", "gitMajor": major, "gitMinor": minor}
     return " ".join(["-s -w", *(f"-X k8s.io/component-base/version.{name}={text}" for name, text in stamps.items())])
+
+
+def _kubernetes_version(go_mod: str) -> list[str]:
+    return _required(r"^\s*k8s\.io/kubernetes v(\d+\.\d+\.\d+)", go_mod).split(".")
 
 
 def _required(pattern: str, text: str) -> str:

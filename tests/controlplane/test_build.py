@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.controlplane.build import TOOLS, BuildFailed, ensure_tools
+from tests.controlplane.build import TOOLS, BuildFailed, ensure_tools, kubernetes_modules
 from tests.controlplane.golang import GoMissing, find_go
 
 NAMES = {tool.name for tool in TOOLS}
@@ -85,6 +85,49 @@ def test_programs_of_another_origin_are_taken_and_only_the_rest_is_built(tmp_pat
 
     assert {name: tools[name] for name in given} == given
     assert build_count(environ) == len(TOOLS) - len(given)
+
+
+OTHER_VERSIONS = list(kubernetes_modules())[1:]
+
+
+@pytest.mark.parametrize("version", OTHER_VERSIONS)
+def test_another_version_of_kubernetes_is_built_beside_the_default_one(version: str, tmp_path: Path) -> None:
+    environ = compiler(tmp_path)
+    default = ensure_tools(environ, io.StringIO())
+
+    tools = ensure_tools({**environ, "CONTROLPLANE_KUBERNETES": version}, io.StringIO())
+
+    others = {name for name in NAMES if tools[name] != default[name]}
+    assert others == {"kube-apiserver", "kube-controller-manager", "kubectl"}
+    assert {tools[name].parent.name.rpartition("-")[0] for name in others} == {f"kubernetes-{version}"}
+
+
+def test_the_default_version_of_kubernetes_can_be_named(tmp_path: Path) -> None:
+    environ = compiler(tmp_path)
+    default = ensure_tools(environ, io.StringIO())
+
+    tools = ensure_tools({**environ, "CONTROLPLANE_KUBERNETES": next(iter(kubernetes_modules()))}, io.StringIO())
+
+    assert tools == default
+
+
+def test_a_version_of_kubernetes_that_is_not_pinned_is_refused_with_those_that_are(tmp_path: Path) -> None:
+    environ = {**compiler(tmp_path), "CONTROLPLANE_KUBERNETES": "1.0"}
+
+    with pytest.raises(BuildFailed, match=f"choose one of .*{OTHER_VERSIONS[0]}"):
+        ensure_tools(environ, io.StringIO())
+
+
+def test_programs_of_another_origin_give_way_to_the_version_asked_for(tmp_path: Path) -> None:
+    assets = tmp_path / "assets"
+    assets.mkdir()
+    given = {name: program(assets / name) for name in ("etcd", "kube-apiserver")}
+    wanted = {"KUBEBUILDER_ASSETS": str(assets), "CONTROLPLANE_KUBERNETES": OTHER_VERSIONS[0]}
+
+    tools = ensure_tools({**compiler(tmp_path / "go"), **wanted}, io.StringIO())
+
+    assert tools["etcd"] == given["etcd"]
+    assert tools["kube-apiserver"] != given["kube-apiserver"]
 
 
 def test_a_refused_build_says_why_and_leaves_nothing_that_looks_built(tmp_path: Path) -> None:
