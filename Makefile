@@ -9,7 +9,7 @@ OTHER_VENV = build/venv-$(shell $(PYTHON) -c "import platform; print(platform.py
 PIP_INSTALL := bin/pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install tools check test test-fast test-python test-image-python demo demo-down dashboard bench bench-large soak generate docs docs-serve build image-test sbom lock clean
+.PHONY: help install tools check test test-fast test-python test-kubernetes test-image-python demo demo-down dashboard bench bench-large soak generate docs docs-serve build image-test sbom lock release clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' Makefile
@@ -48,6 +48,7 @@ check: install ## linters, type checkers, import contracts, and whether generate
 	$(BIN)/mypy
 	$(BIN)/pyright
 	$(BIN)/hadolint Dockerfile
+	$(BIN)/zizmor --quiet --offline --persona auditor .github
 	$(BIN)/vaultsync crds --check crds
 	$(BIN)/vaultsync crds --check charts/vaultsync/files/crds
 
@@ -89,6 +90,11 @@ test-python: ## the tests of the code that need no cluster, on another interpret
 	$(CHECK_PYTHON)
 	@$(MAKE) --no-print-directory $(OTHER_VENV)/installed
 	$(OTHER_VENV)/bin/pytest -m "not cluster" $(OTHER)
+
+# What another API server can change: schemas, validation rules and admission policies, watches, applies, rights, tokens.
+test-kubernetes: install ## the tests that talk to a cluster, on another Kubernetes: make test-kubernetes KUBERNETES=1.30
+	CONTROLPLANE_KUBERNETES=$(KUBERNETES) $(PYTEST) -p no:cacheprovider -m cluster \
+		$(or $(ARGS),tests/integration tests/attacks tests/e2e/scenarios tests/e2e/test_chart.py)
 
 # The API server's rights, namespaces and rates are the same with each Python.
 NOT_OF_PYTHON := $(foreach about,grants_on_a_cluster load_on_a_cluster namespaces operator_token,--ignore=tests/attacks/test_$(about).py)
@@ -149,6 +155,10 @@ LOCK = $(BIN)/uv pip compile pyproject.toml --no-emit-package kvsecrets --quiet 
 lock: install ## pin the newest versions that pyproject.toml allows, with hashes
 	$(LOCK) --upgrade --all-extras --group dev -o requirements.lock
 	$(LOCK) --constraint requirements.lock --extra tracing --group build -o requirements-image.lock
+
+release: install ## write a version everywhere, as docs/releasing.md describes: make release VERSION=0.2.0
+	$(BIN)/python -m tests.release set $(VERSION)
+	@$(MAKE) --no-print-directory generate
 
 clean: ## remove .venv, build, dist and the tools' caches in this checkout
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -27,9 +27,8 @@ PARTS: Final = re.compile("a|blockquote|code|h[1-4]|img|li|ol|pre|strong|table|t
 
 def pages() -> Iterator[tuple[str, str]]:
     """The source of each page, and its file in the site."""
-    outside = ["CHANGELOG.md", "CONTRIBUTING.md", "README.md", "SECURITY.md", "bench/README.md"]
-    outside.append("charts/vaultsync/README.md")
-    for name in [*outside, *(page.relative_to(ROOT).as_posix() for page in (ROOT / "docs").rglob("*.md"))]:
+    outside = [*ROOT.glob("*.md"), ROOT / "bench" / "README.md", ROOT / "charts" / "vaultsync" / "README.md"]
+    for name in (page.relative_to(ROOT).as_posix() for page in [*outside, *(ROOT / "docs").rglob("*.md")]):
         folder = Path(name.removeprefix("docs/")).with_suffix("")
         yield name, str((folder.parent if folder.name == "README" else folder) / "index.html")
 
