@@ -16,6 +16,7 @@ from vaultsync.adapters.metrics import Recorder, Scrapes, Snapshot, VaultSnapsho
 from vaultsync.adapters.metrics.per_vaultsecret import exposition
 from vaultsync.adapters.metrics.recorder import GONE
 from vaultsync.adapters.metrics.snapshot import PENDING, families
+from vaultsync.api.v1alpha1 import StatusRestart, WorkloadKind
 from vaultsync.errors import Reason
 from vaultsync.status.outcome import Change
 
@@ -37,10 +38,15 @@ class Row(NamedTuple):
     meaning: str
 
 
+FAILED_RESTART: Final = StatusRestart(kind=WorkloadKind.DEPLOYMENT, name="web", at=READ_AT, problem="It was refused.")
+
 STATE: Final = Snapshot(
     [
         a_vault_secret(status=a_status(a_status_entry(expires=READ_AT + timedelta(days=3)))),
-        a_vault_secret(metadata={"name": "api"}, status=a_status(reason="AccessDenied")),
+        a_vault_secret(
+            metadata={"name": "api"},
+            status=a_status(reason="AccessDenied").model_copy(update={"restarts": (FAILED_RESTART,)}),
+        ),
         a_vault_secret(metadata={"name": "excess"}),
     ],
     {VAULT: VaultSnapshot(up=True, polled_at=READ_AT, listed=40)},

@@ -10,9 +10,10 @@ from typing import Protocol, assert_never
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
 from vaultsync.api import ObjectKey
-from vaultsync.api.v1alpha1 import StatusRestart, VaultSecretMeta, VaultSecretStatus, WorkloadKind
+from vaultsync.api.v1alpha1 import StatusRestart, VaultSecret, VaultSecretMeta, VaultSecretStatus, WorkloadKind
 from vaultsync.errors import Reason, SyncError, error_fields
-from vaultsync.status.freshness import rotation_delay
+from vaultsync.status.conditions import READY, condition
+from vaultsync.status.freshness import STALE_AFTER, rotation_delay
 from vaultsync.status.outcome import Change, Failed, Gone, Outcome, Pruned, Suspended, Synced, Waiting
 
 logger = logging.getLogger("vaultsync")
@@ -96,6 +97,12 @@ class Recorder:
             "vaultsync_rotation_latency_seconds",
             "Time from a new version in the vault until the target Secret holds it.",
             buckets=_SLOW,
+            registry=registry,
+        )
+        self._late_rotations = Counter(
+            "vaultsync_rotations_late",
+            f"Rotations that took longer than {STALE_AFTER} refresh intervals, by vault.",
+            ["vault"],
             registry=registry,
         )
         # Initialized to zero: Prometheus does not count the first appearance of a series as an increase.
@@ -208,14 +215,25 @@ class Recorder:
     ) -> None:
         self._targets.labels(synced.change).inc()
         if synced.change is Change.ROTATED:
-            self._observe_rotation(vault_secret.status, after, seconds)
+            self._observe_rotation(vault_secret, after, seconds)
         logger.info("wrote target", extra={**fields, "change": synced.change.value, "detail": synced.detail})
 
-    def _observe_rotation(self, before: VaultSecretStatus, after: VaultSecretStatus, seconds: float) -> None:
-        """Observe the time of a rotation: from the change until it was read, plus that of the reconcile."""
+    def _observe_rotation(self, vault_secret: VaultSecretMeta, after: VaultSecretStatus, seconds: float) -> None:
+        """Observe the time of a rotation: from the change until it was read, plus that of the reconcile.
+
+        One that a user has suspended in between is not late.
+        """
+        before = vault_secret.status
         delay = rotation_delay(before, after)
-        if delay is not None:
-            self._rotation_seconds.observe(delay.total_seconds() + seconds)
+        if delay is None:
+            return
+        self._rotation_seconds.observe(delay.total_seconds() + seconds)
+        ready = condition(before, READY)
+        was_suspended = ready is not None and ready.reason == Reason.SUSPENDED
+        if was_suspended or not isinstance(vault_secret, VaultSecret):
+            return
+        if delay > STALE_AFTER * vault_secret.spec.refresh_interval:
+            self._late_rotations.labels(vault_secret.spec.vault_url).inc()
 
     def workload_restarted(self, vault_secret: VaultSecretMeta, entry: StatusRestart) -> None:
         """Count and log the restart of a workload, or its failure if the entry has a problem."""
@@ -244,6 +262,7 @@ class Recorder:
     def polled(self, vault_url: str, *, mode: str, calls: int, seconds: float, failure: SyncError | None) -> None:
         """Count and log a poll of a vault, and its failure if it failed."""
         self._vaults.add(vault_url)
+        self._late_rotations.labels(vault_url)  # zero, until one is late
         result = failure.reason.value if failure else "Synced"
         self._polls.labels(vault_url, mode, result).inc()
         self._poll_calls.labels(vault_url).set(calls)
@@ -282,5 +301,5 @@ class Recorder:
         """Remove the series of vaults that are not used any more."""
         for vault in self._vaults.difference(used):
             self._vaults.remove(vault)
-            for metric in (self._calls, self._polls, self._poll_calls):
+            for metric in (self._calls, self._polls, self._poll_calls, self._late_rotations):
                 metric.remove_by_labels({"vault": vault})

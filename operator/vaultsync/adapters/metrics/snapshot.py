@@ -87,7 +87,8 @@ def families(state: Snapshot) -> Iterator[Metric]:
     )
     yield from _leadership(state)
     yield _denied(state.denied)
-    yield _by_reason(state.vault_secrets)
+    yield _by_reason(state)
+    yield _failing_restarts(state.vault_secrets)
     yield from _of_vaults(state.vaults)
 
 
@@ -119,13 +120,37 @@ def _denied(denied: Iterable[tuple[str, str]]) -> Metric:
     return metric
 
 
-def _by_reason(vault_secrets: Iterable[VaultSecret]) -> Metric:
-    counts = Counter(reason_of(vault_secret) for vault_secret in vault_secrets)
-    metric = GaugeMetricFamily(
-        "vaultsync_vaultsecrets", "VaultSecrets, by the reason of their Ready condition.", labels=["reason"]
+def _by_reason(state: Snapshot) -> Metric:
+    """Count VaultSecrets. A vault that no grant allows is not named: a tenant can name any number of them."""
+    counts = Counter(
+        (one.key.namespace, one.spec.vault_url if one.spec.vault_url in state.vaults else "", reason_of(one))
+        for one in state.vault_secrets
     )
-    for reason in (*Reason, PENDING):
-        metric.add_metric([str(reason)], counts[reason])
+    metric = GaugeMetricFamily(
+        "vaultsync_vaultsecrets",
+        "VaultSecrets, by namespace, vault and the reason of their Ready condition.",
+        labels=["namespace", "vault", "reason"],
+    )
+    for labels, count in counts.items():
+        metric.add_metric(labels, count)
+    return metric
+
+
+def _failing_restarts(vault_secrets: Iterable[VaultSecret]) -> Metric:
+    counts = Counter(
+        (one.key.namespace, restart.kind)
+        for one in vault_secrets
+        if not one.spec.suspend
+        for restart in one.status.restarts
+        if restart.problem is not None
+    )
+    metric = GaugeMetricFamily(
+        "vaultsync_restarts_failing",
+        "Workloads whose last restart failed and is retried, by namespace and kind; absent if there are none.",
+        labels=["namespace", "kind"],
+    )
+    for labels, count in counts.items():
+        metric.add_metric(labels, count)
     return metric
 
 

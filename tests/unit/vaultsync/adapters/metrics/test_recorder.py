@@ -45,11 +45,12 @@ class Harness:
         outcome: Reported | Gone,
         *,
         after: VaultSecretStatus | None = None,
+        before: str = "Synced",
         seconds: float = 0.0,
         read_reason: str | None = None,
     ) -> None:
-        """Record a reconcile of the default VaultSecret, which was in sync before."""
-        vault_secret = a_vault_secret(status=a_status())
+        """Record a reconcile of the default VaultSecret, which had the reason `before`."""
+        vault_secret = a_vault_secret(status=a_status(reason=before))
         status = after or vault_secret.status
         self.recorder.reconciled(vault_secret, outcome, after=status, seconds=seconds, read_reason=read_reason)
 
@@ -162,6 +163,23 @@ def test_a_rotation_is_timed_from_the_change_in_the_vault_to_the_end_of_the_reco
     harness.reconciled(ROTATED, after=a_status(rotated), seconds=2.0)
 
     assert harness.number("vaultsync_rotation_latency_seconds_sum") == 42.0
+
+
+@pytest.mark.parametrize(
+    ("minutes", "before", "late"),
+    [(5, "Synced", 0), (7, "Synced", 1), (7, "VaultUnreachable", 1), (7, "Suspended", 0)],
+    ids=["within three refresh intervals", "later", "later, after an outage", "after it was suspended"],
+)
+def test_a_rotation_that_takes_more_than_three_refresh_intervals_is_late(
+    harness: Harness, minutes: int, before: str, late: int
+) -> None:
+    rotated = a_status_entry(version=SECOND, updated=READ_AT, read_at=READ_AT + timedelta(minutes=minutes))
+    harness.recorder.polled(VAULT, mode="list", calls=1, seconds=1.0, failure=None)
+    assert harness.number("vaultsync_rotations_late_total", vault=VAULT) == 0
+
+    harness.reconciled(ROTATED, after=a_status(rotated), before=before)
+
+    assert harness.number("vaultsync_rotations_late_total", vault=VAULT) == late
 
 
 @pytest.mark.parametrize("change", sorted(set(Change) - {Change.ROTATED}))

@@ -4,8 +4,7 @@ import pytest
 
 from tests.builders import START, VAULT, a_status, a_vault_secret
 from vaultsync.adapters.metrics.snapshot import PENDING, Snapshot, VaultSnapshot, families
-from vaultsync.api.v1alpha1 import VaultSecret
-from vaultsync.errors import Reason
+from vaultsync.api.v1alpha1 import StatusRestart, VaultSecret, WorkloadKind
 
 
 def samples(state: Snapshot, name: str) -> list[tuple[dict[str, str], float]]:
@@ -18,17 +17,41 @@ def state_of(*vault_secrets: VaultSecret, vault: VaultSnapshot | None = None) ->
     return Snapshot(vault_secrets, {} if vault is None else {VAULT: vault})
 
 
-def test_vaultsecrets_are_counted_by_reason_from_zero() -> None:
+def test_vaultsecrets_are_counted_by_namespace_vault_and_reason() -> None:
     state = state_of(
         a_vault_secret(status=a_status()),
         a_vault_secret(status=a_status()),
+        a_vault_secret(metadata={"namespace": "web"}, status=a_status()),
         a_vault_secret(status=a_status(reason="TargetConflict")),
         a_vault_secret(),
+        vault=VaultSnapshot(),
     )
 
-    counts = {labels["reason"]: value for labels, value in samples(state, "vaultsync_vaultsecrets")}
+    assert samples(state, "vaultsync_vaultsecrets") == [
+        ({"namespace": "shop", "vault": VAULT, "reason": "Synced"}, 2),
+        ({"namespace": "web", "vault": VAULT, "reason": "Synced"}, 1),
+        ({"namespace": "shop", "vault": VAULT, "reason": "TargetConflict"}, 1),
+        ({"namespace": "shop", "vault": VAULT, "reason": PENDING}, 1),
+    ]
 
-    assert counts == dict.fromkeys(Reason, 0) | {"Synced": 2, "TargetConflict": 1, PENDING: 1}
+
+def test_vaults_that_no_grant_allows_do_not_add_series() -> None:
+    status = a_status(reason="NotGranted")
+    state = state_of(*(a_vault_secret(status=status, vault_url=f"https://v{n}.vault.azure.net") for n in range(9)))
+
+    assert samples(state, "vaultsync_vaultsecrets") == [({"namespace": "shop", "vault": "", "reason": "NotGranted"}, 9)]
+
+
+def test_failing_restarts_are_counted_by_namespace_and_kind_unless_they_are_suspended() -> None:
+    restarts = tuple(
+        StatusRestart(kind=WorkloadKind.DEPLOYMENT, name=name, at=START, problem=problem)
+        for name, problem in {"api": "It does not exist.", "web": "It was refused.", "worker": None}.items()
+    )
+    status = a_status().model_copy(update={"restarts": restarts})
+
+    failing = state_of(a_vault_secret(status=status), a_vault_secret(status=status, suspend=True))
+
+    assert samples(failing, "vaultsync_restarts_failing") == [({"namespace": "shop", "kind": "Deployment"}, 2)]
 
 
 def test_each_namespace_that_is_denied_has_a_sample_by_resource() -> None:
@@ -87,4 +110,4 @@ def test_no_label_names_a_vaultsecret() -> None:
 
     labels = {name for metric in families(state) for sample in metric.samples for name in sample.labels}
 
-    assert labels == {"reason", "vault"}
+    assert labels == {"namespace", "reason", "vault"}
