@@ -57,7 +57,7 @@ def environment(vaults: Sequence[str]) -> Iterator[Environment]:
             RunningOperator.start(environ, folder / "operator.log", arguments=installation.arguments()) as operator,
         ):
             operator.await_ready()
-            scraped = Prometheus.start(tools["prometheus"], folder / "prometheus", target_port=operator.port, rules=())
+            scraped = Prometheus.start(tools["prometheus"], folder / "prometheus", target_port=operator.port, groups=())
             with scraped as prometheus:
                 yield Environment(api, emulator, prometheus)
     shutil.rmtree(folder)

@@ -133,8 +133,17 @@ def _changes() -> Iterable[Panel]:
         span=_THIRD,
     )
     yield _lines(
+        "Late rotations",
+        [("sum by (vault) (increase(vaultsync_rotations_late_total[$__rate_interval]))", "{{vault}}")],
+        "Those that took more than three refresh intervals.",
+        span=_THIRD,
+    )
+    yield _lines(
         "Restarts",
-        [("sum by (kind, result) (increase(vaultsync_restarts_total[$__rate_interval]))", "{{kind}} {{result}}")],
+        [
+            ("sum by (kind, result) (increase(vaultsync_restarts_total[$__rate_interval]))", "{{kind}} {{result}}"),
+            ("sum(vaultsync_restarts_failing) or vector(0)", "failing now"),
+        ],
         "Workloads that VaultSecrets name in restart. If one failed, its pods keep using the old content.",
         span=_THIRD,
     )

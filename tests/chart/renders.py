@@ -31,7 +31,12 @@ WITH_POLICIES: Final = "1.30.0"
 """The oldest version of Kubernetes that has ValidatingAdmissionPolicies."""
 
 _OLDEST_KUBERNETES: Final = yaml.safe_load((CHART / "Chart.yaml").read_text())["kubeVersion"].removeprefix(">=")
-_MONITORS: Final = "monitoring.coreos.com/v1"
+
+MONITORS: Final = "monitoring.coreos.com/v1"
+"""The API of the Prometheus operator."""
+
+AZURE_MONITORS: Final = "azmonitoring.coreos.com/v1"
+"""The API of AKS's managed Prometheus."""
 
 Manifest = dict[str, Any]
 
@@ -51,8 +56,8 @@ def render(helm: Helm, *arguments: str | Path, values: Mapping[str, Any] | None 
 
 
 def render_set(helm: Helm, name: str, *arguments: str) -> str:
-    """The render of a value set, on a cluster that has admission policies and the Prometheus operator."""
-    cluster = ("--kube-version", WITH_POLICIES, "--api-versions", _MONITORS)
+    """The render of a value set, on a cluster that has admission policies and both kinds of Prometheus."""
+    cluster = ("--kube-version", WITH_POLICIES, "--api-versions", f"{MONITORS},{AZURE_MONITORS}")
     return _render(helm, "--values", VALUE_SETS[name], *arguments, *cluster)
 
 

@@ -1,5 +1,6 @@
-"""The alerts of the chart, played to Prometheus' own engine: when each fires, what it then says, when it does not."""
+"""The alerts of the chart, played to Prometheus' own engine: when each fires, with which words, and no other."""
 
+import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,304 +9,512 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from tests.chart.renders import Manifest, render, the
+from tests.chart.renders import MONITORS, Manifest, render, the
 from tests.contract.test_metrics import of_code
 from tests.controlplane.helm import Helm
 from tests.controlplane.promtool import Promtool, PromtoolFailed
+from vaultsync.adapters.metrics.snapshot import PENDING
+from vaultsync.errors import Reason
 
 RUNBOOKS: Final = Path(__file__).parents[2] / "docs" / "runbooks"
 
+INDEX: Final = RUNBOOKS / "README.md"
+
 PARTS: Final = ["Meaning", "Diagnosis", "Mitigation"]
 
+GROUPS: Final = ["vaultsync-levels", "vaultsync-vaultsecrets", "vaultsync-vaults", "vaultsync-operator"]
+"""The least favorable order: an alert sees those of the other groups as they were at the evaluation before."""
+
 DAY: Final = 24 * 60
-DB: Final = '{namespace="shop",name="db"}'
-PASSWORD: Final = '{namespace="shop",name="db",key="password"}'
-VAULT: Final = '{vault="https://shop.vault.azure.net"}'
+VAULT: Final = "https://shop.vault.azure.net"
+PASSWORD: Final = {"namespace": "shop", "name": "db", "key": "password"}
+OURS: Final = {"job": "vaultsync", "namespace": "vaultsync-system"}
+WHERE: Final = {**OURS, "vault": VAULT}
+EXPIRES: Final = "The secret behind key password of VaultSecret shop/db expires in"
+
+World = dict[str, str]
+"""Metrics with labels, and their values, one a minute."""
+
+
+@dataclass(frozen=True, slots=True)
+class Firing:
+    """An alert that fires, with its summary."""
+
+    alert: str
+    says: str
+    severity: str = "warning"
+    labels: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """An alert, a world as `metric{labels}` → a value a minute, and what is to be seen in the end.
+    """A world, and all alerts that fire in the end."""
 
-    `says` is the summary of the alert that fires then; empty if none does.
-    """
-
-    alert: str
-    series: dict[str, str]
-    says: str = ""
-    severity: str = "warning"
-    labels: dict[str, str] = field(default_factory=dict)
+    world: World
+    fires: tuple[Firing, ...] = ()
     minutes: int = 20
-    named: bool = True
-    """Whether there are metrics that name VaultSecrets."""
 
 
-def expiring(minutes_left: float, minutes: int = 20) -> dict[str, str]:
-    """A world in which a secret expires so much later than the end."""
-    moment = 60 * (minutes + minutes_left)
-    return {f"vaultsync_vaultsecret_expiry_timestamp_seconds{PASSWORD}": f"{moment:g}x{minutes}"}
+def series(metric: str, values: str, **labels: str) -> World:
+    """One series; those about the operator and its vaults have the labels of the installation."""
+    named = {**({} if "namespace" in labels else OURS), **labels}
+    inner = ",".join(f'{name}="{value}"' for name, value in named.items())
+    return {f"vaultsync_{metric}{{{inner}}}": values}
 
 
-WHO: Final = {"namespace": "shop", "name": "db"}
-KEY: Final = {**WHO, "key": "password"}
-WHERE: Final = {"vault": "https://shop.vault.azure.net"}
-HEALED: Final = 'vaultsync_targets_written_total{change="healed"}'
-CONFLICTS: Final = 'vaultsync_vaultsecrets{reason="TargetConflict"}'
-BROKEN: Final = 'vaultsync_reconciles_total{reason="InternalError"}'
-EXPIRES: Final = "The secret behind key password of VaultSecret shop/db expires in"
-
-OURS: Final = {"job": "vaultsync", "namespace": "vaultsync-system"}
+def together(*worlds: World) -> World:
+    """All series of several worlds."""
+    return {name: values for world in worlds for name, values in world.items()}
 
 
-def on_pod(pod: str, **labels: str) -> str:
-    """The labels of a sample of a pod, as Prometheus has them."""
-    named = {**labels, "pod": pod, "instance": f"{pod}:8080"}
-    return "{" + ",".join(f'{name}="{value}"' for name, value in named.items()) + "}"
-
-
-def replicas(**series: tuple[str, ...]) -> dict[str, str]:
+def replicas(**metrics: tuple[str, ...]) -> World:
     """A world in which each pod of an installation has a value of each metric."""
-    return {
-        f"{name}{on_pod(pod, **OURS)}": values
-        for name, of_pods in series.items()
-        for pod, values in zip("ab", of_pods, strict=True)
-    }
+    return together(
+        *(
+            series(name, values, pod=pod)
+            for name, of_pods in metrics.items()
+            for pod, values in zip("ab", of_pods, strict=True)
+        )
+    )
 
+
+def failing(reason: str, values: str, *namespaces: str, vault: str = VAULT, **labels: str) -> World:
+    """VaultSecrets of namespaces that have a reason."""
+    return together(
+        *(
+            series("vaultsecrets", values, namespace=name, vault=vault, reason=reason, pod="a", **labels)
+            for name in namespaces or ("shop",)
+        )
+    )
+
+
+def expiring(minutes_left: float, minutes: int = 20, *, keys: int = 1) -> World:
+    """A world in which secrets expire so much later than the end."""
+    moment = f"{60 * (minutes + minutes_left):g}x{minutes}"
+    names = [PASSWORD["key"], *(f"key-{number}" for number in range(1, keys))]
+    return together(
+        *(series("vaultsecret_expiry_timestamp_seconds", moment, **{**PASSWORD, "key": one}) for one in names)
+    )
+
+
+def not_synced(reason: str, number: int = 3, namespace: str = "shop", vault: str = VAULT, **labels: str) -> Firing:
+    """The alert about VaultSecrets of a namespace."""
+    says = f"VaultSecrets in {namespace} that are not in sync: {number} ({reason})"
+    of_vault = {"vault": vault} if vault else {}
+    return Firing("NotSynced", says, labels={"namespace": namespace, "reason": reason, **of_vault, **labels})
+
+
+def unreachable(vault: str = VAULT, **labels: str) -> Firing:
+    """The alert about a vault."""
+    return Firing("VaultUnreachable", f"{vault} cannot be polled", "critical", {**OURS, "vault": vault, **labels})
+
+
+def vault_named(number: int) -> str:
+    """The URL of one of many vaults."""
+    return f"https://v{number}.vault.azure.net"
+
+
+MANY: Final = [f"team-{number}" for number in range(40)]
+NO_VAULTS: Final = Firing("AllVaultsUnreachable", "None of the 2 vaults of vaultsync can be polled", "critical", OURS)
+NO_LOGIN: Final = Firing(
+    "LoginRefused",
+    "An identity of vaultsync gets no token from the identity provider",
+    "critical",
+    {**OURS, "reason": "LoginFailed"},
+)
+NO_LEADER: Final = Firing("NoLeader", "Shards of vaultsync without a leader: 1", "critical", OURS)
+ABSENT: Final = Firing("OperatorAbsent", "vaultsync is absent", "critical")
+FEW_EXPIRE: Final = Firing("Expiring", f"{EXPIRES} 10 days", labels=PASSWORD)
+CONFLICTS: Final = "VaultSecrets in shop whose target Secret has another owner:"
+RUNNING: Final = series("build_info", "1x400", version="1")
+TWO_DOWN: Final = together(
+    series("vault_up", "0x60", vault=vault_named(1)), series("vault_up", "1x20 0x40", vault=vault_named(2))
+)
+LOGGED_OUT: Final = together(
+    series("logins_total", "0+2x40", result="refused"),
+    *(series("vault_up", "0x40", vault=vault_named(number)) for number in (1, 2)),
+    *(
+        series("polls_total", "0+2x40", vault=vault_named(number), mode="list", result="LoginFailed")
+        for number in (1, 2)
+    ),
+    failing("LoginFailed", "3x40", *MANY, vault=vault_named(1)),
+)
 
 CASES: Final = {
-    "not in sync for long": Case(
-        "NotSynced",
-        {f"vaultsync_vaultsecret_ready{DB}": "0x20"},
-        "VaultSecret shop/db is not in sync",
-        labels=WHO,
+    # The operator
+    "no operator": Case({"up": "1x20"}, (ABSENT,)),
+    "an operator that restarts": Case(series("build_info", "1x16 _x3 1", version="1")),
+    "an operator that has ended": Case(
+        series("build_info", "1x10 _x10", version="1"),
+        (Firing("OperatorAbsent", "vaultsync is absent", "critical", {"namespace": "vaultsync-system"}),),
     ),
-    "not in sync for a moment": Case("NotSynced", {f"vaultsync_vaultsecret_ready{DB}": "1x10 0x10"}),
-    "in sync": Case("NotSynced", {f"vaultsync_vaultsecret_ready{DB}": "1x20"}),
-    "deleted while it was not in sync": Case("NotSynced", {f"vaultsync_vaultsecret_ready{DB}": "0x14 _x6"}),
-    "not in sync, without names": Case(
-        "NotSynced",
-        {'vaultsync_vaultsecrets{reason="AccessDenied"}': "3x20"},
-        "3 VaultSecrets are not in sync: AccessDenied",
-        labels={"reason": "AccessDenied"},
-        named=False,
-    ),
-    "in sync or suspended, without names": Case(
-        "NotSynced",
-        {
-            'vaultsync_vaultsecrets{reason="Synced"}': "3x20",
-            'vaultsync_vaultsecrets{reason="Suspended"}': "1x20",
-            'vaultsync_vaultsecrets{reason="AccessDenied"}': "0x20",
-        },
-        named=False,
-    ),
-    "stale": Case(
-        "Stale",
-        {f"vaultsync_vaultsecret_stale{DB}": "1x20"},
-        "The Secret of VaultSecret shop/db may be out of date",
-        labels=WHO,
-    ),
-    "stale for a moment": Case("Stale", {f"vaultsync_vaultsecret_stale{DB}": "0x17 1x3"}),
-    "expires in ten days": Case("Expiring", expiring(10 * DAY), f"{EXPIRES} 10 days", labels=KEY),
-    "expires in two days": Case("Expiring", expiring(2 * DAY), f"{EXPIRES} 2.0 days", "critical", KEY),
-    "expires in three weeks": Case("Expiring", expiring(21 * DAY)),
-    "expired, which is another alert": Case("Expiring", expiring(-10)),
-    "expired": Case(
-        "Expired",
-        expiring(-10),
-        "The secret behind key password of VaultSecret shop/db has expired",
-        "critical",
-        KEY,
-    ),
-    "expires in a minute": Case("Expired", expiring(1)),
-    "a vault away for long": Case(
-        "VaultUnreachable",
-        {f"vaultsync_vault_up{VAULT}": "0x20"},
-        "https://shop.vault.azure.net cannot be polled",
-        "critical",
-        WHERE,
-    ),
-    "a vault away now and then": Case("VaultUnreachable", {f"vaultsync_vault_up{VAULT}": "0x8 1 0x8 1 0x2"}),
-    "throttled for two minutes in a quarter of an hour": Case(
-        "VaultThrottled",
-        {f"vaultsync_vault_throttled_seconds_total{VAULT}": "0+8x40"},
-        "https://shop.vault.azure.net has throttled vaultsync for 2m 0s of the last 15 minutes",
-        labels=WHERE,
+    "an operator that has ended in one of two clusters": Case(
+        together(
+            series("build_info", "1x10 _x30", version="1", cluster="blue"),
+            series("build_info", "1x40", version="1", cluster="green"),
+        ),
+        (
+            Firing(
+                "OperatorAbsent",
+                "vaultsync is absent",
+                "critical",
+                {"namespace": "vaultsync-system", "cluster": "blue"},
+            ),
+        ),
         minutes=40,
     ),
-    "throttled for seconds": Case(
-        "VaultThrottled", {f"vaultsync_vault_throttled_seconds_total{VAULT}": "0x20 20x20"}, minutes=40
-    ),
-    "a Secret in the way": Case(
-        "TargetConflict",
-        {CONFLICTS: "2x20"},
-        "2 VaultSecrets have a target Secret with another owner",
-        labels={"reason": "TargetConflict"},
-    ),
-    "no Secret in the way": Case("TargetConflict", {CONFLICTS: "0x20"}),
-    "a fight over a Secret": Case(
-        "TargetTampered",
-        {HEALED: "0+0.2x120"},
-        "Secrets were changed or deleted by other writers 12 times in the last hour",
-        labels={"change": "healed"},
-        minutes=120,
-    ),
-    "a Secret deleted once by mistake": Case("TargetTampered", {HEALED: "0x90 1x30"}, minutes=120),
-    "most of a vault gone": Case(
-        "DeletionBrake",
-        {f"vaultsync_vault_deletion_brake{VAULT}": "0x5 1x15"},
-        "Most secrets that VaultSecrets use from https://shop.vault.azure.net have disappeared within a day",
-        "critical",
-        WHERE,
-    ),
-    "most of a vault gone and soon back": Case(
-        "DeletionBrake", {f"vaultsync_vault_deletion_brake{VAULT}": "0x14 1x3 0x3"}
-    ),
-    "a vault of which little is gone": Case("DeletionBrake", {f"vaultsync_vault_deletion_brake{VAULT}": "0x20"}),
-    "no operator": Case("OperatorAbsent", {"up": "1x20"}, "vaultsync is absent", "critical"),
-    "an operator that restarts": Case("OperatorAbsent", {'vaultsync_build_info{version="1"}': "1x16 _x3 1"}),
-    "no pod leads": Case(
-        "NoLeader",
-        replicas(vaultsync_shards=("1x20", "1x20"), vaultsync_shards_held=("1x10 0x10", "0x20")),
-        "Shards of vaultsync without a leader: 1",
-        "critical",
-        OURS,
-    ),
+    "no pod leads": Case(replicas(shards=("1x20", "1x20"), shards_held=("1x10 0x10", "0x20")), (NO_LEADER,)),
     "one of three shards has no leader": Case(
-        "NoLeader",
-        replicas(vaultsync_shards=("3x20", "3x20"), vaultsync_shards_held=("1x20", "1x20")),
-        "Shards of vaultsync without a leader: 1",
-        "critical",
-        OURS,
+        replicas(shards=("3x20", "3x20"), shards_held=("1x20", "1x20")), (NO_LEADER,)
     ),
-    "a takeover": Case(
-        "NoLeader",
-        replicas(vaultsync_shards=("1x10 _x10", "1x20"), vaultsync_shards_held=("1x10 _x10", "0x11 1x9")),
-    ),
-    "no pod leads beside another installation": Case(
-        "NoLeader",
-        replicas(
-            vaultsync_shards=("1x20", "1x20"),
-            vaultsync_shards_held=("0x20", "0x20"),
-            vaultsync_election_conflict=("1x20", "1x20"),
+    "a takeover": Case(replicas(shards=("1x10 _x10", "1x20"), shards_held=("1x10 _x10", "0x11 1x9"))),
+    "no leader in one of two clusters": Case(
+        together(
+            series("shards", "1x20", cluster="blue", pod="a"),
+            series("shards_held", "0x20", cluster="blue", pod="a"),
+            series("shards", "1x20", cluster="green", pod="a"),
+            series("shards_held", "1x20", cluster="green", pod="a"),
         ),
+        (Firing("NoLeader", NO_LEADER.says, "critical", {**OURS, "cluster": "blue"}),),
     ),
     "another installation": Case(
-        "ElectionConflict",
-        replicas(vaultsync_election_conflict=("0x10 1x10", "1x20")),
-        "Another installation keeps vaultsync from leading",
-        "critical",
-        OURS,
+        replicas(shards=("1x20", "1x20"), shards_held=("0x20", "0x20"), election_conflict=("0x10 1x10", "1x20")),
+        (Firing("ElectionConflict", "Another installation keeps vaultsync from leading", "critical", OURS),),
     ),
     "an upgrade that changes the number of shards": Case(
-        "ElectionConflict", replicas(vaultsync_election_conflict=("0x20", "0x17 1 0x2"))
+        replicas(election_conflict=("0x20", "0x17 1 0x2")),
     ),
     "a pod that takes no shard": Case(
-        "ShardsUnbalanced",
-        replicas(vaultsync_shards=("3x20", "3x20"), vaultsync_shards_held=("3x20", "0x20")),
-        "A pod of vaultsync leads 3 shards, more than its share",
-        labels=OURS,
+        replicas(shards=("3x20", "3x20"), shards_held=("3x20", "0x20")),
+        (Firing("ShardsUnbalanced", "A pod of vaultsync leads 3 shards, more than its share", labels=OURS),),
     ),
-    "three shards of two pods": Case(
-        "ShardsUnbalanced",
-        replicas(vaultsync_shards=("3x20", "3x20"), vaultsync_shards_held=("2x20", "1x20")),
-    ),
-    "a leader and who stands by": Case(
-        "ShardsUnbalanced",
-        replicas(vaultsync_shards=("1x20", "1x20"), vaultsync_shards_held=("1x20", "0x20")),
-    ),
+    "three shards of two pods": Case(replicas(shards=("3x20", "3x20"), shards_held=("2x20", "1x20"))),
+    "a leader and who stands by": Case(replicas(shards=("1x20", "1x20"), shards_held=("1x20", "0x20"))),
     "leaders that change all the time": Case(
-        "LeaderChanges",
-        replicas(
-            vaultsync_shards=("2x120", "2x120"),
-            vaultsync_leader_transitions_total=("0+0.25x120", "0+0.25x120"),
-        ),
-        "Each shard of vaultsync was taken or lost 15 times in the last hour",
-        labels=OURS,
+        replicas(shards=("2x120", "2x120"), leader_transitions_total=("0+0.25x120", "0+0.25x120")),
+        (Firing("LeaderChanges", "Each shard of vaultsync was taken or lost 15 times in the last hour", labels=OURS),),
         minutes=120,
     ),
     "a rollout": Case(
-        "LeaderChanges",
-        replicas(
-            vaultsync_shards=("1x120", "1x120"),
-            vaultsync_leader_transitions_total=("1x80 2x40", "0x80 2x40"),
+        replicas(shards=("1x120", "1x120"), leader_transitions_total=("1x80 2x40", "0x80 2x40")), minutes=120
+    ),
+    "namespaces that the operator may not watch": Case(
+        together(
+            *(
+                series("namespace_denied", "1x20", namespace=name, resource=resource, job="vaultsync")
+                for name in MANY
+                for resource in ("secrets", "vaultsecrets")
+            )
+        ),
+        (
+            Firing(
+                "NamespaceDenied", "Namespaces that vaultsync may not list and watch: 40", labels={"job": "vaultsync"}
+            ),
+        ),
+    ),
+    "a queue that stands still": Case(
+        replicas(queue_oldest_seconds=("0+60x20", "0+30x20")),
+        (Firing("QueueStuck", "A VaultSecret has waited in the queue for 20m 0s", labels=OURS),),
+    ),
+    "a queue that flows": Case(series("queue_oldest_seconds", "30x20")),
+    "a bug, with its VaultSecrets": Case(
+        together(series("reconciles_total", "0x15 3x5", reason="InternalError"), failing("InternalError", "3x20")),
+        (
+            Firing(
+                "InternalError",
+                "vaultsync has failed with an internal error 3 times in the last 15 minutes",
+                labels={**OURS, "reason": "InternalError"},
+            ),
+        ),
+    ),
+    "no bug": Case(series("reconciles_total", "3x20", reason="InternalError")),
+    # Vaults
+    "a vault away for long, with the VaultSecrets of many namespaces": Case(
+        together(series("vault_up", "0x40", vault=VAULT), failing("VaultUnreachable", "0x2 3x38", *MANY)),
+        (unreachable(),),
+        minutes=40,
+    ),
+    "a vault away now and then": Case(series("vault_up", "0x8 1 0x8 1 0x2", vault=VAULT)),
+    "a vault away for one of two leaders": Case(
+        together(series("vault_up", "0x20", vault=VAULT, pod="a"), series("vault_up", "1x20", vault=VAULT, pod="b")),
+        (unreachable(),),
+    ),
+    "a vault away in one of two clusters": Case(
+        together(
+            series("vault_up", "0x40", vault=VAULT, cluster="blue"),
+            series("vault_up", "1x40", vault=VAULT, cluster="green"),
+            failing("VaultUnreachable", "3x40", cluster="blue"),
+            failing("VaultFailed", "3x40", cluster="green"),
+        ),
+        (unreachable(cluster="blue"), not_synced("VaultFailed", cluster="green")),
+        minutes=40,
+    ),
+    "a vault away, and a typing error of a team": Case(
+        together(
+            series("vault_up", "0x40", vault=VAULT),
+            failing("AccessDenied", "2x40", "shop", "web"),
+            failing("SecretNotFound", "3x40"),
+        ),
+        (unreachable(), not_synced("SecretNotFound")),
+        minutes=40,
+    ),
+    "a vault that can be polled and not read": Case(
+        together(series("vault_up", "1x20", vault=VAULT), failing("VaultFailed", "3x20")), (not_synced("VaultFailed"),)
+    ),
+    "one of two vaults away": Case(TWO_DOWN, (unreachable(vault_named(1)),), minutes=20),
+    "the other vault away as well, for a moment": Case(TWO_DOWN, (unreachable(vault_named(1)),), minutes=26),
+    "the other vault away as well": Case(TWO_DOWN, (NO_VAULTS,), minutes=60),
+    "all vaults away, with the VaultSecrets of many namespaces": Case(
+        together(
+            *(series("vault_up", "0x40", vault=vault_named(number)) for number in (1, 2)),
+            failing("VaultNotFound", "3x40", *MANY, vault=vault_named(1)),
+        ),
+        (NO_VAULTS,),
+        minutes=40,
+    ),
+    "no login": Case(LOGGED_OUT, (NO_LOGIN,), minutes=40),
+    "no login at one of three vaults, and another away": Case(
+        together(
+            LOGGED_OUT,
+            series("vault_up", "1x40", vault=vault_named(3)),
+            series("polls_total", "0+2x40", vault=vault_named(2), mode="list", result="VaultUnreachable"),
+        ),
+        (NO_LOGIN, unreachable(vault_named(2))),
+        minutes=40,
+    ),
+    "no login, and no vault either": Case(
+        together(LOGGED_OUT, series("polls_total", "0+2x40", vault=vault_named(2), mode="list", result="VaultFailed")),
+        (NO_LOGIN, NO_VAULTS),
+        minutes=40,
+    ),
+    "a login that is refused once": Case(series("logins_total", "0x5 1x15", result="refused")),
+    "throttled for two minutes in a quarter of an hour": Case(
+        series("vault_throttled_seconds_total", "0+8x40", vault=VAULT),
+        (Firing("VaultThrottled", f"{VAULT} has throttled vaultsync for 2m 0s of the last 15 minutes", labels=WHERE),),
+        minutes=40,
+    ),
+    "throttled for seconds": Case(series("vault_throttled_seconds_total", "0x20 20x20", vault=VAULT), minutes=40),
+    "throttled so much that no poll succeeds": Case(
+        together(
+            series("vault_throttled_seconds_total", "0+50x40", vault=VAULT),
+            series("vault_up", "0x40", vault=VAULT),
+            failing("VaultThrottled", "3x40", *MANY),
+        ),
+        (unreachable(),),
+        minutes=40,
+    ),
+    "most of a vault gone, for many namespaces": Case(
+        together(
+            series("vault_deletion_brake", "0x5 1x35", vault=VAULT), failing("DeletionHeld", "0x5 3x35", *MANY[:9])
+        ),
+        (
+            Firing(
+                "DeletionBrake",
+                f"Most secrets that VaultSecrets use from {VAULT} have disappeared within a day",
+                "critical",
+                {**WHERE, "reason": "DeletionHeld"},
+            ),
+        ),
+        minutes=40,
+    ),
+    "most of a vault gone and soon back": Case(series("vault_deletion_brake", "0x14 1x3 0x3", vault=VAULT)),
+    "a vault of which little is gone": Case(series("vault_deletion_brake", "0x20", vault=VAULT)),
+    "rotations that come late": Case(
+        series("rotations_late_total", "0x60 4x60", vault=VAULT),
+        (
+            Firing(
+                "RotationsLate",
+                f"Rotations in {VAULT} that reached their Secrets late in the last hour: 4",
+                labels=WHERE,
+            ),
+        ),
+        minutes=80,
+    ),
+    "rotations that came late yesterday": Case(series("rotations_late_total", "4x120", vault=VAULT), minutes=120),
+    # VaultSecrets
+    "a namespace with a thousand VaultSecrets that fail": Case(
+        failing("SecretNotFound", "1000x20"), (not_synced("SecretNotFound", 1000),)
+    ),
+    "VaultSecrets of two teams": Case(
+        failing("SecretNotFound", "3x20", "shop", "web"),
+        (not_synced("SecretNotFound"), not_synced("SecretNotFound", namespace="web")),
+    ),
+    "not in sync in each of two clusters": Case(
+        together(failing("InvalidSpec", "3x20", cluster="blue"), failing("InvalidSpec", "3x20", cluster="green")),
+        (not_synced("InvalidSpec", cluster="blue"), not_synced("InvalidSpec", cluster="green")),
+    ),
+    "not in sync, with another leader in between": Case(
+        together(
+            series("vaultsecrets", "3x10 _x10", namespace="shop", vault=VAULT, reason="InvalidSpec", pod="a"),
+            series("vaultsecrets", "_x11 3x9", namespace="shop", vault=VAULT, reason="InvalidSpec", pod="b"),
+        ),
+        (not_synced("InvalidSpec"),),
+    ),
+    "reasons that take turns": Case(
+        together(failing("VaultFailed", "1 1 0 0 " * 5 + "1"), failing("VaultThrottled", "0 0 1 1 " * 5 + "0")),
+        (not_synced("VaultFailed", 1), not_synced("VaultThrottled", 1)),
+    ),
+    "never reconciled": Case(failing("Pending", "3x20"), (not_synced("Pending"),)),
+    "not in sync for a moment": Case(failing("SecretNotFound", "0x10 3x10")),
+    "in sync or suspended": Case(together(failing("Synced", "3x20"), failing("Suspended", "1x20"))),
+    "deleted while it was not in sync": Case(failing("SecretNotFound", "3x9 _x11")),
+    "grants of a few namespaces gone": Case(
+        failing("NotGranted", "3x20", *MANY[:5], vault=""),
+        tuple(not_synced("NotGranted", namespace=name, vault="") for name in MANY[:5]),
+    ),
+    "a grant of many namespaces gone": Case(
+        failing("NotGranted", "3x20", *MANY, vault=""),
+        (
+            Firing(
+                "ManyNamespacesNotSynced",
+                "VaultSecrets in 40 namespaces are not in sync for one reason, NotGranted",
+                "critical",
+                {"reason": "NotGranted"},
+            ),
+        ),
+    ),
+    "a grant of many namespaces gone in one of two clusters": Case(
+        together(
+            failing("NotGranted", "3x20", *MANY, vault="", cluster="blue"),
+            failing("NotGranted", "3x20", vault="", cluster="green"),
+        ),
+        (
+            Firing(
+                "ManyNamespacesNotSynced",
+                "VaultSecrets in 40 namespaces are not in sync for one reason, NotGranted",
+                "critical",
+                {"reason": "NotGranted", "cluster": "blue"},
+            ),
+            not_synced("NotGranted", vault="", cluster="green"),
+        ),
+    ),
+    "many teams with typing errors of their own": Case(
+        failing("SecretNotFound", "1x20", *MANY[:6]),
+        tuple(not_synced("SecretNotFound", 1, namespace=name) for name in MANY[:6]),
+    ),
+    "Secrets in the way": Case(
+        together(failing("TargetConflict", "2x20"), failing("TargetConflict", "1x20", vault=vault_named(1))),
+        (Firing("TargetConflict", f"{CONFLICTS} 3", labels={"namespace": "shop", "reason": "TargetConflict"}),),
+    ),
+    "no Secret in the way": Case(failing("TargetConflict", "0x20")),
+    "a fight over a Secret": Case(
+        series("targets_written_total", "0+0.2x120", change="healed"),
+        (
+            Firing(
+                "TargetTampered",
+                "Secrets were changed or deleted by other writers 12 times in the last hour",
+                labels={**OURS, "change": "healed"},
+            ),
         ),
         minutes=120,
     ),
-    "not in sync, with another leader in between": Case(
-        "NotSynced",
-        {
-            f"vaultsync_vaultsecret_ready{on_pod('a', **WHO)}": "0x10 _x10",
-            f"vaultsync_vaultsecret_ready{on_pod('b', **WHO)}": "_x11 0x9",
-        },
-        "VaultSecret shop/db is not in sync",
-        labels=WHO,
+    "a Secret deleted once by mistake": Case(
+        series("targets_written_total", "0x90 1x30", change="healed"), minutes=120
     ),
-    "a vault away for one of two leaders": Case(
-        "VaultUnreachable",
-        {
-            f"vaultsync_vault_up{on_pod('a', **WHERE)}": "0x20",
-            f"vaultsync_vault_up{on_pod('b', **WHERE)}": "1x20",
-        },
-        "https://shop.vault.azure.net cannot be polled",
-        "critical",
-        WHERE,
+    "Deployments that could not be restarted": Case(
+        series("restarts_failing", "2x20", namespace="shop", kind="Deployment"),
+        (
+            Firing(
+                "RestartFailed",
+                "Workloads in shop that could not be restarted: 2 (Deployment)",
+                labels={"namespace": "shop", "kind": "Deployment"},
+            ),
+        ),
     ),
-    "a few Secrets in the way in each of two shards": Case(
-        "TargetConflict",
-        {
-            f"vaultsync_vaultsecrets{on_pod('a', reason='TargetConflict')}": "2x20",
-            f"vaultsync_vaultsecrets{on_pod('b', reason='TargetConflict')}": "1x20",
-        },
-        "3 VaultSecrets have a target Secret with another owner",
-        labels={"reason": "TargetConflict"},
+    "a restart that succeeds at the next attempt": Case(
+        series("restarts_failing", "1x5 _x15", namespace="shop", kind="Deployment")
     ),
-    "a queue that stands still": Case(
-        "QueueStuck",
-        {"vaultsync_queue_oldest_seconds": "0+60x20"},
-        "A VaultSecret has waited in the queue for 20m 0s",
+    "expires in ten days": Case(expiring(10 * DAY), (FEW_EXPIRE,)),
+    "expires in two days": Case(expiring(2 * DAY), (Firing("Expiring", f"{EXPIRES} 2.0 days", "critical", PASSWORD),)),
+    "expires in three weeks": Case(expiring(21 * DAY)),
+    "expires in each of two clusters": Case(
+        together(
+            *(
+                series(
+                    "vaultsecret_expiry_timestamp_seconds", f"{10 * DAY * 60 + 1200}x20", **PASSWORD, cluster=cluster
+                )
+                for cluster in ("blue", "green")
+            )
+        ),
+        tuple(
+            Firing("Expiring", FEW_EXPIRE.says, labels={**PASSWORD, "cluster": cluster})
+            for cluster in ("blue", "green")
+        ),
     ),
-    "a queue that stands still for each of two leaders": Case(
-        "QueueStuck",
-        replicas(vaultsync_queue_oldest_seconds=("0+60x20", "0+30x20")),
-        "A VaultSecret has waited in the queue for 20m 0s",
-        labels=OURS,
+    "eleven of a namespace expire in ten days": Case(
+        expiring(10 * DAY, keys=11),
+        (
+            Firing(
+                "Expiring",
+                "Secrets behind keys of VaultSecrets in shop that expire soon: 11",
+                labels={"namespace": "shop"},
+            ),
+        ),
     ),
-    "a queue that flows": Case("QueueStuck", {"vaultsync_queue_oldest_seconds": "30x20"}),
-    "a bug": Case(
-        "InternalError",
-        {BROKEN: "0x15 3x5"},
-        "vaultsync has failed with an internal error 3 times in the last 15 minutes",
-        labels={"reason": "InternalError"},
+    "eleven of a namespace expire in two days": Case(
+        expiring(2 * DAY, keys=11),
+        (
+            Firing(
+                "Expiring",
+                "Secrets behind keys of VaultSecrets in shop that expire within days: 11",
+                "critical",
+                {"namespace": "shop"},
+            ),
+        ),
     ),
-    "no bug": Case("InternalError", {BROKEN: "3x20"}),
+    "expired": Case(
+        expiring(-10),
+        (Firing("Expired", "The secret behind key password of VaultSecret shop/db has expired", "critical", PASSWORD),),
+    ),
+    "eleven of a namespace have expired": Case(
+        expiring(-10, keys=11),
+        (
+            Firing(
+                "Expired",
+                "Secrets behind keys of VaultSecrets in shop that have expired: 11",
+                "critical",
+                {"namespace": "shop"},
+            ),
+        ),
+    ),
 }
 
 
-def rules(helm: Helm, **values: object) -> list[Manifest]:
-    """The alerts as the chart renders them."""
+def groups(helm: Helm, **values: object) -> list[Manifest]:
+    """The groups of rules as the chart renders them."""
     wanted = {"prometheusRule": {"enabled": True, "runbooks": "https://docs.example.com"}, **values}
-    rendered = render(helm, "--api-versions", "monitoring.coreos.com/v1", values=wanted)
-    (group,) = the("PrometheusRule", rendered)["spec"]["groups"]
-    found: list[Manifest] = group["rules"]
+    rendered = render(helm, "--api-versions", MONITORS, values=wanted)
+    found: list[Manifest] = the("PrometheusRule", rendered)["spec"]["groups"]
     return found
 
 
+def alerts_of(found: list[Manifest]) -> list[Manifest]:
+    """The alerts of groups of rules."""
+    return [rule for group in found for rule in group["rules"] if "alert" in rule]
+
+
 @pytest.fixture(scope="module")
-def alerts(helm: Helm) -> list[Manifest]:
+def rendered(helm: Helm) -> list[Manifest]:
+    """The groups of rules as they come."""
+    return groups(helm)
+
+
+@pytest.fixture(scope="module")
+def alerts(rendered: list[Manifest]) -> list[Manifest]:
     """The alerts as they come."""
-    return rules(helm)
+    return alerts_of(rendered)
 
 
 @pytest.fixture(scope="module")
 def nameless(helm: Helm) -> list[Manifest]:
     """The alerts where there are no metrics that name VaultSecrets."""
-    return rules(helm, settings={"metricsPerVaultsecret": False})
+    return alerts_of(groups(helm, settings={"metricsPerVaultsecret": False}))
 
 
-def play(case: Case, alerts: list[Manifest], promtool: Promtool, folder: Path) -> None:
-    """Check with promtool that the alerts of the case fire."""
-    (folder / "rules.yaml").write_text(yaml.safe_dump({"groups": [{"name": "vaultsync", "rules": alerts}]}))
-    (folder / "test.yaml").write_text(yaml.safe_dump(_played(case, alerts)))
+def play(case: Case, rules: list[Manifest], promtool: Promtool, folder: Path) -> None:
+    """Check with promtool that the alerts of the case fire, and no others."""
+    (folder / "rules.yaml").write_text(json.dumps({"groups": rules}))
+    (folder / "test.yaml").write_text(json.dumps(_played(case, alerts_of(rules))))
     promtool("test", "rules", folder / "test.yaml")
 
 
@@ -314,52 +523,109 @@ def _played(case: Case, alerts: list[Manifest]) -> dict[str, Any]:
 
     https://prometheus.io/docs/prometheus/latest/configuration/unit_testing_rules/
     """
-    name = f"Vaultsync{case.alert}"
-    texts = next(alert["annotations"] for alert in alerts if alert["alert"] == name)
-    firing = {
-        "exp_labels": {"severity": case.severity, **case.labels},
-        "exp_annotations": {**texts, "summary": case.says},
-    }
-    check = {"eval_time": f"{case.minutes}m", "alertname": name, "exp_alerts": [firing] if case.says else []}
+    world = (
+        case.world if any("build_info" in name or name == "up" for name in case.world) else {**RUNNING, **case.world}
+    )
+    expected: dict[str, list[dict[str, Any]]] = {alert["alert"]: [] for alert in alerts}
+    for firing in case.fires:
+        labels = {"severity": firing.severity, **firing.labels}
+        annotations = _annotations(firing, alerts)
+        expected[f"Vaultsync{firing.alert}"].append({"exp_labels": labels, "exp_annotations": annotations})
+    checks = [
+        {"eval_time": f"{case.minutes}m", "alertname": name, "exp_alerts": found} for name, found in expected.items()
+    ]
     return {
         "rule_files": ["rules.yaml"],
         "evaluation_interval": "1m",
+        "group_eval_order": GROUPS,
         "tests": [
             {
                 "interval": "1m",
-                "input_series": [{"series": name, "values": values} for name, values in case.series.items()],
-                "alert_rule_test": [check],
+                "input_series": [{"series": name, "values": values} for name, values in world.items()],
+                "alert_rule_test": checks,
             }
         ],
     }
 
 
+def _annotations(firing: Firing, alerts: list[Manifest]) -> dict[str, str]:
+    """The annotations of an alert that fires; of several with its name, that which names a VaultSecret or does not."""
+    texts = next(
+        one["annotations"]
+        for one in alerts
+        if one["alert"] == f"Vaultsync{firing.alert}"
+        and one["labels"]["severity"] == firing.severity
+        and ("$labels.name " in one["annotations"]["summary"]) == ("name" in firing.labels)
+    )
+    description = re.sub(r"{{ \$labels\.(\w+) }}", lambda found: firing.labels[found[1]], texts["description"])
+    return {**texts, "summary": firing.says, "description": description}
+
+
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_an_alert_fires_when_it_must_and_only_then(
-    case: Case, alerts: list[Manifest], nameless: list[Manifest], promtool: Promtool, tmp_path: Path
-) -> None:
-    play(case, alerts if case.named else nameless, promtool, tmp_path)
+def test_one_cause_is_one_alert(case: Case, rendered: list[Manifest], promtool: Promtool, tmp_path: Path) -> None:
+    play(case, rendered, promtool, tmp_path)
 
 
 def test_an_alert_that_does_not_fire_when_it_must_would_be_seen(
-    alerts: list[Manifest], promtool: Promtool, tmp_path: Path
+    rendered: list[Manifest], promtool: Promtool, tmp_path: Path
 ) -> None:
-    silent = Case("NotSynced", {f"vaultsync_vaultsecret_ready{DB}": "1x20"}, "VaultSecret shop/db is not in sync")
+    silent = Case(failing("Synced", "3x20"), (not_synced("SecretNotFound"),))
 
     with pytest.raises(PromtoolFailed, match="FAILED"):
-        play(silent, alerts, promtool, tmp_path)
+        play(silent, rendered, promtool, tmp_path)
 
 
-def test_each_alert_is_played_both_ways(alerts: list[Manifest]) -> None:
-    played = {(f"Vaultsync{case.alert}", bool(case.says)) for case in CASES.values()}
+def test_an_alert_that_fires_beside_another_would_be_seen(
+    rendered: list[Manifest], promtool: Promtool, tmp_path: Path
+) -> None:
+    noisy = Case(
+        together(series("vault_up", "0x40", vault=VAULT), failing("SecretNotFound", "3x40")), (unreachable(),), 40
+    )
 
-    assert played == {(alert["alert"], fires) for alert in alerts for fires in (True, False)}
+    with pytest.raises(PromtoolFailed, match="FAILED"):
+        play(noisy, rendered, promtool, tmp_path)
 
 
-def test_alerts_are_about_metrics_that_there_are(alerts: list[Manifest], nameless: list[Manifest]) -> None:
-    used = {name for alert in alerts + nameless for name in re.findall(r"vaultsync_\w+", alert["expr"])}
+def test_without_the_broader_alert_the_narrower_ones_fire(helm: Helm, promtool: Promtool, tmp_path: Path) -> None:
+    off = {"enabled": True, "runbooks": "https://docs.example.com", "alerts": {"vaultUnreachable": {"enabled": False}}}
+    world = together(series("vault_up", "0x40", vault=VAULT), failing("VaultUnreachable", "3x40"))
 
-    assert used - {row.name for row in of_code()} == set()
+    play(Case(world, (not_synced("VaultUnreachable"),), 40), groups(helm, prometheusRule=off), promtool, tmp_path)
+
+
+def test_each_alert_is_played(alerts: list[Manifest]) -> None:
+    played = {
+        (f"Vaultsync{one.alert}", one.severity, "name" in one.labels) for case in CASES.values() for one in case.fires
+    }
+
+    assert played == {
+        (one["alert"], one["labels"]["severity"], "$labels.name " in one["annotations"]["summary"]) for one in alerts
+    }
+
+
+def test_rules_are_about_metrics_and_reasons_that_there_are(rendered: list[Manifest]) -> None:
+    expressions = [rule["expr"] for group in rendered for rule in group["rules"]]
+    used = {name.removesuffix("_bucket") for one in expressions for name in re.findall(r"\bvaultsync_\w+", one)}
+    recorded = {rule["record"].split(":")[1] for group in rendered for rule in group["rules"] if "record" in rule}
+    named = {
+        name for one in expressions for text in re.findall(r'reason!?[=~]+"([^"]+)"', one) for name in text.split("|")
+    }
+
+    assert used - {row.name for row in of_code()} - recorded == set()
+    assert named - {*Reason, PENDING, "Secret.+"} == set()
+
+
+def test_an_alert_yields_only_to_alerts_that_there_are(rendered: list[Manifest], alerts: list[Manifest]) -> None:
+    yields = {
+        name
+        for group in rendered
+        for rule in group["rules"]
+        for text in re.findall(r'alertname=~?"([^"]+)"', rule["expr"])
+        for name in text.split("|")
+    }
+
+    assert yields
+    assert yields <= {alert["alert"] for alert in alerts}
 
 
 def test_without_metrics_that_name_vaultsecrets_no_alert_needs_them(nameless: list[Manifest]) -> None:
@@ -368,7 +634,7 @@ def test_without_metrics_that_name_vaultsecrets_no_alert_needs_them(nameless: li
 
 @pytest.mark.parametrize("value", ["notSynced", "expiring"])
 def test_an_alert_can_be_turned_off(value: str, alerts: list[Manifest], helm: Helm) -> None:
-    fewer = rules(helm, prometheusRule={"enabled": True, "alerts": {value: {"enabled": False}}})
+    fewer = alerts_of(groups(helm, prometheusRule={"enabled": True, "alerts": {value: {"enabled": False}}}))
 
     names = {alert["alert"] for alert in fewer}
     assert {alert["alert"] for alert in alerts} - names == {f"Vaultsync{value[0].upper()}{value[1:]}"}
@@ -400,10 +666,37 @@ def test_runbooks_read_the_logs_of_all_pods() -> None:
     assert {one for one in commands if "--selector" not in one[1] or "--tail=-1" not in one[1]} == set()
 
 
-def test_the_list_of_runbooks_names_each() -> None:
-    linked = set(re.findall(r"\((Vaultsync\w+\.md)\)", (RUNBOOKS / "README.md").read_text()))
+def test_the_list_of_runbooks_names_each_with_its_labels() -> None:
+    rows = re.findall(r"^\| \[(Vaultsync\w+)\]\(\1\.md\) \| .* \| (.*) \|$", INDEX.read_text(), re.MULTILINE)
 
-    assert linked == {path.name for path in RUNBOOKS.glob("Vaultsync*.md")}
+    listed = {name: set(re.findall(r"`(\w+)`", labels)) for name, labels in rows}
+    assert listed.keys() == {path.stem for path in RUNBOOKS.glob("Vaultsync*.md")}
+    labels: dict[str, set[str]] = {name: set() for name in listed}
+    for firing in (one for case in CASES.values() for one in case.fires):
+        labels[f"Vaultsync{firing.alert}"] |= firing.labels.keys() - {"cluster"}
+    assert listed == labels
+
+
+def test_inhibition_rules_are_about_alerts_and_labels_that_there_are() -> None:
+    blocks = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", INDEX.read_text(), re.DOTALL)]
+    labels: dict[str, set[str]] = {}
+    for firing in (one for case in CASES.values() for one in case.fires):
+        labels.setdefault(f"Vaultsync{firing.alert}", {"cluster"}).update(firing.labels)
+
+    first, *_ = [block["inhibit_rules"] for block in blocks if "inhibit_rules" in block]
+
+    for rule in first:
+        texts = [re.split(" =~? ", text) for side in ("source_matchers", "target_matchers") for text in rule[side]]
+        names = [name for label, text in texts if label == "alertname" for name in text.strip('"').split("|")]
+        assert len(names) > 1
+        assert [name for name in names if not set(rule["equal"]) <= labels[name]] == []
+        reasons = {name for label, text in texts if label == "reason" for name in text.strip('"').split("|")}
+        assert reasons <= {*Reason, PENDING}
+
+
+def test_a_group_of_rules_is_as_small_as_azure_wants_it(rendered: list[Manifest]) -> None:
+    """The schema of a rule group is in https://github.com/Azure/prometheus-collector, under az-prom-rules-converter."""
+    assert max(len(group["rules"]) for group in rendered) <= 20
 
 
 def test_runbooks_ask_for_metrics_that_there_are() -> None:

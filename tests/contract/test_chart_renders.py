@@ -8,7 +8,9 @@ import pytest
 import yaml
 
 from tests.chart.renders import (
+    AZURE_MONITORS,
     CHART,
+    MONITORS,
     NAMESPACE,
     RELEASE,
     VALUE_SETS,
@@ -109,6 +111,14 @@ REJECTED: Final[dict[str, tuple[Manifest, str]]] = {
         {"prometheusRule": {"enabled": True}},
         "or set prometheusRule.enabled to false",
     ),
+    "a PodMonitor without AKS's API": (
+        {"podMonitor": {"enabled": True, "apiVersion": "azmonitoring.coreos.com/v1"}},
+        "this cluster does not serve azmonitoring.coreos.com/v1: enable AKS's managed Prometheus first",
+    ),
+    "a monitor of an unknown API": (
+        {"podMonitor": {"enabled": True, "apiVersion": "monitoring.coreos.com/v1beta1"}},
+        "at '/podMonitor/apiVersion': value must be one of",
+    ),
     "an unknown alert": (
         {"prometheusRule": {"alerts": {"notSynched": {"enabled": False}}}},
         "additional properties 'notSynched' not allowed",
@@ -147,6 +157,22 @@ def test_a_service_monitor_without_a_service_is_rejected(helm: Helm) -> None:
 
     with pytest.raises(HelmFailed, match="needs service"):
         render(helm, "--api-versions", "monitoring.coreos.com/v1", values=values)
+
+
+@pytest.mark.parametrize("kind", ["ServiceMonitor", "PodMonitor"])
+@pytest.mark.parametrize(("api", "limited"), [(MONITORS, False), (AZURE_MONITORS, True)])
+def test_a_monitor_of_either_api_in_another_namespace_finds_the_operator(
+    kind: str, api: str, limited: bool, helm: Helm
+) -> None:
+    values = {f"{kind[0].lower()}{kind[1:]}": {"enabled": True, "apiVersion": api, "namespace": "monitors"}}
+
+    monitor = the(kind, render(helm, "--api-versions", api, values=values))
+
+    assert monitor["apiVersion"] == api
+    assert monitor["metadata"]["name"] == f"{RELEASE}.{NAMESPACE}"
+    assert monitor["metadata"]["namespace"] == "monitors"
+    assert monitor["spec"]["namespaceSelector"] == {"matchNames": [NAMESPACE]}
+    assert ("labelLimit" in monitor["spec"]) == limited
 
 
 def test_a_kubernetes_version_that_is_too_old_is_rejected(helm: Helm) -> None:
@@ -338,11 +364,15 @@ def test_no_label_of_a_users_breaks_the_deployments_selector(helm: Helm) -> None
 
 
 @pytest.fixture(scope="module")
-def kubernetes(controlplane: ControlPlane) -> ControlPlane:
-    """A cluster with the namespaces of the value sets, VaultGrants, and the Prometheus operator's API."""
+def kubernetes(controlplane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> ControlPlane:
+    """A cluster with the namespaces of the value sets, VaultGrants, and the APIs of both kinds of Prometheus."""
     controlplane.install(CHART / "files" / "crds")
-    controlplane.install(Path(__file__).with_name("monitoring-crds.yaml"))
-    namespaces = (NAMESPACE, "platform", "shop", "web", "leases")
+    *monitors, rules = Path(__file__).with_name("monitoring-crds.yaml").read_text().split("\n---\n")
+    azure = [monitor.replace("monitoring.coreos.com", "azmonitoring.coreos.com") for monitor in monitors]
+    apis = tmp_path_factory.mktemp("crds") / "monitoring.yaml"
+    apis.write_text("\n---\n".join([*monitors, rules, *azure]))
+    controlplane.install(apis)
+    namespaces = (NAMESPACE, "platform", "shop", "web", "leases", "monitors")
     controlplane.apply(*({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in namespaces))
     return controlplane
 

@@ -34,12 +34,12 @@ class Prometheus:
     @classmethod
     @contextmanager
     def start(
-        cls, program: Path, folder: Path, *, target_port: int, rules: Iterable[Mapping[str, Any]]
+        cls, program: Path, folder: Path, *, target_port: int, groups: Iterable[Mapping[str, Any]]
     ) -> Iterator[Self]:
-        """Start one that scrapes a port of this machine every second, with alerting rules."""
+        """Start one that scrapes a port of this machine every second, with groups of rules."""
         (port,) = free_ports(1)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "rules.json").write_text(json.dumps({"groups": [{"name": "alerts", "rules": list(rules)}]}))
+        (folder / "rules.json").write_text(json.dumps({"groups": list(groups)}))
         # JSON is YAML.
         (folder / "prometheus.json").write_text(json.dumps(_configuration(target_port)))
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http:
@@ -76,10 +76,8 @@ class Prometheus:
         ]
 
     def rules(self) -> list[dict[str, Any]]:
-        """The alerting rules with their health and their alerts."""
-        (group,) = self._get("/api/v1/rules")["groups"]
-        rules: list[dict[str, Any]] = group["rules"]
-        return rules
+        """The rules of all groups with their health, and their alerts."""
+        return [rule for group in self._get("/api/v1/rules")["groups"] for rule in group["rules"]]
 
     def _get(self, path: str, **parameters: str) -> dict[str, Any]:
         answer = self._http.get(path, params=parameters)
