@@ -77,7 +77,7 @@ def _vault_secret(number: int, now: datetime) -> VaultSecret:
             "spec": {"vaultUrl": VAULT, "data": [{"key": "password", "secretName": f"secret-{number:05}"}]},
             "status": {
                 "conditions": [ready | {"message": "In sync.", "lastTransitionTime": moment}],
-                "entries": [entry | {"expires": expiry, "readAt": moment}],
+                "entries": [entry | {"expiryTime": expiry, "readTime": moment}],
             },
         }
     )

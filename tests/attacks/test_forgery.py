@@ -12,7 +12,7 @@ from vaultsync.api import APPLIED_ANNOTATION, FIELD_MANAGER, MANAGED_BY, MANAGED
 from vaultsync.state.claims import MAX_NAMED_KEYS, MAX_TEXT, kept
 from vaultsync.state.observed import MAX_OTHERS, Field, Observed, Unclaimed, observed_from
 
-READ: dict[str, Any] = {"version": "1", "readAt": "2026-03-01T12:00:00Z"}
+READ: dict[str, Any] = {"version": "1", "readTime": "2026-03-01T12:00:00Z"}
 OURS = {"manager": FIELD_MANAGER, "operation": "Apply", "fieldsType": "FieldsV1"}
 
 
@@ -243,7 +243,7 @@ async def test_deletions_that_a_forged_status_claims_to_be_held_hold_none_of_oth
     harness.vault.delete("evil-one")
     await harness.poll()
     held = harness.condition("Ready", "evil").to_wire() | {"status": "False", "reason": "DeletionHeld"}
-    missing = [{"secretName": name, "key": "", "since": READ["readAt"]} for name in ("evil-one", "shop-one")]
+    missing = [{"secretName": name, "key": "", "sinceTime": READ["readTime"]} for name in ("evil-one", "shop-one")]
     await harness.stop()
     status = harness.status("evil").to_wire() | {"conditions": [held], "missing": missing}
     await harness.kube.patch_status(harness.users.vault_secret(key_of("evil")), status)

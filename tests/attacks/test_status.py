@@ -51,7 +51,7 @@ async def test_a_forged_version_does_not_keep_a_rotation_from_the_target() -> No
 
         await forge(
             harness,
-            entries=[{"key": "password", "secretName": "db-password", "version": version, "readAt": LONG_AGO}],
+            entries=[{"key": "password", "secretName": "db-password", "version": version, "readTime": LONG_AGO}],
         )
         await harness.poll()
 
@@ -85,7 +85,7 @@ async def test_a_forged_absence_does_not_end_the_grace_period() -> None:
         harness.vault.set("db-user", "u")
         await harness.poll()
         assert harness.values() == {"password": "first", "user": "u"}
-        await forge(harness, missing=[{"secretName": "db-user", "since": LONG_AGO, "vaultSince": LONG_AGO}])
+        await forge(harness, missing=[{"secretName": "db-user", "sinceTime": LONG_AGO, "vaultSinceTime": LONG_AGO}])
 
         harness.vault.delete("db-user")
         await harness.poll()

@@ -1,6 +1,6 @@
 """Generates the CustomResourceDefinitions from the models, always the same bytes; reads and writes no file."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -10,42 +10,92 @@ from vaultsync.api import GRANT_KIND, GRANT_PLURAL, GROUP, KIND, PLURAL, VERSION
 from vaultsync.api.checks import VALIDATIONS
 from vaultsync.api.grants import VaultGrant
 from vaultsync.api.model import Model
+from vaultsync.api.status import FORMER_NAME
 from vaultsync.api.v1alpha1 import VaultSecret
 
 _HEADER: Final = (
     "# Generated from operator/vaultsync/api by `vaultsync crds --write crds`: edit the models, not this.\n"
 )
 
-Columns = tuple[tuple[str, str, str, str], ...]
-"""Name, type, path and description of each printer column."""
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of `kubectl get`; a wide one is shown by `-o wide` only."""
+
+    name: str
+    kind: str
+    path: str
+    description: str
+    wide: bool = False
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The column as a CRD has it."""
+        return {
+            "name": self.name,
+            "type": self.kind,
+            "jsonPath": self.path,
+            "description": self.description,
+            **({"priority": 1} if self.wide else {}),
+        }
+
+
+Columns = tuple[Column, ...]
+
+_MESSAGE: Final = Column(
+    "Message",
+    "string",
+    '.status.conditions[?(@.type=="Ready")].message',
+    "The details of the reason.",
+    wide=True,
+)
 
 _COLUMNS: Final[Columns] = (
-    (
+    Column(
         "Ready",
         "string",
         '.status.conditions[?(@.type=="Ready")].status',
         "Whether the Secret matches the vault.",
     ),
-    ("Reason", "string", '.status.conditions[?(@.type=="Ready")].reason', "The reason for that."),
-    ("Target", "string", ".status.target.name", "The Secret that was written."),
-    ("Vault", "string", ".spec.vaultUrl", "The URI of the vault."),
-    # Not of type date: kubectl shows dates as ages, and future dates as <invalid>.
-    ("Expires", "string", ".status.expires", "When the first of its secrets or their certificates expires."),
-    ("Age", "date", ".metadata.creationTimestamp", "The age of the VaultSecret."),
+    Column("Reason", "string", '.status.conditions[?(@.type=="Ready")].reason', "The reason for that."),
+    Column("Target", "string", ".status.target.name", "The Secret that was written."),
+    Column("Vault", "string", ".spec.vaultUrl", "The URI of the vault."),
+    # Not of type date: kubectl shows dates as ages, and future dates as <invalid>. The second name is the former one: a
+    # status with it is not written anew before something changes.
+    Column(
+        "Expires",
+        "string",
+        ".status['expiryTime','expires']",
+        "When the first of its secrets or their certificates expires.",
+    ),
+    Column("Age", "date", ".metadata.creationTimestamp", "The age of the VaultSecret."),
+    Column("Written", "date", ".status.lastChangeTime", "How long ago the Secret was last written.", wide=True),
+    Column("Refresh", "string", ".spec.refreshInterval", "How often the vault is polled for changes.", wide=True),
+    Column("Keys", "integer", ".status.keyCount", "The number of keys that secrets of the vault fill.", wide=True),
+    Column(
+        "Stale",
+        "string",
+        '.status.conditions[?(@.type=="Stale")].status',
+        "Whether it was not confirmed for three refresh intervals that the Secret matches the vault.",
+        wide=True,
+    ),
+    _MESSAGE,
 )
 
 _GRANT_COLUMNS: Final[Columns] = (
-    (
+    Column(
         "Ready",
         "string",
         '.status.conditions[?(@.type=="Ready")].status',
         "Whether the vault answers this identity.",
     ),
-    ("Reason", "string", '.status.conditions[?(@.type=="Ready")].reason', "The reason for that."),
-    ("Vault", "string", ".spec.vaultUrl", "The URI of the vault."),
-    ("Identity", "string", ".status.vault.clientId", "The client id of the identity."),
-    ("VaultSecrets", "integer", ".status.vaultSecrets", "The number of VaultSecrets that use the identity."),
-    ("Age", "date", ".metadata.creationTimestamp", "The age of the VaultGrant."),
+    Column("Reason", "string", '.status.conditions[?(@.type=="Ready")].reason', "The reason for that."),
+    Column("Vault", "string", ".spec.vaultUrl", "The URI of the vault."),
+    Column("Identity", "string", ".status.vault.clientId", "The client id of the identity."),
+    Column("VaultSecrets", "integer", ".status.vaultSecrets", "The number of VaultSecrets that use the identity."),
+    Column("Age", "date", ".metadata.creationTimestamp", "The age of the VaultGrant."),
+    Column("Answered", "date", ".status.vault.lastSuccessTime", "How long ago the vault last answered.", wide=True),
+    _MESSAGE,
 )
 
 NOT_OBSERVED: Final = {"observedGeneration": -1}
@@ -65,12 +115,13 @@ def vault_secret_crd() -> dict[str, Any]:
     """Return the CRD of VaultSecret."""
     # Not "vs": VolumeSnapshot and Istio's VirtualService have it.
     names = _names(KIND, PLURAL, "vsec")
-    return _crd(names, "Namespaced", _COLUMNS, vault_secret_schema())
+    return _crd(names, "Namespaced", _COLUMNS, (".spec.vaultUrl", ".spec.target.name"), vault_secret_schema())
 
 
 def vault_grant_crd() -> dict[str, Any]:
     """Return the CRD of VaultGrant."""
-    return _crd(_names(GRANT_KIND, GRANT_PLURAL, "vgrant"), "Cluster", _GRANT_COLUMNS, vault_grant_schema())
+    names = _names(GRANT_KIND, GRANT_PLURAL, "vgrant")
+    return _crd(names, "Cluster", _GRANT_COLUMNS, (".spec.vaultUrl",), vault_grant_schema())
 
 
 def _names(kind: str, plural: str, short_name: str) -> dict[str, Any]:
@@ -85,7 +136,9 @@ def _names(kind: str, plural: str, short_name: str) -> dict[str, Any]:
     }
 
 
-def _crd(names: Mapping[str, Any], scope: str, columns: Columns, schema: Mapping[str, Any]) -> dict[str, Any]:
+def _crd(
+    names: Mapping[str, Any], scope: str, columns: Columns, selectable: Iterable[str], schema: Mapping[str, Any]
+) -> dict[str, Any]:
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -101,10 +154,9 @@ def _crd(names: Mapping[str, Any], scope: str, columns: Columns, schema: Mapping
                     "served": True,
                     "storage": True,
                     "subresources": {"status": {}},
-                    "additionalPrinterColumns": [
-                        {"name": name, "type": kind, "jsonPath": path, "description": description}
-                        for name, kind, path, description in columns
-                    ],
+                    # For --field-selector. API servers before Kubernetes 1.31 drop them.
+                    "selectableFields": [{"jsonPath": path} for path in selectable],
+                    "additionalPrinterColumns": [column.document for column in columns],
                     "schema": {"openAPIV3Schema": schema},
                 }
             ],
@@ -162,7 +214,7 @@ _KEPT: Final = (
 """Keywords with the same meaning in both dialects, in output order."""
 
 _NESTED: Final = ("required", "properties", "items", "additionalProperties")
-_DROPPED: Final = frozenset({"title", "readOnly"})
+_DROPPED: Final = frozenset({"title", "readOnly", FORMER_NAME})
 """Keywords that neither users nor the API server need."""
 
 Schema = Mapping[str, Any]
@@ -210,11 +262,13 @@ class Translation:
         properties = {
             name: self._resolved(child, f"{path}.{name}") for name, child in schema.get("properties", {}).items()
         }
-        if required := [name for name in schema.get("required", ()) if not properties[name][1]]:
+        if required := [name for name in schema.get("required", ()) if _is_required(*properties[name])]:
             children["required"] = required
         if properties:
             children["properties"] = {
-                name: self.node(child, f"{path}.{name}", defaults=defaults) for name, (child, _) in properties.items()
+                known: node
+                for name, (child, _) in properties.items()
+                for known, node in self._named(name, child, f"{path}.{name}", defaults=defaults)
             }
         if "items" in schema:
             items = children["items"] = self.node(schema["items"], f"{path}[]", defaults=False)
@@ -224,6 +278,13 @@ class Translation:
                 raise NotStructural(f"{path}: unknown fields are dropped, they cannot be kept or rejected")
             children["additionalProperties"] = self.node(others, f"{path}{{}}", defaults=False)
         return children
+
+    def _named(self, name: str, child: Schema, path: str, *, defaults: bool) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield a field, by its name and by the former one: what a schema does not have, the API server drops."""
+        node = self.node(child, path, defaults=defaults)
+        yield name, node
+        if FORMER_NAME in child:
+            yield child[FORMER_NAME], {**node, "description": f"The former name of {name}: read, but not written."}
 
     def _add_key_defaults(self, schema: Schema, items: dict[str, Any], path: str) -> None:
         """Add the defaults of the fields that identify an item: the API server requires that they are always there."""
@@ -246,6 +307,11 @@ class Translation:
             else:
                 return schema, nullable
             schema = {**resolved, **{keyword: schema[keyword] for keyword in schema.keys() - {"$ref", "anyOf"}}}
+
+
+def _is_required(schema: Schema, nullable: bool) -> bool:  # noqa: FBT001  the result of `_resolved`
+    """Return whether a field must be there. A renamed one is not: an object may have it by its former name."""
+    return not nullable and FORMER_NAME not in schema
 
 
 def _default(schema: Schema, translated: Schema, path: str) -> dict[str, Any]:

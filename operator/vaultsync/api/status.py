@@ -4,9 +4,9 @@ Nothing here contains a secret's value or is computed from one, except the date 
 """
 
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
-from pydantic import Field, computed_field
+from pydantic import AliasChoices, Field, computed_field
 
 from vaultsync.api.fields import SharedText, Timestamp, WorkloadKind
 from vaultsync.api.model import Model
@@ -15,6 +15,19 @@ from vaultsync.api.model import Model
 def keyed(*keys: str) -> Any:  # noqa: ANN401  pydantic's own annotation
     """Return the field of a list whose items have unique keys."""
     return Field(json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": list(keys)})
+
+
+FORMER_NAME: Final = "x-former-name"
+"""In the JSON Schema of a model: the name that a field had in manifests of earlier versions."""
+
+
+def renamed(name: str, *, before: str) -> Any:  # noqa: ANN401  pydantic's own annotation
+    """Return the field of a status whose name in manifests was another one: both are read, the new one is written."""
+    return Field(
+        validation_alias=AliasChoices(name, before),
+        serialization_alias=name,
+        json_schema_extra={FORMER_NAME: before},
+    )
 
 
 class Condition(Model):
@@ -65,15 +78,15 @@ class StatusPending(Model):
 
     version: str
     """The version that becomes active."""
-    not_before: Timestamp
+    not_before: Annotated[Timestamp, renamed("activationTime", before="notBefore")]
     """When it becomes active, by the vault. It is written then."""
     none_active: bool = False
     """Whether no version is active until then: the key keeps its content, or is left out if it is optional."""
     newest: str
     """The newest version: the same one, or one that becomes active after it."""
-    newest_updated: Timestamp | None = None
+    newest_updated: Annotated[Timestamp | None, renamed("newestUpdateTime", before="newestUpdated")] = None
     """When the newest version was last changed in the vault."""
-    newest_expires: Timestamp | None = None
+    newest_expires: Annotated[Timestamp | None, renamed("newestExpiryTime", before="newestExpires")] = None
     """When the newest version expires, if it has an expiry date."""
 
 
@@ -86,14 +99,16 @@ class StatusEntry(Model):
     """The secret's name in the vault."""
     version: SharedText | None = None
     """The version in the key; omitted while an optional secret does not exist, or has no active version."""
-    updated: Timestamp | None = None
+    updated: Annotated[Timestamp | None, renamed("updateTime", before="updated")] = None
     """When that version was last changed in the vault."""
-    expires: Timestamp | None = None
+    expires: Annotated[Timestamp | None, renamed("expiryTime", before="expires")] = None
     """When the secret expires, if it has an expiry date. It is still synced after that."""
-    certificate_expires: Timestamp | None = None
+    certificate_expires: Annotated[Timestamp | None, renamed("certificateExpiryTime", before="certificateExpires")] = (
+        None
+    )
     """When the certificate in the key expires (not after), if it holds one in PEM; of several, the first of those that
     are no authorities."""
-    read_at: Timestamp
+    read_at: Annotated[Timestamp, renamed("readTime", before="readAt")]
     """When the secret was last read, by the operator's clock."""
     pending: StatusPending | None = None
     """The next version, while the newest one is not active yet (nbf)."""
@@ -112,11 +127,11 @@ class StatusMissing(Model):
     key: str = ""
     """The key of the Kubernetes Secret that it no longer provides, such as that of a field that vanished from its JSON
     object. Empty if the secret itself is missing, is disabled, or no longer matches find, with all its keys."""
-    since: Timestamp
+    since: Annotated[Timestamp, renamed("sinceTime", before="since")]
     """When vaultsync first found it missing; deleteAfter starts then."""
-    vault_since: Timestamp | None = None
+    vault_since: Annotated[Timestamp | None, renamed("vaultSinceTime", before="vaultSince")] = None
     """The same by the vault's clock. Across a restart of vaultsync, deleteAfter must be over by both clocks."""
-    removed: Timestamp | None = None
+    removed: Annotated[Timestamp | None, renamed("removalTime", before="removed")] = None
     """When its keys were removed without a release; the deletion guard counts them for 24 hours after that."""
 
 
@@ -127,7 +142,7 @@ class StatusRestart(Model):
     """The workload's kind."""
     name: str
     """The workload's name."""
-    at: Timestamp
+    at: Annotated[Timestamp, renamed("restartTime", before="at")]
     """The last restart, or when the workload was first listed in restart; its pods have content from after this
     time."""
     problem: str | None = None
@@ -168,7 +183,14 @@ class VaultSecretStatus(Model):
     last_handled_refresh: str | None = None
     """The value of the annotation vaultsync.dev/refresh-now for which every secret was last read again."""
 
-    @computed_field  # type: ignore[prop-decorator]  # mypy does not support decorated properties; pydantic does
+    # mypy does not support decorated properties; pydantic does.
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def key_count(self) -> int | None:
+        """The number of keys that secrets of the vault fill; omitted while there is none."""
+        return sum(entry.version is not None for entry in self.entries) or None
+
+    @computed_field(alias="expiryTime", json_schema_extra={FORMER_NAME: "expires"})  # type: ignore[prop-decorator]
     @property
     def expires(self) -> Timestamp | None:
         """When the first of the secrets and their certificates expires, if any does."""

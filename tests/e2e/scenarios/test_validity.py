@@ -48,7 +48,7 @@ def test_an_expired_certificate_in_a_plain_secret_is_reported(harness: Harness) 
     assert harness.await_reason("Synced").status == "True"
     expiring = harness.await_reason("Expired", of="Expiring")
     assert {part for part in ("certificate", "web", formatted(expired)) if part not in expiring.message} == set()
-    assert datetime.fromisoformat(harness.observed()["status"]["expires"]) == expired
+    assert datetime.fromisoformat(harness.observed()["status"]["expiryTime"]) == expired
 
 
 @scenario

@@ -109,13 +109,34 @@ def test_only_the_spec_has_defaults_and_inside_lists_what_identifies_an_item() -
 def test_the_printer_columns() -> None:
     columns = vault_secret_crd()["spec"]["versions"][0]["additionalPrinterColumns"]
 
-    assert [column["name"] for column in columns] == ["Ready", "Reason", "Target", "Vault", "Expires", "Age"]
+    shown = [column["name"] for column in columns if "priority" not in column]
+    assert shown == ["Ready", "Reason", "Target", "Vault", "Expires", "Age"]
+    wide = [column["name"] for column in columns if column.get("priority") == 1]
+    assert wide == ["Written", "Refresh", "Keys", "Stale", "Message"]
 
 
-def test_only_the_age_is_of_type_date() -> None:
+def test_only_ages_are_of_type_date() -> None:
     columns = vault_secret_crd()["spec"]["versions"][0]["additionalPrinterColumns"]
 
-    assert [column["name"] for column in columns if column["type"] == "date"] == ["Age"]
+    assert [column["name"] for column in columns if column["type"] == "date"] == ["Age", "Written"]
+
+
+@pytest.mark.parametrize("crd", [vault_secret_crd(), vault_grant_crd()], ids=["VaultSecret", "VaultGrant"])
+def test_times_are_named_so(crd: dict[str, Any]) -> None:
+    schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    times = [(path, node) for path, node in nodes(schema) if node.get("format") == "date-time"]
+
+    assert times
+    former = {path for path, node in times if node["description"].startswith("The former name of ")}
+    assert [path for path, _ in times if not path.endswith("Time") and path not in former] == []
+
+
+def test_a_renamed_field_is_known_by_both_names_and_required_by_neither() -> None:
+    entry = vault_secret_schema()["properties"]["status"]["properties"]["entries"]["items"]
+
+    assert {"readTime", "readAt"} <= entry["properties"].keys()
+    assert entry["required"] == ["key", "secretName"]
+    assert entry["properties"]["readAt"]["description"] == "The former name of readTime: read, but not written."
 
 
 def test_a_file_names_its_source_and_contains_the_crd() -> None:

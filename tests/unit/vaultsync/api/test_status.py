@@ -1,12 +1,23 @@
 """The status: its JSON, and that it parses to the same status."""
 
+import json
 from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.manifests import VERSION
-from vaultsync.api.status import Condition, StatusEntry, StatusMissing, StatusRestart, StatusTarget, VaultSecretStatus
+from vaultsync.api.fields import WorkloadKind
+from vaultsync.api.status import (
+    Condition,
+    StatusEntry,
+    StatusMissing,
+    StatusPending,
+    StatusRestart,
+    StatusTarget,
+    VaultSecretStatus,
+)
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -91,15 +102,91 @@ def test_the_json_of_a_status() -> None:
                 "key": "password",
                 "secretName": "password",
                 "version": VERSION,
-                "updated": "2026-03-01T12:00:00Z",
-                "expires": "2026-03-31T12:00:00Z",
-                "readAt": "2026-03-01T12:00:00Z",
+                "updateTime": "2026-03-01T12:00:00Z",
+                "expiryTime": "2026-03-31T12:00:00Z",
+                "readTime": "2026-03-01T12:00:00Z",
             },
-            {"key": "a", "secretName": "a", "readAt": "2026-03-01T12:00:00Z"},
+            {"key": "a", "secretName": "a", "readTime": "2026-03-01T12:00:00Z"},
         ],
         "lastChangeTime": "2026-03-01T12:00:00Z",
-        "expires": "2026-03-31T12:00:00Z",
+        "keyCount": 1,
+        "expiryTime": "2026-03-31T12:00:00Z",
     }
+
+
+NAMES_OF_0_1: Final = {
+    "updateTime": "updated",
+    "expiryTime": "expires",
+    "certificateExpiryTime": "certificateExpires",
+    "readTime": "readAt",
+    "activationTime": "notBefore",
+    "newestUpdateTime": "newestUpdated",
+    "newestExpiryTime": "newestExpires",
+    "sinceTime": "since",
+    "vaultSinceTime": "vaultSince",
+    "removalTime": "removed",
+    "restartTime": "at",
+}
+
+
+def of_0_1(value: object) -> Any:  # noqa: ANN401  any JSON
+    """A status as version 0.1 wrote it."""
+    match value:
+        case dict():
+            return {NAMES_OF_0_1.get(name, name): of_0_1(child) for name, child in value.items() if name != "keyCount"}
+        case list():
+            return [of_0_1(child) for child in value]
+        case _:
+            return value
+
+
+EVERY_TIME: Final = VaultSecretStatus(
+    entries=(
+        StatusEntry(
+            key="a",
+            secret_name="a",
+            updated=NOON,
+            expires=NOON + timedelta(days=1),
+            certificate_expires=NOON + timedelta(days=2),
+            read_at=NOON + timedelta(days=3),
+            pending=StatusPending(
+                version="1",
+                not_before=NOON + timedelta(days=4),
+                newest="2",
+                newest_updated=NOON + timedelta(days=5),
+                newest_expires=NOON + timedelta(days=6),
+            ),
+        ),
+    ),
+    missing=(
+        StatusMissing(
+            secret_name="b",
+            since=NOON + timedelta(days=7),
+            vault_since=NOON + timedelta(days=8),
+            removed=NOON + timedelta(days=9),
+        ),
+    ),
+    restarts=(StatusRestart(kind=WorkloadKind.DEPLOYMENT, name="c", at=NOON + timedelta(days=10)),),
+)
+
+
+def test_a_status_of_version_0_1_is_read_and_so_not_written_again() -> None:
+    written = EVERY_TIME.to_wire()
+    former = of_0_1(written)
+
+    assert all(f'"{name}"' in json.dumps(written) and f'"{name}"' not in json.dumps(former) for name in NAMES_OF_0_1)
+    assert VaultSecretStatus.parse(former) == EVERY_TIME
+
+
+@given(STATUSES)
+def test_every_status_of_version_0_1_is_read(status: VaultSecretStatus) -> None:
+    assert VaultSecretStatus.parse(of_0_1(status.to_wire())) == status
+
+
+def test_the_number_of_keys_is_that_of_the_keys_that_are_filled() -> None:
+    entries = (status_entry("a", None), status_entry("b", None), StatusEntry(key="c", secret_name="c", read_at=NOON))
+
+    assert [VaultSecretStatus(entries=entries[:count]).key_count for count in range(4)] == [None, 1, 2, 2]
 
 
 def test_a_time_is_written_without_microseconds_even_if_it_was_not_validated() -> None:

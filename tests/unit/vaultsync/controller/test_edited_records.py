@@ -48,7 +48,7 @@ async def test_a_name_in_the_annotation_that_was_never_found_stops_no_sync(searc
 @NAMES
 async def test_a_name_in_the_status_that_was_never_found_stops_no_sync(searching: MemoryHarness, name: str) -> None:
     status: dict[str, Any] = searching.status().to_wire()
-    status["entries"].append({"key": "key", "secretName": name, "version": "1", "readAt": "2026-03-01T12:00:00Z"})
+    status["entries"].append({"key": "key", "secretName": name, "version": "1", "readTime": "2026-03-01T12:00:00Z"})
     await searching.kube.patch_status(searching.users.vault_secret(DB), status)
     searching.observe("db")
     searching.kube.delete(DB)
@@ -62,7 +62,7 @@ async def test_a_status_that_is_dated_at_the_end_of_time_hides_no_failure(harnes
     await harness.poll()
     await harness.poll()
     status: dict[str, Any] = harness.status().to_wire()
-    status["entries"][0]["readAt"] = "9999-12-31T23:59:59Z"
+    status["entries"][0]["readTime"] = "9999-12-31T23:59:59Z"
     await harness.kube.patch_status(harness.users.vault_secret(DB), status)
     harness.observe("db")
     harness.vault.delete("db-password")
@@ -101,7 +101,7 @@ async def test_a_status_with_many_names_does_not_keep_the_deletion_guard_from_tr
     await harness.poll()
     await harness.poll()
     status: dict[str, Any] = harness.status("other").to_wire()
-    read_at = {"version": "1", "readAt": "2026-03-01T12:00:00Z"}
+    read_at = {"version": "1", "readTime": "2026-03-01T12:00:00Z"}
     status["entries"] += [{"key": f"key-{n}", "secretName": f"never-there-{n}", **read_at} for n in range(100)]
     await harness.kube.patch_status(harness.users.vault_secret(key_of("other")), status)
     harness.observe("other")

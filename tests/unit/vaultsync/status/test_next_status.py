@@ -79,10 +79,11 @@ def test_a_success_sets_the_target_its_entries_and_the_change_time() -> None:
                 "key": "password",
                 "secretName": "db-password",
                 "version": a_state().version,
-                "updated": "2026-03-01T12:00:00Z",
-                "readAt": "2026-03-01T12:30:00Z",
+                "updateTime": "2026-03-01T12:00:00Z",
+                "readTime": "2026-03-01T12:30:00Z",
             }
         ],
+        "keyCount": 1,
         "lastChangeTime": "2026-03-01T12:30:00Z",
     }
 
