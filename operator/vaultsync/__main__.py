@@ -11,6 +11,7 @@ from pathlib import Path
 
 from vaultsync import __version__
 from vaultsync.cli.parser import add_commands
+from vaultsync.convert.command import add_command
 from vaultsync.garbage import frozen
 from vaultsync.memory_protection import protect_memory
 from vaultsync.partial_imports import check_installed, left_out
@@ -44,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
     output.add_argument("--check", type=Path, metavar="DIR", help="fail if a folder does not contain exactly them")
     crds.set_defaults(run=_crds)
     add_commands(commands, os.environ)  # noqa: TID251  only this module reads the environment
+    add_command(commands)
     return parser
 
 

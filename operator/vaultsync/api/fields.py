@@ -91,16 +91,25 @@ DataKey = Annotated[
 ]
 
 
+_OBJECT_NAME = Pattern(_SUBDOMAIN)
+_MAX_OBJECT_NAME = 253
+
+
+def is_object_name(name: str) -> bool:
+    """Return whether an object of Kubernetes may have this name."""
+    return len(name) <= _MAX_OBJECT_NAME and _OBJECT_NAME(name)
+
+
 def _name_of(what: str) -> Check:
     return matching(
-        Pattern(_SUBDOMAIN),
+        _OBJECT_NAME,
         f"must be {what}'s name: lower-case letters, digits, '-' and '.'; each part between dots must start and end "
         "with a letter or digit",
     )
 
 
-ObjectName = Annotated[str, Field(max_length=253), _name_of("a Secret")]
-WorkloadName = Annotated[str, Field(max_length=253), _name_of("a workload")]
+ObjectName = Annotated[str, Field(max_length=_MAX_OBJECT_NAME), _name_of("a Secret")]
+WorkloadName = Annotated[str, Field(max_length=_MAX_OBJECT_NAME), _name_of("a workload")]
 
 _QUALIFIED = Pattern(f"({_SUBDOMAIN}/)?{_QUALIFIED_NAME}")
 _LABEL_VALUE = Pattern(f"({_QUALIFIED_NAME})?")

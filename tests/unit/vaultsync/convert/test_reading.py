@@ -1,0 +1,169 @@
+"""Input is bounded, and its comments are kept; nothing that it has makes the command fail otherwise."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.vaultsync.convert.converting import run, texts, vault_secret
+from tests.unit.vaultsync.convert.samples import SAMPLES, STORE
+from vaultsync.convert import reading
+from vaultsync.convert.core import Options, convert
+from vaultsync.convert.findings import UnusableInput
+
+BOMB = "a: &a [x, x, x]\nb: &b [*a, *a, *a]\nc: [*b, *b, *b]\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (BOMB, "in.yaml:2: not valid YAML: aliases are not read; write out what they stand for"),
+        ("[" * 200, "in.yaml:1: nested deeper than 48 levels"),
+        ('{"a":' * 200, "in.yaml:1: nested deeper than 48 levels"),
+        ("a: [", "in.yaml:1: not valid YAML"),
+        ("a: 1\na: 2\n", "in.yaml:2: the field a is there twice"),
+        (
+            "a: !!python/object:os.system x\n",
+            "in.yaml:1: the tag tag:yaml.org,2002:python/object:os.system is not read",
+        ),
+        ("a: {{ .Values.name }}\n", "in.yaml:1: the name of a field is not a text"),
+        ("{{- if .Values.on }}\n", "in.yaml:1: not valid YAML"),
+        ("---\n" * 6000, "in.yaml: more than 5000 documents; convert fewer at a time"),
+        ("\x00", "in.yaml: not valid YAML"),
+    ],
+    ids=["bomb", "lists", "objects", "cut", "twice", "tag", "helm", "helm block", "documents", "control"],
+)
+def test_what_cannot_be_read_is_refused_with_its_line(text: str, message: str) -> None:
+    with pytest.raises(UnusableInput) as problem:
+        run(text)
+
+    assert str(problem.value).startswith(message)
+
+
+def test_all_files_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "MAX_BYTES", 1000)
+
+    with pytest.raises(UnusableInput, match="more than 1000 bytes"):
+        convert({"a": "#" * 600, "b": "#" * 600}, Options())
+
+
+def test_values_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "MAX_VALUES", 10)
+
+    with pytest.raises(UnusableInput, match="more than 10 values"):
+        run("[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]")
+
+
+def test_findings_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vaultsync.convert.nodes.MAX_FINDINGS", 10)
+    unknown = "".join(f"x{n}: 1\n" for n in range(20))
+
+    with pytest.raises(UnusableInput, match="more than 10 findings"):
+        run(f"kind: List\nitems: []\n{unknown}")
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "---\n---\n", "null\n"])
+def test_nothing_becomes_nothing(text: str) -> None:
+    conversion = run(text)
+
+    assert (conversion.text.replace("# nothing\n", ""), conversion.exit_code) == ("", 0)
+
+
+@pytest.mark.parametrize(
+    "text", ["text", "[1, 2]", "{a: 1}", "3", "kind: List\napiVersion: v1\nmetadata: {}\nitems: x"]
+)
+def test_what_is_no_object_is_a_finding(text: str) -> None:
+    assert run(text).exit_code == 1
+
+
+def test_objects_of_other_kinds_are_findings() -> None:
+    conversion = run("apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec: {replicas: 1}\n")
+
+    assert texts(conversion) == ["Deployment/web: Deployment is no kind that is converted"]
+
+
+def test_an_unknown_version_is_a_finding() -> None:
+    conversion = run(SAMPLES["SecretSync"].replace("secret-sync.x-k8s.io/v1alpha1", "secret-sync.x-k8s.io/v9"))
+
+    assert "SecretSync/login: SecretSync is converted from v1alpha1" in texts(conversion)
+
+
+@given(st.sampled_from(sorted(SAMPLES)), st.data())
+def test_no_manifest_makes_it_fail(sample: str, data: st.DataObject) -> None:
+    text = SAMPLES[sample]
+    start = data.draw(st.integers(0, len(text)))
+    end = data.draw(st.integers(start, min(len(text), start + 40)))
+    instead = data.draw(st.sampled_from(["", "x", "[]", "{}", ": ", "\n", "\n  - ", "null", '"', "#", "|", "- "]))
+
+    try:
+        conversion = run(text[:start] + instead + text[end:])
+    except UnusableInput:
+        return
+    assert conversion.exit_code in {0, 1}
+
+
+COMMENTED = """\
+# Of the shop.
+apiVersion: external-secrets.io/v1
+kind: ExternalSecret
+metadata:
+  name: login
+  namespace: shop
+spec:
+  # Not too often.
+  refreshInterval: 1h # an hour
+  secretStoreRef: {name: azure} # the vault
+  data:
+    # Who logs in.
+    - secretKey: user # the name
+      remoteRef:
+        key: db-user # in the vault
+    # With what.
+    # It is rotated.
+    - secretKey: password
+      remoteRef:
+        key: db-password
+"""
+
+KEPT = """\
+  data:
+    # Who logs in.
+    - key: user  # the name
+      secretName: db-user  # in the vault
+    # With what.
+    # It is rotated.
+    - key: password
+      secretName: db-password
+  # Not too often.
+  refreshInterval: 1h  # an hour
+"""
+
+
+def test_comments_stay_with_their_fields() -> None:
+    conversion = run(STORE, COMMENTED)
+
+    assert conversion.text.endswith(KEPT)
+    assert "---\n# Of the shop.\n# the vault\n# From ExternalSecret shop/login" in conversion.text
+
+
+def test_a_comment_of_a_store_is_above_everything() -> None:
+    conversion = run(f"# Of the platform.\n{STORE}", COMMENTED)
+
+    assert conversion.text.startswith("# Of the platform.\n# A VaultGrant is for")
+
+
+def test_what_looks_like_a_comment_in_a_text_is_none() -> None:
+    manifest = COMMENTED.replace(
+        "  data:\n",
+        "  target:\n    template:\n      data:\n        conf: |\n          # {{ .user }}\n          x: 1\n  data:\n",
+    )
+    conversion = run(STORE, manifest)
+
+    assert vault_secret(conversion)["spec"]["target"]["template"]["conf"] == "# {{ user }}\nx: 1\n"
+    assert conversion.text.count("# {{ user }}") == 1
+
+
+@pytest.mark.parametrize("text", ["yes", "on", "1:30", "0123", "1e3", "null", "~", "0x1f", "2026-01-01", ""])
+def test_texts_are_texts_for_every_reader(text: str) -> None:
+    manifest = COMMENTED.replace("  namespace: shop\n", f'  namespace: shop\n  annotations: {{a: "{text}"}}\n')
+
+    assert vault_secret(run(STORE, manifest))["metadata"]["annotations"] == {"a": text}
