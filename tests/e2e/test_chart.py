@@ -3,7 +3,10 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
 import textwrap
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +18,7 @@ from tests.controlplane.audit import refusals, rights_of, used_rights
 from tests.controlplane.cluster import KubectlFailed
 from tests.controlplane.helm import HelmFailed
 from tests.e2e.chart_environment import ChartEnvironment, uid
-from tests.e2e.harness import entry, eventually
+from tests.e2e.harness import PATIENCE, entry, eventually
 from tests.e2e.installation import RESTARTS, Installation, settings_here
 from tests.manifests import URL, grant, manifest, spec
 from vaultsync.api.v1alpha1 import WorkloadKind
@@ -171,6 +174,34 @@ def test_pod_security_restricted_is_enforced_here(installed: Installation, env: 
 
     with pytest.raises(KubectlFailed, match='violates PodSecurity "restricted'):
         admit(env, pod)
+
+
+def test_helm_test_passes_when_its_pod_finds_the_operator_ready(installed: Installation, env: ChartEnvironment) -> None:
+    """There is no kubelet: the test runs the command of the pod, and says how it ended."""
+    installed.upgrade({"settings": settings_here()})
+    pod = f"{RELEASE}-test"
+
+    def is_there(kind: str) -> bool:
+        return env.api.get(f"/api/v1/namespaces/{NAMESPACE}/{kind}/{pod}") is not None
+
+    with ThreadPoolExecutor() as pool, env.operator(installed):
+        verdict = pool.submit(env.helm, "test", RELEASE, "--namespace", NAMESPACE, "--timeout", f"{PATIENCE:g}s")
+        eventually(lambda: is_there("pods"), "the pod is there")
+        assert is_there("services")
+        created = json.loads(env.plane.kubectl("get", "pod", pod, "-n", NAMESPACE, "-o", "json"))
+        (container,) = created["spec"]["containers"]
+        (python, *flags), (script, host, *more) = container["command"], container["args"]
+        command = [sys.executable, *flags, script, "127.0.0.1", *more]
+        ended = subprocess.run(command, capture_output=True, text=True, check=True)
+        status = json.dumps({"status": {"phase": "Succeeded"}})
+        env.plane.kubectl("patch", "pod", pod, "-n", NAMESPACE, "--subresource=status", "--type=merge", "-p", status)
+        printed = verdict.result()
+
+    assert (python, host) == ("python3", f"{pod}.{NAMESPACE}.svc")
+    assert ended.stdout == "127.0.0.1: ready\n"
+    assert re.search(r"Phase: +Succeeded", printed)
+    assert not is_there("pods")
+    assert not is_there("services")
 
 
 def test_the_operator_uses_all_rights_that_the_chart_grants_and_needs_no_others(
