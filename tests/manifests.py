@@ -4,18 +4,17 @@ import copy
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
+from tests.pages import SHELL, code_blocks
 from vaultsync.api import API_VERSION, GRANT_KIND, KIND
 from vaultsync.api.grants import CONTENT_TYPES
 
 Spec = dict[str, Any]
 
-_ROOT: Final = Path(__file__).parents[1]
-_YAML: Final = re.compile(r"^```ya?ml\n(?P<content>.*?)^```", re.MULTILINE | re.DOTALL)
+_VARIABLE: Final = re.compile(r"\$[A-Z_]+")
 
 URL: Final = "https://shop.vault.azure.net"
 ENTRY: Final = {"key": "password", "secretName": "db-password"}
@@ -426,12 +425,15 @@ RIGHT: Final = {
 
 
 def documented(kind: str = KIND) -> dict[str, dict[str, Any]]:
-    """Every object of a kind in the documentation, by page and line."""
+    """Every object of a kind in the documentation, by page and line; in scripts, each variable is `shop`."""
+    texts = [
+        (block.place, text)
+        for block in code_blocks()
+        for text in ([block.text] if block.language == "yaml" else block.input if block.language in SHELL else [])
+    ]
     return {
-        f"{page.relative_to(_ROOT)}:{text.count(chr(10), 0, block.start()) + 1}": document
-        for page in sorted([_ROOT / "README.md", *(_ROOT / "docs").rglob("*.md")])
-        for text in [page.read_text()]
-        for block in _YAML.finditer(text)
-        for document in yaml.safe_load_all(block["content"])
+        place: document
+        for place, text in texts
+        for document in yaml.safe_load_all(_VARIABLE.sub("shop", text))
         if isinstance(document, dict) and document.get("kind") == kind
     }

@@ -16,6 +16,7 @@ import pytest
 from markdown_it import MarkdownIt
 from mkdocs.utils.yaml import yaml_load
 
+from tests.pages import pages
 from website.generated import generated_pages
 from website.hooks import expanded
 
@@ -25,10 +26,9 @@ CODE_HOST: Final = MarkdownIt("commonmark").enable("table")
 PARTS: Final = re.compile("a|blockquote|code|h[1-4]|img|li|ol|pre|strong|table|t[dh]|ul")
 
 
-def pages() -> Iterator[tuple[str, str]]:
+def files() -> Iterator[tuple[str, str]]:
     """The source of each page, and its file in the site."""
-    outside = [*ROOT.glob("*.md"), ROOT / "bench" / "README.md", ROOT / "charts" / "vaultsync" / "README.md"]
-    for name in (page.relative_to(ROOT).as_posix() for page in [*outside, *(ROOT / "docs").rglob("*.md")]):
+    for name in (page.relative_to(ROOT).as_posix() for page in pages()):
         folder = Path(name.removeprefix("docs/")).with_suffix("")
         yield name, str((folder.parent if folder.name == "README" else folder) / "index.html")
 
@@ -81,7 +81,7 @@ def test_each_page_has_one_place_in_the_navigation() -> None:
     with (ROOT / "mkdocs.yml").open() as file:
         navigation = yaml_load(file)["nav"]
 
-    assert sorted(listed([expanded(item) for item in navigation])) == sorted(name for name, _ in pages())
+    assert sorted(listed([expanded(item) for item in navigation])) == sorted(name for name, _ in files())
 
 
 def test_generated_pages_are_up_to_date() -> None:
@@ -92,7 +92,7 @@ def test_generated_pages_are_up_to_date() -> None:
 
 @pytest.mark.slow
 def test_each_page_reads_as_on_a_code_host(site: Path) -> None:
-    for name, file in pages():
+    for name, file in files():
         article = (site / file).read_text().split("<article", 1)[1].split(">", 1)[1].split("</article>")[0]
         assert reading(article) == reading(CODE_HOST.render((ROOT / name).read_text())), name
 
