@@ -7,6 +7,7 @@ https://www.mkdocs.org/user-guide/configuration/#hooks
 """
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,16 +17,10 @@ from mkdocs.structure.pages import Page
 
 ROOT: Final = Path(__file__).parents[1]
 
-FROM_OUTSIDE: Final = (
-    "*.md",
-    "LICENSE",
-    "bench/*.md",
-    "bench/*.svg",
-    "charts/vaultsync/README.md",
-    "crds/*.yaml",
-)
-"""What the site has besides the folder docs/."""
+FROM_OUTSIDE: Final = ("*.md", "bench/*.md", "charts/vaultsync/README.md")
+"""The pages of the site that are not in the folder docs/."""
 
+_LINK: Final = re.compile(r"\]\((?!https?:|#)([^)#\s]+)")
 _FENCE: Final = re.compile(r" *(```+|~~~+)")
 _CODE: Final = re.compile(r"(`+)(.+?)\1")
 _ITEM: Final = re.compile(r" *(?:[-*]|[0-9]+[.]) +")
@@ -52,12 +47,20 @@ def expanded(item: Any) -> Any:  # noqa: ANN401 - an item of YAML: a path, or a 
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Return the files of docs/, and those from outside of it, by their paths in the repository."""
+    """Return the files of docs/, the pages from outside of it, and what they link to, by paths in the repository."""
     of_theme = [file for file in files if file.src_dir != config.docs_dir]
-    names = [f"docs/{file.src_uri}" for file in files if file.src_dir == config.docs_dir]
-    for pattern in FROM_OUTSIDE:
-        names += sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob(pattern))
-    return Files([*of_theme, *(_file(name, config) for name in names)])
+    own = {f"docs/{file.src_uri}" for file in files if file.src_dir == config.docs_dir}
+    own |= {path.relative_to(ROOT).as_posix() for pattern in FROM_OUTSIDE for path in ROOT.glob(pattern)}
+    linked = {name for page in own if page.endswith(".md") for name in _linked(ROOT / page)}
+    return Files([*of_theme, *(_file(name, config) for name in sorted(own | linked))])
+
+
+def _linked(page: Path) -> Iterator[str]:
+    """The files that a page links to, other than pages, as far as they exist."""
+    for link in _LINK.findall(page.read_text()):
+        target = (page.parent / link).resolve()
+        if target.is_file() and target.suffix != ".md" and target.is_relative_to(ROOT):
+            yield target.relative_to(ROOT).as_posix()
 
 
 def _file(name: str, config: MkDocsConfig) -> File:

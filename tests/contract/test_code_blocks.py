@@ -22,7 +22,7 @@ from vaultsync.__main__ import parser
 
 ROOT: Final = Path(__file__).parents[2]
 VALUES: Final = json.loads((CHART / "values.schema.json").read_text())
-LANGUAGES: Final = SHELL | {"", "hcl", "json", "lua", "promql", "python", "yaml"}
+LANGUAGES: Final = SHELL | {"", "hcl", "json", "lua", "promql", "python", "text", "yaml"}
 
 
 def of(*languages: str) -> list[Block]:

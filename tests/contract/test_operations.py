@@ -8,6 +8,7 @@ from typing import Final
 
 from tests.chart.renders import operator_rules, render
 from tests.controlplane.helm import Helm
+from tests.pages import pages
 
 ROOT: Final = Path(__file__).parents[2]
 PAGE: Final = ROOT / "docs" / "operations.md"
@@ -50,11 +51,9 @@ def test_the_page_lists_each_log_line_and_no_others() -> None:
 
 
 def test_links_between_the_pages_work() -> None:
-    pages = [*(ROOT / "docs").glob("*.md"), *(ROOT / "docs" / "runbooks").glob("*.md")]
-
     broken = {
         f"{page.relative_to(ROOT)}: {link}"
-        for page in pages
+        for page in pages()
         for link in re.findall(r"\]\((?!https?:)([^)]+)\)", page.read_text())
         if not _exists(page, link)
     }
