@@ -132,6 +132,10 @@ class SyncError(Exception):
         self.retry_after = retry_after
 
 
+class NoLogin(SyncError):
+    """Whoever runs a command has no Azure login."""
+
+
 class SecretNotFound(SyncError):
     """The secret does not exist in the vault.
 

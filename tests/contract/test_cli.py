@@ -11,13 +11,24 @@ from typing import Any, Final
 
 import pytest
 
-from tests.builders import READ_AT, a_status, a_status_entry
+from tests.builders import READ_AT, a_grant, a_status, a_status_entry
 from tests.manifests import as_stored, manifest, spec
 from vaultsync.__main__ import main, parser
 from vaultsync.api import ObjectKey
+from vaultsync.api.schema import vault_secret_crd
 from vaultsync.api.v1alpha1 import VaultSecretStatus
 from vaultsync.cli import status, who_uses
+from vaultsync.cli.doctor import rights
+from vaultsync.cli.doctor.crds import crd_finding
+from vaultsync.cli.doctor.findings import Report, ok
+from vaultsync.cli.doctor.leader import leader_findings
+from vaultsync.cli.doctor.vaults import vault_findings
+from vaultsync.cli.doctor.vaultsecrets import found_from, one_findings
 from vaultsync.cli.output import Cell, Output
+from vaultsync.errors import NoLogin, Reason
+from vaultsync.policy.leases import Lease
+from vaultsync.state.access import TokenClaims
+from vaultsync.state.grants import GrantView
 
 ROOT: Final = Path(__file__).parents[2]
 PAGE: Final = (ROOT / "docs" / "cli.md").read_text()
@@ -64,6 +75,7 @@ def test_every_example_is_a_command_line_and_is_checked_here() -> None:
         parser().parse_args(line.split("#")[0].split())
     assert EXAMPLES.keys() == {
         "vaultsync status -n shop",
+        "vaultsync doctor -n shop db",
         "vaultsync refresh -n shop db",
         "vaultsync who-uses shop db-password -A",
         "vaultsync explain SecretDisabled",
@@ -91,6 +103,31 @@ def test_the_example_of_status() -> None:
     output.line(Cell(status.summary(states)))
 
     assert EXAMPLES["vaultsync status -n shop"] == stream.getvalue()
+
+
+def test_the_example_of_doctor() -> None:
+    stream = io.StringIO()
+    message = "Secret db-password of vault https://shop.vault.azure.net is disabled."
+    found = found_from(body("db", a_status(reason="SecretDisabled", message=message)))
+    no_login = NoLogin(Reason.LOGIN_FAILED, "There is no Azure login: try az login, or set the variables AZURE_*.")
+    lease = Lease(
+        "vaultsync-0", "", "", "vaultsync-6d5f-x2x8k-1a2b3c4d", "", 0, "vaultsync.vaultsync-system", 1, frozenset()
+    )
+    needed = [*rights.needs("shop", lease_namespace="kube-system", name="db")]
+
+    report = Report(Output(stream))
+    for finding in (
+        ok("cluster", "The Kubernetes API at https://10.0.0.1:443 responds."),
+        crd_finding("vaultsecrets.vaultsync.dev", vault_secret_crd(), vault_secret_crd()),
+        rights.finding(needed[0], is_allowed=True),
+        rights.finding(needed[-1], is_allowed=False),
+        *leader_findings([lease], {"vaultsync-0"}, lease_namespace="kube-system", namespace="shop"),
+        *one_findings(found, GrantView({"shop": a_grant()}), now=NOW),
+        *vault_findings("vault https://shop.vault.azure.net", no_login, TokenClaims(), proxy=None),
+    ):
+        report.add(finding)
+
+    assert EXAMPLES["vaultsync doctor -n shop db"] == stream.getvalue()
 
 
 def test_the_example_of_who_uses() -> None:

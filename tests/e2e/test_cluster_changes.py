@@ -18,6 +18,7 @@ from tests.e2e.operators import RunningOperator
 from tests.e2e.recorder import ObjectRecorder
 from tests.e2e.tcp_proxy import TcpProxy
 from tests.emulator.client import ROOT, Emulator
+from vaultsync.__main__ import main
 from vaultsync.api import ADOPT_BY_ANNOTATION
 
 pytestmark = pytest.mark.cluster
@@ -71,6 +72,39 @@ def test_without_our_crd_the_operator_ends_and_says_how_to_install_it(
 
     (line,) = [line for line in running.lines() if line.get("level") == "ERROR"]
     assert "`kubectl apply -f crds/`" in line["detail"]
+
+
+def test_doctor_reports_a_crd_that_is_missing_older_or_of_other_rules(
+    plane: ControlPlane, api: KubernetesApi, capsys: pytest.CaptureFixture[str]
+) -> None:
+    crd = yaml.safe_load((ROOT / "crds" / "vaultsecrets.yaml").read_text())
+    name = crd["metadata"]["name"]
+
+    def said() -> str:
+        assert main(["doctor", "--kubeconfig", str(plane.kubeconfig)]) == 1
+        lines = capsys.readouterr().out.splitlines()
+        return next(line for line in lines if f"CustomResourceDefinition {name} " in line)
+
+    api.delete(_CRD)
+    eventually(lambda: api.get(_CRD) is None, "a cluster without the CRD")
+    assert said() == f"  ✗ CustomResourceDefinition {name} is not installed."
+
+    older, looser = copy.deepcopy(crd), copy.deepcopy(crd)
+    del older["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["deleteAfter"]
+    del looser["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["x-kubernetes-validations"]
+    api.apply(_CRD, older)
+    eventually(lambda: _is_established(api), "the older CRD is in use")
+    assert said().endswith(" it lacks spec.deleteAfter.")
+    api.apply(_CRD, looser)
+    assert f"{name} has other rules than that of vaultsync " in said()
+
+    api.delete(_CRD)
+    eventually(lambda: api.get(_CRD) is None, "a cluster without the CRD")
+
+
+def _is_established(api: KubernetesApi) -> bool:
+    conditions = (api.get(_CRD) or {}).get("status", {}).get("conditions") or []
+    return any(one["type"] == "Established" and one["status"] == "True" for one in conditions)
 
 
 def test_a_deletion_that_no_watch_reports_is_noticed(

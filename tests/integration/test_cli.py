@@ -5,79 +5,18 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from tests.builders import a_status, a_status_entry
 from tests.controlplane.plane import ControlPlane
-from tests.e2e.kubernetes import KubernetesApi
-from tests.manifests import URL, manifest, spec
+from tests.integration.shop import DENIED, HOSTILE, IN_SYNC, VAULTSECRETS, Shop
+from tests.manifests import URL
 from vaultsync import __version__
-from vaultsync.__main__ import main
-from vaultsync.api import API_VERSION, PLURAL, REFRESH_ANNOTATION
-from vaultsync.api.v1alpha1 import VaultSecretStatus
+from vaultsync.api import REFRESH_ANNOTATION
 
 ROOT = Path(__file__).parents[2]
-NOW = datetime.now(UTC).replace(microsecond=0)
-IN_SYNC = a_status(
-    a_status_entry(read_at=NOW - timedelta(hours=1), expires=NOW + timedelta(days=30, hours=1)), message="All well."
-)
-HOSTILE = "a\x1b[2Jb\x07"
-DENIED = a_status(
-    a_status_entry(read_at=NOW - timedelta(hours=9)),
-    reason="AccessDenied",
-    message=HOSTILE,
-    since=NOW - timedelta(hours=5, minutes=30),
-)
-
-VAULTSECRETS = {"apiGroups": ["vaultsync.dev"], "resources": [PLURAL], "verbs": ["list", "get", "watch"]}
-
-
-class Shop:
-    """A namespace with VaultSecrets whose status this test writes, as the operator would."""
-
-    def __init__(self, plane: ControlPlane, api: KubernetesApi, namespace: str) -> None:
-        self.plane = plane
-        self.api = api
-        self.namespace = namespace
-
-    def add(self, name: str, status: VaultSecretStatus | None = None, **fields: object) -> None:
-        """Create a VaultSecret, with a status unless the operator has not seen it."""
-        path = self.path(name)
-        created = self.api.apply(path, manifest(spec(**fields), name=name, namespace=self.namespace))
-        if status is not None:
-            self.report(name, status.changed(observed_generation=created["metadata"]["generation"]))
-
-    def report(self, name: str, status: VaultSecretStatus) -> None:
-        """Write a status."""
-        self.api.patch(f"{self.path(name)}/status", {"status": status.to_wire()})
-
-    def path(self, name: str) -> str:
-        return f"/apis/{API_VERSION}/namespaces/{self.namespace}/{PLURAL}/{name}"
-
-    def add_pod(self, name: str, secret: str) -> None:
-        """Create a pod that mounts a Secret; nothing runs it."""
-        container = {"name": "web", "image": "web", "volumeMounts": [{"name": "db", "mountPath": "/db"}]}
-        volume = {"name": "db", "secret": {"secretName": secret}}
-        pod = {"containers": [container], "volumes": [volume], "automountServiceAccountToken": False}
-        body = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": pod}
-        self.api.create(f"/api/v1/namespaces/{self.namespace}/pods", body)
-
-    def run(self, *arguments: str, kubeconfig: Path | None = None) -> int:
-        """Run a command in the namespace, unless it names another; returns the exit code."""
-        where = [] if "-A" in arguments else ["-n", self.namespace]
-        return main([*arguments, *where, "--kubeconfig", str(kubeconfig or self.plane.kubeconfig)])
-
-
-@pytest.fixture
-def shop(controlplane: ControlPlane, namespace: str) -> Iterator[Shop]:
-    with KubernetesApi(controlplane.kubeconfig) as api:
-        service_account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}
-        api.apply(f"/api/v1/namespaces/{namespace}/serviceaccounts/default", service_account)
-        yield Shop(controlplane, api, namespace)
 
 
 def columns(text: str) -> list[list[str]]:

@@ -13,7 +13,8 @@ def add_commands(commands: "Commands", environ: Mapping[str, str]) -> None:
 
     `environ` is where they find the cluster and the settings; it is one of the options.
     """
-    for parser in (_add_status(commands), _add_refresh(commands), _add_who_uses(commands)):
+    add = (_add_status, _add_doctor, _add_refresh, _add_who_uses)
+    for parser in [each(commands) for each in add]:
         parser.set_defaults(environ=environ)
     explain = commands.add_parser("explain", help="explain a reason, and say what to do")
     explain.add_argument("reason", metavar="REASON", help="as in the column REASON of kubectl get vaultsecrets")
@@ -28,6 +29,16 @@ def _add_status(commands: "Commands") -> argparse.ArgumentParser:
     status.add_argument("-w", "--watch", action="store_true", help="then show each VaultSecret that changes")
     status.set_defaults(run=_status)
     return status
+
+
+def _add_doctor(commands: "Commands") -> argparse.ArgumentParser:
+    doctor = commands.add_parser("doctor", help="check cluster, operator, grants and vaults, and say what to do")
+    doctor.add_argument("name", metavar="NAME", nargs="?", help="one VaultSecret: why it is as it is")
+    _add_cluster(doctor)
+    _add_namespaces(doctor)
+    _add_output(doctor, "json")
+    doctor.set_defaults(run=_doctor, usage_error=doctor.error)
+    return doctor
 
 
 def _add_refresh(commands: "Commands") -> argparse.ArgumentParser:
@@ -83,6 +94,15 @@ def _status(options: argparse.Namespace) -> int:
     from vaultsync.cli import session, status  # noqa: PLC0415  each command imports what it needs
 
     return session.run(status.status, options)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from vaultsync.cli import session  # noqa: PLC0415  the same
+    from vaultsync.cli.doctor import command  # noqa: PLC0415  the same
+
+    if options.name and options.all_namespaces:
+        options.usage_error("NAME is of one namespace: omit -A")
+    return session.run(command.doctor, options)
 
 
 def _refresh(options: argparse.Namespace) -> int:

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import logging
 import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping
@@ -42,6 +43,8 @@ Command = Callable[[Session], Awaitable[int]]
 
 def run(command: Command, options: argparse.Namespace) -> int:
     """Run a command and return its exit code; a failure is one line on standard error."""
+    # What libraries log has texts of others, and is not for users.
+    logging.getLogger().addHandler(logging.NullHandler())
     try:
         return asyncio.run(_run(command, options))
     except KeyboardInterrupt:

@@ -41,7 +41,12 @@ class ServicePrincipal:
     """Whether the key holds a certificate with its private key, and not a client secret."""
 
 
-Identity = OwnIdentity | WorkloadIdentity | ManagedIdentity | ServicePrincipal
+@dataclass(frozen=True, slots=True)
+class UserLogin:
+    """The Azure login of whoever runs a command: that of their environment, or of the Azure CLI."""
+
+
+Identity = OwnIdentity | UserLogin | WorkloadIdentity | ManagedIdentity | ServicePrincipal
 
 
 def described(identity: Identity) -> str:
@@ -49,6 +54,8 @@ def described(identity: Identity) -> str:
     match identity:
         case OwnIdentity():
             return "the operator's identity"
+        case UserLogin():
+            return "your Azure identity"
         case WorkloadIdentity(client_id=client_id, namespace=namespace, service_account=account):
             return f"identity {client_id} of ServiceAccount {namespace}/{account}"
         case ManagedIdentity(client_id=client_id):

@@ -26,7 +26,14 @@ from vaultsync.adapters.identities.interfaces import ClientCredentials, Credenti
 from vaultsync.adapters.identities.transport import LoginTransport
 from vaultsync.api import ObjectKey
 from vaultsync.errors import Reason, SyncError
-from vaultsync.state.access import Identity, ManagedIdentity, OwnIdentity, ServicePrincipal, WorkloadIdentity
+from vaultsync.state.access import (
+    Identity,
+    ManagedIdentity,
+    OwnIdentity,
+    ServicePrincipal,
+    UserLogin,
+    WorkloadIdentity,
+)
 
 AUDIENCE: Final = "api://AzureADTokenExchange"
 """Whom a ServiceAccount's token is for: Microsoft Entra ID, and no API server.
@@ -58,6 +65,8 @@ def open_credential(
     match identity:
         case OwnIdentity():
             return own_credential(authority, transport)
+        case UserLogin():
+            return own_credential(authority, transport, with_tools=True)
         case ManagedIdentity():
             return ManagedIdentityCredential(client_id=identity.client_id, transport=transport)
         case WorkloadIdentity():
@@ -68,7 +77,9 @@ def open_credential(
             assert_never(identity)
 
 
-def own_credential(authority: str, transport: AioHttpTransport) -> DefaultAzureCredential | ChainedTokenCredential:
+def own_credential(
+    authority: str, transport: AioHttpTransport, *, with_tools: bool = False
+) -> DefaultAzureCredential | ChainedTokenCredential:
     """Return the credential that the environment configures: workload identity, managed identity or a client secret.
 
     Interactive credentials and those of developer tools are excluded: in a cluster they could only time out.
@@ -76,13 +87,14 @@ def own_credential(authority: str, transport: AioHttpTransport) -> DefaultAzureC
     Args:
         authority: Where it logs in; empty for `AZURE_AUTHORITY_HOST`.
         transport: The HTTP client.
+        with_tools: Whether the login of the Azure CLI, the Azure Developer CLI or Azure PowerShell will do, too.
     """
     default = DefaultAzureCredential(
         authority=authority or None,
         transport=transport,
-        exclude_developer_cli_credential=True,
-        exclude_cli_credential=True,
-        exclude_powershell_credential=True,
+        exclude_developer_cli_credential=not with_tools,
+        exclude_cli_credential=not with_tools,
+        exclude_powershell_credential=not with_tools,
         exclude_shared_token_cache_credential=True,
         exclude_visual_studio_code_credential=True,
     )

@@ -10,8 +10,16 @@ from typing import Final
 
 from vaultsync.adapters.identities.failures import NODE_HOST, NoResponse
 from vaultsync.connection_faults import explain
-from vaultsync.errors import Reason, SyncError, with_request_id
-from vaultsync.state.access import Identity, ManagedIdentity, OwnIdentity, ServicePrincipal, WorkloadIdentity, described
+from vaultsync.errors import NoLogin, Reason, SyncError, with_request_id
+from vaultsync.state.access import (
+    Identity,
+    ManagedIdentity,
+    OwnIdentity,
+    ServicePrincipal,
+    UserLogin,
+    WorkloadIdentity,
+    described,
+)
 from vaultsync.texts import MAX_NAME, one_line
 
 _CODE = re.compile(r"\bAADSTS[0-9]{1,9}\b")
@@ -33,8 +41,12 @@ _MEANINGS: Final = {
     "AADSTS7000222": "the client secret has expired",
 }
 
+_UNAVAILABLE: Final = "EnvironmentCredential authentication unavailable"
+"""In the text of azure-identity's chain of credentials if the environment has none, as is that of each further one."""
+
 _ADVICE: Final[dict[type[Identity], str]] = {
     OwnIdentity: "check the operator's identity: its variables AZURE_*, its federated credential or client secret",
+    UserLogin: "try az login, or check the variables AZURE_*",
     WorkloadIdentity: "check tenantId and clientId in the VaultGrant, and the identity's federated credential",
     ManagedIdentity: "assign this identity to the nodes on which the operator runs, or correct the VaultGrant",
     ServicePrincipal: "check tenantId and clientId in the VaultGrant, and the client secret or certificate",
@@ -53,6 +65,8 @@ def login_error(error: Exception, identity: Identity, vault_url: str) -> SyncErr
     text = " ".join(str(cause) for cause in causes)
     trace = _TRACE.search(text)
     problem, advice = _problem(text, causes), _ADVICE[type(identity)]
+    if isinstance(identity, UserLogin) and _has_none(text, causes):
+        return NoLogin(Reason.LOGIN_FAILED, "There is no Azure login: try az login, or set the variables AZURE_*.")
     unanswered = next((cause for cause in causes if isinstance(cause, NoResponse)), None)
     if unanswered is not None and not _CODE.search(text):
         explanation = explain(unanswered.fault)
@@ -61,6 +75,13 @@ def login_error(error: Exception, identity: Identity, vault_url: str) -> SyncErr
         advice = advice if unanswered.host == NODE_HOST else explanation.advice
     message = f"Login of {described(identity)} for vault {vault_url} failed ({problem}); {advice}."
     return SyncError(Reason.LOGIN_FAILED, with_request_id(message, trace[1] if trace else None))
+
+
+def _has_none(text: str, causes: list[BaseException]) -> bool:
+    """Return whether no credential was found: no authority was asked, and the node is none of Azure's."""
+    hosts = {cause.host for cause in causes if isinstance(cause, NoResponse)}
+    is_late = any(isinstance(cause, TimeoutError) for cause in causes)
+    return not _CODE.search(text) and hosts <= {NODE_HOST} and _UNAVAILABLE in text and not (is_late and not hosts)
 
 
 def _problem(text: str, causes: list[BaseException]) -> str:

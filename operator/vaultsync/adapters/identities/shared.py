@@ -22,6 +22,7 @@ from vaultsync.state.access import (
     OwnIdentity,
     ServicePrincipal,
     TokenClaims,
+    UserLogin,
     WorkloadIdentity,
 )
 
@@ -105,7 +106,7 @@ class Credentials:
     def _authority(self, identity: Identity, vault_url: str) -> str:
         """Return where an identity logs in for a vault; empty if its environment or its node knows that."""
         match identity:
-            case OwnIdentity():
+            case OwnIdentity() | UserLogin():
                 return self._authorities.of_own(vault_url)
             case ManagedIdentity():
                 return ""

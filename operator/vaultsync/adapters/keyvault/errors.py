@@ -24,9 +24,9 @@ from kvsecrets import (
     UnexpectedAnswer,
     UntrustedChallenge,
 )
-from vaultsync.connection_faults import explain, fault_of_vault
-from vaultsync.errors import Reason, SyncError, with_request_id
-from vaultsync.state.access import Identity, OwnIdentity, described
+from vaultsync.connection_faults import ConnectionFault, explain, fault_of_vault
+from vaultsync.errors import NoLogin, Reason, SyncError, with_request_id
+from vaultsync.state.access import Identity, OwnIdentity, UserLogin, described
 
 MAX_WAIT = 300.0
 """Upper bound of a Retry-After in seconds; a larger one is a misconfigured proxy's."""
@@ -39,6 +39,14 @@ _KEY_VAULT_CODE = re.compile(r"\bAKV[0-9]{1,6}\b")
 _GUID = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 _CLIENT_ID = re.compile(rf"\bappid=({_GUID});")
 _OBJECT_ID = re.compile(rf"\boid=({_GUID});")
+
+
+class NoConnection(SyncError):
+    """There was no response from the vault; `fault` is why."""
+
+    def __init__(self, reason: Reason, message: str, fault: ConnectionFault) -> None:
+        super().__init__(reason, message)
+        self.fault = fault
 
 
 class _Meaning(NamedTuple):
@@ -143,7 +151,8 @@ def sync_error(error: KeyVaultError, *, vault_url: str, secret: str | None, iden
         identity: Whose call it was.
     """
     if isinstance(error, LoginFailed) and isinstance(error.__cause__, SyncError):
-        return SyncError(error.__cause__.reason, error.__cause__.message)
+        kind = NoLogin if isinstance(error.__cause__, NoLogin) else SyncError
+        return kind(error.__cause__.reason, error.__cause__.message)
     meaning = _meaning(error)
     is_vault = secret is None or meaning.reason in _VAULT_REASONS
     subject = f"vault {vault_url}" if is_vault else f"secret {secret} of vault {vault_url}"
@@ -154,10 +163,13 @@ def sync_error(error: KeyVaultError, *, vault_url: str, secret: str | None, iden
         codes=f" ({', '.join(codes)})" if codes else "",
         cause="; ".join(explain(fault_of_vault(error))) if isinstance(error, ConnectionFailed) else "",
     )
+    message = message[0].upper() + message[1:]
+    if isinstance(error, ConnectionFailed):
+        return NoConnection(meaning.reason, message, fault_of_vault(error))
     retry_after = error.retry_after if isinstance(error, ResponseError) else None
     return SyncError(
         meaning.reason,
-        with_request_id(message[0].upper() + message[1:], _request_id(error)),
+        with_request_id(message, _request_id(error)),
         retry_after=None if retry_after is None else min(retry_after, MAX_WAIT),
     )
 
@@ -188,7 +200,7 @@ def _caller(error: KeyVaultError, identity: Identity) -> str:
     text = error.message if isinstance(error, ResponseError) else ""
     client_id, object_id = _CLIENT_ID.search(text), _OBJECT_ID.search(text)
     # Other identities are described with their client id.
-    is_told = client_id is not None and isinstance(identity, OwnIdentity)
+    is_told = client_id is not None and isinstance(identity, OwnIdentity | UserLogin)
     ids = [f"client id {client_id[1]}"] if client_id is not None and is_told else []
     ids += [f"object id {object_id[1]}"] if object_id is not None else []
     return f"{described(identity)} ({', '.join(ids)})" if ids else described(identity)

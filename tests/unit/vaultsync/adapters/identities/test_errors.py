@@ -8,8 +8,15 @@ from tests.builders import VAULT
 from vaultsync.adapters.identities.errors import login_error
 from vaultsync.adapters.identities.failures import NoResponse
 from vaultsync.connection_faults import ConnectionFault
-from vaultsync.errors import Reason
-from vaultsync.state.access import Identity, ManagedIdentity, OwnIdentity, ServicePrincipal, WorkloadIdentity
+from vaultsync.errors import NoLogin, Reason
+from vaultsync.state.access import (
+    Identity,
+    ManagedIdentity,
+    OwnIdentity,
+    ServicePrincipal,
+    UserLogin,
+    WorkloadIdentity,
+)
 
 CLIENT = "c11e0000-0000-4000-8000-000000000001"
 TRACE = "7a1e0000-0000-4000-8000-000000000003"
@@ -110,3 +117,32 @@ def test_a_code_of_entra_says_more_than_a_request_that_failed_before_it() -> Non
     error.__cause__ = refused("AADSTS7000215: MARKED")
 
     assert "failed (AADSTS7000215: the client secret is wrong);" in message(error)
+
+
+@pytest.mark.parametrize(
+    ("error", "has_none"),
+    [
+        pytest.param(refused("EnvironmentCredential authentication unavailable. MARKED"), True, id="none is set"),
+        pytest.param(
+            refused("EnvironmentCredential authentication unavailable. AADSTS70043"), False, id="an expired one"
+        ),
+        pytest.param(refused("MARKED"), False, id="another failure"),
+        pytest.param(
+            unanswered("169.254.169.254", ConnectionFault(ConnectionProblem.CONNECT_TIMED_OUT)), False, id="no node"
+        ),
+        pytest.param(TimeoutError(), False, id="too late"),
+    ],
+)
+def test_whoever_has_no_login_is_told_so(error: Exception, has_none: bool) -> None:
+    made = login_error(error, UserLogin(), VAULT)
+
+    assert isinstance(made, NoLogin) is has_none
+    assert "az login" in made.message or not has_none
+    assert "MARKED" not in made.message
+
+
+def test_a_node_without_an_identity_is_no_login_either() -> None:
+    error = NoResponse("169.254.169.254", ConnectionFault(ConnectionProblem.REFUSED))
+    error.__cause__ = refused("EnvironmentCredential authentication unavailable.")
+
+    assert isinstance(login_error(error, UserLogin(), VAULT), NoLogin)

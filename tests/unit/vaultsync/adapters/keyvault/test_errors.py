@@ -5,8 +5,8 @@ import pytest
 import kvsecrets
 from kvsecrets import CertificateProblem, ConnectionProblem, KeyVaultError, ResponseError
 from tests.builders import VAULT
-from vaultsync.adapters.keyvault.errors import MAX_WAIT, log_fields, sync_error
-from vaultsync.errors import Reason, SyncError, is_same_message
+from vaultsync.adapters.keyvault.errors import MAX_WAIT, NoConnection, log_fields, sync_error
+from vaultsync.errors import NoLogin, Reason, SyncError, is_same_message
 from vaultsync.state.access import Identity, ManagedIdentity, OwnIdentity, ServicePrincipal, WorkloadIdentity
 
 
@@ -248,3 +248,18 @@ def test_a_failed_login_has_the_reason_and_message_of_its_own_error() -> None:
         "The Kubernetes API is throttling requests.",
     )
     assert log_fields(error) == {"detail": "The Kubernetes API is throttling requests."}
+
+
+def test_why_there_was_no_response_is_kept() -> None:
+    made = translated(kvsecrets.ConnectionFailed("MARKED", ConnectionProblem.PROXY, proxy=PROXY, proxy_status=403))
+
+    assert isinstance(made, NoConnection)
+    assert (made.fault.problem, made.fault.proxy, made.fault.proxy_status) == (ConnectionProblem.PROXY, PROXY, 403)
+
+
+def test_that_there_is_no_login_is_kept() -> None:
+    error = kvsecrets.LoginFailed("MARKED")
+    error.__cause__ = NoLogin(Reason.LOGIN_FAILED, "There is none.")
+
+    assert isinstance(translated(error), NoLogin)
+    assert translated(error).message == "There is none."
