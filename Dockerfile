@@ -25,10 +25,7 @@ RUN tools/bin/pip wheel --no-cache-dir --no-index --no-deps --no-build-isolation
  && sh trim-packages.sh /opt/vaultsync/lib/python3.*/site-packages \
  && /opt/vaultsync/bin/python -m compileall -q /opt/vaultsync/lib
 
-FROM ${BASE}
-LABEL org.opencontainers.image.title="vaultsync" \
-      org.opencontainers.image.description="Syncs Azure Key Vault secrets into Kubernetes Secrets and corrects drift." \
-      org.opencontainers.image.licenses="Apache-2.0"
+FROM ${BASE} AS runtime
 COPY --from=build /opt/vaultsync /opt/vaultsync
 # The file system may be read-only: nothing is written, not even compiled modules, which exist already. The user id may be
 # any number without a passwd entry: libraries that need a user name and a home directory find them here.
@@ -38,6 +35,24 @@ ENV PATH=/opt/vaultsync/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1
 # Numeric, so that Kubernetes can verify runAsNonRoot.
 USER 65532:65532
+
+# An emulated Key Vault, to try the operator in a cluster without Azure: only by `docker build --target emulator`.
+FROM runtime AS emulator
+LABEL org.opencontainers.image.title="vaultsync-emulator" \
+      org.opencontainers.image.description="An emulated Azure Key Vault. Not for production." \
+      org.opencontainers.image.licenses="Apache-2.0"
+COPY demo/__init__.py demo/emulator.py demo/vault.py /opt/emulator/demo/
+COPY tests/__init__.py /opt/emulator/tests/
+COPY tests/emulator/__init__.py tests/emulator/login.py tests/emulator/tokens.py /opt/emulator/tests/emulator/
+ENV PYTHONPATH=/opt/emulator
+EXPOSE 8443
+ENTRYPOINT ["python", "-m", "demo.emulator"]
+
+# The operator: the last stage, which is built by default.
+FROM runtime
+LABEL org.opencontainers.image.title="vaultsync" \
+      org.opencontainers.image.description="Syncs Azure Key Vault secrets into Kubernetes Secrets and corrects drift." \
+      org.opencontainers.image.licenses="Apache-2.0"
 EXPOSE 8080 8081
 ENTRYPOINT ["vaultsync"]
 CMD ["run"]

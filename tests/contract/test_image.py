@@ -70,7 +70,17 @@ def test_every_stage_is_built_on_one_base_which_is_named_by_its_digest() -> None
     (base,) = re.findall(r"^ARG BASE=(\S+)$", INSTRUCTIONS, re.MULTILINE)
 
     assert re.fullmatch(r"docker\.io/library/python:[\w.-]+@sha256:[0-9a-f]{64}", base)
-    assert {line.split()[0] for line in re.findall(r"^FROM (.*)$", INSTRUCTIONS, re.MULTILINE)} == {"${BASE}"}
+    stages = re.findall(r"^FROM (\S+)(?: AS (\S+))?$", INSTRUCTIONS, re.MULTILINE)
+    assert {origin for origin, _ in stages} - {name for _, name in stages} == {"${BASE}"}
+
+
+def test_the_emulator_is_in_an_image_of_its_own_only() -> None:
+    stages = {stage.split("\n")[0]: stage for stage in re.split(r"^FROM ", INSTRUCTIONS, flags=re.MULTILINE)[1:]}
+
+    with_emulator = [name for name, stage in stages.items() if re.search(r"\b(demo|tests)/", stage)]
+
+    assert with_emulator == ["runtime AS emulator"]
+    assert list(stages)[-1] == "runtime", "what is built by default is the operator"
 
 
 def test_the_image_names_a_user_by_number_which_is_not_root() -> None:
