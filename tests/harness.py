@@ -321,12 +321,18 @@ class Harness(ABC):
         return self.clock.now + SKEW
 
     def apply(
-        self, *lines: Spec, name: str = "db", annotations: Mapping[str, str] | None = None, **changes: object
+        self,
+        *lines: Spec,
+        name: str = "db",
+        annotations: Mapping[str, str] | None = None,
+        labels: Mapping[str, str] | None = None,
+        **changes: object,
     ) -> None:
         """Apply a VaultSecret's manifest, as `kubectl apply` does."""
         self.clock.turn(1)
         applied = manifest(spec(**{"data": list(lines) or [ENTRY], **changes}), name=name)
-        applied["metadata"] |= {"namespace": self.namespace, "annotations": dict(annotations or {})}
+        written = {"annotations": dict(annotations or {}), "labels": dict(labels or {})}
+        applied["metadata"] |= {"namespace": self.namespace, **written}
         self.users.put_vault_secret(applied)
         if name not in self.names:
             self.names.append(name)

@@ -308,6 +308,24 @@ WRONG: Final = (
         entry(key="token") | {"target": {"type": "kubernetes.io/basic-auth"}},
         "needs the key username or password",
     ),
+    Wrong("a reserved label to copy", target(copyLabels=["vaultsync.dev/owner-name"]), "vaultsync sets them itself"),
+    Wrong("a label to copy with a space", target(copyLabels=["a b"]), "each key must be a name of at most 63"),
+    Wrong(
+        "too many labels to copy",
+        target(copyLabels=[f"a{number}" for number in range(17)]),
+        "at most 16",
+        structural=True,
+    ),
+    Wrong(
+        "a label that is also copied",
+        target(labels={"team": "a"}, copyLabels=["team"]),
+        "must not have a label of copyLabels in labels or metadataFrom",
+    ),
+    Wrong(
+        "a label that is also copied from the vault",
+        target(metadataFrom={"labels": {"team": "a"}}, copyLabels=["team"]),
+        "must not have a label of copyLabels in labels or metadataFrom",
+    ),
     Wrong("a reserved label", target(labels={"vaultsync.dev/owner-uid": "me"}), "vaultsync sets them itself"),
     Wrong(
         "the managed-by label",
@@ -383,6 +401,7 @@ RIGHT: Final = {
             "type": "example.com/credentials",
             "labels": {"team": "shop", "example.com/tier": "", "a": "A.b_c-9"},
             "annotations": {"example.com/note": "some words, with é"},
+            "copyLabels": ["cost-center", "example.com/owner"],
             "template": {"DSN": "postgres://{{ password | url_encode }}@db"},
             "immutable": True,
             "replaceImmutable": True,

@@ -92,6 +92,7 @@ _NEAR: Final[dict[tuple[str, ...], st.SearchStrategy[Any]]] = {
     ("target", "metadataFrom"): st.dictionaries(
         st.sampled_from(["labels", "annotations"]), st.dictionaries(_QUALIFIED, st.text(max_size=5), max_size=2)
     ),
+    ("target", "copyLabels"): st.lists(_QUALIFIED, max_size=2),
     ("target", "adopt"): st.booleans(),
     ("target", "immutable"): st.booleans(),
     ("target", "template"): st.dictionaries(

@@ -160,6 +160,7 @@ def test_a_label_or_annotation_that_imitates_the_operators_own_is_not_written(re
     tricks = (
         target(labels={key: "x"}),
         target(annotations={key: "x"}),
+        target(copyLabels=[key]),
         target(metadataFrom={"labels": {key: "x"}}),
         target(metadataFrom={"annotations": {key: "x"}}),
     )
@@ -171,6 +172,8 @@ def test_a_label_from_the_vault_does_not_hide_behind_one_of_the_spec(refusal: Re
     """A tenant writes a label twice, once as a reviewer is to see it and once from a tag."""
     tricks = (
         target(labels={"team": "x"}, metadataFrom={"labels": {"team": "y"}}),
+        target(copyLabels=["team"], metadataFrom={"labels": {"team": "y"}}),
+        target(labels={"team": "x"}, copyLabels=["team"]),
         target(annotations={"team": "x"}, metadataFrom={"annotations": {"team": "y"}}),
     )
 

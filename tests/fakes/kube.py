@@ -19,13 +19,14 @@ from vaultsync.api import (
     APPLIED_ANNOTATION,
     FIELD_MANAGER,
     MANAGED_BY_LABEL,
+    OWNER_NAME_LABEL,
     OWNER_UID_LABEL,
     REPLACING_ANNOTATION,
     RETAINED_BY_ANNOTATION,
     ObjectKey,
 )
 from vaultsync.api.grants import GrantMeta
-from vaultsync.api.v1alpha1 import ObjectMeta, VaultSecretMeta, WorkloadKind
+from vaultsync.api.v1alpha1 import ObjectMeta, VaultSecretMeta, WorkloadKind, with_labels
 from vaultsync.errors import ObjectChanged, ObjectGone, Reason, SyncError
 from vaultsync.policy.rollout import Workload
 from vaultsync.state.applied import annotation_hash
@@ -47,6 +48,7 @@ from vaultsync.status.events import Event
 _OWNERSHIP: Final = (
     Path("labels", MANAGED_BY_LABEL),
     Path("labels", OWNER_UID_LABEL),
+    Path("labels", OWNER_NAME_LABEL),
     Path("annotations", APPLIED_ANNOTATION),
 )
 _RETAINED_BY: Final = Path("annotations", RETAINED_BY_ANNOTATION)
@@ -229,7 +231,7 @@ class FakeKube(Store):
             self.writes["patch_status"] += 1
             self._put_body(key, {**body, "status": dict(status)})
         self._lose_answer()
-        return ObjectMeta.parse(self._vault_secrets[key]["metadata"])
+        return ObjectMeta.parse(with_labels(self._vault_secrets[key]["metadata"], vault_secret.label_keys))
 
     async def patch_grant_status(self, grant: GrantMeta, status: Mapping[str, Any]) -> None:
         self._called("patch_grant_status")

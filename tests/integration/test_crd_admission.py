@@ -236,9 +236,9 @@ def test_all_else_can_change_while_the_secret_exists(controlplane: ControlPlane,
         ("spec.data", ["-required-", "The secret's name in the vault.", "enum: Utf8, Base64"]),
         ("spec.target.adopt", ["with the reason", "TargetConflict"]),
         ("spec.refreshInterval", ["such as 30s, 2m or 1h30m"]),
-        ("status.expires", ["When the first of the secrets and their certificates expires"]),
+        ("status.expiryTime", ["When the first of the secrets and their certificates expires"]),
     ],
-    ids=["spec.data", "spec.target.adopt", "spec.refreshInterval", "status.expires"],
+    ids=["spec.data", "spec.target.adopt", "spec.refreshInterval", "status.expiryTime"],
 )
 def test_kubectl_explains(controlplane: ControlPlane, field: str, texts: list[str]) -> None:
     text = " ".join(explain(controlplane, field).split())

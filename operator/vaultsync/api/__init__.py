@@ -21,6 +21,9 @@ MANAGED_BY = "vaultsync"
 OWNER_UID_LABEL = f"{GROUP}/owner-uid"
 """On a target: the uid of the VaultSecret that owns it."""
 
+OWNER_NAME_LABEL = f"{GROUP}/owner-name"
+"""On a target: the name of that VaultSecret, for users; vaultsync does not read it."""
+
 APPLIED_ANNOTATION = f"{GROUP}/applied"
 """On a target: the versions, never the values, that were last written to it."""
 

@@ -150,6 +150,14 @@ Labels = Annotated[
     ),
 ]
 
+LabelKeys = Annotated[
+    tuple[Annotated[str, Field(max_length=_MAX_PREFIX + 1 + 63)], ...],
+    Field(max_length=16, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
+    _KEYS_QUALIFIED,
+    _KEYS_FREE,
+]
+"""Keys of labels whose values are elsewhere."""
+
 Annotations = Annotated[
     Mapping[str, Annotated[str, Field(max_length=2048)]],
     Field(max_length=32),

@@ -149,8 +149,8 @@ class Allow(Model):
     labels: Annotated[
         tuple[KeyPrefix, ...], Field(max_length=MAX_NAMES, json_schema_extra={"x-kubernetes-list-type": "atomic"})
     ] = ()
-    """Beginnings of the keys that target.labels may have, such as example.com/, or * for all. Keys without a prefix
-    are always allowed. Labels with a prefix can make other controllers act on the Secret."""
+    """Beginnings of the keys that target.labels and target.copyLabels may have, such as example.com/, or * for all.
+    Keys without a prefix are always allowed. Labels with a prefix can make other controllers act on the Secret."""
     annotations: Annotated[
         tuple[KeyPrefix, ...], Field(max_length=MAX_NAMES, json_schema_extra={"x-kubernetes-list-type": "atomic"})
     ] = ()

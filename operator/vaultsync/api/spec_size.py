@@ -29,21 +29,26 @@ def _of_target(field: str) -> str:
     return f"({given} ? {texts}.map(key, size(key) + size({texts}[key])).sum() : 0)"
 
 
+_OF_COPIED: Final = (
+    "(has(self.target) && has(self.target.copyLabels) ? self.target.copyLabels.map(key, size(key)).sum() : 0)"
+)
+
+
 def _characters(spec: Any) -> int:  # noqa: ANN401  the model depends on this check
     entries = (len(one.key) + len(one.secret_name) + len(one.property or "") for one in spec.data)
     tags = (one.find.tags for one in spec.data_from if one.find is not None and one.find.tags is not None)
     omitted = (len(name) for one in spec.data_from for name in one.omit)
+    copied = map(len, spec.target.copy_labels)
     keys = (one.keys for one in spec.data_from)
     target = spec.target
     of_target = (target.labels, target.annotations, target.template, target.labels_from, target.annotations_from)
     texts = (*of_target, *tags, *keys)
-    return (
-        sum(entries) + sum(omitted) + sum(len(name) + len(text) for mapping in texts for name, text in mapping.items())
-    )
+    of_texts = (len(name) + len(text) for mapping in texts for name, text in mapping.items())
+    return sum(entries) + sum(omitted) + sum(copied) + sum(of_texts)
 
 
 SPEC_IS_SMALL: Final = Check(
-    " + ".join([_OF_DATA, _OF_SOURCES, *map(_of_target, _OF_TARGET)]) + f" <= {MAX_SPEC_TEXT}",
+    " + ".join([_OF_DATA, _OF_SOURCES, *map(_of_target, _OF_TARGET), _OF_COPIED]) + f" <= {MAX_SPEC_TEXT}",
     lambda spec: _characters(spec) <= MAX_SPEC_TEXT,
     f"must have at most {MAX_SPEC_TEXT} characters in the names, keys, properties, tags, templates, labels and "
     "annotations; use several VaultSecrets",

@@ -4,10 +4,10 @@ The docstrings of fields are what `kubectl explain` shows. Unknown fields are ig
 newer CRD; the rules are checked again when an object is read.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from pydantic import (
     AfterValidator,
@@ -15,6 +15,7 @@ from pydantic import (
     ConfigDict,
     Field,
     StrictBool,
+    model_validator,
 )
 
 from vaultsync.api import USER_ANNOTATIONS, ObjectKey
@@ -22,6 +23,7 @@ from vaultsync.api.checks import VALIDATIONS, Check, rule_error
 from vaultsync.api.fields import (
     Annotations,
     DeleteAfter,
+    LabelKeys,
     Labels,
     MetadataTemplates,
     ObjectName,
@@ -105,6 +107,30 @@ def _used_annotations(value: object) -> object:
     return {name: text[:_MAX_ANNOTATION] if isinstance(text, str) else text for name, text in used.items()}
 
 
+_NO_LABELS: Final[Mapping[str, str]] = {}
+"""One for all objects; nothing changes it."""
+
+
+def with_labels(metadata: Mapping[str, Any], keys: Iterable[str]) -> Mapping[str, Any]:
+    """Return an object's metadata with these of its labels alone: others write labels, as many as they like."""
+    if "labels" not in metadata:
+        return metadata
+    labels, others = metadata["labels"], {name: part for name, part in metadata.items() if name != "labels"}
+    kept = {key: labels[key] for key in keys if key in labels} if isinstance(labels, Mapping) else {}
+    return {**others, "labels": kept} if kept else others
+
+
+def with_copied_labels(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a VaultSecret from the API server with those of its labels alone that its spec copies."""
+    metadata, spec = body.get("metadata"), body.get("spec")
+    if not isinstance(metadata, Mapping):
+        return body
+    target = spec.get("target") if isinstance(spec, Mapping) else None
+    named = target.get("copyLabels") if isinstance(target, Mapping) else None
+    keys = [key for key in named if isinstance(key, str)] if isinstance(named, list) else []
+    return {**body, "metadata": with_labels(metadata, keys)}
+
+
 class ObjectMeta(Model):
     """The parts of an object's metadata that vaultsync uses."""
 
@@ -117,6 +143,8 @@ class ObjectMeta(Model):
     deletion_timestamp: Timestamp | None = None
     annotations: Annotated[Mapping[str, str], BeforeValidator(_used_annotations)] = Field(default_factory=dict)
     """Those that users set to request something."""
+    labels: Mapping[str, str] = Field(default_factory=lambda: _NO_LABELS)
+    """Those that the spec copies."""
 
 
 class OnDelete(StrEnum):
@@ -155,6 +183,9 @@ class TargetSpec(Model):
     """Labels for the Secret, in addition to vaultsync's own."""
     annotations: Annotations = Field(default_factory=dict)
     """Annotations for the Secret, in addition to vaultsync's own."""
+    copy_labels: LabelKeys = ()
+    """Keys of labels of this VaultSecret that the Secret has, too, with the same values, which it follows. A label that
+    this VaultSecret does not have is left out."""
     metadata_from: MetadataFrom | None = None
     """More labels and annotations, from the tags, dates and versions of secrets in the vault, never from their values.
     They follow the vault like values do, without a restart of workloads."""
@@ -201,6 +232,16 @@ METADATA_ONCE: Final = Check(
 )
 
 
+COPIED_ONCE: Final = Check(
+    "!has(self.copyLabels) || self.copyLabels.all(key, !(has(self.labels) && key in self.labels) && "
+    "!(has(self.metadataFrom) && has(self.metadataFrom.labels) && key in self.metadataFrom.labels))",
+    lambda target: (
+        target.labels.keys().isdisjoint(target.copy_labels) and target.labels_from.keys().isdisjoint(target.copy_labels)
+    ),
+    "must not have a label of copyLabels in labels or metadataFrom, too",
+)
+
+
 class Restart(Model):
     """A workload in the VaultSecret's namespace whose pods read the Secret only when they start."""
 
@@ -238,7 +279,7 @@ class VaultSecretSpec(Model):
     """Keys of the Secret, each from one secret of the vault. All keys are written together in one update."""
     data_from: Sources = ()
     """More keys of the Secret, several from each item. They are added after those of data, in this order."""
-    target: Annotated[TargetSpec, METADATA_ONCE] = TargetSpec()
+    target: Annotated[TargetSpec, METADATA_ONCE, COPIED_ONCE] = TargetSpec()
     """The Kubernetes Secret to write."""
     refresh_interval: RefreshInterval = timedelta(minutes=2)
     """How often the vault is polled for changes, from 10s to 24h, such as 30s, 2m or 1h30m. VaultSecrets of one vault
@@ -270,6 +311,21 @@ class VaultSecretMeta(Model):
     status: Annotated[VaultSecretStatus, or_empty(VaultSecretStatus)] = VaultSecretStatus()
     """The observed state. Only vaultsync writes it."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _keep_used_labels(cls, body: object) -> object:
+        return cls._with_used_labels(body) if isinstance(body, Mapping) else body
+
+    @classmethod
+    def _with_used_labels(cls, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        metadata = body.get("metadata")
+        return {**body, "metadata": with_labels(metadata, ())} if isinstance(metadata, Mapping) else body
+
+    @property
+    def label_keys(self) -> tuple[str, ...]:
+        """The labels that are kept; none without a spec."""
+        return ()
+
     @property
     def key(self) -> ObjectKey:
         """The VaultSecret's namespace and name."""
@@ -283,6 +339,20 @@ class VaultSecret(VaultSecretMeta):
 
     spec: Annotated[VaultSecretSpec, *SPEC_CHECKS, SPEC_IS_SMALL]
     """The desired state: which secrets of which vault to sync into which Kubernetes Secret."""
+
+    @classmethod
+    def _with_used_labels(cls, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        return with_copied_labels(body)
+
+    @property
+    def label_keys(self) -> tuple[str, ...]:
+        """The labels that are kept: those that the target copies."""
+        return self.spec.target.copy_labels
+
+    @property
+    def copied_labels(self) -> Mapping[str, str]:
+        """The labels that the target has, too."""
+        return {key: self.metadata.labels[key] for key in self.label_keys if key in self.metadata.labels}
 
     @property
     def target_key(self) -> ObjectKey:

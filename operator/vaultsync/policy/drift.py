@@ -1,15 +1,27 @@
 """Drift: which fields of a target other writers changed, by its metadata alone; corrects nothing."""
 
 from dataclasses import dataclass
-from typing import Any
+from hashlib import sha256
+from typing import Any, Final
 
-from vaultsync.api import API_VERSION, APPLIED_ANNOTATION, KIND, MANAGED_BY, MANAGED_BY_LABEL, OWNER_UID_LABEL
+from vaultsync.api import (
+    API_VERSION,
+    APPLIED_ANNOTATION,
+    KIND,
+    MANAGED_BY,
+    MANAGED_BY_LABEL,
+    OWNER_NAME_LABEL,
+    OWNER_UID_LABEL,
+)
 from vaultsync.api.v1alpha1 import OnDelete, VaultSecret
 from vaultsync.policy.evidence import is_created
 from vaultsync.state.applied import applied_keys
 from vaultsync.state.desired import Desired
 from vaultsync.state.observed import Field, Observed
 from vaultsync.texts import listed
+
+MAX_LABEL: Final = 63
+"""Characters of a label's value; a name may have 253."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +64,10 @@ def drift_of(vault_secret: VaultSecret, observed: Observed) -> Drift | None:
     if observed.applied is None:
         return None
     keys, created = applied_keys(vault_secret, observed.applied), is_created(vault_secret, observed)
-    missing = tuple(sorted(expected_fields(vault_secret, keys, created=created) - observed.ours))
+    expected = expected_fields(vault_secret, keys, created=created)
+    if not observed.applied.named:
+        expected -= {Field("labels", OWNER_NAME_LABEL)}  # the next write adds it: an upgrade is no reason for one
+    missing = tuple(sorted(expected - observed.ours))
     added = tuple(sorted(field.name for field in observed.foreign if field.name not in keys))
     added += tuple(f"annotations/{name}" for name in observed.copies)
     owners = () if created else tuple(f"{owner.kind} {owner.name}" for owner in observed.owners)
@@ -79,12 +94,22 @@ def expected_fields(vault_secret: VaultSecret, keys: frozenset[str], *, created:
 
 
 def target_labels(vault_secret: VaultSecret) -> dict[str, str]:
-    """Return the labels of the target that do not come from the vault: those of the spec, and ours."""
+    """Return the labels of the target that do not come from the vault: those of spec and VaultSecret, and ours."""
     return {
         **vault_secret.spec.target.labels,
+        **vault_secret.copied_labels,
         MANAGED_BY_LABEL: MANAGED_BY,
         OWNER_UID_LABEL: vault_secret.metadata.uid,
+        OWNER_NAME_LABEL: owner_name(vault_secret.metadata.name),
     }
+
+
+def owner_name(name: str) -> str:
+    """Return the label's value for a VaultSecret's name: one that is too long is cut, and ends in part of its hash."""
+    if len(name) <= MAX_LABEL:
+        return name
+    digest = sha256(name.encode()).hexdigest()[:10]
+    return f"{name[: MAX_LABEL - len(digest) - 1]}-{digest}"
 
 
 def owner_references(vault_secret: VaultSecret, *, created: bool) -> list[dict[str, Any]]:

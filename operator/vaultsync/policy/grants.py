@@ -160,8 +160,9 @@ def _problems(vault_secret: VaultSecret, allowed: Allowance) -> Iterator[str]:
         yield "restart needs allow.restart."
     if spec.on_source_deleted is OnSourceDeleted.DELETE and not allowed.delete:
         yield "onSourceDeleted: Delete needs allow.delete."
-    for field, labels in (("labels", target.labels), ("metadataFrom.labels", target.labels_from)):
-        if refused := _refused_keys(labels.keys() - HARMLESS_LABELS, allowed.labels):
+    copied = ("copyLabels", target.copy_labels)
+    for field, labels in (("labels", target.labels), copied, ("metadataFrom.labels", target.labels_from)):
+        if refused := _refused_keys(set(labels) - HARMLESS_LABELS, allowed.labels):
             yield f"allow.labels does not allow {listed(refused)} in target.{field}."
     for field, keys in (("annotations", target.annotations), ("metadataFrom.annotations", target.annotations_from)):
         if refused := _refused_keys(keys, allowed.annotations):

@@ -228,10 +228,10 @@ def _is_same(known: Known, current: Known) -> bool:
 
 
 def _requested(known: Known) -> tuple[object, ...]:
-    """Return what users have written; annotations do not change the generation."""
+    """Return what users have written; annotations and labels do not change the generation."""
     metadata = meta_of(known).metadata
     annotations = (metadata.annotations.get(name) for name in (REFRESH_ANNOTATION, RELEASE_ANNOTATION))
-    return metadata.uid, metadata.generation, *annotations
+    return metadata.uid, metadata.generation, metadata.labels, *annotations
 
 
 def _priority(before: Known | None, after: Known) -> Priority:

@@ -50,6 +50,8 @@ class Applied:
     """The fingerprint of labels and annotations that come from the vault; None if there are none."""
     vault_secret: str | None = None
     """That VaultSecret's namespace and name; None in annotations without them."""
+    named: bool = False
+    """Whether the target was written with the label of the owner's name; false in annotations without it."""
 
     @property
     def by_ref(self) -> Mapping[SecretRef, SecretState]:
@@ -60,10 +62,13 @@ class Applied:
 def fingerprint(vault_secret: VaultSecret, *, uid: str | None = None) -> str:
     """Return a hash of the part of the spec that determines the target, 16 hexadecimal digits.
 
-    The refresh interval and `suspend` are not part of it. Defaults are left out, so a field that a later version adds
-    changes no fingerprint. With `uid`, it is that of a VaultSecret with another uid, and the same spec.
+    Refresh interval and `suspend` are not part of it, and the labels that the target copies are. Defaults are left out,
+    so a field that a later version adds changes no fingerprint. With `uid`, it is that of a VaultSecret with another
+    uid, and the same spec.
     """
-    return _fingerprint(vault_secret, {"vault_url", "data", "data_from", "target", "on_delete"}, uid=uid)
+    labels = vault_secret.copied_labels
+    more = {"labels": labels} if labels else {}
+    return _fingerprint(vault_secret, {"vault_url", "data", "data_from", "target", "on_delete"}, uid=uid, **more)
 
 
 def content_fingerprint(vault_secret: VaultSecret) -> str:
@@ -104,6 +109,7 @@ def to_annotation(
         "vault": vault_secret.spec.vault_url,
         "owner": vault_secret.metadata.uid,
         "vaultSecret": str(vault_secret.key),
+        "named": True,
         **({"created": True} if created else {}),
         **({"metadata": metadata} if metadata is not None else {}),
         "secrets": [_to_item(state) for state in _with_bounded_tags(secrets, 0 if metadata is None else MAX_TAGS)],
@@ -114,8 +120,9 @@ def to_annotation(
 def from_annotation(text: str | None) -> Applied | None:
     """Parse the annotation; returns None if it is absent or damaged, and the target is then written again.
 
-    Earlier versions wrote no `vaultSecret`, and no `owner` before that, `content` in place of `specContent`, and no
-    `vault` or neither before that. All of them are read, so an upgrade writes no target. Nor did they write `kept`.
+    Earlier versions wrote no `named`, before that no `vaultSecret`, before that no `owner` and `content` in place of
+    `specContent`, and before that no `vault` or neither. All of them are read, so an upgrade writes no target. Nor did
+    they write `kept`.
     """
     if text is None or len(text) > MAX_ANNOTATIONS:
         return None
@@ -130,6 +137,7 @@ def from_annotation(text: str | None) -> Applied | None:
             document.get("created") is True,
             _text(document.get("metadata")),
             _text(document.get("vaultSecret")),
+            document.get("named") is True,
         )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, OSError):
         return None

@@ -26,7 +26,7 @@ MAX_TEXT: Final = 4096
 """Characters of a text in the status: our own are shorter."""
 
 _MAX_METADATA: Final = 140
-"""Labels, annotations and owners of a target: a spec has at most 48 labels and 48 annotations."""
+"""Labels, annotations and owners of a target: a spec has at most 64 labels and 48 annotations."""
 
 _CONDITIONS: Final = frozenset({"Ready", "Stalled", "Reconciling", "Stale", "Expiring"})
 

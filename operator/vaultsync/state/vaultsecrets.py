@@ -337,7 +337,7 @@ def by_age(vault_secret: VaultSecretMeta) -> _Rank:
 
 def _requested(meta: VaultSecretMeta) -> tuple[object, ...]:
     """Return the identity of the object and the part of it that users write."""
-    return meta.metadata.uid, meta.metadata.generation, meta.metadata.annotations
+    return meta.metadata.uid, meta.metadata.generation, meta.metadata.annotations, meta.metadata.labels
 
 
 def _is_newer(written: VaultSecretMeta, observed: VaultSecretMeta) -> bool:

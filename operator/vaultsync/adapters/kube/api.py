@@ -23,7 +23,7 @@ from vaultsync.adapters.kube.paging import Item, list_all
 from vaultsync.adapters.kube.token_reviews import TokenReviewer
 from vaultsync.api import APPLIED_ANNOTATION, GRANT_KIND, KIND, ObjectKey
 from vaultsync.api.grants import GrantMeta
-from vaultsync.api.v1alpha1 import ObjectMeta, VaultSecretMeta, WorkloadKind
+from vaultsync.api.v1alpha1 import ObjectMeta, VaultSecretMeta, WorkloadKind, with_labels
 from vaultsync.errors import ObjectChanged, ObjectGone, Reason, SyncError
 from vaultsync.policy.alterations import altered_fields
 from vaultsync.policy.leases import Installation
@@ -326,7 +326,7 @@ class KubeApi:
             written = await self._connection.send(wire.patch_status(vault_secret, status))
         except Conflict:
             return None
-        return ObjectMeta.parse(written["metadata"])
+        return ObjectMeta.parse(with_labels(written["metadata"], vault_secret.label_keys))
 
     async def patch_grant_status(self, grant: GrantMeta, status: Mapping[str, Any]) -> None:
         """Replace the status of the VaultGrant with that uid. One that is gone, or another one, is not changed.

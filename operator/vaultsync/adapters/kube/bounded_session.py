@@ -17,6 +17,7 @@ import aiohttp
 
 from vaultsync.adapters.kube.json_documents import bounded, parsed, parsed_list
 from vaultsync.api import PLURAL
+from vaultsync.api.v1alpha1 import with_copied_labels
 
 MAX_PAGE: Final = 4 * 1024 * 1024
 """Bytes of a page of a list. 500 objects of usual size have one megabyte."""
@@ -174,7 +175,7 @@ class _Paging:
                 return response
 
 
-_UNUSED: Final = ("managedFields", "labels", "ownerReferences", "finalizers")
+_UNUSED: Final = ("managedFields", "ownerReferences", "finalizers")
 
 
 def _trimmed(item: Any) -> Any:  # noqa: ANN401  any JSON
@@ -183,7 +184,7 @@ def _trimmed(item: Any) -> Any:  # noqa: ANN401  any JSON
     if not isinstance(metadata, dict):
         return item
     kept = {name: field for name, field in metadata.items() if name not in _UNUSED}
-    return {**item, "metadata": kept}
+    return with_copied_labels({**item, "metadata": kept})
 
 
 _EVENTS: Final = "events"

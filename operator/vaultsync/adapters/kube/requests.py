@@ -22,6 +22,7 @@ from vaultsync.api import (
     KIND,
     MANAGED_BY,
     MANAGED_BY_LABEL,
+    OWNER_NAME_LABEL,
     OWNER_UID_LABEL,
     PLURAL,
     REPLACING_ANNOTATION,
@@ -175,7 +176,7 @@ def orphan_secret(
     An apply of no fields would remove the data as well. The owner references of the uids `owners` are removed, too.
     https://kubernetes.io/docs/tasks/manage-kubernetes-objects/update-api-object-kubectl-patch/#use-a-strategic-merge-patch-to-update-a-deployment
     """
-    labels = dict.fromkeys((MANAGED_BY_LABEL, OWNER_UID_LABEL))
+    labels = dict.fromkeys((MANAGED_BY_LABEL, OWNER_UID_LABEL, OWNER_NAME_LABEL))
     metadata: dict[str, Any] = {
         "uid": uid,
         "resourceVersion": resource_version,

@@ -16,8 +16,10 @@ from vaultsync.api.v1alpha1 import (
     Restart,
     TargetSpec,
     VaultSecret,
+    VaultSecretMeta,
     VaultSecretStatus,
     WorkloadKind,
+    with_copied_labels,
 )
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -176,3 +178,36 @@ def test_a_workload_to_restart_is_read() -> None:
 def test_a_restart_interval_that_is_left_out_stays_out() -> None:
     """A default inside a list is a permanent difference for tools that compare manifests."""
     assert Restart.parse(WORKLOAD).min_interval is None
+
+
+@pytest.mark.parametrize(
+    ("copied", "kept"),
+    [
+        (["team", "none"], {"team": "shop"}),
+        (None, {}),
+        ([], {}),
+    ],
+)
+def test_of_a_vaultsecrets_labels_only_those_are_kept_that_the_secret_has_too(
+    copied: list[str] | None, kept: dict[str, str]
+) -> None:
+    """Others write labels, too, and all VaultSecrets are in memory."""
+    written = as_stored(manifest(spec(target={} if copied is None else {"copyLabels": copied})))
+    labels = {"team": "shop"} | {f"label-{number}": "x" for number in range(1000)}
+
+    found = VaultSecret.parse({**written, "metadata": written["metadata"] | {"labels": labels}})
+
+    assert (found.metadata.labels, found.copied_labels) == (kept, kept)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [None, [], {"target": 1}, {"target": {"copyLabels": "team"}}, {"target": {"copyLabels": [["team"], {}]}}],
+    ids=str,
+)
+def test_no_label_is_kept_by_a_spec_that_names_none(spec: object) -> None:
+    written = as_stored(manifest({}))
+    body = {**written, "spec": spec, "metadata": written["metadata"] | {"labels": {"team": "shop"}}}
+
+    assert "labels" not in with_copied_labels(body)["metadata"]
+    assert VaultSecretMeta.parse(body).metadata.labels == {}

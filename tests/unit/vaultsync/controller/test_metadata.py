@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from tests.harness import DB, MemoryHarness
+from vaultsync.api import MANAGED_BY_LABEL, OWNER_NAME_LABEL, OWNER_UID_LABEL
 
 FROM: Final = {
     "labels": {"owner": "{{ secrets.db-password.tags.owner }}"},
@@ -105,3 +106,57 @@ async def test_a_tag_that_a_template_cannot_use_does_not_keep_the_value_from_fol
     assert metadata(harness)[0] == ""
     assert harness.values() == {"password": "second"}
     assert "Template of label owner, line 1, column 36: a whole number" in harness.kube.events[-1].message
+
+
+# Labels of the VaultSecret
+
+
+COPYING: Final = {"copyLabels": ["team", "example.com/owner"]}
+
+
+def labels(harness: MemoryHarness) -> dict[str, str]:
+    """The Secret's labels that are not vaultsync's own."""
+    stored = harness.kube.without_data(DB)
+    assert stored is not None
+    found = stored["metadata"]["labels"]
+    return {key: text for key, text in found.items() if key not in {MANAGED_BY_LABEL, OWNER_UID_LABEL}}
+
+
+async def copied(harness: MemoryHarness, **given: str) -> dict[str, str]:
+    """Apply the VaultSecret with these labels; return those of the Secret."""
+    harness.apply(labels=given, target=COPYING, restart=[{"kind": "Deployment", "name": "web"}])
+    await harness.drain()
+    return labels(harness)
+
+
+async def test_the_secret_has_the_vaultsecrets_name_and_of_its_labels_those_that_are_asked_for(
+    harness: MemoryHarness,
+) -> None:
+    harness.make_workload("web")
+    harness.vault.set("db-password", "first")
+
+    assert await copied(harness, team="a", other="b") == {OWNER_NAME_LABEL: "db", "team": "a"}
+
+
+async def test_a_label_that_changes_or_goes_does_so_in_the_secret_without_a_restart(harness: MemoryHarness) -> None:
+    harness.make_workload("web")
+    harness.vault.set("db-password", "first")
+    await copied(harness, team="a")
+
+    assert await copied(harness, team="b") == {OWNER_NAME_LABEL: "db", "team": "b"}
+    assert await copied(harness) == {OWNER_NAME_LABEL: "db"}
+    assert harness.kube.restarts == []
+    harness.reset_counts()
+    await copied(harness, other="x")
+    assert harness.writes == {}
+
+
+async def test_a_label_that_another_writer_changes_in_the_secret_is_restored(harness: MemoryHarness) -> None:
+    harness.make_workload("web")
+    harness.vault.set("db-password", "first")
+    await copied(harness, team="a")
+
+    harness.kube.edit(DB, "kubectl", labels={"team": "mine", OWNER_NAME_LABEL: None})
+    await harness.drain()
+
+    assert labels(harness) == {OWNER_NAME_LABEL: "db", "team": "a"}

@@ -1,13 +1,16 @@
 """Drift: which changes by other writers count, how they are described, and which fields an intact target has."""
 
+import re
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.builders import UID, a_state, a_vault_secret, an_entry, an_observed
-from vaultsync.api import APPLIED_ANNOTATION, MANAGED_BY_LABEL, OWNER_UID_LABEL
+from vaultsync.api import APPLIED_ANNOTATION, MANAGED_BY_LABEL, OWNER_NAME_LABEL, OWNER_UID_LABEL
 from vaultsync.api.v1alpha1 import VaultSecret
-from vaultsync.policy.drift import drift_of, expected_fields, foreign_keys
+from vaultsync.policy.drift import drift_of, expected_fields, foreign_keys, owner_name
 from vaultsync.state.applied import Applied, fingerprint
 from vaultsync.state.desired import Desired
 from vaultsync.state.observed import Field, Observed, Owner
@@ -88,10 +91,47 @@ def test_an_intact_target_has_every_field_of_the_spec_and_ours() -> None:
         Field("labels", "team"),
         Field("labels", MANAGED_BY_LABEL),
         Field("labels", OWNER_UID_LABEL),
+        Field("labels", OWNER_NAME_LABEL),
         Field("annotations", "note"),
         Field("annotations", APPLIED_ANNOTATION),
         Field("ownerReferences", UID),
     }
+
+
+def test_a_target_of_an_earlier_version_without_the_owners_name_is_intact_and_a_newer_one_is_not() -> None:
+    """An upgrade writes no target; its next write adds the label."""
+    before = an_observed()
+    assert before.applied is not None
+    named = replace(before, applied=replace(before.applied, named=True))
+
+    assert drift_of(a_vault_secret(), before) is None
+    drift = drift_of(a_vault_secret(), named)
+    assert drift is not None
+    assert drift.fields == (Field("labels", OWNER_NAME_LABEL),)
+
+
+def test_a_copied_label_is_expected_while_the_vaultsecret_has_it() -> None:
+    labels = {"team": "shop", "other": "x"}
+    vault_secret = a_vault_secret(metadata={"labels": labels}, target={"copy_labels": ["team", "cost"]})
+
+    fields = expected_fields(vault_secret, frozenset(), created=True)
+
+    expected = {"team", MANAGED_BY_LABEL, OWNER_UID_LABEL, OWNER_NAME_LABEL}
+    assert {field.name for field in fields if field.area == "labels"} == expected
+
+
+@pytest.mark.parametrize("name", ["db", "a" * 63])
+def test_the_label_of_the_owners_name_is_the_name(name: str) -> None:
+    assert owner_name(name) == name
+
+
+@given(st.from_regex(r"[a-z0-9]([-.a-z0-9]{62,251})[a-z0-9]", fullmatch=True))
+def test_a_name_that_is_too_long_for_a_label_is_cut_and_differs_by_its_end(name: str) -> None:
+    value = owner_name(name)
+
+    assert re.fullmatch("([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9]", value)
+    assert value[:52] == name[:52]
+    assert value != owner_name(f"{name[:-1]}{'b' if name[-1] == 'a' else 'a'}")
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from tests.builders import (
     an_entry,
     some_metadata,
 )
-from vaultsync.api import APPLIED_ANNOTATION, MANAGED_BY_LABEL, OWNER_UID_LABEL
+from vaultsync.api import APPLIED_ANNOTATION, MANAGED_BY_LABEL, OWNER_NAME_LABEL, OWNER_UID_LABEL
 from vaultsync.api.v1alpha1 import VaultSecret
 from vaultsync.errors import Reason, SyncError
 from vaultsync.policy.drift import expected_fields
@@ -72,7 +72,7 @@ def test_the_manifest_is_a_secret_that_belongs_to_its_vaultsecret() -> None:
         "metadata": {
             "name": "db",
             "namespace": "shop",
-            "labels": {"team": "shop", MANAGED_BY_LABEL: "vaultsync", OWNER_UID_LABEL: UID},
+            "labels": {"team": "shop", MANAGED_BY_LABEL: "vaultsync", OWNER_UID_LABEL: UID, OWNER_NAME_LABEL: "db"},
             "annotations": {"note": "by hand"},
             "ownerReferences": [
                 {

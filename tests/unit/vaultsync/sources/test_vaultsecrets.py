@@ -25,12 +25,14 @@ def body(
     generation: int = 1,
     uid: str = "",
     annotations: dict[str, str] | None = None,
+    labels: dict[str, str] | None = None,
     **changes: object,
 ) -> Body:
     """Return a VaultSecret as the watch reports it; `changes` are to its spec."""
     written = manifest(spec(**changes), name=name)
     stored = {"resourceVersion": str(resource_version), "generation": generation, "uid": uid or f"uid-{name}"}
-    return as_stored({**written, "metadata": written["metadata"] | stored | {"annotations": annotations or {}}})
+    written_by_users = {"annotations": annotations or {}, "labels": labels or {}}
+    return as_stored({**written, "metadata": written["metadata"] | stored | written_by_users})
 
 
 def terminating(reported: Body) -> Body:
@@ -111,6 +113,18 @@ async def test_an_annotation_by_which_a_user_requests_something_is_woken(
     source.handle_changed(body(resource_version=8, annotations={annotation: "now"}))
     assert take(woken) == [("db", Priority.NEW)]
     source.handle_changed(body(resource_version=9, annotations={annotation: "now", "note": "x"}))
+
+    assert take(woken) == []
+
+
+async def test_a_changed_label_is_woken_if_the_secret_has_it_too(source: VaultSecretSource, woken: Woken) -> None:
+    copying = {"copyLabels": ["team"]}
+    source.handle_changed(body(labels={"team": "a"}, target=copying))
+    take(woken)
+
+    source.handle_changed(body(resource_version=8, labels={"team": "b"}, target=copying))
+    assert take(woken) == [("db", Priority.NEW)]
+    source.handle_changed(body(resource_version=9, labels={"team": "b", "note": "x"}, target=copying))
 
     assert take(woken) == []
 

@@ -63,6 +63,7 @@ def test_an_annotation_parses_to_what_was_written(states: tuple[SecretState, ...
         UID,
         created,
         vault_secret="shop/db",
+        named=True,
     )
 
 
@@ -134,7 +135,7 @@ def test_equal_states_give_equal_texts() -> None:
 def test_the_annotation_has_names_versions_and_dates_and_nothing_else() -> None:
     document = json.loads(to_annotation(a_vault_secret(), [a_state()], created=True))
 
-    assert list(document) == ["spec", "specContent", "vault", "owner", "vaultSecret", "created", "secrets"]
+    assert list(document) == ["spec", "specContent", "vault", "owner", "vaultSecret", "named", "created", "secrets"]
     assert document["secrets"] == [
         {
             "name": "db-password",
@@ -310,7 +311,18 @@ def test_fields_of_later_versions_change_no_fingerprint_while_they_are_omitted()
     ],
 )
 def test_what_does_not_change_the_target_does_not_change_the_fingerprint(same: VaultSecret) -> None:
+    """So an upgrade to a version with more fields writes no target."""
     assert fingerprint(same) == fingerprint(a_vault_secret())
+
+
+def test_a_copied_label_is_part_of_the_target_and_not_of_its_data() -> None:
+    made = [
+        a_vault_secret(metadata={"labels": labels}, target={"copy_labels": ["team"]})
+        for labels in ({}, {"team": "a"}, {"team": "b"}, {"team": "b", "other": "c"})
+    ]
+
+    assert len({fingerprint(one) for one in made}) == 3
+    assert len({content_fingerprint(one) for one in made}) == 1
 
 
 @pytest.mark.parametrize(

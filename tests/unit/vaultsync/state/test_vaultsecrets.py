@@ -232,6 +232,20 @@ def test_a_change_by_a_user_before_our_status_write_still_counts_as_new_when_it_
     assert known_of(vaultsecrets)[0] == "7"
 
 
+def test_a_copied_label_that_changed_before_our_status_write_still_counts_as_new_when_it_is_observed() -> None:
+    def labelled(version: int, team: str) -> VaultSecret:
+        metadata = {"resource_version": str(version), "labels": {"team": team}}
+        return a_vault_secret(metadata=metadata, target={"copy_labels": ["team"]})
+
+    vaultsecrets = a_cache(labelled(7, "a"), unreadable=False)
+
+    vaultsecrets.record_status(meta_of(labelled(9, "b").model_copy(update={"status": REPORTED})))
+
+    assert known_of(vaultsecrets) == ("7", REPORTED)
+    vaultsecrets.put(labelled(8, "b"), a_granted())
+    assert known_of(vaultsecrets) == ("8", REPORTED)
+
+
 def test_a_status_is_kept_when_the_watch_delivers_an_older_change_of_the_spec() -> None:
     vaultsecrets = a_cache(stored(7), unreadable=False)
     vaultsecrets.record_status(meta_of(stored(9, generation=2, status=REPORTED)))

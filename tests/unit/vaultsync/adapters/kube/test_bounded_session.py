@@ -167,6 +167,13 @@ async def test_events_that_arrive_together_are_one_event_of_the_newest_version()
     assert not any("labels" in one["metadata"] for _, one in events_of(batch))
 
 
+async def test_of_the_labels_those_arrive_that_the_spec_copies() -> None:
+    (line,) = await batched([event("a", fields='{"target":{"copyLabels":["of",1,"none"]}}').encode() + b"\n"])
+
+    ((_, found),) = events_of(json.loads(line)["object"])
+    assert found["metadata"]["labels"] == {"of": "users"}
+
+
 class Arriving:
     """A stream of what has been sent; what arrives before it is read is one chunk."""
 

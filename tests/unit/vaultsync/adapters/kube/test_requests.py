@@ -91,11 +91,12 @@ def test_removed_keys_are_null() -> None:
 
 
 def test_orphaning_removes_only_our_labels_and_annotation() -> None:
+    labels = ("app.kubernetes.io/managed-by", "vaultsync.dev/owner-uid", "vaultsync.dev/owner-name")
     assert wire.orphan_secret(KEY, uid="uid-1", resource_version="7", retained_by="uid-2").body == {
         "metadata": {
             "uid": "uid-1",
             "resourceVersion": "7",
-            "labels": {"app.kubernetes.io/managed-by": None, "vaultsync.dev/owner-uid": None},
+            "labels": dict.fromkeys(labels),
             "annotations": {"vaultsync.dev/applied": None, "vaultsync.dev/retained-by": "uid-2"},
         }
     }
