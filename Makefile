@@ -9,7 +9,7 @@ OTHER_VENV = build/venv-$(shell $(PYTHON) -c "import platform; print(platform.py
 PIP_INSTALL := bin/pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install tools check test test-fast test-python test-kubernetes test-image-python demo demo-down dashboard bench bench-large soak generate docs docs-serve build image-test sbom lock release clean
+.PHONY: help install tools check test test-fast test-python test-kubernetes test-image-python demo demo-down dashboard bench bench-large soak generate docs docs-check docs-serve build image-test sbom lock release clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' Makefile
@@ -130,6 +130,9 @@ generate: install ## write generated files: CRDs, the chart's table of values, i
 MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs
 docs: install ## build the documentation as a site in build/site; a broken link, or a page without a place, fails
 	$(MKDOCS) build --strict
+
+docs-check: docs ## open each page of the site in Chromium, which has to be installed: links, search, width, other hosts
+	$(BIN)/python -m website.browser
 
 docs-serve: install ## serve the site at http://127.0.0.1:8000, and build it again when a page changes
 	$(MKDOCS) serve
