@@ -68,9 +68,8 @@ class VaultSecretState:
         return "never" if self.last_success is None else duration(now - self.last_success)
 
     def document(self) -> dict[str, Any]:
-        """Return it as JSON."""
-        is_ready = self.ready == "True"
-        success = None if self.last_success is None else format_timestamp(self.last_success)
+        """Return it as JSON. While it is ready, each poll is a success, and `lastSuccessTime` is null."""
+        success = None if self.ready == "True" else self.last_success
         return {
             "namespace": self.namespace,
             "name": self.name,
@@ -78,8 +77,9 @@ class VaultSecretState:
             "reason": self.reason,
             "message": self.message,
             "vaultUrl": self.vault_url,
-            "lastSuccess": "within refreshInterval" if is_ready else success,
-            "expires": None if self.expires is None else format_timestamp(self.expires),
+            "refreshInterval": format_duration(self.interval),
+            "lastSuccessTime": None if success is None else format_timestamp(success),
+            "expiryTime": None if self.expires is None else format_timestamp(self.expires),
         }
 
 

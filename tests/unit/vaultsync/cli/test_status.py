@@ -1,5 +1,8 @@
 """Rows of `vaultsync status` from objects as the API server returns them."""
 
+import io
+from argparse import Namespace
+from collections.abc import AsyncGenerator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -7,15 +10,19 @@ import pytest
 
 from tests.builders import READ_AT, a_status, a_status_entry
 from tests.manifests import as_stored, manifest, spec
+from vaultsync.adapters.kube import ResourceExpired
 from vaultsync.api.v1alpha1 import Condition, VaultSecretStatus
-from vaultsync.cli.status import VaultSecretState, state_of, summary, titles
+from vaultsync.cli.output import Output
+from vaultsync.cli.session import Session
+from vaultsync.cli.status import VaultSecretState, state_of, status, summary, titles
+from vaultsync.errors import Reason
 
 NOW = READ_AT + timedelta(hours=5)
 
 
-def body(status: VaultSecretStatus | None = None, *, observed: int | None = 1, **changes: object) -> dict[str, Any]:
+def body(found: VaultSecretStatus | None = None, *, observed: int | None = 1, **changes: object) -> dict[str, Any]:
     """A VaultSecret with these changes of its spec, with a status, or with none."""
-    written = {} if status is None else status.changed(observed_generation=observed).to_wire()
+    written = {} if found is None else found.changed(observed_generation=observed).to_wire()
     return {**as_stored(manifest({**spec(), **changes}, namespace="shop")), "status": written}
 
 
@@ -73,8 +80,8 @@ def test_what_expires_soon_is_marked() -> None:
     expiring = Condition(
         type="Expiring", status="True", reason="ExpiresSoon", message="Soon.", last_transition_time=READ_AT
     )
-    status = a_status(a_status_entry(expires=NOW + timedelta(days=1)))
-    state = state_of(body(status.changed(conditions=(*status.conditions, expiring))))
+    found = a_status(a_status_entry(expires=NOW + timedelta(days=1)))
+    state = state_of(body(found.changed(conditions=(*found.conditions, expiring))))
 
     assert state.is_expiring
     assert state.row(NOW, with_namespace=False, is_wide=False)[-1].style == "yellow"
@@ -100,6 +107,68 @@ def test_json_has_the_same() -> None:
         "reason": "AccessDenied",
         "message": "Details.",
         "vaultUrl": "https://shop.vault.azure.net",
-        "lastSuccess": "2026-03-01T12:30:00Z",
-        "expires": None,
+        "refreshInterval": "2m",
+        "lastSuccessTime": "2026-03-01T12:30:00Z",
+        "expiryTime": None,
     }
+
+
+def test_the_time_of_the_last_success_is_not_known_while_each_poll_is_one() -> None:
+    assert state_of(body(a_status())).document()["lastSuccessTime"] is None
+
+
+class Interrupted(Exception):
+    """The end of a watch by its user."""
+
+
+class Cluster:
+    """Lists and watches as scripted: a list, then events, then that the watch is too old, and another list."""
+
+    def __init__(self, *lists: list[dict[str, Any]], events: list[tuple[str, dict[str, Any]]]) -> None:
+        self._lists = list(lists)
+        self._events = events
+        self.namespace = "shop"
+
+    async def list(self, _: object, __: object, read: Any) -> Any:  # noqa: ANN401
+        if not self._lists:
+            raise Interrupted
+        return [read(one) for one in self._lists.pop(0)], "7"
+
+    async def watch(self, *_: object) -> AsyncGenerator[tuple[str, Mapping[str, Any]], None]:
+        for event in self._events:
+            yield event
+        self._events = []
+        raise ResourceExpired(Reason.CLUSTER_UNAVAILABLE, "Too old.")
+
+
+def named(name: str, reason: str = "Synced") -> dict[str, Any]:
+    found = body(a_status(reason=reason))
+    return {**found, "metadata": {**found["metadata"], "name": name, "resourceVersion": "8"}}
+
+
+async def test_a_watch_shows_what_changes_also_after_it_was_too_old() -> None:
+    stream = io.StringIO()
+    cluster: Any = Cluster(
+        [named("db"), named("web")],
+        [named("db"), named("new")],
+        events=[
+            ("MODIFIED", named("db")),
+            ("MODIFIED", named("web", "AccessDenied")),
+            ("BOOKMARK", {"metadata": {"resourceVersion": "9"}}),
+        ],
+    )
+    options = Namespace(namespace="shop", output=None, watch=True)
+
+    with pytest.raises(Interrupted):
+        await status(Session(options, cluster, Output(stream), lambda: NOW))
+
+    shown = [line.split()[:3] for line in stream.getvalue().splitlines()]
+    assert shown == [
+        ["NAME", "READY", "REASON"],
+        ["db", "True", "Synced"],
+        ["web", "True", "Synced"],
+        ["2", "ready"],
+        ["web", "False", "AccessDenied"],
+        ["shop/web", "was", "deleted"],
+        ["new", "True", "Synced"],
+    ]
