@@ -78,7 +78,7 @@ def _asked(ready: Environment, panels: list[Panel], moments: list[Moment], began
 
     def answer(query: Query) -> list[Series]:
         """The series of a query; an instant query has the last point alone, in its own order."""
-        asked = query.over(_RATES_OVER)
+        asked = query.over(_RATES_OVER, f"{SECONDS:.0f}s")
         if query.instant:
             now = [History(each.labels, [(began + SECONDS, each.value)]) for each in ready.prometheus.query(asked)]
             return [_since(began, history, names) for history in now]

@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from typing import Final
 
+from demo.dashboard.colors import NAMED
 from demo.dashboard.lines import draw_line, draw_lines
 from demo.dashboard.numbers import readable
 from demo.dashboard.panels import Kind, Panel
-from demo.dashboard.record import Record
-from demo.dashboard.sheet import INK, PALE, Rectangle, Sheet, rows_of, shortened, width_of
-
-_NAMED: Final = {"green": "#73bf69", "red": "#f2495c", "": INK}
-"""The dashboard's colors on a dark background."""
+from demo.dashboard.record import Points, Record
+from demo.dashboard.sheet import PALE, Rectangle, Sheet, rows_of, shortened, width_of
+from demo.dashboard.states import draw_states
 
 _PAD: Final = 8.0
 _TITLE: Final = 17.0
@@ -26,14 +25,16 @@ def draw_panel(sheet: Sheet, panel: Panel, record: Record, place: Rectangle) -> 
     sheet.card(place.x, place.y, place.width, place.height)
     for line, text in enumerate(_wrapped(panel.title, place.width - 2 * _PAD)):
         sheet.text(place.x + _PAD, place.y + 12.5 + 9.5 * line, text, size=_SMALL, bold=True)
+    below_title = Rectangle(place.x + _PAD, place.y + _TITLE, place.width - 2 * _PAD, place.height - _TITLE)
     match panel.kind:
         case Kind.NUMBER:
             _draw_number(sheet, panel, record, place)
         case Kind.TABLE:
             _draw_table(sheet, panel, record, place)
         case Kind.LINES:
-            below_title = Rectangle(place.x + _PAD, place.y + _TITLE, place.width - 2 * _PAD, place.height - _TITLE)
             draw_lines(sheet, panel, record, below_title)
+        case Kind.STATES:
+            draw_states(sheet, panel, record, below_title)
 
 
 def _wrapped(title: str, room: float) -> list[str]:
@@ -48,13 +49,9 @@ def _draw_number(sheet: Sheet, panel: Panel, record: Record, place: Rectangle) -
     if not points:
         return
     value = points[-1][1]
-    color = _NAMED[panel.color(value)]
-    height = place.height * 0.2
-    axes = sheet.axes(place.x + 1, place.y + place.height - height - 1, place.width - 2, height)
-    axes.set_axis_off()
-    axes.set_xlim(0, record.seconds)
-    axes.set_ylim(0, max(value for _, value in points) * 1.1 or 1)
-    draw_line(axes, points, record.step, color, fill=0.22)
+    color = NAMED[panel.color(value)]
+    if len(points) > 1:
+        _draw_history(sheet, points, record, place, color)
     sheet.text(
         place.x + place.width / 2,
         place.y + place.height - 14,
@@ -66,23 +63,37 @@ def _draw_number(sheet: Sheet, panel: Panel, record: Record, place: Rectangle) -
     )
 
 
+def _draw_history(sheet: Sheet, points: Points, record: Record, place: Rectangle, color: str) -> None:
+    height = place.height * 0.2
+    axes = sheet.axes(place.x + 1, place.y + place.height - height - 1, place.width - 2, height)
+    axes.set_axis_off()
+    axes.set_xlim(0, record.seconds)
+    axes.set_ylim(0, max(value for _, value in points) * 1.1 or 1)
+    draw_line(axes, points, record.step, color, fill=0.22)
+
+
 def _draw_table(sheet: Sheet, panel: Panel, record: Record, place: Rectangle) -> None:
-    rows = record.table(panel)
+    rows, colors = record.table(panel), record.row_colors(panel)
+    headers = list(panel.columns.values())
+    used = [index for index in range(len(headers)) if any(row[index] for row in rows)]
+    headers, rows = [headers[index] for index in used], [[row[index] for index in used] for row in rows]
     room = int((place.height - _TITLE - _LINE - 6) // _LINE)
     shown = rows[:room] if len(rows) <= room else rows[: room - 1]
     inner = place.width - 2 * _PAD
-    widths = _column_widths([panel.columns, *shown], inner)
+    widths = _column_widths([headers, *shown], inner)
     y = place.y + _TITLE + _LINE
     x = place.x + _PAD
-    for column, width in zip(panel.columns, widths, strict=True):
-        sheet.text(x, y, column.lower(), size=_SMALL, color=PALE)
+    for header, width in zip(headers, widths, strict=True):
+        sheet.text(x, y, header, size=_SMALL, color=PALE)
         x += width
     sheet.rule(place.x + _PAD, y + 3.5, inner)
-    for row in shown:
+    values = [list(panel.columns)[index] == "Value" for index in used]
+    for row, colored in zip(shown, colors, strict=False):
         y += _LINE
         x = place.x + _PAD
-        for text, width in zip(row, widths, strict=True):
-            sheet.text(x, y + 2, shortened(text, _SMALL, width - 6), size=_SMALL)
+        for text, width, is_value in zip(row, widths, values, strict=True):
+            color = NAMED[colored if is_value else ""]
+            sheet.text(x, y + 2, shortened(text, _SMALL, width - 6), size=_SMALL, color=color)
             x += width
     if len(shown) < len(rows):
         sheet.text(place.x + _PAD, y + _LINE + 2, f"and {len(rows) - len(shown)} more", size=_SMALL, color=PALE)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from tests.chart.renders import rule_groups
 from tests.controlplane.build import MONITORING, TOOLS, ensure_tools
 from tests.controlplane.helm import Helm
 from tests.controlplane.plane import ControlPlane
@@ -57,7 +58,10 @@ def environment(vaults: Sequence[str]) -> Iterator[Environment]:
             RunningOperator.start(environ, folder / "operator.log", arguments=installation.arguments()) as operator,
         ):
             operator.await_ready()
-            scraped = Prometheus.start(tools["prometheus"], folder / "prometheus", target_port=operator.port, groups=())
+            groups = rule_groups(Helm(tools["helm"], folder / "helm", plane.environ()))
+            scraped = Prometheus.start(
+                tools["prometheus"], folder / "prometheus", target_port=operator.port, groups=groups
+            )
             with scraped as prometheus:
                 yield Environment(api, emulator, prometheus)
     shutil.rmtree(folder)

@@ -1,7 +1,8 @@
 """Draws lines over time with axes, marks and legends; knows no other panels."""
 
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
@@ -9,13 +10,11 @@ from typing import Final
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from demo.dashboard.colors import NAMED, PALETTE
 from demo.dashboard.numbers import scale
 from demo.dashboard.panels import Panel
 from demo.dashboard.record import Points, Record
 from demo.dashboard.sheet import BORDER, FAINT, PALE, Rectangle, Sheet, rows_of, width_of
-
-_COLORS: Final = ("#73bf69", "#f2cc0c", "#5794f2", "#ff780a", "#f2495c", "#b877d9", "#8ab8ff", "#c8f2c2", "#ffb357")
-"""Of the lines of a panel, in turn."""
 
 _SMALL: Final = 7.5
 _LINE: Final = 11.0
@@ -47,8 +46,8 @@ def circled(number: int) -> str:
 def draw_lines(sheet: Sheet, panel: Panel, record: Record, place: Rectangle) -> None:
     """Draw the lines of a panel, and their names below them."""
     found = record.lines(panel)
-    lines = [_Line(name, points, _COLORS[index % len(_COLORS)]) for index, (name, points) in enumerate(found)]
-    named = _draw_names(sheet, lines, place)
+    lines = list(_colored(panel, found))
+    named = _draw_legend(sheet, lines, place)
     axes = sheet.axes(
         place.x + _LEFT, place.y + _ABOVE, place.width - _LEFT - _RIGHT, place.height - _ABOVE - _BELOW - named
     )
@@ -99,10 +98,15 @@ def _rule(axes: Axes, record: Record, values: Sequence[float], unit: str) -> Non
     ticks = [tick for tick in ticks if tick * factor <= highest]
     axes.set_ylim(-0.01 * highest, highest)
     axes.set_yticks([tick * factor for tick in ticks], [f"{tick:g} {word}".rstrip() for tick in ticks])
+    axes.grid(color=FAINT, linewidth=0.6)
+    rule_time(axes, record)
+
+
+def rule_time(axes: Axes, record: Record) -> None:
+    """Set the bounds and ticks of the time, and the marks."""
     minutes = range(0, int(record.seconds / 60) + 1, _MINUTES)
     axes.set_xlim(0, record.seconds)
     axes.set_xticks([60 * minute for minute in minutes], [f"{minute} min" if minute else "0" for minute in minutes])
-    axes.grid(color=FAINT, linewidth=0.6)
     axes.set_axisbelow(True)
     for number, moment in enumerate(record.moments, start=1):
         axes.axvline(moment.at, color=BORDER, linewidth=0.8, linestyle=(0, (3, 2)), zorder=1.5)
@@ -119,28 +123,41 @@ def _rule(axes: Axes, record: Record, values: Sequence[float], unit: str) -> Non
         )
 
 
-def _draw_names(sheet: Sheet, lines: Sequence[_Line], place: Rectangle) -> float:
+def _colored(panel: Panel, found: Sequence[tuple[str, Points]]) -> Iterator[_Line]:
+    """Lines with their own colors, or with the next ones of the palette."""
+    palette = itertools.cycle(PALETTE)
+    for name, points in found:
+        own = panel.line_color(name)
+        yield _Line(name.strip(), points, NAMED[own] if own else next(palette))
+
+
+def _draw_legend(sheet: Sheet, lines: Sequence[_Line], place: Rectangle) -> float:
     """Write the legend at the bottom; returns its height.
 
     Where they take more than a row, those of lines that were at zero all the time are left out.
     """
-    rows = _rows(lines, place.width)
-    if len(rows) > 1:
-        rows = _rows([line for line in lines if not line.is_flat_zero], place.width)
+    if len(_rows([line.name for line in lines], place.width)) > 1:
+        lines = [line for line in lines if not line.is_flat_zero]
+    return draw_names(sheet, [(line.name, line.color) for line in lines], place)
+
+
+def draw_names(sheet: Sheet, names: Sequence[tuple[str, str]], place: Rectangle) -> float:
+    """Write names with their colors at the bottom; returns their height."""
+    rows = _rows([name for name, _ in names], place.width)
     y = place.y + place.height - 6 - _LINE * (len(rows) - 1)
     for row in rows:
         x = place.x
-        for line in row:
-            sheet.dash(x, y - 2.7, _DASH, line.color)
-            sheet.text(x + _DASH + 3, y, line.name, size=_SMALL)
-            x += _name_width(line)
+        for name, color in (names[index] for index in row):
+            sheet.dash(x, y - 2.7, _DASH, color)
+            sheet.text(x + _DASH + 3, y, name, size=_SMALL)
+            x += _name_width(name)
         y += _LINE
     return _LINE * len(rows) + 2
 
 
-def _rows(lines: Sequence[_Line], room: float) -> list[list[_Line]]:
-    return [[lines[index] for index in row] for row in rows_of(map(_name_width, lines), room)]
+def _rows(names: Sequence[str], room: float) -> list[list[int]]:
+    return rows_of(map(_name_width, names), room)
 
 
-def _name_width(line: _Line) -> float:
-    return _DASH + 3 + width_of(line.name, _SMALL) + 10
+def _name_width(name: str) -> float:
+    return _DASH + 3 + width_of(name, _SMALL) + 10

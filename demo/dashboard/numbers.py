@@ -22,6 +22,8 @@ def readable(value: float, unit: str = "") -> str:
 
 def scale(value: float, unit: str) -> tuple[float, str]:
     """The divisor for a number of that size in that unit, and the suffix."""
+    if unit == "percentunit":
+        return 0.01, "%"
     steps = _SCALES.get(unit, _SHORT)
     factor, word = next((step for step in reversed(steps) if abs(value) >= step[0]), steps[0])
     if value == 0:

@@ -55,6 +55,10 @@ class Record:
         fields = [{**series.labels, "Value": readable(series.last, panel.unit)} for series in found]
         return [[each.get(column, "") for column in panel.columns] for each in fields]
 
+    def row_colors(self, panel: Panel) -> list[str]:
+        """The colors of the values in a table, by its thresholds; empty for those that have none."""
+        return [panel.color(series.last) for query in panel.queries for series in self._to(query)]
+
     def unanswered(self, panel: Panel) -> list[str]:
         """The expressions of panels that show nothing."""
         return [

@@ -99,6 +99,15 @@ def the(kind: str, rendered: str) -> Manifest:
     return found
 
 
+def rule_groups(helm: Helm, **values: object) -> list[Manifest]:
+    """The groups of alerts and recording rules, with these values."""
+    wanted = {"prometheusRule": {"enabled": True, "runbooks": "https://docs.example.com"}, **values}
+    found: list[Manifest] = the("PrometheusRule", render(helm, "--api-versions", MONITORS, values=wanted))["spec"][
+        "groups"
+    ]
+    return found
+
+
 def operator_rules(rendered: str) -> list[Manifest]:
     """The rules of all roles that a render binds to the operator; those of the same role in several namespaces once."""
     found = manifests(rendered)

@@ -9,7 +9,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from tests.chart.renders import MONITORS, Manifest, render, the
+from tests.chart.renders import Manifest, rule_groups
 from tests.contract.test_metrics import of_code
 from tests.controlplane.helm import Helm
 from tests.controlplane.promtool import Promtool, PromtoolFailed
@@ -480,14 +480,6 @@ CASES: Final = {
 }
 
 
-def groups(helm: Helm, **values: object) -> list[Manifest]:
-    """The groups of rules as the chart renders them."""
-    wanted = {"prometheusRule": {"enabled": True, "runbooks": "https://docs.example.com"}, **values}
-    rendered = render(helm, "--api-versions", MONITORS, values=wanted)
-    found: list[Manifest] = the("PrometheusRule", rendered)["spec"]["groups"]
-    return found
-
-
 def alerts_of(found: list[Manifest]) -> list[Manifest]:
     """The alerts of groups of rules."""
     return [rule for group in found for rule in group["rules"] if "alert" in rule]
@@ -496,7 +488,7 @@ def alerts_of(found: list[Manifest]) -> list[Manifest]:
 @pytest.fixture(scope="module")
 def rendered(helm: Helm) -> list[Manifest]:
     """The groups of rules as they come."""
-    return groups(helm)
+    return rule_groups(helm)
 
 
 @pytest.fixture(scope="module")
@@ -508,7 +500,7 @@ def alerts(rendered: list[Manifest]) -> list[Manifest]:
 @pytest.fixture(scope="module")
 def nameless(helm: Helm) -> list[Manifest]:
     """The alerts where there are no metrics that name VaultSecrets."""
-    return alerts_of(groups(helm, settings={"metricsPerVaultsecret": False}))
+    return alerts_of(rule_groups(helm, settings={"metricsPerVaultsecret": False}))
 
 
 def play(case: Case, rules: list[Manifest], promtool: Promtool, folder: Path) -> None:
@@ -590,7 +582,7 @@ def test_without_the_broader_alert_the_narrower_ones_fire(helm: Helm, promtool: 
     off = {"enabled": True, "runbooks": "https://docs.example.com", "alerts": {"vaultUnreachable": {"enabled": False}}}
     world = together(series("vault_up", "0x40", vault=VAULT), failing("VaultUnreachable", "3x40"))
 
-    play(Case(world, (not_synced("VaultUnreachable"),), 40), groups(helm, prometheusRule=off), promtool, tmp_path)
+    play(Case(world, (not_synced("VaultUnreachable"),), 40), rule_groups(helm, prometheusRule=off), promtool, tmp_path)
 
 
 def test_each_alert_is_played(alerts: list[Manifest]) -> None:
@@ -634,7 +626,7 @@ def test_without_metrics_that_name_vaultsecrets_no_alert_needs_them(nameless: li
 
 @pytest.mark.parametrize("value", ["notSynced", "expiring"])
 def test_an_alert_can_be_turned_off(value: str, alerts: list[Manifest], helm: Helm) -> None:
-    fewer = alerts_of(groups(helm, prometheusRule={"enabled": True, "alerts": {value: {"enabled": False}}}))
+    fewer = alerts_of(rule_groups(helm, prometheusRule={"enabled": True, "alerts": {value: {"enabled": False}}}))
 
     names = {alert["alert"] for alert in fewer}
     assert {alert["alert"] for alert in alerts} - names == {f"Vaultsync{value[0].upper()}{value[1:]}"}

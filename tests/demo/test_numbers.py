@@ -20,6 +20,7 @@ from demo.dashboard.numbers import readable
         pytest.param(128 * 2**20, "bytes", "128 MiB", id="memory"),
         pytest.param(7.5, "reqps", "7.5 req/s", id="a rate of calls"),
         pytest.param(2500, "ops", "2.5 K ops/s", id="thousands a second"),
+        pytest.param(0.985, "percentunit", "98.5 %", id="a share"),
     ],
 )
 def test_a_number_is_formatted_with_three_digits_and_its_unit(value: float, unit: str, text: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from demo.dashboard.lines import runs_of
 from demo.dashboard.page import draw
-from demo.dashboard.panels import Panel, panels_of
+from demo.dashboard.panels import Kind, Panel, panels_of
 from demo.dashboard.record import Moment, Record, Series
 from demo.dashboard.sheet import rows_of, shortened, width_of
 from tests.chart.dashboard import FILE
@@ -17,7 +17,10 @@ def drawn(panels: list[Panel], file: Path) -> str:
     """The picture of panels that all have the same answer."""
     labels = {"namespace": "shop", "name": "database", "reason": "SecretDisabled", "vault": "shop", "key": "password"}
     series = [Series(labels, [(0, 0.5), (5, 3), (10, math.nan), (20, 2)])]
-    answers = {query.expression: series for panel in panels for query in panel.queries}
+    states = [Series(labels, [(0, 1), (5, 1), (10, math.nan), (20, 0)])]
+    answers = {
+        query.expression: states if panel.kind is Kind.STATES else series for panel in panels for query in panel.queries
+    }
     draw(panels, Record(600, 5, [Moment(130, "drift")], answers), file)
     return file.read_text()
 

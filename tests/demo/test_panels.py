@@ -39,11 +39,32 @@ def test_a_number_has_thresholds() -> None:
 
 def test_a_table_has_the_columns_of_its_filter_and_an_instant_query() -> None:
     kept = {"id": "filterFieldsByName", "options": {"include": {"names": ["name", "Value"]}}}
+    named = {"id": "organize", "options": {"renameByName": {"Value": "Expires in"}}}
     targets = [{"expr": "failing", "instant": True, "range": False}]
 
-    panel = Panel.read(document(type="table", transformations=[{"id": "sortBy"}, kept], targets=targets))
+    sort = {"id": "sortBy", "options": {}}
+    panel = Panel.read(document(type="table", transformations=[sort, kept, named], targets=targets))
 
-    assert (panel.columns, panel.queries) == (("name", "Value"), (Query("failing", instant=True),))
+    assert panel.columns == {"name": "name", "Value": "Expires in"}
+    assert panel.queries == (Query("failing", instant=True),)
+
+
+def test_lines_have_the_colors_of_the_patterns_of_their_names() -> None:
+    color = {"id": "color", "value": {"mode": "fixed", "fixedColor": "red"}}
+    overrides = [{"matcher": {"id": "byRegexp", "options": "/ 5..$/"}, "properties": [color]}]
+
+    panel = Panel.read(document(fieldConfig={"defaults": {}, "overrides": overrides}))
+
+    assert [panel.line_color(name) for name in ("get 200", "get 503")] == [None, "red"]
+
+
+def test_states_have_a_text_and_a_color_for_each_value() -> None:
+    options = {"0": {"text": "away", "color": "red", "index": 0}, "1": {"text": "there", "color": "green", "index": 1}}
+    mappings = [{"type": "value", "options": options}]
+
+    panel = Panel.read(document(type="state-timeline", fieldConfig={"defaults": {"mappings": mappings}}))
+
+    assert (panel.kind, panel.meaning) == (Kind.STATES, {0: ("away", "red"), 1: ("there", "green")})
 
 
 def test_a_row_has_no_query() -> None:
@@ -72,10 +93,10 @@ def test_a_number_has_the_color_of_the_highest_step_that_it_reaches(value: float
     assert Panel(1, Kind.NUMBER, "", Place(0, 0, 4, 4), steps=steps).color(value) == color
 
 
-def test_rates_use_the_given_interval() -> None:
-    query = Query("rate(calls[$__rate_interval]) / rate(polls[$__rate_interval])")
+def test_rates_use_the_given_interval_and_averages_all_of_the_time_shown() -> None:
+    query = Query('rate(calls{vault=~"$vault"}[$__rate_interval]) / avg_over_time(polls[$__range])')
 
-    assert query.over("30s") == "rate(calls[30s]) / rate(polls[30s])"
+    assert query.over("30s", "600s") == 'rate(calls{vault=~".*"}[30s]) / avg_over_time(polls[600s])'
 
 
 @pytest.mark.parametrize(

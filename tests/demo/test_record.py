@@ -1,16 +1,25 @@
 """The answers of Prometheus become the lines and the tables of panels."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from demo.dashboard.panels import Kind, Panel, Place, Query
+from demo.dashboard.panels import Kind, Panel, Place, Query, Step
 from demo.dashboard.record import Moment, Record, Series
 
 PLACE = Place(0, 0, 12, 7)
 LINES = Panel(1, Kind.LINES, "Calls", PLACE, (Query("calls", "{{status}}"), Query("limit", "limit")), "reqps")
-TABLE = Panel(2, Kind.TABLE, "Expiring", PLACE, (Query("expiry", instant=True),), "s", columns=("name", "Value"))
+TABLE = Panel(
+    2,
+    Kind.TABLE,
+    "Expiring",
+    PLACE,
+    (Query("expiry", instant=True),),
+    "s",
+    columns={"name": "VaultSecret", "Value": "Expires in"},
+)
 
 
 def record(**answers: list[Series]) -> Record:
@@ -36,6 +45,13 @@ def test_a_table_has_its_columns_and_the_value_in_its_unit() -> None:
     answered = record(expiry=[Series({"name": "db", "key": "password"}, [(600, 777_600)])])
 
     assert answered.table(TABLE) == [["db", "9 days"]]
+
+
+def test_a_row_has_the_color_of_its_value() -> None:
+    answered = record(expiry=[Series({"name": "db"}, [(600, 60)]), Series({"name": "api"}, [(600, 777_600)])])
+    colored = replace(TABLE, steps=(Step(None, "red"), Step(86_400, "green")))
+
+    assert answered.row_colors(colored) == ["red", "green"]
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from typing import Final
 
 import pytest
 
-from tests.chart.dashboard import queries
-from tests.contract.test_alerts import groups
+from tests.chart.dashboard import concrete, queries
+from tests.chart.renders import rule_groups
 from tests.contract.test_metrics import of_code
 from tests.controlplane.helm import Helm
 from tests.controlplane.prometheus import Prometheus
@@ -21,7 +21,7 @@ from tests.e2e.recorder import ObjectRecorder
 from tests.emulator.client import Emulator
 
 WINDOW: Final = "1h"
-"""In place of Grafana's `$__rate_interval`: a rate over all that was scraped, however slow this machine is."""
+"""In place of Grafana's `$__rate_interval` and `$__range`: all that was scraped, however slow this machine is."""
 
 
 ONLY_IN_TROUBLE: Final = {
@@ -60,7 +60,7 @@ def watched(
 ) -> Iterator[Prometheus]:
     """A Prometheus that has scraped before and after a rotation."""
     folder = tmp_path_factory.mktemp("prometheus")
-    with Prometheus.start(prometheus, folder, target_port=operator.port, groups=groups(helm)) as running:
+    with Prometheus.start(prometheus, folder, target_port=operator.port, groups=rule_groups(helm)) as running:
         eventually(lambda: running.query(f"count_over_time(vaultsync_build_info[{WINDOW}]) > 1") != [], "two scrapes")
         harness.await_content(password=rotate(harness))
         rotated = f"increase(vaultsync_rotation_latency_seconds_count[{WINDOW}]) > 0"
@@ -71,9 +71,7 @@ def watched(
 @pytest.mark.parametrize("panel", queries())
 def test_no_panel_of_the_dashboard_is_empty(panel: str, watched: Prometheus) -> None:
     def unanswered() -> list[str]:
-        return [
-            query for query in queries()[panel] if numbers(watched, query.replace("$__rate_interval", WINDOW)) == []
-        ]
+        return [query for query in queries()[panel] if numbers(watched, concrete(query, WINDOW, WINDOW)) == []]
 
     # A scrape that a busy machine has missed makes series stale until the next one.
     eventually(lambda: unanswered() == [], f"an answer to each query of {panel}")
