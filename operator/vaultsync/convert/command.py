@@ -47,16 +47,16 @@ def run(options: argparse.Namespace) -> int:
     from vaultsync.convert.findings import UnusableInput  # noqa: PLC0415  the same
 
     try:
-        files = {_name(file): _read(file) for file in options.files}
+        files = {_name(file): _read(file) for file in dict.fromkeys(options.files)}
         conversion = core.convert(files, core.Options(options.namespace, options.vault_suffix, options.adopt))
+        if options.output is not None:
+            options.output.write_text(conversion.text, encoding="utf-8")
     except (OSError, UnicodeDecodeError, UnusableInput) as error:
         print(f"vaultsync convert: {error}", file=sys.stderr)
         return core.UNUSABLE
     for finding in conversion.findings:
         print(finding, file=sys.stderr)
-    if options.output is not None:
-        options.output.write_text(conversion.text)
-    else:
+    if options.output is None:
         print(conversion.text, end="")
     return conversion.exit_code
 

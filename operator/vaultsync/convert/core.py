@@ -7,7 +7,7 @@ from typing import Final
 
 from vaultsync.api import ADOPT_BY_ANNOTATION
 from vaultsync.convert import akv2k8s, provider_classes, secret_stores, secret_syncs
-from vaultsync.convert.drafts import Draft
+from vaultsync.convert.drafts import MISSING_NAMESPACE, Draft
 from vaultsync.convert.external_secrets import ExternalSecrets
 from vaultsync.convert.findings import Finding
 from vaultsync.convert.grants import Grant, grants_for
@@ -16,6 +16,7 @@ from vaultsync.convert.objects import Object, objects_in
 from vaultsync.convert.reading import Document, Reader
 from vaultsync.convert.vaults import SUFFIXES
 from vaultsync.convert.writing import Writer
+from vaultsync.texts import one_line
 
 CONVERTED: Final = 0
 WITH_FINDINGS: Final = 1
@@ -27,6 +28,9 @@ _FOR_WHOM: Final = "A VaultGrant is for whoever administers the cluster: docs/gr
 _ESO: Final = "external-secrets.io"
 _CSI: Final = "secrets-store.csi.x-k8s.io"
 _STABLE: Final = frozenset({"v1", "v1beta1"})
+
+_CLUSTER_KINDS: Final = frozenset({secret_stores.CLUSTER_STORE, "ClusterExternalSecret"})
+"""Those without a namespace."""
 
 _VERSIONS: Final[Mapping[tuple[str, str], frozenset[str]]] = {
     (_ESO, "ExternalSecret"): _STABLE,
@@ -88,6 +92,10 @@ class _Input:
                 )
             else:
                 self.objects[one.kind].append(one)
+                if not (one.has_namespace or namespace or one.kind in _CLUSTER_KINDS):
+                    one.node.remark(
+                        f"it has no namespace, so {MISSING_NAMESPACE} is used", "say which with --namespace"
+                    )
 
 
 def convert(files: Mapping[str, str], options: Options) -> Conversion:
@@ -174,7 +182,12 @@ def _is_valid(grant: Grant, drafts: Sequence[Draft]) -> bool:
 
 
 def _remarks(lines: Iterable[str]) -> list[str]:
-    return [f" {line}" for line in lines if line]
+    """Return lines of comments; names of the input may be in them."""
+    return [f" {_in_one_line(line)}" for line in lines if line]
+
+
+def _in_one_line(line: str) -> str:
+    return line if line.isprintable() else one_line(line)
 
 
 def _left_comments(drafts: Iterable[Draft], given: _Input, reader: Reader) -> dict[int | None, list[str]]:

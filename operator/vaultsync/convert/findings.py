@@ -9,6 +9,10 @@ MAX_FINDINGS: Final = 10_000
 """Of one run: a document may have hundreds of thousands of fields, and all of them may be unknown."""
 
 
+_MAX_TEXT: Final = 2000
+"""Bytes of a finding: names in it are those of the input."""
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Place:
     """A line of a file, counted from 1."""
@@ -33,7 +37,8 @@ class Finding:
     """What to do instead."""
 
     def __str__(self) -> str:
-        return f"{self.place}: {one_line(self.subject)}: {self.reason}; {self.advice}"
+        what = f"{self.subject}: {self.reason}; {self.advice}"
+        return f"{self.place}: {one_line(what, _MAX_TEXT)}"
 
 
 class UnusableInput(Exception):

@@ -7,6 +7,7 @@ from typing import Final
 from vaultsync.api import MANAGED_BY_LABEL
 from vaultsync.convert.drafts import MISSING_NAMESPACE, At
 from vaultsync.convert.nodes import Node
+from vaultsync.texts import one_line
 
 OF_THE_CLUSTER: Final = frozenset({
     "uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds",
@@ -28,12 +29,14 @@ class Object:
     name: str
     namespace: str
     """That of the object, or the one that was asked for."""
+    has_namespace: bool
+    """Whether the object says so itself."""
     labels: dict[str, At]
     annotations: dict[str, At]
     owner_kinds: frozenset[str]
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.namespace}/{self.name} ({self.node.place})"
+        return f"{one_line(f'{self.kind} {self.namespace}/{self.name}')} ({self.node.place})"
 
     @property
     def spec(self) -> Node | None:
@@ -85,6 +88,7 @@ def _object(root: Node, namespace: str) -> Object | None:
         kind=root.text_of("kind"),
         name=metadata.text_of("name"),
         namespace=metadata.text_of("namespace") or namespace or MISSING_NAMESPACE,
+        has_namespace=bool(metadata.text_of("namespace")),
         labels=texts(metadata.map_of("labels")),
         annotations=annotations,
         owner_kinds=owners,

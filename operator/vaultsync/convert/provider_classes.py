@@ -12,7 +12,8 @@ from vaultsync.api import MANAGED_BY_LABEL
 from vaultsync.convert.drafts import At, Draft, Identity
 from vaultsync.convert.nodes import Node
 from vaultsync.convert.objects import Object, texts
-from vaultsync.convert.vaults import IDENTITIES_PAGE, SUFFIXES, is_guid, managed_identity, workload_identity
+from vaultsync.convert.provider_identities import IDENTITY_FIELDS, identity_of
+from vaultsync.convert.vaults import IDENTITIES_PAGE, SUFFIXES
 
 PEER: Final = "the CSI driver"
 PAGE: Final = "csi.md"
@@ -21,11 +22,6 @@ _TLS: Final = "kubernetes.io/tls"
 _TLS_KEYS: Final = frozenset({"tls.crt", "tls.key"})
 _ENCODINGS: Final[Mapping[str, str]] = {"base64": "Base64", "hex": "Hex"}
 _VERSION: Final = re.compile(r"(?P<name>.+)/(?P<index>[0-9]{1,4})")
-_ROLE: Final = (
-    f"give vaultsync's identity the role on the vault, or complete identity in the VaultGrant: {IDENTITIES_PAGE}"
-)
-_POD_ACCOUNT: Final = "default"
-
 Within = Callable[[Node], Node | None]
 """Reads the YAML of a text."""
 
@@ -51,17 +47,14 @@ class ProviderClass:
     parameters: Node
     vault_url: str
     tenant_id: str
-    client: Node | None
     files: dict[str, File] = field(default_factory=dict)
     secrets: list[Node] = field(default_factory=list)
     is_synced: bool = False
     """Whether a SecretSync uses it."""
 
-    def identity_of(self, service_account: str) -> Identity:
-        """Return the identity of pods with a ServiceAccount."""
-        if self.client is None or not self.client.text().strip():
-            return Identity()
-        return workload_identity(self.tenant_id, self.client.text().strip(), service_account)
+    def identity(self, service_account: str | None) -> Identity:
+        """Return the identity of pods, or of a SecretSync, with a ServiceAccount, which pods do not say."""
+        return identity_of(self.parameters, self.tenant_id, service_account)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +79,6 @@ def read(source: Object, within: Within) -> ProviderClass | None:
         parameters,
         f"https://{parameters.text_of('keyvaultName').strip()}.{_suffix(parameters)}",
         tenants[0] or tenants[1],
-        parameters.child("clientID"),
         secrets=spec.items_of("secretObjects"),
     )
     objects = parameters.child("objects")
@@ -150,7 +142,7 @@ def _read_file(provider_class: ProviderClass, item: Node) -> None:
 def convert(provider_class: ProviderClass) -> Iterator[Draft]:
     """Yield a VaultSecret for each Secret that a SecretProviderClass lists."""
     source = provider_class.source
-    identity = _identity(provider_class) if provider_class.secrets else Identity()
+    identity = provider_class.identity(None) if provider_class.secrets else Identity()
     for secret in provider_class.secrets:
         name = secret.text_of("secretName")
         draft = Draft(secret, [str(source)], PEER, PAGE, name, source.namespace, provider_class.vault_url, identity)
@@ -166,45 +158,14 @@ def convert(provider_class: ProviderClass) -> Iterator[Draft]:
 
 def report_files(provider_class: ProviderClass) -> None:
     """Report what pods mount only."""
-    for field_ in ("usePodIdentity", "useVMManagedIdentity", "userAssignedIdentityID", "useAzureTokenProxy"):
-        provider_class.parameters.child(field_)
+    # What is only mounted needs no identity here.
+    provider_class.parameters.ignore(*IDENTITY_FIELDS)
     for path, file in provider_class.files.items():
         if not file.is_used:
             file.node.report(
                 f"pods mount {path} as a file, and no Secret has it",
                 "list it in secretObjects and convert again, and let pods mount the Secret",
             )
-
-
-def _identity(provider_class: ProviderClass) -> Identity:
-    """Return the identity that pods read the vault with."""
-    parameters, client = provider_class.parameters, provider_class.client
-    pod, proxy = parameters.child("usePodIdentity"), parameters.child("useAzureTokenProxy")
-    for flag, what in ((pod, "Microsoft Entra pod identity"), (proxy, "identity binding of AKS")):
-        if flag is not None and _is_true(flag):
-            flag.remark(f"vaultsync does not log in with {what}", _ROLE)
-            return Identity()
-    machine, assigned = parameters.child("useVMManagedIdentity"), parameters.child("userAssignedIdentityID")
-    identity = "" if assigned is None else assigned.text().strip()
-    if machine is not None and _is_true(machine):
-        if is_guid(identity):
-            return managed_identity(identity)
-        (assigned or machine).remark("the managed identity of the node reads the vault", _ROLE)
-        return Identity()
-    if assigned is not None and identity:
-        assigned.remark("the provider uses it with useVMManagedIdentity only", "remove it")
-    if client is None or not client.text().strip():
-        parameters.remark("pods name the Secret with the service principal that reads the vault", _ROLE)
-        return Identity()
-    client.remark(
-        "the ServiceAccount of the pods reads the vault, which the SecretProviderClass does not name",
-        f"replace {_POD_ACCOUNT} in serviceAccountName of the VaultGrant: {IDENTITIES_PAGE}",
-    )
-    return provider_class.identity_of(_POD_ACCOUNT)
-
-
-def _is_true(flag: Node) -> bool:
-    return flag.text().strip().lower() in {"true", "t", "1"}
 
 
 def fill(draft: Draft, provider_class: ProviderClass, secret: Node, items: Sequence[Item]) -> None:

@@ -33,6 +33,9 @@ _KNOWN_TAGS: Final = frozenset(f"{_TAG}{name}" for name in ("str", "int", "float
 _OBJECT: Final = re.compile(r"(items\[[0-9]+\])?")
 """The paths of objects: that of a document, and those of a list."""
 
+_LINE_ENDS: Final = re.compile("[\r\x85\u2028\u2029]")
+"""What ends a line, and so a comment, in YAML 1.1 only."""
+
 _DATES: Final = f"{_TAG}timestamp"
 
 
@@ -152,9 +155,9 @@ class Reader:
         comments = self.comments(file)
         for token in _comment_tokens(node):
             for number, line in enumerate(token.value.split("\n"), start=token.start_mark.line):
-                if (comment := line.strip()).startswith("#"):
+                if (comment := _LINE_ENDS.sub(" ", line.strip())).startswith("#"):
                     # Some tokens say that they begin a line later than they do.
-                    number -= not (number < len(lines) and comment in lines[number])  # noqa: PLW2901
+                    number -= not (number < len(lines) and line.strip() in lines[number])  # noqa: PLW2901
                     alone = lines[number].lstrip().startswith("#")
                     (comments.before if alone else comments.behind)[line_of(number) + 1] = comment.removeprefix("#")
 

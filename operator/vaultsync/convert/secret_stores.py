@@ -167,11 +167,11 @@ def _report_settings(spec: Node) -> None:
 
 def _managed_identity(vault: Node) -> Identity:
     identity = vault.child("identityId")
+    # A managed identity logs in to the tenant that it is of, whatever the store says.
+    vault.ignore("tenantId")
     if identity is not None and is_guid(identity.text()):
-        vault.ignore("tenantId")
         return managed_identity(identity.text())
     (identity or vault.child("authType") or vault).remark("the client id of the managed identity is not known", _ROLE)
-    vault.ignore("tenantId")
     return Identity()
 
 

@@ -42,7 +42,7 @@ def convert(source: Object, classes: Mapping[tuple[str, str], ProviderClass | No
         source.node.mark()
         return
     provider_class.is_synced = True
-    identity = provider_class.identity_of(spec.text_of("serviceAccountName"))
+    identity = provider_class.identity(spec.text_of("serviceAccountName"))
     draft = Draft(
         source.node, [str(source)], PEER, PAGE, source.name, source.namespace, provider_class.vault_url, identity
     )

@@ -97,7 +97,7 @@ def _text(text: str) -> str:
         return literal
     tag = _RESOLVER.resolve(ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]
     is_text = tag == _RESOLVER.DEFAULT_SCALAR_TAG
-    return text if is_text and "\n" not in text else DoubleQuotedScalarString(text)
+    return text if is_text and text.isprintable() else DoubleQuotedScalarString(text)
 
 
 def _is_literal(text: str) -> bool:

@@ -97,3 +97,17 @@ def test_a_missing_package_is_named_with_the_command_to_install_it(tmp_path: Pat
 
     assert ended.returncode == 2
     assert ended.stderr == "vaultsync convert needs more packages: pip install 'vaultsync[cli]'\n"
+
+
+def test_an_output_that_cannot_be_written_ends_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "in.yaml").write_text(AKV2K8S)
+
+    assert main(["convert", str(tmp_path / "in.yaml"), "-o", str(tmp_path / "none" / "out.yaml")]) == 2
+
+    assert capsys.readouterr().err.startswith("vaultsync convert: ")
+
+
+def test_a_file_that_is_named_twice_is_read_once(tmp_path: Path) -> None:
+    (tmp_path / "in.yaml").write_text(AKV2K8S)
+
+    assert main(["convert", str(tmp_path / "in.yaml"), str(tmp_path / "in.yaml")]) == 0

@@ -176,3 +176,18 @@ def test_settings_of_a_secret_sync_are_findings(field: str) -> None:
     conversion = run(SECRET_SYNC.replace("  serviceAccountName:", f"  {field}: x\n  serviceAccountName:"))
 
     assert [one.subject for one in conversion.findings] == [f"SecretSync/login spec.{field}"]
+
+
+def test_a_secret_sync_with_an_identity_of_the_nodes_has_that() -> None:
+    parameters = f'    useVMManagedIdentity: "true"\n    userAssignedIdentityID: {CLIENT}\n'
+    conversion = run(SECRET_SYNC.replace(f"    clientID: {CLIENT}\n", parameters))
+
+    assert grant(conversion)["spec"]["identity"] == {"managedIdentity": {"clientId": CLIENT}}
+
+
+def test_an_id_that_the_provider_does_not_use_is_a_finding() -> None:
+    secret = {"secretName": "db", "type": "Opaque", "data": [{"objectName": "thing", "key": "a"}]}
+    parameters = {**ASSIGNED, "clientID": CLIENT}
+    conversion = run(provider_class([{"objectName": "thing", "objectType": "secret"}], [secret], parameters))
+
+    assert "the provider does not use it with useVMManagedIdentity" in " ".join(texts(conversion))

@@ -167,3 +167,42 @@ def test_texts_are_texts_for_every_reader(text: str) -> None:
     manifest = COMMENTED.replace("  namespace: shop\n", f'  namespace: shop\n  annotations: {{a: "{text}"}}\n')
 
     assert vault_secret(run(STORE, manifest))["metadata"]["annotations"] == {"a": text}
+
+
+@pytest.mark.parametrize("end", ["\x85", "\u2028", "\u2029", "\r"], ids=ascii)
+def test_what_ends_a_line_for_some_readers_is_not_in_a_comment(end: str) -> None:
+    conversion = run(STORE, COMMENTED.replace("# an hour", f"# an hour{end}# or so"))
+
+    assert "# an hour" in conversion.text
+    assert end not in conversion.text
+
+
+def test_a_name_in_a_comment_has_one_line() -> None:
+    manifest = """\
+apiVersion: spv.no/v1
+kind: AzureKeyVaultSecret
+metadata: {name: "%s", namespace: shop}
+spec:
+  vault: {name: shop, object: {name: db, type: secret}}
+  output: {secret: {name: both, dataKey: %s}}
+"""
+    conversion = run(manifest % ("a", "a"), manifest % ("b\\nkind: Secret\\e[31m", "b"))
+
+    assert vault_secret(conversion)["metadata"]["name"] == "both"
+    assert "# From AzureKeyVaultSecret shop/b kind: Secret [31m (in.yaml:9)\n" in conversion.text
+
+
+def test_a_finding_has_one_line() -> None:
+    finding = run('apiVersion: v1\nkind: "Pod\\n\\e[31m"\nmetadata: {name: "a\\nb"}\n').findings[0]
+
+    assert str(finding).isprintable()
+
+
+def test_an_object_without_a_namespace_is_a_finding() -> None:
+    manifest = COMMENTED.replace("  namespace: shop\n", "")
+
+    conversion = run(STORE.replace(", namespace: shop", "").replace("  namespace: shop\n", ""), manifest)
+
+    assert [one.reason for one in conversion.findings] == ["it has no namespace, so default is used"] * 3
+    assert vault_secret(conversion)["metadata"]["namespace"] == "default"
+    assert run(STORE, manifest, options=Options(namespace="shop")).exit_code == 0
