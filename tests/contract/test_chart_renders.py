@@ -242,6 +242,14 @@ def test_admission_policies_are_left_out_where_they_are_not_served_or_not_wanted
     assert len(found) == kinds
 
 
+@pytest.mark.parametrize(("version", "known"), [("1.29.9", False), ("1.30.0", True), ("1.30.0-gke.1", True)])
+def test_selectable_fields_are_left_out_where_they_are_not_known(version: str, known: bool, helm: Helm) -> None:
+    rendered = manifests(render(helm, "--kube-version", version))
+
+    versions = [one["spec"]["versions"][0] for one in rendered if one["kind"] == "CustomResourceDefinition"]
+    assert [("selectableFields" in one, "schema" in one) for one in versions] == [(known, True)] * 2
+
+
 def test_with_named_namespaces_the_status_is_protected_there(helm: Helm) -> None:
     rendered = render_policies(helm, account="vaultsync", namespace="platform", watched=["shop", "web"])
 

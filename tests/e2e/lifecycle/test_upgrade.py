@@ -6,7 +6,7 @@ from typing import Any, Final
 from tests.e2e.concurrency import scenario
 from tests.e2e.harness import LONG_AGO, Harness, entry, eventually, resource_version
 from tests.e2e.lifecycle.harness import OperatorHarness
-from vaultsync.api import APPLIED_ANNOTATION
+from vaultsync.api import APPLIED_ANNOTATION, OWNER_NAME_LABEL
 
 PREVIOUS: Final = Path(__file__).with_name("vaultsync-0.1.0-py3-none-any.whl")
 """Built from the last commit before the rewrite of the operator's packages; it is imported as it is."""
@@ -84,4 +84,6 @@ def test_an_upgrade_reads_no_value_writes_no_target_and_restarts_no_workload(har
             "DSN": f"postgres://app:{rotated}@db",
         }
         harness.await_content("entries", **content)
-        assert '"specContent"' in harness.secret("entries")["metadata"]["annotations"][APPLIED_ANNOTATION]  # type: ignore[index]
+        metadata = harness.secret("entries")["metadata"]  # type: ignore[index]
+        assert '"specContent"' in metadata["annotations"][APPLIED_ANNOTATION]
+        assert metadata["labels"][OWNER_NAME_LABEL] == "entries"
