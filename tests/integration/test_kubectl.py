@@ -53,13 +53,14 @@ def test_the_columns_of_a_vaultsecret(controlplane: ControlPlane, namespace: str
     assert wide == shown | more | {"WRITTEN": wide["WRITTEN"], "AGE": wide["AGE"]}
 
 
-def test_the_columns_of_a_vaultgrant(controlplane: ControlPlane, namespace: str) -> None:
+def test_a_vaultgrant_is_selected_by_its_vault_and_has_columns(controlplane: ControlPlane, namespace: str) -> None:
     granted = a_grant(namespace).spec.model_dump(mode="json", by_alias=True, exclude_unset=True)
     controlplane.apply(
         {"apiVersion": API_VERSION, "kind": GRANT_KIND, "metadata": {"name": namespace}, "spec": granted}
     )
 
-    (wide,) = table(controlplane, "vaultgrants", namespace, "-o", "wide")
+    selector = f"metadata.name={namespace},spec.vaultUrl={VAULT}"
+    (wide,) = table(controlplane, "vaultgrants", "--field-selector", selector, "-o", "wide")
 
     assert (wide["NAME"], wide["VAULT"]) == (namespace, VAULT)
     assert {"ANSWERED", "MESSAGE"} <= wide.keys()
