@@ -43,12 +43,14 @@ class Tenants(MemoryHarness):
         *lines: Spec,
         name: str = "db",
         annotations: Mapping[str, str] | None = None,
+        labels: Mapping[str, str] | None = None,
         **changes: object,
     ) -> None:
         """Apply a VaultSecret's manifest in a namespace, which the watch reports; a grant allows it."""
         applied = manifest(spec(**{"data": list(lines) or [ENTRY], **changes}), name=name)
         self.grant(applied["spec"]["vaultUrl"])
-        applied["metadata"] |= {"namespace": namespace, "annotations": dict(annotations or {})}
+        written = {"annotations": dict(annotations or {}), "labels": dict(labels or {})}
+        applied["metadata"] |= {"namespace": namespace, **written}
         self.users.put_vault_secret(applied)
         key = ObjectKey(namespace, name)
         self.controller.source.handle_changed(self.users.vault_secret_body(key))

@@ -209,6 +209,19 @@ async def test_a_vault_that_looks_like_the_granted_one_is_not_called(tenants: Gr
     assert tenants.is_untouched()
 
 
+@pytest.mark.parametrize("label", ["app.kubernetes.io/instance", "argocd.argoproj.io/instance", "a.example/b"])
+async def test_a_label_that_is_copied_needs_the_grant_of_one_that_is_written(tenants: Granted, label: str) -> None:
+    """A tenant has the Secret follow a label of the VaultSecret by which another controller acts on it."""
+    tenants.vault.set("db-password", "first")
+    await tenants.administer(everything(**names("shop"), allow={"adopt": True}))
+    tenants.request("shop", labels={label: "platform"}, target={"copyLabels": [label]})
+    await tenants.refuse()
+
+    assert tenants.ready_reason("shop") == Reason.NOT_GRANTED
+    assert label in tenants.message("shop")
+    assert tenants.is_untouched()
+
+
 async def test_grants_of_two_identities_do_not_add_up(tenants: Granted) -> None:
     """A tenant combines a secret of one identity's grant with one of another's in one VaultSecret."""
     managed = {"managedIdentity": {"clientId": "6f0c0c56-7d3a-4b54-9d0c-0d5b2f8f3b11"}}
