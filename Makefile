@@ -6,10 +6,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 OTHER_VENV = build/venv-$(shell $(PYTHON) -c "import platform; print(platform.python_version())")
-PIP_INSTALL := bin/pip install --quiet --disable-pip-version-check
+PIP_INSTALL := bin/pip install --quiet --disable-pip-version-check --no-compile
 
 .DEFAULT_GOAL := help
-.PHONY: help install tools check test test-fast test-python test-kubernetes test-image-python demo demo-down dashboard bench bench-large soak generate docs docs-check docs-serve build image-test sbom lock release clean
+.PHONY: help install tools check test test-fast test-python test-kubernetes test-image-python demo demo-down recording dashboard bench bench-large soak generate docs docs-check docs-serve build image-test sbom lock release clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' Makefile
@@ -101,11 +101,14 @@ NOT_OF_PYTHON := $(foreach about,grants_on_a_cluster load_on_a_cluster namespace
 test-image-python: install ## the same and the attacks on Debian's Python with the image's packages; needs root and debootstrap
 	$(BIN)/python -m tests.e2e.image test -m "not cluster or attack" $(NOT_OF_PYTHON) $(OTHER)
 
-demo: install tools ## run the operator against a real API server and an emulated vault; KEEP=1 leaves them running
+demo: install ## run the operator against a real API server and an emulated vault; KEEP=1 leaves them running
 	KEEP=$(KEEP) $(BIN)/python -m demo
 
 demo-down: install ## stop what `make demo KEEP=1` left running
 	$(BIN)/python -m demo down
+
+recording: install ## run the demo and draw docs/demo.svg and docs/kubectl.svg from its terminal; ARGS=--again draws the last run
+	$(BIN)/python -m demo.recording $(ARGS)
 
 dashboard: install tools ## draw docs/dashboard.svg from ten minutes of a running operator; ARGS=--again reuses the last data
 	$(BIN)/python -m demo.dashboard $(ARGS)

@@ -31,9 +31,12 @@ def main(arguments: list[str]) -> int:
 
 
 def _show(processes: DemoProcesses, *, keep: bool) -> int:
-    started = time.monotonic()
     succeeded = False
     try:
+        tools = processes.tools
+        started = time.monotonic()
+        for name, place in tools.items():
+            print(f"{name}: {place}")
         print("Starting a control plane and a Key Vault emulator …", flush=True)
         processes.start()
         Scenario(processes, Terminal(processes.environ)).run()

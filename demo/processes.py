@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +16,7 @@ import httpx
 
 from demo.terminal import StepFailed, search_path
 from tests.controlplane import detached
-from tests.controlplane.build import ensure_tools
+from tests.controlplane.installed import find_tools
 from tests.emulator.client import EmulatedVault, Emulator
 
 ROOT: Final = Path(__file__).parents[1]
@@ -38,6 +39,11 @@ class DemoProcesses:
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._control: httpx.Client | None = None
 
+    @cached_property
+    def tools(self) -> Mapping[str, Path]:
+        """Where the programs are, after building those that are missing."""
+        return find_tools(self._environ, sys.stderr)
+
     @property
     def environ(self) -> dict[str, str]:
         """The environment of the demo with `variables`, and without other settings of Azure and vaultsync."""
@@ -47,14 +53,14 @@ class DemoProcesses:
     @property
     def variables(self) -> dict[str, str]:
         """The variables with which kubectl, azure-identity and the operator use these processes."""
-        tools = ensure_tools(self._environ, sys.stderr)
-        ours = os.pathsep.join([str(tools["kubectl"].parent), str(Path(sys.executable).parent)])
+        ours = os.pathsep.join([str(self.tools["kubectl"].parent), str(Path(sys.executable).parent)])
         return {
             "PATH": f"{ours}{os.pathsep}{search_path(self._environ)}",
             "KUBECONFIG": str(self.kubeconfig),
             "KUBECACHEDIR": str(self.folder / "kubectl-cache"),
             **self.emulator().environment(),
             "VAULT_URL": self.vault().url,
+            "VAULTSYNC_VAULT_HOSTS": "localhost:*",
         }
 
     @property
@@ -71,7 +77,7 @@ class DemoProcesses:
         """
         self.down()
         self.folder.mkdir(parents=True)
-        detached.up(self.folder / "controlplane")
+        detached.up(self.folder / "controlplane", controllers=False)
         arguments = ("-m", "tests.emulator", "--dir", str(self.folder / "emulator"), "--vault", VAULT)
         self._spawn("emulator", *arguments, environ=self._environ)
         _await((self.folder / "emulator" / "urls.json").exists, f"the emulator (log: {self.log('emulator')})")

@@ -47,7 +47,7 @@ class Scenario:
 
     def __init__(self, processes: DemoProcesses, terminal: Terminal) -> None:
         self._processes = processes
-        self._terminal = terminal
+        self.terminal = terminal
         self._times: dict[str, float] = {}
         self._port, self._probes_port = free_ports(2)
         self._manifest = processes.folder / "db.yaml"
@@ -70,11 +70,19 @@ class Scenario:
         self._delete_source()
         self._recover_source()
         self._restart()
-        self._delete_vault_secret()
+        self.terminal.title("See how all of them are, and why")
+        self.look()
+        self._owner()
         self._summary()
 
+    def look(self) -> None:
+        """Show all VaultSecrets by the commands that users have for it."""
+        self.terminal.run("kubectl get vaultsecrets -A")
+        self.terminal.run("vaultsync status -A")
+        self.terminal.run(f"vaultsync doctor -n {NAMESPACE}")
+
     def _install(self) -> None:
-        terminal = self._terminal
+        terminal = self.terminal
         terminal.title("A control plane and a Key Vault emulator are running")
         terminal.run("kubectl version | grep Server")
         terminal.say(f"Key Vault emulator: {self._processes.vault().url}")
@@ -88,10 +96,9 @@ class Scenario:
             terminal.run(f"kubectl create namespace {namespace}")
 
     def _start_operator(self, title: str) -> None:
-        terminal = self._terminal
+        terminal = self.terminal
         terminal.title(title)
         settings = {
-            "VAULTSYNC_VAULT_HOSTS": "localhost:*",
             "VAULTSYNC_LISTEN": f"127.0.0.1:{self._port}",
             "VAULTSYNC_PROBES_LISTEN": f"127.0.0.1:{self._probes_port}",
         }
@@ -100,7 +107,7 @@ class Scenario:
         self._times[title] = terminal.wait_until("the operator is ready", self._is_ready)
 
     def _grant(self) -> None:
-        terminal = self._terminal
+        terminal = self.terminal
         terminal.title(f"Apply a VaultGrant: namespace {NAMESPACE} may use the vault's secrets db-*")
         vault_url = self._processes.vault().url
         self._grant_manifest.write_text(GRANT.format(namespace=NAMESPACE, vault_url=vault_url))
@@ -110,7 +117,7 @@ class Scenario:
         terminal.run("kubectl get vaultgrants")
 
     def _refuse(self) -> None:
-        terminal = self._terminal
+        terminal = self.terminal
         terminal.title("Apply the VaultSecret in another namespace: it gets nothing")
         elsewhere = f"sed 's/namespace: {NAMESPACE}/namespace: {OTHER_NAMESPACE}/' {_short(self._manifest)}"
         terminal.run(f"{elsewhere} | kubectl apply -f -")
@@ -121,7 +128,7 @@ class Scenario:
         terminal.check("there is no Secret", holds=not self._target(OTHER_NAMESPACE))
 
     def _create(self) -> None:
-        terminal = self._terminal
+        terminal = self.terminal
         terminal.title("Apply a VaultSecret: its Secret is created with the value from the vault")
         self._manifest.write_text(
             MANIFEST.format(namespace=NAMESPACE, vault_url=self._processes.vault().url, refresh=REFRESH, secret=SECRET)
@@ -133,27 +140,27 @@ class Scenario:
         terminal.run(f"kubectl get -n {NAMESPACE} vaultsecrets,secrets")
 
     def _rotate(self) -> None:
-        terminal = self._terminal
+        terminal = self.terminal
         terminal.title("Rotate the secret in the vault: the Secret is updated")
         terminal.run(f"python -m demo.vault generate {SECRET}")
         self._time("secret rotated in the vault → Secret updated", self._has_vault_value)
         terminal.run(f"kubectl get -n {NAMESPACE} vaultsecret db -o jsonpath='{{.status.entries[0]}}'; echo")
 
     def _tamper(self) -> None:
-        terminal = self._terminal
+        terminal = self.terminal
         terminal.title("Change the Secret manually: the drift is corrected")
         patch = json.dumps({"stringData": {"password": "guessed", "backdoor": "open"}})
         terminal.run(f"kubectl patch -n {NAMESPACE} secret db --type merge -p '{patch}'")
         self._time("Secret changed manually → corrected", self._has_vault_value)
 
     def _delete_target(self) -> None:
-        terminal = self._terminal
+        terminal = self.terminal
         terminal.title("Delete the Secret: it is created again")
         terminal.run(f"kubectl delete -n {NAMESPACE} secret db")
         self._time("Secret deleted → created again", self._has_vault_value)
 
     def _delete_source(self) -> None:
-        terminal = self._terminal
+        terminal = self.terminal
         terminal.title("Delete the secret in the vault: the Secret is kept, and the condition reports it")
         before = self._target_data()
         terminal.run(f"python -m demo.vault delete {SECRET}")
@@ -163,13 +170,13 @@ class Scenario:
         terminal.check("the Secret is unchanged", holds=self._target_data() == before)
 
     def _recover_source(self) -> None:
-        terminal = self._terminal
+        terminal = self.terminal
         terminal.title("Recover the secret in the vault: the VaultSecret is synced again")
         terminal.run(f"python -m demo.vault recover {SECRET}")
         self._await_ready()
 
     def _restart(self) -> None:
-        terminal = self._terminal
+        terminal = self.terminal
         took = self._processes.stop_operator()
         calls = self._processes.vault().calls()
         self._start_operator("Restart the operator: it reads no value from the vault")
@@ -179,15 +186,17 @@ class Scenario:
         terminal.say(f"calls to the vault since the restart: {dict(since)}")
         terminal.check("no value was read", holds=since["get"] == 0)
 
-    def _delete_vault_secret(self) -> None:
-        terminal = self._terminal
-        terminal.title("Delete the VaultSecret: the garbage collector deletes the Secret")
+    def _owner(self) -> None:
+        terminal = self.terminal
+        terminal.title("The VaultSecret owns the Secret: Kubernetes deletes both together")
+        terminal.say("(unless onDelete is Retain; this control plane has no garbage collector that would show it)")
+        path = "jsonpath='{.metadata.ownerReferences[0].kind}/{.metadata.ownerReferences[0].name}'"
+        owner = terminal.run(f"kubectl get -n {NAMESPACE} secret db -o {path}; echo").strip()
+        terminal.check("its owner is the VaultSecret", holds=owner == "VaultSecret/db")
         terminal.run(f"kubectl describe -n {NAMESPACE} vaultsecret db | sed -n '/^Events/,$p'")
-        terminal.run(f"kubectl delete -n {NAMESPACE} vaultsecret db")
-        self._time("VaultSecret deleted → Secret deleted", lambda: not self._target())
 
     def _summary(self) -> None:
-        terminal = self._terminal
+        terminal = self.terminal
         terminal.title("Results")
         terminal.table({what: f"{seconds:.1f} s" for what, seconds in self._times.items()})
         terminal.say("")
@@ -195,10 +204,10 @@ class Scenario:
         terminal.table({kind: str(count) for kind, count in sorted(self._processes.vault().calls().items())})
 
     def _time(self, what: str, holds: Callable[[], bool]) -> None:
-        self._times[what] = self._terminal.wait_until(what, holds)
+        self._times[what] = self.terminal.wait_until(what, holds)
 
     def _await_ready(self) -> None:
-        self._terminal.wait_until("the VaultSecret is Ready", lambda: self._reason() == "Synced")
+        self.terminal.wait_until("the VaultSecret is Ready", lambda: self._reason() == "Synced")
 
     def _is_ready(self) -> bool:
         try:
@@ -223,15 +232,15 @@ class Scenario:
         return json.loads(target).get("data") if target else None
 
     def _target(self, namespace: str = NAMESPACE) -> str:
-        return self._terminal.output_of("kubectl", "get", "-n", namespace, "secret", "db", "-o", "json")
+        return self.terminal.output_of("kubectl", "get", "-n", namespace, "secret", "db", "-o", "json")
 
     def _reason(self, namespace: str = NAMESPACE) -> str:
         path = "jsonpath={.status.conditions[?(@.type=='Ready')].reason}"
-        return self._terminal.output_of("kubectl", "get", "-n", namespace, "vaultsecret", "db", "-o", path)
+        return self.terminal.output_of("kubectl", "get", "-n", namespace, "vaultsecret", "db", "-o", path)
 
     def _is_grant_ready(self) -> bool:
         path = "jsonpath={.status.conditions[?(@.type=='Ready')].status}"
-        return self._terminal.output_of("kubectl", "get", "vaultgrant", "shop", "-o", path) == "True"
+        return self.terminal.output_of("kubectl", "get", "vaultgrant", "shop", "-o", path) == "True"
 
 
 def _short(path: Path) -> Path:

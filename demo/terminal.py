@@ -6,11 +6,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, TextIO
 
 _GUARD_SECONDS: Final = 300.0
 """Seconds after which a step counts as hanging."""
+
+COLUMNS: Final = 120
+"""The width of the terminal that commands write to."""
+
+_INDENT: Final = 3
+_BLOCK: Final = 65_536
 
 
 class StepFailed(Exception):
@@ -41,14 +48,25 @@ class Terminal:
             StepFailed: It ended with an error.
         """
         self._print(f"   {self._dim('$')} {command}")
-        done = subprocess.run(
-            ["sh", "-c", command], env=dict(self.environ), capture_output=True, text=True, check=False
-        )
-        for line in (done.stdout + done.stderr).rstrip().splitlines():
+        status, output = self._run(command)
+        for line in output.rstrip().splitlines():
             self._print(f"   {line}")
-        if done.returncode != 0:
-            raise StepFailed(f"`{command}` ended with status {done.returncode}")
-        return done.stdout
+        if status != 0:
+            raise StepFailed(f"`{command}` ended with status {status}")
+        return output
+
+    def _run(self, command: str) -> tuple[int, str]:
+        """Run a command on a terminal like ours, or with a pipe; returns its status and its output."""
+        ours, its = os.openpty() if self.out.isatty() else os.pipe()
+        environ = {**self.environ, "COLUMNS": str(COLUMNS - _INDENT)}
+        program = subprocess.Popen(["sh", "-c", command], env=environ, stdin=subprocess.DEVNULL, stdout=its, stderr=its)
+        os.close(its)
+        written = bytearray()
+        # A terminal ends with an error when the last program has closed it.
+        with os.fdopen(ours, "rb", buffering=0) as terminal, suppress(OSError):
+            while some := terminal.read(_BLOCK):
+                written += some
+        return program.wait(), written.decode().replace("\r\n", "\n")
 
     def output_of(self, *command: str) -> str:
         """Run a command without printing it; returns its output, or an empty text if it fails."""

@@ -13,9 +13,10 @@ from tests.controlplane import detached
 from tests.controlplane.build import BuildFailed, ensure_tools
 from tests.controlplane.cluster import KubectlFailed
 from tests.controlplane.golang import GoMissing
+from tests.controlplane.installed import find_tools
 from tests.controlplane.parts import PartFailed
 from tests.controlplane.pins import pin, release
-from tests.controlplane.plane import ControlPlane
+from tests.controlplane.plane import ApiServerPlane, ControlPlane
 
 _ENVIRON = os.environ  # noqa: TID251 - a command starts from its environment
 _ERRORS = (BuildFailed, GoMissing, PartFailed, KubectlFailed, detached.AlreadyRunning, detached.NotStarted)
@@ -38,7 +39,7 @@ def main() -> int:
                 _up(options.dir, options.crds)
             case "hold":
                 with detached.occupied(options.dir):
-                    detached.hold(_plane(options.dir), options.crds)
+                    detached.hold(_held(options.dir, controllers=options.controllers), options.crds)
             case "down":
                 print("The control plane has ended." if detached.down(options.dir) else "No control plane runs there.")
     except _ERRORS as error:
@@ -63,12 +64,17 @@ def _parser() -> argparse.ArgumentParser:
         verb.add_argument("--dir", type=Path, required=verb is not run, help="its data, kubeconfig and logs")
     for verb in (run, start, hold):
         verb.add_argument("--crds", type=Path, help="a file or folder of CustomResourceDefinitions to install")
+    hold.add_argument("--no-controllers", dest="controllers", action="store_false", help="an API server is enough")
     run.add_argument("command", nargs="+", metavar="COMMAND")
     return parser
 
 
 def _plane(folder: Path) -> ControlPlane:
     return ControlPlane(ensure_tools(_ENVIRON, sys.stderr), folder)
+
+
+def _held(folder: Path, *, controllers: bool) -> ApiServerPlane:
+    return _plane(folder) if controllers else ApiServerPlane(find_tools(_ENVIRON, sys.stderr), folder)
 
 
 def _run(given: Path | None, crds: Path | None, command: list[str]) -> int:

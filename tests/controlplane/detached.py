@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.controlplane.locks import locked
-from tests.controlplane.plane import ControlPlane
+from tests.controlplane.plane import ApiServerPlane
 
 _ROOT: Final = Path(__file__).parents[2]
 _READY: Final = "ready\n"
@@ -24,19 +24,21 @@ class NotStarted(Exception):
     """The control plane in the background did not start; the message is its output."""
 
 
-def up(folder: Path, crds: Path | None = None) -> None:
+def up(folder: Path, crds: Path | None = None, *, controllers: bool = True) -> None:
     """Starts a control plane in the background, with its data in `folder`, and returns when it is ready.
 
     Args:
         folder: Its data, kubeconfig and logs.
         crds: A file or folder of CustomResourceDefinitions to install.
+        controllers: Whether it has kube-controller-manager; without, it may be of programs that others installed.
 
     Raises:
         NotStarted: It did not start.
     """
-    option = [f"--crds={crds.absolute()}"] if crds else []
+    options = [f"--crds={crds.absolute()}"] if crds else []
+    options += [] if controllers else ["--no-controllers"]
     keeper = subprocess.Popen(
-        [sys.executable, "-m", "tests.controlplane", "hold", f"--dir={folder.absolute()}", *option],
+        [sys.executable, "-m", "tests.controlplane", "hold", f"--dir={folder.absolute()}", *options],
         cwd=_ROOT,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -51,7 +53,7 @@ def up(folder: Path, crds: Path | None = None) -> None:
         raise NotStarted("".join(lines).strip())
 
 
-def hold(plane: ControlPlane, crds: Path | None) -> None:
+def hold(plane: ApiServerPlane, crds: Path | None) -> None:
     """Runs `plane` until SIGTERM; prints that it is ready, and nothing after that."""
     with plane:
         if crds:

@@ -30,7 +30,7 @@ replace (
 )
 
 tool (
-	k8s.io/kubernetes/cmd/kube-apiserver
+{etcd}	k8s.io/kubernetes/cmd/kube-apiserver
 	k8s.io/kubernetes/cmd/kube-controller-manager
 	k8s.io/kubernetes/cmd/kubectl
 )
@@ -63,12 +63,14 @@ def pin(version: str, environ: Mapping[str, str]) -> Path:
     upstream = Path(json.loads(_go(environ, "mod", "download", "-json", f"k8s.io/kubernetes@v{version}"))["GoMod"])
     folder.mkdir(exist_ok=True)
     (folder / "go.sum").unlink(missing_ok=True)
-    (folder / "go.mod").write_text(_go_mod(upstream.read_text(), minor, version))
+    # All versions run with the etcd of the default one.
+    etcd = "\tgo.etcd.io/etcd/server/v3\n" if folder.name == "kubernetes" else ""
+    (folder / "go.mod").write_text(_go_mod(upstream.read_text(), minor, version, etcd))
     _go(environ, "mod", "tidy", folder=folder)
     return folder
 
 
-def _go_mod(upstream: str, minor: str, version: str) -> str:
+def _go_mod(upstream: str, minor: str, version: str, etcd: str) -> str:
     (go,) = re.findall(r"^go (\S+)$", upstream, re.MULTILINE)
     debug = re.search(r"^godebug (default=\S+)$", upstream, re.MULTILINE)
     staged = sorted(re.findall(r"^\t(k8s\.io/\S+) => \./staging/", upstream, re.MULTILINE))
@@ -76,6 +78,7 @@ def _go_mod(upstream: str, minor: str, version: str) -> str:
     return _GO_MOD.format(
         minor=minor,
         version=version,
+        etcd=etcd,
         go=max(go, _TOOLS_SINCE, key=lambda text: [int(number) for number in text.split(".")]),
         debug=debug[1] if debug else f"default=go{'.'.join(go.split('.')[:2])}",
         replaced="\n".join(f"\t{module} => {module} {tag}" for module in staged),

@@ -29,8 +29,8 @@ _ESTABLISHED_SECONDS: Final = 300.0
 """A guard against CustomResourceDefinitions that are never served."""
 
 
-class ControlPlane(Cluster):
-    """etcd, kube-apiserver and kube-controller-manager in one folder; a context manager that starts and stops them.
+class ApiServerPlane(Cluster):
+    """etcd and kube-apiserver in one folder; a context manager that starts and stops them.
 
     Its parts can be stopped one by one: `plane.apiserver.stop()`, `plane.etcd.restart()`.
 
@@ -44,7 +44,6 @@ class ControlPlane(Cluster):
 
     etcd: Part
     apiserver: Part
-    controllers: Part
 
     def __init__(
         self,
@@ -64,18 +63,22 @@ class ControlPlane(Cluster):
         self._certificates = folder / "certificates"
         self.authority = authority or self._certificates / "apiserver.crt"
         self._token = secrets.token_urlsafe()
-        self._etcd_port, self._peer_port, self._port, self._controllers_port = free_ports(4)
+        self._etcd_port, self._peer_port, self._port = free_ports(3)
         self.url = f"https://127.0.0.1:{self._port}"
         self.etcd_data = folder / "etcd"
         self.etcd_url = f"http://127.0.0.1:{self._etcd_port}"
         self.etcd = self._etcd(tools["etcd"])
         self.apiserver = self._apiserver(tools["kube-apiserver"])
-        self.controllers = self._controllers(tools["kube-controller-manager"])
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The programs, in the order in which they start."""
+        return self.etcd, self.apiserver
 
     @property
     def ports(self) -> tuple[int, ...]:
         """The ports on which the parts listen."""
-        return self._etcd_port, self._peer_port, self._port, self._controllers_port
+        return self._etcd_port, self._peer_port, self._port
 
     def start(self) -> None:
         """Starts all parts and returns when they are ready.
@@ -90,7 +93,7 @@ class ControlPlane(Cluster):
         if not self._signing_key.exists():
             write_private(self._signing_key, _new_key())
         try:
-            for part in (self.etcd, self.apiserver, self.controllers):
+            for part in self.parts:
                 part.start()
         except BaseException:
             self.stop()
@@ -98,7 +101,7 @@ class ControlPlane(Cluster):
 
     def stop(self) -> None:
         """Ends all parts; the data stays."""
-        for part in (self.controllers, self.apiserver, self.etcd):
+        for part in reversed(self.parts):
             part.stop()
 
     def install(self, crds: Path) -> None:
@@ -110,8 +113,6 @@ class ControlPlane(Cluster):
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{crds} is not in use after {_ESTABLISHED_SECONDS:g} s")
             time.sleep(0.2)
-        # The garbage collector discovers new kinds every 30 seconds, and when it starts.
-        self.controllers.restart()
 
     def __enter__(self) -> Self:
         self.start()
@@ -167,6 +168,52 @@ class ControlPlane(Cluster):
             flags |= {"audit-policy-file": self._audit_policy, "audit-log-path": self.audit_log}
         return self._part("kube-apiserver", program, flags, ready=self._apiserver_answers)
 
+    def _part(self, name: str, program: Path, flags: Mapping[str, object], *, ready: Callable[[], bool]) -> Part:
+        flags = {**flags, **self._flags.get(name, {})}
+        arguments = [f"--{flag}={value}" for flag, value in flags.items()]
+        return Part(name, [program, *arguments], log=self.logs / f"{name}.log", ready=ready)
+
+    def _apiserver_answers(self) -> bool:
+        # On the first start the API server makes its own certificate.
+        if not self.authority.exists():
+            return False
+        return _answers(f"{self.url}/readyz", verify=verifying(self.authority))
+
+
+class ControlPlane(ApiServerPlane):
+    """The same with kube-controller-manager: garbage collection, the end of namespaces, service accounts."""
+
+    controllers: Part
+
+    def __init__(
+        self,
+        tools: Mapping[str, Path],
+        folder: Path,
+        *,
+        audited: bool = False,
+        flags: Mapping[str, Mapping[str, object]] | None = None,
+        authority: Path | None = None,
+    ) -> None:
+        super().__init__(tools, folder, audited=audited, flags=flags, authority=authority)
+        (self._controllers_port,) = free_ports(1)
+        self.controllers = self._controllers(tools["kube-controller-manager"])
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The programs, in the order in which they start."""
+        return *super().parts, self.controllers
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """The ports on which the parts listen."""
+        return *super().ports, self._controllers_port
+
+    def install(self, crds: Path) -> None:
+        """Applies CustomResourceDefinitions (a file or a folder); returns when they are in use."""
+        super().install(crds)
+        # The garbage collector discovers new kinds every 30 seconds, and when it starts.
+        self.controllers.restart()
+
     def _controllers(self, program: Path) -> Part:
         flags = {
             "kubeconfig": self.kubeconfig,
@@ -180,17 +227,6 @@ class ControlPlane(Cluster):
         # Its certificate is kept in memory only; /healthz says that it is up.
         ready = f"https://127.0.0.1:{self._controllers_port}/healthz"
         return self._part("kube-controller-manager", program, flags, ready=lambda: _answers(ready, verify=False))
-
-    def _part(self, name: str, program: Path, flags: Mapping[str, object], *, ready: Callable[[], bool]) -> Part:
-        flags = {**flags, **self._flags.get(name, {})}
-        arguments = [f"--{flag}={value}" for flag, value in flags.items()]
-        return Part(name, [program, *arguments], log=self.logs / f"{name}.log", ready=ready)
-
-    def _apiserver_answers(self) -> bool:
-        # On the first start the API server makes its own certificate.
-        if not self.authority.exists():
-            return False
-        return _answers(f"{self.url}/readyz", verify=verifying(self.authority))
 
 
 def _answers(url: str, *, verify: ssl.SSLContext | bool) -> bool:

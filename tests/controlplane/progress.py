@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from typing import Final, TextIO
 
 _CLEAR_TO_END_OF_LINE: Final = "\033[K"
@@ -20,8 +21,8 @@ class Progress:
         """A line that stays."""
         self._write(text, "\n")
 
-    def wait(self, program: subprocess.Popen[bytes], title: str, expected: int) -> int:
-        """The status with which `program` ends, after some `expected` seconds; ends it when this wait is cut short.
+    def wait(self, program: subprocess.Popen[bytes], title: str, doing: Callable[[], str]) -> int:
+        """The status with which `program` ends; says meanwhile what it has done; ends it when this wait is cut short.
 
         The program leads its own process group.
         """
@@ -29,12 +30,13 @@ class Progress:
         try:
             while (status := self._ended(program)) is None:
                 elapsed = minutes(time.monotonic() - started)
-                self._write(f"{title}: {elapsed} of about {minutes(expected)}", "\r" if self._terminal else "\n")
+                self._write(f"{title}: {elapsed}, {doing()}", "\r" if self._terminal else "\n")
         except BaseException:
             os.killpg(program.pid, signal.SIGTERM)
             program.wait()
             raise
-        self.say(f"{title}: {'done' if status == 0 else 'failed'} after {minutes(time.monotonic() - started)}")
+        outcome = doing() if status == 0 else "failed"
+        self.say(f"{title}: {outcome} after {minutes(time.monotonic() - started)}")
         return status
 
     def _ended(self, program: subprocess.Popen[bytes]) -> int | None:
