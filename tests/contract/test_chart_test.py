@@ -1,8 +1,8 @@
 """What `helm test` runs: a pod that no selector of the operator matches, and its script."""
 
-import http.server
 import runpy
 import socket
+import socketserver
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -22,15 +22,13 @@ SCRIPT: Final = CHART / "files" / "ready.py"
 def serving(address: str, port: int, status: HTTPStatus) -> Iterator[None]:
     """A pod at an address, whose probe has this status."""
 
-    class Probe(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(status if self.path == "/readyz" else HTTPStatus.NOT_FOUND)
-            self.end_headers()
+    class Probe(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            asked = self.rfile.readline().split()[1]
+            code = status if asked == b"/readyz" else HTTPStatus.NOT_FOUND
+            self.wfile.write(b"HTTP/1.1 %d -\r\nContent-Length: 0\r\n\r\n" % code)
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with http.server.HTTPServer((address, port), Probe) as server:
+    with socketserver.TCPServer((address, port), Probe) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         try:
