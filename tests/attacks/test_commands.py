@@ -45,7 +45,7 @@ def test_a_forged_condition_reaches_no_terminal_as_it_is() -> None:
     terminal = Terminal()
 
     row = state.row(NOW, with_namespace=True, is_wide=False)
-    open_output(terminal, {}, Color.ALWAYS).table(["NAMESPACE", "NAME", "READY", "REASON", "SUCCESS", "EXPIRES"], [row])
+    open_output(terminal, {}, Color.AUTO).table(["NAMESPACE", "NAME", "READY", "REASON", "SUCCESS", "EXPIRES"], [row])
 
     assert_is_harmless(terminal.getvalue(), lines=2)
 

@@ -35,6 +35,7 @@ from vaultsync.api import (
 from vaultsync.cli.doctor.leader import observe
 
 GRANTS: Final = f"/apis/{API_VERSION}/{GRANT_PLURAL}"
+LIST_GRANTS: Final[Rule] = {"apiGroups": ["vaultsync.dev"], "resources": [GRANT_PLURAL], "verbs": ["list"]}
 OPEN: Final = "  \N{EN DASH} "
 """The mark of what could not be checked, or is for the user to judge."""
 LEASE: Final[Rule] = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["list"]}
@@ -225,6 +226,19 @@ def test_no_grant_allows_a_vaultsecret(clinic: Clinic) -> None:
 
     assert any(said in line for line in clinic.wrong())
     assert any(line.startswith(said) for line in clinic.wrong("db"))
+
+
+def test_a_grant_that_selects_namespaces_by_their_labels(clinic: Clinic) -> None:
+    clinic.add()
+    namespace = clinic.shop.namespace
+    selected = {"selector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}}
+    clinic.shop.api.apply(f"{GRANTS}/{namespace}", grant(namespace, clinic.vault.url, namespaces=selected))
+    tenant = clinic.shop.plane.user("tenant", [VAULTSECRETS, LEASE], namespace, everywhere=[LIST_GRANTS])
+
+    assert f"  ✓ VaultGrant {namespace} allows it.\n" in clinic.report("db", code=0)
+    assert "  ✓ 1 of 1 VaultSecrets are ready.\n" in clinic.report(code=0)
+    report = clinic.report("db", code=0, kubeconfig=tenant)
+    assert f"{OPEN}Grants with a selector are not evaluated: You may not get namespaces/{namespace}." in report
 
 
 def test_a_vaultsecret_that_is_not_ready_is_explained(clinic: Clinic) -> None:

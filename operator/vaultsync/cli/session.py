@@ -12,6 +12,7 @@ from typing import Final
 
 from vaultsync.adapters.kube import NoCluster
 from vaultsync.adapters.kube.reader import ClusterReader
+from vaultsync.api.v1alpha1 import InvalidSpec
 from vaultsync.cli.output import Color, MissingExtra, Output, open_output
 from vaultsync.errors import SyncError
 from vaultsync.settings import SettingsError
@@ -53,7 +54,7 @@ def run(command: Command, options: argparse.Namespace) -> int:
         # The reader, such as head, has seen enough. Python would print an error when it closes the stream.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
-    except (MissingExtra, NoCluster, SettingsError, SyncError) as error:
+    except (InvalidSpec, MissingExtra, NoCluster, SettingsError, SyncError) as error:
         print(f"error: {one_line(str(error), MAX_MESSAGE)}", file=sys.stderr)
         return FAILED
 

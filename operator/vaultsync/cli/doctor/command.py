@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -13,6 +14,7 @@ from vaultsync.adapters.kube.reader import (
     VAULTGRANTS,
     VAULTSECRETS,
     Denied,
+    KindMissing,
     Resource,
 )
 from vaultsync.api import ObjectKey
@@ -26,8 +28,10 @@ from vaultsync.cli.doctor.rights import Rights, check, finding, needs
 from vaultsync.cli.doctor.vaults import VaultChecks, Wanted
 from vaultsync.cli.doctor.vaultsecrets import (
     MAX_SHOWN,
+    Brief,
     Found,
     all_findings,
+    brief_from,
     found_from,
     grant_findings,
     one_findings,
@@ -39,7 +43,6 @@ from vaultsync.policy.grants import uses_labels
 from vaultsync.settings import Settings
 from vaultsync.state.grants import GrantView, grant_from, labels_from
 from vaultsync.state.requests import named_secrets
-from vaultsync.state.secrets import SecretRef
 
 
 async def doctor(session: Session) -> int:
@@ -66,7 +69,11 @@ class _Checks:
         self._name: str = session.options.name or ""
         self._namespace = session.namespace
         self._rights = Rights()
-        self._found: Sequence[Found] = ()
+        self._many: Sequence[Brief] = ()
+        self._one: Found | None = None
+        self._grants: dict[str, VaultGrant] = {}
+        self._notes: list[Finding] = []
+        """About grants that are not evaluated."""
         self._view: GrantView | None = None
 
     async def run(self) -> AsyncIterator[Finding]:
@@ -80,7 +87,7 @@ class _Checks:
             return
         yield ok(AREA, f"The Kubernetes API at {self._cluster.server} responds.")
         always = (self._crds, self._ask, self._operator)
-        for part in (*always, self._grants, self._vaultsecrets, self._vaults) if is_installed else always:
+        for part in (*always, self._check_grants, self._vaultsecrets, self._vaults) if is_installed else always:
             try:
                 async for one in part():
                     yield one
@@ -101,17 +108,54 @@ class _Checks:
             yield crd_finding(name, found, ours)
 
     async def _load(self) -> None:
-        """Read the VaultSecrets that the checks are about, as far as that is allowed."""
+        """Read what the checks are about, as far as that is allowed: of many VaultSecrets, only what is shown."""
+        await self._load_grants()
         try:
             if not self._name:
-                self._found, _ = await self._cluster.list(VAULTSECRETS, self._namespace, found_from)
+                read = partial(brief_from, view=self._view)
+                self._many, _ = await self._cluster.list(VAULTSECRETS, self._namespace, read)
             elif (body := await self._cluster.get(VAULTSECRETS, self._namespace, self._name)) is not None:
-                self._found = [found_from(body)]
+                self._one = found_from(body)
         except Denied:
             self._rights.deny("get" if self._name else "list", VAULTSECRETS)
 
+    async def _load_grants(self) -> None:
+        try:
+            bodies, _ = await self._cluster.list(VAULTGRANTS, None, lambda body: body)
+        except (Denied, KindMissing):
+            self._rights.deny("list", VAULTGRANTS)
+            return
+        for body in bodies:
+            name = str(body["metadata"]["name"])
+            try:
+                grant = grant_from(body)
+            except InvalidSpec as error:
+                self._notes.append(failed("grants", f"VaultGrant {name} is not valid in this version: {error}"))
+                continue
+            if grant is not None:
+                self._grants[name] = grant
+        labels: Mapping[str, Mapping[str, str]] = {}
+        if uses_labels(self._grants.values()):
+            try:
+                labels = await self._labels()
+            except Denied as error:
+                text = f"Grants with a selector are not evaluated: {error.message}"
+                self._notes.append(unknown("grants", text))
+                return
+        self._view = GrantView(self._grants, labels)
+
+    async def _labels(self) -> Mapping[str, Mapping[str, str]]:
+        """Return the labels of the namespaces that are checked."""
+        if self._namespace is None:
+            listed, _ = await self._cluster.list(
+                NAMESPACES, None, lambda body: (body["metadata"]["name"], labels_from(body))
+            )
+            return dict(listed)
+        body = await self._cluster.get(NAMESPACES, None, self._namespace)
+        return {} if body is None else {self._namespace: labels_from(body)}
+
     async def _ask(self) -> AsyncIterator[Finding]:
-        target = self._found[0].target.name if self._name and self._found else ""
+        target = "" if self._one is None else self._one.target.name
         needed = needs(self._namespace, lease_namespace=self._settings.lease_namespace, name=self._name, target=target)
         async for need, is_allowed in check(self._cluster, needed):
             if not is_allowed:
@@ -127,62 +171,38 @@ class _Checks:
         for one in leader_findings(leases, renewed, lease_namespace=where, namespace=served):
             yield one
 
-    async def _grants(self) -> AsyncIterator[Finding]:
+    async def _check_grants(self) -> AsyncIterator[Finding]:
         if not self._may("list", VAULTGRANTS):
             return
-        bodies, _ = await self._cluster.list(VAULTGRANTS, None, lambda body: body)
-        grants: dict[str, VaultGrant] = {}
-        for body in bodies:
-            name = str(body["metadata"]["name"])
-            try:
-                grant = grant_from(body)
-            except InvalidSpec as error:
-                yield failed("grants", f"VaultGrant {name} is not valid in this version: {error}")
-                continue
-            if grant is not None:
-                grants[name] = grant
-        labels: Mapping[str, Mapping[str, str]] = {}
-        if uses_labels(grants.values()):
-            try:
-                labels = await self._labels({one.key.namespace for one in self._found})
-            except Denied as error:
-                yield unknown("grants", f"Grants with a selector are not evaluated: {error.message}")
-        self._view = GrantView(grants, labels)
-        urls = {one.state.vault_url for one in self._found}
-        concerned = [grant for grant in grants.values() if not self._name or grant.spec.vault_url in urls]
+        for note in self._notes:
+            yield note
+        url = None if self._one is None else self._one.state.vault_url
+        concerned = [grant for grant in self._grants.values() if not self._name or grant.spec.vault_url == url]
         for one in grant_findings(concerned) if concerned or not self._name else ():
             yield one
-
-    async def _labels(self, namespaces: Iterable[str]) -> Mapping[str, Mapping[str, str]]:
-        labels = {}
-        for namespace in namespaces:
-            body = await self._cluster.get(NAMESPACES, None, namespace)
-            labels[namespace] = {} if body is None else labels_from(body)
-        return labels
 
     async def _vaultsecrets(self) -> AsyncIterator[Finding]:
         if not self._may("get" if self._name else "list", VAULTSECRETS):
             return
         if not self._name:
-            for one in all_findings(self._found, self._view):
+            for one in all_findings(self._many):
                 yield one
             return
-        if not self._found:
+        if self._one is None:
             key = ObjectKey(self._namespace or "", self._name)
             yield failed(f"vaultsecret {key}", "There is no such VaultSecret.", "vaultsync status -A shows all.")
             return
-        (found,) = self._found
-        for one in one_findings(found, self._view, now=self._session.now()):
+        for one in one_findings(self._one, self._view, now=self._session.now()):
             yield one
         if self._may("get", SECRETS):
-            yield target_finding(found, await self._metadata(found.target))
+            yield target_finding(self._one, await self._metadata(self._one.target))
 
     async def _metadata(self, target: ObjectKey) -> Mapping[str, Any] | None:
         body = await self._cluster.get(SECRETS, *target)
         return None if body is None else body["metadata"]
 
     async def _vaults(self) -> AsyncIterator[Finding]:
-        wanted = list(wanted_of(self._found, is_one=bool(self._name)))
+        wanted = wanted_of(self._many) if self._one is None else [wanted_of_one(self._one)]
         if not wanted:
             return
         try:
@@ -202,16 +222,19 @@ class _Checks:
         return self._rights.allow(verb, resource)
 
 
-def wanted_of(found: Iterable[Found], *, is_one: bool) -> Iterable[Wanted]:
-    """Return the vaults to check, and which secrets to read: all that one VaultSecret names, or one of each vault."""
+def wanted_of(many: Iterable[Brief]) -> Sequence[Wanted]:
+    """Return the vaults of many VaultSecrets, each with one secret that is read."""
     wanted: dict[str, Wanted] = {}
-    for one in found:
+    for one in many:
         url = one.state.vault_url
-        refs = [] if one.parsed is None else list(dict.fromkeys(each.ref for each in named_secrets(one.parsed.spec)))
-        if not url or (url in wanted and wanted[url].secrets):
-            continue
-        shown: Sequence[SecretRef] = refs[: MAX_SHOWN if is_one else 1]
-        entries = one.meta.status.entries if is_one else ()
-        versions = {entry.secret_name.lower(): entry.version for entry in entries if entry.version is not None}
-        wanted[url] = Wanted(url, shown, versions)
-    return wanted.values()
+        if url and (url not in wanted or not wanted[url].secrets):
+            wanted[url] = Wanted(url, () if one.first is None else (one.first,))
+    return list(wanted.values())
+
+
+def wanted_of_one(one: Found) -> Wanted:
+    """Return the vault of a VaultSecret with all secrets that it names, and the versions that its Secret has."""
+    refs = [] if one.parsed is None else list(dict.fromkeys(each.ref for each in named_secrets(one.parsed.spec)))
+    entries = one.meta.status.entries
+    versions = {entry.secret_name.lower(): entry.version for entry in entries if entry.version is not None}
+    return Wanted(one.state.vault_url, refs[:MAX_SHOWN], versions)

@@ -14,7 +14,9 @@ from vaultsync.cli.explain import advice
 from vaultsync.cli.status import PENDING, VaultSecretState, state_of
 from vaultsync.errors import Reason
 from vaultsync.policy.grants import decide
-from vaultsync.state.grants import Granted, GrantView
+from vaultsync.state.grants import Granted, GrantView, Refused
+from vaultsync.state.requests import named_secrets
+from vaultsync.state.secrets import SecretRef
 from vaultsync.status.conditions import EXPIRING, READY, STALE, condition
 from vaultsync.texts import in_utc
 
@@ -54,9 +56,35 @@ def found_from(body: Mapping[str, Any]) -> Found:
         return Found(state, meta, None, str(error))
 
 
-def all_findings(found: Sequence[Found], view: GrantView | None) -> Iterator[Finding]:
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """One VaultSecret of many: no more is kept of it than is shown."""
+
+    state: VaultSecretState
+    refused: Refused | None
+    """Why no grant allows it."""
+    first: SecretRef | None
+    """The first secret that it names."""
+
+    @property
+    def key(self) -> ObjectKey:
+        """Namespace and name."""
+        return ObjectKey(self.state.namespace, self.state.name)
+
+
+def brief_from(body: Mapping[str, Any], view: GrantView | None) -> Brief:
+    """Return a VaultSecret of the API server; `view` is None if the grants are not known."""
+    one = found_from(body)
+    if one.parsed is None:
+        return Brief(one.state, None, None)
+    decision = None if view is None else decide(one.parsed, view)
+    first = next((request.ref for request in named_secrets(one.parsed.spec)), None)
+    return Brief(one.state, decision if isinstance(decision, Refused) else None, first)
+
+
+def all_findings(found: Sequence[Brief]) -> Iterator[Finding]:
     """Yield a line for each VaultSecret that is not as it should be, or one line if all are."""
-    wrong = [(one, finding) for one in found if (finding := _finding(one, view)) is not None]
+    wrong = [(one, finding) for one in found if (finding := _finding(one)) is not None]
     wrong.sort(key=lambda pair: pair[0].state.sort_key)
     for _, finding in wrong[:MAX_SHOWN]:
         yield finding
@@ -68,17 +96,16 @@ def all_findings(found: Sequence[Found], view: GrantView | None) -> Iterator[Fin
         yield ok("vaultsecrets", f"{number} of {number} VaultSecrets are ready." if found else "There are none.")
 
 
-def _finding(one: Found, view: GrantView | None) -> Finding | None:
+def _finding(one: Brief) -> Finding | None:
     """Return the line about a VaultSecret; None if it is as it should be."""
-    area, state = "vaultsecrets", one.state
-    how = f"vaultsync doctor -n {one.key.namespace} {one.key.name}"
-    decision = None if view is None or one.parsed is None else decide(one.parsed, view)
-    if decision is not None and not isinstance(decision, Granted) and state.reason != decision.reason:
-        return failed(area, f"{one.key}: {decision.reason}: {decision.message}", f"{how} shows more.")
+    area, state, refused = "vaultsecrets", one.state, one.refused
+    how = f"vaultsync doctor -n {one.key.namespace} {one.key.name} shows more."
+    if refused is not None and state.reason != refused.reason:
+        return failed(area, f"{one.key}: {refused.reason}: {refused.message}", how)
     if state.ready == "True":
         return None
     text = f"{one.key}: {state.reason}: {state.message}"
-    return unknown(area, text) if state.reason in _NO_FAILURES else failed(area, text, f"{how} shows more.")
+    return unknown(area, text) if state.reason in _NO_FAILURES else failed(area, text, how)
 
 
 def one_findings(one: Found, view: GrantView | None, *, now: datetime) -> Iterator[Finding]:

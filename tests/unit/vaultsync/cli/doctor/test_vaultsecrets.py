@@ -9,12 +9,13 @@ from tests.builders import READ_AT, UID, a_grant, a_status, a_status_entry
 from tests.manifests import URL, as_stored, manifest, spec
 from vaultsync.api import MANAGED_BY, MANAGED_BY_LABEL, OWNER_UID_LABEL
 from vaultsync.api.v1alpha1 import Condition, StatusMissing, StatusRestart, VaultSecretStatus, WorkloadKind
-from vaultsync.cli.doctor.command import wanted_of
+from vaultsync.cli.doctor.command import wanted_of, wanted_of_one
 from vaultsync.cli.doctor.findings import Finding, Result
 from vaultsync.cli.doctor.vaultsecrets import (
     MAX_SHOWN,
     Found,
     all_findings,
+    brief_from,
     found_from,
     grant_findings,
     one_findings,
@@ -28,10 +29,14 @@ NOW = READ_AT + timedelta(hours=1)
 GRANTED = GrantView({"shop": a_grant()}, {})
 
 
-def found(status: VaultSecretStatus | None = None, *, name: str = "db", **changes: object) -> Found:
+def body(status: VaultSecretStatus | None = None, *, name: str = "db", **changes: object) -> dict[str, Any]:
     written = a_status() if status is None else status
-    body = as_stored(manifest({**spec(), **changes}, name=name, namespace="shop"))
-    return found_from({**body, "status": written.changed(observed_generation=1).to_wire()})
+    stored = as_stored(manifest({**spec(), **changes}, name=name, namespace="shop"))
+    return {**stored, "status": written.changed(observed_generation=1).to_wire()}
+
+
+def found(status: VaultSecretStatus | None = None, **changes: object) -> Found:
+    return found_from(body(status, name="db", **changes))
 
 
 def a_condition(kind: str, reason: str) -> Condition:
@@ -50,22 +55,22 @@ def results(findings: list[Finding]) -> list[tuple[Result, str]]:
 @pytest.mark.parametrize(
     ("one", "view", "line"),
     [
-        pytest.param(found(), GRANTED, (Result.OK, "1 of 1 VaultSecrets are ready."), id="in sync"),
-        pytest.param(found(), None, (Result.OK, "1 of 1 VaultSecrets are ready."), id="grants are not known"),
+        pytest.param(body(), GRANTED, (Result.OK, "1 of 1 VaultSecrets are ready."), id="in sync"),
+        pytest.param(body(), None, (Result.OK, "1 of 1 VaultSecrets are ready."), id="grants are not known"),
         pytest.param(
-            found(a_status(reason="AccessDenied")),
+            body(a_status(reason="AccessDenied")),
             GRANTED,
             (Result.FAILED, "shop/db: AccessDenied: Details."),
             id="not ready",
         ),
         pytest.param(
-            found(a_status(reason="Suspended")),
+            body(a_status(reason="Suspended")),
             GRANTED,
             (Result.UNKNOWN, "shop/db: Suspended: Details."),
             id="suspended",
         ),
         pytest.param(
-            found(),
+            body(),
             GrantView(),
             (
                 Result.FAILED,
@@ -74,21 +79,24 @@ def results(findings: list[Finding]) -> list[tuple[Result, str]]:
             id="a grant that is gone",
         ),
         pytest.param(
-            found(a_status(reason="NotGranted", message="As the operator says.")),
+            body(a_status(reason="NotGranted", message="As the operator says.")),
             GrantView(),
             (Result.FAILED, "shop/db: NotGranted: As the operator says."),
             id="no grant",
         ),
     ],
 )
-def test_a_vaultsecret_of_many_has_one_line(one: Found, view: GrantView | None, line: tuple[Result, str]) -> None:
-    assert results(list(all_findings([one], view))) == [line]
+def test_a_vaultsecret_of_many_has_one_line(
+    one: dict[str, Any], view: GrantView | None, line: tuple[Result, str]
+) -> None:
+    assert results(list(all_findings([brief_from(one, view)]))) == [line]
 
 
 def test_of_many_that_are_wrong_the_first_are_shown() -> None:
-    many = [found(a_status(reason="AccessDenied"), name=f"db-{number}") for number in range(MAX_SHOWN + 3)]
+    denied = a_status(reason="AccessDenied")
+    many = [brief_from(body(denied, name=f"db-{number}"), GRANTED) for number in range(MAX_SHOWN + 3)]
 
-    lines = list(all_findings(many, GRANTED))
+    lines = list(all_findings(many))
 
     assert len(lines) == MAX_SHOWN + 1
     assert lines[-1].text == "3 more VaultSecrets are not ready."
@@ -141,9 +149,9 @@ def test_one_vaultsecret_is_explained(one: Found, line: tuple[Result, str]) -> N
 
 
 def test_one_that_the_operator_has_not_seen_points_to_the_operator() -> None:
-    body = as_stored(manifest(spec(), namespace="shop"))
+    unseen = as_stored(manifest(spec(), namespace="shop"))
 
-    (line,) = one_findings(found_from(body), None, now=NOW)
+    (line,) = one_findings(found_from(unseen), None, now=NOW)
 
     assert (line.result, line.text) == (Result.UNKNOWN, "The operator has not reconciled it yet.")
     assert "the lines about the operator" in line.advice
@@ -183,16 +191,22 @@ def test_grants_are_shown_as_the_operator_sees_them() -> None:
     assert [line.result for line in grant_findings([])] == [Result.FAILED]
 
 
-def test_of_each_vault_one_secret_is_read_and_of_one_vaultsecret_all() -> None:
-    entries = [{"key": f"key-{number}", "secretName": f"db-{number}"} for number in range(3)]
-    one, same = found(data=entries), found(name="other")
-    elsewhere = found(vaultUrl="https://other.vault.azure.net", data=[], dataFrom=[{"find": {"names": "*"}}])
+def test_of_each_vault_one_secret_is_read() -> None:
+    elsewhere = body(vaultUrl="https://other.vault.azure.net", data=[], dataFrom=[{"find": {"names": "*"}}])
+    same = body(name="other", data=[{"key": "key", "secretName": "another"}])
 
-    many = list(wanted_of([one, same, elsewhere], is_one=False))
-    assert [(each.url, list(each.secrets)) for each in many] == [
-        ("https://shop.vault.azure.net", [SecretRef("db-0")]),
+    wanted = wanted_of([brief_from(one, None) for one in (body(), same, elsewhere, body(vaultUrl=None))])
+
+    assert [(each.url, list(each.secrets)) for each in wanted] == [
+        ("https://shop.vault.azure.net", [SecretRef("db-password")]),
         ("https://other.vault.azure.net", []),
     ]
-    (wanted,) = wanted_of([found(a_status(a_status_entry(secret_name="DB-0")), data=entries)], is_one=True)
+
+
+def test_of_one_vaultsecret_all_secrets_are_read() -> None:
+    entries = [{"key": f"key-{number}", "secretName": f"db-{number}"} for number in range(3)]
+
+    wanted = wanted_of_one(found(a_status(a_status_entry(secret_name="DB-0")), data=entries))
+
     assert [ref.name for ref in wanted.secrets] == ["db-0", "db-1", "db-2"]
     assert list(wanted.versions) == ["db-0"]
