@@ -1,4 +1,4 @@
-"""docs/azure.md: its commands run in order, with stubs of az, kubectl and helm, and fit together and the chart.
+"""docs/azure.md: its commands run in order, with stubs of az, kubectl and helm; they fit each other and the chart.
 
 What the real az, kubectl and a cluster would answer is not tested here.
 """
@@ -87,7 +87,7 @@ class Performed:
 def performed(tmp_path_factory: pytest.TempPathFactory) -> Performed:
     """The page, run by bash."""
     folder = tmp_path_factory.mktemp("azure")
-    for program in ("az", "kubectl", "helm", "docker"):
+    for program in ("az", "kubectl", "helm", "openssl"):
         (folder / program).write_text(STUB)
         (folder / program).chmod(0o755)
     blocks = re.findall(r"^```console\n(.*?)^```", (DOCS / "azure.md").read_text(), re.MULTILINE | re.DOTALL)
