@@ -165,7 +165,7 @@ def _is_usable(draft: Draft) -> bool:
 def _print(drafts: Sequence[Draft], given: _Input, reader: Reader, options: Options) -> str:
     writer = Writer(reader)
     grants = [grant for grant in grants_for(drafts) if _is_valid(grant, drafts)]
-    texts = [writer.print(writer.build(grant.document), _remarks([_FOR_WHOM, grant.remark])) for grant in grants]
+    texts = [writer.print(writer.build(grant.document), _remarks([_FOR_WHOM, *grant.remarks])) for grant in grants]
     built = [(draft, writer.build(draft.document())) for draft in drafts]
     left = _left_comments(drafts, given, reader)
     for draft, document in built:

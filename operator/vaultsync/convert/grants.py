@@ -2,7 +2,7 @@
 
 import itertools
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -57,7 +57,7 @@ class Grant:
     """A VaultGrant and what is to be said about it."""
 
     document: dict[str, Any]
-    remark: str
+    remarks: tuple[str, ...]
 
     def problem(self) -> str:
         """Return why the API server would refuse it, or nothing."""
@@ -116,8 +116,13 @@ def _named(specs: Sequence[tuple[str, Identity, dict[str, Any]]]) -> list[Grant]
         )
         taken.add(unique)
         document = {"apiVersion": API_VERSION, "kind": GRANT_KIND, "metadata": {"name": unique}, "spec": spec}
-        grants.append(Grant(document, identity.remark))
+        grants.append(Grant(document, (identity.remark, _remark_on_types(spec))))
     return grants
+
+
+def _remark_on_types(spec: Mapping[str, Any]) -> str:
+    more = [name for name in spec.get("types", ()) if name not in CONTENT_TYPES]
+    return f"The chart's value admissionPolicies.secretTypes has to have {' and '.join(more)}, too." if more else ""
 
 
 def _host(vault_url: str) -> str:

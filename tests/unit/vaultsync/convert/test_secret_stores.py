@@ -208,6 +208,14 @@ def test_more_names_than_a_grant_may_have_become_several() -> None:
     assert [one["metadata"]["name"] for one in grants] == ["shop-shop", "shop-shop-2"]
 
 
+def test_a_type_that_the_chart_has_to_allow_is_named() -> None:
+    data = [{"secretKey": "a", "remoteRef": {"key": "a"}}]
+    conversion = external_secret({"data": data, "target": {"template": {"type": "example.com/x"}}})
+
+    assert grant(conversion)["spec"]["types"][-1] == "example.com/x"
+    assert "# The chart's value admissionPolicies.secretTypes has to have example.com/x, too.\n" in conversion.text
+
+
 def test_the_manifest_of_a_store_that_is_no_url_is_not_converted() -> None:
     conversion = with_store({"vaultUrl": "$VAULT", "authType": "ManagedIdentity", "identityId": CLIENT})
 
