@@ -122,27 +122,26 @@ def _denied(denied: Iterable[tuple[str, str]]) -> Metric:
 
 def _by_reason(state: Snapshot) -> Metric:
     """Count VaultSecrets. A vault that no grant allows is not named: a tenant can name any number of them."""
-    counts = Counter(
-        (one.key.namespace, one.spec.vault_url if one.spec.vault_url in state.vaults else "", reason_of(one))
-        for one in state.vault_secrets
-    )
+    counts = Counter((one.metadata.namespace, one.spec.vault_url, reason_of(one)) for one in state.vault_secrets)
+    named: Counter[tuple[str, str, str]] = Counter()
+    for (namespace, vault, reason), count in counts.items():
+        named[namespace, vault if vault in state.vaults else "", reason] += count
     metric = GaugeMetricFamily(
         "vaultsync_vaultsecrets",
         "VaultSecrets, by namespace, vault and the reason of their Ready condition.",
         labels=["namespace", "vault", "reason"],
     )
-    for labels, count in counts.items():
+    for labels, count in named.items():
         metric.add_metric(labels, count)
     return metric
 
 
 def _failing_restarts(vault_secrets: Iterable[VaultSecret]) -> Metric:
     counts = Counter(
-        (one.key.namespace, restart.kind)
+        (one.metadata.namespace, restart.kind)
         for one in vault_secrets
-        if not one.spec.suspend
         for restart in one.status.restarts
-        if restart.problem is not None
+        if restart.problem is not None and not one.spec.suspend
     )
     metric = GaugeMetricFamily(
         "vaultsync_restarts_failing",
