@@ -39,6 +39,7 @@ PLACES: Final = (
     Place("charts/vaultsync/Chart.yaml", "\nversion: ", "\n"),
     Place("charts/vaultsync/Chart.yaml", "\nappVersion: ", "\n"),
     Place("charts/vaultsync/README.md", "registry.example.com/vaultsync:", " ."),
+    Place("charts/vaultsync/README.md", "{name: vaultsync, version: ", ", "),
     Place("Dockerfile", "registry.example.com/vaultsync:", " .\n"),
     Place("docs/kvsecrets.md", " kvsecrets/", " Python/"),
 )

@@ -1,6 +1,7 @@
 """The chart as a dependency of another, by its name and by aliases; the registry and the credentials of all charts."""
 
 import json
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,10 +9,11 @@ from typing import Any, Final
 
 import pytest
 
-from tests.chart.renders import CHART, IMAGE, Manifest, container, manifests, render, the
+from tests.chart.renders import CHART, IMAGE, README, Manifest, container, manifests, render, the
 from tests.controlplane.helm import Helm
+from vaultsync import __version__
 
-VERSION: Final = "0.1.0"
+VERSION: Final = __version__
 
 
 class Parent:
@@ -90,6 +92,27 @@ def test_an_alias_names_all_objects_so_that_two_share_none(parent: Parent) -> No
         assert {"name": "VAULTSYNC_INSTALLATION", "value": f"platform-{alias}.default"} in (
             deployment["spec"]["template"]["spec"]["containers"][0]["env"]
         )
+
+
+def test_the_example_of_the_readme_is_such_a_parent(helm: Helm, tmp_path: Path) -> None:
+    section = README.read_text().partition("## As a part of another chart")[2].partition("\n## ")[0]
+    shown = re.findall(r"```yaml\n# (\S+)\n(.*?)```", section, re.DOTALL)
+    shutil.copytree(CHART, tmp_path / "vaultsync")
+    platform = tmp_path / "platform"
+    platform.mkdir()
+    for name, text in shown:
+        (platform / name).write_text(text)
+    with (platform / "Chart.yaml").open("a") as about:
+        about.write("apiVersion: v2\nname: platform\nversion: 1.0.0\n")
+
+    helm("dependency", "build", platform)
+    rendered = manifests(helm("template", "platform", platform, "--kube-version", "1.36.0"))
+
+    (deployment,) = deployments(rendered).values()
+    pod = deployment["spec"]["template"]["spec"]
+    assert deployment["metadata"]["name"] == "platform-secrets"
+    assert pod["containers"][0]["image"] == f"mirror.example.com/vaultsync:{VERSION}"
+    assert pod["imagePullSecrets"] == [{"name": "mirror"}]
 
 
 @pytest.mark.parametrize(

@@ -13,12 +13,13 @@ import yaml
 from tests.chart.published import CHART, changes, publish
 from tests.controlplane.helm import Helm
 from tests.release import CHANGELOG, ROOT
+from vaultsync import __version__
 from vaultsync.api.grants import VaultGrantSpec
 from vaultsync.api.schema import crd_files
 from vaultsync.api.v1alpha1 import VaultSecretSpec
 
 URL: Final = "https://github.com/example/vaultsync"
-VERSION: Final = "0.1.0"
+VERSION: Final = __version__
 CHARTS: Final = "ghcr.io/example/vaultsync/charts"
 IMAGE: Final = f"ghcr.io/example/vaultsync@sha256:{'a' * 64}"
 
