@@ -1,7 +1,8 @@
 """`python -m website.browser`: opens each page of the built site in Chromium, and reports what a reader would notice.
 
-Checked are links, requests to other hosts, errors of the console, whether a page fits a phone, and the search. Pictures
-of some pages are kept, to be looked at. https://chromedevtools.github.io/devtools-protocol/
+Checked are links, requests to other hosts, errors of the console, whether a page fits a phone, its main heading, texts
+for pictures, and the search. Pictures of some pages are kept, to be looked at.
+https://chromedevtools.github.io/devtools-protocol/
 """
 
 import asyncio
@@ -33,6 +34,8 @@ READ: Final = """({
   width: document.documentElement.scrollWidth,
   links: [...document.links].map(link => link.href),
   ids: [...document.querySelectorAll("[id]")].map(element => element.id),
+  headings: document.querySelectorAll("article h1").length,
+  unexplained: [...document.querySelectorAll("article img")].filter(image => !image.alt).map(image => image.src),
 })"""
 SETTLED: Final = "new Promise(done => setTimeout(done, 500))"
 SEARCH: Final = """
@@ -135,6 +138,9 @@ async def check(tab: Tab, origin: str) -> list[str]:
         targets |= {f"{origin}{path}", *(f"{origin}{path}#{quote(name)}" for name in page["ids"])}
         if page["width"] > PHONE["width"]:
             found.append(f"/{path} is {page['width']} pixels wide on a phone of {PHONE['width']}")
+        if page["headings"] != 1:
+            found.append(f"/{path} has {page['headings']} main headings")
+        found += [f"/{path} has no text for {image}" for image in page["unexplained"]]
         if path in PHOTOGRAPHED:
             name = path.strip("/").replace("/", "-") or "start"
             await tab.picture(f"{name}-phone")
