@@ -195,12 +195,14 @@ def _left_comments(drafts: Iterable[Draft], given: _Input, reader: Reader) -> di
     left: dict[int | None, list[str]] = {}
     for document in given.documents:
         place = document.root.place
+        comments = reader.comments(place.file).claim_between(document.first, document.end)
+        if not comments:
+            continue
         own = [
             draft
             for draft in drafts
             if draft.origin.place.file == place.file and document.first <= draft.origin.place.line < document.end
         ]
-        comments = reader.comments(place.file).claim_between(document.first, document.end)
         left.setdefault(id(own[0]) if own else None, []).extend(comments)
     return left
 

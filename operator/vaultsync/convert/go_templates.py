@@ -10,7 +10,9 @@ from typing import Final
 from vaultsync.render.liquid.engine import TemplateError, parse
 from vaultsync.render.liquid.filters import OTHER_NAMES
 
-_ACTION: Final = re.compile(r"\{\{(?P<left>- )?(?P<inner>(?:\"(?:[^\"\\]|\\.)*\"|`[^`]*`|[^\"`])*?)(?P<right> -)?\}\}")
+_PIECE: Final = re.compile(r"""(?P<end>\}\})|"(?:[^"\\]|\\.)*+"|`[^`]*+`|[^"`}]++|\}""", re.DOTALL)
+"""A part of an action: its end, a text, or something else; a text may have brackets."""
+
 _TOKEN: Final = re.compile(r"""\s*("(?:[^"\\]|\\.)*"|`[^`]*`|\||[^\s|"`]+)""")
 _FIELD: Final = re.compile(r"\.([A-Za-z_][A-Za-z0-9_]*)")
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -110,21 +112,26 @@ def has_actions(text: str) -> bool:
 
 def _parts(source: str) -> Iterator[str | _Output]:
     end = 0
-    for found in _ACTION.finditer(source):
-        yield from _literal(source, end, found.start())
-        line = source.count("\n", 0, found.start())
-        key, filters = _pipeline(found["inner"].strip(), line)
-        yield _Output(key, filters, bool(found["left"]), bool(found["right"]))
-        end = found.end()
-    yield from _literal(source, end, len(source))
+    while (start := source.find("{{", end)) >= 0:
+        line = source.count("\n", 0, start)
+        if start > end:
+            yield source[end:start]
+        end = _end_of(source, start + 2, line)
+        inner = source[start + 2 : end - 2]
+        left, right = inner.startswith("- "), inner.endswith(" -")
+        key, filters = _pipeline(inner.removeprefix("- ").removesuffix(" -").strip(), line)
+        yield _Output(key, filters, left, right)
+    if end < len(source):
+        yield source[end:]
 
 
-def _literal(source: str, start: int, end: int) -> Iterator[str]:
-    text = source[start:end]
-    if "{{" in text:
-        raise Untranslatable(source.count("\n", 0, start + text.index("{{")), "an action of the template has no end")
-    if text:
-        yield text
+def _end_of(source: str, position: int, line: int) -> int:
+    """Return where an action ends."""
+    while (piece := _PIECE.match(source, position)) is not None:
+        position = piece.end()
+        if piece["end"]:
+            return position
+    raise Untranslatable(line, "an action of the template has no end")
 
 
 def _pipeline(inner: str, line: int) -> tuple[str, tuple[str, ...]]:

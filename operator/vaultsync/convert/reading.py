@@ -78,6 +78,7 @@ class _BoundedComposer(Composer):
 
     def __init__(self, loader: Any = None) -> None:  # noqa: ANN401  ruamel.yaml has no types for it
         super().__init__(loader=loader)
+        self.warn_double_anchors = False  # without aliases, anchors mean nothing
         self._values = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:  # noqa: ANN401  the same

@@ -75,9 +75,13 @@ def test_a_template_is_translated(go: str, liquid: str, result: str | None) -> N
         ('{{ getSecretKey "a" "b" "c" }}', 0, "not translated"),
         ('{{ .user | replace "\\"\'" "" }}', 0, "both kinds of quotes"),
         ("{{ .user", 0, "has no end"),
+        ('{{ "}} .user', 0, "has no end"),
+        ("{{ .user }", 0, "has no end"),
+        ("{{" * 500_000, 0, "has no end"),
+        ("{{ " + '"x" ' * 200_000, 0, "has no end"),
         ("x\n{{ (.user) }}", 1, "(.user) is not translated"),
     ],
-    ids=str,
+    ids=lambda case: str(case)[:40],
 )
 def test_the_rest_is_reported_with_its_line(go: str, line: int, reason: str) -> None:
     with pytest.raises(Untranslatable) as problem:

@@ -38,6 +38,7 @@ def test_a_pattern_is_converted_or_not(pattern: str, glob: str | None) -> None:
     assert glob_of(pattern) == glob
 
 
+@pytest.mark.slow
 @given(st.booleans(), st.lists(PIECES, min_size=1, max_size=5), st.booleans(), NAMES)
 def test_wildcards_match_what_the_expression_finds(start: bool, pieces: list[str], end: bool, name: str) -> None:
     pattern = "^" * start + "".join(pieces) + "$" * end

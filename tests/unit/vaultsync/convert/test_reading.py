@@ -1,6 +1,7 @@
 """Input is bounded, and its comments are kept; nothing that it has makes the command fail otherwise."""
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -87,6 +88,7 @@ def test_an_unknown_version_is_a_finding() -> None:
     assert "SecretSync/login: SecretSync is converted from v1alpha1" in texts(conversion)
 
 
+@pytest.mark.slow
 @given(st.sampled_from(sorted(SAMPLES)), st.data())
 def test_no_manifest_makes_it_fail(sample: str, data: st.DataObject) -> None:
     text = SAMPLES[sample]
@@ -98,7 +100,19 @@ def test_no_manifest_makes_it_fail(sample: str, data: st.DataObject) -> None:
         conversion = run(text[:start] + instead + text[end:])
     except UnusableInput:
         return
-    assert conversion.exit_code in {0, 1}
+    for made in yaml.safe_load_all(conversion.text):
+        assert made is None or made["kind"] in {"VaultSecret", "VaultGrant"}
+    assert all(str(finding).isprintable() for finding in conversion.findings)
+
+
+def test_anchors_without_aliases_mean_nothing() -> None:
+    assert run("a: &x 1\nb: &x 2\n").exit_code == 1
+
+
+def test_nothing_is_printed_while_reading(capsys: pytest.CaptureFixture[str]) -> None:
+    run("a: # one\n  # two\n  [1, # three\n  2\n  # four\n  ] # five\nb: # six\n  {c: 1,\n  # seven\n  } # eight\n")
+
+    assert capsys.readouterr() == ("", "")
 
 
 COMMENTED = """\
