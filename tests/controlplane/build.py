@@ -30,8 +30,8 @@ _QUICKLY: Final = (
 """How the control plane is compiled, which users of the demo wait for: without tables for debuggers, and large packages
 that are seldom run without inlining. That halves the time."""
 
-_COLLECT_LATE: Final = {"GOGC": "off", "GOMEMLIMIT": "1GiB"}
-"""The compiler frees no memory until it uses 1 GiB: a quarter less to compute."""
+_COLLECT_LATE: Final = {"GOGC": "off", "GOMEMLIMIT": "512MiB"}
+"""The compiler frees no memory until it uses 512 MiB: a quarter less to compute."""
 
 _LOG_LINES_SHOWN: Final = 20
 _KUBERNETES: Final = "kubernetes"

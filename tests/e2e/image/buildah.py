@@ -75,14 +75,18 @@ def megabytes(path: Path) -> int:
 
 
 @contextmanager
-def built(folder: Path) -> Iterator[Image]:
-    """The image of this checkout while the block lasts, on a Debian that is made here once and kept."""
+def built(folder: Path, target: str | None = None) -> Iterator[Image]:
+    """An image of this checkout while the block lasts, on a Debian that is made here once and kept.
+
+    `target` names the stage of the Dockerfile, by default the last one, which is the operator.
+    """
     if not _buildah("images", "--quiet", "--filter", f"reference={_BASE}"):
         _keep_debian(folder)
     volumes = [f"--volume={path}:{path}:ro" for path in MACHINES_OWN]
     image = folder / "image"
+    stage = [f"--target={target}"] if target else []
     _buildah(
-        "bud", "--isolation=chroot", f"--build-arg=BASE={_BASE}", *volumes, f"--iidfile={image}", ".", show=True
+        "bud", "--isolation=chroot", f"--build-arg=BASE={_BASE}", *volumes, *stage, f"--iidfile={image}", ".", show=True
     )  # fmt: skip
     container = _buildah("from", image.read_text())
     try:

@@ -100,6 +100,16 @@ def test_the_entry_point_is_the_command_line(image: Image, pod: Pod) -> None:
     assert output(image, pod, *image.entry_point, "--version") == f"vaultsync {__version__}\n"
 
 
+def test_the_emulator_is_an_image_of_its_own(image: Image, pod: Pod, tmp_path: Path) -> None:
+    with built(tmp_path, "emulator") as emulator:
+        usage = output(emulator, pod, *emulator.entry_point, "--help")
+        client = output(emulator, pod, "python", "-m", "demo.vault", "--help")
+
+    assert "not for real secrets" in usage
+    assert "generate" in client
+    assert not (image.root / "opt" / "emulator").exists()
+
+
 def test_nothing_can_be_written(image: Image, pod: Pod) -> None:
     with pytest.raises(subprocess.CalledProcessError) as caught:
         output(image, pod, "touch", "/tmp/file", "/opt/vaultsync/file")  # noqa: S108 - the image's own
