@@ -1,8 +1,8 @@
 """Writes tables and lines to a terminal or a pipe; every text of others is cleaned and bounded here.
 
 Names, conditions and messages of a cluster are written by others: a control character in them could change what the
-terminal shows, or what it does. With rich, a terminal gets colours, and long messages are folded; without, the same
-text in columns.
+terminal shows, or what it does. With rich, a terminal gets colours, and long lines are folded between words; without,
+the same text.
 """
 
 import json
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _GAP: Final = "   "
+_MAX_INDENT: Final = 4
 
 
 class Color(StrEnum):
@@ -64,48 +65,46 @@ class Output:
     def table(self, titles: Sequence[str], rows: Iterable[Row]) -> None:
         """Print a table with its titles."""
         cleaned = [_cleaned(row) for row in rows]
-        if self._console is not None:
-            self._console.print(_rich_table(titles, cleaned))
-            return
         self._widths = [max(map(len, (title, *(row[at].text for row in cleaned)))) for at, title in enumerate(titles)]
-        for row in ([Cell(title) for title in titles], *cleaned):
+        for row in ([Cell(title, Style.BOLD) for title in titles], *cleaned):
             self._write(row)
 
-    def rows(self, titles: Sequence[str], rows: Iterable[Row]) -> None:
-        """Print more rows of a table, as far as possible in the same columns, without its titles."""
-        cleaned = [_cleaned(row) for row in rows]
-        if self._console is not None:
-            self._console.print(_rich_table(titles, cleaned, show_titles=False))
-            return
-        for row in cleaned:
-            self._write(row)
+    def row(self, row: Row) -> None:
+        """Print one more row of the table, as far as possible in its columns."""
+        self._write(_cleaned(row))
 
     def line(self, *parts: Cell) -> None:
-        """Print a line of several parts."""
-        cleaned = _cleaned(parts, max_bytes=MAX_MESSAGE, keep_indent=True)
-        if self._console is None:
-            self._print("".join(part.text for part in cleaned).rstrip())
-            return
-        from rich.text import Text  # noqa: PLC0415  the extra cli is there
-
-        self._console.print(Text.assemble(*((part.text, part.style) for part in cleaned)))
+        """Print a line of several parts; one that begins with blanks keeps them."""
+        self._print(_cleaned(parts), folds=True)
 
     def json(self, document: Mapping[str, Any]) -> None:
         """Print JSON. Of other characters than ASCII, their codes are printed."""
-        self._print(json.dumps(document, indent=2, ensure_ascii=True))
+        print(json.dumps(document, indent=2, ensure_ascii=True), file=self._stream)
 
     def flush(self) -> None:
         """Write what was printed."""
         self._stream.flush()
 
     def _write(self, row: Row) -> None:
-        widths = [*self._widths, *([0] * len(row))]
-        self._print(_GAP.join(cell.text.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip())
+        # The last column is not padded: a long message would make each row as long.
+        widths = [*self._widths[: len(row) - 1], *([0] * len(row))]
+        gaps = [*([_GAP] * (len(row) - 1)), ""]
+        columns = zip(row, widths, gaps, strict=False)
+        self._print([Cell(cell.text.ljust(width) + gap, cell.style) for cell, width, gap in columns], folds=False)
 
-    def _print(self, text: str) -> None:
+    def _print(self, parts: Sequence[Cell], *, folds: bool) -> None:
+        """Print a line. With rich, a terminal shows it in colours, and folded between words unless it is of a table."""
         encoding = self._stream.encoding or "utf-8"
         # A terminal without UTF-8 shows a question mark in place of what it does not know.
-        print(text.encode(encoding, errors="replace").decode(encoding), file=self._stream)
+        known = [Cell(part.text.encode(encoding, errors="replace").decode(encoding), part.style) for part in parts]
+        if self._console is None:
+            print("".join(part.text for part in known).rstrip(), file=self._stream)
+            return
+        from rich.text import Text  # noqa: PLC0415  the extra cli is there
+
+        text = Text.assemble(*((part.text, part.style) for part in known))
+        text.rstrip()
+        self._console.print(text, soft_wrap=not folds)
 
 
 def open_output(stream: TextIO, environ: Mapping[str, str], color: Color) -> Output:
@@ -134,31 +133,16 @@ def open_output(stream: TextIO, environ: Mapping[str, str], color: Color) -> Out
         markup=False,
         highlight=False,
         emoji=False,
-        width=None if stream.isatty() else 200,
     )
     return Output(stream, console)
 
 
-def _cleaned(row: Iterable[Cell], *, max_bytes: int = MAX_MESSAGE, keep_indent: bool = False) -> list[Cell]:
-    return [Cell(_clean(cell.text, max_bytes, keep_indent=keep_indent), cell.style) for cell in row]
+def _cleaned(row: Iterable[Cell]) -> list[Cell]:
+    """Return cells in one line each; blanks before and after a text of ours stay."""
+    return [Cell(_clean(cell.text), cell.style) for cell in row]
 
 
-def _clean(text: str, max_bytes: int, *, keep_indent: bool) -> str:
-    if not keep_indent:
-        return one_line(text, max_bytes)
-    blank_before, blank_after = len(text) - len(text.lstrip(" ")), len(text) - len(text.rstrip(" "))
-    body = one_line(text, max_bytes)
-    return f"{' ' * blank_before}{body}{' ' * blank_after}" if body else " " * blank_before
-
-
-def _rich_table(titles: Sequence[str], rows: Sequence[Row], *, show_titles: bool = True) -> Any:  # noqa: ANN401  a type of an extra
-    from rich.table import Table  # noqa: PLC0415  the extra cli is there
-    from rich.text import Text  # noqa: PLC0415  the same
-
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), show_header=show_titles, header_style="bold")
-    for at, title in enumerate(titles):
-        # Only the last column, that of messages, is folded.
-        table.add_column(title, no_wrap=at + 1 < len(titles), overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(cell.text, style=cell.style) for cell in row))
-    return table
+def _clean(text: str) -> str:
+    indent, rest = len(text) - len(text.lstrip(" ")), len(text) - len(text.rstrip(" "))
+    body = one_line(text, MAX_MESSAGE)
+    return f"{' ' * min(indent, _MAX_INDENT)}{body}{' ' * min(rest, _MAX_INDENT)}" if body else ""

@@ -176,7 +176,7 @@ def _print_change(
         session.output.line(Cell(f"{state.namespace}/{state.name} was deleted"))
     elif known.get(key) != state:
         known[key] = state
-        session.output.rows(titles(**show), [state.row(session.now(), **show)])
+        session.output.row(state.row(session.now(), **show))
     session.output.flush()
 
 
