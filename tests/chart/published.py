@@ -18,7 +18,7 @@ CHART: Final = Path("charts/vaultsync")
 
 _LINK: Final = re.compile(r"(?<=\]\()(?!https?://|#)([^)\s]+)(?=\))")
 _FROM_A_CHECKOUT: Final = (
-    (" From a checkout:", ":"),
+    (" From a checkout:", ""),
     (
         "helm install vaultsync charts/vaultsync --namespace",
         "helm install vaultsync {chart} --version {version} --namespace",
