@@ -345,6 +345,14 @@ def test_every_value_is_explained() -> None:
     assert [value.path for value in documented() if not value.comment] == []
 
 
+def test_each_value_is_read_by_a_template() -> None:
+    read = "\n".join(path.read_text() for path in (CHART / "templates").rglob("*") if path.is_file())
+    as_one = ("settings.", "prometheusRule.alerts.")  # a loop passes all of these on
+
+    paths = [value.path for value in documented() if not value.path.startswith(as_one)]
+    assert [path for path in paths if not re.search(rf"[.]{path.rpartition('.')[2]}\b", read)] == []
+
+
 def test_the_schema_knows_the_values_that_the_chart_has_and_no_others() -> None:
     known = set(closed_paths(schema(), schema()))
     explained = [value.path for value in documented()]
