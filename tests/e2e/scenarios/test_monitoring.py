@@ -1,6 +1,8 @@
 """A real Prometheus scrapes the operator: the metrics that the chart's dashboard and alerts query exist."""
 
+import json
 import math
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,7 +10,7 @@ from typing import Final
 
 import pytest
 
-from tests.chart.dashboard import concrete, queries
+from tests.chart.dashboard import FILE, concrete, queries
 from tests.chart.renders import rule_groups
 from tests.contract.test_metrics import of_code
 from tests.controlplane.helm import Helm
@@ -75,6 +77,17 @@ def test_no_panel_of_the_dashboard_is_empty(panel: str, watched: Prometheus) -> 
 
     # A scrape that a busy machine has missed makes series stale until the next one.
     eventually(lambda: unanswered() == [], f"an answer to each query of {panel}")
+
+
+@pytest.mark.parametrize(("label", "value"), [("namespace", "{0.namespace}"), ("vault", "{0.vault.url}")])
+def test_the_dashboard_offers_the_namespaces_and_the_vaults(
+    label: str, value: str, watched: Prometheus, harness: Harness
+) -> None:
+    variables = {one["name"]: one["query"] for one in json.loads(FILE.read_text())["templating"]["list"]}
+    (series,) = re.findall(rf"label_values\((.*), {label}\)", variables[label]["query"])
+    offered = f"group by ({label}) ({concrete(series, WINDOW, WINDOW)})"
+
+    eventually(lambda: value.format(harness) in {one.labels.get(label) for one in watched.query(offered)}, offered)
 
 
 def numbers(prometheus: Prometheus, query: str) -> list[float]:
