@@ -131,6 +131,11 @@ REJECTED: Final[dict[str, tuple[Manifest, str]]] = {
 """Values that must be rejected, and a part of the message."""
 
 
+def documents(rendered: str) -> list[str]:
+    """The documents of a render, in the order of their text: Helm 4 has another order than Helm 3."""
+    return sorted(document.strip() for document in rendered.split("---\n# Source: "))
+
+
 # The chart and helm
 
 
@@ -141,7 +146,9 @@ def test_helm_finds_no_fault_with(name: str, helm: Helm) -> None:
 
 @pytest.mark.parametrize("name", VALUE_SETS)
 def test_the_render_is_the_golden_one(name: str, helm: Helm) -> None:
-    assert without_crds(render_set(helm, name)) == golden(name).read_text(), "read the difference; `make generate`"
+    rendered, expected = documents(without_crds(render_set(helm, name))), documents(golden(name).read_text())
+
+    assert rendered == expected, "read the difference; `make generate`"
 
 
 @pytest.mark.parametrize(("values", "message"), REJECTED.values(), ids=REJECTED)

@@ -13,15 +13,18 @@ import vaultsync
 from tests.release import CHANGELOG, PLACES, ROOT, VALUES, ReleaseError, check, notes, set_image, set_version
 
 TODAY: Final = dt.date(2030, 1, 2)
-FILES: Final = {*(place.file for place in PLACES), str(CHANGELOG), str(VALUES)}
+FILES: Final = {*(place.file for place in PLACES), str(VALUES)}
+CHANGES: Final = "### Added\n\n- Something\n"
 
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """The files that have the version, in a folder of their own."""
+    """The files that have the version, in a folder of their own, and changes since the last one."""
     for name in FILES:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
+    older = "## [0.0.1] - 2029-01-02\n\n- Something else\n"
+    (tmp_path / CHANGELOG).write_text(f"# Changelog\n\n## [Unreleased]\n\n{CHANGES}\n{older}")
     return tmp_path
 
 
@@ -31,21 +34,23 @@ def test_all_parts_have_one_version() -> None:
 
 
 def test_a_release_writes_the_version_everywhere_and_the_changes_under_it(copy: Path) -> None:
-    changes = notes("Unreleased", copy)
-
     set_version("7.8.9", TODAY, copy)
 
     check("7.8.9", copy)
-    assert notes("7.8.9", copy) == changes
+    assert notes("7.8.9", copy) == CHANGES
     assert "## [7.8.9] - 2030-01-02\n" in (copy / CHANGELOG).read_text()
     assert notes("Unreleased", copy).strip() == ""
-    left = [name for name in sorted(FILES - {str(CHANGELOG)}) if vaultsync.__version__ in (copy / name).read_text()]
+    left = [name for name in sorted(FILES) if vaultsync.__version__ in (copy / name).read_text()]
     assert left == []
 
 
 def test_a_tag_of_another_version_is_refused_with_the_files(copy: Path) -> None:
     with pytest.raises(ReleaseError, match=r"Not at version 9\.9\.9.*Chart\.yaml"):
         check("9.9.9", copy)
+
+
+def test_the_changelog_has_a_place_for_the_changes_of_the_next_release() -> None:
+    notes("Unreleased")
 
 
 @pytest.mark.parametrize("wrong", ["1.2", "v1.2.0", "1.2.0rc1", ""])
