@@ -27,9 +27,6 @@ IMAGE: Final = "registry.example.com/vaultsync"
 LEASE_NAMESPACE: Final = "kube-system"
 """Where the Leases of all installations are, unless the values say otherwise."""
 
-WITH_POLICIES: Final = "1.30.0"
-"""The oldest version of Kubernetes that has ValidatingAdmissionPolicies."""
-
 _OLDEST_KUBERNETES: Final = yaml.safe_load((CHART / "Chart.yaml").read_text())["kubeVersion"].removeprefix(">=")
 
 MONITORS: Final = "monitoring.coreos.com/v1"
@@ -56,8 +53,8 @@ def render(helm: Helm, *arguments: str | Path, values: Mapping[str, Any] | None 
 
 
 def render_set(helm: Helm, name: str, *arguments: str) -> str:
-    """The render of a value set, on a cluster that has admission policies and both kinds of Prometheus."""
-    cluster = ("--kube-version", WITH_POLICIES, "--api-versions", f"{MONITORS},{AZURE_MONITORS}")
+    """The render of a value set, on a cluster that has both kinds of Prometheus."""
+    cluster = ("--api-versions", f"{MONITORS},{AZURE_MONITORS}")
     return _render(helm, "--values", VALUE_SETS[name], *arguments, *cluster)
 
 
@@ -84,7 +81,7 @@ def render_policies(
         "settings": {"watchNamespaces": list(watched)},
         "shards": shards,
     }
-    rendered = render(helm, "--kube-version", WITH_POLICIES, values=values)
+    rendered = render(helm, values=values)
     return [one for one in manifests(rendered) if one["kind"].startswith("ValidatingAdmissionPolicy")]
 
 

@@ -13,7 +13,6 @@ from tests.chart.renders import (
     CHART,
     README,
     VALUES,
-    WITH_POLICIES,
     Manifest,
     container,
     manifests,
@@ -246,7 +245,7 @@ def test_without_identities_the_operator_may_request_no_tokens(helm: Helm) -> No
 def test_tokens_of_all_accounts_need_the_policies_that_limit_them(helm: Helm) -> None:
     values = {"identities": {"allServiceAccounts": True}}
 
-    granted = operator_rules(render(helm, "--kube-version", WITH_POLICIES, values=values))
+    granted = operator_rules(render(helm, values=values))
     assert {"apiGroups": [""], "resources": ["serviceaccounts/token"], "verbs": ["create"]} in granted
     with pytest.raises(HelmFailed, match=r"identities.allServiceAccounts requires admissionPolicies.enabled"):
         render(helm, values={**values, "admissionPolicies": {"enabled": False}})

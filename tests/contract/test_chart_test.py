@@ -11,7 +11,7 @@ from typing import Final
 
 import pytest
 
-from tests.chart.renders import CHART, WITH_POLICIES, Manifest, manifests, render, the
+from tests.chart.renders import CHART, Manifest, manifests, render, the
 from tests.controlplane.helm import Helm
 from tests.controlplane.parts import free_ports
 
@@ -83,7 +83,7 @@ def test_the_script_ends_well_only_if_each_pod_is_ready(
 
 def test_the_pod_is_none_that_the_operators_selectors_match(helm: Helm) -> None:
     everywhere: Manifest = {"commonLabels": {"app.kubernetes.io/name": "mine"}, "networkPolicy": {"enabled": True}}
-    rendered = render(helm, "--kube-version", WITH_POLICIES, values=everywhere)
+    rendered = render(helm, values=everywhere)
 
     pod = the("Pod", rendered)["metadata"]["labels"]
     selectors = [

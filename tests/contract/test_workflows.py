@@ -9,7 +9,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from tests.controlplane.build import kubernetes_modules
+from tests.controlplane.build import MODULES, kubernetes_modules
 
 ROOT: Final = Path(__file__).parents[2]
 WORKFLOWS: Final = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
@@ -68,3 +68,12 @@ def test_jobs_have_only_the_permissions_that_they_name() -> None:
     for path in WORKFLOWS:
         assert yaml.safe_load(path.read_text())["permissions"] == {}
         assert all("permissions" in job for job in jobs(path.name).values())
+
+
+def test_dependabot_knows_every_go_mod_but_those_of_kubernetes_and_what_is_built_with_it() -> None:
+    updates = yaml.safe_load((ROOT / ".github" / "dependabot.yml").read_text())["updates"]
+    (named,) = [update["directories"] for update in updates if update["package-ecosystem"] == "gomod"]
+
+    with_kubernetes = {*kubernetes_modules().values(), "flux", "readers"}
+    others = {path.parent.name for path in MODULES.glob("*/go.mod")} - with_kubernetes
+    assert named == [f"/{(MODULES / name).relative_to(ROOT)}" for name in sorted(others)]

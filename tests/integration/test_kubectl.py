@@ -13,7 +13,7 @@ from tests.controlplane.cluster import KubectlFailed
 from tests.controlplane.plane import ControlPlane
 from tests.manifests import manifest, spec
 from vaultsync.api import API_VERSION, GRANT_KIND
-from vaultsync.api.schema import crd_files, vault_secret_crd
+from vaultsync.api.schema import vault_secret_crd
 from vaultsync.api.v1alpha1 import VaultSecret
 from vaultsync.status.next_status import status_after
 
@@ -81,6 +81,9 @@ def test_a_vaultgrant_is_selected_by_its_vault_and_has_columns(controlplane: Con
 def test_vaultsecrets_are_selected_by_fields(
     controlplane: ControlPlane, namespace: str, selector: str, found: bool
 ) -> None:
+    kept = "jsonpath={.spec.versions[0].selectableFields}"
+    if not controlplane.kubectl("get", "crd", "vaultsecrets.vaultsync.dev", "-o", kept):
+        pytest.skip("this Kubernetes drops selectable fields: 1.31 is the first that keeps them")
     create(controlplane, namespace, {}, target={"name": "credentials"})
 
     names = controlplane.kubectl("get", "vaultsecrets", "-n", namespace, "-o", "name", "--field-selector", selector)
@@ -115,8 +118,7 @@ def test_a_status_of_an_earlier_version_is_shown_and_read_and_keeps_no_change_fr
 def test_an_api_server_that_does_not_know_a_field_of_a_crd_drops_it_unless_it_is_to_be_strict(
     controlplane: ControlPlane,
 ) -> None:
-    """So does one before Kubernetes 1.30 with selectableFields; kubectl asks for strictness by default."""
-    assert b"selectableFields" in crd_files()["vaultsecrets.yaml"]
+    """So will one with fields that a later version of ours adds; kubectl asks for strictness by default."""
     unknown = vault_secret_crd()
     unknown["spec"]["versions"][0]["fieldsOfTheFuture"] = [{"jsonPath": ".spec.vaultUrl"}]
     apply = ("apply", "--dry-run=server", "-o", "json", "-f", "-")

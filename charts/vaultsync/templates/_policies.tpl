@@ -5,14 +5,6 @@
 {{- printf "system:serviceaccount:%s:%s" (include "vaultsync.namespace" .) (include "vaultsync.serviceAccountName" .) -}}
 {{- end -}}
 
-{{- /* vaultsync.policiesEnabled: not empty if the chart creates policies: they are enabled, and Kubernetes has them, which
-`helm template` cannot ask it. Takes the top context. */ -}}
-{{- define "vaultsync.policiesEnabled" -}}
-{{- if and .Values.admissionPolicies.enabled (semverCompare ">=1.30.0-0" .Capabilities.KubeVersion.Version) -}}
-true
-{{- end -}}
-{{- end -}}
-
 {{- /* vaultsync.policyMetadata: the metadata of a policy and of its binding.
 Takes a dict: `root`, the top context, and `policy`, what it is about. */ -}}
 {{- define "vaultsync.policyMetadata" -}}
