@@ -101,7 +101,7 @@ def test_a_rejected_login_is_reported_and_retried(harness: OperatorHarness) -> N
             "retries of the login",
         )
         assert harness.await_event("Warning", "LoginFailed").message == message
-        assert harness.event_counts() == {"LoginFailed": 1}
+        harness.await_event_counts(LoginFailed=1)
         assert harness.secret() is None
 
         harness.emulator.register(client, secret=secret)

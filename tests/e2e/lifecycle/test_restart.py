@@ -80,7 +80,7 @@ def test_a_failure_before_a_restart_is_reported_until_the_vault_is_polled(harnes
         eventually(lambda: second.metric("vaultsync_reconciles_total") >= 1, "a reconcile")
 
         assert harness.await_reason("SecretDisabled").status == "False"
-    assert harness.event_counts() == {"Created": 1, "SecretDisabled": 1}
+    harness.await_event_counts(Created=1, SecretDisabled=1)
 
 
 @scenario

@@ -35,7 +35,7 @@ def test_a_secret_that_others_created_is_left_alone(harness: Harness) -> None:
     assert [part for part in parts if part not in message] == []
     harness.await_calls("list", more=2)
     assert resource_version(harness.secret()) == before
-    assert harness.event_counts() == {"TargetConflict": 1}
+    harness.await_event_counts(TargetConflict=1)
     # Whether the name is free shows in the attempt to create the Secret.
     assert harness.calls("get") == 1
 

@@ -42,7 +42,7 @@ def test_a_rotation_restarts_a_workload_once(harness: Harness, kind: WorkloadKin
     harness.await_event("Normal", "Restarted", f"{kind} web", "Secret db")
     harness.await_polls_elsewhere()
     assert harness.rollouts(kind) == 1
-    assert harness.event_counts() == {"Created": 1, "Rotated": 1, "Restarted": 1}
+    harness.await_event_counts(Created=1, Rotated=1, Restarted=1)
 
 
 @scenario
@@ -129,4 +129,4 @@ def test_a_missing_workload_is_reported_and_not_restarted_when_it_is_created(har
     harness.run()
     harness.eventually(lambda: "problem" not in restarts(harness)[0], "no problem in the status")
     assert harness.rollouts() == 0
-    assert harness.event_counts() == {"Created": 1, "Rotated": 1, "RestartFailed": 1}
+    harness.await_event_counts(Created=1, Rotated=1, RestartFailed=1)
