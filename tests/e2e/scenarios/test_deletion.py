@@ -18,7 +18,7 @@ SEVERAL: Final = tuple(f"shop-{number}" for number in range(8))
 def missing_since(harness: Harness) -> dict[str, datetime]:
     """The secrets that are missing and since when, in the state that the last `await_reason` has found."""
     missing = harness.observed()["status"].get("missing", ())
-    return {each["secretName"]: datetime.fromisoformat(each["since"]) for each in missing}
+    return {each["secretName"]: datetime.fromisoformat(each["sinceTime"]) for each in missing}
 
 
 def last_change(harness: Harness) -> datetime:
@@ -167,7 +167,7 @@ def test_a_search_drops_the_key_of_one_deleted_secret_after_the_grace_period(har
 
     harness.await_event("Warning", "SourceMissing", SEVERAL[0])
     (missing,) = harness.status()["missing"]
-    since = datetime.fromisoformat(missing["since"])
+    since = datetime.fromisoformat(missing["sinceTime"])
     harness.await_content(**{name: values[name] for name in SEVERAL[1:]})
     harness.eventually(lambda: last_change(harness) >= since + GRACE, "the status has the write after the grace period")
     harness.await_event("Warning", "SourceDeleted", SEVERAL[0])
