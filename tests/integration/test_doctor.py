@@ -228,6 +228,18 @@ def test_no_grant_allows_a_vaultsecret(clinic: Clinic) -> None:
     assert any(line.startswith(said) for line in clinic.wrong("db"))
 
 
+def test_a_vault_that_no_grant_allows_is_not_called(clinic: Clinic) -> None:
+    """A tenant names the vault of somebody else, and waits for an administrator, who may read it, to run `doctor`."""
+    clinic.add()
+    clinic.shop.api.delete(f"{GRANTS}/{clinic.shop.namespace}")
+    clinic.vault.forget_calls()
+
+    clinic.wrong()
+    clinic.wrong("db")
+
+    assert not clinic.vault.calls()
+
+
 def test_a_grant_that_selects_namespaces_by_their_labels(clinic: Clinic) -> None:
     clinic.add()
     namespace = clinic.shop.namespace
@@ -340,6 +352,8 @@ def test_a_newer_version_in_the_vault(clinic: Clinic) -> None:
 
 def test_a_host_name_that_does_not_resolve(clinic: Clinic) -> None:
     clinic.shop.add("db", IN_SYNC, vaultUrl="https://nowhere.invalid")
+    namespace = clinic.shop.namespace
+    clinic.shop.api.apply(f"{GRANTS}/{namespace}", grant(namespace, "https://nowhere.invalid", namespace))
 
     assert any(line.startswith("DNS: ") for line in clinic.wrong())
 

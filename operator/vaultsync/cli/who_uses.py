@@ -33,7 +33,10 @@ class Use:
 def is_vault(vault_url: str, named: str) -> bool:
     """Return whether a URL is that of the vault with a name, a host or a URL."""
     wanted = named.lower().rstrip("/")
-    parts = urlsplit(vault_url.lower())
+    try:
+        parts = urlsplit(vault_url.lower())
+    except ValueError:
+        return False  # an older CustomResourceDefinition may accept any text
     host = parts.hostname or ""
     return wanted in {vault_url.lower().rstrip("/"), host, host.partition(".")[0], parts.netloc}
 

@@ -1,7 +1,7 @@
 """Runs all checks in order: cluster, rights, operator, grants, VaultSecrets, vaults; each prints as it ends."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -39,9 +39,9 @@ from vaultsync.cli.doctor.vaultsecrets import (
 )
 from vaultsync.cli.session import Session
 from vaultsync.errors import SyncError
-from vaultsync.policy.grants import uses_labels
+from vaultsync.policy.grants import decide, uses_labels
 from vaultsync.settings import Settings
-from vaultsync.state.grants import GrantView, grant_from, labels_from
+from vaultsync.state.grants import GrantView, Refused, grant_from, labels_from
 from vaultsync.state.requests import named_secrets
 
 
@@ -176,7 +176,7 @@ class _Checks:
             return
         for note in self._notes:
             yield note
-        url = None if self._one is None else self._one.state.vault_url
+        url = None if self._one is None else self._one.vault_url
         concerned = [grant for grant in self._grants.values() if not self._name or grant.spec.vault_url == url]
         for one in grant_findings(concerned) if concerned or not self._name else ():
             yield one
@@ -202,7 +202,7 @@ class _Checks:
         return None if body is None else body["metadata"]
 
     async def _vaults(self) -> AsyncIterator[Finding]:
-        wanted = wanted_of(self._many) if self._one is None else [wanted_of_one(self._one)]
+        wanted = wanted_of(self._many) if self._one is None else list(wanted_of_one(self._one, self._view))
         if not wanted:
             return
         try:
@@ -223,18 +223,23 @@ class _Checks:
 
 
 def wanted_of(many: Iterable[Brief]) -> Sequence[Wanted]:
-    """Return the vaults of many VaultSecrets, each with one secret that is read."""
+    """Return the vaults of many VaultSecrets that the operator reads, each with one secret that is read."""
     wanted: dict[str, Wanted] = {}
     for one in many:
-        url = one.state.vault_url
-        if url and (url not in wanted or not wanted[url].secrets):
+        url = one.vault_url
+        if url is not None and (url not in wanted or not wanted[url].secrets):
             wanted[url] = Wanted(url, () if one.first is None else (one.first,))
     return list(wanted.values())
 
 
-def wanted_of_one(one: Found) -> Wanted:
-    """Return the vault of a VaultSecret with all secrets that it names, and the versions that its Secret has."""
-    refs = [] if one.parsed is None else list(dict.fromkeys(each.ref for each in named_secrets(one.parsed.spec)))
+def wanted_of_one(one: Found, view: GrantView | None) -> Iterator[Wanted]:
+    """Yield the vault of a VaultSecret with all secrets that it names, and the versions that its Secret has.
+
+    If no grant allows it, there is none: whoever writes VaultSecrets would choose what the login of others reads.
+    """
+    if one.parsed is None or (view is not None and isinstance(decide(one.parsed, view), Refused)):
+        return
+    refs = list(dict.fromkeys(each.ref for each in named_secrets(one.parsed.spec)))
     entries = one.meta.status.entries
     versions = {entry.secret_name.lower(): entry.version for entry in entries if entry.version is not None}
-    return Wanted(one.state.vault_url, refs[:MAX_SHOWN], versions)
+    yield Wanted(one.parsed.spec.vault_url, refs[:MAX_SHOWN], versions)

@@ -46,6 +46,11 @@ class Found:
         """The Secret that is written."""
         return self.key if self.parsed is None else self.parsed.target_key
 
+    @property
+    def vault_url(self) -> str | None:
+        """The vault, as grants name it; None if the spec is not valid."""
+        return None if self.parsed is None else self.parsed.spec.vault_url
+
 
 def found_from(body: Mapping[str, Any]) -> Found:
     """Return a VaultSecret of the API server."""
@@ -63,6 +68,8 @@ class Brief:
     state: VaultSecretState
     refused: Refused | None
     """Why no grant allows it."""
+    vault_url: str | None
+    """The vault that the operator reads for it; None if the spec is not valid, or no grant allows it."""
     first: SecretRef | None
     """The first secret that it names."""
 
@@ -76,10 +83,12 @@ def brief_from(body: Mapping[str, Any], view: GrantView | None) -> Brief:
     """Return a VaultSecret of the API server; `view` is None if the grants are not known."""
     one = found_from(body)
     if one.parsed is None:
-        return Brief(one.state, None, None)
+        return Brief(one.state, None, None, None)
     decision = None if view is None else decide(one.parsed, view)
+    if isinstance(decision, Refused):
+        return Brief(one.state, decision, None, None)
     first = next((request.ref for request in named_secrets(one.parsed.spec)), None)
-    return Brief(one.state, decision if isinstance(decision, Refused) else None, first)
+    return Brief(one.state, None, one.parsed.spec.vault_url, first)
 
 
 def all_findings(found: Sequence[Brief]) -> Iterator[Finding]:

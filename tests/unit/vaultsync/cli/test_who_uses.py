@@ -113,3 +113,8 @@ def test_pods_are_found_by_the_secret_in_their_namespace() -> None:
 
     assert by_secret[ObjectKey("shop", "db")] == ["web-1", "web-2"]
     assert by_secret[ObjectKey("other", "db")] == ["web-1"]
+
+
+def test_a_text_that_is_no_url_is_no_vault() -> None:
+    """An older CustomResourceDefinition accepts it, and it must not end the command for all others."""
+    assert not is_vault("https://[shop", "shop")

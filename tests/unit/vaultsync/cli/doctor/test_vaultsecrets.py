@@ -206,7 +206,31 @@ def test_of_each_vault_one_secret_is_read() -> None:
 def test_of_one_vaultsecret_all_secrets_are_read() -> None:
     entries = [{"key": f"key-{number}", "secretName": f"db-{number}"} for number in range(3)]
 
-    wanted = wanted_of_one(found(a_status(a_status_entry(secret_name="DB-0")), data=entries))
+    (wanted,) = wanted_of_one(found(a_status(a_status_entry(secret_name="DB-0")), data=entries), None)
 
     assert [ref.name for ref in wanted.secrets] == ["db-0", "db-1", "db-2"]
     assert list(wanted.versions) == ["db-0"]
+
+
+def test_a_vault_is_named_as_grants_name_it() -> None:
+    """One vault has many URLs, by upper case and a slash at the end."""
+    many = [brief_from(body(vaultUrl=url), GRANTED) for url in (URL, "https://SHOP.vault.azure.net/")]
+
+    assert [each.url for each in wanted_of(many)] == [URL]
+    assert found(vaultUrl="https://SHOP.vault.azure.net/").vault_url == URL
+
+
+@pytest.mark.parametrize(
+    ("one", "view"),
+    [
+        pytest.param(body(vaultUrl="https://payroll.vault.azure.net"), GRANTED, id="no grant allows it"),
+        pytest.param(body(vaultUrl="https://[shop.vault.azure.net"), GRANTED, id="no host"),
+        pytest.param(body(vaultUrl="https://x.example\\@shop.vault.azure.net"), None, id="two hosts"),
+    ],
+)
+def test_a_vault_that_the_operator_does_not_call_is_not_called_from_here(
+    one: dict[str, Any], view: GrantView | None
+) -> None:
+    """Whoever writes VaultSecrets does not choose what the login of an administrator reads."""
+    assert not wanted_of([brief_from(one, view)])
+    assert not list(wanted_of_one(found_from(one), view))
