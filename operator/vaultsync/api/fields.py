@@ -108,7 +108,8 @@ def _name_of(what: str) -> Check:
     )
 
 
-ObjectName = Annotated[str, Field(max_length=_MAX_OBJECT_NAME), _name_of("a Secret")]
+KubernetesSecretName = Annotated[str, Field(max_length=_MAX_OBJECT_NAME), _name_of("a Secret")]
+ServiceAccountName = Annotated[str, Field(max_length=_MAX_OBJECT_NAME), _name_of("a ServiceAccount")]
 WorkloadName = Annotated[str, Field(max_length=_MAX_OBJECT_NAME), _name_of("a workload")]
 
 _QUALIFIED = Pattern(f"({_SUBDOMAIN}/)?{_QUALIFIED_NAME}")

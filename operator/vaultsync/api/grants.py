@@ -11,7 +11,7 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, Field, StrictBool, StrictInt
 
 from vaultsync.api.checks import Check, Pattern, matching
-from vaultsync.api.fields import ObjectName, RefreshInterval, Timestamp, VaultUrl
+from vaultsync.api.fields import KubernetesSecretName, RefreshInterval, ServiceAccountName, Timestamp, VaultUrl
 from vaultsync.api.model import Model, or_empty
 from vaultsync.api.secret_types import SecretType
 from vaultsync.api.sources import Glob
@@ -181,7 +181,7 @@ class WorkloadIdentityRef(Model):
     """The Entra tenant."""
     client_id: Guid
     """The client id of the application or managed identity."""
-    service_account_name: ObjectName
+    service_account_name: ServiceAccountName
     """The name of the ServiceAccount in the namespace of the VaultSecret. The federated credential of the identity must
     have the subject system:serviceaccount:<namespace>:<name> and the audience api://AzureADTokenExchange."""
 
@@ -196,7 +196,7 @@ class ManagedIdentityRef(Model):
 class KeyRef(Model):
     """A key of a Secret in the operator's own namespace."""
 
-    name: ObjectName
+    name: KubernetesSecretName
     """The Secret's name."""
     key: Annotated[str, Field(min_length=1, max_length=253)]
     """The key in the Secret."""

@@ -23,10 +23,10 @@ from vaultsync.api.checks import VALIDATIONS, Check, rule_error
 from vaultsync.api.fields import (
     Annotations,
     DeleteAfter,
+    KubernetesSecretName,
     LabelKeys,
     Labels,
     MetadataTemplates,
-    ObjectName,
     RefreshInterval,
     RestartInterval,
     SharedText,
@@ -175,7 +175,7 @@ class MetadataFrom(Model):
 class TargetSpec(Model):
     """The Kubernetes Secret to write."""
 
-    name: ObjectName | None = None
+    name: KubernetesSecretName | None = None
     """The Secret's name, in the VaultSecret's namespace. Defaults to the VaultSecret's name."""
     type: SecretType = "Opaque"
     """The Secret's type. It cannot change once the Secret exists."""

@@ -9,6 +9,9 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from vaultsync.api.fields import Labels, RefreshInterval, Timestamp, VaultUrl, format_duration, parse_duration
+from vaultsync.api.grants import KeyRef, WorkloadIdentityRef
+from vaultsync.api.model import Model
+from vaultsync.api.v1alpha1 import Restart, TargetSpec
 
 URLS: TypeAdapter[str] = TypeAdapter(VaultUrl)
 TIMESTAMPS: TypeAdapter[datetime] = TypeAdapter(Timestamp)
@@ -44,6 +47,20 @@ def test_a_normalized_url_is_accepted_and_unchanged(parts: list[str], port: int 
 def test_an_invalid_port_is_rejected(port: str) -> None:
     with pytest.raises(ValidationError, match="must be the vault's URI"):
         URLS.validate_python(f"https://shop.vault.azure.net:{port}")
+
+
+@pytest.mark.parametrize(
+    ("model", "field", "kind"),
+    [
+        (TargetSpec, "name", "a Secret's"),
+        (KeyRef, "name", "a Secret's"),
+        (WorkloadIdentityRef, "serviceAccountName", "a ServiceAccount's"),
+        (Restart, "name", "a workload's"),
+    ],
+)
+def test_an_invalid_name_is_rejected_by_the_kind_that_it_is_of(model: type[Model], field: str, kind: str) -> None:
+    with pytest.raises(ValidationError, match=f"must be {kind} name: lower-case letters"):
+        model.model_validate({field: "Reader"})
 
 
 @given(st.datetimes(timezones=st.sampled_from([UTC, timezone(timedelta(hours=9))])).filter(lambda m: 1 < m.year < 9999))
