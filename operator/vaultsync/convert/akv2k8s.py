@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from vaultsync.convert.drafts import At, Draft
+from vaultsync.convert.drafts import At, Draft, Identity
 from vaultsync.convert.nodes import Node
 from vaultsync.convert.objects import Object
+from vaultsync.convert.vaults import IDENTITY_NEEDED, UNKNOWN_IDENTITY
 
 PEER: Final = "akv2k8s"
 PAGE: Final = "akv2k8s.md"
@@ -76,7 +77,7 @@ def _draft(source: Object, suffix: str) -> Draft | None:
         config_map.report("vaultsync writes Secrets only", "let pods use the Secret")
     identity = vault.child("azureIdentity")
     if identity is not None:
-        identity.report("identities belong to the VaultGrant", "complete identity there: docs/identities.md")
+        identity.report("identities belong to the VaultGrant", IDENTITY_NEEDED)
     draft = Draft(
         source.node,
         [str(source)],
@@ -85,6 +86,7 @@ def _draft(source: Object, suffix: str) -> Draft | None:
         source.name,
         source.namespace,
         f"https://{vault.text_of('name')}.{suffix}",
+        Identity() if identity is None else UNKNOWN_IDENTITY,
     )
     draft.labels, draft.annotations = dict(source.labels), dict(source.annotations)
     labels = source.target_labels()
@@ -225,9 +227,9 @@ def _merged(drafts: list[Draft]) -> Draft:
     """Return one VaultSecret for all that write one Secret, which has its name."""
     first, *others = drafts
     for other in others:
-        if other.vault_url != first.vault_url:
+        if (other.vault_url, other.identity) != (first.vault_url, first.identity):
             other.origin.report(
-                f"Secret {first.target_name} has keys of several vaults, and a VaultSecret reads one",
+                f"Secret {first.target_name} has keys of several vaults or identities, and a VaultSecret has one",
                 "write a VaultSecret and a Secret for each vault, and let pods use both",
             )
             first.is_complete = False

@@ -118,6 +118,12 @@ class ExternalSecrets:
             return None
         if store is None:
             reference.report(f"{kind} {name} is not an Azure Key Vault, so this is not converted", "leave it as it is")
+        elif not store.is_for(namespace):
+            reference.report(
+                f"{kind} {name} is not for namespace {namespace}, so this is not converted",
+                "let the conditions of the store have the namespace",
+            )
+            return None
         return store
 
     def _other_source(self, draft: Draft, item: Node, namespace: str, store: Store) -> bool:
@@ -136,7 +142,11 @@ class ExternalSecrets:
             other = self._stores.find(kind, namespace, name)
         except KeyError:
             other = None
-        if other is not None and (other.vault_url, other.identity) == (store.vault_url, store.identity):
+        if (
+            other is not None
+            and (other.vault_url, other.identity) == (store.vault_url, store.identity)
+            and other.is_for(namespace)
+        ):
             return False
         draft.lose(item, "a VaultSecret reads one vault, with one identity", "write a VaultSecret for each vault")
         return True

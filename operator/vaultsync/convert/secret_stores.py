@@ -12,8 +12,10 @@ from vaultsync.convert.nodes import Node
 from vaultsync.convert.objects import Object
 from vaultsync.convert.vaults import (
     IDENTITIES_PAGE,
+    IDENTITY_NEEDED,
     SUFFIXES,
     UNKNOWN_ID,
+    UNKNOWN_IDENTITY,
     is_guid,
     managed_identity,
     workload_identity,
@@ -36,6 +38,12 @@ class Store:
     origin: Node
     vault_url: str
     identity: Identity
+    namespaces: frozenset[str] | None = None
+    """Those that may use it; None if all may, or if the input does not say which."""
+
+    def is_for(self, namespace: str) -> bool:
+        """Return whether a namespace may use it, as far as the input says."""
+        return self.namespaces is None or namespace in self.namespaces
 
 
 @dataclass(slots=True)
@@ -66,7 +74,8 @@ class Stores:
             spec.mark()
             return
         _report_settings(spec)
-        self.stores[key] = Store(store.node, vault.text_of("vaultUrl"), self._identity(vault, store))
+        namespaces = _namespaces(spec) if store.kind == CLUSTER_STORE else None
+        self.stores[key] = Store(store.node, vault.text_of("vaultUrl"), self._identity(vault, store), namespaces)
 
     def find(self, kind: str, namespace: str, name: str) -> Store | None:
         """Return the store that an ExternalSecret of a namespace names.
@@ -114,8 +123,8 @@ class Stores:
             case "ServicePrincipal":
                 return _service_principal(vault)
             case _:
-                vault.report("this authType is not known", _ROLE)
-                return Identity()
+                vault.report("this authType is not known", IDENTITY_NEEDED)
+                return UNKNOWN_IDENTITY
 
     def _workload_identity(self, vault: Node, store: Object) -> Identity:
         account = vault.child("serviceAccountRef")
@@ -156,13 +165,21 @@ def _report_settings(spec: Node) -> None:
         ("retrySettings", "vaultsync repeats failed calls by itself", "there is nothing to set"),
         (
             "conditions",
-            "the VaultGrant names the namespaces of the input's ExternalSecrets only",
-            "add the others that may use the vault to namespaces",
+            "the VaultGrant names the input's namespaces only, whatever labels and patterns of the store select",
+            "remove those from namespaces that may not use the vault, and add others that may",
         ),
     ):
         setting = spec.child(name)
         if setting is not None and setting.content not in ("", "0", [], {}):
             setting.report(reason, advice)
+
+
+def _namespaces(spec: Node) -> frozenset[str] | None:
+    """Return the namespaces to which the conditions of a ClusterSecretStore restrict it; None if they are not known."""
+    conditions = [one.fields() for one in spec.items_of("conditions")]
+    if any(one.keys() != {"namespaces"} for one in conditions):
+        return None
+    return frozenset(name.text() for one in conditions for name in one["namespaces"].items()) if conditions else None
 
 
 def _managed_identity(vault: Node) -> Identity:
@@ -171,16 +188,18 @@ def _managed_identity(vault: Node) -> Identity:
     vault.ignore("tenantId")
     if identity is not None and is_guid(identity.text()):
         return managed_identity(identity.text())
-    (identity or vault.child("authType") or vault).remark("the client id of the managed identity is not known", _ROLE)
-    return Identity()
+    (identity or vault.child("authType") or vault).remark(
+        "the client id of the managed identity is not known", IDENTITY_NEEDED
+    )
+    return UNKNOWN_IDENTITY
 
 
 def _service_principal(vault: Node) -> Identity:
     reference = vault.child("authSecretRef")
     fields: dict[str, Any] = {"tenantId": vault.text_of("tenantId") or UNKNOWN_ID, "clientId": UNKNOWN_ID}
     if reference is None:
-        vault.report("it has no authSecretRef", _ROLE)
-        return Identity()
+        vault.report("it has no authSecretRef", IDENTITY_NEEDED)
+        return UNKNOWN_IDENTITY
     _report_ids(reference, "clientId", "tenantId")
     for name, ours in (("clientSecret", "clientSecretRef"), ("clientCertificate", "certificateRef")):
         selector = reference.child(name)
@@ -194,8 +213,8 @@ def _service_principal(vault: Node) -> Identity:
             f"{IDENTITIES_PAGE}",
         )
     if len(fields) != 3:  # noqa: PLR2004  both ids and one credential
-        reference.report("it has not exactly one of clientSecret and clientCertificate", _ROLE)
-        return Identity()
+        reference.report("it has not exactly one of clientSecret and clientCertificate", IDENTITY_NEEDED)
+        return UNKNOWN_IDENTITY
     return Identity({"servicePrincipal": fields}, f"Needs the Secret in the operator's namespace: {IDENTITIES_PAGE}")
 
 

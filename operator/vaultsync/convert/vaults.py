@@ -24,6 +24,15 @@ SUFFIXES: Final[Mapping[str, str]] = {
 }
 """The domain of the vaults of a cloud, by its name in lower case."""
 
+IDENTITY_NEEDED: Final = (
+    f"complete identity in the VaultGrant, or remove it to read the vault with vaultsync's own: {IDENTITIES_PAGE}"
+)
+
+UNKNOWN_IDENTITY: Final = Identity(
+    {"managedIdentity": {"clientId": UNKNOWN_ID}}, f"Nobody can log in with this identity: {IDENTITY_NEEDED}"
+)
+"""Stands for an identity that the input does not have. vaultsync's own may read more than that one."""
+
 _GUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
 
 

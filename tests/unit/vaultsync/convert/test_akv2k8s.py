@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.vaultsync.convert.converting import documents, run, texts, vault_secret
+from tests.unit.vaultsync.convert.converting import documents, grant, run, texts, vault_secret
 from vaultsync.convert.core import Conversion, Options
 
 VERSION = "0123456789abcdef0123456789abcdef"
@@ -173,6 +173,20 @@ def test_several_of_different_vaults_do_not_fit_into_one() -> None:
 
     assert vault_secret(conversion)["spec"]["suspend"] is True
     assert "keys of several vaults" in texts(conversion)[0]
+
+
+def test_an_identity_of_its_own_is_not_that_of_the_operator() -> None:
+    """Nor does it get into the VaultSecret of another that has none."""
+    named = manifest({"type": "secret"}, {"secret": {"name": "both", "dataKey": "a"}}, "a")
+    named["spec"]["vault"]["azureIdentity"] = "team"
+    other = manifest({"type": "secret"}, {"secret": {"name": "both", "dataKey": "b"}}, "b")
+
+    conversion = run(named, other)
+
+    unknown = {"managedIdentity": {"clientId": "00000000-0000-0000-0000-000000000000"}}
+    assert grant(conversion)["spec"]["identity"] == unknown
+    assert [entry["key"] for entry in vault_secret(conversion)["spec"]["data"]] == ["a"]
+    assert "keys of several vaults or identities" in " ".join(texts(conversion))
 
 
 def test_the_domain_of_vaults_is_an_option() -> None:

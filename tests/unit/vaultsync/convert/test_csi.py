@@ -12,6 +12,7 @@ from vaultsync.convert.core import Conversion
 VERSION = "0123456789abcdef0123456789abcdef"
 CLIENT = "11111111-1111-1111-1111-111111111111"
 TENANT = "22222222-2222-2222-2222-222222222222"
+UNKNOWN = {"managedIdentity": {"clientId": "00000000-0000-0000-0000-000000000000"}}
 ASSIGNED = {"useVMManagedIdentity": "true", "userAssignedIdentityID": CLIENT}
 
 
@@ -111,10 +112,10 @@ def test_two_certificates_are_none() -> None:
     ("parameters", "identity", "reason"),
     [
         (ASSIGNED, {"managedIdentity": {"clientId": CLIENT}}, None),
-        ({"useVMManagedIdentity": "true"}, None, "the managed identity of the node"),
-        ({"usePodIdentity": "true"}, None, "pod identity"),
-        ({"useAzureTokenProxy": "true", "clientID": CLIENT}, None, "identity binding"),
-        ({}, None, "service principal"),
+        ({"useVMManagedIdentity": "true"}, UNKNOWN, "the managed identity of the node"),
+        ({"usePodIdentity": "true"}, UNKNOWN, "pod identity"),
+        ({"useAzureTokenProxy": "true", "clientID": CLIENT}, UNKNOWN, "identity binding"),
+        ({}, UNKNOWN, "service principal"),
         (
             {"clientID": CLIENT, "usePodIdentity": "false"},
             {"workloadIdentity": {"tenantId": TENANT, "clientId": CLIENT, "serviceAccountName": "default"}},
@@ -123,11 +124,11 @@ def test_two_certificates_are_none() -> None:
     ],
     ids=str,
 )
-def test_the_identity_of_pods(parameters: dict[str, str], identity: dict[str, Any] | None, reason: str | None) -> None:
+def test_the_identity_of_pods(parameters: dict[str, str], identity: dict[str, Any], reason: str | None) -> None:
     secret = {"secretName": "db", "type": "Opaque", "data": [{"objectName": "thing", "key": "a"}]}
     conversion = run(provider_class([{"objectName": "thing", "objectType": "secret"}], [secret], parameters))
 
-    assert grant(conversion)["spec"].get("identity") == identity
+    assert grant(conversion)["spec"]["identity"] == identity
     found = " ".join(texts(conversion))
     assert found == "" if reason is None else reason in found
 

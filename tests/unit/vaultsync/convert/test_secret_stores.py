@@ -60,7 +60,10 @@ def with_store(fields: dict[str, Any], kind: str = "SecretStore", spec: dict[str
             1,
         ),
         ({"authType": "WorkloadIdentity"}, None, 1),
-        ({"authType": "ManagedIdentity"}, None, 1),
+        ({"authType": "ManagedIdentity"}, {"managedIdentity": {"clientId": NOBODY}}, 1),
+        ({"authType": "Unknown"}, {"managedIdentity": {"clientId": NOBODY}}, 1),
+        ({"authType": "ServicePrincipal"}, {"managedIdentity": {"clientId": NOBODY}}, 1),
+        ({"authSecretRef": {"clientId": SECRET["clientId"]}}, {"managedIdentity": {"clientId": NOBODY}}, 2),
         ({"authType": "ManagedIdentity", "identityId": CLIENT}, {"managedIdentity": {"clientId": CLIENT}}, 0),
         (
             {"tenantId": TENANT, "authSecretRef": SECRET},
@@ -142,6 +145,30 @@ def test_settings_of_a_store_are_findings(setting: dict[str, Any]) -> None:
     conversion = with_store({"authType": "ManagedIdentity", "identityId": CLIENT}, spec=setting)
 
     assert [one.subject for one in conversion.findings] == [f"SecretStore/azure spec.{next(iter(setting))}"]
+
+
+@pytest.mark.parametrize(
+    ("conditions", "is_for"),
+    [
+        ([], True),
+        ([{"namespaces": ["web"]}, {"namespaces": ["shop"]}], True),
+        ([{"namespaces": ["web"]}], False),
+        ([{"namespaces": ["web"]}, {"namespaceRegexes": ["sh.*"]}], True),
+        ([{"namespaceSelector": {"matchLabels": {"team": "web"}}}], True),
+    ],
+    ids=str,
+)
+def test_a_store_is_not_for_namespaces_that_its_conditions_leave_out(
+    conditions: list[dict[str, Any]], is_for: bool
+) -> None:
+    """Anybody may write an ExternalSecret that names the store of others: there must be no VaultGrant for it."""
+    conversion = with_store(
+        {"authType": "ManagedIdentity", "identityId": CLIENT}, "ClusterSecretStore", {"conditions": conditions}
+    )
+
+    assert bool(documents(conversion, "VaultGrant")) is is_for
+    said = "ExternalSecret/login spec.secretStoreRef: ClusterSecretStore azure is not for namespace shop"
+    assert is_for or f"{said}, so this is not converted" in texts(conversion)
 
 
 def test_a_store_that_nothing_uses_is_a_finding() -> None:
