@@ -41,6 +41,10 @@ PLACES: Final = (
     Place("charts/vaultsync/README.md", "registry.example.com/vaultsync:", " ."),
     Place("charts/vaultsync/README.md", "{name: vaultsync, version: ", ", "),
     Place("Dockerfile", "registry.example.com/vaultsync:", " .\n"),
+    Place("charts/vaultsync-emulator/Chart.yaml", "\nversion: ", "\n"),
+    Place("charts/vaultsync-emulator/Chart.yaml", "\nappVersion: ", "\n"),
+    Place("docs/azure.md", " --image vaultsync:", " .\n"),
+    Place("docs/cli.md", " is that of vaultsync ", ".\n"),
     Place("docs/kvsecrets.md", " kvsecrets/", " Python/"),
 )
 """Every place of the version; all others, such as those of golden renders, are generated from these."""

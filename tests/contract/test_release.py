@@ -1,6 +1,7 @@
 """One version for all parts: where it is written, how the next one is written, and what is published at it."""
 
 import datetime as dt
+import re
 import shutil
 from pathlib import Path
 from typing import Final
@@ -31,6 +32,15 @@ def copy(tmp_path: Path) -> Path:
 def test_all_parts_have_one_version() -> None:
     check(vaultsync.__version__)
     assert kvsecrets.__version__ == vaultsync.__version__
+
+
+def test_each_text_that_has_the_version_is_a_place_of_it() -> None:
+    texts = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("charts/**/*.*"), ROOT / "Dockerfile"]
+    pattern = re.compile(rf"(?<![\d.]){re.escape(vaultsync.__version__)}(?![\d.]*\d)")
+
+    having = {str(one.relative_to(ROOT)) for one in texts if pattern.search(one.read_text())}
+
+    assert having - {str(CHANGELOG)} <= FILES
 
 
 def test_a_release_writes_the_version_everywhere_and_the_changes_under_it(copy: Path) -> None:
