@@ -17,7 +17,7 @@ from vaultsync.adapters.kube import requests as wire
 from vaultsync.adapters.kube import workloads
 from vaultsync.adapters.kube.client_credentials import ClientCredentials
 from vaultsync.adapters.kube.connection import Connection, RequestObserver, configuration_from
-from vaultsync.adapters.kube.errors import AlreadyExists, Conflict, Forbidden
+from vaultsync.adapters.kube.errors import AlreadyExists, Conflict, Forbidden, InvalidFields
 from vaultsync.adapters.kube.leases import LeaseKind, Leases
 from vaultsync.adapters.kube.paging import Item, list_all
 from vaultsync.adapters.kube.token_reviews import TokenReviewer
@@ -323,7 +323,8 @@ class KubeApi:
             SyncError: ClusterUnavailable.
         """
         try:
-            written = await self._connection.send(wire.patch_status(vault_secret, status))
+            with _fitting(KIND):
+                written = await self._connection.send(wire.patch_status(vault_secret, status))
         except Conflict:
             return None
         return ObjectMeta.parse(with_labels(written["metadata"], vault_secret.label_keys))
@@ -334,7 +335,7 @@ class KubeApi:
         Raises:
             SyncError: ClusterUnavailable.
         """
-        with suppress(Conflict):
+        with suppress(Conflict), _fitting(GRANT_KIND):
             await self._connection.send(wire.patch_grant_status(grant, status))
 
     async def create_event(self, key: ObjectKey, event: Event, *, event_id: str, uid: str, at: datetime) -> None:
@@ -532,6 +533,19 @@ def _installed(kind: str = KIND) -> Iterator[None]:
         raise NotInstalled(
             f"The CustomResourceDefinition of {kind}s is not installed: run `kubectl apply -f crds/` "
             "or `vaultsync crds | kubectl apply -f -`."
+        ) from None
+
+
+@contextmanager
+def _fitting(kind: str) -> Iterator[None]:
+    """Say what to do if a status does not fit its schema: the operator always writes all that its own one requires."""
+    try:
+        yield
+    except InvalidFields as error:
+        raise SyncError(
+            Reason.CLUSTER_UNAVAILABLE,
+            f"{error.message} The CustomResourceDefinition of {kind}s is of another version than this operator "
+            f"({__version__}): upgrade it with the chart (crds.enabled), or apply the folder crds/ of this version.",
         ) from None
 
 

@@ -55,6 +55,10 @@ class Forbidden(SyncError):
     """The operator's service account lacks a permission; the message says which."""
 
 
+class InvalidFields(SyncError):
+    """The object does not fit its schema; the message says which fields."""
+
+
 class Unauthorized(SyncError):
     """The API server rejects the credentials of the caller."""
 
@@ -138,7 +142,7 @@ def _rejected(message: str, causes: Sequence[Mapping[str, Any]], about: str) -> 
             "recreated.",
         )
     if any(cause.get("field") for cause in causes):
-        return SyncError(Reason.TARGET_INVALID, f"{about}: {_listed(causes, _field_error)}.")
+        return InvalidFields(Reason.TARGET_INVALID, f"{about}: {_listed(causes, _field_error)}.")
     return SyncError(
         Reason.TARGET_INVALID,
         f"{about}: Kubernetes rejected it; the response is not shown here, since it may contain values.",

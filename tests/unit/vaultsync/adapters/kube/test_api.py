@@ -1,13 +1,13 @@
 """The adapter with failures of a real API server; tests/contract has its successful responses."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.builders import FIRST, KEY, SECOND, UID, a_state, a_vault_secret, keep_all
+from tests.builders import FIRST, KEY, SECOND, UID, a_grant, a_state, a_vault_secret, keep_all
 from tests.unit.vaultsync.adapters.kube.scripted import NOW, Answer, connected, document, hanging_up, lines, text
 from vaultsync import __version__
 from vaultsync.adapters.kube import Conflict, KubeApi, ResourceExpired
@@ -181,3 +181,32 @@ async def test_an_event_that_cannot_be_created_is_an_error() -> None:
 async def test_an_event_that_needs_not_be_created_is_none(status: int, answer: Mapping[str, object]) -> None:
     async with connected(document(status, answer)) as (connection, _):
         await KubeApi(connection).create_event(KEY, CREATED, event_id="0123", uid=UID, at=NOW)
+
+
+def patched_status(kube: KubeApi, kind: str) -> Awaitable[object]:
+    """Write the status of a VaultSecret or a VaultGrant."""
+    if kind == "VaultSecret":
+        return kube.patch_status(a_vault_secret(), {})
+    return kube.patch_grant_status(a_grant("shop").metadata, {})
+
+
+@pytest.mark.parametrize("kind", ["VaultSecret", "VaultGrant"])
+async def test_a_status_that_does_not_fit_an_older_schema_says_to_upgrade_it(kind: str) -> None:
+    causes = [{"reason": "FieldValueRequired", "message": "Required value", "field": "status.entries[0].readAt"}]
+    refusal = document(422, {"reason": "Invalid", "details": {"name": "db", "causes": causes}})
+
+    async with connected(refusal) as (connection, _):
+        with pytest.raises(SyncError, match=rf"readAt is required.*Definition of {kind}s .*apply the folder") as caught:
+            await patched_status(KubeApi(connection), kind)
+
+    assert caught.value.reason is Reason.CLUSTER_UNAVAILABLE
+
+
+async def test_a_policy_that_denies_a_status_is_no_matter_of_its_schema() -> None:
+    denial = document(
+        422, {"message": "ValidatingAdmissionPolicy 'ours.status' with binding", "details": {"name": "db"}}
+    )
+
+    async with connected(denial) as (connection, _):
+        with pytest.raises(SyncError, match=r"denied by the admission policy ours.status\.$"):
+            await patched_status(KubeApi(connection), "VaultSecret")
