@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from vaultsync.texts import MAX_MESSAGE, one_line
+
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001  argparse has no public name for it
 
@@ -52,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
         if options.output is not None:
             options.output.write_text(conversion.text, encoding="utf-8")
     except (OSError, UnicodeDecodeError, UnusableInput) as error:
-        print(f"vaultsync convert: {error}", file=sys.stderr)
+        print(f"vaultsync convert: {one_line(str(error), MAX_MESSAGE)}", file=sys.stderr)
         return core.UNUSABLE
     for finding in conversion.findings:
         print(finding, file=sys.stderr)

@@ -7,13 +7,13 @@ from typing import Final
 
 from vaultsync.api import ADOPT_BY_ANNOTATION
 from vaultsync.convert import akv2k8s, provider_classes, secret_stores, secret_syncs
-from vaultsync.convert.drafts import MISSING_NAMESPACE, Draft
+from vaultsync.convert.drafts import MISSING_NAMESPACE, Draft, size
 from vaultsync.convert.external_secrets import ExternalSecrets
-from vaultsync.convert.findings import Finding
+from vaultsync.convert.findings import Finding, UnusableInput
 from vaultsync.convert.grants import Grant, grants_for
 from vaultsync.convert.nodes import Findings
 from vaultsync.convert.objects import Object, objects_in
-from vaultsync.convert.reading import Document, Reader
+from vaultsync.convert.reading import MAX_VALUES, Document, Reader
 from vaultsync.convert.vaults import SUFFIXES
 from vaultsync.convert.writing import Writer
 from vaultsync.texts import one_line
@@ -114,7 +114,7 @@ def convert(files: Mapping[str, str], options: Options) -> Conversion:
     for name, text in files.items():
         for document in reader.documents(name, text):
             given.add(document, options.namespace)
-    drafts = list(_drafts(given, options, reader))
+    drafts = list(_bounded(_drafts(given, options, reader)))
     for document in given.documents:
         for node in document.root.unread():
             node.report("this field has no counterpart, or is not known", "see docs/convert.md")
@@ -152,6 +152,21 @@ def _drafts(given: _Input, options: Options, reader: Reader) -> Iterator[Draft]:
         if provider_class is not None:
             yield from provider_classes.convert(provider_class)
             provider_classes.report_files(provider_class)
+
+
+def _bounded(drafts: Iterable[Draft]) -> Iterator[Draft]:
+    """Yield drafts, as long as they have no more values than the input may have, some of whose values are in many.
+
+    Raises:
+        UnusableInput: There are more.
+    """
+    left = MAX_VALUES
+    for draft in drafts:
+        left -= size(draft.document())
+        if left < 0:
+            place = draft.origin.place
+            raise UnusableInput(f"{place}: more than {MAX_VALUES} values in all VaultSecrets; convert fewer at a time")
+        yield draft
 
 
 def _is_usable(draft: Draft) -> bool:

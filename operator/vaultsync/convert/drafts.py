@@ -116,6 +116,19 @@ class Draft:
         return ""
 
 
+def size(value: Any) -> int:  # noqa: ANN401  a tree of values
+    """Return the number of values of a tree."""
+    match value:
+        case At():
+            return size(value.value)
+        case Mapping():
+            return 1 + sum(map(size, value.values()))
+        case Sequence() if not isinstance(value, str):
+            return 1 + sum(map(size, value))
+        case _:
+            return 1
+
+
 def plain(value: Any) -> Any:  # noqa: ANN401  a tree of values
     """Return a tree without the places."""
     match value:

@@ -21,7 +21,7 @@ class Place:
     line: int
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}"
+        return f"{one_line(self.file)}:{self.line}"
 
 
 @dataclass(frozen=True, slots=True, order=True)

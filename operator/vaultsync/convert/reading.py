@@ -60,7 +60,7 @@ class Comments:
 
     def claim_between(self, first: int, end: int) -> list[str]:
         """Take all comments that are left from a line up to another one."""
-        lines = sorted(line for line in {**self.before, **self.behind} if first <= line < end)
+        lines = [line for line in range(first, end) if line in self.before or line in self.behind]
         return [self.before.pop(line, "") or self.behind.pop(line, "") for line in lines]
 
 
@@ -148,8 +148,9 @@ class Reader:
             raise UnusableInput(problem)
         if len(composed) > MAX_OBJECTS:
             raise UnusableInput(f"{file}: more than {MAX_OBJECTS} documents; convert fewer at a time")
+        lines = text.split("\n")
         for node in composed:
-            self._keep_comments(node, file, text.split("\n"), line_of)
+            self._keep_comments(node, file, lines, line_of)
         yield from composed
 
     def _keep_comments(self, node: YamlNode, file: str, lines: list[str], line_of: Callable[[int], int]) -> None:

@@ -45,6 +45,19 @@ def test_unusable_input_ends_with_2(content: bytes, tmp_path: Path, capsys: pyte
     assert printed.err.startswith("vaultsync convert: ")
 
 
+@pytest.mark.parametrize("content", ["a: 1\n", "a: [\n", "---\n" * 6000], ids=["finding", "yaml", "documents"])
+def test_the_name_of_a_file_reaches_no_terminal_as_it_is(
+    content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever writes files for a repository names them, too."""
+    file = tmp_path / "in\x1b[2J\r.yaml"
+    file.write_text(content)
+
+    main(["convert", str(file)])
+
+    assert capsys.readouterr().err.removesuffix("\n").isprintable()
+
+
 def test_a_file_that_is_not_there_ends_with_2(tmp_path: Path) -> None:
     assert main(["convert", str(tmp_path / "none.yaml")]) == 2
 

@@ -5,7 +5,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.vaultsync.convert.converting import run, texts, vault_secret
+from tests.unit.vaultsync.convert.converting import documents, run, texts, vault_secret
 from tests.unit.vaultsync.convert.samples import SAMPLES, STORE
 from vaultsync.convert import reading
 from vaultsync.convert.core import Options, convert
@@ -52,6 +52,32 @@ def test_values_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with pytest.raises(UnusableInput, match="more than 10 values"):
         run("[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]")
+
+
+@pytest.mark.parametrize(
+    ("sample", "before", "more"),
+    [
+        ("ClusterExternalSecret", "namespaces: [", ", ".join(f"n{number}" for number in range(50))),
+        ("SecretProviderClass", "labels: {", ", ".join(f"l{number}: x" for number in range(50))),
+    ],
+)
+def test_values_are_bounded_where_one_is_in_many_vaultsecrets(
+    sample: str, before: str, more: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A text of a few kilobytes would become gigabytes."""
+    bomb = SAMPLES[sample].replace(before, f"{before}{more}, ")
+    assert documents(run(bomb), "VaultSecret")
+    monkeypatch.setattr("vaultsync.convert.core.MAX_VALUES", 120)
+
+    with pytest.raises(UnusableInput, match="more than 120 values in all VaultSecrets"):
+        run(bomb)
+
+
+def test_each_comment_is_looked_at_once() -> None:
+    """With one look at all comments for each document, this takes hours."""
+    comments = reading.Comments(dict.fromkeys(range(100_000), "x"))
+
+    assert all(comments.claim_between(line, line + 1) == ["x"] for line in range(100_000))
 
 
 def test_findings_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
