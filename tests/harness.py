@@ -99,6 +99,7 @@ class RecordedEvents:
         self.read_reasons: list[str | None] = []
         self.errors: list[BaseException] = []
         self.failed_reports: list[SyncError] = []
+        self.written_reports = 0
         self.polls: list[SyncError | None] = []
         self.poll_calls: list[tuple[str, int]] = []
         """Mode and number of calls of each poll."""
@@ -121,6 +122,9 @@ class RecordedEvents:
 
     def reconcile_error(self, key: ObjectKey, error: BaseException) -> None:
         self.errors.append(error)
+
+    def status_updated(self) -> None:
+        self.written_reports += 1
 
     def status_update_failed(self, vault_secret: VaultSecretMeta, error: SyncError) -> None:
         self.failed_reports.append(error)

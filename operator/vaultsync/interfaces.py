@@ -243,8 +243,12 @@ class Recorder(Protocol):
         """Record an unexpected exception of a reconcile."""
         ...
 
+    def status_updated(self) -> None:
+        """Record that a status was written."""
+        ...
+
     def status_update_failed(self, vault_secret: VaultSecretMeta, error: SyncError) -> None:
-        """Record that a status or event could not be written."""
+        """Record that a status could not be written."""
         ...
 
     def workload_restarted(self, vault_secret: VaultSecretMeta, entry: StatusRestart) -> None:

@@ -316,10 +316,14 @@ def _operator() -> Iterable[Panel]:
                 f"sum(rate(vaultsync_reconcile_errors_total{{{CLUSTERS}}}[$__rate_interval]))",
                 "unexpected exceptions",
             ),
+            (
+                f'sum(rate(vaultsync_status_writes_total{{{CLUSTERS},result="failed"}}[$__rate_interval]))',
+                "statuses not written",
+            ),
         ],
         "By reason.",
         unit="ops",
-        colors={"^Synced$": GOOD, "^(InternalError|unexpected exceptions)$": BAD},
+        colors={"^Synced$": GOOD, "^(InternalError|unexpected exceptions|statuses not written)$": BAD},
         runbook="VaultsyncInternalError",
     )
     yield lines(

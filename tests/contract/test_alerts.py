@@ -229,6 +229,34 @@ CASES: Final = {
         ),
     ),
     "no bug": Case(series("reconciles_total", "3x20", reason="InternalError")),
+    "statuses that the API server refuses": Case(
+        together(
+            series("status_writes_total", "0x10 0+2x30", result="failed"),
+            series("status_writes_total", "0+1x40", result="written"),
+        ),
+        (
+            Firing(
+                "StatusNotWritten",
+                "vaultsync cannot write the status of VaultSecrets: 30 times in the last 15 minutes",
+                labels=OURS,
+            ),
+        ),
+        minutes=40,
+    ),
+    "statuses that are written at the next attempt": Case(
+        together(
+            series("status_writes_total", "0+1x40", result="failed"),
+            series("status_writes_total", "0+1x40", result="written"),
+        ),
+        minutes=40,
+    ),
+    "statuses that could not be written for a while": Case(
+        together(
+            series("status_writes_total", "0x10 0+2x3 6x30", result="failed"),
+            series("status_writes_total", "0x15 9x30", result="written"),
+        ),
+        minutes=40,
+    ),
     # Vaults
     "a vault away for long, with the VaultSecrets of many namespaces": Case(
         together(series("vault_up", "0x40", vault=VAULT), failing("VaultUnreachable", "0x2 3x38", *MANY)),

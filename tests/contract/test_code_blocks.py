@@ -113,7 +113,7 @@ def test_options_of_programs_exist(program: str) -> None:
 
 def verbs(program: str, words: list[str]) -> list[str]:
     """The part of a command by which its help is found."""
-    is_nested = program == "kubectl" and words[0] in {"config", "create", "rollout"}
+    is_nested = program == "kubectl" and words[0] in {"auth", "config", "create", "rollout"}
     return words[: 3 if is_nested and words[1:2] == ["secret"] else 2 if is_nested else 1]
 
 

@@ -33,6 +33,7 @@ async def write_report(
     try:
         if status != vault_secret.status:
             await _write(kube, vaultsecrets, vault_secret, status)
+            recorder.status_updated()
     except (ObjectGone, NotServed):
         raise
     except SyncError as error:

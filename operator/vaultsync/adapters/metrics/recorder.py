@@ -99,6 +99,12 @@ class Recorder:
             buckets=_SLOW,
             registry=registry,
         )
+        self._statuses = Counter(
+            "vaultsync_status_writes",
+            "Writes of the status of VaultSecrets, by result: written, failed.",
+            ["result"],
+            registry=registry,
+        )
         self._late_rotations = Counter(
             "vaultsync_rotations_late",
             f"Rotations that took longer than {STALE_AFTER} refresh intervals, by vault.",
@@ -111,6 +117,8 @@ class Recorder:
         for change in Change:
             if change is not Change.NONE:
                 self._targets.labels(change)
+        for result in ("written", "failed"):
+            self._statuses.labels(result)
 
     def _register_restarts(self) -> None:
         self._restarts = Counter(
@@ -249,8 +257,13 @@ class Recorder:
         self._reconcile_errors.inc()
         logger.error("reconcile error", extra={"vaultsecret": str(key), **error_fields(error)})
 
+    def status_updated(self) -> None:
+        """Count a status that was written."""
+        self._statuses.labels("written").inc()
+
     def status_update_failed(self, vault_secret: VaultSecretMeta, error: SyncError) -> None:
-        """Log that the status of a VaultSecret could not be written; `error` is logged by its message."""
+        """Count and log that the status of a VaultSecret could not be written; `error` is logged by its message."""
+        self._statuses.labels("failed").inc()
         logger.warning("status update failed", extra={"vaultsecret": str(vault_secret.key), "detail": error.message})
 
     def vault_call(self, vault_url: str, operation: str, status: str, seconds: float) -> None:

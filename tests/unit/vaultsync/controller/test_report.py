@@ -86,6 +86,7 @@ async def test_an_unchanged_status_is_not_written(
     await write_report(kube, vaultsecrets, recorder, cached(vaultsecrets), a_status(), [], writer)
 
     assert not kube.calls
+    assert recorder.written_reports == 1
 
 
 async def test_a_report_that_cannot_be_written_is_a_failure_and_is_recorded(
@@ -100,7 +101,7 @@ async def test_a_report_that_cannot_be_written_is_a_failure_and_is_recorded(
     failure = await write_report(kube, vaultsecrets, recorder, vault_secret, a_status(), [ROTATED], writer)
 
     assert failure == Failed(Reason.CLUSTER_UNAVAILABLE, "The Kubernetes API does not answer.")
-    assert recorder.failed_reports == [UNAVAILABLE]
+    assert (recorder.failed_reports, recorder.written_reports) == ([UNAVAILABLE], 0)
     await writer.drain()
     assert not kube.events
 

@@ -297,6 +297,17 @@ def test_an_unexpected_exception_is_logged_by_type_and_traceback_without_its_tex
     assert VALUE not in str(fields)
 
 
+def test_statuses_that_are_written_and_not_are_counted_apart(harness: Harness) -> None:
+    assert harness.number("vaultsync_status_writes_total", result="failed") == 0
+
+    harness.recorder.status_updated()
+    harness.recorder.status_updated()
+    harness.recorder.status_update_failed(a_vault_secret(), SyncError(Reason.CLUSTER_UNAVAILABLE, "No answer."))
+
+    assert harness.number("vaultsync_status_writes_total", result="written") == 2
+    assert harness.number("vaultsync_status_writes_total", result="failed") == 1
+
+
 def test_a_failed_status_update_is_logged(harness: Harness) -> None:
     harness.recorder.status_update_failed(a_vault_secret(), SyncError(Reason.CLUSTER_UNAVAILABLE, "No answer."))
 
