@@ -91,7 +91,9 @@ def test_two_vaultsecrets_that_change_in_one_poll_restart_their_workload_once(ha
             return False
         harness.await_polls_elsewhere()
         assert harness.rollouts(name=workload) == 1
-        assert sum(harness.event_counts(name)["Restarted"] for name in names) == 1
+        harness.eventually(
+            lambda: sum(harness.event_counts(name)["Restarted"] for name in names) == 1, "one event of the restart"
+        )
         return True
 
     in_a_window(attempt)
