@@ -70,6 +70,15 @@ def test_jobs_have_only_the_permissions_that_they_name() -> None:
         assert all("permissions" in job for job in jobs(path.name).values())
 
 
+def test_a_step_fails_with_any_part_of_a_pipe() -> None:
+    """The default shell of the code host runs steps without `pipefail`; `bash` by name has it."""
+    for path in WORKFLOWS:
+        steps = [step.get("run", "") for job in jobs(path.name).values() for step in job.get("steps", ())]
+        has_pipe = any(re.search(r"[^|]\|[^|]", text) for text in steps)
+        shell = yaml.safe_load(path.read_text()).get("defaults", {}).get("run", {}).get("shell")
+        assert not has_pipe or shell == "bash", path.name
+
+
 def test_dependabot_knows_every_go_mod_but_those_of_kubernetes_and_what_is_built_with_it() -> None:
     updates = yaml.safe_load((ROOT / ".github" / "dependabot.yml").read_text())["updates"]
     (named,) = [update["directories"] for update in updates if update["package-ecosystem"] == "gomod"]
