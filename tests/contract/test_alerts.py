@@ -316,6 +316,20 @@ CASES: Final = {
         (NO_LOGIN, NO_VAULTS),
         minutes=40,
     ),
+    "no login of a tenant for long, and then none of another": Case(
+        together(
+            series("logins_total", "0+2x60", result="refused"),
+            series("vault_up", "0x60", vault=vault_named(1)),
+            series("polls_total", "0+2x60", vault=vault_named(1), mode="list", result="LoginFailed"),
+            failing("LoginFailed", "3x60", "web", vault=vault_named(1)),
+            series("vault_up", "1x30 0x30", vault=vault_named(2)),
+            series("polls_total", "0x30 0+2x30", vault=vault_named(2), mode="list", result="LoginFailed"),
+            failing("LoginFailed", "0x30 3x30", vault=vault_named(2)),
+            *(series("vault_up", "1x60", vault=vault_named(number)) for number in (3, 4)),
+        ),
+        (unreachable(vault_named(1)), unreachable(vault_named(2))),
+        minutes=60,
+    ),
     "a login that is refused once": Case(series("logins_total", "0x5 1x15", result="refused")),
     "throttled for two minutes in a quarter of an hour": Case(
         series("vault_throttled_seconds_total", "0+8x40", vault=VAULT),
