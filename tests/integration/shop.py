@@ -19,10 +19,10 @@ IN_SYNC: Final = a_status(
 )
 HOSTILE: Final = "a\x1b[2Jb\x07"
 DENIED: Final = a_status(
-    a_status_entry(read_at=NOW - timedelta(hours=9)),
+    a_status_entry(read_at=NOW - timedelta(days=40)),
     reason="AccessDenied",
     message=HOSTILE,
-    since=NOW - timedelta(hours=5, minutes=30),
+    since=NOW - timedelta(days=20, hours=12),
 )
 VAULTSECRETS: Final = {"apiGroups": ["vaultsync.dev"], "resources": [PLURAL], "verbs": ["list", "get", "watch"]}
 

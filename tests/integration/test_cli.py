@@ -32,7 +32,7 @@ def test_status_shows_all_vaultsecrets_of_a_namespace(shop: Shop, capsys: pytest
 
     assert columns(capsys.readouterr().out) == [
         ["NAME", "READY", "REASON", "LAST SUCCESS", "EXPIRES", "VAULT", "MESSAGE"],
-        ["web", "False", "AccessDenied", "5h30m", URL, "a [2Jb"],
+        ["web", "False", "AccessDenied", "20d", URL, "a [2Jb"],
         [
             "new",
             "Unknown",
