@@ -1,19 +1,18 @@
 """The VaultGrants that drafts need: a vault, an identity, the namespaces, and the secrets by their names; no more."""
 
 import itertools
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from hashlib import sha256
+from typing import Any
 
 from vaultsync.api import API_VERSION, GRANT_KIND
 from vaultsync.api.grants import CONTENT_TYPES, MAX_NAMES, VaultGrant
 from vaultsync.api.model import InvalidSpec
 from vaultsync.convert.drafts import Draft, Identity, plain
 from vaultsync.policy.grants import HARMLESS_LABELS
-
-_MAX_NAME: Final = 200
-"""Characters of the name, before a number is added."""
 
 
 @dataclass(slots=True)
@@ -80,14 +79,12 @@ def grants_for(drafts: Iterable[Draft]) -> list[Grant]:
         what = repr((vault_url, identity, sorted(need.secrets), need.fields()))
         first.setdefault(what, (vault_url, identity, need))
         shared[what].append(namespace)
-    wanted = [(*first[what], sorted(namespaces)) for what, namespaces in shared.items()]
-    return _named(
-        [
-            (vault_url, identity, spec)
-            for vault_url, identity, need, namespaces in wanted
-            for spec in _specs(vault_url, identity, need, namespaces)
-        ]
-    )
+    return [
+        _grant(identity, spec)
+        for what, namespaces in shared.items()
+        for vault_url, identity, need in [first[what]]
+        for spec in _specs(vault_url, identity, need, sorted(namespaces))
+    ]
 
 
 def _specs(vault_url: str, identity: Identity, need: _Needs, namespaces: Sequence[str]) -> Iterator[dict[str, Any]]:
@@ -104,20 +101,18 @@ def _batches(names: Sequence[str]) -> list[list[str]]:
     return [list(names[start : start + MAX_NAMES]) for start in range(0, len(names), MAX_NAMES)]
 
 
-def _named(specs: Sequence[tuple[str, Identity, dict[str, Any]]]) -> list[Grant]:
-    """Name each grant by its vault, and by its first namespace if the vault has several."""
-    hosts = [_host(vault_url) for vault_url, _, _ in specs]
-    taken: set[str] = set()
-    grants = []
-    for host, (_, identity, spec) in zip(hosts, specs, strict=True):
-        name = host if hosts.count(host) == 1 else f"{host}-{spec['namespaces']['names'][0]}"[:_MAX_NAME]
-        unique = next(
-            one for one in itertools.chain([name], (f"{name}-{n}" for n in itertools.count(2))) if one not in taken
-        )
-        taken.add(unique)
-        document = {"apiVersion": API_VERSION, "kind": GRANT_KIND, "metadata": {"name": unique}, "spec": spec}
-        grants.append(Grant(document, (identity.remark, _remark_on_types(spec))))
-    return grants
+def _grant(identity: Identity, spec: dict[str, Any]) -> Grant:
+    document = {"apiVersion": API_VERSION, "kind": GRANT_KIND, "metadata": {"name": _name(spec)}, "spec": spec}
+    return Grant(document, (identity.remark, _remark_on_types(spec)))
+
+
+def _name(spec: Mapping[str, Any]) -> str:
+    """Return a name that no other grant has, so that applying one never replaces, and so revokes, that of another run.
+
+    It has the vault, the first namespace, and a hash of the spec.
+    """
+    digest = sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:8]
+    return f"{_host(spec['vaultUrl'])}-{spec['namespaces']['names'][0]}-{digest}"
 
 
 def _remark_on_types(spec: Mapping[str, Any]) -> str:

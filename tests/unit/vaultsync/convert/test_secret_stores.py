@@ -219,7 +219,7 @@ def test_namespaces_with_different_secrets_have_different_grants() -> None:
         ),
     )
 
-    made = {one["metadata"]["name"]: one["spec"] for one in documents(conversion, "VaultGrant")}
+    made = {one["metadata"]["name"][: len("shop-a")]: one["spec"] for one in documents(conversion, "VaultGrant")}
     assert {name: (spec["namespaces"]["names"], spec["secrets"]) for name, spec in made.items()} == {
         "shop-a": (["a", "b"], ["one"]),
         "shop-c": (["c"], ["two"]),
@@ -232,7 +232,16 @@ def test_more_names_than_a_grant_may_have_become_several() -> None:
 
     grants = documents(conversion, "VaultGrant")
     assert sorted(name for one in grants for name in one["spec"]["secrets"]) == sorted(f"s{n}" for n in range(150))
-    assert [one["metadata"]["name"] for one in grants] == ["shop-shop", "shop-shop-2"]
+    assert len({one["metadata"]["name"] for one in grants}) == 2
+
+
+def test_a_grant_of_another_run_is_not_replaced() -> None:
+    entry = {"secretKey": "a", "remoteRef": {"key": "one"}}
+    runs = ([entry], [entry | {"remoteRef": {"key": "two"}}], [entry])
+    names = [grant(external_secret({"data": data}))["metadata"]["name"] for data in runs]
+
+    assert names[0] != names[1]
+    assert names[0] == names[2]
 
 
 def test_a_type_that_the_chart_has_to_allow_is_named() -> None:
