@@ -11,7 +11,7 @@ from vaultsync.cli.doctor.leader import leader_findings
 from vaultsync.cli.doctor.vaults import VaultChecks, Wanted
 from vaultsync.cli.doctor.vaultsecrets import found_from, one_findings
 from vaultsync.cli.output import Color, open_output
-from vaultsync.cli.status import state_of
+from vaultsync.cli.status import state_of, titles
 from vaultsync.policy.leases import Lease
 from vaultsync.settings import Settings
 from vaultsync.state.secrets import SecretRef
@@ -62,6 +62,18 @@ def test_a_forged_condition_adds_no_line_to_a_report() -> None:
 
     assert_is_harmless(terminal.getvalue(), lines=3)
     assert not any(line.startswith("  ✓") for line in terminal.getvalue().splitlines())
+
+
+def test_a_forged_reason_makes_no_column_wider_than_a_name() -> None:
+    """A tenant makes the table of whoever runs `status -A` unreadable, and with it the VaultSecrets of others."""
+    stored = as_stored(manifest(spec(), name="db"))
+    status = a_status(reason="x" * 4000).changed(observed_generation=1)
+    terminal = Terminal()
+
+    rows = [state_of({**stored, "status": status.to_wire()}).row(NOW, with_namespace=True, is_wide=False)]
+    open_output(terminal, {}, Color.NEVER).table(titles(with_namespace=True, is_wide=False), rows)
+
+    assert max(map(len, terminal.getvalue().splitlines())) < 250
 
 
 async def test_a_vault_of_the_tenants_own_domain_gets_no_token_of_an_administrator() -> None:

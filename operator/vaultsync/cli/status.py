@@ -16,6 +16,7 @@ from vaultsync.cli.output import Cell, Row, Style
 from vaultsync.cli.session import Session
 from vaultsync.status.conditions import EXPIRING, READY, condition
 from vaultsync.status.freshness import last_success
+from vaultsync.texts import MAX_NAME, one_line
 
 PENDING: Final = "Pending"
 """The reason of a VaultSecret that the operator has not seen yet, as in the metrics."""
@@ -91,7 +92,8 @@ def state_of(body: Mapping[str, Any]) -> VaultSecretState:
     spec = spec if isinstance(spec, Mapping) else {}
     status, reason, message = "Unknown", PENDING, "The operator has not reconciled it yet."
     if ready is not None:
-        status, reason, message = ready.status, ready.reason, ready.message
+        # A longer reason than ours would make the column as wide for all others.
+        status, reason, message = ready.status, one_line(ready.reason, MAX_NAME), ready.message
         if found.status.observed_generation != found.metadata.generation:
             status, reason = "Unknown", PENDING
             message = f"The operator has not reconciled the present spec yet; before that: {ready.message}"
