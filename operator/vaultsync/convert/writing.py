@@ -1,6 +1,7 @@
 """Prints documents as YAML that every version of it reads alike, with comments."""
 
 import io
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -16,6 +17,12 @@ from vaultsync.convert.reading import Reader
 _INDENT: Final = 2
 _RESOLVER: Final = Resolver()
 """Resolves scalars by YAML 1.1."""
+
+_GO_ONLY: Final = re.compile(r"[yYnN]|[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", re.ASCII)
+"""What the library of kubectl resolves, and that of YAML 1.1 here does not: `y` is true, and `.5e3` a number.
+
+https://github.com/yaml/go-yaml/blob/v2/resolve.go
+"""
 
 _WIDE: Final = 1 << 20
 """No text is broken into lines."""
@@ -96,7 +103,7 @@ def _text(text: str) -> str:
         literal: str = LiteralScalarString(text)
         return literal
     tag = _RESOLVER.resolve(ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]
-    is_text = tag == _RESOLVER.DEFAULT_SCALAR_TAG
+    is_text = tag == _RESOLVER.DEFAULT_SCALAR_TAG and not _GO_ONLY.fullmatch(text)
     return text if is_text and text.isprintable() else DoubleQuotedScalarString(text)
 
 

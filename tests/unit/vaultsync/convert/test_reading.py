@@ -202,11 +202,16 @@ def test_what_looks_like_a_comment_in_a_text_is_none() -> None:
     assert conversion.text.count("# {{ user }}") == 1
 
 
-@pytest.mark.parametrize("text", ["yes", "on", "1:30", "0123", "1e3", "null", "~", "0x1f", "2026-01-01", ""])
+@pytest.mark.parametrize(
+    "text", ["yes", "on", "y", "N", "1:30", "0123", "1e3", ".5e3", "-.5", "null", "~", "0x1f", "2026-01-01", ""]
+)
 def test_texts_are_texts_for_every_reader(text: str) -> None:
     manifest = COMMENTED.replace("  namespace: shop\n", f'  namespace: shop\n  annotations: {{a: "{text}"}}\n')
+    conversion = run(STORE, manifest)
 
-    assert vault_secret(run(STORE, manifest))["metadata"]["annotations"] == {"a": text}
+    assert vault_secret(conversion)["metadata"]["annotations"] == {"a": text}
+    # kubectl, which is written in Go, reads `y` as true.
+    assert f'a: "{text}"\n' in conversion.text
 
 
 @pytest.mark.parametrize("end", ["\x85", "\u2028", "\u2029", "\r"], ids=ascii)
