@@ -94,7 +94,7 @@ test-python: ## the tests of the code that need no cluster, on another interpret
 # What another API server can change: schemas, validation rules and admission policies, watches, applies, rights, tokens.
 test-kubernetes: install ## the tests that talk to a cluster, on another Kubernetes: make test-kubernetes KUBERNETES=1.30
 	CONTROLPLANE_KUBERNETES=$(KUBERNETES) $(PYTEST) -p no:cacheprovider -m cluster \
-		$(or $(ARGS),tests/integration tests/attacks tests/e2e/scenarios tests/e2e/test_chart.py)
+		$(or $(ARGS),tests/integration tests/attacks tests/e2e/scenarios tests/e2e/test_chart.py tests/e2e/test_chart_upgrades.py)
 
 # The API server's rights, namespaces and rates are the same with each Python.
 NOT_OF_PYTHON := $(foreach about,grants_on_a_cluster load_on_a_cluster namespaces operator_token,--ignore=tests/attacks/test_$(about).py)
