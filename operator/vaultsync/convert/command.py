@@ -1,7 +1,7 @@
 """The command `vaultsync convert`: reads files, prints documents to stdout and findings to stderr."""
 
 import argparse
-import importlib.util
+import importlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -42,7 +42,9 @@ def add_command(commands: "Commands") -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command and return the exit code."""
-    if importlib.util.find_spec("ruamel.yaml") is None:
+    try:
+        importlib.import_module("ruamel.yaml")
+    except ImportError:
         print("vaultsync convert needs more packages: pip install 'vaultsync[cli]'", file=sys.stderr)
         return 2
     from vaultsync.convert import core  # noqa: PLC0415  it needs those packages

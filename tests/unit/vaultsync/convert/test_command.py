@@ -98,8 +98,9 @@ def test_the_namespace_of_objects_without_one_is_an_option(tmp_path: Path, capsy
     assert capsys.readouterr().out.count("namespace: web") == 2
 
 
-def test_a_missing_package_is_named_with_the_command_to_install_it(tmp_path: Path) -> None:
-    run = "import sys; sys.modules['ruamel.yaml'] = None; from vaultsync.__main__ import main; sys.exit(main())"
+@pytest.mark.parametrize("package", ["ruamel", "ruamel.yaml"])  # the first one is other packages', too
+def test_a_missing_package_is_named_with_the_command_to_install_it(package: str) -> None:
+    run = f"import sys; sys.modules['{package}'] = None; from vaultsync.__main__ import main; sys.exit(main())"
     ended = subprocess.run(
         [sys.executable, "-c", run, "convert", "x.yaml"],
         env={"PYTHONPATH": str(Path(__file__).parents[4] / "operator")},
