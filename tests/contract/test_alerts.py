@@ -14,6 +14,7 @@ from tests.chart.renders import Manifest, rule_groups
 from tests.contract.test_metrics import of_code
 from tests.controlplane.helm import Helm
 from tests.controlplane.promtool import Promtool, PromtoolFailed
+from tests.pages import pages
 from vaultsync.adapters.metrics.snapshot import PENDING
 from vaultsync.errors import Reason
 
@@ -685,6 +686,14 @@ def test_each_alert_has_a_runbook_to_which_it_leads(alerts: list[Manifest]) -> N
     links = {alert["annotations"]["runbook_url"] for alert in alerts}
 
     assert {f"https://docs.example.com/{path.name}" for path in RUNBOOKS.glob("Vaultsync*.md")} == links
+
+
+def test_pages_name_alerts_that_there_are() -> None:
+    present = [page for page in pages() if page.name != "CHANGELOG.md"]
+    named = {(page.name, name) for page in present for name in re.findall(r"\bVaultsync[A-Z]\w+", page.read_text())}
+
+    there = {path.stem for path in RUNBOOKS.glob("Vaultsync*.md")}
+    assert {one for one in named if one[1] not in there} == set()
 
 
 def test_each_runbook_has_meaning_diagnosis_and_mitigation() -> None:
