@@ -55,6 +55,14 @@ def test_bash_can_parse_each_script() -> None:
     assert done.stderr == ""
 
 
+def test_packages_of_this_repository_are_installed_from_it() -> None:
+    """They are not on PyPI, where anybody could register their names."""
+    installs = [*of_program("pip", "install"), *of_program("pipx", "install"), *of_program("uv", "tool", "install")]
+
+    assert [(place, one) for place, words in installs for one in words if re.match("vaultsync|kvsecrets", one)] == []
+    assert {one for _, words in installs for one in words} >= {".[cli]", "./operator/kvsecrets"}
+
+
 def test_yaml_is_yaml() -> None:
     for block in of("yaml"):
         assert list(yaml.safe_load_all(block.text)), block.place
