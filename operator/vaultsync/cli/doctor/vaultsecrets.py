@@ -192,11 +192,11 @@ def target_finding(one: Found, metadata: Mapping[str, Any] | None) -> Finding:
 
 
 def grant_findings(grants: Iterable[VaultGrant]) -> Iterator[Finding]:
-    """Yield a line for each VaultGrant, with what the operator has found by its identity."""
-    ordered = sorted(grants, key=lambda grant: grant.metadata.name)
-    for grant in ordered[:MAX_SHOWN]:
+    """Yield a line for each VaultGrant, with what the operator has found by its identity; first those that fail."""
+    states = [(one, next((each for each in one.status.conditions if each.type == READY), None)) for one in grants]
+    ordered = sorted(states, key=lambda of: (of[1] is None or of[1].status != "False", of[0].metadata.name))
+    for grant, ready in ordered[:MAX_SHOWN]:
         subject = f"VaultGrant {grant.metadata.name} ({grant.spec.vault_url})"
-        ready = next((one for one in grant.status.conditions if one.type == READY), None)
         if ready is None:
             yield unknown("grants", f"{subject}: the operator has not looked at it yet.")
         elif ready.status == "False":

@@ -191,6 +191,19 @@ def test_grants_are_shown_as_the_operator_sees_them() -> None:
     assert [line.result for line in grant_findings([])] == [Result.FAILED]
 
 
+def test_of_many_grants_one_that_fails_is_shown() -> None:
+    ready = {"type": "Ready", "reason": "AccessDenied", "message": "No.", "lastTransitionTime": "2026-03-01T00:00:00Z"}
+    grants = [
+        *(a_grant(f"grant-{number}") for number in range(2 * MAX_SHOWN)),
+        a_grant("the-last").changed(status={"conditions": [{**ready, "status": "False"}]}),
+    ]
+
+    first, *others = results(list(grant_findings(grants)))
+
+    assert first == (Result.FAILED, "VaultGrant the-last (https://shop.vault.azure.net): AccessDenied: No.")
+    assert len(others) == MAX_SHOWN
+
+
 def test_of_each_vault_one_secret_is_read() -> None:
     elsewhere = body(vaultUrl="https://other.vault.azure.net", data=[], dataFrom=[{"find": {"names": "*"}}])
     same = body(name="other", data=[{"key": "key", "secretName": "another"}])
