@@ -672,8 +672,11 @@ def test_without_metrics_that_name_vaultsecrets_no_alert_needs_them(nameless: li
 
 
 @pytest.mark.parametrize("value", ["notSynced", "expiring"])
-def test_an_alert_can_be_turned_off(value: str, alerts: list[Manifest], helm: Helm) -> None:
-    fewer = alerts_of(rule_groups(helm, prometheusRule={"enabled": True, "alerts": {value: {"enabled": False}}}))
+@pytest.mark.parametrize("off", [{"enabled": False}, None], ids=["enabled", "null"])
+def test_an_alert_can_be_turned_off(
+    value: str, off: dict[str, bool] | None, alerts: list[Manifest], helm: Helm
+) -> None:
+    fewer = alerts_of(rule_groups(helm, prometheusRule={"enabled": True, "alerts": {value: off}}))
 
     names = {alert["alert"] for alert in fewer}
     assert {alert["alert"] for alert in alerts} - names == {f"Vaultsync{value[0].upper()}{value[1:]}"}
