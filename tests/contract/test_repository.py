@@ -126,3 +126,10 @@ def test_the_guide_for_contributors_lists_every_command_of_the_makefile() -> Non
     guide = (ROOT / "CONTRIBUTING.md").read_text()
 
     assert [command for command in commands if f"`make {command}" not in guide] == []
+
+
+def test_the_guide_for_contributors_says_where_each_package_is_changed() -> None:
+    table = (ROOT / "CONTRIBUTING.md").read_text().split("## Where to change what")[1].split("\n## ")[0]
+    packages = {path.parent.name for path in (ROOT / "operator" / "vaultsync").glob("*/__init__.py")}
+
+    assert {name for name in packages | {"charts", "demo", "website"} if f"`{name}/" not in table} == set()
