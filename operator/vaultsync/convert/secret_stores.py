@@ -121,7 +121,7 @@ class Stores:
             case "ManagedIdentity":
                 return _managed_identity(vault)
             case "ServicePrincipal":
-                return _service_principal(vault)
+                return _service_principal(vault, store)
             case _:
                 vault.report("this authType is not known", IDENTITY_NEEDED)
                 return UNKNOWN_IDENTITY
@@ -194,7 +194,7 @@ def _managed_identity(vault: Node) -> Identity:
     return UNKNOWN_IDENTITY
 
 
-def _service_principal(vault: Node) -> Identity:
+def _service_principal(vault: Node, store: Object) -> Identity:
     reference = vault.child("authSecretRef")
     fields: dict[str, Any] = {"tenantId": vault.text_of("tenantId") or UNKNOWN_ID, "clientId": UNKNOWN_ID}
     if reference is None:
@@ -205,12 +205,16 @@ def _service_principal(vault: Node) -> Identity:
         selector = reference.child(name)
         if selector is None:
             continue
-        secret, key = selector.text_of("name"), selector.text_of("key")
-        fields[ours] = {"name": secret, "key": key}
+        namespace, secret = selector.text_of("namespace"), selector.text_of("name")
+        if store.kind == STORE:
+            namespace = store.namespace
+        # Secrets of several namespaces may have one name. No namespace has a dot.
+        copied = f"{namespace}.{secret}" if namespace else secret
+        fields[ours] = {"name": copied, "key": selector.text_of("key")}
         selector.remark(
             "a service principal's Secret has to be in the namespace of the operator",
-            f"copy Secret {_qualified(selector)} there, and name it in identities.secrets of the chart: "
-            f"{IDENTITIES_PAGE}",
+            f"copy Secret {f'{namespace}/' if namespace else ''}{secret} there as {copied}, and name it in "
+            f"identities.secrets of the chart: {IDENTITIES_PAGE}",
         )
     if len(fields) != 3:  # noqa: PLR2004  both ids and one credential
         reference.report("it has not exactly one of clientSecret and clientCertificate", IDENTITY_NEEDED)

@@ -71,7 +71,7 @@ def with_store(fields: dict[str, Any], kind: str = "SecretStore", spec: dict[str
                 "servicePrincipal": {
                     "tenantId": TENANT,
                     "clientId": NOBODY,
-                    "clientSecretRef": {"name": "azure", "key": "secret"},
+                    "clientSecretRef": {"name": "shop.azure", "key": "secret"},
                 }
             },
             2,
@@ -89,7 +89,7 @@ def with_store(fields: dict[str, Any], kind: str = "SecretStore", spec: dict[str
                 "servicePrincipal": {
                     "tenantId": TENANT,
                     "clientId": NOBODY,
-                    "certificateRef": {"name": "azure", "key": "pem"},
+                    "certificateRef": {"name": "shop.azure", "key": "pem"},
                 }
             },
             2,
@@ -102,6 +102,18 @@ def test_an_identity_is_converted(fields: dict[str, Any], identity: dict[str, An
 
     assert grant(conversion)["spec"].get("identity") == identity
     assert len(conversion.findings) == findings
+
+
+@pytest.mark.parametrize(
+    ("fields", "name"), [({}, "azure"), ({"namespace": "eso"}, "eso.azure")], ids=["without", "with"]
+)
+def test_a_client_secret_of_a_cluster_secret_store_keeps_its_namespace(fields: dict[str, str], name: str) -> None:
+    """Secrets of several namespaces often have one name: in the operator's they must not become one."""
+    selectors = {one: {**selector, **fields} for one, selector in SECRET.items()}
+    conversion = with_store({"tenantId": TENANT, "authSecretRef": selectors}, "ClusterSecretStore")
+
+    assert grant(conversion)["spec"]["identity"]["servicePrincipal"]["clientSecretRef"]["name"] == name
+    assert any(f"copy Secret {name.replace('.', '/')} there" in one.advice for one in conversion.findings)
 
 
 @pytest.mark.parametrize(
