@@ -48,7 +48,8 @@ def test_the_oldest_kubernetes_that_was_run_is_the_oldest_that_the_chart_install
     claimed = yaml.safe_load((CHART / "Chart.yaml").read_text())["kubeVersion"]
 
     assert claimed == f">={'.'.join(oldest.split('.')[:2])}.0-0"
-    assert f"Kubernetes {'.'.join(oldest.split('.')[:2])} or newer" in (CHART / "README.md").read_text()
+    for folder in (ROOT, CHART):
+        assert f"Kubernetes {'.'.join(oldest.split('.')[:2])} or newer" in (folder / "README.md").read_text()
 
 
 def test_the_pythons_are_those_that_the_package_names() -> None:
