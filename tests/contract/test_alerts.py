@@ -331,6 +331,16 @@ CASES: Final = {
         (unreachable(vault_named(1)), unreachable(vault_named(2))),
         minutes=60,
     ),
+    "no login of a tenant at a vault that answers others": Case(
+        together(
+            series("logins_total", "0+2x40", result="refused"),
+            series("vault_up", "1x40", vault=VAULT),
+            series("polls_total", "0+2x40", vault=VAULT, mode="list", result="LoginFailed"),
+            failing("LoginFailed", "3x40", vault=VAULT),
+        ),
+        (not_synced("LoginFailed"),),
+        minutes=40,
+    ),
     "a login that is refused once": Case(series("logins_total", "0x5 1x15", result="refused")),
     "throttled for two minutes in a quarter of an hour": Case(
         series("vault_throttled_seconds_total", "0+8x40", vault=VAULT),

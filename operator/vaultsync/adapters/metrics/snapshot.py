@@ -44,12 +44,16 @@ class VaultSnapshot:
     """The sum of the waits for our own rate limit, in seconds."""
 
     def combined(self, other: "VaultSnapshot") -> "VaultSnapshot":
-        """Return the worse of the states in which two grants see the same vault, and the sums of both."""
+        """Return the worse of the states in which two grants see the same vault, and the sums of both.
+
+        But the vault is up if it answers one of them: the identity of the other is its own problem, of which its
+        VaultSecrets tell the reason, and a tenant must not hide that of others by it.
+        """
         known = [one.up for one in (self, other) if one.up is not None]
         polled = [one.polled_at for one in (self, other) if one.polled_at is not None]
         listed = [one.listed for one in (self, other) if one.listed is not None]
         return VaultSnapshot(
-            up=all(known) if known else None,
+            up=any(known) if known else None,
             polled_at=min(polled, default=None),
             listed=max(listed, default=None),
             deletion_guard=self.deletion_guard or other.deletion_guard,
@@ -154,7 +158,11 @@ def _failing_restarts(vault_secrets: Iterable[VaultSecret]) -> Metric:
 
 
 def _of_vaults(vaults: Mapping[str, VaultSnapshot]) -> Iterable[Metric]:
-    up = GaugeMetricFamily("vaultsync_vault_up", "Whether the last poll of the vault succeeded.", labels=["vault"])
+    up = GaugeMetricFamily(
+        "vaultsync_vault_up",
+        "Whether the last poll of the vault succeeded, with one of the identities that read it.",
+        labels=["vault"],
+    )
     polled_at = GaugeMetricFamily(
         "vaultsync_vault_last_poll_timestamp_seconds",
         "When the last successful poll of the vault started.",

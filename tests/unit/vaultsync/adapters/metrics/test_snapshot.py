@@ -54,6 +54,16 @@ def test_failing_restarts_are_counted_by_namespace_and_kind_unless_they_are_susp
     assert samples(failing, "vaultsync_restarts_failing") == [({"namespace": "shop", "kind": "Deployment"}, 2)]
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [(True, False, True), (False, True, True), (False, False, False), (None, False, False), (None, None, None)],
+)
+def test_a_vault_is_up_if_it_answers_one_of_the_grants(
+    one: bool | None, other: bool | None, expected: bool | None
+) -> None:
+    assert VaultSnapshot(up=one).combined(VaultSnapshot(up=other)).up is expected
+
+
 def test_each_namespace_that_is_denied_has_a_sample_by_resource() -> None:
     state = Snapshot(denied=[("shop", "vaultsecrets"), ("shop", "secrets")])
 
