@@ -216,6 +216,7 @@ def without_rules(crd: dict[str, Any]) -> dict[str, Any]:
         schema = version["schema"]["openAPIV3Schema"]
         schema.pop("x-kubernetes-validations", None)
         schema["properties"]["spec"] = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+        version.pop("selectableFields", None)  # they must be in the schema
     return loose
 
 
