@@ -63,7 +63,8 @@ def test_the_readme_of_the_package_installs_what_is_published(published: tuple[d
     assert command is not None
     assert f" oci://{CHARTS}/vaultsync --version {VERSION} --namespace" in command[0]
     assert "image.repository" not in command[0]
-    assert "Kubernetes 1.30 or newer.\n\n```console\nhelm install" in readme
+    assert "From a checkout" not in readme
+    assert re.search(r"Kubernetes 1\.30 or newer .*\.\n\n```console\nhelm install", readme)
     assert f"The image is `{IMAGE}`." in readme
 
 

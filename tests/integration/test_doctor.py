@@ -253,6 +253,18 @@ def test_a_grant_that_selects_namespaces_by_their_labels(clinic: Clinic) -> None
     assert f"{OPEN}Grants with a selector are not evaluated: You may not get namespaces/{namespace}." in report
 
 
+def test_a_grant_for_another_namespace_is_not_shown(clinic: Clinic) -> None:
+    clinic.add()
+    other = f"{clinic.shop.namespace}-other"
+    clinic.shop.api.apply(f"{GRANTS}/{other}", grant(other, clinic.vault.url, "elsewhere"))
+
+    report = clinic.report(code=0)
+
+    clinic.shop.api.delete(f"{GRANTS}/{other}")
+    assert f"VaultGrant {clinic.shop.namespace} " in report
+    assert other not in report
+
+
 def test_a_vaultsecret_that_is_not_ready_is_explained(clinic: Clinic) -> None:
     clinic.add()
     clinic.shop.report("db", a_status(reason="PropertyMissing", message="No field.").changed(observed_generation=1))

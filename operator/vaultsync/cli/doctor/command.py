@@ -39,7 +39,7 @@ from vaultsync.cli.doctor.vaultsecrets import (
 )
 from vaultsync.cli.session import Session
 from vaultsync.errors import SyncError
-from vaultsync.policy.grants import decide, uses_labels
+from vaultsync.policy.grants import decide, is_for, uses_labels
 from vaultsync.settings import Settings
 from vaultsync.state.grants import GrantView, Refused, grant_from, labels_from
 from vaultsync.state.requests import named_secrets
@@ -176,10 +176,17 @@ class _Checks:
             return
         for note in self._notes:
             yield note
-        url = None if self._one is None else self._one.vault_url
-        concerned = [grant for grant in self._grants.values() if not self._name or grant.spec.vault_url == url]
-        for one in grant_findings(concerned) if concerned or not self._name else ():
+        concerned = list(filter(self._concerns, self._grants.values()))
+        for one in grant_findings(concerned, self._namespace) if concerned or not self._name else ():
             yield one
+
+    def _concerns(self, grant: VaultGrant) -> bool:
+        """Return whether a grant is for the vault of the one VaultSecret, or may be for the namespace."""
+        if self._name:
+            return self._one is not None and grant.spec.vault_url == self._one.vault_url
+        if self._namespace is None or self._view is None:
+            return True
+        return is_for(grant, self._namespace, grant.spec.vault_url, self._view)
 
     async def _vaultsecrets(self) -> AsyncIterator[Finding]:
         if not self._may("get" if self._name else "list", VAULTSECRETS):

@@ -191,8 +191,13 @@ def target_finding(one: Found, metadata: Mapping[str, Any] | None) -> Finding:
     return failed(area, f"{subject} exists and has another owner.", advice(Reason.TARGET_CONFLICT))
 
 
-def grant_findings(grants: Iterable[VaultGrant]) -> Iterator[Finding]:
-    """Yield a line for each VaultGrant, with what the operator has found by its identity; first those that fail."""
+def grant_findings(grants: Iterable[VaultGrant], namespace: str | None) -> Iterator[Finding]:
+    """Yield a line for each VaultGrant, with what the operator has found by its identity; first those that fail.
+
+    Args:
+        grants: Those for the namespace.
+        namespace: The namespace; None for all.
+    """
     states = [(one, next((each for each in one.status.conditions if each.type == READY), None)) for one in grants]
     ordered = sorted(states, key=lambda of: (of[1] is None or of[1].status != "False", of[0].metadata.name))
     for grant, ready in ordered[:MAX_SHOWN]:
@@ -209,5 +214,6 @@ def grant_findings(grants: Iterable[VaultGrant]) -> Iterator[Finding]:
     if len(ordered) > MAX_SHOWN:
         yield unknown("grants", f"{len(ordered) - MAX_SHOWN} more are not shown.", "kubectl get vaultgrants")
     if not ordered:
-        text = "There is no VaultGrant: no VaultSecret may read anything."
+        where = "" if namespace is None else f" for namespace {namespace}"
+        text = f"There is no VaultGrant{where}: no VaultSecret may read anything."
         yield failed("grants", text, "See docs/grants.md.")

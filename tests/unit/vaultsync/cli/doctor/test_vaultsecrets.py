@@ -180,7 +180,7 @@ def test_grants_are_shown_as_the_operator_sees_them() -> None:
         a_grant("denied").changed(status={"conditions": [{**ready, "status": "False", "reason": "AccessDenied"}]}),
     ]
 
-    lines = results(list(grant_findings(grants)))
+    lines = results(list(grant_findings(grants, None)))
 
     where = "(https://shop.vault.azure.net): "
     assert lines == [
@@ -188,7 +188,7 @@ def test_grants_are_shown_as_the_operator_sees_them() -> None:
         (Result.OK, f"VaultGrant fine {where}Fine."),
         (Result.UNKNOWN, f"VaultGrant unseen {where}the operator has not looked at it yet."),
     ]
-    assert [line.result for line in grant_findings([])] == [Result.FAILED]
+    assert [line.result for line in grant_findings([], None)] == [Result.FAILED]
 
 
 def test_of_many_grants_one_that_fails_is_shown() -> None:
@@ -198,7 +198,7 @@ def test_of_many_grants_one_that_fails_is_shown() -> None:
         a_grant("the-last").changed(status={"conditions": [{**ready, "status": "False"}]}),
     ]
 
-    first, *others = results(list(grant_findings(grants)))
+    first, *others = results(list(grant_findings(grants, None)))
 
     assert first == (Result.FAILED, "VaultGrant the-last (https://shop.vault.azure.net): AccessDenied: No.")
     assert len(others) == MAX_SHOWN
