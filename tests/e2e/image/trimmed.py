@@ -10,6 +10,12 @@ from importlib import import_module
 from pkgutil import walk_packages
 import vaultsync
 for each in walk_packages(vaultsync.__path__, "vaultsync."):
-    if not each.name.endswith("__main__"): import_module(each.name)
+    if each.name.endswith("__main__"):
+        continue
+    try:
+        import_module(each.name)
+    except ModuleNotFoundError as error:
+        if error.name.partition(".")[0] not in {"rich", "ruamel"}:
+            raise
 """
-"""A program that imports every module of the operator."""
+"""A program that imports every module of the operator, but for those that need the extra cli, which the image lacks."""
