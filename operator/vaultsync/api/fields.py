@@ -21,7 +21,7 @@ _QUALIFIED_NAME = "([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9]"
 
 
 SharedText = Annotated[str, AfterValidator(shared)]
-"""A text that many objects have, or several fields of one: it is in memory once."""
+"""A text that many objects have, or several fields of one: it is in memory once, except on Python 3.12."""
 
 
 def _canonical_url(url: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import pytest
 from pydantic import Field
 
+from vaultsync import texts
 from vaultsync.api.fields import SharedText
 from vaultsync.api.model import MAX_PATH, MAX_PROBLEMS, InvalidSpec, Model
 
@@ -77,7 +78,7 @@ class Text(Model):
 def test_equal_texts_and_sets_of_fields_are_in_memory_once() -> None:
     one, other = (Text.parse(json.loads('{"text": "Synced"}')) for _ in range(2))
 
-    assert one.text is other.text
+    assert (one.text is other.text) is not texts._INTERNED_TEXTS_STAY
     assert one.model_fields_set is other.model_fields_set
 
 
