@@ -1,4 +1,4 @@
-"""Finds programs of the right version that somebody else installed; builds and installs none.
+"""Finds programs of the right version that are installed already; builds and installs none.
 
 Tests use what their go.mod names, to the last digit; the demo takes what is there.
 """

@@ -303,8 +303,8 @@ class VaultGrantStatus(Model):
     observed_generation: int | None = None
     """The generation of the VaultGrant that was last checked."""
     conditions: Annotated[tuple[Condition, ...], keyed("type")] = ()
-    """Ready is True while the vault answers this identity, or nobody uses the grant yet. Otherwise either Stalled is
-    there, if somebody must change something first, or Reconciling, if it may become ready by itself."""
+    """Ready is True while the vault answers this identity, or no VaultSecret uses the grant yet. Otherwise either
+    Stalled is there, if a change is needed first, or Reconciling, if it may become ready by itself."""
     vault: GrantVault | None = None
     """The vault as the identity reaches it."""
     vault_secrets: int | None = None

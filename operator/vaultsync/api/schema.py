@@ -61,7 +61,7 @@ _COLUMNS: Final[Columns] = (
     Column("Target", "string", ".status.target.name", "The Secret that was written."),
     Column("Vault", "string", ".spec.vaultUrl", "The URI of the vault."),
     # Not of type date: kubectl shows dates as ages, and future dates as <invalid>. The second name is the former one: a
-    # status with it is not written anew before something changes.
+    # status with it is not rewritten before something changes.
     Column(
         "Expires",
         "string",

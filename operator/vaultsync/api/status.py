@@ -156,7 +156,7 @@ class VaultSecretStatus(Model):
     """The generation of the VaultSecret that was last reconciled; -1 before the first reconcile."""
     conditions: Annotated[tuple[Condition, ...], keyed("type")] = ()
     """Ready is True while the Secret matches the vault; otherwise reason and message have the cause, and either Stalled
-    is there, if somebody must change something first, or Reconciling, if it may become ready by itself. Stale is True
+    is there, if a change is needed first, or Reconciling, if it may become ready by itself. Stale is True
     when that match has not been confirmed for three refresh intervals. Expiring is True when a secret expires soon or
     has expired."""
     target: StatusTarget | None = None

@@ -36,7 +36,7 @@ class At:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who reads a vault: the field `identity` of a VaultGrant, and what somebody has to complete there."""
+    """Who reads a vault: the field `identity` of a VaultGrant, and what is to be completed there."""
 
     fields: Mapping[str, Any] | None = None
     """None is the operator's own identity."""

@@ -147,12 +147,7 @@ def convert(provider_class: ProviderClass) -> Iterator[Draft]:
         name = secret.text_of("secretName")
         draft = Draft(secret, [str(source)], PEER, PAGE, name, source.namespace, provider_class.vault_url, identity)
         draft.labels, draft.annotations = dict(source.labels), dict(source.annotations)
-        items = [
-            Item(item, file, key)
-            for item in secret.items_of("data")
-            if (file := item.child("objectName")) is not None and (key := item.child("key")) is not None
-        ]
-        fill(draft, provider_class, secret, items)
+        fill(draft, provider_class, secret, items_of(secret, file="objectName", key="key"))
         yield draft
 
 
@@ -166,6 +161,15 @@ def report_files(provider_class: ProviderClass) -> None:
                 f"pods mount {path} as a file, and no Secret has it",
                 "list it in secretObjects and convert again, and let pods mount the Secret",
             )
+
+
+def items_of(secret: Node, *, file: str, key: str) -> list[Item]:
+    """Return the keys of a Secret, of which each item names the file and the key in these fields."""
+    return [
+        Item(item, in_file, in_key)
+        for item in secret.items_of("data")
+        if (in_file := item.child(file)) is not None and (in_key := item.child(key)) is not None
+    ]
 
 
 def fill(draft: Draft, provider_class: ProviderClass, secret: Node, items: Sequence[Item]) -> None:

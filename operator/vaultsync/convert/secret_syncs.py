@@ -8,7 +8,7 @@ from typing import Final
 
 from vaultsync.convert.drafts import Draft
 from vaultsync.convert.objects import Object
-from vaultsync.convert.provider_classes import Item, ProviderClass, fill
+from vaultsync.convert.provider_classes import ProviderClass, fill, items_of
 
 PEER: Final = "secrets-store-sync-controller"
 PAGE: Final = "secrets-store-sync-controller.md"
@@ -47,10 +47,5 @@ def convert(source: Object, classes: Mapping[tuple[str, str], ProviderClass | No
         source.node, [str(source)], PEER, PAGE, source.name, source.namespace, provider_class.vault_url, identity
     )
     draft.labels, draft.annotations = dict(source.labels), dict(source.annotations)
-    items = [
-        Item(item, file, key)
-        for item in secret.items_of("data")
-        if (file := item.child("sourcePath")) is not None and (key := item.child("targetKey")) is not None
-    ]
-    fill(draft, provider_class, secret, items)
+    fill(draft, provider_class, secret, items_of(secret, file="sourcePath", key="targetKey"))
     yield draft

@@ -64,7 +64,7 @@ def next_condition(vault_secret: VaultSecretMeta, kind: str, state: ConditionSta
 def progress(ready: Condition, before: Iterable[Condition], *, now: datetime) -> tuple[Condition, ...]:
     """Return the condition by which kstatus, and so Helm, Flux and kpt, waits for an object; none if it is ready.
 
-    Stalled: nothing changes before somebody changes something; a wait ends. Reconciling: it may become ready by itself.
+    Stalled: a change is needed first; a wait ends. Reconciling: it may become ready by itself.
     Both are there only while they are true, and have reason and message of Ready.
     https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/kstatus/README.md
 

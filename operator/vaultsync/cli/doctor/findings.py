@@ -15,7 +15,7 @@ class Result(StrEnum):
     OK = "ok"
     FAILED = "failed"
     UNKNOWN = "unknown"
-    """It could not be checked, or it is as it should be only if somebody wants it so."""
+    """It could not be checked, or is right only if it is intended."""
 
 
 _MARKS: Final = {
