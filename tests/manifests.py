@@ -297,16 +297,16 @@ WRONG: Final = (
         "a token type in capitals", target(type="Kubernetes.io/Service-Account-Token"), "such a Secret is a credential"
     ),
     Wrong("a type that ends with a blank", target(type="Opaque "), "must be a type such as Opaque"),
-    Wrong("a certificate without its key", target(type="kubernetes.io/tls"), "needs the keys tls.crt and tls.key"),
+    Wrong("a certificate without its key", target(type="kubernetes.io/tls"), "needs its keys, so add entries for them"),
     Wrong(
         "registry credentials without their key",
         target(type="kubernetes.io/dockerconfigjson"),
-        "needs the key .dockerconfig",
+        ".dockerconfigjson for kubernetes.io/dockerconfigjson",
     ),
     Wrong(
         "basic-auth without its keys",
         entry(key="token") | {"target": {"type": "kubernetes.io/basic-auth"}},
-        "needs the key username or password",
+        "username or password for kubernetes.io/basic-auth",
     ),
     Wrong("a reserved label to copy", target(copyLabels=["vaultsync.dev/owner-name"]), "vaultsync sets them itself"),
     Wrong("a label to copy with a space", target(copyLabels=["a b"]), "each key must be a name of at most 63"),

@@ -1,5 +1,6 @@
 """Rules about the type of a Secret: some types are never written, some need certain keys; checks no content."""
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
 
 from pydantic import Field
@@ -25,41 +26,34 @@ SecretType = Annotated[
 ]
 
 
-_MORE_KEYS: Final = (
-    "(has(self.dataFrom) && self.dataFrom.size() > 0) || (has(self.target.template) && self.target.template.size() > 0)"
-)
-"""These may produce the keys. That is known only after reading the vault; then the API server checks the Secret."""
+KEYS_OF_TYPES: Final[Mapping[str, Sequence[Sequence[str]]]] = {
+    "kubernetes.io/tls": [["tls.crt"], ["tls.key"]],
+    "kubernetes.io/dockerconfigjson": [[".dockerconfigjson"]],
+    "kubernetes.io/dockercfg": [[".dockercfg"]],
+    "kubernetes.io/ssh-auth": [["ssh-privatekey"]],
+    "kubernetes.io/basic-auth": [["username", "password"]],
+}
+"""The keys that a Secret of each built-in type needs, of each list at least one.
+
+https://kubernetes.io/docs/concepts/configuration/secret/#secret-types
+"""
 
 
-def _may_have_more_keys(spec: Any) -> bool:  # noqa: ANN401  the models depend on these checks
-    return bool(spec.data_from) or bool(spec.target.template)
+def _has_keys(spec: Any) -> bool:  # noqa: ANN401  the models depend on this check
+    # These may produce the keys. That is known only after reading the vault; then the API server checks the Secret.
+    if spec.data_from or spec.target.template:
+        return True
+    given = {entry.key for entry in spec.data}
+    return all(not given.isdisjoint(names) for names in KEYS_OF_TYPES.get(spec.target.type, ()))
 
 
-def _needs(secret_type: str, *keys: str) -> Check:
-    return Check(
-        f"self.target.type != '{secret_type}' || {_MORE_KEYS} || "
-        f"(has(self.data) && {list(keys)}.all(key, self.data.exists(entry, entry.key == key)))",
-        lambda spec: (
-            spec.target.type != secret_type
-            or _may_have_more_keys(spec)
-            or {entry.key for entry in spec.data}.issuperset(keys)
-        ),
-        f"a Secret of type {secret_type} needs the key{'s' * (len(keys) > 1)} {' and '.join(keys)}: "
-        f"add {'an entry for each' if len(keys) > 1 else 'an entry for it'} to data",
-    )
+def _cel(secret_type: str) -> str:
+    given = " && ".join(f"self.data.exists(entry, entry.key in {names})" for names in KEYS_OF_TYPES[secret_type])
+    return f"(self.target.type != '{secret_type}' || ({given}))"
 
 
-def _needs_one(secret_type: str, *keys: str) -> Check:
-    return Check(
-        f"self.target.type != '{secret_type}' || {_MORE_KEYS} || "
-        f"(has(self.data) && self.data.exists(entry, entry.key in {list(keys)}))",
-        lambda spec: (
-            spec.target.type != secret_type
-            or _may_have_more_keys(spec)
-            or any(entry.key in keys for entry in spec.data)
-        ),
-        f"a Secret of type {secret_type} needs the key {' or '.join(keys)}: add an entry for it to data",
-    )
+def _listed(keys: Sequence[Sequence[str]]) -> str:
+    return " and ".join(" or ".join(names) for names in keys)
 
 
 SPEC_CHECKS: Final = (
@@ -68,21 +62,22 @@ SPEC_CHECKS: Final = (
         lambda spec: bool(spec.data) or bool(spec.data_from),
         "must have at least one entry in data or dataFrom",
     ),
-    _needs("kubernetes.io/tls", "tls.crt", "tls.key"),
-    _needs("kubernetes.io/dockerconfigjson", ".dockerconfigjson"),
-    _needs("kubernetes.io/dockercfg", ".dockercfg"),
-    _needs("kubernetes.io/ssh-auth", "ssh-privatekey"),
-    _needs_one("kubernetes.io/basic-auth", "username", "password"),
+    # One rule for all types: almost all Secrets have another one, and the API server evaluates it with each status.
+    Check(
+        f"!(self.target.type in {list(KEYS_OF_TYPES)}) || (has(self.dataFrom) && self.dataFrom.size() > 0) || "
+        "(has(self.target.template) && self.target.template.size() > 0) || "
+        f"(has(self.data) && {' && '.join(map(_cel, KEYS_OF_TYPES))})",
+        _has_keys,
+        "a Secret of a built-in type needs its keys, so add entries for them to data: "
+        + ", ".join(f"{_listed(keys)} for {secret_type}" for secret_type, keys in KEYS_OF_TYPES.items()),
+    ),
 )
-"""Rules for a whole spec: it must select a secret, and it must produce the keys that a built-in type requires.
-
-https://kubernetes.io/docs/concepts/configuration/secret/#secret-types
-"""
+"""Rules for a whole spec: it must select a secret, and it must produce the keys that a built-in type requires."""
 
 TYPE_IS_IMMUTABLE: Final[JsonDict] = {
-    "rule": "!has(oldSelf.status) || !has(oldSelf.status.target) || oldSelf.status.target.name != "
-    "(has(self.spec.target.name) ? self.spec.target.name : self.metadata.name) || "
-    "self.spec.target.type == oldSelf.spec.target.type",
+    "rule": "self.spec.target.type == oldSelf.spec.target.type || "
+    "!has(oldSelf.status) || !has(oldSelf.status.target) || "
+    "oldSelf.status.target.name != (has(self.spec.target.name) ? self.spec.target.name : self.metadata.name)",
     "message": "the type of an existing Secret cannot change: use another target.name, or delete this VaultSecret and "
     "its Secret and create it again",
 }

@@ -28,18 +28,18 @@ def test_a_type_with_the_keys_that_it_needs_is_accepted(kind: str, keys: list[st
 
 
 @pytest.mark.parametrize(
-    ("kind", "keys"),
+    ("kind", "keys", "needed"),
     [
-        ("kubernetes.io/tls", ["tls.crt"]),
-        ("kubernetes.io/tls", ["tls.key", "ca.crt"]),
-        ("kubernetes.io/dockerconfigjson", [".dockercfg"]),
-        ("kubernetes.io/dockercfg", ["dockercfg"]),
-        ("kubernetes.io/ssh-auth", ["id_rsa"]),
-        ("kubernetes.io/basic-auth", ["user"]),
+        ("kubernetes.io/tls", ["tls.crt"], "tls.crt and tls.key"),
+        ("kubernetes.io/tls", ["tls.key", "ca.crt"], "tls.crt and tls.key"),
+        ("kubernetes.io/dockerconfigjson", [".dockercfg"], ".dockerconfigjson"),
+        ("kubernetes.io/dockercfg", ["dockercfg"], ".dockercfg"),
+        ("kubernetes.io/ssh-auth", ["id_rsa"], "ssh-privatekey"),
+        ("kubernetes.io/basic-auth", ["user"], "username or password"),
     ],
 )
-def test_a_type_without_a_key_that_it_needs_is_refused(kind: str, keys: list[str]) -> None:
-    with pytest.raises(InvalidSpec, match=f"^spec: a Secret of type {kind} needs the key"):
+def test_a_type_without_a_key_that_it_needs_is_refused(kind: str, keys: list[str], needed: str) -> None:
+    with pytest.raises(InvalidSpec, match=f"^spec: a Secret of a built-in type needs its keys, .*{needed} for {kind}"):
         vault_secret(kind, keys)
 
 

@@ -224,7 +224,7 @@ def test_a_target_is_converted(target: dict[str, Any], fields: dict[str, Any] | 
     conversion = external_secret({"data": [{"secretKey": "a", "remoteRef": {"key": "a"}}], "target": target})
 
     if fields is None:
-        assert "needs the keys tls.crt and tls.key" in texts(conversion)[0]
+        assert "tls.crt and tls.key for kubernetes.io/tls" in texts(conversion)[0]
         assert conversion.text == ""
         return
     spec = vault_secret(conversion)["spec"]
