@@ -21,6 +21,7 @@ from vaultsync.state.access import Access, TokenClaims
 from vaultsync.state.listings import ListingPage, SecretMetadata
 from vaultsync.state.moments import Moment
 from vaultsync.state.observed import Observed, Unclaimed
+from vaultsync.state.positions import Position
 from vaultsync.state.secrets import SecretRef, VaultReading
 from vaultsync.state.snapshots import (
     ClusterEvent,
@@ -303,8 +304,8 @@ class Leases(Protocol):
         """Renew a Lease of ours; raises as `acquire`."""
         ...
 
-    async def release(self, lease: Lease, *, at: datetime) -> None:
-        """Release a Lease of ours; raises as `acquire`."""
+    async def release(self, lease: Lease, *, at: datetime, position: Position | None = None) -> None:
+        """Release a Lease of ours, and say how far we have observed; raises as `acquire`."""
         ...
 
     async def delete(self, lease: Lease) -> None:
@@ -315,8 +316,15 @@ class Leases(Protocol):
 class ShardServer(Protocol):
     """Serves the VaultSecrets of the shards that the election gives it. Its methods are called in order for a shard."""
 
-    def gained(self, shards: AbstractSet[int]) -> None:
-        """Begin to serve shards, once the caches are as new as the API server; `Shards` holds them already."""
+    def gained(self, shards: AbstractSet[int], position: Position | None) -> None:
+        """Begin to serve shards, once the caches are as new as needed; `Shards` holds them already.
+
+        That is as new as the caches of those that have released the shards, or as the API server if `position` is None.
+        """
+        ...
+
+    def position(self) -> Position | None:
+        """Return how far this replica has observed the API server; None if that cannot be said."""
         ...
 
     def lost(self, shards: AbstractSet[int]) -> None:

@@ -8,6 +8,7 @@ from datetime import datetime
 from vaultsync.adapters.kube import Conflict
 from vaultsync.errors import Reason
 from vaultsync.policy.leases import Installation, Lease
+from vaultsync.state.positions import Position
 
 
 async def at_once() -> None:
@@ -68,8 +69,8 @@ class FakeLeases:
     async def renew(self, lease: Lease, *, at: datetime) -> Lease:
         return await self._write(lease, replace(lease, holder=self.identity, renewed=str(at)))
 
-    async def release(self, lease: Lease, *, at: datetime) -> None:
-        await self._write(lease, replace(lease, holder=None, renewed=str(at)))
+    async def release(self, lease: Lease, *, at: datetime, position: Position | None = None) -> None:
+        await self._write(lease, replace(lease, holder=None, renewed=str(at), position=position))
 
     async def delete(self, lease: Lease) -> None:
         await self.step()

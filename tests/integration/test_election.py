@@ -20,10 +20,12 @@ from vaultsync.errors import SyncError
 from vaultsync.manager.clock import utc_now
 from vaultsync.policy.leases import LEASE_DURATION, PATIENCE, Installation
 from vaultsync.sources.election import Election, boot_time
+from vaultsync.state.positions import Position
 from vaultsync.state.shards import Shards
 
 OURS = Installation("vaultsync.team")
 NAME = OURS.lease_name(0)
+POSITION = Position(17, 18)
 
 
 @dataclass
@@ -33,9 +35,15 @@ class Server:
     calls: list[tuple[str, AbstractSet[int]]] = field(default_factory=list)
     serves: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def gained(self, shards: AbstractSet[int]) -> None:
+    positions: list[Position | None] = field(default_factory=list)
+
+    def gained(self, shards: AbstractSet[int], position: Position | None) -> None:
         self.calls.append(("gained", shards))
+        self.positions.append(position)
         self.serves.set()
+
+    def position(self) -> Position | None:
+        return POSITION
 
     def lost(self, shards: AbstractSet[int]) -> None:
         self.calls.append(("lost", shards))
@@ -138,6 +146,7 @@ async def test_a_leader_that_resigns_is_replaced_within_two_seconds(replicas: Re
     await asyncio.wait(running)
 
     assert [name for name, _ in leader.server.calls] == ["gained", "drain"]
+    assert (leader.server.positions, standby.server.positions) == ([None], [POSITION])
     # The next look comes after 1.2 seconds at most; a busy machine takes longer for its requests.
     assert seconds < LEASE_DURATION / 2
 

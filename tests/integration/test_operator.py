@@ -14,6 +14,7 @@ from tests.controlplane.parts import free_ports
 from tests.controlplane.plane import ControlPlane
 from tests.integration.operator import running
 from tests.manifests import manifest, spec
+from vaultsync.manager import lifecycle
 
 
 @pytest.fixture
@@ -84,6 +85,31 @@ EVERYWHERE = [
     {"apiGroups": ["vaultsync.dev"], "resources": ["vaultgrants"], "verbs": ["list", "watch"]},
     {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["list", "watch"]},
 ]
+
+
+def test_a_replica_that_stands_by_imports_what_its_first_login_takes(
+    controlplane: ControlPlane, namespace: str, environ: dict[str, str], port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    imported = []
+
+    async def import_azure_identity() -> None:
+        imported.append(threading.current_thread())
+
+    monkeypatch.setattr(lifecycle, "import_azure_identity", import_azure_identity)
+    (other_port,) = free_ports(1)
+    with running(environ):
+        eventually(lambda: is_ready(port) and has_leader(controlplane, namespace))
+        with running(environ | {"VAULTSYNC_PROBES_LISTEN": f"127.0.0.1:{other_port}"}):
+            eventually(lambda: imported != [])
+
+    # The one that leads imports it when it logs in.
+    assert len(imported) == 1
+
+
+def has_leader(controlplane: ControlPlane, namespace: str) -> bool:
+    """Return whether a replica leads whose Lease is in that namespace."""
+    path = "jsonpath={.items[*].spec.holderIdentity}"
+    return controlplane.kubectl("get", "leases", "-n", namespace, "-o", path) != ""
 
 
 def test_a_namespace_that_is_denied_keeps_no_other_from_being_synced_and_joins_once_it_is_granted(

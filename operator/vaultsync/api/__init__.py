@@ -57,6 +57,9 @@ INSTALLATION_ANNOTATION = f"{GROUP}/installation"
 SHARDS_ANNOTATION = f"{GROUP}/shards"
 """On a Lease of the election: the number of shards."""
 
+POSITION_ANNOTATION = f"{GROUP}/observed"
+"""On a Lease of the election that was released: the resource versions that its holder had observed."""
+
 NAMESPACES_ANNOTATION = f"{GROUP}/namespaces"
 """On a Lease of the election: the namespaces that its holder watches, separated by commas; empty for all."""
 

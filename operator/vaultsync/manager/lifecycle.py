@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from functools import partial
 
 from prometheus_client import (
@@ -16,7 +16,7 @@ from prometheus_client import (
 
 from vaultsync import __version__
 from vaultsync.adapters.http_server import serve_metrics, serve_probes
-from vaultsync.adapters.identities import WrongEnvironment
+from vaultsync.adapters.identities import WrongEnvironment, import_azure_identity
 from vaultsync.adapters.kube import NoCluster, NotInstalled
 from vaultsync.adapters.logs import set_up_logs
 from vaultsync.adapters.metrics import measure_lag
@@ -33,6 +33,12 @@ logger = logging.getLogger("vaultsync")
 
 MAX_FILES = 65536
 """Open files and connections: each vault may have more than a hundred connections."""
+
+PREPARATION = 5.0
+"""Seconds after the start at which a replica that stands by imports what its first login takes.
+
+It takes a quarter of a second, and some seconds beside the reconciles of thousands of VaultSecrets after a takeover.
+"""
 
 HAND_OVER_TIMEOUT = 5.0
 """Seconds at the stop until running reconciles have finished and the Leases are released.
@@ -149,10 +155,20 @@ async def _run_parts(
             parts.start("restore check", operator.restores.run())
             parts.start("election", operator.election.run())
             ready.set()
+            if not await _stops_soon(stop) and not controller.state.shards.held:
+                await import_azure_identity()
             await stop.wait()
             ready.clear()
             await _hand_over(operator)
     await parts.stop()
+
+
+async def _stops_soon(stop: asyncio.Event) -> bool:
+    """Wait for `stop` for as long as a replica may take to lead; return whether it came."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(PREPARATION):
+            await stop.wait()
+    return stop.is_set()
 
 
 async def _hand_over(operator: Operator) -> None:

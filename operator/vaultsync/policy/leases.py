@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final
 
+from vaultsync.state.positions import Position
+
 LEASE_DURATION: Final = 12.0
 """Seconds for which a Lease is its holder's after a renewal was observed."""
 
@@ -27,8 +29,8 @@ What has left the process by then has `LEASE_DURATION` minus this time to arrive
 RETRY_PERIOD: Final = 2.0
 """Seconds between two renewals; at most `JITTER` times as long."""
 
-LOOK_PERIOD: Final = 1.0
-"""Seconds between two looks for free shards, likewise: what is released is taken within two seconds."""
+LOOK_PERIOD: Final = 0.5
+"""Seconds between two looks for free shards, likewise: what is released is taken within a second."""
 
 JITTER: Final = 1.2
 
@@ -89,6 +91,8 @@ class Lease:
     shards: int | None
     """The number of shards that its holder knows; None if it does not say."""
     namespaces: frozenset[str] = frozenset()
+    position: Position | None = None
+    """How far the replica that released it had observed the API server; None if it does not say, or did not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ import math
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
@@ -34,6 +35,7 @@ from vaultsync.policy.leases import (
 )
 from vaultsync.policy.requeue import Jitter
 from vaultsync.sources.members import Members, Timestamps
+from vaultsync.state.positions import Position, farthest
 from vaultsync.state.shards import Shards
 
 logger = logging.getLogger(__name__)
@@ -70,6 +72,16 @@ def boot_time() -> float:
     https://man7.org/linux/man-pages/man2/clock_gettime.2.html (CLOCK_BOOTTIME); macOS' monotonic clock goes on as well.
     """
     return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """A Lease that was acquired."""
+
+    lease: Lease
+    deadline: float
+    position: Position | None
+    """How far its last holder had observed the API server."""
 
 
 class Election:
@@ -190,41 +202,42 @@ class Election:
         names = map(self._ours.lease_name, range(self._ours.shards))
         self._observations = observe(self._observations, leases, expected=names, now=self._clock())
 
-    async def _take(self, shards: Iterable[int]) -> dict[int, tuple[Lease, float]]:
-        """Acquire the Leases of shards; return those that are ours now, each with its deadline."""
-        taken: dict[int, tuple[Lease, float]] = {}
+    async def _take(self, shards: Iterable[int]) -> dict[int, _Taken]:
+        """Acquire the Leases of shards; return those that are ours now."""
+        taken: dict[int, _Taken] = {}
         for shard in shards:
             name, begun = self._ours.lease_name(shard), self._clock()
+            released = self._observations[name].lease
             try:
-                lease = await self._leases.acquire(name, self._observations[name].lease, at=self._timestamps.next())
+                lease = await self._leases.acquire(name, released, at=self._timestamps.next())
             except Conflict:
                 continue  # another replica was faster
             except SyncError as error:
                 self._look_failed(error)
                 break
-            taken[shard] = lease, begun + RENEW_DEADLINE
+            taken[shard] = _Taken(lease, begun + RENEW_DEADLINE, None if released is None else released.position)
         return taken
 
-    async def _serve(self, taken: dict[int, tuple[Lease, float]]) -> None:
+    async def _serve(self, taken: dict[int, _Taken]) -> None:
         """Serve shards whose Leases were acquired, unless another installation conflicts."""
         try:
             await self._observe()
         except SyncError:
-            await self._release(lease for lease, _ in taken.values())
+            await self._release(one.lease for one in taken.values())
             raise
         self.conflict = conflicting(self._ours, self._observations, now=self._clock())
         if self.conflict is not None or self._is_resigning:
-            await self._release(lease for lease, _ in taken.values())
+            await self._release(one.lease for one in taken.values())
             return
         if self._given in taken:
             # The replica that it was meant for does not take it.
             self._given, self._no_giving_before = None, self._clock() + REBALANCE_PAUSE
-        for shard, (lease, deadline) in taken.items():
+        for shard, one in taken.items():
             # It may have passed already, if the process was stopped: then the shard expires at once.
-            self._held_leases[shard] = lease
-            self._shards.hold(shard, until=deadline)
+            self._held_leases[shard] = one.lease
+            self._shards.hold(shard, until=one.deadline)
         logger.info("serving shards", extra={"shards": _listed(taken), "of": self._ours.shards})
-        self._server.gained(frozenset(taken))
+        self._server.gained(frozenset(taken), farthest(one.position for one in taken.values()))
 
     async def renew(self, shard: int) -> None:
         """Renew the Lease of a shard that is held; a failure is retried at the next time, up to the deadline."""
@@ -290,7 +303,7 @@ class Election:
         for shard in await self._unanswered(leases):
             # Another replica must not write before the API server has carried out ours.
             logger.warning("lease not released", extra={"lease": leases.pop(shard).name, "detail": "a write runs"})
-        await self._release(leases.values())
+        await self._release(leases.values(), self._server.position())
 
     async def _unanswered(self, shards: Collection[int]) -> Collection[int]:
         """Wait until no write for shards is without a response, and return those for which one is after some time."""
@@ -302,21 +315,21 @@ class Election:
             left = list(filter(self._shards.is_written, shards))
         return left
 
-    async def _release(self, leases: Iterable[Lease]) -> None:
+    async def _release(self, leases: Iterable[Lease], position: Position | None = None) -> None:
         """Release Leases for other replicas; one that cannot be released runs out."""
         for lease in leases:
             try:
-                await self._attempt_release(lease)
+                await self._attempt_release(lease, position)
             except SyncError as error:
                 logger.warning("lease not released", extra={"lease": lease.name, "detail": error.message})
 
-    async def _attempt_release(self, lease: Lease) -> None:
+    async def _attempt_release(self, lease: Lease, position: Position | None) -> None:
         try:
-            await self._leases.release(lease, at=self._timestamps.next())
+            await self._leases.release(lease, at=self._timestamps.next(), position=position)
         except Conflict:
             current = await self._leases.get(lease.name)
             if current is not None and current.holder == self._identity:
-                await self._leases.release(current, at=self._timestamps.next())
+                await self._leases.release(current, at=self._timestamps.next(), position=position)
 
     def _look_failed(self, error: SyncError) -> None:
         self._has_failed = True

@@ -1,8 +1,9 @@
 """Serves the shards that the election gives: moves their VaultSecrets into the state, and out again; elects nothing.
 
 Every replica observes all VaultSecrets and targets. Those of shards that it does not hold are parked, out of sight of
-queue, pollers and metrics. A shard is gained once the caches are as new as the API server: nothing that the replica
-before has written is repeated, and what is in place is neither read nor written again, as after a restart.
+queue, pollers and metrics. A shard is served once the caches are as new as those of the replica before, or else as the
+API server: nothing that it has written is repeated, and what is in place is neither read nor written again, as after a
+restart.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ from contextlib import suppress
 from functools import partial
 
 from vaultsync.api import ObjectKey
+from vaultsync.api.v1alpha1 import VaultSecret
 from vaultsync.controller.events import EventWriter
 from vaultsync.controller.queue import WorkQueue
 from vaultsync.errors import error_fields
@@ -21,16 +23,28 @@ from vaultsync.sources.poller import Pollers
 from vaultsync.sources.resync import Resync
 from vaultsync.sources.targets import TargetInformer
 from vaultsync.sources.vaultsecrets import VaultSecretSource
+from vaultsync.state.positions import Position, farthest
 from vaultsync.state.stores import State
-from vaultsync.state.vaultsecrets import VaultSecretCache, by_age
+from vaultsync.state.vaultsecrets import VaultSecretCache, by_age, meta_of
 
 logger = logging.getLogger(__name__)
 
 BATCH = 50
 """VaultSecrets that are moved before control returns to the event loop."""
 
+WAKE_PAUSE = 0.03
+"""Seconds between two batches of VaultSecrets that are reconciled after a gain: what has changed comes first.
+
+It has to log in and to read meanwhile. Each batch takes half as long, and a busy event loop would delay each of these.
+"""
+
 DIVISION_INTERVAL = 5.0
 """Seconds between two divisions of the budgets of vaults: VaultSecrets of other shards come and go."""
+
+REACH_TIMEOUT = 1.0
+"""Seconds to wait until the watches have brought what the replica before has observed, before all is listed."""
+
+REACH_CHECK = 0.05
 
 DRAIN_TIMEOUT = 1.0
 """Seconds that running reconciles may take to finish when a shard is given up."""
@@ -64,6 +78,8 @@ class ShardMover:
         self._recorder = recorder
         self._wanted: set[int] = set()
         """The shards to serve."""
+        self._positions: dict[int, Position | None] = {}
+        """How far the replicas before have observed, by the shards to serve."""
         self._coming: set[int] = set()
         """Those that this round begins to serve, and that were not lost since its begin."""
         self._loaded: set[int] = set()
@@ -72,10 +88,15 @@ class ShardMover:
         """Those for which reconciles may finish."""
         self._changed = asyncio.Event()
 
-    def gained(self, shards: AbstractSet[int]) -> None:
-        """Begin to serve shards soon."""
+    def position(self) -> Position | None:
+        """Return how far this replica has observed the API server; None if that cannot be said."""
+        return self._state.position
+
+    def gained(self, shards: AbstractSet[int], position: Position | None) -> None:
+        """Begin to serve shards soon: once the caches have reached that position, or the API server."""
         self._recorder.shards_gained(len(shards))
         self._wanted |= shards
+        self._positions |= dict.fromkeys(shards, position)
         self._changed.set()
 
     def lost(self, shards: AbstractSet[int]) -> None:
@@ -142,7 +163,7 @@ class ShardMover:
         return self._state.shards.shard_of(namespace) in shards
 
     async def _catch_up(self) -> None:
-        """Wait until the caches are as new as the API server now, or all shards that come are lost.
+        """Wait until the caches are as new as needed, or all shards that come are lost.
 
         What is lost meanwhile is parked. What is gained meanwhile comes with the next round: the replica before it may
         have written since this one has begun.
@@ -164,9 +185,20 @@ class ShardMover:
             await asyncio.wait({catching_up})
 
     async def _new_caches(self) -> None:
+        position = farthest(self._positions[shard] for shard in self._coming)
+        if position is not None and await self._reaches(position):
+            return
         # Of Secrets that are no VaultSecret's target, hardly anything is kept: the VaultSecrets come first.
         await self._resync.catch_up()
         await self._targets.catch_up()
+
+    async def _reaches(self, position: Position) -> bool:
+        """Return whether the watches bring what the replicas before have observed."""
+        for _ in range(round(REACH_TIMEOUT / REACH_CHECK)):
+            if self._state.has_reached(position):
+                return True
+            await asyncio.sleep(REACH_CHECK)
+        return False
 
     async def _unpark(self, shards: AbstractSet[int]) -> None:
         """Begin to serve shards. If one is lost meanwhile, the next round decides about all."""
@@ -184,9 +216,20 @@ class ShardMover:
         self._state.served.update(shards)
         self._pollers.sync()
         logger.info("caches are current", extra={"shards": _listed(shards), "vaultsecrets": len(keys)})
-        await _in_batches(dict.fromkeys(keys), self._source.wake)
+        await _in_batches(
+            sorted(set(keys), key=self._newest_version, reverse=True), self._source.wake, pause=WAKE_PAUSE
+        )
         # Targets that deleted VaultSecrets have left meanwhile are released.
         vaultsecrets.request_resync()
+
+    def _newest_version(self, key: ObjectKey) -> int:
+        """Return when a VaultSecret or its target changed last: what did while no replica served comes first."""
+        known = self._state.vaultsecrets.find(key)
+        if known is None:
+            return 0
+        target = self._state.targets.get(known.target_key) if isinstance(known, VaultSecret) else None
+        versions = (meta_of(known).metadata.resource_version, "0" if target is None else target.resource_version)
+        return max(map(int, versions))
 
     async def _park(self, shards: AbstractSet[int]) -> None:
         """Move the VaultSecrets of shards out of the state, the newest first: no quota admits others meanwhile."""
@@ -207,12 +250,16 @@ class ShardMover:
 
 
 async def _in_batches(
-    keys: Iterable[ObjectKey], move: Callable[[ObjectKey], None], *, until: Callable[[], bool] = lambda: False
+    keys: Iterable[ObjectKey],
+    move: Callable[[ObjectKey], None],
+    *,
+    until: Callable[[], bool] = lambda: False,
+    pause: float = 0.0,
 ) -> None:
     for number, key in enumerate(keys, start=1):
         move(key)
         if number % BATCH == 0:
-            await asyncio.sleep(0)
+            await asyncio.sleep(pause)
             if until():
                 return
 

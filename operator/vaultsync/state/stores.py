@@ -9,6 +9,7 @@ from vaultsync.api.v1alpha1 import VaultSecret
 from vaultsync.state.attempts import FailedAttempts
 from vaultsync.state.budgets import ReadBudgets
 from vaultsync.state.grants import Granted, GrantStore
+from vaultsync.state.positions import Position
 from vaultsync.state.shards import Shards
 from vaultsync.state.targets import TargetCache
 from vaultsync.state.vaults import UNKNOWN, VaultStore, VaultView
@@ -40,6 +41,28 @@ class State:
     def caches(self) -> tuple[VaultSecretCache, VaultSecretCache]:
         """Both caches of VaultSecrets."""
         return self.vaultsecrets, self.parked
+
+    @property
+    def position(self) -> Position | None:
+        """How far this replica has observed; None if that cannot be said by two resource versions.
+
+        Watches of several namespaces have no common order, and after a restore of the API server it begins again.
+        """
+        outdated = any(cache.has_outdated for cache in (*self.caches, self.targets))
+        if outdated or len(self.targets.scopes) > 1:
+            return None
+        return Position(self._newest_vaultsecret(), self.targets.newest_object())
+
+    def has_reached(self, position: Position) -> bool:
+        """Return whether this replica has observed what another one had."""
+        return (
+            self.position is not None
+            and self._newest_vaultsecret() >= position.vaultsecrets
+            and self.targets.newest_version() >= position.targets
+        )
+
+    def _newest_vaultsecret(self) -> int:
+        return max(cache.newest_version() for cache in self.caches)
 
     def find(self, key: ObjectKey) -> VaultSecret | UnreadableVaultSecret | None:
         """Return the VaultSecret of that key, parked or not; None if there is none."""

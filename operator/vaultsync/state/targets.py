@@ -30,10 +30,15 @@ class _Scope:
     """Whether no list has been observed since the API server was restored."""
 
     @property
+    def newest_object(self) -> int:
+        """The highest resource version of a target that exists, as observed; 0 if there is none."""
+        known = (int(target.resource_version) for key, target in self.known.items() if key not in self.outdated)
+        return max(known, default=0)
+
+    @property
     def newest_version(self) -> int:
-        """The highest resource version that was observed."""
-        known = (target.resource_version for key, target in self.known.items() if key not in self.outdated)
-        return max(map(int, (*known, self.resource_version or "0")))
+        """The highest resource version that was observed, also of a bookmark or a list."""
+        return max(self.newest_object, int(self.resource_version or "0"))
 
     def is_behind(self, key: ObjectKey, resource_version: str) -> bool:
         """Return whether a Secret is not cached as it was at that resource version, or later."""
@@ -176,6 +181,15 @@ class TargetCache:
     def newest_version(self) -> int:
         """Return the highest resource version that was observed; 0 if there is none."""
         return max(scope.newest_version for scope in self._scopes.values())
+
+    def newest_object(self) -> int:
+        """Return the highest resource version of a target that exists, as observed or written; 0 if there is none."""
+        return max(scope.newest_object for scope in self._scopes.values())
+
+    @property
+    def has_outdated(self) -> bool:
+        """Whether some are not as cached, so that what was observed of them counts for nothing."""
+        return any(scope.is_outdated or scope.outdated for scope in self._scopes.values())
 
     def invalidate_all(self) -> None:
         """Have all scopes listed again, whose objects replace the cached ones although their versions are lower."""

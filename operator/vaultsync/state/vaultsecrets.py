@@ -126,9 +126,14 @@ class VaultSecretCache:
         """Return the metadata of all, readable or not."""
         return (*self._by_key.values(), *(one.meta for one in self._unreadable.values()))
 
+    @property
+    def has_outdated(self) -> bool:
+        """Whether some are not as cached, so that what was observed of them counts for nothing."""
+        return bool(self._outdated)
+
     def newest_version(self) -> int:
-        """Return the highest resource version that was observed; 0 if there is none."""
-        metas = (meta for meta in self.metas() if meta.key not in self._outdated)
+        """Return the highest resource version that was observed, or written; 0 if there is none."""
+        metas = (meta for meta in (*self.metas(), *self._unobserved_status.values()) if meta.key not in self._outdated)
         return max((int(meta.metadata.resource_version) for meta in metas), default=0)
 
     def invalidate_all(self) -> None:

@@ -115,7 +115,7 @@ class Credentials:
 
     async def _open(self, identity: Identity, authority: str) -> Credential:
         # The event loop goes on meanwhile: it takes a quarter of a second.
-        open_credential = await asyncio.to_thread(_import_azure_identity)
+        open_credential = await import_azure_identity()
         return open_credential(
             identity, self._sources, authority=authority, namespace=self._namespace, sessions=self._connections()
         )
@@ -132,8 +132,12 @@ class Credentials:
         return self._sessions
 
 
-def _import_azure_identity() -> "Callable[..., Credential]":
-    """Return what opens credentials: until the first login, nothing of azure-identity is in memory."""
+async def import_azure_identity() -> "Callable[..., Credential]":
+    """Return what opens credentials: until the first call, nothing of azure-identity is in memory."""
+    return await asyncio.to_thread(_open_credential)
+
+
+def _open_credential() -> "Callable[..., Credential]":
     from vaultsync.adapters.identities.credentials import open_credential  # noqa: PLC0415
 
     return open_credential

@@ -3,6 +3,7 @@
 https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/lease-v1/
 """
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
@@ -17,10 +18,12 @@ from vaultsync.api import (
     MANAGED_BY,
     MANAGED_BY_LABEL,
     NAMESPACES_ANNOTATION,
+    POSITION_ANNOTATION,
     SHARDS_ANNOTATION,
 )
 from vaultsync.errors import ObjectGone, Reason, SyncError
 from vaultsync.policy.leases import LEASE_DURATION, REQUEST_TIMEOUT, Installation, Lease
+from vaultsync.state.positions import Position
 from vaultsync.texts import one_line
 
 MAX_LEASES: Final = 500
@@ -28,6 +31,7 @@ MAX_LEASES: Final = 500
 
 _MAX_NAME: Final = 253
 _MAX_TRANSITIONS: Final = 2**31 - 1
+_POSITION: Final = re.compile(r"vaultsecrets=([0-9]{1,20}),secrets=([0-9]{1,20})", re.ASCII)
 
 
 class LeaseKind(StrEnum):
@@ -121,10 +125,13 @@ class Leases:
         """Renew a Lease that is ours, as it was read; returns it as it is now. Raises as `acquire`."""
         return await self._write(lease.name, lease, self._spec(at) | {"leaseTransitions": lease.transitions})
 
-    async def release(self, lease: Lease, *, at: datetime) -> None:
-        """Release a Lease that is ours, as it was read: any replica may take it at once. Raises as `acquire`."""
+    async def release(self, lease: Lease, *, at: datetime, position: Position | None = None) -> None:
+        """Release a Lease that is ours, as it was read: any replica may take it at once. Raises as `acquire`.
+
+        `position` is how far this replica has observed the API server; the next write of the Lease removes it.
+        """
         spec = {"renewTime": _micro_time(at), "leaseTransitions": lease.transitions}
-        await self._write(lease.name, lease, spec)
+        await self._write(lease.name, lease, spec, {} if position is None else {POSITION_ANNOTATION: _text(position)})
 
     async def delete(self, lease: Lease) -> None:
         """Delete a Lease as it was read. Raises as `acquire`."""
@@ -139,7 +146,9 @@ class Leases:
             "renewTime": _micro_time(at),
         }
 
-    async def _write(self, name: str, present: Lease | None, spec: Mapping[str, Any]) -> Lease:
+    async def _write(
+        self, name: str, present: Lease | None, spec: Mapping[str, Any], annotations: Mapping[str, str] | None = None
+    ) -> Lease:
         metadata: dict[str, Any] = {
             "name": name,
             "labels": {MANAGED_BY_LABEL: MANAGED_BY, LEASE_LABEL: self._kind},
@@ -147,6 +156,7 @@ class Leases:
                 INSTALLATION_ANNOTATION: self._installation.name,
                 SHARDS_ANNOTATION: str(self._installation.shards),
                 NAMESPACES_ANNOTATION: ",".join(sorted(self._installation.namespaces)),
+                **(annotations or {}),
             },
         }
         if present is not None:
@@ -207,17 +217,28 @@ def lease_from(document: Mapping[str, Any]) -> Lease:
     metadata, spec = document.get("metadata") or {}, document.get("spec") or {}
     annotations = metadata.get("annotations") or {}
     shards = str(annotations.get(SHARDS_ANNOTATION, ""))
+    holder = one_line(str(spec.get("holderIdentity") or ""), _MAX_NAME) or None
     return Lease(
         name=str(metadata.get("name") or ""),
         uid=str(metadata.get("uid") or ""),
         resource_version=str(metadata.get("resourceVersion") or ""),
-        holder=one_line(str(spec.get("holderIdentity") or ""), _MAX_NAME) or None,
+        holder=holder,
         renewed=str(spec.get("renewTime") or ""),
         transitions=_transitions(spec.get("leaseTransitions")),
         installation=one_line(str(annotations.get(INSTALLATION_ANNOTATION) or ""), _MAX_NAME),
         shards=int(shards) if shards.isascii() and shards.isdigit() and len(shards) < len("10000") else None,
         namespaces=frozenset(filter(None, str(annotations.get(NAMESPACES_ANNOTATION) or "").split(","))),
+        position=_position(annotations.get(POSITION_ANNOTATION)) if holder is None else None,
     )
+
+
+def _position(text: object) -> Position | None:
+    found = _POSITION.fullmatch(text) if isinstance(text, str) else None
+    return None if found is None else Position(*map(int, found.groups()))
+
+
+def _text(position: Position) -> str:
+    return f"vaultsecrets={position.vaultsecrets},secrets={position.targets}"
 
 
 def _transitions(number: object) -> int:

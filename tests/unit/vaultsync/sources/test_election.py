@@ -14,6 +14,7 @@ from vaultsync.adapters.kube import Forbidden
 from vaultsync.errors import Reason, SyncError
 from vaultsync.policy.leases import LEASE_DURATION, PATIENCE, RENEW_DEADLINE, RETRY_PERIOD, Installation, Lease
 from vaultsync.sources.election import ANSWER_CHECK, LEFTOVER, RIGHTS_PERIOD, Election, boot_time
+from vaultsync.state.positions import Position
 from vaultsync.state.shards import Shards
 
 OURS = Installation("team.vaultsync")
@@ -29,8 +30,16 @@ class Calls:
     shards: Shards
     calls: list[tuple[str, AbstractSet[int], bool]] = field(default_factory=list)
 
-    def gained(self, shards: AbstractSet[int]) -> None:
+    positions: list[Position | None] = field(default_factory=list)
+    """From where each gain goes on."""
+    observed: Position | None = None
+
+    def gained(self, shards: AbstractSet[int], position: Position | None) -> None:
         self.calls.append(("gained", set(shards), self._serves(shards)))
+        self.positions.append(position)
+
+    def position(self) -> Position | None:
+        return self.observed
 
     def lost(self, shards: AbstractSet[int]) -> None:
         self.calls.append(("lost", set(shards), self._serves(shards)))
@@ -157,6 +166,23 @@ async def test_a_leader_that_resigns_is_replaced_at_once(clock: Clock, store: Le
     assert not leader.shards.may_write("shop")
     assert standby.server.calls == [("gained", {0}, True)]
     assert store.leases[NAME].holder == "b"
+
+
+async def test_who_resigns_says_how_far_it_has_observed_and_who_is_lost_does_not(
+    clock: Clock, store: LeaseStore
+) -> None:
+    leader, standby, third = (Replica(clock, store, name) for name in "abc")
+    leader.server.observed = Position(7, 8)
+    await leader.election.look()
+    await leader.election.resign()
+    await standby.election.look()
+    await third.election.look()
+    clock.turn(LEASE_DURATION)
+    await third.election.look()
+
+    assert leader.server.positions == [None]
+    assert standby.server.positions == [Position(7, 8)]
+    assert third.server.positions == [None]
 
 
 async def test_a_lease_is_released_once_all_writes_are_answered(clock: Clock, store: LeaseStore) -> None:
@@ -506,7 +532,7 @@ async def test_the_election_runs_until_it_is_cancelled(clock: Clock, store: Leas
     replica = Replica(clock, store)
     replica.leases.error = DOWN
     gained = asyncio.Event()
-    replica.server.gained = lambda shards: gained.set()  # type: ignore[method-assign]
+    replica.server.gained = lambda *_: gained.set()  # type: ignore[method-assign]
     running = asyncio.create_task(replica.election.run())
     await asyncio.sleep(0)
     replica.leases.error = None

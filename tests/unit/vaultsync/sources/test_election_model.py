@@ -22,6 +22,7 @@ from tests.fakes.leases import FakeLeases, LeaseStore
 from vaultsync.errors import Reason, SyncError
 from vaultsync.policy.leases import Installation
 from vaultsync.sources.election import Election
+from vaultsync.state.positions import Position
 from vaultsync.state.shards import Shards
 
 NAMESPACES = ("shop", "billing")
@@ -48,7 +49,9 @@ def pause() -> Generator[None, None, None]:
 class Server:
     """Serves nothing; to drain takes until the test goes on."""
 
-    def gained(self, shards: AbstractSet[int]) -> None: ...
+    def gained(self, shards: AbstractSet[int], position: Position | None) -> None: ...
+
+    def position(self) -> Position | None: ...
 
     def lost(self, shards: AbstractSet[int]) -> None: ...
 

@@ -15,9 +15,10 @@ from vaultsync.api import ObjectKey
 from vaultsync.controller.turns import Priority
 from vaultsync.errors import Reason
 from vaultsync.sources.resync import OBSERVATION, SETTLING
-from vaultsync.sources.serving import BATCH, DIVISION_INTERVAL, DRAIN_TIMEOUT
+from vaultsync.sources.serving import BATCH, DIVISION_INTERVAL, DRAIN_TIMEOUT, REACH_CHECK, REACH_TIMEOUT
 from vaultsync.state.access import Access
 from vaultsync.state.observed import Observed
+from vaultsync.state.positions import Position
 from vaultsync.state.secrets import SecretRef, VaultReading
 from vaultsync.state.shards import Shards
 
@@ -42,19 +43,19 @@ class Replica(MemoryHarness):
     def vault_transport(self) -> httpx.AsyncBaseTransport:
         return super().vault_transport() if self._beside is None else self._beside.vault_transport()
 
-    def hold(self) -> None:
-        """Gain the only shard."""
+    def hold(self, position: Position | None = None) -> None:
+        """Gain the only shard, from a replica that has observed so much."""
         self.shards.hold(0, until=float("inf"))
-        self.controller.mover.gained(SHARD)
+        self.controller.mover.gained(SHARD, position)
 
     def lose(self) -> None:
         """Lose it involuntarily."""
         self.shards.drop(0)
         self.controller.mover.lost(SHARD)
 
-    async def gain(self) -> None:
+    async def gain(self, position: Position | None = None) -> None:
         """Gain it, and reconcile until nothing is left to do."""
-        self.hold()
+        self.hold(position)
         await until(lambda: self.state.served == SHARD)
         await self.drain()
 
@@ -176,7 +177,7 @@ async def test_what_is_in_place_is_neither_read_nor_written_after_a_gain(leader:
 
     assert (standby.served(), standby.parked()) == (["one", "two"], [])
     assert (standby.reads, standby.writes, standby.events) == (0, {}, [])
-    assert woken[:2] == [("one", Priority.ROUTINE), ("two", Priority.ROUTINE)]
+    assert woken[:2] == [("two", Priority.ROUTINE), ("one", Priority.ROUTINE)]
     assert standby.resync_requested
 
 
@@ -249,6 +250,58 @@ async def test_a_gain_lists_the_targets_that_the_watch_has_not_brought(leader: R
     await standby.gain()
 
     assert leader.kube.calls["list_targets"] == before + 1
+
+
+async def test_a_gain_lists_nothing_if_the_watches_have_brought_what_the_replica_before_has_observed(
+    leader: Replica, standby: Replica
+) -> None:
+    await sync(leader, standby, "one", "two")
+    position = leader.controller.mover.position()
+    leader.lose()
+    before = dict(leader.kube.calls)
+
+    await standby.gain(position)
+    await standby.poll()
+
+    assert standby.served() == ["one", "two"]
+    assert (standby.reads, standby.writes) == (0, {})
+    assert leader.kube.calls == before
+
+
+async def test_a_gain_waits_for_what_the_replica_before_has_observed(leader: Replica, standby: Replica) -> None:
+    await sync(leader, standby)
+    leader.apply(entry("secret"))
+    await leader.drain()
+    position = leader.controller.mover.position()
+    leader.lose()
+    leader.reset_counts()
+
+    standby.hold(position)
+    await settle()
+    assert standby.served() == []
+    standby.observe("db")
+    await standby.pass_time(REACH_CHECK)
+    await standby.drain()
+
+    assert standby.served() == ["db"]
+    assert (standby.reads, standby.writes) == (0, {})
+    assert leader.kube.calls.keys().isdisjoint({"list_vaultsecrets", "list_targets"})
+
+
+async def test_a_gain_lists_all_if_the_watches_do_not_bring_what_the_replica_before_has_observed(
+    leader: Replica, standby: Replica
+) -> None:
+    await sync(leader, standby)
+    lists = leader.kube.calls["list_targets"]
+    leader.lose()
+
+    standby.hold(Position(10**9, 10**9))
+    assert standby.state.served == set()
+    for _ in range(2 * round(REACH_TIMEOUT / REACH_CHECK)):
+        await standby.pass_time(REACH_CHECK)
+    await until(lambda: standby.state.served == SHARD)
+
+    assert leader.kube.calls["list_targets"] == lists + 1
 
 
 async def test_a_deletion_that_the_watch_has_missed_is_noticed_at_the_gain(leader: Replica, standby: Replica) -> None:
@@ -354,7 +407,7 @@ async def test_no_more_than_a_batch_is_moved_between_two_turns_of_the_event_loop
         setattr(source, name, counted(getattr(source, name)))
     standby.run_beside(turns())
     standby.shards.hold(0, until=float("inf"))
-    standby.controller.mover.gained(SHARD)
+    standby.controller.mover.gained(SHARD, None)
     await until(lambda: len(standby.served()) == len(names))
     assert sum(moved) >= len(names)
     standby.lose()
@@ -600,7 +653,7 @@ async def sharded() -> AsyncIterator[tuple[MemoryHarness, list[str]]]:
 async def gain(harness: MemoryHarness, *shards: int) -> None:
     for shard in shards:
         harness.shards.hold(shard, until=float("inf"))
-    harness.controller.mover.gained(frozenset(shards))
+    harness.controller.mover.gained(frozenset(shards), None)
     await until(lambda: harness.state.served >= set(shards))
     await harness.drain()
 
@@ -640,7 +693,7 @@ def catching_up(sharded: tuple[MemoryHarness, list[str]]) -> list[asyncio.Event]
 def hold(harness: MemoryHarness, *shards: int) -> None:
     for shard in shards:
         harness.shards.hold(shard, until=float("inf"))
-    harness.controller.mover.gained(frozenset(shards))
+    harness.controller.mover.gained(frozenset(shards), None)
 
 
 def lose(harness: MemoryHarness, *shards: int) -> None:

@@ -13,8 +13,10 @@ from tests.unit.vaultsync.adapters.kube.scripted import connected, document, sil
 from vaultsync.adapters.kube.errors import Conflict, Forbidden
 from vaultsync.adapters.kube.leases import LeaseKind, Leases, lease_from
 from vaultsync.adapters.kube.requests import Request
+from vaultsync.api import POSITION_ANNOTATION
 from vaultsync.errors import NotServed, ObjectGone, SyncError
 from vaultsync.policy.leases import Installation, Lease
+from vaultsync.state.positions import Position
 from vaultsync.state.shards import Shards
 
 OURS = Installation("vaultsync.team", 3, frozenset({"web", "shop"}))
@@ -67,6 +69,36 @@ async def test_a_lease_is_created_taken_renewed_and_released() -> None:
     metadata = script.sent[0].body["metadata"]
     assert metadata["labels"]["vaultsync.dev/lease"] == "shard"
     assert metadata["annotations"] == STORED["metadata"]["annotations"]
+
+
+async def test_a_release_says_how_far_its_holder_has_observed_and_the_next_write_does_not() -> None:
+    async with connected(*[document(200, STORED)] * 2) as (connection, script):
+        await leases(connection).release(LEASE, at=AT, position=Position(12, 345))
+        await leases(connection).acquire(LEASE.name, LEASE, at=AT)
+
+    annotations = [one.body["metadata"]["annotations"].get(POSITION_ANNOTATION) for one in script.sent]
+    assert annotations == ["vaultsecrets=12,secrets=345", None]
+
+
+@pytest.mark.parametrize(
+    ("holder", "text", "position"),
+    [
+        (None, "vaultsecrets=12,secrets=345", Position(12, 345)),
+        ("other", "vaultsecrets=12,secrets=345", None),
+        (None, "vaultsecrets=-1,secrets=345", None),
+        (None, "vaultsecrets=12,secrets=345 ", None),
+        (None, "vaultsecrets=12", None),
+        (None, "vaultsecrets=1,secrets=" + "9" * 21, None),
+        (None, "vaultsecrets=1,secrets=\u0663", None),
+        (None, None, None),
+    ],
+)
+def test_a_lease_has_the_position_of_its_last_holder_if_it_was_released(
+    holder: str | None, text: object, position: Position | None
+) -> None:
+    metadata = STORED["metadata"] | {"annotations": {POSITION_ANNOTATION: text}}
+
+    assert lease_from({"metadata": metadata, "spec": {"holderIdentity": holder}}).position == position
 
 
 REVIEW = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
