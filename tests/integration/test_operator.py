@@ -96,13 +96,14 @@ def test_a_replica_that_stands_by_imports_what_its_first_login_takes(
         imported.append(threading.current_thread())
 
     monkeypatch.setattr(lifecycle, "import_azure_identity", import_azure_identity)
+    monkeypatch.setattr(lifecycle, "PREPARATION", 3600.0)  # the leader logs in before that
     (other_port,) = free_ports(1)
     with running(environ):
         eventually(lambda: is_ready(port) and has_leader(controlplane, namespace))
+        monkeypatch.setattr(lifecycle, "PREPARATION", 0.0)
         with running(environ | {"VAULTSYNC_PROBES_LISTEN": f"127.0.0.1:{other_port}"}):
             eventually(lambda: imported != [])
 
-    # The one that leads imports it when it logs in.
     assert len(imported) == 1
 
 
