@@ -8,6 +8,7 @@ from typing import Final, Protocol, cast
 
 PARTS: Final = {
     "operator": "bench.operator",
+    "memory": "bench.memory",
     "searches": "bench.searches",
     "image": "bench.image",
     "scrapes": "bench.scrapes",

@@ -18,6 +18,7 @@ from bench.growth import Growth, Point
 from bench.machine import peak_memory, usage_of
 from bench.others import OTHER, Others, never_rotated
 from bench.steps import Counts, Steps, last_of, now
+from bench.subject import Program
 from bench.testbed import LATENCY, kubernetes, pages_of, testbed
 from bench.vaultsync import Vaultsync
 from bench.watched import Stalls, stalls_in
@@ -31,7 +32,7 @@ _BUDGET: Final = Settings.model_fields["vault_calls_per_10s"].default
 """Calls to a vault that the operator allows itself in ten seconds; as many are saved up at first."""
 
 _STALL: Final = 0.25
-_WARM: Final = 5.0
+_WARM: Final = 10.0
 """Seconds after which a ready replica that stands by has done all that belongs to its start."""
 
 _PROGRAMS: Final = {
@@ -55,7 +56,7 @@ class Size:
     samples: int = 100
     foreign: int = 20_000
     repeated: int = 3
-    """How often the first sync of the smallest number, and each start, is measured."""
+    """How often each first sync, each start and each takeover is measured."""
 
 
 QUICK: Final = Size(
@@ -105,6 +106,9 @@ class Large:
     stalls: Path = field(init=False)
     """Where the operator writes its stalls, with the largest number."""
 
+    _bound: str = ""
+    """What binds the first sync of the largest number."""
+
     _errors: list[Exception] = field(default_factory=list)
 
     async def measure(self) -> None:
@@ -113,31 +117,37 @@ class Large:
         Raises:
             StepsFailed: That is not all.
         """
-        least, *others = self.size.numbers
-        for number in [least] * self.size.repeated + others[:-1]:
-            await self.attempt(partial(self._fewer, number))
-        with tempfile.TemporaryDirectory() as folder:
-            self.stalls = Path(folder) / "stalls"
-            subject = Vaultsync(stalls=self.stalls)
-            async with testbed(subject, secrets=others[-1], refresh=self.size.refresh) as ready:
-                await self._design_load(Steps(ready))
-                if self._errors:  # so that the logs are kept
-                    raise StepsFailed("steps failed", self._errors)
+        *fewer, most = self.size.numbers
+        for number in fewer:
+            for _ in range(self.size.repeated):
+                await self.attempt(partial(self._fewer, number))
+        for left in reversed(range(self.size.repeated)):
+            await self._design_load(most, goes_on=left == 0)
+        if self._errors:
+            raise StepsFailed("steps failed", self._errors)
 
     async def _fewer(self, number: int) -> None:
         async with testbed(Vaultsync(), secrets=number, refresh=self.size.refresh) as ready:
             await self._first_sync(Steps(ready))
 
-    async def _design_load(self, steps: Steps) -> None:
-        for namespace in (OTHER, _FOREIGN):
-            steps.testbed.site.plane.kubectl("create", "namespace", namespace)
-        with stalls_in(self.stalls) as stalls:
-            await self.attempt(partial(self._first_sync_beside_others, steps))
-            await self.attempt(self._growth)
-            for step in (self._polls, self._rotations, self._at_rest, self._restarts, self._takeover):
-                await self.attempt(partial(step, steps))
-        self.report.section("Anywhere in the above")
-        self._add_stalls(stalls)
+    async def _design_load(self, number: int, *, goes_on: bool) -> None:
+        """Measure a first sync of the largest number, and then, if it goes on, all other steps."""
+        with tempfile.TemporaryDirectory() as folder:
+            self.stalls = Path(folder) / "stalls"
+            subject = Vaultsync(stalls=self.stalls)
+            async with testbed(subject, secrets=number, refresh=self.size.refresh) as ready:
+                steps = Steps(ready)
+                for namespace in (OTHER, _FOREIGN):
+                    ready.site.plane.kubectl("create", "namespace", namespace)
+                with stalls_in(self.stalls) as stalls:
+                    await self.attempt(partial(self._first_sync_beside_others, steps))
+                    if goes_on:
+                        await self.attempt(self._growth)
+                        for step in (self._polls, self._rotations, self._at_rest, self._restarts, self._takeover):
+                            await self.attempt(partial(step, steps))
+                if goes_on:
+                    self.report.section("Anywhere in the above")
+                    self._add_stalls(stalls)
 
     async def attempt(self, step: Callable[[], Awaitable[None]]) -> None:
         """Do a step; if it fails, the table says so, and the next ones are done all the same."""
@@ -176,9 +186,7 @@ class Large:
         self._add("values read, per Secret written", settled.calls["get"] / written)
         self._add("memory afterwards", settled.usage.memory, "MB", goal=160 if is_large else None)
         self._add("most memory", peak_memory(ready.program.pid), "MB")
-        bound = self._add_bounds(there)
-        if number == max(self.size.numbers):
-            self.report.remarks.append(f"The first sync of {number:,} is bound by {bound}.")
+        self._bound = self._add_bounds(there)
         requests, calls = settled.requests.total(), settled.calls["get"]
         self.growth.add(number, Point(written, seconds, settled.usage.cpu, settled.usage.memory, requests, calls))
 
@@ -308,26 +316,28 @@ class Large:
         assert isinstance(ready.subject, Vaultsync)
         self.report.section("A second replica stands by")
         target = never_rotated(steps)[0]
-        second = ready.subject.replica(ready.site, ready.program.launch.environ, "vaultsync-1")
-        with closing(second):
-            second.start()
-            await asyncio.to_thread(second.wait_until_ready)
+        leader, standby = ready.program, ready.subject.replica(ready.site, ready.program.launch.environ, "vaultsync-1")
+        with closing(standby):
+            await self._start_standby(steps, standby)
             await steps.wait(self.size.refresh)
-            before = usage_of(second.pid)
+            before = usage_of(standby.pid)
             await steps.wait(self.size.refresh)
-            self._add("its memory", usage_of(second.pid).memory, "MB")
-            self._add("its CPU, a minute", (usage_of(second.pid).cpu - before.cpu) * 60 / self.size.refresh, "s")
-            ready.program.close(signal.SIGKILL)
-            started = now()
-            await steps.tampered(target)
-            self._add("leader killed → the other writes", now() - started, "s", goal=20)
-            ready.program.start()
-            await asyncio.to_thread(ready.program.wait_until_ready)
-            await steps.wait(_WARM)
-            second.close()
-            started = now()
-            await steps.tampered(target)
-            self._add("leader terminated → the other writes", now() - started, "s", goal=2)
+            self._add("its memory", usage_of(standby.pid).memory, "MB")
+            cpu = usage_of(standby.pid).cpu - before.cpu
+            self._add("its CPU, a minute", cpu * 60 / self.size.refresh, "s")
+            for end, what, goal in ((signal.SIGKILL, "killed", 20), (signal.SIGTERM, "terminated", 2)):
+                for _ in range(self.size.repeated):
+                    started = now()
+                    await asyncio.to_thread(leader.close, end)
+                    await steps.tampered(target)
+                    self._add(f"leader {what} → the other writes", now() - started, "s", goal=goal)
+                    await self._start_standby(steps, leader)
+                    leader, standby = standby, leader
+
+    async def _start_standby(self, steps: Steps, program: Program) -> None:
+        program.start()
+        await asyncio.to_thread(program.wait_until_ready)
+        await steps.wait(_WARM)
 
     async def _growth(self) -> None:
         """Compare the largest number with the smallest, and draw the curves."""
@@ -336,6 +346,7 @@ class Large:
         for figure in self.growth.slopes(first, last):
             self.report.add(figure)
         self.growth.draw(self.plot)
+        self.report.remarks.append(f"The first sync of {last:,} is bound by {self._bound}.")
         self.report.remarks.append(_PLOT)
 
     def _add_stalls(self, stalls: Stalls) -> None:

@@ -36,14 +36,21 @@ class Vaultsync:
         title: The head of its column.
         python: The interpreter that has it.
         stalls: A file into which it writes the stalls of its event loop, if they are measured.
+        memray: A file into which memray writes what is on the heap at its peak, if that is recorded.
     """
 
     def __init__(
-        self, title: str = "vaultsync", python: Path = Path(sys.executable), *, stalls: Path | None = None
+        self,
+        title: str = "vaultsync",
+        python: Path = Path(sys.executable),
+        *,
+        stalls: Path | None = None,
+        memray: Path | None = None,
     ) -> None:
         self.title = title
         self._python = python
         self._stalls = stalls
+        self._memray = memray
 
     @asynccontextmanager
     async def installed(self, site: Site) -> AsyncIterator[Program]:
@@ -72,6 +79,9 @@ class Vaultsync:
         command: list[str | Path] = [self._python, "-P", "-m", "vaultsync", "run"]
         if self._stalls is not None:
             command = [self._python, "-m", "bench.watched", self._stalls]
+        if self._memray is not None:
+            recorder = ("memray", "run", "--quiet", "--aggregate", "--force", "--output", self._memray)
+            command = [self._python, "-m", *recorder, "-m", "vaultsync", "run"]
         log = site.folder / f"{name}.log"
         return Program(
             Launch(command, {**environ, **own}, (probes, "/readyz"), metrics, log, logins, self._leads(environ))
