@@ -5,7 +5,7 @@ import os
 import signal
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import closing, nullcontext
+from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -122,7 +122,8 @@ class Large:
             for _ in range(self.size.repeated):
                 await self.attempt(partial(self._fewer, number))
         for left in reversed(range(self.size.repeated)):
-            await self._design_load(most, goes_on=left == 0)
+            with suppress(StepsFailed):
+                await self._design_load(most, goes_on=left == 0)
         if self._errors:
             raise StepsFailed("steps failed", self._errors)
 
@@ -131,7 +132,12 @@ class Large:
             await self._first_sync(Steps(ready))
 
     async def _design_load(self, number: int, *, goes_on: bool) -> None:
-        """Measure a first sync of the largest number, and then, if it goes on, all other steps."""
+        """Measure a first sync of the largest number, and then, if it goes on, all other steps.
+
+        Raises:
+            StepsFailed: Those of these steps that failed.
+        """
+        before = len(self._errors)
         with tempfile.TemporaryDirectory() as folder:
             self.stalls = Path(folder) / "stalls"
             subject = Vaultsync(stalls=self.stalls)
@@ -148,6 +154,8 @@ class Large:
                 if goes_on:
                     self.report.section("Anywhere in the above")
                     self._add_stalls(stalls)
+                if failed := self._errors[before:]:  # so that the logs are kept
+                    raise StepsFailed("steps failed", failed)
 
     async def attempt(self, step: Callable[[], Awaitable[None]]) -> None:
         """Do a step; if it fails, the table says so, and the next ones are done all the same."""

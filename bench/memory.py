@@ -34,14 +34,14 @@ Frame = tuple[str, str, int]
 
 
 def run(arguments: list[str]) -> int:
-    """Record; returns the exit code, 1 if there is no memray."""
+    """Record; returns the exit code. Without memray, which is a package of its own, nothing is recorded."""
     parser = argparse.ArgumentParser(prog="python -m bench memory", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="100 objects: to try it, not to cite it")
+    parser.add_argument("--quick", action="store_true", help="100 objects at most: to try it, not to cite it")
     parser.add_argument("--write", action="store_true", help="put the figures into bench/README.md")
     options = parser.parse_args(arguments)
     if importlib.util.find_spec("memray") is None:
         print("memray is not installed: `pip install memray`", file=sys.stderr)
-        return 1
+        return 0
     numbers = _QUICK if options.quick else _NUMBERS
     conditions = f"The heap of the operator at the peak of a first sync; Kubernetes {kubernetes()}, on"
     with Report.of_a_run("memory", conditions, quick=options.quick, write=options.write) as report:

@@ -297,7 +297,7 @@ WRONG: Final = (
         "a token type in capitals", target(type="Kubernetes.io/Service-Account-Token"), "such a Secret is a credential"
     ),
     Wrong("a type that ends with a blank", target(type="Opaque "), "must be a type such as Opaque"),
-    Wrong("a certificate without its key", target(type="kubernetes.io/tls"), "needs its keys, so add entries for them"),
+    Wrong("a certificate without its key", target(type="kubernetes.io/tls"), "needs keys that data lacks"),
     Wrong(
         "registry credentials without their key",
         target(type="kubernetes.io/dockerconfigjson"),

@@ -317,22 +317,21 @@ class ShardServer(Protocol):
     """Serves the VaultSecrets of the shards that the election gives it. Its methods are called in order for a shard."""
 
     def gained(self, shards: AbstractSet[int], position: Position | None) -> None:
-        """Begin to serve shards, once the caches are as new as needed; `Shards` holds them already.
+        """Begin to serve shards; `Shards` holds them already.
 
-        That is as new as the caches of those that have released the shards, or as the API server if `position` is None.
+        First the caches have to be as new as those of the previous holders, or as the API server if `position` is None.
         """
-        ...
-
-    def position(self) -> Position | None:
-        """Return how far this replica has observed the API server; None if that cannot be said."""
         ...
 
     def lost(self, shards: AbstractSet[int]) -> None:
         """End at once whatever runs for shards: another replica may hold them; `Shards` does not any more."""
         ...
 
-    async def drain(self, shards: AbstractSet[int]) -> None:
+    async def drain(self, shards: AbstractSet[int]) -> Position | None:
         """Begin nothing more for shards, and return once nothing runs for them: within seconds, by ending the rest.
+
+        Returns what this replica has observed of the API server; None if it has not served these shards, if work was
+        ended, whose writes may be answered later, or if that cannot be said.
 
         Until it returns, `Shards.may_write` is true for them, and `Shards.may_begin` false. `lost` is not called after
         it, but may be called while it runs.

@@ -96,7 +96,7 @@ def test_a_replica_that_stands_by_imports_what_its_first_login_takes(
         imported.append(threading.current_thread())
 
     monkeypatch.setattr(lifecycle, "import_azure_identity", import_azure_identity)
-    monkeypatch.setattr(lifecycle, "PREPARATION", 3600.0)  # the leader logs in before that
+    monkeypatch.setattr(lifecycle, "PREPARATION", 3600.0)
     (other_port,) = free_ports(1)
     with running(environ):
         eventually(lambda: is_ready(port) and has_leader(controlplane, namespace))

@@ -68,7 +68,7 @@ SPEC_CHECKS: Final = (
         "(has(self.target.template) && self.target.template.size() > 0) || "
         f"(has(self.data) && {' && '.join(map(_cel, KEYS_OF_TYPES))})",
         _has_keys,
-        "a Secret of a built-in type needs its keys, so add entries for them to data: "
+        "this type of Secret needs keys that data lacks, so add entries for them: "
         + ", ".join(f"{_listed(keys)} for {secret_type}" for secret_type, keys in KEYS_OF_TYPES.items()),
     ),
 )

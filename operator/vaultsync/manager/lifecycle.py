@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import partial
 
 from prometheus_client import (
@@ -27,6 +27,7 @@ from vaultsync.garbage import bounded_pauses
 from vaultsync.interruption import completes_before
 from vaultsync.manager.build import Operator, build
 from vaultsync.settings import LogFormat, Settings, SettingsError
+from vaultsync.state.shards import Shards
 from vaultsync.supervisor import PartFailed, Supervisor
 
 logger = logging.getLogger("vaultsync")
@@ -35,9 +36,9 @@ MAX_FILES = 65536
 """Open files and connections: each vault may have more than a hundred connections."""
 
 PREPARATION = 5.0
-"""Seconds after the start at which a replica that stands by imports what its first login takes.
+"""Seconds after which a ready replica that holds no shard imports azure-identity.
 
-It takes a quarter of a second, and some seconds beside the reconciles of thousands of VaultSecrets after a takeover.
+That takes a quarter of a second, and up to three beside the reconciles of thousands of VaultSecrets after a takeover.
 """
 
 HAND_OVER_TIMEOUT = 5.0
@@ -155,20 +156,18 @@ async def _run_parts(
             parts.start("restore check", operator.restores.run())
             parts.start("election", operator.election.run())
             ready.set()
-            if not await _stops_soon(stop) and not controller.state.shards.held:
-                await import_azure_identity()
+            await completes_before(stop, prepare_standby(controller.state.shards))
             await stop.wait()
             ready.clear()
             await _hand_over(operator)
     await parts.stop()
 
 
-async def _stops_soon(stop: asyncio.Event) -> bool:
-    """Wait for `stop` for as long as a replica may take to lead; return whether it came."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(PREPARATION):
-            await stop.wait()
-    return stop.is_set()
+async def prepare_standby(shards: Shards) -> None:
+    """Import azure-identity, unless this replica leads by then: a leader imports it at its first login."""
+    await asyncio.sleep(PREPARATION)
+    if not shards.held:
+        await import_azure_identity()
 
 
 async def _hand_over(operator: Operator) -> None:

@@ -294,7 +294,7 @@ class Election:
             return
         for shard in shards:
             self._shards.leave(shard)
-        await self._server.drain(shards)
+        position = await self._server.drain(shards)
         leases = {shard: self._held_leases.pop(shard) for shard in shards if shard in self._held_leases}
         for shard in shards:
             self._shards.drop(shard)
@@ -303,7 +303,7 @@ class Election:
         for shard in await self._unanswered(leases):
             # Another replica must not write before the API server has carried out ours.
             logger.warning("lease not released", extra={"lease": leases.pop(shard).name, "detail": "a write runs"})
-        await self._release(leases.values(), self._server.position())
+        await self._release(leases.values(), position)
 
     async def _unanswered(self, shards: Collection[int]) -> Collection[int]:
         """Wait until no write for shards is without a response, and return those for which one is after some time."""

@@ -114,7 +114,7 @@ class Resync:
 
     async def _wait_for(self, lists: Iterable[ListSnapshot]) -> Collection[ObjectKey]:
         """Wait until what is on these lists has been observed, or no more of it is; return the rest."""
-        missing = [one for listed in lists for one in listed.versions.items() if one[0] not in listed.terminating]
+        missing = [one for listed in lists for one in self._missing(listed)]
         looks, idle, left = 0, 0, len(missing)
         # On a busy machine each look takes longer: what counts is that it brings nothing new.
         while missing and idle * OBSERVATION < SETTLING and looks * OBSERVATION < MAX_OBSERVATION:
@@ -123,6 +123,14 @@ class Resync:
             missing = [(key, version) for key, version in missing if not self._has_observed(key, version)]
             looks, idle, left = looks + 1, idle + 1 if len(missing) == left else 0, len(missing)
         return [key for key, _ in missing]
+
+    def _missing(self, listed: ListSnapshot) -> Sequence[tuple[ObjectKey, str]]:
+        """Return what is on a list and was not observed like that yet, or later; what is being deleted never is."""
+        return [
+            (key, version)
+            for key, version in listed.versions.items()
+            if key not in listed.terminating and not self._has_observed(key, version)
+        ]
 
     def _has_observed(self, key: ObjectKey, version: str) -> bool:
         """Return whether a VaultSecret is cached as it was at that resource version, or later."""
@@ -173,11 +181,13 @@ class Resync:
         """
         vaultsecrets = self._state.vaultsecrets
         unobserved: set[ObjectKey] = set()
+        is_behind = False
         denied: list[Forbidden] = []
         for namespace in self._namespaces:
             try:
                 listed = await self._compare(namespace)
                 unobserved |= {key for key in listed.keys - listed.terminating if self._state.find(key) is None}
+                is_behind = is_behind or bool(self._missing(listed))
             except Forbidden as error:
                 self._source.denials.add(namespace)
                 denied.append(error)
@@ -185,6 +195,8 @@ class Resync:
                 self._source.denials.remove(namespace)
         if len(denied) == len(self._namespaces):
             raise denied[0]
+        if not is_behind:
+            vaultsecrets.is_listing = False
         if not vaultsecrets.has_synced:
             # Only those of the first list count: others may be created all the time.
             self._unobserved = unobserved if self._unobserved is None else self._unobserved & unobserved

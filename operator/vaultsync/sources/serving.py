@@ -1,9 +1,9 @@
 """Serves the shards that the election gives: moves their VaultSecrets into the state, and out again; elects nothing.
 
 Every replica observes all VaultSecrets and targets. Those of shards that it does not hold are parked, out of sight of
-queue, pollers and metrics. A shard is served once the caches are as new as those of the replica before, or else as the
-API server: nothing that it has written is repeated, and what is in place is neither read nor written again, as after a
-restart.
+queue, pollers and metrics. A shard is served once the caches are as new as those of its previous holder, or else as the
+API server: nothing that the holder has written is repeated, and what is in place is neither read nor written again, as
+after a restart.
 """
 
 import asyncio
@@ -33,16 +33,17 @@ BATCH = 50
 """VaultSecrets that are moved before control returns to the event loop."""
 
 WAKE_PAUSE = 0.03
-"""Seconds between two batches of VaultSecrets that are reconciled after a gain: what has changed comes first.
+"""Seconds between two batches of VaultSecrets that are reconciled after a gain.
 
-It has to log in and to read meanwhile. Each batch takes half as long, and a busy event loop would delay each of these.
+What has changed is in the first one, and has to log in and to read meanwhile: a busy event loop would delay each step.
+Reconciling a batch that is in place takes half as long.
 """
 
 DIVISION_INTERVAL = 5.0
 """Seconds between two divisions of the budgets of vaults: VaultSecrets of other shards come and go."""
 
 REACH_TIMEOUT = 1.0
-"""Seconds to wait until the watches have brought what the replica before has observed, before all is listed."""
+"""Seconds to wait until the watches have brought what the previous holder has observed, before all is listed."""
 
 REACH_CHECK = 0.05
 
@@ -79,18 +80,16 @@ class ShardMover:
         self._wanted: set[int] = set()
         """The shards to serve."""
         self._positions: dict[int, Position | None] = {}
-        """How far the replicas before have observed, by the shards to serve."""
+        """What the previous holders have observed, by the shards to serve."""
         self._coming: set[int] = set()
         """Those that this round begins to serve, and that were not lost since its begin."""
+        self._waiting: list[ObjectKey] = []
+        """VaultSecrets that are served and not reconciled yet since then, the next one last."""
         self._loaded: set[int] = set()
         """The shards of which VaultSecrets may be in the state."""
         self._draining: set[int] = set()
         """Those for which reconciles may finish."""
         self._changed = asyncio.Event()
-
-    def position(self) -> Position | None:
-        """Return how far this replica has observed the API server; None if that cannot be said."""
-        return self._state.position
 
     def gained(self, shards: AbstractSet[int], position: Position | None) -> None:
         """Begin to serve shards soon: once the caches have reached that position, or the API server."""
@@ -106,26 +105,30 @@ class ShardMover:
             task.cancel()
         self._events.drop(partial(self._is_in, shards))
 
-    async def drain(self, shards: AbstractSet[int]) -> None:
-        """Begin nothing more for shards, and wait until nothing runs for them; what takes too long is cancelled."""
+    async def drain(self, shards: AbstractSet[int]) -> Position | None:
+        """Begin nothing more for shards, and wait until nothing runs for them; what takes too long is cancelled.
+
+        Returns what this replica has observed, if it has served these shards, and nothing was cancelled.
+        """
+        has_served = shards <= self._state.served
         self._draining |= shards
         self._stop(shards)
         if running := self._running(shards):
             await asyncio.wait(running, timeout=DRAIN_TIMEOUT)
         if running := self._running(shards):
+            has_served = False
             for task in running:
                 task.cancel()
             await asyncio.wait(running)
         await self._events.drain(partial(self._is_in, shards))
         self._draining -= shards
         self._changed.set()
+        return self._state.position if has_served else None
 
     async def run(self) -> None:
         """Move what has to be moved, until cancelled."""
         while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(DIVISION_INTERVAL):
-                    await self._changed.wait()
+            await self._changes_within(DIVISION_INTERVAL)
             self._changed.clear()
             try:
                 await self._move()
@@ -142,6 +145,7 @@ class ShardMover:
         if self._wanted - self._state.served:
             self._changed.set()  # they were gained meanwhile
         self._vaults.divide_budgets(self._state.shares())
+        await self._wake()
 
     async def _park_lost(self) -> None:
         if leaving := self._loaded - self._wanted - self._draining:
@@ -193,7 +197,7 @@ class ShardMover:
         await self._targets.catch_up()
 
     async def _reaches(self, position: Position) -> bool:
-        """Return whether the watches bring what the replicas before have observed."""
+        """Return whether the watches bring what the previous holders have observed."""
         for _ in range(round(REACH_TIMEOUT / REACH_CHECK)):
             if self._state.has_reached(position):
                 return True
@@ -216,14 +220,27 @@ class ShardMover:
         self._state.served.update(shards)
         self._pollers.sync()
         logger.info("caches are current", extra={"shards": _listed(shards), "vaultsecrets": len(keys)})
-        await _in_batches(
-            sorted(set(keys), key=self._newest_version, reverse=True), self._source.wake, pause=WAKE_PAUSE
-        )
+        # What has changed while no replica served comes first.
+        self._waiting = sorted({*self._waiting, *keys}, key=self._newest_version)
         # Targets that deleted VaultSecrets have left meanwhile are released.
         vaultsecrets.request_resync()
 
+    async def _wake(self) -> None:
+        """Have those reconciled that wait for it, with pauses, until shards are gained or lost."""
+        while self._waiting and not self._changed.is_set():
+            for _ in range(min(BATCH, len(self._waiting))):
+                self._source.wake(self._waiting.pop())
+            if self._waiting:
+                await self._changes_within(WAKE_PAUSE)
+
+    async def _changes_within(self, seconds: float) -> None:
+        """Wait until shards are gained or lost, for so long at most."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
+
     def _newest_version(self, key: ObjectKey) -> int:
-        """Return when a VaultSecret or its target changed last: what did while no replica served comes first."""
+        """Return the higher resource version of a VaultSecret and its target; 0 if it is gone."""
         known = self._state.vaultsecrets.find(key)
         if known is None:
             return 0
@@ -254,12 +271,11 @@ async def _in_batches(
     move: Callable[[ObjectKey], None],
     *,
     until: Callable[[], bool] = lambda: False,
-    pause: float = 0.0,
 ) -> None:
     for number, key in enumerate(keys, start=1):
         move(key)
         if number % BATCH == 0:
-            await asyncio.sleep(pause)
+            await asyncio.sleep(0)
             if until():
                 return
 

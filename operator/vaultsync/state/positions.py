@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """The highest resource versions that a replica has observed or written, of VaultSecrets and of targets.
+    """The highest resource versions that a replica has observed or written, of VaultSecrets and of targets that exist.
 
-    A watch has an order: a replica that has observed these has observed all that the other one acted upon.
+    A watch has an order: a replica whose watch has brought these has observed all changes that the other acted upon.
+    A deletion leaves no version: the resync after each gain finds it.
     """
 
     vaultsecrets: int

@@ -44,22 +44,28 @@ class State:
 
     @property
     def position(self) -> Position | None:
-        """How far this replica has observed; None if that cannot be said by two resource versions.
-
-        Watches of several namespaces have no common order, and after a restore of the API server it begins again.
-        """
-        outdated = any(cache.has_outdated for cache in (*self.caches, self.targets))
-        if outdated or len(self.targets.scopes) > 1:
-            return None
-        return Position(self._newest_vaultsecret(), self.targets.newest_object())
+        """How far this replica has observed; None if two resource versions cannot say it."""
+        return Position(self._newest_vaultsecret(), self.targets.newest_object()) if self._is_ordered else None
 
     def has_reached(self, position: Position) -> bool:
         """Return whether this replica has observed what another one had."""
         return (
-            self.position is not None
+            self._is_ordered
             and self._newest_vaultsecret() >= position.vaultsecrets
             and self.targets.newest_version() >= position.targets
         )
+
+    @property
+    def _is_ordered(self) -> bool:
+        """Whether all that is cached has come in the order of its resource versions.
+
+        Not if several namespaces are watched one by one, nor during a list, nor while something is not as cached, as
+        after a restore of the API server. With several shards, a replica writes for some of them while others come: its
+        own writes are ahead of its watches.
+        """
+        is_one_watch = self.shards.number == 1 and len(self.targets.scopes) == 1
+        is_listing = any(cache.is_listing for cache in self.caches)
+        return is_one_watch and not is_listing and not any(cache.has_outdated for cache in (*self.caches, self.targets))
 
     def _newest_vaultsecret(self) -> int:
         return max(cache.newest_version() for cache in self.caches)

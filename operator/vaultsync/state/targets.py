@@ -31,13 +31,13 @@ class _Scope:
 
     @property
     def newest_object(self) -> int:
-        """The highest resource version of a target that exists, as observed; 0 if there is none."""
+        """The highest resource version of a target that exists, as observed or written; 0 if there is none."""
         known = (int(target.resource_version) for key, target in self.known.items() if key not in self.outdated)
         return max(known, default=0)
 
     @property
     def newest_version(self) -> int:
-        """The highest resource version that was observed, also of a bookmark or a list."""
+        """The highest resource version that was observed or written, also of a bookmark or a list."""
         return max(self.newest_object, int(self.resource_version or "0"))
 
     def is_behind(self, key: ObjectKey, resource_version: str) -> bool:

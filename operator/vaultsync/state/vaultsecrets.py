@@ -94,6 +94,8 @@ class VaultSecretCache:
         self._outdated: set[ObjectKey] = set()
         self.has_synced = False
         """Whether a list has shown that every existing VaultSecret has been observed."""
+        self.is_listing = False
+        """Whether what was observed last is on a list, which has no order: other objects may be missing."""
         self.is_moving = False
         """Whether only some of a shard's VaultSecrets are here: what is lost cannot be compared with what is known."""
         self.resync_requested = asyncio.Event()

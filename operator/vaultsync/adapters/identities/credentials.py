@@ -1,6 +1,7 @@
 """The credential of each kind of identity, all of azure-identity's own; shares and closes none of them.
 
-`shared` imports this module at the first login, in a thread: azure-identity takes 14 MB with all that it imports.
+`shared` imports this module at the first login, or before it on a standby, in a thread: azure-identity takes 14 MB with
+all that it imports.
 
 https://learn.microsoft.com/python/api/overview/azure/identity-readme
 """

@@ -31,7 +31,8 @@ MAX_LEASES: Final = 500
 
 _MAX_NAME: Final = 253
 _MAX_TRANSITIONS: Final = 2**31 - 1
-_POSITION: Final = re.compile(r"vaultsecrets=([0-9]{1,20}),secrets=([0-9]{1,20})", re.ASCII)
+_POSITION: Final = re.compile("vaultsecrets=([0-9]{1,20}),secrets=([0-9]{1,20})")
+_NO_ANNOTATIONS: Final[Mapping[str, str]] = {}
 
 
 class LeaseKind(StrEnum):
@@ -128,10 +129,11 @@ class Leases:
     async def release(self, lease: Lease, *, at: datetime, position: Position | None = None) -> None:
         """Release a Lease that is ours, as it was read: any replica may take it at once. Raises as `acquire`.
 
-        `position` is how far this replica has observed the API server; the next write of the Lease removes it.
+        `position` is what this replica has observed of the API server; the next write of the Lease removes it.
         """
         spec = {"renewTime": _micro_time(at), "leaseTransitions": lease.transitions}
-        await self._write(lease.name, lease, spec, {} if position is None else {POSITION_ANNOTATION: _text(position)})
+        observed = _NO_ANNOTATIONS if position is None else {POSITION_ANNOTATION: _text(position)}
+        await self._write(lease.name, lease, spec, observed)
 
     async def delete(self, lease: Lease) -> None:
         """Delete a Lease as it was read. Raises as `acquire`."""
@@ -147,7 +149,7 @@ class Leases:
         }
 
     async def _write(
-        self, name: str, present: Lease | None, spec: Mapping[str, Any], annotations: Mapping[str, str] | None = None
+        self, name: str, present: Lease | None, spec: Mapping[str, Any], more: Mapping[str, str] = _NO_ANNOTATIONS
     ) -> Lease:
         metadata: dict[str, Any] = {
             "name": name,
@@ -156,7 +158,7 @@ class Leases:
                 INSTALLATION_ANNOTATION: self._installation.name,
                 SHARDS_ANNOTATION: str(self._installation.shards),
                 NAMESPACES_ANNOTATION: ",".join(sorted(self._installation.namespaces)),
-                **(annotations or {}),
+                **more,
             },
         }
         if present is not None:

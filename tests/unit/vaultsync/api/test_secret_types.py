@@ -39,7 +39,7 @@ def test_a_type_with_the_keys_that_it_needs_is_accepted(kind: str, keys: list[st
     ],
 )
 def test_a_type_without_a_key_that_it_needs_is_refused(kind: str, keys: list[str], needed: str) -> None:
-    with pytest.raises(InvalidSpec, match=f"^spec: a Secret of a built-in type needs its keys, .*{needed} for {kind}"):
+    with pytest.raises(InvalidSpec, match=f"^spec: this type of Secret needs keys .*{needed} for {kind}"):
         vault_secret(kind, keys)
 
 

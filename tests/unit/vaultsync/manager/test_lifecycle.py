@@ -17,12 +17,14 @@ import pytest
 
 from tests.logging_state import restored_logging
 from vaultsync import __version__
+from vaultsync.manager import lifecycle
 from vaultsync.manager.build import build
 from vaultsync.manager.lifecycle import MAX_FILES, _is_ready, allow_files, main, run
 from vaultsync.settings import Settings
 from vaultsync.sources.election import Election
 from vaultsync.sources.targets import TargetInformer
 from vaultsync.sources.watch import VaultSecretWatch
+from vaultsync.state.shards import Shards
 
 
 @pytest.fixture(autouse=True)
@@ -108,6 +110,27 @@ def test_a_variable_that_cannot_be_used_is_named_at_the_start(
     assert (code, json.loads(line)["message"]) == (2, "cannot start")
     assert name in json.loads(line)["detail"]
     assert "MARKED" not in line
+
+
+@pytest.mark.parametrize("holds", [True, False])
+async def test_a_replica_that_leads_leaves_azure_identity_to_its_first_login(
+    monkeypatch: pytest.MonkeyPatch, *, holds: bool
+) -> None:
+    imports = 0
+
+    async def import_azure_identity() -> None:
+        nonlocal imports
+        imports += 1
+
+    monkeypatch.setattr(lifecycle, "import_azure_identity", import_azure_identity)
+    monkeypatch.setattr(lifecycle, "PREPARATION", 0.0)
+    shards = Shards(clock=lambda: 0.0)
+    if holds:
+        shards.hold(0, until=1.0)
+
+    await lifecycle.prepare_standby(shards)
+
+    assert imports == (0 if holds else 1)
 
 
 INFINITE = resource.RLIM_INFINITY

@@ -38,14 +38,12 @@ class Calls:
         self.calls.append(("gained", set(shards), self._serves(shards)))
         self.positions.append(position)
 
-    def position(self) -> Position | None:
-        return self.observed
-
     def lost(self, shards: AbstractSet[int]) -> None:
         self.calls.append(("lost", set(shards), self._serves(shards)))
 
-    async def drain(self, shards: AbstractSet[int]) -> None:
+    async def drain(self, shards: AbstractSet[int]) -> Position | None:
         self.calls.append(("drain", set(shards), self._serves(shards)))
+        return self.observed
 
     def _serves(self, shards: AbstractSet[int]) -> bool:
         return shards <= self.shards.held

@@ -245,6 +245,20 @@ async def test_what_the_watch_does_not_bring_is_listed_less_and_less_often(runni
     assert running.state.vaultsecrets.has_synced
 
 
+async def test_a_list_of_the_watch_is_known_to_be_whole_once_a_resync_misses_nothing_of_it(
+    running: MemoryHarness,
+) -> None:
+    one, other = put(running, "one"), put(running, "other")
+    source, vaultsecrets = running.controller.source, running.state.vaultsecrets
+    source.handle_listed(running.kube.vault_secret_body(one.key))
+
+    await running.controller.resync.resync()
+    assert vaultsecrets.is_listing
+    source.handle_listed(running.kube.vault_secret_body(other.key))
+    await running.controller.resync.resync()
+    assert not vaultsecrets.is_listing
+
+
 async def test_it_begins_once_vaultsecrets_can_be_listed(
     harness: MemoryHarness, caplog: pytest.LogCaptureFixture
 ) -> None:

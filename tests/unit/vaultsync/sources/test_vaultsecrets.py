@@ -359,3 +359,17 @@ async def test_one_that_was_being_deleted_requests_a_resync_once_it_is_deleted(
     source.handle_deleted(terminating(body(onDelete="Retain", resource_version=8)))
 
     assert harness.resync_requested
+
+
+async def test_a_list_has_no_order_until_an_event_follows(harness: MemoryHarness, source: VaultSecretSource) -> None:
+    def is_listing() -> bool:
+        return harness.state.vaultsecrets.is_listing
+
+    source.handle_listed(body("one"))
+    assert is_listing()
+    source.handle_changed(body("two", resource_version=8))
+    assert not is_listing()
+
+    source.handle_listed(body("one", resource_version=9))
+    source.handle_deleted(body("two", resource_version=10))
+    assert not is_listing()

@@ -1,10 +1,13 @@
 """How far a replica has observed, and whether another one has observed as much."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.builders import KEY, a_granted, a_vault_secret, an_observed, no_limit
 from vaultsync.api.v1alpha1 import VaultSecretMeta
 from vaultsync.state.positions import Position, farthest
+from vaultsync.state.shards import Shards
 from vaultsync.state.snapshots import Bookmark, TargetList
 from vaultsync.state.stores import State
 from vaultsync.state.targets import TargetCache
@@ -48,12 +51,28 @@ def test_there_is_no_position_if_several_watches_have_no_common_order() -> None:
     assert a_state(namespaces=("shop", "blog")).position is None
 
 
-def test_there_is_no_position_after_a_restore_of_the_api_server() -> None:
-    state = a_state()
-    state.targets.invalidate_all()
+def test_there_is_no_position_if_a_replica_may_write_ahead_of_its_watch() -> None:
+    state = replace(a_state(), shards=Shards(2, clock=lambda: 0.0))
 
     assert state.position is None
     assert not state.has_reached(Position(0, 0))
+
+
+@pytest.mark.parametrize("kind", ["targets", "parked"])
+def test_there_is_no_position_after_a_restore_of_the_api_server(kind: str) -> None:
+    state = a_state()
+    getattr(state, kind).invalidate_all()
+
+    assert state.position is None
+    assert not state.has_reached(Position(0, 0))
+
+
+def test_there_is_no_position_during_a_list_since_it_has_no_order() -> None:
+    state = a_state()
+    state.vaultsecrets.is_listing = True
+
+    assert state.position is None
+    assert not state.has_reached(Position(20, 30))
 
 
 @pytest.mark.parametrize(
