@@ -80,7 +80,8 @@ class Vaultsync:
         if self._stalls is not None:
             command = [self._python, "-m", "bench.watched", self._stalls]
         if self._memray is not None:
-            recorder = ("memray", "run", "--quiet", "--aggregate", "--force", "--output", self._memray)
+            options = ("--quiet", "--aggregate", "--force", "--trace-python-allocators")
+            recorder = ("memray", "run", *options, "--output", self._memray)
             command = [self._python, "-m", *recorder, "-m", "vaultsync", "run"]
         log = site.folder / f"{name}.log"
         return Program(
