@@ -195,7 +195,8 @@ class Resync:
                 self._source.denials.remove(namespace)
         if len(denied) == len(self._namespaces):
             raise denied[0]
-        if not is_behind:
+        # Another list of the watch, whose objects come meanwhile, requests another resync.
+        if not is_behind and not vaultsecrets.resync_requested.is_set():
             vaultsecrets.is_listing = False
         if not vaultsecrets.has_synced:
             # Only those of the first list count: others may be created all the time.

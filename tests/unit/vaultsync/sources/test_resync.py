@@ -255,6 +255,10 @@ async def test_a_list_of_the_watch_is_known_to_be_whole_once_a_resync_misses_not
     await running.controller.resync.resync()
     assert vaultsecrets.is_listing
     source.handle_listed(running.kube.vault_secret_body(other.key))
+    vaultsecrets.request_resync()
+    await running.controller.resync.resync()
+    assert vaultsecrets.is_listing
+    vaultsecrets.resync_requested.clear()
     await running.controller.resync.resync()
     assert not vaultsecrets.is_listing
 
