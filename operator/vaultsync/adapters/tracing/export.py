@@ -18,6 +18,8 @@ from vaultsync.trust import client_tls
 
 logger = logging.getLogger("vaultsync")
 
+NOT_SENT = "not sent"
+
 FLUSH_TIMEOUT = 2.0
 """Seconds to export the last spans when the operator stops; after it they are dropped."""
 
@@ -71,7 +73,7 @@ class LoggingExporter(SpanExporter):
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Export spans; those that fail are dropped."""
-        self._session.result = "not sent"
+        self._session.result = NOT_SENT
         failed = self._exporter.export(spans) is not SpanExportResult.SUCCESS
         if failed and not self.is_failing:
             logger.warning("traces are not delivered", extra={"detail": self._session.result})
@@ -86,18 +88,25 @@ class LoggingExporter(SpanExporter):
 
 
 class _Session(requests.Session):
-    """Keeps the result of the last request: its status, or the type of its exception without the text."""
+    """Keeps the result of the first request of an export: its status, or the type of its exception without the text.
 
-    result = "not sent"
+    The exporter repeats one that fails until its time is over. The last one may have none left, which is a ValueError.
+    """
+
+    result = NOT_SENT
 
     def request(self, *arguments: Any, **options: Any) -> requests.Response:  # noqa: ANN401  those of requests
         try:
             response = super().request(*arguments, **options)
         except Exception as error:
-            self.result = type(error).__name__
+            self._keep(type(error).__name__)
             raise
-        self.result = f"HTTP {response.status_code}"
+        self._keep(f"HTTP {response.status_code}")
         return response
+
+    def _keep(self, result: str) -> None:
+        if self.result == NOT_SENT:
+            self.result = result
 
 
 class _Verified(HTTPAdapter):

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+import requests
 
 from tests.authorities import Authority
 from tests.collector import Collector
-from vaultsync.adapters.tracing.export import Delivery
+from vaultsync.adapters.tracing.export import Delivery, _Session
 
 NOWHERE = "http://127.0.0.1:1"
 NO_LIMIT = 600
@@ -84,6 +85,16 @@ def logged(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str, str | None]
     """Level, message and detail of each of our log lines."""
     ours = [record for record in caplog.records if record.name == "vaultsync"]
     return [(record.levelname, record.getMessage(), vars(record).get("detail")) for record in ours]
+
+
+def test_a_retry_without_time_does_not_hide_why_the_first_request_failed() -> None:
+    session = _Session()
+    with pytest.raises(requests.ConnectionError):
+        session.post(NOWHERE, timeout=NO_LIMIT)
+    with pytest.raises(ValueError, match="timeout"):
+        session.post(NOWHERE, timeout=0)
+
+    assert session.result == "ConnectionError"
 
 
 def test_the_collector_receives_spans_of_vaultsync(deliver: Deliver, collector: Collector) -> None:
