@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from bench import machine
 from bench.figures import HERE, rewrite
 from bench.flames import NoProfiler, Profile, profiler, recorded
-from bench.steps import Steps, last_of
+from bench.steps import Steps
 from bench.testbed import testbed
 from bench.vaultsync import Vaultsync
 
@@ -36,10 +36,8 @@ async def _recorded(objects: int, program: str) -> Profile:
         steps = Steps(ready)
         await steps.start()
         await steps.settled()
-        targets = steps.targets(ready.secrets)
         with recorded(ready.program.pid, program) as profile:
-            await steps.post(ready.secrets)
-            await last_of(targets, 60 + objects / 10)
+            await steps.sync(ready.secrets, 60 + objects / 10)
         return profile
 
 

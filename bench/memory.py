@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench.figures import Figure, Report
-from bench.steps import Steps, last_of
+from bench.steps import Steps
 from bench.testbed import kubernetes, testbed
 from bench.vaultsync import Vaultsync
 
@@ -58,9 +58,7 @@ async def _record(number: int, file: Path) -> None:
         steps = Steps(ready)
         await steps.start()
         await steps.settled()
-        targets = steps.targets(ready.secrets)
-        await steps.post(ready.secrets)
-        await last_of(targets, 60 + number / 5)
+        await steps.sync(ready.secrets, 60 + number / 5)
         await steps.settled()
 
 

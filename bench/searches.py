@@ -60,9 +60,7 @@ async def _measure(size: Size, report: Report, file: Path) -> None:
         await steps.start()
         report.section("Three VaultSecrets, a secret each")
         with stalls_in(file) as stalls:
-            targets = steps.targets(ready.secrets[:3])
-            await steps.post(ready.secrets[:3])
-            await last_of(targets, 120)
+            await steps.sync(ready.secrets[:3], 120)
             used = await _polls(steps, size, "get", 3)
         _add_polls(report, used, size)
         report.add(Figure("values read, per poll", [used.calls["get"] / size.polls], must_be=3))

@@ -79,6 +79,16 @@ class Steps:
         await self.testbed.api.create_all(self.testbed.subject.path(NAMESPACE), map(self.testbed.manifest, secrets))
         return now() - started
 
+    async def sync(self, secrets: Sequence[str], within: float) -> None:
+        """Post the objects of these secrets, and wait until all their targets are there.
+
+        Raises:
+            Overdue: They are not after so many seconds.
+        """
+        targets = self.targets(secrets)
+        await self.post(secrets)
+        await last_of(targets, within)
+
     def targets(self, secrets: Iterable[str], version: int = 0) -> list[asyncio.Future[float]]:
         """Return when each target has the value of its secret after so many rotations."""
         return [self.testbed.arrivals.of(secret, data_of(secret, version)) for secret in secrets]

@@ -267,10 +267,7 @@ class ShardMover:
 
 
 async def _in_batches(
-    keys: Iterable[ObjectKey],
-    move: Callable[[ObjectKey], None],
-    *,
-    until: Callable[[], bool] = lambda: False,
+    keys: Iterable[ObjectKey], move: Callable[[ObjectKey], None], *, until: Callable[[], bool] = lambda: False
 ) -> None:
     for number, key in enumerate(keys, start=1):
         move(key)

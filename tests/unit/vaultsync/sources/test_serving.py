@@ -213,11 +213,16 @@ async def test_a_gain_waits_for_the_watch(leader: Replica, standby: Replica) -> 
     leader.lose()
     leader.reset_counts()
 
-    standby.hold()
+    await gain_once_observed(standby, None, OBSERVATION)
+
+
+async def gain_once_observed(standby: Replica, position: Position | None, check: float) -> None:
+    """Gain the shard, which serves nothing before the watch has brought the VaultSecret; `check` is in seconds."""
+    standby.hold(position)
     await settle()
     assert standby.served() == []
     standby.observe("db")
-    await standby.pass_time(OBSERVATION)
+    await standby.pass_time(check)
     await standby.drain()
 
     assert standby.served() == ["db"]
@@ -275,15 +280,8 @@ async def test_a_gain_waits_for_what_the_replica_before_has_observed(leader: Rep
     position = await leader.controller.mover.drain(SHARD)
     leader.reset_counts()
 
-    standby.hold(position)
-    await settle()
-    assert standby.served() == []
-    standby.observe("db")
-    await standby.pass_time(REACH_CHECK)
-    await standby.drain()
+    await gain_once_observed(standby, position, REACH_CHECK)
 
-    assert standby.served() == ["db"]
-    assert (standby.reads, standby.writes) == (0, {})
     assert leader.kube.calls.keys().isdisjoint({"list_vaultsecrets", "list_targets"})
 
 
