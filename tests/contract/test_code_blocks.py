@@ -102,7 +102,7 @@ def test_our_own_commands_are_accepted(program: tuple[str, ...], monkeypatch: py
         parser().parse_args(words)
 
 
-@pytest.mark.slow
+@pytest.mark.cluster
 @pytest.mark.parametrize("program", ["helm", "kubectl"])
 def test_options_of_programs_exist(program: str) -> None:
     path = ensure_tools(os.environ, sys.stderr)[program]  # noqa: TID251 - where programs are built
