@@ -51,26 +51,22 @@ class Size:
     numbers: Sequence[int] = (1000, 3000, 10_000)
     refresh: int = 30
     minute: int = 60
-    polls: int = 3
     rotations: int = 100
     samples: int = 100
     foreign: int = 20_000
     repeated: int = 3
-    """How often each first sync, each start and each takeover is measured."""
+    """How often each step is measured."""
 
 
-QUICK: Final = Size(
-    numbers=(50, 100, 200), refresh=10, minute=15, polls=2, rotations=10, samples=5, foreign=500, repeated=2
-)
+QUICK: Final = Size(numbers=(50, 100, 200), refresh=10, minute=15, rotations=10, samples=5, foreign=500, repeated=2)
 
 
 @dataclass(frozen=True, slots=True)
 class Restarted:
-    """The medians of the time and the CPU until the operator was ready, its memory before it, and after a minute."""
+    """The medians of the time and the CPU until the operator was ready, and of its memory after a minute."""
 
     ready: float
     cpu: float
-    before: float
     memory: float
 
 
@@ -106,6 +102,9 @@ class Large:
     stalls: Path = field(init=False)
     """Where the operator writes its stalls, with the largest number."""
 
+    anywhere: list[Stalls] = field(default_factory=list)
+    """The stalls of each run with the largest number."""
+
     _bound: str = ""
     """What binds the first sync of the largest number."""
 
@@ -124,6 +123,10 @@ class Large:
         for left in reversed(range(self.size.repeated)):
             with suppress(StepsFailed):
                 await self._design_load(most, goes_on=left == 0)
+        if self.anywhere:
+            self.report.section(f"Anywhere in the above, with {most:,} VaultSecrets")
+            longest = max(each.longest for each in self.anywhere)
+            self._add_stalls(Stalls(longest, own=max(each.own for each in self.anywhere)))
         if self._errors:
             raise StepsFailed("steps failed", self._errors)
 
@@ -146,14 +149,12 @@ class Large:
                 for namespace in (OTHER, _FOREIGN):
                     ready.site.plane.kubectl("create", "namespace", namespace)
                 with stalls_in(self.stalls) as stalls:
+                    self.anywhere.append(stalls)
                     await self.attempt(partial(self._first_sync_beside_others, steps))
                     if goes_on:
                         await self.attempt(self._growth)
                         for step in (self._polls, self._rotations, self._at_rest, self._restarts, self._takeover):
                             await self.attempt(partial(step, steps))
-                if goes_on:
-                    self.report.section("Anywhere in the above")
-                    self._add_stalls(stalls)
                 if failed := self._errors[before:]:  # so that the logs are kept
                     raise StepsFailed("steps failed", failed)
 
@@ -230,35 +231,41 @@ class Large:
 
     async def _polls(self, steps: Steps) -> None:
         """Measure polls while nothing changes."""
-        self.report.section(f"{self.size.polls} polls, nothing has changed")
+        self.report.section("A poll, nothing has changed")
         pages = pages_of(len(steps.testbed.secrets))
         await steps.polls(1, "list", pages)
-        before = await steps.counts()
-        with stalls_in(self.stalls) as stalls:
-            await steps.polls(self.size.polls, "list", pages)
-        used = (await steps.counts()).since(before)
-        self._add("calls to list the vault, per poll", used.calls["list"] / self.size.polls, must_be=pages)
-        self._add("values read", used.calls["get"], must_be=0)
-        self._add("writes to the API server", writes_of(used.requests), must_be=0)
-        self._add("CPU, per poll", used.usage.cpu / self.size.polls, "s", goal=1)
-        self._add("CPU, per minute", used.usage.cpu / used.at * 60, "s")
-        self._add("memory", used.usage.memory, "MB")
-        self._add_stalls(stalls)
+        for _ in range(self.size.repeated):
+            before = await steps.counts()
+            with stalls_in(self.stalls) as stalls:
+                await steps.polls(1, "list", pages)
+            used = (await steps.counts()).since(before)
+            self._add("calls to list the vault", used.calls["list"], must_be=pages)
+            self._add("values read", used.calls["get"], must_be=0)
+            self._add("writes to the API server", writes_of(used.requests), must_be=0)
+            self._add("CPU", used.usage.cpu, "s", goal=1)
+            self._add("memory", used.usage.memory, "MB")
+            self._add_stalls(stalls)
 
     async def _rotations(self, steps: Steps) -> None:
-        """Rotate secrets, spread over an interval."""
+        """Rotate secrets, spread over an interval, and again others."""
         size = self.size
         self.report.section(f"{size.rotations} secrets rotated, spread over an interval of {size.refresh} s")
-        before = await steps.counts()
         step = len(steps.testbed.secrets) // size.rotations
         assert step % 2 == 0, "others use every second secret"
-        chosen = steps.testbed.secrets[::step][: size.rotations]
+        for first in range(0, 2 * size.repeated, 2):
+            await self._rotated(steps, steps.testbed.secrets[first::step][: size.rotations])
+
+    async def _rotated(self, steps: Steps, chosen: Sequence[str]) -> None:
+        """Rotate these secrets; what the next poll reads once more counts, too."""
+        size = self.size
+        before = await steps.counts()
         times = []
         with stalls_in(self.stalls) as stalls:
             for secret in chosen:
                 times.append(asyncio.create_task(steps.rotated(secret)))
                 await asyncio.sleep(size.refresh / size.rotations)
             seconds = await asyncio.gather(*times)
+            await steps.polls(1, "list", pages_of(len(steps.testbed.secrets)))
         used = (await steps.settled()).since(before)
         self._add_quantiles("new version → Secret", seconds, goal=size.refresh + 2)
         self._add("values read", used.calls["get"], goal=size.rotations)
@@ -267,18 +274,21 @@ class Large:
 
     async def _at_rest(self, steps: Steps) -> None:
         """Change, delete and add single objects."""
-        self.report.section("Single objects, at rest")
-        secrets = never_rotated(steps)[-self.size.samples :]
-        self._add_quantiles("Secret changed → healed", [await steps.tampered(each) for each in secrets], goal=0.2)
-        await steps.forgotten()
-        self._add_quantiles("Secret deleted → back", [await steps.deleted(each) for each in secrets])
-        news = [await steps.newcomer(each, f"new-{index}") for index, each in enumerate(secrets)]
-        self._add_quantiles("VaultSecret posted → Secret", news)
+        samples = self.size.samples
+        self.report.section(f"{samples} single objects, one by one, at rest")
+        for number in range(self.size.repeated):
+            secrets = never_rotated(steps)[number * samples : (number + 1) * samples]
+            self._add_quantiles("Secret changed → healed", [await steps.tampered(each) for each in secrets], goal=0.2)
+            await steps.forgotten()
+            self._add_quantiles("Secret deleted → back", [await steps.deleted(each) for each in secrets])
+            news = [await steps.newcomer(each, f"new-{each}") for each in secrets]
+            self._add_quantiles("VaultSecret posted → Secret", news)
 
     async def _restarts(self, steps: Steps) -> None:
         """Restart with everything in place, and again in a cluster that has many other Secrets."""
+        synced = usage_of(steps.testbed.program.pid).memory
         alone = await self._restart(steps, "The operator restarts")
-        self._add("memory, beside that before", alone.memory / alone.before, "times", goal=1)
+        self._add("memory, beside that before the first restart", alone.memory / synced, "times", goal=1)
         content = {"stringData": {"content": "x" * 500}}
         secrets = ({"metadata": {"name": f"foreign-{index:05}"}, **content} for index in range(self.size.foreign))
         await steps.testbed.api.create_all(f"/api/v1/namespaces/{_FOREIGN}/secrets", secrets)
@@ -289,34 +299,33 @@ class Large:
         self._add("memory, beside that without them", beside.memory / alone.memory, "times", goal=1.05)
 
     async def _restart(self, steps: Steps, title: str) -> Restarted:
-        """Restart some times; the first time, its first minute is measured, too."""
+        """Restart some times, and measure the first minute of each."""
         program, size = steps.testbed.program, self.size
         self.report.section(title)
-        before = await steps.settled()
-        program.close()
-        started = now()
-        with stalls_in(self.stalls) as stalls:
-            ready, cpu = [await steps.start()], [usage_of(program.pid).cpu]
-            await steps.wait(started + size.minute - now())
-        after = await steps.counts()
-        used = after.since(before)
-        self._add("values read", used.calls["get"], must_be=0)
-        self._add("writes to the API server", writes_of(used.requests), must_be=0)
-        self._add("lists of VaultSecrets, page by page", used.requests["LIST vaultsecrets"])
-        self._add(f"CPU in the first {size.minute} seconds", after.usage.cpu, "s", goal=12)
-        self._add("memory before", before.usage.memory, "MB")
-        self._add("memory", after.usage.memory, "MB")
-        self._add("most memory", peak_memory(program.pid), "MB")
-        self._add_stalls(stalls)
-        for _ in range(size.repeated - 1):
-            await steps.settled()
+        restarted: list[tuple[float, float, float]] = []
+        for _ in range(size.repeated):
+            before = await steps.settled()
             program.close()
-            ready.append(await steps.start())
-            cpu.append(usage_of(program.pid).cpu)
-        self.report.add(Figure("start → ready", ready, "s", goal=10))
-        self.report.add(Figure("CPU for it", cpu, "s"))
+            started = now()
+            with stalls_in(self.stalls) as stalls:
+                ready = await steps.start()
+                cpu = usage_of(program.pid).cpu
+                await steps.wait(started + size.minute - now())
+            after = await steps.counts()
+            used = after.since(before)
+            self._add("start → ready", ready, "s", goal=10)
+            self._add("CPU for it", cpu, "s")
+            self._add("values read", used.calls["get"], must_be=0)
+            self._add("writes to the API server", writes_of(used.requests), must_be=0)
+            self._add("lists of VaultSecrets, page by page", used.requests["LIST vaultsecrets"])
+            self._add(f"CPU in the first {size.minute} seconds", after.usage.cpu, "s", goal=12)
+            self._add("memory before", before.usage.memory, "MB")
+            self._add("memory", after.usage.memory, "MB")
+            self._add("most memory", peak_memory(program.pid), "MB")
+            self._add_stalls(stalls)
+            restarted.append((ready, cpu, after.usage.memory))
         await steps.settled()
-        return Restarted(median(ready), median(cpu), before.usage.memory, after.usage.memory)
+        return Restarted(*map(median, zip(*restarted, strict=True)))
 
     async def _takeover(self, steps: Steps) -> None:
         """Lose the leader, and measure until another one writes."""
@@ -326,13 +335,10 @@ class Large:
         target = never_rotated(steps)[0]
         leader, standby = ready.program, ready.subject.replica(ready.site, ready.program.launch.environ, "vaultsync-1")
         with closing(standby):
-            await self._start_standby(steps, standby)
-            await steps.wait(self.size.refresh)
-            before = usage_of(standby.pid)
-            await steps.wait(self.size.refresh)
-            self._add("its memory", usage_of(standby.pid).memory, "MB")
-            cpu = usage_of(standby.pid).cpu - before.cpu
-            self._add("its CPU, a minute", cpu * 60 / self.size.refresh, "s")
+            for _ in range(self.size.repeated):
+                standby.close()
+                await self._start_standby(steps, standby)
+                await self._standing_by(steps, standby)
             for end, what, goal in ((signal.SIGKILL, "killed", 20), (signal.SIGTERM, "terminated", 2)):
                 for _ in range(self.size.repeated):
                     started = now()
@@ -341,6 +347,15 @@ class Large:
                     self._add(f"leader {what} → the other writes", now() - started, "s", goal=goal)
                     await self._start_standby(steps, leader)
                     leader, standby = standby, leader
+
+    async def _standing_by(self, steps: Steps, standby: Program) -> None:
+        """Measure what a standby costs, some time after its start."""
+        await steps.wait(self.size.refresh)
+        before = usage_of(standby.pid)
+        await steps.wait(self.size.refresh)
+        usage = usage_of(standby.pid)
+        self._add("its memory", usage.memory, "MB")
+        self._add("its CPU, a minute", (usage.cpu - before.cpu) * 60 / self.size.refresh, "s")
 
     async def _start_standby(self, steps: Steps, program: Program) -> None:
         program.start()
@@ -363,7 +378,7 @@ class Large:
 
     def _add_quantiles(self, what: str, seconds: Sequence[float], *, goal: float | None = None) -> None:
         self._add(f"{what}, median", quantile(seconds, 0.5), "s")
-        self._add(f"{what}, p99 of {len(seconds):,}", quantile(seconds, 0.99), "s", goal=goal)
+        self._add(f"{what}, p99", quantile(seconds, 0.99), "s", goal=goal)
 
     def _add(
         self, what: str, value: float, unit: str = "", *, goal: float | None = None, must_be: float | None = None

@@ -113,9 +113,10 @@ class Vaultsync:
 class Release(Vaultsync):
     """The operator of a wheel, in an environment of its own in a folder."""
 
-    def __init__(self, wheel: Path, folder: Path) -> None:
-        environment = Environment.make(folder, [f"{wheel.resolve()}[operator,tracing]"])
-        super().__init__("previous release", environment.python)
+    def __init__(self, wheel: Path, folder: Path, *, memray: Path | None = None) -> None:
+        packages = [f"{wheel.resolve()}[operator,tracing]", *([] if memray is None else ["memray"])]
+        environment = Environment.make(folder, packages)
+        super().__init__("previous release", environment.python, memray=memray)
         printed = subprocess.run(
             [environment.python, "-I", "-c", _SETTINGS], check=True, capture_output=True, text=True
         )
