@@ -6,6 +6,7 @@ own: kopf's other handlers write annotations or finalizers to the objects.
 
 import asyncio
 import logging
+import math
 import time
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
@@ -210,7 +211,7 @@ class VaultSecretWatch:
         if not _is_of_vaultsecrets(request):
             return
         if _is_watch(request):
-            delay = self._watched.get(path, 0.0) + MIN_INTERVAL - self._clock()
+            delay = self._watched.get(path, -math.inf) + MIN_INTERVAL - self._clock()
             if delay > 0:
                 await self._sleep(delay)
             self._watched[path] = self._clock()
