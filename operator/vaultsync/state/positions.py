@@ -9,7 +9,8 @@ class Position:
     """The highest resource versions that a replica has observed or written, of VaultSecrets and of targets that exist.
 
     A watch has an order: a replica whose watch has brought these has observed all changes that the other acted upon.
-    A deletion leaves no version: the resync after each gain finds it.
+    Its own writes are ahead of its watch, and show nothing. A deletion leaves no version: the resync after each gain
+    finds it.
     """
 
     vaultsecrets: int

@@ -45,14 +45,16 @@ class State:
     @property
     def position(self) -> Position | None:
         """How far this replica has observed; None if two resource versions cannot say it."""
-        return Position(self._newest_vaultsecret(), self.targets.newest_object()) if self._is_ordered else None
+        if not self._is_ordered:
+            return None
+        return Position(max(cache.newest_version() for cache in self.caches), self.targets.newest_object())
 
     def has_reached(self, position: Position) -> bool:
-        """Return whether this replica has observed what another one had."""
+        """Return whether list and watch have brought what another replica had observed; own writes are no evidence."""
         return (
             self._is_ordered
-            and self._newest_vaultsecret() >= position.vaultsecrets
-            and self.targets.newest_version() >= position.targets
+            and max(cache.observed_version for cache in self.caches) >= position.vaultsecrets
+            and self.targets.observed_version() >= position.targets
         )
 
     @property
@@ -60,15 +62,11 @@ class State:
         """Whether all that is cached has come in the order of its resource versions.
 
         Not if several namespaces are watched one by one, nor during a list, nor while something is not as cached, as
-        after a restore of the API server. With several shards, a replica writes for some of them while others come: its
-        own writes are ahead of its watches.
+        after a restore of the API server.
         """
-        is_one_watch = self.shards.number == 1 and len(self.targets.scopes) == 1
+        is_one_watch = len(self.targets.scopes) == 1
         is_listing = any(cache.is_listing for cache in self.caches)
         return is_one_watch and not is_listing and not any(cache.has_outdated for cache in (*self.caches, self.targets))
-
-    def _newest_vaultsecret(self) -> int:
-        return max(cache.newest_version() for cache in self.caches)
 
     def find(self, key: ObjectKey) -> VaultSecret | UnreadableVaultSecret | None:
         """Return the VaultSecret of that key, parked or not; None if there is none."""

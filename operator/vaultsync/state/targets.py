@@ -36,9 +36,14 @@ class _Scope:
         return max(known, default=0)
 
     @property
+    def observed_version(self) -> int:
+        """The resource version that list and watch have reached, with bookmarks; 0 if it must be listed."""
+        return int(self.resource_version or "0")
+
+    @property
     def newest_version(self) -> int:
         """The highest resource version that was observed or written, also of a bookmark or a list."""
-        return max(self.newest_object, int(self.resource_version or "0"))
+        return max(self.newest_object, self.observed_version)
 
     def is_behind(self, key: ObjectKey, resource_version: str) -> bool:
         """Return whether a Secret is not cached as it was at that resource version, or later."""
@@ -178,8 +183,12 @@ class TargetCache:
         """Have a scope listed again: the server no longer has the history since the resource version."""
         self._scopes[namespace].resource_version = None
 
+    def observed_version(self) -> int:
+        """Return the highest resource version that list and watch have brought; 0 if there is none."""
+        return max(scope.observed_version for scope in self._scopes.values())
+
     def newest_version(self) -> int:
-        """Return the highest resource version that was observed; 0 if there is none."""
+        """Return the highest resource version that was observed or written; 0 if there is none."""
         return max(scope.newest_version for scope in self._scopes.values())
 
     def newest_object(self) -> int:

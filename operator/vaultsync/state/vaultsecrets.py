@@ -96,6 +96,8 @@ class VaultSecretCache:
         """Whether a list has shown that every existing VaultSecret has been observed."""
         self.is_listing = False
         """Whether what was observed last is on a list, which has no order: other objects may be missing."""
+        self.observed_version = 0
+        """The highest resource version that list and watch have brought, also of what is gone; not of own writes."""
         self.is_moving = False
         """Whether only some of a shard's VaultSecrets are here: what is lost cannot be compared with what is known."""
         self.resync_requested = asyncio.Event()
@@ -140,6 +142,7 @@ class VaultSecretCache:
 
     def invalidate_all(self) -> None:
         """Have whatever is observed next replace the cached VaultSecrets: the API server was restored."""
+        self.observed_version = 0
         self._unobserved_status.clear()
         self._outdated = {meta.key for meta in self.metas()}
 

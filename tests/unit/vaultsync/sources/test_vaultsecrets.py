@@ -373,3 +373,21 @@ async def test_a_list_has_no_order_until_an_event_follows(harness: MemoryHarness
     source.handle_listed(body("one", resource_version=9))
     source.handle_deleted(body("two", resource_version=10))
     assert not is_listing()
+
+
+async def test_what_list_and_watch_have_brought_counts_as_observed_also_deletions_and_what_is_known(
+    harness: MemoryHarness, source: VaultSecretSource
+) -> None:
+    vaultsecrets = harness.state.vaultsecrets
+
+    source.handle_listed(body("one", resource_version=7))
+    assert vaultsecrets.observed_version == 7
+    source.handle_changed(body("one", resource_version=8))
+    source.handle_changed(body("one", resource_version=8))
+    assert vaultsecrets.observed_version == 8
+    source.handle_deleted(body("one", resource_version=9))
+    assert vaultsecrets.observed_version == 9
+
+    vaultsecrets.invalidate_all()
+    source.handle_changed(body("two", resource_version=3))
+    assert vaultsecrets.observed_version == 3
