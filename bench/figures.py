@@ -167,12 +167,10 @@ def rewrite(section: str, text: str, readme: Path = README) -> None:
 
 
 def text_of(values: Sequence[float], unit: str = "") -> str:
-    """Write a number with its unit; of several the median and the range."""
+    """Write a number with its unit; of several the median, and the range if it shows in as many digits."""
     suffix = f" {unit}" if unit else ""
-    low, middle, high = min(values), statistics.median(values), max(values)
-    if low == high:
-        return f"{short(low)}{suffix}"
-    return f"{short(middle)}{suffix} ({short(low)} to {short(high)})"
+    low, middle, high = (short(value) for value in (min(values), statistics.median(values), max(values)))
+    return f"{middle}{suffix}" if low == high else f"{middle}{suffix} ({low} to {high})"
 
 
 def judged(goal: str, *, reached: bool) -> str:

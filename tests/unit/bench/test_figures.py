@@ -18,6 +18,7 @@ from bench.vaultsync import Vaultsync
         ([1234.5], "1,234 s"),
         ([1.0, 3.0, 2.0], "2 s (1 to 3)"),
         ([5, 5], "5 s"),
+        ([48.21, 48.2, 48.19], "48.2 s"),
     ],
 )
 def test_several_values_are_a_median_and_a_range(values: list[float], text: str) -> None:
