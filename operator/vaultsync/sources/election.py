@@ -215,8 +215,14 @@ class Election:
             except SyncError as error:
                 self._look_failed(error)
                 break
-            taken[shard] = _Taken(lease, begun + RENEW_DEADLINE, None if released is None else released.position)
+            taken[shard] = _Taken(lease, begun + RENEW_DEADLINE, self._position_of(released))
         return taken
+
+    def _position_of(self, released: Lease | None) -> Position | None:
+        """Return how far the holder before had observed; None if the Lease was that of other namespaces."""
+        if released is None or (released.shards, released.namespaces) != (self._ours.shards, self._ours.namespaces):
+            return None
+        return released.position
 
     async def _serve(self, taken: dict[int, _Taken]) -> None:
         """Serve shards whose Leases were acquired, unless another installation conflicts."""

@@ -94,7 +94,7 @@ class RestoreCheck:
             SyncError: ClusterUnavailable.
         """
         targets, caches = self._state.targets, self._state.caches
-        observed = targets.newest_version(), max(cache.newest_version() for cache in caches)
+        observed = targets.newest_version(), self._state.newest_vaultsecret()
         current = await self._current()
         if int(current.targets) < observed[0] or int(current.vaultsecrets) < observed[1]:
             self._noticed = True

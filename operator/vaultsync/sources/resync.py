@@ -107,12 +107,13 @@ class Resync:
                 _log_failure(error)
                 await self._sleep(watch_backoff(failures, jitter=self._jitter))
                 continue
-            for key in await self._wait_for(lists):
+            for key, version in await self._wait_for(lists):
+                self._state.vaultsecrets.forget_until(version)
                 if (known := self._state.parked.find(key)) is not None:
                     self._source.forget(key, meta_of(known).metadata.uid)
             return
 
-    async def _wait_for(self, lists: Iterable[ListSnapshot]) -> Collection[ObjectKey]:
+    async def _wait_for(self, lists: Iterable[ListSnapshot]) -> Collection[tuple[ObjectKey, str]]:
         """Wait until what is on these lists has been observed, or no more of it is; return the rest."""
         missing = [one for listed in lists for one in self._missing(listed)]
         looks, idle, left = 0, 0, len(missing)
@@ -122,7 +123,7 @@ class Resync:
                 await self._sleep(OBSERVATION)
             missing = [(key, version) for key, version in missing if not self._has_observed(key, version)]
             looks, idle, left = looks + 1, idle + 1 if len(missing) == left else 0, len(missing)
-        return [key for key, _ in missing]
+        return missing
 
     def _missing(self, listed: ListSnapshot) -> Sequence[tuple[ObjectKey, str]]:
         """Return what is on a list and was not observed like that yet, or later; what is being deleted never is."""

@@ -190,7 +190,7 @@ class ShardMover:
 
     async def _new_caches(self) -> None:
         position = farthest(self._positions[shard] for shard in self._coming)
-        if position is not None and await self._reaches(position):
+        if position is not None and self._state.is_ordered and await self._reaches(position):
             return
         # Of Secrets that are no VaultSecret's target, hardly anything is kept: the VaultSecrets come first.
         await self._resync.catch_up()

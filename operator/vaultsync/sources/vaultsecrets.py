@@ -44,20 +44,22 @@ class VaultSecretSource:
         if self._state.find(key_of(body)) is not None:
             self._vaultsecrets.request_resync()
         self._observe(body, is_listing=True)
-        self._store_changed(body)
 
     def handle_changed(self, body: Mapping[str, Any]) -> None:
         """Store a VaultSecret, and have it reconciled if more than its status has changed."""
         self._observe(body, is_listing=False)
-        self._store_changed(body)
 
     def _observe(self, body: Mapping[str, Any], *, is_listing: bool) -> None:
-        cache = self._vaultsecrets
-        cache.is_listing = is_listing
-        cache.observed_version = max(cache.observed_version, int(body["metadata"]["resourceVersion"]))
-
-    def _store_changed(self, body: Mapping[str, Any]) -> None:
+        self._vaultsecrets.observe(body["metadata"]["resourceVersion"], is_listing=is_listing)
         key = key_of(body)
+        try:
+            self._store_observed(key, body)
+        except Exception:
+            # What is cached is not what exists.
+            self._cache_of(key).invalidate(key)
+            raise
+
+    def _store_observed(self, key: ObjectKey, body: Mapping[str, Any]) -> None:
         if "deletionTimestamp" in body["metadata"]:
             # It waits for dependents or a finalizer: a target that is deleted meanwhile must not be created again.
             self.forget(key, body["metadata"]["uid"])
@@ -88,7 +90,7 @@ class VaultSecretSource:
 
         The event's own object decides: one that was being deleted, or could not be read, was removed before.
         """
-        self._observe(body, is_listing=False)
+        self._vaultsecrets.observe(body["metadata"]["resourceVersion"], is_listing=False)
         key, uid = key_of(body), body["metadata"]["uid"]
         self.forget(key, uid)
         if not self._state.is_served(key.namespace):

@@ -44,29 +44,35 @@ class State:
 
     @property
     def position(self) -> Position | None:
-        """How far this replica has observed; None if two resource versions cannot say it."""
-        if not self._is_ordered:
+        """How far this replica has observed and written; None if two resource versions cannot say it."""
+        if not self.is_ordered:
             return None
-        return Position(max(cache.newest_version() for cache in self.caches), self.targets.newest_object())
+        known = max(cache.newest_version() for cache in self.caches)
+        return Position(max(known, self.vaultsecrets.forgotten_version), self.targets.newest_object())
 
     def has_reached(self, position: Position) -> bool:
         """Return whether list and watch have brought what another replica had observed; own writes are no evidence."""
         return (
-            self._is_ordered
-            and max(cache.observed_version for cache in self.caches) >= position.vaultsecrets
+            self.is_ordered
+            and self.vaultsecrets.observed_version >= position.vaultsecrets
             and self.targets.observed_version() >= position.targets
         )
 
     @property
-    def _is_ordered(self) -> bool:
-        """Whether all that is cached has come in the order of its resource versions.
+    def is_ordered(self) -> bool:
+        """Whether what list and watch have brought has come in the order of its resource versions.
 
         Not if several namespaces are watched one by one, nor during a list, nor while something is not as cached, as
         after a restore of the API server.
         """
         is_one_watch = len(self.targets.scopes) == 1
-        is_listing = any(cache.is_listing for cache in self.caches)
-        return is_one_watch and not is_listing and not any(cache.has_outdated for cache in (*self.caches, self.targets))
+        has_outdated = any(cache.has_outdated for cache in (*self.caches, self.targets))
+        return is_one_watch and not self.vaultsecrets.is_listing and not has_outdated
+
+    def newest_vaultsecret(self) -> int:
+        """Return the highest resource version of VaultSecrets that was observed or written; 0 if there is none."""
+        known = max(cache.newest_version() for cache in self.caches)
+        return max(known, self.vaultsecrets.observed_version)
 
     def find(self, key: ObjectKey) -> VaultSecret | UnreadableVaultSecret | None:
         """Return the VaultSecret of that key, parked or not; None if there is none."""

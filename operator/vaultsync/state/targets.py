@@ -184,7 +184,7 @@ class TargetCache:
         self._scopes[namespace].resource_version = None
 
     def observed_version(self) -> int:
-        """Return the highest resource version that list and watch have brought; 0 if there is none."""
+        """Return the resource version that list and watch have reached, with bookmarks; 0 if they must be listed."""
         return max(scope.observed_version for scope in self._scopes.values())
 
     def newest_version(self) -> int:

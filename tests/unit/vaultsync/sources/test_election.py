@@ -183,6 +183,20 @@ async def test_who_resigns_says_how_far_it_has_observed_and_who_is_lost_does_not
     assert third.server.positions == [None]
 
 
+@pytest.mark.parametrize("after", [replace(OURS, shards=2), replace(OURS, namespaces=frozenset({"shop"}))])
+async def test_what_the_holder_of_other_namespaces_has_observed_does_not_count(
+    clock: Clock, store: LeaseStore, after: Installation
+) -> None:
+    before, new = Replica(clock, store), Replica(clock, store, "b", after)
+    before.server.observed = Position(7, 8)
+    await before.election.look()
+    await before.election.resign()
+
+    await new.election.look()
+
+    assert new.server.positions == [None]
+
+
 async def test_a_lease_is_released_once_all_writes_are_answered(clock: Clock, store: LeaseStore) -> None:
     leader = Replica(clock, store)
     await leader.election.look()

@@ -238,6 +238,16 @@ async def test_a_restore_soon_after_another_is_not_missed_although_the_versions_
     assert restored.restarts == 2
 
 
+async def test_a_deletion_from_before_the_restore_that_the_watch_has_brought_shows_it(restored: Restored) -> None:
+    await restored.check.check()
+    assert restored.restarts == 0
+
+    restored.harness.state.vaultsecrets.observe(str(10**6), is_listing=False)
+    await restored.check.check()
+
+    assert restored.restarts == 1
+
+
 # when it checks
 
 

@@ -23,6 +23,7 @@ from vaultsync.state.secrets import SecretRef, VaultReading
 from vaultsync.state.shards import Shards
 
 SHARD = frozenset({0})
+NO_LISTS = {"list_vaultsecrets": 0, "list_targets": 0}
 
 
 class Replica(MemoryHarness):
@@ -731,6 +732,98 @@ async def test_each_shard_comes_and_goes_by_itself(sharded: tuple[MemoryHarness,
 
     assert served_in(harness) == {names[2]}
     assert harness.state.vaultsecrets.accesses() == {ACCESS}
+
+
+def observe(harness: MemoryHarness, namespace: str) -> None:
+    """Have the watch bring the VaultSecret of a namespace."""
+    harness.controller.source.handle_changed(harness.kube.vault_secret_body(ObjectKey(namespace, "db")))
+
+
+@pytest.fixture
+async def another(sharded: tuple[MemoryHarness, list[str]]) -> AsyncIterator[MemoryHarness]:
+    """Another replica of the same API server, with a vault of the same content."""
+    one, names = sharded
+    other = MemoryHarness(kube=lambda **_: one.kube, clock=one.clock, shards=Shards(3, clock=lambda: 0.0))
+    await other.start([])
+    other.run_beside(other.controller.mover.run())
+    for name in names:
+        observe(other, name)
+    yield other
+    await other.aclose()
+
+
+async def hand_over(harness: MemoryHarness, shard: int) -> Position:
+    """Give up a shard; return how far the replica has observed."""
+    position = await harness.controller.mover.drain({shard})
+    harness.shards.drop(shard)
+    harness.controller.mover.lost({shard})
+    await settle()
+    assert position is not None
+    return position
+
+
+def lists_of(harness: MemoryHarness) -> dict[str, int]:
+    return {kind: harness.kube.calls[kind] for kind in NO_LISTS}
+
+
+async def test_a_shard_goes_from_replica_to_replica_and_back_without_lists(
+    sharded: tuple[MemoryHarness, list[str]], another: MemoryHarness
+) -> None:
+    one, names = sharded
+    await gain(one, 0, 1)
+    observe(one, names[0])
+    for name in names:
+        observe(another, name)
+
+    for giving, taking in ((one, another), (another, one)):
+        position = await hand_over(giving, 0)
+        taking.reset_counts()
+        taking.shards.hold(0, until=float("inf"))
+        taking.controller.mover.gained({0}, position)
+        await until(lambda: 0 in taking.state.served)  # noqa: B023
+        await taking.drain()
+        assert (taking.reads, taking.writes) == (0, {})
+        assert lists_of(one) == NO_LISTS
+
+
+async def test_own_writes_in_one_shard_do_not_show_what_another_replica_has_observed_in_the_next(
+    sharded: tuple[MemoryHarness, list[str]], another: MemoryHarness
+) -> None:
+    one, names = sharded
+    await gain(one, 1)
+    observe(another, names[1])
+    await gain(another, 0)
+    another.kube.put_vault_secret(manifest(spec(data=[entry("secret")]), name="db", namespace=names[0]))
+    observe(another, names[0])
+    await another.drain()
+    position = await hand_over(another, 0)
+    one.vault.set("db-password", "second")
+    await one.poll()
+    assert max(cache.newest_version() for cache in one.state.caches) > position.vaultsecrets
+    one.reset_counts()
+
+    one.shards.hold(0, until=float("inf"))
+    one.controller.mover.gained({0}, position)
+    await settle()
+    assert 0 not in one.state.served
+    observe(one, names[0])
+    await one.pass_time(REACH_CHECK)
+
+    assert 0 in one.state.served
+    assert lists_of(one) == NO_LISTS
+
+
+async def test_a_gain_during_a_list_of_the_watch_waits_for_nothing_that_has_an_order(
+    sharded: tuple[MemoryHarness, list[str]], catching_up: list[asyncio.Event]
+) -> None:
+    harness, names = sharded
+    harness.controller.source.handle_listed(harness.kube.vault_secret_body(ObjectKey(names[0], "db")))
+
+    harness.shards.hold(0, until=float("inf"))
+    harness.controller.mover.gained({0}, Position(1, 1))
+    await settle()
+
+    assert len(catching_up) == 1
 
 
 @pytest.fixture

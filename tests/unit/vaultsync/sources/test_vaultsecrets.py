@@ -8,7 +8,7 @@ from tests.builders import ACCESS, VAULT, an_access
 from tests.harness import MemoryHarness, key_of
 from tests.manifests import as_stored, manifest, spec
 from vaultsync.api import REFRESH_ANNOTATION, RELEASE_ANNOTATION
-from vaultsync.api.v1alpha1 import VaultSecret
+from vaultsync.api.v1alpha1 import VaultSecret, VaultSecretMeta
 from vaultsync.controller.turns import Priority
 from vaultsync.sources.vaultsecrets import VaultSecretSource
 from vaultsync.state.vaultsecrets import UnreadableVaultSecret
@@ -382,12 +382,38 @@ async def test_what_list_and_watch_have_brought_counts_as_observed_also_deletion
 
     source.handle_listed(body("one", resource_version=7))
     assert vaultsecrets.observed_version == 7
-    source.handle_changed(body("one", resource_version=8))
+    written = VaultSecret.parse(body("one", resource_version=8))
+    vaultsecrets.record_status(VaultSecretMeta(metadata=written.metadata, status=written.status))
+    assert vaultsecrets.newest_version() == 8
+    assert vaultsecrets.observed_version == 7
     source.handle_changed(body("one", resource_version=8))
     assert vaultsecrets.observed_version == 8
-    source.handle_deleted(body("one", resource_version=9))
+    source.handle_changed(terminating(body("one", resource_version=9)))
     assert vaultsecrets.observed_version == 9
+    source.handle_deleted(body("one", resource_version=10))
+    assert vaultsecrets.observed_version == 10
 
-    vaultsecrets.invalidate_all()
-    source.handle_changed(body("two", resource_version=3))
+    source.handle_listed(body("two", resource_version=3))
     assert vaultsecrets.observed_version == 3
+    source.handle_listed(body("three", resource_version=2))
+    assert vaultsecrets.observed_version == 3
+    vaultsecrets.invalidate_all()
+    assert vaultsecrets.observed_version == 0
+
+
+async def test_what_could_not_be_handled_is_no_evidence_until_it_is_observed_again(
+    harness: MemoryHarness, source: VaultSecretSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: object) -> None:
+        raise KeyError("a bug")
+
+    source.handle_changed(body("one", resource_version=7))
+    with monkeypatch.context() as patched:
+        patched.setattr(VaultSecret, "parse", fail)
+        for name in ("one", "unknown"):
+            with pytest.raises(KeyError):
+                source.handle_changed(body(name, resource_version=8))
+    assert harness.state.position is None
+
+    source.handle_changed(body("one", resource_version=8))
+    assert harness.state.position is not None

@@ -50,6 +50,16 @@ def test_what_was_written_and_not_observed_yet_is_handed_over_and_is_no_evidence
     assert not state.has_reached(Position(20, 31))
 
 
+def test_what_a_list_has_shown_and_the_watch_has_not_brought_is_handed_over() -> None:
+    state = a_state()
+    state.vaultsecrets.forget_until("40")
+    assert state.position == Position(40, 30)
+    assert not state.has_reached(Position(40, 30))
+
+    state.vaultsecrets.invalidate_all()
+    assert state.position == Position(20, 30)
+
+
 def test_there_is_no_position_if_several_watches_have_no_common_order() -> None:
     assert a_state(namespaces=("shop",)).position == Position(20, 30)
     assert a_state(namespaces=("shop", "blog")).position is None
