@@ -55,9 +55,9 @@ class VaultSecretSource:
         try:
             self._store_observed(key, body)
         except Exception:
-            # What is cached is not what exists.
-            self._cache_of(key).invalidate(key)
+            self._vaultsecrets.unhandled.add(key)
             raise
+        self._vaultsecrets.unhandled.discard(key)
 
     def _store_observed(self, key: ObjectKey, body: Mapping[str, Any]) -> None:
         if "deletionTimestamp" in body["metadata"]:
@@ -113,6 +113,7 @@ class VaultSecretSource:
 
         A resync forgets what was gone when it listed, and the watch may have brought a successor meanwhile.
         """
+        self._vaultsecrets.unhandled.discard(key)
         cache = self._cache_of(key)
         known = cache.find(key)
         if known is None or meta_of(known).metadata.uid != uid:

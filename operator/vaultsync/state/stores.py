@@ -63,11 +63,12 @@ class State:
         """Whether what list and watch have brought has come in the order of its resource versions.
 
         Not if several namespaces are watched one by one, nor during a list, nor while something is not as cached, as
-        after a restore of the API server.
+        after a restore of the API server, or an event that could not be handled.
         """
         is_one_watch = len(self.targets.scopes) == 1
         has_outdated = any(cache.has_outdated for cache in (*self.caches, self.targets))
-        return is_one_watch and not self.vaultsecrets.is_listing and not has_outdated
+        has_gaps = has_outdated or bool(self.vaultsecrets.unhandled)
+        return is_one_watch and not self.vaultsecrets.is_listing and not has_gaps
 
     def newest_vaultsecret(self) -> int:
         """Return the highest resource version of VaultSecrets that was observed or written; 0 if there is none."""

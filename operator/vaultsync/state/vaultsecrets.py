@@ -100,6 +100,8 @@ class VaultSecretCache:
         """The highest resource version that list and watch have brought, also of what is gone; not of own writes."""
         self.forgotten_version = 0
         """The highest resource version that exists, and that the watch did not bring in time."""
+        self.unhandled: set[ObjectKey] = set()
+        """VaultSecrets whose last event could not be handled: they are not cached as they were observed."""
         self.is_moving = False
         """Whether only some of a shard's VaultSecrets are here: what is lost cannot be compared with what is known."""
         self.resync_requested = asyncio.Event()
@@ -145,20 +147,20 @@ class VaultSecretCache:
     def invalidate_all(self) -> None:
         """Have whatever is observed next replace the cached VaultSecrets: the API server was restored."""
         self.observed_version = self.forgotten_version = 0
+        self.unhandled.clear()
         self._unobserved_status.clear()
         self._outdated = {meta.key for meta in self.metas()}
 
     def invalidate(self, key: ObjectKey) -> None:
-        """Have whatever is observed next replace a VaultSecret, if it is cached."""
-        if self.find(key) is not None:
-            self._outdated.add(key)
+        """Have whatever is observed next replace a cached VaultSecret."""
+        self._outdated.add(key)
 
     def is_outdated(self, key: ObjectKey) -> bool:
-        """Return whether a VaultSecret is another than the cached one: whatever is observed next replaces that."""
+        """Return whether a VaultSecret has not been observed since the API server was restored."""
         return key in self._outdated
 
     def observe(self, version: str, *, is_listing: bool) -> None:
-        """Record that list or watch have brought a resource version; a list begins anew, and has no order."""
+        """Record that list or watch have brought a resource version; a list begins from zero, and has no order."""
         before = 0 if is_listing and not self.is_listing else self.observed_version
         self.is_listing = is_listing
         self.observed_version = max(before, int(version))

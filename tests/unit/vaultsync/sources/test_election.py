@@ -183,18 +183,25 @@ async def test_who_resigns_says_how_far_it_has_observed_and_who_is_lost_does_not
     assert third.server.positions == [None]
 
 
-@pytest.mark.parametrize("after", [replace(OURS, shards=2), replace(OURS, namespaces=frozenset({"shop"}))])
+@pytest.mark.parametrize(
+    ("before", "positions"),
+    [
+        (OURS, [Position(7, 8)]),
+        (replace(OURS, shards=2), [None]),
+        (replace(OURS, namespaces=frozenset({"shop"})), [None]),
+    ],
+)
 async def test_what_the_holder_of_other_namespaces_has_observed_does_not_count(
-    clock: Clock, store: LeaseStore, after: Installation
+    clock: Clock, store: LeaseStore, before: Installation, positions: list[Position | None]
 ) -> None:
-    before, new = Replica(clock, store), Replica(clock, store, "b", after)
-    before.server.observed = Position(7, 8)
-    await before.election.look()
-    await before.election.resign()
+    old, new = Replica(clock, store, "a", before), Replica(clock, store, "b")
+    old.server.observed = Position(7, 8)
+    await old.election.look()
+    await old.election.resign()
 
     await new.election.look()
 
-    assert new.server.positions == [None]
+    assert new.server.positions == positions
 
 
 async def test_a_lease_is_released_once_all_writes_are_answered(clock: Clock, store: LeaseStore) -> None:

@@ -244,6 +244,9 @@ async def test_a_gain_does_not_wait_for_ever_for_a_watch_that_brings_nothing(lea
 
     # By its old spec, the Secret would be written as it was before.
     assert (standby.served(), standby.parked(), standby.writes) == (["other"], [], {})
+    position = standby.state.position
+    assert position is not None
+    assert position.vaultsecrets == int(standby.body("db")["metadata"]["resourceVersion"])
     standby.observe("db")
     await standby.drain()
     assert (standby.served(), standby.writes) == (["db", "other"], {})

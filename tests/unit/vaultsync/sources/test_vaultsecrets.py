@@ -401,8 +401,10 @@ async def test_what_list_and_watch_have_brought_counts_as_observed_also_deletion
     assert vaultsecrets.observed_version == 0
 
 
-async def test_what_could_not_be_handled_is_no_evidence_until_it_is_observed_again(
-    harness: MemoryHarness, source: VaultSecretSource, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("name", ["one", "unknown"])
+@pytest.mark.parametrize("is_deleted", [False, True])
+async def test_there_is_no_position_while_an_event_could_not_be_handled(
+    harness: MemoryHarness, source: VaultSecretSource, monkeypatch: pytest.MonkeyPatch, name: str, *, is_deleted: bool
 ) -> None:
     def fail(_: object) -> None:
         raise KeyError("a bug")
@@ -410,10 +412,14 @@ async def test_what_could_not_be_handled_is_no_evidence_until_it_is_observed_aga
     source.handle_changed(body("one", resource_version=7))
     with monkeypatch.context() as patched:
         patched.setattr(VaultSecret, "parse", fail)
-        for name in ("one", "unknown"):
-            with pytest.raises(KeyError):
-                source.handle_changed(body(name, resource_version=8))
+        with pytest.raises(KeyError):
+            source.handle_changed(body(name, resource_version=8))
+    assert harness.state.position is None
+    written = VaultSecret.parse(body("one", resource_version=9))
+    harness.state.vaultsecrets.record_status(VaultSecretMeta(metadata=written.metadata, status=written.status))
+    assert harness.state.vaultsecrets.newest_version() == 9
+    source.handle_changed(body("another", resource_version=10))
     assert harness.state.position is None
 
-    source.handle_changed(body("one", resource_version=8))
+    (source.handle_deleted if is_deleted else source.handle_changed)(body(name, resource_version=11))
     assert harness.state.position is not None
