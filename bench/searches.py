@@ -12,7 +12,7 @@ from bench.figures import Figure, Report
 from bench.machine import peak_memory
 from bench.site import Site
 from bench.steps import Counts, Steps, last_of, now
-from bench.testbed import LATENCY, NAMESPACE, pages_of, testbed, value_of
+from bench.testbed import LATENCY, NAMESPACE, kubernetes, pages_of, testbed, value_of
 from bench.vaultsync import Vaultsync
 from bench.watched import Stalls, stalls_in
 
@@ -45,7 +45,7 @@ def run(arguments: list[str]) -> int:
     size = QUICK if options.quick else Size()
     conditions = (
         f"A vault of {size.secrets:,} secrets, {1000 * LATENCY:.0f} ms per call; `refreshInterval: {size.refresh}s`; "
-        "control plane, vault and operator together on"
+        f"control plane, vault and operator together, with Kubernetes {kubernetes()}, on"
     )
     with (
         Report.of_a_run("searches", conditions, quick=options.quick, write=options.write) as report,
