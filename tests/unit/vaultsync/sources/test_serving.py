@@ -816,7 +816,7 @@ async def test_own_writes_in_one_shard_do_not_show_what_another_replica_has_obse
     assert lists_of(one) == NO_LISTS
 
 
-async def test_a_gain_during_a_list_of_the_watch_waits_for_nothing_that_has_an_order(
+async def test_a_gain_during_a_list_of_the_watch_lists_at_once(
     sharded: tuple[MemoryHarness, list[str]], catching_up: list[asyncio.Event]
 ) -> None:
     harness, names = sharded
