@@ -9,7 +9,7 @@ from statistics import median
 
 from bench import machine
 from bench.apiserver import events_of, writes_of
-from bench.figures import INCOMPLETE, judged, one_line, short, text_of
+from bench.figures import INCOMPLETE, judged, markdown, one_line, short, text_of
 from bench.machine import peak_memory, usage_of
 from bench.steps import Counts, Steps, last_of, now
 from bench.subject import Subject
@@ -138,7 +138,7 @@ class Comparison:
         for title, section in rows(self.size).items():
             lines.append([f"_{title}_", *[""] * (len(titles) + 1)])
             lines += [self._line(row) for row in section]
-        return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        return markdown(lines)
 
     def text(self) -> str:
         """Write the conditions, the table and the requests of each kind."""

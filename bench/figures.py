@@ -4,7 +4,7 @@ import json
 import math
 import re
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -121,7 +121,7 @@ class Report:
     def table(self) -> str:
         """Write all figures as Markdown, with a column of goals if there are any."""
         goals = any(figure.goal_text for figures in self.sections.values() for figure in figures)
-        return "\n".join(["| " + " | ".join(row[: 3 if goals else 2]) + " |" for row in self._rows()])
+        return markdown(row[: 3 if goals else 2] for row in self._rows())
 
     def text(self) -> str:
         """Write the conditions and the table."""
@@ -164,6 +164,11 @@ def rewrite(section: str, text: str, readme: Path = README) -> None:
     if count != 1:
         raise ValueError(f"{readme} has no place for {section}")
     readme.write_text(after)
+
+
+def markdown(lines: Iterable[Sequence[str]]) -> str:
+    """Write the lines of a table as Markdown."""
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def text_of(values: Sequence[float], unit: str = "") -> str:

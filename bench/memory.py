@@ -18,7 +18,7 @@ from statistics import median
 from typing import Any, Final
 
 from bench import machine
-from bench.figures import HERE, INCOMPLETE, rewrite, text_of, write_json
+from bench.figures import HERE, INCOMPLETE, markdown, rewrite, text_of, write_json
 from bench.steps import Steps
 from bench.testbed import kubernetes, testbed
 from bench.vaultsync import Release, Vaultsync
@@ -96,7 +96,7 @@ class Heaps:
             listed = {purpose: columns for purpose, columns in sizes.items() if max(map(_typical, columns)) >= _LEAST}
             for purpose, columns in sorted(listed.items(), key=lambda item: _typical(item[1][-1]), reverse=True):
                 lines.append([purpose, *(text_of(column, "MB") if column else "" for column in columns)])
-        return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        return markdown(lines)
 
     def text(self) -> str:
         """Write the conditions and the table."""

@@ -47,8 +47,8 @@ class State:
         """How far this replica has observed and written; None if two resource versions cannot say it."""
         if not self.is_ordered:
             return None
-        known = max(cache.newest_version() for cache in self.caches)
-        return Position(max(known, self.vaultsecrets.forgotten_version), self.targets.newest_object())
+        vaultsecrets = max(self._newest_cached(), self.vaultsecrets.forgotten_version)
+        return Position(vaultsecrets, self.targets.newest_object())
 
     def has_reached(self, position: Position) -> bool:
         """Return whether list and watch have brought what another replica had observed; own writes are no evidence."""
@@ -72,8 +72,10 @@ class State:
 
     def newest_vaultsecret(self) -> int:
         """Return the highest resource version of VaultSecrets that was observed or written; 0 if there is none."""
-        known = max(cache.newest_version() for cache in self.caches)
-        return max(known, self.vaultsecrets.observed_version)
+        return max(self._newest_cached(), self.vaultsecrets.observed_version)
+
+    def _newest_cached(self) -> int:
+        return max(cache.newest_version() for cache in self.caches)
 
     def find(self, key: ObjectKey) -> VaultSecret | UnreadableVaultSecret | None:
         """Return the VaultSecret of that key, parked or not; None if there is none."""

@@ -710,10 +710,22 @@ async def sharded() -> AsyncIterator[tuple[MemoryHarness, list[str]]]:
     await harness.aclose()
 
 
-async def gain(harness: MemoryHarness, *shards: int) -> None:
+def hold(harness: MemoryHarness, *shards: int, position: Position | None = None) -> None:
+    """Gain shards, from a replica that has observed so much."""
     for shard in shards:
         harness.shards.hold(shard, until=float("inf"))
-    harness.controller.mover.gained(frozenset(shards), None)
+    harness.controller.mover.gained(frozenset(shards), position)
+
+
+def lose(harness: MemoryHarness, *shards: int) -> None:
+    for shard in shards:
+        harness.shards.drop(shard)
+    harness.controller.mover.lost(frozenset(shards))
+
+
+async def gain(harness: MemoryHarness, *shards: int, position: Position | None = None) -> None:
+    """Gain shards, and reconcile until nothing is left to do."""
+    hold(harness, *shards, position=position)
     await until(lambda: harness.state.served >= set(shards))
     await harness.drain()
 
@@ -729,8 +741,7 @@ async def test_each_shard_comes_and_goes_by_itself(sharded: tuple[MemoryHarness,
     assert served_in(harness) == {names[0], names[2]}
     assert harness.writes["apply_target"] == 2
 
-    harness.shards.drop(0)
-    harness.controller.mover.lost({0})
+    lose(harness, 0)
     await settle()
 
     assert served_in(harness) == {names[2]}
@@ -758,8 +769,7 @@ async def another(sharded: tuple[MemoryHarness, list[str]]) -> AsyncIterator[Mem
 async def hand_over(harness: MemoryHarness, shard: int) -> Position:
     """Give up a shard; return how far the replica has observed."""
     position = await harness.controller.mover.drain({shard})
-    harness.shards.drop(shard)
-    harness.controller.mover.lost({shard})
+    lose(harness, shard)
     await settle()
     assert position is not None
     return position
@@ -781,10 +791,7 @@ async def test_a_shard_goes_from_replica_to_replica_and_back_without_lists(
     for giving, taking in ((one, another), (another, one)):
         position = await hand_over(giving, 0)
         taking.reset_counts()
-        taking.shards.hold(0, until=float("inf"))
-        taking.controller.mover.gained({0}, position)
-        await until(lambda: 0 in taking.state.served)  # noqa: B023
-        await taking.drain()
+        await gain(taking, 0, position=position)
         assert (taking.reads, taking.writes) == (0, {})
         assert lists_of(one) == NO_LISTS
 
@@ -805,8 +812,7 @@ async def test_own_writes_in_one_shard_do_not_show_what_another_replica_has_obse
     assert max(cache.newest_version() for cache in one.state.caches) > position.vaultsecrets
     one.reset_counts()
 
-    one.shards.hold(0, until=float("inf"))
-    one.controller.mover.gained({0}, position)
+    hold(one, 0, position=position)
     await settle()
     assert 0 not in one.state.served
     observe(one, names[0])
@@ -822,8 +828,7 @@ async def test_a_gain_during_a_list_of_the_watch_lists_at_once(
     harness, names = sharded
     harness.controller.source.handle_listed(harness.kube.vault_secret_body(ObjectKey(names[0], "db")))
 
-    harness.shards.hold(0, until=float("inf"))
-    harness.controller.mover.gained({0}, Position(1, 1))
+    hold(harness, 0, position=Position(1, 1))
     await settle()
 
     assert len(catching_up) == 1
@@ -840,18 +845,6 @@ def catching_up(sharded: tuple[MemoryHarness, list[str]]) -> list[asyncio.Event]
 
     sharded[0].controller.resync.catch_up = catch_up  # type: ignore[method-assign]  # this part is the test's own
     return begun
-
-
-def hold(harness: MemoryHarness, *shards: int) -> None:
-    for shard in shards:
-        harness.shards.hold(shard, until=float("inf"))
-    harness.controller.mover.gained(frozenset(shards), None)
-
-
-def lose(harness: MemoryHarness, *shards: int) -> None:
-    for shard in shards:
-        harness.shards.drop(shard)
-    harness.controller.mover.lost(frozenset(shards))
 
 
 async def test_shards_that_are_gained_one_after_the_other_do_not_keep_each_other_waiting(

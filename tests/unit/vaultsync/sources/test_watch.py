@@ -470,6 +470,7 @@ async def test_a_restart_lists_again_at_once() -> None:
 
     assert [kind for kind, _ in server.requests] == ["list", "watch", "list", "watch"]
     assert len(watched.waits) == 2, "one pause between logins, and one between watches"
+    assert all(wait > 900 for wait in watched.waits), "only the pauses between logins and between watches"
 
 
 async def test_no_session_is_left_open_by_a_restart_during_a_login() -> None:
